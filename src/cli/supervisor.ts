@@ -41,7 +41,7 @@ const GROUP_SIGNAL_MS = 100;
 /** How long a build that loads an earlier edit may take to end by itself. */
 const OVERTAKEN_MS = 300;
 /** A build that has not ended by then waits for running calls. */
-const HAND_OVER_MS = 3_000;
+const HAND_OVER_MS = 1_000;
 
 export interface SupervisorOptions {
   readonly workers: number;
@@ -208,12 +208,12 @@ export class Supervisor {
     if (started.end !== undefined) return this.#notLoaded(slot, started);
     // The banner says it.
     if (isFirst) return;
+    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
     // The build before may have crashed by now.
     const drained = old === undefined || this.#drain(old).then(() => true);
     const isOver = await Promise.race([drained, delay(HAND_OVER_MS, false, { ref: false })]);
     if (slot.serving !== worker || this.#isStopping) return;
     const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
-    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
     this.#options.logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
   }
 

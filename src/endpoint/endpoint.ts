@@ -150,8 +150,7 @@ class Endpoint {
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
-    const times = this.#wanted.requests === false ? 0 : this.#options.notices.nextRequest();
-    if (times > 0) exchange.watched = new WatchedRequest(this.#options.notices, this.#options.timeProvider, times);
+    if (this.#wanted.requests) exchange.watched = new WatchedRequest(this.#options.notices, this.#options.timeProvider);
     if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 

@@ -58,8 +58,6 @@ export interface RequestNotice {
   readonly ms: number;
   /** When its answer was complete, by `monotonic()`. */
   readonly endedAt: number;
-  /** How many requests it stands for: more than one where listeners want only some. */
-  readonly times: number;
   readonly sessionId: string | undefined;
 }
 
@@ -115,8 +113,7 @@ export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | Requ
 
 /** Notices that cost work where they are made. */
 export interface Wanted {
-  /** Those of requests. `'some'`: at many requests a second one notice may stand for several. */
-  readonly requests?: boolean | 'some';
+  readonly requests?: boolean;
   readonly details?: boolean;
 }
 
@@ -134,37 +131,19 @@ export class Notices {
   /** Those of them that want notices of requests: there is one for each request. */
   readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
   readonly #wanted: Mutable<Required<Wanted>> = { requests: false, details: false };
-  #every = 1;
-  /** Requests since the last one that was watched, with the next one. */
-  #requests = 0;
   /** The names of the server's tools, as listeners of requests learn them. */
   readonly tools = new KnownNames();
 
   listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
     this.#listeners.push(listener);
-    if (requests !== false) this.#ofRequests.push(listener);
-    if (this.#wanted.requests !== true && requests !== false) this.#wanted.requests = requests;
-    if (requests === true) this.#every = 1;
+    if (requests) this.#ofRequests.push(listener);
+    this.#wanted.requests ||= requests;
     this.#wanted.details ||= details;
   }
 
   /** What listeners want now: each may come late. */
   get wanted(): Readonly<Required<Wanted>> {
     return this.#wanted;
-  }
-
-  /** From now on one request of so many is watched, unless a listener wants all. */
-  watchEach(every: number): void {
-    this.#every = this.#wanted.requests === 'some' ? every : 1;
-  }
-
-  /** How many requests the next one stands for, where any are wanted; 0: it is not watched. */
-  nextRequest(): number {
-    this.#requests += 1;
-    if (this.#requests < this.#every) return 0;
-    const times = this.#requests;
-    this.#requests = 0;
-    return times;
   }
 
   /** Where nothing wants details, the caller makes none: `storeCall`, `relayed` and `resumed`. */

@@ -20,7 +20,6 @@ interface WatchedExchange {
 export class WatchedRequest {
   readonly #notices: Notices;
   readonly #time: Required<TimeProvider>;
-  readonly #times: number;
   readonly #began: number;
   #method: string | undefined = undefined;
   #target: string | undefined = undefined;
@@ -28,10 +27,8 @@ export class WatchedRequest {
   #failure: CallFailure | undefined = undefined;
   #status: number | undefined = undefined;
 
-  /** `times`: how many requests it stands for. */
-  constructor(notices: Notices, time: Required<TimeProvider>, times = 1) {
+  constructor(notices: Notices, time: Required<TimeProvider>) {
     this.#notices = notices;
-    this.#times = times;
     this.#time = time;
     this.#began = time.monotonic();
   }
@@ -82,7 +79,6 @@ export class WatchedRequest {
       left,
       ms: endedAt - this.#began,
       endedAt,
-      times: this.#times,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
     });
   }

@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import { OwnFigures } from '../../src/dashboard/server/own-figures.ts';
 import type { Figures } from '../../src/dashboard/wire.ts';
 import { Recent } from '../../src/dashboard/server/recent.ts';
-import { WatchedRequest } from '../../src/observe/watched-request.ts';
 import { Notices, type RequestNotice } from '../../src/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
@@ -29,7 +28,6 @@ function counted() {
       left: false,
       ms: 5,
       endedAt: time.monotonic(),
-      times: 1,
       sessionId: 's',
       ...more,
     });
@@ -155,37 +153,4 @@ test('a flood of callers hides no client that is refused again and again', () =>
   for (let n = 0; n < 64; n++) for (let times = 0; times < 2; times++) refuse(`twice-${n}`);
   for (let n = 0; n < 100; n++) refuse('zed/1.0');
   expect(figures.read().refusals[0]?.callers[0]).toEqual({ client: 'zed/1.0', times: 100 });
-});
-
-test('of many requests some are watched, each for several, and of few every one', async () => {
-  const { time, notices, figures } = counted();
-  notices.tools.add('echo');
-  let watched = 0;
-  const requests = (count: number): void => {
-    for (let n = 0; n < count; n++) {
-      const times = notices.nextRequest();
-      if (times === 0) continue;
-      watched += 1;
-      const request = new WatchedRequest(notices, time, times);
-      request.carries('tools/call', { name: 'echo' });
-      request.head(200);
-      request.over({ method: 'POST', sessionId: 's', header: () => undefined }, false);
-    }
-  };
-  requests(800);
-  expect([watched, figures.read().tools[0]?.calls]).toEqual([800, 800]);
-  requests(800);
-  expect([watched, figures.read().tools[0]?.calls]).toEqual([900, 1_600]);
-  await time.advance(4_000);
-  figures.read();
-  requests(5);
-  expect([watched, figures.read().calls.at(-1)]).toEqual([905, 5]);
-  // A listener that wants all, as the metrics do.
-  requests(800);
-  figures.read();
-  notices.listen(() => {}, { requests: true });
-  requests(10);
-  figures.read();
-  requests(10);
-  expect(watched).toBe(905 + 800 + 20);
 });

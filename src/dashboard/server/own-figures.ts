@@ -14,9 +14,6 @@ const BIN_MS = 2_000;
 const BINS = MINUTE_MS / BIN_MS;
 /** Errors are shown of so many bins: 10 s. */
 const ERROR_BINS = 5;
-/** Above so many requests in two bins one of `EVERY` is watched, for all of them: counting costs a microsecond. */
-const BUSY = 400;
-const EVERY = 8;
 /** Rows of tools and of reasons, and callers of a reason: in the store, and on the page of the instance itself. */
 const ROWS = 20;
 const CALLERS = { stored: 2, page: 16 };
@@ -52,7 +49,7 @@ export class OwnFigures {
     this.#refusals = new Refusals(now);
     // A dashboard may be mounted while the store is away.
     if (core.health().store === 'away') this.#away = { since: timeProvider.now() };
-    notices.listen((notice) => this.#note(notice), { requests: 'some' });
+    notices.listen((notice) => this.#note(notice), { requests: true });
   }
 
   /** Since when the store is away, by the wall clock. */
@@ -137,47 +134,45 @@ export class OwnFigures {
 
   /** Runs for every request that is watched: it reads no clock. */
   #request(notice: RequestNotice): void {
-    const { http, method, target, ms, refused, failure, status, left, endedAt: now, times } = notice;
+    const { http, method, target, ms, refused, failure, status, left, endedAt: now } = notice;
     if (http !== 'POST') return;
     if (ms >= WAITED_MS && this.#isAway) this.#waitForStore(notice);
-    if (refused !== undefined) return this.#count(true, now, times);
+    if (refused !== undefined) return this.#count(true, now);
     // A stream is no answer that a client waits for, and a notification has none.
     if (method === undefined || method === 'subscriptions/listen' || method.startsWith('notifications/')) return;
     const failed = failure !== undefined || (status >= 400 && !left);
-    this.#count(failed, now, times);
-    this.#lately.add('calls', ms, failed, now, times);
+    this.#count(failed, now);
+    this.#lately.add('calls', ms, failed, now);
     if (method !== 'tools/call' || target === undefined) return;
     // No client can call a tool that the server does not have, and get no error.
     if (!failed && !left) this.#answered.add(target);
     const tool = this.#answered.has(target) ? target : this.#core.options.notices.tools.of(target);
-    this.#tools.add(tool, ms, failed, now, times);
+    this.#tools.add(tool, ms, failed, now);
   }
 
-  #waitForStore({ ms, sessionId, refused, failure, endedAt: now, times }: RequestNotice): void {
+  #waitForStore({ ms, sessionId, refused, failure, endedAt: now }: RequestNotice): void {
     const { since = 0, ms: lasted = Infinity } = this.#away ?? {};
     const began = this.#time.now() - ms;
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
     const waited = this.#time.now() - Math.max(began, since - this.#core.options.leaseMs / 3);
-    if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now, times);
+    if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now);
   }
 
-  #count(failed: boolean, now: number, times: number): void {
+  #count(failed: boolean, now: number): void {
     const at = Math.floor(now / BIN_MS);
     let bin = this.#bins.at(-1);
     if (bin?.at !== at) this.#bins.push((bin = { at, calls: 0, errors: 0 }));
     if (this.#bins.length > BINS) this.#bins.shift();
-    bin.calls += times;
-    if (failed) bin.errors += times;
+    bin.calls += 1;
+    if (failed) bin.errors += 1;
   }
 
   /** Requests that ended in each 2 s, oldest first, and those of the last 10 s that failed or were refused. */
   #lastMinute(): { readonly calls: readonly number[]; readonly errors: number } {
     const last = Math.floor(this.#time.monotonic() / BIN_MS);
     const ages = Array.from({ length: BINS }, (_, k) => this.#bins.find(({ at }) => at === last - BINS + 1 + k));
-    const sum = (of: 'calls' | 'errors', bins: number): number =>
-      ages.slice(-bins).reduce((all, bin) => all + (bin?.[of] ?? 0), 0);
-    this.#core.options.notices.watchEach(sum('calls', 2) > BUSY ? EVERY : 1);
-    return { calls: ages.map((bin) => bin?.calls ?? 0), errors: sum('errors', ERROR_BINS) };
+    const errors = ages.slice(-ERROR_BINS).reduce((all, bin) => all + (bin?.errors ?? 0), 0);
+    return { calls: ages.map((bin) => bin?.calls ?? 0), errors };
   }
 }

@@ -37,17 +37,17 @@ export class Recent {
     this.#began = now();
   }
 
-  /** `now`: where the caller has read the clock. `times`: where it stands for several. */
-  add(name: string, ms = 0, failed = false, now = this.#now(), times = 1): void {
+  /** `now`: where the caller has read the clock. */
+  add(name: string, ms = 0, failed = false, now = this.#now()): void {
     const [half] = this.#turned(now);
     let count = half.get(name);
     if (count === undefined)
       half.set(name, (count = { calls: 0, errors: 0, slowest: 0, buckets: new Uint32Array(BUCKETS) }));
-    count.calls += times;
-    if (failed) count.errors += times;
+    count.calls += 1;
+    if (failed) count.errors += 1;
     if (ms > count.slowest) count.slowest = ms;
     const at = ms <= LEAST_MS ? 0 : Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / LEAST_MS) / GROWTH));
-    count.buckets[at] = (count.buckets[at] ?? 0) + times;
+    count.buckets[at] = (count.buckets[at] ?? 0) + 1;
   }
 
   /** Most first. */
