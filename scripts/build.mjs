@@ -85,7 +85,7 @@ const PAGE_NAMES = {
   'dashboard/icon.svg': 'icon.svg',
 };
 
-/** The scripts and styles have a hash of their text in their names. `LICENSES.txt` has the licences of what is bundled. */
+/** Scripts and styles have a hash of their text in their names. `LICENSES.txt` has the licences of what is bundled. */
 function bundlePage(built) {
   const outdir = join(built, 'dashboard/page');
   const { metafile } = buildSync({

@@ -10,8 +10,8 @@ import { build } from './build.mjs';
 import { root, run } from './steps.mjs';
 
 /**
- * The compiler and the linter are programs in Go. On several threads each thread checks the types that files share: twice
- * the CPU, which the tests beside them need.
+ * The compiler and the linter are programs in Go. On several threads each thread checks the types that files share:
+ * twice the CPU, which the tests beside them need.
  */
 const env = { GOMAXPROCS: '1' };
 

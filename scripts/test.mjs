@@ -1,7 +1,7 @@
 /**
  * `npm test`: the build, the tools and servers that tests run, then every test outside of the matrix, and the checks
- * beside them. All of it runs even when a part fails. The exit code is 0 only when nothing did, and the last line counts
- * the tests, each failed check as one failure.
+ * beside them. All of it runs even when a part fails. The exit code is 0 only when nothing did, and the last line
+ * counts the tests, each failed check as one failure.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -53,7 +53,7 @@ function parsePort(name: string, value: unknown): number {
 
 const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");
 
-/** As clients send it. What follows `?` or `#`, and blanks, are never part of the path of a request. */
+/** Writes the path as clients send it. What follows `?` or `#`, and blanks, are never part of it. */
 const parsePath = (name: string, value: unknown): string =>
   new URL(`http://localhost${checkText(name, value, /^\/[^?#\s]*$/, "a path like '/mcp'")}`).pathname;
 

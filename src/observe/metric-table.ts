@@ -151,7 +151,6 @@ export const METRICS = metrics({
   sojourn_store_outages_total: { kind: 'counter', help: 'Times that the session store went away' },
   sojourn_lease_remaining_seconds: {
     kind: 'gauge',
-
     help: 'How long the lease is valid without another renewal',
   },
   sojourn_leases_lapsed_total: { kind: 'counter', help: 'Times that the lease of this process ran out or was removed' },
@@ -162,7 +161,6 @@ export const METRICS = metrics({
   sojourn_ready: { kind: 'gauge', help: '1: the endpoint serves, as /readyz says' },
   sojourn_event_loop_delay_seconds: {
     kind: 'gauge',
-
     labels: ['stat'],
     help: 'How late the event loop ran in the last 15 to 30 s: mean, p99, max',
   },
@@ -185,13 +183,13 @@ export const metricOf = (name: MetricName): Metric => METRICS[name];
 /** One series of a metric. */
 export interface Point {
   readonly labels: Labels;
-  /** Of a histogram: how many were measured. */
+  /** A histogram has the number of its measurements here. */
   readonly value: number;
-  /** Of a histogram, in s. */
+  /** All measurements of a histogram together, in s. */
   readonly sum?: number;
-  /** Of a histogram: how many were at most this bucket and more than the one before; the last: more than every bucket. */
+  /** How many measurements of a histogram each bucket holds; the last one holds those above every bound. */
   readonly buckets?: readonly number[];
-  /** Which worker of a supervisor it is of. */
+  /** The number of a supervisor's worker. */
   readonly worker?: number;
 }
 

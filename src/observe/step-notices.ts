@@ -36,7 +36,7 @@ interface StepNotices {
   };
   /** One call to the session store has ended. */
   storeCall: {
-    /** A part and its method: `sessions.append`, `calls.create`, `instances.renew`. `mark`: an append without events. */
+    /** A part and its method: `sessions.append`, `instances.renew`. `mark`: an append without events. */
     operation: string;
     ms: number;
     /** The store could not be reached, or refused. */
@@ -50,7 +50,7 @@ interface StepNotices {
     interrupted: number;
     ms: number;
   };
-  /** A call of a client that is connected here was passed to the instance that owns its session, and has ended there. */
+  /** A call of a client that is connected here was passed to the owner of its session, and has ended there. */
   relayed: {
     to: string;
     /**
@@ -126,8 +126,8 @@ interface StepNotices {
   /** A client came back to a stream, with the id of the last event that it has. */
   resumed: {
     /**
-     * `continued`: it got the events after that one. `finished`: nothing followed. `gap`: those events were not kept. The
-     * client then gets a new stream of messages, or an error for its call.
+     * `continued`: it got the events after that one. `finished`: nothing followed. `gap`: those events were not kept:
+     * the client gets a new stream of messages, or an error for its call.
      */
     outcome: 'continued' | 'finished' | 'gap';
     /** Absent for calls of 2026-07-28. */

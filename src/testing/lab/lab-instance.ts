@@ -101,8 +101,8 @@ export class InstanceOfLab extends LabProcess implements LabInstance {
   }
 
   /**
-   * The endpoint is not told of a kill: its process would be dead. `endsCleanly`: `listen()` says `Connection: close` in
-   * the head of a GET stream, and `fetch` of Node.js takes the end of such a connection for the end of the body.
+   * The endpoint is not told of a kill: its process would be dead. `endsCleanly`: `listen()` says `Connection: close`
+   * in the head of a GET stream, and `fetch` of Node.js takes the end of such a connection for the end of the body.
    */
   #connection(body: ReadableStream<Uint8Array>, endsCleanly: boolean): ReadableStream<Uint8Array> {
     const reader = body.getReader();

@@ -1,6 +1,6 @@
 /**
- * The process of an instance of a lab, and what a kill or a freeze stops in it: its calls to the store, its timers, what
- * arrives from others. Code that runs continues until it needs one of them.
+ * The process of an instance of a lab, and what a kill or a freeze stops in it: its calls to the store, its timers,
+ * what arrives from others. Code that runs continues until it needs one of them.
  *
  *     serving ──freeze──▶ frozen ──wake──▶ serving
  *        ├──drain, stop──▶ stopping ──▶ stopped
