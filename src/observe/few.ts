@@ -3,43 +3,29 @@ import { isObject } from '../protocol/jsonrpc.ts';
 
 export const OTHER = '_OTHER';
 
-/** Values that this library or the server chose. Past `most` further ones are `_OTHER`, so that no label grows. */
-export class Few {
-  readonly #most: number;
-  readonly #known = new Set<string>();
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** Adds it if there is room. */
-  of(value: string): string {
-    return this.#known.has(value) || this.adds(value) ? value : OTHER;
-  }
-
-  /** `false`: it is there already, or there is no room. */
-  adds(value: string): boolean {
-    if (this.#known.has(value) || this.#known.size >= this.#most) return false;
-    this.#known.add(value);
-    return true;
-  }
-}
-
 /** More than this are no help on a dashboard. */
 const MOST_NAMES = 200;
 
-/** The tools, prompts or methods that the server has shown to have. A client that calls another name adds nothing. */
+/** Values that this library or the server chose. A client that sends another one adds nothing. */
 export class KnownNames {
+  readonly #most: number;
   readonly #names = new Set<string>();
   #hasMissed = true;
 
-  /** Whether a call had a name that is not known, so that a list is worth reading. */
-  get wantsList(): boolean {
-    return this.#hasMissed && this.#names.size < MOST_NAMES;
+  constructor(most = MOST_NAMES) {
+    this.#most = most;
   }
 
-  add(name: string): void {
-    if (this.#names.size < MOST_NAMES) this.#names.add(name);
+  /** Whether a call had a name that is not known, so that a list is worth reading. */
+  get wantsList(): boolean {
+    return this.#hasMissed && this.#names.size < this.#most;
+  }
+
+  /** `false`: it is there already, or there is no room. */
+  add(name: string): boolean {
+    if (this.#names.has(name) || this.#names.size >= this.#most) return false;
+    this.#names.add(name);
+    return true;
   }
 
   has(name: string): boolean {
@@ -54,6 +40,12 @@ export class KnownNames {
     if (this.#names.has(name)) return name;
     this.#hasMissed = true;
     return OTHER;
+  }
+
+  /** Adds it if there is room. */
+  withRoom(name: string): string {
+    this.add(name);
+    return this.of(name);
   }
 }
 

@@ -6,7 +6,7 @@
 import { SojournError } from '../errors.ts';
 import { shown } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
-import { Few } from './few.ts';
+import { KnownNames } from './few.ts';
 import { logDrained, logDraining, logJoined, logOnce, logTask } from './step-lines.ts';
 import type { HandlerThrewNotice, EmittedNotice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
 import type { StepNotice } from './step-notices.ts';
@@ -21,7 +21,7 @@ interface LineOptions {
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
 export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const firsts = { dropped: new Few(MOST_KEYS), changed: new Few(MOST_KEYS) };
+  const firsts = { dropped: new KnownNames(MOST_KEYS), changed: new KnownNames(MOST_KEYS) };
   notices.listen((notice) => write(notice, options, requests, firsts), { requests: requests !== undefined });
 }
 
@@ -46,18 +46,18 @@ function write(
   notice: EmittedNotice,
   options: LineOptions,
   requests: Logger | undefined,
-  firsts: { readonly dropped: Few; readonly changed: Few },
+  firsts: { readonly dropped: KnownNames; readonly changed: KnownNames },
 ): void {
   const { logger, store } = options;
   switch (notice.kind) {
     case 'dropped': {
       const fields = { method: shown(notice.method) };
-      if (firsts.dropped.adds(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
+      if (firsts.dropped.add(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
       return undefined;
     }
     case 'listChanged': {
       const call = calledFields(notice);
-      if (firsts.changed.adds(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
+      if (firsts.changed.add(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
       return undefined;
     }
     case 'joined':

@@ -5,7 +5,7 @@
  * No client can make a series: each value of a label is a word of this library, a tool that the server has (`few.ts`),
  * or `_OTHER`.
  */
-import { Few, type KnownNames, OTHER } from './few.ts';
+import { KnownNames, OTHER } from './few.ts';
 import { type Count, countsOf } from './meters.ts';
 import { type Family, METRIC_NAMES, metricOf, type MetricName } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
@@ -32,7 +32,7 @@ const isCounted = (name: MetricName): boolean =>
 
 export class Metrics {
   readonly #series = new Map(METRIC_NAMES.filter(isCounted).map((name) => [name, new Series(name)]));
-  readonly #codes = new Few(MOST_CODES);
+  readonly #codes = new KnownNames(MOST_CODES);
   readonly #tools: KnownNames;
   readonly #count: Count = (name, value, labels) => this.#series.get(name)?.add(value, labels);
 
@@ -66,7 +66,7 @@ export class Metrics {
   /** `undefined`: it succeeded. */
   #errorType({ failure, status, left }: RequestNotice): string | undefined {
     if (failure?.isError === true) return 'tool_error';
-    if (failure?.error !== undefined) return this.#codes.of(String(failure.error));
+    if (failure?.error !== undefined) return this.#codes.withRoom(String(failure.error));
     if (status >= 400) return String(status);
     return left ? 'client_left' : undefined;
   }

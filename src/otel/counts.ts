@@ -4,7 +4,7 @@
  */
 import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import { boundedText } from '../base/shown.ts';
-import { Few } from '../observe/few.ts';
+import { KnownNames } from '../observe/few.ts';
 import { countsOf } from '../observe/meters.ts';
 import { type Labels, METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
 import type { Notice } from '../observe/notices.ts';
@@ -28,8 +28,8 @@ export class Counts {
   readonly #counters = new Map<MetricName, Counter>();
   readonly #histograms = new Map<MetricName, Histogram>();
   readonly #names: ServerNames;
-  readonly #versions = new Few(MOST_VERSIONS);
-  readonly #codes = new Few(MOST_CODES);
+  readonly #versions = new KnownNames(MOST_VERSIONS);
+  readonly #codes = new KnownNames(MOST_CODES);
   readonly note: (notice: Notice) => void = countsOf((of, value, labels) => {
     this.#counters.get(of)?.add(value, attributesOf(of, labels));
     this.#histograms.get(of)?.record(value, attributesOf(of, labels));
@@ -53,13 +53,15 @@ export class Counts {
     this.#histograms.get('mcp_server_operation_duration_seconds')?.record(seconds, {
       'mcp.method.name': this.#names.method(method),
       'network.transport': 'tcp',
-      ...(protocolVersion !== undefined && { 'mcp.protocol.version': this.#versions.of(boundedText(protocolVersion)) }),
+      ...(protocolVersion !== undefined && {
+        'mcp.protocol.version': this.#versions.withRoom(boundedText(protocolVersion)),
+      }),
       ...(method === 'tools/call' &&
         name !== undefined && {
           'gen_ai.operation.name': 'execute_tool',
           'gen_ai.tool.name': this.#names.target(request),
         }),
-      ...(errorType !== undefined && { 'error.type': this.#codes.of(errorType) }),
+      ...(errorType !== undefined && { 'error.type': this.#codes.withRoom(errorType) }),
     });
   }
 }
