@@ -10,8 +10,7 @@ type Maybe = number | undefined;
 export const count = (value: Maybe): string => (value === undefined ? NONE : COUNT.format(value));
 
 /** `1 call`, `2 calls`. */
-export const many = (value: number, one: string, more = `${one}s`): string =>
-  `${count(value)} ${value === 1 ? one : more}`;
+export const many = (value: number, one: string): string => `${count(value)} ${one}${value === 1 ? '' : 's'}`;
 
 /** A second: `0`, `0.4`, `12`. */
 export const rate = (value: Maybe): string =>
@@ -54,7 +53,7 @@ export function nameIn(all: readonly Pick<InstanceRow, 'id' | 'process'>[], id =
 }
 
 /** `web-1`, `web-1 and web-2`, `web-1, web-2 and web-3`; more than four become a number. */
-export function list(words: readonly string[], thing = 'instances'): string {
-  if (words.length > 4) return `${words.length} ${thing}`;
+export function list(words: readonly string[]): string {
+  if (words.length > 4) return `${words.length} instances`;
   return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }

@@ -1,5 +1,5 @@
 /** The first line of the fleet: a sentence that is true now, and a second one with what follows from it. */
-import type { InstanceRow } from '../src/dashboard/wire.ts';
+import type { Figures, InstanceRow } from '../src/dashboard/wire.ts';
 import { count, list, many, ms, span } from './format.ts';
 import { fleet, nameOf, now, present, serving } from './state.ts';
 
@@ -10,8 +10,11 @@ interface Headline {
   readonly more: string;
 }
 
-export const total = (name: 'sessions' | 'waiting' | 'running'): number =>
-  present().reduce((sum, { figures }) => sum + (figures?.[name] ?? 0), 0);
+export const total = (of: (figures: Figures) => number | undefined, rows = present()): number =>
+  rows.reduce((sum, { figures }) => sum + ((figures && of(figures)) ?? 0), 0);
+
+const sessionsOf = ({ sessions }: Figures): number => sessions;
+const waitingOf = ({ waiting }: Figures): number => waiting;
 
 const waitText = (waiting: number, where = ''): string =>
   waiting === 0 ? '' : ` ${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}${where}.`;
@@ -31,28 +34,24 @@ function storeAway(since: number): Headline {
 function silent(rows: readonly InstanceRow[]): Headline {
   const since = Math.min(...rows.map((row) => row.since));
   return {
-    title: `${names(rows)} ${isAre(rows, 'has', 'have')} not answered for ${span(now.value - since)}.${waitText(total('waiting'))}`,
+    title: `${names(rows)} ${isAre(rows, 'has', 'have')} not answered for ${span(now.value - since)}.${waitText(total(waitingOf))}`,
     more: 'When a lease ends, after a few seconds, other instances take its sessions over.',
   };
 }
 
 function draining(rows: readonly InstanceRow[]): Headline {
-  const sessions = rows.reduce((sum, { figures }) => sum + (figures?.sessions ?? 0), 0);
   const time = fleet.value?.drainMs;
   return {
-    title: `${names(rows)} ${isAre(rows, 'is', 'are')} draining: ${many(sessions, 'session')} still there.`,
+    title: `${names(rows)} ${isAre(rows, 'is', 'are')} draining: ${many(total(sessionsOf, rows), 'session')} still there.`,
     more: `Running calls have ${time === undefined ? 'time to finish' : span(time)}. The sessions go to the store and continue elsewhere.`,
   };
 }
 
 /** What requests noticed in the last minutes, as the instances say that have their clients. */
 function outcome(): string {
-  const all = present().flatMap(({ figures }) => figures ?? []);
-  const sum = (of: (figures: (typeof all)[number]) => number | undefined): number =>
-    all.reduce((most, figures) => most + (of(figures) ?? 0), 0);
-  const [waited, refused] = [sum((of) => of.waited?.calls), sum((of) => of.waited?.refused)];
-  const [rerun, lost] = [sum((of) => of.rerun), sum((of) => of.lost)];
-  const longest = Math.max(0, ...all.map((of) => of.waited?.longestMs ?? 0));
+  const [waited, refused] = [total((of) => of.waited?.calls), total((of) => of.waited?.refused)];
+  const [rerun, lost] = [total((of) => of.rerun), total((of) => of.lost)];
+  const longest = Math.max(0, ...present().map(({ figures }) => figures?.waited?.longestMs ?? 0));
   const parts = [
     waited > 0 && `${many(waited, 'request')} waited, the longest ${ms(longest)}`,
     refused > 0 && `${count(refused)} of them failed`,
@@ -69,7 +68,7 @@ function outage(): { readonly since: number; readonly ms: number } | undefined {
 }
 
 function calm(): Headline {
-  const [number, sessions, waiting] = [serving().length, total('sessions'), total('waiting')];
+  const [number, sessions, waiting] = [serving().length, total(sessionsOf), total(waitingOf)];
   const waits = waiting === 0 ? ' Nothing waits.' : waitText(waiting);
   return {
     title:

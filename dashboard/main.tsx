@@ -51,7 +51,7 @@ function Shown({ page }: { page: FleetPage }) {
     case 'instances':
       return id === undefined ? <InstancesView page={page} /> : <InstanceView page={page} id={id} />;
     case 'sessions':
-      return id === undefined ? <SessionsView page={page} query={query} /> : <SessionView key={id} hash={id} />;
+      return id === undefined ? <SessionsView query={query} /> : <SessionView key={id} hash={id} />;
     case 'tasks':
       return id === undefined ? <TasksView page={page} query={query} /> : <TaskView key={id} hash={id} />;
     case 'tools':

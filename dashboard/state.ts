@@ -57,6 +57,9 @@ export const serving = (): readonly InstanceRow[] => present().filter(({ state }
 
 export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.instances ?? [], id);
 
+/** Where clients connect. An application that mounts the dashboard may have the endpoint beside it. */
+export const endpointUrl = (): string => fleet.value?.endpoint ?? new URL('../mcp', document.baseURI).href;
+
 const reader = new Reader();
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isAsking = false;

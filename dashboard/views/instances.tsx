@@ -4,7 +4,7 @@ import { confirm } from '../dialog.tsx';
 import { count, list, many, ms, rate, span } from '../format.ts';
 import { headline, total } from '../headline.ts';
 import { Picture } from '../picture.tsx';
-import { fleet, nameOf, now, present, serving } from '../state.ts';
+import { endpointUrl, fleet, nameOf, now, present, serving } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { RefusalTable } from './refusals.tsx';
 import { ToolTable } from './tools.tsx';
@@ -70,8 +70,8 @@ const isEmpty = (): boolean =>
   serving().length > 0 &&
   present().every(({ figures }) => figures?.sessions === 0 && figures.running === 0 && figures.p50 === undefined);
 
-function Empty({ page: { endpoint, store } }: { page: FleetPage }) {
-  const url = endpoint ?? new URL('../mcp', document.baseURI).href;
+function Empty({ store }: Pick<FleetPage, 'store'>) {
+  const url = endpointUrl();
   const number = serving().length;
   return (
     <section>
@@ -80,7 +80,7 @@ function Empty({ page: { endpoint, store } }: { page: FleetPage }) {
       </Head>
       <Code text={url} />
       <Code text={`claude mcp add --transport http server ${url}`} />
-      <Code text={`npx @modelcontextprotocol/inspector --transport http --server-url ${url}`} />
+      <Code text={`npx @modelcontextprotocol/inspector --cli ${url} --transport http --method tools/list`} />
       {store === 'memory' && (
         <>
           <p>The store is the memory of this process, so sessions end with it. To keep them:</p>
@@ -94,16 +94,13 @@ function Empty({ page: { endpoint, store } }: { page: FleetPage }) {
   );
 }
 
-const sum = (of: (figures: Figures) => number): number =>
-  present().reduce((all, { figures }) => all + (figures === undefined ? 0 : of(figures)), 0);
-
 export function InstancesView({ page }: { page: FleetPage }) {
   const { title, more } = headline();
   const worst = (name: 'p99' | 'storeMs') => Math.max(0, ...present().map(({ figures }) => figures?.[name] ?? 0));
   return (
     <>
       {isEmpty() && page.awaySince === undefined ? (
-        <Empty page={page} />
+        <Empty store={page.store} />
       ) : (
         <Head title={title}>
           <p>{more}</p>
@@ -112,11 +109,11 @@ export function InstancesView({ page }: { page: FleetPage }) {
       <dl class="figures" aria-label="All instances">
         {(
           [
-            ['Live sessions', count(total('sessions'))],
-            ['Running', count(total('running'))],
-            ['Waiting', count(total('waiting'))],
-            ['Calls/s', rate(sum(callsOf))],
-            ['Errors/s', rate(sum(errorsOf))],
+            ['Live sessions', count(total(({ sessions }) => sessions))],
+            ['Running', count(total(({ running }) => running))],
+            ['Waiting', count(total(({ waiting }) => waiting))],
+            ['Calls/s', rate(total(callsOf))],
+            ['Errors/s', rate(total(errorsOf))],
             ['p99', ms(worst('p99') || undefined)],
             ['Store', ms(worst('storeMs'))],
           ] as const

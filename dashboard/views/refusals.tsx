@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow, RefusalFigures, RefusedCaller } from '../../src/dashboard/wire.ts';
 import { count, many, NONE } from '../format.ts';
+import { endpointUrl } from '../state.ts';
 import { type Column, Code, Head, Table, When } from '../ui.tsx';
 import { remedyFor } from '../remedies.ts';
 import { adviceFor, titleOf } from '../words.ts';
@@ -57,7 +58,6 @@ export const RefusalTable = ({ rows }: { rows: readonly InstanceRow[] }) => (
 
 export function RefusalsView({ page }: { page: FleetPage }) {
   const times = reasonsOf(page.instances).reduce((sum, one) => sum + one.times, 0);
-  const url = page.endpoint ?? new URL('../mcp', document.baseURI).href;
   return (
     <>
       <Head title={`${many(times, 'request')} refused`}>
@@ -70,7 +70,7 @@ export function RefusalsView({ page }: { page: FleetPage }) {
       {times === 0 && (
         <>
           <p>To see one, send a request with a foreign origin:</p>
-          <Code text={`curl -s ${url} -H 'Origin: https://elsewhere.example' -d '{}'`} />
+          <Code text={`curl -s ${endpointUrl()} -H 'Origin: https://elsewhere.example' -d '{}'`} />
         </>
       )}
     </>

@@ -1,8 +1,8 @@
 /** Sessions of the deployment, and one of them. */
-import type { FleetPage, LiveSession, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
+import type { LiveSession, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, many, NONE } from '../format.ts';
-import { go, nameOf, usePolled } from '../state.ts';
+import { endpointUrl, go, nameOf, usePolled } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { loaded, RecordList, Waiting } from './records.tsx';
 
@@ -29,8 +29,7 @@ const COLUMNS: readonly Column<SessionRow>[] = [
   { label: 'Active', number: ({ activeAt }) => activeAt, of: ({ activeAt }) => <When at={activeAt} /> },
 ];
 
-export function SessionsView({ page, query }: { page: FleetPage; query: string }) {
-  const url = page.endpoint ?? new URL('../mcp', document.baseURI).href;
+export function SessionsView({ query }: { query: string }) {
   return (
     <RecordList
       key={query}
@@ -42,7 +41,7 @@ export function SessionsView({ page, query }: { page: FleetPage; query: string }
       none={
         <>
           <p>No session is open. Clients of 2026-07-28 have none. To connect a client:</p>
-          <Code text={`claude mcp add --transport http server ${url}`} />
+          <Code text={`claude mcp add --transport http server ${endpointUrl()}`} />
         </>
       }
     />

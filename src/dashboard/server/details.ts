@@ -77,7 +77,7 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     return { hash, tool: kept(end?.tool), createdAt: end?.createdAt, message: messageOf(end?.statusMessage), ended };
   }
   const { values } = await recordedOf(store.tasks, id);
-  const texts = [record.head, record.body, ...Object.entries(record.fields).flat(), ...[...values].flat()];
+  const recorded = [...values].flat();
   return {
     ended: undefined,
     ...taskRow(record, await instance.living()),
@@ -87,6 +87,6 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
     /** Steps and values that its runs have recorded. */
     steps: values.size,
-    bytes: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0),
+    bytes: recorded.reduce((sum, text) => sum + Buffer.byteLength(text), bytesOf(record).record),
   };
 }
