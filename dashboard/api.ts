@@ -68,7 +68,6 @@ async function request(path: string, headers: Record<string, string>, method = '
     response = await fetch(new URL(`api/${path}`, document.baseURI), {
       method,
       headers: { ...authorization(), ...headers },
-      ...(method === 'POST' && { body: '{}' }),
       cache: 'no-store',
       credentials: 'same-origin',
       redirect: 'error',
@@ -118,6 +117,5 @@ export class Reader {
 
 /** An action. A form of another site cannot send the header. */
 export async function act(path: string): Promise<void> {
-  const headers = { 'Content-Type': 'application/json', 'Sojourn-Dashboard': '1' };
-  await request(path, headers, 'POST');
+  await request(path, { 'Sojourn-Dashboard': '1' }, 'POST');
 }

@@ -51,9 +51,9 @@ function Shown({ page }: { page: FleetPage }) {
     case 'instances':
       return id === undefined ? <InstancesView page={page} /> : <InstanceView page={page} id={id} />;
     case 'sessions':
-      return id === undefined ? <SessionsView query={query} /> : <SessionView key={id} hash={id} />;
+      return id === undefined ? <SessionsView query={query} /> : <SessionView key={id} which={id} />;
     case 'tasks':
-      return id === undefined ? <TasksView page={page} query={query} /> : <TaskView key={id} hash={id} />;
+      return id === undefined ? <TasksView page={page} query={query} /> : <TaskView key={id} which={id} />;
     case 'tools':
       return id === undefined ? <ToolsView page={page} /> : <ToolView page={page} name={id} />;
     case 'refusals':

@@ -18,7 +18,7 @@ interface ListProps<Row> {
   readonly none: ComponentChildren;
 }
 
-export function RecordList<Row extends { readonly hash: string }>(props: ListProps<Row>) {
+export function RecordList<Row extends { readonly ref: string }>(props: ListProps<Row>) {
   const { view, title, help, query, columns, none } = props;
   /** Of the pages before and of this one. */
   const [cursors, setCursors] = useState<readonly string[]>(['']);
@@ -48,7 +48,7 @@ export function RecordList<Row extends { readonly hash: string }>(props: ListPro
       {isNone && none}
       {page !== undefined && !isNone && (
         <>
-          <Table label={title} columns={columns} rows={page.rows} keyOf={({ hash }) => hash} none="Nothing fits." />
+          <Table label={title} columns={columns} rows={page.rows} keyOf={({ ref }) => ref} none="Nothing fits." />
           <nav class="pager" aria-label="Pages">
             <span>
               Page {cursors.length}: {count(page.rows.length)}

@@ -11,7 +11,7 @@ const titleOf = ({ hash, clientInfo: { name, version } }: Pick<SessionRow, 'hash
   `${name} ${version}`.trim() || hash;
 
 const COLUMNS: readonly Column<SessionRow>[] = [
-  { label: 'Client', of: (row) => <a href={`#/sessions/${row.hash}`}>{titleOf(row)}</a> },
+  { label: 'Client', of: (row) => <a href={`#/sessions/${row.ref}`}>{titleOf(row)}</a> },
   { label: 'User', of: ({ userName }) => userName ?? NONE },
   { label: 'Status', of: ({ status }) => <State name={status} /> },
   {
@@ -48,8 +48,8 @@ export function SessionsView({ query }: { query: string }) {
   );
 }
 
-function end(session: LiveSession): void {
-  const { hash, userName, running = 0, state } = session;
+function end(which: string, session: LiveSession): void {
+  const { userName, running = 0, state } = session;
   const sizes = Object.values(state);
   confirm({
     title: 'End this session?',
@@ -62,7 +62,7 @@ function end(session: LiveSession): void {
         : `session.state is deleted: ${many(sizes.length, 'key')}, ${bytes(sizes.reduce((sum, one) => sum + one, 0))}.`,
       'This cannot be undone. The log says that the dashboard ordered it.',
     ],
-    path: `sessions/${hash}/end`,
+    path: `sessions/${which}/end`,
     done: () => {
       go('#/sessions');
       toast('Ended. Its id answers 404.');
@@ -70,16 +70,16 @@ function end(session: LiveSession): void {
   });
 }
 
-export function SessionView({ hash }: { hash: string }) {
-  const polled = usePolled<SessionDetail>(`sessions/${hash}`);
+export function SessionView({ which }: { which: string }) {
+  const polled = usePolled<SessionDetail>(`sessions/${which}`);
   const session = loaded(polled);
   if (session === undefined) return <Waiting of={polled} what="session" />;
   if (session.ended !== undefined)
     return (
       <Head title="This session has ended.">
         <p>
-          <code>{hash}</code>: {session.ended.reason.replaceAll('_', ' ')}, <When at={session.ended.at} />. Its id
-          answers 404. <a href="#/sessions">All sessions</a>
+          <code>{session.hash}</code>: {session.ended.reason.replaceAll('_', ' ')}, <When at={session.ended.at} />. Its
+          id answers 404. <a href="#/sessions">All sessions</a>
         </p>
       </Head>
     );
@@ -92,13 +92,13 @@ export function SessionView({ hash }: { hash: string }) {
           <State name={status} /> {userName === undefined ? 'without a user' : `of ${userName}`}.{' '}
           <a href="#/sessions">All sessions</a>
         </p>
-        <button type="button" onClick={() => end(session)}>
+        <button type="button" onClick={() => end(which, session)}>
           End session…
         </button>
       </Head>
       <Facts
         of={[
-          ['Hash', <code>{hash}</code>],
+          ['Hash', <code>{session.hash}</code>],
           [
             'Instance',
             owner === undefined ? 'none: the store has it' : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>,

@@ -6,11 +6,11 @@ import { nameOf, usePolled } from '../state.ts';
 import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui.tsx';
 import { loaded, RecordList, Waiting } from './records.tsx';
 
-const attemptOf = ({ attempt, maxAttempts }: TaskRow): string =>
+const attemptOf = ({ attempt, maxAttempts }: Pick<TaskRow, 'attempt' | 'maxAttempts'>): string =>
   attempt === undefined ? NONE : `${attempt} of ${count(maxAttempts)}`;
 
 const COLUMNS: readonly Column<TaskRow>[] = [
-  { label: 'Tool', of: ({ hash, tool }) => <a href={`#/tasks/${hash}`}>{tool ?? hash}</a> },
+  { label: 'Tool', of: ({ ref, hash, tool }) => <a href={`#/tasks/${ref}`}>{tool ?? hash}</a> },
   { label: 'User', of: ({ userName }) => userName ?? NONE },
   { label: 'Status', of: ({ status }) => <State name={status} /> },
   { label: 'Instance', of: ({ owner }) => (owner === undefined ? NONE : nameOf(owner)) },
@@ -40,7 +40,7 @@ export function TasksView({ page, query }: { page: FleetPage; query: string }) {
   );
 }
 
-function cancel({ hash, tool, owner }: LiveTask, reload: () => void): void {
+function cancel(which: string, { tool, owner }: LiveTask, reload: () => void): void {
   confirm({
     title: 'Cancel this task?',
     yes: 'Cancel task',
@@ -51,7 +51,7 @@ function cancel({ hash, tool, owner }: LiveTask, reload: () => void): void {
       'Its client sees the status cancelled. Recorded steps are deleted.',
       'This cannot be undone. The log says that the dashboard ordered it.',
     ],
-    path: `tasks/${hash}/cancel`,
+    path: `tasks/${which}/cancel`,
     done: () => {
       toast('Cancelled');
       reload();
@@ -70,8 +70,8 @@ function story({ status, owner, questions }: LiveTask): string {
     : `It runs on ${nameOf(owner)}.`;
 }
 
-export function TaskView({ hash }: { hash: string }) {
-  const polled = usePolled<TaskDetail>(`tasks/${hash}`);
+export function TaskView({ which }: { which: string }) {
+  const polled = usePolled<TaskDetail>(`tasks/${which}`);
   const task = loaded(polled);
   if (task === undefined) return <Waiting of={polled} what="task" />;
   if (task.ended !== undefined) {
@@ -80,7 +80,7 @@ export function TaskView({ hash }: { hash: string }) {
     return (
       <Head title={`${task.tool ?? 'A task'} ${status === 'expired' ? 'has expired' : `was ${status}`}.`}>
         <p>
-          <code>{hash}</code>, <When at={at} />
+          <code>{task.hash}</code>, <When at={at} />
           {why !== '' && `, with the error ${why}`}. {task.message} <a href="#/tasks">All tasks</a>
         </p>
       </Head>
@@ -89,17 +89,17 @@ export function TaskView({ hash }: { hash: string }) {
   return (
     <>
       <Waiting of={polled} what="task" />
-      <Head title={task.tool ?? hash}>
+      <Head title={task.tool ?? task.hash}>
         <p>
           <State name={task.status} /> {story(task)} <a href="#/tasks">All tasks</a>
         </p>
-        <button type="button" onClick={() => cancel(task, polled.reload)}>
+        <button type="button" onClick={() => cancel(which, task, polled.reload)}>
           Cancel task…
         </button>
       </Head>
       <Facts
         of={[
-          ['Hash', <code>{hash}</code>],
+          ['Hash', <code>{task.hash}</code>],
           ['User', task.userName ?? 'none'],
           ['Message', task.message],
           ['Created', <When at={task.createdAt} />],

@@ -119,7 +119,6 @@ export interface Wanted {
 
 export interface RefusedExchange {
   readonly user?: string | undefined;
-  /** Its host, perhaps with a port. */
   readonly authority: string | undefined;
   header(name: string): string | undefined;
 }

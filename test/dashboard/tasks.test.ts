@@ -55,6 +55,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect((await two.get<RecordPage<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
 
       const hash = sessionHash(resumes);
+      const { ref } = rowOf(page as RecordPage<TaskRow>, resumes);
       const detail = await two.get<TaskDetail>(`tasks/${hash}`);
       expect(detail).toMatchObject({ hash, resume: true, questions: [] });
       const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
@@ -65,11 +66,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect((await two.cancel(hash)).status).toBe(200);
       expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([{ task: hash }]);
       await ada.until(resumes, 'cancelled');
-      expect(await two.get<TaskDetail>(`tasks/${hash}`)).toMatchObject({
+      expect(await two.get<TaskDetail>(`tasks/${ref}`)).toMatchObject({
         tool: 'resumes',
         ended: { status: 'cancelled' },
       });
-      expect((await two.cancel(hash)).status).toBe(409);
+      expect((await two.cancel(ref)).status).toBe(409);
       expect((await two.cancel('0123456789ab')).status).toBe(404);
     },
   );

@@ -12,10 +12,10 @@ import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.t
 const NAMED = 100;
 const MESSAGE_LENGTH = 200;
 
-export type SessionRow = ReturnType<typeof sessionRow>;
+export type SessionRow = ReturnType<typeof sessionRow> & { readonly ref: string };
 export type SessionDetail = NonNullable<Awaited<ReturnType<typeof sessionDetail>>>;
 export type LiveSession = Extract<SessionDetail, { readonly ended: undefined }>;
-export type TaskRow = ReturnType<typeof taskRow>;
+export type TaskRow = ReturnType<typeof taskRow> & { readonly ref: string };
 export type TaskDetail = NonNullable<Awaited<ReturnType<typeof taskDetail>>>;
 export type LiveTask = Extract<TaskDetail, { readonly ended: undefined }>;
 

@@ -32,9 +32,6 @@ export interface ApiFailure {
 /** How a request is answered. Never rejects. */
 type Handle = (request: DashboardRequest) => Promise<DashboardReply>;
 
-/** The page sends `{}`. */
-const BODY_BYTES = 4_096;
-
 export async function serveNode(
   handle: Handle,
   req: IncomingMessage & { readonly originalUrl?: string },
@@ -50,9 +47,9 @@ export async function serveNode(
     repeated: repeatedIn(req.rawHeaders),
   });
   if (res.destroyed || res.headersSent) return;
-  // No body is read. The rest of a large body would come before the next request.
-  const isLarge = fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > BODY_BYTES;
-  res.writeHead(status, { ...headers, ...(isLarge && { Connection: 'close' }) });
+  // No body is read: what is left of it would come before the next request.
+  const hasBody = fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > 0;
+  res.writeHead(status, { ...headers, ...(hasBody && { Connection: 'close' }) });
   res.end(method === 'HEAD' ? undefined : body);
 }
 

@@ -15,8 +15,6 @@ import type { Figures, OwnFigures } from './own-figures.ts';
 import { SharedFigures } from './shared-figures.ts';
 
 const LEFT_MS = 120_000;
-/** Pages that ask within this time share what was read. */
-const FRESH_MS = 400;
 const PATIENCE_MS = 700;
 /** A lease is renewed when a third of it is over. */
 const SILENT_LEASES = 0.85;
@@ -59,7 +57,7 @@ export class Fleet {
     });
   }
 
-  /** Reads the leases, unless they were read just now or the store is away. */
+  /** Reads the leases, unless the store is away. Pages that ask at one time share what is read. */
   async look() {
     this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
     // A store that is about to be away may take seconds to say so.
@@ -78,7 +76,7 @@ export class Fleet {
     const { instance } = this.#core;
     if (this.#own.awaySince !== undefined) return;
     try {
-      if (this.#now - this.#readAt >= FRESH_MS) this.#take(await instance.leases());
+      this.#take(await instance.leases());
       await Promise.all([...this.#known.values()].map(async (one) => this.#look(one)));
     } catch {
       // The store went away. The notice that says so comes with the next renewal.

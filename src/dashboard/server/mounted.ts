@@ -21,7 +21,6 @@ export { serveFetch, serveNode } from './faces.ts';
 
 const API = '/api/';
 const ROUTES = new Set(['fleet', 'sessions', 'instances', 'tasks']);
-const HASH = /^[\da-f]{12}$/;
 const QUERY_LENGTH = 300;
 /** An action was carried out, or its order was sent. */
 const DONE = { done: true };
@@ -81,12 +80,12 @@ export class Mounted {
     }
   }
 
-  async #look({ query, header }: DashboardRequest, [what, hash]: readonly string[]): Promise<object | undefined> {
-    if (what === 'fleet' && hash === undefined) return this.fleet();
+  async #look({ query, header }: DashboardRequest, [what, which]: readonly string[]): Promise<object | undefined> {
+    if (what === 'fleet' && which === undefined) return this.fleet();
     if (what !== 'sessions' && what !== 'tasks') return undefined;
     const { core, [what]: records } = this.#of;
     await core.ready();
-    if (hash !== undefined) return HASH.test(hash) ? records.detail(hash) : undefined;
+    if (which !== undefined) return records.detail(which);
     // The page sends it as a header: proxies log addresses, and it may be the id of a session.
     const text = header('sojourn-search') ?? query.get('q') ?? '';
     const sought = orUndefined(() => decodeURIComponent(text)) ?? text;
@@ -123,7 +122,7 @@ export class Mounted {
     const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
     if (records === tasks && core.tasks === undefined)
       throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
-    const id = HASH.test(which) ? await records?.idOf(which) : undefined;
+    const id = await records?.idOf(which);
     if (id === undefined) return undefined;
     if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');

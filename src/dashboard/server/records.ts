@@ -1,12 +1,12 @@
 /**
  * Sessions and tasks of the deployment, as the page lists, searches and shows them: pages of the lists of the store.
  *
- * The cursor of a store may be the id of a session, so a page gets it sealed with a secret of the deployment: every
- * instance opens it, and the page cannot read it. A page names a record by the hash of its id.
+ * A page names a record by its id, sealed with a secret of the deployment (`ref`): every instance opens it, and the page
+ * cannot read it. So is the cursor of a store, which may be an id. A person may name a record by the hash of its id.
  */
 import type { Core } from '../../endpoint/core.ts';
-import { BoundedMap } from '../../base/bounded-map.ts';
-import { systemRandom } from '../../base/system.ts';
+import { digestOf } from '../../base/digest.ts';
+import { sessionHash } from '../../base/shown.ts';
 import { Refused } from './faces.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
@@ -19,9 +19,7 @@ const KINDS = {
 const PAGE = 100;
 /** Records that one search looks at. The page asks for more with the cursor. */
 const SEARCHED = 10_000;
-const CURSOR_LENGTH = 2_048;
-/** Ids of records that pages were shown, by hash. */
-const SHOWN = 1_000;
+const HASH = /^[\da-f]{12}$/;
 /** Searches at one time. */
 const SCANS = 4;
 
@@ -30,7 +28,6 @@ type Row = SessionRow | TaskRow;
 export class ShownRecords {
   readonly #core: Core;
   readonly #kind: keyof typeof KINDS;
-  readonly #ids = new BoundedMap<string, string>(SHOWN);
   #scans = 0;
   #key: Uint8Array | undefined;
 
@@ -40,15 +37,15 @@ export class ShownRecords {
   }
 
   /** @throws Refused for what is no cursor, and while other searches run */
-  async page(query: string, sealed = '') {
+  async page(query: string, from = '') {
     const { store, instance } = this.#core;
-    const key = (this.#key ??= sealingKey(await store.secret('dashboard'), this.#kind));
-    let cursor = sealed === '' || sealed.length > CURSOR_LENGTH ? undefined : open(key, sealed)?.toString();
-    if (sealed !== '' && cursor === undefined) throw new Refused(400, 'cursor', 'This is no cursor');
+    let cursor = from === '' ? undefined : await this.#open(from);
+    if (from !== '' && cursor === undefined) throw new Refused(400, 'cursor', 'This is no cursor');
     if (this.#scans >= SCANS) throw new Refused(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' });
     this.#scans += 1;
     try {
-      const alive = await instance.living();
+      const [key, alive] = [await this.#sealing(), await instance.living()];
+      const most = HASH.test(query) ? 1 : PAGE;
       const rows: Row[] = [];
       let scanned = 0;
       do {
@@ -57,12 +54,10 @@ export class ShownRecords {
         scanned += page.records.length;
         for (const record of page.records) {
           const row = KINDS[this.#kind].row(record, alive);
-          if (!fits(row, record.id, query)) continue;
-          this.#ids.set(row.hash, record.id);
-          rows.push(row);
+          if (fits(row, record.id, query)) rows.push({ ref: sealed(key, record.id), ...row });
         }
-      } while (cursor !== undefined && rows.length < PAGE && scanned < SEARCHED);
-      const nextCursor = cursor === undefined ? undefined : seal(key, systemRandom(NONCE_BYTES), cursor);
+      } while (cursor !== undefined && rows.length < most && scanned < SEARCHED);
+      const nextCursor = cursor === undefined ? undefined : sealed(key, cursor);
       /** `scanned`: records that were looked at for these rows. */
       return { rows, scanned, nextCursor };
     } finally {
@@ -70,19 +65,32 @@ export class ShownRecords {
     }
   }
 
-  /** The id of a record. `undefined`: it is not among the first `SEARCHED` of the store. */
-  async idOf(hash: string): Promise<string | undefined> {
-    if (!this.#ids.has(hash)) await this.page(hash);
-    return this.#ids.get(hash);
+  /** The id of a record, of its `ref` or its hash. `undefined`: it is not among the first `SEARCHED` of the store. */
+  async idOf(which: string): Promise<string | undefined> {
+    const ref = HASH.test(which) ? (await this.page(which)).rows[0]?.ref : which;
+    return ref === undefined ? undefined : this.#open(ref);
   }
 
-  async detail(hash: string): Promise<object | undefined> {
-    const id = await this.idOf(hash);
-    return id === undefined ? undefined : KINDS[this.#kind].detail(hash, id, this.#core);
+  async detail(which: string): Promise<object | undefined> {
+    const id = await this.idOf(which);
+    return id === undefined ? undefined : KINDS[this.#kind].detail(sessionHash(id), id, this.#core);
+  }
+
+  async #sealing(): Promise<Uint8Array> {
+    return (this.#key ??= sealingKey(await this.#core.store.secret('dashboard'), this.#kind));
+  }
+
+  async #open(text: string): Promise<string | undefined> {
+    return open(await this.#sealing(), text)?.toString();
   }
 }
 
-function fits(row: Row, id: string, query: string): boolean {
+/** One text has one nonce, so that an answer that has not changed is the same. */
+function sealed(key: Uint8Array, text: string): string {
+  return seal(key, digestOf(Buffer.concat([key, Buffer.from(text)])).subarray(0, NONCE_BYTES), text);
+}
+
+function fits(row: ReturnType<typeof sessionRow | typeof taskRow>, id: string, query: string): boolean {
   const { hash, owner, userName } = row;
   if (query === '' || id === query || owner === query) return true;
   const text = query.toLowerCase();
