@@ -5,24 +5,17 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { SojournError } from '../errors.ts';
-import type { InstanceStore } from '../stores/store.ts';
 import { RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
-import type { Logger, TimeProvider } from '../types.ts';
-
-export interface BusOutboxOptions {
-  readonly directory: Pick<InstanceStore, 'publish'>;
-  readonly logger: Logger;
-  readonly time: Pick<Required<TimeProvider>, 'monotonic'>;
-}
+import type { LinksOptions } from './links.ts';
 
 export class BusOutbox {
-  readonly #options: BusOutboxOptions;
+  readonly #options: LinksOptions;
   readonly #lease: { readonly id: string };
   readonly #events = new RecentChanges();
   /** When the first was published that the store did not take. */
   #unsentSince = Infinity;
 
-  constructor(options: BusOutboxOptions, lease: { readonly id: string }) {
+  constructor(options: LinksOptions, lease: { readonly id: string }) {
     this.#options = options;
     this.#lease = lease;
   }

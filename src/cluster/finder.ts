@@ -26,6 +26,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type StoredRecord } from '../stores/store.ts';
 import { within } from '../base/system.ts';
+import { endsSession, type Inbound } from '../inbound/inbound.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';
@@ -55,11 +56,9 @@ export class Finder {
     this.#restorer = restorer;
   }
 
-  /**
-   * `delete`, `terminate`: for a session that ends, which restores nothing and does not ask the migration handler.
-   * `terminate`: by the application.
-   */
-  async find(id: string, caller: CallerRequest, to: 'serve' | 'delete' | 'terminate'): Promise<FoundSession> {
+  /** To end a session restores nothing, and does not ask the migration handler. */
+  async find(id: string, { kind, caller }: Pick<Inbound, 'kind' | 'caller'>): Promise<FoundSession> {
+    const ends = endsSession({ kind });
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
@@ -71,13 +70,13 @@ export class Finder {
       const record = await this.#read(id);
       if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
       if (record === undefined) {
-        if (to !== 'serve') throw sessionNotFound();
+        if (ends) throw sessionNotFound();
         const migrated = await this.#queueMigration(id, caller);
         if (migrated !== undefined) return { here: migrated };
         continue;
       }
       // Check before a restore: another user's request must not wake a session.
-      if (to !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
+      if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
       if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.links.isAlive(owner)))
         return { there: owner };
@@ -89,7 +88,7 @@ export class Finder {
         continue;
       }
       const restoring = this.#restorer.restoring(id);
-      if (to !== 'serve') {
+      if (ends) {
         if (restoring === undefined) return { record };
         await restoring.catch(() => {});
         continue;

@@ -15,7 +15,6 @@ import type { InstanceLease, InstanceStore } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
-import type { Link } from './instance-link.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
 import { type OrderMessage, type OrdersTaken, takeOrder } from './orders.ts';
 import {
@@ -229,11 +228,6 @@ export class Instance implements Leaseholder {
       this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
       return undefined;
     }
-  }
-
-  /** The link to another instance. `undefined`: that instance is dead, or this one has no lease. */
-  link(to: string): Link | undefined {
-    return this.lease.valid ? this.links.to(to) : undefined;
   }
 
   /** From now on `watch` gets the leases that are read with each renewal. */

@@ -125,7 +125,7 @@ export class Lease {
   /** Whether sessions that are claimed for `owner` may be served from memory now. */
   get valid(): boolean {
     const { inProcess } = this.#options;
-    return inProcess ? this.#joined : this.#losses === this.#lossesRenewed && this.remainingMs !== 0;
+    return inProcess ? this.#joined : !this.#mailboxLost && this.remainingMs !== 0;
   }
 
   /** How long the lease is valid without another renewal; `undefined`: it does not expire. */
@@ -159,7 +159,7 @@ export class Lease {
 
   /** And the lease was not renewed since. */
   get #mailboxLost(): boolean {
-    return !this.#options.inProcess && this.#losses !== this.#lossesRenewed;
+    return this.#losses !== this.#lossesRenewed;
   }
 
   /** The last renewal could not reach the store. */
@@ -230,7 +230,7 @@ export class Lease {
   #lost(id: string): void {
     if (id !== this.#id) return;
     this.#losses += 1;
-    if (!this.#options.inProcess) this.renewNow();
+    this.renewNow();
   }
 
   /** Renews now, because another instance seems to believe this instance dead. */

@@ -14,13 +14,11 @@
  */
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import type { Notices } from '../observe/notices.ts';
 import { RepeatedLines } from '../options/repeated-lines.ts';
 import { within } from '../base/system.ts';
-import type { Logger, TimeProvider } from '../types.ts';
 import { Link } from './instance-link.ts';
-import type { Lease } from './lease.ts';
-import type { AnswerItem, CallItem, ClusterMessage, LinkMessage, RequestItem } from './messages.ts';
+import type { Lease, LeaseOptions } from './lease.ts';
+import type { CallItem, ClusterMessage, LinkMessage } from './messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -39,23 +37,13 @@ const NOT_PASSING =
   'Another instance has a lease and answers no message of this one, so requests to its sessions are refused here. ' +
   `Likely causes: ${PASSING_CAUSES}`;
 
-export interface LinksOptions {
+export interface LinksOptions extends Omit<LeaseOptions, 'inProcess' | 'isWatched' | 'random'> {
   readonly directory: InstanceStore;
-  readonly time: Required<TimeProvider>;
-  readonly leaseMs: number;
-  readonly waitMs: number;
-  readonly logger: Logger;
-  readonly notices: Pick<Notices, 'emit'>;
 }
 
 /** What is done here with calls that instances relay to each other. */
 export interface RelayedCalls {
-  /** A call that another instance relays to this one. */
-  serve(link: Link, call: RequestItem): void;
-  /** The client of call `n` disconnected from the other instance. */
-  clientLeft(link: Link, n: number): void;
-  /** A part of the answer to a call that this instance relayed. */
-  answered(part: AnswerItem): void;
+  receive(link: Link, item: CallItem): void;
   /** This end of the link or the other is dead. Calls that are under way on it have an unknown outcome. */
   linkFailed(link: Link): void;
   /** The peer has a lease, and has answered nothing for long: calls of clients connected here end. */
@@ -163,22 +151,11 @@ export class Links {
       time,
       leaseMs,
       send: (message) => void this.#send(peer, message),
-      receive: (item) => this.#take(link, item),
+      receive: (item) => this.#calls.receive(link, item),
       onDoubt: () => void this.suspect(peer),
     });
     this.#links.set(peer, link);
     return link;
-  }
-
-  #take(link: Link, item: CallItem): void {
-    switch (item.t) {
-      case 'call':
-        return this.#calls.serve(link, item);
-      case 'gone':
-        return this.#calls.clientLeft(link, item.n);
-      case 'answer':
-        return this.#calls.answered(item);
-    }
   }
 
   async #send(peer: string, message: ClusterMessage): Promise<'sent' | 'suspect' | 'unknown'> {

@@ -4,7 +4,7 @@
  * The word `store` in the option means a secret that the store creates once for the deployment. It is read with
  * each announcement of an instance id. A store that lost its last writes may have lost the secret too, and the next
  * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time; links
- * send again what was refused until then. The earlier secret is still accepted, because the other instances may not have
+ * send again what was refused until then. The earlier secret is still accepted, because other instances may not have
  * read the new one yet.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';

@@ -10,7 +10,7 @@
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of the link itself           ping: asks for its acknowledgement · part: of a large item
  *
- * `instance.ts` passes each message, and `links.ts` each item, to the part that it is for. A message of a kind that
+ * `instance.ts` passes each message, and `relay.ts` each item, to the part that it is for. A message of a kind that
  * this build does not know counts as lost on the way. The fields of a message are not checked: its signature says that
  * an instance of this deployment wrote it, and messages within one process are passed as they are.
  *

@@ -9,7 +9,7 @@ import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { RelayedCalls } from '../cluster/links.ts';
 import type { Link } from '../cluster/instance-link.ts';
-import type { AnswerItem, RequestItem, SentValue } from '../cluster/messages.ts';
+import type { AnswerItem, CallItem, RequestItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
 import { lostForm, type LostForm } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
@@ -138,8 +138,9 @@ export class Relay implements RelayedCalls {
   }
 
   async send(to: string, inbound: Inbound): Promise<RelayOutcome> {
-    const link = this.#options.instance.link(to);
-    // The owner is dead and never got the call.
+    const { lease, links } = this.#options.instance;
+    const link = lease.valid ? links.to(to) : undefined;
+    // The owner is dead, or this instance has no lease: the owner never got the call.
     if (link === undefined) return 'refused';
     const { caller, post } = inbound;
     const text = post === undefined ? undefined : (post.text ?? JSON.stringify(caller.parsedBody));
@@ -173,7 +174,18 @@ export class Relay implements RelayedCalls {
     });
   }
 
-  answered({ n, values }: AnswerItem): void {
+  receive(link: Link, item: CallItem): void {
+    switch (item.t) {
+      case 'call':
+        return this.serve(link, item);
+      case 'gone':
+        return this.#serving.get(link)?.get(item.n)?.clientLeft();
+      case 'answer':
+        return this.#answered(item);
+    }
+  }
+
+  #answered({ n, values }: AnswerItem): void {
     const outgoing = this.#outgoing.get(n);
     if (outgoing === undefined) return;
     try {
@@ -184,10 +196,6 @@ export class Relay implements RelayedCalls {
       outgoing.settle('done');
       outgoing.tellGone();
     }
-  }
-
-  clientLeft(link: Link, n: number): void {
-    this.#serving.get(link)?.get(n)?.clientLeft();
   }
 
   returnUnrun(link: Link, n: number): void {

@@ -37,7 +37,11 @@ test('calls that wait for room are sent as there is room for them, however many 
   const time = createFakeTime();
   const link = new Link({ peer: 'b', time, leaseMs: 10_000, ...quiet });
   const options = { relayedHeaders: [], timeProvider: time, notices: { wanted: {} } };
-  const relay = new Relay({ options, instance: { link: () => link }, lifecycle: {} } as never);
+  const relay = new Relay({
+    options,
+    instance: { lease: { valid: true }, links: { to: () => link } },
+    lifecycle: {},
+  } as never);
   const caller = { headerFields: () => ({}), absoluteUrl: () => '', onClose: () => {} };
   const post = { messages: [{ kind: 'request' }], text: MESSAGE };
   link.push({ t: 'ping' }, CREDIT_BYTES);

@@ -261,11 +261,12 @@ export class Router implements WaitingHost {
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
-  #locate(id: string, { kind, caller }: Inbound): Promise<FoundSession> | FoundSession {
+  #locate(id: string, inbound: Inbound): Promise<FoundSession> | FoundSession {
+    const { caller } = inbound;
     const { finder, instance } = this.#parts;
     const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;
     if (known?.user === caller.user && known !== undefined && instance.links.heardRecently(known.there)) return known;
-    return finder.find(id, caller, kind === 'delete' || kind === 'terminate' ? kind : 'serve');
+    return finder.find(id, inbound);
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {

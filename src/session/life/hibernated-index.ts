@@ -27,8 +27,8 @@ export class HibernatedIndex {
   readonly #origin: number;
 
   /**
-   * `origin`: times are kept as whole ms from this time, which V8 stores without an object. `counted`: the records are in
-   * this process.
+   * `origin`: times are kept as whole ms from this time, which V8 stores without an object. `counted`: the records are
+   * in this process.
    */
   constructor(origin: number, counted?: Counted) {
     this.#origin = origin;
