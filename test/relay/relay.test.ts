@@ -98,19 +98,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await onB.get();
       expect((await onB.get({ lastEventId: resumed.lastId })).status).toBe(204);
     });
-
-    test('a stream of a call that has just ended is replayed', async () => {
-      const { a, onA, onB } = await threeInstances({}, settings);
-      const stream = await hold(onA, 1);
-      const call = await a.lab.held();
-      await stream.next();
-      stream.abort();
-      const answering = progress(call, 1).then(() => call.answer('done'));
-      const resumed = await onB.get({ lastEventId: stream.lastId });
-      await answering;
-      await resumed.untilEnd();
-      expect(saidOn(resumed)).toEqual([1, 'done']);
-    });
   });
 
   test('a client that leaves the relaying instance is not a cancel: it resumes on a third', async () => {

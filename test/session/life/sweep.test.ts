@@ -77,14 +77,6 @@ describe('a session in use is kept', () => {
     expect(ended.length).toBe(400);
   });
 
-  test('while the store takes a second for each end', async () => {
-    const { openSession, leaveDead, statuses, time, store } = await sweeping(() => undefined);
-    const active = await openSession();
-    await leaveDead(400);
-    store.before['sessions.end'] = () => elapse(time, 1_000);
-    expect(await statuses(active, 100_000)).toEqual(all200(100_000));
-  });
-
   test('while the store does not say which sessions expired', async () => {
     const { openSession, statuses, store } = await sweeping(() => undefined);
     const active = await openSession();
