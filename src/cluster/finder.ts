@@ -59,6 +59,7 @@ export class Finder {
   /** To end a session restores nothing, and does not ask the migration handler. */
   async find(id: string, { kind, caller }: Pick<Inbound, 'kind' | 'caller'>): Promise<FoundSession> {
     const ends = endsSession({ kind });
+    const { lease, links } = this.#instance;
     for (let tries = 0; tries < TRIES; tries++) {
       await this.#registry.leaving.closing(id);
       const live = this.#registry.get(id);
@@ -78,8 +79,7 @@ export class Finder {
       // Check before a restore: another user's request must not wake a session.
       if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
-      if (owner !== null && owner !== this.#instance.lease.id && (await this.#instance.links.isAlive(owner)))
-        return { there: owner };
+      if (owner !== null && owner !== lease.id && (await links.isAlive(owner))) return { there: owner };
       // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
       // from it.
       const adopting = this.#migrations.last(id);
@@ -96,7 +96,7 @@ export class Finder {
       if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
         const other = await this.#instance.otherServing();
         if (other !== undefined) {
-          if (owner === this.#instance.lease.id)
+          if (owner === lease.id)
             await this.#registry.store.sessions.save(id, { epoch: record.epoch, owner }, { release: true });
           return { there: other };
         }
@@ -105,13 +105,8 @@ export class Finder {
         if (refusal !== undefined) throw refusal;
       }
       // The request waits: an owner that is alive keeps the calls that it runs.
-      if (
-        owner !== null &&
-        this.#registry.options.waitMs > 0 &&
-        this.#instance.lease.ownersMayReturn &&
-        restoring === undefined
-      )
-        throw lapsed();
+      const { waitMs } = this.#registry.options;
+      if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn) throw lapsed();
       await this.#restorer.restore(record, caller);
     }
     const live = this.#registry.get(id);
