@@ -43,6 +43,6 @@ describe('the memory store', () => {
       for (const { op } of randomOperations(seed, false)) expect(op).not.toBe('pass');
     }
     expect(Math.min(...seen.values())).toBeGreaterThan(50);
-    expect(seen.size).toBe(17);
+    expect(seen.size).toBe(18);
   });
 });
