@@ -45,9 +45,9 @@ async function backend(server: string): Promise<BackendUnderTest> {
       const settings = { config: { connectionString: url }, schema: 'sojourn' };
       const database = await PostgresDatabase.open(settings, { ...storeOptions(), kinds: KINDS });
       onTestFinished(() => database.close());
-      const { place: where, statements, clock } = database;
+      const { server: at, statements, clock } = database;
       const [read, write] = [database.query.bind(database), database.write.bind(database)];
-      return new PostgresBackend({ where, spaces, statements, clock, read, write });
+      return new PostgresBackend({ where: at.place, spaces, statements, clock, read, write });
     },
     async refuseEntries() {
       const client = await connect(url);

@@ -32,12 +32,12 @@ function allStatements(schema: string) {
 }
 
 export class PostgresDatabase {
+  readonly server: Server;
   readonly statements: Statements;
   readonly clock: ServerClock;
   /** All writes but those of leases, so that those of one turn follow each other without waiting. */
   readonly #writer: Connection;
   readonly instanceConnection: InstanceConnection;
-  readonly #server: Server;
   readonly #schema: string;
   readonly #rows: Connection;
   /** A log may be large: no other read waits behind it. */
@@ -45,7 +45,7 @@ export class PostgresDatabase {
   #repairing: Promise<void> | undefined;
 
   private constructor(server: Server, { schema, clockGoodMs }: DatabaseSettings, { random, time }: StoreOptions) {
-    this.#server = server;
+    this.server = server;
     this.#schema = schema;
     this.statements = allStatements(schema);
     this.#rows = new Connection(server, { durable: true });
@@ -78,19 +78,11 @@ export class PostgresDatabase {
     }
   }
 
-  get deadlines(): Deadlines {
-    return this.#server.deadlines;
-  }
-
-  get place(): string {
-    return this.#server.place;
-  }
-
   /** A read, or a change that needs no order. */
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const reader = statement === this.statements.log ? this.#logs : this.#rows;
     const asked = this.#repeat(() => reader.query(statement, values));
-    return this.deadlines.answered(this.place, asked);
+    return this.server.deadlines.answered(this.server.place, asked);
   }
 
   /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
@@ -101,7 +93,7 @@ export class PostgresDatabase {
   /** A statement about instances, which waits for nothing else. */
   tell(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const told = this.#repeat(() => this.instanceConnection.query(statement, values));
-    return this.deadlines.answered(this.place, told);
+    return this.server.deadlines.answered(this.server.place, told);
   }
 
   async close(): Promise<void> {
@@ -131,11 +123,11 @@ export class PostgresDatabase {
   }
 
   async #create(isBroken: boolean): Promise<void> {
-    const connection = new Connection(this.#server, { durable: true });
+    const connection = new Connection(this.server, { durable: true });
     try {
       await createSchema(connection, this.#schema, isBroken);
     } catch (error) {
-      throw storeFailure(this.place, error);
+      throw storeFailure(this.server.place, error);
     } finally {
       await connection.close();
     }

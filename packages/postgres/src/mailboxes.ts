@@ -42,8 +42,8 @@ export class PostgresMailboxes implements Mailboxes {
   }
 
   check(): Promise<void> {
-    const { deadlines, place, instanceConnection } = this.#database;
-    return deadlines.answered(place, instanceConnection.check());
+    const { server, instanceConnection } = this.#database;
+    return server.deadlines.answered(server.place, instanceConnection.check());
   }
 
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {

@@ -36,7 +36,8 @@ export class PostgresStore implements Store {
 
   #view(database: PostgresDatabase, options: StoreOptions): OpenStore {
     const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(options.name, kind.name)]));
-    const { place, statements, clock, deadlines } = database;
+    const { server, statements, clock } = database;
+    const { place, deadlines } = server;
     const mailboxes = new PostgresMailboxes(database, spaces.get(LEASES) ?? '');
     const shared = { where: place, spaces, statements, clock };
     const read: PostgresBackendOptions['read'] = (statement, values) => database.query(statement, values);

@@ -47,7 +47,7 @@ export class LeftLogs {
     if (row === undefined || record === undefined || !wokeForLog(row, now)) return true;
     // No event is added to the log of a released record, so this is its last trim.
     const next = fencedRow(record, row.version, record.owner === null ? null : this.trimAt(now));
-    return after(this.#steps.replace(next, row.version), (done) =>
+    return after(this.#steps.replace(record.id, row.version, next), (done) =>
       done ? after(this.#logs.trimAtRest(record.id, next.fence ?? '', now), () => true as const) : undefined,
     );
   }

@@ -312,8 +312,8 @@ export class KernelRecords implements Records {
 
   /** Waits for nothing. The next sweep finds what fails. */
   #forget(rows: readonly Row[], now: number): void {
-    for (const row of forgotten(rows, this.#kind, now)) {
-      const deleted = this.#steps.delete(row);
+    for (const { id, version } of forgotten(rows, this.#kind, now)) {
+      const deleted = this.#steps.replace(id, version, null);
       if (deleted instanceof Promise) deleted.catch(() => undefined);
     }
   }

@@ -163,11 +163,14 @@ export class RowSteps {
     this.#logs.delete(id);
   }
 
-  drop(row: Row): MaybePromise<boolean> {
-    const dropped = this.delete(row);
+  drop({ id, version }: Row): MaybePromise<boolean> {
+    const dropped = after(this.replace(id, version, null), (done) => {
+      if (done) this.#unsure.settle(id);
+      return done;
+    });
     if (!(dropped instanceof Promise)) return dropped;
     return dropped.catch((cause: unknown) => {
-      this.#unsure.lost(row.id, null);
+      this.#unsure.lost(id, null);
       throw cause;
     });
   }
@@ -188,21 +191,11 @@ export class RowSteps {
     return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
   }
 
-  /** This process keeps nothing of the record: it may be that of another one. */
-  replace(row: Row, was: number): MaybePromise<boolean> {
-    this.#forget(row.id);
-    return this.#writes.write({ kind: this.#kind, id: row.id, was, row, clear: false });
-  }
-
-  delete({ id, version }: Row): MaybePromise<boolean> {
-    this.#forget(id);
-    return after(this.#writes.write({ kind: this.#kind, id, was: version, row: null, clear: true }), (done) => {
-      if (done) {
-        this.#unsure.settle(id);
-        this.#logs.delete(id);
-      }
-      return done;
-    });
+  /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
+  replace(id: string, was: number, row: Row | null): MaybePromise<boolean> {
+    this.#rows.delete(id);
+    this.#logs.delete(id);
+    return this.#writes.write({ kind: this.#kind, id, was, row, clear: row === null });
   }
 }
 
