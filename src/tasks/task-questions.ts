@@ -7,10 +7,12 @@ import { invalidRequest, type SojournError } from '../errors.ts';
 import { quoted } from '../base/shown.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { uncheckable } from './answer-check.ts';
-import { FIELD_NAME, isFieldName, questionField, type Round, ROUND_FIELD } from './task-record.ts';
+import { FIELD_NAME, isFieldName, isOpen, questionField, type Round, ROUND_FIELD } from './task-record.ts';
 
 const MOST_QUESTIONS = 100;
 const MOST_BYTES = 262_144;
+/** Room for the answer of each open question: without it a task could not be continued. */
+const ANSWER_BYTES = 1_024;
 /** A name that ends as the names of later rounds do. */
 const NUMBERED = /\.\d+$/;
 
@@ -51,10 +53,13 @@ export function wrongQuestion(key: string, question: unknown): SojournError | un
 /** Questions and answers are read each time that the client asks for the task. */
 export function tooMany(fields: Readonly<Record<string, string>>): SojournError | undefined {
   const entries = Object.entries(fields).filter(([name]) => /^[qa]/.test(name) || name === ROUND_FIELD);
-  const bytes = entries.reduce((sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text), 0);
+  const open = entries.filter(([name]) => isOpen(fields, name)).length * ANSWER_BYTES;
+  const bytes = entries.reduce((sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text), open);
   const questions = entries.filter(([name]) => name.startsWith('q')).length;
   if (questions > MOST_QUESTIONS)
     return invalidRequest(`a task asked its client more than ${MOST_QUESTIONS} questions`);
   if (bytes <= MOST_BYTES) return undefined;
-  return invalidRequest(`the questions and answers of a task have more than ${MOST_BYTES} bytes`);
+  return invalidRequest(
+    `the questions and answers of a task have more than ${MOST_BYTES} bytes: an open one counts ${ANSWER_BYTES} more`,
+  );
 }

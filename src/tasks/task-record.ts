@@ -125,7 +125,8 @@ export const isFieldName = (name: string): boolean =>
 
 type Fields = StoredRecord['fields'];
 
-const isOpen = (fields: Fields, name: string): boolean =>
+/** Whether this field is a question without an answer. */
+export const isOpen = (fields: Fields, name: string): boolean =>
   name.startsWith('q') && fields[answerField(name.slice(1))] === undefined;
 
 /** Every question without an answer, by its key. */

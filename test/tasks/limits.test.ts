@@ -6,7 +6,7 @@ import { serve, userHeader } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
-import { Effects, resultOf, TaskClient, taskServer, taskTool } from './kit.ts';
+import { Effects, QUESTION, resultOf, TaskClient, taskServer, taskTool } from './kit.ts';
 
 type Handler = (args: { readonly bytes: number }, ctx: ServerContext, own: RunningTask) => unknown;
 
@@ -41,6 +41,18 @@ test('answers that arrive at once have the room of a task together', async () =>
   reads.open();
   const taken = await Promise.all(taking);
   expect(taken.filter(({ error }) => error === undefined)).toHaveLength(4);
+});
+
+test('a question that leaves no room for its answer is refused, and one that is asked can be answered', async () => {
+  const form = (bytes: number) => ({ message: 'x'.repeat(bytes), requestedSchema: QUESTION.requestedSchema });
+  const { client } = await open(async ({ bytes }, _ctx, own) => (await own.elicit('q', form(bytes))).action);
+  const ada = new TaskClient(client(as('ada')));
+  const refused = await ada.until(await ada.start('run', { bytes: 261_900 }), 'completed', 'input_required');
+  expect(JSON.stringify(refused['result'])).toContain('262144 bytes');
+  const id = await ada.start('run', { bytes: 260_800 });
+  await ada.until(id, 'input_required');
+  expect((await ada.update(id, { q: { action: 'accept', content: { ok: true } } })).error).toBeUndefined();
+  expect(await ada.ended(id)).toMatchObject({ result: { content: [{ text: 'accept' }] } });
 });
 
 test('a result that is too large to keep fails the task, with the sizes', async () => {
