@@ -46,17 +46,12 @@ export interface OwnedParts {
   readonly memory: MemoryUse;
 }
 
-interface KnownOwner {
-  readonly at: number;
-  readonly isAlive: boolean;
-}
-
 const never = (): boolean => false;
 
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
   readonly #given: OwnedParts;
-  readonly #owners = new BoundedMap<string, KnownOwner>(OWNERS);
+  readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(OWNERS);
   readonly #creating = new Set<NewRecord>();
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();

@@ -116,8 +116,8 @@ export class TakeOver {
       const resume = kept.resume ?? (await this.#runner.mayRunTwice({ ...record, kept }));
       // A build that knows the tool continues it.
       if (resume === undefined) return;
-      const error = resume ? this.#tooMany(head, kept) : ownerLost(true);
-      if (error !== undefined) return this.#fail(record, error);
+      if (!resume) return this.#fail(record, ownerLost(true));
+      if (head.attempt >= kept.maxAttempts) return this.#fail(record, tooManyAttempts(head.attempt));
     }
     await this.#continue(found, head);
   }
@@ -129,10 +129,6 @@ export class TakeOver {
 
   #noteLost(runsAgain: boolean): void {
     this.#tasks.options.notices.emit({ kind: 'callLost', runsAgain, method: 'tools/call' });
-  }
-
-  #tooMany({ attempt }: TaskHead, { maxAttempts }: KeptTask): ReturnType<typeof tooManyAttempts> | undefined {
-    return attempt >= maxAttempts ? tooManyAttempts(attempt) : undefined;
   }
 
   /** The head is written last: until then the task has not been run, whatever becomes of this instance. */

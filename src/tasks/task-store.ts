@@ -46,7 +46,6 @@ export interface TaskKey {
 export class LivingTask {
   readonly record: StoredRecord;
   readonly settings: TaskSettings;
-  #kept: KeptTask | undefined = undefined;
 
   /** Throws `TASK_UNREADABLE`. */
   constructor(record: StoredRecord) {
@@ -54,9 +53,9 @@ export class LivingTask {
     this.settings = readable(readSettings(record.body));
   }
 
-  /** The whole call, which may be long. A client that asks for the task does not need it. */
+  /** The whole call, which may be long: it is read each time. A client that asks for the task does not need it. */
   get kept(): KeptTask {
-    return (this.#kept ??= readable(readBody(this.record.body)));
+    return readable(readBody(this.record.body));
   }
 }
 
