@@ -1,5 +1,5 @@
 /** `endpoint.tasks`: the tasks of the deployment, for the application. */
-import { optionsContradict } from '../errors.ts';
+import { optionsContradict, RPC } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { readOutcome, readSettings } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
@@ -32,8 +32,6 @@ export interface EndpointTasks {
   /** Ends a task with a JSON-RPC error, code −32603. `false`: it had ended. */
   fail(taskId: string, error: Error): Promise<boolean>;
 }
-
-const INTERNAL = -32_603;
 
 export function endpointTasks(core: Core): EndpointTasks {
   const opened = async (): Promise<Tasks> => {
@@ -78,7 +76,7 @@ export function endpointTasks(core: Core): EndpointTasks {
     },
     fail: async (taskId, error: unknown) => {
       const message = error instanceof Error ? error.message : String(error);
-      return (await opened()).end(taskId, { status: 'failed', error: { code: INTERNAL, message } });
+      return (await opened()).end(taskId, { status: 'failed', error: { code: RPC.internal, message } });
     },
   };
 }

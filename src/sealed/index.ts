@@ -13,7 +13,7 @@ import { type InitializeRequestParams, isInitializeRequest } from '@modelcontext
 import { BoundedMap } from '../base/bounded-map.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { orUndefined } from '../base/or-undefined.ts';
-import { checkKeys, checkNames } from '../options/checks.ts';
+import { checkKeys, checkMethods, checkNames } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
 import { systemRandom, systemTime } from '../base/system.ts';
@@ -59,6 +59,7 @@ interface Sealed {
 export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
   const options = checkNames('sealedSessions()', given, NAMES, []) as unknown as SealedSessionsOptions;
   const { keys, maxAgeMs = DAY_MS, timeProvider = systemTime } = options;
+  checkMethods('timeProvider', timeProvider, ['now']);
   const sealingKeys = checkKeys('keys', keys).map((secret) => sealingKey(secret, LABEL));
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
   /** The nonces of the ids whose sessions ended on this instance. */

@@ -93,11 +93,8 @@ test('keys that are known verify for a day while the issuer is away, and may hav
   expect(await statuses()).toEqual([503, 503]);
   const moved = { keys: [{ ...issuer.publicJwk, kid: 'second' }] };
   issuer.answer = (res, url) => {
-    const documents: Record<string, object> = {
-      '/.well-known/openid-configuration': { issuer: url, jwks_uri: `${url}/moved` },
-      '/moved': moved,
-    };
-    const document = documents[res.req.url ?? ''];
+    const metadata = { issuer: url, jwks_uri: `${url}/moved` };
+    const document = { '/.well-known/openid-configuration': metadata, '/moved': moved }[res.req.url ?? ''];
     says(document === undefined ? '<p>Sign in' : JSON.stringify(document))(res, url);
   };
   await timeProvider.advance(1_000);

@@ -66,10 +66,6 @@ describe('without the SDK, as the SDK does it:', () => {
     expect(ours).toEqual(scopes.filter((scope) => accepts(() => requireScopes(scope as string))));
     expect(ours.length).toBe(92);
   });
-
-  test('scopes are in the metadata', () => {
-    expect(resolve({ jwt, requiredScopes: ['a', 'b'] })?.metadata?.scopes_supported).toEqual(['a', 'b']);
-  });
 });
 
 describe('refused with the name of the option:', () => {

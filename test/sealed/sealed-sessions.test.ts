@@ -220,10 +220,11 @@ describe('sealed sessions', () => {
     ['a short key', { keys: ['short'] }],
     ['a key that is none', { keys: [5 as never] }],
     ['an age of nothing', { keys: [KEY], maxAgeMs: 0 }],
+    ['a clock without now()', { keys: [KEY], timeProvider: {} as never }],
     ['an age by another name', { keys: [KEY], maxAge: 60_000 }],
   ])('%s is refused with the name of the option', (_, options) => {
     expect(() => sealedSessions(options)).toThrow(
-      /^Option (keys|keys\[0\]|maxAgeMs): |did you mean sealedSessions\(\).maxAgeMs\?/,
+      /^Option (keys|keys\[0\]|maxAgeMs|timeProvider): |did you mean sealedSessions\(\).maxAgeMs\?/,
     );
     expect(() => sealedSessions(options)).not.toThrow(/short$|kkkk/);
   });
