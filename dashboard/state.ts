@@ -26,7 +26,7 @@ interface Route {
 
 const address = signal(location.hash);
 
-/** `#/sessions?q=ann`, `#/sessions/<hash>`. */
+/** `#/sessions?q=ann`, `#/sessions/<ref>`. */
 export const route = computed<Route>(() => {
   const [path = '', search = ''] = address.value.slice(2).split('?');
   const [view = '', id = ''] = path.split('/');

@@ -7,7 +7,7 @@
  * Each GET has an `ETag`. Every failure has the body `ApiFailure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `since`, `…At`) are ms since 1970 by the
- * clock of the server that answers. `hash` is the 12-digit hash of an id, as in log lines: raw ids are never sent.
+ * clock of the server that answers. `hash` is that of an id, as in log lines, and `ref` a sealed id: no id is sent.
  */
 import type { Fleet } from './server/fleet.ts';
 import type { Mounted } from './server/mounted.ts';

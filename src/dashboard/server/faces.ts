@@ -47,9 +47,9 @@ export async function serveNode(
     repeated: repeatedIn(req.rawHeaders),
   });
   if (res.destroyed || res.headersSent) return;
-  // No body is read: what is left of it would come before the next request.
+  // No body is read: over HTTP/1 what is left of it would come before the next request.
   const hasBody = fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > 0;
-  res.writeHead(status, { ...headers, ...(hasBody && { Connection: 'close' }) });
+  res.writeHead(status, { ...headers, ...(hasBody && req.httpVersionMajor === 1 && { Connection: 'close' }) });
   res.end(method === 'HEAD' ? undefined : body);
 }
 
