@@ -152,7 +152,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   /** `cause`: why a session was restored; `undefined`: it was opened here. `record`: as it was before its claim. */
   add(session: LiveSession, cause?: RestoreCause, record?: StoredRecord): void {
     this.#live.set(session.id, session);
-    this.shares.add(session);
+    this.shares.charge(1, session.share);
     if (session.idle) this.becameIdle(session);
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
     if (cause === undefined) {
@@ -225,7 +225,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     if (this.#live.get(session.id) !== session) return false;
     this.#live.delete(session.id);
     this.becameActive(session);
-    this.shares.delete(session);
+    this.shares.charge(-1, session.share);
     return true;
   }
 

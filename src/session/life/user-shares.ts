@@ -7,7 +7,6 @@ import { overUserLimit, overUserShare, type SojournError, tooManySessions } from
 import { Budget } from '../../base/budget.ts';
 import type { SessionLimits, UserLimits } from '../../options/resolve-limits.ts';
 import { type Entry, EntryList, entryOf } from '../../base/entry-list.ts';
-import type { LiveSession } from '../session.ts';
 
 /** An idle session, or one that hibernates in this process. */
 export interface IdleSession {
@@ -37,14 +36,10 @@ export class UserShares {
     this.#perUser = perUser.sessions;
   }
 
-  add({ share }: LiveSession): void {
-    this.#places.charge(1, share);
-    this.#count(share, 1);
-  }
-
-  delete({ share }: LiveSession): void {
-    this.#places.charge(-1, share);
-    this.#count(share, -1);
+  /** `live`: 1 for a session that is live here now, -1 for one that has left. */
+  charge(live: 1 | -1, share: string): void {
+    this.#places.charge(live, share);
+    this.#count(share, live);
   }
 
   addHibernated(entry: Entry<IdleSession>): void {
@@ -90,10 +85,7 @@ export class UserShares {
     if (used >= size) return tooManySessions(size);
     if (!this.#places.take(1, key)) return overUserShare('sessions', size);
     this.#count(key, 1);
-    return () => {
-      this.#places.charge(-1, key);
-      this.#count(key, -1);
-    };
+    return () => this.charge(-1, key);
   }
 
   /** How many live sessions a user has. */

@@ -2,11 +2,10 @@
 import { expect, test } from 'vitest';
 import { entryOf } from '../../../src/base/entry-list.ts';
 import { UserShares } from '../../../src/session/life/user-shares.ts';
-import type { LiveSession } from '../../../src/session/session.ts';
 import { seededRandom } from '../../kit/seeded-random.ts';
 
 const shares = () => new UserShares({ sessions: Infinity, userShare: 1 }, { sessions: Infinity });
-const sessionOf = (share: string, id: string) => entryOf({ id, share } as LiveSession);
+const sessionOf = (share: string, id: string) => entryOf({ id, share });
 
 test('is the first of those whose user has the most, whatever comes and goes', () => {
   const random = seededRandom(7);
@@ -21,10 +20,10 @@ test('is the first of those whose user has the most, whatever comes and goes', (
     users.becameActive(entry);
     drop(idle, entry);
     if (!all.includes(entry)) {
-      users.add(entry.item);
+      users.charge(1, entry.item.share);
       all.push(entry);
     } else if (step < 0.3) {
-      users.delete(entry.item);
+      users.charge(-1, entry.item.share);
       drop(all, entry);
     } else if (step < 0.8) {
       users.becameIdle(entry);
@@ -40,13 +39,13 @@ test('is found without a look at 10,000 others, while the user with the most is 
   const users = shares();
   const idle = Array.from({ length: 10_000 }, (_, n) => sessionOf(`u${n}`, `s${n}`));
   const busy = [sessionOf('busy', 'b1'), sessionOf('busy', 'b2'), sessionOf('busy', 'b3')];
-  for (const { item } of [...idle, ...busy, sessionOf('u9999', 'second')]) users.add(item);
+  for (const { item } of [...idle, ...busy, sessionOf('u9999', 'second')]) users.charge(1, item.share);
   for (const entry of idle) users.becameIdle(entry);
   let looks = 0;
   const looked = function* () {
     for (const { item } of idle) yield (((looks += 1), item));
   };
   expect([users.pick(looked())?.id, looks]).toEqual(['s9999', 2]);
-  users.delete(sessionOf('u9999', 'second').item);
+  users.charge(-1, 'u9999');
   expect([users.pick(looked())?.id, looks]).toEqual(['s0', 3]);
 });
