@@ -49,7 +49,7 @@ export function banner({ version, url: bound, options, workers, store, storeAway
     ['dashboard', dashboard],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
-    ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : AWAY[`${storeAway.lasting}`]}`],
+    ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : awayText(storeAway)}`],
     ['', storeAway?.what],
     ['workers', workers?.toString()],
     ['connect', clientName === undefined ? undefined : connectCommand(clientName, url, options)],
@@ -113,11 +113,8 @@ const isOpen = (address: string): boolean => address === '0.0.0.0' || address ==
 
 const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-/** The key says whether the problem is lasting. */
-const AWAY = {
-  true: ' (cannot be used; sojourn keeps trying)',
-  false: ' (cannot be reached; sojourn keeps trying to connect)',
-};
+const awayText = ({ lasting }: StoreAway): string =>
+  lasting ? ' (cannot be used; sojourn keeps trying)' : ' (cannot be reached; sojourn keeps trying to connect)';
 
 function storeText(store: ResolvedOptions['store']): string {
   return store === undefined || !store.durable

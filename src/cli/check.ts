@@ -75,42 +75,25 @@ async function look(versions: readonly string[], lab: Lab): Promise<readonly See
   const seen: Seen[] = [];
   const session = new Map<string, string>();
   const [first] = await lab.start();
-  if (versions.some((version) => !isModern(version))) seen.push(await seenBy('2025', first, session));
-  if (versions.some(isModern)) seen.push(await seenBy('2026-07-28', first));
+  const legacy = versions.some((version) => !isModern(version));
+  if (legacy) seen.push(await seenBy('2025', () => foundIn(asker(first, session), session)));
+  if (versions.some(isModern)) seen.push(await seenBy('2026-07-28', () => foundIn(asker(first))));
   await lab.drain(first);
   const [old] = seen;
   if (session.has('mcp-session-id') && old?.found !== undefined) {
+    const { found } = old;
     const [next] = await lab.start();
-    seen.splice(1, 0, await seenBy('after a restart', next, session, old.found));
+    const again = async () => ({ ...found, lists: await listsOf(asker(next, session), Object.keys(found.lists)) });
+    seen.splice(1, 0, await seenBy('after a restart', again, found));
   }
   await lab.close();
   return seen;
 }
 
-/** `session`: the headers of a 2025 client. `before`: what the session found before the restart. */
-async function seenBy(
-  client: Seen['client'],
-  instance: LabInstance,
-  session?: Map<string, string>,
-  before?: Finding,
-): Promise<Seen> {
-  const answerTo = async (method: string, params: Params): Promise<Params> => {
-    const request =
-      session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
-    const response = await instance.fetch(request);
-    const sessionId = response.headers.get('mcp-session-id');
-    if (sessionId !== null) session?.set('mcp-session-id', sessionId);
-    if (response.status === 202) return {};
-    return resultOf(ID, response).catch((cause: unknown) => {
-      throw new Error(`${method} failed: ${reason(cause)}`, { cause });
-    });
-  };
-  const ask: Ask = (method, params = {}) =>
-    within(systemTime, ANSWER_MS, answerTo(method, params), () => {
-      throw new Error(`${method} has no answer after ${ANSWER_MS / 1_000} s`);
-    });
+/** `before`: what the session found before the restart. */
+async function seenBy(client: Seen['client'], find: () => Promise<Finding>, before?: Finding): Promise<Seen> {
   try {
-    const found = await findingOf(ask, session, before);
+    const found = await find();
     const problem = before && difference(Object.values(before.lists).flat(), Object.values(found.lists).flat());
     return problem === undefined ? { client, found } : { client, found, problem };
   } catch (error) {
@@ -123,34 +106,48 @@ const ID = 1_000_000;
 
 type Ask = (method: string, params?: Params) => Promise<Params>;
 
-/** Connects, unless it has found something `before`, and asks for every list. Rejects with what went wrong. */
-async function findingOf(ask: Ask, session: Map<string, string> | undefined, before?: Finding): Promise<Finding> {
-  const {
-    capabilities,
-    protocolVersion = '2026-07-28',
-    ...opened
-  } = before !== undefined
-    ? { capabilities: {} }
-    : session === undefined
-      ? await ask('server/discover')
-      : await ask('initialize', {
-          protocolVersion: LEGACY,
-          capabilities: {},
-          clientInfo: { name: 'sojourn check', version: '1' },
-        });
-  if (session !== undefined && before === undefined) {
+/** `session`: the headers of a 2025 client. */
+function asker(instance: LabInstance, session?: Map<string, string>): Ask {
+  const answerTo = async (method: string, params: Params): Promise<Params> => {
+    const request =
+      session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
+    const response = await instance.fetch(request);
+    const sessionId = response.headers.get('mcp-session-id');
+    if (sessionId !== null) session?.set('mcp-session-id', sessionId);
+    if (response.status === 202) return {};
+    return resultOf(ID, response).catch((cause: unknown) => {
+      throw new Error(`${method} failed: ${reason(cause)}`, { cause });
+    });
+  };
+  return (method, params = {}) =>
+    within(systemTime, ANSWER_MS, answerTo(method, params), () => {
+      throw new Error(`${method} has no answer after ${ANSWER_MS / 1_000} s`);
+    });
+}
+
+const CLIENT = { protocolVersion: LEGACY, capabilities: {}, clientInfo: { name: 'sojourn check', version: '1' } };
+
+/** Connects, and asks for every list. Rejects with what went wrong. */
+async function foundIn(ask: Ask, session?: Map<string, string>): Promise<Finding> {
+  const opened = await (session === undefined ? ask('server/discover') : ask('initialize', CLIENT));
+  const { capabilities, protocolVersion = '2026-07-28', serverInfo, _meta: meta } = opened;
+  if (session !== undefined) {
     session.set('mcp-protocol-version', String(protocolVersion));
     await ask('notifications/initialized');
   }
-  const lists: Record<string, readonly string[]> = {};
-  for (const [list, capability, method, key] of LISTS)
-    if (before?.lists[list] ?? (isObject(capabilities) && capabilities[capability] !== undefined))
-      lists[list] = await allOf(ask, method, list, key);
-  if (before !== undefined) return { ...before, lists };
-  const { serverInfo, _meta: meta } = opened as Params;
+  const has = (capability: string): boolean => isObject(capabilities) && capabilities[capability] !== undefined;
+  const lists = LISTS.flatMap(([list, capability]) => (has(capability) ? [list] : []));
   const info = serverInfo ?? (isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined);
   const { name, version } = isObject(info) ? info : {};
-  return { server: `${String(name)} ${String(version)}`, version: String(protocolVersion), lists };
+  const server = `${String(name)} ${String(version)}`;
+  return { server, version: String(protocolVersion), lists: await listsOf(ask, lists) };
+}
+
+async function listsOf(ask: Ask, wanted: readonly string[]): Promise<Finding['lists']> {
+  const lists: Record<string, readonly string[]> = {};
+  for (const [list, , method, key] of LISTS)
+    if (wanted.includes(list)) lists[list] = await allOf(ask, method, list, key);
+  return lists;
 }
 
 async function allOf(ask: Ask, method: string, list: string, key: string): Promise<string[]> {
