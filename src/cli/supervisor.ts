@@ -41,7 +41,7 @@ const GROUP_SIGNAL_MS = 100;
 /** How long a build that loads an earlier edit may take to end by itself. */
 const OVERTAKEN_MS = 300;
 /** A build that has not ended by then waits for running calls. */
-const HAND_OVER_MS = 1_000;
+const HAND_OVER_MS = 3_000;
 
 export interface SupervisorOptions {
   readonly workers: number;
