@@ -10,9 +10,8 @@
  *   the turn is over. A user whose share they fill gets no long answer before, and its requests are refused.
  */
 import type { MemoryUse } from '../base/budget.ts';
-import { every } from '../base/system.ts';
+import { afterTurn, every } from '../base/system.ts';
 import type { TimeProvider } from '../types.ts';
-import { atEndOfTurn } from './turn.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
 export const UNREAD_BYTES = 64 * 1024;
@@ -97,11 +96,9 @@ export class UnreadAnswers {
 
   #passed(answer: UnreadAnswer, watched: Watched): void {
     watched.most = Infinity;
-    const endTurn = (): void => {
+    afterTurn(() => {
       if (watched.most === Infinity) watched.most = answer.pendingBytes + this.#options.streamBufferBytes;
-    };
-    // `endTurn` throws nothing.
-    atEndOfTurn({ endTurn, fail() {} });
+    });
   }
 
   /** The answer is over, or its client has taken everything. */

@@ -5,18 +5,16 @@ import { isObject, type RpcResponse } from './jsonrpc.ts';
 const ITEMS = ['tools', 'prompts', 'resources', 'resourceTemplates'] as const;
 
 const texts = new WeakMap<object, string>();
-let keepsAny = false;
 
 /** `items`: nothing changes it from now on. */
 export function keepText(items: object, json: string): void {
   texts.set(items, json);
-  keepsAny = true;
 }
 
 /** The JSON of a server's answer. Its members are in the order in which the SDK writes them. */
 export function responseJson(answer: RpcResponse): string {
   const { result } = answer;
-  if (!keepsAny || !isObject(result)) return JSON.stringify(answer);
+  if (!isObject(result)) return JSON.stringify(answer);
   for (const name of ITEMS) {
     const items = result[name];
     const text = Array.isArray(items) ? texts.get(items) : undefined;

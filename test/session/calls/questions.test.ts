@@ -193,16 +193,6 @@ test('B39 each question waits retryMs and a second; then the session refuses at 
   expect(time.pendingTimers).toBe(timers);
 });
 
-test('sixteen questions wait; the next one is refused at once, and those that wait are sent', async () => {
-  const { open, ask, ended, waiting } = await ground();
-  const client = await open();
-  for (let n = 0; n < 16; n++) void ask(String(n));
-  await ask('one more');
-  expect([ended, waiting()]).toEqual([['one more NO_STREAM'], 16]);
-  const get = await client.get();
-  expect(await messagesOf(get, 16)).toEqual(Array.from({ length: 16 }, (_, n) => String(n)));
-});
-
 test('a question that its server cancels is never sent, nor is the cancellation', async () => {
   const { open, ask, ended, servers, time } = await ground();
   const client = await open();
