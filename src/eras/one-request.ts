@@ -162,10 +162,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   // ——— its end ———
 
-  endTurn(): void {
-    this.#end();
-  }
-
   fail(cause: unknown): void {
     this.logger.warn({ err: cause }, 'The server of a request could not be closed');
   }
@@ -176,11 +172,11 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   }
 
   async close(): Promise<void> {
-    this.#end();
+    this.endTurn();
   }
 
-  /** The client left, or the request is answered: the SDK aborts what still runs. */
-  #end(): void {
+  /** The client left, or the turn of the answer ends: the SDK aborts what still runs. */
+  endTurn(): void {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#answered) this.#endUnanswered();

@@ -116,6 +116,9 @@ export const SERVER_BYTES = 44 * 1024;
 /** A running call with its own server, besides its body. */
 export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
+/** The fields of a user's requests are counted from here on: reading them all is not free. */
+const FIELDS_COUNT_FROM = 1_048_576;
+
 /**
  * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete
  * or its client has disconnected, and each handler that got the request has settled: until then the handler holds the
@@ -144,6 +147,14 @@ export class RequestBytes {
     if (!this.#memory.take(bytes, this.#bytes, this.#user)) return false;
     this.#bytes += bytes;
     return true;
+  }
+
+  /** The same for header fields, where the user holds much already. */
+  takeFields(fields: Readonly<Record<string, string | readonly string[] | undefined>>, bytesOfField: number): boolean {
+    if (this.#memory.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
+    let bytes = 0;
+    for (const name in fields) bytes += bytesOfField + name.length + (fields[name]?.length ?? 0);
+    return this.take(bytes);
   }
 
   /**

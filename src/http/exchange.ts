@@ -15,7 +15,7 @@ import type { McpHttpRequest } from '../types.ts';
 import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
 import { createRequestView, type RequestSource } from './request-view.ts';
-import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers } from './unread.ts';
+import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
@@ -102,13 +102,6 @@ export function connectionOf(incoming: IncomingMessage | Http2ServerRequest | un
   if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
   return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket ? incoming.socket : undefined;
 }
-
-/** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
-export function cutOff(connection: Connection): void {
-  connection.destroy(connection instanceof Socket ? undefined : wasCut());
-}
-
-export const wasCut = (): Error => new Error('The connection was cut: its reader is too slow, or its request failed');
 
 function openOn(connection: Connection): Set<Exchange> {
   const open = new Set<Exchange>();
@@ -215,6 +208,16 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
   fieldsRefused(): SojournError | undefined {
     return this.#incoming && refusedFields(this.#incoming);
+  }
+
+  /** Charges the header fields, for a user who holds much already. `false`: there is no room. */
+  protected holdsFields(bytesOfField: number): boolean {
+    return this.#held.takeFields(this.headerFields(), bytesOfField);
+  }
+
+  /** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
+  protected cutOff(connection: Connection): void {
+    connection.destroy(connection instanceof Socket ? undefined : wasCut());
   }
 
   protected leaveConnection(): void {

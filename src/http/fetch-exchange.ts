@@ -9,25 +9,15 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import { Body, type BodyRead, type RefusedBody } from './body.ts';
-import {
-  cutOff,
-  Exchange,
-  type ExchangeHost,
-  guarded,
-  type HeaderFields,
-  type HeaderList,
-  wasCut,
-} from './exchange.ts';
+import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { SSE_HEADERS } from './frames.ts';
 import { repeatedOf } from './repeated-field.ts';
-import { UNREAD_BYTES } from './unread.ts';
+import { UNREAD_BYTES, wasCut } from './unread.ts';
 
 /** What a request and its response take in the heap besides the body, from the first byte of the body on. */
 const REQUEST_BYTES = 16 * 1024;
-/** The fields of a user's requests are counted from here on: reading them all is not free. */
-const FIELDS_COUNT_FROM = 64 * REQUEST_BYTES;
-/** What a header field takes besides its characters: two texts, and an entry in a table. */
-const FIELD_BYTES = 208;
+/** What a header field takes besides its characters: two texts, and entries in two tables. */
+const FIELD_BYTES = 260;
 /** What an adapter takes and may hold: as much as `node:http` takes before it asks to wait. */
 const PART_BYTES = 16_384;
 
@@ -122,16 +112,9 @@ export class FetchExchange extends Exchange {
     guarded(this, read);
   }
 
-  #holdsFields(): boolean {
-    if (this.host.memory.heldBy(this.share) < FIELDS_COUNT_FROM) return true;
-    let bytes = 0;
-    for (const [name, value] of this.#headers) bytes += FIELD_BYTES + name.length + value.length;
-    return this.holds(bytes);
-  }
-
   async #read(request: Request, limit: number, idWithin: number): Promise<Uint8Array | RefusedBody> {
     // Before the body is looked at: adapters create most of a request's objects then.
-    if (!this.holds(REQUEST_BYTES) || !this.#holdsFields()) return { error: overMemory(), id: null };
+    if (!this.holds(REQUEST_BYTES) || !this.holdsFields(FIELD_BYTES)) return { error: overMemory(), id: null };
     const body = new Body(this, limit, idWithin);
     if (request.body === null) return body.read();
     const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
@@ -237,7 +220,7 @@ export class FetchExchange extends Exchange {
     }
     // An adapter logs the error of a body with its stack, and a client could fill a log with those.
     if (connection === undefined) this.taken(wasCut());
-    else cutOff(connection);
+    else this.cutOff(connection);
     this.connectionClosed();
   }
 

@@ -6,18 +6,13 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable } from '../errors.ts';
+import { bodyUnreadable, overMemory } from '../errors.ts';
 import { Body, type BodyRead, linger } from './body.ts';
-import {
-  connectionOf,
-  cutOff,
-  Exchange,
-  type ExchangeHost,
-  guarded,
-  type HeaderFields,
-  type HeaderList,
-} from './exchange.ts';
+import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { UNREAD_BYTES } from './unread.ts';
+
+/** What a header field takes besides its characters: two texts, and an entry in a table. */
+const FIELD_BYTES = 112;
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -78,6 +73,10 @@ export class NodeExchange extends Exchange {
     const req = this.#req;
     if (req === undefined) return;
     if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
+    if (!this.holdsFields(FIELD_BYTES)) {
+      linger(req);
+      return done({ error: overMemory(), id: null });
+    }
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
@@ -167,7 +166,7 @@ export class NodeExchange extends Exchange {
     const res = this.#res;
     // A response that waits for its turn has no connection to destroy.
     const connection = connectionOf(res?.req);
-    if (connection !== undefined) cutOff(connection);
+    if (connection !== undefined) this.cutOff(connection);
     res?.destroy();
   }
 

@@ -17,6 +17,9 @@ import type { TimeProvider } from '../types.ts';
 export const UNREAD_BYTES = 64 * 1024;
 const LOOK_MS = 1_000;
 
+/** What a client is told whose connection cannot be closed otherwise. */
+export const wasCut = (): Error => new Error('The connection was cut: its reader is too slow, or its request failed');
+
 /** An answer with pending bytes. */
 export interface UnreadAnswer {
   readonly pendingBytes: number;

@@ -62,9 +62,12 @@ class RowServer {
   }
 
   /** Calls on one connection, whose client reads nothing. */
-  async deaf({ sessionId = '' }: Caller, ...calls: Array<readonly [name: string, args: object]>): Promise<void> {
+  async deaf(
+    { sessionId = '' }: Caller,
+    ...calls: Array<readonly [name: string, args: object, headers?: Record<string, string> | undefined]>
+  ): Promise<void> {
     const socket = this.#idle.pop();
-    const posts = calls.map(([name, args]) => rawCall(sessionId, name, args, ++this.#id));
+    const posts = calls.map(([name, args, headers]) => rawCall(sessionId, name, args, ++this.#id, headers));
     if (socket === undefined) await deafConnection(this.port, posts.join(''));
     else socket.write(posts.join(''));
   }
@@ -112,14 +115,14 @@ const WIDE = `ж${'x'.repeat(7)}`;
 
 // ——— bodies ———
 
-const bodies = (args: (n: number) => object, each: number): Shape => ({
+const bodies = (args: (n: number) => object, each: number, headers?: Record<string, string>): Shape => ({
   open: async (server) => {
     const callers = await sessions(16)(server);
     await server.connect(16 * each);
     return callers;
   },
   fill: everyCaller((server, caller, at) =>
-    times(each, each, (n) => server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }] as const)),
+    times(each, each, (n) => server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }, headers] as const)),
   ),
 });
 
@@ -259,6 +262,7 @@ const subscribed = (count: number, path: string): Shape =>
 export const SHAPES = {
   requests: {
     'many small calls': bodies(() => ({}), 25),
+    'many header fields': bodies(() => ({}), 25, Object.fromEntries(many(900, (n) => [n.toString(36), 'x']))),
     'bodies with wide characters': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
     'small results of once() that are not stored': outcomes(300, {}),
     'long results of once()': outcomes(8, { count: 200_000, text: LATIN }),
