@@ -69,6 +69,7 @@ export class Notifications {
     if (!LOG_LEVELS.includes(level)) throw optionInvalid('range', 'level', level, `one of ${LOG_LEVELS.join(', ')}`);
     const params = { level, data: data ?? null, ...(logger !== undefined && { logger }) };
     const notification = notificationOf(LOG_MESSAGE, params);
+    if (this.#sessions.lifecycle.closed) return;
     this.deliver(null, notification);
     this.#instance
       .notify(undefined, { kind: 'notify', session: null, ...notification })

@@ -47,6 +47,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(await ask(unknown)).toEqual([false, false]);
     await client.delete();
     expect(await ask(id)).toEqual([false, false]);
+    // A message of a closed endpoint goes nowhere, and is no outage of the store.
+    await b.endpoint.close();
+    b.endpoint.notify.message({ level: 'info', data: 'late' });
+    await (await listening(a)).client.delete();
+    expect(b.log.matching(/./, 'warn')).toEqual([]);
   });
 
   test('a message to all reaches the sessions of each instance once, from the level on that they asked for', async () => {
