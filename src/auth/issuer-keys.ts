@@ -29,7 +29,6 @@ const UNKNOWN_KEY_PAUSE_MS = 30_000;
 const KEPT_MS = 600_000;
 /** Without it, cutting the way to the issuer would keep a key that it withdrew. */
 const KEPT_WHILE_AWAY_MS = 86_400_000;
-const UNKNOWN_KEY = 'ERR_JWKS_NO_MATCHING_KEY';
 
 let jose: Promise<Jose> | undefined;
 
@@ -59,7 +58,7 @@ export class IssuerKeys {
     try {
       return await this.#keys(...token);
     } catch (cause) {
-      const isUnknown = (cause as { readonly code?: unknown }).code === UNKNOWN_KEY;
+      const isUnknown = (cause as { readonly code?: unknown }).code === 'ERR_JWKS_NO_MATCHING_KEY';
       if (!isUnknown || this.#age < UNKNOWN_KEY_PAUSE_MS) throw cause;
       const failure = away ?? (await this.#read());
       if (failure !== undefined) throw failure;
