@@ -14,7 +14,7 @@
  * its appends are sent again, each in a trip of its own.
  */
 import { afterTurn } from '../../base/system.ts';
-import { type Backend, isRowWrite, type LogWrite, type Write, type Written } from './backend.ts';
+import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
 import { tooMuchPending } from '../shared/failures.ts';
 import type { MaybePromise } from '../store.ts';
 
@@ -164,8 +164,12 @@ function outcomeOf(answer: Written | undefined): boolean {
 }
 
 function bytesOf(write: Write): number {
-  if (!isRowWrite(write)) return write.entries.reduce((sum, { head }) => sum + head[2], WRITE_BYTES);
-  const { value } = write.row ?? {};
+  if (isRowWrite(write)) return rowBytes(write.row);
+  return write.entries.reduce((sum, { head }) => sum + head[2], WRITE_BYTES);
+}
+
+export function rowBytes(row: Row | null): number {
+  const { value } = row ?? {};
   if (value === undefined) return WRITE_BYTES;
   if ('outcome' in value) return WRITE_BYTES + value.outcome.length;
   return Object.values(value.fields).reduce((sum, text) => sum + text.length, WRITE_BYTES + value.body.length);

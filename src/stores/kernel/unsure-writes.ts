@@ -8,12 +8,15 @@ import type { AppendRequest } from '../store.ts';
 import type { Entry, Row } from './backend.ts';
 import { entryOf } from './log-state.ts';
 import { textsOf } from './row-texts.ts';
+import { rowBytes } from './turn-writes.ts';
 
-/** A caller tries again within seconds. */
-const MOST = 1_000;
+/** Records with such appends. A caller tries again within seconds. */
+const MOST_LOGS = 1_000;
+/** Of rows. In an outage thousands of calls can wait, each with a row of some KB. */
+const MOST_BYTES = 16_777_216;
 
 export class UnsureRows {
-  readonly #sent = new BoundedMap<string, Row | null>(MOST);
+  readonly #sent = new BoundedMap<string, Row | null>(Infinity, { most: MOST_BYTES, of: rowBytes });
 
   /** `null`: the row was deleted. */
   lost(id: string, row: Row | null): void {
@@ -41,8 +44,8 @@ export class UnsureRows {
 }
 
 export class UnsureEntries {
-  readonly #sent = new BoundedMap<string, Entry[]>(MOST);
-  readonly #stored = new BoundedMap<string, readonly Entry[]>(MOST);
+  readonly #sent = new BoundedMap<string, Entry[]>(MOST_LOGS);
+  readonly #stored = new BoundedMap<string, readonly Entry[]>(MOST_LOGS);
 
   lost(id: string, entry: Entry): void {
     const sent = this.#sent.get(id) ?? [];

@@ -88,6 +88,18 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     },
   );
 
+  test('five thousand creations are known whose answers were lost in one outage', async () => {
+    const moved = movedTime();
+    let isLost = true;
+    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => (isLost ? 'lost' : undefined)) });
+    const { records } = await kit.open();
+    const ids = Array.from({ length: 5_000 }, (_, n) => `s${n}`);
+    const create = () => Promise.allSettled(ids.map(async (id) => records.create(recordOf(id))));
+    expect((await create()).filter(({ status }) => status === 'rejected')).toHaveLength(5_000);
+    isLost = false;
+    expect(new Set((await create()).map((one) => (one as { value?: unknown }).value))).toEqual(new Set(['created']));
+  });
+
   test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
     const moved = movedTime();
     const faults: Fault[] = [undefined, 'lost'];
