@@ -18,6 +18,7 @@ type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
 /** The limit of one document. */
 const FETCH_MS = 5_000;
+const LOOK_MS = 1_000;
 /** After a failed look. */
 const PAUSE_MS = 1_000;
 /** The limit of a document of the issuer. Large issuers publish some 10 KB of keys. */
@@ -43,6 +44,7 @@ export class IssuerKeys {
   #keys: Keys | undefined = undefined;
   #readAt = -Infinity;
   #failedAt = -Infinity;
+  #lookedAt = -Infinity;
   /** The look that is under way, and why it failed. */
   #look: Promise<SojournError | undefined> | undefined = undefined;
 
@@ -53,7 +55,8 @@ export class IssuerKeys {
 
   /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
   async keyOf(...token: Parameters<JWTVerifyGetKey>): Promise<Awaited<ReturnType<Keys>>> {
-    const away = this.#age < KEPT_MS ? undefined : await this.#read();
+    const look = this.#age < KEPT_MS ? undefined : this.#read();
+    const away = await (look && this.#age < KEPT_WHILE_AWAY_MS ? this.#soon(look) : look);
     if (this.#keys === undefined || this.#age >= KEPT_WHILE_AWAY_MS) throw away ?? authAway();
     try {
       return await this.#keys(...token);
@@ -70,6 +73,13 @@ export class IssuerKeys {
     return this.#context.timeProvider.monotonic() - this.#readAt;
   }
 
+  /** An issuer that does not answer holds tokens with known keys for the first moment of a look. */
+  async #soon(look: Promise<SojournError | undefined>): Promise<SojournError | undefined> {
+    const { timeProvider } = this.#context;
+    const leftMs = this.#lookedAt + LOOK_MS - timeProvider.monotonic();
+    return leftMs > 0 ? within(timeProvider, leftMs, look, authAway) : authAway();
+  }
+
   async #read(): Promise<SojournError | undefined> {
     if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) return authAway();
     const failed = (err: unknown): SojournError => {
@@ -79,6 +89,7 @@ export class IssuerKeys {
       logger.warn({ err, issuer: this.#jwt.issuer }, text);
       return authAway(err);
     };
+    if (this.#look === undefined) this.#lookedAt = this.#context.timeProvider.monotonic();
     return (this.#look ??= this.#find()
       .catch(failed)
       .finally(() => (this.#look = undefined)));

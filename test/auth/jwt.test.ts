@@ -7,6 +7,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { bearer, RESOURCE, says, startIssuer, type Issuer, type TokenParts } from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
+import { until } from '../kit/until.ts';
 
 const authOf = (issuer: Issuer, more: Partial<JwtOptions> = {}): AuthOptions => ({
   jwt: { issuer: issuer.url, audience: RESOURCE, ...more },
@@ -80,12 +81,21 @@ test('metadata of another issuer is refused', async () => {
 test('keys that are known verify for a day while the issuer is away, and may have moved then', async () => {
   const [issuer, timeProvider] = [await startIssuer(), createFakeTime()];
   const { client } = await serve(createLab().factory, { timeProvider, auth: authOf(issuer, { cache: false }) });
-  const statuses = async () => {
-    const tokens = ['first', 'second'].map((kid) => issuer.token({ kid, claims: { exp: 4_000_000_000 } }));
-    const answers = tokens.map(async (token) => client(bearer(await token)).initialize());
-    return (await Promise.all(answers)).map(({ response }) => response.status);
+  const statusOf = async (kid: string) => {
+    const token = await issuer.token({ kid, claims: { exp: 4_000_000_000 } });
+    return (await client(bearer(token)).initialize()).response.status;
   };
+  const statuses = () => Promise.all(['first', 'second'].map(statusOf));
   expect(await statuses()).toEqual([200, 401]);
+  issuer.answer = () => {};
+  await timeProvider.advance(1_800_000);
+  issuer.requests.length = 0;
+  const known = statusOf('first');
+  await until(() => issuer.requests.length > 0);
+  // A key that is known does not wait for the end of the look.
+  await timeProvider.advance(1_000);
+  expect([await known, await statusOf('first'), await statusOf('second')]).toEqual([200, 200, 503]);
+  await timeProvider.advance(5_000);
   issuer.answer = says('', 503);
   await timeProvider.advance(23 * 3_600_000);
   expect(await statuses()).toEqual([200, 503]);
