@@ -51,8 +51,11 @@ export class Instance {
     child.stdout.resume();
     child.once('exit', () => this.#ended());
     while (!(await this.isHealthy(1_000))) {
-      if (child.exitCode !== null || child.signalCode !== null)
+      if (child.exitCode !== null || child.signalCode !== null) {
+        // Another process took the port before this one did.
+        if (/EADDRINUSE|in use/.test(words)) return this.start();
         throw new Error(`${this.name} did not start:\n${words}`);
+      }
       await new Promise((done) => setTimeout(done, 50));
     }
     this.state = 'serving';
