@@ -36,9 +36,9 @@ export class BusOutbox {
     }
   }
 
-  /** For an instance that heard nothing in the last `ms`. */
+  /** For an instance that heard nothing in the last `ms`. What the store did not take yet goes to all. */
   recent(ms: number): readonly ServerEvent[] {
-    return this.#events.since(this.#options.time.monotonic() - ms - SLACK_MS);
+    return this.#events.since(this.#options.time.monotonic() - ms - SLACK_MS, this.#unsentSince);
   }
 
   /** The store is back, and the other instances receive again. */

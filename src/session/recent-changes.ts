@@ -24,7 +24,7 @@ export class RecentChanges {
     if (this.#last.size > MOST) this.#last.delete(this.#last.keys().next().value!);
   }
 
-  since(at: number): readonly ServerEvent[] {
-    return [...this.#last.values()].filter((last) => last.at > at).map(({ event }) => event);
+  since(at: number, before = Infinity): readonly ServerEvent[] {
+    return [...this.#last.values()].filter((last) => last.at > at && last.at < before).map(({ event }) => event);
   }
 }
