@@ -18,6 +18,7 @@ type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
 /** The limit of one document. */
 const FETCH_MS = 5_000;
+/** A token with a known key waits this long, from the start of a look on. */
 const LOOK_MS = 1_000;
 /** After a failed look. */
 const PAUSE_MS = 1_000;
@@ -28,7 +29,7 @@ const MOST_KEYS = 256;
 /** An attacker's `kid` that is unknown. */
 const UNKNOWN_KEY_PAUSE_MS = 30_000;
 const KEPT_MS = 600_000;
-/** Without it, cutting the way to the issuer would keep a key that it withdrew. */
+/** A key that the issuer withdrew would otherwise be kept by cutting the way to it. */
 const KEPT_WHILE_AWAY_MS = 86_400_000;
 
 let jose: Promise<Jose> | undefined;
@@ -70,32 +71,34 @@ export class IssuerKeys {
   }
 
   get #age(): number {
-    return this.#context.timeProvider.monotonic() - this.#readAt;
+    return this.#now - this.#readAt;
+  }
+
+  get #now(): number {
+    return this.#context.timeProvider.monotonic();
   }
 
   /** An issuer that does not answer holds tokens with known keys for the first moment of a look. */
   async #soon(look: Promise<SojournError | undefined>): Promise<SojournError | undefined> {
-    const { timeProvider } = this.#context;
-    const leftMs = this.#lookedAt + LOOK_MS - timeProvider.monotonic();
-    return leftMs > 0 ? within(timeProvider, leftMs, look, authAway) : authAway();
+    const leftMs = this.#lookedAt + LOOK_MS - this.#now;
+    return leftMs > 0 ? within(this.#context.timeProvider, leftMs, look, authAway) : authAway();
   }
 
   async #read(): Promise<SojournError | undefined> {
-    if (this.#context.timeProvider.monotonic() - this.#failedAt < PAUSE_MS) return authAway();
+    if (this.#now - this.#failedAt < PAUSE_MS) return authAway();
     const failed = (err: unknown): SojournError => {
-      const { logger, timeProvider } = this.#context;
-      this.#failedAt = timeProvider.monotonic();
+      this.#failedAt = this.#now;
       const text = 'The signing keys of the issuer cannot be fetched: tokens that need them get 503';
-      logger.warn({ err, issuer: this.#jwt.issuer }, text);
+      this.#context.logger.warn({ err, issuer: this.#jwt.issuer }, text);
       return authAway(err);
     };
-    if (this.#look === undefined) this.#lookedAt = this.#context.timeProvider.monotonic();
     return (this.#look ??= this.#find()
       .catch(failed)
       .finally(() => (this.#look = undefined)));
   }
 
   async #find(): Promise<undefined> {
+    this.#lookedAt = this.#now;
     const { createLocalJWKSet } = await loadJose();
     const url = this.#jwt.jwksUri ?? (await this.#discover());
     const document = await this.#document(url);
@@ -103,7 +106,7 @@ export class IssuerKeys {
     if (!Array.isArray(keys) || !keys.every(isObject)) throw new Error(`${url} is no set of keys`);
     if (keys.length > MOST_KEYS) throw new Error(`${url} has ${keys.length} keys; at most ${MOST_KEYS} are taken`);
     this.#keys = createLocalJWKSet({ keys });
-    this.#readAt = this.#context.timeProvider.monotonic();
+    this.#readAt = this.#now;
   }
 
   /** The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery. */

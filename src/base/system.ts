@@ -124,7 +124,7 @@ export interface Moment {
 
 export const momentOf = (time: Required<TimeProvider>): Moment => ({ monotonic: time.monotonic(), wall: time.now() });
 
-/** By the clock that shows more. */
+/** The time since then, in ms, by the clock that shows more. */
 export function elapsedMs(time: Required<TimeProvider>, { monotonic, wall }: Moment): number {
   return Math.max(time.monotonic() - monotonic, time.now() - wall);
 }

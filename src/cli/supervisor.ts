@@ -149,8 +149,8 @@ export class Supervisor {
   }
 
   /**
-   * Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards, and ends a worker
-   * that still starts in it: that one may wait for ever, and the code may be another one since.
+   * Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards, and ends a
+   * worker that still starts in it: that one may wait for ever, and the code may be another one since.
    */
   roll(): Promise<void> {
     const [slot] = this.#slots;

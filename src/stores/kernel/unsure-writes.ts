@@ -10,9 +10,9 @@ import { entryOf } from './log-state.ts';
 import { textsOf } from './row-texts.ts';
 import { rowBytes } from './turn-writes.ts';
 
-/** Records with such appends. A caller tries again within seconds. */
+/** So many records with such appends are remembered. A caller tries again within seconds. */
 const MOST_LOGS = 1_000;
-/** Of rows. In an outage thousands of calls can wait, each with a row of some KB. */
+/** Rows of so many bytes are remembered. In an outage thousands of calls can wait, each with a row of some KB. */
 const MOST_BYTES = 16_777_216;
 
 export class UnsureRows {
