@@ -26,10 +26,10 @@ export function isLarge(json: string): boolean {
 
 export const KEEP_ALIVE_FRAME = ': keepalive\n\n';
 
-/** `Content-Encoding: identity` keeps compressing proxies from holding events back. */
+/** Compressing proxies, and middleware such as Express's, hold events back: two fields keep them from it. */
 export const SSE_HEADERS: ReadonlyArray<readonly [name: string, value: string]> = [
   ['Content-Type', 'text/event-stream'],
-  ['Cache-Control', 'no-cache,no-store'],
+  ['Cache-Control', 'no-cache,no-store,no-transform'],
   ['Content-Encoding', 'identity'],
   ['X-Accel-Buffering', 'no'],
 ];

@@ -26,7 +26,7 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
     await stream.next();
     expect(stream.status).toBe(200);
     expect(stream.header('content-type')).toBe('text/event-stream');
-    expect(stream.header('cache-control')).toBe('no-cache,no-store');
+    expect(stream.header('cache-control')).toBe('no-cache,no-store,no-transform');
     expect(stream.header('content-encoding')).toBe('identity');
     expect(stream.header('x-accel-buffering')).toBe('no');
     expect(stream.header('mcp-session-id')).toBeUndefined();

@@ -20,7 +20,7 @@ function expectSseHead(response: RawResponse): void {
   expect(response.status).toBe(200);
   expect(response.headers('content-type')).toEqual(['text/event-stream']);
   expect(response.headers('x-accel-buffering')).toEqual(['no']);
-  expect(response.headers('cache-control')).toEqual(['no-cache,no-store']);
+  expect(response.headers('cache-control')).toEqual(['no-cache,no-store,no-transform']);
   expect(response.headers('content-encoding')).toEqual(['identity']);
 }
 
