@@ -74,7 +74,7 @@ class BearerTokens implements Authenticator {
         context.logger.fatal({ err }, 'Every access token is refused with 500: the option auth cannot be used'),
       );
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
-      if (identification.jwt.cache) this.#verified = new VerifiedTokens(context.timeProvider);
+      this.#verified = new VerifiedTokens(context.timeProvider);
     } else {
       this.#verify = async (token, { request }) => identification.verify(token, request);
     }

@@ -10,11 +10,6 @@ export interface JwtOptions {
   audience: string | readonly string[];
   /** Where the issuer's keys are. Default: as the issuer's metadata says (RFC 8414, OpenID Connect Discovery). */
   jwksUri?: string | undefined;
-  /**
-   * Whether a verified token is remembered, by its SHA-256, until it expires, for at most 60 s. Default `true`: a call
-   * with a remembered token costs a tenth of the CPU. `false`: every request is verified.
-   */
-  cache?: boolean | undefined;
 }
 
 /** The user that a proxy in front has authenticated, such as oauth2-proxy or a service mesh. */
@@ -48,7 +43,7 @@ export interface AuthOptions {
    * `OAuthError` decides the answer; any other error is a 500.
    */
   verify?: VerifyToken | undefined;
-  /** Verifies JWTs: `{ issuer, audience, jwksUri?, cache? }`. */
+  /** Verifies JWTs: `{ issuer, audience, jwksUri? }`. */
   jwt?: JwtOptions | undefined;
   /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser?: TrustedProxyUser | undefined;

@@ -4,12 +4,12 @@ import { isIP } from 'node:net';
 import { orUndefined } from '../base/or-undefined.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type { AuthOptions, JwtOptions, VerifyToken } from './auth-options.ts';
-import { checkBoolean, checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
+import { checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 
 const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
 export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize', 'optional'];
-const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'cache'];
+const JWT_NAMES = ['issuer', 'audience', 'jwksUri'];
 const PROXY_NAMES = ['header', 'from'];
 const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
 
@@ -81,13 +81,12 @@ function identify({ verify, jwt, trustedProxyUser }: AuthOptions) {
 
 function resolveJwt(input: JwtOptions) {
   const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
-  const { issuer, jwksUri, cache = true } = given;
+  const { issuer, jwksUri } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
     issuer: checkUrl('auth.jwt.issuer', issuer),
     audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', notEmpty),
     jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
-    cache: checkBoolean('auth.jwt.cache', cache),
   });
 }
 

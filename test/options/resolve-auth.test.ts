@@ -16,7 +16,6 @@ test('a JWT needs an issuer and an audience alone', () => {
         issuer: 'https://id.example',
         audience: ['https://mcp.example/mcp'],
         jwksUri: undefined,
-        cache: true,
       },
     },
     metadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
