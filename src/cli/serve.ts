@@ -115,8 +115,8 @@ async function opened(
     const { requireStore } = settings;
     return requireStore === undefined ? chosen?.remote === true && !storeAwayBy(error).lasting : !requireStore;
   };
-  const { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs } = settings;
-  const where = { port, host, path, maxConnections, headersTimeoutMs, requestTimeoutMs };
+  const { port, host, path, maxConnections } = settings;
+  const where = { port, host, path, maxConnections };
   try {
     // A passed socket replaces port and host. The banner warns of an address that other machines reach.
     const server = await endpoint.listen({ ...where, fd, allowAnyone: true, storeMayBeAway });

@@ -17,6 +17,9 @@ import type { EventRetention } from '../types.ts';
 
 export type { EndpointStore };
 
+/** Ended sessions that the memory store remembers, and records of each other kind that it keeps. */
+export const TOMBSTONES = 100_000;
+
 type StoreSettings = Pick<
   ResolvedOptions,
   'name' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits' | 'perUser'
@@ -33,7 +36,7 @@ export function openEndpointStore(store: Store, options: StoreSettings): MaybePr
     logger: options.logger,
     leaseMs: options.leaseMs,
     eventLogBytes: options.limits.eventLogBytes,
-    tombstones: options.limits.tombstones,
+    tombstones: TOMBSTONES,
   });
   const made = (open: OpenStore): EndpointStore => endpointStore(open, sessions, options);
   return opened instanceof Promise ? opened.then(made) : made(opened);

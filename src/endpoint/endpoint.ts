@@ -48,7 +48,7 @@ import { keepingProcess, systemRandom } from '../base/system.ts';
 import type { ConnectableServer, McpEndpointFactory, McpSessionContext } from '../types.ts';
 
 const CUT = {
-  stalled: 'A connection is cut: its client took nothing of what was written to it (writeTimeoutMs)',
+  stalled: 'A connection is cut: its client took nothing for 60 s of what was written to it',
   behind: 'A connection is cut: its client reads more slowly than its stream is written (limits.streamBufferBytes)',
   memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
   crowded: 'A connection is cut: it has more than 16 open requests; over HTTP/1 a client sends one after the other',
@@ -280,7 +280,7 @@ function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: DrainOptions): number {
 }
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
-  const { timeProvider: time, logger, notices, writeTimeoutMs, limits } = options;
+  const { timeProvider: time, logger, notices, limits } = options;
   return {
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
@@ -290,10 +290,8 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
     unread: new UnreadAnswers({
       time,
       memory: held.answers,
-      writeTimeoutMs,
       streamBufferBytes: limits.streamBufferBytes,
-      onCut: (why, pendingBytes) =>
-        logger.warn({ pendingBytes, ...(why === 'stalled' && { writeTimeoutMs }) }, CUT[why]),
+      onCut: (why, pendingBytes) => logger.warn({ pendingBytes }, CUT[why]),
     }),
   };
 }

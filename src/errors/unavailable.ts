@@ -24,7 +24,7 @@ export const storeFull = (kind: string, what: string): SojournError =>
   unavailable(
     'STORE_FULL',
     `the memory store has no room for more records of the kind ${kind}: ${what}. ` +
-      'Room comes back as records pass their keep time; raise the limit, or use a store with a server or a file',
+      'Room comes back as records pass their keep time; a store with a server or a file keeps more',
   );
 
 /** For the user whose tasks and keys they are. */

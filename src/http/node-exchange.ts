@@ -9,7 +9,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory } from '../errors.ts';
 import { Body, type BodyRead, linger } from './body.ts';
 import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
-import { UNREAD_BYTES } from './unread.ts';
+import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
 
 /** What a header field takes besides its characters: two texts, and an entry in a table. */
 const FIELD_BYTES = 112;
@@ -147,7 +147,7 @@ export class NodeExchange extends Exchange {
   #noteUnread(res: ServerResponse): void {
     const { unread } = this.host;
     if (res.writableLength <= UNREAD_BYTES || !unread.note(this)) return;
-    res.setTimeout(unread.writeTimeoutMs);
+    res.setTimeout(WRITE_TIMEOUT_MS);
     if (this.#isUnread) return;
     this.#isUnread = true;
     const taken = (): void => this.taken();

@@ -2,7 +2,7 @@
  * Answers and streams whose clients do not take what was written to them. Their pending bytes count in the memory
  * budget until the clients have taken them. Three rules cut a connection:
  *
- * - Its client takes nothing for `writeTimeoutMs`.
+ * - Its client takes nothing for `WRITE_TIMEOUT_MS`.
  * - More than `limits.streamBufferBytes` wait, besides what waited when the turn ended that first wrote so much: in
  *   that turn no client could have taken anything. Ten thousand notifications sent in one go arrive whole.
  * - Its user is past its share, or the budget is full: those that are pending the longest are cut, of that user or of
@@ -15,6 +15,8 @@ import type { TimeProvider } from '../types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
 export const UNREAD_BYTES = 64 * 1024;
+/** Longer than any pause of a client that still reads. */
+export const WRITE_TIMEOUT_MS = 60_000;
 const LOOK_MS = 1_000;
 
 /** What a client is told whose connection cannot be closed otherwise. */
@@ -36,7 +38,6 @@ type Why = 'stalled' | 'behind' | 'memory';
 export interface UnreadOptions {
   readonly time: Required<TimeProvider>;
   readonly memory: MemoryUse;
-  readonly writeTimeoutMs: number;
   readonly streamBufferBytes: number;
   /** A connection is cut. */
   onCut(why: Why, pendingBytes: number): void;
@@ -60,10 +61,6 @@ export class UnreadAnswers {
 
   constructor(options: UnreadOptions) {
     this.#options = options;
-  }
-
-  get writeTimeoutMs(): number {
-    return this.#options.writeTimeoutMs;
   }
 
   /**
@@ -113,7 +110,7 @@ export class UnreadAnswers {
     if (this.#watched.size === 0) this.stop();
   }
 
-  /** The client took nothing for `writeTimeoutMs`. */
+  /** The client took nothing for `WRITE_TIMEOUT_MS`. */
   stalled(answer: UnreadAnswer): void {
     if (this.#watched.has(answer)) this.#cut(answer, 'stalled');
   }
@@ -135,12 +132,12 @@ export class UnreadAnswers {
   }
 
   #look(): void {
-    const { time, writeTimeoutMs } = this.#options;
+    const { time } = this.#options;
     // An answer with progress comes once more, and is the same then.
     for (const answer of this.#watched.keys()) {
       const { bytes, takenBytes, since } = this.#measure(answer);
       if (bytes === 0) this.forget(answer);
-      else if (takenBytes !== undefined && time.monotonic() - since >= writeTimeoutMs) this.stalled(answer);
+      else if (takenBytes !== undefined && time.monotonic() - since >= WRITE_TIMEOUT_MS) this.stalled(answer);
     }
   }
 

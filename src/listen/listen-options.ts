@@ -19,10 +19,6 @@ export interface ListenOptions {
    * 65,536. At least 256 descriptors of the process are kept for other files.
    */
   maxConnections?: number | undefined;
-  /** ms until a client has sent the head of its request. Default 15,000. */
-  headersTimeoutMs?: number | undefined;
-  /** ms until a client has sent its whole request. Default 60,000. It does not limit answers and streams. */
-  requestTimeoutMs?: number | undefined;
   /**
    * Callers without a token are meant to reach this address: nothing warns that they can. Default `false`. It opens
    * nothing; without the option `auth` anyone who reaches the address is served.
@@ -38,13 +34,7 @@ export interface ListenOptions {
   fd?: number | undefined;
 }
 
-/** Clients send the head in one piece. */
-const HEADERS_TIMEOUT_MS = 15_000;
-/** A body of 4 MiB at 70 KiB/s. */
-const REQUEST_TIMEOUT_MS = 60_000;
-
 const listening = textIn('Listening');
-const timeout = { min: 1, unit: 'ms', integer: true };
 
 function parsePort(name: string, value: unknown): number {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535) return value as number;
@@ -70,8 +60,6 @@ export const LISTEN = {
     ...listening('open connections', { value: 'n' }),
     shown: 'what fits the heap',
   }),
-  headersTimeoutMs: number(HEADERS_TIMEOUT_MS, timeout, listening('until a request has its head', { value: 'ms' })),
-  requestTimeoutMs: number(REQUEST_TIMEOUT_MS, timeout, listening('until a request is complete', { value: 'ms' })),
   allowAnyone: flag(false, {
     group: 'Who may call',
     help: 'callers need no token on an address that other machines reach: no warning',

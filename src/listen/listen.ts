@@ -54,6 +54,10 @@ export interface ListenTarget {
 
 /** Descriptors that are no connection of a client: of the store, of files, of calls to other servers. */
 const OTHER_FILES = 256;
+/** Clients send the head in one piece. */
+const HEADERS_TIMEOUT_MS = 15_000;
+/** A body of 4 MiB at 70 KiB/s. It does not limit answers and streams. */
+const REQUEST_TIMEOUT_MS = 60_000;
 /** How often Node looks for requests past these two. */
 const CHECK_MS = 5_000;
 /** Above the 60 s that load balancers commonly keep idle connections, so that the balancer closes first. */
@@ -63,13 +67,13 @@ const CLOSE_GRACE_MS = 1_000;
 
 export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
   const resolved = resolveListen(given);
-  const { port, host, path, fd, headersTimeoutMs, requestTimeoutMs, allowAnyone } = resolved;
+  const { port, host, path, fd, allowAnyone } = resolved;
   const maxConnections = withinOpenFiles(resolved.maxConnections, target.options.logger);
   const base = withoutSlashes(path);
   const server = createServer({
-    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
-    requestTimeout: requestTimeoutMs,
-    connectionsCheckingInterval: Math.min(CHECK_MS, requestTimeoutMs),
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: CHECK_MS,
   });
   // Node.js would leave out the fields behind the first 1,000. It still refuses a head of more than 16 KiB.
   server.maxHeadersCount = 0;

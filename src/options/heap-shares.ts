@@ -27,7 +27,6 @@ export function sharesOf(heap: number) {
     sessions: Math.floor(heap / 2 / SESSION_BYTES),
     requests: Math.floor(heap / 8 / REQUEST_BYTES),
     eventLogBytes: Math.min(256 * MIB, Math.floor(heap / 8)),
-    waitingBytes: Math.min(64 * MIB, Math.floor(heap / 16)),
   };
 }
 

@@ -82,20 +82,10 @@ export const LIMITS = {
    */
   eventLogBytes: number(shares.eventLogBytes, bytes(0), shown('all event logs in this process (memory store)')),
   /**
-   * Ended sessions remembered in this process (memory store).
-   * @default 100,000
-   */
-  tombstones: number(100_000, count('sessions'), shown('remembered ended sessions (memory store)')),
-  /**
    * Requests that wait (`waitMs`). A user may take half of the places that others leave free.
    * @default 10,000
    */
   waitingRequests: number(10_000, count('requests'), shown('requests that may wait for an unreachable store')),
-  /**
-   * Bodies of waiting requests, shared like their places.
-   * @default 67,108,864 (64 MiB)
-   */
-  waitingBytes: number(shares.waitingBytes, bytes(0), shown('bytes of the bodies of waiting requests')),
   /**
    * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize` and
    * `session.state.set()` are refused (`OVER_MEMORY`); connections whose clients do not read are cut; idle sessions

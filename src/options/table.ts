@@ -54,12 +54,6 @@ export const REQUESTS = {
    * @default 15,000
    */
   keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),
-  // Longer than any pause of a client that still reads.
-  /**
-   * A client that reads nothing for this long, with more than 64 KiB pending, loses its connection.
-   * @default 60,000
-   */
-  writeTimeoutMs: number(60_000, ms('no limit', 1), streams('when a client that reads nothing loses its connection')),
   /**
    * How long a client waits before it reconnects (`retry:`). Several clients try twice: two of it should be longer than
    * a restart takes.

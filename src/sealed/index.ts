@@ -44,7 +44,7 @@ const DAY_MS = 86_400_000;
 const PREFIX = 'v1.';
 /** Domain separation, so that the same secret can also be a `requestStateKeys` key. */
 const LABEL = 'sojourn sealed sessions v1';
-/** How many ended ids are remembered, the same as `limits.tombstones`. The oldest are forgotten first. */
+/** How many ended ids are remembered, as many as on the memory store. The oldest are forgotten first. */
 const MAX_ENDED_IDS = 100_000;
 /** Far more than an honest id of the allowed length can hold. */
 const INFLATED_MAX = 262_144;

@@ -9,7 +9,7 @@ const LIMIT = 2 * UNREAD_BYTES;
 
 function start(memoryBytes: number) {
   const cut: string[] = [];
-  const policy = { writeTimeoutMs: 60_000, streamBufferBytes: LIMIT, onCut: (why: string) => cut.push(why) };
+  const policy = { streamBufferBytes: LIMIT, onCut: (why: string) => cut.push(why) };
   const memory = memoryRows(memoryBytes, 0.5).requests;
   return { memory, cut, unread: new UnreadAnswers({ time: createFakeTime(), memory, ...policy }) };
 }

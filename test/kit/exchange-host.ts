@@ -9,7 +9,6 @@ export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity
   const unread = new UnreadAnswers({
     time: createFakeTime(),
     memory,
-    writeTimeoutMs: 60_000,
     streamBufferBytes: Infinity,
     onCut: () => {},
   });

@@ -58,8 +58,7 @@ test('while the budget is full, the reader without progress for the longest is c
   const time = createFakeTime();
   const memory = memoryRows(1_000 * KIB, 1).answers;
   const cuts: string[] = [];
-  const limits = { writeTimeoutMs: 60_000, streamBufferBytes: Infinity };
-  const readers = new UnreadAnswers({ time, memory, ...limits, onCut: (why) => cuts.push(why) });
+  const readers = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: (why) => cuts.push(why) });
   const reader = () => ({
     pendingBytes: 400 * KIB,
     share: ANN,

@@ -299,7 +299,7 @@ describe('where no endpoint serves the call', () => {
 });
 
 describe('on a memory store that is full', () => {
-  const limits = { tombstones: 8, eventLogBytes: 65_536 };
+  const limits = { eventLogBytes: 65_536 };
   const big = (id: string) => ({ name: 'big', arguments: { id } });
 
   async function full(run: (id: string) => string) {

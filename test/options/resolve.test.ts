@@ -314,7 +314,7 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
     (input): [unknown, RegExp] => [input, /createMcpEndpoint takes an object of options/],
   ),
   // What they take, a member by its name, and a key that is not shown.
-  [{ writeTimeoutMs: 0 }, 'Option writeTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)'],
+  [{ hookTimeoutMs: 0 }, 'Option hookTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)'],
   [{ sharedLists: ['tool'] }, /sharedLists\[0\].*one of 'tools', 'prompts'/],
   [{ sharedLists: true }, /sharedLists.*a list of tools/],
   [{ sessionMigrationHandler }, /^Option sessionMigrationHandler.onSessionEnded: /],
@@ -373,7 +373,7 @@ const UNITS: Readonly<Record<string, RegExp>> = {
   ms: /Ms$/,
   bytes: /[bB]ytes$/,
   requests: /[rR]equests/,
-  sessions: /[sS]ession|tombstones/,
+  sessions: /[sS]ession/,
   keys: /Keys$/,
   streams: /subscriptions/,
   events: /^events$/,

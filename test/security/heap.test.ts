@@ -13,7 +13,7 @@ import { ATTACKS, largeCalls, leave } from './heap-attacks.ts';
 import type { SmallHeap } from './processes/small-heap.ts';
 import { callerOf, startSmallHeap, underAttack } from './small-heap.ts';
 
-/** Until there is room: answers that are not read may last `writeTimeoutMs`, 60 s, and calls run before that. */
+/** Until there is room: answers that are not read may last 60 s, and calls run before that. */
 const ROOM_MS = 150_000;
 const PADDING = 'x'.repeat(3 * 1024 * 1024);
 

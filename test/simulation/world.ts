@@ -6,7 +6,7 @@ import { memoryRows } from '../../src/limits/held.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
-import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
+import { endpointStore, TOMBSTONES } from '../../src/endpoint/endpoint-store.ts';
 import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind, OpenStore } from '../../src/stores/store.ts';
@@ -225,7 +225,7 @@ export class World {
       logger,
       leaseMs: options.leaseMs,
       eventLogBytes: options.limits.eventLogBytes,
-      tombstones: options.limits.tombstones,
+      tombstones: TOMBSTONES,
     });
     const core = new Core({
       factory: (context) => {

@@ -18,8 +18,8 @@
  * A request past `limits.requestsPerSession` waits too, until another request of its session ends. A call leaves when
  * its client disconnects, and a request also when its client cancels it.
  *
- * Places are bounded by count and bytes; past the bound the newest call is refused. A user may take half of what the
- * others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the first calls of a few
+ * Places are bounded, and bodies count in the memory budget; past the last place the newest call is refused. A user may
+ * take half of what the others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the first calls of a few
  * sessions, and the first that is served wakes the others.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
@@ -93,16 +93,13 @@ export class WaitingRequests {
   /** Oldest first. */
   readonly #queues = new Map<string, Queue>();
   readonly #places: Budget;
-  readonly #bytes: Budget;
   #timer: unknown = undefined;
   #isWaking = false;
 
   constructor(given: LegacyParts, host: WaitingHost) {
-    const { waitingRequests, waitingBytes } = given.options.limits;
     this.#given = given;
     this.#host = host;
-    this.#places = new Budget(waitingRequests, USER_SHARE);
-    this.#bytes = new Budget(waitingBytes, 1);
+    this.#places = new Budget(given.options.limits.waitingRequests, USER_SHARE);
   }
 
   get size(): number {
@@ -153,12 +150,7 @@ export class WaitingRequests {
 
   /** `false`: no place is left for this user, or the endpoint refuses requests. */
   #takePlace(inbound: Inbound): boolean {
-    const [user, bytes] = costOf(inbound);
-    const { size, used } = this.#bytes;
-    const isFull = this.#given.lifecycle.refusal !== undefined || this.#bytes.heldBy(user) + bytes > size - used;
-    if (isFull || !this.#places.take(1, user)) return false;
-    this.#bytes.charge(bytes, user);
-    return true;
+    return this.#given.lifecycle.refusal === undefined && this.#places.take(1, shareOf(inbound));
   }
 
   /**
@@ -303,9 +295,7 @@ export class WaitingRequests {
     // It has left already.
     if (!calls.delete(call)) return;
     if (calls.size === 0) this.#queues.delete(key);
-    const [user, bytes] = costOf(call.inbound);
-    this.#places.charge(-1, user);
-    this.#bytes.charge(-bytes, user);
+    this.#places.charge(-1, shareOf(call.inbound));
     if (this.size === 0) {
       timeProvider.clearTimeout(this.#timer);
       this.#timer = undefined;
@@ -324,10 +314,8 @@ export class WaitingRequests {
   }
 }
 
-/** Whose share of the places a call counts in, and its bytes. */
-function costOf({ caller, post }: Inbound): readonly [user: string, bytes: number] {
-  return [shareKey(caller.user, caller.clientAddress), post?.text?.length ?? 0];
-}
+/** Whose share of the places a call counts in. */
+const shareOf = ({ caller }: Inbound): string => shareKey(caller.user, caller.clientAddress);
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
 function keyOf(id: string, kind: Inbound['kind']): string {

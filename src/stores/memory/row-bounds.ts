@@ -55,7 +55,7 @@ export class LastingBounds implements RowBounds {
   refusal(held: HeldRow | undefined, row: Row | null): Error | undefined {
     if (row === null) return undefined;
     if (held === undefined && this.#rows + 1 > this.#most)
-      return storeFull(this.#kind, `they have ${this.#most} records (limits.tombstones)`);
+      return storeFull(this.#kind, `they have ${this.#most} records`);
     return this.logRefusal(chargeOf(row) - (held?.charge ?? 0));
   }
 
