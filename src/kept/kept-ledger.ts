@@ -98,6 +98,11 @@ export class KeptLedger {
     return isSmall || share.inTurn(() => this.#takeAbove(share, bytes));
   }
 
+  /** It has little, so what it is refused is refused for what others have. */
+  hasLittle(key: string): boolean {
+    return this.#share(key).total(this.#now) <= UNASKED * this.#options.perUser.keptBytes;
+  }
+
   async #takeAbove(share: KeptShare, bytes: number): Promise<boolean> {
     const fits = await this.#makeRoom(share, bytes);
     if (fits) this.charge(share.key, bytes);

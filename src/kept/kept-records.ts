@@ -8,7 +8,7 @@
  * No outcome begins with `>` by itself: those of these kinds are JSON.
  */
 import { shareKey } from '../base/budget.ts';
-import { monotonicMs } from '../base/system.ts';
+import { elapse, monotonicMs } from '../base/system.ts';
 import { findsNoRoom, keptFull } from '../errors.ts';
 import {
   type AddOutcome,
@@ -39,6 +39,12 @@ const SHORT_BYTES = 2_048;
 /** A longer outcome is stored apart. */
 const LONG_BYTES = 65_536;
 const LONG = '>';
+/**
+ * A store can be full for a moment, for instance by what others are sending to it. An outcome of a user that has little
+ * is tried so often, with so long between.
+ */
+const TRIES = 5;
+const AGAIN_MS = 200;
 
 /** How a record of this kind ends. */
 export interface KeptEnd {
@@ -205,22 +211,36 @@ export class KeptRecords implements Records {
   async end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): Promise<EndOutcome> {
     const share = this.#open.get(id)?.share ?? kept?.share;
     if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);
-    const { short } = kept;
     const bytes = Buffer.byteLength(outcome);
     const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs, kept) : undefined;
-    const taken = bytes > SHORT_BYTES && bytes <= LONG_BYTES && (await this.#ledger.take(share, bytes)) ? bytes : 0;
-    const fits = bytes <= SHORT_BYTES || taken > 0;
-    const text = long === undefined ? (fits ? outcome : short) : `${LONG}${long}\n${short}`;
-    try {
-      const ended = await this.#end(id, from, text, keepMs, share);
-      if (ended !== 'ended') await this.#forgetLong(kept);
-      return ended;
-    } catch (cause) {
-      if (!findsNoRoom(cause)) throw cause;
-      await this.#forgetLong(kept);
-      return await this.#end(id, from, short, keepMs, share);
-    } finally {
-      this.#ledger.charge(share, -taken);
+    const text = long === undefined ? outcome : `${LONG}${long}\n${kept.short}`;
+    const charged = bytes > SHORT_BYTES && bytes <= LONG_BYTES ? bytes : 0;
+    const isTried = bytes <= LONG_BYTES || long !== undefined;
+    const ended = isTried ? await this.#endInRoom(id, from, text, keepMs, share, charged) : undefined;
+    if (ended !== 'ended') await this.#forgetLong(kept);
+    return ended ?? this.#end(id, from, kept.short, keepMs, share);
+  }
+
+  /** `charged`: bytes that its user must have room for. `undefined`: it finds no room. */
+  async #endInRoom(
+    id: string,
+    from: Seen,
+    outcome: string,
+    keepMs: number,
+    share: string,
+    charged: number,
+  ): Promise<EndOutcome | undefined> {
+    for (let tries = 1; ; tries++) {
+      const isTaken = charged === 0 || (await this.#ledger.take(share, charged));
+      try {
+        if (isTaken) return await this.#end(id, from, outcome, keepMs, share);
+      } catch (cause) {
+        if (!findsNoRoom(cause)) throw cause;
+      } finally {
+        if (isTaken) this.#ledger.charge(share, -charged);
+      }
+      if (charged === 0 || tries === TRIES || !this.#ledger.hasLittle(share)) return undefined;
+      await elapse(this.#time, AGAIN_MS);
     }
   }
 

@@ -1,5 +1,6 @@
 /** What users make the store keep: how it is counted, on all instances together, and what goes first. */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { keptFull } from '../../src/errors.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import {
   type EndpointStore,
@@ -11,7 +12,7 @@ import {
   TASKS,
 } from '../../src/session/record/record-kinds.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { type Fence, isEnded, type OpenStore } from '../../src/stores/store.ts';
+import { type Fence, isEnded, type OpenStore, type Records } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { systemRandom } from '../../src/base/system.ts';
 import { createLog } from '../kit/log.ts';
@@ -36,14 +37,19 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
   const kinds = [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
-  const start = (): EndpointStore => {
+  const start = (change: (records: Records) => void = () => undefined): EndpointStore => {
     const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
     const { room: _, ...opened } = store.open({
       ...settings,
       eventLogBytes: room ?? 1_024 * MIB,
       tombstones: 1_000_000,
     }) as OpenStore;
-    const view = { ...opened, ...(room !== undefined && { room: _ }) } as OpenStore;
+    const records: OpenStore['records'] = (kind) => {
+      const made = opened.records(kind);
+      change(made);
+      return made;
+    };
+    const view = { ...opened, records, ...(room !== undefined && { room: _ }) } as OpenStore;
     const limits = { storeBytes, userShare: 0.5 };
     return endpointStore(view, sessions, { limits, perUser: { keptBytes }, timeProvider: time, logger });
   };
@@ -122,6 +128,23 @@ test('results that are not stored apart are no more than a user may have, and wh
   // Nothing was forgotten, and after its time there is room.
   await time.advance(2 * HOUR_MS);
   expect(await kept(a, await keep(a, 'eve', 40_000))).toEqual([true]);
+});
+
+test.each([
+  { full: 'for a moment', refusals: 4, outcome: expect.stringContaining('"result"') as string },
+  { full: 'for good', refusals: Infinity, outcome: SHORT },
+])('a result that has its room ends whole at a store that is full $full, or short', async ({ refusals, outcome }) => {
+  const { start, time } = deployment();
+  let refused = 0;
+  const store = start((records) => {
+    const end = records.end.bind(records);
+    vi.spyOn(records, 'end').mockImplementation(async (...of) => {
+      if (of[2] === SHORT || (refused += 1) > refusals) return end(...of);
+      throw keptFull();
+    });
+  });
+  const [id] = await Promise.all([keep(store, 'ada', 4_000), time.advance(2_000)]);
+  expect(await found(store, id)).toEqual(outcome);
 });
 
 test('many tiny records count a KiB each: past that new ones are refused, and those of others are not', async () => {
@@ -225,12 +248,9 @@ test.each([
   const fill = async (user: string): Promise<number> => {
     let bytes = 0;
     for (let n = 0; n < 60; n++) {
-      try {
-        if ((await kept(a, await keep(n % 2 === 0 ? a : b, user, 60_000)))[0] === true) bytes += 60_000;
-      } catch (cause) {
-        expect(cause).toMatchObject({ code: 'STORE_FULL' });
-      }
-      await time.advance(1_001);
+      const [made] = await Promise.allSettled([keep(n % 2 === 0 ? a : b, user, 60_000), time.advance(1_001)]);
+      if (made.status === 'rejected') expect(made.reason).toMatchObject({ code: 'STORE_FULL' });
+      else if ((await kept(a, made.value))[0] === true) bytes += 60_000;
     }
     return bytes / MIB;
   };
