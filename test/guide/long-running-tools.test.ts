@@ -21,10 +21,10 @@ test(
   async () => {
     const port = `${await freePort()}`;
     const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [Block, Block, Block, Block];
-    const program = server.text.replace(
-      'setTimeout(20_000, what)',
-      '(console.log(what, key), setTimeout(1_500, what))',
-    );
+    // A server that is slow to begin answers with events.
+    const program = server.text
+      .replace('setTimeout(20_000, what)', '(console.log(what, key), setTimeout(1_500, what))')
+      .replace('tasks: true', '$&, runSessionHandler: (request, session, run) => setTimeout(100).then(run)');
     const folder = projectFolder({
       'package.json': '{}',
       [nameOf(server)]: program.replace('3000', port),
