@@ -16,6 +16,7 @@
 import { createHmac } from 'node:crypto';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
 import { pagesOf } from '../base/pages.ts';
+import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { isEnded, type OpenStore, RECORD_VERSION, type Records } from '../stores/store.ts';
 import type { SessionLimits, UserLimits } from '../options/resolve-limits.ts';
 import type { Logger, TimeProvider } from '../types.ts';
@@ -62,6 +63,8 @@ export class KeptLedger {
   #name: string | undefined = undefined;
   readonly #room: KeptRoom;
   readonly #shares = new Map<string, KeptShare>();
+  /** One after the other for each user, as each reads what the earlier ones have made the store keep. */
+  readonly #turns = new RecordQueues();
   /** Those that are saved. */
   readonly #large = new Set<KeptShare>();
   #secret: Promise<Uint8Array> | undefined = undefined;
@@ -95,7 +98,7 @@ export class KeptLedger {
     const share = this.#share(key);
     const isSmall = bytes <= 0 || share.total(this.#now) + bytes <= UNASKED * this.#limitOf(share);
     if (isSmall) this.charge(key, bytes);
-    return isSmall || share.inTurn(() => this.#takeAbove(share, bytes));
+    return isSmall || this.#turns.steps(key, () => this.#takeAbove(share, bytes));
   }
 
   /** It has little, so what it is refused is refused for what others have. */
@@ -125,7 +128,7 @@ export class KeptLedger {
   storeResult(key: string, text: string, keepMs: number): Promise<string | undefined> {
     const share = this.#share(key);
     const bytes = Buffer.byteLength(text);
-    return share.inTurn(async () => {
+    return this.#turns.steps(key, async () => {
       await this.#room.look();
       if (!(await this.#makeRoom(share, bytes))) return undefined;
       const id = `${await this.#groupOf(share)}.${this.#newName()}`;

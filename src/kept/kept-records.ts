@@ -61,7 +61,7 @@ interface Open {
   bytes: number;
   /** Bytes of its log among them. */
   logged: number;
-  /** A time of the monotonic clock. */
+  /** A time of the monotonic clock: then it has expired, or another instance may have taken it over. */
   until: number;
 }
 
@@ -94,7 +94,6 @@ export class KeptRecords implements Records {
     dueInMs: number | null = null,
     share = shareKey(record.user ?? undefined),
   ): Promise<CreateOutcome> {
-    this.#prune();
     // A repeated creation, whose first reply was lost, is charged once.
     if (this.#open.has(record.id)) return this.#records.create(record, expiresInMs, dueInMs);
     const bytes = bytesOf(record);
@@ -118,8 +117,10 @@ export class KeptRecords implements Records {
 
   async claim(id: string, from: Ownership, me: string): Promise<ClaimOutcome> {
     const outcome = await this.#records.claim(id, from, me);
+    const open = this.#open.get(id);
     if (!outcome.claimed) this.lost(id);
-    else if (!this.#open.has(id)) {
+    else if (open !== undefined) open.until = this.#after(outcome.expiresInMs);
+    else {
       const { record, expiresInMs } = outcome;
       const share = shareKey(record.user ?? undefined);
       this.#ledger.charge(share, bytesOf(record));
@@ -139,7 +140,8 @@ export class KeptRecords implements Records {
     await this.#growFields(id, open, change.fields);
     const outcome = await this.#records.save(id, fence, change);
     if (outcome === 'fenced') this.lost(id);
-    else if (typeof change.expiresInMs === 'number') open.until = this.#now + change.expiresInMs;
+    else if (change.release === true) open.until = this.#now;
+    else if (typeof change.expiresInMs === 'number') open.until = this.#after(change.expiresInMs);
     return outcome;
   }
 
@@ -291,11 +293,16 @@ export class KeptRecords implements Records {
 
   async trim(): Promise<void> {
     await this.#records.trim();
+    await this.#prune();
     await this.#ledger.sweep();
   }
 
   get #now(): number {
     return monotonicMs(this.#time);
+  }
+
+  #after(ms: number | null): number {
+    return this.#now + (ms ?? Infinity);
   }
 
   #opens(
@@ -309,16 +316,21 @@ export class KeptRecords implements Records {
       bytes,
       logged: 0,
       fields: new Map(sizesOf(fields)),
-      until: this.#now + (lastsMs ?? Infinity),
+      until: this.#after(lastsMs),
     });
   }
 
-  /** Another instance may have ended it, or it has expired. */
-  #prune(): void {
+  /** What this instance gave back counts here until it has ended, or another instance has it. */
+  async #prune(): Promise<void> {
     const now = this.#now;
     if (now - this.#prunedAt < PRUNED_MS) return;
     this.#prunedAt = now;
-    for (const [id, { until }] of this.#open) if (until <= now) this.lost(id);
+    for (const [id, open] of this.#open) {
+      if (open.until > now) continue;
+      const found = await this.#records.read(id);
+      const isFree = found !== undefined && !isEnded(found) && found.owner === null;
+      if (!isFree && open.until <= now && this.#open.get(id) === open) this.lost(id);
+    }
   }
 }
 

@@ -40,8 +40,6 @@ export class KeptShare {
   readAt = -Infinity;
   /** Bytes that were asked for here since then. */
   added = 0;
-  /** Work that is under way. A promise keeps the call in which it was made, so a share at rest has none. */
-  #last: Promise<unknown> | undefined = undefined;
 
   constructor(key: string) {
     this.key = key;
@@ -98,17 +96,6 @@ export class KeptShare {
     const oldest = this.results.shift();
     this.#ofResults -= oldest?.bytes ?? 0;
     return oldest;
-  }
-
-  /** Runs `work` when earlier work on this share has ended. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = (this.#last ?? Promise.resolve()).then(work, work);
-    const ended = (): void => {
-      if (this.#last === last) this.#last = undefined;
-    };
-    const last = done.then(ended, ended);
-    this.#last = last;
-    return done;
   }
 }
 

@@ -323,3 +323,19 @@ test('the log of a task counts for its user, up to what it can have, and again f
   expect(await b.once.create(key, HOUR_MS, null, share('eve'))).toBe('created');
   await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
 });
+
+test('a task that its owner gave back counts until it has ended, wherever that was', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  const id = await begin(a, 'eve', 600_000);
+  expect(await a.once.save(id, FENCE, { release: true })).toBe('written');
+  await time.advance(120_000);
+  await a.once.trim();
+  await expect(begin(a, 'eve', 500_000)).rejects.toMatchObject(FULL);
+  expect((await b.once.claim(id, { epoch: 1, owner: null }, 'other')).claimed).toBe(true);
+  expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '', 0)).toBe('ended');
+  await time.advance(120_000);
+  await a.once.trim();
+  await time.advance(2_000);
+  expect(await begin(b, 'eve', 500_000)).toContain('k');
+});

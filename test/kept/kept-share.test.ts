@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { KeptShare } from '../../src/kept/kept-share.ts';
+import { RecordQueues } from '../../src/stores/shared/record-queues.ts';
 import { until } from '../kit/until.ts';
 
 setFlagsFromString('--expose-gc');
@@ -17,9 +18,9 @@ test('a share at rest keeps nothing of the calls that made and used it', async (
     calls.push(new WeakRef(call));
     return current.run(call, work);
   };
-  const share = inCall(() => new KeptShare('user ada'));
+  const [share, turns] = inCall(() => [new KeptShare('user ada'), new RecordQueues()] as const);
   const order: number[] = [];
-  await Promise.all([1, 2].map((n) => inCall(() => share.inTurn(async () => void order.push(n)))));
+  await Promise.all([1, 2].map((n) => inCall(() => turns.steps(share.key, async () => void order.push(n)))));
   await until(() => {
     gc();
     return calls.every((call) => call.deref() === undefined);
