@@ -6,6 +6,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { quoted } from '../base/shown.ts';
 import { checkedAnswer } from './answer-check.ts';
 import { tooMany } from './task-questions.ts';
+import { RecordQueues } from '../stores/shared/record-queues.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
@@ -14,19 +15,13 @@ import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
 
-/** Requests of this instance that answer one task at once. What one of them stores, another may not have read. */
-interface Answering {
-  requests: number;
-  readonly fields: Record<string, string>;
-}
-
 export class TaskOutcomes {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
   /** Who waits for a task, by its id. */
   readonly #waiting = new Map<string, Set<() => void>>();
-  /** By the id of the task. */
-  readonly #answering = new Map<string, Answering>();
+  /** One request after the other for each task: each reads what the earlier ones have stored. */
+  readonly #answering = new RecordQueues();
 
   constructor(tasks: Tasks, takeOver: TakeOver) {
     this.#tasks = tasks;
@@ -72,19 +67,11 @@ export class TaskOutcomes {
   }
 
   /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and stores none if one is wrong or too large. */
-  async answer(id: string, user: string | undefined, given: unknown): Promise<void> {
-    const answering = this.#answering.get(id) ?? { requests: 0, fields: {} };
-    this.#answering.set(id, answering);
-    answering.requests += 1;
-    try {
-      await this.#answer(id, user, given, answering);
-    } finally {
-      answering.requests -= 1;
-      if (answering.requests === 0) this.#answering.delete(id);
-    }
+  answer(id: string, user: string | undefined, given: unknown): Promise<void> {
+    return this.#answering.steps(id, () => this.#answer(id, user, given));
   }
 
-  async #answer(id: string, user: string | undefined, given: unknown, answering: Answering): Promise<void> {
+  async #answer(id: string, user: string | undefined, given: unknown): Promise<void> {
     const found = await this.#tasks.store.find(id, user);
     if (!('record' in found)) return;
     const { fields, owner } = found.record;
@@ -99,11 +86,10 @@ export class TaskOutcomes {
       if (Buffer.byteLength(json) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
       added[answerField(key)] = json;
     }
-    if (tooMany({ ...fields, ...answering.fields, ...added }) instanceof SojournError)
+    if (tooMany({ ...fields, ...added }) instanceof SojournError)
       throw invalidParams('the questions and answers of this task have more bytes than a task may have');
     const answers = Object.entries(added);
     if (answers.length === 0) return;
-    Object.assign(answering.fields, added);
     const { owned } = this.#tasks;
     for (const [field, text] of answers) await owned.reach(() => owned.records.add(id, field, text));
     // An answer that was there before may be this one: the reply to an earlier try may be lost.

@@ -34,11 +34,13 @@ test('answers that arrive at once have the room of a task together', async () =>
   const id = await ada.start('run');
   await until(async () => Object.keys((await ada.get(id))['inputRequests'] ?? {}).length === names.length);
   const answers = names.map((name) => ({ [name]: { action: 'accept', content: { pad: 'x'.repeat(60_000) } } }));
-  const reads = gate();
-  store.after['tasks.read'] = reads.hook;
+  const adds = gate();
+  store.before['tasks.add'] = adds.hook;
   const taking = answers.map((answer) => ada.update(id, answer));
-  await until(() => reads.waiting >= names.length);
-  reads.open();
+  await until(() => adds.waiting > 0);
+  // By then the others have come, too.
+  await ada.get(id);
+  adds.open();
   const taken = await Promise.all(taking);
   expect(taken.filter(({ error }) => error === undefined)).toHaveLength(4);
 });
