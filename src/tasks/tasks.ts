@@ -20,7 +20,6 @@ import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
 import type { TaskEnd, TaskHead, TaskIdentity } from './task-record.ts';
 import { TaskRun, type TaskRunner } from './task-run.ts';
-import { OpenTasks } from './open-tasks.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
@@ -41,7 +40,8 @@ export class Tasks {
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   readonly #places: Budget;
-  readonly #open = new OpenTasks((group) => this.owned.reach(() => this.owned.records.count(group)));
+  /** Creations under way, by the group of their user: the store may count them or not. */
+  readonly #making = new Budget(Infinity, 1);
   #changed: (id: string) => void = () => {};
   #isDraining = false;
 
@@ -154,12 +154,19 @@ export class Tasks {
     const body = bodyText(kept);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
     const most = user === undefined ? anonymous : open;
-    return this.#open.make(await this.store.group(user), most, async () => {
+    const group = await this.store.group(user);
+    const before = this.#making.heldBy(group);
+    this.#making.charge(1, group);
+    try {
+      const count = await this.owned.reach(() => this.owned.records.count(group));
+      if (count + before >= most) throw tooManyTasks('This user', most);
       const id = keyed ?? (await this.store.newId(user));
       await this.owned.leased();
       if (this.#isDraining) throw requestDrained(false);
-      return this.#store(run, kept, body, id);
-    });
+      return await this.#store(run, kept, body, id);
+    } finally {
+      this.#making.charge(-1, group);
+    }
   }
 
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
