@@ -24,7 +24,7 @@ import type { PgResult, Row as Columns, Statement, Value } from './pg.ts';
 import type { RowStatements } from './row-statements.ts';
 import { textArray } from './text-array.ts';
 
-/** Statements of a wave. */
+/** Statements of a trip. */
 type Sort = 'inserts' | 'puts' | 'appends';
 
 type Query = (statement: Statement, values: readonly Value[]) => Promise<PgResult>;
@@ -54,9 +54,17 @@ export class PostgresBackend implements Backend {
   }
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
-    const written: Written[] = [];
-    for (const wave of this.#waves(writes)) await this.#wave(writes, wave, written);
-    return written;
+    const groups: Record<Sort, Write[]> = { inserts: [], puts: [], appends: [] };
+    for (const write of writes)
+      groups[!isRowWrite(write) ? 'appends' : write.was === 0 ? 'inserts' : 'puts'].push(write);
+    const answers = new Map<Write, Written>();
+    const sent = (Object.keys(groups) as Sort[]).map(async (sort) => {
+      const own = groups[sort];
+      if (own.length === 0) return;
+      for (const [n, answer] of (await this.#send(sort, own)).entries()) answers.set(own[n] as Write, answer);
+    });
+    for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
+    return writes.map((write) => answers.get(write) as Written);
   }
 
   async read(kind: Kind, id: string): Promise<Row | undefined> {
@@ -107,35 +115,6 @@ export class PostgresBackend implements Backend {
     );
   }
 
-  /** The writes of one row in their order: each wave has one of them. Numbers of writes. */
-  #waves(writes: readonly Write[]): readonly (readonly number[])[] {
-    const waves: number[][] = [];
-    const counts = new Map<string, number>();
-    for (const [n, { kind, id }] of writes.entries()) {
-      const key = `${this.#space(kind)} ${id}`;
-      const wave = counts.get(key) ?? 0;
-      counts.set(key, wave + 1);
-      (waves[wave] ??= []).push(n);
-    }
-    return waves;
-  }
-
-  async #wave(writes: readonly Write[], wave: readonly number[], written: Written[]): Promise<void> {
-    const groups: Record<Sort, number[]> = { inserts: [], puts: [], appends: [] };
-    for (const n of wave) {
-      const write = writes[n] as Write;
-      groups[!isRowWrite(write) ? 'appends' : write.was === 0 ? 'inserts' : 'puts'].push(n);
-    }
-    const sent = (Object.keys(groups) as Sort[]).map(async (sort) => {
-      const numbers = groups[sort];
-      if (numbers.length === 0) return;
-      const own = numbers.map((n) => writes[n] as Write);
-      for (const [at, answer] of (await this.#send(sort, own)).entries()) written[numbers[at] as number] = answer;
-    });
-    for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
-  }
-
-  /** Writes of which each has another row. */
   async #send(sort: Sort, writes: readonly Write[]): Promise<readonly Written[]> {
     try {
       return sort === 'appends'

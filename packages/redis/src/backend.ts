@@ -52,13 +52,12 @@ export class RedisBackend implements Backend {
   }
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
-    const written: Written[] = [];
-    const sent: Promise<void>[] = [];
-    for (const numbers of this.#rowsOf(writes)) sent.push(this.#run(writes, numbers, written));
-    // Most trips write to one row.
-    if (sent.length === 1) await sent[0];
-    else for (const one of await Promise.allSettled(sent)) if (one.status === 'rejected') throw one.reason;
-    return written;
+    // The kernel sends nothing more before each is answered.
+    const sent = await Promise.allSettled(writes.map((write) => this.#send(write)));
+    return sent.map((one) => {
+      if (one.status === 'rejected') throw one.reason;
+      return one.value;
+    });
   }
 
   async read(kind: Kind, id: string): Promise<Row | undefined> {
@@ -115,23 +114,6 @@ export class RedisBackend implements Backend {
 
   #of(kind: Kind): KindKeys {
     return this.#keys.get(kind) as KindKeys;
-  }
-
-  /** Numbers of the writes of each row, in their order. */
-  #rowsOf(writes: readonly Write[]): Iterable<readonly number[]> {
-    const rows = new Map<string, number[]>();
-    for (const [n, { kind, id }] of writes.entries()) {
-      const key = `${kind.name} ${id}`;
-      const numbers = rows.get(key);
-      if (numbers === undefined) rows.set(key, [n]);
-      else numbers.push(n);
-    }
-    return rows.values();
-  }
-
-  /** Each write of the row is sent once the one before is answered. */
-  async #run(writes: readonly Write[], numbers: readonly number[], written: Written[]): Promise<void> {
-    for (const n of numbers) written[n] = await this.#send(writes[n] as Write);
   }
 
   async #send(write: Write): Promise<Written> {

@@ -7,18 +7,16 @@
  * 2. A log write takes effect whole, and only while the row has the fence that the write names, and only if the number
  *    of its first entry is above those of all stored entries.
  * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
- * 4. The writes of one row take effect in their order in the list, each whether or not the one before was refused.
- * 5. So a write may be sent twice, or arrive late: it then changes nothing.
- * 6. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
- * 7. The clock of `now` is the store's, the same for all processes. What a process knows of it is never ahead, and late
+ * 4. So a write may be sent twice, or arrive late: it then changes nothing.
+ * 5. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
+ * 6. The clock of `now` is the store's, the same for all processes. What a process knows of it is never ahead, and late
  *    by the way of an answer at most.
  *
- * The kernel calls `write` again only after the earlier call has been answered, and gives it the writes that were
- * requested until then, in their order, with at most one log write for each row (`turn-writes.ts`). `write` answers or
- * fails in a bounded time. It fails with a `storeAway(…)`: the outcome is unknown. A write that the store refuses for
- * what it holds is answered with an error, and the others of the list are stored. `now`, `read`, `log`, `list`, `due`
- * and `count` may answer with or without a promise. A backend whose `write` answers without a promise is in this
- * process (`KernelRecordsOptions.isAlone`).
+ * The kernel calls `write` again only after the earlier call has been answered, and gives it at most one write of each
+ * row (`turn-writes.ts`), so a list has no order. `write` answers or fails in a bounded time. It fails with a
+ * `storeAway(…)`: the outcome is unknown. A write that the store refuses for what it holds is answered with an error,
+ * and the others of the list are stored. `now`, `read`, `log`, `list`, `due` and `count` may answer with or without a
+ * promise. A backend whose `write` answers without a promise is in this process (`KernelRecordsOptions.isAlone`).
  */
 import type { EndedRecord, Kind, Mark, MaybePromise, OpenStream, StoredRecord } from '../store.ts';
 

@@ -6,7 +6,7 @@
  * on a hint is checked against the store before the caller gets it.
  *
  * The steps of one record run in the order of the calls. Appends follow each other without waiting, each with the next
- * number, and the next step follows them in the same trip. All other steps wait for the one before.
+ * number, and the next step follows them in the next trip. All other steps wait for the one before.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { after, repeated } from '../shared/after.ts';

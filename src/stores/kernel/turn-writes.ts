@@ -9,9 +9,9 @@
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
  * take effect before an earlier one that is tried again.
  *
- * The appends to one log are one write of a trip, and no other log write of that record is in it. So nothing is stored
- * behind an append that the store refuses for what it holds: the log would lack an entry. If such a write is refused,
- * its appends are sent again, each in a trip of its own.
+ * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
+ * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
+ * holds: the log would lack an entry.
  */
 import { afterTurn } from '../../base/system.ts';
 import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
@@ -30,13 +30,11 @@ export const WRITE_BYTES = 1_000;
 interface Waiting {
   readonly write: Write;
   readonly bytes: number;
-  /** It was refused together with others. */
-  isAlone: boolean;
   resolve(done: boolean): void;
   reject(cause: unknown): void;
 }
 
-/** One write of a trip: a row write, or the appends to one log. */
+/** One write of a trip: a put, or the appends to one log. */
 type Joined = [Waiting, ...Waiting[]];
 
 /** What the kernel writes through. */
@@ -64,7 +62,7 @@ export class TurnWrites {
     if (this.#waitingBytes + bytes > this.#mostWaitingBytes && this.#waiting.length > 0)
       return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, bytes, isAlone: false, resolve, reject });
+      this.#waiting.push({ write, bytes, resolve, reject });
       this.#waitingBytes += bytes;
       if (this.#isArmed) return;
       this.#isArmed = true;
@@ -93,21 +91,10 @@ export class TurnWrites {
   }
 
   #settle(joined: Joined, answer: Written | undefined): void {
-    const [{ write, reject }] = joined;
-    if (!(answer instanceof Error)) for (const { resolve } of joined) resolve(answer === true);
-    else if (joined.length > 1) this.#sendAlone(joined);
-    else {
-      reject(answer);
-      if (!isRowWrite(write)) this.#refuseBehind(write);
-    }
-  }
-
-  #sendAlone(joined: Joined): void {
-    for (const one of joined) {
-      one.isAlone = true;
-      this.#waitingBytes += one.bytes;
-    }
-    this.#waiting.unshift(...joined);
+    if (answer instanceof Error) {
+      for (const { reject } of joined) reject(answer);
+      this.#refuseBehind(joined[0].write);
+    } else for (const { resolve } of joined) resolve(answer === true);
   }
 
   /** Entries that wait behind a refused one of their log would leave a gap in it. */
@@ -122,33 +109,35 @@ export class TurnWrites {
   }
 
   #take(): readonly Joined[] {
-    const trip: Joined[] = [];
-    const last = new Map<string, Joined>();
+    const trip = new Map<string, Joined>();
+    /** Rows of which a write waits. */
+    const later = new Set<string>();
     let [count, bytes] = [0, 0];
-    for (const one of this.#waiting) {
-      if (count === MOST || (count > 0 && bytes + one.bytes > MOST_BYTES)) break;
+    let isFull = false;
+    this.#waiting = this.#waiting.filter((one) => {
+      isFull ||= count === MOST || (count > 0 && bytes + one.bytes > MOST_BYTES);
+      if (isFull) return true;
       const { kind, id } = one.write;
       const key = `${kind.name} ${id}`;
-      const before = isRowWrite(one.write) ? undefined : last.get(key);
-      if (before === undefined) {
-        const joined: Joined = [one];
-        trip.push(joined);
-        last.set(key, joined);
-      } else if (joins(before, one)) before.push(one);
-      else break;
+      const before = trip.get(key);
+      if (later.has(key) || (before !== undefined && !joins(before, one))) {
+        later.add(key);
+        return true;
+      }
+      if (before === undefined) trip.set(key, [one]);
+      else before.push(one);
       count += 1;
       bytes += one.bytes;
-    }
+      return false;
+    });
     this.#waitingBytes -= bytes;
-    if (count < this.#waiting.length) this.#waiting.splice(0, count);
-    else this.#waiting = [];
-    return trip;
+    return [...trip.values()];
   }
 }
 
-function joins(joined: Joined, { write, isAlone }: Waiting): boolean {
-  const { write: before, isAlone: wasAlone } = joined.at(-1) as Waiting;
-  if (isAlone || wasAlone || isRowWrite(before) || isRowWrite(write) || before.fence !== write.fence) return false;
+function joins(joined: Joined, { write }: Waiting): boolean {
+  const { write: before } = joined.at(-1) as Waiting;
+  if (isRowWrite(before) || isRowWrite(write) || before.fence !== write.fence) return false;
   return before.cut + write.cut === 0 && (before.entries.at(-1)?.no ?? 0) < (write.entries[0]?.no ?? 0);
 }
 

@@ -90,7 +90,7 @@ const tableCases = Object.entries(TABLE).map(([title, trips]): BackendCase => ({
   async run({ connect }) {
     const backends = [await connect(), await connect()] as const;
     for (const [way, travel] of Object.entries(WAYS)) {
-      for (const [n, trip] of travel(trips).entries()) {
+      for (const [n, trip] of travel(trips.flat()).entries()) {
         const answers = await (backends[n % 2] as Backend).write(trip.map(({ write }) => write));
         const compared = answers.map((answer, at) => (trip[at]?.done === undefined ? undefined : answer));
         assert.deepEqual(
@@ -126,7 +126,7 @@ export const backendContract: readonly BackendCase[] = [
   ...tableCases,
   {
     title:
-      '6: pages of any size name each row once, in the order of bytes, by groups, and by times that many rows have',
+      '5: pages of any size name each row once, in the order of bytes, by groups, and by times that many rows have',
     async run({ connect }) {
       const backend = await connect();
       const ids = GROUPS.flatMap((group) => NAMES.map((name) => `${group}.${name}`));
@@ -163,16 +163,18 @@ export const backendContract: readonly BackendCase[] = [
     async run({ connect }) {
       const [backend, other] = [await connect(), await connect()];
       const numbers = Array.from({ length: MANY }, (_, n) => n + 1);
-      const trip: Write[] = [put('s', 0, 1), put('t', 0, 1)];
-      for (const no of numbers) trip.push(add('s', [no]), add('t', [no]));
-      assert.deepEqual(await backend.write(trip), allTrue(trip));
-      for (const id of ['s', 't']) {
-        const entries = await other.log(THINGS, id, 'p');
+      const trip = numbers.map((n) => put(`r${n}`, 0, n));
+      assert.deepEqual(await backend.write([...trip, put('s', 0, 1), put('t', 0, 1)]), Array(MANY + 2).fill(true));
+      const added: Write[] = numbers.map((n) => add(`r${n}`, [n]));
+      assert.deepEqual(await backend.write([...added, add('s', numbers)]), Array(MANY + 1).fill(true));
+      for (const [id, nos] of [
+        [`r${MANY}`, [MANY]],
+        ['s', numbers],
+      ] as const)
         assert.deepEqual(
-          entries.map(({ no }) => no),
-          numbers,
+          (await other.log(THINGS, id, 'p')).map(({ no }) => no),
+          nos,
         );
-      }
       const event = JSON.stringify(LARGE);
       const ended = put('t', 1, 2, { fence: null, wakeAt: 5, body: LARGE, clear: true });
       const large = [add('s', [MANY + 1], { event }), put('u', 0, 1, { body: LARGE }), ended];
@@ -214,15 +216,10 @@ export const backendContract: readonly BackendCase[] = [
       const backend = await connect();
       await backend.write([put('s', 0, 1), put('t', 0, 1)]);
       await refuseEntries?.();
-      const answers = await backend.write([
-        add('s', [1], { event: REFUSED }),
-        add('t', [1]),
-        put('s', 1, 2),
-        add('u', [1]),
-        put('u', 0, 1),
-      ]);
+      const refused = add('s', [1], { event: REFUSED });
+      const answers = await backend.write([refused, add('t', [1]), put('u', 0, 1), add('v', [1])]);
       const shown = answers.map((answer) => (answer instanceof Error ? 'refused' : answer));
-      assert.deepEqual(shown, ['refused', true, true, false, true]);
+      assert.deepEqual(shown, ['refused', true, true, false]);
       const lengths = ['s', 't', 'u'].map(async (id) => (await backend.log(THINGS, id, null)).length);
       assert.deepEqual(await Promise.all(lengths), [0, 1, 0]);
     },

@@ -1,7 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
-import type { Backend, LogWrite, Write, Written } from '../../../src/stores/kernel/backend.ts';
+import {
+  type Backend,
+  isRowWrite,
+  type LogWrite,
+  type Write,
+  type Written,
+} from '../../../src/stores/kernel/backend.ts';
 import { TurnWrites } from '../../../src/stores/kernel/turn-writes.ts';
 import type { Kind } from '../../../src/stores/store.ts';
 
@@ -39,23 +45,28 @@ test('the writes that wait behind a trip that fails are refused, and none is sen
   await writes.settled();
 });
 
-test('the appends of one log are one write, and if it is refused, each is sent alone: none follows a refused one', async () => {
+test('a row has one write in a trip: a put or appends, and what waits behind a refused append is refused', async () => {
   const trips: string[][] = [];
   const write = async (all: readonly Write[]): Promise<readonly Written[]> => {
-    const numbers = (all as readonly LogWrite[]).map(({ entries }) => entries.map(({ no }) => no));
-    trips.push(all.map(({ id }, n) => `${id} ${numbers[n]?.join()}`));
-    return numbers.map((of) => (of.includes(2) ? full : true));
+    trips.push(all.map((one) => `${one.id} ${isRowWrite(one) ? 'put' : one.entries.map(({ no }) => no).join()}`));
+    return all.map((one) => (!isRowWrite(one) && one.entries.some(({ no }) => no === 2) ? full : true));
   };
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
-  const sent = [entry('s', 1), entry('t', 1), entry('s', 2), entry('s', 3), { ...entry('s', 4), fence: '2 you' }];
+  const put = (id: string): Write => ({ kind: KIND, id, was: 1, row: null, clear: true });
+  const sent = [entry('s', 1), entry('t', 1), put('t'), entry('s', 2), { ...entry('s', 4), fence: '2 you' }, put('t')];
+  sent.push(entry('t', 2), put('u'), put('s'));
   expect(await Promise.allSettled(sent.map(async (one) => writes.write(one)))).toEqual([
+    refused(full),
     fulfilled(true),
     fulfilled(true),
     refused(full),
     fulfilled(false),
-    fulfilled(false),
+    fulfilled(true),
+    refused(full),
+    fulfilled(true),
+    fulfilled(true),
   ]);
-  expect(trips).toEqual([['s 1,2,3', 't 1'], ['s 1'], ['s 2']]);
+  expect(trips).toEqual([['s 1,2', 't 1', 'u put'], ['t put', 's put'], ['t put'], ['t 2']]);
 });
 
 test('at most 64 MiB wait for a store that does not answer, and what is more is refused at once', async () => {
