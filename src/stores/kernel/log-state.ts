@@ -177,7 +177,10 @@ const keyOf = ({ name, stream }: Mark): string => `${stream}\n${name}`;
 /** Entries without events, such as marks, are not counted by retention. So a log has a most of entries too. */
 export const mostEntries = (events: number): number => 4 * events + 256;
 
-/** The number up to which retention keeps no event; 0: it keeps all. */
+/**
+ * The number up to which retention keeps no entry; 0: it keeps all. It follows from the later entries, so it is the same
+ * while old entries wait to be removed.
+ */
 export function cutOf(entries: readonly Entry[], { events, bytes, ttlMs }: EventRetention, now: number): number {
   const first = entries.length - mostEntries(events);
   let [later, laterBytes] = [0, 0];
@@ -200,45 +203,16 @@ export function replayOf(
   retention: EventRetention,
   now: number,
 ): ReplayOutcome {
-  const kept = keptEvents(entries, stream, retention, now);
+  const cut = cutOf(entries, retention, now);
+  const kept = entries.flatMap(({ no, stream: of, head: [from], events }) =>
+    no > cut && of === stream ? events.map((data, n): LoggedEvent => ({ offset: from + n, data })) : [],
+  );
   const oldest = kept[0]?.offset;
   if (oldest === undefined && open === undefined) return { found: false, why: 'unknown' };
   const next = open ?? (kept.at(-1)?.offset ?? 0) + 1;
   const first = oldest ?? next;
   if (first > after + 1) return { found: false, why: 'gap', first };
   return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: open === undefined };
-}
-
-/**
- * The kept events of a stream, oldest first. Which ones retention keeps is computed from the later events of the record
- * and never stored, so this is exact also while old entries wait to be removed.
- */
-function keptEvents(
-  entries: readonly Entry[],
-  stream: string,
-  { events: most, bytes: mostBytes, ttlMs }: EventRetention,
-  now: number,
-): LoggedEvent[] {
-  const kept: LoggedEvent[] = [];
-  let [later, laterBytes] = [0, 0];
-  for (let i = entries.length - 1; i >= 0; i--) {
-    const { stream: of, head, events } = entries[i] as Entry;
-    const [from, count, bytes, at] = head;
-    if (of !== stream) {
-      later += count;
-      laterBytes += bytes;
-      continue;
-    }
-    if (at + ttlMs <= now) break;
-    for (let n = events.length - 1; n >= 0; n--) {
-      if (later >= most || laterBytes >= mostBytes) return kept.reverse();
-      const data = events[n] ?? '';
-      kept.push({ offset: from + n, data });
-      later += 1;
-      laterBytes += Buffer.byteLength(data);
-    }
-  }
-  return kept.reverse();
 }
 
 /** The length of a stream that is not complete, as its entries say it. */

@@ -34,6 +34,8 @@ interface PlainEvent {
   offset: number;
   data: string;
   at: number;
+  /** The append that wrote it. */
+  by: AppendRequest;
   dropped: boolean;
 }
 
@@ -174,7 +176,7 @@ export class PlainStore {
     const length = session.events.filter((event) => event.stream === stream).length;
     if (from !== length || session.complete.includes(stream)) return false;
     const at = this.#options.now();
-    const added = events.map((data, n) => ({ stream, offset: from + n, data, at, dropped: false }));
+    const added = events.map((data, n) => ({ stream, offset: from + n, data, at, by: request, dropped: false }));
     session.events.push(...added);
     const first = !session.streams.some(({ key }) => key === stream);
     if (first) session.streams.push({ key: stream, note });
@@ -217,13 +219,13 @@ export class PlainStore {
     const { ttlMs, events, bytes } = this.#options.log;
     for (;;) {
       const kept = session.events.filter(({ dropped }) => !dropped);
-      const size = kept.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
       const [oldest] = kept;
       if (oldest === undefined) return;
-      // An event of any size is kept until so many bytes came after it.
-      const later = size - Buffer.byteLength(oldest.data);
-      if (kept.length <= events && later < bytes && oldest.at + ttlMs > this.#options.now()) return;
-      oldest.dropped = true;
+      // The events of an append are kept, whatever their size, until so many came after it.
+      const later = kept.filter(({ by }) => by !== oldest.by);
+      const size = later.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
+      if (later.length < events && size < bytes && oldest.at + ttlMs > this.#options.now()) return;
+      for (const event of kept) event.dropped ||= event.by === oldest.by;
     }
   }
 
