@@ -12,10 +12,10 @@
  * supervisor itself is killed, each worker sees its channel close, leaves the socket, drains and ends.
  *
  * In a rolling restart the new worker listens once its store is open. Every other worker but the first listens while
- * its store is away, and its requests wait there.
+ * its store is away, and its requests wait there. The next restart does not wait for this one: a worker that still
+ * starts is killed, and the workers before it drain beside the new ones.
  *
- * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit, and no
- * edit waits for an earlier one: a build that still loads is killed, and calls of the build before drain beside it.
+ * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoffMs } from '../base/system.ts';
@@ -87,8 +87,8 @@ export class Supervisor {
   readonly #failure: Promise<never>;
   #fail!: (failure: Failure) => void;
   #stopped: Promise<number> | undefined;
-  #rolling: Promise<void> | undefined;
-  #rollAgain = false;
+  /** Rolling restarts that have begun. */
+  #rolls = 0;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -148,81 +148,57 @@ export class Supervisor {
     for (const worker of this.#running) worker.kill();
   }
 
-  /**
-   * Replaces every worker, one after the other. A call during a rolling restart repeats it afterwards, and ends a
-   * worker that still starts in it: that one may wait for ever, and the code may be another one since.
-   */
-  roll(): Promise<void> {
-    const [slot] = this.#slots;
-    if (this.#options.dev === true) return slot === undefined ? Promise.resolve() : this.#load(slot);
-    if (this.#rolling !== undefined) {
-      this.#rollAgain = true;
-      for (const { serving, next } of this.#slots) if (serving !== undefined && next !== undefined) endSoon(next);
-    }
-    return (this.#rolling ??= this.#roll().finally(() => {
-      this.#rolling = undefined;
-    }));
+  /** Replaces every worker, one after the other. A worker that still starts may wait for ever, or have older code. */
+  async roll(): Promise<void> {
+    const { logger, dev = false } = this.#options;
+    // If the first worker fails, the command ends.
+    if (!dev) await this.#banner;
+    if (this.#isStopping) return;
+    const roll = (this.#rolls += 1);
+    const workers = this.#slots.length;
+    if (!dev) logger.info({ workers }, 'rolling restart');
+    for (const slot of this.#slots)
+      if (this.#isStopping || !(await this.#replace(slot)) || roll !== this.#rolls) return;
+    if (!dev) logger.info({ workers }, 'rolling restart done');
   }
 
   get #isStopping(): boolean {
     return this.#stopping.signal.aborted;
   }
 
-  async #roll(): Promise<void> {
-    const { logger } = this.#options;
-    do {
-      this.#rollAgain = false;
-      logger.info({ workers: this.#slots.length }, 'rolling restart');
-      let isDone = true;
-      for (const slot of this.#slots) isDone &&= await this.#replace(slot);
-      if (isDone) logger.info({ workers: this.#slots.length }, 'rolling restart done');
-    } while (this.#rollAgain && !this.#isStopping);
-  }
-
   /** `false`: the new worker ended before it listened, so the old one keeps serving. */
   async #replace(slot: Slot): Promise<boolean> {
-    // A worker may leave as soon as it listens. Then the slot starts another one first.
-    while (slot.next !== undefined) await slot.next.listening;
-    if (this.#isStopping) return false;
-    const { old, end } = await this.#startIn(slot);
-    if (this.#isStopping) return false;
-    if (end === undefined) {
-      if (old !== undefined) await this.#drain(old);
-      return true;
-    }
-    if (!this.#rollAgain)
-      this.#options.logger.error(
-        { worker: slot.number, end: endText(end) },
-        'rolling restart given up: a new worker ended before it listened; the other workers keep running',
-      );
-    return false;
-  }
-
-  /** Loads an edit. */
-  async #load(slot: Slot): Promise<void> {
-    if (this.#isStopping) return;
+    const { logger, dev = false } = this.#options;
     const [began, isFirst] = [performance.now(), !this.#hasServed];
     if (slot.next !== undefined) endSoon(slot.next);
     const started = await this.#startIn(slot);
+    if (started.end !== undefined) this.#notLoaded(slot, started);
+    if (started.end !== undefined || this.#isStopping) return false;
     const { worker, old } = started;
-    if (started.end !== undefined) return this.#notLoaded(slot, started);
-    // The banner says it.
-    if (isFirst) return;
-    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-    // The build before may have crashed by now.
+    // The worker before may have crashed by now.
     const drained = old === undefined || this.#drain(old).then(() => true);
+    // The banner says that the first one listens.
+    if (!dev || isFirst) return drained;
+    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
     const isOver = await Promise.race([drained, delay(HAND_OVER_MS, false, { ref: false })]);
-    if (slot.serving !== worker || this.#isStopping) return;
+    if (slot.serving !== worker || this.#isStopping) return false;
     const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
-    this.#options.logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
+    logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
+    return true;
   }
 
-  /** A build that ended before it listened. It has printed the reason, unless the next edit has overtaken it. */
-  #notLoaded({ serving }: Slot, { end, overtaken }: Started): void {
+  /** The new worker ended before it listened. It has printed the reason, unless a later one has overtaken it. */
+  #notLoaded({ number, serving }: Slot, { end, overtaken }: Started): void {
     if (this.#isStopping || overtaken === true || end === undefined) return;
+    const { logger, dev = false } = this.#options;
+    if (!dev)
+      return logger.error(
+        { worker: number, end: endText(end) },
+        'rolling restart given up: a new worker ended before it listened; the other workers keep running',
+      );
     const how = end.code === EXIT.failed || end.code === EXIT.usage ? {} : { end: endText(end) };
     const rest = serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
-    this.#options.logger.warn(how, `not loaded: ${rest} until the next edit`);
+    logger.warn(how, `not loaded: ${rest} until the next edit`);
   }
 
   #log(level: 'info' | 'error', { number, pid }: WorkerProcess, text: string, more?: object): void {
@@ -240,7 +216,7 @@ export class Supervisor {
     const overtaken = slot.next !== worker;
     if (!overtaken) slot.next = undefined;
     const old = slot.serving;
-    if (banner === undefined) return { worker, old, overtaken, end: await worker.ended };
+    if (banner === undefined || overtaken) return { worker, old, overtaken, end: await worker.ended };
     if (this.#isStopping) return { worker, old };
     this.#hasServed = true;
     slot.serving = worker;
@@ -327,7 +303,7 @@ export class Supervisor {
       const started = await this.#startIn(slot);
       if (started.end === undefined || this.#isStopping) return;
       if (this.#options.dev === true) return this.#notLoaded(slot, started);
-      this.#died(slot, started.worker, started.end);
+      if (started.overtaken !== true) this.#died(slot, started.worker, started.end);
     }
   }
 }

@@ -15,13 +15,17 @@ function supervise() {
   const fd = openSync('/dev/null', 'r');
   const logger = createLog();
   const launched: number[] = [];
+  const workers: WorkerProcess[] = [];
   const supervisor = new Supervisor({
     workers: 2,
     drainTimeoutMs: 1_000,
     logger,
     launch: (number) => {
       launched.push(number);
-      return new WorkerProcess(number, { program, args: [folder], env: process.env, dashboardToken: 'made', fd });
+      workers.push(
+        new WorkerProcess(number, { program, args: [folder], env: process.env, dashboardToken: 'made', fd }),
+      );
+      return workers.at(-1)!;
     },
   });
   onTestFinished(async () => {
@@ -29,7 +33,7 @@ function supervise() {
     closeSync(fd);
   });
   const served = new Promise((resolve) => void supervisor.run(resolve));
-  return { supervisor, served, launched, logger, folder };
+  return { supervisor, served, launched, workers, logger, folder };
 }
 
 test('a worker that leaves as soon as it listens is replaced', async () => {
@@ -47,15 +51,19 @@ test('a rolling restart replaces each slot once, also one whose worker leaves as
   expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
 });
 
-test('a rolling restart ends a new worker that an earlier one still waits for, and begins again', async () => {
-  const { supervisor, served, launched, logger, folder } = supervise();
+test.each<[string, string[], (of: ReturnType<typeof supervise>) => void]>([
+  ['that an earlier one still waits for', ['rolling restart'], ({ supervisor }) => void supervisor.roll()],
+  ['in the place of one that crashed', [], ({ workers }) => workers[0]?.kill()],
+])('a rolling restart ends a new worker %s, and starts another one', async (_name, earlier, begin) => {
+  const all = supervise();
+  const { supervisor, served, launched, logger, folder } = all;
   await served;
   await until(() => logger.matching(/^worker listens/).length === 3, { what: 'a worker in each slot' });
   writeFileSync(join(folder, 'hang'), '');
-  void supervisor.roll();
+  begin(all);
   await until(() => existsSync(join(folder, 'hangs')), { what: 'the new worker to hang' });
   await supervisor.roll();
   expect(launched).toEqual([1, 2, 2, 1, 1, 2]);
   const said = logger.matching(/^rolling/).map(({ message }) => message);
-  expect(said).toEqual(['rolling restart', 'rolling restart', 'rolling restart done']);
+  expect(said).toEqual([...earlier, 'rolling restart', 'rolling restart done']);
 });
