@@ -25,7 +25,6 @@ import type { ListenOptions } from '../listen/listen-options.ts';
 import { checkArguments } from '../options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import { logNotices } from '../observe/log-lines.ts';
-import type { Notices } from '../observe/notices.ts';
 import type { Family } from '../observe/metric-table.ts';
 import { prometheusText } from '../observe/prometheus-text.ts';
 import { observeNotices } from '../observe/observer.ts';
@@ -106,7 +105,6 @@ class Endpoint {
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
   readonly #listening = new Set<ManagedListening>();
-  readonly #wanted: Notices['wanted'];
   readonly #metrics: EndpointMetrics | undefined;
   readonly #internals: EndpointInternals;
   #closing: Promise<void> | undefined;
@@ -115,7 +113,6 @@ class Endpoint {
     this.#options = options;
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
-    this.#wanted = options.notices.wanted;
     const { logger, auth, sharedLists } = options;
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
@@ -150,7 +147,8 @@ class Endpoint {
   }
 
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
-    if (this.#wanted.requests) exchange.watched = new WatchedRequest(this.#options.notices, this.#options.timeProvider);
+    const { notices, timeProvider } = this.#options;
+    if (notices.wantsRequests) exchange.watched = new WatchedRequest(notices, timeProvider);
     if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
   }
 

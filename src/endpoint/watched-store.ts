@@ -113,10 +113,8 @@ export class WatchedStore implements EndpointStore {
   /** What `run` returns. A store may answer, or fail, in this turn. */
   #follow(part: Part, call: string, about: unknown, run: () => unknown): unknown {
     const { notices, timeProvider: time } = this.#options;
-    const began = notices.wanted.details ? time.monotonic() : undefined;
-    if (began === undefined && part !== 'sessions') return run();
+    const began = time.monotonic();
     const ended = (failed: boolean): void => {
-      if (began === undefined) return;
       notices.emit({ kind: 'storeCall', operation: `${part}.${call}`, ms: time.monotonic() - began, failed });
     };
     const succeeded = (result: unknown): void => {

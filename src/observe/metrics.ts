@@ -46,7 +46,7 @@ export class Metrics {
           this.#count('sojourn_handler_errors_total', 1, [methodName(notice.method)]);
         else count(notice);
       },
-      { requests: true, details: true },
+      { requests: true },
     );
   }
 

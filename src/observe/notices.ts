@@ -111,41 +111,29 @@ export type Notice = RefusedNotice | SessionNotice | StepNotice;
 /** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
 export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;
 
-/** Notices that cost work where they are made. */
-export interface Wanted {
-  readonly requests?: boolean;
-  readonly details?: boolean;
-}
-
 export interface RefusedExchange {
   readonly user?: string | undefined;
   readonly authority: string | undefined;
   header(name: string): string | undefined;
 }
 
-type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
-
 export class Notices {
   readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
   /** Those of them that want notices of requests: there is one for each request. */
   readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
-  readonly #wanted: Mutable<Required<Wanted>> = { requests: false, details: false };
   /** The names of the server's tools, as listeners of requests learn them. */
   readonly tools = new KnownNames();
 
-  listen(listener: (notice: EmittedNotice) => void, { requests = false, details = false }: Wanted = {}): void {
+  listen(listener: (notice: EmittedNotice) => void, { requests = false } = {}): void {
     this.#listeners.push(listener);
     if (requests) this.#ofRequests.push(listener);
-    this.#wanted.requests ||= requests;
-    this.#wanted.details ||= details;
   }
 
-  /** What listeners want now: each may come late. */
-  get wanted(): Readonly<Required<Wanted>> {
-    return this.#wanted;
+  /** Whether a listener wants notices of requests now: each may come late. */
+  get wantsRequests(): boolean {
+    return this.#ofRequests.length > 0;
   }
 
-  /** Where nothing wants details, the caller makes none: `storeCall`, `relayed` and `resumed`. */
   emit(notice: EmittedNotice): void {
     for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners) listener(notice);
   }

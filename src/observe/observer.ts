@@ -13,7 +13,7 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
     if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
     guardedCall(() => observe(publicNotice(notice)), failed);
   };
-  notices.listen(tell, { details: true });
+  notices.listen(tell);
 }
 
 /** A copy, because the notice reaches other listeners too. */

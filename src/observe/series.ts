@@ -1,9 +1,6 @@
 /** The series of one counter or histogram, by their labels. */
 import { type Labels, metricOf, type MetricName, type Point } from './metric-table.ts';
 
-/** Bounded labels make fewer. Past this number nothing is counted, so that a mistake costs no memory. */
-const MOST_SERIES = 5_000;
-
 interface One extends Point {
   value: number;
   sum: number;
@@ -27,7 +24,6 @@ export class Series {
   /** `value`: 1 of a counter, seconds of a histogram. */
   add(value: number, labels: Labels): void {
     const one = this.#of(labels);
-    if (one === undefined) return;
     one.value += 1;
     if (this.#bounds === undefined) return;
     one.sum += value;
@@ -40,13 +36,10 @@ export class Series {
     return [...this.#all.values()];
   }
 
-  #of(labels: Labels): One | undefined {
+  #of(labels: Labels): One {
     const key = labels.length === 0 ? '' : labels.join('\u0000');
     let found = this.#all.get(key);
-    if (found === undefined) {
-      if (this.#all.size >= MOST_SERIES) return undefined;
-      this.#all.set(key, (found = { labels, value: 0, sum: 0, buckets: [] }));
-    }
+    if (found === undefined) this.#all.set(key, (found = { labels, value: 0, sum: 0, buckets: [] }));
     return found;
   }
 }

@@ -154,7 +154,7 @@ export class Relay implements RelayedCalls {
   #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
     const { caller, kind } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
-    const began = notices.wanted.details ? time.monotonic() : undefined;
+    const began = time.monotonic();
     const n = this.#calls++;
     const item = sentCall(inbound, n, text, this.#isRelayed);
     const releaseLink = link.hold(kind === 'post' || endsSession(inbound) ? 'call' : 'stream');
@@ -162,10 +162,8 @@ export class Relay implements RelayedCalls {
       const outgoing = new OutgoingCall(inbound, link, item, this.#options, (outcome) => {
         this.#outgoing.delete(n);
         releaseLink();
-        if (began !== undefined) {
-          const sessionId = caller.header('mcp-session-id');
-          notices.emit({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
-        }
+        const sessionId = caller.header('mcp-session-id');
+        notices.emit({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
         resolve(outcome);
       });
       this.#outgoing.set(n, outgoing);

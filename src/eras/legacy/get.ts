@@ -78,8 +78,7 @@ async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inb
   const isGetStream = position === undefined || position.stream === GET_STREAM;
   const isFinished = resumed === 'finished' || position?.ended === true;
   const outcome = resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap';
-  const { notices } = parts.options;
-  if (notices.wanted.details) notices.emit({ kind: 'resumed', outcome, sessionId: session.id });
+  parts.options.notices.emit({ kind: 'resumed', outcome, sessionId: session.id });
   if (resumed === 'resumed') return true;
   const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
   if (next === 'getStream') await openGet(session, open(parts, inbound), true);
