@@ -24,8 +24,6 @@ const UNNAMED = JSON.stringify(['authenticated']);
 
 export type UserOf = (authInfo: AuthInfo | undefined) => string | undefined;
 
-const NO_SUBJECT_MS = 60_000;
-
 export interface CallerChecksOptions {
   readonly options: ResolvedOptions;
   readonly lifecycle: Lifecycle;
@@ -39,7 +37,6 @@ export interface CallerChecksOptions {
 
 export class CallerChecks {
   readonly #given: CallerChecksOptions;
-  #noSubjectLogged = -Infinity;
 
   constructor(given: CallerChecksOptions) {
     this.#given = given;
@@ -77,7 +74,10 @@ export class CallerChecks {
     try {
       exchange.user = this.#given.userOf(exchange.authInfo);
     } catch (cause) {
-      this.#logUnknownUser(thrownWithoutToken(cause, exchange.authInfo?.token));
+      const err = thrownWithoutToken(cause, exchange.authInfo?.token);
+      const why = err instanceof Error ? err.message : String(err);
+      const text = `A request is refused with 500, because its user is unknown: ${why}`;
+      this.#given.options.logger.warn({ err }, text);
       return refuse(exchange, internal(cause), null);
     }
     // The caller is known; the path chooses the transport.
@@ -86,18 +86,6 @@ export class CallerChecks {
     if (path === undefined || sse === undefined) return checks.enter(exchange);
     if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     sse.serve(exchange, path);
-  }
-
-  /** A missing subject is one line once a minute: each request of such an application is refused. */
-  #logUnknownUser(cause: unknown): void {
-    const { logger, timeProvider } = this.#given.options;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const text = `A request is refused with 500, because its user is unknown: ${why}`;
-    if (!(cause instanceof NoSubject)) return logger.warn({ err: cause }, text);
-    const now = timeProvider.monotonic();
-    if (now - this.#noSubjectLogged < NO_SUBJECT_MS) return;
-    this.#noSubjectLogged = now;
-    logger.warn({}, text);
   }
 }
 
@@ -124,14 +112,11 @@ export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessi
   };
 }
 
-/** The verifier of the application set no subject. The message has the whole cause. */
-class NoSubject extends TypeError {}
-
 /** Some verifiers pass the numeric ids of their database. */
 function subjectOf(sub: unknown): string {
   if (typeof sub === 'string' && sub !== '') return sub;
   if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub);
-  throw new NoSubject(
+  throw new TypeError(
     `authInfo.extra.sub names no user (${sub === '' ? 'it is empty' : `it is ${sub === null ? 'null' : typeof sub}`}): ` +
       'in the code that verifies tokens, set it to the subject of the token, or give the option sessionUser',
   );

@@ -114,12 +114,13 @@ function checkKey(name: string, key: unknown): string | Uint8Array {
 
 /**
  * A plain object of options whose names are all known. `scope` is `''` for the options themselves, else e.g. `limits`.
+ * `nested`: names of members, such as `limits.bodyBytes`, that may be meant.
  */
 export function checkNames(
   scope: string,
   value: unknown,
   known: readonly string[],
-  elsewhere: readonly string[],
+  nested: readonly string[] = [],
 ): Record<string, unknown> {
   if (!holdsOptions(value)) {
     if (scope === '')
@@ -127,7 +128,7 @@ export function checkNames(
     throw optionInvalid('type', scope, value, `an object with any of ${known.join(', ')}`);
   }
   for (const name of Object.keys(value)) {
-    if (!known.includes(name)) throw unknownOption(scope, name, known, elsewhere);
+    if (!known.includes(name)) throw unknownOption(scope, name, known, nested);
   }
   return value;
 }
@@ -156,17 +157,12 @@ const awaited = (value: unknown): string => (isThenable(value) ? '; it is a prom
 const advice = (meant: string | undefined, known: readonly string[]): string =>
   meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
 
-function unknownOption(scope: string, name: string, known: readonly string[], elsewhere: readonly string[]): Error {
+function unknownOption(scope: string, name: string, known: readonly string[], nested: readonly string[]): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
-  // The few names of a group help more than a name of another group that looks alike.
-  const there = scope === '' ? elsewhere : elsewhere.filter((other) => isNamed(name, other));
-  const meant = here === undefined ? nearestName(name, there) : qualified(here);
+  const meant = here === undefined ? nearestName(name, nested) : qualified(here);
   return optionsContradict(`Unknown option ${qualified(name)}; ${advice(meant, known)}`);
 }
-
-const isNamed = (name: string, qualified: string): boolean =>
-  qualified.toLowerCase().split('.').at(-1) === name.toLowerCase();
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return (typeof value === 'object' && value !== null) || typeof value === 'function';

@@ -19,14 +19,13 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
-export type ResolvedAuth = NonNullable<ReturnType<typeof resolveAuth>>;
+export type ResolvedAuth = ReturnType<typeof resolveAuth>;
 /** Who the caller is: one of three ways. */
 export type Identification = ReturnType<typeof identify>;
 export type ResolvedJwt = ReturnType<typeof resolveJwt>;
 
-export function resolveAuth(input: AuthOptions | undefined) {
-  if (input === undefined) return undefined;
-  const given: AuthOptions = checkNames('auth', input, AUTH_NAMES, JWT_NAMES);
+export function resolveAuth(name: string, input: unknown) {
+  const given: AuthOptions = checkNames(name, input, AUTH_NAMES);
   const ways = WAYS.filter((way) => given[way] !== undefined);
   if (ways.length !== 1) {
     throw optionsContradict(
@@ -68,7 +67,7 @@ function resolveOptional({ optional = false, authorize }: AuthOptions) {
 function identify({ verify, jwt, trustedProxyUser }: AuthOptions) {
   if (jwt !== undefined) return { by: 'jwt', jwt: resolveJwt(jwt) } as const;
   if (trustedProxyUser !== undefined) {
-    const { header, from } = checkNames('auth.trustedProxyUser', trustedProxyUser, PROXY_NAMES, []);
+    const { header, from } = checkNames('auth.trustedProxyUser', trustedProxyUser, PROXY_NAMES);
     return {
       by: 'proxy',
       header: checkHeaderName('auth.trustedProxyUser.header', header),
@@ -80,7 +79,7 @@ function identify({ verify, jwt, trustedProxyUser }: AuthOptions) {
 }
 
 function resolveJwt(input: JwtOptions) {
-  const given = checkNames('auth.jwt', input, JWT_NAMES, AUTH_NAMES) as Partial<JwtOptions>;
+  const given = checkNames('auth.jwt', input, JWT_NAMES) as Partial<JwtOptions>;
   const { issuer, jwksUri } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({

@@ -179,19 +179,18 @@ export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
 export type ResolvedLimits = ReturnType<typeof resolveLimits>;
 
-/** `elsewhere`: the names of other options, for errors. */
-export function resolveLimits(given: unknown = {}, elsewhere: readonly string[]) {
-  const checked = checkNames('limits', given, [...Object.keys(LIMITS), 'perUser', 'perTool'], elsewhere);
+export function resolveLimits(given: unknown = {}) {
+  const checked = checkNames('limits', given, [...Object.keys(LIMITS), 'perUser', 'perTool']);
   const { perUser, perTool } = checked;
   const limits = valuesOf(LIMITS, checked, 'limits.');
   return {
     limits,
-    perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER, elsewhere),
-    perTool: resolvePerTool(perTool, limits, elsewhere),
+    perUser: perUser === undefined ? USER_DEFAULTS : valuesIn('limits.perUser', perUser, USER),
+    perTool: resolvePerTool(perTool, limits),
   };
 }
 
-function resolvePerTool(given: unknown = {}, limits: SessionLimits, elsewhere: readonly string[]) {
+function resolvePerTool(given: unknown = {}, limits: SessionLimits) {
   if (!holdsOptions(given))
     throw optionInvalid(
       'type',
@@ -201,15 +200,14 @@ function resolvePerTool(given: unknown = {}, limits: SessionLimits, elsewhere: r
     );
   const specs = { ...TOOL, callMs: { ...TOOL.callMs, fallback: limits.callMs } };
   const tools = Object.entries(given).map(
-    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, specs, elsewhere)] as const,
+    ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, specs)] as const,
   );
   return Object.freeze(Object.fromEntries(tools));
 }
 
-export function resolveRetention(given: unknown, elsewhere: readonly string[]): Readonly<EventRetention> | false {
-  if (given === undefined) return RETENTION_DEFAULTS;
+export function resolveRetention(name: string, given: unknown): Readonly<EventRetention> | false {
   if (given === false) return false;
   if (typeof given !== 'object')
-    throw optionInvalid('type', 'eventRetention', given, 'false, or an object with ttlMs, events, bytes');
-  return valuesIn('eventRetention', given, RETENTION, elsewhere);
+    throw optionInvalid('type', name, given, 'false, or an object with ttlMs, events, bytes');
+  return valuesIn(name, given, RETENTION);
 }

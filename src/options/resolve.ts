@@ -4,9 +4,9 @@ import { isModern, servedVersions, type SessionMode } from '../protocol/versions
 import { Notices } from '../observe/notices.ts';
 import { checkNames } from './checks.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
-import { AUTH_NAMES, resolveAuth } from './resolve-auth.ts';
+import { AUTH_NAMES } from './resolve-auth.ts';
 import { valuesOf } from './value-kinds.ts';
-import { LIMITS, resolveLimits, resolveRetention, RETENTION } from './resolve-limits.ts';
+import { LIMITS, resolveLimits, RETENTION } from './resolve-limits.ts';
 import { type OptionName, OPTIONS } from './table.ts';
 
 /** Option names that another library has, and what says the same here. */
@@ -18,9 +18,6 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   ],
   maxSubscriptions: ['createMcpHandler', 'limits.subscriptions'],
   maxRequestBodySize: ['createMcpHandler', 'limits.bodyBytes'],
-  eventStreamStore: ['the C# SDK', 'store, with eventRetention for how much of a stream is kept'],
-  enableLegacySse: ['the C# SDK', 'legacySse'],
-  idleTimeout: ['the C# SDK', 'idleTimeoutMs, in ms'],
   eventStore: ['the SDK transport', 'store, with eventRetention for how much of a stream is kept'],
   enableJsonResponse: ['the SDK transport', "responseMode: 'json'"],
   onsessioninitialized: [
@@ -30,7 +27,6 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   onsessionclosed: ['the SDK transport', "sessions.events.on('ended', …)"],
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
-  statefulForInitializeClients: ['the C# SDK', "sessionMode: 'hybrid', the default"],
   sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],
   cors: ['other servers', 'allowedOrigins: the endpoint answers preflights and adds the headers itself'],
   port: ['listen()', 'endpoint.listen({ port })'],
@@ -52,7 +48,6 @@ const NESTED_NAMES: readonly string[] = [
   ...Object.keys(RETENTION).map((name) => `eventRetention.${name}`),
   ...AUTH_NAMES.map((name) => `auth.${name}`),
 ];
-const ALL_NAMES: readonly string[] = [...OPTION_NAMES, ...NESTED_NAMES];
 
 /** Throws `TypeError` or `RangeError` (code `OPTION_INVALID`) for the first option that does not fit. */
 export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedOptions {
@@ -64,9 +59,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
       given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
-    eventRetention: resolveRetention(given.eventRetention, ALL_NAMES),
-    auth: resolveAuth(given.auth),
-    ...resolveLimits(given.limits, ALL_NAMES),
+    ...resolveLimits(given.limits),
     sessionIdLength: Math.max(SESSION_ID_LENGTH, parsed.sessionIdGenerator?.maxLength ?? 0),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
   };
@@ -75,18 +68,11 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
 }
 
 function checkTopNames(input: unknown): McpEndpointOptions {
-  const absent: string[] = [];
-  for (const [name, value] of Object.entries(input ?? {})) {
-    // C# writes names in PascalCase.
-    const camel = name.charAt(0).toLowerCase() + name.slice(1);
-    const other = Object.hasOwn(OF_OTHERS, camel) ? OF_OTHERS[camel] : undefined;
-    if (other !== undefined && value !== undefined)
-      throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
-    if (other !== undefined) absent.push(name);
-    if (name === 'sessionMode' && value === 'StatefulForInitializeClients')
-      throw optionsContradict("sessionMode StatefulForInitializeClients belongs to the C# SDK; here it is 'hybrid'");
+  for (const name of Object.keys(input ?? {})) {
+    const other = Object.hasOwn(OF_OTHERS, name) ? OF_OTHERS[name] : undefined;
+    if (other !== undefined) throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
   }
-  return checkNames('', input, [...OPTION_NAMES, ...absent], NESTED_NAMES);
+  return checkNames('', input, OPTION_NAMES, NESTED_NAMES);
 }
 
 function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: boolean | undefined): SessionMode {

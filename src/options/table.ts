@@ -11,8 +11,14 @@ import type { AuthOptions } from './auth-options.ts';
 import { checkFunction, checkList } from './checks.ts';
 import { checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
-import type { ResolvedAuth } from './resolve-auth.ts';
-import { LIMIT_DEFAULTS, type LimitsOptions, RETENTION_DEFAULTS, type SessionLimits } from './resolve-limits.ts';
+import { resolveAuth, type ResolvedAuth } from './resolve-auth.ts';
+import {
+  LIMIT_DEFAULTS,
+  type LimitsOptions,
+  resolveRetention,
+  RETENTION_DEFAULTS,
+  type SessionLimits,
+} from './resolve-limits.ts';
 import { SESSIONS } from './session-options.ts';
 import { parseTasks, type ResolvedTasks, type TasksOptions } from './tasks-options.ts';
 import {
@@ -88,6 +94,7 @@ export const REQUESTS = {
     'switch',
     RETENTION_DEFAULTS,
     streams('keep no sent messages; clients cannot resume', { shown: 'on' }),
+    resolveRetention,
   ),
   /**
    * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
@@ -132,7 +139,12 @@ export const REQUESTS = {
    * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every
    * request is served, and `authInfo` is what your middleware passes in.
    */
-  auth: inModule<ResolvedAuth | undefined, AuthOptions>('Who may call', 'an object with functions', undefined),
+  auth: inModule<ResolvedAuth | undefined, AuthOptions>(
+    'Who may call',
+    'an object with functions',
+    undefined,
+    resolveAuth,
+  ),
   /**
    * What clients can make this instance hold: an object of the members below. Some defaults follow from the heap
    * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy

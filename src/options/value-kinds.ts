@@ -91,14 +91,13 @@ export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown
   return Object.freeze(Object.fromEntries(values)) as Values<Specs>;
 }
 
-/** The same of a group that is an object of the application. `elsewhere`: the names of other options, for errors. */
+/** The same of a group that is an object of the application. */
 export function valuesIn<Specs extends Readonly<Record<string, ValueSpec<unknown>>>>(
   scope: string,
   given: unknown,
   specs: Specs,
-  elsewhere: readonly string[] = [],
 ): Values<Specs> {
-  return valuesOf(specs, checkNames(scope, given, Object.keys(specs), elsewhere), `${scope}.`);
+  return valuesOf(specs, checkNames(scope, given, Object.keys(specs)), `${scope}.`);
 }
 
 /** A value that has no flag. `Takes`: the type of what an application may give. */

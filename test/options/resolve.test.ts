@@ -280,7 +280,6 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
   [{ limit: 1 }, 'Unknown option limit; did you mean limits?', TypeError],
   [{ bsu: 1 }, 'Unknown option bsu; did you mean bus?', TypeError],
   [{ limits: { bodyByte: 1 } }, 'Unknown option limits.bodyByte; did you mean limits.bodyBytes?'],
-  [{ limits: { retryMs: 1 } }, 'Unknown option limits.retryMs; did you mean retryMs?'],
   [{ eventRetention: { event: 1 } }, /did you mean eventRetention\.events\?/],
   [{ perUser: { requests: 1 } }, /did you mean limits\.perUser\?/],
   [{ colour: 'red' }, /^Unknown option colour; known are .*idleTimeoutMs/],
@@ -288,19 +287,15 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError]>([
   [{ limits: { perUser: { calls: 1 } } }, `Unknown option limits.perUser.calls; ${OF_USER}`],
   [{ limits: { perUser: { rate: 1 } } }, `Unknown option limits.perUser.rate; ${OF_USER}`],
   [{ constructor: 1 }, /^Unknown option constructor/],
-  // Names of createMcpHandler, of the C# SDK, and of listen().
+  // Names of createMcpHandler, of the C# SDK (docs/guide/from-csharp.md), and of listen().
   [{ legacy: 1 }, /Option legacy belongs to createMcpHandler; here it is sessionMode/],
   [{ maxSubscriptions: 1 }, /Option maxSubscriptions belongs to createMcpHandler; here it is limits\.subscriptions/],
   [{ maxRequestBodySize: 1 }, /Option maxRequestBodySize belongs to createMcpHandler; here it is limits\.bodyBytes/],
-  [{ IdleTimeout: 1 }, /here it is idleTimeoutMs, in ms/],
-  [{ EnableLegacySse: 1 }, /here it is legacySse/],
-  [{ EventStreamStore: 1 }, /belongs to the C# SDK; here it is store, with eventRetention/],
-  [{ StatefulForInitializeClients: 1 }, /here it is sessionMode: 'hybrid'/],
+  [{ IdleTimeout: 1 }, /did you mean idleTimeoutMs\?/],
   [{ Stateless: 1 }, /did you mean stateless\?/],
   [{ MaxIdleSessionCount: 1 }, /did you mean maxIdleSessionCount\?/],
   [{ sessionTimeout: 1 }, /here it is idleTimeoutMs, in ms/],
   [{ port: 1 }, /belongs to listen\(\); here it is endpoint\.listen\(\{ port \}\)/],
-  [{ sessionMode: 'StatefulForInitializeClients' }, /here it is 'hybrid'/],
   [{ enableJsonResponse: true }, /here it is responseMode: 'json'/],
   // The URL of a store, which may have a password.
   [
@@ -362,10 +357,6 @@ test.each([
   ['lists', { sharedLists: ['tools'], auth: AUTHORIZED }, /sharedLists and auth.authorize contradict/],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);
-});
-
-test.each(['legacy', 'maxSubscriptions', 'maxRequestBodySize'])('%s of createMcpHandler may be undefined', (theirs) => {
-  expect(resolveAny({ [theirs]: undefined })).toEqual(resolveOptions({}));
 });
 
 /** How a name shows the unit of its number. */
