@@ -170,30 +170,23 @@ interface LoopDelay {
 }
 
 export interface LoopWatch {
-  /** Over the last `WINDOW_MS` to twice as long, however often it is read. `undefined`: nothing was measured. */
+  /** Since the read before. `undefined`: nothing was measured. */
   read(): LoopDelay | undefined;
   stop(): void;
 }
 
 const LOOK_MS = 20;
-const WINDOW_MS = 15_000;
 
 /** Measures the delay of the event loop from now on. */
 export function watchEventLoop(): LoopWatch {
   const histogram = orUndefined(() => hooks.monitorEventLoopDelay({ resolution: LOOK_MS }));
   histogram?.enable();
-  let [since, before] = [performance.now(), undefined as LoopDelay | undefined];
   // The time between two looks is in the histogram, too.
   const seconds = (ns: number): number => Math.max(0, ns / 1e9 - LOOK_MS / 1_000);
   const read = (): LoopDelay | undefined => {
-    if (histogram === undefined || !(histogram.max > 0)) return before;
-    const now = { mean: seconds(histogram.mean), p99: seconds(histogram.percentile(99)), max: seconds(histogram.max) };
-    const worst = (stat: keyof LoopDelay): number => Math.max(now[stat], before?.[stat] ?? 0);
-    const delay = { mean: worst('mean'), p99: worst('p99'), max: worst('max') };
-    if (performance.now() - since >= WINDOW_MS) {
-      [since, before] = [performance.now(), now];
-      histogram.reset();
-    }
+    if (histogram === undefined || !(histogram.max > 0)) return undefined;
+    const delay = { mean: seconds(histogram.mean), p99: seconds(histogram.percentile(99)), max: seconds(histogram.max) };
+    histogram.reset();
     return delay;
   };
   return { read, stop: () => void histogram?.disable() };

@@ -162,7 +162,7 @@ export const METRICS = metrics({
   sojourn_event_loop_delay_seconds: {
     kind: 'gauge',
     labels: ['stat'],
-    help: 'How late the event loop ran in the last 15 to 30 s: mean, p99, max',
+    help: 'How late the event loop ran since the read before: mean, p99, max',
   },
   sojourn_worker_up: {
     kind: 'gauge',
