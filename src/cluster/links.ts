@@ -14,7 +14,8 @@
  */
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { InstanceLease, InstanceStore } from '../stores/store.ts';
-import { RepeatedLines } from '../options/repeated-lines.ts';
+import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
+import type { Logger } from '../types.ts';
 import { within } from '../base/system.ts';
 import { Link } from './instance-link.ts';
 import type { Lease, LeaseOptions } from './lease.ts';
@@ -57,7 +58,9 @@ export class Links {
   #calls!: RelayedCalls;
   readonly #links = new Map<string, Link>();
   readonly #dead = new BoundedMap<string, true>(DEAD_KEPT);
-  readonly #lines: RepeatedLines;
+  readonly #lasting: Logger;
+  /** Peers of which the log says that messages do not pass. */
+  readonly #stuck = new Set<string>();
   /** Why the last message to a peer could not be sent. */
   readonly #unsent = new Map<string, string>();
   readonly #examined = new Set<string>();
@@ -65,7 +68,7 @@ export class Links {
   constructor(options: LinksOptions, lease: Pick<Lease, 'id' | 'ownersMayReturn'>) {
     this.#options = options;
     this.#lease = lease;
-    this.#lines = new RepeatedLines(options.time);
+    this.#lasting = limitedLogger(options.logger, options.time, 1, LASTING_MS);
   }
 
   serve(calls: RelayedCalls): void {
@@ -109,7 +112,7 @@ export class Links {
   refuse(from: string, message?: LinkMessage): void {
     if (message !== undefined && message.to !== this.#lease.id) return;
     const fields = { instance: from, ...(message && { version: message.v }) };
-    this.#lines.note(`version ${from}`, () => this.#options.logger.error(fields, OTHER_VERSION));
+    this.#lasting.error(fields, OTHER_VERSION);
     if (message !== undefined) void this.#send(from, { kind: 'unlinked' });
     this.#drop(from);
   }
@@ -193,9 +196,10 @@ export class Links {
   #checkAnswers(peer: string): void {
     const { leaseMs, logger } = this.#options;
     const link = this.#links.get(peer);
-    if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return;
+    if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return void this.#stuck.delete(peer);
     const fields = { instance: peer, unansweredMs: Math.round(link.unansweredMs), reason: this.#unsent.get(peer) };
-    this.#lines.note(`stuck ${peer}`, () => logger.fatal(fields, NOT_PASSING));
+    if (!this.#stuck.has(peer)) logger.fatal(fields, NOT_PASSING);
+    this.#stuck.add(peer);
     if (this.isStuck(peer)) this.#calls.linkStuck(link);
   }
 
@@ -226,6 +230,7 @@ export class Links {
   #drop(peer: string): void {
     const link = this.#links.get(peer);
     this.#unsent.delete(peer);
+    this.#stuck.delete(peer);
     if (link === undefined) return;
     this.#links.delete(peer);
     link.fail();

@@ -11,12 +11,12 @@
  * A copy of a message is accepted again. Links drop items that arrived before, and a copy does not count as a sign of
  * life of its sender. A repeated bus event is harmless.
  *
- * What is refused is counted and not answered. The log has one line for each sender, and more after pauses that double.
+ * What is refused is not answered, and the log says so every few seconds.
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 import { shown } from '../base/shown.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
-import { RepeatedLines } from '../options/repeated-lines.ts';
+import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
 import type { Logger } from '../types.ts';
 import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
 
@@ -29,15 +29,12 @@ export class SignedMessages implements InstanceStore {
   readonly #deployment: string;
   readonly #keys: MessageKeys;
   readonly #logger: Logger;
-  readonly #lines: RepeatedLines;
-  #refused = 0;
 
   constructor(store: Pick<OpenStore, 'instances' | 'secret'>, options: MessageKeysOptions & { readonly name: string }) {
     this.#store = store;
     this.#deployment = options.name;
     this.#keys = new MessageKeys(store, options);
-    this.#logger = options.logger;
-    this.#lines = new RepeatedLines(options.timeProvider);
+    this.#logger = limitedLogger(options.logger, options.timeProvider, 1, LASTING_MS);
   }
 
   /** Read anew for each call: the store may have been opened since. */
@@ -48,11 +45,6 @@ export class SignedMessages implements InstanceStore {
   /** For a sender without a lease: makes sure that there is a key to sign with. */
   load(): Promise<void> {
     return this.#keys.load();
-  }
-
-  /** How many messages were refused so far. */
-  get refused(): number {
-    return this.#refused;
   }
 
   async announce(lease: InstanceLease, receive: Receive, lost?: () => void): Promise<void> {
@@ -126,16 +118,12 @@ export class SignedMessages implements InstanceStore {
   }
 
   #refuse(from: string, why: Refusal): void {
-    this.#refused += 1;
-    const instance = shown(from);
-    this.#lines.note(`${why} ${instance}`, (refused) =>
-      this.#logger.error(
-        { instance, refused },
-        why === 'unsigned'
-          ? 'A message between instances was refused: it has no signature'
-          : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
-              'deployment needs the same instanceKeys',
-      ),
+    this.#logger.error(
+      { instance: shown(from) },
+      why === 'unsigned'
+        ? 'A message between instances was refused: it has no signature'
+        : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
+            'deployment needs the same instanceKeys',
     );
   }
 }

@@ -9,6 +9,8 @@ import type { Logger, TimeProvider } from '../types.ts';
 
 const LINES = 20;
 const WINDOW_MS = 1_000;
+/** The window of lines about something that lasts until an operator mends it. */
+export const LASTING_MS = 10_000;
 /** Texts that are counted separately within a second. Further texts share one count. */
 const TEXTS = 256;
 const OTHER_TEXTS = 'Log lines of other texts';
@@ -21,8 +23,13 @@ interface Count {
   all: number;
 }
 
-/** `lines`: how many equal lines are written in a second. */
-export function limitedLogger(target: Logger, time: Required<TimeProvider>, lines = LINES): Logger {
+/** `lines`: how many equal lines are written in `windowMs`. */
+export function limitedLogger(
+  target: Logger,
+  time: Required<TimeProvider>,
+  lines = LINES,
+  windowMs = WINDOW_MS,
+): Logger {
   const counts = new Map<string, Count>();
   let since = -Infinity;
   let timer: unknown;
@@ -49,14 +56,14 @@ export function limitedLogger(target: Logger, time: Required<TimeProvider>, line
     (level: Level) =>
     (fields: object, text: string): void => {
       const now = time.monotonic();
-      if (now - since >= WINDOW_MS) {
+      if (now - since >= windowMs) {
         over();
         since = now;
       }
       const count = counted(level, text);
       count.all += 1;
       if (count.all <= lines) target[level](fields, text);
-      else timer ??= time.setTimeout(over, WINDOW_MS);
+      else timer ??= time.setTimeout(over, windowMs);
     };
   return Object.freeze({ ...target, info: limited('info'), warn: limited('warn'), error: limited('error') });
 }
