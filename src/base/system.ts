@@ -185,7 +185,11 @@ export function watchEventLoop(): LoopWatch {
   const seconds = (ns: number): number => Math.max(0, ns / 1e9 - LOOK_MS / 1_000);
   const read = (): LoopDelay | undefined => {
     if (histogram === undefined || !(histogram.max > 0)) return undefined;
-    const delay = { mean: seconds(histogram.mean), p99: seconds(histogram.percentile(99)), max: seconds(histogram.max) };
+    const delay = {
+      mean: seconds(histogram.mean),
+      p99: seconds(histogram.percentile(99)),
+      max: seconds(histogram.max),
+    };
     histogram.reset();
     return delay;
   };
