@@ -98,9 +98,10 @@ export default defineConfig({
     // idle. With three a quarter of it was idle.
     maxWorkers: 4,
     sequence: { sequencer: SharedLast },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    expect: { poll: { timeout: 20_000 } },
+    // Ten times what most tests of processes need: beside other work a process takes that much longer to start.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 40_000 } },
     retry: 0,
     allowOnly: !process.env['CI'],
     unstubEnvs: true,

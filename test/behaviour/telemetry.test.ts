@@ -48,7 +48,7 @@ function nodeFor(folder: 'otel-2' | 'otel-3'): string {
 /** A change of the SDK's next major version shows in the night. */
 const SDKS = inMatrix<'otel-2' | 'otel-3'>(['otel-2', 'otel-3'], ['otel-2']);
 
-describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
+describe.each(SDKS)('%s', (folder) => {
   const lacks = lackOf(folder) || (folder === 'otel-3' ? lackOf('runtimes') : '');
   beforeEach(({ skip }) => skip(lacks !== '', lacks));
 
@@ -60,16 +60,15 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
       env: { ...process.env, SOJOURN_TEST_OTEL: folder },
     });
     const url = await until(() => /^url (.*)$/m.exec(output.stdout)?.[1] ?? '', {
-      timeoutMs: 30_000,
       what: 'its url',
     });
     const spans = (name?: string) =>
       lines<Span>(output.stdout, 'span').filter((span) => name === undefined || span.name === name);
     const spanOf = (name: string): Promise<Span> =>
-      until(() => spans(name).at(-1) as Span, { timeoutMs: 10_000, what: `a span ${name}: ${output.stdout}` });
+      until(() => spans(name).at(-1) as Span, { what: `a span ${name}: ${output.stdout}` });
     const metrics = async (): Promise<Metric[]> => {
       child.kill('SIGUSR2');
-      await until(() => lines(output.stdout, 'measured').length > 0, { timeoutMs: 10_000 });
+      await until(() => lines(output.stdout, 'measured').length > 0);
       return lines<Metric>(output.stdout, 'metric');
     };
     const client = (options?: RawClientOptions): RawClient => openClient(url, options);
@@ -114,7 +113,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
     expect(Object.keys((await spanOf('resources/read')).attributes)).not.toContain('mcp.resource.uri');
     expect((await spanOf('initialize')).attributes).toMatchObject({ 'mcp.method.name': 'initialize' });
     await callModern(client(), 'tools/call', { name: 'echo', arguments: { value: 'secret' } });
-    await until(() => output.stdout.includes('"2026-07-28"'), { timeoutMs: 10_000 });
+    await until(() => output.stdout.includes('"2026-07-28"'));
     const measured = await metrics();
     const operations = measured.find(({ name }) => name === 'mcp.server.operation.duration');
     expect(operations?.unit).toBe('s');
@@ -136,12 +135,12 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
     await one.initialize();
     await one.call(...call('echo', { traceparent }));
     const sent = await spanOf('tools/call echo');
-    await until(() => spans('HTTP').length >= 3, { timeoutMs: 10_000 });
+    await until(() => spans('HTTP').length >= 3);
     const http = spans('HTTP').find(({ spanId }) => sent.links.includes(spanId));
     expect([sent.traceId, sent.parent, http?.name]).toEqual([TRACE, PARENT, 'HTTP']);
     await one.call(...call('fails'));
     const around = await spanOf('tools/call fails');
-    await until(() => spans('HTTP').some(({ spanId }) => spanId === around.parent), { timeoutMs: 10_000 });
+    await until(() => spans('HTTP').some(({ spanId }) => spanId === around.parent));
     expect(around.links).toEqual([]);
   });
 
@@ -161,7 +160,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
     }
     expect(second.spans()).toEqual([]);
     const slow = other.call(...call('slow', { traceparent }));
-    await until(() => first.output.stdout.includes('begins slow'), { timeoutMs: 10_000 });
+    await until(() => first.output.stdout.includes('begins slow'));
     first.child.kill('SIGKILL');
     expect(textOf((await slow).message)).toBe('slow');
     const again = await second.spanOf('tools/call slow');
@@ -188,7 +187,7 @@ describe.each(SDKS)('%s', { timeout: 60_000 }, (folder) => {
     }
     // The header makes the span of the HTTP request, which is the parent of the first run.
     const film = await begin('film', { headers: { traceparent } });
-    await until(() => first.output.stdout.includes('begins film'), { timeoutMs: 10_000 });
+    await until(() => first.output.stdout.includes('begins film'));
     first.child.kill('SIGKILL');
     await other.ended(film);
     const again = await second.spanOf('tools/call film');

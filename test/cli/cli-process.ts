@@ -65,7 +65,7 @@ export function startCli(
     lines,
     /** Resolves when a line of the log has this text. */
     logs: (text: string): Promise<unknown> =>
-      until(() => lines().some(({ msg }) => msg.includes(text)), { timeoutMs: 40_000, what: `the line "${text}"` }),
+      until(() => lines().some(({ msg }) => msg.includes(text)), { what: `the line "${text}"` }),
     /** Its process id. With workers it is their parent. */
     parent: child.pid,
     kill: (signal: NodeJS.Signals) => child.kill(signal),

@@ -80,19 +80,14 @@ test('every worker takes the one token, shows all workers, and drains another on
   const workers = startWorkers({ workers: 3, flags: ['--dashboard', '--dashboard-token', TOKEN] });
   const port = Number(new URL(await workers.url()).port);
   const look = async () => jsonOf<FleetPage>(await ask(port, '/dashboard/api/fleet', { headers: ACT }));
-  const fleet = await until(
-    async () => {
-      const found = await look();
-      return found.instances.filter(({ figures }) => figures !== undefined).length === 3 ? found : undefined;
-    },
-    { timeoutMs: 20_000 },
-  );
+  const fleet = await until(async () => {
+    const found = await look();
+    return found.instances.filter(({ figures }) => figures !== undefined).length === 3 ? found : undefined;
+  });
   const other = fleet?.instances.find(({ id }) => id !== fleet.instance);
   const order = `/dashboard/api/instances/${other?.id}/drain`;
   expect((await ask(port, order, { method: 'POST', headers: ACT })).status).toBe(200);
-  await until(async () => (await look()).instances.find(({ id }) => id === other?.id)?.state === 'left', {
-    timeoutMs: 30_000,
-  });
+  await until(async () => (await look()).instances.find(({ id }) => id === other?.id)?.state === 'left');
 });
 
 test('a short token, and a token of blanks, are refused with the flag that is wrong', async () => {

@@ -91,7 +91,6 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     await dev.edits(() => project.write('mcp.mjs', moduleText({ build: 'mended' })));
     expect(await client.say('build')).toBe('mended 2');
     await until(() => dev.pids().slice(0, 2).every(hasEnded), {
-      timeoutMs: 20_000,
       what: 'both earlier builds to end',
     });
   });

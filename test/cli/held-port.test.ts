@@ -104,7 +104,7 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
         const pid = workers.pid(1);
         workers.kill('SIGHUP');
         await workers.replaced(1, pid);
-        await until(() => !isAlive(pid), { timeoutMs: 40_000, what: 'the old worker to end' });
+        await until(() => !isAlive(pid), { what: 'the old worker to end' });
       }
       await answersGoOn(load.callers);
       // A reload fails no call.

@@ -25,7 +25,7 @@ const get = (url: string, headers: Record<string, string> = {}, method = 'GET') 
 
 async function metricsUrl({ output }: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
   const told = (): string | undefined => /"url":"([^"]+\/metrics)"/.exec(output.stderr)?.[1];
-  return until(() => told() as string, { timeoutMs: 20_000, what: 'the address of the metrics' });
+  return until(() => told() as string, { what: 'the address of the metrics' });
 }
 
 const scrape = async (url: string): Promise<Scrape> => readScrape((await get(url)).body);
@@ -66,10 +66,10 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     const two = workers.pid(2);
     workers.kill('SIGHUP');
     await workers.replaced(2, two);
-    await until(() => !isAlive(two), { timeoutMs: 30_000, what: 'the old worker to end' });
+    await until(() => !isAlive(two), { what: 'the old worker to end' });
     for (let n = 0; n < 5; n++) await call();
     const done = scrapes;
-    await until(() => scrapes > done + 1, { timeoutMs: 20_000, what: 'two more scrapes' });
+    await until(() => scrapes > done + 1, { what: 'two more scrapes' });
     stopped = true;
     await watching;
     const last = await scrapeOf(metrics, [1, 1]);

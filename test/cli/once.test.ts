@@ -9,68 +9,64 @@ import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { newFile } from './here.ts';
 
-test(
-  'says whether a key runs and how it ended, and nothing of its arguments and its result',
-  { timeout: 60_000 },
-  async () => {
-    const { serve, run } = newFile();
-    let runs = 0;
-    const lab = createLab((server) => {
-      const pay = once(
-        ({ key }: { key: string }): Promise<ReturnType<typeof said>> => {
-          runs += 1;
-          if (key === 'throws') throw new Error('secret cause');
-          return key === 'runs' ? new Promise(() => {}) : Promise.resolve(said('secret result'));
-        },
-        { key: ({ key }) => key, anonymous: 'shared' },
-      );
-      server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
-    });
-    const client = (await serve(lab.factory)).client();
-    for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
-    await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
-    await until(() => runs === 3);
-    const show = (key: string, ...flags: string[]) => run('once', 'show', 'pay', key, ...flags);
-    const told: string[] = [];
-    for (const key of ['done', 'throws', 'runs']) told.push((await show(key, '--anonymous')).stdout);
-    expect(told.map((text) => JSON.parse(text) as unknown)).toMatchObject([
-      { tool: 'pay', key: 'done', state: 'ended', outcome: 'result', bytes: expect.any(Number) as number },
-      { key: 'throws', means: 'the handler threw: calls with this key get the same error' },
-      {
-        state: 'running',
-        startedAt: expect.any(Number) as number,
-        instance: expect.stringContaining(' serving') as string,
+test('says whether a key runs and how it ended, and nothing of its arguments and its result', async () => {
+  const { serve, run } = newFile();
+  let runs = 0;
+  const lab = createLab((server) => {
+    const pay = once(
+      ({ key }: { key: string }): Promise<ReturnType<typeof said>> => {
+        runs += 1;
+        if (key === 'throws') throw new Error('secret cause');
+        return key === 'runs' ? new Promise(() => {}) : Promise.resolve(said('secret result'));
       },
-    ]);
-    expect(told.join('')).not.toContain('secret');
-    expect(JSON.parse((await show('done', '--anonymous', '--json')).stdout)).toMatchObject({
-      state: 'ended',
-      outcome: 'result',
-    });
-    const unknown = await show('never', '--anonymous');
-    expect(unknown).toMatchObject({ code: 1, stdout: '' });
-    expect(unknown.stderr).toContain('nothing is known of this key');
-    expect((await show('done', '--user', 'ada')).code).toBe(1);
-    expect(await show('done')).toMatchObject({ code: 2 });
-    expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
+      { key: ({ key }) => key, anonymous: 'shared' },
+    );
+    server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
+  });
+  const client = (await serve(lab.factory)).client();
+  for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
+  await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
+  await until(() => runs === 3);
+  const show = (key: string, ...flags: string[]) => run('once', 'show', 'pay', key, ...flags);
+  const told: string[] = [];
+  for (const key of ['done', 'throws', 'runs']) told.push((await show(key, '--anonymous')).stdout);
+  expect(told.map((text) => JSON.parse(text) as unknown)).toMatchObject([
+    { tool: 'pay', key: 'done', state: 'ended', outcome: 'result', bytes: expect.any(Number) as number },
+    { key: 'throws', means: 'the handler threw: calls with this key get the same error' },
+    {
+      state: 'running',
+      startedAt: expect.any(Number) as number,
+      instance: expect.stringContaining(' serving') as string,
+    },
+  ]);
+  expect(told.join('')).not.toContain('secret');
+  expect(JSON.parse((await show('done', '--anonymous', '--json')).stdout)).toMatchObject({
+    state: 'ended',
+    outcome: 'result',
+  });
+  const unknown = await show('never', '--anonymous');
+  expect(unknown).toMatchObject({ code: 1, stdout: '' });
+  expect(unknown.stderr).toContain('nothing is known of this key');
+  expect((await show('done', '--user', 'ada')).code).toBe(1);
+  expect(await show('done')).toMatchObject({ code: 2 });
+  expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
 
-    const forget = (key: string, ...flags: string[]) => run('once', 'forget', 'pay', key, '--anonymous', ...flags);
-    const call = async () => callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
-    const kept = await forget('done');
-    expect(kept).toMatchObject({ code: 1, stdout: '' });
-    expect(kept.stderr).toMatch(/^sojourn: nothing was done to\n[^]*"tool": "pay",\n +"key": "done"[^]*Give --yes/);
-    expect((await call()).message.result).toMatchObject({ _meta: { 'sojourn/replayed': true } });
-    expect(runs).toBe(3);
-    expect(await forget('done', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
-    expect((await call()).message.result).not.toHaveProperty(['_meta', 'sojourn/replayed']);
-    expect(runs).toBe(4);
-    expect(await forget('throws', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
-    const running = await forget('runs', '--yes');
-    expect(running).toMatchObject({ code: 1, stdout: '' });
-    expect(running.stderr).toMatch(/this key runs now, at \S+/);
-    expect((await forget('never', '--yes')).stderr).toContain('nothing is known of this key');
-  },
-);
+  const forget = (key: string, ...flags: string[]) => run('once', 'forget', 'pay', key, '--anonymous', ...flags);
+  const call = async () => callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
+  const kept = await forget('done');
+  expect(kept).toMatchObject({ code: 1, stdout: '' });
+  expect(kept.stderr).toMatch(/^sojourn: nothing was done to\n[^]*"tool": "pay",\n +"key": "done"[^]*Give --yes/);
+  expect((await call()).message.result).toMatchObject({ _meta: { 'sojourn/replayed': true } });
+  expect(runs).toBe(3);
+  expect(await forget('done', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
+  expect((await call()).message.result).not.toHaveProperty(['_meta', 'sojourn/replayed']);
+  expect(runs).toBe(4);
+  expect(await forget('throws', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
+  const running = await forget('runs', '--yes');
+  expect(running).toMatchObject({ code: 1, stdout: '' });
+  expect(running.stderr).toMatch(/this key runs now, at \S+/);
+  expect((await forget('never', '--yes')).stderr).toContain('nothing is known of this key');
+});
 
 test('a key of a session is found by the hash of the session, as the log has it, while the session lives', async () => {
   const { serve, run } = newFile();

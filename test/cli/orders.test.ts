@@ -89,17 +89,16 @@ describe('with real processes', () => {
     expect((await instances()).map(({ pid }) => pid)).toEqual([process.pid]);
   });
 
-  test('under a supervisor another worker takes the place of a drained worker', { timeout: 60_000 }, async () => {
+  test('under a supervisor another worker takes the place of a drained worker', async () => {
     const { start, sojourn, instances } = deployment('sqlite');
     await start('2').url();
-    await until(async () => (await instances()).length === 2, { timeoutMs: 20_000 });
+    await until(async () => (await instances()).length === 2);
     const [first] = await instances();
     expect(await sojourn(['instances', 'drain', '--', String(first?.id)])).toMatchObject({
       code: 0,
       stdout: `${first?.id} has drained, and its process ends\n`,
     });
     await until(async () => (await instances()).filter(({ pid }) => pid !== first?.pid).length === 2, {
-      timeoutMs: 20_000,
       what: 'another worker',
     });
   });

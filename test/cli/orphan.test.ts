@@ -15,21 +15,21 @@ describe.skipIf(process.platform === 'win32')('a worker whose parent was killed 
       const flags = ['--port', String(await freePort())];
       let workers = startWorkers({ workers: count, flags });
       const url = await workers.url();
-      await until(() => workers.all().length === count, { timeoutMs: 30_000, what: 'every worker' });
+      await until(() => workers.all().length === count, { what: 'every worker' });
       const { folder } = workers;
-      const client = openClient(url, { timeoutMs: 30_000 });
+      const client = openClient(url);
       await client.initialize();
       const before = workers;
       // Longer than a start takes.
       const slow = say(openClient(url, { of: client, timeoutMs: 60_000 }), 'slow', { ms: 4_000 });
-      await until(() => before.output.stderr.includes('slow began'), { timeoutMs: 20_000, what: 'the call to run' });
+      await until(() => before.output.stderr.includes('slow began'), { what: 'the call to run' });
       before.kill('SIGKILL');
       workers = startWorkers({ workers: count, folder, flags });
       expect(await workers.url()).toBe(url);
-      const fresh = openClient(url, { of: client, timeoutMs: 30_000 });
+      const fresh = openClient(url, { of: client });
       expect(await say(fresh, 'count')).toBe('1');
       expect(await slow).toMatch(/^done /);
-      await until(() => !before.all().some(isAlive), { timeoutMs: 40_000, what: 'the orphans to end' });
+      await until(() => !before.all().some(isAlive), { what: 'the orphans to end' });
       workers.kill('SIGTERM');
       expect(await workers.ended()).toMatchObject({ code: 0 });
     },

@@ -63,7 +63,7 @@ describeWhereInstalled('redis', 'Redis', () => {
     await client.connect();
     await client.sendCommand(['ACL', 'SETUSER', 'bob', 'on', `>${WRONG}`, '~*', '&*', '+@all']);
     await client.close();
-    await until(async () => (await ready()) === 200, { timeoutMs: 20_000, what: 'the store to be open' });
+    await until(async () => (await ready()) === 200, { what: 'the store to be open' });
     cli.kill('SIGTERM');
     const { code, stdout, stderr } = await cli.ended();
     expect(code).toBe(0);

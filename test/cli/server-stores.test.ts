@@ -79,18 +79,17 @@ describe.each(serverKinds)('on %s', (kind) => {
         expect(stdout + stderr).not.toContain(PASSWORD);
     });
 
-    test('begins while the store is away, says so, and serves once it is there', { timeout: 60_000 }, async () => {
+    test('begins while the store is away, says so, and serves once it is there', async () => {
       const port = await freePort();
       const cli = serve(withPassword(kind, server.url, port));
       const url = await cli.url();
       expect(cli.output.stdout).toMatch(/^ {2}store +\S+ \(cannot be reached; .*\)$/m);
       expect([await status(url, '/healthz'), await status(url, '/readyz')]).toEqual([200, 503]);
-      const client = openClient(url, { timeoutMs: 30_000 });
+      const client = openClient(url);
       const waiting = client.initialize();
       const back = await startServer(kind, { port, ...(kind === 'redis' && { args: REDIS_USERS }) });
       onTestFinished(() => back.close());
       await until(async () => (await status(url, '/readyz')) === 200, {
-        timeoutMs: 20_000,
         what: 'the store to be found',
       });
       expect((await waiting).response.status).toBe(200);

@@ -22,7 +22,7 @@ function deployment() {
 }
 
 describe.skipIf(process.platform === 'win32')('a socket that outlives the process (needs a Unix system)', () => {
-  test(`no call fails while the process restarts ${RESTARTS} times`, { timeout: 60_000 }, async () => {
+  test(`no call fails while the process restarts ${RESTARTS} times`, { timeout: 120_000 }, async () => {
     const { socket, start } = deployment();
     let cli = start('--port', '1');
     const url = await cli.url();

@@ -44,7 +44,7 @@ test.each([1, 2])(
     let banner = '';
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (banner += text));
     const url = (): string | undefined => /^ {2}endpoint +(\S+)$/m.exec(banner)?.[1];
-    await until(() => url() !== undefined, { timeoutMs: 30_000, what: 'the banner' });
+    await until(() => url() !== undefined, { what: 'the banner' });
 
     const statuses = new Set<number>();
     for (let n = 0; n < REQUESTS; n++) {

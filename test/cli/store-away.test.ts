@@ -22,7 +22,7 @@ async function serveBehindLink() {
 describeWhereInstalled('redis', 'while the store is away', () => {
   test('a reload lets the old worker serve until the new one has its store, and fails no call', LONG, async () => {
     const { cli, url, link } = await serveBehindLink();
-    const client = openClient(url, { timeoutMs: 30_000 });
+    const client = openClient(url);
     await client.initialize();
     expect(await say(client, 'count')).toMatch(/^1 /);
     link.refuse(true);
@@ -48,8 +48,8 @@ describeWhereInstalled('redis', 'while the store is away', () => {
     link.refuse(true);
     link.cutAll();
     process.kill(Number(cli.all()[0]), 'SIGKILL');
-    await until(() => cli.all().length === 2, { timeoutMs: 30_000, what: 'another worker' });
-    const waits = say(openClient(url, { of: client, timeoutMs: 30_000 }), 'count');
+    await until(() => cli.all().length === 2, { what: 'another worker' });
+    const waits = say(openClient(url, { of: client }), 'count');
     link.heal();
     expect(await waits).toMatch(/^2 /);
     cli.kill('SIGTERM');

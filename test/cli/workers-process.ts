@@ -35,7 +35,7 @@ export function startWorkers({
   onTestFinished(async () => {
     cli.kill('SIGKILL');
     for (const pid of all().filter(isAlive)) process.kill(pid, 'SIGCONT');
-    await until(() => !all().some(isAlive), { timeoutMs: 40_000, what: 'every worker to end' });
+    await until(() => !all().some(isAlive), { what: 'every worker to end' });
   });
   return {
     ...cli,

@@ -179,7 +179,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
     await says(/Stop with Ctrl\+C/);
     expect(new Set(pids().filter(isAlive)).size).toBe(3);
     terminal.kill('SIGKILL');
-    await until(() => !pids().some(isAlive), { timeoutMs: 40_000, what: 'all of them to end' });
+    await until(() => !pids().some(isAlive), { what: 'all of them to end' });
     expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain('rolling restart');
   });
 

@@ -102,7 +102,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
     await admin.sendCommand(['ACL', 'SETUSER', 'silent', '+publish']);
     const client = await members.a.openSession({}, { timeoutMs: 60_000 });
     const far = members.b.join(client, { timeoutMs: 60_000 });
-    await until(async () => (await say(far, 'count')) !== undefined, { timeoutMs: 30_000 });
+    await until(async () => (await say(far, 'count')) !== undefined);
   });
 });
 
@@ -111,12 +111,12 @@ describeWithServer('redis', 'readiness', (server) => {
     const side = (keys: string[]): Side => ({ store: redis(server().url), keys });
     const { a, b } = await pair(side([K]), () => side([K, N]));
     const isReady = async ({ port }: Member) => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200;
-    await until(() => isReady(b), { what: 'the second to be accepted', timeoutMs: 20_000 });
+    await until(() => isReady(b), { what: 'the second to be accepted' });
     expect(await isReady(a)).toBe(true);
     const other = await pair(side([K]), () => side([N]));
     expect(await isReady(other.b)).toBe(false);
     await other.a.endpoint.close();
-    await until(() => isReady(other.b), { what: 'the second to be ready alone', timeoutMs: 20_000 });
+    await until(() => isReady(other.b), { what: 'the second to be ready alone' });
   });
 });
 

@@ -11,9 +11,6 @@ import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
-const WAIT = { timeoutMs: 15_000 };
-const LONG = { timeout: 60_000 };
-
 interface Mounted extends Member {
   readonly dashboard: number;
 }
@@ -38,7 +35,7 @@ const act = async ({ dashboard }: Mounted, path: string): Promise<number> =>
   (await ask(dashboard, `/api/${path}`, { method: 'POST', headers: ACTION, body: '{}' })).status;
 
 describe.each(storeKinds)('on %s', (kind) => {
-  test('a page sees the figures of every instance, from the store', LONG, async () => {
+  test('a page sees the figures of every instance, from the store', async () => {
     const [one, two] = await mountedFleet(kind);
     const client = await two.openSession();
     await client.call('tools/list');
@@ -49,7 +46,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     const row = await until(async () => {
       const found = await rowOf(one, two.id);
       return found?.figures?.refusals?.[0]?.times === 2 ? found : undefined;
-    }, WAIT);
+    });
     expect(row).toMatchObject({
       state: 'serving',
       process: { pid: process.pid },
@@ -73,7 +70,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect((await rowOf(one, one.id))?.figures?.sessions).toBe(0);
   });
 
-  test('a session is found, shown and ended from another instance, without its id', LONG, async () => {
+  test('a session is found, shown and ended from another instance, without its id', async () => {
     const [one, two] = await mountedFleet(kind);
     const client = await two.openSession({ clientInfo: { name: 'shown', version: '1' } });
     await two.client().initialize({ clientInfo: { name: 'another', version: '1' } });
@@ -94,7 +91,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect(detail).toMatchObject({ hash, state: {}, subscriptions: 0, protocolVersion: client.protocolVersion });
     expect(JSON.stringify(detail)).not.toContain(client.sessionId);
     expect(await act(one, `sessions/${ref}/end`)).toBe(200);
-    await until(() => two.endpoint.sessions.count === 1, WAIT);
+    await until(() => two.endpoint.sessions.count === 1);
     for (const { dashboard } of [one, two])
       expect(await valueOf(dashboard, `sessions/${ref}`)).toMatchObject({ hash, ended: { reason: 'terminated' } });
     expect(await act(one, `sessions/${ref}/end`)).toBe(409);
@@ -102,35 +99,35 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect((await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(404);
   });
 
-  test('an instance drains when it is ordered to, and has left then: it was not killed', LONG, async () => {
+  test('an instance drains when it is ordered to, and has left then: it was not killed', async () => {
     const [one, two] = await mountedFleet(kind);
-    await until(async () => (await rowOf(one, two.id))?.figures !== undefined, WAIT);
+    await until(async () => (await rowOf(one, two.id))?.figures !== undefined);
     const { id } = two;
     // Orders go to other processes.
     expect(await act(one, `instances/${id}/drain`)).toBe(kind === 'memory' ? 409 : 200);
     if (kind === 'memory') expect(await act(two, `instances/${id}/drain`)).toBe(200);
-    await until(async () => (await rowOf(one, id))?.state === 'draining', WAIT);
+    await until(async () => (await rowOf(one, id))?.state === 'draining');
     expect(two.endpoint.health().state).toBe('draining');
     await two.endpoint.close();
-    await until(async () => (await rowOf(one, id))?.state === 'left', WAIT);
+    await until(async () => (await rowOf(one, id))?.state === 'left');
     expect(await act(one, 'instances/nowhere/drain')).toBe(404);
   });
 });
 
-test('an instance that has joined again drains when it is ordered to', LONG, async () => {
+test('an instance that has joined again drains when it is ordered to', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
   const [one] = await mountedFleet('memory', { store, leaseMs: 300 });
   const { id } = one;
   cut(store, 'instances.announce', 'instances.renew', 'instances.list');
-  await until(() => one.endpoint.health().state === 'lapsed', WAIT);
+  await until(() => one.endpoint.health().state === 'lapsed');
   mend(store);
-  await until(() => one.endpoint.health().state === 'serving' && one.id !== id, WAIT);
+  await until(() => one.endpoint.health().state === 'serving' && one.id !== id);
   expect(await act(one, `instances/${id}/drain`)).toBe(404);
   expect(await act(one, `instances/${one.id}/drain`)).toBe(200);
-  await until(() => one.endpoint.health().state === 'draining', WAIT);
+  await until(() => one.endpoint.health().state === 'draining');
 });
 
-test('a list has pages of 100 at any instance, which tell no id and are not sent again unchanged', LONG, async () => {
+test('a list has pages of 100 at any instance, which tell no id and are not sent again unchanged', async () => {
   const [one, two] = await mountedFleet('memory');
   const clients = Array.from({ length: 110 }, () => two.client());
   await Promise.all(clients.map((client) => client.initialize({ initialized: false })));
@@ -149,7 +146,7 @@ test('a list has pages of 100 at any instance, which tell no id and are not sent
   expect((await ask(one.dashboard, '/api/sessions', { headers })).status).toBe(200);
 });
 
-test('an instance without a dashboard keeps nothing, writes nothing, and is shown without figures', LONG, async () => {
+test('an instance without a dashboard keeps nothing, writes nothing, and is shown without figures', async () => {
   const connect = sharedStore('memory');
   const store = connect();
   const [one, two] = await serveFleet(2, { store });
@@ -157,17 +154,17 @@ test('an instance without a dashboard keeps nothing, writes nothing, and is show
   const page = await until(async () => {
     const found = await valueOf<FleetPage>(dashboard, 'fleet');
     return found.instances.length === 2 ? found : undefined;
-  }, WAIT);
+  });
   const other = page?.instances.find(({ id }) => id === two.id);
   expect(other).toMatchObject({ state: 'serving' });
   expect(other).not.toHaveProperty('figures');
 });
 
-test('figures are read when a page asks, and no lease carries them', LONG, async () => {
+test('figures are read when a page asks, and no lease carries them', async () => {
   const store = watchedStore();
   const [one, two] = await mountedFleet('memory', { store, leaseMs: 300 });
   const callsOf = (name: string) => store.calls.filter(({ call }) => call === name);
-  await until(() => callsOf('figures.save').length >= 8, WAIT);
+  await until(() => callsOf('figures.save').length >= 8);
   expect([callsOf('figures.create').length, callsOf('figures.read').length]).toEqual([2, 0]);
   expect(JSON.stringify(await store.views[0]?.instances.list())).not.toMatch(/refusals|storeMs/);
   expect(await rowOf(one, two.id)).toMatchObject({ figures: { sessions: 0 } });

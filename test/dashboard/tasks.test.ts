@@ -12,7 +12,6 @@ import { Effects, TaskClient, taskServer } from '../tasks/kit.ts';
 
 useSharedStores();
 
-const WAIT = { timeoutMs: 20_000 };
 const as = (user: string) => ({ headers: { 'x-user': user } });
 
 async function instance(effects: Effects, name: string, options: McpEndpointOptions) {
@@ -28,52 +27,48 @@ const rowOf = ({ rows }: RecordPage<TaskRow>, id: string) =>
   rows.find(({ hash }) => hash === sessionHash(id)) as TaskRow;
 
 describe.each(storeKinds)('on the store %s', (kind) => {
-  test(
-    'tasks are listed, searched, shown and cancelled from another instance, without their ids',
-    { timeout: 60_000 },
-    async () => {
-      const connect = sharedStore(kind);
-      const effects = new Effects();
-      const [one, two] = [
-        await instance(effects, 'one', { store: connect() }),
-        await instance(effects, 'two', { store: connect() }),
-      ];
-      const [ada, bob] = [new TaskClient(one.client(as('ada'))), new TaskClient(one.client(as('bob')))];
-      const resumes = await ada.start('resumes');
-      const [elicits, detaches] = [await bob.start('elicits'), await bob.start('detaches')];
-      await until(() => effects.count('resumes one') === 1, WAIT);
-      await bob.until(elicits, 'input_required');
-      const page = await until(async () => {
-        const found = await two.get<RecordPage<TaskRow>>('tasks');
-        return rowOf(found, detaches).status === 'detached' ? found : undefined;
-      }, WAIT);
-      expect(page?.rows).toHaveLength(3);
-      const running = { status: 'working', owner: one.id(), attempt: 1, maxAttempts: 5, tool: 'resumes' };
-      expect(rowOf(page as RecordPage<TaskRow>, resumes)).toMatchObject({ ...running, userName: 'ada' });
-      const found = await two.get<RecordPage<TaskRow>>('tasks?q=bob');
-      expect(new Set(found.rows.map(({ tool }) => tool))).toEqual(new Set(['elicits', 'detaches']));
-      expect((await two.get<RecordPage<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
+  test('tasks are listed, searched, shown and cancelled from another instance, without their ids', async () => {
+    const connect = sharedStore(kind);
+    const effects = new Effects();
+    const [one, two] = [
+      await instance(effects, 'one', { store: connect() }),
+      await instance(effects, 'two', { store: connect() }),
+    ];
+    const [ada, bob] = [new TaskClient(one.client(as('ada'))), new TaskClient(one.client(as('bob')))];
+    const resumes = await ada.start('resumes');
+    const [elicits, detaches] = [await bob.start('elicits'), await bob.start('detaches')];
+    await until(() => effects.count('resumes one') === 1);
+    await bob.until(elicits, 'input_required');
+    const page = await until(async () => {
+      const found = await two.get<RecordPage<TaskRow>>('tasks');
+      return rowOf(found, detaches).status === 'detached' ? found : undefined;
+    });
+    expect(page?.rows).toHaveLength(3);
+    const running = { status: 'working', owner: one.id(), attempt: 1, maxAttempts: 5, tool: 'resumes' };
+    expect(rowOf(page as RecordPage<TaskRow>, resumes)).toMatchObject({ ...running, userName: 'ada' });
+    const found = await two.get<RecordPage<TaskRow>>('tasks?q=bob');
+    expect(new Set(found.rows.map(({ tool }) => tool))).toEqual(new Set(['elicits', 'detaches']));
+    expect((await two.get<RecordPage<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
 
-      const hash = sessionHash(resumes);
-      const { ref } = rowOf(page as RecordPage<TaskRow>, resumes);
-      const detail = await two.get<TaskDetail>(`tasks/${hash}`);
-      expect(detail).toMatchObject({ hash, resume: true, questions: [] });
-      const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
-      expect(asked).toMatchObject({ questions: ['one', 'two'].map((name) => ({ name, answered: false })) });
-      const shown = JSON.stringify([page, detail, asked]);
-      for (const secret of [resumes, elicits, detaches, 'Sure?', 'sub']) expect(shown).not.toContain(secret);
+    const hash = sessionHash(resumes);
+    const { ref } = rowOf(page as RecordPage<TaskRow>, resumes);
+    const detail = await two.get<TaskDetail>(`tasks/${hash}`);
+    expect(detail).toMatchObject({ hash, resume: true, questions: [] });
+    const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
+    expect(asked).toMatchObject({ questions: ['one', 'two'].map((name) => ({ name, answered: false })) });
+    const shown = JSON.stringify([page, detail, asked]);
+    for (const secret of [resumes, elicits, detaches, 'Sure?', 'sub']) expect(shown).not.toContain(secret);
 
-      expect((await two.cancel(hash)).status).toBe(200);
-      expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([{ task: hash }]);
-      await ada.until(resumes, 'cancelled');
-      expect(await two.get<TaskDetail>(`tasks/${ref}`)).toMatchObject({
-        tool: 'resumes',
-        ended: { status: 'cancelled' },
-      });
-      expect((await two.cancel(ref)).status).toBe(409);
-      expect((await two.cancel('0123456789ab')).status).toBe(404);
-    },
-  );
+    expect((await two.cancel(hash)).status).toBe(200);
+    expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([{ task: hash }]);
+    await ada.until(resumes, 'cancelled');
+    expect(await two.get<TaskDetail>(`tasks/${ref}`)).toMatchObject({
+      tool: 'resumes',
+      ended: { status: 'cancelled' },
+    });
+    expect((await two.cancel(ref)).status).toBe(409);
+    expect((await two.cancel('0123456789ab')).status).toBe(404);
+  });
 });
 
 test('the page knows whether the option is on, and an instance without it cancels nothing', async () => {

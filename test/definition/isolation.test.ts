@@ -171,7 +171,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
     return ((await response.nextMessage()) as Message).result?.content[0];
   });
   const held = await holding;
-  await until(() => aborted.length >= SESSIONS / 2, { timeoutMs: 20_000 });
+  await until(() => aborted.length >= SESSIONS / 2);
   const even = talkers.filter(({ index }) => index % 2 === 0).map(({ marker }) => marker);
   expect(aborted.toSorted()).toEqual(even.toSorted());
   expect(held).toEqual(
@@ -179,9 +179,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
   );
 
   // What came on the GET streams: late sends of the own session, and nothing else.
-  await until(() => gets.every(({ events }) => events.some(({ message }) => message !== undefined)), {
-    timeoutMs: 20_000,
-  });
+  await until(() => gets.every(({ events }) => events.some(({ message }) => message !== undefined)));
   for (const [index, { events }] of gets.entries()) {
     const messages = events.flatMap(({ message }) => (message === undefined ? [] : [message as Message]));
     expect(messages.map(({ params }) => params?.data)).toEqual([`m${index} late`]);
@@ -189,9 +187,8 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
 
   // One change of the definition is one message on each of these streams.
   server.registerTool('more', {}, () => ({ content: [] }));
-  await until(
-    () => gets.every(({ events }) => events.some(({ data }) => data?.includes('tools/list_changed') === true)),
-    { timeoutMs: 20_000 },
+  await until(() =>
+    gets.every(({ events }) => events.some(({ data }) => data?.includes('tools/list_changed') === true)),
   );
 
   for (const get of gets) get.abort();

@@ -55,7 +55,7 @@ test.runIf(process.platform === 'linux')('SIGKILL of the demo leaves no process'
   await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
   expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
   child.kill('SIGKILL');
-  await until(() => processesOf(temp).length === 0, { timeoutMs: 20_000, what: 'the end of all processes' });
+  await until(() => processesOf(temp).length === 0, { what: 'the end of all processes' });
 });
 
 test.each([

@@ -41,23 +41,19 @@ describeBehindNginx('affinity through nginx', () => {
     expect(new Set(addresses).size).toBeGreaterThan(1);
   });
 
-  test(
-    'a session that was opened elsewhere is served there from its next handover on',
-    { timeout: 60_000 },
-    async () => {
-      const { clients, instances, arrivals, ports } = await start();
-      const relayed: OfficialClient[] = [];
-      for (const client of clients) if ((await ways(client)).ways[0] === 'relayed') relayed.push(client);
-      expect(relayed.length).toBeGreaterThan(0);
-      const [client] = relayed as [OfficialClient];
-      // Its owner is one of the two where its requests do not arrive.
-      const [arrival] = arrivals(String(client.sessionId));
-      for (const [n, instance] of instances.entries()) {
-        if (arrival === `127.0.0.1:${ports[n]}`) continue;
-        expect(await instance.stop()).toBe(0);
-        await instance.start();
-      }
-      expect((await ways(client)).ways).toEqual(['direct']);
-    },
-  );
+  test('a session that was opened elsewhere is served there from its next handover on', async () => {
+    const { clients, instances, arrivals, ports } = await start();
+    const relayed: OfficialClient[] = [];
+    for (const client of clients) if ((await ways(client)).ways[0] === 'relayed') relayed.push(client);
+    expect(relayed.length).toBeGreaterThan(0);
+    const [client] = relayed as [OfficialClient];
+    // Its owner is one of the two where its requests do not arrive.
+    const [arrival] = arrivals(String(client.sessionId));
+    for (const [n, instance] of instances.entries()) {
+      if (arrival === `127.0.0.1:${ports[n]}`) continue;
+      expect(await instance.stop()).toBe(0);
+      await instance.start();
+    }
+    expect((await ways(client)).ways).toEqual(['direct']);
+  });
 });

@@ -27,12 +27,9 @@ export function connecting(port: number): Promise<string | undefined> {
   return end;
 }
 
-/** How long a client waits for an answer: a busy machine holds a process up for seconds. */
-export const PATIENCE_MS = 20_000;
-
 /** A client that is closed when the test ends. */
 export function openClient(url: string, options?: RawClientOptions): RawClient {
-  const client = createRawClient(url, { timeoutMs: PATIENCE_MS, ...options });
+  const client = createRawClient(url, options);
   onTestFinished(() => client.close());
   return client;
 }

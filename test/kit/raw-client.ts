@@ -32,7 +32,7 @@ export interface RawClientOptions {
   sockets?: number | undefined;
   /** The address that its connections come from. */
   from?: string | undefined;
-  /** How long the client waits for a response, an event or an end; default 5,000. */
+  /** How long the client waits for a response, an event or an end; default 30,000. */
   timeoutMs?: number | undefined;
   /** It continues the session of this client, and its requests have other ids. */
   of?: RawClient | undefined;
@@ -58,7 +58,8 @@ export interface RawRequest {
   readonly response: Promise<RawResponse>;
 }
 
-const DEFAULT_TIMEOUT_MS = 5_000;
+/** A busy machine holds a process up for seconds. */
+const DEFAULT_TIMEOUT_MS = 30_000;
 const DEFAULT_VERSION = '2025-11-25';
 
 export class RawClient {

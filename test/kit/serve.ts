@@ -14,7 +14,7 @@ import {
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createRawClient, type InitializeOptions, type RawClient, type RawClientOptions } from './raw-client.ts';
-import { listening, PATIENCE_MS } from './listening.ts';
+import { listening } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
@@ -76,7 +76,7 @@ export async function serve(
   }
   const url = `http://127.0.0.1:${port}${path}`;
   const client = (clientOptions?: RawClientOptions): RawClient => {
-    const made = createRawClient(url, { timeoutMs: PATIENCE_MS, ...clientOptions });
+    const made = createRawClient(url, clientOptions);
     clients.add(made);
     return made;
   };

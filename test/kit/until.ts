@@ -2,7 +2,7 @@
 import { until as untilTimeout, type UntilOptions } from '../../src/testing/until.ts';
 
 /** Shorter than a test may take, so that a failure names its condition, and long for a machine with other work. */
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 40_000;
 
 export const until = <T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<T> =>
   untilTimeout(condition, { timeoutMs: TIMEOUT_MS, ...options });

@@ -39,7 +39,7 @@ class RowServer {
       before = rows[row] ?? 0;
       return same === 8;
     };
-    await until(isSame, { pollMs: 25, timeoutMs: 30_000, what: `a row ${row} that is settled` });
+    await until(isSame, { pollMs: 25, what: `a row ${row} that is settled` });
   }
 
   async open(capabilities: object = {}): Promise<Caller> {

@@ -50,13 +50,11 @@ test('does not wait for calls that began after it was told to stop', async () =>
   held.answer('first');
   await first;
   // Its port is closed by now, while the later call has until the deadline.
-  await until(
-    () =>
-      fetch(new URL('/healthz', url)).then(
-        () => false,
-        () => true,
-      ),
-    { timeoutMs: 10_000 },
+  await until(() =>
+    fetch(new URL('/healthz', url)).then(
+      () => false,
+      () => true,
+    ),
   );
   latest.answer('second');
   expect(textOf((await second).message)).toBe('second');

@@ -11,7 +11,6 @@ const LIMIT = 160;
 
 test.skipIf(process.platform !== 'linux')(
   'a low limit of open files lowers maxConnections with a warning: more connections are closed, and the others are served',
-  { timeout: 60_000 },
   async () => {
     const command = `ulimit -n ${LIMIT}; exec "$0" "$@"`;
     const args = [`${dist}/cli/main.js`, 'serve', program('echo-server.mjs'), '--port', '0', '--workers', '0'];
@@ -45,12 +44,12 @@ test.skipIf(process.platform !== 'linux')(
       );
     onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
     // Those above the limit, one of which is that of the agent.
-    await until(() => closed === LIMIT / 2 + 1, { timeoutMs: 20_000, what: 'connections to be closed' });
+    await until(() => closed === LIMIT / 2 + 1, { what: 'connections to be closed' });
     expect(lines('A connection was closed at once').length).toBeGreaterThan(0);
     expect(await ready()).toBe(200);
     for (const socket of sockets) socket.destroy();
     agent.destroy();
     const served = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
-    await until(() => served().catch(() => false), { timeoutMs: 20_000, what: 'new connections to be served' });
+    await until(() => served().catch(() => false), { what: 'new connections to be served' });
   },
 );

@@ -28,7 +28,7 @@ class Seen {
 
   /** The first of this kind, once it is there. */
   async first<K extends Kind>(kind: K): Promise<Of<K>> {
-    await until(() => this.of(kind).length > 0, { timeoutMs: 15_000, what: `a notice ${kind}` });
+    await until(() => this.of(kind).length > 0, { what: `a notice ${kind}` });
     return this.of(kind)[0] as Of<K>;
   }
 }

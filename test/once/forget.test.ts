@@ -34,7 +34,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     async function crashed(tool: string, key: string): Promise<void> {
       const dead = await start('in the handler');
       await callOnce(dead.url, tool, key);
-      await until(() => !dead.alive(), { timeoutMs: 10_000, what: 'its death' });
+      await until(() => !dead.alive(), { what: 'its death' });
     }
     return { ...made, forget, crashed };
   }

@@ -35,7 +35,7 @@ describe.each(durableKinds)('on the store %s', (kind) => {
         const dying = await start(point);
         const before = await callOnce(dying.url, tool, key);
         if (point === 'after the answer, before the end') expect(textOf(before)).toBe(`${tool} ${key}`);
-        await until(() => !dying.alive(), { timeoutMs: 10_000, what: 'its death' });
+        await until(() => !dying.alive(), { what: 'its death' });
       };
       const die = async ([point, expected, effects]: (typeof POINTS)[number], n: number): Promise<void> => {
         const key = `die-${n}`;

@@ -16,7 +16,7 @@ const lacks = lackOf('otel-2');
 test.skipIf(lacks !== '').each([
   ['one process', [] as string[]],
   ['two workers', ['--workers', '2', '--store', 'sqlite']],
-])(`serve has spans where a provider is registered: %s${lacks}`, { timeout: 60_000 }, async (_name, args) => {
+])(`serve has spans where a provider is registered: %s${lacks}`, async (_name, args) => {
   const flags = args.map((arg) => (arg === 'sqlite' ? `sqlite:${sharedTarget('sqlite')}` : arg));
   const { output, says, stop } = startNode(['--import', SDK, MAIN, 'serve', MODULE, '--port', '0', ...flags]);
   const client = openClient(await says(/(http:\/\/127\.0\.0\.1:\d+\/mcp)/));

@@ -31,7 +31,7 @@ async function start(wrapper: string, version: string, form: string, file: strin
         const names = events().map(({ name }) => name);
         return expected.every((name) => names.includes(name));
       },
-      { timeoutMs: 20_000, what: `${expected.join(', ')} in ${output.stdout} ${output.stderr}` },
+      { what: `${expected.join(', ')} in ${output.stdout} ${output.stderr}` },
     );
   const client = (options?: RawClientOptions) => openClient(url, options);
   return { child, events, has, client };
@@ -101,7 +101,7 @@ describe.skipIf(lacks !== '').each(FORMS)(`a %s of version %s of the SDK${lacks}
     await client.call('tools/call', { ...echo, name: 'fails' });
     const told = () =>
       first.events().map(({ name, data }) => `${name} ${String(data?.['$mcp_tool_name'] ?? '')}`.trim());
-    await until(() => told().length >= 5, { timeoutMs: 20_000, what: 'five events' });
+    await until(() => told().length >= 5, { what: 'five events' });
     expect(told().toSorted()).toEqual([
       '$exception fails',
       '$mcp_initialize',
