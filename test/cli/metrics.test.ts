@@ -1,13 +1,14 @@
 /** `sojourn serve --metrics`, scraped while official clients call and workers come and go. */
 import { spawnSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { METRICS } from '../../src/observe/metric-table.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { ask } from '../kit/dashboard.ts';
 import { readScrape, type Scrape } from '../kit/prometheus.ts';
 import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
+import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { runHere } from './here.ts';
@@ -44,15 +45,7 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     const workers = startWorkers({ flags: ['--metrics', '0'] });
     const url = await workers.url();
     const metrics = await metricsUrl(workers);
-    let [scrapes, stopped] = [0, false];
-    const look = async (): Promise<boolean> => {
-      expect((await scrape(metrics)).labels('worker')).toEqual(['1', '2']);
-      scrapes += 1;
-      return stopped;
-    };
-    const watching = until(look, { timeoutMs: 110_000, pollMs: 50, what: 'the end of the test' });
-    watching.catch(() => {});
-    onTestFinished(() => void (stopped = true));
+    const watching = keepCalling(async () => expect((await scrape(metrics)).labels('worker')).toEqual(['1', '2']));
     const clients = [await connectV1(url), await connectV2(url), await connectNegotiating(url)];
     for (const client of clients) await client.client.listTools();
     const call = async (): Promise<void> => {
@@ -68,10 +61,9 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     await workers.replaced(2, two);
     await until(() => !isAlive(two), { what: 'the old worker to end' });
     for (let n = 0; n < 5; n++) await call();
-    const done = scrapes;
-    await until(() => scrapes > done + 1, { what: 'two more scrapes' });
-    stopped = true;
-    await watching;
+    await answersGoOn([watching]);
+    await watching.stop();
+    expect(watching.failures).toEqual([]);
     const last = await scrapeOf(metrics, [1, 1]);
     expect(last.labels('worker')).toEqual(['1', '2']);
     expect([...last.values.keys()].filter((series) => !series.includes('worker="'))).toEqual([]);
@@ -84,7 +76,7 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     expect(last.sum('sojourn_worker_deaths_total', { worker: '2' })).toBe(0);
     expect(last.sum('sojourn_worker_up')).toBe(2);
     expect([...last.kinds.keys()].filter((name) => !(name in METRICS))).toEqual([]);
-  }, 120_000);
+  });
 
   test('a frozen worker keeps its last values and is down, and the others are scraped', async () => {
     const workers = startWorkers({ flags: ['--metrics', '0'] });
