@@ -2,9 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
 import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
+import { later } from '../kit/moving-time.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { cut, mend, watchedStore } from '../kit/watched-store.ts';
@@ -116,12 +118,13 @@ describe.each(storeKinds)('on %s', (kind) => {
 
 test('an instance that has joined again drains when it is ordered to', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
-  const [one] = await mountedFleet('memory', { store, leaseMs: 300 });
+  const time = createFakeTime();
+  const [one] = await mountedFleet('memory', { store, timeProvider: time });
   const { id } = one;
   cut(store, 'instances.announce', 'instances.renew', 'instances.list');
-  await until(() => one.endpoint.health().state === 'lapsed');
+  await later(time, () => one.endpoint.health().state === 'lapsed');
   mend(store);
-  await until(() => one.endpoint.health().state === 'serving' && one.id !== id);
+  await later(time, () => one.endpoint.health().state === 'serving' && one.id !== id);
   expect(await act(one, `instances/${id}/drain`)).toBe(404);
   expect(await act(one, `instances/${one.id}/drain`)).toBe(200);
   await until(() => one.endpoint.health().state === 'draining');

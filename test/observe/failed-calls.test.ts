@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { ErrorContext, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { hashOf, type Log } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, type Served } from '../kit/serve.ts';
@@ -229,6 +230,7 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
   ['a factory', (make) => make],
   ['one object', (make) => make()],
 ])('what a handler of %s throws once its signal has aborted', (_what, given) => {
+  const time = createFakeTime();
   test.each<[string, McpEndpointOptions, (served: Served, began: Promise<unknown>) => Promise<unknown>]>([
     [
       'because its client cancelled',
@@ -261,8 +263,13 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     ],
     [
       'because its time was over',
-      { limits: { callMs: 50 } },
-      async ({ client }) => (await postModern(client(), 'tools/call', { name: 'stops', arguments: {} })).untilEnd(),
+      { limits: { callMs: 50 }, timeProvider: time },
+      async ({ client }, began) => {
+        const call = postModern(client(), 'tools/call', { name: 'stops', arguments: {} });
+        await began;
+        await time.advance(50);
+        return (await call).untilEnd();
+      },
     ],
   ])('does not reach onerror, %s', async (_why, options, abort) => {
     const { all, onerror } = reports();
