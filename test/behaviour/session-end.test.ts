@@ -146,26 +146,22 @@ describe.each(perFace)('$face', ({ serve, session }) => {
 });
 
 describe('B66 close()', () => {
-  test(
-    'B45 ends every session: running requests get an error, GETs end, servers close',
-    { timeout: 5_000 },
-    async () => {
-      const lab = createLab();
-      const { endpoint, openSession } = await serve(lab.factory);
-      const [running, reading] = [await openSession(), await openSession()];
-      await openSession(); // stays idle
-      const stream = await reading.get();
-      const called = running.call(...tool('hold'));
-      const { ctx } = await lab.held();
-      await endpoint.close();
-      expect(lab.made.map(({ closed }) => closed)).toEqual([true, true, true]);
-      expect(endpoint.sessions.count).toBe(0);
-      expect(ctx.mcpReq.signal.aborted).toBe(true);
-      expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'closed' } });
-      await stream.untilEnd();
-      expect(stream.ending).toBe('complete');
-    },
-  );
+  test('B45 ends every session: running requests get an error, GETs end, servers close', async () => {
+    const lab = createLab();
+    const { endpoint, openSession } = await serve(lab.factory);
+    const [running, reading] = [await openSession(), await openSession()];
+    await openSession(); // stays idle
+    const stream = await reading.get();
+    const called = running.call(...tool('hold'));
+    const { ctx } = await lab.held();
+    await endpoint.close();
+    expect(lab.made.map(({ closed }) => closed)).toEqual([true, true, true]);
+    expect(endpoint.sessions.count).toBe(0);
+    expect(ctx.mcpReq.signal.aborted).toBe(true);
+    expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'closed' } });
+    await stream.untilEnd();
+    expect(stream.ending).toBe('complete');
+  });
 
   test('waits for the sessions to be disposed of', async () => {
     const run = slowRun();

@@ -19,7 +19,7 @@ function shortRun(kind: StoreKind, plan: typeof PLAN): void {
   const servers = SERVERS[kind];
   test(
     `three instances with a ${servers}, under a kill, a freeze, a drain and an outage`,
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const report = await runFaults({ kind, servers, plan, seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 });
       expect(report.found).toEqual([]);
@@ -37,7 +37,7 @@ const OUTAGES_MS = [300, 3_000];
 
 for (const kind of serverKinds)
   describeWhereInstalled(kind, `${kind} restarted`, () => {
-    test('no call of official or raw clients fails, none times out, each runs once', { timeout: 120_000 }, async () => {
+    test('no call of official or raw clients fails, none times out, each runs once', { timeout: 240_000 }, async () => {
       const outages = { instances: 1, awayMs: OUTAGES_MS, ways: ['stopped'] } as const;
       const report = await runOutage({ kind, servers: 'factory', seed: 1, leaseMs: 1_500, size: 0.5, ...outages });
       expect(report.found).toEqual([]);

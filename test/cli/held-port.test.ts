@@ -82,7 +82,7 @@ async function checkAfter(load: Load): Promise<void> {
   expect(load.callers.flatMap(({ failures }) => failures).filter((text) => REFUSED.test(text))).toEqual([]);
 }
 
-const LONG = { timeout: 150_000 };
+const LONG = { timeout: 300_000 };
 
 test('a version of Node.js that cannot hold a port for others: an error says what to do', async () => {
   const env = { NODE_OPTIONS: `--require "${program('without-held-port.cjs')}"` };

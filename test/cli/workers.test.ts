@@ -24,8 +24,8 @@ async function served(workers: Workers): Promise<{ url: string; one: number; two
   return { url, one: workers.pid(1), two: workers.pid(2) };
 }
 
-describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 }, () => {
-  test('one deployment: killed, signalled, drained, reloaded and stopped', { timeout: 150_000 }, async () => {
+describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 }, () => {
+  test('one deployment: killed, signalled, drained, reloaded and stopped', async () => {
     const broken = join(temporaryFolder(), 'broken');
     const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
     const { url, one, two } = await served(workers);
@@ -160,7 +160,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 120_000 
       /^sojourn: worker 2 died before it listened, 5 times in a row \(last: exit code 1\); see the log above$/m,
     );
     expect(isAlive(one)).toBe(false);
-  }, 120_000);
+  });
 
   test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {
     const folder = temporaryFolder();

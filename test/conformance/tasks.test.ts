@@ -36,9 +36,7 @@ describe.skipIf(lack !== '')(`two instances in turns${lack}`, () => {
     await once(front, 'listening');
     const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}/mcp`;
     const reports = await Promise.all(
-      SCENARIOS.map((name) =>
-        runLeg({ name, args: ['--scenario', name], scenarios: 1, reached: [], timeoutMs: 20_000 }, url),
-      ),
+      SCENARIOS.map((name) => runLeg({ name, args: ['--scenario', name], scenarios: 1, reached: [] }, url)),
     );
     expect(reports.flatMap(problems)).toEqual([]);
     expect(asked).toBeGreaterThan(30);
