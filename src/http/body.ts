@@ -2,7 +2,6 @@
  * The body of one request: collected on both faces, up to a limit and to what the memory budget has, and charged to
  * that budget.
  */
-import type { IncomingMessage } from 'node:http';
 import type { RequestId } from '@modelcontextprotocol/server';
 import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
 import { BodyEnds } from '../protocol/top-level-id.ts';
@@ -34,9 +33,6 @@ export const NO_BYTES: Uint8Array = new Uint8Array(0);
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
  */
 export const BODY_WEIGHT = 4;
-
-/** After refusing a body, up to this many more bytes are read and dropped, so that the client can read its 413. */
-const LINGER_BYTES = 1_048_576;
 
 /** What the object of a chunk takes besides its bytes: a body in chunks of one byte costs what it takes. */
 const CHUNK_BYTES = 300;
@@ -92,20 +88,6 @@ export class Body {
     this.#chunks = [];
     return bytes;
   }
-}
-
-/**
- * Closing a socket with unread bytes resets the connection, and the client may lose the answer. So up to `LINGER_BYTES`
- * more are read and dropped; after that the connection is cut.
- */
-export function linger(req: IncomingMessage): void {
-  let left = LINGER_BYTES;
-  req.on('data', (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) req.destroy();
-  });
-  req.on('error', () => {});
-  req.resume();
 }
 
 /** A handler that runs, with its call, its stream and what the SDK makes for it. Measured: 11 KB with a small body. */

@@ -7,7 +7,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory } from '../errors.ts';
-import { Body, type BodyRead, linger } from './body.ts';
+import { Body, type BodyRead } from './body.ts';
 import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
 
@@ -73,10 +73,7 @@ export class NodeExchange extends Exchange {
     const req = this.#req;
     if (req === undefined) return;
     if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
-    if (!this.holdsFields(FIELD_BYTES)) {
-      linger(req);
-      return done({ error: overMemory(), id: null });
-    }
+    if (!this.holdsFields(FIELD_BYTES)) return done({ error: overMemory(), id: null });
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
@@ -85,11 +82,9 @@ export class NodeExchange extends Exchange {
     const settle = (): void => {
       if (settled) return;
       settled = true;
-      const read = body.read();
-      // Its answer may have status 200: on a session some refusals are errors in a response.
-      if (!(read instanceof Uint8Array)) linger(req);
-      guarded(this, () => context.runInAsyncScope(done, undefined, read));
+      guarded(this, () => context.runInAsyncScope(done, undefined, body.read()));
     };
+    // The rest of a body that is refused is dropped: closing the connection now would lose some clients their answer.
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
     });
@@ -109,11 +104,9 @@ export class NodeExchange extends Exchange {
   }
 
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
-    const req = this.#req;
     const res = this.#res;
-    if (req === undefined || res === undefined || this.closed || res.headersSent) return;
+    if (res === undefined || this.closed || res.headersSent) return;
     this.#setHead(res, status, headers);
-    if (!req.complete && (status === 413 || status === 503)) linger(req);
     res.end(encoded(body));
   }
 
