@@ -1,4 +1,5 @@
 /** How many requests a user or a tool may send in a minute. What is not used in a minute is lost. */
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { TimeProvider } from '../types.ts';
 
 const MINUTE_MS = 60_000;
@@ -32,24 +33,16 @@ export class TokenBucket {
     return 0;
   }
 
-  /** When it is as good as a new one, in ms of the monotonic clock. */
-  get fullAt(): number {
-    return this.#at + (1 - this.#tokens / this.#perMinute) * MINUTE_MS;
-  }
-
   giveBack(): void {
     this.#tokens += 1;
   }
 }
 
-/**
- * The buckets of the users. Past `USERS_KEPT` those are forgotten that are full, or will be first: a client that makes
- * up users resets the count of those who have sent the least.
- */
+/** The buckets of the users. Past `USERS_KEPT` the one that asked longest ago begins anew. */
 export class UserRates {
   readonly #perMinute: number;
   readonly #time: Required<TimeProvider>;
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets = new BoundedMap<string, TokenBucket>(USERS_KEPT);
 
   constructor(perMinute: number, time: Required<TimeProvider>) {
     this.#perMinute = perMinute;
@@ -57,16 +50,8 @@ export class UserRates {
   }
 
   of(user: string): TokenBucket {
-    let bucket = this.#buckets.get(user);
-    if (bucket === undefined) {
-      if (this.#buckets.size >= USERS_KEPT) this.#forgetHalf();
-      this.#buckets.set(user, (bucket = new TokenBucket(this.#perMinute, this.#time)));
-    }
+    let bucket = this.#buckets.use(user);
+    if (bucket === undefined) this.#buckets.set(user, (bucket = new TokenBucket(this.#perMinute, this.#time)));
     return bucket;
-  }
-
-  #forgetHalf(): void {
-    const fullest = [...this.#buckets].sort(([, one], [, other]) => one.fullAt - other.fullAt);
-    for (const [user] of fullest.slice(0, USERS_KEPT / 2)) this.#buckets.delete(user);
   }
 }
