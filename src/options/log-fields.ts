@@ -66,16 +66,17 @@ class Writer {
       const { code, errors, cause } = error as { readonly code?: unknown; readonly errors?: unknown } & Error;
       const message = this.text(String(error.message));
       const copy = Object.create(Object.getPrototypeOf(error) as object) as Error;
-      if (typeof code === 'string' || typeof code === 'number') Object.assign(copy, { code: this.value(code, depth) });
-      const hidden = {
+      // Own members, because those of a class may be getters that refuse a copy, as those of `DOMException` do.
+      const members = {
         message,
         stack: this.#stack(error, message),
-        ...(Object.hasOwn(error, 'name') && { name: this.text(String(error.name)) }),
+        name: this.text(String(error.name)),
+        ...((typeof code === 'string' || typeof code === 'number') && { code: this.value(code, depth) }),
         ...(cause !== undefined && { cause: this.value(cause, depth) }),
         ...(Array.isArray(errors) && { errors: this.value(errors, depth) }),
       };
-      for (const [name, value] of Object.entries(hidden))
-        Object.defineProperty(copy, name, { value, writable: true, configurable: true, enumerable: false });
+      for (const [name, value] of Object.entries(members))
+        Object.defineProperty(copy, name, { value, writable: true, configurable: true, enumerable: name === 'code' });
       return copy;
     } catch {
       // A getter or a proxy threw.

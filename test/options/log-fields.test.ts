@@ -61,6 +61,12 @@ describe('an error', () => {
     expect(written.cause).toMatchObject({ message: 'why', code: 'E', stack: cause.stack });
   });
 
+  test('is written where its class has getters, as that of an aborted fetch has', () => {
+    const { reason } = AbortSignal.abort() as { readonly reason: DOMException };
+    expect(inspect(errorOf(new Error('away', { cause: reason })))).toMatch(/\[cause\]: .*AbortError/s);
+    expect(errorOf(reason)).toMatchObject({ name: 'AbortError', message: reason.message, stack: reason.stack });
+  });
+
   test('keeps all that when its texts are cut', () => {
     class Odd extends TypeError {}
     const err = Object.assign(new Odd('x'.repeat(5_000)), { code: 'ODD' });
