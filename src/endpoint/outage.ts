@@ -71,9 +71,8 @@ export class Outage {
   }
 }
 
-function isStoreAway(error: unknown): error is Error {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if (at instanceof SojournError && at.code === 'STORE_AWAY') return true;
-  }
-  return false;
+/** `depth`: of its causes, which an application may have tied into a ring. */
+function isStoreAway(error: unknown, depth = 5): boolean {
+  if (!(error instanceof Error) || depth === 0) return false;
+  return (error instanceof SojournError && error.code === 'STORE_AWAY') || isStoreAway(error.cause, depth - 1);
 }

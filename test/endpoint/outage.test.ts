@@ -51,3 +51,16 @@ test('a full store that renews leases is not back before it takes writes', async
   outage.renewed(false);
   expect(messages()).toEqual([AWAY, 'The session store is back']);
 });
+
+test('an error of the application that is its own cause is a line like any other', () => {
+  const { outage, messages } = begin();
+  let reads = 0;
+  const err = Object.defineProperty(new Error('odd'), 'cause', {
+    get() {
+      if ((reads += 1) > 100) throw new Error('read for ever');
+      return err;
+    },
+  });
+  outage.logger.warn({ err }, 'A hook threw');
+  expect(messages()).toEqual(['A hook threw']);
+});
