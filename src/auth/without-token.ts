@@ -7,11 +7,16 @@ export function withoutToken(text: string, token: string): string {
   return text.replaceAll(token, '[token]').replaceAll(encodeURIComponent(token), '[token]');
 }
 
-/** What was thrown, and `depth` of its causes, as the log may have it. */
+/** What was thrown, and `depth` of its causes and of the errors that it collects, as the log may have it. */
 export function thrownWithoutToken(thrown: unknown, token = '', depth = 5): unknown {
-  const { message, stack = '', cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
-  const shown = depth === 0 || cause === undefined ? undefined : thrownWithoutToken(cause, token, depth - 1);
-  if (shown === cause && withoutToken(message + stack, token) === message + stack) return thrown;
+  const given: Error & { readonly errors?: unknown } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const { message, stack = '', cause, errors } = given;
+  const inner = (one: unknown): unknown =>
+    depth === 0 || one === undefined ? undefined : thrownWithoutToken(one, token, depth - 1);
+  const all: unknown[] = Array.isArray(errors) ? errors : [];
+  const [shown, ...shownErrors] = [cause, ...all].map(inner);
+  const isClean = shown === cause && shownErrors.every((one, n) => one === all[n]);
+  if (isClean && withoutToken(message + stack, token) === message + stack) return thrown;
   const copy = new Error(withoutToken(message, token), { cause: shown });
-  return Object.assign(copy, { stack: withoutToken(stack, token) });
+  return Object.assign(copy, { stack: withoutToken(stack, token), ...(all.length > 0 && { errors: shownErrors }) });
 }

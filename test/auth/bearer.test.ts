@@ -151,6 +151,7 @@ describe.each(FACES)('over %s', (face) => {
   test.each<[string, McpEndpointOptions]>([
     ['verify', { auth: { verify: denied } }],
     ['verify of a revoked token', { auth: { verify: revoked } }],
+    ['verify of two issuers', { auth: { verify: (token) => Promise.any([1, 2].map(async () => revoked(token))) } }],
     ['authorize', { auth: { verify: known, authorize: (_kind, _name, { token }) => denied(token) } }],
     ['sessionUser', { auth: { verify: known }, sessionUser: ({ token }) => denied(token) }],
   ])('the log has what %s throws without the token, also in the form of addresses', async (_, options) => {
