@@ -142,8 +142,9 @@ async function refusedOf({ era }: Path, client: RawClient, { hanging }: Work): P
       era === 'modern'
         ? await postModern(client, 'tools/call', params)
         : await client.post({ jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params });
-    refused += response.sse ? 0 : 1;
     await response.untilEnd();
+    // The head of a response may leave before its refusal.
+    refused += (response.json() as { error?: unknown }).error === undefined ? 0 : 1;
   });
   await until(() => refused + hanging.size > SLOTS, { what: 'each call to begin or be refused' });
   const refusals = refused;

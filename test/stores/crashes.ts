@@ -15,7 +15,7 @@ const ROOT = resolve(import.meta.dirname, '../..');
 const FOLDERS = { sqlite: 'src/stores/sqlite', redis: 'packages/redis/src', postgres: 'packages/postgres/src' };
 
 /** For a test's time limit. */
-export const crashesTimeout = (kills: number): number => 30_000 + kills * 4_000;
+export const crashesTimeout = (kills: number): number => 30_000 + kills * 10_000;
 
 export const killsOf = (usual: number): number => Number(process.env['SOJOURN_KILLS'] ?? usual);
 

@@ -101,7 +101,7 @@ test('a result is kept for keepMs at least, and ttlMs says so', async () => {
 test('a client that leaves while its task is being stored leaves no task that runs', async () => {
   const store = watchedStore();
   let ran = 0;
-  const { client, endpoint } = await open(() => (ran += 1), {}, { store });
+  const { client, endpoint, openSession } = await open(() => (ran += 1), {}, { store });
   const stored = gate();
   onTestFinished(() => stored.open());
   store.before['tasks.create'] = () => stored.hook();
@@ -112,7 +112,8 @@ test('a client that leaves while its task is being stored leaves no task that ru
   await until(() => stored.waiting > 0);
   raw.close();
   await posted;
-  await new Promise((turn) => setTimeout(turn, 50));
+  // The endpoint hears that the client left before it hears of another one.
+  await openSession();
   stored.open();
   await until(async () => store.calls.some(({ call }) => call === 'tasks.end'));
   expect(ran).toBe(0);
@@ -238,15 +239,20 @@ describe('the store is away', () => {
   });
 
   test('requests about a task wait, and then get an error that says so, and never that the task is unknown', async () => {
-    const store = watchedStore();
-    const waits = held();
-    const { client } = await open(() => waits.wait(), {}, { store, waitMs: 300 });
+    const [time, store, waits] = [createFakeTime(), watchedStore(), held()];
+    const { client } = await open(() => waits.wait(), {}, { store, waitMs: 300, timeProvider: time });
     const id = await client.start('run');
     cut(store, 'tasks.read');
-    await expect(client.get(id)).rejects.toMatchObject({ code: -32000 });
+    const reads = (): number => store.calls.filter(({ call }) => call === 'tasks.read').length;
+    const refused = expect(client.get(id)).rejects.toMatchObject({ code: -32000 });
+    await until(() => reads() === 1);
+    await time.advance(500);
+    await refused;
+    const before = reads();
     const answers = [client.ask('tasks/get', { taskId: id }), client.update(id, {}), client.cancel(id)];
-    await new Promise((back) => setTimeout(back, 100));
+    await until(() => reads() === before + 3);
     mend(store);
+    await time.advance(200);
     for (const { error } of await Promise.all(answers)) expect(error).toBeUndefined();
     expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
   });

@@ -55,8 +55,8 @@ async function heard(
       return new Response(body, response);
     },
   });
-  // A session has its GET stream, and the stream of the call.
-  const streams = name === 'SDK 2 without a session' ? 0 : responseMode === 'auto' ? 2 : 1;
+  // A session has its GET stream, and a call its own one, a moment after its handler was called.
+  const streams = Number(name !== 'SDK 2 without a session') + Number(responseMode === 'auto');
   const over = new AbortController();
   const first = caller
     .callTool('hang', {}, { signal: over.signal })
