@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { startExample } from './example-process.ts';
 
-test('examples/run-once charges an order once', { timeout: 60_000 }, async () => {
+test('examples/run-once charges an order once', async () => {
   const example = startExample('run-once/main.ts');
   expect(await example.ended()).toBe(0);
   const { stdout } = example.output;

@@ -14,7 +14,7 @@ async function start() {
   return { url, stop };
 }
 
-test('the session of a client continues after Ctrl+C and another npm start', { timeout: 60_000 }, async () => {
+test('the session of a client continues after Ctrl+C and another npm start', async () => {
   const first = await start();
   const client = openClient(first.url);
   await client.initialize();

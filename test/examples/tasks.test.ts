@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { startExample } from './example-process.ts';
 
-test('examples/tasks continues in its second step at another server', { timeout: 60_000 }, async () => {
+test('examples/tasks continues in its second step at another server', async () => {
   const example = startExample('tasks/client.ts');
   const code = await example.ended();
   expect([code, example.complaints()]).toEqual([0, '']);

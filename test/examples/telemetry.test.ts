@@ -7,7 +7,7 @@ import { startExample } from './example-process.ts';
 
 const lacks = lackOf('otel-2');
 
-test.skipIf(lacks !== '')(`examples/telemetry exports spans and metrics${lacks}`, { timeout: 60_000 }, async () => {
+test.skipIf(lacks !== '')(`examples/telemetry exports spans and metrics${lacks}`, async () => {
   const example = startExample('telemetry/server.ts', {
     flags: sdkNode(),
     env: {

@@ -53,7 +53,7 @@ test('the key opens the server, and no other does', async () => {
   const forgotten = projectFolder({ 'server.js': String(server?.text.replace('3000', closed)) });
   const open = await started(forgotten, 'node server.js', /(http:\S+)/, { MCP_TOKEN_HASH: undefined });
   await expect(hello(open, 'undefined')).rejects.toThrow(/invalid_token|401|Unauthorized/);
-}, 60_000);
+});
 
 test('the issuer of the page prints a token that the command of the page accepts', async () => {
   const blocks = blocksOf(PAGE, 'A token to try with');
@@ -74,7 +74,7 @@ test('the issuer of the page prints a token that the command of the page accepts
   const url = await started(folder, `${command.replace('npx sojourn', sojourn)} --port ${port}`, /(http:\S+\/mcp)/);
   expect(await hello(url, token)).toBe(HELLO);
   await expect(hello(url, `${token.slice(0, -4)}AAAA`)).rejects.toThrow(/invalid_token|401|Unauthorized/);
-}, 60_000);
+});
 
 test('the request for a token has the form that authorization servers take', async () => {
   const [command] = commandsOf(blocksOf(PAGE, 'A token to try with')[0] as Block);

@@ -15,39 +15,35 @@ import { freePort } from '../kit/servers/index.ts';
 
 const PAGE = 'docs/guide/long-running-tools.md';
 
-test(
-  "the page's client gets its film although its server is killed in the second step",
-  { timeout: 60_000 },
-  async () => {
-    const port = `${await freePort()}`;
-    const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [Block, Block, Block, Block];
-    // A server that is slow to begin answers with events.
-    const program = server.text
-      .replace('setTimeout(20_000, what)', '(console.log(what, key), setTimeout(1_500, what))')
-      .replace('tasks: true', '$&, runSessionHandler: (request, session, run) => setTimeout(100).then(run)');
-    const folder = projectFolder({
-      'package.json': '{}',
-      [nameOf(server)]: program.replace('3000', port),
-      [nameOf(client)]: client.text.replace('3000', port),
-    });
-    const start = async () => {
-      const started = startNode([nameOf(server)], { cwd: folder });
-      await started.says(/http:/);
-      return started;
-    };
-    const [{ command, prints }] = commandsOf(shown) as [{ command: string; prints: string }];
-    const first = await start();
-    const caller = startNode(['-c', command], { cwd: folder, program: 'sh' });
-    const film = /a film of frames of sea (\S+):film/;
-    const id = await first.says(film);
-    await first.stop('SIGKILL');
-    const second = await start();
-    await caller.closed;
-    expect(caller.output).toEqual({ stdout: `${prints}\n`, stderr: '' });
-    expect(second.output.stdout).toContain(`a film of frames of sea ${id}:film`);
-    expect(second.output.stdout).not.toContain(`${id}:frames`);
-  },
-);
+test("the page's client gets its film although its server is killed in the second step", async () => {
+  const port = `${await freePort()}`;
+  const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [Block, Block, Block, Block];
+  // A server that is slow to begin answers with events.
+  const program = server.text
+    .replace('setTimeout(20_000, what)', '(console.log(what, key), setTimeout(1_500, what))')
+    .replace('tasks: true', '$&, runSessionHandler: (request, session, run) => setTimeout(100).then(run)');
+  const folder = projectFolder({
+    'package.json': '{}',
+    [nameOf(server)]: program.replace('3000', port),
+    [nameOf(client)]: client.text.replace('3000', port),
+  });
+  const start = async () => {
+    const started = startNode([nameOf(server)], { cwd: folder });
+    await started.says(/http:/);
+    return started;
+  };
+  const [{ command, prints }] = commandsOf(shown) as [{ command: string; prints: string }];
+  const first = await start();
+  const caller = startNode(['-c', command], { cwd: folder, program: 'sh' });
+  const film = /a film of frames of sea (\S+):film/;
+  const id = await first.says(film);
+  await first.stop('SIGKILL');
+  const second = await start();
+  await caller.closed;
+  expect(caller.output).toEqual({ stdout: `${prints}\n`, stderr: '' });
+  expect(second.output.stdout).toContain(`a film of frames of sea ${id}:film`);
+  expect(second.output.stdout).not.toContain(`${id}:frames`);
+});
 
 test('progress of the tool arrives in its order', async () => {
   const [block] = blocksOf(PAGE, 'Clients without tasks');

@@ -38,7 +38,7 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   expect(client.sessionId).toBe(session);
   await client.client.close();
   expect(await second.stop()).toBe(0);
-}, 60_000);
+});
 
 test('a map of transports of SDK 2 is served with the same lines, in a session and without one', async () => {
   const [lines] = blocksOf(MOVING_PAGE, 'A map of transports');
@@ -56,14 +56,14 @@ test('a map of transports of SDK 2 is served with the same lines, in a session a
     const { say, protocolVersion } = await connect(`http://127.0.0.1:${port}/mcp`);
     expect([protocolVersion(), await say('greet')]).toEqual([version, 'Hello!']);
   }
-}, 60_000);
+});
 
 test('a readiness check of the moved example answers', async () => {
   const folder = projectFolder({ 'server.js': movedApp().text });
   const port = await freePort();
   await startApp(folder, port);
   await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
-}, 60_000);
+});
 
 /** Calls both servers through `fetch`, as each kind of client. Prints what the tool answered, and the session. */
 const CALLER = `
@@ -111,4 +111,4 @@ test('what createMcpHandler, mcp-handler and McpAgent served is served with the 
     'route Hello! in a session',
     'route Hello! without a session',
   ]);
-}, 60_000);
+});

@@ -8,7 +8,7 @@ import { projectFolder } from '../kit/project-folder.ts';
 /** Each run makes others. */
 const withoutIds = (text: string): string => text.replace(/(instance|sessionId): '[^']*'/g, '$1');
 
-test('the second call of the page charges nothing', { timeout: 60_000 }, async () => {
+test('the second call of the page charges nothing', async () => {
   const port = `${await freePort()}`;
   const here = (text: string): string => text.replaceAll('3000', port);
   const blocks = blocksOf('docs/guide/run-it-once.md', 'Run it once');

@@ -28,7 +28,7 @@ test('the tests of the page pass', async () => {
   expect([numPassedTests, numTotalTests], stdout).toEqual([4, 4]);
   // No line of the endpoints' log is in the output.
   expect(stdout + stderr).not.toContain('sojourn: ');
-}, 60_000);
+});
 
 test('the test with a lab passes under node:test', async () => {
   const server = blocksOf(PAGE, 'Test your server').find(({ text }) => text.startsWith('// server.js'));
@@ -49,7 +49,7 @@ test('the test with a lab passes under node:test', async () => {
   const { stdout } = await ran.catch((error: { stdout: string }) => error);
   expect(stdout).toMatch(/^# pass 1$/m);
   expect(stdout).toMatch(/^# fail 0$/m);
-}, 60_000);
+});
 
 test('each function of sojourn/testing is on the page', () => {
   const page = readFileSync(join(root, PAGE), 'utf8');

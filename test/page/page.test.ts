@@ -19,7 +19,6 @@ import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, NARROW, openBrowser, openPage } from './browser.ts';
 import { balanced, startDashboards, TOKEN } from './real-fleet.ts';
 
-const LONG = { timeout: 60_000 };
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
 const CLOSE_S = 4;
 const USERS = ['ann', 'ben', 'chloe', 'dan'];
@@ -82,7 +81,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   const picture = async (page: Page): Promise<string> =>
     (await page.locator('.picture svg').getAttribute('aria-label')) ?? '';
 
-  test('without the token it shows how to make one, and takes no other', LONG, async () => {
+  test('without the token it shows how to make one, and takes no other', async () => {
     const page = await pageOf('', {});
     await titled(page, /^This dashboard needs a token$/);
     await page.getByText('openssl rand -hex 16').waitFor();
@@ -99,7 +98,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByText('claude mcp add --transport http server').waitFor();
   });
 
-  test('Instances have figures, a lane each, and a page with tools and refusals', LONG, async () => {
+  test('Instances have figures, a lane each, and a page with tools and refusals', async () => {
     const page = await pageOf('');
     for (const [k, user] of USERS.entries()) {
       const client = clientAt(NAMES[k % NAMES.length] as Name, { headers: { 'x-user': user } });
@@ -122,7 +121,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     expect(page.url()).toContain('#/sessions?q=');
   });
 
-  test('Sessions are searched by user and hash; one of them ends after its dialog', LONG, async () => {
+  test('Sessions are searched by user and hash; one of them ends after its dialog', async () => {
     const page = await pageOf('#/sessions');
     await page.getByText('Page 1: 4').waitFor();
     await page.keyboard.press('/');
@@ -158,7 +157,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await titled(page, /^This session has ended\.$/);
   });
 
-  test('Tools say how often, how long and how many errors; one has its instances', LONG, async () => {
+  test('Tools say how often, how long and how many errors; one has its instances', async () => {
     // A name that has not answered at an instance is none of a tool there.
     const [client] = clients as [RawClient];
     for (let n = 0; n < 3; n++) await say(client, 'get_issue', { ms: 300 });
@@ -184,7 +183,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await titled(page, /^100%$/);
   });
 
-  test('Refusals have the caller, and the option that allows it to copy', LONG, async () => {
+  test('Refusals have the caller, and the option that allows it to copy', async () => {
     const page = await pageOf('#/refusals');
     await titled(page, /^\d+ requests? refused$/);
     const headers = { Origin: 'https://notes.example', 'User-Agent': '<b>bold</b>' };
@@ -200,7 +199,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByRole('cell', { name: '<b>bold</b>' }).waitFor();
   });
 
-  test('Tasks: one waits for its client, and is cancelled from the page', LONG, async () => {
+  test('Tasks: one waits for its client, and is cancelled from the page', async () => {
     const eva = clientAt('b', { headers: { 'x-user': 'eva' } });
     onTestFinished(() => eva.close());
     const caller = new TaskClient(eva);
@@ -222,7 +221,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await titled(page, /^The store does not know this task\.$/);
   });
 
-  test('a store that is away for five seconds: who waits, since when, and what it was', LONG, async () => {
+  test('a store that is away for five seconds: who waits, since when, and what it was', async () => {
     const page = await pageOf('');
     await titled(page, /^3 instances serve 3 live sessions/);
     // Two at the instance of the page, which answers while the store is away.
@@ -259,7 +258,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     expect((await page.locator('.picture').textContent())?.match(/joined/g)?.length ?? 0).toBeLessThanOrEqual(3);
   });
 
-  test('kill -9 of the instance that answers the page: another one goes on, and says so once', LONG, async () => {
+  test('kill -9 of the instance that answers the page: another one goes on, and says so once', async () => {
     const page = await pageOf('');
     await page.getByText(/^live from/).waitFor();
     await row(page, 'a').getByText('serving').waitFor();
@@ -286,7 +285,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     expect(await page.locator('tbody tr').count()).toBe(4);
   });
 
-  test('a drain says what follows; the page shows it, and then that its connection is lost', LONG, async () => {
+  test('a drain says what follows; the page shows it, and then that its connection is lost', async () => {
     const page = await pageOf('');
     await page.getByRole('link', { name: nameOf('c') }).click();
     await page.getByRole('button', { name: 'Drain…' }).click();
@@ -303,44 +302,40 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   });
 });
 
-test.skipIf(lacksBrowser)(
-  'mounted under a prefix: it asks for the token, and with it looks and acts',
-  LONG,
-  async () => {
-    const browser = await openBrowser();
-    onTestFinished(() => browser.close());
-    const { createMcpEndpoint } = (await import(new URL('../../dist/index.js', import.meta.url).href)) as Pick<
-      typeof import('../../src/index.ts'),
-      'createMcpEndpoint'
-    >;
-    // The build has the page.
-    const built = createMcpEndpoint(createEchoServer);
-    onTestFinished(() => built.close());
-    const dashboard = built.dashboard({ token: TOKEN });
-    const server = createServer((req, res) =>
-      req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
-    );
-    const origin = await listening(server);
-    await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: '', version: '' } });
-    await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: 'n'.repeat(60), version: '1.0' } });
-    // Without the slash at its end, which the address gets.
-    const { page, complaints } = await openPage(browser, `${origin}/admin/board`, { viewport: NARROW });
-    for (const [token, words] of [
-      ['not-the-token-at-all', 'This is not the token.'],
-      [TOKEN, '1 instance serves 2 live sessions.'],
-    ] as const) {
-      await page.getByLabel('Token').fill(token);
-      await page.getByRole('button', { name: 'Open' }).click();
-      await page.getByText(words).waitFor();
-    }
-    await page.getByRole('link', { name: 'Sessions' }).click();
-    await page.getByRole('link', { name: /^[\da-f]{12}$/ }).waitFor();
-    await page.getByRole('link', { name: 'nnn' }).click();
-    await page.getByRole('button', { name: 'End session…' }).click();
-    expect(await page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0);
-    await page.getByRole('dialog').getByRole('button', { name: 'End session', exact: true }).click();
-    await page.getByText('Its id answers 404').waitFor();
-    expect(built.sessions.count).toBe(1);
-    expect(complaints).toEqual([]);
-  },
-);
+test.skipIf(lacksBrowser)('mounted under a prefix: it asks for the token, and with it looks and acts', async () => {
+  const browser = await openBrowser();
+  onTestFinished(() => browser.close());
+  const { createMcpEndpoint } = (await import(new URL('../../dist/index.js', import.meta.url).href)) as Pick<
+    typeof import('../../src/index.ts'),
+    'createMcpEndpoint'
+  >;
+  // The build has the page.
+  const built = createMcpEndpoint(createEchoServer);
+  onTestFinished(() => built.close());
+  const dashboard = built.dashboard({ token: TOKEN });
+  const server = createServer((req, res) =>
+    req.url?.startsWith('/admin/board') === true ? dashboard.node(req, res) : built.node(req, res),
+  );
+  const origin = await listening(server);
+  await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: '', version: '' } });
+  await openClient(`${origin}/mcp`).initialize({ clientInfo: { name: 'n'.repeat(60), version: '1.0' } });
+  // Without the slash at its end, which the address gets.
+  const { page, complaints } = await openPage(browser, `${origin}/admin/board`, { viewport: NARROW });
+  for (const [token, words] of [
+    ['not-the-token-at-all', 'This is not the token.'],
+    [TOKEN, '1 instance serves 2 live sessions.'],
+  ] as const) {
+    await page.getByLabel('Token').fill(token);
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page.getByText(words).waitFor();
+  }
+  await page.getByRole('link', { name: 'Sessions' }).click();
+  await page.getByRole('link', { name: /^[\da-f]{12}$/ }).waitFor();
+  await page.getByRole('link', { name: 'nnn' }).click();
+  await page.getByRole('button', { name: 'End session…' }).click();
+  expect(await page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0);
+  await page.getByRole('dialog').getByRole('button', { name: 'End session', exact: true }).click();
+  await page.getByText('Its id answers 404').waitFor();
+  expect(built.sessions.count).toBe(1);
+  expect(complaints).toEqual([]);
+});

@@ -46,7 +46,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
     'mcp-session-id': given['mcp-session-id'] === 'live' ? (sessionId ?? null) : given['mcp-session-id'],
   });
 
-  test('any method, headers and body', { timeout: 60_000 }, async () => {
+  test('any method, headers and body', async () => {
     const { client, endpoint, known, ensureLive, told, log } = await open();
     await fc.assert(
       fc.asyncProperty(httpMethod, headers, body, async (method, given, bytes) => {
@@ -61,7 +61,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
     expect((await (await ready(client, sessionMode)).call('tools/list')).response.status).toBe(200);
   });
 
-  test('any request that is one', { timeout: 60_000 }, async () => {
+  test('any request that is one', async () => {
     const { client, endpoint, known, ensureLive, told, log } = await open();
     await fc.assert(
       fc.asyncProperty(request, fc.boolean(), async (message, modern) => {

@@ -59,7 +59,7 @@ function createPromptServer(): McpServer {
 }
 
 describe.each(faces)('over %s', (face) => {
-  test('names, methods and versions in any spelling', { timeout: 60_000 }, async () => {
+  test('names, methods and versions in any spelling', async () => {
     const { client } = await serve(createPromptServer, {}, { face });
     const one = client({ timeoutMs: 15_000 });
     await fc.assert(

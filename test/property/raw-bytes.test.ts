@@ -87,7 +87,6 @@ const pieces = fc.array(fc.oneof({ weight: 4, arbitrary: request }, junk), { min
 
 test.each(['hybrid', 'stateful', 'stateless'] as const)(
   'any bytes on a connection of a %s endpoint',
-  { timeout: 60_000 },
   async (sessionMode) => {
     const { port, client, log } = await serve(createHostileServer, { sessionMode });
     await fc.assert(

@@ -160,7 +160,7 @@ async function expectEverySlot(path: Path, client: RawClient, calls: Work): Prom
 
 describe.each(storeKinds)('on %s', (store) => {
   describe.each(faces)('%s', (face) => {
-    test.each(Object.keys(PATHS))('%s gives everything back', { timeout: 60_000 }, async (name) => {
+    test.each(Object.keys(PATHS))('%s gives everything back', async (name) => {
       const path = PATHS[name] as Path;
       const { port, ports, client, calls } = await open(path, face, store);
       await expectEmptyBudget(ports, BEARER, calls);

@@ -29,7 +29,7 @@ test.each([
   ['a tool', false, ofTool],
   ['a method, with telemetry', true, ofMethod],
   ['a client of 2026-07-28', false, ofClient],
-])('the name of %s is not kept', { timeout: 60_000 }, async (_what, spans, call) => {
+])('the name of %s is not kept', async (_what, spans, call) => {
   const server = await startSmallHeap({ spans });
   const caller = callerOf(server.port, 'attacker', 1);
   if (call !== ofClient) await caller.open();

@@ -48,44 +48,40 @@ describe.each(durableKinds)('on the store %s', (kind) => {
   test.each([
     ['the same user', 'alice'],
     ['another user', 'mallory'],
-  ])(
-    'an event id of another session brings out nothing of it to a session of %s',
-    { timeout: 60_000 },
-    async (_, user) => {
-      const connect = sharedStore(kind);
-      const settings = { face: 'node', auth: userHeader } as const;
-      const [a, b] = await serveFleet(2, { store: connect }, [settings, settings]);
-      const theirs = await a.openSession({ capabilities: {} }, as('alice'));
-      const ids = await secretIds(a, theirs);
-      const own = await a.openSession({}, as(user));
-      const foreign = sessionTag(theirs.sessionId ?? '');
-      const mine = sessionTag(own.sessionId ?? '');
-      let attempts = 0;
-      for (const client of [own, b.join(own, as(user))]) {
-        for (const id of ids) {
-          // As it is, from the stream's beginning, and as a position of the own session.
-          for (const lastEventId of [id, id.replace(/-\w+(?=\.|$)/, '-0'), id.replace(foreign, mine)]) {
-            const response = await client.get({ lastEventId });
-            const body = await everything(response);
-            attempts += 1;
-            expect([200, 204]).toContain(response.status);
-            expect(body).not.toContain(SECRET);
-            // An id of the other session comes only where it was sent, and with an error of the call that it names.
-            for (const { id: given = '', message } of response.events) {
-              const position = parseEventId(given);
-              if (position?.tag === mine) continue;
-              expect(position).toMatchObject({ tag: foreign, ended: true });
-              const { call } = parseEventId(lastEventId) ?? {};
-              expect(message).toMatchObject({ id: call, error: { data: { reason: 'answer_not_kept' } } });
-            }
+  ])('an event id of another session brings out nothing of it to a session of %s', async (_, user) => {
+    const connect = sharedStore(kind);
+    const settings = { face: 'node', auth: userHeader } as const;
+    const [a, b] = await serveFleet(2, { store: connect }, [settings, settings]);
+    const theirs = await a.openSession({ capabilities: {} }, as('alice'));
+    const ids = await secretIds(a, theirs);
+    const own = await a.openSession({}, as(user));
+    const foreign = sessionTag(theirs.sessionId ?? '');
+    const mine = sessionTag(own.sessionId ?? '');
+    let attempts = 0;
+    for (const client of [own, b.join(own, as(user))]) {
+      for (const id of ids) {
+        // As it is, from the stream's beginning, and as a position of the own session.
+        for (const lastEventId of [id, id.replace(/-\w+(?=\.|$)/, '-0'), id.replace(foreign, mine)]) {
+          const response = await client.get({ lastEventId });
+          const body = await everything(response);
+          attempts += 1;
+          expect([200, 204]).toContain(response.status);
+          expect(body).not.toContain(SECRET);
+          // An id of the other session comes only where it was sent, and with an error of the call that it names.
+          for (const { id: given = '', message } of response.events) {
+            const position = parseEventId(given);
+            if (position?.tag === mine) continue;
+            expect(position).toMatchObject({ tag: foreign, ended: true });
+            const { call } = parseEventId(lastEventId) ?? {};
+            expect(message).toMatchObject({ id: call, error: { data: { reason: 'answer_not_kept' } } });
           }
         }
       }
-      expect(attempts).toBe(18);
-      // The other session still has all of it.
-      const kept = await theirs.get({ lastEventId: ids[1] });
-      await kept.untilEnd();
-      expect(kept.body).toContain(SECRET);
-    },
-  );
+    }
+    expect(attempts).toBe(18);
+    // The other session still has all of it.
+    const kept = await theirs.get({ lastEventId: ids[1] });
+    await kept.untilEnd();
+    expect(kept.body).toContain(SECRET);
+  });
 });

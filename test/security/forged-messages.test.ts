@@ -89,7 +89,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'the key of the store', keys: undefined, version: '0.2.0' },
     { title: 'a given key', keys: [KEY], version: '0.2.0' },
     { title: 'a given key, from an instance of an earlier version', keys: [KEY], version: '0.1.0' },
-  ])('$title: forged messages have no effect and no answer', { timeout: 60_000 }, async ({ keys, version }) => {
+  ])('$title: forged messages have no effect and no answer', async ({ keys, version }) => {
     const { a, b, client, attacker, answered, listen, refused } = await fleet({ instanceKeys: keys });
     const get = await client.get();
     await get.next();
@@ -120,7 +120,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'given keys refuse all of it', keys: [KEY], isRefused: true },
     // The rest of the threat model says so: this key is for what cannot read the store's secrets.
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
-  ])('a process that reads the secret of the store signs with it: $title', { timeout: 60_000 }, async (given) => {
+  ])('a process that reads the secret of the store signs with it: $title', async (given) => {
     const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
     const { name, leaseMs, logger } = storeOptions();
     const store = await viewOf(open());

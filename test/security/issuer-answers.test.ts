@@ -169,7 +169,7 @@ test.each(FROM)('an endless document is left after its first part (jwksUri %s)',
   expect(sent.bytes).toBeLessThan(16 * 1_048_576);
 });
 
-test('the keys are asked for once, and the calls of others do not wait', { timeout: 60_000 }, async () => {
+test('the keys are asked for once, and the calls of others do not wait', async () => {
   const attacked = await Promise.all(
     Object.entries(SLOW).map(async ([what, answer]) => {
       const served = await start('/jwks');
@@ -198,7 +198,7 @@ test('the keys are asked for once, and the calls of others do not wait', { timeo
   );
 });
 
-test('clients that leave while the issuer is silent leave nothing behind', { timeout: 40_000 }, async () => {
+test('clients that leave while the issuer is silent leave nothing behind', async () => {
   const { issuer, port, time, expectRecovery } = await start('/jwks', SLOW['no answer']);
   const body = { jsonrpc: '2.0', id: 1, method: 'ping', params: { padding: 'x'.repeat(100_000) } };
   const sockets = Array.from({ length: WAITING }, (_, n) => {

@@ -166,7 +166,7 @@ describe.each(modes)('in the mode %s', (_mode, options) => {
   });
 });
 
-test('a thousand answers to no request, and twenty of 3.9 MB, are a few lines', { timeout: 60_000 }, async () => {
+test('a thousand answers to no request, and twenty of 3.9 MB, are a few lines', async () => {
   const { served, client } = await opened({});
   const post = async (id: string): Promise<number> =>
     (await client.post({ jsonrpc: '2.0', id, result: {} }, { sessionId: client.sessionId })).status;

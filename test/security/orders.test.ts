@@ -53,7 +53,7 @@ const fleet = <Size extends number>(store: () => Store, size: Size, options: Fle
 const isServing = ({ endpoint }: Member): boolean => endpoint.health().state === 'serving';
 
 describe.each(durableKinds)('on %s', (kind) => {
-  test('a foreign key, no key and another receiver order nothing', { timeout: 60_000 }, async () => {
+  test('a foreign key, no key and another receiver order nothing', async () => {
     const connect = sharedStore(kind);
     const [a, b] = await fleet(connect, 2, { instanceKeys: [KEY] });
     const [good, foreign, ofStore] = [
@@ -83,27 +83,23 @@ describe.each(durableKinds)('on %s', (kind) => {
     await until(async () => (await client.call('ping')).response.status === 404, { what: 'the end' });
   });
 
-  test(
-    'a copy of an order does no harm, and neither does an order for an id of before',
-    { timeout: 60_000 },
-    async () => {
-      const connect = sharedStore(kind);
-      const [a] = await fleet(connect, 1);
-      const command = await commandOn(connect());
-      const [one, two] = [a.client(), a.client()];
-      for (const client of [one, two]) await client.initialize();
-      await command.operator.send({ id: a.id }, { run: 'end', session: one.sessionId ?? '' });
-      await until(async () => (await one.call('ping')).response.status === 404, { what: 'the end' });
-      await command.operator.send({ id: 'an-earlier-id' }, { run: 'drain' });
-      for (const order of command.sent) {
-        await command.again(order);
-        await command.again({ ...order, to: a.id });
-      }
-      await until(() => a.log.matching(/^A message between instances was refused/).length > 0);
-      expect((await two.call('ping')).response.status).toBe(200);
-      expect(isServing(a)).toBe(true);
-    },
-  );
+  test('a copy of an order does no harm, and neither does an order for an id of before', async () => {
+    const connect = sharedStore(kind);
+    const [a] = await fleet(connect, 1);
+    const command = await commandOn(connect());
+    const [one, two] = [a.client(), a.client()];
+    for (const client of [one, two]) await client.initialize();
+    await command.operator.send({ id: a.id }, { run: 'end', session: one.sessionId ?? '' });
+    await until(async () => (await one.call('ping')).response.status === 404, { what: 'the end' });
+    await command.operator.send({ id: 'an-earlier-id' }, { run: 'drain' });
+    for (const order of command.sent) {
+      await command.again(order);
+      await command.again({ ...order, to: a.id });
+    }
+    await until(() => a.log.matching(/^A message between instances was refused/).length > 0);
+    expect((await two.call('ping')).response.status).toBe(200);
+    expect(isServing(a)).toBe(true);
+  });
 });
 
 describe('one instance', () => {

@@ -155,5 +155,4 @@ test.each([
     await get.untilEnd();
     expect(progressOf(get)).toEqual([]);
   },
-  60_000,
 );

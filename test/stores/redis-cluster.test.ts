@@ -130,7 +130,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     expect(replay.found && replay.events.map(({ data }) => Number(data))).toEqual(
       Array.from({ length: next }, (_, n) => n),
     );
-  }, 60_000);
+  });
 
   test('a mailbox whose slot moves is lost, and the next renewal finds it again', async () => {
     const cluster = await startCluster();
@@ -165,7 +165,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     for (const [id, outcome] of outcomes) expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
     away.server.resume();
     await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).length, { timeoutMs: 15_000 });
-  }, 60_000);
+  });
 
   test('the clock does not wait twice for a node that does not answer', async () => {
     const { client, nodes } = await startCluster(2);

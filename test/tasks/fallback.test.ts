@@ -157,7 +157,7 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
 });
 
 describe("fallback: 'tools'", () => {
-  test('hears after 4 s how far a task is', { timeout: 30_000 }, async () => {
+  test('hears after 4 s how far a task is', async () => {
     const { official } = await open({ fallback: 'tools' });
     const client = await official('2026-07-28');
     const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'held' }))));
