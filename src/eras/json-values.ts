@@ -3,7 +3,6 @@
  * `JSON.stringify` and handlers recurse, and a few thousand levels overflow their stack. A key takes 25 times its
  * bytes, and microseconds in each copy.
  */
-import { isUtf8 } from 'node:buffer';
 import { invalidRequest, overMemory, parseError, type SojournError, tooManyKeys } from '../errors.ts';
 import type { Holder, RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -11,6 +10,9 @@ import { echoId } from '../protocol/jsonrpc.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { bytesOfText, MAX_DEPTH, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
 import { topLevelId } from '../protocol/top-level-id.ts';
+
+/** It drops a byte-order mark, which writers of text in .NET put first. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 interface BodyValues {
   readonly body: unknown;
@@ -23,8 +25,8 @@ export function readValues(exchange: Exchange, bytes: Uint8Array, mostKeys: numb
   const { parsedBody } = exchange;
   if (parsedBody !== undefined)
     return holdValue(exchange, parsedBody, mostKeys) ?? { body: parsedBody, text: undefined };
-  if (!isUtf8(bytes)) return { error: parseError('the body is not UTF-8'), id: null };
-  const text = textOf(bytes);
+  const text = orUndefined(() => utf8.decode(bytes));
+  if (text === undefined) return { error: parseError('the body is not UTF-8'), id: null };
   // One character that is not Latin makes all of a text twice as long.
   const wide = text.length < bytes.length ? text.length : 0;
   const refused = holdText(exchange, text, mostKeys, wide);
@@ -34,11 +36,6 @@ export function readValues(exchange: Exchange, bytes: Uint8Array, mostKeys: numb
   } catch {
     return { error: parseError('the body is not JSON'), id: null };
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer.toString();
 }
 
 /** Charges the values of a text, which may be invalid JSON, and `more` bytes. */

@@ -99,12 +99,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(calls).toBe(0);
   });
 
-  test('B208 a character whose bytes arrive apart is still itself', async () => {
+  test('B208 a character whose bytes arrive apart is still itself, and a byte-order mark before a body is nothing', async () => {
     const { one } = await inLab();
     const text = 'naïve 漢字 🧳';
-    const body = Buffer.from(
-      JSON.stringify({ ...request, method: 'tools/call', params: { name: 'echo', arguments: { text } } }),
-    );
+    const call = { ...request, method: 'tools/call', params: { name: 'echo', arguments: { text } } };
+    const body = Buffer.from(`\ufeff${JSON.stringify(call)}`);
     const started = one.start(
       'POST',
       {},
