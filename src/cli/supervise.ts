@@ -3,11 +3,10 @@
  * `sojourn dev <module>` does the same with one worker, which each edit replaces.
  */
 import { closeSync, openSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { makeToken } from './dashboard.ts';
-import { codeOf, Failure, reason } from './failure.ts';
+import { Failure, reason } from './failure.ts';
 import { bindSocket, canHoldPort, passedSocket, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
@@ -20,10 +19,6 @@ import { Supervisor } from './supervisor.ts';
 import { watchProject } from './watch.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
-
-/** The workers of a supervisor that was killed leave its port by themselves, within this time. */
-const ORPHAN_MS = 2_000;
-const RETRY_MS = 50;
 
 export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
   /** The program and arguments of each worker. */
@@ -101,15 +96,10 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
       `${settings.dev ? 'sojourn dev' : '--workers'} needs a Unix system: Windows cannot pass a socket to a process`,
     );
   if (fd !== undefined) return passedSocket(fd);
-  const until = performance.now() + ORPHAN_MS;
-  for (;;) {
-    try {
-      return await bindSocket(settings.host, settings.port);
-    } catch (error) {
-      if (codeOf(error) !== 'EADDRINUSE' || performance.now() >= until)
-        throw new Failure(listenProblem(error, settings, undefined), { cause: error });
-      await delay(RETRY_MS);
-    }
+  try {
+    return await bindSocket(settings.host, settings.port);
+  } catch (error) {
+    throw new Failure(listenProblem(error, settings, undefined), { cause: error });
   }
 }
 

@@ -1,12 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import {
-  ALL_FLAGS,
-  OPTION_FLAGS,
-  defaultOf,
-  flagName,
-  variableName,
-  type OptionKey,
-} from '../../src/cli/option-flags.ts';
+import { OPTION_FLAGS, defaultOf, flagName, variableName, type OptionKey } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
@@ -71,11 +64,6 @@ describe('the flags', () => {
     ['eventRetention.ttlMs', 'event-retention-ttl-ms', 'SOJOURN_EVENT_RETENTION_TTL_MS'],
   ])('the names of %s are derived from it', (option, flag, variable) => {
     expect([flagName(option), variableName(option)]).toEqual([flag, variable]);
-  });
-
-  test('no two share a name', () => {
-    const names = [...ALL_FLAGS.keys()].map(flagName);
-    expect(new Set(names).size).toBe(names.length);
   });
 
   const given = (Object.keys(OPTION_FLAGS) as OptionKey[]).filter(

@@ -146,16 +146,6 @@ describe('what serve is asked for', () => {
     [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
     [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
     [
-      { authIssuer: 'https://id.example' },
-      {},
-      '--auth-issuer needs --auth-audience (the URL of this endpoint, as its tokens name it)',
-    ],
-    [
-      {},
-      { SOJOURN_AUTH_AUDIENCE: 'https://mcp.example/mcp' },
-      'SOJOURN_AUTH_AUDIENCE needs --auth-issuer (the authorization server whose tokens are accepted)',
-    ],
-    [
       { authScopes: 'a' },
       {},
       '--auth-scopes needs --auth-issuer (the authorization server whose tokens are accepted) and ' +
