@@ -67,6 +67,8 @@ export class WorkerProcess {
     this.number = number;
     const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
     this.#child = fork(program, args, {
+      // JSON has no Infinity, which a limit may be.
+      serialization: 'advanced',
       env: { ...env, [WORKER_VARIABLE]: `${number} ${start} ${dashboardToken}` },
       // The fourth descriptor is WORKER_FD, the socket.
       stdio: ['ignore', out, err, fd, 'ipc'],

@@ -31,9 +31,9 @@ function linesOf(name: string, metric: Metric, { labels, value, sum = 0, buckets
   return [...bounds, line('_sum', sum), line('_count', value)];
 }
 
-/** Labels without a value are left out: `undefined`, and `null` in the report of a worker. Values may hold anything. */
+/** Labels without a value are left out. Values may hold anything. */
 function labelsText(labels: ReadonlyArray<readonly [name: string, value: string | number | undefined]>): string {
-  const given = labels.filter(([, value]) => (value ?? '') !== '');
+  const given = labels.filter(([, value]) => value !== undefined && value !== '');
   return given.map(([name, value]) => `${name}="${escaped(String(value))}"`).join(',');
 }
 

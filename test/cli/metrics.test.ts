@@ -79,7 +79,7 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
   });
 
   test('a frozen worker keeps its last values and is down, and the others are scraped', async () => {
-    const workers = startWorkers({ flags: ['--metrics', '0'] });
+    const workers = startWorkers({ flags: ['--metrics', '0', '--limits-memory-bytes', 'Infinity'] });
     await workers.url();
     const metrics = await metricsUrl(workers);
     const client = await pinnedTo(workers, workers.pid(1));
@@ -91,6 +91,7 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     process.kill(workers.pid(1), 'SIGCONT');
     const opened = { worker: '1' };
     expect(before.sum('sojourn_sessions_opened_total', opened)).toBe(1);
+    expect(before.sum('sojourn_memory_limit_bytes', opened)).toBe(Infinity);
     expect(after.sum('sojourn_sessions_opened_total', opened)).toBe(1);
   });
 });

@@ -31,12 +31,13 @@ export function readScrape(text: string): Scrape {
       kinds.set(typed, kind);
     }
     if (line.startsWith('# ')) continue;
-    const [, name, labels = '', value] = SERIES.exec(line) ?? [];
-    if (name === undefined) throw new Error(`no line of a scrape: ${JSON.stringify(line)}`);
+    const [, name, labels = '', text = ''] = SERIES.exec(line) ?? [];
+    const value = Number(text.replace('+Inf', 'Infinity'));
+    if (name === undefined || Number.isNaN(value)) throw new Error(`no line of a scrape: ${JSON.stringify(line)}`);
     const key = line.slice(0, line.lastIndexOf(' '));
     expect(values.has(key), `${key} comes once`).toBe(false);
-    values.set(key, Number(value));
-    series.push({ name, labels: labelsOf(labels), value: Number(value) });
+    values.set(key, value);
+    series.push({ name, labels: labelsOf(labels), value });
   }
   expect(text.endsWith('\n')).toBe(true);
   return {
