@@ -52,10 +52,6 @@ describe('the memory store', () => {
     expect(await records.due(1)).toEqual({ records: [] });
   });
 
-  test('has the kind memory, is not durable and is in process', () => {
-    expect(memory()).toMatchObject({ kind: 'memory', durable: false });
-  });
-
   test('answers every method without a promise', async () => {
     const view = openView(memory());
     const { records, instances } = view;

@@ -8,7 +8,7 @@ import { describeWhereInstalled, describeWithServer } from '../kit/servers/index
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
 import { ALL_CALLS, AWAY, ownServer, proxied } from './outages.ts';
-import { announce, connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
+import { announce, connect, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const LASTING = { leaseMs: 60_000 };
 
@@ -36,34 +36,6 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     await until(() => inbox.messages.some(({ n }) => n === 2));
     expect(inbox.messages[0]).toMatchObject({ n: 1 });
     expect(inbox.lost).toBe(1);
-  });
-
-  test.each(['writes', 'listens'])('reconnects when an administrator ends the connection that %s', async (which) => {
-    const url = await newDatabase(server().url);
-    const view = await openView(url, LASTING);
-    const inbox = await announce(view, 'a');
-    await view.records.create(recordOf('s'));
-    const works = async (): Promise<boolean> => {
-      const before = inbox.messages.length;
-      if ((await view.records.save('s', FENCE, { stamp: 1 })) !== 'written') return false;
-      if ((await view.instances.send('a', 'a', { kind: 'word' })) !== 'sent') return false;
-      return until(() => inbox.messages.length > before);
-    };
-    await works();
-    const client = await connect(url);
-    const last = which === 'writes' ? '%put_rows%' : '%.messages%';
-    const { rows } = await client.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE query LIKE $1 AND datname = current_database() AND pid <> pg_backend_pid()`,
-      [last],
-    );
-    expect(rows.length).toBeGreaterThan(0);
-    if (which === 'listens') {
-      await until(() => inbox.lost > 0);
-      await until(async () => view.instances.renew('a', 'serving'));
-    }
-    await until(works);
-    expect(inbox.lost > 0).toBe(which === 'listens');
   });
 
   test('creates its tables again after they were dropped; their contents are missing', async () => {

@@ -53,10 +53,6 @@ async function refusal(path: string): Promise<string> {
 }
 
 describe('sqlite()', () => {
-  test('has the kind sqlite, is durable and is not in process', () => {
-    expect(sqlite('./a.db')).toMatchObject({ kind: 'sqlite', durable: true, inProcess: false });
-  });
-
   test('refuses wrong options by their names', () => {
     expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
     expect(() => sqlite(':memory:')).toThrow(/in memory it is memory\(\)/);

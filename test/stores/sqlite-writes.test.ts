@@ -47,20 +47,6 @@ describe('writes', () => {
     expect(answers).toEqual(Array.from({ length: 20 }, (_, n) => `${n} written`));
     expect(count()).toBe(1);
   });
-
-  test('that follow a refused one of their stream are fenced, and those of other streams are stored', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '"no"'
-      BEGIN SELECT RAISE(ABORT, 'for the test'); END`);
-    await view.records.create(recordOf('s'));
-    const appends = [append(view, 'p', 0, ['"no"']), append(view, 'p', 1, ['"3"']), append(view, 'q', 0, ['"q"'])];
-    const outcomes = await Promise.allSettled(appends);
-    const told = outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome.status));
-    expect(told).toEqual(['rejected', 'fenced', 'written']);
-    expect(await append(view, 'p', 0, ['"2"'])).toBe('written');
-    expect(await view.records.replay('s', 'p', -1)).toMatchObject({ found: true, next: 1, events: [{ data: '"2"' }] });
-  });
 });
 
 describe('while another process writes', () => {
@@ -77,16 +63,6 @@ describe('while another process writes', () => {
     expect(await write).toBe('created');
     // With SQLite's own waiting of 50 ms at a time there would be three turns.
     expect(turns).toBeGreaterThan(30);
-  });
-
-  test('a read is answered at once', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    await view.records.create(recordOf('s'));
-    const { release } = lock(path);
-    expect(view.records.read('s')).toEqual(recordOf('s'));
-    expect(view.records.list(1)).toEqual({ records: [recordOf('s')] });
-    release();
   });
 
   test('its writes are read at once, also by a connection that waits to write', async () => {
@@ -224,16 +200,4 @@ test('the sweep of another process takes nothing from an owner that is alive and
   expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['written']));
   expect(await other.records.replay('s', 'open', 0)).toMatchObject({ found: true, next: from });
   expect(await owner.records.save('s', FENCE, { head: 'debug' })).toBe('written');
-});
-
-test('a record that a newer version wrote is refused by name, and other records are read', async () => {
-  const path = newPath();
-  const view = await openView(path);
-  for (const id of ['s', 'newer']) await view.records.create(recordOf(id));
-  changeStored(new Libsql(path), 'newer', { v: 2 });
-  expect(() => view.records.read('newer')).toThrow(
-    /session [0-9a-f]{12} was written by a newer version .* \(record 2,/,
-  );
-  await expect(view.records.claim('newer', FENCE, 'other')).rejects.toThrow(/newer version/);
-  expect(await view.records.read('s')).toEqual(recordOf('s'));
 });
