@@ -3,15 +3,6 @@
 const HEAD = 'Host: localhost\r\nAccept: application/json, text/event-stream\r\nContent-Type: application/json\r\n';
 
 export const nested = (depth: number, open = '[', close = ']'): string => open.repeat(depth) + close.repeat(depth);
-const objects = (depth: number): string => nested(depth, '{"a":', '}').replace(':}', ':1}');
-
-function post(target: string, body: string | Buffer, headers = ''): Buffer {
-  const bytes = Buffer.from(body);
-  return Buffer.concat([
-    Buffer.from(`POST ${target} HTTP/1.1\r\n${HEAD}${headers}Content-Length: ${bytes.length}\r\n\r\n`, 'latin1'),
-    bytes,
-  ]);
-}
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS', 'PUT'];
 
@@ -53,70 +44,6 @@ export function* targets(): Generator<Buffer> {
       const head = `${method} ${target} HTTP/1.1\r\n${HEAD}Content-Length: ${bytes.length}\r\n\r\n`;
       yield Buffer.from(head + bytes, 'latin1');
     }
-  }
-}
-
-const DEPTHS = [129, 1_000, 60_000];
-const CLIENT = '"clientInfo":{"name":"a","version":"1"}';
-const META =
-  '"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"a","version":"1"}';
-
-/** Values where a message has an object; `deep` is JSON. */
-const around = (deep: string): string[] => [
-  `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{"experimental":{"x":${deep}}},${CLIENT}}}`,
-  `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":${deep},${CLIENT}}}`,
-  `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"x":${deep}}}}`,
-  `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{},"_meta":{${META},"io.modelcontextprotocol/clientCapabilities":{"experimental":{"x":${deep}}}}}}`,
-  `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"x":${deep}},"_meta":{${META},"io.modelcontextprotocol/clientCapabilities":{}}}}`,
-  `{"jsonrpc":"2.0","method":"notifications/x","params":{"x":${deep}}}`,
-  `{"jsonrpc":"2.0","id":1,"result":{"x":${deep}}}`,
-  `{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"x","data":${deep}}}`,
-  `{"jsonrpc":"2.0","id":${deep},"method":"ping"}`,
-  `[{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":${deep}}}]`,
-  deep,
-];
-
-const ODD_BODIES = [
-  '',
-  ' ',
-  'null',
-  'true',
-  '"x"',
-  '0',
-  '[]',
-  '{}',
-  '[[]]',
-  '\ufeff{}',
-  '{',
-  '['.repeat(100_000),
-  '{"a":'.repeat(100_000),
-  ']'.repeat(10_000),
-  '{"jsonrpc":"2.0","id":1,"method":"__proto__"}',
-  '{"jsonrpc":"2.0","id":1,"method":"constructor","params":{"__proto__":{"x":1}}}',
-  '{"__proto__":{"method":"ping"},"jsonrpc":"2.0","id":1}',
-  '{"jsonrpc":"2.0","id":"__proto__","method":"ping"}',
-  '{"jsonrpc":"2.0","id":1e400,"method":"ping"}',
-  '{"jsonrpc":"2.0","id":-0,"method":"ping"}',
-  '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"__proto__"}}',
-  '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"toJSON":1,"then":1}}}',
-  '{"jsonrpc":"2.0","id":"\\ud800","method":"\\udfff","params":{}}',
-  '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"progressToken":{}}}}',
-  '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"//[::x"}}',
-  '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}',
-  `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"x","capabilities":{},${CLIENT}}}`,
-];
-
-const MODERN = 'MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n';
-const SESSION = 'MCP-Protocol-Version: 2025-11-25\r\nMcp-Session-Id: unknown\r\n';
-
-/** `messagePath`: where the messages of an open connection of the 2024-11-05 transport go. */
-export function* bodies(messagePath: string): Generator<Buffer> {
-  const deep = DEPTHS.flatMap((depth) => [nested(depth), objects(depth)]);
-  for (const body of [...deep.flatMap(around), ...ODD_BODIES, Buffer.from([0xff, 0xfe, 0x7b, 0x7d])]) {
-    yield post('/mcp', body);
-    yield post('/mcp', body, MODERN);
-    yield post('/mcp', body, SESSION);
-    yield post(messagePath, body);
   }
 }
 
