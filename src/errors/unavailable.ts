@@ -19,14 +19,6 @@ export const storeAway = (what: string, cause?: unknown): SojournError =>
 export const storeRefused = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be used', { what, lasting: true }, cause);
 
-/** `what`: which limit is reached. The store in this process forgets no record of such a kind before its time. */
-export const storeFull = (kind: string, what: string): SojournError =>
-  unavailable(
-    'STORE_FULL',
-    `the memory store has no room for more records of the kind ${kind}: ${what}. ` +
-      'Room comes back as records pass their keep time; a store with a server or a file keeps more',
-  );
-
 /** For the user whose tasks and keys they are. */
 export const keptFull = (): SojournError =>
   unavailable(
@@ -40,7 +32,7 @@ export const keptFull = (): SojournError =>
 export const storeWithoutRoom = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be reached', { what, lasting: false, isFull: true }, cause);
 
-/** The store keeps no more records of the kind, or no outcome of that length. */
+/** The store keeps no more of this user. */
 export const isStoreFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';
 
 /** A write found no room: its store or its user has as much as it may. */

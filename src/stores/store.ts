@@ -55,9 +55,8 @@ export interface Kind {
    */
   readonly grouped?: true;
   /**
-   * `false`: no ended record is forgotten before its time. A store that bounds what it remembers (memory) refuses
-   * instead: `create`, `append`, `save` and `add` of more text, and `end` with a long outcome, throw `STORE_FULL` and
-   * change nothing. Default: it forgets the oldest.
+   * `false`: no ended record is forgotten before its time. Default: a store that bounds what it remembers (memory)
+   * forgets the oldest.
    */
   readonly evicts?: false;
   /** The deployment stands on these records, which are small: a full store takes their writes where it can. */
@@ -222,7 +221,6 @@ export interface Records {
   /**
    * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs` as in a
    * change; without it the record does not expire. `dueInMs`: its first due time; without it the record is not due.
-   * Throws `STORE_FULL` and stores nothing where the kind says so (`evicts`).
    */
   create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<CreateOutcome>;
   /**
@@ -249,8 +247,7 @@ export interface Records {
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
    * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
-   * `'gone'`: the record was ended or missing before. `STORE_FULL` (`evicts`): the record lives on. An outcome of at
-   * most 1,024 bytes, or no longer than the body, is never refused.
+   * `'gone'`: the record was ended or missing before.
    */
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
   /**

@@ -261,6 +261,18 @@ test.each([
   expect(eve + ada).toBeLessThan(0.9 * 8);
 });
 
+test('all users together stay within the room of the store, which refuses nothing by itself', async () => {
+  const { start, time } = deployment({ keptBytes: Infinity, room: 8 * MIB });
+  const store = start();
+  let stored = 0;
+  for (let n = 0; n < 60; n++) {
+    const made = await Promise.allSettled(Array.from({ length: 50 }, (_, user) => begin(store, `u${user}`, 8_000)));
+    stored += 8_000 * made.filter(({ status }) => status === 'fulfilled').length;
+    if (n % 10 === 0) await time.advance(1_001);
+  }
+  expect([stored > 5 * MIB, stored < 8 * MIB]).toEqual([true, true]);
+});
+
 test('results that are forgotten give their bytes back to all', async () => {
   const { start, time } = deployment({ keptBytes: MIB, storeBytes: 8 * MIB });
   const a = start();

@@ -85,7 +85,7 @@ export const isRowWrite = (write: Write): write is RowWrite => 'was' in write;
 
 /**
  * `false`: the row has another version or another fence, or the log has an entry of that number or above. An error:
- * this write alone was refused for what it holds, such as `STORE_FULL`. In both cases it has changed nothing.
+ * this write alone was refused for what it holds. In both cases it has changed nothing.
  */
 export type Written = boolean | Error;
 

@@ -57,7 +57,7 @@ export class TurnWrites {
 
   /** `false`: refused. */
   write(write: Write): MaybePromise<boolean> {
-    if (this.#answersAtOnce) return outcomeOf((this.#backend.write([write]) as readonly Written[])[0]);
+    if (this.#answersAtOnce) return (this.#backend.write([write]) as readonly Written[])[0] === true;
     const bytes = bytesOf(write);
     if (this.#waitingBytes + bytes > this.#mostWaitingBytes && this.#waiting.length > 0)
       return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
@@ -145,11 +145,6 @@ function writeOf(joined: Joined): Write {
   const [{ write }] = joined;
   if (joined.length === 1) return write;
   return { ...(write as LogWrite), entries: joined.flatMap((one) => (one.write as LogWrite).entries) };
-}
-
-function outcomeOf(answer: Written | undefined): boolean {
-  if (answer instanceof Error) throw answer;
-  return answer === true;
 }
 
 function bytesOf(write: Write): number {

@@ -10,12 +10,11 @@ import {
   type Row,
   type RowWrite,
   type Write,
-  type Written,
 } from '../kernel/backend.ts';
 import type { Kind, StoreRoom } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
 import { HeldRow } from './held-row.ts';
-import { chargeOf, LOG_OVERHEAD_BYTES, MemoryLog } from './memory-log.ts';
+import { MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
 import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
 
@@ -61,7 +60,7 @@ export class MemoryBackend implements Backend {
     return this.#origin + monotonicMs(this.#options.time);
   }
 
-  write(writes: readonly Write[]): readonly Written[] {
+  write(writes: readonly Write[]): readonly boolean[] {
     return writes.map((write) => (isRowWrite(write) ? this.#put(write) : this.#append(write)));
   }
 
@@ -92,25 +91,16 @@ export class MemoryBackend implements Backend {
     return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];
   }
 
-  #put({ kind, id, was, row, clear }: RowWrite): Written {
+  #put({ kind, id, was, row, clear }: RowWrite): boolean {
     const table = this.#table(kind);
     const held = table.rows.get(id);
     if ((held?.version ?? 0) !== was) return false;
-    const refusal = table.bounds.refusal(held, row) && this.#refusal(table, held, row);
-    if (refusal !== undefined) return refusal;
     if (clear || row === null) held?.log?.clear();
     if (row === null) {
       if (held !== undefined) this.#delete(table, held);
     } else if (held === undefined) this.#add(table, new HeldRow(row));
     else this.#replace(table, held, row);
     return true;
-  }
-
-  /** Ended records whose time is over make room. */
-  #refusal(table: Table, held: HeldRow | undefined, row: Row | null): Error | undefined {
-    for (const due of table.byWake.pageByWake(-Infinity, '', this.now(), Infinity))
-      if (due.fence === null && due !== held) this.#delete(table, due);
-    return table.bounds.refusal(held, row);
   }
 
   #add(table: Table, held: HeldRow): void {
@@ -143,15 +133,12 @@ export class MemoryBackend implements Backend {
     table.bounds.deleted(held);
   }
 
-  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): Written {
-    const { rows, bounds, logs } = this.#table(kind);
+  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
+    const { rows, logs } = this.#table(kind);
     const held = rows.get(id);
     if (held === undefined || held.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (held.log?.last?.no ?? 0)) return false;
-    const begins = entries.length > 0 && held.log === undefined ? LOG_OVERHEAD_BYTES : 0;
-    const refusal = bounds.logRefusal?.(entries.reduce((sum, entry) => sum + chargeOf(entry), begins));
-    if (refusal !== undefined) return refusal;
     for (const entry of entries) (held.log ?? new MemoryLog(held, logs, share)).add(entry, kind.log);
     if (cut > 0) held.log?.cut(cut);
     return true;
@@ -164,7 +151,7 @@ export class MemoryBackend implements Backend {
     const isLasting = kind.evicts === false;
     const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
     const bounds = isLasting
-      ? new LastingBounds(kind, tombstones, eventLogBytes, logs)
+      ? new LastingBounds(tombstones, eventLogBytes, logs)
       : new EndedBounds(tombstones, eventLogBytes);
     const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds, logs };
     this.#tables.set(kind.name, made);

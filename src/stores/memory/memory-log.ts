@@ -104,4 +104,4 @@ export class MemoryLog implements BudgetedLog {
   }
 }
 
-export const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;
+const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;

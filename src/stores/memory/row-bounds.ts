@@ -1,44 +1,35 @@
 /**
- * What the rows of one kind may take. A kind that forgets nothing (`evicts: false`) has a number of rows and of bytes:
- * each record is charged for its body, fields and log, later for its outcome, and what finds no room is refused. Every
- * other kind bounds its ended records alone, and forgets the oldest.
- *
- * `src/kept/` sees to it that the records of one user keep no other user out.
+ * What the rows of one kind may take. A kind that forgets nothing (`evicts: false`) refuses nothing either: it counts
+ * each record, for its body, fields and log, later for its outcome, and `src/kept/` takes no more for its users than it
+ * has room for. Every other kind bounds its ended records alone, and forgets the oldest.
  */
 import { EntryList, entryOf } from '../../base/entry-list.ts';
-import { storeFull } from '../../errors.ts';
 import type { Row } from '../kernel/backend.ts';
-import type { Kind, StoreRoom } from '../store.ts';
+import type { StoreRoom } from '../store.ts';
 import type { EventBudget } from './event-budget.ts';
 import type { HeldRow } from './held-row.ts';
 
-/** Every row is charged at least so many bytes. So a short outcome has its room, whatever is full. */
+/** Every row is charged at least so many bytes. */
 const LEAST_BYTES = 1_024;
 /** Only longer outcomes count where the ended records alone are bounded. */
 const SHORT = 64;
 
 export interface RowBounds {
-  /** The error that refuses the write; `held` is undefined for a new row, and `row` is null where it is deleted. */
-  refusal(held: HeldRow | undefined, row: Row | null): Error | undefined;
   /** Ended rows that must go now that this row is stored. */
   stored(held: HeldRow): readonly HeldRow[];
   deleted(held: HeldRow): void;
-  /** The error that refuses log entries of so many bytes. */
-  logRefusal?(bytes: number): Error | undefined;
   readonly room?: StoreRoom;
 }
 
 /** The bounds of a kind with `evicts: false`. */
 export class LastingBounds implements RowBounds {
-  readonly #kind: string;
   readonly #most: number;
   readonly #mostBytes: number;
   readonly #logs: EventBudget;
   #rows = 0;
   #bytes = 0;
 
-  constructor({ name }: Kind, most: number, mostBytes: number, logs: EventBudget) {
-    this.#kind = name;
+  constructor(most: number, mostBytes: number, logs: EventBudget) {
     this.#logs = logs;
     this.#most = most;
     this.#mostBytes = mostBytes;
@@ -49,20 +40,6 @@ export class LastingBounds implements RowBounds {
     const rows = { used: this.#rows * LEAST_BYTES, size: this.#most * LEAST_BYTES };
     const bytes = { used: this.#bytes + this.#logs.used, size: this.#mostBytes };
     return freeOf(rows) < freeOf(bytes) ? rows : bytes;
-  }
-
-  /** What is less than before always fits. */
-  refusal(held: HeldRow | undefined, row: Row | null): Error | undefined {
-    if (row === null) return undefined;
-    if (held === undefined && this.#rows + 1 > this.#most)
-      return storeFull(this.#kind, `they have ${this.#most} records`);
-    return this.logRefusal(chargeOf(row) - (held?.charge ?? 0));
-  }
-
-  logRefusal(more: number): Error | undefined {
-    if (more > 0 && this.#bytes + this.#logs.used + more > this.#mostBytes)
-      return storeFull(this.#kind, `they have ${this.#mostBytes} bytes (limits.eventLogBytes)`);
-    return undefined;
   }
 
   stored(held: HeldRow): readonly HeldRow[] {
@@ -90,8 +67,6 @@ export class EndedBounds implements RowBounds {
     this.#most = most;
     this.#mostBytes = mostBytes;
   }
-
-  refusal(): undefined {}
 
   stored(held: HeldRow): readonly HeldRow[] {
     this.deleted(held);
