@@ -32,7 +32,7 @@ export { kindsOf, openView } from './kernel/open-view.ts';
 export { entryOfHead, entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';
-export { MOST_WAITING_BYTES, TurnWrites, type Writes } from './kernel/turn-writes.ts';
+export { TurnWrites, type Writes } from './kernel/turn-writes.ts';
 export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';

@@ -2,9 +2,8 @@
  * The writes of a view of a Cluster: those of each bucket make trips for themselves. So a node that is away delays and
  * fails only what is written to its own buckets.
  */
-import { MOST_WAITING_BYTES, TurnWrites, type MaybePromise, type Write, type Writes } from 'sojourn/store-kit';
+import { TurnWrites, type MaybePromise, type Write, type Writes } from 'sojourn/store-kit';
 import type { RedisBackend } from './backend.ts';
-import { BUCKETS } from './keys.ts';
 
 export class BucketWrites implements Writes {
   readonly #backend: RedisBackend;
@@ -18,7 +17,7 @@ export class BucketWrites implements Writes {
     const bucket = this.#backend.bucketOf(write.kind, write.id);
     let writes = this.#buckets.get(bucket);
     if (writes === undefined) {
-      writes = new TurnWrites(this.#backend, false, MOST_WAITING_BYTES / BUCKETS);
+      writes = new TurnWrites(this.#backend, false);
       this.#buckets.set(bucket, writes);
     }
     return writes.write(write);

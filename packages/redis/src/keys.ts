@@ -15,7 +15,7 @@ function part(text: string): string {
 }
 
 /** Spread over the nodes of a Cluster. A list asks each of them. */
-export const BUCKETS = 16;
+const BUCKETS = 16;
 
 /** The orders of the rows of one bucket (`row-scripts.ts`). */
 export interface Orders {

@@ -150,7 +150,7 @@ export class KernelRecords implements Records {
           return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
         },
       );
-    return this.#steps.step(id, step, lengthOf(Object.values(change.fields ?? {})));
+    return this.#steps.step(id, step);
   }
 
   add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
@@ -277,16 +277,13 @@ export class KernelRecords implements Records {
 
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
-    return this.#steps.step(
-      id,
-      () =>
-        this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-          after(this.#logs.load(id, row.fence ?? '', now), () => {
-            const sent = this.#logs.append(request, row.fence ?? '', now);
-            return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
-          }),
-        ),
-      lengthOf(request.events),
+    return this.#steps.step(id, () =>
+      this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
+        after(this.#logs.load(id, row.fence ?? '', now), () => {
+          const sent = this.#logs.append(request, row.fence ?? '', now);
+          return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
+        }),
+      ),
     );
   }
 
@@ -331,9 +328,6 @@ export class KernelRecords implements Records {
     });
   }
 }
-
-const lengthOf = (texts: readonly (string | null)[] = []): number =>
-  texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
 
 /** A record without the times that the store computed. */
 const recreated = (record: StoredRecord): StoredRecord => newRecord(record, null, null);

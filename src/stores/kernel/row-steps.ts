@@ -6,13 +6,13 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
-import { notAsked, tooMuchPending } from '../shared/failures.ts';
+import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import type { RecordLogs } from './record-logs.ts';
 import { isExpired, OVER, recordOf } from './row-value.ts';
-import { MOST_WAITING_BYTES, WRITE_BYTES, type Writes } from './turn-writes.ts';
+import type { Writes } from './turn-writes.ts';
 import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows of records that this process writes. */
@@ -40,8 +40,6 @@ export class RowSteps {
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
   readonly #unsure = new UnsureRows();
-  /** What the steps that have not ended write: those of one record wait for each other, and a silent store ends none. */
-  #waitingBytes = 0;
 
   constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
     this.#kind = kind;
@@ -62,22 +60,15 @@ export class RowSteps {
     return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
   }
 
-  /** Runs after the earlier steps of the record, unless that takes too long. `bytes`: what it will write. */
-  step<T>(id: string, work: () => MaybePromise<T>, bytes = 0): MaybePromise<T> {
+  /** Runs after the earlier steps of the record, unless that takes too long. */
+  step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
     if (this.#isAlone) return work();
-    if (this.#waitingBytes + bytes > MOST_WAITING_BYTES && this.#waitingBytes > 0)
-      return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
-    const taken = WRITE_BYTES + bytes;
-    this.#waitingBytes += taken;
-    const done = (): void => void (this.#waitingBytes -= taken);
     const deadline = this.#deadlines?.deadline();
-    const stepped = this.#queues.steps(id, async () => {
+    return this.#queues.steps(id, async () => {
       if (deadline !== undefined && this.#deadlines !== undefined && this.#deadlines.now() > deadline)
         throw notAsked(this.#backend.where, this.#deadlines.limitMs);
       return work();
     });
-    stepped.then(done, done);
-    return stepped;
   }
 
   /** Resolves when every step has ended, and its writes are answered. */

@@ -7,7 +7,8 @@
  *      ╰──────────────── answered ───────────────╯
  *
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
- * take effect before an earlier one that is tried again.
+ * take effect before an earlier one that is tried again. What waits is in the memory budget of those who write
+ * (`limits/held.ts`).
  *
  * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
  * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
@@ -15,17 +16,14 @@
  */
 import { afterTurn } from '../../base/system.ts';
 import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
-import { tooMuchPending } from '../shared/failures.ts';
 import type { MaybePromise } from '../store.ts';
 
 /** Writes of one trip: SQLite stores them in some 5 ms. */
 const MOST = 512;
 /** Bytes of one trip; a single write may have more. */
 const MOST_BYTES = 4_194_304;
-/** A store that does not answer must not fill the memory of the process. */
-export const MOST_WAITING_BYTES = 67_108_864;
 /** What a write takes besides its events and its body. */
-export const WRITE_BYTES = 1_000;
+const WRITE_BYTES = 1_000;
 
 interface Waiting {
   readonly write: Write;
@@ -43,27 +41,20 @@ export type Writes = Pick<TurnWrites, 'write' | 'settled'>;
 export class TurnWrites {
   readonly #backend: Backend;
   readonly #answersAtOnce: boolean;
-  readonly #mostWaitingBytes: number;
   #waiting: Waiting[] = [];
-  #waitingBytes = 0;
   #isArmed = false;
   #idle: Array<() => void> = [];
 
-  constructor(backend: Backend, answersAtOnce: boolean, mostWaitingBytes = MOST_WAITING_BYTES) {
+  constructor(backend: Backend, answersAtOnce: boolean) {
     this.#backend = backend;
     this.#answersAtOnce = answersAtOnce;
-    this.#mostWaitingBytes = mostWaitingBytes;
   }
 
   /** `false`: refused. */
   write(write: Write): MaybePromise<boolean> {
     if (this.#answersAtOnce) return (this.#backend.write([write]) as readonly Written[])[0] === true;
-    const bytes = bytesOf(write);
-    if (this.#waitingBytes + bytes > this.#mostWaitingBytes && this.#waiting.length > 0)
-      return Promise.reject(tooMuchPending(this.#backend.where, this.#waitingBytes));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, bytes, resolve, reject });
-      this.#waitingBytes += bytes;
+      this.#waiting.push({ write, bytes: bytesOf(write), resolve, reject });
       if (this.#isArmed) return;
       this.#isArmed = true;
       afterTurn(() => void this.#send());
@@ -83,7 +74,6 @@ export class TurnWrites {
         for (const [n, joined] of trip.entries()) this.#settle(joined, answers[n]);
       } catch (cause) {
         for (const { reject } of [...trip.flat(), ...this.#waiting.splice(0)]) reject(cause);
-        this.#waitingBytes = 0;
       }
     }
     this.#isArmed = false;
@@ -102,10 +92,7 @@ export class TurnWrites {
     const behind = this.#waiting.filter(({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind);
     if (behind.length === 0) return;
     this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
-    for (const { bytes, resolve } of behind) {
-      this.#waitingBytes -= bytes;
-      resolve(false);
-    }
+    for (const { resolve } of behind) resolve(false);
   }
 
   #take(): readonly Joined[] {
@@ -130,7 +117,6 @@ export class TurnWrites {
       bytes += one.bytes;
       return false;
     });
-    this.#waitingBytes -= bytes;
     return [...trip.values()];
   }
 }

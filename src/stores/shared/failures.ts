@@ -8,9 +8,6 @@ export const noAnswer = (where: string, ms: number): Error =>
 export const notAsked = (where: string, ms: number): Error =>
   storeAway(`${where} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
 
-export const tooMuchPending = (where: string, bytes: number): Error =>
-  storeAway(`${where} is overloaded: ${bytes} bytes wait for a reply, and further commands are refused`);
-
 export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
 
 /** A record in an error: the id of a session gives access to it. */

@@ -68,18 +68,3 @@ test('a row has one write in a trip: a put or appends, and what waits behind a r
   ]);
   expect(trips).toEqual([['s 1,2', 't 1', 'u put'], ['t put', 's put'], ['t put'], ['t 2']]);
 });
-
-test('at most 64 MiB wait for a store that does not answer, and what is more is refused at once', async () => {
-  const trips: Array<() => void> = [];
-  const write = (all: readonly Write[]) =>
-    new Promise<readonly Written[]>((resolve) => trips.push(() => resolve(all.map(() => true))));
-  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
-  const large = async (no: number) =>
-    writes.write({ ...entry('s', no), entries: [{ no, stream: 'p', head: [no, 1, 1_048_576, 0], events: ['x'] }] });
-  const settling = Promise.allSettled(Array.from({ length: 70 }, (_, n) => large(n)));
-  for (await turn(); trips.length > 0; await turn()) trips.shift()?.();
-  const settled = await settling;
-  const refusal = refused(expect.objectContaining({ message: expect.stringMatching(/further commands are refused/) }));
-  expect(settled.slice(0, 63)).toEqual(Array(63).fill(fulfilled(true)));
-  expect(settled.slice(63)).toEqual(Array(7).fill(refusal));
-});
