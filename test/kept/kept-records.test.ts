@@ -298,20 +298,29 @@ test('the sweep deletes what has expired, also of an instance that crashed', asy
   expect(await left()).toEqual([0, 0]);
 });
 
-test('a task that is taken over is charged once its first owner has crashed, and what another ends is given back', async () => {
-  const { start, time } = deployment({ keptBytes: MIB });
-  const [a, b] = [start(), start()];
-  const id = await begin(a, 'eve', 600_000);
-  await time.advance(2_000);
-  const { claimed } = await b.once.claim(id, FENCE, 'other');
-  expect(claimed).toBe(true);
-  expect(await a.once.save(id, FENCE, { head: 'late' })).toBe('fenced');
-  await time.advance(2_000);
-  await expect(begin(a, 'eve', 500_000)).rejects.toMatchObject(FULL);
-  expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '{}', HOUR_MS)).toBe('ended');
-  await time.advance(2_000);
-  expect(await begin(a, 'eve', 500_000)).toContain('k');
-});
+test.each(['crashed', 'gave it back'])(
+  'a task whose owner %s counts once, until another one has ended it',
+  async (how) => {
+    const { start, time } = deployment({ keptBytes: MIB });
+    const [a, b] = [start(), start()];
+    const id = await begin(a, 'eve', 600_000);
+    const isFree = how === 'gave it back';
+    if (isFree) expect(await a.once.save(id, FENCE, { release: true })).toBe('written');
+    await time.advance(120_000);
+    await a.once.trim();
+    await expect(begin(b, 'eve', 500_000)).rejects.toMatchObject(FULL);
+    const { claimed } = await b.once.claim(id, isFree ? { epoch: 1, owner: null } : FENCE, 'other');
+    expect(claimed).toBe(true);
+    if (!isFree) expect(await a.once.save(id, FENCE, { head: 'late' })).toBe('fenced');
+    await time.advance(120_000);
+    await a.once.trim();
+    await time.advance(2_000);
+    await expect(begin(a, 'eve', 500_000)).rejects.toMatchObject(FULL);
+    expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '{}', HOUR_MS)).toBe('ended');
+    await time.advance(2_000);
+    expect(await begin(a, 'eve', 500_000)).toContain('k');
+  },
+);
 
 test('the log of a task counts for its user, up to what it can have, and again for the instance that takes it over', async () => {
   const { start } = deployment({ keptBytes: 6 * MIB });
@@ -334,20 +343,4 @@ test('the log of a task counts for its user, up to what it can have, and again f
   const key = plainRecord('key', FENCE, { user: 'eve', body: 'b'.repeat(3.5 * MIB), fields: {} });
   expect(await b.once.create(key, HOUR_MS, null, share('eve'))).toBe('created');
   await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
-});
-
-test('a task that its owner gave back counts until it has ended, wherever that was', async () => {
-  const { start, time } = deployment({ keptBytes: MIB });
-  const [a, b] = [start(), start()];
-  const id = await begin(a, 'eve', 600_000);
-  expect(await a.once.save(id, FENCE, { release: true })).toBe('written');
-  await time.advance(120_000);
-  await a.once.trim();
-  await expect(begin(a, 'eve', 500_000)).rejects.toMatchObject(FULL);
-  expect((await b.once.claim(id, { epoch: 1, owner: null }, 'other')).claimed).toBe(true);
-  expect(await b.once.end(id, { epoch: 2, owner: 'other' }, '', 0)).toBe('ended');
-  await time.advance(120_000);
-  await a.once.trim();
-  await time.advance(2_000);
-  expect(await begin(b, 'eve', 500_000)).toContain('k');
 });
