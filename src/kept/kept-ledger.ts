@@ -29,7 +29,6 @@ const LOOK_MS = 1_000;
 const UNREAD = 1 / 8;
 const LEAST_UNREAD = 1_048_576;
 const SAVE_MS = 1_000;
-const SWEEP_MS = 60_000;
 /** Open records of an instance that crashed count so long. */
 const OPEN_MS = 60_000;
 const RENEW_MS = OPEN_MS / 3;
@@ -70,7 +69,6 @@ export class KeptLedger {
   #secret: Promise<Uint8Array> | undefined = undefined;
   #stopSaving: (() => void) | undefined = undefined;
   #isSaving = false;
-  #sweptAt = -Infinity;
   #isStopped = false;
   #names = 0;
 
@@ -162,10 +160,8 @@ export class KeptLedger {
     await this.#store.kept.end(id, seen, '', 0);
   }
 
-  /** Deletes what has expired. The sweep calls it, for several kinds of records. */
+  /** Deletes what has expired. */
   async sweep(): Promise<void> {
-    if (this.#now - this.#sweptAt < SWEEP_MS) return;
-    this.#sweptAt = this.#now;
     const { kept, results } = this.#store;
     for await (const { records } of pagesOf(async (from) => kept.due(PAGE, from)))
       for (const { id, epoch, owner } of records) await kept.end(id, { epoch, owner }, '', 0);

@@ -65,7 +65,7 @@ interface Open {
   until: number;
 }
 
-const PRUNED_MS = 60_000;
+const TRIM_MS = 60_000;
 
 export class KeptRecords implements Records {
   readonly #records: Records;
@@ -76,7 +76,7 @@ export class KeptRecords implements Records {
   readonly #long = new WeakMap<KeptEnd, string>();
   /** What the log of a record has at most before it is trimmed. */
   readonly #mostLogged: number;
-  #prunedAt = 0;
+  #trimmedAt = -Infinity;
 
   constructor(records: Records, ledger: KeptLedger, time: TimeProvider, { log }: Kind) {
     this.#records = records;
@@ -291,7 +291,10 @@ export class KeptRecords implements Records {
   readonly count: Records['count'] = (...given) => this.#records.count(...given);
   readonly due: Records['due'] = (...given) => this.#records.due(...given);
 
+  /** Sweeps call it more often. */
   async trim(): Promise<void> {
+    if (this.#now - this.#trimmedAt < TRIM_MS) return;
+    this.#trimmedAt = this.#now;
     await this.#records.trim();
     await this.#prune();
     await this.#ledger.sweep();
@@ -322,14 +325,11 @@ export class KeptRecords implements Records {
 
   /** What this instance gave back counts here until it has ended, or another instance has it. */
   async #prune(): Promise<void> {
-    const now = this.#now;
-    if (now - this.#prunedAt < PRUNED_MS) return;
-    this.#prunedAt = now;
     for (const [id, open] of this.#open) {
-      if (open.until > now) continue;
+      if (open.until > this.#now) continue;
       const found = await this.#records.read(id);
       const isFree = found !== undefined && !isEnded(found) && found.owner === null;
-      if (!isFree && open.until <= now && this.#open.get(id) === open) this.lost(id);
+      if (!isFree && open.until <= this.#now && this.#open.get(id) === open) this.lost(id);
     }
   }
 }

@@ -58,7 +58,6 @@ export class OnceLedger {
   readonly #runs = new Map<OnceRun, Running>();
   /** Tools whose calls had a marker of their session: each is looked at once. */
   readonly #seen = new Set<string>();
-  #used = false;
 
   constructor(given: OwnedParts) {
     this.#given = given;
@@ -81,13 +80,7 @@ export class OnceLedger {
     return count;
   }
 
-  /** Whether the store may have entries to forget. */
-  get used(): boolean {
-    return this.#used;
-  }
-
   async run(call: OnceCall): Promise<unknown> {
-    this.#used = true;
     const { tool } = call.entry;
     if (call.declaresOnce !== undefined && !this.#seen.has(tool)) this.#checkDeclared(tool, call.declaresOnce);
     for (;;) {

@@ -18,8 +18,8 @@ export interface CallServices {
   readonly lists?: SharedLists | undefined;
   /** `undefined`: no call has a time limit. */
   readonly startTime: StartTime | undefined;
-  /** Calls that run once (`once/ledger.ts`). `used`: some call has run. */
-  readonly once: { readonly used: boolean };
+  /** Calls that run once (`once/ledger.ts`). */
+  readonly once: object;
   /** `undefined`: without the option `tasks`. */
   readonly launcher: object | undefined;
 }

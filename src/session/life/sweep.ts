@@ -204,7 +204,7 @@ export class Sweep {
         await new Promise<void>((resolve) => afterTurn(resolve));
       }
       await store.sessions.trim();
-      if (this.#registry.services.once.used) await store.once.trim();
+      await store.once.trim();
     } catch (cause) {
       this.#registry.logger.error(
         { err: cause },
