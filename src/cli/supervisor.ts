@@ -18,7 +18,7 @@
  * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs } from '../base/system.ts';
+import { backoffMs, systemTime } from '../base/system.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
@@ -259,13 +259,13 @@ export class Supervisor {
     worker: WorkerProcess,
     withinMs = this.#options.drainTimeoutMs + DRAIN_GRACE_MS,
   ): Promise<WorkerEnd> {
-    const timer = setTimeout(() => {
+    const timer = systemTime.setTimeout(() => {
       if (!this.#isStopping || this.#options.dev !== true)
         this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
     }, withinMs);
     const end = await worker.ended;
-    clearTimeout(timer);
+    systemTime.clearTimeout(timer);
     return end;
   }
 

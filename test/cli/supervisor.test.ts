@@ -18,7 +18,8 @@ function supervise() {
   const workers: WorkerProcess[] = [];
   const supervisor = new Supervisor({
     workers: 2,
-    drainTimeoutMs: 1_000,
+    // No timer of Node's is as long.
+    drainTimeoutMs: 30 * 86_400_000,
     logger,
     launch: (number) => {
       launched.push(number);
@@ -29,7 +30,7 @@ function supervise() {
     },
   });
   onTestFinished(async () => {
-    await supervisor.stop();
+    expect(await supervisor.stop()).toBe(0);
     closeSync(fd);
   });
   const served = new Promise((resolve) => void supervisor.run(resolve));
