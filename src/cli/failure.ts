@@ -21,6 +21,8 @@ export function moduleInvalid(message: string, cause?: unknown): SojournError {
 }
 
 export function reason(error: unknown): string {
+  // Node joins the errors of several addresses of a host into one error without a message.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reason).join('; ');
   return error instanceof Error ? error.message : String(error);
 }
 

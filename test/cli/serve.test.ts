@@ -176,6 +176,7 @@ describe('what cannot be done', () => {
     ['echo-server', /^sojourn: module not found: echo-server \(.*\); did you mean echo-server\.mjs\?\n$/],
     ['../processes', /^sojourn: \.\.\/processes is a folder\n$/],
     ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
+    ['away.mjs', /^sojourn: cannot load away\.mjs: connect ECONNREFUSED ::1:1; connect ECONNREFUSED 127\.0\.0\.1:1\n/],
     ['wrong-options.mjs', /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
   ])('the module %s: exit code 1', async (module, message) => {
     const { code, stdout, stderr } = await runHere(['check', module], { cwd: join(program('echo-server.mjs'), '..') });

@@ -1,5 +1,6 @@
 /** What servers of several versions answer, as it came from them, and the code that the store reads in it. */
 import { expect, test } from 'vitest';
+import { storeFailure } from '../../packages/postgres/src/failures.ts';
 import { redisFailure, replyCode } from '../../packages/redis/src/failures.ts';
 
 const HASH = 'f_6073e39a450839486e7efc128db0b8ebeaaa0d07';
@@ -37,4 +38,11 @@ test.each([
 test('an error of a script of Redis 6.2 says what to do', () => {
   const full = new Error(`${OF_6_2} @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.`);
   expect(redisFailure('Redis at here', full).message).toContain('its memory is full');
+});
+
+test.each([redisFailure, storeFailure])('%o names the first error of a host with two addresses', (failure) => {
+  const refused = ['::1', '127.0.0.1'].map((address) => new Error(`connect ECONNREFUSED ${address}:1`));
+  expect(failure('localhost', new AggregateError(refused)).message).toContain(
+    '(localhost: connect ECONNREFUSED ::1:1)',
+  );
 });

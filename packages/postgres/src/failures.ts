@@ -46,7 +46,9 @@ export const isForbidden = (error: unknown): boolean => sqlState(error) === '425
 export function storeFailure(place: string, error: unknown): Error {
   if (error instanceof SojournError) return error;
   const state = sqlState(error);
-  const message = error instanceof Error ? error.message : String(error);
+  // Node joins the errors of several addresses into one error without a message.
+  const [first = error] = (error as { readonly errors?: readonly unknown[] }).errors ?? [];
+  const message = first instanceof Error ? first.message : String(first);
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error)) return internal(error);
