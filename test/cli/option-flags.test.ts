@@ -58,14 +58,6 @@ describe('the flags', () => {
     ]);
   });
 
-  test.each<[OptionKey, flag: string, variable: string]>([
-    ['idleTimeoutMs', 'idle-timeout-ms', 'SOJOURN_IDLE_TIMEOUT_MS'],
-    ['limits.bodyBytes', 'limits-body-bytes', 'SOJOURN_LIMITS_BODY_BYTES'],
-    ['eventRetention.ttlMs', 'event-retention-ttl-ms', 'SOJOURN_EVENT_RETENTION_TTL_MS'],
-  ])('the names of %s are derived from it', (option, flag, variable) => {
-    expect([flagName(option), variableName(option)]).toEqual([flag, variable]);
-  });
-
   const given = (Object.keys(OPTION_FLAGS) as OptionKey[]).filter(
     (key) => OPTION_FLAGS[key].kind !== 'module' && key !== 'store',
   );
