@@ -1,7 +1,8 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { RedisMailboxes } from '../../packages/redis/src/mailboxes.ts';
-import type { Receive } from '../../src/stores/shared/instances.ts';
+import { Instances, type Receive } from '../../src/stores/shared/instances.ts';
+import { createLog } from '../kit/log.ts';
 import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
@@ -24,7 +25,9 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const close = vi.fn<() => Promise<void>>(async () => {});
     const link = { ready: () => Promise.reject(new Error('away')), close };
     const mailboxes = new RedisMailboxes({ listener: () => link } as never, (id) => id);
-    await expect(mailboxes.open('me', vi.fn<Receive>(), vi.fn<() => void>())).rejects.toThrow('away');
+    const instances = new Instances({ records: {} as never, mailboxes, leaseMs: null, logger: createLog() });
+    const lease = { id: 'me', state: 'serving', version: '0' } as const;
+    await expect(instances.announce(lease, vi.fn<Receive>())).rejects.toThrow('away');
     expect(close).toHaveBeenCalledTimes(1);
   });
 

@@ -26,12 +26,7 @@ export class RedisMailboxes implements Mailboxes {
       lost,
     });
     this.#links.set(id, link);
-    try {
-      await link.ready();
-    } catch (error) {
-      await this.close(id);
-      throw error;
-    }
+    await link.ready();
     return id;
   }
 

@@ -46,7 +46,7 @@ export interface Mailboxes extends Pick<InstanceStore, 'send'> {
   open(id: string, receive: Receive, lost: () => void): MaybePromise<string>;
   /** Makes sure that messages arrive, before each renewal. */
   check(id: string): MaybePromise<void>;
-  /** Receives nothing from now on. The mailbox may be closed already. */
+  /** Receives nothing from now on. The mailbox may be closed already, or have failed to open. */
   close(id: string): MaybePromise<void>;
   /** Removes what a crash has left of the mailbox of a dead instance. */
   forget?(id: string, address: string): void;
@@ -98,15 +98,17 @@ export class Instances implements InstanceStore {
       }
     };
     const announced = after(mailboxes.open(id, received, lost), (address) =>
-      this.#announced(id, () =>
-        after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
-          if (outcome === 'exists') throw announcedBefore(id);
-          this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
-        }),
-      ),
+      after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
+        if (outcome === 'exists') throw announcedBefore(id);
+        this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
+      }),
     );
     if (leaseMs !== null) void this.#forgetDead();
-    return announced;
+    if (!(announced instanceof Promise)) return announced;
+    return announced.catch(async (cause: unknown) => {
+      await this.#close(id);
+      throw cause;
+    });
   }
 
   renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
@@ -217,21 +219,6 @@ export class Instances implements InstanceStore {
       await this.#options.mailboxes.send(from, id, message);
     } catch (err) {
       this.#options.logger.debug({ err, instance: id }, 'A message to all did not reach this instance');
-    }
-  }
-
-  /** Takes the lease and the mailbox back if a step of the announcement fails. */
-  #announced(id: string, step: () => MaybePromise<void>): MaybePromise<void> {
-    const failed = (cause: unknown): MaybePromise<never> => {
-      const taken = this.#own.has(id) ? this.leave(id) : this.#close(id);
-      if (!(taken instanceof Promise)) throw cause;
-      return taken.catch(() => undefined).then(() => Promise.reject(cause as Error));
-    };
-    try {
-      const done = step();
-      return done instanceof Promise ? done.catch(failed) : done;
-    } catch (cause) {
-      return failed(cause);
     }
   }
 
