@@ -1,7 +1,7 @@
 /** The view of an endpoint on a store: the kernel, leases and secrets above a backend and its mailboxes. */
+import { internal } from '../../errors.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import { Instances, LEASES, type Mailboxes } from '../shared/instances.ts';
-import { recordsOf } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, MaybePromise, OpenStore, Records, StoreOptions } from '../store.ts';
 import type { Backend } from './backend.ts';
@@ -32,13 +32,16 @@ export function openView(parts: ViewParts, options: StoreOptions): OpenStore {
   const { leaseMs, logger, random } = options;
   const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of, false);
   const [writes, leaseWrites] = [newWrites(backend), newWrites(ofLeases)];
-  const made: KernelRecords[] = [];
-  const records = recordsOf(kindsOf(options), (kind) => {
+  const made = new Map<string, KernelRecords>();
+  for (const kind of kindsOf(options)) {
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-    const one = new KernelRecords({ kind, ...own, isAlone: false, ...(deadlines && { deadlines }) });
-    made.push(one);
-    return one;
-  });
+    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: false, ...(deadlines && { deadlines }) }));
+  }
+  const records = ({ name }: Kind): KernelRecords => {
+    const found = made.get(name);
+    if (found === undefined) throw internal(new Error(`the store was not opened for records of the kind ${name}`));
+    return found;
+  };
   const leases = records(LEASES);
   const instances = new Instances({ records: leases, mailboxes: parts.mailboxes(leases), leaseMs, logger });
   const secrets = new Secrets(records(SECRETS), random);
@@ -46,7 +49,7 @@ export function openView(parts: ViewParts, options: StoreOptions): OpenStore {
   const close = async (): Promise<void> => {
     parts.closing?.();
     await instances.close();
-    await Promise.all(made.map((one) => one.settled()));
+    await Promise.all([...made.values()].map((one) => one.settled()));
     await parts.closed?.();
   };
   return {

@@ -7,7 +7,6 @@
  * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
 import { Instances, LEASES } from '../shared/instances.ts';
-import { checkedKind } from '../shared/kinds.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { KernelRecords } from '../kernel/records.ts';
@@ -33,7 +32,7 @@ class Deployment {
     if (known !== undefined) return known;
     const { backend } = this;
     backend.open(kind);
-    const made = new KernelRecords({ kind: checkedKind(kind), backend, writes: this.#writes, isAlone: true });
+    const made = new KernelRecords({ kind, backend, writes: this.#writes, isAlone: true });
     this.#kinds.set(kind.name, made);
     return made;
   }
