@@ -1,5 +1,4 @@
 /** What a row says: a living record, one that has expired, or how a record ended. Pure functions. */
-import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemRandom } from '../../base/system.ts';
 import type { EndedRecord, FoundRecord, Kind, Ownership, StoredRecord } from '../store.ts';
 import { wakeTime } from '../shared/record-change.ts';
@@ -11,23 +10,10 @@ import type { Row } from './backend.ts';
  */
 export const OVER = 'over';
 
-/** One text for all records of one owner in its first epochs. */
-const texts = new BoundedMap<string | null, readonly string[]>(64);
-const EPOCHS = 8;
-
 /** An expiry that moves makes another fence: what knows the earlier one would write past the end of the record. */
-export function fenceText(record: Pick<StoredRecord, keyof Ownership | 'expiresAt'>): string {
-  return record.expiresAt === null ? ownerText(record) : `${ownerText(record)} ${record.expiresAt}`;
-}
-
-function ownerText({ epoch, owner }: Ownership): string {
-  const text = (of: number): string => `${of} ${owner ?? ''}`;
-  if (epoch >= EPOCHS) return text(epoch);
-  const known = texts.get(owner);
-  if (known !== undefined) return known[epoch] as string;
-  const made = Array.from({ length: EPOCHS }, (_, of) => text(of));
-  texts.set(owner, made);
-  return made[epoch] as string;
+export function fenceText({ epoch, owner, expiresAt }: Pick<StoredRecord, keyof Ownership | 'expiresAt'>): string {
+  const text = `${epoch} ${owner ?? ''}`;
+  return expiresAt === null ? text : `${text} ${expiresAt}`;
 }
 
 /** `was`: 0 for a row that did not exist. `trimAt`: when its log is looked at; null: never. */
