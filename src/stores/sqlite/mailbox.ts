@@ -19,23 +19,16 @@ const SOCKET_MODE = 0o600;
 const LINE_BYTES = 268_435_456;
 const NEWLINE = 10;
 
-export interface MailboxOwner {
-  readonly receive: Receive;
-  /** Messages may be lost from now on, until `repair`. */
-  lost(): void;
-}
-
 export class SqliteMailbox {
   readonly #path: string;
-  readonly #owner: MailboxOwner;
+  readonly #receive: Receive;
   readonly #logger: Logger;
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
-  #failed = false;
 
-  constructor(path: string, owner: MailboxOwner, logger: Logger) {
+  constructor(path: string, receive: Receive, logger: Logger) {
     this.#path = path;
-    this.#owner = owner;
+    this.#receive = receive;
     this.#logger = logger;
   }
 
@@ -44,21 +37,12 @@ export class SqliteMailbox {
     this.#server = server;
     server.unref();
     return new Promise((done, failed) => {
-      server.on('error', (err) => {
-        this.#failed = true;
-        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err));
-        if (!server.listening) return;
-        this.#logger.error(
-          { err, path: this.#path },
-          'The socket on which other instances reach this one failed; it is opened again',
-        );
-        this.#owner.lost();
-      });
+      // A socket that listens has errors of single connections, and listens on.
+      server.on('error', (err) =>
+        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err)),
+      );
       // A worker of node:cluster would ask its parent to listen, if this were not `exclusive`.
-      server.listen({ path: this.#path, exclusive: true }, () => {
-        this.#failed = false;
-        done();
-      });
+      server.listen({ path: this.#path, exclusive: true }, done);
       // The file exists as soon as `listen` returns, unless the error event follows.
       if (process.platform !== 'win32' && this.#isThere) chmodSync(this.#path, SOCKET_MODE);
     });
@@ -66,9 +50,8 @@ export class SqliteMailbox {
 
   /** Existing connections stay open. */
   async repair(): Promise<void> {
-    if (this.#server === undefined || (this.#isThere && !this.#failed)) return;
-    if (!this.#isThere)
-      this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
+    if (this.#server === undefined || this.#isThere) return;
+    this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
     // Before `open`, because closing deletes the file by its name at once.
     this.#server.close();
     await this.open();
@@ -91,7 +74,7 @@ export class SqliteMailbox {
     const take = lines((line) => {
       const [from, message] = JSON.parse(line) as [unknown, InstanceMessage | null];
       if (typeof from !== 'string' || typeof message?.kind !== 'string') throw new Error('a line without a message');
-      if (this.#server !== undefined) this.#owner.receive(from, message);
+      if (this.#server !== undefined) this.#receive(from, message);
     });
     socket.on('data', (chunk: Buffer) => {
       try {

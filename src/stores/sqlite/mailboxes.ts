@@ -48,10 +48,10 @@ export class SqliteMailboxes implements Mailboxes {
     this.#options = options;
   }
 
-  async open(id: string, receive: Receive, lost: () => void): Promise<string> {
+  async open(id: string, receive: Receive): Promise<string> {
     const path = this.#pathOf(id);
     if (Buffer.byteLength(path) > PATH_BYTES) throw pathTooLong(this.#options.file.path, path, PATH_BYTES);
-    const mailbox = new SqliteMailbox(path, { receive, lost }, this.#options.logger);
+    const mailbox = new SqliteMailbox(path, receive, this.#options.logger);
     await mailbox.open();
     this.#mailboxes.set(id, mailbox);
     return id;
