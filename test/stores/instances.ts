@@ -9,7 +9,7 @@ import { until } from '../kit/until.ts';
 
 const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
 /** Longer than a busy machine takes from the last renewal to a read. */
-const SHORT_LEASE_MS = 2_000;
+export const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
 const PATIENCE = { timeoutMs: 30_000 };
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { InstanceLease } from '../../src/stores/store.ts';
 import { until } from '../kit/until.ts';
-import { instanceTests, kill, start, startInstance } from './instances.ts';
+import { instanceTests, kill, SHORT_LEASE_MS, start, startInstance } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
 const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
@@ -47,7 +47,7 @@ describe('instances in separate processes', () => {
 
   test('the next instance removes the sockets of killed ones', async () => {
     const path = newPath();
-    const instances = await Promise.all(['a', 'b'].map((id) => startInstance(at(path), id, 300)));
+    const instances = await Promise.all(['a', 'b'].map((id) => startInstance(at(path), id, SHORT_LEASE_MS)));
     for (const instance of instances) await kill(instance);
     expect(sockets(path)).toHaveLength(2);
     const view = await openView(path);
