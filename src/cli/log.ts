@@ -102,7 +102,7 @@ function textOf(fields: object, message: string): string {
   const shown = message === REQUEST_LINE ? requestOf(more) : { text: message, more };
   const pairs = { ...shown.more, ...(cause === undefined && error !== undefined && { error }) };
   const rest = Object.entries(pairs).map(([name, value]) => `  ${name}=${valueOf(value)}`);
-  const stack = typeof said === 'string' ? said : (cause?.stack ?? cause?.message);
+  const stack = typeof said === 'string' ? said : cause && inspect(cause);
   return `${shown.text}${rest.join('')}${stack === undefined ? '' : `\n  ${stack}`}`;
 }
 

@@ -162,9 +162,11 @@ function kindOf(error: unknown): string {
   return words.join(' ') || 'Error';
 }
 
-function messageOf(error: unknown): string | undefined {
-  if (error instanceof Error) return String(error.message) || undefined;
-  return typeof error === 'string' ? error : undefined;
+/** With its causes: that of a `fetch` says only in its cause what failed. */
+function messageOf(error: unknown, depth = 5): string | undefined {
+  if (!(error instanceof Error) || depth === 0) return typeof error === 'string' ? error : undefined;
+  const { message, code, cause } = error as Error & { readonly code?: unknown };
+  return [String(message || (code ?? '')), messageOf(cause, depth - 1)].filter(Boolean).join(': ') || undefined;
 }
 
 /** Nothing behind this is read of a stack. */

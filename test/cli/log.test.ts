@@ -24,15 +24,17 @@ test('a terminal gets one readable line for each request, and fields behind othe
   ]);
 });
 
-test('a store that is away is its reason without a stack, another error has its stack', () => {
+test('a store that is away is its reason without a stack, another error has its stack and its causes', () => {
   const { lines, logger } = terminal('info');
   logger.error({ err: storeAway('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') }, 'The session store is away');
-  logger.error({ err: new RangeError('broken') }, 'A defect');
+  logger.error({ err: new RangeError('broken', { cause: new Error('why') }) }, 'A defect');
   expect(lines[0]).toBe(
     '[2] error The session store is away\n  Service Unavailable: the session store cannot be reached ' +
       '(Redis at redis://127.0.0.1:1: connect ECONNREFUSED)\n',
   );
-  expect(lines[1]).toMatch(/^\[2\] error A defect\n {2}RangeError: broken\n {4}at .*log\.test\.ts/);
+  expect(lines[1]).toMatch(
+    /^\[2\] error A defect\n {2}RangeError: broken\n {4}at .*log\.test\.ts.*\[cause\]: Error: why\n/s,
+  );
 });
 
 test('silent writes nothing', () => {

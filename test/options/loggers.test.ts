@@ -73,7 +73,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 function throwing(): McpServer {
   const server = new McpServer({ name: 'throwing', version: '1.0.0' });
   server.registerTool('boom', {}, () => {
-    throw new TypeError('no such file');
+    throw new TypeError('fetch failed', { cause: Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }) });
   });
   return server;
 }
@@ -89,7 +89,7 @@ describe.each(Object.entries(kinds))('%s', (_name, { levels, text, thrown, open 
     const sessionId = hashOf(client.sessionId);
     expect(named('A client connected')).toMatchObject([{ level: levels[1], client: 'raw-client 0.0.0', sessionId }]);
     expect(named('A tool threw')).toMatchObject([
-      { level: levels[2], tool: 'boom', error: 'TypeError', [thrown]: 'no such file', sessionId },
+      { level: levels[2], tool: 'boom', error: 'TypeError', [thrown]: 'fetch failed: ECONNREFUSED', sessionId },
     ]);
     expect(named('request').at(-1)).toMatchObject({ level: levels[1], tool: 'boom', isError: true, sessionId });
   });
