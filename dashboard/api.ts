@@ -76,7 +76,7 @@ async function request(path: string, headers: Record<string, string>, method = '
   } catch {
     throw new ApiError(0, UNREACHABLE);
   }
-  if (response.ok || response.status === 304) return response;
+  if (response.ok) return response;
   throw new ApiError(response.status, await failureOf(response));
 }
 
@@ -90,29 +90,10 @@ async function failureOf(response: Response): Promise<ApiFailure> {
   return { error: 'status', message: `The server answered with status ${response.status}.` };
 }
 
-/** The last answer of a path, so that a page that has not changed is not sent again. */
-interface Kept {
-  readonly path: string;
-  readonly etag: string;
-  readonly value: unknown;
-}
-
-/** Reads one path again and again. */
-export class Reader {
-  #kept: Kept | undefined;
-
-  /** `search` is no part of the address: it may be the id of a session, and proxies log addresses. */
-  async get<T>(path: string, search = ''): Promise<T> {
-    const kept = this.#kept?.path === path ? this.#kept : undefined;
-    const response = await request(path, {
-      ...(kept !== undefined && { 'If-None-Match': kept.etag }),
-      ...(search !== '' && { 'Sojourn-Search': encodeURIComponent(search) }),
-    });
-    if (response.status === 304 && kept !== undefined) return kept.value as T;
-    const value = (await response.json()) as T;
-    this.#kept = { path, etag: response.headers.get('ETag') ?? '', value };
-    return value;
-  }
+/** `search` is no part of the address: it may be the id of a session, and proxies log addresses. */
+export async function look<T>(path: string, search = ''): Promise<T> {
+  const response = await request(path, search === '' ? {} : { 'Sojourn-Search': encodeURIComponent(search) });
+  return (await response.json()) as T;
 }
 
 /** An action. A form of another site cannot send the header. */

@@ -7,7 +7,7 @@
 import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../src/dashboard/wire.ts';
-import { ApiError, decoded, Reader } from './api.ts';
+import { ApiError, decoded, look } from './api.ts';
 import { nameIn } from './format.ts';
 
 /** Within two seconds of an event the view of the fleet shows it. */
@@ -60,7 +60,6 @@ export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.in
 /** Where clients connect. An application that mounts the dashboard may have the endpoint beside it. */
 export const endpointUrl = (): string => fleet.value?.endpoint ?? new URL('../mcp', document.baseURI).href;
 
-const reader = new Reader();
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isAsking = false;
 
@@ -70,7 +69,7 @@ async function ask(): Promise<void> {
   clearTimeout(timer);
   const before = connection.value;
   try {
-    fleet.value = await reader.get<FleetPage>('fleet');
+    fleet.value = await look<FleetPage>('fleet');
     connection.value = { state: 'live' };
   } catch (error) {
     if (error instanceof ApiError && error.status === 401)
@@ -113,13 +112,12 @@ export function usePolled<T>(path: string, everyMs = EVERY_MS, search = ''): Pol
   });
   const [turn, again] = useState(0);
   useEffect(() => {
-    const own = new Reader();
     let next: ReturnType<typeof setTimeout> | undefined;
     let isOpen = true;
     const load = async (isFirst: boolean): Promise<void> => {
       if (isFirst || !document.hidden) {
         try {
-          const value = await own.get<T>(path, search);
+          const value = await look<T>(path, search);
           if (isOpen) set({ path, value });
         } catch (error) {
           const isUnknown = error instanceof ApiError && error.status === 404;

@@ -4,7 +4,7 @@
  *
  * Addresses are relative to the page, which is served at `<prefix>/`. The token is sent as `Authorization: Bearer`. A
  * POST has the header `Sojourn-Dashboard: 1`. `q` can be the header `Sojourn-Search`, percent-encoded: logs have none.
- * Each GET has an `ETag`. Every failure has the body `ApiFailure`.
+ * Every failure has the body `ApiFailure`.
  *
  * A member that is absent has no source here: the page shows `–`. Times (`at`, `since`, `…At`) are ms since 1970 by the
  * clock of the server that answers. `hash` is that of an id, as in log lines, and `ref` a sealed id: no id is sent.

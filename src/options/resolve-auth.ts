@@ -1,7 +1,6 @@
 /** Checks the option `auth` and fills it in. */
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
-import { orUndefined } from '../base/or-undefined.ts';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type { AuthOptions, JwtOptions, VerifyToken } from './auth-options.ts';
 import { checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
@@ -126,9 +125,7 @@ function resolveMetadata(
     resource,
     authorization_servers: checked,
   };
-  const json = orUndefined(() => JSON.stringify(document));
-  if (json === undefined) throw optionInvalid('type', 'auth.metadata', input, 'an object that JSON can hold');
-  return Object.freeze(JSON.parse(json) as Document);
+  return Object.freeze(JSON.parse(JSON.stringify(document)) as Document);
 }
 
 function wellKnownUrl(resource: string): string {

@@ -207,7 +207,5 @@ function resolvePerTool(given: unknown = {}, limits: SessionLimits) {
 
 export function resolveRetention(name: string, given: unknown): Readonly<EventRetention> | false {
   if (given === false) return false;
-  if (typeof given !== 'object')
-    throw optionInvalid('type', name, given, 'false, or an object with ttlMs, events, bytes');
   return valuesIn(name, given, RETENTION);
 }

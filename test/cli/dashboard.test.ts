@@ -30,8 +30,6 @@ test('on a loopback address the page is served, and looking needs the token, as 
   for (const file of files) {
     const answer = await ask(port, `/dashboard/${file}`);
     expect(answer.status).toBe(200);
-    const headers = { 'if-none-match': String(answer.headers.etag) };
-    expect((await ask(port, `/dashboard/${file}`, { headers })).status).toBe(304);
   }
   expect((await ask(port, '/elsewhere')).status).toBe(404);
 

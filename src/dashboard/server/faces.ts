@@ -1,6 +1,5 @@
 /** The two faces of the dashboard, `node:http` and web `Request`s: both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { digestOf } from '../../base/digest.ts';
 import { URL_PARTS } from '../../http/fetch-exchange.ts';
 import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 
@@ -63,7 +62,7 @@ export async function serveFetch(handle: Handle, request: Request): Promise<Resp
     header: (name) => fields.get(name) ?? (name === 'host' ? authority : undefined),
     repeated: repeatedOf(fields),
   });
-  const sent = method === 'HEAD' || status === 304 || body === undefined ? null : Buffer.from(body as string);
+  const sent = method === 'HEAD' || body === undefined ? null : Buffer.from(body as string);
   return new Response(sent, { status, headers });
 }
 
@@ -88,5 +87,3 @@ export class Refused extends Error {
     this.reply = failed(...why);
   }
 }
-
-export const tagOf = (body: string | Uint8Array): string => `"${digestOf(body).toString('base64url').slice(0, 22)}"`;

@@ -10,7 +10,7 @@ import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
 import { LOOPBACK_NAMES } from '../../options/hosts.ts';
 import { Access } from './access.ts';
-import { type DashboardReply, type DashboardRequest, failed, Refused, tagOf } from './faces.ts';
+import { type DashboardReply, type DashboardRequest, failed, Refused } from './faces.ts';
 import { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
 import { OwnFigures } from './own-figures.ts';
@@ -70,7 +70,7 @@ export class Mounted {
     try {
       const answer = await (isAction ? this.#act(steps) : this.#look(request, steps));
       if (answer === undefined) return failed(404, 'unknown', 'This is not known to the store, or has ended');
-      return answered(answer, request);
+      return answered(answer);
     } catch (err) {
       if (err instanceof Refused) return err.reply;
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
@@ -146,9 +146,7 @@ export class Mounted {
   }
 }
 
-function answered(value: object, { header }: DashboardRequest): DashboardReply {
-  const body = JSON.stringify(value);
-  const etag = tagOf(body);
-  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ETag: etag };
-  return header('if-none-match') === etag ? { status: 304, headers } : { status: 200, headers, body };
+function answered(value: object): DashboardReply {
+  const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
+  return { status: 200, headers, body: JSON.stringify(value) };
 }

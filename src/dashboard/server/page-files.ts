@@ -5,7 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DashboardReply, type DashboardRequest, failed, tagOf } from './faces.ts';
+import { type DashboardReply, type DashboardRequest, failed } from './faces.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -43,7 +43,7 @@ export class PageFiles {
   #files: Promise<ReadonlyMap<string, DashboardReply>> | undefined;
 
   /** `path`: with any prefix. */
-  async serve({ path, header }: DashboardRequest): Promise<DashboardReply> {
+  async serve({ path }: DashboardRequest): Promise<DashboardReply> {
     const last = path.slice(path.lastIndexOf('/') + 1);
     const files = await (this.#files ??= readFiles()).catch(() => {
       // The process may have too many open files for a while.
@@ -51,8 +51,7 @@ export class PageFiles {
       return new Map<string, DashboardReply>();
     });
     const found = files.get(last === '' ? INDEX : last);
-    if (found !== undefined)
-      return header('if-none-match') === found.headers['ETag'] ? { status: 304, headers: found.headers } : found;
+    if (found !== undefined) return found;
     if (last === '' || !files.has(INDEX))
       return failed(404, 'page', 'This build of sojourn has no page: run npm run build');
     if (!PREFIX.test(last)) return failed(404, 'unknown', 'Not found');
@@ -71,11 +70,7 @@ async function readFiles(): Promise<ReadonlyMap<string, DashboardReply>> {
     if (type === undefined) continue;
     const body = await readFile(`${folder}/${name}`);
     const lasts = HASHED.test(name) ? FOREVER : 'no-cache';
-    files.set(name, {
-      status: 200,
-      headers: { 'Content-Type': type, ETag: tagOf(body), 'Cache-Control': lasts },
-      body,
-    });
+    files.set(name, { status: 200, headers: { 'Content-Type': type, 'Cache-Control': lasts }, body });
   }
   return files;
 }

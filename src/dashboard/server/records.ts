@@ -85,7 +85,7 @@ export class ShownRecords {
   }
 }
 
-/** One text has one nonce, so that an answer that has not changed is the same. */
+/** One text has one nonce, so that the page has one address for a record. */
 function sealed(key: Uint8Array, text: string): string {
   return seal(key, digestOf(Buffer.concat([key, Buffer.from(text)])).subarray(0, NONCE_BYTES), text);
 }
