@@ -11,7 +11,6 @@ import { ACTION, type Answer, ask, BEARER, jsonOf, mount, TOKEN } from '../kit/d
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { RawConnection } from './raw-connection.ts';
 
 const READS = ['fleet', 'sessions', 'sessions?q=x', 'sessions/0123456789ab', 'tasks', 'tasks/0123456789ab'];
 const ACTIONS = ['sessions/0123456789ab/end', 'instances/abc/drain', 'tasks/0123456789ab/cancel'];
@@ -82,27 +81,6 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
     });
     expect(preflight.status).toBe(405);
     expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
-  });
-
-  test('two Host or Authorization fields are refused, whichever of them is right', async () => {
-    const { port } = await open(face, { allowedHosts: ['127.0.0.1'] });
-    const right = ['127.0.0.1', `Bearer ${TOKEN}`];
-    const wrong = ['evil.example', `Bearer ${TOKEN}x`];
-    const connection = new RawConnection(port);
-    for (const path of ['/', '/api/sessions', '/api/fleet']) {
-      for (const [n, name] of ['Host', 'Authorization'].entries()) {
-        const other = n === 0 ? `Authorization: ${right[1]}` : `Host: ${right[0]}`;
-        for (const [first, second] of [
-          [right[n], wrong[n]],
-          [wrong[n], right[n]],
-          [right[n], right[n]],
-        ]) {
-          const fields = [`${name}: ${first}`, `${name}: ${second}`, other].join('\r\n');
-          const status = await connection.ask(Buffer.from(`GET ${path} HTTP/1.1\r\n${fields}\r\n\r\n`));
-          expect([path, name, first, status]).toEqual([path, name, first, 400]);
-        }
-      }
-    }
   });
 
   test('no form can act, and no action is a GET', async () => {

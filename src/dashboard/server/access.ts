@@ -3,7 +3,7 @@
  * make a token, so they need none; all that the page shows comes from the API. The address of a request opens nothing:
  * a proxy on the same machine cannot be told from a browser there.
  *
- *     page    one Host, an allowed one
+ *     page    an allowed Host
  *     API     the same ──▶ site and Origin ──▶ token
  *     action  the same ──▶ a header that no form can send
  *
@@ -33,8 +33,7 @@ export class Access {
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */
-  refusesPage({ repeated, header }: DashboardRequest): DashboardReply | undefined {
-    if (repeated !== undefined) return failed(400, 'repeated', `The request has more than one ${repeated} field`);
+  refusesPage({ header }: DashboardRequest): DashboardReply | undefined {
     const host = HOST.exec(header('host') ?? '')?.[1]?.toLowerCase() ?? '';
     if (this.#hosts === undefined || this.#hosts.includes(host)) return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');

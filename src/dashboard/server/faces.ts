@@ -1,7 +1,6 @@
 /** The two faces of the dashboard, `node:http` and web `Request`s: both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { URL_PARTS } from '../../http/fetch-exchange.ts';
-import { repeatedIn, repeatedOf } from '../../http/repeated-field.ts';
 
 export interface DashboardRequest {
   readonly method: string;
@@ -10,8 +9,6 @@ export interface DashboardRequest {
   readonly query: URLSearchParams;
   /** Looks a field up by its lower-case name. */
   header(name: string): string | undefined;
-  /** `Host` or `Authorization`, if the request has it twice: each reader may take another one. */
-  readonly repeated: string | undefined;
 }
 
 export interface DashboardReply {
@@ -43,7 +40,6 @@ export async function serveNode(
     ...splitTarget(req.originalUrl ?? req.url ?? '/'),
     // HTTP/2 has another field in place of `Host`.
     header: (name) => (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
-    repeated: repeatedIn(req.rawHeaders),
   });
   if (res.destroyed || res.headersSent) return;
   // No body is read: over HTTP/1 what is left of it would come before the next request.
@@ -60,7 +56,6 @@ export async function serveFetch(handle: Handle, request: Request): Promise<Resp
     ...splitTarget(target),
     // Adapters name a host of HTTP/2 in the URL alone.
     header: (name) => fields.get(name) ?? (name === 'host' ? authority : undefined),
-    repeated: repeatedOf(fields),
   });
   const sent = method === 'HEAD' || body === undefined ? null : Buffer.from(body as string);
   return new Response(sent, { status, headers });
