@@ -14,6 +14,7 @@ import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { userName } from '../base/shown.ts';
+import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import type { RunRequest } from './run-sink.ts';
@@ -42,6 +43,8 @@ export class Tasks {
   readonly #places: Budget;
   /** Creations under way, by the group of their user: the store may count them or not. */
   readonly #making = new Budget(Infinity, 1);
+  /** Calls of one key, one after the other: those that follow find the task of the first one. */
+  readonly #turns = new RecordQueues();
   #changed: (id: string) => void = () => {};
   #isDraining = false;
 
@@ -108,11 +111,13 @@ export class Tasks {
       return made;
     }
     const keyed = { ...kept, args: argumentsHash(id, key.args) };
-    for (let tries = 0; tries < TRIES; tries++) {
-      const made = (await this.#known(id, keyed.args)) ?? (await this.#inPlace(run, keyed, id));
-      if (made !== undefined) return made;
-    }
-    throw storeAway('the task of a key changes all the time');
+    return this.#turns.steps(id, async () => {
+      for (let tries = 0; tries < TRIES; tries++) {
+        const made = (await this.#known(id, keyed.args)) ?? (await this.#inPlace(run, keyed, id));
+        if (made !== undefined) return made;
+      }
+      throw storeAway('the task of a key changes all the time');
+    });
   }
 
   async #known(id: string, args: string): Promise<DetailedTask | undefined> {

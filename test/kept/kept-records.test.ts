@@ -37,8 +37,8 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
   const kinds = [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
+  const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
   const start = (change: (records: Records) => void = () => undefined): EndpointStore => {
-    const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
     const { room: _, ...opened } = store.open({
       ...settings,
       eventLogBytes: room ?? 1_024 * MIB,
@@ -54,7 +54,6 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given 
     return endpointStore(view, sessions, { limits, perUser: { keptBytes }, timeProvider: time, logger });
   };
   const left = async (): Promise<readonly number[]> => {
-    const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
     const view = await store.open({ ...settings, eventLogBytes: 1, tombstones: 1 });
     const counts = [await view.records(KEPT).count(), await view.records(RESULTS).count()];
     await view.close();

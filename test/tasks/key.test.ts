@@ -11,7 +11,7 @@ import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import {
   type Effects,
   type Fields,
@@ -70,10 +70,17 @@ const said = (answer: JsonRpcAnswer): unknown => (resultOf(answer)['content'] as
 
 describe('clients with tasks', () => {
   test('get the task of an earlier call, running or ended, and one run', async () => {
-    const { tasksOf, effects } = await open();
+    const [store, creates] = [watchedStore(), gate()];
+    store.before['tasks.create'] = creates.hook;
+    const { tasksOf, effects } = await open(KEY, { tasks: { limits: { open: 1 } }, store });
     const ada = tasksOf('ada');
-    const id = await ada.start('pay', { id: 'held' });
-    expect(await tasksOf('ada').start('pay', { id: 'held' })).toBe(id);
+    const starts = [ada, tasksOf('ada'), tasksOf('ada')].map((one) => one.start('pay', { id: 'held' }));
+    await until(() => creates.waiting > 0);
+    // By then the others have come, too.
+    await ada.ask('server/discover', {});
+    creates.open();
+    const [id = '', ...others] = await Promise.all(starts);
+    expect([...others, await ada.start('pay', { id: 'held' })]).toEqual([id, id, id]);
     effects.open();
     expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('paid held') });
     const again = resultOf(await ada.call('pay', { id: 'held' }));
@@ -118,10 +125,14 @@ describe('clients with tasks', () => {
     await clients[0]?.ended(String(ids[0]));
   });
 
-  test("without a user a call is refused, unless keys are 'shared'", async () => {
-    const { tasksOf, effects } = await open();
+  test("without a user a call is refused, or its key is that of its session, unless keys are 'shared'", async () => {
+    const { tasksOf, session, effects } = await open();
     expect((await tasksOf().call('pay', { id: 'x' })).error?.data).toMatchObject({ reason: 'once_needs_user' });
     expect(effects.all).toEqual([]);
+    const pay = { name: 'pay', arguments: { id: 'x' } };
+    const [one, two] = [await session(), await session()];
+    for (const client of [one, one, two]) expect(said((await client.call('tools/call', pay)).message)).toBe('paid x');
+    expect(effects.all).toEqual(['pay x', 'pay x']);
     const shared = await open({ ...KEY, anonymous: 'shared' });
     const id = await shared.tasksOf().start('pay', { id: 'x' });
     expect(await shared.tasksOf().start('pay', { id: 'x' })).toBe(id);
@@ -219,14 +230,6 @@ describe('clients without tasks', () => {
       expect(message.error).toEqual(error);
     }
     effects.open();
-  });
-
-  test('sessions without a user have keys of their own', async () => {
-    const { session, effects } = await open();
-    const [one, two] = [await session(), await session()];
-    const pay = { name: 'pay', arguments: { id: 'x' } };
-    for (const client of [one, one, two]) expect(said((await client.call('tools/call', pay)).message)).toBe('paid x');
-    expect(effects.all).toEqual(['pay x', 'pay x']);
   });
 
   test('what a run throws is the answer of every call', async () => {
