@@ -5,15 +5,11 @@
 import { afterReading } from '../../base/system.ts';
 import type { Deadlines } from './deadlines.ts';
 
-/** While replies are always pending, answered entries are removed this many at a time. */
-const RECEIVED_KEPT = 1_024;
-
 export class PendingReplies {
   readonly #deadlines: Deadlines;
   readonly #late: () => void;
   /** The time at which each reply counts as late. */
   #due: number[] = [];
-  #head = 0;
   #watching = false;
   #timer: unknown;
 
@@ -25,26 +21,20 @@ export class PendingReplies {
 
   /** Answers how many replies are pending now. */
   sent(): number {
-    this.#due.push(this.#deadlines.deadline());
+    const pending = this.#due.push(this.#deadlines.deadline());
     if (!this.#watching) this.#watch();
-    return this.#due.length - this.#head;
+    return pending;
   }
 
   /** Replies come in the order of the commands. Answers how many are pending now. */
   received(): number {
-    if (this.#head < this.#due.length) this.#head += 1;
-    if (this.#head === this.#due.length) this.clear();
-    else if (this.#head === RECEIVED_KEPT) {
-      this.#due = this.#due.slice(this.#head);
-      this.#head = 0;
-    }
-    return this.#due.length - this.#head;
+    this.#due.shift();
+    return this.#due.length;
   }
 
   /** No pending reply will come any more. */
   clear(): void {
     this.#due = [];
-    this.#head = 0;
   }
 
   stop(): void {
@@ -54,13 +44,13 @@ export class PendingReplies {
 
   #watch(): void {
     this.#watching = true;
-    const wait = Math.max(1, (this.#due[this.#head] ?? 0) - this.#deadlines.now());
+    const wait = Math.max(1, (this.#due[0] ?? 0) - this.#deadlines.now());
     this.#timer = this.#deadlines.time.setTimeout(() => afterReading(() => this.#judge()), wait);
   }
 
   #judge(): void {
     this.#watching = false;
-    const due = this.#due[this.#head];
+    const [due] = this.#due;
     if (due === undefined) return;
     if (due > this.#deadlines.now()) this.#watch();
     else this.#late();
