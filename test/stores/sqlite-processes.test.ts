@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { InstanceLease } from '../../src/stores/store.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, kill, SHORT_LEASE_MS, start, startInstance } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
@@ -16,16 +15,6 @@ describe('instances in separate processes', () => {
   instanceTests(async () => {
     const target = newPath();
     return { kind: 'sqlite', target, name: 'mcp', open: () => openView(target) };
-  });
-
-  test('an instance that takes over from a killed one removes its socket', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    await kill(await startInstance(at(path), 'a'));
-    expect(sockets(path)).toHaveLength(1);
-    await until(async () => (await view.instances.send('me', 'a', { kind: 'probe' })) === 'suspect');
-    expect(await view.instances.bury((await view.instances.read('a')) as InstanceLease)).toBe(true);
-    expect(sockets(path)).toEqual([]);
   });
 
   test('messages to an instance that reads nothing are refused once it is stuck', async () => {
