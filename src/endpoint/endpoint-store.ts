@@ -17,7 +17,7 @@ import type { EventRetention } from '../types.ts';
 
 export type { EndpointStore };
 
-/** Ended sessions that the memory store remembers, and records of each other kind that it keeps. */
+/** Ended sessions that the memory store remembers. */
 export const TOMBSTONES = 100_000;
 
 type StoreSettings = Pick<

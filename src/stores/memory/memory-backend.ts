@@ -150,9 +150,7 @@ export class MemoryBackend implements Backend {
     const { tombstones, eventLogBytes } = this.#options;
     const isLasting = kind.evicts === false;
     const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
-    const bounds = isLasting
-      ? new LastingBounds(tombstones, eventLogBytes, logs)
-      : new EndedBounds(tombstones, eventLogBytes);
+    const bounds = isLasting ? new LastingBounds(eventLogBytes, logs) : new EndedBounds(tombstones, eventLogBytes);
     const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds, logs };
     this.#tables.set(kind.name, made);
     return made;

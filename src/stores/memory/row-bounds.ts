@@ -23,27 +23,20 @@ export interface RowBounds {
 
 /** The bounds of a kind with `evicts: false`. */
 export class LastingBounds implements RowBounds {
-  readonly #most: number;
   readonly #mostBytes: number;
   readonly #logs: EventBudget;
-  #rows = 0;
   #bytes = 0;
 
-  constructor(most: number, mostBytes: number, logs: EventBudget) {
+  constructor(mostBytes: number, logs: EventBudget) {
     this.#logs = logs;
-    this.#most = most;
     this.#mostBytes = mostBytes;
   }
 
-  /** Bytes, or rows as bytes of the smallest record: what there is less of. */
   get room(): StoreRoom {
-    const rows = { used: this.#rows * LEAST_BYTES, size: this.#most * LEAST_BYTES };
-    const bytes = { used: this.#bytes + this.#logs.used, size: this.#mostBytes };
-    return freeOf(rows) < freeOf(bytes) ? rows : bytes;
+    return { used: this.#bytes + this.#logs.used, size: this.#mostBytes };
   }
 
   stored(held: HeldRow): readonly HeldRow[] {
-    if (held.charge === 0) this.#rows += 1;
     const charge = chargeOf(held);
     this.#bytes += charge - held.charge;
     held.charge = charge;
@@ -51,7 +44,6 @@ export class LastingBounds implements RowBounds {
   }
 
   deleted(held: HeldRow): void {
-    this.#rows -= 1;
     this.#bytes -= held.charge;
   }
 }
