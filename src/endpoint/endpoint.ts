@@ -196,7 +196,7 @@ class Endpoint {
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
     // process start.
     const { stopListening: stops = false, socketCloses = false } = given;
-    const own = [...this.#listening].filter(({ inherited }) => inherited || stops !== false);
+    const own = [...this.#listening].filter(({ socket }) => socket.inherited || stops !== false);
     const left = application === undefined ? own : [...own, application];
     const waits = left.length > 0 && stops !== 'now';
     const remainingMs = waits ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;

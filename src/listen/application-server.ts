@@ -12,8 +12,6 @@ import { KEEP_ALIVE_TIMEOUT_MS } from './listen.ts';
 import { ListeningSocket } from './listening-socket.ts';
 
 export class ApplicationServer {
-  /** Its socket is not one that was passed to the process. */
-  readonly inherited = false;
   readonly socket: ListeningSocket;
   readonly #server: Server | SecureServer;
 

@@ -30,8 +30,6 @@ export interface Listening extends AsyncDisposable {
 export interface ManagedListening extends Listening {
   /** Call after every stream has ended. `close` waits for connections, and Node keeps idle connections for a while. */
   closeIdle(): void;
-  /** The socket was passed to the process and outlives it. */
-  readonly inherited: boolean;
   readonly socket: ListeningSocket;
 }
 
@@ -86,9 +84,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   server.listen(fd === undefined ? { port, host } : { fd });
   // Rejects when the server cannot listen.
   await once(server, 'listening');
-  const address = server.address() as AddressInfo | null;
-  const bound = address?.port ?? port;
-  const at = address?.address ?? host;
+  const { port: bound = port, address: at = host } = (server.address() ?? {}) as Partial<AddressInfo>;
   const url = `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`;
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? loopbackNames(url) : undefined);
   if (isExposed(at, target.options, allowAnyone)) {
@@ -110,7 +106,6 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
     port: bound,
     close,
     [Symbol.asyncDispose]: close,
-    inherited: fd !== undefined,
     socket,
     closeIdle: () => closeIdle(server),
   };

@@ -23,10 +23,12 @@ import type { TimeProvider } from '../types.ts';
 /**
  * How long a client may take for one more request: 500 ms where new connections wait for the next process, 2 s where
  * other instances take them. Counted in polls, so that the time grows when this process, and probably its clients, get
- * little CPU.
+ * little CPU. It grows to four times as long at most: the drain of a worker has an end.
  */
 const QUIET_POLLS = { alone: 100, others: 400 } as const;
 const POLL_MS = 5;
+/** A poll that takes longer counts for several. */
+const LONGEST_POLL_MS = 20;
 /** Hardly any client arrives unseen in such a turn. */
 const QUICK_TURN_MS = 1;
 /**
@@ -55,7 +57,8 @@ export type Serving = 'alone' | 'others';
 export class ListeningSocket {
   readonly #server: Server;
   readonly #time: Required<TimeProvider>;
-  #inherited: boolean;
+  /** The socket was passed to the process and outlives it. */
+  inherited: boolean;
   readonly #connections = new Map<Socket, Connection>();
   /** Connections and requests so far. */
   #arrivals = 0;
@@ -63,11 +66,10 @@ export class ListeningSocket {
   #isLeaving = false;
   #quietPolls = 0;
 
-  /** `inherited`: the socket was passed to the process. */
   constructor(server: Server, time: Required<TimeProvider>, inherited: boolean) {
     this.#server = server;
     this.#time = time;
-    this.#inherited = inherited;
+    this.inherited = inherited;
     // Requests of TLS have the socket of this event.
     const event = server instanceof TlsServer ? 'secureConnection' : 'connection';
     server.on(event, (socket: Socket) => this.#accepted(socket));
@@ -77,7 +79,7 @@ export class ListeningSocket {
 
   /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
   stopAccepting(serving: Serving, socketCloses = false): Promise<void> {
-    if (socketCloses) this.#inherited = false;
+    if (socketCloses) this.inherited = false;
     return (this.#leaving ??= this.#stopAccepting(serving));
   }
 
@@ -116,9 +118,7 @@ export class ListeningSocket {
       connection.closeAnnounced = true;
     }
     void this.#watch();
-    for (let polls = 0; this.#unannounced().length > 0 && polls <= this.#quietPolls; polls++) {
-      await elapse(this.#time, POLL_MS);
-    }
+    for (let polls = 0; this.#unannounced().length > 0 && polls <= this.#quietPolls;) polls += await this.#poll();
   }
 
   async #watch(): Promise<void> {
@@ -131,9 +131,16 @@ export class ListeningSocket {
         });
         continue;
       }
-      await elapse(this.#time, POLL_MS);
-      for (const [, connection] of this.#quiet()) connection.quiet += 1;
+      const polls = await this.#poll();
+      for (const [, connection] of this.#quiet()) connection.quiet += polls;
     }
+  }
+
+  /** Resolves with how many polls it counts for. */
+  async #poll(): Promise<number> {
+    const began = this.#time.monotonic();
+    await elapse(this.#time, POLL_MS);
+    return Math.max(1, Math.ceil((this.#time.monotonic() - began) / LONGEST_POLL_MS));
   }
 
   #stopListening(isLast: boolean, done: (isDone: boolean) => void): void {
@@ -142,7 +149,7 @@ export class ListeningSocket {
       NetServer.prototype.close.call(this.#server);
       done(true);
     };
-    const queue = isLast || this.#inherited ? undefined : queueOf(this.#server);
+    const queue = isLast || this.inherited ? undefined : queueOf(this.#server);
     if (queue === undefined) close();
     else fillQueue(queue, (isFull) => (isFull ? close() : done(false)));
   }

@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { systemTime } from '../../src/base/system.ts';
+import type { TimeProvider } from '../../src/types.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { connecting } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
@@ -105,6 +107,22 @@ describe('a socket that is left at a drain', () => {
     await closed;
     expect(read.text).toMatch(LAST);
     expect(await drained).toMatchObject({ interrupted: 0 });
+  });
+
+  test('waits four times as long at most for a quiet client where this process gets little CPU', async () => {
+    let waited = 0;
+    // Each poll of 5 ms takes 75 ms.
+    const slow: Required<TimeProvider> = {
+      ...systemTime,
+      monotonic: () => systemTime.monotonic() + waited,
+      setTimeout: (fn, ms) => systemTime.setTimeout(() => (ms === 5 && (waited += 70), fn()), ms),
+    };
+    const [a] = await serveFleet(2, { timeProvider: slow });
+    const { closed } = await connection(a);
+    const drained = a.endpoint.drain({ stopListening: true });
+    await closed;
+    await drained;
+    expect(waited).toBeLessThan(10_000);
   });
 
   test('only with stopListening: otherwise it answers until the end, and then with 503', async () => {
