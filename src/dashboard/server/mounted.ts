@@ -100,8 +100,8 @@ export class Mounted {
     const limits: Readonly<Record<string, unknown>> = { ...options.limits };
     return {
       at: options.timeProvider.now(),
-      /** The instance that answers. */
-      instance: instance.lease.id,
+      /** The instance that answers, by the id of its row. */
+      instance: instance.lease.owner,
       /** Where clients connect, and how long running calls have in a drain: known to `sojourn serve`. */
       endpoint: this.#served?.endpoint,
       drainMs: this.#served?.drainMs,
@@ -134,7 +134,7 @@ export class Mounted {
   async #drain(id: string): Promise<object | undefined> {
     const { instance, orders } = this.#of.core;
     const by = `the dashboard of ${instance.lease.id}`;
-    if (id === instance.lease.id) {
+    if (id === instance.lease.owner) {
       orders.drain(by);
       return DONE;
     }
