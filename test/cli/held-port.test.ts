@@ -64,7 +64,7 @@ async function underLoad(workers: Workers) {
   const url = await workers.url();
   const clients = [];
   for (const open of [connectV1, connectV2]) clients.push(await open(url, { fetch: await ownConnections() }));
-  const callers = clients.map((client) => keepCalling(() => client.say('count', {}, { timeout: 10_000 })));
+  const callers = clients.map((client) => keepCalling(() => client.say('count', {}, { timeout: 30_000 })));
   return { url, raw: connectionPerCall(url), callers };
 }
 
