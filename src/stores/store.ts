@@ -198,7 +198,10 @@ export interface AppendRequest {
   readonly fence: Fence;
   /** `null`: marks alone. */
   readonly stream: string | null;
-  /** The offset of the first event; equals the length of the stream, else `'fenced'`: another owner has written. */
+  /**
+   * The offset of the first event; equals the length of the stream, else `'fenced'`: another owner has written.
+   * `'written'` where the stream has these events there: an earlier try has stored them.
+   */
   readonly from?: number;
   readonly events?: readonly string[];
   /** The stream is complete with these events. */

@@ -16,7 +16,7 @@ import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
 import { callSuffix, GET_STREAM } from './event-id.ts';
 import type { AppendExtra, PostedRequest, PostedRequests, SessionEventLog, WriteResult } from './event-log.ts';
-import { appendAll, areStored, carriedBy, type Write } from './writes.ts';
+import { appendAll, carriedBy, type Write } from './writes.ts';
 
 /**
  * gathering: the first append of the stream collects the events of its turn. fenced, failed: nothing is stored any
@@ -266,10 +266,7 @@ export abstract class StoredStream {
       const { epoch } = ownership;
       try {
         append ??= appendAll(log, this.key, this.#next, writes);
-        const outcome = await append;
-        // Where it was tried before, that try may have been stored after all.
-        if (outcome === 'written' || (tries > 0 && (await areStored(log, this.key, this.#next, writes))))
-          return 'written';
+        if ((await append) === 'written') return 'written';
         if (!(await ownership.claimedSince(epoch))) return 'fenced';
       } catch (error) {
         if (tries === 0) {

@@ -23,25 +23,9 @@ export function appendAll(
   const [first, last] = [writes[0], writes.at(-1)];
   const completes = last?.last === true;
   const carried = carriedBy(first?.extra, last?.extra, completes);
-  return log.append(stream, next, eventsOf(writes), completes, carried);
+  const events = writes.flatMap(({ json }) => json ?? []);
+  return log.append(stream, next, events, completes, carried);
 }
-
-/** Whether an append that was refused had been stored before. */
-export async function areStored(
-  log: SessionEventLog,
-  stream: string,
-  next: number,
-  writes: readonly Write[],
-): Promise<boolean> {
-  const kept = await log.replay(stream, next - 1);
-  if (!kept.found || (writes.at(-1)?.last === true && !kept.complete)) return false;
-  return eventsOf(writes).every((json, n) => {
-    const event = kept.events[n];
-    return event?.offset === next + n && event.data === json;
-  });
-}
-
-const eventsOf = (writes: readonly Write[]): string[] => writes.flatMap(({ json }) => json ?? []);
 
 /**
  * What the append that begins with one write and ends with another carries. A stream's marker comes with its first

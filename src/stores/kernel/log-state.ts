@@ -215,6 +215,24 @@ export function replayOf(
   return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: open === undefined };
 }
 
+/** Whether the log keeps what a request would add, at its place: an earlier try was stored, and its answer was lost. */
+export function isStored(
+  entries: readonly Entry[],
+  { stream, from = 0, events = NO_EVENTS, complete }: AppendRequest,
+  retention: EventRetention,
+  now: number,
+): boolean {
+  const cut = cutOf(entries, retention, now);
+  const own = entries.filter(({ no, stream: of }) => no > cut && of === stream);
+  const [first, count, , , more] = own.at(-1)?.head ?? [0, 0];
+  const isWhole = more?.done === true && first + count === from + events.length;
+  if (complete === true ? !isWhole : events.length === 0) return false;
+  const stored = new Map(
+    own.flatMap(({ head: [at], events: texts }) => texts.map((text, n) => [at + n, text] as const)),
+  );
+  return events.every((text, n) => stored.get(from + n) === text);
+}
+
 /** The length of a stream that is not complete, as its entries say it. */
 export function openLength(entries: readonly Entry[], stream: string): number | undefined {
   for (let i = entries.length - 1; i >= 0; i--) {

@@ -7,9 +7,8 @@ import { after, repeated } from '../shared/after.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
-import { cutOf, LogState, openLength, replayOf } from './log-state.ts';
+import { cutOf, isStored, LogState, openLength, replayOf } from './log-state.ts';
 import type { Writes } from './turn-writes.ts';
-import { UnsureEntries } from './unsure-writes.ts';
 
 class KnownLog {
   readonly id: string;
@@ -48,7 +47,6 @@ export class RecordLogs {
   readonly #retention: EventRetention;
   readonly #known = new Map<string, KnownLog>();
   readonly #untrimmed = new EntryList<KnownLog>();
-  readonly #unsure = new UnsureEntries();
   /** The last append of each log that is not answered yet. */
   readonly #underWay = new Map<string, Promise<boolean>>();
 
@@ -93,7 +91,6 @@ export class RecordLogs {
   #read(id: string, fence: string, now: number): MaybePromise<void> {
     return after(this.#backend.log(this.#kind, id, null), (entries) => {
       this.delete(id);
-      this.#unsure.found(id, entries);
       this.#know(id, fence, LogState.of(entries), now);
     });
   }
@@ -107,7 +104,8 @@ export class RecordLogs {
 
   /**
    * `undefined`: the log is not known. `false`: another writer was faster, and the log is not known any more. The next
-   * append may follow at once: it has the next number, whatever becomes of this one.
+   * append may follow at once: it has the next number, whatever becomes of this one. One whose answer was lost may be
+   * stored: a caller that tries again finds it in the log.
    */
   append(request: AppendRequest, fence: string, now: number): MaybePromise<boolean | 'fenced' | undefined> {
     const { id, share } = request;
@@ -116,9 +114,13 @@ export class RecordLogs {
     const { state } = known;
     const isLogged = this.#kind.log !== false;
     const kept = isLogged ? request : marksOf(request);
-    if (this.#unsure.made(id, kept)) return true;
     const entry = state.accept(kept, now);
-    if (entry === undefined) return 'fenced';
+    if (entry === undefined)
+      return after(this.answered(id), () =>
+        after(this.#backend.log(this.#kind, id, kept.stream), (stored) =>
+          isStored(stored, kept, this.#retention, now) ? true : 'fenced',
+        ),
+      );
     if (!known.place.listed) this.#untrimmed.add(known.place, now);
     const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
     state.take(entry);
@@ -134,7 +136,6 @@ export class RecordLogs {
       (cause: unknown) => {
         settle();
         this.delete(id);
-        this.#unsure.lost(id, entry);
         throw cause;
       },
     );

@@ -132,7 +132,8 @@ function apply({ places, now, pass, timed }: World, step: ModelOperation): [unkn
         ...(mark !== undefined && { mark: { name: mark, stream } }),
         ...(unmark !== undefined && { unmark: { name: unmark, stream } }),
       };
-      return both((of) => of.append(request));
+      const append = (of: Asked) => of.append(request);
+      return step.again ? both((of) => Promise.all([append(of), append(of)])) : both(append);
     }
     case 'replay': {
       const after = Math.max(-1, model.length(step.id, step.stream) - 1 - step.back);

@@ -164,7 +164,8 @@ export class PlainStore {
     const { id, fence, stream, mark, unmark } = request;
     const session = this.#living(id);
     if (session === undefined || !fits(session, fence)) return 'fenced';
-    if (stream !== null && !this.#log(session, stream, request)) return 'fenced';
+    if (stream !== null && !this.#log(session, stream, request))
+      return this.#isStored(session, request) ? 'written' : 'fenced';
     if (mark !== undefined) session.marks = [...without(session.marks, mark), mark];
     if (unmark !== undefined) session.marks = without(session.marks, unmark);
     this.#retain(session);
@@ -182,6 +183,15 @@ export class PlainStore {
     if (first) session.streams.push({ key: stream, note });
     if (complete) session.complete.push(stream);
     return true;
+  }
+
+  /** An append that is tried again hears that it is stored. */
+  #isStored(session: PlainSession, { stream, from = 0, events = [], complete = false }: AppendRequest): boolean {
+    this.#retain(session);
+    const all = session.events.filter((event) => event.stream === stream);
+    const isWhole = session.complete.includes(`${stream}`) && all.length === from + events.length;
+    if (complete ? !isWhole : events.length === 0) return false;
+    return events.every((data, n) => all[from + n]?.dropped === false && all[from + n]?.data === data);
   }
 
   /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */

@@ -173,6 +173,7 @@ const OPERATIONS = {
       complete: draws.one([false, false, false, true]),
       marks: draws.one(MARKS),
       note: draws.one(['[1]', '[2]']),
+      again: draws.one([false, false, true]),
     }),
   ],
   replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.one(draws.streams), back: draws.below(10) })],

@@ -88,16 +88,23 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     },
   );
 
-  test('five thousand creations are known whose answers were lost in one outage', async () => {
+  test('five thousand creations, and as many appends, are known whose answers were lost in one outage', async () => {
     const moved = movedTime();
     let isLost = true;
     const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => (isLost ? 'lost' : undefined)) });
     const { records } = await kit.open();
     const ids = Array.from({ length: 5_000 }, (_, n) => `s${n}`);
-    const create = () => Promise.allSettled(ids.map(async (id) => records.create(recordOf(id))));
-    expect((await create()).filter(({ status }) => status === 'rejected')).toHaveLength(5_000);
-    isLost = false;
-    expect(new Set((await create()).map((one) => (one as { value?: unknown }).value))).toEqual(new Set(['created']));
+    const append = async (id: string) =>
+      records.append({ id, fence: FENCE, stream: 's', from: 0, events: ['1'], complete: true });
+    const steps: Array<(id: string) => Promise<unknown>> = [async (id) => records.create(recordOf(id)), append];
+    for (const [n, step] of steps.entries()) {
+      const all = () => Promise.allSettled(ids.map(step));
+      isLost = true;
+      expect((await all()).filter(({ status }) => status === 'rejected')).toHaveLength(5_000);
+      isLost = false;
+      const answers = (await all()).map((one) => (one as { value?: unknown }).value);
+      expect(new Set(answers)).toEqual(new Set([['created', 'written'][n]]));
+    }
   });
 
   test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
