@@ -102,11 +102,11 @@ export function lostCallJson(
  */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   noticeRefusal(exchange, error);
-  const headers: Array<readonly [string, string]> = [...JSON_HEADERS, ...Object.entries(error.headers ?? {})];
+  const own = Object.entries(error.headers ?? {}).filter(([name]) => name !== 'Connection' || !exchange.isHttp2);
   const body = error.body ?? errorJson(error, id, form);
   // The status does not tell that it failed.
   if (error.status === 200) exchange.watched?.sent(body);
-  exchange.respond(error.status, headers, body);
+  exchange.respond(error.status, [...JSON_HEADERS, ...own], body);
 }
 
 /** What a notice says instead of the message of an error. */

@@ -14,7 +14,7 @@ import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
 import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
-import { createRequestView, type RequestSource } from './request-view.ts';
+import { closeSignal, createRequestView, type RequestSource } from './request-view.ts';
 import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -117,6 +117,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   authInfo: AuthInfo | undefined;
   parsedBody: unknown;
   readonly clientAddress: string | undefined;
+  /** `Connection` is no field of HTTP/2, and Node warns of it. */
+  readonly isHttp2: boolean;
   readonly relayOrigin = undefined;
   user: string | undefined = undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
@@ -150,6 +152,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     this.parsedBody = parsedBody;
     // An adapter may pass what only looks like a request of Node.
     this.clientAddress = incoming?.socket?.remoteAddress;
+    this.isHttp2 = incoming?.httpVersionMajor === 2;
     this.#incoming = incoming;
     this.#held = new RequestBytes(host.memory, this);
   }
@@ -340,11 +343,4 @@ export function guarded(request: Pick<CallerRequest, 'fail'>, work: () => unknow
   } catch (cause) {
     request.fail(cause);
   }
-}
-
-/** A signal that aborts when the client disconnects before its answer is complete. */
-export function closeSignal(request: Pick<CallerRequest, 'onClose'>): AbortSignal {
-  const controller = new AbortController();
-  request.onClose(() => controller.abort());
-  return controller.signal;
 }

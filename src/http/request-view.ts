@@ -92,3 +92,10 @@ Object.setPrototypeOf(RequestView.prototype, Request.prototype);
 export function createRequestView(source: RequestSource): McpHttpRequest {
   return new RequestView(source) as unknown as McpHttpRequest;
 }
+
+/** A signal that aborts when the client disconnects before its answer is complete. */
+export function closeSignal(request: { onClose(fn: () => unknown): void }): AbortSignal {
+  const controller = new AbortController();
+  request.onClose(() => controller.abort());
+  return controller.signal;
+}

@@ -9,14 +9,8 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
 import { internal } from '../errors.ts';
 import type { RunningWork } from '../http/body.ts';
-import {
-  type CallerRequest,
-  closeSignal,
-  type Exchange,
-  type HeaderFields,
-  type RelayOrigin,
-} from '../http/exchange.ts';
-import { createRequestView, type RequestSource } from '../http/request-view.ts';
+import type { CallerRequest, Exchange, HeaderFields, RelayOrigin } from '../http/exchange.ts';
+import { closeSignal, createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { Inbound } from '../inbound/inbound.ts';

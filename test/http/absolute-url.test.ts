@@ -8,14 +8,10 @@ test('the URL of a request has its own Host, and localhost where no URL can have
     createLab().factory,
     {
       sessionMode: 'stateful',
-      configureSessionOptions: (request) => {
-        seen.push(request.url);
-        return undefined;
-      },
+      configureSessionOptions: (request) => void seen.push(request.url),
     },
     { face: 'node' },
   );
-  const hosts = ['a.example', 'b.example:99999', 'a.example:1'];
-  for (const host of hosts) await client({ headers: { host } }).initialize();
+  for (const host of ['a.example', 'b.example:99999', 'a.example:1']) await client({ headers: { host } }).initialize();
   expect(seen).toEqual(['http://a.example/mcp', 'http://localhost/', 'http://a.example:1/mcp']);
 });

@@ -85,10 +85,14 @@ test.each(bothFaces)('the %s face serves both eras, and a GET stream ends when t
 });
 
 test.each(bothFaces)(
-  'an answer that the %s face cuts is an error for its client, and no line of an adapter',
+  'an answer that the %s face cuts is an error for its client, and no line of an adapter or of Node',
   async (face) => {
-    const { send } = await serve(face, { memoryBytes: 500_000 });
+    const { send } = await serve(face, { memoryBytes: 500_000, bodyBytes: 2_000 });
     const lines = vi.spyOn(console, 'error').mockReturnValue();
+    process.on('warning', lines);
+    onTestFinished(() => void process.off('warning', lines));
+    const large = { id: 1, method: 'ping', params: { pad: 'x'.repeat(2_000) } };
+    expect((await send({}, large)).headers[':status']).toBe(413);
     const [method, params] = tool('long');
     const headers = mirrored(method, params) as Record<string, string>;
     const sent = send(headers, { id: 1, method, params: { ...params, _meta: envelope() } });
