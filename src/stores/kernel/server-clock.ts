@@ -8,9 +8,12 @@ import type { MaybePromise, TimeProvider } from '../../types.ts';
 
 /** Clocks of machines run apart by some µs a second. */
 const ASKED_MS = 5_000;
-/** The two clocks of a process move apart by more only where the date was set or the machine was suspended. */
+/**
+ * The two clocks of a process move apart by more only where the date was set or the machine was suspended. An answer
+ * takes longer only where the process was frozen, or the server is slow.
+ */
 const APART_MS = 100;
-/** How often an answer is asked for again that may have waited while the machine was suspended. */
+/** How often an answer is asked for again that may have waited while the machine was suspended, or the process frozen. */
 const TRIES = 3;
 
 export interface ServerClockOptions {
@@ -61,10 +64,11 @@ export class ServerClock {
   async #refresh(): Promise<number> {
     try {
       for (let tries = 1; ; tries++) {
-        const date = this.#time.now() - monotonicMs(this.#time);
+        const began = monotonicMs(this.#time);
+        const date = this.#time.now() - began;
         const now = await this.#ask();
         const at = monotonicMs(this.#time);
-        if (tries < TRIES && this.#movedApart(date, at)) continue;
+        if (tries < TRIES && (at - began > APART_MS || this.#movedApart(date, at))) continue;
         this.#known = { ahead: now - at, at, date };
         return now;
       }

@@ -68,3 +68,17 @@ test('a machine that was suspended asks again, also where an answer waited in th
   expect([await clock.now(), asked]).toEqual([time.now(), 3]);
   expect([clock.now(), asked]).toEqual([time.now(), 3]);
 });
+
+test('a process that was frozen while an answer waited asks again', async () => {
+  const time = createFakeTime();
+  let asked = 0;
+  const clock = new ServerClock({
+    time,
+    ask: async () => {
+      const now = time.now();
+      if (asked++ === 0) await time.advance(2_600);
+      return now;
+    },
+  });
+  expect([await clock.now(), asked]).toEqual([time.now(), 2]);
+});
