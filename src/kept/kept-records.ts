@@ -218,24 +218,18 @@ export class KeptRecords implements Records {
     const text = long === undefined ? outcome : `${LONG}${long}\n${kept.short}`;
     const charged = bytes > SHORT_BYTES && bytes <= LONG_BYTES ? bytes : 0;
     const isTried = bytes <= LONG_BYTES || long !== undefined;
-    const ended = isTried ? await this.#endInRoom(id, from, text, keepMs, share, charged) : undefined;
+    const end = () => this.#end(id, from, text, keepMs, share);
+    const ended = isTried ? await this.#inRoom(share, charged, end) : undefined;
     if (ended !== 'ended') await this.#forgetLong(kept);
     return ended ?? this.#end(id, from, kept.short, keepMs, share);
   }
 
-  /** `charged`: bytes that its user must have room for. `undefined`: it finds no room. */
-  async #endInRoom(
-    id: string,
-    from: Seen,
-    outcome: string,
-    keepMs: number,
-    share: string,
-    charged: number,
-  ): Promise<EndOutcome | undefined> {
+  /** `charged`: bytes that the user must have room for. `undefined`: the outcome finds no room. */
+  async #inRoom(share: string, charged: number, end: () => Promise<EndOutcome>): Promise<EndOutcome | undefined> {
     for (let tries = 1; ; tries++) {
       const isTaken = charged === 0 || (await this.#ledger.take(share, charged));
       try {
-        if (isTaken) return await this.#end(id, from, outcome, keepMs, share);
+        if (isTaken) return await end();
       } catch (cause) {
         if (!findsNoRoom(cause)) throw cause;
       } finally {

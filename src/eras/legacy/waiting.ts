@@ -19,8 +19,8 @@
  * its client disconnects, and a request also when its client cancels it.
  *
  * Places are bounded, and bodies count in the memory budget; past the last place the newest call is refused. A user may
- * take half of what the others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the first calls of a few
- * sessions, and the first that is served wakes the others.
+ * take half of what the others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the
+ * first calls of a few sessions, and the first that is served wakes the others.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { Budget, shareKey } from '../../base/budget.ts';

@@ -203,10 +203,7 @@ export function replayOf(
   retention: EventRetention,
   now: number,
 ): ReplayOutcome {
-  const cut = cutOf(entries, retention, now);
-  const kept = entries.flatMap(({ no, stream: of, head: [from], events }) =>
-    no > cut && of === stream ? events.map((data, n): LoggedEvent => ({ offset: from + n, data })) : [],
-  );
+  const kept = eventsOf(keptOf(entries, stream, retention, now));
   const oldest = kept[0]?.offset;
   if (oldest === undefined && open === undefined) return { found: false, why: 'unknown' };
   const next = open ?? (kept.at(-1)?.offset ?? 0) + 1;
@@ -222,16 +219,29 @@ export function isStored(
   retention: EventRetention,
   now: number,
 ): boolean {
-  const cut = cutOf(entries, retention, now);
-  const own = entries.filter(({ no, stream: of }) => no > cut && of === stream);
+  const own = keptOf(entries, stream, retention, now);
   const [first, count, , , more] = own.at(-1)?.head ?? [0, 0];
   const isWhole = more?.done === true && first + count === from + events.length;
   if (complete === true ? !isWhole : events.length === 0) return false;
-  const stored = new Map(
-    own.flatMap(({ head: [at], events: texts }) => texts.map((text, n) => [at + n, text] as const)),
-  );
-  return events.every((text, n) => stored.get(from + n) === text);
+  const stored = eventsOf(own);
+  const place = from - (stored[0]?.offset ?? 0);
+  return events.every((text, n) => stored[place + n]?.data === text);
 }
+
+/** The entries of a stream that retention keeps. */
+function keptOf(
+  entries: readonly Entry[],
+  stream: string | null,
+  retention: EventRetention,
+  now: number,
+): readonly Entry[] {
+  const cut = cutOf(entries, retention, now);
+  return entries.filter(({ no, stream: of }) => no > cut && of === stream);
+}
+
+/** Those of one stream have rising offsets without a gap. */
+const eventsOf = (entries: readonly Entry[]): LoggedEvent[] =>
+  entries.flatMap(({ head: [from], events }) => events.map((data, n): LoggedEvent => ({ offset: from + n, data })));
 
 /** The length of a stream that is not complete, as its entries say it. */
 export function openLength(entries: readonly Entry[], stream: string): number | undefined {
