@@ -6,7 +6,7 @@ import { createLog } from '../kit/log.ts';
 import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
-import { announce, newName, openRedis, openView } from './redis-views.ts';
+import { announce, channelOf, newName, openRedis, openView } from './redis-views.ts';
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
   test('what is no message is left to the receiver to refuse', async () => {
@@ -15,7 +15,7 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const view = await openView(server().url, { name });
     const inbox = await announce(view, 'me');
     const texts = ['{"from":"x","message":{"kind":"call"}}', '[7,8]', 'nonsense', '[]', 'null', '7', '["x",null]'];
-    for (const text of texts) expect(await ask('PUBLISH', `sojourn:${name}:{me}:mail`, text)).toBe(1);
+    for (const text of texts) expect(await ask('PUBLISH', channelOf(name, 'me'), text)).toBe(1);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
     await until(() => inbox.messages.length === 8);
     expect(inbox.messages).toEqual([undefined, 8, undefined, undefined, undefined, undefined, null, { kind: 'call' }]);

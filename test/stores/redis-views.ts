@@ -4,9 +4,10 @@ import { onTestFinished } from 'vitest';
 import type { Kind, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import { RedisBackend } from '../../packages/redis/src/backend.ts';
-import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
+import { bucketKeys, KindKeys, mailboxChannels, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { RedisStore } from '../../packages/redis/src/redis-store.ts';
+import type { Server } from '../../packages/redis/src/server.ts';
 import { openServer, type Target } from '../../packages/redis/src/target.ts';
 import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
@@ -33,15 +34,23 @@ export async function openView(store: Store | string, more: Partial<ViewSettings
 export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
   new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
+export const channelOf = (name: string, instance: string): string => mailboxChannels('sojourn', name, 0)(instance);
+
+/** Closed when the test is over. */
+export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {
+  const deadlines = new Deadlines(systemTime, limitMs);
+  const keys = bucketKeys('sojourn', name);
+  const server = await openServer(target, { random: systemRandom, logger: createLog(), deadlines, keys });
+  onTestFinished(() => server.close());
+  return server;
+}
+
 /** Backends of one new deployment, each with a connection. They are closed when the test is over. */
 export function openBackends(target: Target): BackendUnderTest {
   const name = newName();
   return {
     async connect() {
-      const deadlines = new Deadlines(systemTime, 20_000);
-      const lost = (): void => undefined;
-      const server = await openServer(target, { random: systemRandom, logger: createLog(), deadlines, lost });
-      onTestFinished(() => server.close());
+      const server = await openedServer(target, name, 20_000);
       const keys = new Map(KINDS.map((kind) => [kind, new KindKeys('sojourn', name, kind)]));
       const clock = new ServerClock({ time: systemTime, ask: async () => Date.now() });
       return new RedisBackend({ server, clock, keys });

@@ -36,7 +36,8 @@ export interface ClientOptions {
 
 /**
  * The store uses only the configuration of a given Cluster client, for which node-redis has no public member. It makes
- * connections and a slot map for itself.
+ * connections for itself. A Cluster client of the package that is made during a fail-over asks for the slot map once,
+ * and it does not find the node of an ASK without a host.
  */
 export interface ClusterClient {
   readonly _options: ClusterOptions;
@@ -54,7 +55,7 @@ export interface ClusterOptions {
   readonly nodeAddressMap?: Readonly<Record<string, Address>> | ((address: string) => Address | undefined) | undefined;
 }
 
-interface NodeOptions {
+export interface NodeOptions {
   readonly url?: string | undefined;
   readonly socket?: ClientOptions['socket'];
 }

@@ -1,79 +1,96 @@
 /**
- * A Cluster: each primary has one connection for commands, and one for each channel in its slots.
+ * A Cluster: each primary has one connection for commands, and each channel has one to the primary of its slot.
+ *
+ * There is no slot map: every node knows which node has the slot of a key. While no connection to that node is open,
+ * the store asks all nodes that it knows, and uses the first answer. A node that has lost a slot names the next one.
  *
  * A node does not run a command that belongs to another node. The store sends such a command again, to the right node,
  * within the time limit for a reply. Two commands about one key may overtake each other in this case, so the store
- * sends the second one after the answer to the first. When a node cannot be reached, or says that a slot has moved, the
- * store asks the other nodes for the slot map.
+ * sends the second one after the answer to the first.
  */
 import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
-import { CONNECT_MS, type Reply } from './client.ts';
-import { type ClusterMap, parseAddress } from './cluster-map.ts';
+import {
+  connectionOverrides,
+  type Address,
+  type ClusterOptions,
+  type NodeOptions,
+  type RedisClient,
+  type RedisPackage,
+  type Reply,
+} from './client.ts';
 import { replyCode } from './failures.ts';
 import { checkServer, type ServerCheck } from './server-check.ts';
 import { RedisLink, withText, type LinkSettings } from './link.ts';
 import type { ChannelListener, Server } from './server.ts';
-import { slotOf } from './slots.ts';
 
 /** The pauses between tries while slots move. */
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
+
+interface ClusterServerOptions {
+  readonly where: string;
+  readonly redis: RedisPackage;
+  readonly configured: ClusterOptions;
+  readonly settings: LinkSettings;
+  readonly check: ServerCheck;
+  /** A key of each slot that the store uses. */
+  readonly keys: readonly string[];
+}
 
 export class ClusterServer implements Server {
   readonly where: string;
   readonly isCluster = true;
   /** A Cluster has only database 0. */
   readonly database = 0;
-  readonly #map: ClusterMap;
-  readonly #settings: LinkSettings;
-  readonly #check: ServerCheck;
-  /** Its primaries, by their addresses. */
+  readonly #options: ClusterServerOptions;
+  /** The configured nodes, by their addresses. Their configuration may differ from that of the others. */
+  readonly #seeds: ReadonlyMap<string, NodeOptions>;
   readonly #nodes = new Map<string, RedisLink>();
-  #discovering: Promise<void> | undefined;
+  /** Which node has the slot of a hash tag, as far as this process knows. */
+  readonly #owners = new Map<string, string>();
+  readonly #searches = new Map<string, Promise<string>>();
   #closed = false;
 
-  constructor(where: string, map: ClusterMap, settings: LinkSettings, check: ServerCheck) {
-    this.where = where;
-    this.#map = map;
-    this.#settings = settings;
-    this.#check = check;
+  constructor(options: ClusterServerOptions) {
+    this.where = options.where;
+    this.#options = options;
+    this.#seeds = new Map(options.configured.rootNodes.map((node) => [addressOf(node), node]));
+    for (const address of this.#seeds.keys()) this.#node(address);
   }
 
+  /** If some primaries are away, their sessions are unavailable and the other sessions work. */
   async open(): Promise<void> {
-    await this.#discover();
-    const links = [...this.#map.addresses].map((address) => this.#node(address));
-    const answers = await Promise.allSettled(links.map((link) => link.command(['PING'])));
-    // If some primaries are away, their sessions are unavailable and the other sessions work.
+    const open = async (key: string): Promise<unknown> => this.#node(await this.#find(key)).ready();
+    const answers = await Promise.allSettled(this.#options.keys.map(open));
     const [first] = answers;
     if (answers.some(({ status }) => status === 'fulfilled') || first?.status !== 'rejected') return;
     await this.close();
     throw first.reason;
   }
 
-  /** A redirected command is sent again, for at most `limitMs`. */
   async send(key: string, args: readonly string[], lua?: string): Promise<Reply> {
-    const slot = slotOf(key);
-    const { deadlines, random } = this.#settings;
+    const { deadlines, random } = this.#options.settings;
     const until = deadlines.deadline();
     let asking: string | undefined;
     for (let tries = 0; ; tries++) {
-      const asked = asking ?? this.#addressOf(slot);
-      const link = this.#node(asked);
+      let asked = asking ?? this.#openOwner(key) ?? '';
       try {
+        if (asked === '') asked = await this.#find(key);
+        const link = this.#node(asked);
         if (asking === undefined) return await link.command(args, lua);
         // ASKING applies to the next command only, and a node that gets its first slot has no script yet.
         link.command(['ASKING']).catch(() => undefined);
         return await link.command(lua === undefined ? args : withText(args, lua));
       } catch (error) {
-        const redirection = redirectionOf(error, asked);
         asking = undefined;
-        if (!isReply(error)) void this.#discover().catch(() => undefined);
-        if (redirection === undefined || deadlines.now() >= until) throw error;
-        const { code, address } = redirection;
-        if (code === 'MOVED') this.#map.moved(slot, address);
-        else if (code === 'ASK') asking = address;
-        else await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
-        if (code !== 'ASK') void this.#discover().catch(() => undefined);
+        const code = codeOf(error);
+        if (deadlines.now() >= until) throw error;
+        if (code === 'MOVED') this.#owners.set(tagOf(key), namedIn(error, asked));
+        else if (code === 'ASK') asking = namedIn(error, asked);
+        else if (code === 'TRYAGAIN' || code === 'CLUSTERDOWN') {
+          if (code === 'CLUSTERDOWN') this.#owners.delete(tagOf(key));
+          await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
+        } else throw error;
       }
     }
   }
@@ -83,11 +100,15 @@ export class ClusterServer implements Server {
    * commands for its slots open the connection of a node that is back.
    */
   async time(): Promise<Reply> {
-    let cause: unknown = storeAway(`${this.where}: no slot belongs to a node now`);
-    const nodes = [...this.#map.addresses].map((address) => this.#node(address));
-    for (const node of nodes.toSorted((a, b) => Number(b.isOpen) - Number(a.isOpen))) {
+    const asked = new Set<string | undefined>();
+    const isOpen = (key: string): number => Number(this.#openOwner(key) !== undefined);
+    let cause: unknown;
+    for (const key of this.#options.keys.toSorted((a, b) => isOpen(b) - isOpen(a))) {
+      const owner = this.#owners.get(tagOf(key));
+      if (asked.has(owner)) continue;
+      asked.add(owner);
       try {
-        return await node.command(['TIME']);
+        return await this.send(key, ['TIME']);
       } catch (error) {
         cause = error;
       }
@@ -101,14 +122,10 @@ export class ClusterServer implements Server {
 
   listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
     const link: RedisLink = new RedisLink({
-      ...this.#settings,
+      ...this.#options.settings,
       where: this.where,
       lost,
-      make: async () => {
-        // The answer comes from the node that has the slot now.
-        await this.send(channel, ['EXISTS', channel]);
-        return this.#map.clientOf(this.#addressOf(slotOf(channel)));
-      },
+      make: async () => this.#clientOf(await this.#find(channel)),
       setUp: (client) => {
         const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
         client.on('sharded-channel-moved', () => link.destroy(moved));
@@ -121,78 +138,86 @@ export class ClusterServer implements Server {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#nodes.values()].map((link) => link.close()));
-    this.#nodes.clear();
   }
 
-  #addressOf(slot: number): string {
-    const address = this.#map.addressOf(slot);
-    if (address !== undefined) return address;
-    void this.#discover().catch(() => undefined);
-    throw storeAway(`${this.where}: slot ${slot} belongs to no node now`);
+  #openOwner(key: string): string | undefined {
+    const address = this.#owners.get(tagOf(key));
+    return address !== undefined && this.#nodes.get(address)?.isOpen === true ? address : undefined;
+  }
+
+  #find(key: string): Promise<string> {
+    const tag = tagOf(key);
+    const search = this.#searches.get(tag) ?? this.#search(key, tag).finally(() => this.#searches.delete(tag));
+    this.#searches.set(tag, search);
+    return search;
+  }
+
+  /** Asks all nodes at once. The first answer counts: a node has the slot, or names the node that has it. */
+  async #search(key: string, tag: string): Promise<string> {
+    const asked = [...this.#nodes].map(async ([address, link]) => {
+      try {
+        await link.command(['EXISTS', key]);
+      } catch (error) {
+        const code = codeOf(error);
+        if (code === 'MOVED') return namedIn(error, address);
+        if (code !== 'ASK') throw error;
+      }
+      return address;
+    });
+    const owner = await Promise.any(asked).catch(({ errors }: AggregateError) => {
+      throw errors[0];
+    });
+    this.#owners.set(tag, owner);
+    const used = new Set([...this.#seeds.keys(), ...this.#owners.values()]);
+    for (const [address, link] of this.#nodes) {
+      if (used.has(address)) continue;
+      this.#nodes.delete(address);
+      void link.close();
+    }
+    return owner;
   }
 
   #node(address: string): RedisLink {
     const known = this.#nodes.get(address);
     if (known !== undefined) return known;
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
+    const { settings, check } = this.#options;
     const where = `${this.where}, node ${address}`;
-    const link = new RedisLink({
-      ...this.#settings,
-      where,
-      make: () => this.#map.clientOf(address),
-      setUp: (client) => checkServer(client, where, this.#check),
-    });
+    const make = (): RedisClient => this.#clientOf(address);
+    const link = new RedisLink({ ...settings, where, make, setUp: (client) => checkServer(client, where, check) });
     this.#nodes.set(address, link);
     return link;
   }
 
-  /** One discovery at a time. Connections to nodes without a slot are closed. */
-  #discover(): Promise<void> {
-    this.#discovering ??= this.#ask().finally(() => (this.#discovering = undefined));
-    return this.#discovering;
-  }
-
-  async #ask(): Promise<void> {
-    const map = this.#map;
-    const known = [...this.#nodes].map(([address, link]) => ({
-      host: parseAddress(address).host,
-      ask: () => link.command(['CLUSTER', 'SLOTS']),
-    }));
-    const ask = async (): Promise<void> => {
-      try {
-        await map.discover(known);
-      } catch {
-        await map.discover(map.seeds());
-      }
-    };
-    await this.#settings.deadlines.answered(this.where, ask(), 2 * CONNECT_MS);
-    if (this.#closed) return;
-    for (const [address, link] of this.#nodes) {
-      if (map.addresses.has(address)) continue;
-      this.#nodes.delete(address);
-      void link.close();
-    }
+  #clientOf(address: string): RedisClient {
+    const { configured, redis } = this.#options;
+    const { defaults, RESP, nodeAddressMap } = configured;
+    const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap : (named: string) => nodeAddressMap?.[named];
+    const node = this.#seeds.get(address) ?? { socket: mapped(address) ?? parseAddress(address) };
+    const socket = { ...defaults?.socket, ...node.socket };
+    return redis.createClient({ RESP, ...defaults, ...node, ...connectionOverrides(socket) });
   }
 }
 
-interface Redirection {
-  readonly code: 'MOVED' | 'ASK' | 'TRYAGAIN' | 'CLUSTERDOWN';
-  readonly address: string;
-}
+/** The part of a key that its slot depends on. */
+const tagOf = (key: string): string => key.slice(key.indexOf('{') + 1, key.indexOf('}'));
 
+/** Undefined: the error is not a reply of the node. */
 const codeOf = (error: unknown): string | undefined => replyCode((error as Error).cause ?? {});
 
-/** The error is a reply of the node. */
-const isReply = (error: unknown): boolean => codeOf(error) !== undefined;
-
-/**
- * `asked`: the address of the node, whose host the other node has too where the redirection names none. Undefined: the
- * command may have run, or the node refused it for good.
- */
-function redirectionOf(error: unknown, asked: string): Redirection | undefined {
-  const code = codeOf(error);
-  if (code !== 'MOVED' && code !== 'ASK' && code !== 'TRYAGAIN' && code !== 'CLUSTERDOWN') return undefined;
-  const { message } = (error as Error).cause as Error;
+/** The node that a redirection names. It may be at the host of the node that was asked. */
+function namedIn(redirection: unknown, asked: string): string {
+  const { message } = (redirection as Error).cause as Error;
   const named = message.slice(message.lastIndexOf(' ') + 1);
-  return { code, address: named.startsWith(':') ? parseAddress(asked).host + named : named };
+  return named.startsWith(':') ? parseAddress(asked).host + named : named;
+}
+
+function parseAddress(address: string): Address {
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}
+
+function addressOf({ url = 'redis://localhost', socket }: NodeOptions): string {
+  const { hostname, port } = new URL(url);
+  return `${socket?.host ?? hostname}:${socket?.port ?? (port || 6379)}`;
 }

@@ -62,19 +62,27 @@ export class KindKeys {
   }
 
   #bucket(id: string): Bucket {
-    // FNV-1a of the group, or of the id.
-    const end = this.#isGrouped ? id.indexOf('.') : id.length;
-    let hash = 0x811c9dc5;
-    for (let n = 0; n < end; n++) hash = Math.imul(hash ^ id.charCodeAt(n), 0x01000193);
-    return this.#buckets[((hash ^ (hash >>> 15)) >>> 0) % BUCKETS] as Bucket;
+    return this.#buckets[bucketOf(id, this.#isGrouped ? id.indexOf('.') : id.length)] as Bucket;
   }
 }
+
+/** FNV-1a of the group, or of the id. */
+function bucketOf(text: string, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let n = 0; n < end; n++) hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % BUCKETS;
+}
+
+/** A key of each bucket. */
+export const bucketKeys = (prefix: string, name: string): readonly string[] =>
+  Array.from({ length: BUCKETS }, (_, n) => `${prefix}:${part(name)}:{${n}}`);
 
 /**
  * The channels of the instances of a deployment, by their ids. Channels are shared by all databases of a server, so the
  * number of the database is part of their names.
  */
 export function mailboxChannels(prefix: string, name: string, database: number): (instance: string) => string {
-  const [base, end] = [`${prefix}:${part(name)}:`, database === 0 ? '' : `@${database}`];
-  return (instance) => `${base}{${part(instance)}}:mail${end}`;
+  const keys = bucketKeys(prefix, name);
+  const end = database === 0 ? '' : `@${database}`;
+  return (instance) => `${keys[bucketOf(instance, instance.length)]}:mail:${part(instance)}${end}`;
 }

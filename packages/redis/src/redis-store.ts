@@ -15,7 +15,7 @@ import {
 import { RedisBackend } from './backend.ts';
 import { BucketWrites } from './bucket-writes.ts';
 import type { Reply } from './client.ts';
-import { KindKeys, mailboxChannels } from './keys.ts';
+import { KindKeys, bucketKeys, mailboxChannels } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import type { Server } from './server.ts';
 import { openServer, type Target } from './target.ts';
@@ -52,7 +52,7 @@ export class RedisStore implements Store {
   }
 
   /** The first view sets how long a reply may take: a part of its lease. */
-  async #connect({ time, random, logger, leaseMs }: StoreOptions): Promise<Connected> {
+  async #connect({ name, time, random, logger, leaseMs }: StoreOptions): Promise<Connected> {
     const ask = async (): Promise<number> => timeOf(await server.time());
     const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
     const clock = new ServerClock({ time, ask, ...this.#clock });
@@ -60,6 +60,7 @@ export class RedisStore implements Store {
       random,
       logger,
       deadlines,
+      keys: bucketKeys(this.#prefix, name),
       // The next server may have another clock.
       lost: () => clock.forget(),
     });

@@ -42,7 +42,8 @@ function checkInfo(info: string, where: string, check: ServerCheck): void {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
     throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
-  if (fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
+  // A replica in a Cluster names its primary.
+  if (!cluster && fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
   // Valkey calls it `server_mode`.
   const mode = fact('redis_mode') ?? fact('server_mode');
   if (!cluster && mode === 'cluster')

@@ -13,7 +13,6 @@ import {
   type RedisClient,
   type SentinelClient,
 } from './client.ts';
-import { ClusterMap } from './cluster-map.ts';
 import { ClusterServer } from './cluster-server.ts';
 import type { LinkSettings } from './link.ts';
 import { openSentinel } from './sentinel.ts';
@@ -27,6 +26,8 @@ export type Target =
 
 export interface ServerSettings extends LinkSettings {
   readonly logger: Logger;
+  /** A key of each slot of a Cluster that the store uses. */
+  readonly keys: readonly string[];
 }
 
 const nothing = async (): Promise<void> => undefined;
@@ -50,8 +51,9 @@ export async function openServer(target: Target, settings: ServerSettings): Prom
     case 'sentinel':
       return opened(await openSentinel(where, target.client, settings, check));
     case 'cluster': {
-      const map = new ClusterMap(clusterOptions(target.client), await loadRedis());
-      return opened(new ClusterServer(where, map, settings, check));
+      const configured = clusterOptions(target.client);
+      const { keys } = settings;
+      return opened(new ClusterServer({ where, redis: await loadRedis(), configured, settings, check, keys }));
     }
   }
 }
