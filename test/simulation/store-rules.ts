@@ -148,7 +148,7 @@ export const revives: StoreChanges = {
       const texts = { user: null, head: state, body: 'revived', fields: {} };
       const times = { createdAt: 0, stamp: 0, expiresAt: now + deployment.leaseMs, dueAt: null, rung: 0 };
       const record = { v: RECORD_VERSION, id, epoch: 1, owner: id, ...texts, ...times };
-      data.put(livingRow(record, data.row(id)?.version ?? 0, null));
+      data.put(livingRow(record, null));
       deployment.mailboxes.get(id)?.open();
       return true;
     },

@@ -46,7 +46,7 @@ export class LeftLogs {
     const record = livingOf(row, now);
     if (row === undefined || record === undefined || !wokeForLog(row, now)) return true;
     // No event is added to the log of a released record, so this is its last trim.
-    const next = fencedRow(record, row.version, record.owner === null ? null : this.trimAt(now));
+    const next = fencedRow(record, record.owner === null ? null : this.trimAt(now));
     return after(this.#steps.replace(record.id, row.version, next), (done) =>
       done ? after(this.#logs.trimAtRest(record.id, next.fence ?? '', now), () => true as const) : undefined,
     );

@@ -85,9 +85,7 @@ export class KernelRecords implements Records {
     const kept = newRecord(record, null, null);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#steps.put(this.#row(made, was, now), was, now, true), (done) =>
-        done ? 'created' : undefined,
-      );
+      return after(this.#steps.put(this.#row(made, now), was, now, true), (done) => (done ? 'created' : undefined));
     };
     return this.#steps.step(id, () =>
       after(this.#steps.now(), (now) =>
@@ -128,7 +126,7 @@ export class KernelRecords implements Records {
         const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
         const won = isMine
           ? after(this.#logs.answered(id), () => true)
-          : this.#steps.put(this.#row(mine, row.version, now), row.version, now);
+          : this.#steps.put(this.#row(mine, now), row.version, now);
         return after(won, (done) => (done ? this.#claimed(mine, now) : undefined));
       }),
     );
@@ -141,7 +139,7 @@ export class KernelRecords implements Records {
         id,
         fence,
         (row, record, now) => {
-          const next = this.#row(changedRecord(record, kept, now), row.version, now);
+          const next = this.#row(changedRecord(record, kept, now), now);
           return after(this.#steps.put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
         },
         // A release takes the fence of its next try away, and the record may have expired since.
@@ -161,7 +159,7 @@ export class KernelRecords implements Records {
         if (Object.hasOwn(record.fields, field)) {
           return this.#steps.madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
         }
-        const next = this.#row(rungRecord(record, field, text, now), row.version, now);
+        const next = this.#row(rungRecord(record, field, text, now), now);
         return after(this.#steps.put(next, row.version, now), (done) => (done ? 'added' : undefined));
       }),
     );
@@ -180,7 +178,7 @@ export class KernelRecords implements Records {
           outcome: expired ? '' : outcome,
           at: expired ? (record.expiresAt ?? now) : now,
         });
-        const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs), row.version);
+        const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
         return after(this.#steps.put(tombstone, row.version, now, true), (done) => (done ? 'ended' : undefined));
       }),
     );
@@ -315,8 +313,8 @@ export class KernelRecords implements Records {
     }
   }
 
-  #row(record: StoredRecord, was: number, now: number): Row {
-    return livingRow(record, was, this.#left.trimAt(now));
+  #row(record: StoredRecord, now: number): Row {
+    return livingRow(record, this.#left.trimAt(now));
   }
 
   /** No sweep looks for due records of this kind, so they go here once they show no more. */

@@ -13,7 +13,6 @@ import type { Backend, Row } from './backend.ts';
 import type { RecordLogs } from './record-logs.ts';
 import { isExpired, OVER, recordOf } from './row-value.ts';
 import type { Writes } from './turn-writes.ts';
-import { UnsureRows } from './unsure-writes.ts';
 
 /** Rows of records that this process writes. */
 const KNOWN = 20_000;
@@ -39,7 +38,11 @@ export class RowSteps {
   /** Rows that this process has written last, as their owner. */
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
-  readonly #unsure = new UnsureRows();
+  /**
+   * The versions of puts whose answers were lost; 0: the row was deleted. They may be stored. When the caller tries
+   * again, its step finds what the earlier try has stored, and answers what that try would have answered.
+   */
+  readonly #unsure = new BoundedMap<string, number>(KNOWN);
 
   constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
     this.#kind = kind;
@@ -128,7 +131,7 @@ export class RowSteps {
       (done) => this.#putDone(row, now, clear, done),
       (cause: unknown) => {
         this.#forget(id);
-        this.#unsure.lost(id, row);
+        this.#unsure.set(id, row.version);
         throw cause;
       },
     );
@@ -139,7 +142,7 @@ export class RowSteps {
     if (!done || fence === null || fence === OVER) this.#forget(id);
     else if (!this.#isAlone) this.#rows.set(id, row);
     if (!done) return false;
-    this.#unsure.settle(id);
+    this.#unsure.delete(id);
     if (fence === null || fence === OVER) this.#logs.delete(id);
     else if (clear) this.#logs.begin(id, fence, now);
     // Its log gets no more events, until another claim reads it.
@@ -156,12 +159,12 @@ export class RowSteps {
 
   drop({ id, version }: Row): MaybePromise<boolean> {
     const dropped = after(this.replace(id, version, null), (done) => {
-      if (done) this.#unsure.settle(id);
+      if (done) this.#unsure.delete(id);
       return done;
     });
     if (!(dropped instanceof Promise)) return dropped;
     return dropped.catch((cause: unknown) => {
-      this.#unsure.lost(id, null);
+      this.#unsure.set(id, 0);
       throw cause;
     });
   }
@@ -171,15 +174,17 @@ export class RowSteps {
     return this.#unsure.has(id);
   }
 
-  /** Whether an earlier try of this step has ended the record, or dropped it, and its answer was lost. */
+  /** Whether an earlier try of this step has made what is stored, and its answer was lost. It is answered once. */
   wasMade(id: string, row: Row | undefined): boolean {
-    return this.#unsure.made(id, row);
+    const sent = this.#unsure.get(id);
+    this.#unsure.delete(id);
+    return sent === (row?.version ?? 0);
   }
 
-  /** Whether an earlier try of this step has stored the row, and its answer was lost. */
+  /** `isAsked`: whether it is this step that has stored the row. */
   madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
     const record = row && recordOf(row);
-    return row !== undefined && record !== undefined && isAsked(record) && this.#unsure.made(row.id, row);
+    return row !== undefined && record !== undefined && isAsked(record) && this.wasMade(row.id, row);
   }
 
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */

@@ -16,9 +16,9 @@ export function fenceText({ epoch, owner, expiresAt }: Pick<StoredRecord, keyof 
   return expiresAt === null ? text : `${text} ${expiresAt}`;
 }
 
-/** `was`: 0 for a row that did not exist. `trimAt`: when its log is looked at; null: never. */
-export function livingRow(record: StoredRecord, was: number, trimAt: number | null): Row {
-  const version = was === 0 ? firstVersion() : was + 1;
+/** `trimAt`: when its log is looked at; null: never. */
+export function livingRow(record: StoredRecord, trimAt: number | null): Row {
+  const version = newVersion();
   const wakeAt = wakeTime({ expiresAt: wakeTime(record), dueAt: trimAt });
   return { id: record.id, version, fence: fenceText(record), wakeAt, value: record };
 }
@@ -26,8 +26,8 @@ export function livingRow(record: StoredRecord, was: number, trimAt: number | nu
 /**
  * The row with another fence: what its owner has sent before is refused, and the owner reads the row and the log again.
  */
-export function fencedRow(record: StoredRecord, was: number, trimAt: number | null): Row {
-  const row = livingRow(record, was, trimAt);
+export function fencedRow(record: StoredRecord, trimAt: number | null): Row {
+  const row = livingRow(record, trimAt);
   return { ...row, fence: `${row.fence} ${row.version}` };
 }
 
@@ -37,24 +37,26 @@ export function wokeForLog(row: Row, now: number): boolean {
   return record !== undefined && (wakeTime(record) ?? Infinity) > now && (row.wakeAt ?? Infinity) <= now;
 }
 
-/** The versions of new rows are this far apart, so that the changes of a row never reach the version of another. */
+/** A step through all 32 bits. Each process begins at another number. */
 const STEP = 0x9e37_79b1;
-/** The newest first version. Each process begins at another number. */
 let newest = systemRandom(4).reduce((sum, byte) => sum * 256 + byte, 0);
 
-/** A deleted row may come back, and a late write of the earlier row must not fit it. So their versions differ. */
-function firstVersion(): number {
+/**
+ * Each put takes another version. So a late write fits no later row, a row that was deleted and made again included,
+ * and a process recognises what it has written by its version. At most 30 bits: more take an object in the heap.
+ */
+function newVersion(): number {
   newest = (newest + STEP) % 2 ** 32;
   return 1 + (newest % 2 ** 30);
 }
 
-export function overRow({ id, version, wakeAt, value }: Row): Row {
-  return { id, version: version + 1, fence: OVER, wakeAt, value };
+export function overRow({ id, wakeAt, value }: Row): Row {
+  return { id, version: newVersion(), fence: OVER, wakeAt, value };
 }
 
 /** It wakes when it is to be forgotten. */
-export function endedRow(ended: EndedRecord, forgetAt: number, was: number): Row {
-  return { id: ended.id, version: was + 1, fence: null, wakeAt: forgetAt, value: ended };
+export function endedRow(ended: EndedRecord, forgetAt: number): Row {
+  return { id: ended.id, version: newVersion(), fence: null, wakeAt: forgetAt, value: ended };
 }
 
 /** The record of a row that has not been ended. */

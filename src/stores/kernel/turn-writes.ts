@@ -138,7 +138,7 @@ function bytesOf(write: Write): number {
   return write.entries.reduce((sum, { head }) => sum + head[2], WRITE_BYTES);
 }
 
-export function rowBytes(row: Row | null): number {
+function rowBytes(row: Row | null): number {
   const { value } = row ?? {};
   if (value === undefined) return WRITE_BYTES;
   if ('outcome' in value) return WRITE_BYTES + value.outcome.length;
