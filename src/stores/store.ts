@@ -50,8 +50,8 @@ export interface Kind {
    */
   readonly listed: boolean;
   /**
-   * Ids are `<group>.<name>`, in visible ASCII. A group has at least one character and no dot; a name may have dots.
-   * `create` throws for another id. `list` and `count` also work on one group. Needs `listed`.
+   * Ids are `<group>.<name>`. A group has at least one character and no dot; a name may have dots. `list` and `count`
+   * also work on one group. Needs `listed`.
    */
   readonly grouped?: true;
   /**

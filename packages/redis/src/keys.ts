@@ -56,7 +56,7 @@ export class KindKeys {
     return this.#bucket(id).name;
   }
 
-  /** Where ids before `before` are. The rows of a group are in one bucket: `groups.ts` says how its range ends. */
+  /** Where ids before `before` are. The rows of a group are in one bucket: `cursor.ts` says how its range ends. */
   orders(before = ''): readonly Orders[] {
     return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
   }

@@ -10,8 +10,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { after, repeated } from '../shared/after.ts';
-import { idOf } from '../shared/cursor.ts';
-import { groupOf, rangeOf } from '../shared/groups.ts';
+import { idOf, rangeOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
 import type {
   AddOutcome,
@@ -79,7 +78,6 @@ export class KernelRecords implements Records {
     expiresInMs: number | null = null,
     dueInMs: number | null = null,
   ): MaybePromise<CreateOutcome> {
-    groupOf(this.#kind, record.id);
     const { id } = record;
     // The caller may change its object while this waits.
     const kept = newRecord(record, null, null);
@@ -198,7 +196,7 @@ export class KernelRecords implements Records {
   /** In the order of their ids. */
   list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage> {
     const first = idOf(cursor);
-    const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(this.#kind, group, first);
+    const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(group, first);
     const records: StoredRecord[] = [];
     let last = from;
     return repeated<RecordPage>(() =>
@@ -217,7 +215,7 @@ export class KernelRecords implements Records {
   }
 
   count(group?: string): MaybePromise<number> {
-    const [from, before] = group === undefined ? ['', LAST_ID] : rangeOf(this.#kind, group);
+    const [from, before] = group === undefined ? ['', LAST_ID] : rangeOf(group);
     return this.#backend.count(this.#kind, from, before);
   }
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { Backend, DuePlace, Entry, Row, Write } from '../../../src/stores/kernel/backend.ts';
-import { rangeOf } from '../../../src/stores/shared/groups.ts';
+import { rangeOf } from '../../../src/stores/shared/cursor.ts';
 import type { Kind } from '../../../src/stores/store.ts';
 import { Deployment } from '../../simulation/sim-store.ts';
 import { idsOf } from '../view.ts';
@@ -143,7 +143,7 @@ export const backendContract: readonly BackendCase[] = [
       due.sort(([a, first], [b, second]) => a - b || inBytes(first, second));
       for (const [after, before] of [
         ['', '\u007f'],
-        ...[...GROUPS, 'none'].map((group) => rangeOf(PARCELS, group)),
+        ...[...GROUPS, 'none'].map((group) => rangeOf(group)),
       ] as const) {
         const within = listed.filter((id) => id > after && id < before);
         for (const size of [1, 16, 1_000]) {
