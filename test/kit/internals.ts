@@ -2,6 +2,5 @@
 export { Core } from '../../src/endpoint/core.ts';
 export { EventBudget } from '../../src/stores/memory/event-budget.ts';
 export { openFile } from '../../src/stores/sqlite/open-file.ts';
-export { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 export { storeClock } from '../../src/stores/sqlite/clock.ts';
 export { systemRandom, systemTime } from '../../src/base/system.ts';

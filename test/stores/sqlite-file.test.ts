@@ -16,7 +16,6 @@ import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
-import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { FORMAT } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
@@ -33,7 +32,7 @@ const root = resolve(import.meta.dirname, '../..');
 /** Opens a file in another process. */
 const READER = [join(import.meta.dirname, 'processes/opens.mjs'), 'sqlite'];
 
-const patience = new RetryBackoff(systemTime, systemRandom);
+const patience = { time: systemTime, random: systemRandom };
 
 /** What `work` throws; undefined if it does not throw. */
 async function failure(work: () => Promise<unknown>): Promise<unknown> {

@@ -6,7 +6,7 @@ import Libsql from 'libsql';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { loadBackgroundLibsql } from '../../src/stores/sqlite/libsql.ts';
-import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry-backoff.ts';
+import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';

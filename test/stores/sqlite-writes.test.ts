@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { WriteOutcome } from '../../src/stores/store.ts';
-import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry-backoff.ts';
+import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { afterTurn } from '../../src/base/system.ts';
 import { createFakeTime } from '../../src/testing/index.ts';

@@ -3,7 +3,6 @@ import { describe, onTestFinished } from 'vitest';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
-import { RetryBackoff } from '../../src/stores/sqlite/retry-backoff.ts';
 import { SqliteBackend } from '../../src/stores/sqlite/sqlite-backend.ts';
 import { createLog } from '../kit/log.ts';
 import { isMatrix } from '../kit/matrix.ts';
@@ -17,10 +16,13 @@ import { newPath } from './sqlite-views.ts';
 function backends(): BackendUnderTest {
   const path = newPath();
   const spaces = new Map(KINDS.map((kind, n) => [kind, { no: n + 1, clock: { wall: Date.now } }]));
-  const backoff = new RetryBackoff(systemTime, systemRandom);
   return {
     async connect() {
-      const file = await openFile({ path, synchronous: 'normal' }, backoff, createLog());
+      const file = await openFile(
+        { path, synchronous: 'normal' },
+        { time: systemTime, random: systemRandom },
+        createLog(),
+      );
       onTestFinished(() => file.close());
       return new SqliteBackend(file, spaces);
     },

@@ -32,7 +32,7 @@ import type { Logger, TimeProvider } from '../../types.ts';
 import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
 import { APPLICATION_ID } from './schema.ts';
-import { BUSY_LIMIT_MS } from './retry-backoff.ts';
+import { BUSY_LIMIT_MS } from './retry.ts';
 
 /** Some ten thousand calls write this much. A page that is written several times is copied once. */
 export const LOG_BYTES = 16_777_216;

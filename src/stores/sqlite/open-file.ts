@@ -9,8 +9,8 @@ import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailu
 import { loadLibsql } from './libsql.ts';
 import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
-import type { RetryBackoff } from './retry-backoff.ts';
-import { StoreFile, retry } from './store-file.ts';
+import { retry, type Waits } from './retry.ts';
+import { StoreFile } from './store-file.ts';
 
 export interface FileSettings {
   /** Absolute. */
@@ -27,7 +27,7 @@ const OPENED = ['-wal', '-shm'];
 /** SQLite also reads a journal that it finds beside a database. */
 const SUFFIXES = ['', ...OPENED, '-journal'];
 
-export async function openFile(settings: FileSettings, backoff: RetryBackoff, logger: Logger): Promise<StoreFile> {
+export async function openFile(settings: FileSettings, waits: Waits, logger: Logger): Promise<StoreFile> {
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);
@@ -40,13 +40,13 @@ export async function openFile(settings: FileSettings, backoff: RetryBackoff, lo
     return new SqliteDatabase(target, new Libsql(target, { timeout: 0 }));
   });
   try {
-    await retry(() => prepare(database, settings), path, backoff);
+    await retry(() => prepare(database, settings), path, waits);
     if (user !== undefined) makePrivate(path, user, logger);
   } catch (error) {
     database.close();
     throw error;
   }
-  return new StoreFile(database, path, backoff, logger);
+  return new StoreFile(database, path, waits, logger);
 }
 
 /**

@@ -11,17 +11,12 @@ export const APPLICATION_ID = 0x53_4a_52_4e;
 export const FORMAT = 1;
 
 /**
- * - `spaces`: the records of one kind in a deployment, by the names of both.
- * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone.
+ * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone. `space`:
+ *   the records of one kind in a deployment (`sqlite-store.ts`).
  * - `log`: their entries. `record`: the number of the row.
- * - `lease_clock`: one row (`lease-clock.ts`).
+ * - `lease_clock`: a row for each deployment (`lease-clock.ts`).
  */
 const TABLES = `
-CREATE TABLE spaces (
-  no INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE
-) STRICT;
-
 CREATE TABLE rows (
   no INTEGER PRIMARY KEY,
   space INTEGER NOT NULL,
@@ -46,7 +41,7 @@ CREATE TABLE log (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE lease_clock (
-  no INTEGER PRIMARY KEY,
+  space INTEGER PRIMARY KEY,
   boot TEXT NOT NULL,
   base REAL NOT NULL,
   lease_ms REAL NOT NULL

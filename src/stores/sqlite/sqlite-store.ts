@@ -1,4 +1,5 @@
 /** The store object. All endpoints that share it use one open file: the first one opens it, the last one closes it. */
+import { digestOf } from '../../base/digest.ts';
 import { LEASES } from '../shared/instances.ts';
 import { kindsOf, openView } from '../kernel/open-view.ts';
 import { SharedResource } from '../shared/shared-resource.ts';
@@ -7,9 +8,7 @@ import { storeClock } from './clock.ts';
 import { leaseClock } from './lease-clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
 import { openFile, type FileSettings } from './open-file.ts';
-import { RetryBackoff } from './retry-backoff.ts';
 import { SqliteBackend, type SqliteSpace } from './sqlite-backend.ts';
-import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
 export class SqliteStore implements Store {
@@ -25,16 +24,13 @@ export class SqliteStore implements Store {
 
   open(options: StoreOptions): Promise<OpenStore> {
     const clock = storeClock(options.time);
-    const backoff = new RetryBackoff(options.time, options.random);
     return this.#file.view(
-      () => openFile(this.#settings, backoff, options.logger),
+      () => openFile(this.#settings, options, options.logger),
       async (file) => {
-        const leases = await leaseClock(file, clock, options.leaseMs);
+        const leases = await leaseClock(file, spaceOf(options.name, LEASES), clock, options.leaseMs);
         const spaces = new Map<Kind, SqliteSpace>();
-        for (const kind of kindsOf(options)) {
-          const time = kind === LEASES ? leases : clock;
-          spaces.set(kind, { no: await findSpace(file, options.name, kind.name), clock: time });
-        }
+        for (const kind of kindsOf(options))
+          spaces.set(kind, { no: spaceOf(options.name, kind), clock: kind === LEASES ? leases : clock });
         return this.#view(file, new SqliteBackend(file, spaces), options);
       },
     );
@@ -58,15 +54,5 @@ export class SqliteStore implements Store {
   }
 }
 
-/** The number of the records of one kind in a deployment. */
-async function findSpace(file: StoreFile, name: string, kind: string): Promise<number> {
-  const { database } = file;
-  const key = JSON.stringify([name, kind]);
-  const find = (): number | undefined => database.one<[number]>(SQL.space, [key])?.[0];
-  const found = await file.read(find);
-  if (found !== undefined) return found;
-  return file.write(() => {
-    database.run(SQL.makeSpace, [key]);
-    return find() as number;
-  });
-}
+/** The records of one kind in a deployment: 48 bits of a hash of their names, which SQLite keeps in 6 bytes. */
+const spaceOf = (name: string, { name: kind }: Kind): number => digestOf(JSON.stringify([name, kind])).readUIntBE(0, 6);

@@ -2,20 +2,11 @@
  * All SQL statements, by purpose. Parameters are numbered if one is used twice. Times are parameters, because SQLite's
  * own clock does not follow an injected one.
  */
-import { LEASES } from '../shared/instances.ts';
-
 const ROW = 'SELECT id, version, fence, wake, body, data FROM rows';
-
-/** The names of spaces are JSON lists of a deployment and a kind (`sqlite-store.ts`). */
-const LEASE_SPACES = `(SELECT no FROM spaces WHERE name LIKE '%,"${LEASES.name}"]')`;
 
 export const SQL = {
   // ——— schema ———
   anyTable: "SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' LIMIT 1",
-
-  // ——— spaces ———
-  space: 'SELECT no FROM spaces WHERE name = ?',
-  makeSpace: 'INSERT INTO spaces (name) VALUES (?) ON CONFLICT DO NOTHING',
 
   // ——— rows ———
   row: `${ROW} WHERE space = ? AND id = ?`,
@@ -41,7 +32,7 @@ export const SQL = {
     WHERE record = (SELECT no FROM rows WHERE space = ?1 AND id = ?2) ORDER BY no`,
 
   // ——— leases ———
-  leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock',
-  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (no, boot, base, lease_ms) VALUES (1, ?, ?, ?)',
-  lastLease: `SELECT max(wake) FROM rows WHERE fence IS NOT NULL AND space IN ${LEASE_SPACES}`,
+  leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock WHERE space = ?',
+  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (space, boot, base, lease_ms) VALUES (?, ?, ?, ?)',
+  lastLease: 'SELECT max(wake) FROM rows WHERE fence IS NOT NULL AND space = ?',
 } as const;

@@ -9,7 +9,7 @@ import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
 import { FileIdentity } from './file-identity.ts';
 import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
-import { BUSY_LIMIT_MS, type RetryBackoff } from './retry-backoff.ts';
+import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const USUAL_BYTES = 65_536;
@@ -21,7 +21,7 @@ interface Held {
 
 export class StoreFile {
   readonly database: SqliteDatabase;
-  readonly #backoff: RetryBackoff;
+  readonly #waits: Waits;
   readonly #checkpointer: Checkpointer;
   readonly #identity: FileIdentity;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -31,11 +31,11 @@ export class StoreFile {
   #full = false;
 
   /** `given`: the path by which the file was named. */
-  constructor(database: SqliteDatabase, given: string, backoff: RetryBackoff, logger: Logger) {
+  constructor(database: SqliteDatabase, given: string, waits: Waits, logger: Logger) {
     this.database = database;
-    this.#backoff = backoff;
+    this.#waits = waits;
     this.#identity = new FileIdentity(given, database.path, logger);
-    this.#checkpointer = new Checkpointer(this, backoff.time, logger);
+    this.#checkpointer = new Checkpointer(this, waits.time, logger);
   }
 
   get path(): string {
@@ -52,7 +52,7 @@ export class StoreFile {
       return look();
     } catch (error) {
       if (!isBusy(error)) throw storeFailure(this.path, error);
-      return retry(look, this.path, this.#backoff);
+      return retry(look, this.path, this.#waits);
     }
   }
 
@@ -62,7 +62,7 @@ export class StoreFile {
     if (this.#identity.gone) this.#identity.check();
     const store = (): T => this.database.transaction(step);
     const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
-    const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#backoff, locked);
+    const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#waits, locked);
     this.#underWay.add(stored);
     let isRefused = false;
     try {
@@ -130,25 +130,5 @@ export class StoreFile {
     await Promise.allSettled(this.#underWay);
     await this.#checkpointer.close();
     this.database.close();
-  }
-}
-
-/** Retries until `work` succeeds or the file has been locked for BUSY_LIMIT_MS. */
-export async function retry<T>(
-  work: () => MaybePromise<T>,
-  path: string,
-  backoff: RetryBackoff,
-  locked = (): Error => storeLocked(path, BUSY_LIMIT_MS),
-): Promise<T> {
-  let since: number | undefined;
-  for (let tries = 1; ; tries++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isBusy(error)) throw storeFailure(path, error);
-      since ??= backoff.now();
-      if (backoff.now() - since >= BUSY_LIMIT_MS) throw locked();
-    }
-    await new Promise<void>((next) => backoff.wait(tries, next));
   }
 }

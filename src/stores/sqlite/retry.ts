@@ -1,0 +1,41 @@
+/**
+ * Waits until another process releases the file. SQLite's own waiting would block the event loop.
+ *
+ * A writer holds the file for a fraction of a millisecond, so the first tries follow turn by turn. Later tries use
+ * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
+ */
+import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs } from '../../base/system.ts';
+import type { MaybePromise, StoreOptions } from '../store.ts';
+import { isBusy, storeFailure, storeLocked } from './failures.ts';
+
+/** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
+export const BUSY_LIMIT_MS = 2_000;
+
+/** An idle turn takes some 10 µs, about as long as a group commit of another process. */
+const TURNS = 8;
+const LONGEST_WAIT_MS = 50;
+
+/** What the waits of a file are made of. */
+export type Waits = Pick<StoreOptions, 'time' | 'random'>;
+
+/** Retries until `work` succeeds or the file has been locked for BUSY_LIMIT_MS. */
+export async function retry<T>(
+  work: () => MaybePromise<T>,
+  path: string,
+  { time, random }: Waits,
+  locked = (): Error => storeLocked(path, BUSY_LIMIT_MS),
+): Promise<T> {
+  let since: number | undefined;
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isBusy(error)) throw storeFailure(path, error);
+      since ??= monotonicMs(time);
+      if (monotonicMs(time) - since >= BUSY_LIMIT_MS) throw locked();
+    }
+    // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.
+    if (tries <= TURNS) await new Promise<void>(afterTurn);
+    else await keepingProcess(() => elapse(time, backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, random)));
+  }
+}
