@@ -32,7 +32,7 @@ export class KeptRoom {
 
   /** `undefined`: the store does not tell. */
   get used(): number | undefined {
-    return this.#room && this.#room.used + this.#since;
+    return this.#room?.used === undefined ? undefined : this.#room.used + this.#since;
   }
 
   stored(bytes: number): void {

@@ -292,7 +292,8 @@ export interface Records {
 
 /** In bytes, of all that shares the room. */
 export interface StoreRoom {
-  readonly used: number;
+  /** Absent: the store does not count it, and the instances count what they make it keep. */
+  readonly used?: number;
   /** `Infinity`: it has no limit. */
   readonly size: number;
 }
@@ -312,7 +313,7 @@ export interface OpenStore {
    * The endpoint is then not ready. A store that refuses all writes in that case does not need it.
    */
   full?(): boolean;
-  /** How much it holds, and how much it can hold at most. A store that cannot tell leaves it out. */
+  /** How much it holds, if it counts that, and how much it can hold at most. A store that cannot tell leaves it out. */
   room?(): MaybePromise<StoreRoom | undefined>;
   close(): Promise<void>;
 }

@@ -11,7 +11,11 @@ import {
   sessionKind,
   TASKS,
 } from '../../src/session/record/record-kinds.ts';
+import { openView } from '../../src/stores/kernel/open-view.ts';
+import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { MemoryMailboxes } from '../../src/stores/memory/mailboxes.ts';
+import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { type Fence, isEnded, type OpenStore, type Records } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { systemRandom } from '../../src/base/system.ts';
@@ -26,30 +30,37 @@ const SHORT = '{"is":"large"}';
 interface Given {
   readonly keptBytes?: number;
   readonly storeBytes?: number;
-  /** Bytes that the store reports as its room; `undefined`: it reports nothing. */
+  /** Bytes that the store can hold, as it says; `undefined`: it says nothing. */
   readonly room?: number | undefined;
+  /** It also says how many it holds. */
+  readonly counts?: boolean;
 }
 
 /** Instances on one store. `left`: how many records tell what users keep, and how many results are apart. */
-function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room }: Given = {}) {
+function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts = false }: Given = {}) {
   const time = createFakeTime();
   const logger = createLog();
   const store = memory();
   const sessions = sessionKind(false, HOUR_MS);
   const kinds = [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
   const settings = { name: 'mcp', kinds, time, random: systemRandom, logger, leaseMs: 30_000 };
+  const bounds = { tombstones: 1_000_000, eventLogBytes: room ?? 1_024 * MIB };
+  const backend = new MemoryBackend({ time, ...bounds, budget: new EventBudget(Infinity) });
+  const used = (): number =>
+    kinds
+      .flatMap((kind) => backend.due(kind, [-Infinity, ''], Infinity, 1_000_000))
+      .reduce((sum, { value }) => sum + Math.max(1_024, JSON.stringify(value).length), 0);
+  const counted = { backend, mailboxes: () => new MemoryMailboxes(new Map()) };
   const start = (change: (records: Records) => void = () => undefined): EndpointStore => {
-    const { room: _, ...opened } = store.open({
-      ...settings,
-      eventLogBytes: room ?? 1_024 * MIB,
-      tombstones: 1_000_000,
-    }) as OpenStore;
+    const given = { ...settings, ...bounds };
+    const { room: says, ...opened } = counts ? openView(counted, given) : (store.open(given) as OpenStore);
     const records: OpenStore['records'] = (kind) => {
       const made = opened.records(kind);
       change(made);
       return made;
     };
-    const view = { ...opened, records, ...(room !== undefined && { room: _ }) } as OpenStore;
+    const holds = counts && room !== undefined ? () => ({ used: used(), size: room }) : says;
+    const view = { ...opened, records, ...(room !== undefined && holds && { room: holds }) };
     const limits = { storeBytes, userShare: 0.5 };
     return endpointStore(view, sessions, { limits, perUser: { keptBytes }, timeProvider: time, logger });
   };
@@ -239,10 +250,11 @@ test('a record that ends while a larger field of it is charged gives everything 
 });
 
 test.each([
-  { how: 'reports its room', room: 8 * MIB, storeBytes: Infinity },
-  { how: 'reports nothing, with storeBytes', room: undefined, storeBytes: 8 * MIB },
-])('in a store that $how, one user leaves half of what is free to others', async ({ room, storeBytes }) => {
-  const { start, time } = deployment({ keptBytes: Infinity, room, storeBytes });
+  { how: 'says how much it holds and can hold', room: 8 * MIB, storeBytes: Infinity, counts: true },
+  { how: 'says how much it can hold', room: 8 * MIB, storeBytes: Infinity },
+  { how: 'says nothing, with storeBytes', room: undefined, storeBytes: 8 * MIB },
+])('in a store that $how, one user leaves half of what is free to others', async ({ how: _, ...store }) => {
+  const { start, time } = deployment({ keptBytes: Infinity, ...store });
   const [a, b] = [start(), start()];
   const fill = async (user: string): Promise<number> => {
     let bytes = 0;
@@ -260,17 +272,20 @@ test.each([
   expect(eve + ada).toBeLessThan(0.9 * 8);
 });
 
-test('all users together stay within the room of the store, which refuses nothing by itself', async () => {
-  const { start, time } = deployment({ keptBytes: Infinity, room: 8 * MIB });
-  const store = start();
-  let stored = 0;
-  for (let n = 0; n < 60; n++) {
-    const made = await Promise.allSettled(Array.from({ length: 50 }, (_, user) => begin(store, `u${user}`, 8_000)));
-    stored += 8_000 * made.filter(({ status }) => status === 'fulfilled').length;
-    if (n % 10 === 0) await time.advance(1_001);
-  }
-  expect([stored > 5 * MIB, stored < 8 * MIB]).toEqual([true, true]);
-});
+test.each([true, false])(
+  'all users together stay within the room of the store, which refuses nothing by itself (counts: %s)',
+  async (counts) => {
+    const { start, time } = deployment({ keptBytes: Infinity, room: 8 * MIB, counts });
+    const store = start();
+    let stored = 0;
+    for (let n = 0; n < 60; n++) {
+      const made = await Promise.allSettled(Array.from({ length: 50 }, (_, user) => begin(store, `u${user}`, 8_000)));
+      stored += 8_000 * made.filter(({ status }) => status === 'fulfilled').length;
+      if (n % 10 === 0) await time.advance(1_001);
+    }
+    expect([stored > 5 * MIB, stored < 8 * MIB]).toEqual([true, true]);
+  },
+);
 
 test('results that are forgotten give their bytes back to all', async () => {
   const { start, time } = deployment({ keptBytes: MIB, storeBytes: 8 * MIB });

@@ -13,10 +13,9 @@ export class HeldRow implements Row {
   wakeAt: number | null;
   value: Row['value'];
   log: MemoryLog | undefined = undefined;
-  /** Bytes in a bounded kind. */
-  charge = 0;
-  /** Its place among the ended rows of its kind, if the kind forgets the oldest. */
+  /** Its place among the ended rows of its kind, if the kind forgets the oldest, and what it counts there. */
   ended: ListEntry<HeldRow> | undefined = undefined;
+  charge = 0;
 
   constructor({ id, version, fence, wakeAt, value }: Row) {
     this.id = id;

@@ -18,21 +18,19 @@ import { MemoryBackend } from './memory-backend.ts';
 /** What the endpoints of one name share. */
 class Deployment {
   readonly mailboxes: SharedMailboxes = new Map();
-  readonly backend: MemoryBackend;
+  readonly #backend: MemoryBackend;
   readonly #writes: TurnWrites;
   readonly #kinds = new Map<string, KernelRecords>();
 
   constructor({ time, tombstones, eventLogBytes }: StoreOptions, budget: EventBudget) {
-    this.backend = new MemoryBackend({ time, tombstones, eventLogBytes, budget });
-    this.#writes = new TurnWrites(this.backend, true);
+    this.#backend = new MemoryBackend({ time, tombstones, eventLogBytes, budget });
+    this.#writes = new TurnWrites(this.#backend, true);
   }
 
   records(kind: Kind): KernelRecords {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
-    const { backend } = this;
-    backend.open(kind);
-    const made = new KernelRecords({ kind, backend, writes: this.#writes, isAlone: true });
+    const made = new KernelRecords({ kind, backend: this.#backend, writes: this.#writes, isAlone: true });
     this.#kinds.set(kind.name, made);
     return made;
   }
@@ -56,7 +54,7 @@ class MemoryStore implements Store {
     return this.#view(deployment, options);
   }
 
-  #view(deployment: Deployment, { logger, random }: StoreOptions): OpenStore {
+  #view(deployment: Deployment, { logger, random, eventLogBytes }: StoreOptions): OpenStore {
     const mailboxes = new MemoryMailboxes(deployment.mailboxes);
     // An owner and every instance that could claim its sessions live in this process, so no lease expires.
     const instances = new Instances({ records: deployment.records(LEASES), mailboxes, leaseMs: null, logger });
@@ -65,7 +63,7 @@ class MemoryStore implements Store {
       records: (kind) => deployment.records(kind),
       instances,
       secret: (name, keepMs) => secrets.get(name, keepMs),
-      room: () => deployment.backend.room(),
+      room: () => ({ size: eventLogBytes }),
       close: async () => {
         const left = instances.close();
         this.#views.delete(view);

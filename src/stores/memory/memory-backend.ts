@@ -11,27 +11,27 @@ import {
   type RowWrite,
   type Write,
 } from '../kernel/backend.ts';
-import type { Kind, StoreRoom } from '../store.ts';
+import type { Kind } from '../store.ts';
+import { EndedRows } from './ended-rows.ts';
 import { EventBudget } from './event-budget.ts';
 import { HeldRow } from './held-row.ts';
 import { MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
-import { EndedBounds, freeOf, LastingBounds, type RowBounds } from './row-bounds.ts';
 
 interface Table {
   readonly rows: Map<string, HeldRow>;
   /** Rows with a fence. */
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
-  readonly bounds: RowBounds;
-  /** A kind that forgets nothing has a budget of its own, whose bytes are among those of its bounds. */
+  /** A kind that forgets nothing bounds neither: `src/kept/` takes no more for its users than there is room for. */
+  readonly ended: EndedRows | undefined;
   readonly logs: EventBudget;
 }
 
 export interface MemoryBackendOptions {
   readonly time: TimeProvider;
   readonly budget: EventBudget;
-  /** Ended records of each kind, and bytes of what each kind keeps of them. */
+  /** Ended records of each kind, and bytes of their outcomes. */
   readonly tombstones: number;
   readonly eventLogBytes: number;
 }
@@ -48,11 +48,6 @@ export class MemoryBackend implements Backend {
   constructor(options: MemoryBackendOptions) {
     this.#options = options;
     this.#origin = options.time.now() - monotonicMs(options.time);
-  }
-
-  /** From now on the kind counts in the room. */
-  open(kind: Kind): void {
-    this.#table(kind);
   }
 
   /** A date that is corrected while the process runs ends no record in use, and revives none. */
@@ -83,12 +78,6 @@ export class MemoryBackend implements Backend {
 
   count(kind: Kind, after: string, before: string): number {
     return this.#table(kind).byId.count(after, before);
-  }
-
-  /** The room of the kind that has least. */
-  room(): StoreRoom | undefined {
-    const rooms = [...this.#tables.values()].flatMap(({ bounds: { room } }) => room ?? []);
-    return rooms.sort((one, other) => freeOf(one) - freeOf(other))[0];
   }
 
   #put({ kind, id, was, row, clear }: RowWrite): boolean {
@@ -122,7 +111,7 @@ export class MemoryBackend implements Backend {
   }
 
   #stored(table: Table, held: HeldRow): void {
-    for (const old of table.bounds.stored(held)) this.#delete(table, old);
+    for (const old of table.ended?.stored(held) ?? []) this.#delete(table, old);
   }
 
   #delete(table: Table, held: HeldRow): void {
@@ -130,7 +119,7 @@ export class MemoryBackend implements Backend {
     table.rows.delete(held.id);
     if (held.fence !== null) table.byId.delete(held);
     if (held.wakeAt !== null) table.byWake.delete(held);
-    table.bounds.deleted(held);
+    table.ended?.deleted(held);
   }
 
   #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
@@ -150,8 +139,8 @@ export class MemoryBackend implements Backend {
     const { tombstones, eventLogBytes } = this.#options;
     const isLasting = kind.evicts === false;
     const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
-    const bounds = isLasting ? new LastingBounds(eventLogBytes, logs) : new EndedBounds(tombstones, eventLogBytes);
-    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), bounds, logs };
+    const ended = isLasting ? undefined : new EndedRows(tombstones, eventLogBytes);
+    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), ended, logs };
     this.#tables.set(kind.name, made);
     return made;
   }

@@ -97,7 +97,7 @@ export class StoreFile {
   }
 
   /** Pages that are in use, and those that the file and its disk have room for. */
-  room(): MaybePromise<StoreRoom> {
+  room(): MaybePromise<Required<StoreRoom>> {
     return this.read(() => {
       const pragma = (name: string): number => this.database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
       const [pages, free, most, bytes] = ['page_count', 'freelist_count', 'max_page_count', 'page_size'].map(pragma);
