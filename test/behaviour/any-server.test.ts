@@ -94,12 +94,6 @@ describe('a server of SDK v1', () => {
     });
   });
 
-  test('serves without sessions too', async () => {
-    const { client } = await serve(createV1Server, { stateless: true });
-    const { message } = await client().call('tools/call', { name: 'add', arguments: { a: 2, b: 3 } });
-    expect(textOf(message.result as object)).toBe('5');
-  });
-
   test('may be a bare Server, and come late', async () => {
     const { one } = await session(async () => {
       const server = new ServerV1(info, { capabilities: { tools: {} } });

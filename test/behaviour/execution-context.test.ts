@@ -86,26 +86,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect(found(message)).toMatchObject({ early: ['of modern', 'modern'] });
   });
 
-  test('B193 the run hook adds to what the options callback entered', async () => {
-    const client = await open({
-      perSessionExecutionContext: true,
-      configureSessionOptions: () => room.enterWith('a room'),
-      runSessionHandler: (_request, _session, run) => requests.run('the hook', async () => void (await run())),
-    });
-    const one = client();
-    await one.initialize();
-    expect(found((await one.call(...tool('look'))).message)).toMatchObject({ early: ['a room', 'the hook'] });
-  });
-
-  test('B193 in 2026-07-28 a tool sees what the hooks of the same request entered', async () => {
-    const client = await open({ perSessionExecutionContext: true, runSessionHandler: rooms() });
-    const one = client();
-    for (const name of ['room 1', 'room 2']) {
-      const { message } = await callModern(one, 'tools/call', { name: 'look' }, as('modern'));
-      expect(found(message)).toMatchObject({ early: [name, 'modern'], late: [name, 'modern'] });
-    }
-  });
-
   test('B193 a question still goes out on the stream of its call', async () => {
     const client = await open({ perSessionExecutionContext: true, runSessionHandler: rooms() });
     const one = client();

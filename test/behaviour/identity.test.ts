@@ -4,7 +4,6 @@ import { describe, expect, test } from 'vitest';
 import { currentRequest } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -97,33 +96,6 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect(textOf(message)).not.toMatch(/first|second/);
   });
 
-  test.each([
-    ['another user', 'alice', 'bob'],
-    ['no user', 'alice', undefined],
-    ['a user, of a session without an owner', undefined, 'bob'],
-  ])('B51 B180 %s gets 403 from POST, GET and DELETE, with the request id', async (_, owner, other) => {
-    const lab = createLab();
-    const { client, openSession } = await serve(lab.factory, {}, { auth });
-    const mine = await openSession({}, as(owner));
-    const theirs = client({ ...as(other), of: mine });
-
-    const { id, response, message } = await theirs.call(...tool('hold'));
-    expect(response.status).toBe(403);
-    expect(response.header('content-type')).toBe('application/json');
-    expect(message).toEqual(forbidden(id));
-
-    const refused = (answer: RawResponse): unknown => ({ status: answer.status, body: answer.json() });
-    expect(refused(await theirs.notify('notifications/cancelled', { requestId: 1 }))).toEqual({
-      status: 403,
-      body: forbidden(null),
-    });
-    for (const answer of [await theirs.get(), await theirs.delete()])
-      expect(refused(answer)).toEqual({ status: 403, body: forbidden(null) });
-
-    expect(lab.holds).toHaveLength(0);
-    expect((await mine.call('ping')).response.status).toBe(200);
-  });
-
   test('B181 the user is checked before anything else of the session, and after the session is found', async () => {
     const lab = createLab();
     const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
@@ -175,25 +147,5 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect((await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? ''))).toEqual(
       ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]', 'alice']),
     );
-  });
-
-  test('B85 B203 a migrated session is checked like any other', async () => {
-    const { client } = await serve(
-      createLab().factory,
-      {
-        sessionMigrationHandler: {
-          allowSessionMigration: (request) =>
-            request.user === '["sub","","alice"]'
-              ? { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'a', version: '1' } }
-              : null,
-        },
-      },
-      { auth },
-    );
-    const at = { sessionId: 'from-elsewhere' };
-    expect((await client(as('bob')).call('ping', {}, at)).response.status).toBe(404);
-    expect((await client(as('alice')).call('ping', {}, at)).response.status).toBe(200);
-    expect((await client(as('bob')).call('ping', {}, at)).response.status).toBe(403);
-    expect((await client().call('ping', {}, at)).response.status).toBe(403);
   });
 });

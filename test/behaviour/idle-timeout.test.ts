@@ -85,20 +85,6 @@ test('B58 an infinite timeout ends no session', async () => {
   expect((await one.call('ping')).response.status).toBe(200);
 });
 
-test('B68 a client opens a new session after its old one expired, with another id', async () => {
-  const { time, one, lab } = await onFakeTime({ idleTimeoutMs: MINUTE });
-  const expired = one.sessionId;
-  await one.call(...tool('count'));
-  await time.advance(2 * MINUTE);
-  expect((await one.call('ping')).response.status).toBe(404);
-  const { response } = await one.initialize();
-  expect(response.status).toBe(200);
-  expect(one.sessionId).not.toBe(expired);
-  expect(textOf((await one.call(...tool('count'))).message)).toBe('1');
-  expect(lab.made.length).toBe(2);
-  expect((await one.call('ping', undefined, { sessionId: expired })).response.status).toBe(404);
-});
-
 describe('an open stream', () => {
   test('B43 B57 keeps its session; when its client goes away, the idle clock starts', async () => {
     const { time, one, endpoint } = await onFakeTime({ idleTimeoutMs: MINUTE });

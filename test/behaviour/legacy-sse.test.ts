@@ -1,10 +1,9 @@
 /** The 2024-11-05 transport on the wire: a GET that is the session, and POSTs answered on it. */
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
+import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';
-import { until } from '../kit/until.ts';
 
 const legacySse = true;
 test.each(['stateful', 'hybrid', 'stateless'] as const)(
@@ -80,13 +79,6 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
     // And changes nothing.
     await post(handshake(1));
     expect(await stream.nextMessage()).toMatchObject({ id: 1, result: {} });
-  });
-
-  test('B173 the session ends with its GET', async () => {
-    const client = await start();
-    const { stream, post } = await openSse(client);
-    stream.abort();
-    await until(async () => (await post(toolCall(1, 'echo', { text: 'hi' }))).status === 400);
   });
 });
 

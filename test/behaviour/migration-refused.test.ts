@@ -2,9 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { createLab } from '../kit/lab.ts';
 import { createHandler, serveMigrating } from '../kit/migrating.ts';
-import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { watchedStore } from '../kit/watched-store.ts';
@@ -62,14 +60,6 @@ describe('B79 when allowSessionMigration', () => {
     migration.handler.allowSessionMigration = allow;
     expect((await one.call('ping')).response.status).toBe(200);
   });
-});
-
-test('B80 without a handler an unknown session is 404', async () => {
-  const { client } = await serve(createLab().factory);
-  const stranger = client();
-  stranger.sessionId = 'moved-1';
-  expect((await stranger.call('ping')).response.status).toBe(404);
-  expect((await stranger.get()).status).toBe(404);
 });
 
 test('B82 the no to one caller is not the answer to another who asks at the same time', async () => {

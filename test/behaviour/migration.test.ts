@@ -115,16 +115,6 @@ test('B77 the version that the stored handshake negotiates decides about the for
   ]);
 });
 
-test('B75 an expired call, also the first of a migrated session, is an error of that call', async () => {
-  const time = createFakeTime();
-  const { moved } = await serveMigrating(undefined, { timeProvider: time, eventRetention: { ttlMs: 60_000 } });
-  const client = moved();
-  const [primed] = await (await client.call('ping')).response.untilEnd();
-  await time.advance(60_000);
-  const resumed = await client.get({ lastEventId: primed?.id });
-  expect(await resumed.nextMessage()).toMatchObject({ id: 1, error: { code: -32_000 } });
-});
-
 test('B82 concurrent requests for one unknown session migrate it once', async () => {
   const migration = createHandler();
   const store = watchedStore();
@@ -180,7 +170,7 @@ describe('B84 a migrated session', () => {
   });
 });
 
-test('B85 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {
+test('B85 B203 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {
   const rows = new Map<string, { user: string | undefined; params: InitializeRequestParams }>();
   const table = {
     put: async (id: string, row: { user: string | undefined; params: InitializeRequestParams }) => rows.set(id, row),
@@ -209,6 +199,8 @@ test('B85 the handler of the page on hooks: a session continues for its user alo
   const at = { sessionId: before.sessionId };
   expect((await bob.call('ping', {}, at)).response.status).toBe(404);
   expect((await alice.call('ping', {}, at)).response.status).toBe(200);
+  // It is checked like any other session from then on.
+  for (const other of [bob, second.client()]) expect((await other.call('ping', {}, at)).response.status).toBe(403);
   expect((await alice.delete(at)).status).toBe(200);
   await until(() => rows.size === 0, { what: 'onSessionEnded' });
 });

@@ -249,21 +249,6 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     await cancelled(2);
   });
 
-  test('B29 B211 in a session a lost POST is no cancel, and its answer is replayed', async () => {
-    const held = heldTool();
-    const { one } = await session(toolServer({ hold: held.tool }), {}, { protocolVersion: '2025-11-25' });
-    const response = await one.post(toolCall(1, 'hold'));
-    const { id } = await response.next();
-    response.abort();
-    await one.call('ping');
-    expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
-    held.release('kept');
-    const resumed = await one.get({ lastEventId: id });
-    expect(resumed.status).toBe(200);
-    expect(textOf(await resumed.nextMessage())).toBe('kept');
-    expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
-  });
-
   test('B29 below 2025-11-25 the answer is lost with the connection, the handler and the session are not', async () => {
     const held = heldTool();
     let finished = false;

@@ -155,20 +155,6 @@ describe('a log that cannot be read', () => {
   });
 });
 
-test('a session that ends while its log is being read ends the reader too', async () => {
-  const { store, one, lastEventId } = await left();
-  const reading = gate();
-  store.after['sessions.replay'] = reading.hook;
-  const resuming = one.get({ lastEventId });
-  await until(() => reading.waiting === 1);
-  expect((await one.delete()).status).toBe(200);
-  reading.open();
-  const resumed = await resuming;
-  if (resumed.status === 200) await resumed.untilEnd();
-  else expect(resumed.status).toBe(404);
-  expect((await one.get({ lastEventId })).status).toBe(404);
-});
-
 describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {

@@ -134,23 +134,6 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     release();
   });
 
-  test('B198 a hundred calls at once are all answered, 64 of them at a time', async () => {
-    let [running, most] = [0, 0];
-    const work = async () => {
-      most = Math.max(most, ++running);
-      await new Promise((later) => setImmediate(later));
-      running -= 1;
-      return said('worked');
-    };
-    const { one } = await session(toolServer({ work }));
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => one.post(toolCall(n, 'work'))));
-    for (const [id, answer] of answers.entries()) {
-      const message = await answer.nextMessage();
-      expect([message, textOf(message)]).toMatchObject([{ id }, 'worked']);
-    }
-    expect(most).toBeLessThanOrEqual(64);
-  });
-
   test('B198 notifications, pings, GET and DELETE pass a session that is full, and what waits there', async () => {
     const { one, lab } = await inLab(limited(1));
     const running = one.call(...tool('hold'));

@@ -1,17 +1,23 @@
-/** How a session ends: by DELETE, with its endpoint, and in which order. */
+/**
+ * How a session ends: by DELETE, with its endpoint, and in which order. A session that ended stays ended: on every
+ * instance, for every late comer.
+ */
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, type LeaveReason, type McpEndpointOptions } from '../../src/index.ts';
+import { createMcpEndpoint, currentSession, type LeaveReason, type McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab, tool, toolCall } from '../kit/lab.ts';
 import { clientBehind } from '../kit/listening.ts';
 import { createLog, hashOf } from '../kit/log.ts';
 import { usePerSession } from '../kit/making-servers.ts';
-import { createHandler } from '../kit/migrating.ts';
+import { createHandler, HANDSHAKE } from '../kit/migrating.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { failure, NOT_FOUND } from '../kit/refusals.ts';
-import { serve } from '../kit/serve.ts';
-import { inLab, perFace } from '../kit/sessions.ts';
-import { heldTool, toolServer } from '../kit/tool-server.ts';
+import { serve, type Served } from '../kit/serve.ts';
+import { inLab, perFace, session } from '../kit/sessions.ts';
+import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
 
@@ -40,17 +46,6 @@ const RUNNING: Array<[string, string, McpEndpointOptions, object[]]> = [
 ];
 
 describe.each(perFace)('$face', ({ serve, session }) => {
-  test('B47 DELETE ends the session: 200, and from then on 404', async () => {
-    const { one } = await session(createEchoServer);
-    const response = await one.delete();
-    expect(response.status).toBe(200);
-    expect(response.body).toBe('');
-    for (const later of [(await one.call('ping')).response, await one.get(), await one.delete()]) {
-      expect(later.status).toBe(404);
-      expect(later.json()).toEqual(NOT_FOUND);
-    }
-  });
-
   test.each(VERSIONS)('B48 DELETE ends the GET stream cleanly, without another byte (%s)', async (protocolVersion) => {
     const { one } = await session(createEchoServer, {}, { protocolVersion });
     const get = await one.get();
@@ -274,4 +269,109 @@ test('B70 the order of an end: errors of running requests, GETs, signal, run(), 
     'DELETE ends',
   ]);
   expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
+});
+
+const IDLE_MS = 60_000;
+
+/** Two instances on one store; the migration handler of both would accept every session. */
+async function fleet(more: McpEndpointOptions = {}) {
+  const timeProvider = createFakeTime();
+  const store = memory();
+  const asked: string[] = [];
+  const allowSessionMigration = (_request: unknown, id: string) => {
+    asked.push(id);
+    return HANDSHAKE;
+  };
+  const sessionMigrationHandler = { allowSessionMigration };
+  const options = { timeProvider, store, idleTimeoutMs: IDLE_MS, sessionMigrationHandler, ...more };
+  const lab = createLab();
+  const [one, two] = [await serve(lab.factory, options), await serve(createLab().factory, options)];
+  return { timeProvider, asked, lab, one, two };
+}
+
+/** POST, GET and DELETE of this session find none. */
+async function expectGone({ client }: Served, sessionId: string): Promise<void> {
+  const visitor = client();
+  const { response } = await visitor.call('ping', {}, { sessionId });
+  for (const answer of [response, await visitor.get({ sessionId }), await visitor.delete({ sessionId })])
+    expect([answer.status, answer.json()]).toEqual([404, NOT_FOUND]);
+}
+
+/** Each ends the session of `client`. */
+const ENDS: Readonly<Record<string, (of: Awaited<ReturnType<typeof fleet>>, client: RawClient) => Promise<unknown>>> = {
+  'was deleted': async (_, client) => {
+    const { status, body } = await client.delete();
+    expect([status, body]).toEqual([200, '']);
+  },
+  'was deleted through the other instance': async ({ two }, { sessionId }) =>
+    expect((await two.client().delete({ sessionId })).status).toBe(200),
+  'was terminated': async ({ one, two }, { sessionId = '' }) => {
+    expect(await two.endpoint.sessions.terminate(sessionId)).toBe(true);
+    expect(await one.endpoint.sessions.terminate(sessionId)).toBe(false);
+  },
+  'was idle for too long': ({ timeProvider }) => timeProvider.advance(IDLE_MS + 5_000),
+  'was one too many for the idle limit': ({ one }) => one.client().initialize(),
+  'closed its server': async ({ one, lab }) => {
+    await lab.made[0]?.server.close();
+    await until(() => one.endpoint.sessions.count === 0);
+  },
+};
+
+test.each(Object.entries(ENDS))(
+  'B47 B68 B216 a session that %s is 404 everywhere, no handler is asked, and its client opens another',
+  async (why, end) => {
+    const members = await fleet(why.endsWith('limit') ? { maxIdleSessionCount: 1 } : {});
+    const { one, two, asked } = members;
+    const client = await one.openSession();
+    const { sessionId = '' } = client;
+    expect((await two.client().call('ping', {}, { sessionId })).response.status).toBe(200);
+    await end(members, client);
+    for (const member of [one, two]) await expectGone(member, sessionId);
+    expect(asked).toEqual([]);
+    expect((await client.initialize()).response.status).toBe(200);
+    expect(client.sessionId).not.toBe(sessionId);
+  },
+);
+
+test('B216 after tombstoneMs the migration handler is asked again, and not before', async () => {
+  const { one, asked, timeProvider } = await fleet({ tombstoneMs: 600_000 });
+  const client = await one.openSession();
+  const id = client.sessionId ?? '';
+  await client.delete();
+  // Another session keeps the sweep running.
+  const other = await one.openSession();
+  const pass = async (steps: number): Promise<void> => {
+    for (let n = 0; n < steps; n++) {
+      await timeProvider.advance(IDLE_MS - 10_000);
+      await other.call('ping');
+    }
+  };
+  await pass(9);
+  await expectGone(one, id);
+  expect(asked).toEqual([]);
+  await pass(4);
+  expect((await client.call('ping', {}, { sessionId: id })).response.status).toBe(200);
+  expect(asked).toEqual([id]);
+});
+
+test('B216 no late write of a handler brings it back', async () => {
+  const { tool: wait, calls, release } = heldTool();
+  const outcomes: unknown[] = [];
+  const write: Tool = async (args, ctx) => {
+    const { state } = currentSession() ?? {};
+    await wait(args, ctx);
+    outcomes.push(await state?.set('late', true).catch((error: { code: string }) => error.code));
+    return said('written');
+  };
+  const { one, endpoint } = await session(toolServer({ write }));
+  const written = one.call('tools/call', { name: 'write', arguments: {} });
+  await until(() => calls.length === 1);
+  expect((await one.delete()).status).toBe(200);
+  expect((await written).message.error).toMatchObject({ data: { reason: 'session_ended' } });
+  release();
+  await until(() => outcomes.length === 1);
+  expect(outcomes).toEqual(['SESSION_GONE']);
+  expect((await one.call('ping')).response.status).toBe(404);
+  expect(await endpoint.sessions.get(one.sessionId ?? '')).toBeUndefined();
+  expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
 });

@@ -12,6 +12,7 @@ import { bearer } from '../kit/issuer.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
+import { failure } from '../kit/refusals.ts';
 import { said } from '../kit/tool-server.ts';
 
 useSharedStores();
@@ -67,7 +68,7 @@ const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Prom
   'a read': (client) => client.post(request('resources/read', { uri: 'note://a' })),
   'a subscription': (client) => client.post(request('resources/subscribe', { uri: 'note://a' })),
   'a ping': (client) => client.post(request('ping')),
-  'a second initialize': (client) => client.post(handshake(1, '2025-11-25')),
+  'a second initialize': (client) => client.post({ ...handshake(1, '2025-11-25'), id: 'x' }),
   'a log level': (client) => client.post(request('logging/setLevel', { level: 'debug' })),
   'a notification': (client) => client.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
   'a cancellation': (client) =>
@@ -78,6 +79,21 @@ const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Prom
   'an end': (client) => client.delete(),
 };
 
+/** They have no id that an error could carry. */
+const WITHOUT_ID = new Set([
+  'a notification',
+  'a cancellation',
+  'an answer',
+  'a stream',
+  'a stream from an event',
+  'an end',
+]);
+
+const refusalOf = (way: string) => {
+  const id = WITHOUT_ID.has(way) ? null : 'x';
+  return failure(id, -32000, 'Forbidden: this session belongs to another user', { reason: 'user' });
+};
+
 const labOf = () =>
   createLab((server) => {
     server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => said('admin'));
@@ -85,7 +101,7 @@ const labOf = () =>
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test.each(SESSIONS)(
-    'B203 no request of another user is served in the session of %s, and it stays',
+    'B51 B180 B203 no request of another user is served in the session of %s, and it stays',
     { timeout: 120_000 },
     async (_of, own, others, more) => {
       const options = { ...more, store: sharedStore(kind), auth };
@@ -104,6 +120,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
           for (const [way, send] of Object.entries(WAYS)) {
             const response = await send(other, eventId);
             if (response.status !== 403) letIn.push(`${who}, ${way}, ${where}: ${response.status}`);
+            else expect([who, way, where, response.json()]).toEqual([who, way, where, refusalOf(way)]);
             response.abort();
           }
         }

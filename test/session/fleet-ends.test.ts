@@ -22,7 +22,7 @@ async function pair(options: FleetOptions = {}) {
   return { a, b, onA, onB: b.join(onA), ended };
 }
 
-// `behaviour/ended-sessions.test.ts` has the 404 of every later request.
+// `behaviour/session-end.test.ts` has the 404 of every later request.
 test('a terminate() at another instance ends what runs, and the session everywhere', async () => {
   const { a, b, onA, onB, ended } = await pair();
   const stream = await onB.get();
