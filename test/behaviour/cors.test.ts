@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server';
 import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
-import { type RawClient, type RawHeaders } from '../kit/raw-client.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';

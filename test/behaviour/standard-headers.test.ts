@@ -7,11 +7,14 @@ import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { perFace } from '../kit/sessions.ts';
 
+/** `=?base64?ZWNobw==?=` is the text itself. */
+const PROMPTS = ['hello', 'café', ' padded ', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb'];
+
 function createNamedServer(): McpServer {
   const server = new McpServer({ name: 'named', version: '1.0.0' });
   const mirrored = z.object({ region: z.string().optional().meta({ 'x-mcp-header': 'Region' }) });
   server.registerTool('greet', { inputSchema: mirrored }, () => ({ content: [] }));
-  for (const name of ['hello', 'café', ' padded ']) server.registerPrompt(name, {}, () => ({ messages: [] }));
+  for (const name of PROMPTS) server.registerPrompt(name, {}, () => ({ messages: [] }));
   server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
   return server;
 }
@@ -66,7 +69,7 @@ describe.each(perFace)('over $face', ({ serve }) => {
 
   test.each(named)('B156 B158 %s is served under its own Mcp-Name alone', async (method, params) => {
     expect(await outcome(method, params, {})).toEqual(served);
-    for (const name of [null, 'another'])
+    for (const name of [null, 'another', Object.values(params).join().toUpperCase()])
       expect(await outcome(method, params, { 'mcp-name': name })).toEqual(mismatch('Mcp-Name'));
   });
 
@@ -95,6 +98,12 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['Base64', 'hello', base64('hello'), served],
     ['Base64, beyond ASCII', 'café', base64('café'), served],
     ['Base64, with blanks at both ends', ' padded ', base64(' padded '), served],
+    ['Base64, beyond Latin-1', '漢字', base64('漢字'), served],
+    ['Base64, with a tab', 'a\tb', base64('a\tb'), served],
+    ['Base64, although it looks like it', '=?base64?ZWNobw==?=', base64('=?base64?ZWNobw==?='), served],
+    ['the Base64 that it is itself', '=?base64?ZWNobw==?=', '=?base64?ZWNobw==?=', mismatch('Mcp-Name')],
+    ['its own letters, with a blank', 'with blank', 'with blank', served],
+    ['its own letters, with a blank and padded', 'with blank', ' with blank\t', served],
     ['raw UTF-8', 'café', rawUtf8('café'), mismatch('Mcp-Name')],
     ['raw Latin-1, which compares equal', 'café', 'café', mismatch('Mcp-Name')],
     ['blanks that HTTP takes away', ' padded ', ' padded ', mismatch('Mcp-Name')],
