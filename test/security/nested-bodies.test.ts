@@ -10,12 +10,13 @@ import { envelope, mirrored } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
-import { nested } from './hostile-requests.ts';
 import { clientBehind } from '../kit/listening.ts';
 
 useSharedStores();
 
 const REFUSED = { code: -32600, message: 'Invalid Request: the body is nested deeper than 128 levels' };
+
+const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 /** JSON text: a value of `DEEP` becomes a nested one. */
 const deepText = (message: unknown, depth: number): string => JSON.stringify(message).replace('"DEEP"', nested(depth));
