@@ -1,5 +1,6 @@
 /**
- * Tokens that must not be let in, on every face and in every mode and era. The issuer is a real HTTP server, and counts
+ * Tokens that must not be let in, on every face and in every mode and era, also where a caller without a token is
+ * anonymous (`auth.optional`). The issuer is a real HTTP server, and counts
  * how often this endpoint asked it for keys.
  */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
@@ -55,6 +56,10 @@ async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | 
       `Token ${good}`,
       good,
       `Bearer ${good} ${good}`,
+      `Bearer\t${good}`,
+      'Bearer mallory',
+      'null',
+      'undefined',
     ],
     expired: all([
       await issuer.token({ expiresIn: -6 }),
@@ -138,39 +143,43 @@ const call = toolCall(9, 'run');
 /** Ways to reach a tool or a stream; the session was opened by a good token. */
 const ways = (client: RawClient, session: boolean, options: RawRequestOptions): Array<Promise<RawResponse>> => [
   postModern(client, 'tools/call', { name: 'run', arguments: {} }, options),
+  client.initialize(options).then(({ response }) => response),
   ...(session ? [client.post(call, options), client.get(options), client.delete(options)] : []),
 ];
 
-const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face]> = [
+const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face, optional?: true]> = [
   ['listen(), hybrid', {}, 'listen'],
-  ['node, hybrid with the 2024-11-05 transport', { legacySse: true }, 'node'],
-  ['fetch, hybrid', {}, 'fetch'],
+  ['listen(), hybrid, with anonymous callers', {}, 'listen', true],
+  ['node, the 2024-11-05 transport, with anonymous callers', { legacySse: true }, 'node', true],
+  ['fetch, hybrid, with anonymous callers', {}, 'fetch', true],
   ['fetch, stateless', { sessionMode: 'stateless' }, 'fetch'],
 ];
 
-describe.each(SERVED)('%s', (_name, options, face) => {
+describe.each(SERVED)('%s', (_name, options, face, optional = false) => {
   test('lets in no bad token, whatever is wrong with it', { timeout: 120_000 }, async () => {
     const issuer = await startIssuer();
     const ran: string[] = [];
     const served = await serve(
       toolServer({ run: () => said(ran.push('run')) }),
-      { auth: { jwt: { issuer: issuer.url, audience: RESOURCE } }, ...options },
+      { auth: { jwt: { issuer: issuer.url, audience: RESOURCE }, optional }, ...options },
       { face },
     );
     const stateless = options.sessionMode === 'stateless';
     const opener = served.client();
-    const good = bearer(await issuer.token());
+    const good = optional ? {} : bearer(await issuer.token());
     if (!stateless) await opener.initialize(good);
     const client = served.client();
     client.sessionId = opener.sessionId;
     client.protocolVersion = opener.protocolVersion ?? '2025-11-25';
     for (const [kind, headers] of Object.entries(await badTokens(issuer))) {
       for (const authorization of headers) {
+        if (optional && authorization === undefined) continue;
         for (const response of await Promise.all(ways(client, !stateless, { headers: { authorization } }))) {
           // Node.js refuses heads above 16 KiB by itself.
           const expected = kind === 'oversized' ? [401, 431] : [401];
           expect(expected, `${kind}: ${response.status} ${response.body}`).toContain(response.status);
           expect(response.body).not.toMatch(/[\w-]{40}/);
+          if (response.status === 401) expect(response.header('www-authenticate')).toContain('resource_metadata=');
         }
       }
     }
