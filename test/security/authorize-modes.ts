@@ -20,7 +20,7 @@ const info = (token: string): AuthInfo => ({
 /** Looks like a name that this library puts in place of a refused one, and holds the given name. */
 export const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
 
-/** Every one is refused, because `secret` is in it. */
+/** Every one is refused. */
 export const NAMES: readonly string[] = [
   'secret',
   `${concealed('open')}=secret`,
@@ -51,6 +51,100 @@ export const NAMES: readonly string[] = [
   `secret ${'x'.repeat(10_000)}`,
 ];
 
+/**
+ * Names of resources as a server registers them, and URIs that mean the same resource: an SDK server looks a resource up
+ * by `new URL(uri).href`.
+ */
+export const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
+  'note://secret': [
+    'NOTE://secret',
+    'Note://secret',
+    'nOTE://secret',
+    ' note://secret',
+    '   note://secret',
+    'note://secret ',
+    ' NOTE://secret ',
+    '\tnote://secret',
+    'note://secret\t',
+    'no\tte://secret',
+    'note:\t//secret',
+    'note://sec\tret',
+    '\nnote://secret',
+    'note://secret\n',
+    'note://se\ncret',
+    'note://secret\r\n',
+    'note\r://secret',
+    '\u0000note://secret',
+    'note://secret\u0000',
+    '\u001fnote://secret\u001f',
+  ],
+  'secret://box/7': [
+    'SECRET://box/7',
+    'Secret://box/7',
+    ' secret://box/7',
+    'secret\t://box/7',
+    'secret://box/x/../7',
+    'secret://box/./7',
+    'secret://box/x/%2e%2e/7',
+    'secret://box/%2E/7',
+    'secret:\n//box/7',
+  ],
+  'file:///vault/secret': [
+    'FILE:///vault/secret',
+    'file://localhost/vault/secret',
+    'file://LOCALHOST/vault/secret',
+    'file:/vault/secret',
+    'file:vault/secret',
+    'file:///vault/./secret',
+    'file:///vault/x/../secret',
+    'file:///../vault/secret',
+    'file:///vault/x/%2e%2e/secret',
+    'file:///vault/x/.%2E/secret',
+    'file:///vault/x/..\\secret',
+    'file:\\\\\\vault\\secret',
+    'file:///vault\\secret',
+    'file://loc%61lhost/vault/secret',
+    ' file:///vault/secret\n',
+  ],
+  'file:///vault/the%20secret': ['file:///vault/the secret', 'file:/vault/the secret', 'file:///vault/\tthe secret'],
+  'file:///vault/secret-%C3%A9': ['file:///vault/secret-é', 'file://localhost/vault/secret-é'],
+  'https://example.com/secret': [
+    'HTTPS://example.com/secret',
+    'https://EXAMPLE.com/secret',
+    'https://example.com:443/secret',
+    'https://example.com:0443/secret',
+    'https://ex%61mple.com/secret',
+    'https:\\\\example.com\\secret',
+    'https:/example.com/secret',
+    'https:example.com/secret',
+    'https:////example.com/secret',
+    'https://example.com/a/../secret',
+    'https://example.com/a/%2e%2E/secret',
+    'https://ｅxample.com/secret',
+    'https://example。com/secret',
+    'https://exa\u00admple.com/secret',
+    'https://@example.com/secret',
+    'https://:@example.com/secret',
+    'https://example.com:/secret',
+  ],
+  'https://xn--bcher-kva.example/secret': [
+    'https://bücher.example/secret',
+    'https://BÜCHER.example/secret',
+    'https://bu\u0308cher.example/secret',
+    'https://XN--BCHER-KVA.example/secret',
+  ],
+  'http://127.0.0.1/secret': [
+    'http://127.1/secret',
+    'http://0x7f.1/secret',
+    'http://2130706433/secret',
+    'http://0177.0.0.1/secret',
+    'http://127.0.0.1:80/secret',
+    'http://127.0.0.1./secret',
+  ],
+};
+export const RESOURCES: readonly string[] = Object.keys(SPELLINGS);
+export const SPELLED: readonly string[] = Object.values(SPELLINGS).flat();
+
 const argument = { name: 'id', value: 'x' };
 
 type Request = readonly [method: string, params: (name: unknown) => Params, names: readonly string[]];
@@ -72,10 +166,21 @@ export const requestsOf = ({ subscribes }: Pick<Way, 'subscribes'>): readonly Re
 export const mirroredName = (name: unknown): RawHeaders =>
   typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {};
 
+/** The name by which an SDK server finds a resource. */
+export const hrefOf = (uri: string): string => (URL.canParse(uri) ? new URL(uri).href : uri);
+
 export const text = (answer: unknown): string => JSON.stringify(answer) ?? '';
 
-/** The caller `admin` may use everything; others nothing whose name says `secret`. */
-const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !name.includes('secret');
+/** Refused exactly as it is written, as policies refuse names. */
+const REFUSED: ReadonlySet<string> = new Set([
+  ...NAMES,
+  ...RESOURCES,
+  ...REQUESTS.flatMap(([, , names]) => names),
+  'secret://box/{id}',
+]);
+
+/** The caller `admin` may use everything. */
+const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !REFUSED.has(name);
 
 export const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
   'at once': (_kind, name, authInfo) => may(name, authInfo),
@@ -128,8 +233,10 @@ export function secretServer(): Guarded {
       return { contents: [{ uri: uri.href, text: uri.href }] };
     };
     server.registerResource('open', 'note://open', {}, read);
-    server.registerResource('secret', 'note://secret', {}, read);
-    server.registerResource('by id', new ResourceTemplate('vault://{id}', { list: undefined }), {}, read);
+    for (const name of RESOURCES.filter((one) => !one.startsWith('secret:')))
+      server.registerResource(name, name, {}, read);
+    for (const uri of ['vault://{id}', 'secret://box/{id}'])
+      server.registerResource(uri, new ResourceTemplate(uri, { list: undefined }), {}, read);
     server.registerResource(
       'secret by id',
       new ResourceTemplate('secret://{id}', {
@@ -140,7 +247,7 @@ export function secretServer(): Guarded {
       read,
     );
     server.server.setRequestHandler('resources/subscribe', ({ params }) => {
-      run(params.uri);
+      run(hrefOf(params.uri));
       return {};
     });
     server.server.setRequestHandler('resources/unsubscribe', () => ({}));
