@@ -147,15 +147,15 @@ const ways = (client: RawClient, session: boolean, options: RawRequestOptions): 
   ...(session ? [client.post(call, options), client.get(options), client.delete(options)] : []),
 ];
 
-const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face, optional?: true]> = [
-  ['listen(), hybrid', {}, 'listen'],
+const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face, optional: boolean]> = [
+  ['listen(), hybrid', {}, 'listen', false],
   ['listen(), hybrid, with anonymous callers', {}, 'listen', true],
   ['node, the 2024-11-05 transport, with anonymous callers', { legacySse: true }, 'node', true],
   ['fetch, hybrid, with anonymous callers', {}, 'fetch', true],
-  ['fetch, stateless', { sessionMode: 'stateless' }, 'fetch'],
+  ['fetch, stateless', { sessionMode: 'stateless' }, 'fetch', false],
 ];
 
-describe.each(SERVED)('%s', (_name, options, face, optional = false) => {
+describe.each(SERVED)('%s', (_name, options, face, optional) => {
   test('lets in no bad token, whatever is wrong with it', { timeout: 120_000 }, async () => {
     const issuer = await startIssuer();
     const ran: string[] = [];
