@@ -28,9 +28,6 @@ const auth: NonNullable<ServeSettings['auth']> = (headers) =>
 
 const as = (user?: string) => (user === undefined ? {} : { headers: { 'x-user': user } });
 
-const forbidden = (id: number | null): unknown =>
-  failure(id, -32000, 'Forbidden: this session belongs to another user', { reason: 'user' });
-
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each<[string, AuthInfo | undefined, string | undefined]>([
     ['issuer and subject', info({ iss: 'https://id.example', sub: 'alice' }), '["sub","https://id.example","alice"]'],
