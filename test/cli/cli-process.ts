@@ -1,6 +1,6 @@
 /** `sojourn` as a child process, from the build. */
 import { fileURLToPath } from 'node:url';
-import { startNode } from '../kit/child-process.ts';
+import { activated, inherited, startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
 export const dist = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -22,14 +22,6 @@ export interface CliOptions {
   user?: { readonly uid: number; readonly gid: number };
 }
 
-/** Only the process itself knows the id that it will have; `exec` keeps it. */
-const ACTIVATED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
-
-/** The variables of the test run itself, and what npm adds, are not the CLI's. */
-const inherited = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
-);
-
 /** A line of the log. */
 export interface LogLine {
   readonly msg: string;
@@ -45,8 +37,7 @@ export function startCli(
   args: string[],
   { env = {}, cwd = programs, node = process.execPath, from = dist, fd, user }: CliOptions = {},
 ) {
-  const command = [node, `${from}/cli/main.js`, ...args];
-  const [program = '', ...rest] = fd === undefined ? command : ['sh', '-c', ACTIVATED, ...command];
+  const [program = '', ...rest] = activated([node, `${from}/cli/main.js`, ...args], fd);
   const { child, output, closed, says } = startNode(rest, {
     program,
     cwd,

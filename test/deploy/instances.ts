@@ -1,22 +1,13 @@
 /** Real `sojourn serve` processes on one store, each on a port that it keeps when it is started again. */
-import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { activated, inherited, spawnNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
-import { until } from '../kit/until.ts';
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const workerServer = fileURLToPath(new URL('../cli/processes/worker-server.mjs', import.meta.url));
-const START_MS = 60_000;
-
-/** The variables of the test run itself, and what npm adds, are not theirs. */
-const inherited = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(SOJOURN_|npm_|NODE_OPTIONS$|VITEST)/.test(name)),
-);
 
 export interface InstanceOptions {
   /** The server's module; default: `worker-server.mjs` of `test/cli`. */
@@ -34,21 +25,14 @@ export interface InstanceOptions {
   readonly ended?: (how: string) => void;
 }
 
-/** Only the process itself knows the id that it will have; `exec` keeps it. */
-const ACTIVATED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
-
-/** Whatever ends this process, none of them stays. */
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
 export class DeployedInstance {
   readonly port: number;
   readonly #store: string | undefined;
   readonly #options: InstanceOptions;
-  #child: ChildProcess | undefined;
-  #last: ChildProcess | undefined;
+  /** The process that was started last, also when it has ended. */
+  #last: ReturnType<typeof spawnNode> | undefined;
+  /** It was started, and no test has stopped it. */
+  #isWanted = false;
 
   /** `store`: a URL; undefined where its module makes one. */
   constructor(port: number, store: string | undefined, options: InstanceOptions = {}) {
@@ -58,50 +42,35 @@ export class DeployedInstance {
   }
 
   get running(): boolean {
-    return this.#child !== undefined;
+    return this.#isWanted && this.#last?.alive() === true;
   }
 
-  /** Of the process that was started last, also when it has ended. */
+  /** Of the process that was started last. */
   get pid(): number | undefined {
-    return this.#last?.pid;
+    return this.#last?.child.pid;
   }
 
   get exitCode(): number | null | undefined {
-    return this.#last?.exitCode;
+    return this.#last?.child.exitCode;
   }
 
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
     const { module = workerServer, fd, prefix = [], flags = [], level = 'warn', log, ended } = this.#options;
     const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
-    const [file = '', ...args] = [...(fd === undefined ? prefix : ['sh', '-c', ACTIVATED]), ...command];
+    const [program = '', ...args] = activated([...prefix, ...command], fd);
     const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };
-    const child = spawn(file, args, {
-      // Without workers the process that serves is killed and frozen.
-      env: { ...inherited, SOJOURN_PORT: String(this.port), SOJOURN_WORKERS: '0', ...store, ...env },
-      stdio: ['pipe', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
-    }) as ChildProcessByStdio<null, Readable, Readable>;
-    this.#child = child;
-    this.#last = child;
-    running.add(child);
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-20_000)));
+    // Without workers the process that serves is killed and frozen.
+    const own = { SOJOURN_PORT: String(this.port), SOJOURN_WORKERS: '0', ...store, ...env };
+    const started = spawnNode(args, { program, fd, hasInput: true, env: { ...inherited, ...own } });
+    const { child, output, closed, says } = started;
+    this.#last = started;
+    this.#isWanted = true;
     if (log !== undefined) child.stderr.on('data', log);
-    let listens = false;
-    child.once('exit', (code, signal) => {
-      running.delete(child);
-      if (this.#child !== child || !listens) return;
-      this.#child = undefined;
-      ended?.(`it ended with ${code ?? signal}: ${output}`);
-    });
-    const isListening = (): boolean => {
-      if (child.exitCode !== null || child.signalCode !== null)
-        throw new Error(`ended with ${child.exitCode ?? child.signalCode}: ${output}`);
-      return (listens = output.includes('Stop with'));
-    };
-    await until(isListening, { timeoutMs: START_MS, what: 'an instance to listen' }).catch((cause: unknown) => {
-      throw new Error(`it does not listen: ${output}`, { cause });
+    await says(/Stop with/);
+    void closed.then(([code, signal]) => {
+      if (!this.#isWanted || this.#last !== started) return;
+      ended?.(`it ended with ${code ?? signal}: ${output.stderr.slice(-20_000)}`);
     });
   }
 
@@ -115,21 +84,17 @@ export class DeployedInstance {
   }
 
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    if (this.#isWanted) this.#last?.child.kill('SIGSTOP');
   }
 
   thaw(): void {
-    this.#child?.kill('SIGCONT');
+    if (this.#isWanted) this.#last?.child.kill('SIGCONT');
   }
 
   async #end(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.#child;
-    if (child === undefined) return null;
-    this.#child = undefined;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const ended = once(child, 'close') as Promise<[number | null]>;
-    child.kill(signal);
-    return (await ended)[0];
+    if (!this.#isWanted) return null;
+    this.#isWanted = false;
+    return (await this.#last?.stop(signal)) ?? null;
   }
 }
 

@@ -48,11 +48,11 @@ if (everyPath) {
     await first.says(/http:/);
     const host = folder.start('node host.js');
     await host.says(/saw call 1 of this session after nothing/);
-    await first.stop();
+    await first.stop('SIGINT');
     await host.says(/saw failed after call \d+ of this session/);
     const second = folder.start('node server.js');
     await host.says(/saw call ([2-9]|\d\d+) of this session after failed/);
-    await second.stop();
+    await second.stop('SIGINT');
     await host.says(/after failed[^]*saw failed after/);
     for (const name of ['', '-wal', '-shm']) rmSync(join(folder.path, `sessions.db${name}`), { force: true });
     folder.start('node server.js');

@@ -39,14 +39,14 @@ async function walk(node?: 24): Promise<void> {
   const hello = async (): Promise<unknown> => (await client.callTool({ name: 'hello' })).content;
   expect(await hello()).toEqual([{ type: 'text', text: 'Hello!' }]);
 
-  const began = server.output().length;
+  const began = server.output.stdout.length;
   folder.write('mcp.ts', moduleBlock.text.replace("'Hello!'", "'Hi!'").replace('// mcp.ts\n', ''));
   await server.says(/loaded in/);
   expect(await hello()).toEqual([{ type: 'text', text: 'Hi!' }]);
   await server.says(/loaded in[^]*POST tools\/call hello {2}200/);
-  expectLines(asOnPage(server.output().slice(began), folder.path), edited);
+  expectLines(asOnPage(server.output.stdout.slice(began), folder.path), edited);
 
-  const before = server.output().length;
+  const before = server.output.stdout.length;
   const saved = readFileSync(join(folder.path, 'mcp.ts'), 'utf8');
   folder.write(
     'mcp.ts',
@@ -54,7 +54,10 @@ async function walk(node?: 24): Promise<void> {
   );
   await server.says(/not loaded/);
   expect(await hello()).toEqual([{ type: 'text', text: 'Hi!' }]);
-  expectLines(asOnPage(server.output().slice(before), folder.path).replace(/mcp\.ts:\d+:\d+/, 'mcp.ts:5:67'), broken);
+  expectLines(
+    asOnPage(server.output.stdout.slice(before), folder.path).replace(/mcp\.ts:\d+:\d+/, 'mcp.ts:5:67'),
+    broken,
+  );
   folder.write('mcp.ts', saved);
   await server.says(/not loaded[^]*loaded in/);
 
@@ -64,7 +67,7 @@ async function walk(node?: 24): Promise<void> {
   );
   await folder.follow([types]);
   if (everyPath) expect(await folder.run(`npx -y ${inspector.text.replace('npx ', '')}`)).toContain('"name": "hello"');
-  await server.stop();
+  await server.stop('SIGINT');
   expect(await folder.run('cat .sojourn/.gitignore')).toBe('*\n');
 }
 

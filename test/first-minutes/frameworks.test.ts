@@ -38,7 +38,7 @@ describe('from an empty folder', () => {
       });
       expect(preflight.headers.get('access-control-allow-origin')).toBe('https://app.example.com');
       expect(preflight.headers.get('access-control-expose-headers')).toContain('Mcp-Session-Id');
-      expect(server?.output().match(/^\S.*/gm)).toEqual([
+      expect(server?.output.stdout.match(/^\S.*/gm)).toEqual([
         `http://127.0.0.1:${folder.port}/mcp`,
         expect.stringMatching(/^sojourn: A client connected \{ client: 'newcomer 1'.*\}$/),
       ]);
@@ -52,13 +52,13 @@ describe('from an empty folder', () => {
       expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
       const client = new Client({ name: 'stays', version: '1' });
       await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)));
-      await server?.stop();
+      await server?.stop('SIGINT');
       const again = folder.start('npx tsx server.ts');
       await again.says(/http:/);
       const { content } = await client.callTool({ name: 'greet', arguments: { name: 'Ada' } });
       expect(JSON.stringify(content)).toBe(HELLO);
       await again.says(/A session continues here/);
-      expect(again.output()).not.toContain('died');
+      expect(again.output.stdout).not.toContain('died');
       await client.close();
     });
 

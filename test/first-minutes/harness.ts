@@ -3,13 +3,14 @@
  * runs the words of its page. Two things differ: `npm install sojourn` takes the packed tarball, and port 3000 is a
  * free port. `npm run first-minutes` runs every path; `npm test` runs one path of each kind.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { promisify, stripVTControlCharacters } from 'node:util';
+import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { installed } from '../../tools/installed.ts';
+import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { type Block, commandsOf, nameOf } from '../kit/pages.ts';
 
@@ -24,16 +25,16 @@ const PATH_MS = 300_000;
 
 /** Without the settings that npm hands to scripts of this repository, and without its programs. */
 function environment(nodeFolder?: string): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_ENV$|^VITEST|^SOJOURN_|^PORT$/.test(name));
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'));
   return {
-    ...Object.fromEntries(own),
+    ...inherited,
     PATH: [...(nodeFolder === undefined ? [dirname(process.execPath)] : [nodeFolder]), ...folders].join(delimiter),
     npm_config_prefer_offline: 'true',
     npm_config_audit: 'false',
     npm_config_fund: 'false',
     npm_config_update_notifier: 'false',
     NEXT_TELEMETRY_DISABLED: '1',
+    NO_COLOR: '1',
   };
 }
 
@@ -73,16 +74,8 @@ const INSTALLS = /^(?:npm (?:install|i)|npx -y (?:pnpm|yarn)@\S+ add) /;
 /** A command that keeps running: the rest of the page talks to it. */
 const SERVES = /\bserver?\b|\bsojourn dev\b|\bnext (?:dev|start)\b/;
 
-/** A program that runs. `stdout` and `stderr` are one text, as a terminal shows them. */
-export interface Started {
-  output(): string;
-  /** Resolves with the match once the output has it; rejects with the output when the program ends before. */
-  says(what: RegExp): Promise<RegExpExecArray>;
-  /** Resolves with the exit code. */
-  ended: Promise<number | null>;
-  /** Sends SIGINT, as Ctrl+C does, or the other signal, and resolves with the exit code. */
-  stop(signal?: 'SIGTERM'): Promise<number | null>;
-}
+/** A program that runs. What it writes to `stderr` is in its `stdout` too, as a terminal shows them. */
+export type Started = ReturnType<typeof startNode>;
 
 export interface Folder {
   path: string;
@@ -118,12 +111,12 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
   const words = (command: string): string =>
     withPort(INSTALLS.test(command) ? command.replace(/(?<= )sojourn(?= |$)/, tarball) : command);
 
-  const begin = (command: string): ChildProcess =>
-    spawn('sh', ['-c', words(command)], {
+  const begin = (command: string): Started =>
+    startNode(['-c', `{ ${words(command)}\n} 2>&1`], {
+      program: 'sh',
       cwd: path,
       env: { ...environment(binaries), SOJOURN_PORT: port },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true, // a new process group, so that its children end with it
+      isGroup: true, // its children end with it
     });
 
   const folder: Folder = {
@@ -139,10 +132,10 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
     async run(...commands) {
       let all = '';
       for (const command of commands) {
-        const program = new Program(begin(command));
-        const code = await program.ended;
-        if (code !== 0) throw new Error(`${command}\nended with ${code}:\n${program.output()}`);
-        all += program.output();
+        const { closed, output } = begin(command);
+        const [code] = await closed;
+        if (code !== 0) throw new Error(`${command}\nended with ${code}:\n${output.stdout}`);
+        all += output.stdout;
       }
       return all;
     },
@@ -166,73 +159,7 @@ export async function emptyFolder({ node }: { node?: 22 | 24 | 26 } = {}): Promi
       }
       return started;
     },
-    start(command) {
-      const program = new Program(begin(`exec ${command}`));
-      onTestFinished(() => program.kill());
-      return program;
-    },
+    start: (command) => begin(`exec ${command}`),
   };
   return folder;
-}
-
-class Program implements Started {
-  readonly ended: Promise<number | null>;
-  readonly #child: ChildProcess;
-  readonly #readers = new Set<() => void>();
-  #output = '';
-  #isRunning = true;
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    const read = (chunk: string): void => {
-      this.#output += stripVTControlCharacters(chunk);
-      for (const reader of this.#readers) reader();
-    };
-    child.stdout?.setEncoding('utf8').on('data', read);
-    child.stderr?.setEncoding('utf8').on('data', read);
-    this.ended = new Promise((done) => {
-      child.on('close', (code) => {
-        this.#isRunning = false;
-        for (const reader of this.#readers) reader();
-        done(code);
-      });
-    });
-  }
-
-  output(): string {
-    return this.#output;
-  }
-
-  says(what: RegExp): Promise<RegExpExecArray> {
-    return new Promise((done, fail) => {
-      const look = (): void => {
-        const found = what.exec(this.#output);
-        if (found === null && this.#isRunning) return;
-        this.#readers.delete(look);
-        if (found === null) fail(new Error(`The program ended without saying ${what}:\n${this.#output}`));
-        else done(found);
-      };
-      this.#readers.add(look);
-      look();
-    });
-  }
-
-  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
-    this.#signal(signal);
-    return this.ended;
-  }
-
-  async kill(): Promise<void> {
-    this.#signal('SIGKILL');
-    await this.ended;
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    if (!this.#isRunning || this.#child.pid === undefined) return;
-    try {
-      process.kill(-this.#child.pid, signal);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
 }

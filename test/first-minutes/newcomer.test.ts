@@ -20,24 +20,24 @@ async function restart(folder: Folder): Promise<void> {
   const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node client.js'";
   const reader = folder.start(enters);
   await reader.says(/call 1 of this session/);
-  expect(await first.stop()).toBe(0);
+  expect(await first.stop('SIGINT')).toBe(0);
   const second = folder.start('node server.js');
   await second.says(/http:/);
   folder.write('restarted', '');
   await reader.says(/call 2 of this session/);
   await second.says(/A session continues here/);
-  expect(second.output()).not.toContain('died');
+  expect(second.output.stdout).not.toContain('died');
   // Its input has ended, as at Ctrl+D.
-  expect(await reader.ended).toBe(0);
-  expect(reader.output()).toBe('call 1 of this session\ncall 2 of this session\n');
-  await second.stop();
+  expect((await reader.closed)[0]).toBe(0);
+  expect(reader.output.stdout).toBe('call 1 of this session\ncall 2 of this session\n');
+  await second.stop('SIGINT');
 }
 
 async function inTypeScript(folder: Folder): Promise<void> {
   for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
   const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
   expect(await folder.run(pressingEnter('npx tsx client.ts'))).toContain('call 2 of this session');
-  for (const server of servers) await server.stop();
+  for (const server of servers) await server.stop('SIGINT');
 }
 
 describe('from an empty folder', () => {
@@ -45,7 +45,7 @@ describe('from an empty folder', () => {
     'README leads to a server that answers a client, to one whose session continues after a restart, and the same program is strict TypeScript',
     async () => {
       const folder = await emptyFolder();
-      for (const server of await folder.follow(README)) await server.stop();
+      for (const server of await folder.follow(README)) await server.stop('SIGINT');
       await restart(folder);
       await inTypeScript(folder);
     },
