@@ -4,12 +4,25 @@
  * clients stay connected from the first stage to the third.
  */
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { systemTime, within } from '../../src/base/system.ts';
 import { Proxy } from '../chaos/proxy.ts';
-import { startInstance, type Instance, type Started } from './adopted.ts';
 import { type AdoptingClient, answerOnStdio, type Call, type ClientKind, CLIENTS } from './clients.ts';
-import type { Place } from './place.ts';
+import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
-import { until } from '../../src/testing/until.ts';
+import { until } from '../kit/until.ts';
+
+/** Where one published server is tried. */
+export interface Place {
+  /** The app of the author. */
+  readonly app: string;
+  /** The folder that a client names as its root. */
+  readonly root: string;
+  readonly database: string;
+}
+
+/** Puts the folder of the client where the list of servers says `{root}`. */
+const fill = (text: string, { root }: Place): string => text.replaceAll('{root}', root);
 
 export interface Change {
   /** Relative to `node_modules/` of the app. */
@@ -44,7 +57,7 @@ export interface PublishedServer {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-type Stage = 'fresh' | 'kill -9' | 'SIGTERM' | 'two instances';
+type Stage = 'fresh' | 'SIGKILL' | 'SIGTERM' | 'two instances';
 
 interface Person {
   readonly kind: ClientKind;
@@ -68,7 +81,7 @@ const clientsOf = ({ sdk }: PublishedServer): ClientKind[] =>
 const noNetwork = new URL('processes/no-network.mjs', import.meta.url).href;
 
 const environmentOf = ({ env = {} }: PublishedServer, place: Place): Record<string, string> => ({
-  ...Object.fromEntries(Object.entries(env).map(([name, text]) => [name, place.fill(text)])),
+  ...Object.fromEntries(Object.entries(env).map(([name, text]) => [name, fill(text, place)])),
   NODE_OPTIONS: `--import=${noNetwork}`,
 });
 
@@ -77,93 +90,101 @@ export async function ownAnswer(server: PublishedServer, place: Place): Promise<
   const [file = '', ...args] = server.own ?? [];
   const command = process.execPath;
   const started = { command, args: [join(place.app, 'node_modules', file), ...args], cwd: place.app };
-  const env = { ...process.env, ...environmentOf(server, place) } as Record<string, string>;
+  const env = { ...inherited, ...environmentOf(server, place) } as Record<string, string>;
   return answerOnStdio({ ...started, env }, filled(server.call, place));
 }
 
 const filled = ({ name, args = {} }: Call, place: Place): Call => ({
   name,
-  args: JSON.parse(place.fill(JSON.stringify(args))) as Record<string, unknown>,
+  args: JSON.parse(fill(JSON.stringify(args), place)) as Record<string, unknown>,
 });
 
 /**
  * Resolves with each stage of a client that failed, and why. `expected`: what the call answers, where the list does not
  * say it.
  */
-export async function runStages(
+export function runStages(
   server: PublishedServer,
   place: Place,
   module: string,
   expected: string | undefined,
 ): Promise<string[]> {
-  const run = new StagesRun(server, place, expected, {
-    folder: place.app,
-    module,
-    args: (server.args ?? []).map((text) => place.fill(text)),
-    env: environmentOf(server, place),
-    database: place.database,
-    port: 0,
-  });
-  try {
-    return await run.all();
-  } finally {
-    await run.close();
-  }
+  return new StagesRun(server, place, module, expected).all();
 }
+
+/** Longer than the default: loading a large server blocks a busy machine, and a stage is not about that. */
+const LEASE_MS = 8_000;
+/** A module that listens for SIGTERM may keep its process from ending. */
+const STOPPED_MS = 20_000;
 
 class StagesRun {
   readonly #server: PublishedServer;
   readonly #place: Place;
+  readonly #module: string;
   readonly #expected: string | undefined;
-  readonly #started: Started;
   readonly #failures: string[] = [];
-  readonly #instances: Instance[] = [];
+  /** The processes that no stage has stopped. */
+  readonly #instances: Array<ReturnType<typeof startNode>> = [];
   #people: Person[] = [];
 
-  constructor(server: PublishedServer, place: Place, expected: string | undefined, started: Started) {
+  constructor(server: PublishedServer, place: Place, module: string, expected: string | undefined) {
     this.#server = server;
     this.#place = place;
+    this.#module = module;
     this.#expected = expected;
-    this.#started = started;
   }
 
   async all(): Promise<string[]> {
-    const { port, url } = await this.#start(await freePort());
-    await this.#each('fresh', (kind) => this.#arrive(kind, url));
-    await this.#instances.at(-1)?.stop('SIGKILL');
-    await this.#start(port);
-    await this.#stay('kill -9');
-    await this.#instances.at(-1)?.stop('SIGTERM');
-    await this.#start(port);
-    await this.#stay('SIGTERM');
-    await this.close();
-    const both = [await this.#start(0), await this.#start(0)];
-    const front = await Proxy.listen(both.map(({ port }) => ({ port, start: String(port) })));
-    try {
-      await this.#each('two instances', async (kind) => {
-        await this.#arrive(kind, front.url);
-        const person = this.#people.at(-1) as Person;
-        for (let call = 0; call < 3; call++) await this.#use(person);
-      });
-    } finally {
-      await this.close();
-      await front.close();
+    const port = await this.#start(await freePort());
+    await this.#each('fresh', (kind) => this.#arrive(kind, `http://127.0.0.1:${port}/mcp`));
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      await this.#stop(signal);
+      await this.#start(port);
+      await this.#stay(signal);
     }
+    await this.#leave();
+    await this.#stop('SIGKILL');
+    const both = [await this.#start(0), await this.#start(0)];
+    const front = await Proxy.listen(both.map((at) => ({ port: at, start: String(at) })));
+    onTestFinished(() => front.close());
+    await this.#each('two instances', async (kind) => {
+      await this.#arrive(kind, front.url);
+      const person = this.#people.at(-1) as Person;
+      for (let call = 0; call < 3; call++) await this.#use(person);
+    });
+    await this.#leave();
     return this.#failures;
   }
 
-  /** The clients leave, then the processes. */
-  async close(): Promise<void> {
-    for (const { client } of this.#people) await client.close().catch(() => undefined);
-    this.#people = [];
-    for (const instance of this.#instances) await instance.stop('SIGKILL');
-    this.#instances.length = 0;
+  async #leave(): Promise<void> {
+    for (const { client } of this.#people.splice(0)) await client.close().catch(() => undefined);
   }
 
-  async #start(port: number): Promise<Instance> {
-    const instance = await startInstance({ ...this.#started, port });
+  /** SIGKILL ends its worker with it, and any other signal is for the supervisor alone. */
+  async #stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    for (const { child, closed, stop } of this.#instances.splice(0)) {
+      if (signal === 'SIGTERM') child.kill(signal);
+      else await stop(signal);
+      await within(systemTime, STOPPED_MS, closed, () => stop('SIGKILL'));
+    }
+  }
+
+  /** Resolves with the port when the endpoint listens. 0 takes a free one. */
+  async #start(port: number): Promise<number> {
+    const { app, database } = this.#place;
+    const { args = [] } = this.#server;
+    const cli = join(app, 'node_modules/sojourn/dist/cli/main.js');
+    const flags = ['--port', String(port), '--store', `sqlite:${database}`, '--lease-ms', String(LEASE_MS)];
+    const words = ['--', ...args.map((text) => fill(text, this.#place))];
+    const env = { ...inherited, ...environmentOf(this.#server, this.#place) };
+    const instance = startNode([cli, 'serve', this.#module, ...flags, ...words], { cwd: app, env, isGroup: true });
     this.#instances.push(instance);
-    return instance;
+    return Number(await instance.says(/bound to +\S+:(\d+)/));
+  }
+
+  /** Whether one, or a worker of it, has ended: a supervisor replaces a worker, and a client may not notice. */
+  get #hasCrashed(): boolean {
+    return this.#instances.some(({ alive, output }) => !alive() || output.stderr.includes('worker died'));
   }
 
   async #each(stage: Stage, work: (kind: ClientKind) => Promise<void>): Promise<void> {
@@ -185,7 +206,7 @@ class StagesRun {
   async #failureOf(work: Promise<void>): Promise<string | undefined> {
     try {
       await work;
-      return this.#instances.some(({ hasCrashed }) => hasCrashed) ? 'a process has crashed' : undefined;
+      return this.#hasCrashed ? 'a process has crashed' : undefined;
     } catch (error) {
       return String(error instanceof Error ? error.message : error).slice(0, 300);
     }
@@ -248,7 +269,7 @@ class StagesRun {
 
   #isExpected(answer: string, expect: string | undefined): boolean {
     if (expect === undefined) return comparable(answer) === comparable(this.#expected);
-    return new RegExp(this.#place.fill(expect), 'i').test(answer);
+    return new RegExp(fill(expect, this.#place), 'i').test(answer);
   }
 }
 

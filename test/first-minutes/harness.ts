@@ -4,17 +4,17 @@
  * free port. `npm run first-minutes` runs every path; `npm test` runs one path of each kind.
  */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { installed } from '../../tools/installed.ts';
 import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
+import { packed } from '../kit/packed.ts';
 import { type Block, commandsOf, nameOf } from '../kit/pages.ts';
 
-const root = resolve(import.meta.dirname, '../..');
 const QUICK_FAILURE = { npm_config_fetch_retries: '0', npm_config_fetch_timeout: '20000' };
 
 /** Whether every path runs, or one of each kind. */
@@ -51,22 +51,6 @@ export const pathTest = (title: string, walk: () => Promise<void>): void =>
   isReached || process.env['CI'] !== undefined
     ? test(title, walk, PATH_MS)
     : test.skip(`${title} (npm's registry is not reached)`, walk);
-
-let packing: Promise<string> | undefined;
-
-/** The tarball that `npm publish` would send. Packed once per process. */
-function packed(): Promise<string> {
-  packing ??= (async () => {
-    const folder = join(root, 'node_modules/.cache/sojourn', `packed-${process.pid}`);
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
-    const args = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder];
-    await promisify(execFile)('npm', args, { cwd: root, env: environment() });
-    process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-    return join(folder, String(readdirSync(folder)[0]));
-  })();
-  return packing;
-}
 
 /** `npm install`, and the same with the other package managers. */
 const INSTALLS = /^(?:npm (?:install|i)|npx -y (?:pnpm|yarn)@\S+ add) /;

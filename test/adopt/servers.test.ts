@@ -1,0 +1,65 @@
+// @module-tag matrix
+/**
+ * Published servers (`servers.json`, in pinned versions), moved onto sojourn and used by official clients over restarts.
+ * Each server is installed in an app, its author's changes are made, and it goes through the stages. `npm run adopt --
+ * -t TEXT`: only the servers whose name contains it.
+ */
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { installApp } from './app-folder.ts';
+import { ownAnswer, type Place, type PublishedServer, runStages } from './stages.ts';
+
+const SERVERS = JSON.parse(
+  readFileSync(new URL('servers.json', import.meta.url), 'utf8'),
+) as readonly PublishedServer[];
+const modules = fileURLToPath(new URL('servers/', import.meta.url));
+
+test.each(SERVERS)('$name', { timeout: 900_000 }, async (server) => {
+  const place = await placeOf(server);
+  restore(server, place.app);
+  const own = server.own === undefined ? undefined : ownAnswer(server, place);
+  if (server.doesNotStart !== undefined) return expect(own).rejects.toThrow(new RegExp(server.doesNotStart));
+  const expected = await own;
+  expect(await runStages(server, place, adopt(server, place.app), expected)).toEqual([]);
+});
+
+async function placeOf({ name, packages }: PublishedServer): Promise<Place> {
+  const folder = temporaryFolder();
+  const root = join(folder, 'root');
+  mkdirSync(root);
+  writeFileSync(join(root, 'present.txt'), 'present');
+  const app = await installApp(name.replace(/\W+/g, '-'), packages);
+  return { app, root, database: join(folder, 'sessions.db') };
+}
+
+const publishedFile = (path: string): string => `${path}.published`;
+
+/** Undoes the changes that an earlier run made. */
+function restore({ changes = [] }: PublishedServer, folder: string): void {
+  for (const { file } of changes) {
+    const path = join(folder, 'node_modules', file);
+    if (existsSync(publishedFile(path))) cpSync(publishedFile(path), path);
+  }
+}
+
+/** Makes the changes of the author. Returns the module, relative to the folder. */
+function adopt({ changes, module }: PublishedServer, folder: string): string {
+  if (changes === undefined) {
+    cpSync(join(modules, module), join(folder, module));
+    return module;
+  }
+  for (const { file, edits, end } of changes) {
+    const path = join(folder, 'node_modules', file);
+    cpSync(path, publishedFile(path));
+    let text = readFileSync(path, 'utf8');
+    for (const [from, to] of edits) {
+      if (text.split(from).length !== 2) throw new Error(`${file} does not hold once: ${from.trim().split('\n')[0]}`);
+      text = text.replace(from, () => to);
+    }
+    writeFileSync(path, end === undefined ? text : `${text}\n${end}\n`);
+  }
+  return `node_modules/${module}`;
+}
