@@ -1,12 +1,10 @@
 /** The parts of a core that serve tasks (`tasks/`). */
-import { mayRunTwice } from '../eras/modern/may-run-twice.ts';
 import type { ModernEra } from '../eras/modern/modern-era.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
 import { TaskOutcomes } from '../tasks/task-outcomes.ts';
 import type { TaskRun, TaskRunner } from '../tasks/task-run.ts';
-import type { TaskIdentity } from '../tasks/task-record.ts';
 import { Tasks } from '../tasks/tasks.ts';
 import { TaskWire } from '../tasks/task-wire.ts';
 
@@ -18,7 +16,7 @@ export class EndpointTaskParts implements TaskRunner {
   #era: ModernEra | undefined;
 
   constructor(given: OwnedParts) {
-    this.tasks = new Tasks(given, this);
+    this.tasks = new Tasks(given);
     this.#takeOver = new TakeOver(this.tasks, this);
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
     this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);
@@ -30,12 +28,7 @@ export class EndpointTaskParts implements TaskRunner {
   }
 
   serveUnattended(run: TaskRun): void {
-    this.#era?.serveUnattended(run, run, true);
-  }
-
-  async mayRunTwice(task: TaskIdentity): Promise<boolean | undefined> {
-    const asked = await this.tasks.laterRequest(task, task.kept.request);
-    return asked && this.#era && mayRunTwice(asked, this.tasks.options, this.#era);
+    this.#era?.serveUnattended(run, run);
   }
 
   async close(graceMs: number): Promise<void> {

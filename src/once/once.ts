@@ -13,7 +13,7 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { withContext } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { listedTools } from '../session/calls/listed-tool.ts';
+import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
 import { OnceLedger } from './ledger.ts';
 import type { AfterCrashKind, CallEnd } from './once-call.ts';
@@ -134,9 +134,8 @@ async function runOnce(
     signal,
     onExpiry: (then) => call.work.holds({ release: () => {}, expire: then }),
     ended: () => endOf(call),
-    afterCrash: () => crashKind(call, settings, tool, ctx),
-    declaresOnce:
-      call.marker && (async () => isRunOnce((await listedTools(call.handlerServer, [tool], ctx)).get(tool))),
+    afterCrash: () => crashKind(call, settings, ctx),
+    declaresOnce: call.marker && (async () => isRunOnce(await toolOfCall(call, ctx))),
     start: async (running, asks) => {
       const own = detached(ctx, signal, running);
       const verdict = asks ? await asked(calls, afterCrash, withContext(given, own)) : 'run';
@@ -151,10 +150,10 @@ function endOf(call: Call): CallEnd {
   return isCancelled ? 'cancelled' : 'left';
 }
 
-async function crashKind(call: Call, { afterCrash }: Settings, tool: string, ctx: unknown): Promise<AfterCrashKind> {
+async function crashKind(call: Call, { afterCrash }: Settings, ctx: unknown): Promise<AfterCrashKind> {
   if (typeof afterCrash === 'function') return 'ask';
   if (afterCrash !== undefined) return afterCrash;
-  return isHarmless((await listedTools(call.handlerServer, [tool], ctx)).get(tool)) ? 'run' : 'fail';
+  return isHarmless(await toolOfCall(call, ctx)) ? 'run' : 'fail';
 }
 
 async function asked(

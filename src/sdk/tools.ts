@@ -15,7 +15,7 @@
  */
 import { isObject } from '../protocol/jsonrpc.ts';
 
-type Tool = Record<string, unknown>;
+export type Tool = Record<string, unknown>;
 
 /** In which member a class of servers keeps its tools by name: the first one that has a tool. */
 const members = new WeakMap<object, string>();
@@ -40,6 +40,7 @@ const isTool = (value: unknown): value is Tool => isObject(value) && 'inputSchem
 // ——— what a tool throws ———
 
 type Run = (...args: unknown[]) => unknown;
+type Wrap = (run: Run, tool: Tool) => Run;
 
 /** The functions that `noticeThrows` has put in the place of others. */
 const noticing = new WeakSet<object>();
@@ -51,25 +52,25 @@ const RUNNERS = ['executor', 'handler', 'callback'];
  * Puts the function that `wrap` makes in the place of what runs the called tool. Code around the handler may call a
  * tool by another name than its client does.
  */
-export function noticeThrows(server: object, called: string, wrap: (run: Run) => Run): void {
+export function noticeThrows(server: object, called: string, wrap: Wrap): void {
   const tools = registeredTools(server);
   if (Object.hasOwn(tools, called)) replaceRunner(tools[called], wrap);
   else for (const tool of Object.values(tools)) replaceRunner(tool, wrap);
 }
 
-function replaceRunner(tool: unknown, wrap: (run: Run) => Run): void {
+function replaceRunner(tool: unknown, wrap: Wrap): void {
   if (!isObject(tool)) return;
   const member = RUNNERS.find((name) => name in tool) ?? '';
   const run = tool[member];
   // A tool with tasks of SDK 1.
-  if (isObject(run)) replaceRun(run, 'createTask', wrap);
-  else replaceRun(tool, member, wrap);
+  if (isObject(run)) replaceRun(tool, run, 'createTask', wrap);
+  else replaceRun(tool, tool, member, wrap);
 }
 
-function replaceRun(of: Tool, member: string, wrap: (run: Run) => Run): void {
+function replaceRun(tool: Tool, of: Tool, member: string, wrap: Wrap): void {
   const run = of[member];
   if (typeof run !== 'function' || noticing.has(run)) return;
-  const wrapped = wrap(run as Run);
+  const wrapped = wrap(run as Run, tool);
   // `false`: it is frozen.
   if (Reflect.set(of, member, wrapped)) noticing.add(wrapped);
 }

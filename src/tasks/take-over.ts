@@ -11,7 +11,8 @@ import { limitedLogger } from '../options/log-limit.ts';
 import { pagesOf } from '../base/pages.ts';
 import { Budget, shareKey } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
-import { sessionHash } from '../base/shown.ts';
+import { sessionHash, userName } from '../base/shown.ts';
+import { inHookTime } from '../session/hook-time.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
@@ -113,10 +114,7 @@ export class TakeOver {
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
     const isLost = head.state === 'running';
     if (isLost) {
-      const resume = kept.resume ?? (await this.#runner.mayRunTwice({ ...record, kept }));
-      // A build that knows the tool continues it.
-      if (resume === undefined) return;
-      if (!resume) return this.#fail(record, ownerLost(true));
+      if (!kept.resume) return this.#fail(record, ownerLost(true));
       if (head.attempt >= kept.maxAttempts) return this.#fail(record, tooManyAttempts(head.attempt));
     }
     await this.#continue(found, head);
@@ -170,16 +168,25 @@ export class TakeOver {
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run), pauseMs);
   }
 
-  async #laterRequest(record: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
-    try {
-      return await this.#tasks.laterRequest({ ...record, kept }, nextRound(kept, record.fields));
-    } catch (err) {
-      this.#logger.warn(
-        { err, task: sessionHash(record.id), tool: kept.tool },
-        'tasks.authorize threw: the task waits',
-      );
-      return undefined;
+  /** The request of a later run; `undefined`: the task may not run now. */
+  async #laterRequest({ id, user: owner, fields }: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
+    const { settings, options } = this.#tasks;
+    const { authorize } = settings;
+    const { tool, version } = kept;
+    const user = owner ?? undefined;
+    let authInfo = authorize === undefined ? kept.auth : undefined;
+    if (authorize !== undefined) {
+      const about = { taskId: id, tool, user, userName: user && userName(user) };
+      const hook = { hook: 'tasks.authorize', sessionId: undefined };
+      const asked = async () => authorize(about);
+      try {
+        authInfo = await inHookTime(options, hook, asked());
+      } catch (err) {
+        this.#logger.warn({ err, task: sessionHash(id), tool }, 'tasks.authorize threw: the task waits');
+      }
+      if (authInfo === undefined) return undefined;
     }
+    return { fields: { ...kept.fields, user }, authInfo, request: nextRound(kept, fields), version };
   }
 
   /** This instance runs as many tasks as it may or drains, or the task may not run now. */

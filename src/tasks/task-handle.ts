@@ -13,12 +13,15 @@ import { idText, systemRandom } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { changedContext, type MethodWay, notifying } from '../session/calls/handler-context.ts';
 import { signalOf } from '../session/calls/handler-signal.ts';
-import { currentCall } from '../session/calls/call.ts';
+import type { Call } from '../session/calls/call.ts';
+import { toolOfCall } from '../session/calls/listed-tool.ts';
+import { mayRepeat } from '../session/calls/markers.ts';
 import { tooMany, wrongQuestion } from './task-questions.ts';
 import { launcherOf } from './task-launcher.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
+import type { TaskKey } from './task-store.ts';
 import { progressText } from './progress.ts';
 
 /** A task that waits for its client for longer holds nothing in the process. */
@@ -70,9 +73,13 @@ export const currentTask = (): RunningTask | undefined => present.getStore();
 /** The SDK's methods that ask the client. */
 type Asks = Readonly<Record<'elicitInput' | 'requestSampling', (params: unknown) => Promise<unknown>>>;
 
+/** `resume`: as its author said. */
+export type AuthorSettings = Omit<GivenSettings, 'resume'> & { readonly resume: boolean | undefined };
+
 export class TaskHandle implements RunningTask {
+  readonly #call: Call | undefined;
   readonly #run: TaskRun | undefined;
-  readonly #settings: GivenSettings;
+  readonly #settings: AuthorSettings;
   /** The methods of `ctx` that ask, where the call is no task. */
   readonly #asks: Partial<Asks>;
   readonly #used = new Set<string>();
@@ -84,7 +91,8 @@ export class TaskHandle implements RunningTask {
   readonly #ctx: unknown;
   #settle: (outcome: Promise<unknown>) => void = () => {};
 
-  constructor(run: TaskRun | undefined, settings: GivenSettings, ctx: unknown) {
+  constructor(call: Call | undefined, run: TaskRun | undefined, settings: AuthorSettings, ctx: unknown) {
+    this.#call = call;
     this.#run = run;
     this.#settings = settings;
     this.#ctx = ctx;
@@ -118,8 +126,15 @@ export class TaskHandle implements RunningTask {
   }
 
   async #start(): Promise<void> {
-    await this.#run?.start(this.#settings);
+    if (this.#run !== undefined) await this.begin(this.#run);
     await this.#recordEarlier();
+  }
+
+  /** Makes the call of `run` a task. */
+  async begin(run: TaskRun, key?: TaskKey): Promise<void> {
+    const { resume } = this.#settings;
+    const hinted = async () => this.#call !== undefined && mayRepeat(await toolOfCall(this.#call, this.#ctx));
+    await run.start({ ...this.#settings, resume: resume ?? (await hinted()) }, key);
   }
 
   /** What the handler has set while its call was no task, for later runs. */
@@ -175,7 +190,7 @@ export class TaskHandle implements RunningTask {
       const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });
       if (full !== undefined) throw full;
     }
-    const stop = task.kept.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;
+    const stop = this.#settings.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;
     try {
       return await task.ask(name, { method, params });
     } finally {
@@ -228,11 +243,11 @@ export class TaskHandle implements RunningTask {
 
   /** The call is no task: its client waits for one. */
   async #detachHere(begin: (taskId: string) => unknown): Promise<never> {
-    const call = currentCall.getStore();
+    const call = this.#call;
     const launcher = launcherOf(call);
     if (call === undefined || launcher === undefined) throw taskRequired('task.detach()');
     const { run } = launcher.prepare(call);
-    await run.start(this.#settings);
+    await this.begin(run);
     const id = await detached(run, begin);
     this.#settle(launcher.outcomes.ended(id, call.caller?.user, signalOf(this.#ctx)));
     return new Promise<never>(() => {});

@@ -30,9 +30,9 @@ const ID = 'sojourn.task';
 export class TaskLauncher {
   readonly tasks: Tasks;
   readonly outcomes: TaskOutcomes;
-  readonly #runner: Pick<TaskRunner, 'serveUnattended'>;
+  readonly #runner: TaskRunner;
 
-  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: Pick<TaskRunner, 'serveUnattended'>) {
+  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: TaskRunner) {
     this.tasks = tasks;
     this.outcomes = outcomes;
     this.#runner = runner;

@@ -39,8 +39,8 @@ export function readHead(text: string): TaskHead | undefined {
 
 /** How a task is run, as its author said. */
 export interface GivenSettings {
-  /** Whether its handler may run again after a crash; `undefined`: as the hints of its tool say. */
-  readonly resume: boolean | undefined;
+  /** Whether its handler may run again after a crash. */
+  readonly resume: boolean;
   readonly ttlMs: number;
   readonly keepMs: number;
   readonly pollIntervalMs: number;
@@ -62,13 +62,6 @@ export interface KeptTask extends TaskSettings {
   readonly nonce: string;
   /** A hash of its arguments, where its id is made of a key. */
   readonly args?: string | undefined;
-}
-
-/** Which task it is, and whose. */
-export interface TaskIdentity {
-  readonly id: string;
-  readonly user: string | null;
-  readonly kept: KeptTask;
 }
 
 const VERSION = 1;

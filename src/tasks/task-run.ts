@@ -20,7 +20,7 @@ import type { OwnTask, OwnTaskHost } from './own-task.ts';
 import { RunBytes } from './run-bytes.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, type RunRequest, RunSink } from './run-sink.ts';
-import type { GivenSettings, TaskEnd, TaskIdentity } from './task-record.ts';
+import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
@@ -41,8 +41,6 @@ const aborted = (why: string): DOMException => new DOMException(why, 'AbortError
 
 /** What the era of tasks does for them. */
 export interface TaskRunner {
-  /** Whether the tool may run twice; `undefined`: this build does not know the tool. */
-  mayRunTwice(task: TaskIdentity): Promise<boolean | undefined>;
   /** Calls the handler of a run. */
   serveUnattended(run: TaskRun): void;
 }
@@ -254,14 +252,14 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#abort.abort(aborted('The instance drains'));
   }
 
-  /** Whether another run may take its place; `undefined`: its tool may say so. */
-  get resumes(): boolean | undefined {
-    return this.#isDraining || this.#task?.kept.resume;
+  /** Whether another run may take its place. */
+  get resumes(): boolean {
+    return this.#isDraining || this.#task?.kept.resume === true;
   }
 
   /** Its instance stops. */
   close(error: NonNullable<TaskEnd['error']>): void {
-    if (this.resumes === true) this.#postpone(0);
+    if (this.resumes) this.#postpone(0);
     else this.#finish({ status: 'failed', error });
   }
 

@@ -17,9 +17,8 @@ import { CallRefusal } from '../session/calls/call-refusal.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../base/shown.ts';
 import { apart } from './apart.ts';
-import { inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
+import { type AuthorSettings, inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
 import { launcherOf } from './task-launcher.ts';
-import type { GivenSettings } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
 
@@ -61,7 +60,7 @@ type When = 'always' | 'required' | 'manual' | 'slow';
 interface Checked {
   readonly when: When;
   readonly slowerThanMs: number;
-  readonly settings: GivenSettings;
+  readonly settings: AuthorSettings;
   readonly key: ((...given: unknown[]) => unknown) | undefined;
   readonly isShared: boolean;
 }
@@ -90,13 +89,13 @@ export function task<Result>(
     const run = call?.task instanceof TaskRun ? call.task : undefined;
     const outcome = await elsewhere(call, run, checked, given.at(-1));
     if (outcome !== undefined) return outcome as Result;
-    const handle = new TaskHandle(run, checked.settings, given.at(-1));
+    const handle = new TaskHandle(call, run, checked.settings, given.at(-1));
     if (run === undefined)
       return inTask(handle, () => Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]));
     run.handler.enters(() => call?.work.abandon());
     try {
       const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
-      return await started(run, checked, key, () =>
+      return await started(run, handle, checked, key, () =>
         inTask(handle, () => handler(...withContext(given, taskContext(given.at(-1), run, handle)), handle)),
       );
     } catch (cause) {
@@ -180,21 +179,22 @@ function check(handler: unknown, given: TaskOptions): Checked {
 
 async function started<Result>(
   run: TaskRun,
-  { when, slowerThanMs, settings }: Checked,
+  handle: TaskHandle,
+  { when, slowerThanMs }: Checked,
   key: TaskKey | undefined,
   handler: () => Returned<Result>,
 ): Promise<Result> {
   const isSlow = when === 'slow' && run.launched === undefined;
   if (!isSlow && when !== 'manual' && run.task === undefined) {
     try {
-      await run.start(settings, key);
+      await handle.begin(run, key);
     } catch (cause) {
       throw new CallRefusal(cause as never);
     }
     // The client left before it heard of the task, or an earlier call has it.
     run.signal.throwIfAborted();
   }
-  const stop = isSlow ? run.after(slowerThanMs, () => void run.start(settings).catch(() => {})) : undefined;
+  const stop = isSlow ? run.after(slowerThanMs, () => void handle.begin(run).catch(() => {})) : undefined;
   try {
     await run.task?.confirmed();
     return await handler();

@@ -10,17 +10,14 @@ import { relayedFields } from '../options/header-names.ts';
 import { base64url, elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
-import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import { inHookTime } from '../session/hook-time.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
-import { userName } from '../base/shown.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
-import type { TaskEnd, TaskHead, TaskIdentity } from './task-record.ts';
-import { TaskRun, type TaskRunner } from './task-run.ts';
+import type { TaskEnd, TaskHead } from './task-record.ts';
+import { TaskRun } from './task-run.ts';
 import { laterRunBytes } from './run-bytes.ts';
 import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
@@ -34,7 +31,6 @@ const CLOSE_POLL_MS = 10;
 
 export class Tasks {
   readonly #given: OwnedParts;
-  readonly #runner: TaskRunner;
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
@@ -48,10 +44,9 @@ export class Tasks {
   #changed: (id: string) => void = () => {};
   #isDraining = false;
 
-  constructor(given: OwnedParts, runner: TaskRunner) {
+  constructor(given: OwnedParts) {
     const { options } = given;
     this.#given = given;
-    this.#runner = runner;
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
@@ -95,7 +90,7 @@ export class Tasks {
 
   /** Runs that a drain waits for: their handlers do not run again. */
   get awaitedByDrain(): number {
-    return [...this.#runs.values()].filter(({ resumes }) => resumes !== true).length;
+    return [...this.#runs.values()].filter(({ resumes }) => !resumes).length;
   }
 
   // ——— a call becomes a task ———
@@ -132,7 +127,7 @@ export class Tasks {
     let task: OwnTask | undefined;
     try {
       task = await this.#create(run, kept, id);
-      if (this.#isDraining) this.#drainRun(run, task);
+      if (this.#isDraining && task?.kept.resume === true) run.drain();
       return task;
     } finally {
       if (task === undefined) this.givePlace(run);
@@ -214,18 +209,6 @@ export class Tasks {
     return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
   }
 
-  /** The request of a later run; `undefined`: the task may not run now. Rejects as `tasks.authorize` does. */
-  async laterRequest({ id, user: owner, kept }: TaskIdentity, request: RpcRequest): Promise<RunRequest | undefined> {
-    const { authorize } = this.settings;
-    const user = owner ?? undefined;
-    const about = { taskId: id, tool: kept.tool, user, userName: user && userName(user) };
-    const asked = async () => authorize?.(about);
-    const hook = { hook: 'tasks.authorize', sessionId: undefined };
-    const authInfo = authorize === undefined ? kept.auth : await inHookTime(this.options, hook, asked());
-    if (authorize !== undefined && authInfo === undefined) return undefined;
-    return { fields: { ...kept.fields, user }, authInfo, request, version: kept.version };
-  }
-
   // ——— what a task says of itself ———
 
   over({ id }: OwnTask): void {
@@ -286,19 +269,7 @@ export class Tasks {
   /** Asks what may run again to stop, and gives it back when its handler has settled. */
   drain(): void {
     this.#isDraining = true;
-    for (const run of this.#runs.values()) this.#drainRun(run);
-  }
-
-  /** `task`: as it was stored a moment ago, when its run does not have it yet. */
-  #drainRun(run: TaskRun, task = run.task): void {
-    const resumes = run.resumes ?? task?.kept.resume;
-    if (resumes === true) return run.drain();
-    if (resumes === false || task === undefined) return;
-    const { id, kept, user } = task;
-    const asked = async (): Promise<void> => {
-      if ((await this.#runner.mayRunTwice({ id, kept, user })) === true) run.drain();
-    };
-    void this.owned.send(asked, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
+    for (const run of this.#runs.values()) if (run.resumes) run.drain();
   }
 
   /** Gives back what may run again, and ends the rest. Resolves when everything is stored. */

@@ -189,7 +189,7 @@ describe('on a store without a server', () => {
   }
   const kept: KeptTask = {
     tool: 'film',
-    resume: undefined,
+    resume: false,
     ttlMs: 60_000,
     keepMs: 60_000,
     pollIntervalMs: 1_000,

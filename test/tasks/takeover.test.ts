@@ -30,7 +30,7 @@ test('an instance that lost its lease loses its task to another one: its handler
   expect(await a.client.ended(id)).toMatchObject({ result: { content: [{ text: 'from b' }] } });
 });
 
-test('a build that lacks the tool fails no task: with hints it leaves it alone, else it gives it back', async () => {
+test('a build that lacks the tool fails no task', async () => {
   for (const of of [{}, { resume: true }] as TaskOptions[]) {
     const { a, b, ran, lose } = await open(of, {}, ['b']);
     const id = await a.client.start('hold');
@@ -161,7 +161,7 @@ test('an instance that stops while it asks whether a task may run has not begun 
 
 test.each([
   ['runs', 'heeds the hints of its tool', {}, 'a'],
-  ['is being stored', 'heeds the hints of its tool', {}, 'a'],
+  ['is being stored', 'does not begin there', {}, 'b'],
   ['is being stored', 'does not begin there', { resume: true }, 'b'],
 ])('a task that %s while its instance begins to drain %s', async (state, _, of, by) => {
   const { a, b, runs, ran } = await open(of);

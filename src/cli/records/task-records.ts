@@ -73,7 +73,6 @@ async function shownTask(
     statusMessage: fields[MESSAGE_FIELD],
     ...shown,
     maxAttempts,
-    /** What becomes of it when its instance dies: `undefined`: by the hints of its tool. */
     resume,
     questions: questionStates(found),
     epoch,

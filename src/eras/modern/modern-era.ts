@@ -50,7 +50,7 @@ export interface ModernOptions extends SessionlessOptions {
   readonly tasks: TaskWire | undefined;
 }
 
-/** A request that no client sends now: a run of a task, a list of the tools. */
+/** A request that no client sends now: a run of a task. */
 export interface UnattendedRequest {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
@@ -139,17 +139,15 @@ export class ModernEra extends SessionlessRequests {
     return found;
   }
 
-  /** `counts`: the request takes a place in the limits of its user. */
-  serveUnattended(unattended: UnattendedRequest, response: AnswerSink, counts: boolean): void {
+  serveUnattended(unattended: UnattendedRequest, response: AnswerSink): void {
     const { caller, request, version } = unattended;
     const { gate } = this.host;
-    const enter = () => (unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false));
-    const admission = counts ? enter() : undefined;
+    const admission = unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false);
     if (admission instanceof SojournError) return response.refuse(admission, request.id);
     const sent = { kind: 'request', message: request } as const;
     const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
-    if (response.isTask === true) admission?.leaveRequest();
+    if (response.isTask === true) admission.leaveRequest();
     else unattended.onStart = this.#startOf(call);
     this.#serve(call);
   }

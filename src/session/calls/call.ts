@@ -98,8 +98,8 @@ export class Call {
   /** The name of a tool or prompt, or the URI of a resource. */
   target: string | undefined;
   readonly work = new HandlerWork();
-  /** A tool that its `McpServer` has runs, so its name is no invention of the client. */
-  isOfTool = false;
+  /** The tool that runs, as its `McpServer` has registered it: its name is no invention of the client. */
+  tool: object | undefined = undefined;
   /** The server whose handler takes this message now: that of the session or request. */
   handlerServer: object | undefined = undefined;
   #phase: Phase = 'running';
@@ -158,7 +158,7 @@ export class Call {
     const settled = (): void => {
       this.handlerServer = outer;
       this.work.settle();
-      if (this.isOfTool && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
+      if (this.tool !== undefined && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
       const thrown = this.takeThrown(cause);
@@ -301,10 +301,10 @@ function checkedResult(result: unknown): unknown {
 }
 
 /** The same function of a tool, with a notice of what it throws. */
-export function noticingRunner(run: ToolRunner): ToolRunner {
+export function noticingRunner(run: ToolRunner, tool: object): ToolRunner {
   return async function runTool(this: unknown, ...args) {
     const call = currentCall.getStore();
-    if (call !== undefined) call.isOfTool = true;
+    if (call !== undefined) call.tool = tool;
     try {
       return checkedResult(await run.apply(this, args));
     } catch (cause) {

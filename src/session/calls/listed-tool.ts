@@ -1,5 +1,6 @@
 /** A tool as its server lists it: what the server says about it, in both versions of the SDK. */
 import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { Call } from './call.ts';
 import { handlerOf } from '../../sdk/sdk-server.ts';
 
 /** Sends the `tools/list` of a page with these members. */
@@ -24,6 +25,11 @@ export async function listedTools(
   } catch {
     return new Map();
   }
+}
+
+/** What the server of a call says about its tool, here or in its list: the low-level server registers no tools. */
+export async function toolOfCall({ tool, handlerServer, target = '' }: Call, ctx: unknown): Promise<unknown> {
+  return tool ?? (await listedTools(handlerServer, [target], ctx)).get(target);
 }
 
 /** The most pages of `tools/list` that are read to learn what a server says about its tools. */

@@ -33,7 +33,7 @@ export class RequestOfRun implements RunningRequest {
   }
 
   get ranTool(): boolean {
-    return this.#run.call.isOfTool;
+    return this.#run.call.tool !== undefined;
   }
 
   get uri(): string | undefined {
