@@ -5,7 +5,7 @@
 import type { MemoryUse } from '../base/budget.ts';
 import { type OwnedRecords, type OwnerLease, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { RunBytes } from './run-bytes.ts';
+import type { RunRoom } from './run-room.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
@@ -44,8 +44,7 @@ const MESSAGE_MS = 1_000;
 export interface OwnRun {
   readonly signal: AbortSignal;
   readonly isParked: boolean;
-  readonly share: string;
-  readonly bytes: RunBytes;
+  readonly room: RunRoom;
   stop(reason: string): void;
   /** The time of its task is over. */
   expire(): void;
@@ -149,7 +148,7 @@ export class OwnTask {
   #background<T>(work: () => Promise<T>, isLast = false, held = 0): Promise<T | undefined> {
     const { owned, options, memory } = this.#tasks;
     const over = (): void => {
-      memory.give(held, this.run.share);
+      memory.give(held, this.run.room.share);
       this.#tasks.over(this);
     };
     return owned.send(isLast ? () => work().finally(over) : work, (err) =>
@@ -165,8 +164,8 @@ export class OwnTask {
     const bytes = TEXT_WEIGHT * characters + END_BYTES;
     const { memory } = this.#tasks;
     // There are few runs, and what is short is never lost.
-    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.share);
-    else if (!memory.take(bytes, 0, this.run.share)) return undefined;
+    if (characters <= SHORT_LENGTH) memory.charge(bytes, this.run.room.share);
+    else if (!memory.take(bytes, 0, this.run.room.share)) return undefined;
     return bytes;
   }
 
@@ -215,7 +214,7 @@ export class OwnTask {
     const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
     const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
-    const inStore = { share: this.run.share, short: textOf(forgottenEnd()) };
+    const inStore = { share: this.run.room.share, short: textOf(forgottenEnd()) };
     const stored = async (): Promise<void> => {
       if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
     };

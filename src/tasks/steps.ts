@@ -7,7 +7,7 @@ import { overMemory, stepInvalid, storeAway } from '../errors.ts';
 import { TASK_LOG } from '../session/record/record-kinds.ts';
 import type { OwnedRecord } from '../owned/owned-record.ts';
 import type { Records, ReplayOutcome } from '../stores/store.ts';
-import { heldBytes, type RunBytes } from './run-bytes.ts';
+import { heldBytes, type RunRoom } from './run-room.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const STREAM = 'steps';
@@ -58,7 +58,7 @@ interface RecordedTask {
   readonly owned: OwnedRecord;
   readonly records: Records;
   readonly isOver: boolean;
-  readonly run: { readonly bytes: RunBytes; stop(reason: string): void };
+  readonly run: { readonly room: RunRoom; stop(reason: string): void };
 }
 
 export class Steps {
@@ -111,15 +111,15 @@ export class Steps {
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
     const held = heldBytes(field, json);
-    const { bytes: memory } = this.#task.run;
-    if (!memory.take(held)) throw overMemory();
+    const { room } = this.#task.run;
+    if (!room.take(held)) throw overMemory();
     this.#resize(field, size);
     const before = kind === 't' ? this.#values.get(field) : undefined;
     if (kind === 't') this.#values.set(field, json);
     const stored = this.#last
       .catch(() => {})
       .then(() => this.#store(event, size))
-      .finally(() => memory.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
+      .finally(() => room.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }

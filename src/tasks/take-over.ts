@@ -9,7 +9,7 @@
 import { ownerLost, rpcError, type SojournError, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
 import { pagesOf } from '../base/pages.ts';
-import { Budget, shareKey } from '../base/budget.ts';
+import { shareKey } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { sessionHash, userName } from '../base/shown.ts';
 import { inHookTime } from '../session/hook-time.ts';
@@ -17,8 +17,8 @@ import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
 import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
-import { laterRunBytes } from './run-bytes.ts';
-import { NOTHING_RECORDED, recordedOf } from './steps.ts';
+import { heldByAll, laterRunBytes, type RunRoom } from './run-room.ts';
+import { recordedOf } from './steps.ts';
 import type { RunRequest } from './run-sink.ts';
 import { REFUSED_MS, type TaskRunner } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
@@ -32,8 +32,6 @@ const AT_ONCE = 2;
 const PAUSE_MS = 2;
 /** The application is asked about a task. The sweep waits so long for the answer, and then looks at others. */
 const ASKED_MS = 50;
-/** Tasks of one user about which the application is asked at once. */
-const ASKED_AT_ONCE = 20;
 /** Many tasks of one owner are looked at together, and each time that a client asks for one. */
 const ALIVE_MS = 500;
 /** The pause after a death doubles with each one. */
@@ -48,7 +46,6 @@ export class TakeOver {
   readonly #runner: TaskRunner;
   readonly #logger: Logger;
   readonly #busy = new Set<string>();
-  readonly #asking = new Budget(Infinity, 1);
   /** Ends the sweep. */
   readonly stop: () => void;
   #isSweeping = false;
@@ -83,27 +80,12 @@ export class TakeOver {
     this.#busy.add(id);
     const taken = async (): Promise<void> => {
       const found = await this.#tasks.store.read(id);
-      if (found !== undefined && 'record' in found) await this.#inBounds(found.record, () => this.#take(found));
+      if (found !== undefined && 'record' in found) await this.#take(found);
     };
     await this.#tasks.owned.send(taken, (err) =>
       this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again'),
     );
     this.#busy.delete(id);
-  }
-
-  /** The application may be slow to answer for one user (`hookTimeoutMs`): what waits for it is counted and bounded. */
-  async #inBounds(record: StoredRecord, work: () => Promise<void>): Promise<void> {
-    const { memory } = this.#tasks;
-    const share = shareKey(record.user ?? undefined);
-    const bytes = laterRunBytes(record, NOTHING_RECORDED.values);
-    if (this.#asking.heldBy(share) >= ASKED_AT_ONCE || !memory.take(bytes, 0, share)) return;
-    this.#asking.charge(1, share);
-    try {
-      await work();
-    } finally {
-      this.#asking.charge(-1, share);
-      memory.give(bytes, share);
-    }
   }
 
   async #take(found: LivingTask): Promise<void> {
@@ -117,7 +99,14 @@ export class TakeOver {
       if (!kept.resume) return this.#fail(record, ownerLost(true));
       if (head.attempt >= kept.maxAttempts) return this.#fail(record, tooManyAttempts(head.attempt));
     }
-    await this.#continue(found, head);
+    const room = this.#tasks.roomFor(shareKey(record.user ?? undefined));
+    if (!this.#tasks.takes || !room.enter()) return;
+    let begins = false;
+    try {
+      begins = room.take(laterRunBytes(record)) && (await this.#continue(found, head, room));
+    } finally {
+      if (!begins) room.leave();
+    }
   }
 
   async #fail(seen: StoredRecord, error: SojournError): Promise<void> {
@@ -129,11 +118,12 @@ export class TakeOver {
     this.#tasks.options.notices.emit({ kind: 'callLost', runsAgain, method: 'tools/call' });
   }
 
-  /** The head is written last: until then the task has not been run, whatever becomes of this instance. */
-  async #continue({ record: seen, kept }: LivingTask, before: TaskHead): Promise<void> {
+  /**
+   * The head is written last: until then the task has not been run, whatever becomes of this instance. `false`: it does
+   * not run here.
+   */
+  async #continue({ record: seen, kept }: LivingTask, before: TaskHead, room: RunRoom): Promise<boolean> {
     const tasks = this.#tasks;
-    // A claim would be given back, and be tried again by each sweep.
-    if (!tasks.hasPlace(seen.user)) return;
     const isLost = before.state === 'running';
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
@@ -141,7 +131,7 @@ export class TakeOver {
     const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
     const claim = await tasks.owned.reach(() => tasks.owned.records.claim(id, { epoch, owner }, me));
-    if (!claim.claimed) return;
+    if (!claim.claimed) return false;
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
@@ -150,14 +140,15 @@ export class TakeOver {
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const asked = await this.#laterRequest(record, kept);
     if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
+    if (!room.take(heldByAll(recorded.values))) return this.#giveBack(seen, fence, SWEEP_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
     const saved = await tasks.owned.reach(() => tasks.owned.records.save(id, fence, change));
-    if (saved === 'fenced') return;
+    if (saved === 'fenced') return false;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;
     const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
-    const run = tasks.restart({ record, kept, head, fence, restMs, recorded }, asked);
+    const run = tasks.restart({ record, kept, head, fence, restMs, recorded }, asked, room);
     if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
     if (isLost) this.#noteLost(true);
     const cause = CAUSES[before.state];
@@ -166,6 +157,7 @@ export class TakeOver {
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
     if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run);
     else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run), pauseMs);
+    return true;
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */
@@ -189,11 +181,12 @@ export class TakeOver {
     return { fields: { ...kept.fields, user }, authInfo, request: nextRound(kept, fields), version };
   }
 
-  /** This instance runs as many tasks as it may or drains, or the task may not run now. */
-  async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<void> {
+  /** This instance has no room or drains, or the task may not run now. */
+  async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<false> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
     const { owned } = this.#tasks;
     await owned.reach(() => owned.records.save(id, fence, change));
+    return false;
   }
 
   // ——— the sweep ———

@@ -17,7 +17,7 @@ import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
 import type { OwnTask, OwnTaskHost } from './own-task.ts';
-import { RunBytes } from './run-bytes.ts';
+import type { RunRoom } from './run-room.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, type RunRequest, RunSink } from './run-sink.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
@@ -46,9 +46,9 @@ export interface TaskRunner {
 }
 
 /** The tasks of the instance, as a run sees them. */
-interface TaskRunHost extends Pick<OwnTaskHost, 'options' | 'memory'> {
+interface TaskRunHost extends Pick<OwnTaskHost, 'options'> {
+  roomFor(share: string): RunRoom;
   create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
-  givePlace(run: TaskRun): void;
   end(id: string, end: TaskEnd): Promise<unknown>;
 }
 
@@ -56,8 +56,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
   readonly version: string;
-  readonly share: string;
-  readonly bytes: RunBytes;
+  readonly room: RunRoom;
   readonly launched: RunRequest['launched'];
   readonly handler = new RunHandler();
   readonly #tasks: TaskRunHost;
@@ -70,7 +69,6 @@ export class TaskRun extends RunSink implements RequestLife {
   #onClose: Array<() => unknown> = [];
   #isDraining = false;
   #isParked = false;
-  #hasPlace = true;
   /** Called when the call has become a task, and its handler has not settled. */
   onStart: (() => void) | undefined = undefined;
 
@@ -79,16 +77,15 @@ export class TaskRun extends RunSink implements RequestLife {
     { fields, authInfo, request, version, launched }: RunRequest,
     tasks: TaskRunHost,
     from: FirstClient | ((run: TaskRun) => OwnTask),
-    charged = 0,
+    room = tasks.roomFor(shareKey(fields.user, fields.address)),
   ) {
     super(typeof from === 'function' ? undefined : from);
     this.caller = new SentRequest(fields, authInfo, this);
-    this.share = shareKey(fields.user, fields.address);
     this.request = request;
     this.version = version;
     this.launched = launched;
     this.#tasks = tasks;
-    this.bytes = new RunBytes(tasks.memory, this.share, charged);
+    this.room = room;
     if (typeof from !== 'function') return;
     this.#task = from(this);
     this.#state = 'running';
@@ -308,10 +305,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** A handler that ignores its signal keeps its place. A parked handler never settles. */
   #giveBack(): void {
     const isActive = this.handler.isActive && !this.#isParked;
-    if (!this.#hasPlace || this.#task === undefined || this.#state !== 'over' || isActive) return;
-    this.bytes.release();
-    this.#hasPlace = false;
-    this.#tasks.givePlace(this);
+    if (this.#state === 'over' && !isActive) this.room.leave();
   }
 
   get isTask(): boolean {

@@ -2,7 +2,7 @@
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
-import { Budget, type MemoryUse, shareKey } from '../base/budget.ts';
+import { Budget, type MemoryUse } from '../base/budget.ts';
 import { type OwnedParts, OwnedRecords, type OwnerLease } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -18,7 +18,7 @@ import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
 import type { TaskEnd, TaskHead } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
-import { laterRunBytes } from './run-bytes.ts';
+import { RunRoom } from './run-room.ts';
 import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
 import { type DetailedTask, shownTask } from './wire-shapes.ts';
@@ -70,9 +70,8 @@ export class Tasks {
     return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
   }
 
-  /** Whether a task of this user may run here. */
-  hasPlace(user: string | null): boolean {
-    return this.takes && !this.#places.isOver(shareKey(user ?? undefined), 1);
+  roomFor(share: string): RunRoom {
+    return new RunRoom(this.#places, this.memory, share);
   }
 
   /** Handlers of tasks that run here, and how many may. */
@@ -123,14 +122,14 @@ export class Tasks {
   }
 
   async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {
-    if (!this.#places.take(1, run.share)) throw tooManyTasks('This instance', this.settings.limits.running);
+    if (!run.room.enter()) throw tooManyTasks('This instance', this.settings.limits.running);
     let task: OwnTask | undefined;
     try {
       task = await this.#create(run, kept, id);
       if (this.#isDraining && task?.kept.resume === true) run.drain();
       return task;
     } finally {
-      if (task === undefined) this.givePlace(run);
+      if (task === undefined) run.room.leave();
     }
   }
 
@@ -177,16 +176,12 @@ export class Tasks {
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    if (!(await this.owned.create(record, kept.ttlMs, DUE_MS, run.share))) return undefined;
+    if (!(await this.owned.create(record, kept.ttlMs, DUE_MS, run.room.share))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // What it records must not outlive it: its key may be called again.
     const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
     return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
-  }
-
-  givePlace({ share }: TaskRun): void {
-    this.#places.charge(-1, share);
   }
 
   own(run: TaskRun, claimed: ClaimedTask): OwnTask {
@@ -197,16 +192,9 @@ export class Tasks {
     return task;
   }
 
-  /** The run of a task that this instance has claimed; `undefined`: it has no room for it, or drains. */
-  restart(claimed: ClaimedTask, asked: RunRequest): TaskRun | undefined {
-    const charged = laterRunBytes(claimed.record, claimed.recorded.values);
-    const share = shareKey(asked.fields.user);
-    if (this.#isDraining || !this.#places.take(1, share)) return undefined;
-    if (!this.memory.take(charged, 0, share)) {
-      this.#places.charge(-1, share);
-      return undefined;
-    }
-    return new TaskRun(asked, this, (run) => this.own(run, claimed), charged);
+  /** The run of a task that this instance has claimed; `undefined`: it drains. */
+  restart(claimed: ClaimedTask, asked: RunRequest, room: RunRoom): TaskRun | undefined {
+    return this.#isDraining ? undefined : new TaskRun(asked, this, (run) => this.own(run, claimed), room);
   }
 
   // ——— what a task says of itself ———

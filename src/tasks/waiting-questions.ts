@@ -1,6 +1,6 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../errors.ts';
-import { heldBytes, type RunBytes } from './run-bytes.ts';
+import { heldBytes, type RunRoom } from './run-room.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
@@ -14,7 +14,7 @@ interface Waiting {
 /** A task whose handler asks. */
 interface AskingTask {
   readonly fields: Record<string, string>;
-  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly bytes: RunBytes };
+  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly room: RunRoom };
   storeQuestion(field: string, text: string): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export class WaitingQuestions {
     if (known !== undefined) return JSON.parse(known) as unknown;
     run.signal.throwIfAborted();
     const text = fields[field] ?? JSON.stringify(question);
-    if (fields[field] === undefined && !run.bytes.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
+    if (fields[field] === undefined && !run.room.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
     const heard = new Promise<string>((resolve, reject) => this.#waiting.set(answer, { resolve, reject }));
     heard.catch(() => {});
     try {
@@ -67,7 +67,7 @@ export class WaitingQuestions {
     const { fields, run } = this.#task;
     for (const [name, text] of Object.entries(stored)) {
       if (!name.startsWith('a') || fields[name] !== undefined) continue;
-      run.bytes.charge(heldBytes(name, text));
+      run.room.charge(heldBytes(name, text));
       fields[name] = text;
       this.#waiting.get(name)?.resolve(text);
     }

@@ -100,7 +100,12 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   };
   const { a, b, runs } = await open(
     { resume: true },
-    { auth: { verify: userToken }, tasks: { authorize }, hookTimeoutMs: 4_000 },
+    // One user gets half of the places there.
+    (by) => ({
+      auth: { verify: userToken },
+      tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } },
+      hookTimeoutMs: 4_000,
+    }),
   );
   // The sweep comes to the last one first.
   const bobs = await a.as('bob').start('hold');
