@@ -11,6 +11,10 @@ export const tooManyRequests = (limit: number): SojournError =>
 export const sessionIsLeaving = (): SojournError =>
   tooMany('TOO_MANY_REQUESTS', 'this session is moving to another instance, because this one is draining');
 
+/** The same: the resume waits for its turn. */
+export const tooManyResumes = (): SojournError =>
+  tooMany('TOO_MANY_REQUESTS', 'this instance is sending other clients what they missed');
+
 export const subscriptionsTooLarge = (limit: number): SojournError =>
   invalidParams(
     `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes`,

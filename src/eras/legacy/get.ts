@@ -15,12 +15,15 @@
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`. The rest of a POST's response after
  * the loss of its owner comes here too (kind `resume`), and never becomes a GET stream.
  */
-import { answerNotKept, callSessionNotFound, type SojournError } from '../../errors.ts';
+import { Budget, shareKey } from '../../base/budget.ts';
+import { afterTurn } from '../../base/system.ts';
+import { answerNotKept, callSessionNotFound, tooManyResumes, type SojournError } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { ResponseSink } from '../../http/sink.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
 import { forResume } from '../../inbound/retries.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import {
   endedId,
   type EventPosition,
@@ -43,23 +46,51 @@ const ENDS_ANSWERED = 2;
 /** How long after a resume a stream ends cleanly, for clients that need it (`clean-end`). */
 const CLEAN_END_MS = 400;
 
-export async function serveGet(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
-  if (!inbound.after) {
-    await openGet(session, open(parts, inbound), false);
-    return undefined;
-  }
-  let next = inbound;
-  const began = parts.replays.begin(inbound.caller, () => (next = openHead(parts, inbound)));
-  const end = began instanceof Promise ? await began : began;
-  try {
-    return end === undefined || (await serveAfter(parts, session, next)) ? undefined : next;
-  } catch (cause) {
-    // The call waits for its store in the response that its client reads.
-    if (next === inbound) throw cause;
-    return next;
-  } finally {
-    end?.();
-  }
+/**
+ * Clients that resume make the process hold what they missed, several MB each, from the read of the event log until it
+ * is written. So sixteen replays are under way at once, or as many as half of `limits.memoryBytes` holds, in a reserve
+ * beside the memory budget. What clients make this instance keep cannot stop a resume, and a resume takes no room from
+ * requests. The other resumes wait (`waiting.ts`), and a user may take half of the places that the others leave free.
+ */
+const REPLAYS = 16;
+const REPLAYS_OF_USER = 1 / 2;
+/** The reserve of replays, as a part of `limits.memoryBytes`. */
+const REPLAY_PART = 1 / 2;
+/** The events as the store returns them, as frames, as one text, and as its bytes. */
+const REPLAY_WEIGHT = 4;
+
+/** The places of replays. */
+export function replayPlaces({ eventRetention, limits }: Pick<ResolvedOptions, 'eventRetention' | 'limits'>): Budget {
+  const room = limits.memoryBytes * REPLAY_PART;
+  // A session keeps no more.
+  const bytes = eventRetention === false || room === Infinity ? 0 : eventRetention.bytes * REPLAY_WEIGHT;
+  return new Budget(Math.max(1, Math.min(REPLAYS, Math.floor(room / bytes))), REPLAYS_OF_USER);
+}
+
+/** Throws where a resume must wait for a place. `freed`: a place is free. */
+export function serveGet(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: Inbound,
+  freed: () => void,
+): Promise<NextAttempt> {
+  const { caller } = inbound;
+  if (!inbound.after) return serveNew(parts, session, inbound);
+  const share = shareKey(caller.user, caller.clientAddress);
+  if (!parts.replays.take(1, share)) throw tooManyResumes();
+  const over = async (): Promise<void> => {
+    await caller.relayOrigin?.room();
+    parts.replays.charge(-1, share);
+    freed();
+  };
+  return serveAfter(parts, session, inbound).finally(() => {
+    // What the turn writes is charged where the client does not take it at once.
+    afterTurn(() => void over());
+  });
+}
+
+async function serveNew(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<undefined> {
+  await openGet(session, open(parts, inbound), false);
 }
 
 function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
@@ -67,24 +98,24 @@ function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
   return sink;
 }
 
-/** `false`: the session left while its log was read; nothing was sent. */
-async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<boolean> {
+/** Returns the call if the session left while its log was read, and nothing was sent. */
+async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
   const position = parseEventId(inbound.after ?? '');
   const kept = position !== undefined && isOurs(session, position) && !position.ended;
   let resumed = kept ? await resume(parts, session, inbound, position) : undefined;
   if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
   const ours = resumed === 'resumed' || (!session.left && session.ownership.leaseValid);
-  if (!ours) return false;
+  if (!ours) return inbound;
   const isGetStream = position === undefined || position.stream === GET_STREAM;
   const isFinished = resumed === 'finished' || position?.ended === true;
   const outcome = resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap';
   parts.options.notices.emit({ kind: 'resumed', outcome, sessionId: session.id });
-  if (resumed === 'resumed') return true;
+  if (resumed === 'resumed') return undefined;
   const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
   if (next === 'getStream') await openGet(session, open(parts, inbound), true);
   else if (next === 'finished') await finish(parts, session, inbound);
   else if (position !== undefined) respondError(parts, inbound, position, answerNotKept());
-  return true;
+  return undefined;
 }
 
 /** `undefined`: the log cannot continue from there. */

@@ -19,13 +19,12 @@ import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
 import { holdText } from '../json-values.ts';
-import { answerToResume, refuseResume } from './get.ts';
+import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
 import { StartTurns } from './start-turns.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import { SentRequest } from '../../relay/sent-request.ts';
-import { Replays } from '../../session/streams/replays.ts';
 import { Router } from './router.ts';
 import type { WaitingRequests } from './waiting.ts';
 
@@ -55,7 +54,7 @@ export class LegacyEra implements RelayedServer, Continuation {
       batch: { ...post, onSession: 'batch', form: 'batch' },
     };
     this.relay = new Relay({ ...given, responses, server: this, memory: registry.held.requests });
-    const parts = { responses, relay: this.relay, replays: new Replays(options) };
+    const parts = { responses, relay: this.relay, replays: replayPlaces(options) };
     this.parts = { ...given, ...parts, starts: new StartTurns(), tracked: new Set() };
     this.#router = new Router(this.parts);
     this.waiting = this.#router.waiting;

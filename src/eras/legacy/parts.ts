@@ -1,6 +1,7 @@
 /** What the sessions of the 2025 era are served with: one interface for all parts in this folder. */
 import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
+import type { Budget } from '../../base/budget.ts';
 import type { RandomSource } from '../../base/system.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import type { ResponsePolicy, SessionResponse } from '../../http/sink.ts';
@@ -10,7 +11,6 @@ import type { Relay } from '../../relay/relay.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
-import type { Replays } from '../../session/streams/replays.ts';
 import type { StartTurns } from './start-turns.ts';
 
 /** What the responses of each kind have in common. */
@@ -31,7 +31,8 @@ export interface LegacyOptions {
 /** What the era adds. */
 export interface LegacyParts extends LegacyOptions {
   readonly relay: Relay;
-  readonly replays: Replays;
+  /** The places of replays (`get.ts`). */
+  readonly replays: Budget;
   readonly responses: LegacyResponses;
   readonly starts: StartTurns;
   /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */

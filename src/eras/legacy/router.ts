@@ -290,7 +290,7 @@ export class Router implements WaitingHost {
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
     if (isPost(inbound)) return this.#post(session, inbound);
     if (endsSession(inbound)) return track(this.#parts, caller, this.#end(session, inbound));
-    return serveGet(this.#parts, session, inbound);
+    return serveGet(this.#parts, session, inbound, () => this.waiting.wake());
   }
 
   #post(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {

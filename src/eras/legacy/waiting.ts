@@ -15,8 +15,9 @@
  *     GET                  → waits as long as its client does. The first round after 250 ms sends its head, so that the
  *                            client does not take the connection for broken
  *
- * A request past `limits.requestsPerSession` waits too, until another request of its session ends. A call leaves when
- * its client disconnects, and a request also when its client cancels it.
+ * A request past `limits.requestsPerSession` waits too, until another request of its session ends. So does a resume while
+ * this instance sends what many clients missed (`get.ts`), until one of them has it. A call leaves when its client
+ * disconnects, and a request also when its client cancels it.
  *
  * Places are bounded, and bodies count in the memory budget; past the last place the newest call is refused. A user may
  * take half of what the others leave free. While the lease is lapsed nothing is attempted. Else each round attempts the
@@ -257,8 +258,8 @@ export class WaitingRequests {
   }
 
   /** When another request of its session has ended, if it waits for that. */
-  #attemptWhenFreed({ id, cause, queue }: QueuedCall): void {
-    const session = isFull(cause) ? this.#given.registry.get(id) : undefined;
+  #attemptWhenFreed({ id, inbound, cause, queue }: QueuedCall): void {
+    const session = isFull(cause) && !reads(inbound) ? this.#given.registry.get(id) : undefined;
     void session?.calls.running.freed().then(() => this.#attempt(queue));
   }
 
