@@ -9,7 +9,7 @@ import type { McpServerFactory, Transport } from '@modelcontextprotocol/server';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import { connectNegotiating, connectV1, sessionClients } from '../clients/official.ts';
+import { connectV1, sessionClients } from '../clients/official.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
@@ -129,13 +129,6 @@ describe('a server of SDK v1', () => {
       await until(() => closed === 3, { what: 'servers that were made for nothing are closed' });
     },
   );
-
-  test('is found by a client of both eras, which falls back', async () => {
-    const { url } = await serve(createV1Server);
-    const { say, protocolVersion } = await connectNegotiating(url);
-    expect(protocolVersion()).toBe('2025-11-25');
-    expect(await say('add', { a: 2, b: 3 })).toBe('5');
-  });
 });
 
 /** Nothing but `connect` and `close`. */

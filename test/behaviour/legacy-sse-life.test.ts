@@ -1,6 +1,6 @@
 /** A session of the 2024-11-05 transport: what it can do, how long it lives, and how it ends. */
 import { connect } from 'node:net';
-import type { McpServer, Transport } from '@modelcontextprotocol/server';
+import type { Transport } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -32,49 +32,10 @@ test('B173 no idle timeout and no idle limit end it', async () => {
   expect(await old.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
 });
 
-/** Tools that use what a session has: messages, questions, a server, a signal. */
-function talking(heard: unknown[] = []) {
-  let server!: McpServer;
-  const think: Tool = async (_, { mcpReq }) => {
-    await mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: 'thinking' } });
-    const { content } = await mcpReq.requestSampling({ messages: [], maxTokens: 1 });
-    return said(JSON.stringify(content));
-  };
-  const grow: Tool = () => {
-    server.registerTool('more', {}, () => said('more'));
-    return said('grown');
-  };
-  const wait: Tool = (_, { mcpReq }) =>
-    new Promise((resolve) => mcpReq.signal.addEventListener('abort', () => resolve(said('aborted'))));
-  return toolServer({ think, grow, wait }, (made) => {
-    server = made;
-    made.server.setNotificationHandler('notifications/roots/list_changed', () => void heard.push('roots'));
-  });
-}
-
-test('B175 notifications and questions go both ways', async () => {
-  const heard: unknown[] = [];
-  const { client } = await serve(talking(heard), { legacySse });
-  const { stream, post } = await openSse(client());
-  await post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' });
-  await until(() => heard.length === 1);
-
-  await post(toolCall(1, 'think'));
-  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/message', params: { data: 'thinking' } });
-  const question = (await stream.nextMessage()) as { id: number; method: string };
-  expect(question.method).toBe('sampling/createMessage');
-  const content = { type: 'text', text: '42' };
-  expect(
-    (await post({ jsonrpc: '2.0', id: question.id, result: { role: 'assistant', model: 'm', content } })).status,
-  ).toBe(202);
-  expect(await stream.nextMessage()).toMatchObject({
-    id: 1,
-    result: { content: [{ type: 'text', text: '{"type":"text","text":"42"}' }] },
-  });
-
-  await post(toolCall(2, 'grow'));
-  await stream.nextMessage((message) => (message as { method?: string }).method === 'notifications/tools/list_changed');
-});
+/** A tool that waits for the end of its request. */
+const wait: Tool = (_, { mcpReq }) =>
+  new Promise((resolve) => mcpReq.signal.addEventListener('abort', () => resolve(said('aborted'))));
+const waiting = toolServer({ wait });
 
 test('B173 a call of such a session writes nothing into a store that other processes share', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
@@ -87,7 +48,7 @@ test('B173 a call of such a session writes nothing into a store that other proce
 
 test('B175 the hooks run once per session, and see its end', async () => {
   const seen: unknown[] = [];
-  const { client } = await serve(talking(), {
+  const { client } = await serve(waiting, {
     legacySse,
     configureSessionOptions: (request, options) => {
       seen.push(['options', new URL(request.url).pathname]);
@@ -116,7 +77,7 @@ test('B175 the hooks run once per session, and see its end', async () => {
 
 test('B176 a shutdown answers what runs, and ends every connection at once and cleanly', async () => {
   // The clock does not move: nothing waits for a grace to pass.
-  const { client, endpoint } = await serve(talking(), { legacySse, timeProvider: createFakeTime() });
+  const { client, endpoint } = await serve(waiting, { legacySse, timeProvider: createFakeTime() });
   const busy = await openSse(client());
   const quiet = await openSse(client());
   const unopened = await connectSse(client(), '/mcp/sse');

@@ -112,23 +112,6 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(words(get)).toEqual([]);
   });
 
-  test('B210 B211 a call whose client left keeps its messages for that stream; the GET stream gets none of them', async () => {
-    const { talk, waits, go } = steps();
-    const { one } = await session(toolServer({ talk }));
-    const get = await one.get();
-    const first = await one.post(toolCall('a', 'talk', { name: 'a' }));
-    await first.nextMessage();
-    await waits('a');
-    first.abort();
-    const resumed = await resumeFrom(one, first);
-    go('a');
-    await resumed.untilEnd();
-    expect(words(resumed)).toEqual(['message a ends', 'answer a']);
-    await one.delete();
-    await get.untilEnd();
-    expect(words(get)).toEqual([]);
-  });
-
   test('B210 without a log, what a call sends when its client has left takes the GET stream, and its answer none', async () => {
     const { talk, waits, left, go } = steps();
     const { one } = await session(toolServer({ talk }), { eventRetention: false });

@@ -108,25 +108,6 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(response.header('content-type')).toBeUndefined();
   });
 
-  test("B17 a POSTed answer gets 202 without a body, and is the result of the server's request", async () => {
-    const { one } = await session(
-      toolServer({
-        ask: async (_args, ctx) => said(JSON.stringify(await ctx.mcpReq.send({ method: 'roots/list' }))),
-      }),
-      {},
-      { capabilities: { roots: {} } },
-    );
-    const call = await one.post({ jsonrpc: '2.0', id: 'a', method: 'tools/call', params: { name: 'ask' } });
-    const question = (await call.nextMessage()) as { id: string; method: string };
-    expect(question.method).toBe('roots/list');
-    const result = { roots: [{ uri: 'file:///home' }] };
-    const posted = await one.post({ jsonrpc: '2.0', id: question.id, result });
-    expect(posted.status).toBe(202);
-    expect(posted.body).toBe('');
-    expect(posted.header('content-type')).toBeUndefined();
-    expect(JSON.parse(textOf(await call.nextMessage()) ?? '')).toEqual(result);
-  });
-
   test('B18 every answer of a known session repeats its id', async () => {
     const client = (await serve(toolServer({ echo: () => said('hello') }))).client();
     const { response } = await client.initialize();

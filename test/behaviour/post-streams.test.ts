@@ -15,30 +15,6 @@ interface Question {
 }
 
 describe.each(perFace)('$face', ({ serve, session }) => {
-  test('B22 progress comes on the stream of its POST, in order, before the answer', async () => {
-    const factory = toolServer({
-      work: async (_args, ctx) => {
-        const progressToken = ctx.mcpReq._meta?.progressToken ?? 'none';
-        for (const progress of [1, 2, 3]) {
-          await ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, total: 3 } });
-        }
-        return said('done');
-      },
-    });
-    const { one } = await session(factory);
-    const get = await one.get();
-    const response = await one.post(toolCall(7, 'work', {}, { progressToken: 'p' }));
-    await response.untilEnd();
-    const progress = (n: number) => ({
-      jsonrpc: '2.0',
-      method: 'notifications/progress',
-      params: { progressToken: 'p', progress: n, total: 3 },
-    });
-    const answer = { jsonrpc: '2.0', id: 7, result: { content: [{ type: 'text', text: 'done' }] } };
-    expect(response.messages).toEqual([progress(1), progress(2), progress(3), answer]);
-    expect(get.messages).toEqual([]);
-  });
-
   const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
   const sampling = { messages: [], maxTokens: 1 };
   const asked: Array<[string, (ctx: ServerContext, server: McpServer) => Promise<object>, object]> = [

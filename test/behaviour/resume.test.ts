@@ -161,7 +161,7 @@ test.each(VERSIONS)(
   },
 );
 
-test('B121 resumed streams stand beside the plain GET: none ends another', async () => {
+test('B121 B210 resumed streams stand beside the plain GET: none ends another', async () => {
   const session = await inLab();
   const { one, server } = session;
   const get = await one.get();
@@ -170,6 +170,7 @@ test('B121 resumed streams stand beside the plain GET: none ends another', async
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
+    await progress(call, 2);
   }
   const [resumedA, resumedB] = [
     await one.get({ lastEventId: a.stream.lastId }),
@@ -180,7 +181,9 @@ test('B121 resumed streams stand beside the plain GET: none ends another', async
   a.call.answer('a');
   b.call.answer('b');
   await Promise.all([resumedA.untilEnd(), resumedB.untilEnd()]);
-  expect([saidOn(resumedA), saidOn(resumedB), get.ending]).toEqual([['a'], ['b'], undefined]);
+  expect([saidOn(resumedA), saidOn(resumedB), get.ending]).toEqual([[2, 'a'], [2, 'b'], undefined]);
+  // What the calls said while no client read them was for their own streams.
+  expect(get.messages).toHaveLength(1);
 });
 
 test('B127 a stream is complete with its answer, though its response had ended: resuming replays it and ends', async () => {

@@ -37,23 +37,4 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     expect(lab.made.length).toBe(1);
     expect(runs).toBe(1);
   });
-
-  test('B71 sessions are isolated: a tool sees the id of the session that calls it, the same on every call', async () => {
-    const { client } = await serve(createLab().factory);
-    const clients = [client(), client(), client()];
-    await Promise.all(clients.map((one) => one.initialize()));
-    expect(new Set(clients.map(({ sessionId }) => sessionId)).size).toBe(3);
-    for (let round = 1; round <= 3; round++) {
-      const answers = await Promise.all(
-        clients.map(async (one) => {
-          const [who, count] = await Promise.all([one.call(...tool('who')), one.call(...tool('count'))]);
-          return { who: JSON.parse(textOf(who.message) ?? ''), count: textOf(count.message) };
-        }),
-      );
-      answers.forEach(({ who, count }, n) => {
-        expect(who).toMatchObject({ id: clients[n]?.sessionId });
-        expect(count).toBe(String(round));
-      });
-    }
-  });
 });

@@ -125,17 +125,6 @@ test('limits.perTool: running calls of a tool are counted over sessions, users a
   expect(textOf((await again).message)).toBe('now');
 });
 
-test('past maxIdleSessionCount the sessions of the user with the most go, the oldest first', async () => {
-  const { open, endpoint } = await start({ maxIdleSessionCount: 4 });
-  const bob = await open('bob');
-  const flood = [];
-  for (let n = 0; n < 50; n++) flood.push(await open('eve'));
-  expect((await bob.call('ping')).response.status).toBe(200);
-  expect(endpoint.sessions.count).toBe(4);
-  const alive = await Promise.all(flood.map(async (one) => (await one.call('ping')).response.status));
-  expect(alive).toEqual([...Array.from({ length: 47 }, () => 404), 200, 200, 200]);
-});
-
 const LONG_CAPABILITIES = { experimental: { big: { text: 'x'.repeat(17_000) } } };
 
 /** Of 8 KiB, the longest. */
