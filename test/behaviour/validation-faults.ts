@@ -41,7 +41,7 @@ export interface Draft {
   mode: 'stateful' | 'hybrid';
   method: string;
   headers: Record<string, string>;
-  message: { jsonrpc: string; id: number; method: string; params?: Record<string, unknown> };
+  message: { jsonrpc: string; id: number | string; method: string; params?: Record<string, unknown> };
   /** Says a length and never sends a byte. */
   unsent: boolean;
 }
@@ -52,7 +52,7 @@ export interface Fault {
   readonly code: number;
   readonly says: RegExp;
   /** 5 where the request's id is known by then; `null` for all that is decided before. */
-  readonly id: 5 | null;
+  readonly id: number | string | null;
   /** Of a refusal that is an answer: what the header `Sojourn-Refused` says. */
   readonly refused?: string;
   /** Its status where it cannot be an answer. */

@@ -37,6 +37,9 @@ const LEGACY = ['era', ...between('session-id', 'running-requests')] as const;
 /** What a GET passes of it. */
 const GET = ['host', 'origin', 'accept', 'version', 'session-id', 'lookup', 'user', 'session-version'] as const;
 
+/** A refusal carries the id of its request, whatever it is. */
+const IDS = [5, 'text', '', 0, -7, Number.MAX_SAFE_INTEGER, '5'];
+
 const neighbours = (steps: readonly Step[]): Array<[Step, Step]> =>
   steps.slice(1).map((later, n) => [steps[n] as Step, later]);
 
@@ -120,11 +123,14 @@ describe.each(perFace)('$face', ({ face }) => {
       expect((await sent(draft())).status).toBe(200);
     });
 
-    test.each(steps.map((step) => [step]))(`B13 %s refuses its own fault (${what})`, async (step) => {
+    test.each(steps.map((step) => [step]))(`B12 B13 %s refuses its own fault (${what})`, async (step) => {
       const { send: sent, draft } = await ground(face);
-      const spoiled = draft();
-      FAULTS[step].spoil(spoiled);
-      expectAnswer(await sent(spoiled), echoing(FAULTS[step], spoiled));
+      for (const id of IDS) {
+        const spoiled = draft();
+        spoiled.message.id = id;
+        FAULTS[step].spoil(spoiled);
+        expectAnswer(await sent(spoiled), echoing(FAULTS[step], spoiled));
+      }
     });
 
     test.each(neighbours(steps))(`B13 %s answers before %s (${what})`, async (earlier, later) => {
@@ -151,7 +157,7 @@ describe.each(perFace)('$face', ({ face }) => {
  */
 function echoing(fault: Fault, { method, message, headers, unsent }: Draft): Fault {
   const { id, spoil, code, says, plain = fault.status } = fault;
-  const known = id !== null && !unsent && method === 'POST' ? (message.id as 5) : null;
+  const known = id !== null && !unsent && method === 'POST' ? message.id : null;
   const answered = known !== null && headers['mcp-protocol-version'] === '2025-11-25';
   return answered ? { ...fault, id: known } : { spoil, code, says, id: known, status: plain };
 }
