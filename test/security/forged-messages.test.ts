@@ -1,6 +1,6 @@
 /**
  * A process that reaches the mailboxes of a deployment, but does not know its keys, sends messages as an instance:
- * calls in a session, ends, bus events. It has no lease, or another lease.
+ * calls in a session, ends, bus events, orders of the command line. It has no lease, or another lease.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
@@ -53,6 +53,8 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
     link(0, { t: 'ping' }),
     { kind: 'unlinked' },
     { kind: 'bus', event: { kind: 'tools_list_changed' } },
+    { kind: 'order', by: 'me', run: 'drain' },
+    { kind: 'order', by: 'me', run: 'end', session: sessionId },
     { kind: 'probe' },
     { kind: 'no-such-kind' },
   ];
@@ -104,14 +106,14 @@ describe.each(durableKinds)('on %s', (kind) => {
         }
       }
     }
-    expect(attempts).toBe(84);
+    expect(attempts).toBe(108);
     // A directory does not deliver an instance its own bus events.
     await until(() => refused() === attempts, { what: `${attempts} refusals`, timeoutMs: 20_000 });
     expect(answered).toEqual([]);
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);
     expect(await say(near, 'count')).toBe('2');
-    expect(a.endpoint.sessions.count).toBe(1);
+    expect([a.endpoint.sessions.count, a.endpoint.health().state]).toEqual([1, 'serving']);
     expect(get.events.filter(({ message }) => message !== undefined)).toEqual([]);
     expect((await near.delete()).status).toBe(200);
   });
@@ -131,7 +133,9 @@ describe.each(durableKinds)('on %s', (kind) => {
       { id: 'reader', state: 'serving', version: '0.2.0' },
       (_, answer) => void answers.push(answer),
     );
-    const messages = forgeries(a.id, client.sessionId ?? '');
+    const messages = forgeries(a.id, client.sessionId ?? '').filter(
+      ({ kind: one }) => given.isRefused || one !== 'order',
+    );
     for (const message of messages) {
       await (message.kind === 'bus' ? forger.publish('reader', message) : forger.send('reader', a.id, message));
     }
@@ -143,6 +147,6 @@ describe.each(durableKinds)('on %s', (kind) => {
     await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
     const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
     expect(directly).toEqual([]);
-    expect(await say(client, 'count')).toBe('2');
+    expect([await say(client, 'count'), a.endpoint.health().state]).toEqual(['2', 'serving']);
   });
 });
