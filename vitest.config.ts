@@ -30,7 +30,7 @@ function matrixFiles(): string[] {
  * - changes its process for good.
  */
 const OWN = [
-  'test/behaviour/idle-timeout.test.ts',
+  'test/behaviour/idle.test.ts',
   'test/chaos/chaos.test.ts',
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/early-questions.test.ts',
