@@ -203,6 +203,7 @@ export interface AppendRequest {
    * `'written'` where the stream has these events there: an earlier try has stored them.
    */
   readonly from?: number;
+  /** JSON texts, or `''`. */
   readonly events?: readonly string[];
   /** The stream is complete with these events. */
   readonly complete?: boolean;

@@ -1,6 +1,5 @@
 /** A memory store whose parts a test has at hand. Its records answer at once, and the test moves its clock. */
 import { KernelRecords } from '../../src/stores/kernel/records.ts';
-import { TurnWrites } from '../../src/stores/kernel/turn-writes.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import type { Kind } from '../../src/stores/store.ts';
@@ -15,8 +14,12 @@ export function memoryRooms(kind: Kind, { logBytes = Infinity, tombstones = 1_00
   const budget = new EventBudget(logBytes);
   const deployment = () => {
     const backend = new MemoryBackend({ time, budget, tombstones, eventLogBytes });
-    const writes = new TurnWrites(backend, true);
-    const records = new KernelRecords({ kind, backend, writes, isAlone: true }) as unknown as RecordsAtOnce;
+    const records = new KernelRecords({
+      kind,
+      backend,
+      writes: backend.atOnce,
+      isAlone: true,
+    }) as unknown as RecordsAtOnce;
     return { backend, records, entries: (id: string) => backend.log(kind, id) };
   };
   return { budget, deployment, now: () => now, pass: (ms: number) => void (now += ms) };

@@ -17,7 +17,7 @@ export class BucketWrites implements Writes {
     const bucket = this.#backend.bucketOf(write.kind, write.id);
     let writes = this.#buckets.get(bucket);
     if (writes === undefined) {
-      writes = new TurnWrites(this.#backend, false);
+      writes = new TurnWrites(this.#backend);
       this.#buckets.set(bucket, writes);
     }
     return writes.write(write);

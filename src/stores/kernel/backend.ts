@@ -16,7 +16,7 @@
  * row (`turn-writes.ts`), so a list has no order. `write` answers or fails in a bounded time. It fails with a
  * `storeAway(…)`: the outcome is unknown. A write that the store refuses for what it holds is answered with an error,
  * and the others of the list are stored. `now`, `read`, `log`, `list`, `due` and `count` may answer with or without a
- * promise. A backend whose `write` answers without a promise is in this process (`KernelRecordsOptions.isAlone`).
+ * promise. A backend whose `write` answers without a promise is in this process (`KernelParts.isAlone`).
  */
 import type { EndedRecord, Kind, Mark, MaybePromise, OpenStream, StoredRecord } from '../store.ts';
 
@@ -42,7 +42,7 @@ export interface Entry {
   readonly stream: string;
   /** A short JSON value. */
   readonly head: EntryHead;
-  /** A store that keeps texts packs them (`shared/packed-events.ts`); the head has their number. */
+  /** A store that keeps texts finds them in `row-texts.ts`. */
   readonly events: readonly string[];
 }
 

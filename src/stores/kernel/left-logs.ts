@@ -4,9 +4,9 @@
  * finds the row trims the log.
  */
 import { after } from '../shared/after.ts';
-import type { Kind, MaybePromise } from '../store.ts';
+import type { MaybePromise } from '../store.ts';
 import type { Row } from './backend.ts';
-import type { RecordLogs } from './record-logs.ts';
+import type { KernelParts, RecordLogs } from './record-logs.ts';
 import type { RowSteps } from './row-steps.ts';
 import { fencedRow, livingOf, wokeForLog } from './row-value.ts';
 
@@ -15,7 +15,7 @@ export class LeftLogs {
   readonly #steps: RowSteps;
   readonly #logs: RecordLogs;
 
-  constructor({ log, listed }: Kind, isAlone: boolean, steps: RowSteps, logs: RecordLogs) {
+  constructor({ kind: { log, listed }, isAlone }: KernelParts, steps: RowSteps, logs: RecordLogs) {
     this.#ttlMs = isAlone || log === false || !listed ? Infinity : log.ttlMs;
     this.#steps = steps;
     this.#logs = logs;

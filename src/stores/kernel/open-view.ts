@@ -30,12 +30,12 @@ export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[]
 export function openView(parts: ViewParts, options: StoreOptions): OpenStore {
   const { backend, ofLeases = backend, deadlines, full, room } = parts;
   const { leaseMs, logger, random } = options;
-  const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of, false);
+  const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of);
   const [writes, leaseWrites] = [newWrites(backend), newWrites(ofLeases)];
   const made = new Map<string, KernelRecords>();
   for (const kind of kindsOf(options)) {
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: false, ...(deadlines && { deadlines }) }));
+    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: false, deadlines }));
   }
   const records = ({ name }: Kind): KernelRecords => {
     const found = made.get(name);

@@ -4,6 +4,7 @@
  */
 import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
 import { after, repeated } from '../shared/after.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
@@ -31,37 +32,38 @@ const MOST = 20_000;
 
 const EMPTY = new LogState();
 
-export interface RecordLogsOptions {
+/** What the parts of a kernel stand on: one kind of records on one backend. */
+export interface KernelParts {
   readonly kind: Kind;
   readonly backend: Backend;
   readonly writes: Writes;
-  /** Only this object writes the logs. Then all that are not empty are known, and the store may drop entries. */
+  /**
+   * The backend is in this process and has no other kernel for this kind. So what is known is always true, and all logs
+   * that are not empty are known: the store may drop entries.
+   */
   readonly isAlone: boolean;
+  /** How long a step waits for the earlier ones of its record. Absent: for ever. */
+  readonly deadlines?: Deadlines | undefined;
 }
 
 export class RecordLogs {
-  readonly #kind: Kind;
-  readonly #backend: Backend;
-  readonly #writes: Writes;
-  readonly #isAlone: boolean;
+  readonly #parts: KernelParts;
   readonly #retention: EventRetention;
   readonly #known = new Map<string, KnownLog>();
   readonly #untrimmed = new EntryList<KnownLog>();
   /** The last append of each log that is not answered yet. */
   readonly #underWay = new Map<string, Promise<boolean>>();
 
-  constructor({ kind, backend, writes, isAlone }: RecordLogsOptions) {
-    this.#kind = kind;
-    this.#backend = backend;
-    this.#writes = writes;
-    this.#isAlone = isAlone;
-    this.#retention = kind.log === false ? MARKS_ALONE : kind.log;
+  constructor(parts: KernelParts) {
+    this.#parts = parts;
+    const { log } = parts.kind;
+    this.#retention = log === false ? MARKS_ALONE : log;
   }
 
   /** The record was created, and its log is empty. */
   begin(id: string, fence: string, now: number): void {
     this.delete(id);
-    if (!this.#isAlone) this.#know(id, fence, new LogState(), now);
+    if (!this.#parts.isAlone) this.#know(id, fence, new LogState(), now);
   }
 
   /** The owner has written the record, or released it. */
@@ -89,7 +91,7 @@ export class RecordLogs {
   }
 
   #read(id: string, fence: string, now: number): MaybePromise<void> {
-    return after(this.#backend.log(this.#kind, id, null), (entries) => {
+    return after(this.#parts.backend.log(this.#parts.kind, id, null), (entries) => {
       this.delete(id);
       this.#know(id, fence, LogState.of(entries), now);
     });
@@ -97,7 +99,7 @@ export class RecordLogs {
 
   /** The state for an owner that has just claimed the record: nothing of an earlier owner is stored any more. */
   claimed(id: string, fence: string, now: number): MaybePromise<LogState> {
-    if (!this.#isAlone) this.delete(id);
+    if (!this.#parts.isAlone) this.delete(id);
     else return this.#known.get(id)?.state ?? EMPTY;
     return after(this.#read(id, fence, now), () => this.#known.get(id)?.state ?? EMPTY);
   }
@@ -112,17 +114,17 @@ export class RecordLogs {
     const known = this.#known.get(id);
     if (known?.fence !== fence) return undefined;
     const { state } = known;
-    const isLogged = this.#kind.log !== false;
+    const isLogged = this.#parts.kind.log !== false;
     const kept = isLogged ? request : marksOf(request);
     const entry = state.accept(kept, now);
     if (entry === undefined)
       return after(this.answered(id), () =>
-        after(this.#backend.log(this.#kind, id, kept.stream), (stored) =>
+        after(this.#parts.backend.log(this.#parts.kind, id, kept.stream), (stored) =>
           isStored(stored, kept, this.#retention, now) ? true : 'fenced',
         ),
       );
     if (!known.place.listed) this.#untrimmed.add(known.place, now);
-    const sent = this.#writes.write({ kind: this.#kind, id, fence, entries: [entry], cut: 0, share });
+    const sent = this.#parts.writes.write({ kind: this.#parts.kind, id, fence, entries: [entry], cut: 0, share });
     state.take(entry);
     const trims = state.trimIsDue(this.#retention);
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
@@ -142,8 +144,8 @@ export class RecordLogs {
   }
 
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
-    return after(this.#backend.log(this.#kind, id, stream), (entries) => {
-      const open = this.#isAlone ? this.#known.get(id)?.state.lengthOf(stream) : openLength(entries, stream);
+    return after(this.#parts.backend.log(this.#parts.kind, id, stream), (entries) => {
+      const open = this.#parts.isAlone ? this.#known.get(id)?.state.lengthOf(stream) : openLength(entries, stream);
       return replayOf(entries, stream, open, from, this.#retention, now);
     });
   }
@@ -158,7 +160,7 @@ export class RecordLogs {
       if (oldest === undefined || oldest.place.since + this.#retention.ttlMs > now) return true;
       this.#untrimmed.add(oldest.place, now);
       return after(this.#trim(oldest, now), (keepsNone) => {
-        if (this.#isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
+        if (this.#parts.isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
         return undefined;
       });
     });
@@ -176,7 +178,7 @@ export class RecordLogs {
   forget(id: string, stream: string): void {
     const known = this.#known.get(id);
     if (known === undefined || known.state.lengthOf(stream) !== undefined) return;
-    const entries = this.#backend.log(this.#kind, id, null) as readonly Entry[];
+    const entries = this.#parts.backend.log(this.#parts.kind, id, null) as readonly Entry[];
     let cut = 0;
     for (const entry of entries) {
       if (entry.stream !== stream) break;
@@ -190,7 +192,7 @@ export class RecordLogs {
     this.#known.set(id, known);
     this.#untrimmed.add(known.place, now);
     const { oldest, size } = this.#untrimmed;
-    if (size > MOST && !this.#isAlone && oldest !== undefined) this.delete(oldest.id);
+    if (size > MOST && !this.#parts.isAlone && oldest !== undefined) this.delete(oldest.id);
   }
 
   /** A log is trimmed once the append is stored: then this process knows all of it. */
@@ -207,14 +209,14 @@ export class RecordLogs {
 
   /** `true`: no event of the log is kept. */
   #trim(known: KnownLog, now: number): MaybePromise<boolean> {
-    return after(this.#backend.log(this.#kind, known.id, null), (entries) => {
+    return after(this.#parts.backend.log(this.#parts.kind, known.id, null), (entries) => {
       const last = entries.at(-1)?.no ?? 0;
       // Another process writes under this fence too.
       if (last >= known.state.next) {
         this.delete(known.id);
         return true;
       }
-      const cut = this.#kind.log === false ? last : cutOf(entries, this.#retention, now);
+      const cut = this.#parts.kind.log === false ? last : cutOf(entries, this.#retention, now);
       return after(cut === 0 ? undefined : this.#cut(known, cut, now), () => cut === last);
     });
   }
@@ -224,10 +226,10 @@ export class RecordLogs {
     if (this.#known.get(id) !== known) return undefined;
     // A log that others read is never empty again: its last entry says which number is next.
     const isNeeded = state.trimmed(cut) || cut === state.next - 1;
-    const entries = isNeeded && !this.#isAlone ? [state.stateEntry(now)] : [];
-    const sent = this.#writes.write({ kind: this.#kind, id, fence, entries, cut, share: undefined });
+    const entries = isNeeded && !this.#parts.isAlone ? [state.stateEntry(now)] : [];
+    const sent = this.#parts.writes.write({ kind: this.#parts.kind, id, fence, entries, cut, share: undefined });
     const done = after(sent, (stored) => {
-      if (!stored || (this.#isAlone && state.isEmpty)) this.delete(id);
+      if (!stored || (this.#parts.isAlone && state.isEmpty)) this.delete(id);
     });
     if (!(done instanceof Promise)) return done;
     return done.catch((cause: unknown) => {

@@ -36,25 +36,13 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
-import type { Deadlines } from '../shared/deadlines.ts';
 import { LeftLogs } from './left-logs.ts';
-import { RecordLogs } from './record-logs.ts';
+import { type KernelParts, RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
-import type { Writes } from './turn-writes.ts';
 
 const TRIM_PAGE = 1_000;
-
-export interface KernelRecordsOptions {
-  readonly kind: Kind;
-  readonly backend: Backend;
-  readonly writes: Writes;
-  /** The backend is in this process and has no other kernel for this kind: what is known is always true. */
-  readonly isAlone: boolean;
-  /** How long a step waits for the earlier ones of its record. Absent: for ever. */
-  readonly deadlines?: Deadlines;
-}
 
 export class KernelRecords implements Records {
   readonly #kind: Kind;
@@ -64,13 +52,13 @@ export class KernelRecords implements Records {
   readonly #steps: RowSteps;
   readonly #left: LeftLogs;
 
-  constructor({ kind, backend, writes, isAlone, deadlines }: KernelRecordsOptions) {
-    this.#kind = kind;
-    this.#backend = backend;
-    this.#isAlone = isAlone;
-    this.#logs = new RecordLogs({ kind, backend, writes, isAlone });
-    this.#steps = new RowSteps({ kind, backend, writes, isAlone, logs: this.#logs, deadlines });
-    this.#left = new LeftLogs(kind, isAlone, this.#steps, this.#logs);
+  constructor(parts: KernelParts) {
+    this.#kind = parts.kind;
+    this.#backend = parts.backend;
+    this.#isAlone = parts.isAlone;
+    this.#logs = new RecordLogs(parts);
+    this.#steps = new RowSteps(parts, this.#logs);
+    this.#left = new LeftLogs(parts, this.#steps, this.#logs);
   }
 
   create(

@@ -5,36 +5,21 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { storeAway } from '../../errors.ts';
 import { after } from '../shared/after.ts';
-import type { Deadlines } from '../shared/deadlines.ts';
 import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
-import type { Fence, Kind, MaybePromise, Ownership, StoredRecord } from '../store.ts';
-import type { Backend, Row } from './backend.ts';
-import type { RecordLogs } from './record-logs.ts';
+import type { Fence, MaybePromise, Ownership, StoredRecord } from '../store.ts';
+import type { Row } from './backend.ts';
+import type { KernelParts, RecordLogs } from './record-logs.ts';
 import { isExpired, OVER, recordOf } from './row-value.ts';
-import type { Writes } from './turn-writes.ts';
 
 /** Rows of records that this process writes. */
 const KNOWN = 20_000;
 /** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
 
-export interface RowStepsOptions {
-  readonly kind: Kind;
-  readonly backend: Backend;
-  readonly writes: Writes;
-  readonly isAlone: boolean;
-  readonly logs: RecordLogs;
-  readonly deadlines?: Deadlines | undefined;
-}
-
 export class RowSteps {
-  readonly #kind: Kind;
-  readonly #backend: Backend;
-  readonly #writes: Writes;
-  readonly #isAlone: boolean;
+  readonly #parts: KernelParts;
   readonly #logs: RecordLogs;
-  readonly #deadlines: Deadlines | undefined;
   /** Rows that this process has written last, as their owner. */
   readonly #rows = new BoundedMap<string, Row>(KNOWN);
   readonly #queues = new RecordQueues();
@@ -44,32 +29,28 @@ export class RowSteps {
    */
   readonly #unsure = new BoundedMap<string, number>(KNOWN);
 
-  constructor({ kind, backend, writes, isAlone, logs, deadlines }: RowStepsOptions) {
-    this.#kind = kind;
-    this.#backend = backend;
-    this.#writes = writes;
-    this.#isAlone = isAlone;
+  constructor(parts: KernelParts, logs: RecordLogs) {
+    this.#parts = parts;
     this.#logs = logs;
-    this.#deadlines = deadlines;
   }
 
   now(): MaybePromise<number> {
-    return this.#backend.now(this.#kind);
+    return this.#parts.backend.now(this.#parts.kind);
   }
 
   /** The row as this process knows it, for an append that waits for nothing. `undefined`: it waits, or is not known. */
   known(id: string): Row | undefined {
-    if (this.#isAlone) return this.#backend.read(this.#kind, id) as Row | undefined;
+    if (this.#parts.isAlone) return this.#parts.backend.read(this.#parts.kind, id) as Row | undefined;
     return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
   }
 
   /** Runs after the earlier steps of the record, unless that takes too long. */
   step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    if (this.#isAlone) return work();
-    const deadline = this.#deadlines?.deadline();
+    if (this.#parts.isAlone) return work();
+    const deadline = this.#parts.deadlines?.deadline();
     return this.#queues.steps(id, async () => {
-      if (deadline !== undefined && this.#deadlines !== undefined && this.#deadlines.now() > deadline)
-        throw notAsked(this.#backend.where, this.#deadlines.limitMs);
+      if (deadline !== undefined && this.#parts.deadlines !== undefined && this.#parts.deadlines.now() > deadline)
+        throw notAsked(this.#parts.backend.where, this.#parts.deadlines.limitMs);
       return work();
     });
   }
@@ -77,7 +58,7 @@ export class RowSteps {
   /** Resolves when every step has ended, and its writes are answered. */
   async settled(): Promise<void> {
     await this.#queues.settled();
-    await this.#writes.settled();
+    await this.#parts.writes.settled();
   }
 
   /** Repeats a step that answers nothing. */
@@ -86,8 +67,9 @@ export class RowSteps {
     step: (row: Row | undefined, now: number) => MaybePromise<T | undefined>,
     tries = TRIES,
   ): MaybePromise<T> {
-    if (tries === 0) throw storeAway(`${this.#backend.where}: a record was changed by others ${TRIES} times in a row`);
-    return after(this.#backend.read(this.#kind, id), (row) =>
+    if (tries === 0)
+      throw storeAway(`${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`);
+    return after(this.#parts.backend.read(this.#parts.kind, id), (row) =>
       after(this.now(), (now) =>
         after(step(row, now), (outcome) => (outcome === undefined ? this.attempt(id, step, tries - 1) : outcome)),
       ),
@@ -110,7 +92,7 @@ export class RowSteps {
     const fresh = (): MaybePromise<T | 'fenced'> => {
       this.#forget(id);
       return this.attempt(id, (row, now) => {
-        if (row !== undefined && !this.#isAlone) this.#rows.set(id, row);
+        if (row !== undefined && !this.#parts.isAlone) this.#rows.set(id, row);
         return owned(row, now);
       });
     };
@@ -125,7 +107,7 @@ export class RowSteps {
 
   put(row: Row, was: number, now: number, clear = false): MaybePromise<boolean> {
     const { id } = row;
-    const written = this.#writes.write({ kind: this.#kind, id, was, row, clear });
+    const written = this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear });
     if (!(written instanceof Promise)) return this.#putDone(row, now, clear, written);
     return written.then(
       (done) => this.#putDone(row, now, clear, done),
@@ -140,19 +122,19 @@ export class RowSteps {
   #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
     const { id, fence } = row;
     if (!done || fence === null || fence === OVER) this.#forget(id);
-    else if (!this.#isAlone) this.#rows.set(id, row);
+    else if (!this.#parts.isAlone) this.#rows.set(id, row);
     if (!done) return false;
     this.#unsure.delete(id);
     if (fence === null || fence === OVER) this.#logs.delete(id);
     else if (clear) this.#logs.begin(id, fence, now);
     // Its log gets no more events, until another claim reads it.
-    else if (!this.#isAlone && recordOf(row)?.owner === null) this.#logs.delete(id);
+    else if (!this.#parts.isAlone && recordOf(row)?.owner === null) this.#logs.delete(id);
     else this.#logs.keep(id, fence);
     return true;
   }
 
   #forget(id: string): void {
-    if (this.#isAlone) return;
+    if (this.#parts.isAlone) return;
     this.#rows.delete(id);
     this.#logs.delete(id);
   }
@@ -191,7 +173,7 @@ export class RowSteps {
   replace(id: string, was: number, row: Row | null): MaybePromise<boolean> {
     this.#rows.delete(id);
     this.#logs.delete(id);
-    return this.#writes.write({ kind: this.#kind, id, was, row, clear: row === null });
+    return this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear: row === null });
   }
 }
 

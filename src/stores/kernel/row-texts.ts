@@ -2,9 +2,7 @@
  * Rows and entries as texts, for stores that keep texts. A record is a list, not an object: the names of its members
  * would be half of what is stored.
  */
-import { internal } from '../../errors.ts';
 import { newerRecord } from '../shared/failures.ts';
-import { packEvents, unpackEvents } from '../shared/packed-events.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
 import type { Entry, EntryHead, Row } from './backend.ts';
 
@@ -40,7 +38,7 @@ export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<Ro
   }
   const { v, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt, dueAt, rung } = value as StoredRecord;
   const list: RecordText = [v, epoch, owner, user, head, fields, createdAt, stamp, expiresAt, dueAt, rung];
-  return { body: plain(body), data: JSON.stringify(list) };
+  return { body, data: JSON.stringify(list) };
 }
 
 /** `where`: the server or file, for the error about a record of a newer build. */
@@ -63,8 +61,11 @@ export interface EntryTexts extends Pick<Entry, 'no' | 'stream'> {
 }
 
 export function entryTexts({ no, stream, head, events }: Entry): EntryTexts {
-  return { no, stream, head: JSON.stringify(head), data: events.length === 0 ? '' : packEvents(events) };
+  return { no, stream, head: JSON.stringify(head), data: events.join(SEPARATOR) };
 }
+
+/** The record separator: no JSON text has it, and the text of a priming event is empty. */
+const SEPARATOR = '\u001e';
 
 const NO_EVENTS: readonly string[] = Object.freeze([]);
 
@@ -75,12 +76,5 @@ export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents:
 
 /** A store calls it that reads the head with what is beside it. `data`: `undefined` where no events are asked for. */
 export function entryOfHead(no: number, stream: string, head: EntryHead, data: string | undefined): Entry {
-  return { no, stream, head, events: data !== undefined && head[1] > 0 ? unpackEvents(data, head[1]) : NO_EVENTS };
-}
-
-/** Databases cut text at U+0000 or refuse it, and cannot keep half a character. JSON has neither. */
-function plain(body: string): string {
-  if (body.includes('\0') || /\p{Surrogate}/u.test(body))
-    throw internal(new Error('the body of a record has a character that a store of texts cannot keep'));
-  return body;
+  return { no, stream, head, events: data !== undefined && head[1] > 0 ? data.split(SEPARATOR) : NO_EVENTS };
 }

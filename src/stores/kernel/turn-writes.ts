@@ -1,6 +1,6 @@
 /**
  * Sends the writes of one store, one trip at a time and in order. Writes that are requested in one turn, or while a
- * trip runs, form the next one. Where the store answers at once, this does too.
+ * trip runs, form the next one.
  *
  *     idle ──write──▶ armed ──the turn ends──▶ sending ──answered, others wait──▶ sending
  *      ▲                                         │ ╰──failed: they and all that wait are rejected──▶ idle
@@ -35,24 +35,25 @@ interface Waiting {
 /** One write of a trip: a put, or the appends to one log. */
 type Joined = [Waiting, ...Waiting[]];
 
-/** What the kernel writes through. */
-export type Writes = Pick<TurnWrites, 'write' | 'settled'>;
+/** What the kernel writes through. Memory answers at once. */
+export interface Writes {
+  /** `false`: refused. */
+  write(write: Write): MaybePromise<boolean>;
+  /** Resolves when no write waits for an answer. */
+  settled(): MaybePromise<void>;
+}
 
-export class TurnWrites {
+export class TurnWrites implements Writes {
   readonly #backend: Backend;
-  readonly #answersAtOnce: boolean;
   #waiting: Waiting[] = [];
   #isArmed = false;
   #idle: Array<() => void> = [];
 
-  constructor(backend: Backend, answersAtOnce: boolean) {
+  constructor(backend: Backend) {
     this.#backend = backend;
-    this.#answersAtOnce = answersAtOnce;
   }
 
-  /** `false`: refused. */
-  write(write: Write): MaybePromise<boolean> {
-    if (this.#answersAtOnce) return (this.#backend.write([write]) as readonly Written[])[0] === true;
+  write(write: Write): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, bytes: bytesOf(write), resolve, reject });
       if (this.#isArmed) return;
@@ -61,7 +62,6 @@ export class TurnWrites {
     });
   }
 
-  /** Resolves when no write waits for an answer. */
   async settled(): Promise<void> {
     while (this.#isArmed) await new Promise<void>((done) => this.#idle.push(done));
   }

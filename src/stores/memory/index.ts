@@ -10,7 +10,6 @@ import { Instances, LEASES } from '../shared/instances.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
 import type { Kind, OpenStore, Store, StoreOptions } from '../store.ts';
 import { KernelRecords } from '../kernel/records.ts';
-import { TurnWrites } from '../kernel/turn-writes.ts';
 import { EventBudget } from './event-budget.ts';
 import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
 import { MemoryBackend } from './memory-backend.ts';
@@ -19,18 +18,17 @@ import { MemoryBackend } from './memory-backend.ts';
 class Deployment {
   readonly mailboxes: SharedMailboxes = new Map();
   readonly #backend: MemoryBackend;
-  readonly #writes: TurnWrites;
   readonly #kinds = new Map<string, KernelRecords>();
 
   constructor({ time, tombstones, eventLogBytes }: StoreOptions, budget: EventBudget) {
     this.#backend = new MemoryBackend({ time, tombstones, eventLogBytes, budget });
-    this.#writes = new TurnWrites(this.#backend, true);
   }
 
   records(kind: Kind): KernelRecords {
     const known = this.#kinds.get(kind.name);
     if (known !== undefined) return known;
-    const made = new KernelRecords({ kind, backend: this.#backend, writes: this.#writes, isAlone: true });
+    const backend = this.#backend;
+    const made = new KernelRecords({ kind, backend, writes: backend.atOnce, isAlone: true });
     this.#kinds.set(kind.name, made);
     return made;
   }

@@ -11,6 +11,7 @@ import {
   type RowWrite,
   type Write,
 } from '../kernel/backend.ts';
+import type { Writes } from '../kernel/turn-writes.ts';
 import type { Kind } from '../store.ts';
 import { EndedRows } from './ended-rows.ts';
 import { EventBudget } from './event-budget.ts';
@@ -56,7 +57,14 @@ export class MemoryBackend implements Backend {
   }
 
   write(writes: readonly Write[]): readonly boolean[] {
-    return writes.map((write) => (isRowWrite(write) ? this.#put(write) : this.#append(write)));
+    return writes.map((write) => this.#write(write));
+  }
+
+  /** Writes for a kernel that waits for nothing. */
+  readonly atOnce: Writes = { write: (write) => this.#write(write), settled: () => undefined };
+
+  #write(write: Write): boolean {
+    return isRowWrite(write) ? this.#put(write) : this.#append(write);
   }
 
   read(kind: Kind, id: string): Row | undefined {

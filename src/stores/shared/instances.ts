@@ -113,15 +113,14 @@ export class Instances implements InstanceStore {
 
   renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
-    return after(this.#held(id), (held) => {
-      if (held === undefined) return false;
-      return after(mailboxes.check(id), () => {
-        const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
-        if (held.stamp === LAST_LOOK && leaseMs !== null) void this.#forgetDead();
-        return after(records.save(id, held, change), (outcome) =>
-          outcome === 'fenced' ? after(this.#close(id), () => false) : true,
-        );
-      });
+    const held = this.#own.get(id);
+    if (held === undefined) return false;
+    return after(mailboxes.check(id), () => {
+      const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+      if (held.stamp === LAST_LOOK && leaseMs !== null) void this.#forgetDead();
+      return after(records.save(id, held, change), (outcome) =>
+        outcome === 'fenced' ? after(this.#close(id), () => false) : true,
+      );
     });
   }
 
@@ -148,9 +147,9 @@ export class Instances implements InstanceStore {
   }
 
   leave(id: string): MaybePromise<void> {
-    const held = this.#held(id);
+    const held = this.#own.get(id);
     const closed = this.#close(id);
-    const ended = after(held, (seen) => this.#end(id, seen, LEFT));
+    const ended = held && this.#end(id, held, LEFT);
     if (closed instanceof Promise || ended instanceof Promise)
       return Promise.all([closed, ended]).then(() => undefined);
   }
@@ -189,18 +188,8 @@ export class Instances implements InstanceStore {
     });
   }
 
-  #held(id: string): MaybePromise<HeldLease | undefined> {
-    const own = this.#own.get(id);
-    if (own !== undefined) return own;
-    return after(
-      this.#living(id),
-      (found) => found && { epoch: found.epoch, owner: found.owner ?? '', stamp: found.stamp },
-    );
-  }
-
   /** `false`: the lease changed since it was seen, or there is none. */
-  #end(id: string, seen: Seen | undefined, outcome = ''): MaybePromise<boolean> {
-    if (seen === undefined) return false;
+  #end(id: string, seen: Seen, outcome = ''): MaybePromise<boolean> {
     const { records, mailboxes } = this.#options;
     return after(records.end(id, seen, outcome), (ended) => {
       if (ended === 'ended') mailboxes.forget?.(id, seen.owner ?? '');

@@ -34,7 +34,7 @@ test('the writes that wait behind a trip that fails are refused, and none is sen
     trips.push([...writes]);
     return new Promise((_, reject) => (fails = () => reject(away)));
   };
-  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
+  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
   const first = writes.write(entry('s', 1));
   await turn();
   const later = [writes.write(entry('s', 2)), writes.write(entry('t', 1)), writes.write(entry('s', 3))];
@@ -51,7 +51,7 @@ test('a row has one write in a trip: a put or appends, and what waits behind a r
     trips.push(all.map((one) => `${one.id} ${isRowWrite(one) ? 'put' : one.entries.map(({ no }) => no).join()}`));
     return all.map((one) => (!isRowWrite(one) && one.entries.some(({ no }) => no === 2) ? full : true));
   };
-  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend, false);
+  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
   const put = (id: string): Write => ({ kind: KIND, id, was: 1, row: null, clear: true });
   const sent = [entry('s', 1), entry('t', 1), put('t'), entry('s', 2), { ...entry('s', 4), fence: '2 you' }, put('t')];
   sent.push(entry('t', 2), put('u'), put('s'));
