@@ -1,9 +1,8 @@
 // @module-tag matrix
 import { createCluster } from 'redis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ClusterServer } from '../../packages/redis/src/cluster-server.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import type { StoredRecord } from '../../src/stores/store.ts';
-import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
@@ -19,6 +18,7 @@ import {
   openedServer,
   openView,
   recordOf,
+  replicated,
 } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
@@ -28,25 +28,18 @@ const ids = Array.from({ length: 12 }, (_, n) => `s${n}`);
 
 const rowOf = (name: string, id: string): string => keysOf(name, id).row;
 
-const read = async (view: View, id: string): Promise<StoredRecord> => (await view.records.read(id)) as StoredRecord;
+const slotOf = async ({ nodes }: TestCluster, key: string): Promise<string> =>
+  String(await nodes[0]?.ask('CLUSTER', 'KEYSLOT', key));
 
-const slotOf = async ({ nodes }: TestCluster, key: string): Promise<number> =>
-  Number(await nodes[0]?.ask('CLUSTER', 'KEYSLOT', key));
-
-const nodeOf = async (cluster: TestCluster, key: string): Promise<ClusterNode> => {
-  const node = cluster.nodes[Math.floor(((await slotOf(cluster, key)) * 3) / 16_384)];
-  if (node === undefined) throw new Error('three primaries share the slots');
-  return node;
-};
+/** Three primaries share the slots. */
+const nodeOf = async (cluster: TestCluster, key: string): Promise<ClusterNode> =>
+  cluster.nodes[Math.floor((Number(await slotOf(cluster, key)) * 3) / 16_384)] as ClusterNode;
 
 /** One of `ids` whose key or channel is on this node. */
 async function idOn(cluster: TestCluster, node: ClusterNode, keyOf: (id: string) => string): Promise<string> {
   for (const id of ids) if ((await nodeOf(cluster, keyOf(id))) === node) return id;
   throw new Error('the ids are on all nodes');
 }
-
-const offsetOf = async (node: ClusterNode, field: string): Promise<number> =>
-  Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(String(await node.ask('INFO', 'replication')))?.[1]);
 
 /** With its keys, while it is used. `half`: once the target has all keys, and not yet the slot. */
 async function moveSlot(
@@ -114,7 +107,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
         if (outcome === 'written') next += 1;
       }
     })();
-    const slot = String(await slotOf(cluster, rowOf(name, id)));
+    const slot = await slotOf(cluster, rowOf(name, id));
     await until(() => next > 20);
     for (const [source, target] of [
       [from, to],
@@ -146,7 +139,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const instance = await idOn(cluster, first, (one) => channelOf(name, one));
     const inbox = await announce(view, instance);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 1 })).toBe('sent');
-    const slot = String(await slotOf(cluster, channelOf(name, instance)));
+    const slot = await slotOf(cluster, channelOf(name, instance));
     await moveSlot(cluster, slot, first, second);
     await until(() => inbox.lost > 0);
     const other = await openView(redis(cluster.client), { name });
@@ -171,12 +164,13 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     );
     for (const [id, outcome] of outcomes) expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
     away.server.resume();
-    await until(async () => (await Promise.all(ids.map((id) => read(view, id)))).length, { timeoutMs: 15_000 });
+    const read = async (id: string) => view.records.read(id);
+    await until(async () => (await Promise.all(ids.map(read))).length, { timeoutMs: 15_000 });
   });
 
   test('the clock does not wait twice for a node that does not answer', async () => {
     const { client, nodes } = await startCluster(2);
-    const server = await openedServer({ kind: 'cluster', client: client as never }, newName(), LEASE_MS);
+    const server = await openedServer((settings) => new ClusterServer(client as never, settings), newName(), LEASE_MS);
     nodes[0]?.server.pause();
     await server.time();
     const began = performance.now();
@@ -194,19 +188,15 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const instance = await idOn(cluster, dies, (id) => channelOf(name, id));
     const inbox = await announce(view, instance);
     for (const id of ids) await view.records.create(recordOf(id));
-    // `WAIT` counts the writes of the connection that sends it, and the store uses another one.
-    const written = await offsetOf(dies, 'master_repl_offset');
-    await until(async () => (await offsetOf(replica, 'slave_repl_offset')) >= written, {
-      what: 'the replica has it all',
-    });
+    await replicated(dies.ask, replica.ask);
     await dies.server.killed();
     const late = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
     await until(() => inbox.lost > 0);
     // The election of Redis needs a second round on a busy machine.
-    for (const one of [view, late])
-      await until(async () => (await Promise.all(ids.map((id) => read(one, id)))).every(Boolean), {
-        timeoutMs: 45_000,
-      });
+    for (const { records } of [view, late]) {
+      const read = async (id: string) => records.read(id);
+      await until(async () => (await Promise.all(ids.map(read))).every(Boolean), { timeoutMs: 45_000 });
+    }
     for (const id of ids) expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
@@ -228,5 +218,5 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
   });
 
   contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }));
-  backendTests(() => openBackends({ kind: 'cluster', client: cluster.client as never }));
+  backendTests(() => openBackends((settings) => new ClusterServer(cluster.client as never, settings)));
 });

@@ -42,19 +42,6 @@ async function startNode(): Promise<ClusterNode> {
   return { server, busPort, id: String(await ask('CLUSTER', 'MYID')), ask };
 }
 
-async function joined(nodes: readonly ClusterNode[]): Promise<void> {
-  const [first, ...others] = nodes;
-  for (const { ask } of others)
-    await ask('CLUSTER', 'MEET', '127.0.0.1', String(first?.server.port), String(first?.busPort));
-  await until(
-    async () => {
-      const infos = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'INFO')));
-      return infos.every((info) => String(info).includes(`cluster_known_nodes:${nodes.length}`));
-    },
-    { timeoutMs: 20_000, what: 'the nodes know each other' },
-  );
-}
-
 /** Removed when the test is over, or when `finished` runs. */
 export async function startCluster(
   primaries = 3,
@@ -70,13 +57,16 @@ export async function startCluster(
     await ask('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
     await ask('CLUSTER', 'SET-CONFIG-EPOCH', String(n + 1));
   }
-  await joined(nodes);
+  const [first, ...others] = nodes;
+  for (const { ask } of others)
+    await ask('CLUSTER', 'MEET', '127.0.0.1', String(first?.server.port), String(first?.busPort));
+  const facts = [`cluster_known_nodes:${primaries}`, 'cluster_state:ok'];
   await until(
     async () => {
       const infos = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'INFO')));
-      return infos.every((info) => String(info).includes('cluster_state:ok'));
+      return infos.every((info) => facts.every((fact) => String(info).includes(fact)));
     },
-    { timeoutMs: 20_000, what: 'the Cluster serves' },
+    { timeoutMs: 40_000, what: 'the nodes know each other, and the Cluster serves' },
   );
   const rootNodes = nodes.map(({ server }) => ({ url: server.url }));
   return {

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createClient, createClientPool, createCluster, createSentinel } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loadRedis } from '../../packages/redis/src/client.ts';
+import { createClient as createOwn } from '../../packages/redis/src/client.ts';
 import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
+import { single } from '../../packages/redis/src/target.ts';
 import type { View } from '../store-contract/view.ts';
 import { backendContract } from '../store-contract/backend/backend-contract.ts';
 import { createStoreKit } from '../store-contract/contract/store-kit.ts';
@@ -53,27 +54,27 @@ async function exercise(view: View, id = 's'): Promise<void> {
 
 describe('redis() takes', () => {
   test.each<[string, unknown, RegExp]>([
-    ['no URL', 'localhost:6379', /redis\.url: got a URL of localhost:/],
-    ['nothing', undefined, /redis: got undefined/],
-    ['a URL of another kind', 'http://localhost', /redis\.url: got a URL of http:/],
-    ['a text', 'redis', /redis\.url: got a text that is no URL/],
-    ['a database by name', 'redis://localhost/mine', /redis\.url: got a database called \/mine/],
-    ['a password with a stray %', 'redis://ann:100%@localhost', /redis\.url: got a user or password.*%25/],
-    ['an unknown option', { uri: 'redis://localhost' }, /Unknown option redis\.uri/],
-    ['neither', {}, /redis\.url: got none/],
-    ['both', { url: 'redis://localhost', client: createClient() }, /redis\.client: got both/],
+    ['no URL', 'localhost:6379', /redis\.server: got a URL of localhost:/],
+    ['nothing', undefined, /redis\.server: got none/],
+    ['a URL of another kind', 'http://localhost', /redis\.server: got a URL of http:/],
+    ['a text', 'redis', /redis\.server: got a text that is no URL/],
+    ['a database by name', 'redis://localhost/mine', /redis\.server: got a database called \/mine/],
+    ['a password with a stray %', 'redis://ann:100%@localhost', /redis\.server: got a user or password.*%25/],
+    ['options alone', { url: 'redis://localhost' }, /redis\.server: got a object/],
     ['a pool', createClientPool(), /createClient, createCluster or createSentinel/],
     ['a client of ioredis', without(createClient(), 'sSubscribe'), /createClient, createCluster or createSentinel/],
-    ['a pool as an option', { client: createClientPool() }, /createClient, createCluster or createSentinel/],
   ])('%s: refused with what it takes', (_, at, message) => {
     expect(() => redis(at as string)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
     expect(() => redis(at as string)).toThrow(message);
   });
 
-  test('its clients share one class, whatever their options are', async () => {
-    const loaded = await loadRedis();
-    const one = loaded.createClient({ url: 'redis://ann:pw@one.example:7000/6', name: 'sojourn' });
-    const two = loaded.createClient({ socket: { host: 'two.example' }, RESP: 2 });
+  test('an option that it does not know: refused by name', () => {
+    expect(() => redis('redis://localhost', { uri: 'mine' } as never)).toThrow(/Unknown option redis\.uri/);
+  });
+
+  test('its clients share one class, whatever their options are', () => {
+    const one = createOwn({ url: 'redis://ann:pw@one.example:7000/6', name: 'sojourn' });
+    const two = createOwn({ socket: { host: 'two.example' }, RESP: 2 });
     expect(Object.getPrototypeOf(two)).toBe(Object.getPrototypeOf(one));
     expect(one.options).toMatchObject({ username: 'ann', database: 6, socket: { host: 'one.example', port: 7000 } });
     expect(two.options).toMatchObject({ socket: { host: 'two.example' }, RESP: 2 });
@@ -82,12 +83,11 @@ describe('redis() takes', () => {
 
   test.each(['redis://user:hunter2@host/mine', 'http://user:hunter2@host', 'user:hunter2@host'])(
     '%s: the error shows no password',
-    (url) => expect(() => redis(url)).toThrow(/^(?!.*hunter2).*redis\.url/),
+    (url) => expect(() => redis(url)).toThrow(/^(?!.*hunter2).*redis\.server/),
   );
 
   test.each(['', 'a b', 'a{b}', 'a}', 'ä', 'a\n'])('the prefix %j: refused', (prefix) => {
     expect(() => redis('redis://localhost', { prefix })).toThrow(/redis\.prefix/);
-    expect(() => redis({ url: 'redis://localhost', prefix })).toThrow(/redis\.prefix/);
   });
 
   const cluster = createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] });
@@ -101,7 +101,7 @@ describe('redis() takes', () => {
     const other = without(client, member) as RedisConnection;
     const message = new RegExp(`a ${kind} client without \`${member}\`.*npm install redis@6`);
     expect(() => redis(other)).toThrow(expect.objectContaining({ code: 'PACKAGE_UNSUPPORTED' }));
-    expect(() => redis({ client: other })).toThrow(message);
+    expect(() => redis(other)).toThrow(message);
   });
 
   test('accepts every kind of client that the package makes, with its types', () => {
@@ -113,7 +113,7 @@ describe('redis() takes', () => {
     ];
     for (const client of clients) {
       expect(redis(client).kind).toBe('redis');
-      expect(redis({ client, prefix: 'mine' })).toMatchObject({ durable: true, inProcess: false });
+      expect(redis(client, { prefix: 'mine' })).toMatchObject({ durable: true, inProcess: false });
     }
   });
 });
@@ -228,7 +228,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
       });
       await kit.close();
     }
-    const target = { kind: 'single', options: { url: as('sessions:secret') } } as const;
+    const target = single({ url: as('sessions:secret') });
     for (const { run, refuses } of backendContract) if (refuses !== true) await run(openBackends(target));
     expect(await ask('ACL', 'LOG')).toEqual([]);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);

@@ -6,7 +6,7 @@ import type { StoredRecord } from '../../src/stores/store.ts';
 import { type SentinelPair, startSentinelPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, freePort } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { announce, FENCE, openRedis, openView, recordOf } from './redis-views.ts';
+import { announce, FENCE, openRedis, openView, recordOf, replicated } from './redis-views.ts';
 
 const LEASE_MS = 1_500;
 /** A sentinel that did not run for 2 s, as on a busy machine, does nothing for the next 30 s (TILT mode of Redis). */
@@ -24,18 +24,8 @@ async function failOver(sentinel: number): Promise<unknown> {
   return ask('SENTINEL', 'FAILOVER', 'ours');
 }
 
-const offsetOf = async (ask: Awaited<ReturnType<typeof openRedis>>, field: string): Promise<number> =>
-  Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(String(await ask('INFO', 'replication')))?.[1]);
-
-/**
- * An acknowledged write may not have reached the replica yet, as the page of the store says. `WAIT` counts the writes of
- * the connection that sends it, and the store uses another one.
- */
-async function replicated({ primary, replica }: SentinelPair): Promise<void> {
-  const [of, other] = [await openRedis(primary.url), await openRedis(replica.url)];
-  const written = await offsetOf(of, 'master_repl_offset');
-  await until(async () => (await offsetOf(other, 'slave_repl_offset')) >= written, { what: 'the replica has it all' });
-}
+const caughtUp = async ({ primary, replica }: SentinelPair): Promise<void> =>
+  replicated(await openRedis(primary.url), await openRedis(replica.url));
 
 describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('uses the primary, and the next one after its death, with sessions, leases and mailboxes', async () => {
@@ -49,7 +39,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(await view.instances.send('x', 'one', { kind: 'call', n: 1 })).toBe('sent');
     await until(() => inbox.messages.length === 1);
 
-    await replicated(pair);
+    await caughtUp(pair);
     await primary.killed();
     await until(() => inbox.lost > 0);
     await until(async () => (await view.records.read('s')) !== undefined, PATIENCE);
@@ -104,7 +94,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
       const view = await openView(redis(client), { leaseMs: LEASE_MS });
       const inbox = await announce(view, 'one');
       await view.records.create(recordOf('s'));
-      await replicated(pair);
+      await caughtUp(pair);
       if (restarts) await restartSentinel(500);
       expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
       await until(() => inbox.lost > 0, PATIENCE);

@@ -8,11 +8,12 @@ import { bucketKeys, KindKeys, mailboxChannels, type RowKeys } from '../../packa
 import { redis } from '../../packages/redis/src/index.ts';
 import { RedisStore } from '../../packages/redis/src/redis-store.ts';
 import type { Server } from '../../packages/redis/src/server.ts';
-import { openServer, type Target } from '../../packages/redis/src/target.ts';
+import { single, type Target } from '../../packages/redis/src/target.ts';
 import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
 import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
 import type { MovedClock } from './server-stores.ts';
 import { open, storeOptions as plainOptions } from './views.ts';
@@ -34,14 +35,15 @@ export async function openView(store: Store | string, more: Partial<ViewSettings
 export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
   new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
-export const channelOf = (name: string, instance: string): string => mailboxChannels('sojourn', name, 0)(instance);
+export const channelOf = (name: string, instance: string): string => mailboxChannels('sojourn', name)(instance);
 
 /** Closed when the test is over. */
 export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {
   const deadlines = new Deadlines(systemTime, limitMs);
   const keys = bucketKeys('sojourn', name);
-  const server = await openServer(target, { random: systemRandom, logger: createLog(), deadlines, keys });
+  const server = target({ random: systemRandom, logger: createLog(), deadlines, keys });
   onTestFinished(() => server.close());
+  await server.open();
   return server;
 }
 
@@ -58,15 +60,28 @@ export function openBackends(target: Target): BackendUnderTest {
   };
 }
 
-type Args = readonly [string, ...string[]];
+type Ask = (...args: readonly [string, ...string[]]) => Promise<unknown>;
 
 /** Sends commands beside the store; the connection closes when the test is over. */
-export async function openRedis(url: string): Promise<(...args: Args) => Promise<unknown>> {
+export async function openRedis(url: string): Promise<Ask> {
   const client = await createClient({ url, RESP: 2 })
     .on('error', () => undefined)
     .connect();
   onTestFinished(() => client.destroy());
   return (...args) => client.sendCommand([...args]);
+}
+
+/**
+ * An acknowledged write may not have reached the replica yet. `WAIT` counts the writes of the connection that sends it,
+ * and the store uses another one.
+ */
+export async function replicated(primary: Ask, replica: Ask): Promise<void> {
+  const offsetOf = async (ask: Ask, field: string): Promise<number> =>
+    Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(String(await ask('INFO', 'replication')))?.[1]);
+  const written = await offsetOf(primary, 'master_repl_offset');
+  await until(async () => (await offsetOf(replica, 'slave_repl_offset')) >= written, {
+    what: 'the replica has it all',
+  });
 }
 
 const AHEAD_MS = 3_600_000;
@@ -84,7 +99,7 @@ export async function moveClock(url: string): Promise<MovedClock> {
   await pass(0);
   const ask = async (): Promise<number> => Number(await keeper.get(key));
   return {
-    connect: () => new RedisStore({ kind: 'single', options: { url } }, 'sojourn', { goodMs: 0, ask }),
+    connect: () => new RedisStore(single({ url }), 'sojourn', { goodMs: 0, ask }),
     now: () => ms,
     pass,
     close: () => keeper.destroy(),

@@ -1,10 +1,11 @@
 import { redis } from '../../packages/redis/src/index.ts';
+import { single } from '../../packages/redis/src/target.ts';
 import { moveClock, openBackends } from './redis-views.ts';
 import { serverStoreTests } from './server-stores.ts';
 
 serverStoreTests({
   kind: 'redis',
   store: redis,
-  backend: (url) => openBackends({ kind: 'single', options: { url } }),
+  backend: (url) => openBackends(single({ url })),
   moveClock,
 });

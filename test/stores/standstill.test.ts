@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createClient } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemRandom, systemTime } from '../../src/base/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { CONNECT_MS, type RedisClient } from '../../packages/redis/src/client.ts';
@@ -113,7 +113,6 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
     test('uses the connection whose last answer has arrived', async () => {
       const server = await ownServer('redis');
       const link = new RedisLink({
-        random: systemRandom,
         deadlines: new Deadlines(systemTime, LIMIT_MS),
         where: 'Redis',
         make: () => createClient({ url: server.url }) as unknown as RedisClient,

@@ -1,8 +1,8 @@
 /**
- * The client package `redis`: loaded when the first store is opened, with types for the members that the store uses.
- * `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
+ * The client package `redis`, with types for the members that the store uses. `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
  * has no timer for each command.
  */
+import { createClient as createOne } from 'redis';
 import { packageUnsupported } from 'sojourn/store-kit';
 
 /** The reply to a command, as RESP defines it. */
@@ -69,11 +69,6 @@ export interface SentinelClient {
   duplicate(overrides: object): SentinelClient;
 }
 
-export interface RedisPackage {
-  /** Neither connected nor connecting. */
-  createClient(options: object): RedisClient;
-}
-
 /** A connection that takes longer than this to open counts as failed. */
 export const CONNECT_MS = 2_000;
 
@@ -100,8 +95,6 @@ export function checkClusterClient(client: object): void {
   checkMembers('Cluster client', client, ['_options'], '^5.9 or ^6.0');
 }
 
-export const clusterOptions = ({ _options }: ClusterClient): ClusterOptions => _options;
-
 export function checkSentinelClient(client: object): void {
   checkMembers('Sentinel client', client, ['_execute', 'duplicate'], '^6.0');
 }
@@ -123,20 +116,12 @@ export function destroyClient(client: RedisClient): void {
 }
 
 /** Never connected; every client of the store is its duplicate. */
-let template: RedisClient | undefined;
+const template = createOne({ maintNotifications: 'disabled' }) as unknown as RedisClient;
+destroyClient(template);
 
 /**
- * For options that differ from those of the call before, `createClient` of the package builds a class with 600 methods.
- * Each class takes 1 MB, and 5 to 40 ms during which the process does nothing else. Duplicates share a class.
+ * Neither connected nor connecting. For options that differ from those of the call before, `createClient` of the package
+ * builds a class with 600 methods. Each class takes 1 MB, and 5 to 40 ms during which the process does nothing else.
+ * Duplicates share a class.
  */
-export async function loadRedis(): Promise<RedisPackage> {
-  const loaded = (await import('redis')) as unknown as RedisPackage;
-  const client = (template ??= unconnected(loaded));
-  return { createClient: (options) => client.duplicate(options) };
-}
-
-function unconnected({ createClient }: RedisPackage): RedisClient {
-  const client = createClient({ maintNotifications: 'disabled' });
-  destroyClient(client);
-  return client;
-}
+export const createClient = (options: object): RedisClient => template.duplicate(options);

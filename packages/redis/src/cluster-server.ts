@@ -11,38 +11,29 @@
 import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
 import {
   connectionOverrides,
+  createClient,
   type Address,
+  type ClusterClient,
   type ClusterOptions,
   type NodeOptions,
   type RedisClient,
-  type RedisPackage,
   type Reply,
 } from './client.ts';
 import { replyCode } from './failures.ts';
-import { checkServer, type ServerCheck } from './server-check.ts';
-import { RedisLink, withText, type LinkSettings } from './link.ts';
-import type { ChannelListener, Server } from './server.ts';
+import { RedisLink, withText } from './link.ts';
+import { serverCheck } from './server-check.ts';
+import type { ChannelListener, Server, ServerSettings } from './server.ts';
 
 /** The pauses between tries while slots move. */
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
-interface ClusterServerOptions {
-  readonly where: string;
-  readonly redis: RedisPackage;
-  readonly configured: ClusterOptions;
-  readonly settings: LinkSettings;
-  readonly check: ServerCheck;
-  /** A key of each slot that the store uses. */
-  readonly keys: readonly string[];
-}
-
 export class ClusterServer implements Server {
-  readonly where: string;
+  readonly where = 'the Redis Cluster';
   readonly isCluster = true;
-  /** A Cluster has only database 0. */
-  readonly database = 0;
-  readonly #options: ClusterServerOptions;
+  readonly #configured: ClusterOptions;
+  readonly #settings: ServerSettings;
+  readonly #check: ReturnType<typeof serverCheck>;
   /** The configured nodes, by their addresses. Their configuration may differ from that of the others. */
   readonly #seeds: ReadonlyMap<string, NodeOptions>;
   readonly #nodes = new Map<string, RedisLink>();
@@ -51,25 +42,24 @@ export class ClusterServer implements Server {
   readonly #searches = new Map<string, Promise<string>>();
   #closed = false;
 
-  constructor(options: ClusterServerOptions) {
-    this.where = options.where;
-    this.#options = options;
-    this.#seeds = new Map(options.configured.rootNodes.map((node) => [addressOf(node), node]));
+  constructor({ _options }: ClusterClient, settings: ServerSettings) {
+    this.#configured = _options;
+    this.#settings = settings;
+    this.#check = serverCheck(settings.logger, true);
+    this.#seeds = new Map(_options.rootNodes.map((node) => [addressOf(node), node]));
     for (const address of this.#seeds.keys()) this.#node(address);
   }
 
   /** If some primaries are away, their sessions are unavailable and the other sessions work. */
   async open(): Promise<void> {
     const open = async (key: string): Promise<unknown> => this.#node(await this.#find(key)).ready();
-    const answers = await Promise.allSettled(this.#options.keys.map(open));
+    const answers = await Promise.allSettled(this.#settings.keys.map(open));
     const [first] = answers;
-    if (answers.some(({ status }) => status === 'fulfilled') || first?.status !== 'rejected') return;
-    await this.close();
-    throw first.reason;
+    if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
   }
 
   async send(key: string, args: readonly string[], lua?: string): Promise<Reply> {
-    const { deadlines, random } = this.#options.settings;
+    const { deadlines, random } = this.#settings;
     const until = deadlines.deadline();
     let asking: string | undefined;
     for (let tries = 0; ; tries++) {
@@ -103,7 +93,7 @@ export class ClusterServer implements Server {
     const asked = new Set<string | undefined>();
     const isOpen = (key: string): number => Number(this.#openOwner(key) !== undefined);
     let cause: unknown;
-    for (const key of this.#options.keys.toSorted((a, b) => isOpen(b) - isOpen(a))) {
+    for (const key of this.#settings.keys.toSorted((a, b) => isOpen(b) - isOpen(a))) {
       const owner = this.#owners.get(tagOf(key));
       if (asked.has(owner)) continue;
       asked.add(owner);
@@ -116,13 +106,9 @@ export class ClusterServer implements Server {
     throw cause;
   }
 
-  memory(): undefined {
-    return undefined;
-  }
-
   listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
     const link: RedisLink = new RedisLink({
-      ...this.#options.settings,
+      ...this.#settings,
       where: this.where,
       lost,
       make: async () => this.#clientOf(await this.#find(channel)),
@@ -181,21 +167,19 @@ export class ClusterServer implements Server {
     const known = this.#nodes.get(address);
     if (known !== undefined) return known;
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
-    const { settings, check } = this.#options;
     const where = `${this.where}, node ${address}`;
     const make = (): RedisClient => this.#clientOf(address);
-    const link = new RedisLink({ ...settings, where, make, setUp: (client) => checkServer(client, where, check) });
+    const link = new RedisLink({ ...this.#settings, where, make, setUp: (client) => this.#check(client, where) });
     this.#nodes.set(address, link);
     return link;
   }
 
   #clientOf(address: string): RedisClient {
-    const { configured, redis } = this.#options;
-    const { defaults, RESP, nodeAddressMap } = configured;
+    const { defaults, RESP, nodeAddressMap } = this.#configured;
     const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap : (named: string) => nodeAddressMap?.[named];
     const node = this.#seeds.get(address) ?? { socket: mapped(address) ?? parseAddress(address) };
     const socket = { ...defaults?.socket, ...node.socket };
-    return redis.createClient({ RESP, ...defaults, ...node, ...connectionOverrides(socket) });
+    return createClient({ RESP, ...defaults, ...node, ...connectionOverrides(socket) });
   }
 }
 

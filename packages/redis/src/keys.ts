@@ -77,12 +77,8 @@ function bucketOf(text: string, end: number): number {
 export const bucketKeys = (prefix: string, name: string): readonly string[] =>
   Array.from({ length: BUCKETS }, (_, n) => `${prefix}:${part(name)}:{${n}}`);
 
-/**
- * The channels of the instances of a deployment, by their ids. Channels are shared by all databases of a server, so the
- * number of the database is part of their names.
- */
-export function mailboxChannels(prefix: string, name: string, database: number): (instance: string) => string {
+/** The channels of the instances of a deployment, by their ids. The databases of a server share its channels. */
+export function mailboxChannels(prefix: string, name: string): (instance: string) => string {
   const keys = bucketKeys(prefix, name);
-  const end = database === 0 ? '' : `@${database}`;
-  return (instance) => `${keys[bucketOf(instance, instance.length)]}:mail:${part(instance)}${end}`;
+  return (instance) => `${keys[bucketOf(instance, instance.length)]}:mail:${part(instance)}`;
 }

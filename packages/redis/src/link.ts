@@ -1,5 +1,5 @@
 /** How the store connects to a server: for commands, or for subscriptions. */
-import { KeptConnection, type Deadlines, type RandomSource } from 'sojourn/store-kit';
+import { KeptConnection, type Deadlines } from 'sojourn/store-kit';
 import { CONNECT_MS, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { redisFailure, replyCode } from './failures.ts';
 
@@ -7,7 +7,6 @@ import { redisFailure, replyCode } from './failures.ts';
 const WRONG_SERVER = ['READONLY', 'MASTERDOWN'];
 
 export interface LinkSettings {
-  readonly random: RandomSource;
   /** How long a reply may take. */
   readonly deadlines: Deadlines;
   /** A usable connection has broken. */

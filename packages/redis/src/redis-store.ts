@@ -18,7 +18,7 @@ import type { Reply } from './client.ts';
 import { KindKeys, bucketKeys, mailboxChannels } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import type { Server } from './server.ts';
-import { openServer, type Target } from './target.ts';
+import type { Target } from './target.ts';
 
 /** What the views of one store object share. */
 interface Connected {
@@ -56,7 +56,7 @@ export class RedisStore implements Store {
     const ask = async (): Promise<number> => timeOf(await server.time());
     const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
     const clock = new ServerClock({ time, ask, ...this.#clock });
-    const server = await openServer(this.#target, {
+    const server = this.#target({
       random,
       logger,
       deadlines,
@@ -64,12 +64,18 @@ export class RedisStore implements Store {
       // The next server may have another clock.
       lost: () => clock.forget(),
     });
+    try {
+      await server.open();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
     return { server, clock, deadlines, close: () => server.close() };
   }
 
   #view({ server, clock, deadlines }: Connected, options: StoreOptions): OpenStore {
     const { name } = options;
-    const channelOf = mailboxChannels(this.#prefix, name, server.database);
+    const channelOf = mailboxChannels(this.#prefix, name);
     const keysOf = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(this.#prefix, name, kind)]));
     const backend = new RedisBackend({ server, clock, keys: keysOf });
     return openView(
@@ -78,7 +84,8 @@ export class RedisStore implements Store {
         ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
         mailboxes: () => new RedisMailboxes(server, channelOf),
         deadlines,
-        room: () => server.memory()?.then(roomOf),
+        // A Cluster has many memories.
+        ...(!server.isCluster && { room: async () => roomOf(await server.send('', ['INFO', 'memory'])) }),
         closed: () => this.#connected.release(),
       },
       options,
@@ -94,9 +101,9 @@ function timeOf(reply: Reply): number {
 
 const FACTS = /^(used_memory|maxmemory|mem_clients_normal):(\d+)/gm;
 
-/** `text`: what `INFO memory` answered. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
-function roomOf(text: string): StoreRoom | undefined {
-  const facts = new Map([...text.matchAll(FACTS)].map(([, name, value]) => [name, Number(value)]));
+/** `reply`: that of `INFO memory`. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
+function roomOf(reply: Reply): StoreRoom | undefined {
+  const facts = new Map([...String(reply).matchAll(FACTS)].map(([, name, value]) => [name, Number(value)]));
   const [used, sent = 0, most = 0] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
   return used === undefined ? undefined : { used: used - sent, size: most === 0 ? Infinity : most };
 }

@@ -5,25 +5,27 @@ import { replyCode } from './failures.ts';
 
 const OLDEST = [6, 2] as const;
 
-/** What the connections of a store share. */
-export interface ServerCheck {
-  readonly logger: Logger;
-  /** The client finds the nodes of a Cluster. */
-  readonly cluster: boolean;
-  /** Set once the log has warned that keys may be evicted. */
-  evictionWarned: boolean;
-}
-
-export async function checkServer(client: RedisClient, where: string, check: ServerCheck): Promise<void> {
-  let info: string;
-  try {
-    info = String(await client.sendCommand(['INFO']));
-  } catch (error) {
-    // This user may not run INFO: the store skips the checks.
-    if (replyCode(error) === 'NOPERM') return;
-    throw error;
-  }
-  checkInfo(info, where, check);
+/** `isCluster`: the client finds the nodes of a Cluster. */
+export function serverCheck(logger: Logger, isCluster: boolean) {
+  let evictionWarned = false;
+  return async (client: RedisClient, where: string): Promise<void> => {
+    let info: string;
+    try {
+      info = String(await client.sendCommand(['INFO']));
+    } catch (error) {
+      // This user may not run INFO: the store skips the checks.
+      if (replyCode(error) === 'NOPERM') return;
+      throw error;
+    }
+    const policy = checkInfo(info, where, logger, isCluster);
+    // The store's keys have no expiry, and the volatile policies drop keys with one.
+    if (policy === 'noeviction' || policy.startsWith('volatile-') || evictionWarned) return;
+    evictionWarned = true;
+    logger.warn(
+      { where, policy },
+      'This Redis drops sessions and leases when its memory is full: set maxmemory-policy to noeviction',
+    );
+  };
 }
 
 /** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
@@ -32,8 +34,8 @@ const onDisk = (appends: boolean): string =>
     ? 'This Redis keeps its data on disk (appendonly)'
     : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
 
-function checkInfo(info: string, where: string, check: ServerCheck): void {
-  const { logger, cluster } = check;
+/** Answers what the server does when its memory is full. */
+function checkInfo(info: string, where: string, logger: Logger, isCluster: boolean): string {
   const lines = info.split(/\r?\n/);
   const fact = (name: string): string | undefined =>
     lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
@@ -43,20 +45,13 @@ function checkInfo(info: string, where: string, check: ServerCheck): void {
   if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
     throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
   // A replica in a Cluster names its primary.
-  if (!cluster && fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
+  if (!isCluster && fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
   // Valkey calls it `server_mode`.
   const mode = fact('redis_mode') ?? fact('server_mode');
-  if (!cluster && mode === 'cluster')
+  if (!isCluster && mode === 'cluster')
     throw storeRefused(`${where} is a node of a Cluster; give the store a client made by createCluster`);
   // `sojourn doctor` reads this line.
   const appends = fact('aof_enabled') === '1';
   logger.debug({ where, losesData: !appends }, onDisk(appends));
-  const policy = fact('maxmemory_policy') ?? 'noeviction';
-  // The store's keys have no expiry, and the volatile policies drop keys with one.
-  if (policy === 'noeviction' || policy.startsWith('volatile-') || check.evictionWarned) return;
-  check.evictionWarned = true;
-  logger.warn(
-    { where, policy },
-    'This Redis drops sessions and leases when its memory is full: set maxmemory-policy to noeviction',
-  );
+  return fact('maxmemory_policy') ?? 'noeviction';
 }

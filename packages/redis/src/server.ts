@@ -1,7 +1,15 @@
 /** The interface through which the store uses Redis: one server, a server behind Sentinel, or a Cluster. */
+import type { Logger, RandomSource } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
-import type { RedisLink } from './link.ts';
+import type { LinkSettings, RedisLink } from './link.ts';
 import type { Script } from './scripts.ts';
+
+export interface ServerSettings extends LinkSettings {
+  readonly random: RandomSource;
+  readonly logger: Logger;
+  /** A key of each slot of a Cluster that the store uses. */
+  readonly keys: readonly string[];
+}
 
 /** Listens on a channel. */
 export interface ChannelListener {
@@ -18,8 +26,8 @@ export interface Server {
   readonly where: string;
   /** Its channels are sharded: each belongs to the node that has the slot of the key of the same name. */
   readonly isCluster: boolean;
-  /** The number of the database. */
-  readonly database: number;
+  /** Connects. */
+  open(): Promise<unknown>;
   /**
    * Sends a command about this key, and about no key of another slot. Commands about one key run in the order of the
    * calls. `lua`: the script that the command runs by its hash; a server without the script gets its text.
@@ -27,8 +35,6 @@ export interface Server {
   send(key: string, args: readonly string[], lua?: string): Promise<Reply>;
   /** What `TIME` answers: always of one server, while that is there. */
   time(): Promise<Reply>;
-  /** What `INFO memory` answers; `undefined`: a Cluster has many of them. */
-  memory(): Promise<string> | undefined;
   /** A connection that listens on a channel, where messages on it are published. It opens with its first command. */
   listener(channel: string, listener: ChannelListener): RedisLink;
   close(): Promise<void>;

@@ -3,48 +3,28 @@
  * address, so that behind Sentinel the next connection leads to the new primary.
  */
 import type { Reply, RedisClient } from './client.ts';
-import { checkServer, type ServerCheck } from './server-check.ts';
-import { RedisLink, type LinkSettings } from './link.ts';
-import type { ChannelListener, Server } from './server.ts';
-
-export interface SingleServerOptions {
-  readonly where: string;
-  readonly settings: LinkSettings;
-  readonly check: ServerCheck;
-  readonly database: number;
-  make(): RedisClient | Promise<RedisClient>;
-  /** Closes the lookup of the server's address. */
-  close(): Promise<void>;
-}
+import { RedisLink } from './link.ts';
+import { serverCheck } from './server-check.ts';
+import type { ChannelListener, Server, ServerSettings } from './server.ts';
 
 export class SingleServer implements Server {
   readonly where: string;
   readonly isCluster = false;
-  readonly database: number;
-  readonly #options: SingleServerOptions;
+  readonly #settings: ServerSettings;
+  readonly #make: () => RedisClient | Promise<RedisClient>;
   readonly #commands: RedisLink;
   readonly #listeners = new Set<RedisLink>();
 
-  constructor(options: SingleServerOptions) {
-    const { settings, where, check, database, make } = options;
-    this.#options = options;
+  constructor(where: string, settings: ServerSettings, make: () => RedisClient | Promise<RedisClient>) {
     this.where = where;
-    this.database = database;
-    this.#commands = new RedisLink({
-      ...settings,
-      where,
-      make,
-      setUp: (client) => checkServer(client, where, check),
-    });
+    this.#settings = settings;
+    this.#make = make;
+    const check = serverCheck(settings.logger, false);
+    this.#commands = new RedisLink({ ...settings, where, make, setUp: (client) => check(client, where) });
   }
 
-  async open(): Promise<void> {
-    try {
-      await this.#commands.ready();
-    } catch (error) {
-      await this.#options.close();
-      throw error;
-    }
+  open(): Promise<unknown> {
+    return this.#commands.ready();
   }
 
   send(_key: string, args: readonly string[], lua?: string): Promise<Reply> {
@@ -55,14 +35,9 @@ export class SingleServer implements Server {
     return this.send('', ['TIME']);
   }
 
-  async memory(): Promise<string> {
-    return String(await this.send('', ['INFO', 'memory']));
-  }
-
   listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
-    const { settings, make } = this.#options;
     const setUp = (client: RedisClient): Promise<void> => client.subscribe(channel, receive);
-    const link = new RedisLink({ ...settings, where: this.where, make, setUp, lost });
+    const link = new RedisLink({ ...this.#settings, where: this.where, make: this.#make, setUp, lost });
     for (const other of this.#listeners) if (other.isClosed) this.#listeners.delete(other);
     this.#listeners.add(link);
     return link;
@@ -73,8 +48,7 @@ export class SingleServer implements Server {
     for (const link of [this.#commands, ...this.#listeners]) link.destroy(cause);
   }
 
-  async close(): Promise<void> {
-    await this.#commands.close();
-    await this.#options.close();
+  close(): Promise<void> {
+    return this.#commands.close();
   }
 }
