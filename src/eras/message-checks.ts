@@ -1,17 +1,42 @@
 /** What the messages of a body say, before their era is known. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { batchNotAllowed, invalidRequest, type SojournError, subscriptionsTooLarge } from '../errors.ts';
+import { batchNotAllowed, invalidRequest, SojournError, subscriptionsTooLarge } from '../errors.ts';
+import type { RefusedBody } from '../http/body.ts';
+import type { Exchange } from '../http/exchange.ts';
+import type { ReceivedPost } from '../inbound/inbound.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import { checkMessage, type Checked, claimedVersion, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
+import { readValues } from './json-values.ts';
 
 /** Messages of one batch, which only clients of 2025-03-26 send. */
 const BATCH = 50;
 
+/** The messages of a body that was read, or why it is refused. */
+export function readMessages(
+  exchange: Exchange,
+  read: Uint8Array | RefusedBody,
+  mostKeys: number,
+): ReceivedPost | RefusedBody {
+  const values = read instanceof Uint8Array ? readValues(exchange, read, mostKeys) : read;
+  if ('error' in values) return values;
+  const { body, text } = values;
+  const batch = Array.isArray(body);
+  const messages = batch ? checkBatch(body) : checkOne(body);
+  if (messages instanceof SojournError) return { error: messages, id: echoId(body) };
+  if (exchange.watched !== undefined) noteMessages(exchange.watched, messages);
+  return { exchange, messages, batch, text };
+}
+
+function checkOne(body: unknown): Checked[] | SojournError {
+  const checked = checkMessage(body);
+  return checked.kind === 'invalid' ? invalidRequest(checked.why) : [checked];
+}
+
 /** Checks a batch by itself. Whether its session allows batches is checked later. */
-export function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
+function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
   if (body.length === 0) return batchNotAllowed('an empty batch');
   if (body.length > BATCH) return batchNotAllowed(`a batch of ${body.length} messages; ${BATCH} are allowed`);
   const messages: Checked[] = [];
@@ -53,7 +78,7 @@ export function seenClients(notices: Notices): NoteClient {
 }
 
 /** A batch is known by its first message. */
-export function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {
+function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {
   if (first?.kind === 'request' || first?.kind === 'notification')
     watched.carries(first.message.method, first.message.params);
 }

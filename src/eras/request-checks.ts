@@ -10,19 +10,18 @@ import {
   beforeItRan,
   bodyTooLarge,
   headerMismatch,
-  invalidRequest,
   methodNotAllowed,
   notAcceptable,
-  SojournError,
+  type SojournError,
   unsupportedEncoding,
   unsupportedMediaType,
   unsupportedVersion,
 } from '../errors.ts';
 import { accepted } from '../http/accept.ts';
 import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
-import { NO_BYTES, type RefusedBody } from '../http/body.ts';
+import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Checked, checkMessage, claimedVersion, echoId, handshakeVersion } from '../protocol/jsonrpc.ts';
+import { type Checked, claimedVersion, handshakeVersion } from '../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
@@ -32,8 +31,7 @@ import type { StatelessEra } from './legacy/stateless-era.ts';
 import type { ModernEra } from './modern/modern-era.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { parseCallEventId } from '../session/streams/event-id.ts';
-import { readValues } from './json-values.ts';
-import { checkBatch, noteMessages } from './message-checks.ts';
+import { readMessages } from './message-checks.ts';
 
 /** The eras, as checked requests enter them. */
 export interface CheckedEras {
@@ -126,8 +124,7 @@ export class RequestChecks {
         this.#failed(exchange, cause, null);
       }
     };
-    if (exchange.parsedBody !== undefined) received(NO_BYTES);
-    else exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
+    exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -183,15 +180,10 @@ export class RequestChecks {
   }
 
   #post(exchange: Exchange, read: Uint8Array | RefusedBody, wrongHead: SojournError | undefined): void {
-    if (wrongHead !== undefined)
-      return this.#refuse(exchange, wrongHead, 'id' in read ? read.id : echoId(exchange.parsedBody));
-    const values = read instanceof Uint8Array ? readValues(exchange, read, this.#options.limits.bodyKeys) : read;
-    if ('error' in values) return this.#refuse(exchange, values.error, values.id);
-    const { body, text } = values;
-    const id = echoId(body);
-    const post = this.#shape(exchange, body, text);
-    if (!('messages' in post)) return this.#refuse(exchange, post, id);
-    if (exchange.watched !== undefined) noteMessages(exchange.watched, post.messages);
+    if (wrongHead !== undefined) return this.#refuse(exchange, wrongHead, 'id' in read ? read.id : null);
+    const post = readMessages(exchange, read, this.#options.limits.bodyKeys);
+    if ('error' in post) return this.#refuse(exchange, post.error, post.id);
+    const id = requestIdOf(post);
     const header = this.#versionHeader(post);
     const refusal =
       this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
@@ -199,22 +191,12 @@ export class RequestChecks {
     // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
     // an error with its id.
     const closing = this.#lifecycle.refusal;
-    if (closing !== undefined) return refuseOnSession(exchange, beforeItRan(closing), requestIdOf(post));
+    if (closing !== undefined) return refuseOnSession(exchange, beforeItRan(closing), id);
     try {
       this.#era(post, header, id);
     } catch (cause) {
       this.#failed(exchange, cause, id);
     }
-  }
-
-  #shape(exchange: Exchange, body: unknown, text: string | undefined): ReceivedPost | SojournError {
-    if (!Array.isArray(body)) {
-      const checked = checkMessage(body);
-      if (checked.kind === 'invalid') return invalidRequest(checked.why);
-      return { exchange, messages: [checked], batch: false, text };
-    }
-    const messages = checkBatch(body);
-    return messages instanceof SojournError ? messages : { exchange, messages, batch: true, text };
   }
 
   #era(post: ReceivedPost, header: string | undefined, id: RequestId | null): void {

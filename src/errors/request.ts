@@ -2,6 +2,7 @@
 import { RPC } from './codes.ts';
 import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted, shown } from '../base/shown.ts';
+import { MAX_DEPTH } from '../protocol/json-size.ts';
 
 export const hostNotAllowed = (host: string | undefined): SojournError =>
   new SojournError(
@@ -87,6 +88,8 @@ export const bodyUnreadable = (cause?: unknown): SojournError =>
   new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', { cause });
 
 export const parseError = (why: string): SojournError => new SojournError('PARSE_ERROR', `Parse error: ${why}`);
+
+export const tooDeep = (): SojournError => invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);
 
 export const invalidRequest = (why: string): SojournError =>
   new SojournError('INVALID_REQUEST', `Invalid Request: ${why}`);

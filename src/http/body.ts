@@ -27,7 +27,7 @@ export interface RefusedBody {
 
 export type BodyRead = (read: Uint8Array | RefusedBody) => void;
 
-export const NO_BYTES: Uint8Array = new Uint8Array(0);
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /**
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.

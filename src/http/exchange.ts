@@ -8,11 +8,13 @@ import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
-import { internal, rpcError, type SojournError } from '../errors.ts';
+import { orUndefined } from '../base/or-undefined.ts';
+import { internal, rpcError, type SojournError, tooDeep } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { type BodyRead, RequestBytes, type RunningWork } from './body.ts';
+import { echoId } from '../protocol/jsonrpc.ts';
+import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
 import { closeSignal, createRequestView, type RequestSource } from './request-view.ts';
 import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
@@ -56,8 +58,6 @@ export interface CallerRequest {
   user: string | undefined;
   /** Set when another instance relayed the request; the client is connected to that instance. */
   readonly relayOrigin: RelayOrigin | undefined;
-  /** The body as the caller of the endpoint parsed it, when it did. */
-  readonly parsedBody: unknown;
   /** The request that handlers and hooks see; created on first access. */
   readonly request: McpHttpRequest;
   /** Aborts when the client disconnects before its answer is complete; created on first access. */
@@ -115,6 +115,7 @@ function openOn(connection: Connection): Set<Exchange> {
 export abstract class Exchange implements CallerRequest, RequestSource, UnreadAnswer {
   readonly method: string;
   authInfo: AuthInfo | undefined;
+  /** The body as the caller of the endpoint parsed it, when it did. */
   parsedBody: unknown;
   readonly clientAddress: string | undefined;
   /** `Connection` is no field of HTTP/2, and Node warns of it. */
@@ -164,11 +165,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   abstract header(name: string): string | undefined;
   abstract headerFields(): HeaderFields;
   abstract absoluteUrl(): string;
-  /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
-   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes.
-   */
-  abstract readBody(limit: number, idWithin: number, done: BodyRead): void;
+  /** Calls back once with what `body` has read, or never when the client disconnects first. */
+  protected abstract receive(body: Body, done: BodyRead): void;
   /**
    * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
    */
@@ -231,6 +229,22 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   connectionClosed(): void {
     this.left();
     this.taken();
+  }
+
+  /**
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
+   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes. A body
+   * that was parsed before is read from its JSON.
+   */
+  readBody(limit: number, idWithin: number, done: BodyRead): void {
+    const body = new Body(this, limit, idWithin);
+    const { parsedBody } = this;
+    if (parsedBody === undefined) return this.receive(body, done);
+    const json = orUndefined(() => JSON.stringify(parsedBody));
+    // It contains itself, or has more levels than the stack.
+    if (json === undefined) return done({ error: tooDeep(), id: echoId(parsedBody) });
+    body.take(Buffer.from(json));
+    done(body.read());
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

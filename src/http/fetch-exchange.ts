@@ -8,7 +8,7 @@ import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
-import { Body, type BodyRead, type RefusedBody } from './body.ts';
+import type { Body, BodyRead, RefusedBody } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { SSE_HEADERS } from './frames.ts';
 import { repeatedOf } from './repeated-field.ts';
@@ -101,21 +101,20 @@ export class FetchExchange extends Exchange {
     return URL.canParse(url) ? url : 'http://localhost/';
   }
 
-  readBody(limit: number, idWithin: number, done: BodyRead): void {
+  protected receive(body: Body, done: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
     const read = (): Promise<void> =>
-      this.#read(request, limit, idWithin).then(done, (cause: unknown) => {
+      this.#read(request, body).then(done, (cause: unknown) => {
         if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
         else done({ error: bodyUnreadable(cause), id: null });
       });
     guarded(this, read);
   }
 
-  async #read(request: Request, limit: number, idWithin: number): Promise<Uint8Array | RefusedBody> {
+  async #read(request: Request, body: Body): Promise<Uint8Array | RefusedBody> {
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES) || !this.holdsFields(FIELD_BYTES)) return { error: overMemory(), id: null };
-    const body = new Body(this, limit, idWithin);
     if (request.body === null) return body.read();
     const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
     for (;;) {

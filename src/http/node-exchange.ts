@@ -7,7 +7,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory } from '../errors.ts';
-import { Body, type BodyRead } from './body.ts';
+import type { Body, BodyRead } from './body.ts';
 import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
 
@@ -69,7 +69,7 @@ export class NodeExchange extends Exchange {
     return URL.canParse(url) ? url : `${scheme}://localhost/`;
   }
 
-  readBody(limit: number, idWithin: number, done: BodyRead): void {
+  protected receive(body: Body, done: BodyRead): void {
     const req = this.#req;
     if (req === undefined) return;
     if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
@@ -77,7 +77,6 @@ export class NodeExchange extends Exchange {
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');
-    const body = new Body(this, limit, idWithin);
     let settled = false;
     const settle = (): void => {
       if (settled) return;

@@ -18,8 +18,8 @@ export interface Posted {
   /** Valid messages; more than one only in a batch. */
   readonly messages: readonly Checked[];
   readonly batch: boolean;
-  /** The text of the body; `undefined` when the caller of the endpoint had parsed it. */
-  readonly text: string | undefined;
+  /** The text of the body. */
+  readonly text: string;
 }
 
 export interface ReceivedPost extends Posted {

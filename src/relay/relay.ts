@@ -142,8 +142,7 @@ export class Relay implements RelayedCalls {
     const link = lease.valid ? links.to(to) : undefined;
     // The owner is dead, or this instance has no lease: the owner never got the call.
     if (link === undefined) return 'refused';
-    const { caller, post } = inbound;
-    const text = post === undefined ? undefined : (post.text ?? JSON.stringify(caller.parsedBody));
+    const text = inbound.post?.text;
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
     // Others that waited may have taken the room first.
     while (!link.fits(bytes)) await link.room(bytes);

@@ -118,7 +118,6 @@ export class SentRequest implements CallerRequest, RequestSource {
   #signal: AbortSignal | undefined;
   authInfo: AuthInfo | undefined;
   user: string | undefined;
-  readonly parsedBody = undefined;
   readonly clientAddress: string | undefined;
 
   constructor(fields: RequestFields, authInfo: AuthInfo | undefined, life: RequestLife, relayOrigin?: RelayOrigin) {

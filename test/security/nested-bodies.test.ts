@@ -119,12 +119,16 @@ describe('a body that was parsed before', () => {
     await refused(client, '{}', 5, { path: endpoint });
   });
 
-  test('and is given to fetch()', async () => {
+  test('and is given to fetch(), also where it contains itself', async () => {
     const { endpoint } = await served({}, undefined);
     const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-    const request = new Request('http://localhost/mcp', { method: 'POST', headers, body: '{}' });
-    const response = await endpoint.fetch(request, { parsedBody: parsed(call()) });
-    expect([response.status, await response.json()]).toEqual([400, { jsonrpc: '2.0', id: 5, error: REFUSED }]);
+    const request = () => new Request('http://localhost/mcp', { method: 'POST', headers, body: '{}' });
+    const round: Record<string, unknown> = { ...call() };
+    round['params'] = { round };
+    for (const parsedBody of [parsed(call()), round]) {
+      const response = await endpoint.fetch(request(), { parsedBody });
+      expect([response.status, await response.json()]).toEqual([400, { jsonrpc: '2.0', id: 5, error: REFUSED }]);
+    }
   });
 });
 

@@ -54,7 +54,7 @@ export class SimExchange extends Exchange {
     return 'http://127.0.0.1/mcp';
   }
 
-  readBody(_limit: number, _idWithin: number, done: BodyRead): void {
+  protected receive(_body: unknown, done: BodyRead): void {
     done(bytesOf.encode(this.#http.body ?? ''));
   }
 

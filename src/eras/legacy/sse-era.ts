@@ -4,9 +4,9 @@
  * Nothing of it is stored, so nothing can be resumed. Its server is made at `initialize`.
  */
 import {
+  batchNotAllowed,
   bodyTooLarge,
   draining,
-  invalidRequest,
   methodNotAllowed,
   notAcceptable,
   otherUser,
@@ -15,13 +15,11 @@ import {
 import { isJsonContentType } from '@modelcontextprotocol/server';
 import { accepted } from '../../http/accept.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
-import { NO_BYTES, type RefusedBody } from '../../http/body.ts';
+import type { RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import { checkMessage, type Checked, echoId } from '../../protocol/jsonrpc.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { idText } from '../../base/system.ts';
-import { noteMessages } from '../message-checks.ts';
-import { readValues } from '../json-values.ts';
+import { readMessages } from '../message-checks.ts';
 import { type LegacySseParts, SseConnection } from './sse-connection.ts';
 
 const ID_BYTES = 16;
@@ -99,36 +97,16 @@ export class LegacySseEra {
     if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
-    const { bodyBytes } = this.#given.legacy.options.limits;
+    const { bodyBytes, bodyKeys } = this.#given.legacy.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
-    const received = (read: Uint8Array | RefusedBody): void => {
-      const checked = this.#checked(exchange, connection, read);
-      if (checked === undefined) return;
+    exchange.readBody(bodyBytes, 0, (read) => {
+      const post = readMessages(exchange, read, bodyKeys);
+      if ('error' in post) return refuseBody(exchange, connection, post);
+      if (post.batch) return refuseBody(exchange, connection, { error: batchNotAllowed('a batch'), id: null });
       // The session may have ended while the body arrived.
-      if (!this.#connected.has(id)) return refusePlain(exchange, NOT_FOUND);
-      if (exchange.watched !== undefined) noteMessages(exchange.watched, [checked]);
-      connection.take(exchange, { messages: [checked], batch: false, text: undefined });
-    };
-    if (exchange.parsedBody === undefined) exchange.readBody(bodyBytes, 0, received);
-    else received(NO_BYTES);
-  }
-
-  /** `undefined`: the message is refused. Without an id its refusal is plain text. */
-  #checked(exchange: Exchange, connection: SseConnection, read: Uint8Array | RefusedBody): Checked | undefined {
-    const { bodyKeys } = this.#given.legacy.options.limits;
-    const values = read instanceof Uint8Array ? readValues(exchange, read, bodyKeys) : read;
-    if ('error' in values) {
-      const { error, id } = values;
-      if (error.code === 'PARSE_ERROR') refusePlain(exchange, `Invalid message: ${error.message}`);
-      else connection.refuse(exchange, error, id);
-      return undefined;
-    }
-    const checked = checkMessage(values.body);
-    if (checked.kind !== 'invalid') return checked;
-    const id = echoId(values.body);
-    if (id === null) refusePlain(exchange, `Invalid message: ${checked.why}`);
-    else connection.refuse(exchange, invalidRequest(checked.why), id);
-    return undefined;
+      if (this.#connected.has(id)) connection.take(exchange, post);
+      else refusePlain(exchange, NOT_FOUND);
+    });
   }
 
   /** Ends every connection, cleanly. */
@@ -140,4 +118,10 @@ export class LegacySseEra {
     };
     await Promise.all([...this.#connected.keys()].map(close));
   }
+}
+
+/** The refusal of an invalid message without an id is plain text. */
+function refuseBody(exchange: Exchange, connection: SseConnection, { error, id }: RefusedBody): void {
+  if (id === null && error.status === 400) refusePlain(exchange, `Invalid message: ${error.message}`);
+  else connection.refuse(exchange, error, id);
 }
