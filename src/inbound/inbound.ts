@@ -45,8 +45,6 @@ export interface Inbound {
   readonly isAccepted?: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */
   readonly waitUntil?: number;
-  /** When the head of a GET is due, by the same clock. Set when the call first waits. */
-  readonly headAt?: number;
 }
 
 export type InboundPost = Inbound & { readonly post: Posted };

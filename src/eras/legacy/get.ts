@@ -152,7 +152,10 @@ async function finish(parts: LegacyParts, session: LiveSession, inbound: Inbound
 
 // ——— answers without a session ———
 
-/** Sends the head to a GET that waits: its client then reads a stream from the position that it asked for. */
+/**
+ * Sends the head to a GET that waits, because clients take a response without a head for broken, and a refused resume
+ * for final. Its client then reads a stream from the position that it asked for.
+ */
 export function openHead(parts: LegacyParts, inbound: Inbound): Inbound {
   const { caller, sink, after = '' } = inbound;
   // The client has the head already.

@@ -12,8 +12,7 @@
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
  *                            because a client sends an answer once. While the endpoint drains it waits without being
  *                            accepted, and the end of the drain refuses it: what was accepted would be lost then
- *     GET                  → waits as long as its client does. The first round after 250 ms sends its head, so that the
- *                            client does not take the connection for broken
+ *     GET                  → gets its head, and waits as long as its client does
  *
  * A request past `limits.requestsPerSession` waits too, until another request of its session ends. So does a resume while
  * this instance sends what many clients missed (`get.ts`), until one of them has it. A call leaves when its client
@@ -29,7 +28,7 @@ import { afterTurn } from '../../base/system.ts';
 import { SojournError } from '../../errors.ts';
 import { reasonOf } from '../../http/answer.ts';
 import type { Held } from '../../http/body.ts';
-import { type Inbound, isAbandoned, isSilent, type NextAttempt, reads } from '../../inbound/inbound.ts';
+import { type Inbound, isSilent, type NextAttempt, reads } from '../../inbound/inbound.ts';
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -41,8 +40,6 @@ const ROUND_MS = 100;
 /** Attempts that a round begins, and each turn of the event loop when the store is back. */
 const PER_TURN = 16;
 const USER_SHARE = 1 / 2;
-/** Clients take a response without a head for broken after some seconds, and proxies sooner. A restore is shorter. */
-const HEAD_MS = 250;
 /** How long accepted answers and notifications wait on: after 60 s clients give up the request that one answers. */
 const ACCEPTED_MS = 60_000;
 
@@ -129,8 +126,7 @@ export class WaitingRequests {
         id,
         queue,
         since: now,
-        // Heads count from when the call first waited, because attempts may fail often, each after less than `HEAD_MS`.
-        inbound: { ...given, waitUntil: deadline, headAt: given.headAt ?? now + HEAD_MS },
+        inbound: reads(given) ? openHead(this.#given, given) : { ...given, waitUntil: deadline },
         deadline,
         cause,
         failures: isHookFailure(cause) ? 1 : 0,
@@ -142,7 +138,6 @@ export class WaitingRequests {
       if (isSilent(given)) caller.heldBy({ holds: (held) => void (call.held = held) });
       if (this.#timer === undefined) this.#arm();
       this.#attemptWhenFreed(call);
-      this.#openDueHead(call, now);
       // Answers and notifications are delivered even if the client left.
       const left = (): void => (isSilent(given) ? this.#waitOn(call, 'accept') : this.#remove(call));
       if (given.isAccepted !== true) caller.onClose(left);
@@ -196,10 +191,7 @@ export class WaitingRequests {
     this.#timer = options.timeProvider.setTimeout(() => {
       this.#timer = undefined;
       const now = this.#now;
-      for (const call of this.#calls()) {
-        if (now >= call.deadline) this.#expire(call);
-        else this.#openDueHead(call, now);
-      }
+      for (const call of this.#calls()) if (now >= call.deadline) this.#expire(call);
       this.#attemptSome();
       if (this.size > 0 && this.#timer === undefined) this.#arm();
     }, ROUND_MS + jitter);
@@ -305,13 +297,6 @@ export class WaitingRequests {
     const reason = call.cause instanceof SojournError ? reasonOf(call.cause) : 'hook_failed';
     notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id || undefined });
     call.over(end);
-  }
-
-  /** Sends the head of a GET, but not during an attempt, which may answer in another way. */
-  #openDueHead(call: QueuedCall, now: number): void {
-    const { inbound, queue } = call;
-    const isDue = reads(inbound) && inbound.headAt !== undefined && now >= inbound.headAt;
-    if (isDue && queue.attempted !== call && !isAbandoned(inbound)) call.inbound = openHead(this.#given, inbound);
   }
 }
 
