@@ -3,7 +3,9 @@
  * that budget.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { bodyTooLarge, overMemory, type SojournError } from '../errors.ts';
+import { orUndefined } from '../base/or-undefined.ts';
+import { bodyTooLarge, overMemory, type SojournError, tooDeep } from '../errors.ts';
+import { echoId } from '../protocol/jsonrpc.ts';
 import { BodyEnds } from '../protocol/top-level-id.ts';
 import type { MemoryUse } from '../base/budget.ts';
 
@@ -87,6 +89,14 @@ export class Body {
     const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];
     return bytes;
+  }
+
+  readParsed(value: unknown): Uint8Array | RefusedBody {
+    const json = orUndefined(() => JSON.stringify(value));
+    // It contains itself, or has more levels than the stack.
+    if (json === undefined) return { error: tooDeep(), id: echoId(value) };
+    this.take(Buffer.from(json));
+    return this.read();
   }
 }
 

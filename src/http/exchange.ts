@@ -8,12 +8,10 @@ import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
-import { orUndefined } from '../base/or-undefined.ts';
-import { internal, rpcError, type SojournError, tooDeep } from '../errors.ts';
+import { internal, rpcError, type SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest } from '../types.ts';
-import { echoId } from '../protocol/jsonrpc.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
 import { closeSignal, createRequestView, type RequestSource } from './request-view.ts';
@@ -238,13 +236,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    */
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     const body = new Body(this, limit, idWithin);
-    const { parsedBody } = this;
-    if (parsedBody === undefined) return this.receive(body, done);
-    const json = orUndefined(() => JSON.stringify(parsedBody));
-    // It contains itself, or has more levels than the stack.
-    if (json === undefined) return done({ error: tooDeep(), id: echoId(parsedBody) });
-    body.take(Buffer.from(json));
-    done(body.read());
+    if (this.parsedBody === undefined) this.receive(body, done);
+    else done(body.readParsed(this.parsedBody));
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
