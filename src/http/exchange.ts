@@ -66,10 +66,7 @@ export interface CallerRequest {
   fail(cause: unknown): void;
   /** The client disconnected, or the answer is complete. */
   readonly closed: boolean;
-  /**
-   * Calls `fn` once when the client disconnects before its answer is complete, at once if it already has. `fn` may
-   * throw.
-   */
+  /** Calls `fn` once when the client disconnects before its answer is complete, or now if it has. `fn` may throw. */
   onClose(fn: () => unknown): void;
 }
 
@@ -230,9 +227,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   }
 
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, and a body
-   * for which the memory budget has no room, is refused. Its id is looked for if it has at most `idWithin` bytes. A body
-   * that was parsed before is read from its JSON.
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, or one that
+   * finds no memory, is refused, with its id up to `idWithin` bytes. A body that was parsed is read from its JSON.
    */
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     const body = new Body(this, limit, idWithin);
