@@ -17,6 +17,10 @@ export class HeardAnswer implements AnswerSink, ResponseSink {
   readonly lastId = undefined;
   #resolve: (json: string) => void = () => {};
 
+  get closed(): boolean {
+    return !this.isOpen;
+  }
+
   constructor() {
     this.answered = new Promise((resolve) => (this.#resolve = resolve));
   }

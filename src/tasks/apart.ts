@@ -9,6 +9,7 @@ import { SojournError, taskToolsMissing, taskToolUnknown } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { signalOf } from '../session/calls/handler-signal.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, type TaskOutcomes } from './task-outcomes.ts';
@@ -18,30 +19,26 @@ import { type DetailedTask, readableTask } from './wire-shapes.ts';
 /** The name of the tool that reads a task (`task-tools.ts`). */
 export const STATUS_TOOL = 'task_status';
 
-export interface ApartCall {
-  readonly call: Call;
-  readonly launcher: TaskLauncher;
-  /** The context of its handler. */
-  readonly ctx: unknown;
-  readonly signal: AbortSignal;
-  /** `undefined`: its client has not declared the extension. */
-  readonly run: TaskRun | undefined;
-  readonly hasKey: boolean;
-  /** How long a client waits that can ask later, in ms. */
-  readonly slowerThanMs: number;
-}
-
-/** What the call answers; `undefined`: its own handler must run. Rejects with what the call fails with. */
-export async function apart(of: ApartCall): Promise<unknown> {
-  const { call, launcher, ctx, signal, run, hasKey } = of;
-  const tellsId = run !== undefined || (await hasHandles(of));
+/**
+ * What the call answers; `undefined`: its own handler must run. Rejects with what the call fails with. `run`: its client
+ * has declared the extension. `slowerThanMs`: how long a client waits that can ask later.
+ */
+export async function apart(
+  call: Call,
+  launcher: TaskLauncher,
+  ctx: unknown,
+  run: TaskRun | undefined,
+  { hasKey, slowerThanMs }: { readonly hasKey: boolean; readonly slowerThanMs: number },
+): Promise<unknown> {
+  const signal = signalOf(ctx);
+  const tellsId = run !== undefined || (await hasHandles(launcher, call, ctx));
   if (!tellsId && !hasKey) return undefined;
   const id = await launcher.launch(call, signal);
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
   const user = call.caller?.user;
   await passAnswers(launcher.outcomes, id, user, ctx);
-  const found = await launcher.outcomes.wait(id, user, tellsId ? of.slowerThanMs : Infinity, signal);
+  const found = await launcher.outcomes.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
   const task = readableTask(id, found);
   if (hasEnded(task)) return resultOf(task);
   if (run === undefined) return tellsId ? handleOf(task) : askingResult(task);
@@ -50,7 +47,7 @@ export async function apart(of: ApartCall): Promise<unknown> {
 }
 
 /** Tools with an `outputSchema` wait: their clients check the result. */
-async function hasHandles({ launcher, call, ctx }: ApartCall): Promise<boolean> {
+async function hasHandles(launcher: TaskLauncher, call: Call, ctx: unknown): Promise<boolean> {
   const { handlerServer: server, target = '' } = call;
   if (launcher.tasks.settings.fallback !== 'tools' || server === undefined) return false;
   const known = withHandles.get(server) ?? new Set();

@@ -20,7 +20,7 @@ export interface RunRequest extends CallRequest {
 /** The connection of a request, and what its client gets without a task. */
 export interface FirstClient {
   readonly exchange: Pick<Exchange, 'closed' | 'fail' | 'heldBy'> & {
-    readonly request: { readonly node?: RequestSource['node'] };
+    readonly request?: { readonly node?: RequestSource['node'] };
   };
   readonly response: AnswerSink;
 }
@@ -98,7 +98,7 @@ export abstract class RunSink implements AnswerSink, SinkListener {
   }
 
   get node(): RequestSource['node'] {
-    return this.client?.exchange.request.node;
+    return this.client?.exchange.request?.node;
   }
 
   heldBy(work: RunningWork, own?: number): void {

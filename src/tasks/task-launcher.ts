@@ -10,7 +10,6 @@ import {
 } from '@modelcontextprotocol/server';
 import { internal, invalidRequest } from '../errors.ts';
 import { encoded } from '../eras/modern/mcp-headers.ts';
-import { BODY_WEIGHT, type RunningWork } from '../http/body.ts';
 import { HeardAnswer } from '../http/heard-answer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { MODERN_VERSIONS } from '../protocol/versions.ts';
@@ -18,7 +17,7 @@ import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/call-refusal.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
-import type { FirstClient, RunRequest } from './run-sink.ts';
+import type { RunRequest } from './run-sink.ts';
 import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun, type TaskRunner } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
@@ -44,16 +43,16 @@ export class TaskLauncher {
    */
   async launch(call: Call, signal: AbortSignal): Promise<string | undefined> {
     signal.throwIfAborted();
-    const { run, client } = this.prepare(call);
-    const left = (): void => client.leave();
+    const { run, heard } = this.prepare(call);
+    const left = (): void => heard.done();
     signal.addEventListener('abort', left, { once: true });
     call.work.leaveTool();
     this.#runner.serveUnattended(run);
     try {
-      const { result, error } = JSON.parse(await client.response.answered) as Partial<RpcResponse>;
+      const { result, error } = JSON.parse(await heard.answered) as Partial<RpcResponse>;
       signal.throwIfAborted();
       if (isObject(result) && result['resultType'] === 'task') return String(result['taskId']);
-      const refusal = client.response.refused ?? run.handler.refusal;
+      const refusal = heard.refused ?? run.handler.refusal;
       if (refusal !== undefined) throw new CallRefusal(refusal);
       // Its `key` threw, or is none: the call of the client throws the same.
       if (run.handler.thrown !== undefined) throw run.handler.thrown.cause;
@@ -65,47 +64,9 @@ export class TaskLauncher {
   }
 
   /** A run whose handler does not begin by itself. */
-  prepare(call: Call): { readonly run: TaskRun; readonly client: OwnClient } {
-    const client = new OwnClient(this.tasks, call);
-    return { run: new TaskRun(requestOf(call), this.tasks, client), client };
-  }
-}
-
-/** This instance, as the client of a call that it makes. */
-class OwnClient implements FirstClient {
-  readonly response = new HeardAnswer();
-  readonly request = { node: undefined };
-  readonly #tasks: Tasks;
-  readonly #share: string;
-  readonly #bytes: number;
-
-  constructor(tasks: Tasks, { share, sent }: Call) {
-    this.#tasks = tasks;
-    this.#share = share;
-    this.#bytes = BODY_WEIGHT * JSON.stringify(sent?.params ?? null).length;
-  }
-
-  get exchange(): this {
-    return this;
-  }
-
-  get closed(): boolean {
-    return !this.response.isOpen;
-  }
-
-  leave(): void {
-    this.response.answer('{}');
-  }
-
-  fail(cause: unknown): void {
-    this.response.refuse(internal(cause), ID);
-  }
-
-  heldBy(work: RunningWork, own = 0): void {
-    const { memory } = this.#tasks;
-    const bytes = this.#bytes + own;
-    memory.charge(bytes, this.#share);
-    work.holds({ release: () => memory.give(bytes, this.#share) });
+  prepare(call: Call): { readonly run: TaskRun; readonly heard: HeardAnswer } {
+    const heard = new HeardAnswer();
+    return { run: new TaskRun(requestOf(call), this.tasks, { exchange: heard, response: heard }), heard };
   }
 }
 

@@ -55,6 +55,12 @@ export class TaskOutcomes {
     return resultOf(readableTask(id, await this.wait(id, user, Infinity, signal)));
   }
 
+  /** `false`: it had ended. Throws `TASK_UNKNOWN`. */
+  async cancel(id: string, user: string | undefined): Promise<boolean> {
+    const found = await this.#tasks.store.find(id, user);
+    return 'record' in found && this.#tasks.end(id, { status: 'cancelled' });
+  }
+
   async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
     const waiting = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiting);

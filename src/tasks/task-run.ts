@@ -64,8 +64,6 @@ export class TaskRun extends RunSink implements RequestLife {
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
   #starting: Promise<void> | undefined = undefined;
-  /** What the server answered while the task was being stored. */
-  #early: (() => void) | undefined = undefined;
   #onClose: Array<() => unknown> = [];
   #isDraining = false;
   #isParked = false;
@@ -130,7 +128,6 @@ export class TaskRun extends RunSink implements RequestLife {
     } catch (cause) {
       this.#become('direct');
       this.#starting = undefined;
-      this.#answerEarly();
       throw cause;
     }
     if ('taskId' in task) return this.attach(task);
@@ -144,8 +141,7 @@ export class TaskRun extends RunSink implements RequestLife {
     }
     this.#become('running');
     this.#tell(task.created);
-    if (this.#early === undefined) this.onStart?.();
-    this.#answerEarly();
+    if (this.handler.isActive) this.onStart?.();
   }
 
   /** Another call has the task of this one: its client hears of that, and this run is over. */
@@ -162,12 +158,6 @@ export class TaskRun extends RunSink implements RequestLife {
     response.answer(createdTask(task, this.request.id));
   }
 
-  #answerEarly(): void {
-    const answer = this.#early;
-    this.#early = undefined;
-    answer?.();
-  }
-
   // ——— what the server sends ———
 
   protected get isDirect(): boolean {
@@ -179,7 +169,8 @@ export class TaskRun extends RunSink implements RequestLife {
   }
 
   protected route(direct: (client: FirstClient) => void, asTask: () => void): void {
-    if (this.#state === 'creating') this.#early = () => this.route(direct, asTask);
+    const again = (): void => this.route(direct, asTask);
+    if (this.#state === 'creating') void this.#starting?.then(again, again);
     else if (this.#state === 'running') asTask();
     else if (this.#state === 'direct' && this.client !== undefined) {
       // The call hears that it is over when the response of its client is.

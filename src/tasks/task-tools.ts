@@ -66,8 +66,6 @@ function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask
 
 async function cancelled(id: string): Promise<unknown> {
   const { launcher, user } = present();
-  const { tasks } = launcher;
-  const found = await tasks.store.find(id, user);
-  const ends = 'record' in found && (await tasks.end(id, { status: 'cancelled' }));
+  const ends = await launcher.outcomes.cancel(id, user);
   return { content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }] };
 }

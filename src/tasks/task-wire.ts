@@ -61,29 +61,17 @@ export class TaskWire {
     const { taskId, inputResponses } = request.params ?? {};
     const id = taskId as string;
     switch (request.method) {
-      case 'tasks/get':
-        return this.#get(id, user);
+      case 'tasks/get': {
+        const found = await this.#tasks.store.find(id, user);
+        if ('record' in found) this.#takeOver.seen(found);
+        return gotTask(id, found);
+      }
       case 'tasks/update':
-        return this.#update(id, user, inputResponses);
+        await this.#outcomes.answer(id, user, inputResponses);
+        return DONE;
       default:
-        return this.#cancel(id, user);
+        await this.#outcomes.cancel(id, user);
+        return DONE;
     }
-  }
-
-  async #get(id: string, user: string | undefined): Promise<string> {
-    const found = await this.#tasks.store.find(id, user);
-    if ('record' in found) this.#takeOver.seen(found);
-    return gotTask(id, found);
-  }
-
-  async #update(id: string, user: string | undefined, given: unknown): Promise<string> {
-    await this.#outcomes.answer(id, user, given);
-    return DONE;
-  }
-
-  async #cancel(id: string, user: string | undefined): Promise<string> {
-    const found = await this.#tasks.store.find(id, user);
-    if ('record' in found) await this.#tasks.end(id, { status: 'cancelled' });
-    return DONE;
   }
 }

@@ -8,7 +8,6 @@
  */
 import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
 import { withContext } from '../session/calls/handler-context.ts';
-import { signalOf } from '../session/calls/handler-signal.ts';
 import { asTaskHandler, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS, TASK_TIMES } from '../options/tasks-options.ts';
@@ -123,7 +122,7 @@ async function elsewhere(
   if (needsTasks || (hasKey && launcher === undefined))
     throw new CallRefusal(taskRequired(`The tool ${quoted(call?.target ?? '')}`));
   if (call === undefined || launcher === undefined) return undefined;
-  return apart({ call, launcher, ctx, signal: signalOf(ctx), run, hasKey, slowerThanMs });
+  return apart(call, launcher, ctx, run, { hasKey, slowerThanMs });
 }
 
 function keyOfCall(

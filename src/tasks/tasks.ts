@@ -18,7 +18,7 @@ import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
 import type { TaskEnd, TaskHead } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
-import { RunRoom } from './run-room.ts';
+import { laterRunBytes, RunRoom } from './run-room.ts';
 import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
 import { type DetailedTask, shownTask } from './wire-shapes.ts';
@@ -179,6 +179,8 @@ export class Tasks {
     if (!(await this.owned.create(record, kept.ttlMs, DUE_MS, run.room.share))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
+    // No client holds the call of a task that this instance has called itself.
+    if (run.launched !== undefined) run.room.charge(laterRunBytes(stored));
     // What it records must not outlive it: its key may be called again.
     const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
     return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
@@ -215,8 +217,7 @@ export class Tasks {
 
   /** A task was answered or ended, perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
-    const run = this.#runs.get(id);
-    if (run?.task !== undefined) this.#look(run.task);
+    if (this.#runs.has(id)) this.rung(id);
     else if (owner !== null && owner !== this.lease.owner)
       void this.owned.send(
         () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
@@ -224,17 +225,10 @@ export class Tasks {
       );
   }
 
-  /** Another instance rang. */
+  /** It was, here or by another instance that rang. */
   rung(id: string): void {
-    const task = this.#runs.get(id)?.task;
-    if (task !== undefined) this.#look(task);
-  }
-
-  #look(task: OwnTask): void {
-    void this.owned.send(
-      () => task.look(),
-      (err) => this.options.logger.debug({ err }, 'A task could not be read'),
-    );
+    const look = async () => this.#runs.get(id)?.task?.look();
+    void this.owned.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 
   /** Ends a task, wherever it runs. `false`: it had ended, or is no longer as it was `seen`. */

@@ -6,11 +6,6 @@ import { answerField, type InputRequest, questionField } from './task-record.ts'
 /** What waits for an answer: its values, its text, and the code that asks. */
 const QUESTION_WEIGHT = 3;
 
-interface Waiting {
-  resolve(answer: string): void;
-  reject(reason: unknown): void;
-}
-
 /** A task whose handler asks. */
 interface AskingTask {
   readonly fields: Record<string, string>;
@@ -20,39 +15,33 @@ interface AskingTask {
 
 export class WaitingQuestions {
   readonly #task: AskingTask;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #wakes: Array<() => void> = [];
 
   constructor(task: AskingTask) {
     this.#task = task;
-    const { run } = task;
-    const stopped = (): void => {
-      // A handler whose task parks never hears of it.
-      if (!run.isParked) for (const { reject } of this.#waiting.values()) reject(run.signal.reason);
-    };
-    run.signal.addEventListener('abort', stopped, { once: true });
+    // A handler whose task parks never hears of it.
+    task.run.signal.addEventListener('abort', () => !task.run.isParked && this.#wake(), { once: true });
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
   }
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */
   async ask(key: string, question: InputRequest): Promise<unknown> {
     const { fields, run } = this.#task;
     const [field, answer] = [questionField(key), answerField(key)];
-    const known = fields[answer];
-    if (known !== undefined) return JSON.parse(known) as unknown;
-    run.signal.throwIfAborted();
-    const text = fields[field] ?? JSON.stringify(question);
-    if (fields[field] === undefined && !run.room.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
-    const heard = new Promise<string>((resolve, reject) => this.#waiting.set(answer, { resolve, reject }));
-    heard.catch(() => {});
-    try {
-      if (fields[field] === undefined) await this.#store(field, text);
-      return JSON.parse(await heard) as unknown;
-    } finally {
-      this.#waiting.delete(answer);
+    while (fields[answer] === undefined) {
+      if (!run.isParked) run.signal.throwIfAborted();
+      if (fields[field] === undefined) await this.#store(field, JSON.stringify(question));
+      else await new Promise<void>((wake) => this.#wakes.push(wake));
     }
+    return JSON.parse(fields[answer]) as unknown;
   }
 
   async #store(field: string, text: string): Promise<void> {
-    const { fields } = this.#task;
+    const { fields, run } = this.#task;
+    if (!run.room.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
     fields[field] = text;
     try {
       await this.#task.storeQuestion(field, text);
@@ -69,7 +58,7 @@ export class WaitingQuestions {
       if (!name.startsWith('a') || fields[name] !== undefined) continue;
       run.room.charge(heldBytes(name, text));
       fields[name] = text;
-      this.#waiting.get(name)?.resolve(text);
     }
+    this.#wake();
   }
 }
