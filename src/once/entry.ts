@@ -3,12 +3,11 @@
  * handler runs, its outcome when the handler has settled.
  */
 import { isAnswer } from '../session/calls/answer-error.ts';
+import { readText, storedText } from '../owned/stored-text.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
 /** The most bytes of a result that are kept. */
 export const RESULT_BYTES = 262_144;
-
-const VERSION = 1;
 
 /** What a handler threw, so that it can be thrown again. */
 interface ThrownError {
@@ -36,30 +35,22 @@ export interface ReadEntry {
 }
 
 /** What is stored before the handler runs. */
-export const bodyOf = ({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>): string =>
-  JSON.stringify({ v: VERSION, tool, args });
+export const bodyOf = ({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>): string => storedText({ tool, args });
 
 /** The outcome as a text that the store keeps. */
 export function outcomeText({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>, outcome: Outcome): string {
   const { is } = outcome;
-  const head = JSON.stringify({ v: VERSION, tool, args, is, ...(is === 'error' && { error: outcome.error }) });
-  return is === 'result' ? `${head}\n${outcome.json}` : head;
+  const line = { tool, args, is, ...(is === 'error' && { error: outcome.error }) };
+  return storedText(line, is === 'result' ? outcome.json : undefined);
 }
 
 /** `undefined`: a build that this one does not know wrote it. `text`: the body or the outcome. */
 export function readEntry(text: string): ReadEntry | undefined {
-  const line = text.indexOf('\n');
-  let head: unknown;
-  try {
-    head = JSON.parse(line === -1 ? text : text.slice(0, line));
-  } catch {
-    return undefined;
-  }
-  if (!isObject(head) || head['v'] !== VERSION) return undefined;
-  const { tool, args, is, error } = head as { tool: string; args: string; is?: Outcome['is']; error: ThrownError };
+  const { line, rest: json = '' } = readText(text) ?? {};
+  if (line === undefined) return undefined;
+  const { tool, args, is, error } = line as { tool: string; args: string; is?: Outcome['is']; error: ThrownError };
   if (is === undefined) return { tool, args };
-  if (is === 'result') return { tool, args, outcome: { is, json: text.slice(line + 1) } };
-  return { tool, args, outcome: is === 'error' ? { is, error } : { is } };
+  return { tool, args, outcome: is === 'result' ? { is, json } : is === 'error' ? { is, error } : { is } };
 }
 
 /** The outcome of a handler that returned. A result that has no JSON is not kept. */

@@ -12,6 +12,8 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { ERROR_CODES } from '../errors.ts';
+import { orUndefined } from '../base/or-undefined.ts';
+import { readText, storedText } from '../owned/stored-text.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { authOf, type RequestFields } from '../relay/sent-request.ts';
 import type { StoredRecord } from '../stores/store.ts';
@@ -47,7 +49,6 @@ export interface GivenSettings {
   readonly maxAttempts: number;
 }
 
-/** What is before the call in its record. */
 export interface TaskSettings extends GivenSettings {
   readonly tool: string;
 }
@@ -64,33 +65,20 @@ export interface KeptTask extends TaskSettings {
   readonly args?: string | undefined;
 }
 
-const VERSION = 1;
-
-export const bodyText = (kept: KeptTask): string => JSON.stringify({ v: VERSION, ...kept });
+export const bodyText = ({ request, ...line }: KeptTask): string => storedText(line, JSON.stringify(request));
 
 /** `undefined`: another build has written it. */
 export function readBody(body: string): KeptTask | undefined {
-  const kept = parsed(body);
-  if (!isObject(kept) || kept['v'] !== VERSION) return undefined;
-  const auth = authOf(kept);
-  return { ...(kept as unknown as KeptTask), ...(auth !== undefined && { auth }) };
+  const { line, rest = '' } = readText(body) ?? {};
+  const request = orUndefined(() => JSON.parse(rest) as RpcRequest);
+  if (line === undefined || request === undefined) return undefined;
+  const auth = authOf(line);
+  return { ...(line as KeptTask), request, ...(auth !== undefined && { auth }) };
 }
 
-const REQUEST = ',"request":';
-
-/** What is before the request, which may be long. In a string each quote has a backslash. */
-export function readSettings(body: string): TaskSettings | undefined {
-  const kept = parsed(`${body.slice(0, Math.max(0, body.indexOf(REQUEST)))}}`);
-  return isObject(kept) && kept['v'] === VERSION ? (kept as unknown as TaskSettings) : undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
+/** Without the request, which may be long. */
+export const readSettings = (body: string): TaskSettings | undefined =>
+  readText(body)?.line as TaskSettings | undefined;
 
 // ——— questions and answers ———
 
@@ -183,16 +171,11 @@ export interface ReadOutcome extends Omit<TaskOutcome, 'result'> {
   readonly resultJson?: string;
 }
 
-/** A line, and after it the result. */
-export function outcomeText({ result, ...line }: TaskOutcome): string {
-  const text = JSON.stringify({ v: VERSION, ...line });
-  return result === undefined ? text : `${text}\n${JSON.stringify(result)}`;
-}
+export const outcomeText = ({ result, ...line }: TaskOutcome): string =>
+  storedText(line, result === undefined ? undefined : JSON.stringify(result));
 
 /** `undefined`: another build has written it. */
 export function readOutcome(text: string): ReadOutcome | undefined {
-  const [end, length] = [text.indexOf('\n'), text.length];
-  const line = parsed(text.slice(0, end === -1 ? length : end));
-  if (!isObject(line) || line['v'] !== VERSION) return undefined;
-  return { ...(line as unknown as ReadOutcome), ...(end !== -1 && { resultJson: text.slice(end + 1) }) };
+  const { line, rest } = readText(text) ?? {};
+  return line && { ...(line as ReadOutcome), ...(rest !== undefined && { resultJson: rest }) };
 }
