@@ -8,14 +8,13 @@ import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
 import { RunningCalls } from '../../src/session/calls/running.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
-import type { OpenStore } from '../../src/stores/store.ts';
 import { SimExchange } from './exchange.ts';
 import { type Ablation, patched } from './ablation.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, type Scenario } from './scenario.ts';
 import { CLEAR, type Weather } from './weather.ts';
 import type { Faults } from './faults.ts';
-import { replaced } from './sim-store.ts';
+import type { StoreChanges } from './sim-store.ts';
 import { fencesByEpoch, forgetsEnds, forgetsMarkers, revives, suspicionIsDeath } from './store-rules.ts';
 import type { SimProcess } from './process.ts';
 
@@ -26,13 +25,9 @@ const stopped =
   };
 
 /** No part of the store tells the instance that its mailbox is gone. */
-function deaf(store: OpenStore): OpenStore {
-  const { instances } = store;
-  return {
-    ...store,
-    instances: replaced(instances, { announce: (lease, receive) => instances.announce(lease, receive) }),
-  };
-}
+const deaf: StoreChanges = {
+  instances: (of) => ({ announce: (lease, receive) => of.announce(lease, receive) }),
+};
 
 /**
  * Clients that look often whether what was acknowledged is still there, by calls that are answered from memory alone:
@@ -201,7 +196,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     from: 7,
     shows: /^went back/,
     within: { kind: 'mailboxes', change: worse({ mailboxLoss: 4 }) },
-    without: { wrapStore: deaf },
+    without: { changes: deaf },
   },
   {
     rule: 'a write names the owner, not the epoch alone',

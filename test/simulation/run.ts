@@ -14,7 +14,7 @@ import type { Change } from './store-data.ts';
 import { brew } from './weather.ts';
 import { World, type WorldOptions } from './world.ts';
 
-export interface RunOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'lets' | 'onProcess' | 'changes'>> {
+export interface RunOptions extends Partial<Pick<WorldOptions, 'lets' | 'onProcess' | 'changes'>> {
   readonly traced?: boolean;
   readonly kind?: Kind;
   readonly change?: (scenario: Scenario) => Scenario;

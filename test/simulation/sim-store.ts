@@ -81,7 +81,7 @@ export class Mailbox {
 
 /** What a test or an ablation puts in place of methods of the store. */
 export interface StoreChanges {
-  records?(records: Records, data: StoreData): Partial<Records>;
+  records?(records: Records, data: StoreData, kind: Kind): Partial<Records>;
   instances?(instances: InstanceStore, deployment: Deployment): Partial<InstanceStore>;
 }
 
@@ -209,7 +209,7 @@ export class SimStore implements Store {
           return outcome;
         };
         const append: Records['append'] = (request) => this.#port.asked(ASKED, () => records.append(request));
-        return replaced(records, { replay, append, ...changes.records?.(records, data) });
+        return replaced(records, { replay, append, ...changes.records?.(records, data, kind) });
       },
       instances: replaced(view.instances, changes.instances?.(view.instances, deployment)),
     };

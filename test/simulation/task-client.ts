@@ -79,6 +79,30 @@ export class TaskClient {
     await this.post('tools/call', { name, arguments: { ...plan } }, undefined, { elicitation: { form: {} } });
   }
 
+  /** What the call of `once()` with this key ended with; `undefined`: no answer came. */
+  async once(key: string, slot = this.#random.int(this.#world.slots.length)): Promise<string | undefined> {
+    const { once } = this.#ledger;
+    once.keys.add(key);
+    const process = this.#world.slots[slot]?.process;
+    const call = { name: key.split(' ', 1)[0], arguments: { key } };
+    const { result, error } = await this.post('tools/call', call, slot);
+    if (result === undefined) return error && (error.data?.reason ?? String(error.code));
+    const [{ text }] = result['content'] as [{ text: string }];
+    if (result['isError'] === true) return text;
+    // Another process that took the slot in that time may have answered.
+    if (process !== undefined && process === this.#world.slots[slot]?.process)
+      once.answered(key, process, Number(text));
+    return `run ${text}`;
+  }
+
+  /** The same, asked again for so long. */
+  async onceWithin(ms: number, key: string, slot: number): Promise<string | undefined> {
+    let outcome: string | undefined;
+    for (const latest = this.#world.now + ms; outcome === undefined && this.#world.now < latest;)
+      outcome = await this.once(key, slot);
+    return outcome;
+  }
+
   /** `undefined`: no answer came. */
   async get(taskId: string, slot?: number): Promise<(Ended & Fields) | undefined> {
     const askedAt = this.#world.now;

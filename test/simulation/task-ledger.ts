@@ -5,7 +5,10 @@
 import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
+import type { Range } from './faults.ts';
+import { OnceRuns } from './once.ts';
 import type { SimProcess } from './process.ts';
+import type { Random } from './random.ts';
 import type { StoreData } from './store-data.ts';
 import { WellInstances } from './well-instances.ts';
 import type { World } from './world.ts';
@@ -38,6 +41,7 @@ export interface Ended {
 export class TaskLedger {
   readonly world: World;
   readonly well: WellInstances;
+  readonly once: OnceRuns;
   readonly runs: TaskRunNote[] = [];
   readonly outcomes = new Map<string, TaskOutcome>();
   readonly created = new Set<string>();
@@ -55,9 +59,10 @@ export class TaskLedger {
   /** Clients try no longer than this. */
   latest = Infinity;
 
-  constructor(world: World) {
+  constructor(world: World, random: Random, onceMs: Range) {
     this.world = world;
     this.well = new WellInstances(world);
+    this.once = new OnceRuns(world, this.well, random, onceMs);
     this.#hear(world.dataOf(TASKS));
   }
 

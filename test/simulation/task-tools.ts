@@ -86,6 +86,7 @@ export class TaskTools {
       }, OPTIONS[tool]);
       server.registerTool(tool, { inputSchema: PLAN, annotations }, handler as never);
     }
+    this.#ledger.once.register(server, process);
     return server;
   }
 

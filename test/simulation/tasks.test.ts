@@ -1,12 +1,18 @@
-/** Tasks in worlds that go wrong; and the same worlds without one of the rules that keep them. */
-import { describe, expect, test } from 'vitest';
-import { isEnded, type OpenStore, type Records, type StoredRecord } from '../../src/stores/store.ts';
+/** Tasks and calls that run once, in worlds that go wrong; and the same worlds without one of the rules that keep them. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { TASKS } from '../../src/session/record/record-kinds.ts';
+import { isEnded, type Records, type StoredRecord } from '../../src/stores/store.ts';
 import { OwnedRecord } from '../../src/owned/owned-record.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';
-import { replaced } from './sim-store.ts';
+import { Random } from './random.ts';
+import type { StoreChanges } from './sim-store.ts';
+import { play, type StageOptions } from './stage.ts';
 import { addsAgain, claimsBlindly, createsAgain, endsAgain, missesRings } from './store-rules.ts';
+import { TaskClient } from './task-client.ts';
+import { TaskLedger } from './task-ledger.ts';
+import { TaskTools } from './task-tools.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 import { CLEAR } from './weather.ts';
 
@@ -14,10 +20,10 @@ const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
 const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
 
 test(
-  `${SEEDS} seeds: every task ends once, no recorded step runs again, no answer is lost`,
+  `${SEEDS} seeds: every task ends once, no recorded step runs again, no answer is lost; each key of once() has one outcome`,
   { timeout: 60_000 + 10_000 * SEEDS },
   async () => {
-    const total = { created: 0, runs: 0, steps: 0, answers: 0, gets: 0, cancels: 0, ended: 0 };
+    const total = { created: 0, runs: 0, steps: 0, answers: 0, gets: 0, cancels: 0, ended: 0, stored: 0 };
     const found: Array<[seed: number, violations: readonly string[]]> = [];
     for (let seed = FROM; seed < FROM + SEEDS; seed++) {
       const { violations, counts, trace } = await runTasks(seed, { ...optionsOf(seed), traced: SEEDS === 1 });
@@ -28,21 +34,14 @@ test(
     console.log(`${SEEDS} seeds:`, JSON.stringify(total));
     expect(found).toEqual([]);
     expect(total.runs).toBeGreaterThan(total.created);
+    expect(total.stored).toBeGreaterThan(SEEDS);
   },
 );
 
-type Change = (records: Records) => Partial<Records>;
-
 /** The records of tasks, with other functions in place of some. */
-const changed =
-  (change: Change) =>
-  (store: OpenStore): OpenStore => ({
-    ...store,
-    records: (of) => {
-      const records = store.records(of);
-      return of.name === 'tasks' ? replaced(records, change(records)) : records;
-    },
-  });
+const changed = (change: (records: Records) => Partial<Records>): StoreChanges => ({
+  records: (records, _data, kind) => (kind === TASKS ? change(records) : {}),
+});
 
 /** An instance that ends a task which was claimed since takes it for ended. */
 const endsOnce = changed((records) => ({
@@ -85,7 +84,31 @@ const PAIR = { steps: 0, ms: 1, asks: 2, rounds: 2 };
 
 const SLOW_STORE = { ...NO_FAULTS, store: [0.5, 8] } as const;
 
+/** No tasks, and calls of `once()`. */
+const ONCE = { clients: 0, callers: 6, isLong: false } as const;
+
+/** Every other instance counts as dead. */
+const deadOthers: StoreChanges = { instances: () => ({ read: () => undefined }) };
+
 const ABLATIONS: readonly Ablation<TasksOptions>[] = [
+  {
+    rule: 'an entry of once() that is there is not created again',
+    shows: /^fail \d+ ran again/,
+    within: { habits: ONCE },
+    without: { changes: createsAgain },
+  },
+  {
+    rule: 'a claim of an entry names what its caller read',
+    shows: /^run \d+ ran twice at once/,
+    within: { weather: { ...CLEAR, crash: 0.6 }, habits: { ...ONCE, keys: 1, onceMs: [100, 900] } },
+    without: { changes: claimsBlindly },
+  },
+  {
+    rule: 'an entry is taken only from the dead',
+    shows: /^run \d+ ran twice at once/,
+    within: { habits: ONCE },
+    without: { changes: deadOthers },
+  },
   {
     rule: 'of two calls with the same key one creates the task',
     shows: /ran again, and may not/,
@@ -106,7 +129,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
       faults: SLOW_STORE,
       habits: { cancels: 1, isLong: false, tools: ['rounds', 'roundsOnce'], plan: { ...PAIR, asks: 1 } },
     },
-    without: { wrapStore: endsOnce },
+    without: { changes: endsOnce },
   },
   {
     rule: 'an owner that parks names the answers that it has read',
@@ -124,7 +147,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     rule: 'each of the last two answers is added, and then the task is read',
     shows: /was answered, and continued/,
     within: { habits: { isCalm: true, isLong: false, tools: ['rounds'], clients: 3, plan: PAIR, isTogether: true } },
-    without: { wrapStore: readsBefore },
+    without: { changes: readsBefore },
   },
   {
     rule: 'of two instances that take over one claims the task',
@@ -146,7 +169,7 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
       weather: { ...CLEAR, freeze: 3 },
       habits: { isLong: false, tools: ['resumes', 'hinted'], clients: 12, plan: { steps: 2, ms: 300, asks: 0 } },
     },
-    without: { wrapStore: unfencedSteps },
+    without: { changes: unfencedSteps },
   },
 ];
 
@@ -155,3 +178,33 @@ if (isMatrix)
   describe('without a rule the ledger finds a violation', () => {
     test.each(ABLATIONS)('$rule', { timeout: 120_000 }, (ablation) => proves(runTasks, ablation));
   });
+
+/** What a call gets elsewhere, a second after the instance that runs its key came back with a new id. */
+async function askedElsewhere(): Promise<unknown> {
+  let told: unknown;
+  let ledger: TaskLedger;
+  const serverOf: StageOptions['serverOf'] = ({ process }, context) =>
+    new TaskTools(ledger, () => {}).server(process, context);
+  await play({ slots: 2, endpoint: { tasks: true }, serverOf }, async (stage) => {
+    const random = new Random(1);
+    ledger = new TaskLedger(stage.world, random, [4_000, 4_000]);
+    const client = new TaskClient(ledger, random, 'c');
+    const first = client.onceWithin(20_000, 'fail 1', 0);
+    await stage.until(() => ledger.once.runs.length === 1, 'the handler to run');
+    const before = stage.id(0);
+    stage.instance(0).process.freeze(true);
+    await stage.sleep(1_500);
+    stage.instance(0).process.thaw(false);
+    await stage.until(() => stage.id(0) !== before, 'a new id');
+    await stage.sleep(1_000);
+    told = await client.onceWithin(20_000, 'fail 1', 1);
+    expect(await first).toBe('run 0');
+  });
+  return told;
+}
+
+test('an instance with a new id claims what it runs: without that, a call elsewhere takes its run for lost', async () => {
+  expect(await askedElsewhere()).toBe('run 0');
+  onTestFinished(patched(OwnedRecord.prototype, 'reclaim', () => async () => {})());
+  expect(await askedElsewhere()).toBe('owner_lost');
+});

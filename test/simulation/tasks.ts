@@ -1,8 +1,10 @@
 /**
- * Tasks in a world: clients start them at any instance, poll, answer and cancel, while instances crash, freeze, drain,
- * lose their lease and the store. `task-ledger.ts` knows what must not happen.
+ * Tasks and runs of `once()` in a world: clients start tasks at any instance, poll, answer and cancel, and call few keys
+ * again and again, while instances crash, freeze, drain, lose their lease and the store. `task-ledger.ts` and `once.ts`
+ * know what must not happen.
  */
-import { type Faults, NO_FAULTS } from './faults.ts';
+import { type Faults, NO_FAULTS, type Range } from './faults.ts';
+import { POLICIES } from './once.ts';
 import { Random } from './random.ts';
 import { TaskClient } from './task-client.ts';
 import { TaskLedger } from './task-ledger.ts';
@@ -19,7 +21,7 @@ const PARK_MS = 60_000;
 const LONGEST_MS = 2_000_000;
 /** What a task may take without a client, once nothing fails any more: a renewal, a sweep, the pause after deaths. */
 const ALONE_MS = 160_000;
-/** The same, while its client polls. */
+/** The same, while its client polls; and what a call of `once()` may take then. */
 const POLLED_MS = 20_000;
 const ROUNDS = 8;
 
@@ -48,9 +50,13 @@ interface TaskHabits {
   readonly plan?: Partial<Plan>;
   /** Each answer goes to another instance at the same time. */
   readonly isTogether?: boolean;
+  /** Clients that call tools of `once()`, how many keys they share at a time, and how long the handlers run. */
+  readonly callers: number;
+  readonly keys: number;
+  readonly onceMs: Range;
 }
 
-export interface TasksOptions extends Partial<Pick<WorldOptions, 'wrapStore' | 'changes'>> {
+export interface TasksOptions extends Partial<Pick<WorldOptions, 'changes'>> {
   readonly weather?: Partial<Weather>;
   readonly faults?: Partial<Faults>;
   readonly habits?: Partial<TaskHabits>;
@@ -72,7 +78,8 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   const { weather = {}, faults = {}, habits: changed = {}, traced = false, ...rest } = options;
   const random = new Random(seed);
   const isLong = seed % 4 === 3;
-  const habits = { clients: isLong ? 6 : 8, tools: TOOLS, cancels: 0.15, isLong, isCalm: false, ...changed };
+  const once = { callers: 4, keys: 9, onceMs: [1, 400] as const };
+  const habits = { clients: isLong ? 6 : 8, tools: TOOLS, cancels: 0.15, isLong, isCalm: false, ...once, ...changed };
   const world: World = new World({
     seed: random.int(2 ** 31),
     slots: SLOTS,
@@ -82,8 +89,8 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
     serverOf: ({ process }, context) => tools.server(process, context),
     ...rest,
   });
-  const ledger = new TaskLedger(world);
   const own = random.fork();
+  const ledger = new TaskLedger(world, own.fork(), habits.onceMs);
   const tools = new TaskTools(ledger, (id) => void elsewhere(ledger, own, id));
   const begin = async (): Promise<void> => {
     for (let slot = 0; slot < SLOTS; slot++) void world.start(slot);
@@ -94,7 +101,7 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   const { counts, runs, created } = ledger;
   return {
     violations: world.ledger.violations,
-    counts: { ...counts, created: created.size, runs: runs.length },
+    counts: { ...counts, created: created.size, runs: runs.length, stored: ledger.once.stored },
     trace: world.trace ?? [],
     world,
   };
@@ -131,10 +138,22 @@ async function play(
     const own = random.fork();
     await live(ledger, new TaskClient(ledger, own, `c${n}`), own, habits, activeMs);
   });
+  for (let n = 0; n < habits.callers; n++) {
+    const own = random.fork();
+    lives.push(callOnce(world, new TaskClient(ledger, own, `o${n}`), own, habits));
+  }
   await Promise.all(lives);
   world.healed = true;
   await world.heal();
   await settle(ledger, random);
+}
+
+async function callOnce(world: World, client: TaskClient, random: Random, { keys }: TaskHabits): Promise<void> {
+  while (world.now < ACTIVE_MS) {
+    await world.scheduler.sleep(random.between(1, 60));
+    const key = `${random.pick(POLICIES)} ${random.int(keys) + keys * Math.floor(world.now / 1_500)}`;
+    await Promise.race([client.once(key), world.scheduler.sleep(random.between(500, 5_000))]);
+  }
 }
 
 async function live(
@@ -208,6 +227,11 @@ async function settle(ledger: TaskLedger, random: Random): Promise<void> {
   }
   for (const id of ledger.waiting) world.wrong(`${id} asks its client again and again`);
   for (const id of ledger.outcomes.keys()) await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
+  for (const key of ledger.once.keys) {
+    const told = new Set<string>();
+    for (const slot of world.slots.keys()) told.add((await client.onceWithin(POLLED_MS, key, slot)) ?? 'no answer');
+    ledger.once.settled(key, told);
+  }
   for (const instance of world.slots) {
     const running = instance?.core?.shutdown.sessionless;
     if (running !== 0) world.wrong(`${instance?.process.name} counts ${running} running requests at the end`);

@@ -9,7 +9,7 @@ import { resolveOptions } from '../../src/options/resolve.ts';
 import { endpointStore, TOMBSTONES } from '../../src/endpoint/endpoint-store.ts';
 import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
-import type { Kind, OpenStore } from '../../src/stores/store.ts';
+import type { Kind } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
 import type { HttpRequest, Response, SimExchange, SseEvent } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
@@ -33,8 +33,6 @@ export interface WorldOptions {
   readonly changes?: StoreChanges;
   /** Keeps a line for everything that happens. */
   readonly traced?: boolean;
-  /** Changes the view that an instance has of its store. */
-  readonly wrapStore?: (store: OpenStore, instance: SimInstance) => OpenStore;
   /** Messages that are not let through. */
   readonly lets?: (message: Readonly<Record<string, unknown>>) => boolean;
   /** Called when a factory is, with its context; may throw. */
@@ -237,7 +235,7 @@ export class World {
       makesNew: false,
       drainOrdered: () => undefined,
       options,
-      store: endpointStore(this.options.wrapStore?.(opened, instance) ?? opened, this.#sessions, options, random),
+      store: endpointStore(opened, this.#sessions, options, random),
       durable: true,
       inProcess: false,
       random,
