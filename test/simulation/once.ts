@@ -1,5 +1,5 @@
 /** Runs of `once()` in a world: their tools, every run, effect and answer, and what is wrong with them. */
-import { type McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
 import { said } from '../kit/tool-server.ts';
