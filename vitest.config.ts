@@ -32,6 +32,7 @@ function matrixFiles(): string[] {
 const OWN = [
   'test/behaviour/idle.test.ts',
   'test/chaos/chaos.test.ts',
+  'test/checks/checks.test.ts',
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/early-questions.test.ts',
   'test/cluster/{asleep,stuck-links}.test.ts',

@@ -7,7 +7,6 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -61,13 +60,15 @@ function entries() {
   return { internals: INTERNALS, ...Object.fromEntries(places.map((place) => [place, `src/${place}.ts`])) };
 }
 
-/** What each script is bundled with, and those of Node. */
+/** What each script is bundled with. */
 const MODULES = { absWorkingDir: root, bundle: true, format: 'esm', legalComments: 'none', logLevel: 'warning' };
-const NODE_MODULES = { ...MODULES, platform: 'node', target: 'node20', packages: 'external' };
 
 function bundleScripts(built) {
   const { metafile } = buildSync({
-    ...NODE_MODULES,
+    ...MODULES,
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
     entryPoints: entries(),
     outdir: built,
     metafile: true,
@@ -167,17 +168,8 @@ function swap(built, into = dist) {
 function buildStores(built, stdio) {
   const types = compile('packages/tsconfig.build.json', built, stdio);
   for (const name of STORES) {
-    const outdir = join(built, name, 'dist');
-    buildSync({
-      ...NODE_MODULES,
-      entryPoints: [`packages/${name}/src/index.ts`],
-      outdir,
-      // The paths of tsconfig.json lead to the sources of what stays outside.
-      tsconfigRaw: {},
-    });
-    cpSync(join(built, name, 'src'), outdir, { recursive: true });
-    finishDeclarations(outdir, join(root, 'packages', name, 'package.json'));
-    swap(outdir, join(root, 'packages', name, 'dist'));
+    finishDeclarations(join(built, name, 'src'), join(root, 'packages', name, 'package.json'));
+    swap(join(built, name, 'src'), join(root, 'packages', name, 'dist'));
   }
   rmSync(built, { recursive: true, force: true });
   return types;

@@ -1,7 +1,7 @@
 /**
  * The release: every package, at one version.
  *
- *     npm version 0.4.0 --no-git-tag-version   writes the version at every place of `placesOf`
+ *     npm version 0.4.0 --no-git-tag-version   writes the version at every place of `PLACES`
  *     npm run release                          packs all from a clean clone of HEAD, installs and starts them
  *     npm run release -- --publish             the same, then publishes them with provenance: CI, for a tag `v0.4.0`
  *
@@ -17,24 +17,25 @@ import { root, runOrReject } from './steps.mjs';
 /** In the order in which they are published: the others depend on the first. */
 export const PACKAGES = ['.', 'packages/demo', 'packages/postgres', 'packages/redis'];
 
-/** Each file that names the version, and the texts in it for one version. */
-export const placesOf = (version) => [
-  ['package.json', [`"version": "${version}"`]],
-  ['packages/demo/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
-  ['src/protocol/versions.ts', [`BUILD_VERSION = '${version}'`]],
-  ['packages/postgres/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
-  ['packages/redis/package.json', [`"version": "${version}"`, `"sojourn": "${version}"`]],
-  ['examples/deploy/app/package.json', [`"sojourn": "^${version}"`, `"sojourn-redis": "^${version}"`]],
-];
+/** Each file that names the version, and the texts in it before the version. */
+export const PLACES = {
+  'package.json': ['"version": "'],
+  'packages/demo/package.json': ['"version": "', '"sojourn": "'],
+  'src/protocol/versions.ts': ["BUILD_VERSION = '"],
+  'packages/postgres/package.json': ['"version": "', '"sojourn": "'],
+  'packages/redis/package.json': ['"version": "', '"sojourn": "'],
+  'examples/deploy/app/package.json': ['"sojourn": "^', '"sojourn-redis": "^'],
+};
 
 /** npm has written the new version into package.json and the lock file when it starts this. */
 function writeVersion(version) {
   const [, old] = /BUILD_VERSION = '([^']+)'/.exec(readFileSync(join(root, 'src/protocol/versions.ts'), 'utf8'));
-  const places = placesOf(version);
-  for (const [index, [file, texts]] of placesOf(old).entries()) {
-    let text = readFileSync(join(root, file), 'utf8');
-    for (const [at, from] of texts.entries()) text = text.replace(from, places[index][1][at]);
-    writeFileSync(join(root, file), text);
+  for (const [file, before] of Object.entries(PLACES)) {
+    const text = readFileSync(join(root, file), 'utf8');
+    writeFileSync(
+      join(root, file),
+      before.reduce((now, one) => now.replace(one + old, one + version), text),
+    );
   }
 }
 

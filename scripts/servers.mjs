@@ -48,26 +48,17 @@ export const findProgram = (name) =>
 const missingServers = () =>
   Object.keys(SERVERS).filter((name) => !SERVERS[name].some((program) => findProgram(program) !== undefined));
 
-/** While it exists, Debian starts no service of a package that is being installed. */
-const NO_SERVICES = '/usr/sbin/policy-rc.d';
-
 async function installServers() {
   const packages = missingServers();
-  const command = ['install', '-q', '-y', '--no-install-recommends'];
-  const how = `as root: apt-get update && apt-get install ${packages.join(' ')}`;
   if (packages.length > 0 && process.getuid?.() === 0 && findProgram('apt-get') !== undefined) {
-    const guarded = !existsSync(NO_SERVICES);
-    if (guarded) writeFileSync(NO_SERVICES, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
     console.log(`servers: apt-get installs ${packages.join(', ')}`);
-    const apt = (...args) => run('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' } });
-    await apt('update', '-q');
-    await apt(...command, ...packages);
-    // A package that this release lacks does not prevent the others.
-    for (const name of missingServers()) console.log((await apt(...command, name)).output);
-    if (guarded) rmSync(NO_SERVICES, { force: true });
+    const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
+    await run('apt-get', ['update', '-q'], { env });
+    // One by one: a package that this release lacks does not prevent the others.
+    for (const name of packages) await run('apt-get', ['install', '-qy', '--no-install-recommends', name], { env });
   }
-  const missing = missingServers();
-  return missing.length === 0 ? undefined : `${missing.join(', ')} not installed; ${how}`;
+  const missing = missingServers().join(' ');
+  return missing === '' ? undefined : `not installed; as root: apt-get update && apt-get install ${missing}`;
 }
 
 const tool = (name) => join(root, 'tools', name);
@@ -78,15 +69,8 @@ const clientsFolder = process.env.SOJOURN_CLIENTS_FOLDER ?? tool('clients');
 const packages = (name) => ({
   inputs: ['package.json', 'package-lock.json'].map((file) => join(tool(name), file)),
   folder: join(tool(name), 'node_modules'),
-  make: () => npm(tool(name), 'ci', '--prefer-offline'),
+  make: () => step('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'], tool(name)),
 });
-
-/** Settings that npm hands to the scripts of the root are not meant for another project. */
-async function npm(folder, ...args) {
-  const inherited = Object.keys(process.env).filter((name) => /^npm_(package|lifecycle|config_local)/.test(name));
-  const command = [...inherited.flatMap((name) => ['-u', name]), 'npm', ...args, '--prefix', folder];
-  await step('env', [...command, '--no-audit', '--no-fund', '--ignore-scripts'], folder);
-}
 
 /** Validators for the recipes of examples/deploy. `requirements.txt` pins every package and its hashes. */
 const recipes = {
@@ -228,24 +212,19 @@ export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clients
 /** The path of a program of tools/recipes, or undefined where they are not installed. */
 export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
 
-/** Resolves with a line for each part that is missing. Elsewhere than under CI its tests are skipped by name. */
+/** Elsewhere than under CI the tests of what is missing are skipped by name. */
 export async function install(names = []) {
   const quick = allClients.filter((name) => !SLOW.includes(name));
-  const missing = [];
   for (const name of names.length > 0 ? names : ['servers', ...TOOLS, 'recipes', ...quick]) {
     const lack = name === 'servers' ? await installServers() : await make(name);
-    if (lack === undefined) continue;
-    console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
-    missing.push(`${name}: ${lack}`);
+    if (lack !== undefined) console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
   }
-  return missing;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
   const known = ['servers', ...TOOLS, 'recipes', ...allClients];
   const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) console.error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
-  const missing = unknown.length > 0 ? unknown : await install(names);
-  process.exitCode = missing.length > 0 ? 1 : 0;
+  if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
+  await install(names);
 }

@@ -5,12 +5,16 @@ import { delimiter, join, resolve } from 'node:path';
 export const root = resolve(import.meta.dirname, '..');
 const bin = join(root, 'node_modules/.bin');
 
+/** Settings that npm hands to the scripts of the root are not meant for another project. */
+const isOfRoot = ([name]) => /^npm_(package|lifecycle|config_local)/.test(name);
+
 /** Runs a command and resolves with its exit code and its output. Never rejects. */
 export function run(command, args, { cwd = root, env = {} } = {}) {
+  const inherited = Object.fromEntries(Object.entries(process.env).filter((one) => !isOfRoot(one)));
   return new Promise((done) => {
     const child = spawn(command, args, {
       cwd,
-      env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}`, ...env },
+      env: { ...inherited, PATH: `${bin}${delimiter}${process.env.PATH}`, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

@@ -19,45 +19,31 @@ npm install --no-save --no-audit --no-fund --ignore-scripts redis@latest pg@late
 npm ls --depth=0 redis pg @modelcontextprotocol/server @modelcontextprotocol/client @modelcontextprotocol/sdk
 npm run build && npx tsc --noEmit -p .
 export SOJOURN_CLIENTS_FOLDER=$PWD/../clients
-node scripts/servers.mjs clients conformance otel-2 otel-3 runtimes sdks || echo "their tests say what is missing"
+node scripts/servers.mjs clients conformance otel-2 otel-3 runtimes sdks
 npx vitest run test/adopt/sdks.test.ts test/behaviour test/clients test/conformance \\
   test/definition test/endpoint test/eras test/examples test/pins test/protocol test/session test/stores`;
 
-/** The commands of a shell. On two quiet cores a part takes 6 to 60 minutes. */
+/** The commands of a shell. On two quiet cores a part takes up to 60 minutes, `tests` some hours. */
 const PARTS = {
-  // Both faces.
-  faces: ['npx vitest run test/behaviour test/clients test/session test/observe --exclude test/clients/others.test.ts'],
-  // What is above the store contract, on every store.
-  stores: ['npx vitest run test/once test/tasks test/relay test/dashboard test/endpoint test/cluster'],
-  // One server object for all sessions, save for tests that need one each; servers of other SDK versions.
+  // Every test: both faces, every store, proxies, images, floods against a small heap. `SHARD=1/4`: a quarter of them.
+  tests: [
+    'SOJOURN_KILLS=20 SOJOURN_RUNS=300 SOJOURN_TASK_SEEDS=1000 ' +
+      'npx vitest run --exclude test/clients/others.test.ts --exclude "test/adopt/**" ${SHARD:+--shard=$SHARD}',
+  ],
+  // One server object for all sessions, save for tests that need one each.
   servers: [
-    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/behaviour test/definition test/tasks test/once test/session/calls',
-    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/session/limits test/limits/request-limits test/security/authorize ' +
-      'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/user-shares',
+    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/behaviour test/definition test/tasks test/once test/session/calls ' +
+      'test/session/limits test/limits/request-limits test/security/authorize test/security/scopes ' +
+      'test/security/anonymous test/security/rerun-rights test/security/user-shares',
   ],
   // The newest SDKs and clients of stores.
   newest: [NEWEST],
   // Clients in Python, Go, Rust and Java.
   languages: ['npm run test:clients'],
-  // Proxies, images, frameworks, runtimes, bundlers, empty folders.
-  deployments: [
-    'npx vitest run test/deploy test/examples test/runtimes test/package test/cli test/page',
-    'npm run first-minutes',
-  ],
-  // This build beside another one.
-  builds: ['npx vitest run test/compat test/otel'],
-  // One client against a process with a small heap; what each row of the memory budget takes.
-  memory: ['npx vitest run test/security test/limits test/eras'],
-  // Kills, outages, Cluster and Sentinel, random operations on each store.
-  crashes: [
-    'SOJOURN_KILLS=20 SOJOURN_RUNS=300 ' +
-      'npx vitest run test/stores test/once/kills.test.ts test/tasks/kills.test.ts test/testing',
-  ],
-  // The simulated fleet: 20,000 seeds, every ablation, 1,000 worlds of tasks and of calls that run once.
-  seeds: [
-    `npm run simulate -- --seeds 20000 --from ${Number(seed) * 20_000 || 0}`,
-    'SOJOURN_TASK_SEEDS=1000 npx vitest run test/simulation test/property',
-  ],
+  // README and the guide, in empty folders.
+  'first-minutes': ['npm run first-minutes'],
+  // The simulated fleet.
+  seeds: [`npm run simulate -- --seeds 20000 --from ${Number(seed) * 20_000 || 0}`],
   // Real processes and official clients under faults, on each store.
   chaos,
   // A search for requests that cost most.
@@ -70,8 +56,8 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PART
 const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
 if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
 
-/** These need no folder of `tools/`. The clients that take minutes are installed by their part. */
-const BARE = ['memory', 'crashes', 'seeds', 'chaos', 'attacks'];
+/** These need no folder of `tools/`. */
+const BARE = ['seeds', 'chaos', 'attacks'];
 if (names.some((name) => !BARE.includes(name))) await install();
 const failed = [];
 for (const name of names) {

@@ -47,7 +47,7 @@ async function startPrograms({ port }: OtherDeployment): Promise<void> {
 afterAll(() => Promise.all([...programs.values()].map((program) => program.close())));
 
 for (const { title, missing } of others.filter((other) => other.missing !== undefined)) {
-  // Under CI the missing language is a failed check of `npm test` too.
+  // Under CI a missing language fails.
   test.skipIf(process.env['CI'] === undefined)(`${title} (${missing})`, () => {
     expect.fail(missing);
   });

@@ -10,8 +10,6 @@ test('a file that leaves something open fails, and names it', { timeout: 90_000 
   const child = spawn(process.execPath, [vitest, 'run', '--no-color'], {
     cwd: join(import.meta.dirname, 'leaking'),
     stdio: ['ignore', 'pipe', 'pipe'],
-    // The totals of the inner run are printed, also where those of this run go to a file.
-    env: { ...process.env, SOJOURN_TOTALS: undefined },
   });
   const exited = new Promise<number | null>((done) => child.once('close', done));
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
