@@ -2,11 +2,10 @@
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import {
-  type Construction,
-  constructionOf,
+  hasTaskStore,
   isSdkServer,
   isSubclass,
-  lackingTable,
+  lackingMember,
   replacedMethod,
   type SdkServer,
 } from '../sdk/sdk-server.ts';
@@ -20,9 +19,6 @@ const definitions = new WeakMap<SdkServer, SharedServer>();
 export function hostDefinition(given: object): SharedServer {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
-  const isClosed = [server, given].some((one) => !Object.isExtensible(one));
-  if (isClosed)
-    throw definitionRefused(`it is frozen or sealed, so its members cannot lead to each session; pass ${FACTORY}`);
   const definition = definitions.get(server) ?? define(server);
   definition.host(server === given ? undefined : given);
   return definition;
@@ -31,9 +27,9 @@ export function hostDefinition(given: object): SharedServer {
 function define(server: SdkServer): SharedServer {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
-  const construction = constructionFor(server);
-  if (typeof construction === 'string') throw definitionRefused(`${construction}; pass ${FACTORY}`);
-  const definition = new SharedServer(server, construction);
+  const reason = reasonAgainst(server);
+  if (reason !== undefined) throw definitionRefused(`${reason}; pass ${FACTORY}`);
+  const definition = new SharedServer(server);
   definitions.set(server, definition);
   return definition;
 }
@@ -51,19 +47,18 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-/** What the servers of its sessions are made like, or why it cannot serve many sessions, where a factory can. */
-function constructionFor(server: SdkServer): Construction | string {
+/** Why a server cannot serve many sessions, where a factory can. */
+function reasonAgainst(server: SdkServer): string | undefined {
   if (isSubclass(server))
     return `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`;
-  const construction = constructionOf(server);
-  const table = lackingTable(server);
-  if (construction === undefined || table !== undefined)
-    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${table ?? 'options'})`;
+  const member = lackingMember(server);
+  if (member !== undefined)
+    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${member})`;
   // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
-  if (construction.options['taskStore'] !== undefined)
+  if (hasTaskStore(server))
     return 'its taskStore would let each session list the tasks of all others; give each server one of its own';
   const method = replacedMethod(server);
-  if (method !== undefined)
-    return `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`;
-  return construction;
+  return (
+    method && `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`
+  );
 }

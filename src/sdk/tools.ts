@@ -17,25 +17,9 @@ import { isObject } from '../protocol/jsonrpc.ts';
 
 export type Tool = Record<string, unknown>;
 
-/** In which member a class of servers keeps its tools by name: the first one that has a tool. */
-const members = new WeakMap<object, string>();
-
-function registeredTools(server: object): Readonly<Record<string, unknown>> {
-  let member = members.get(server.constructor);
-  // The low-level server has none.
-  if (member === undefined && 'server' in server) {
-    for (const name in server)
-      if (name !== 'server' && Object.values(objectIn(server, name)).some(isTool)) member ??= name;
-    if (member !== undefined) members.set(server.constructor, member);
-  }
-  return member === undefined ? {} : objectIn(server, member);
-}
-
-const objectIn = (of: object, name: string): Record<string, unknown> =>
-  Object(Reflect.get(of, name)) as Record<string, unknown>;
-
-/** Prompts and resources have no input schema. */
-const isTool = (value: unknown): value is Tool => isObject(value) && 'inputSchema' in value && 'enabled' in value;
+/** By name. The low-level server has none. */
+const registeredTools = (server: object): Readonly<Record<string, unknown>> =>
+  Object(Reflect.get(server, '_registeredTools')) as Record<string, unknown>;
 
 // ——— what a tool throws ———
 
@@ -102,7 +86,7 @@ function remember(schema: unknown): void {
   known.add(schema);
   const standard: unknown = Reflect.get(schema, '~standard');
   const converters = isObject(standard) ? standard['jsonSchema'] : undefined;
-  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard')) return;
+  if (!isObject(converters)) return;
   for (const io of ['input', 'output']) {
     const convert = converters[io];
     // `false`: it is frozen.
@@ -128,11 +112,7 @@ function copyOf(value: unknown): unknown {
   const copy: Record<string, unknown> = {};
   for (const key in value) {
     const member = (value as Record<string, unknown>)[key];
-    // `__proto__` is a name like any other in JSON.
-    if (key === '__proto__') Object.defineProperty(copy, key, { ...PLAIN, value: copyOf(member) });
-    else copy[key] = typeof member === 'object' ? copyOf(member) : member;
+    copy[key] = typeof member === 'object' ? copyOf(member) : member;
   }
   return copy;
 }
-
-const PLAIN = { enumerable: true, writable: true, configurable: true };

@@ -18,7 +18,7 @@ import { copyWithout } from '../kit/moved-member.ts';
 import { sessionClients } from '../clients/official.ts';
 
 /** Without one of these, a definition cannot make a server for each session. */
-const NEEDED = ['_requestHandlers', '_notificationHandlers'];
+const NEEDED = ['_requestHandlers', '_notificationHandlers', '_serverInfo', '_options'];
 
 /** The state of a connection, and what every server may lack. */
 const MOVABLE = [
@@ -32,8 +32,6 @@ const MOVABLE = [
   '_onprogress',
   '_onrequest',
   '_onnotification',
-  '_serverInfo',
-  '_options',
   '_registeredTools',
   '_responseHandlers',
   '_progressHandlers',
