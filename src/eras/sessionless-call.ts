@@ -33,7 +33,6 @@ import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call, targetOf } from '../session/calls/call.ts';
 import type { CallServices } from '../session/session-host.ts';
-import { HandlerWork } from '../session/calls/handler-work.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
 import type { FactoryCall, ServerBuilder } from '../session/server/server-builder.ts';
@@ -82,8 +81,6 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** Set when its server is being connected; never for a listen stream. */
   transport: CallTransport | undefined = undefined;
   readonly #host: SessionlessHost;
-  /** What the call holds. A notification whose handler hangs gives it back before `work` is done. */
-  readonly #place: HandlerWork;
   #sent: SentRpc;
   /** What the factory made, until it is closed. */
   made: AnyServer | undefined = undefined;
@@ -109,9 +106,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.response = response;
     this.#host = host;
     response.listener = this;
-    this.#place = id === undefined ? new HandlerWork() : this.work;
-    caller.heldBy(this.#place, SERVER_BYTES);
-    if (admission !== undefined) this.#place.holds(admission);
+    caller.heldBy(this.work, SERVER_BYTES);
+    if (admission !== undefined) this.work.holds(admission);
   }
 
   get message(): SentRpc['message'] {
@@ -258,7 +254,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
    */
   over(): void {
     this.#sent = NOTHING;
-    this.#place.end();
+    this.work.end();
     this.around?.over(this.refusal);
     this.around = undefined;
     this.transport = undefined;

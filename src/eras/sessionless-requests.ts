@@ -198,6 +198,7 @@ export abstract class SessionlessRequests {
     } catch (cause) {
       // It is in the log.
       if (!isHookTimeout(cause)) throw cause;
+      work.abandon();
     }
     return 'done';
   }

@@ -16,8 +16,12 @@ import type { CallerRequest } from '../http/exchange.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, ToolLimits, UserLimits } from '../options/resolve-limits.ts';
 import type { TimeProvider } from '../types.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { Budget, shareKey } from '../base/budget.ts';
-import { TokenBucket, UserRates } from './rates.ts';
+import { TokenBucket } from './rates.ts';
+
+/** Users whose requests in a minute are counted. Past these the one that asked longest ago begins anew. */
+const USERS_KEPT = 10_000;
 
 export type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;
 
@@ -49,21 +53,22 @@ export class RequestLimits {
   readonly #listens: Budget;
   /** Running requests of both eras, where a user has a limit of them. */
   readonly #ofUsers: Budget | undefined;
-  readonly #rates: UserRates | undefined;
+  readonly #rates = new BoundedMap<string, TokenBucket>(USERS_KEPT);
+  readonly #time: Required<TimeProvider>;
   readonly #tools = new Map<string, Tool>();
 
   constructor({ time, limits, perUser, perTool }: RequestLimitsOptions) {
     this.#perUser = perUser;
+    this.#time = time;
     if (perUser.requests < Infinity) this.#ofUsers = new Budget(Infinity, 1);
     this.#running = new Budget(limits.requests, limits.userShare);
     this.#listens = new Budget(limits.subscriptions, limits.userShare);
-    this.#rates = perUser.requestsPerMinute < Infinity ? new UserRates(perUser.requestsPerMinute, time) : undefined;
     for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
       const calls = new Budget(requests, limits.userShare);
       const rate = requestsPerMinute < Infinity ? new TokenBucket(requestsPerMinute, time) : undefined;
       this.#tools.set(name, { name, calls, requestsPerMinute, rate });
     }
-    this.limitsSessions = this.#tools.size > 0 || perUser.requests < Infinity || this.#rates !== undefined;
+    this.limitsSessions = this.#tools.size > 0 || Math.min(perUser.requests, perUser.requestsPerMinute) < Infinity;
   }
 
   /** An error: the request is refused. */
@@ -78,9 +83,9 @@ export class RequestLimits {
     if (counted !== undefined && counted.heldBy(user) >= this.#perUser[kind])
       return overUserLimit(kind, this.#perUser[kind]);
     if (!isFull && places?.isOver(user, 1) === true) return overUserShare(kind, places.size);
-    const rate = this.#rates?.of(user);
-    const waitMs = rate?.take() ?? 0;
-    if (waitMs > 0) return overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs);
+    const rate = this.#rateOf(user);
+    const tooSoon = this.#take(rate);
+    if (tooSoon !== undefined) return tooSoon;
     const taken = places === undefined ? [] : [places];
     if (counted !== undefined && counted !== places) taken.push(counted);
     return new Admission(this.#tools, user, rate, taken);
@@ -118,8 +123,20 @@ export class RequestLimits {
    * instance that has the client counts a relayed request.
    */
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
-    if (this.#rates === undefined || relayOrigin !== undefined) return undefined;
-    const waitMs = this.#rates.of(shareKey(user, clientAddress)).take();
+    return relayOrigin === undefined ? this.#take(this.#rateOf(shareKey(user, clientAddress))) : undefined;
+  }
+
+  /** `undefined`: no limit. */
+  #rateOf(user: string): TokenBucket | undefined {
+    const { requestsPerMinute } = this.#perUser;
+    if (requestsPerMinute === Infinity) return undefined;
+    let bucket = this.#rates.use(user);
+    if (bucket === undefined) this.#rates.set(user, (bucket = new TokenBucket(requestsPerMinute, this.#time)));
+    return bucket;
+  }
+
+  #take(rate: TokenBucket | undefined): SojournError | undefined {
+    const waitMs = rate?.take() ?? 0;
     return waitMs > 0 ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs) : undefined;
   }
 }

@@ -34,7 +34,6 @@ import {
 } from '../../session/streams/event-id.ts';
 import { openGet, replayComplete, resumable, resumeStream } from '../../session/streams/attach.ts';
 import type { LiveSession } from '../../session/session.ts';
-import { SOON_MS } from '../../session/streams/stream.ts';
 import type { LegacyParts } from './parts.ts';
 
 /**
@@ -180,11 +179,6 @@ export function answerToResume(parts: LegacyParts, inbound: Inbound, retryMs = p
   sink.point(resumedId(position), retryMs, true);
   sink.end();
   return true;
-}
-
-/** Another instance may serve the client at once. `false`: its response has not begun, or it cannot resume. */
-export function answerToResumeElsewhere(parts: LegacyParts, inbound: Inbound): boolean {
-  return inbound.sink.hasBegun && answerToResume(parts, inbound, Math.min(SOON_MS, parts.options.retryMs));
 }
 
 /**

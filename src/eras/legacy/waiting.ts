@@ -32,7 +32,8 @@ import { type Inbound, isSilent, type NextAttempt, reads } from '../../inbound/i
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { answerToResumeElsewhere, openHead } from './get.ts';
+import { SOON_MS } from '../../session/streams/stream.ts';
+import { answerToResume, openHead } from './get.ts';
 import type { LegacyParts } from './parts.ts';
 
 /** Between two rounds, and as much again at random: too short to notice, and no flood for a store that is back. */
@@ -166,9 +167,10 @@ export class WaitingRequests {
 
   /** This instance is cut off from the store: clients of GETs that wait resume at another instance. */
   endToResumeElsewhere(): void {
+    const retryMs = Math.min(SOON_MS, this.#given.options.retryMs);
     for (const call of this.#calls()) {
       if (!reads(call.inbound) || call.queue.attempted === call) continue;
-      if (answerToResumeElsewhere(this.#given, call.inbound)) this.#remove(call);
+      if (answerToResume(this.#given, call.inbound, retryMs)) this.#remove(call);
     }
   }
 
