@@ -79,16 +79,6 @@ describe.each(FACES)('over %s', (face) => {
     expect((await one.delete()).status).toBe(200);
   });
 
-  test('a good token is served without a session as well, in 2026-07-28 and stateless', async () => {
-    const { client } = await serve(createLab().factory, { auth }, { face });
-    expect((await postModern(client(bearer('good')), 'tools/list', {})).status).toBe(200);
-    expect((await postModern(client(), 'tools/list', {})).status).toBe(401);
-    const stateless = await serve(createLab().factory, { auth, sessionMode: 'stateless' }, { face });
-    const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' };
-    expect((await stateless.client(bearer('good')).post(list, { version: '2025-06-18' })).status).toBe(200);
-    expect((await stateless.client().post(list, { version: '2025-06-18' })).status).toBe(401);
-  });
-
   test.each([
     // The client sent no token, so the challenge has no error code.
     ['no header', {}, 'Missing Authorization header', false],

@@ -96,27 +96,6 @@ describe.each(perFace)('over the $face face', ({ face }) => {
     expect(asked).toEqual([]);
     expect(lab.made.length).toBe(5);
   });
-
-  test('B108 a stateful endpoint refuses a modern POST and names the legacy versions only', async () => {
-    const { client, lab } = await serveCounted({ sessionMode: 'stateful' }, { face });
-    for (const method of ['server/discover', 'tools/list']) {
-      const { response, message, id } = await callModern(client(), method);
-      expect(response.status).toBe(400);
-      expect(response.header('mcp-session-id')).toBeUndefined();
-      expect(message).toMatchObject({
-        jsonrpc: '2.0',
-        id,
-        error: {
-          code: -32022,
-          data: {
-            requested: MODERN,
-            supported: ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'],
-          },
-        },
-      });
-    }
-    expect(lab.made).toEqual([]);
-  });
 });
 
 test('B109 a modern-first official client falls back to initialize against a stateful endpoint; tools and elicitation work', async () => {

@@ -93,30 +93,6 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect(textOf(message)).not.toMatch(/first|second/);
   });
 
-  test('B181 the user is checked before anything else of the session, and after the session is found', async () => {
-    const lab = createLab();
-    const options = { limits: { requestsPerSession: 1 }, waitMs: 0 };
-    const { client, openSession } = await serve(lab.factory, options, { auth });
-    const alice = await openSession({}, as('alice'));
-    const bob = client({ ...as('bob'), of: alice });
-
-    expect((await bob.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(403);
-    expect((await alice.call('ping', {}, { version: '2025-03-26' })).response.status).toBe(400);
-
-    const running = alice.call(...tool('hold'));
-    const { answer } = await lab.held();
-    const again = { jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'hold' } };
-    expect((await bob.post(again)).status).toBe(403);
-    const refused = await alice.post(again);
-    expect(seen(refused)).toMatchObject([200, 'too_many_requests', { id: 9, error: { code: -32000 } }]);
-    expect(lab.holds).toHaveLength(1);
-    answer('done');
-    await running;
-
-    expect((await bob.call('ping', {}, { sessionId: 'unknown' })).response.status).toBe(404);
-    expect((await bob.call('ping', {}, { sessionId: 'not an id' })).response.status).toBe(400);
-  });
-
   test('B182 a handler sees who calls and what was sent with this call, not with the request that opened the session', async () => {
     const { openSession } = await serve(
       toolServer({

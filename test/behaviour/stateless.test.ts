@@ -4,7 +4,7 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
-import { callModern, postModern } from '../kit/modern.ts';
+import { callModern, MODERN, postModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
 import { gate } from '../kit/watched-store.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -23,16 +23,23 @@ async function servePerRequest(settings: ServeSettings = {}) {
   return { lab, ...(await serve(perSession(lab.factory), stateless, settings)) };
 }
 
-describe('B87 stateless', () => {
-  test('true is stateless, false is stateful', async () => {
-    const none = (await serve(createLab().factory, { stateless: true })).client();
-    expect((await none.initialize()).response.header('mcp-session-id')).toBeUndefined();
-    expect((await callModern(none, 'tools/list')).response.status).toBe(200);
-    const always = (await serve(createLab().factory, { stateless: false })).client();
-    const { response, message } = await callModern(always, 'tools/list');
-    expect([response.status, message.error?.code]).toEqual([400, -32022]);
-    expect((await always.initialize()).response.header('mcp-session-id')).toBeDefined();
-  });
+test('B87 stateless: true is stateless', async () => {
+  const none = (await serve(createLab().factory, { stateless: true })).client();
+  expect((await none.initialize()).response.header('mcp-session-id')).toBeUndefined();
+  expect((await callModern(none, 'tools/list')).response.status).toBe(200);
+});
+
+test('B87 B108 stateless: false is stateful, which refuses a modern POST and names the legacy versions only', async () => {
+  const lab = createLab();
+  const always = (await serve(perSession(lab.factory), { stateless: false })).client();
+  const supported = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
+  for (const method of ['server/discover', 'tools/list']) {
+    const { response, message, id } = await callModern(always, method);
+    expect([response.status, response.header('mcp-session-id')]).toEqual([400, undefined]);
+    expect(message).toMatchObject({ id, error: { code: -32022, data: { requested: MODERN, supported } } });
+  }
+  expect(lab.made).toEqual([]);
+  expect((await always.initialize()).response.header('mcp-session-id')).toBeDefined();
 });
 
 test('sessionIdGenerator: undefined, which means stateless in the SDK, gets a warning where no mode is given', async () => {

@@ -133,7 +133,7 @@ describe.each(perFace)('$face', ({ face }) => {
       }
     });
 
-    test.each(neighbours(steps))(`B13 %s answers before %s (${what})`, async (earlier, later) => {
+    test.each(neighbours(steps))(`B8 B13 B181 %s answers before %s (${what})`, async (earlier, later) => {
       const { send: sent, draft } = await ground(face);
       const spoiled = draft();
       FAULTS[later].spoil(spoiled);

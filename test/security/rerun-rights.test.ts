@@ -1,16 +1,19 @@
 /**
  * A lost call runs again in the name of the caller who restores its session: only if that caller has the same rights.
  */
+import { requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { serveMember } from '../kit/fleet.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { textOf, toolCall } from '../kit/lab.ts';
+import { createLab, textOf, toolCall } from '../kit/lab.ts';
 import { scopesHeader, withScopes } from '../kit/scoped-server.ts';
-import { durableKinds, useSharedStores } from '../kit/shared-stores.ts';
+import type { ServeSettings } from '../kit/serve.ts';
+import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate } from '../kit/watched-store.ts';
-import { servePeeking } from './peeking-members.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -22,6 +25,49 @@ const CALL = toolCall(7, 'peek');
 
 /** Any caller may use any session: their rights alone differ. */
 const options: McpEndpointOptions = { sessionUser: () => undefined };
+
+/**
+ * Two instances with a tool `peek` that may run twice. At the first instance it waits for the test, at the second it
+ * answers at once, or after `hold`. The second one may have been deployed with a rule more: `scope`.
+ */
+async function servePeeking(
+  kind: Parameters<typeof sharedStore>[0],
+  options: McpEndpointOptions,
+  settings: ServeSettings,
+  hold: () => unknown = () => {},
+  scope?: string,
+) {
+  const connect = sharedStore(kind);
+  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const waits = gate();
+  onTestFinished(() => waits.open());
+  const ran: string[] = [];
+  const labOf = (who: string, hold: () => unknown, scope?: string) =>
+    createLab((server) => {
+      const scopeChallenge = scope === undefined ? undefined : requireScopes(scope);
+      const config = { annotations: { readOnlyHint: true }, ...(scopeChallenge && { scopeChallenge }) };
+      server.registerTool('peek', config, async () => {
+        ran.push(who);
+        await hold();
+        return said(`${who} saw`);
+      });
+    });
+  const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
+  const second = await serveMember({ ...options, store: connect() }, settings, labOf('second', hold, scope));
+  // A call is recorded only where the store is open.
+  for (const { endpoint } of [first, second]) await until(() => endpoint.health().store === 'ok');
+  return {
+    first,
+    second,
+    store,
+    ran,
+    waits,
+    /** The first instance counts as dead from now on. */
+    lose: async (): Promise<void> => {
+      await store.views[0]?.instances.leave(first.id);
+    },
+  };
+}
 
 describe.each(durableKinds)('on the store %s', (kind) => {
   /** A call that may run twice, whose owner is lost while it runs. */
