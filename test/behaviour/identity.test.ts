@@ -8,7 +8,7 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
-import { failure, seen } from '../kit/refusals.ts';
+import { failure } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
