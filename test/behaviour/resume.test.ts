@@ -170,6 +170,7 @@ test('B121 B210 resumed streams stand beside the plain GET: none ends another', 
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
+    await until(() => call.ctx.http?.req?.signal.aborted, { what: 'the server to know that its client left' });
     await call.ctx.mcpReq.log('error', 'while away');
   }
   const [resumedA, resumedB] = [
