@@ -63,15 +63,6 @@ async function largeState(port: number): Promise<void> {
   expect(seen).toContain('kept');
 }
 
-async function longSubscriptions(port: number): Promise<void> {
-  await times(8, 8, async (n) => {
-    const caller = attacker(port, 4);
-    await caller.open();
-    const uri = (i: number): string => `x://${n}/${i}/${'u'.repeat(32_000)}`;
-    await times(1_000, 4, (i) => caller.rpc('resources/subscribe', { uri: uri(i) }));
-  });
-}
-
 // ——— clients that do not read, or send slowly ———
 
 async function deafCalls(port: number): Promise<void> {
@@ -259,7 +250,6 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   'handshakes of more keys than any client sends, refused by name': onMemory(tooManyKeys),
   '1,500 sessions with the largest handshakes': onBoth(largestHandshakes),
   '700 sessions with 250 KB of state': onBoth(largeState),
-  'long subscription lists': onBoth(longSubscriptions),
   'answers that are not read': onBoth(deafCalls),
   'resumes of one long stream': onBoth(resumes),
   'resumes of one long stream that are not read': onBoth(deafResumes),
