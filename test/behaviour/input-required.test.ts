@@ -1,8 +1,7 @@
 /** Tools that need more before they can answer (multi round-trip requests), for clients of both eras. */
 import { inputRequired } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import { createAskingServer } from '../kit/asking-server.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
@@ -112,22 +111,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
       expect(message).toMatchObject({ id, error: { code: -32021, data: { requiredCapabilities } } });
     },
   );
-
-  test.each(['2025-11-25', '2025-06-18'])(
-    'B142 a session of %s is asked on the stream of the call, with no GET open',
-    async (protocolVersion) => {
-      const client = await open();
-      await client.initialize({ protocolVersion, capabilities: { elicitation: {} } });
-      const id = client.nextId();
-      const call = await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: greet });
-      const question = (await call.nextMessage()) as { id: number; method: string; params: object };
-      expect(question).toMatchObject({ method: 'elicitation/create', params: { message: 'Who is there?' } });
-      expect((await client.post({ jsonrpc: '2.0', id: question.id, result: ada.who })).status).toBe(202);
-      expect(await rest(call)).toEqual([
-        { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'Hello, Ada' }] } },
-      ]);
-    },
-  );
 });
 
 test('B142 without a session no client can be asked, and the result says so', async () => {
@@ -139,12 +122,3 @@ test('B142 without a session no client can be asked, and the result says so', as
     content: [{ type: 'text', text: expect.stringContaining('per-request legacy serving cannot') }],
   });
 });
-
-async function rest(stream: RawResponse): Promise<JsonRpcAnswer[]> {
-  const events = await stream.untilEnd();
-  return events.flatMap(({ message }) => (isAnswer(message) ? [message] : []));
-}
-
-function isAnswer(message: unknown): message is JsonRpcAnswer {
-  return typeof message === 'object' && message !== null && !('method' in message);
-}

@@ -27,7 +27,7 @@ describe.each(perFace)('$face', ({ serve }) => {
   const comeBack = (client: RawClient, lastEventId: string | undefined): Promise<RawResponse> =>
     client.get({ version: MODERN, sessionId: null, ...(lastEventId !== undefined && { lastEventId }) });
 
-  test('a stream begins with an event id, and what comes back with it gets the error of its call at once', async () => {
+  test('B28 a stream begins with an event id, and what comes back with it gets the error of its call at once', async () => {
     const { one, lab } = await open();
     const call = await postModern(one, method, params);
     const first = await call.next();

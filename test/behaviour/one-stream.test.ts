@@ -143,7 +143,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   });
 
   test.each(['auto', 'sse', 'json'] as const)(
-    'B211 in the modern era leaving is a cancel, and nothing more is sent (%s)',
+    'B28 B211 in the modern era leaving is a cancel, and nothing more is sent (%s)',
     async (responseMode) => {
       const lab = createLab();
       const { client, log } = await serve(lab.factory, { responseMode });

@@ -203,45 +203,13 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     });
   });
 
-  test('B28 a client that goes away cancels its handler, without sessions and in 2026-07-28', async () => {
+  test('B28 a client that goes away cancels its handler where there are no sessions', async () => {
     const held = heldTool();
-    const cancelled = (n: number) =>
-      until(() => held.calls[n]?.mcpReq.signal.aborted, { what: `call ${n} is cancelled` });
     const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
     const response = await stateless.post(toolCall(1, 'hold'));
     await until(() => held.calls.length === 1);
     expect(held.calls[0]?.mcpReq.signal.aborted).toBe(false);
     response.abort();
-    await cancelled(0);
-    const modern = (await serve(toolServer({ hold: held.tool }))).client();
-    const lost = expect(postModern(modern, 'tools/call', { name: 'hold' })).rejects.toThrow();
-    await until(() => held.calls.length === 2);
-    expect(held.calls[1]?.mcpReq.signal.aborted).toBe(false);
-    modern.disconnect();
-    await lost;
-    await cancelled(1);
-    const committed = await postModern(modern, 'tools/call', { name: 'hold' });
-    committed.abort();
-    await cancelled(2);
-  });
-
-  test('B29 below 2025-11-25 the answer is lost with the connection, the handler and the session are not', async () => {
-    const held = heldTool();
-    let finished = false;
-    const factory = toolServer({
-      hold: async (args, ctx) => {
-        const result = await held.tool(args, ctx);
-        finished = !ctx.mcpReq.signal.aborted;
-        return result;
-      },
-    });
-    const { one } = await session(factory, {}, { protocolVersion: '2025-06-18' });
-    const response = await one.post(toolCall(1, 'hold'));
-    await until(() => held.calls.length === 1);
-    response.abort();
-    await one.call('ping');
-    held.release();
-    await until(() => finished, { what: 'the handler came to its end, not cancelled' });
-    expect((await one.call(...tool('hold'))).response.status).toBe(200);
+    await until(() => held.calls[0]?.mcpReq.signal.aborted, { what: 'the call is cancelled' });
   });
 });

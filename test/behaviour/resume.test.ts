@@ -48,7 +48,7 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   });
 
   test.each(VERSIONS)(
-    'B112 B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections (%s)',
+    'B29 B112 B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections (%s)',
     async (protocolVersion) => {
       const session = await inLab({}, { protocolVersion });
       const { one } = session;
