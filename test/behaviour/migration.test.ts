@@ -68,26 +68,6 @@ describe.each(perFace)('over the $face face', ({ face }) => {
   });
 });
 
-test('B73 onSessionInitialized is done before initialize is answered', async () => {
-  let record!: () => void;
-  let recorded = false;
-  const migration = createHandler();
-  migration.handler.onSessionInitialized = async () => {
-    await new Promise<void>((resolve) => (record = resolve));
-    recorded = true;
-  };
-  const { client, endpoint } = await serveMigrating(migration);
-  const opening = client()
-    .initialize()
-    .then(({ response }) => ({ status: response.status, recorded }));
-  const other = client();
-  other.sessionId = 'unknown';
-  expect((await other.call('ping')).response.status).toBe(404);
-  expect(endpoint.sessions.count).toBe(0);
-  record();
-  expect(await opening).toEqual({ status: 200, recorded: true });
-});
-
 test('B73 a failing onSessionInitialized fails the initialize and leaves nothing behind', async () => {
   const migration = createHandler();
   migration.handler.onSessionInitialized = () => Promise.reject(new Error('disk full'));

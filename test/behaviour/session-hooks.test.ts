@@ -82,26 +82,6 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     ]);
   });
 
-  test('B192 what comes before run() is awaited before the initialize is answered', async () => {
-    const preparing = gate();
-    const { client, endpoint } = await serve(createLab().factory, {
-      runSessionHandler: async (_request, _session, run) => {
-        await preparing.hook();
-        await run();
-      },
-    });
-    const one = client();
-    let answered = false;
-    const initialized = one.initialize().then(() => (answered = true));
-    await until(() => preparing.waiting === 1);
-    // A whole exchange with the same server later, it still waits.
-    expect((await client().notify('notifications/initialized')).status).toBe(400);
-    expect([answered, endpoint.sessions.count]).toEqual([false, 0]);
-    preparing.open();
-    await initialized;
-    expect(endpoint.sessions.count).toBe(1);
-  });
-
   test('B192 a run hook that returns while the session lives ends it', async () => {
     const { hook, open: leave } = gate();
     const runSessionHandler: RunSessionHandler = async (_request, _session, run) => {
