@@ -1,12 +1,10 @@
-import { inputRequired, inputResponse } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { perSession } from '../kit/making-servers.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
-import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
 
 /** The test counts the servers. */
@@ -106,29 +104,4 @@ test('B109 a modern-first official client falls back to initialize against a sta
   expect(await say('echo', { text: 'hi' })).toBe('hi');
   expect(await say('ask')).toBe('accept {"colour":"green"}');
   expect(endpoint.sessions.count).toBe(1);
-});
-
-test('B101 B102 one tool that needs input serves both eras', async () => {
-  const requestedSchema = { type: 'object' as const, properties: { colour: { type: 'string' as const } } };
-  const factory = toolServer({}, (server) => {
-    server.registerTool('paint', {}, ({ mcpReq }) => {
-      const reply = inputResponse(mcpReq.inputResponses, 'colour');
-      if (reply.kind === 'elicit') return said(JSON.stringify(reply.content));
-      return inputRequired({ inputRequests: { colour: inputRequired.elicit({ message: 'Which?', requestedSchema }) } });
-    });
-  });
-  const { url } = await serve(factory);
-  for (const connect of [connectNegotiating, connectV2])
-    expect(await (await connect(url, GREEN)).say('paint')).toBe('{"colour":"green"}');
-});
-
-test('B101 a session and modern requests share one connection', async () => {
-  const one = (await serve(createLab().factory)).client({ sockets: 1 });
-  await one.initialize();
-  const counts: unknown[] = [];
-  for (let n = 0; n < 3; n++) {
-    counts.push(textOf((await one.call(...tool('count'))).message));
-    expect((await callModern(one, 'tools/list')).response.status).toBe(200);
-  }
-  expect(counts).toEqual(['1', '2', '3']);
 });

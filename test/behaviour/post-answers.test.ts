@@ -28,7 +28,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test.each([
     ['2025-06-18', {}],
     ['2025-11-25', { data: '' }],
-  ])('B1 initialize of %s is answered with one message event and one mcp-session-id', async (protocolVersion, data) => {
+  ])('B1 B212 initialize of %s is answered with one message and one mcp-session-id', async (protocolVersion, data) => {
     const client = (await serve(toolServer({}))).client();
     const params = { ...INITIALIZE, protocolVersion };
     const response = await client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });

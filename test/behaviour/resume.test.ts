@@ -75,24 +75,6 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
   );
 });
 
-test.each(VERSIONS.slice(1))(
-  'B112 B212 a session of %s has ids, and a priming event without data: clients of that time report empty data as an error',
-  async (protocolVersion) => {
-    const session = await inLab({}, { protocolVersion });
-    const get = await session.one.get();
-    await session.server.server.sendResourceListChanged();
-    await get.nextMessage();
-    const { call, stream } = await hold(session);
-    await progress(call, 1);
-    call.answer('done');
-    await stream.untilEnd();
-    const primed = { id: expect.any(String), retry: 4_000 };
-    const message = { id: expect.any(String), event: 'message', data: expect.any(String), message: expect.anything() };
-    expect(get.events).toEqual([primed, message]);
-    expect(stream.events).toEqual([primed, message, message]);
-  },
-);
-
 test('a batch has no ids: a re-run or an error would end only its first request', async () => {
   const { one } = await inLab({}, { protocolVersion: '2025-03-26' });
   const response = await one.post(['a', 'b'].map((id) => ({ jsonrpc: '2.0', id, method: 'ping' })));

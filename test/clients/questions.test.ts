@@ -120,7 +120,7 @@ describe.each(overFaces([...sessionClients, ...sseClients, ['v2, negotiating', c
   'a tool in several rounds, for the %s client on the face %s',
   (_name, face, connect) => {
     const open = opener(face, connect);
-    test('B142 gets what it asks for, and keeps its place', async () => {
+    test('B102 B142 gets what it asks for, and keeps its place', async () => {
       const { say } = await open({
         elicit: ({ message }) => ({ action: 'accept', ...(message === 'How many?' && { content: { guests: 4 } }) }),
         sample: () => text('soup'),
