@@ -11,8 +11,8 @@ import { FENCE, ME, recordOf } from './views.ts';
 
 function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
   const given = { ...VIEW_DEFAULTS, name: 'mcp', time: createFakeTime(), ...settings };
-  const { log, keepMs, ...options } = given;
-  const kind = { name: 'things', log, keepMs, listed: true };
+  const { log, keepMs, evicts, ...options } = given;
+  const kind = { name: 'things', log, keepMs, listed: true, ...(evicts === false && { evicts }) };
   const view = store.open({ ...options, kinds: [kind] });
   expect(view).not.toBeInstanceOf(Promise);
   return viewOf(view as OpenStore, kind);
@@ -103,15 +103,21 @@ describe('the memory store', () => {
     expect([await keeps(100), await keeps(10_000), await keeps(100)]).toEqual([false, true, false]);
   });
 
-  test('past the limit of its tombstones it forgets the sessions that ended first', async () => {
-    const { records } = openView(memory(), { tombstones: 3 });
+  test.each([
+    { what: 'forgets the sessions that ended first', kept: [false, false, true, true, true] },
+    { what: 'forgets no record of a kind that evicts none', evicts: false, kept: Array(5).fill(true) },
+  ] as const)('past the limit of its tombstones it $what', async ({ kept, ...kind }) => {
+    const { records } = openView(memory(), { tombstones: 3, eventLogBytes: 1, ...kind });
     const ids = ['a', 'b', 'c', 'd', 'e'];
     for (const id of ids) {
       await records.create(recordOf(id));
+      await records.append({ id, fence: FENCE, stream: 's', from: 0, events: ['1'] });
+      const { found } = await records.replay(id, 's', -1);
+      expect(found).toBe('evicts' in kind);
       await records.end(id, FENCE, 'deleted');
     }
-    const kept = await Promise.all(ids.map(async (id) => (await records.read(id)) !== undefined));
-    expect(kept).toEqual([false, false, true, true, true]);
+    const found = await Promise.all(ids.map(async (id) => (await records.read(id)) !== undefined));
+    expect(found).toEqual(kept);
   });
 
   test('a cursor that list() did not give is refused', () => {
