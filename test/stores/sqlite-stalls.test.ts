@@ -32,8 +32,10 @@ async function checkpointed(stalls: number) {
   const told: string[] = [];
   const file = {
     path,
-    hold: () => void told.push('hold'),
-    resume: () => void told.push('resume'),
+    hold: (until: Promise<unknown>) => {
+      told.push('hold');
+      void until.then(() => told.push('resume'));
+    },
     copyInCommits: (on: boolean) => void told.push(on ? 'copy in commits' : 'do not copy in commits'),
   };
   let release = (): void => undefined;

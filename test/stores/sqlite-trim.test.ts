@@ -15,7 +15,7 @@ test('a reader that stays in a transaction delays few writes, and one line logs 
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM rows').get([]);
   let held = 0;
-  const file = { path, hold: () => void (held += 1), resume: () => undefined, copyInCommits: () => undefined };
+  const file = { path, hold: () => void (held += 1), copyInCommits: () => undefined };
   const checkpointer = new Checkpointer(file, systemTime, log);
   const began = performance.now();
   const insert = writer.prepare('INSERT INTO rows VALUES (?)');

@@ -40,7 +40,7 @@ import { LeftLogs } from './left-logs.ts';
 import { type KernelParts, RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
-import { dueRecords, FIRST, forgotten, LAST_ID } from './sweep.ts';
+import { dueRecords, forgotten, LAST_ID } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
 
@@ -219,7 +219,7 @@ export class KernelRecords implements Records {
 
   trim(): MaybePromise<void> {
     return after(this.#steps.now(), (now) =>
-      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#trim(now))),
+      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweep())),
     );
   }
 
@@ -303,13 +303,11 @@ export class KernelRecords implements Records {
     return livingRow(record, this.#left.trimAt(now));
   }
 
-  /** No sweep looks for due records of this kind, so they go here once they show no more. */
-  #trim(now: number, place = FIRST): MaybePromise<void> {
-    return after(this.#backend.due(this.#kind, place, now, TRIM_PAGE), (rows) => {
-      this.#forget(rows, now);
-      const last = rows.at(-1);
-      if (rows.length === TRIM_PAGE && last !== undefined) return this.#trim(now, [last.wakeAt ?? now, last.id]);
-    });
+  /** No other sweep looks for due records of this kind, so they go here once they show no more. */
+  #sweep(cursor?: string): MaybePromise<void> {
+    return after(this.due(TRIM_PAGE, cursor), ({ nextCursor }) =>
+      nextCursor === undefined ? undefined : this.#sweep(nextCursor),
+    );
   }
 }
 

@@ -4,7 +4,7 @@ import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
 import type { Backend, DuePlace, Row } from './backend.ts';
 import { isExpired, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
-export const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
+const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 /** Ids are visible ASCII, so all are before this. */
 export const LAST_ID = '\u007f';
 

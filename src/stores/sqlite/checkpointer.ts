@@ -66,9 +66,8 @@ const WRITE = `PRAGMA application_id = ${APPLICATION_ID}`;
 
 export interface CheckpointedFile {
   readonly path: string;
-  /** Delays writes until `resume`. */
-  hold(): void;
-  resume(): void;
+  /** Delays writes until then. The promise never rejects. */
+  hold(until: Promise<unknown>): void;
   /** Whether SQLite copies a very large log within a commit, on the event loop. */
   copyInCommits(on: boolean): void;
 }
@@ -215,20 +214,15 @@ export class Checkpointer {
     }
   }
 
-  /** Until `resume`, this process writes nothing, so that the copy can reach the end of the log. */
+  /** This process writes nothing for up to HOLD_MS, so that the copy can reach the end of the log. */
   async #finish(connection: BackgroundConnection, count: number): Promise<void> {
-    this.#file.hold();
-    const resume = (): void => this.#file.resume();
     const copied = copy(connection, 'PASSIVE').then(() =>
       // Other processes write or read. After a stall the log is long, and RESTART would lock it out for as long.
       this.#count === count && !this.#stalled ? copy(connection, 'RESTART') : undefined,
     );
-    try {
-      await within(this.#time, HOLD_MS, copied, resume);
-      await copied;
-    } finally {
-      resume();
-    }
+    const isOver = copied.catch(() => undefined);
+    this.#file.hold(within(this.#time, HOLD_MS, isOver, () => undefined));
+    await copied;
   }
 
   #refused(): void {

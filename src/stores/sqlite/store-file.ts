@@ -14,11 +14,6 @@ import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const USUAL_BYTES = 65_536;
 
-interface Held {
-  readonly over: Promise<void>;
-  readonly resume: () => void;
-}
-
 export class StoreFile {
   readonly database: SqliteDatabase;
   readonly #waits: Waits;
@@ -26,7 +21,7 @@ export class StoreFile {
   readonly #identity: FileIdentity;
   readonly #underWay = new Set<Promise<unknown>>();
   /** Writes wait for it. */
-  #held: Held | undefined;
+  #held: Promise<unknown> | undefined;
   #closed = false;
   #full = false;
 
@@ -62,7 +57,7 @@ export class StoreFile {
     if (this.#identity.gone) this.#identity.check();
     const store = (): T => this.database.transaction(step);
     const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
-    const stored = retry(() => (this.#held ? this.#held.over.then(store) : store()), this.path, this.#waits, locked);
+    const stored = retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits, locked);
     this.#underWay.add(stored);
     let isRefused = false;
     try {
@@ -107,16 +102,9 @@ export class StoreFile {
     });
   }
 
-  hold(): void {
-    if (this.#held !== undefined) return;
-    let resume = (): void => undefined;
-    const over = new Promise<void>((resolve) => (resume = resolve));
-    this.#held = { over, resume };
-  }
-
-  resume(): void {
-    this.#held?.resume();
-    this.#held = undefined;
+  hold(until: Promise<unknown>): void {
+    this.#held = until;
+    void until.then(() => (this.#held = undefined));
   }
 
   copyInCommits(on: boolean): void {
