@@ -141,10 +141,7 @@ export const backendContract: readonly BackendCase[] = [
       const placeOf = ({ wakeAt, id }: Row) => [wakeAt ?? Infinity, id] as const;
       const due = rows.map(placeOf).filter(([time]) => time < 100);
       due.sort(([a, first], [b, second]) => a - b || inBytes(first, second));
-      for (const [after, before] of [
-        ['', '\u007f'],
-        ...[...GROUPS, 'none'].map((group) => rangeOf(group)),
-      ] as const) {
+      for (const [after, before] of [['', '\u007f'], ...[...GROUPS, 'none'].map((group) => rangeOf(group))] as const) {
         const within = listed.filter((id) => id > after && id < before);
         for (const size of [1, 16, 1_000]) {
           const page = async (from: string) => backend.list(PARCELS, from, before, size);
