@@ -4,7 +4,7 @@ import { createClient, createClientPool, createCluster, createSentinel } from 'r
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient as createOwn } from '../../packages/redis/src/client.ts';
 import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
-import { single } from '../../packages/redis/src/target.ts';
+import { single } from '../../packages/redis/src/single-server.ts';
 import type { View } from '../store-contract/view.ts';
 import { backendContract } from '../store-contract/backend/backend-contract.ts';
 import { createStoreKit } from '../store-contract/contract/store-kit.ts';

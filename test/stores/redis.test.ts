@@ -1,5 +1,5 @@
 import { redis } from '../../packages/redis/src/index.ts';
-import { single } from '../../packages/redis/src/target.ts';
+import { single } from '../../packages/redis/src/single-server.ts';
 import { moveClock, openBackends } from './redis-views.ts';
 import { serverStoreTests } from './server-stores.ts';
 

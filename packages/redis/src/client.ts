@@ -1,6 +1,6 @@
 /**
- * The client package `redis`, with types for the members that the store uses. `link.ts` replaces broken connections, so a client made here does not reconnect, does not queue commands offline and
- * has no timer for each command.
+ * The client package `redis`, with types for the members that the store uses. `link.ts` replaces broken connections, so
+ * a client made here does not reconnect, does not queue commands offline and has no timer for each command.
  */
 import { createClient as createOne } from 'redis';
 import { packageUnsupported } from 'sojourn/store-kit';
@@ -29,9 +29,7 @@ export interface RedisClient {
 export interface ClientOptions {
   readonly url?: string | undefined;
   readonly name?: string | undefined;
-  readonly database?: number | undefined;
   readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
-  readonly RESP?: number | undefined;
 }
 
 /**
@@ -49,15 +47,10 @@ export interface Address {
 }
 
 export interface ClusterOptions {
-  readonly rootNodes: readonly NodeOptions[];
-  readonly defaults?: NodeOptions | undefined;
+  readonly rootNodes: readonly ClientOptions[];
+  readonly defaults?: ClientOptions | undefined;
   readonly RESP?: number | undefined;
   readonly nodeAddressMap?: Readonly<Record<string, Address>> | ((address: string) => Address | undefined) | undefined;
-}
-
-export interface NodeOptions {
-  readonly url?: string | undefined;
-  readonly socket?: ClientOptions['socket'];
 }
 
 export interface SentinelClient {
@@ -87,19 +80,11 @@ export function connectionOverrides(socket: ClientOptions['socket']): object {
 }
 
 /**
- * node-redis has no public member for what the store needs of these two. Clients do not say their version either, so
- * each is recognised by its members.
+ * node-redis has no public member for what the store needs of a Cluster or Sentinel client. Clients do not say their
+ * version either, so each is recognised by its members.
  * @throws PACKAGE_UNSUPPORTED
  */
-export function checkClusterClient(client: object): void {
-  checkMembers('Cluster client', client, ['_options'], '^5.9 or ^6.0');
-}
-
-export function checkSentinelClient(client: object): void {
-  checkMembers('Sentinel client', client, ['_execute', 'duplicate'], '^6.0');
-}
-
-function checkMembers(kind: string, client: object, members: readonly string[], working: string): void {
+export function checkMembers(kind: string, client: object, members: readonly string[], working: string): void {
   const missing = members.find((member) => !(member in client));
   if (missing === undefined) return;
   const found = `a ${kind} without \`${missing}\`, of another version of redis`;

@@ -13,9 +13,9 @@ import {
   connectionOverrides,
   createClient,
   type Address,
+  type ClientOptions,
   type ClusterClient,
   type ClusterOptions,
-  type NodeOptions,
   type RedisClient,
   type Reply,
 } from './client.ts';
@@ -35,7 +35,7 @@ export class ClusterServer implements Server {
   readonly #settings: ServerSettings;
   readonly #check: ReturnType<typeof serverCheck>;
   /** The configured nodes, by their addresses. Their configuration may differ from that of the others. */
-  readonly #seeds: ReadonlyMap<string, NodeOptions>;
+  readonly #seeds: ReadonlyMap<string, ClientOptions>;
   readonly #nodes = new Map<string, RedisLink>();
   /** Which node has the slot of a hash tag, as far as this process knows. */
   readonly #owners = new Map<string, string>();
@@ -201,7 +201,7 @@ function parseAddress(address: string): Address {
   return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
 }
 
-function addressOf({ url = 'redis://localhost', socket }: NodeOptions): string {
+function addressOf({ url = 'redis://localhost', socket }: ClientOptions): string {
   const { hostname, port } = new URL(url);
   return `${socket?.host ?? hostname}:${socket?.port ?? (port || 6379)}`;
 }

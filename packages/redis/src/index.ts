@@ -3,11 +3,12 @@
  * Sentinel, or a Cluster.
  */
 import { checkNames, checkText, got, optionInvalid, orUndefined, type Store } from 'sojourn/store-kit';
-import { checkClusterClient, checkSentinelClient, type ClusterClient, type SentinelClient } from './client.ts';
+import { checkMembers, type ClusterClient, type SentinelClient } from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
 import { RedisStore } from './redis-store.ts';
 import { SentinelServer } from './sentinel.ts';
-import { single, type Target } from './target.ts';
+import type { Target } from './server.ts';
+import { single } from './single-server.ts';
 
 /** What `createClient`, `createCluster` or `createSentinel` of the package `redis` returned, connected or not. */
 export interface RedisConnection {
@@ -58,14 +59,12 @@ function urlTarget(url: string): Target {
 function clientTarget(client: unknown): Target {
   const given = typeof client === 'object' && client !== null ? client : {};
   if ('getSentinelNode' in given) {
-    const sentinel = given as unknown as SentinelClient;
-    checkSentinelClient(sentinel);
-    return (settings) => new SentinelServer(sentinel, settings);
+    checkMembers('Sentinel client', given, ['_execute', 'duplicate'], '^6.0');
+    return (settings) => new SentinelServer(given as unknown as SentinelClient, settings);
   }
   if ('duplicate' in given && 'nodeByAddress' in given) {
-    const cluster = given as unknown as ClusterClient;
-    checkClusterClient(cluster);
-    return (settings) => new ClusterServer(cluster, settings);
+    checkMembers('Cluster client', given, ['_options'], '^5.9 or ^6.0');
+    return (settings) => new ClusterServer(given as unknown as ClusterClient, settings);
   }
   // Clients of ioredis have the other members too, and options of other names.
   if ('duplicate' in given && 'sSubscribe' in given && 'options' in given) {

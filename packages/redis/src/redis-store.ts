@@ -17,8 +17,8 @@ import { BucketWrites } from './bucket-writes.ts';
 import type { Reply } from './client.ts';
 import { KindKeys, bucketKeys, mailboxChannels } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
-import type { Server } from './server.ts';
-import type { Target } from './target.ts';
+import { factsOf } from './server-check.ts';
+import type { Server, Target } from './server.ts';
 
 /** What the views of one store object share. */
 interface Connected {
@@ -99,11 +99,9 @@ function timeOf(reply: Reply): number {
   return seconds * 1_000 + Math.floor(micros / 1_000);
 }
 
-const FACTS = /^(used_memory|maxmemory|mem_clients_normal):(\d+)/gm;
-
 /** `reply`: that of `INFO memory`. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
 function roomOf(reply: Reply): StoreRoom | undefined {
-  const facts = new Map([...String(reply).matchAll(FACTS)].map(([, name, value]) => [name, Number(value)]));
-  const [used, sent = 0, most = 0] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
-  return used === undefined ? undefined : { used: used - sent, size: most === 0 ? Infinity : most };
+  const facts = factsOf(reply);
+  const [used, sent = '0', most] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
+  return used === undefined ? undefined : { used: Number(used) - Number(sent), size: Number(most) || Infinity };
 }

@@ -1,5 +1,6 @@
 /**
- * The scripts about rows and their logs, as `kernel/backend.ts` describes these. Each is one atomic step.
+ * The scripts about rows and their logs, as `kernel/backend.ts` describes these. Each is one atomic step, and declares
+ * all its keys. A changed script has another hash, so builds of different versions can run side by side.
  *
  * The keys of a row, and the orders that it is in, are in one slot of a Cluster:
  * * `r`, the row, a hash. `v`: version. `f`: fence; empty if the record has ended. `w`: wake time, empty if there is
@@ -11,7 +12,17 @@
  * With `maxmemory-policy noeviction` a full Redis refuses the first write of a script if that write may need memory,
  * and none after the first. So a script that begins with `PASSES`, which changes nothing, is never refused.
  */
-import { script } from './scripts.ts';
+import { createHash } from 'node:crypto';
+
+export interface Script {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+function script(text: string): Script {
+  const lua = text.trim();
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+}
 
 const PASSES = `redis.call('HDEL', KEYS[1], '')`;
 

@@ -5,19 +5,46 @@ import { replyCode } from './failures.ts';
 
 const OLDEST = [6, 2] as const;
 
+/** What `INFO` answered, by name. */
+export const factsOf = (info: unknown): ReadonlyMap<string, string> =>
+  new Map(
+    String(info)
+      .split(/\r?\n/)
+      .map((line) => line.split(':', 2) as [string, string]),
+  );
+
+/** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
+const onDisk = (appends: boolean): string =>
+  appends
+    ? 'This Redis keeps its data on disk (appendonly)'
+    : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
+
 /** `isCluster`: the client finds the nodes of a Cluster. */
 export function serverCheck(logger: Logger, isCluster: boolean) {
   let evictionWarned = false;
   return async (client: RedisClient, where: string): Promise<void> => {
-    let info: string;
+    let facts: ReadonlyMap<string, string>;
     try {
-      info = String(await client.sendCommand(['INFO']));
+      facts = factsOf(await client.sendCommand(['INFO']));
     } catch (error) {
       // This user may not run INFO: the store skips the checks.
       if (replyCode(error) === 'NOPERM') return;
       throw error;
     }
-    const policy = checkInfo(info, where, logger, isCluster);
+    if (facts.get('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
+    const version = facts.get('redis_version') ?? '';
+    const [major = 0, minor = 0] = version.split('.').map(Number);
+    if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
+      throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
+    // A replica in a Cluster names its primary.
+    if (!isCluster && facts.get('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
+    // Valkey calls it `server_mode`.
+    if (!isCluster && (facts.get('redis_mode') ?? facts.get('server_mode')) === 'cluster')
+      throw storeRefused(`${where} is a node of a Cluster; give the store a client made by createCluster`);
+    // `sojourn doctor` reads this line.
+    const appends = facts.get('aof_enabled') === '1';
+    logger.debug({ where, losesData: !appends }, onDisk(appends));
+    const policy = facts.get('maxmemory_policy') ?? 'noeviction';
     // The store's keys have no expiry, and the volatile policies drop keys with one.
     if (policy === 'noeviction' || policy.startsWith('volatile-') || evictionWarned) return;
     evictionWarned = true;
@@ -26,32 +53,4 @@ export function serverCheck(logger: Logger, isCluster: boolean) {
       'This Redis drops sessions and leases when its memory is full: set maxmemory-policy to noeviction',
     );
   };
-}
-
-/** INFO tells of appends alone: the setting of snapshots asks for rights that the store does not need. */
-const onDisk = (appends: boolean): string =>
-  appends
-    ? 'This Redis keeps its data on disk (appendonly)'
-    : 'This Redis appends nothing to disk: when it restarts, it loses all that came after its last snapshot. Set appendonly to yes';
-
-/** Answers what the server does when its memory is full. */
-function checkInfo(info: string, where: string, logger: Logger, isCluster: boolean): string {
-  const lines = info.split(/\r?\n/);
-  const fact = (name: string): string | undefined =>
-    lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1);
-  if (fact('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
-  const version = fact('redis_version') ?? '';
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
-    throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
-  // A replica in a Cluster names its primary.
-  if (!isCluster && fact('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
-  // Valkey calls it `server_mode`.
-  const mode = fact('redis_mode') ?? fact('server_mode');
-  if (!isCluster && mode === 'cluster')
-    throw storeRefused(`${where} is a node of a Cluster; give the store a client made by createCluster`);
-  // `sojourn doctor` reads this line.
-  const appends = fact('aof_enabled') === '1';
-  logger.debug({ where, losesData: !appends }, onDisk(appends));
-  return fact('maxmemory_policy') ?? 'noeviction';
 }

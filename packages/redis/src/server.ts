@@ -2,7 +2,7 @@
 import type { Logger, RandomSource } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
 import type { LinkSettings, RedisLink } from './link.ts';
-import type { Script } from './scripts.ts';
+import type { Script } from './row-scripts.ts';
 
 export interface ServerSettings extends LinkSettings {
   readonly random: RandomSource;
@@ -43,3 +43,6 @@ export interface Server {
 /** Runs a script about keys of one slot. */
 export const run = (server: Server, { sha, lua }: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> =>
   server.send(keys[0], ['EVALSHA', sha, String(keys.length), ...keys, ...args], lua);
+
+/** Makes a server from what `redis()` was given, not connected. */
+export type Target = (settings: ServerSettings) => Server;

@@ -2,10 +2,11 @@
  * One server: a connection for commands, and one for each channel. Every connection attempt looks up the server's
  * address, so that behind Sentinel the next connection leads to the new primary.
  */
-import type { Reply, RedisClient } from './client.ts';
+import { connectionOverrides, createClient, destroyClient } from './client.ts';
+import type { ClientOptions, RedisClient, Reply } from './client.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
-import type { ChannelListener, Server, ServerSettings } from './server.ts';
+import type { ChannelListener, Server, ServerSettings, Target } from './server.ts';
 
 export class SingleServer implements Server {
   readonly where: string;
@@ -51,4 +52,25 @@ export class SingleServer implements Server {
   close(): Promise<void> {
     return this.#commands.close();
   }
+}
+
+/** `options`: those of the caller's client, which the store does not use. */
+export function single(options: ClientOptions): Target {
+  return (settings) => {
+    // This client shows what the URL configures; it is never connected.
+    const probe = createClient(options);
+    const { socket } = probe.options;
+    destroyClient(probe);
+    return new SingleServer(whereIs(options), settings, () =>
+      createClient({ ...options, ...connectionOverrides(socket) }),
+    );
+  };
+}
+
+function whereIs({ url, socket }: ClientOptions): string {
+  if (url !== undefined) {
+    const { protocol, host, pathname } = new URL(url);
+    return `Redis at ${protocol}//${host}${pathname}`;
+  }
+  return `Redis at ${socket?.path ?? `${socket?.host ?? 'localhost'}:${socket?.port ?? 6379}`}`;
 }
