@@ -32,8 +32,7 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
     sink.message(json);
     return sink.end();
   }
-  const posted = { answersOnly: false, requests: 1, call: message };
-  const stream = session.calls.running.openStream(posted, session.streamLog, HANDSHAKE_STREAM);
+  const stream = session.calls.running.openStream([message], session.streamLog, { key: HANDSHAKE_STREAM });
   // A stream can be resumed only if its first event is in the log.
   const primed = stream.storePoint();
   if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();

@@ -42,8 +42,7 @@ export async function takeLostCalls(
   // In the order in which they were opened.
   const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
   for (const { stream: key, next, request, whole } of lostCalls) {
-    const posted = { answersOnly: false, requests: 1, call: request };
-    const stream = running.openStream(posted, session.log, key, next);
+    const stream = running.openStream([request], session.log, { key, next });
     const { runs, mayHaveRun } = forLost({
       kept: whole !== undefined,
       newest: newest.get(request && requestKey(request.id)) === key,

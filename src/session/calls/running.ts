@@ -173,8 +173,12 @@ export class RunningCalls {
   // ——— the streams that answer them ———
 
   /** The stream of a POST, still without a sink. `key`, `next`: of a stream that an earlier owner began. */
-  openStream(posted: PostedRequests, log: SessionEventLog | undefined, key = this.#newKey(), next = 0): Stream {
-    const stream = new Stream(key, log, next, posted);
+  openStream(
+    requests: PostedRequests,
+    log: SessionEventLog | undefined,
+    { answersOnly = false, key = this.#newKey(), next = 0 } = {},
+  ): Stream {
+    const stream = new Stream(key, log, next, requests, answersOnly);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
     return stream;
   }

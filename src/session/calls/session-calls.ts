@@ -78,11 +78,8 @@ export class SessionCalls {
    * first of them.
    */
   #open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
-    const { length } = requests;
-    const call = length === 1 ? requests[0] : undefined;
-    const batch = length === 1 ? undefined : requests;
-    const log = call === undefined ? undefined : this.#session.streamLog;
-    return this.running.openStream({ requests: length, answersOnly, call, batch }, log);
+    const log = requests.length === 1 ? this.#session.streamLog : undefined;
+    return this.running.openStream(requests, log, { answersOnly });
   }
 
   /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */

@@ -181,7 +181,6 @@ export class Sweep {
     if (!Number.isFinite(stale)) return;
     for (const session of this.#registry.values()) {
       const { activitySavedAt } = session.record;
-      if (now - activitySavedAt < stale) continue;
       const { idleMs } = session;
       if (now - idleMs - activitySavedAt >= stale) session.record.saveActivity(idleMs);
     }

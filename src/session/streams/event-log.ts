@@ -17,15 +17,8 @@ const READS = 3;
 /** A request that a stream answers. Its `params` are absent also where the store did not keep them. */
 export type PostedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;
 
-/** The requests that a POST's stream answers. */
-export interface PostedRequests {
-  /** A JSON answer carries nothing but answers. */
-  readonly answersOnly: boolean;
-  readonly requests: number;
-  /** The only request. */
-  readonly call: PostedRequest | undefined;
-  readonly batch?: readonly PostedRequest[] | undefined;
-}
+/** The requests that a POST's stream answers. `undefined`: the store kept nothing of one. */
+export type PostedRequests = ReadonlyArray<PostedRequest | undefined>;
 
 /** What an append may carry besides events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {

@@ -28,11 +28,13 @@ type StoredState = 'open' | 'gathering' | 'skipping' | 'fenced' | 'failed';
 /** A waiting event counts this many times in the memory budget: the message, its text, and the copies of the store. */
 const EVENT_WEIGHT = 4;
 /** A GET stream answers no request. */
-const NONE: PostedRequests = { answersOnly: false, requests: 0, call: undefined };
+const NONE: PostedRequests = [];
 
 export abstract class StoredStream {
   readonly key: string;
-  protected readonly posted: PostedRequests;
+  /** A JSON answer carries nothing but answers. */
+  readonly answersOnly: boolean;
+  readonly #requests: PostedRequests;
   #callSuffix: string | undefined = undefined;
   #log: SessionEventLog | undefined;
   #next: number;
@@ -44,12 +46,13 @@ export abstract class StoredStream {
   /** Oldest first, including the append under way. `undefined`: none waits. */
   #waiting: Write[] | undefined = undefined;
 
-  constructor(key: string, log: SessionEventLog | undefined, next = 0, posted = NONE) {
+  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests = NONE, answersOnly = false) {
     this.key = key;
     this.#log = log;
     this.#next = next;
-    this.posted = posted;
-    this.#awaited = posted.requests;
+    this.#requests = requests;
+    this.answersOnly = answersOnly;
+    this.#awaited = requests.length;
   }
 
   /** Sends a stored event. `''`: it has only an id. `undefined`: the stream completes without an event. */
@@ -61,14 +64,14 @@ export abstract class StoredStream {
 
   // ——— what it answers ———
 
-  get answersOnly(): boolean {
-    return this.posted.answersOnly;
+  /** Its only request. */
+  protected get call(): PostedRequest | undefined {
+    return this.#requests.length === 1 ? this.#requests[0] : undefined;
   }
 
   /** The request of one of its calls. */
   requestOf(id: PostedRequest['id'] | undefined): PostedRequest | undefined {
-    const { call, batch } = this.posted;
-    return batch === undefined ? call : batch.find((request) => request.id === id);
+    return this.call ?? this.#requests.find((request) => request?.id === id);
   }
 
   /** Counts one of the answers that the stream awaits. `true`: it was the last. */
@@ -93,7 +96,7 @@ export abstract class StoredStream {
 
   /** `undefined`: the stream is not logged. */
   protected eventId(offset: number, resumed: string): string | undefined {
-    const { call } = this.posted;
+    const { call } = this;
     const suffix = (this.#callSuffix ??= callSuffix(call?.id, call?.method === 'tools/call'));
     return this.#log?.eventId(this.key, offset, resumed === '' ? suffix : suffix + resumed);
   }

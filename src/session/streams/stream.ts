@@ -69,7 +69,7 @@ export class Stream extends StoredStream implements SinkListener {
    */
   get canHandOver(): boolean {
     const isReached = this.clientResumes || this.#sink?.isRelayed === true;
-    return this.posted.call !== undefined && !this.#isComplete && isReached;
+    return this.call !== undefined && !this.#isComplete && isReached;
   }
 
   // ——— its messages ———
@@ -118,7 +118,7 @@ export class Stream extends StoredStream implements SinkListener {
    * which is about to leave and then answers every running call.
    */
   protected override storingFailed(answered: boolean, why: 'fenced' | 'failed'): void {
-    const { call } = this.posted;
+    const { call } = this;
     const error = call === undefined ? undefined : this.log?.lostAnswer(call);
     if (error !== undefined && !this.#isComplete) return;
     if (error !== undefined && answered) this.#sink?.message(error, undefined);
