@@ -36,7 +36,6 @@ import { hasRun, SessionRun } from './server/run.ts';
 import type { SessionParts } from './parts.ts';
 import type { SessionHost } from './session-host.ts';
 import { Stream } from './streams/stream.ts';
-import { sessionHash } from '../base/shown.ts';
 import { tearDown } from './life/teardown.ts';
 import { SessionTransport } from './server/session-transport.ts';
 import { SessionView } from './session-view.ts';
@@ -145,7 +144,6 @@ export class LiveSession implements SessionParts {
   }
 
   useServer(server: AnyServer): void {
-    if (this.#server !== undefined) throw new Error(`Session ${sessionHash(this.id)} has a server already`);
     this.#server = server;
   }
 

@@ -7,7 +7,6 @@
  * Every write of the session names `fence`. The store refuses a write when another instance has claimed the session
  * since. What a crash leaves is the record, which still names this owner and this epoch.
  */
-import { sessionHash } from '../../base/shown.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isEnded, type Fence, type Records } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
@@ -164,7 +163,6 @@ export class SessionOwnership {
   }
 
   leave(reason: LeaveReason): void {
-    if (this.left) throw new Error(`Session ${sessionHash(this.sessionId)} has left already: ${this.#leaveReason}`);
     this.#leaveReason = reason;
     this.stopWaiting();
   }
