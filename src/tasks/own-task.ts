@@ -2,8 +2,9 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
+import type { EventEmitter } from 'node:events';
 import type { MemoryUse } from '../base/budget.ts';
-import { type OwnedRecords, type OwnerLease, TEXT_WEIGHT } from '../owned/owned-records.ts';
+import { type OwnedRecords, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RunRoom } from './run-room.ts';
 import type { KeptRecords } from '../kept/kept-records.ts';
@@ -56,9 +57,8 @@ export interface OwnTaskHost {
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
   readonly memory: MemoryUse;
-  readonly lease: OwnerLease;
   over(task: OwnTask): void;
-  changed(id: string): void;
+  readonly changes: Pick<EventEmitter, 'emit'>;
 }
 
 /** A stored task that this instance owns. */
@@ -190,10 +190,8 @@ export class OwnTask {
   /** Its time is over. Its record ends here: until then its own instance would take it for a task without a run. */
   expire(): void {
     this.#leave();
-    const { notices } = this.#tasks.options;
-    const of = { tool: this.kept.tool, status: 'expired', reason: undefined, ms: undefined } as const;
     const stored = async (): Promise<void> => {
-      if ((await this.owned.end('', 0)) === 'ended') notices.emit({ kind: 'taskEnded', taskId: this.id, ...of });
+      if ((await this.owned.end('', 0)) === 'ended') this.#tasks.store.expired(this.id, this.kept.tool);
     };
     void this.#background(stored, true);
   }
@@ -305,7 +303,7 @@ export class OwnTask {
   async storeQuestion(field: string, text: string): Promise<void> {
     const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
     if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
-    this.#tasks.changed(this.id);
+    this.#tasks.changes.emit(this.id);
   }
 
   /** Something in the store has changed that may concern the run. */
@@ -324,7 +322,7 @@ export class OwnTask {
    */
   async confirmed(): Promise<void> {
     await this.owned.reach(async () => {
-      const { lease } = this.#tasks;
+      const { lease } = this.#tasks.owned;
       if (lease.valid) await this.owned.reclaim();
       if (this.#isOver) throw this.run.signal.reason;
       if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');

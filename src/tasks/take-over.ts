@@ -127,7 +127,7 @@ export class TakeOver {
     const isLost = before.state === 'running';
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
-    const me = tasks.lease.owner;
+    const me = tasks.owned.lease.owner;
     const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
     const claim = await tasks.owned.reach(() => tasks.owned.records.claim(id, { epoch, owner }, me));
@@ -217,8 +217,7 @@ export class TakeOver {
   }
 
   async #expire({ id, epoch, owner }: Ownership & { readonly id: string }): Promise<void> {
-    if ((await this.#tasks.store.records.end(id, { epoch, owner }, '', 0)) !== 'ended') return;
-    const of = { tool: undefined, status: 'expired', reason: undefined, ms: undefined } as const;
-    this.#tasks.options.notices.emit({ kind: 'taskEnded', taskId: id, ...of });
+    const { store } = this.#tasks;
+    if ((await store.records.end(id, { epoch, owner }, '', 0)) === 'ended') store.expired(id);
   }
 }

@@ -1,4 +1,5 @@
 /** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
+import { once } from 'node:events';
 import { elapse } from '../base/system.ts';
 import { lookPauseMs } from '../owned/owned-records.ts';
 import { invalidParams, SojournError } from '../errors.ts';
@@ -18,17 +19,12 @@ const ANSWER_BYTES = 65_536;
 export class TaskOutcomes {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
-  /** Who waits for a task, by its id. */
-  readonly #waiting = new Map<string, Set<() => void>>();
   /** One request after the other for each task: each reads what the earlier ones have stored. */
   readonly #answering = new RecordQueues();
 
   constructor(tasks: Tasks, takeOver: TakeOver) {
     this.#tasks = tasks;
     this.#takeOver = takeOver;
-    tasks.onChanged((id) => {
-      for (const wake of this.#waiting.get(id) ?? []) wake();
-    });
   }
 
   /**
@@ -62,14 +58,11 @@ export class TaskOutcomes {
   }
 
   async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
-    const waiting = this.#waiting.get(id) ?? new Set();
-    this.#waiting.set(id, waiting);
-    let wake = (): void => {};
-    const changed = new Promise<void>((resolve) => (wake = resolve));
-    waiting.add(wake);
-    await Promise.race([changed, elapse(this.#tasks.options.timeProvider, ms, signal)]);
-    waiting.delete(wake);
-    if (waiting.size === 0 && this.#waiting.get(id) === waiting) this.#waiting.delete(id);
+    const { changes, options } = this.#tasks;
+    const over = new AbortController();
+    const changed = once(changes, id, { signal: over.signal }).catch(() => {});
+    await Promise.race([changed, elapse(options.timeProvider, ms, signal)]);
+    over.abort();
   }
 
   /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and stores none if one is wrong or too large. */

@@ -163,6 +163,12 @@ export class TaskStore {
     throw storeAway('a task changes all the time');
   }
 
+  /** The end of a task whose time was over is stored. */
+  expired(taskId: string, tool?: string): void {
+    const of = { tool, status: 'expired', reason: undefined, ms: undefined } as const;
+    this.#given.options.notices.emit({ kind: 'taskEnded', taskId, ...of });
+  }
+
   /** The end of a task is stored. */
   ended({ id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>, { tool }: KeptTask, end: TaskEnd): void {
     const { timeProvider, notices } = this.#given.options;

@@ -2,8 +2,9 @@
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
  * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
  */
+import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
-import { type OwnedParts, OwnedRecords, type OwnerLease } from '../owned/owned-records.ts';
+import { type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -41,7 +42,8 @@ export class Tasks {
   readonly #making = new Budget(Infinity, 1);
   /** Calls of one key, one after the other: those that follow find the task of the first one. */
   readonly #turns = new RecordQueues();
-  #changed: (id: string) => void = () => {};
+  /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
+  readonly changes = new EventEmitter().setMaxListeners(0);
   #isDraining = false;
 
   constructor(given: OwnedParts) {
@@ -61,13 +63,9 @@ export class Tasks {
     return tasks;
   }
 
-  get lease(): OwnerLease {
-    return this.#given.instance.lease;
-  }
-
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
-    return !this.#isDraining && this.lease.valid && this.#places.used < this.#places.size;
+    return !this.#isDraining && this.owned.lease.valid && this.#places.used < this.#places.size;
   }
 
   roomFor(share: string): RunRoom {
@@ -169,7 +167,7 @@ export class Tasks {
   }
 
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
-    const fence = { epoch: 1, owner: this.lease.owner };
+    const fence = { epoch: 1, owner: this.owned.lease.owner };
     const now = this.options.timeProvider.now();
     const head: TaskHead = { state: 'running', attempt: 1, round: 1 };
     const texts = { head: headText(head), body, fields: {} };
@@ -203,22 +201,13 @@ export class Tasks {
 
   over({ id }: OwnTask): void {
     this.#runs.delete(id);
-    this.changed(id);
-  }
-
-  changed(id: string): void {
-    this.#changed(id);
-  }
-
-  /** `changed`: a run here has asked its client, or is over, and that is stored. */
-  onChanged(changed: (id: string) => void): void {
-    this.#changed = changed;
+    this.changes.emit(id);
   }
 
   /** A task was answered or ended, perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
     if (this.#runs.has(id)) this.rung(id);
-    else if (owner !== null && owner !== this.lease.owner)
+    else if (owner !== null && owner !== this.owned.lease.owner)
       void this.owned.send(
         () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
         () => {},

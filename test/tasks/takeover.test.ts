@@ -1,7 +1,6 @@
 /** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
 import { expect, test } from 'vitest';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
-import type { TaskOptions } from '../../src/tasks/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -31,15 +30,13 @@ test('an instance that lost its lease loses its task to another one: its handler
 });
 
 test('a build that lacks the tool fails no task', async () => {
-  for (const of of [{}, { resume: true }] as TaskOptions[]) {
-    const { a, b, ran, lose } = await open(of, {}, ['b']);
-    const id = await a.client.start('hold');
-    await ran(0);
-    await lose();
-    for (let n = 0; n < 5; n++) {
-      expect(await b.client.get(id)).toMatchObject({ status: 'working' });
-      await new Promise((next) => setTimeout(next, 100));
-    }
+  const { a, b, ran, lose } = await open({}, {}, ['b']);
+  const id = await a.client.start('hold');
+  await ran(0);
+  await lose();
+  for (let n = 0; n < 5; n++) {
+    expect(await b.client.get(id)).toMatchObject({ status: 'working' });
+    await new Promise((next) => setTimeout(next, 100));
   }
 });
 
@@ -165,11 +162,10 @@ test('an instance that stops while it asks whether a task may run has not begun 
 });
 
 test.each([
-  ['runs', 'heeds the hints of its tool', {}, 'a'],
-  ['is being stored', 'does not begin there', {}, 'b'],
-  ['is being stored', 'does not begin there', { resume: true }, 'b'],
-])('a task that %s while its instance begins to drain %s', async (state, _, of, by) => {
-  const { a, b, runs, ran } = await open(of);
+  ['runs', 'heeds the hints of its tool', 'a'],
+  ['is being stored', 'does not begin there', 'b'],
+])('a task that %s while its instance begins to drain %s', async (state, _, by) => {
+  const { a, b, runs, ran } = await open({});
   const creates = gate();
   if (state !== 'runs') a.store.before['tasks.create'] = creates.hook;
   const called = a.client.start('hold');
