@@ -1,32 +1,16 @@
 /**
- * `sojourn serve --store sqlite:…`, killed and started again on the same file, or frozen. What becomes of its calls:
- * `held-port.test.ts`.
+ * `sojourn serve --store sqlite:…`, frozen. Killed and started again on the same file: `test/adopt/sdks.test.ts`. What
+ * becomes of its calls: `held-port.test.ts`.
  */
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { say } from '../kit/lab.ts';
 import { openClient } from '../kit/listening.ts';
-import { deployment, kill } from './deployment.ts';
+import { deployment } from './deployment.ts';
 
 const LEASE_MS = 1_000;
 
 describe('a process on SQLite', () => {
-  test('that is killed and started again continues all of its sessions, their state exact', async () => {
-    const { start } = deployment();
-    const first = await start();
-    const clients = Array.from({ length: 50 }, () => openClient(first.url));
-    for (const [n, client] of clients.entries()) {
-      await client.initialize();
-      for (let calls = 0; calls <= n % 3; calls++)
-        expect(await say(client, 'count')).toBe(`${calls + 1} restored false`);
-    }
-    await kill(first.cli);
-    const second = await start();
-    for (const [n, client] of clients.entries()) {
-      expect(await say(openClient(second.url, { of: client }), 'count')).toBe(`${(n % 3) + 2} restored true`);
-    }
-  });
-
   test('that is frozen past its lease takes it again under a new id, and its sessions go on with what they were doing', async () => {
     const { start, happened } = deployment();
     const { cli, url } = await start({ SOJOURN_LEASE_MS: String(LEASE_MS) });

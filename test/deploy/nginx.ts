@@ -1,6 +1,4 @@
 /** nginx with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +7,7 @@ import { describe, onTestFailed, onTestFinished } from 'vitest';
 // @ts-expect-error -- a script, without types
 import { findProgram } from '../../scripts/servers.mjs';
 import type { Certificate } from '../kit/certificate.ts';
+import { spawnNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
 import { recipe } from './recipe-files.ts';
@@ -98,30 +97,24 @@ export async function startNginx(
     const text = edit(certificate === undefined ? recipe(file) : withTls(recipe(file), certificate));
     writeFileSync(join(folder, 'conf.d', basename(file)), addressed(text, port, instances));
   }
-  const child = spawn(executable, ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'], {
-    cwd: folder,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let output = '';
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const closed = once(child, 'close');
+  const args = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'];
+  const { output, alive, stop } = spawnNode(args, { program: executable, cwd: folder });
   const close = async (): Promise<void> => {
-    child.kill('SIGTERM');
-    await closed;
+    await stop();
     rmSync(folder, { recursive: true, force: true });
   };
   const isReady = (): Promise<boolean> => {
-    if (child.exitCode !== null) throw new Error(`ended with ${child.exitCode}`);
+    if (!alive()) throw new Error('it ended');
     return accepts(port);
   };
   await until(isReady, { what: 'nginx to listen' }).catch(async (error: unknown) => {
     await close();
-    throw new Error(`nginx: ${output}`, { cause: error });
+    throw new Error(`nginx: ${output.stderr}`, { cause: error });
   });
   return {
     url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`,
     port,
-    output: () => output,
+    output: () => output.stderr,
     close,
     arrivals: (sessionId) =>
       readFileSync(join(folder, 'arrivals.log'), 'utf8')

@@ -2,8 +2,9 @@
  * A real authorization server (`oidc-provider`) whose only user, ada, agrees to everything at once. `approve` is her
  * browser.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { exportJWK, generateKeyPair } from 'jose';
+// @ts-expect-error -- a package without types
 import { Provider } from 'oidc-provider';
 import { listening } from './listening.ts';
 
@@ -88,7 +89,7 @@ export async function startAuthorizationServer({
   const requests: string[] = [];
   const grants: URLSearchParams[] = [];
   const serve = provider.callback();
-  const interact = async (...[req, res]: Parameters<typeof serve>): Promise<void> => {
+  const interact = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const { prompt, params, session, grantId } = await provider.interactionDetails(req, res);
     if (prompt.name === 'login') {
       const login = { login: { accountId: 'ada' } };
@@ -99,7 +100,7 @@ export async function startAuthorizationServer({
     const grant = known ?? new provider.Grant({ accountId, clientId: params.client_id });
     const { missingOIDCScope = [], missingResourceScopes = {} } = prompt.details;
     if (missingOIDCScope.length > 0) grant.addOIDCScope(missingOIDCScope.join(' '));
-    for (const [resource, scopes] of Object.entries(missingResourceScopes))
+    for (const [resource, scopes] of Object.entries<string[]>(missingResourceScopes))
       grant.addResourceScope(resource, scopes.join(' '));
     const consent = { consent: { grantId: await grant.save() } };
     return provider.interactionFinished(req, res, consent, { mergeWithLastSubmission: true });

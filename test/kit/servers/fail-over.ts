@@ -1,12 +1,12 @@
 /** A primary with a replica, and what makes the replica the primary: Redis with Sentinel, PostgreSQL with streaming. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { createClient } from 'redis';
+import { spawnNode } from '../child-process.ts';
 import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
 import { find, recipes, postgresUser } from './recipes.ts';
@@ -92,24 +92,16 @@ async function startSentinel(primary: TestServer, downAfterMs: number): Promise<
     `sentinel failover-timeout ${SENTINEL_NAME} 3000`,
   ];
   writeFileSync(file, settings.join('\n'));
-  const start = (): ChildProcess =>
-    spawn(recipes.redis.find() ?? '', [file, '--sentinel'], { cwd: folder, stdio: 'ignore' });
-  let child = start();
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  const killed = async (): Promise<void> => {
-    kill();
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-  };
+  const start = () => spawnNode([file, '--sentinel'], { program: recipes.redis.find() ?? '', cwd: folder });
+  let sentinel = start();
   const close = async (): Promise<void> => {
-    process.off('exit', kill);
-    await killed();
+    await sentinel.stop('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   };
   const restart = async (awayMs: number): Promise<void> => {
-    await killed();
+    await sentinel.stop('SIGKILL');
     await new Promise((done) => setTimeout(done, awayMs));
-    child = start();
+    sentinel = start();
   };
   const knowsReplica = async (): Promise<boolean> =>
     (await ask(port, 'SENTINEL', 'REPLICAS', SENTINEL_NAME).catch(() => '')).includes('ip,127.0.0.1');
