@@ -7,9 +7,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { systemTime } from '../../src/base/system.ts';
 
 export interface FaultProxyTarget {
+  /** On 127.0.0.1. */
   readonly port: number;
-  /** Address of the target: 127.0.0.1. */
-  readonly host?: string;
 }
 
 export class FaultProxy {
@@ -94,8 +93,7 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
-    const { port, host = '127.0.0.1' } = this.#target;
-    const server = connect({ port, host, noDelay: true, allowHalfOpen: true });
+    const server = connect({ port: this.#target.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
     const link = linkOf(client, server, this.#faults, () => this.#links.delete(link));
     this.#links.add(link);

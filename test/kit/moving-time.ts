@@ -12,8 +12,8 @@ const LONG_STEP_MS = 500;
 const PAUSE_MS = 1;
 
 /** Call it before the endpoints that use it are made: it moves until they are closed. */
-export function movingTime(startMs?: number): FakeTime {
-  const time = createFakeTime(startMs);
+export function movingTime(): FakeTime {
+  const time = createFakeTime();
   let isMoving = false;
   const timer = setInterval(() => {
     if (isMoving) return;

@@ -17,7 +17,7 @@ import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, NARROW, openBrowser, openPage } from './browser.ts';
-import { balanced, startDashboards, TOKEN } from './real-fleet.ts';
+import { startDashboards, TOKEN } from './real-fleet.ts';
 
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
 const CLOSE_S = 4;
@@ -28,18 +28,21 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   let redis: TestServer;
   let link: FaultProxy;
   let fleet: Fleet;
-  let address: Awaited<ReturnType<typeof balanced>>;
+  /** One address for all instances, as a balancer has. `serving`: where connections go. */
+  let address: FaultProxy;
+  const serving = { port: 0 };
   const clients: RawClient[] = [];
 
   beforeAll(async () => {
     [browser, redis] = await Promise.all([openBrowser(), startServer('redis')]);
     link = await createFaultProxy({ port: redis.port });
     fleet = await startDashboards(`redis://127.0.0.1:${link.port}`, ['--tasks']);
-    address = await balanced(fleet.ports);
+    serving.port = fleet.ports[0] ?? 0;
+    address = await createFaultProxy(serving);
   }, 120_000);
   afterAll(async () => {
     for (const client of clients) client.close();
-    address?.close();
+    await address?.close();
     await fleet?.close();
     await link?.close();
     await redis?.close();
@@ -265,6 +268,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     expect(await page.locator('.from').textContent()).toMatch(nameOf('a'));
     const killed = nameOf('a').source.slice(1, -1);
     const client = joinedAt('b', 0);
+    serving.port = instanceOf('b').port;
     await instanceOf('a').kill();
     const began = performance.now();
     await titled(page, new RegExp(`^.* ${killed} (was killed|has not answered)`));
@@ -295,7 +299,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await until(() => instanceOf('c').exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
     await page.evaluate(() => (location.hash = '#/instances'));
     await row(page, 'c').getByText('left').waitFor();
-    address.close();
+    await address.close();
     await Promise.all([instanceOf('a').kill(), instanceOf('b').kill()]);
     await page.getByText(/^The connection to .* is lost since \d\d:\d\d:\d\d\. What you see is of/).waitFor();
     await row(page, 'c').getByText('left').waitFor();

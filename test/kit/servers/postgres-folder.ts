@@ -22,9 +22,8 @@ export async function fillPostgresFolder(
   folder: string,
   initdb: string,
   user: PostgresUser | undefined,
-  cache = CACHE,
 ): Promise<void> {
-  const kept = join(cache, `postgres-${keyOf(initdb, user)}`);
+  const kept = join(CACHE, `postgres-${keyOf(initdb, user)}`);
   if (existsSync(kept)) return copy(kept, folder);
   if (user !== undefined) chownSync(folder, user.uid, user.gid);
   await run(initdb, ['-D', folder, ...ARGS], { ...user, cwd: folder });
