@@ -31,9 +31,9 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
 });
 
 describe.each(perFace)('over the $face face', ({ face }) => {
-  test('B103 B104 options callback and run hook: once per legacy session, once per modern request, discover too', async () => {
+  test('B69 B103 B104 options callback and run hook: once per legacy session, once per modern request, discover too', async () => {
     const seen: string[] = [];
-    const { client } = await serve(
+    const served = await serve(
       createLab().factory,
       {
         configureSessionOptions: (request) => void seen.push(`options ${request.headers.get('x-n')}`),
@@ -44,11 +44,12 @@ describe.each(perFace)('over the $face face', ({ face }) => {
       },
       { face },
     );
-    const one = client();
+    const one = served.client();
     const at = (n: string) => ({ headers: { 'x-n': n } });
     await one.initialize(at('a'));
     await one.call('ping', undefined, at('b'));
-    await one.call('tools/list', undefined, at('c'));
+    // Another client with the session's id.
+    await served.client({ of: one }).call('tools/list', undefined, at('c'));
     expect(seen.splice(0)).toEqual(['options a', 'run a 2025-11-25']);
     await callModern(one, 'server/discover', {}, at('d'));
     await callModern(one, 'tools/list', {}, at('e'));

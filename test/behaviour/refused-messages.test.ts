@@ -2,7 +2,6 @@
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, toolCall } from '../kit/lab.ts';
-import { envelope, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -45,20 +44,6 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       400,
       invalid(null, 'an answer cannot be posted in protocol revision 2026-07-28'),
     ]);
-  });
-
-  test('B206 a modern body is one request or one notification', async () => {
-    const { client } = await serve(createLab().factory);
-    const one = client();
-    const withEnvelope = (message: object) => ({ ...message, params: { _meta: envelope() } });
-    const asked = await one.post(withEnvelope(request), { headers: mirrored('tools/list') });
-    expect(asked.status).toBe(200);
-    const told = await one.post(withEnvelope({ jsonrpc: '2.0', method: 'notifications/cancelled' }), {
-      headers: mirrored('notifications/cancelled'),
-    });
-    expect([told.status, told.body]).toEqual([202, '']);
-    const batch = await one.post([withEnvelope(request)], { headers: mirrored('tools/list') });
-    expect(batch.status).toBe(400);
   });
 
   test.each([

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab } from '../kit/lab.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
 import { failure, NOT_FOUND } from '../kit/refusals.ts';
@@ -12,7 +12,7 @@ const refused = (id: number | null, limit: number): unknown =>
 
 const seen = (response: RawResponse): unknown => [response.status, response.json()];
 
-describe.each(perFace)('over $face', ({ serve, inLab }) => {
+describe.each(perFace)('over $face', ({ serve }) => {
   test('B54 a session id is 16 random bytes in base64url, and no two are alike', async () => {
     const { openSession } = await serve(createLab().factory);
     const ids = new Set<string | undefined>();
@@ -26,26 +26,6 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect(bytes.map(({ length }) => length)).toEqual(Array.from({ length: 20 }, () => 16));
     // A counter or a clock in them would show: every byte position takes several values.
     for (let at = 0; at < 16; at++) expect(new Set(bytes.map((id) => id[at])).size).toBeGreaterThan(5);
-  });
-
-  test('B69 a second client that knows the id joins the session without initialize; the run hook is not called again', async () => {
-    let runs = 0;
-    const {
-      one: first,
-      client,
-      lab,
-    } = await inLab({
-      runSessionHandler: async (_request, _session, run) => {
-        runs += 1;
-        await run();
-      },
-    });
-    const second = client({ of: first });
-    const { response, message } = await second.call(...tool('who'));
-    expect(response.status).toBe(200);
-    expect(JSON.parse(textOf(message) ?? '')).toMatchObject({ id: first.sessionId });
-    expect(lab.made.length).toBe(1);
-    expect(runs).toBe(1);
   });
 
   /** With a store and a migration handler that say what they were asked. */

@@ -78,11 +78,11 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect(await outcome('resources/list', {}, { 'mcp-name': 'whatever' })).toEqual(served);
   });
 
-  test('B160 blanks around a value are not part of it', async () => {
+  test('B160 B223 blanks around a value are not part of it, and header names compare without case', async () => {
     const padded = {
-      'mcp-protocol-version': ' \t2026-07-28 ',
-      'mcp-method': '  tools/call\t ',
-      'mcp-name': '\tgreet  ',
+      'MCP-PROTOCOL-VERSION': ' \t2026-07-28 ',
+      'mCp-MeThOd': '  tools/call\t ',
+      'MCP-NAME': '\tgreet  ',
     };
     expect(await outcome('tools/call', { name: 'greet' }, padded)).toEqual(served);
     const region = { 'mcp-param-region': ' here\t' };
