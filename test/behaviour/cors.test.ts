@@ -9,7 +9,7 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
-import { type Face, faces, serve } from '../kit/serve.ts';
+import { type Face, faces, serve, userHeader } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { clientBehind } from '../kit/listening.ts';
@@ -165,51 +165,30 @@ test('B196 a CORS header that middleware has set stays', async () => {
   ]);
 });
 
-describe.each(perFace)(
+/** Without `x-user` a session has another owner: each method works only because its header arrived. */
+test.each(perFace)(
   'B197 over $face, a header of the client’s own reaches the server on GET, POST and DELETE',
-  ({ serve }) => {
-    /** Without `x-key` a session has no owner: each method works only because its header arrived. */
-    const open = async () => {
-      const lab = createLab();
-      const served = await serve(
-        (ctx) => {
-          const server = lab.factory(ctx);
-          server.registerTool('key', {}, (call) => ({
-            content: [{ type: 'text', text: String(call.http?.req?.headers.get('x-key')) }],
-          }));
-          return server;
-        },
-        {},
-        {
-          auth: (headers) =>
-            headers['x-key'] === undefined
-              ? undefined
-              : { token: 't', clientId: 'c', scopes: [], extra: { sub: headers['x-key'] } },
-        },
-      );
-      const ended: unknown[] = [];
-      served.endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
-      return { ...served, lab, ended };
-    };
-    const requestInit = { headers: { 'X-Key': 'sesame' } };
-
-    test('from the official client, v2', async () => {
-      const { url, lab, ended, endpoint } = await open();
-      const client = new ClientV2({ name: 'v2', version: '1' });
-      onTestFinished(() => client.close());
-      let changes = 0;
-      client.setNotificationHandler('notifications/tools/list_changed', () => void (changes += 1));
-      const transport = new TransportV2(new URL(url), { requestInit });
-      await client.connect(transport);
-      expect(await client.callTool({ name: 'key' })).toMatchObject({ content: [{ text: 'sesame' }] });
-      // Its GET is opened in the background; a notification before that is dropped.
-      await until(() => {
-        lab.made[0]?.server.sendToolListChanged();
-        return changes > 0;
-      });
-      await transport.terminateSession();
-      expect([ended, endpoint.sessions.count]).toEqual([['deleted'], 0]);
+  async ({ serve }) => {
+    const lab = createLab((server) => {
+      server.registerTool('key', {}, (call) => said(call.http?.req?.headers.get('x-user')));
     });
+    const { url, endpoint } = await serve(lab.factory, {}, { auth: userHeader });
+    const ended: unknown[] = [];
+    endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
+    const client = new ClientV2({ name: 'v2', version: '1' });
+    onTestFinished(() => client.close());
+    let changes = 0;
+    client.setNotificationHandler('notifications/tools/list_changed', () => void (changes += 1));
+    const transport = new TransportV2(new URL(url), { requestInit: { headers: { 'X-User': 'sesame' } } });
+    await client.connect(transport);
+    expect(await client.callTool({ name: 'key' })).toMatchObject({ content: [{ text: 'sesame' }] });
+    // Its GET is opened in the background; a notification before that is dropped.
+    await until(() => {
+      lab.made[0]?.server.sendToolListChanged();
+      return changes > 0;
+    });
+    await transport.terminateSession();
+    expect([ended, endpoint.sessions.count]).toEqual([['deleted'], 0]);
   },
 );
 
