@@ -97,10 +97,9 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   };
   const { a, b, runs } = await open(
     { resume: true },
-    // One user gets half of the places there.
     (by) => ({
       auth: { verify: userToken },
-      tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } },
+      tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } }, // one user gets half
       hookTimeoutMs: 4_000,
     }),
   );
