@@ -207,15 +207,12 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
 });
 
 describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster', () => {
-  let stop: Array<() => unknown> = [];
+  let stop: (() => Promise<void>) | undefined;
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await startCluster(3, (gone) => stop.push(gone));
+    cluster = await startCluster(3, (gone) => (stop = gone));
   });
-  afterAll(async () => {
-    for (const gone of stop) await gone();
-    stop = [];
-  });
+  afterAll(() => stop?.());
 
   contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }));
   backendTests(() => openBackends((settings) => new ClusterServer(cluster.client as never, settings)));

@@ -55,12 +55,12 @@ async function exercise(view: View, id = 's'): Promise<void> {
 describe('redis() takes', () => {
   test.each<[string, unknown, RegExp]>([
     ['no URL', 'localhost:6379', /redis\.server: got a URL of localhost:/],
-    ['nothing', undefined, /redis\.server: got none/],
+    ['nothing', undefined, /redis\.server: got undefined/],
     ['a URL of another kind', 'http://localhost', /redis\.server: got a URL of http:/],
     ['a text', 'redis', /redis\.server: got a text that is no URL/],
     ['a database by name', 'redis://localhost/mine', /redis\.server: got a database called \/mine/],
     ['a password with a stray %', 'redis://ann:100%@localhost', /redis\.server: got a user or password.*%25/],
-    ['options alone', { url: 'redis://localhost' }, /redis\.server: got a object/],
+    ['options alone', { url: 'redis://localhost' }, /redis\.server: got object/],
     ['a pool', createClientPool(), /createClient, createCluster or createSentinel/],
     ['a client of ioredis', without(createClient(), 'sSubscribe'), /createClient, createCluster or createSentinel/],
   ])('%s: refused with what it takes', (_, at, message) => {

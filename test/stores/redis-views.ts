@@ -85,12 +85,11 @@ export async function replicated(primary: Ask, replica: Ask): Promise<void> {
 }
 
 const AHEAD_MS = 3_600_000;
-let clocks = 0;
 
 /** The time is in a key of the server. */
 export async function moveClock(url: string): Promise<MovedClock> {
   const keeper = await createClient({ url }).connect();
-  const key = `test:clock:${(clocks += 1)}`;
+  const key = `clock:${newName()}`;
   let ms = Date.now() + AHEAD_MS;
   const pass = async (more: number): Promise<void> => {
     ms += more;

@@ -71,7 +71,7 @@ function clientTarget(client: unknown): Target {
     // A client of version 4 that was given no options has none.
     return single(given.options ?? {});
   }
-  const what = 'connect' in given ? 'a client of another kind' : client === undefined ? 'none' : `a ${typeof client}`;
+  const what = 'connect' in given ? 'a client of another kind' : typeof client;
   throw optionInvalid('type', 'redis.server', got(what), TAKES);
 }
 
