@@ -95,14 +95,11 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
     if (userName === 'ada' && hangs) return new Promise<undefined>(() => (asked += 1));
     return { token: '', clientId: 'later', scopes: [] };
   };
-  const { a, b, runs } = await open(
-    { resume: true },
-    (by) => ({
-      auth: { verify: userToken },
-      tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } }, // one user gets half
-      hookTimeoutMs: 4_000,
-    }),
-  );
+  const { a, b, runs } = await open({ resume: true }, (by) => ({
+    auth: { verify: userToken },
+    tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } }, // one user gets half
+    hookTimeoutMs: 4_000,
+  }));
   // The sweep comes to the last one first.
   const bobs = await a.as('bob').start('hold');
   const ada = Array.from({ length: 30 }, () => a.as('ada').start('hold'));
