@@ -3,7 +3,7 @@
  * became of it. Arguments: the path of the database, the file to replace, the file that takes its place.
  */
 import { renameSync } from 'node:fs';
-import { openFile, RetryBackoff, systemRandom, systemTime } from '../../../dist/internals.js';
+import { openFile, systemRandom, systemTime } from '../../../dist/internals.js';
 
 const [path, replaced, planted] = process.argv.slice(2);
 const quiet = () => {};
@@ -17,7 +17,7 @@ const pragmas = {
 };
 try {
   const settings = { path, synchronous: 'normal', pragmas };
-  await openFile(settings, new RetryBackoff(systemTime, systemRandom), logger);
+  await openFile(settings, { time: systemTime, random: systemRandom }, logger);
   console.log('opened');
 } catch (error) {
   console.log(String(error));
