@@ -2,10 +2,11 @@
 import { definitionRefused } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import {
-  hasTaskStore,
+  type Construction,
+  constructionOf,
   isSdkServer,
   isSubclass,
-  lackingMember,
+  lackingTable,
   replacedMethod,
   type SdkServer,
 } from '../sdk/sdk-server.ts';
@@ -19,6 +20,9 @@ const definitions = new WeakMap<SdkServer, SharedServer>();
 export function hostDefinition(given: object): SharedServer {
   const server = isHighLevel(given) ? given['server'] : given;
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
+  const isClosed = [server, given].some((one) => !Object.isExtensible(one));
+  if (isClosed)
+    throw definitionRefused(`it is frozen or sealed, so its members cannot lead to each session; pass ${FACTORY}`);
   const definition = definitions.get(server) ?? define(server);
   definition.host(server === given ? undefined : given);
   return definition;
@@ -27,9 +31,9 @@ export function hostDefinition(given: object): SharedServer {
 function define(server: SdkServer): SharedServer {
   if (server.transport !== undefined)
     throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
-  const reason = reasonAgainst(server);
-  if (reason !== undefined) throw definitionRefused(`${reason}; pass ${FACTORY}`);
-  const definition = new SharedServer(server);
+  const construction = constructionFor(server);
+  if (typeof construction === 'string') throw definitionRefused(`${construction}; pass ${FACTORY}`);
+  const definition = new SharedServer(server, construction);
   definitions.set(server, definition);
   return definition;
 }
@@ -47,18 +51,19 @@ function notOfSdk(given: object): string {
     : `it is ${what} around a server of the SDK; pass that server, which is in its property ${property}`;
 }
 
-/** Why a server cannot serve many sessions, where a factory can. */
-function reasonAgainst(server: SdkServer): string | undefined {
+/** What the servers of its sessions are made like, or why it cannot serve many sessions, where a factory can. */
+function constructionFor(server: SdkServer): Construction | string {
   if (isSubclass(server))
     return `its class ${server.constructor.name} extends the SDK's Server, and what it keeps would be shared between clients`;
-  const member = lackingMember(server);
-  if (member !== undefined)
-    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${member})`;
+  const construction = constructionOf(server);
+  const table = lackingTable(server);
+  if (construction === undefined || table !== undefined)
+    return `this version of the SDK keeps what its servers are made of elsewhere (it has no ${table ?? 'options'})`;
   // Before 1.32 the SDK's own store does not look at the session of a task, and without sessions no version does.
-  if (hasTaskStore(server))
+  if (construction.options['taskStore'] !== undefined)
     return 'its taskStore would let each session list the tasks of all others; give each server one of its own';
   const method = replacedMethod(server);
-  return (
-    method && `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`
-  );
+  if (method !== undefined)
+    return `its method ${method}() was replaced, and the servers of its sessions would not have the replacement`;
+  return construction;
 }

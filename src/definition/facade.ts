@@ -26,6 +26,8 @@ interface Facade {
 
 /** What a facade uses of the server of its definition. */
 interface Shared {
+  /** The light server whose handler runs. */
+  readonly light: SdkServer | undefined;
   listChanged(list: keyof typeof LIST_CHANGED): unknown;
   actAs(light: SdkServer, work: () => unknown): unknown;
 }
@@ -37,14 +39,30 @@ export function createFacades(shared: Shared, highLevel: object): (light: SdkSer
   const give = (name: string, value: unknown): void => {
     members[name] = { configurable: true, writable: true, value };
   };
+  /** A method of the definition's `McpServer` that no handler may replace. A facade may have one of its session. */
+  const guard = (name: string, given: unknown): void => {
+    let method = given;
+    Object.defineProperty(highLevel, name, {
+      configurable: true,
+      enumerable: true,
+      get: () => method,
+      set(this: object, value: unknown) {
+        if (this !== highLevel) Object.defineProperty(this, name, { configurable: true, writable: true, value });
+        else if (shared.light !== undefined) throw setByHandler(name);
+        else method = value;
+      },
+    });
+  };
   for (const name of REGISTRATIONS) if (name in highLevel) give(name, () => refuseRegistration(name));
   // A member of SDK 1 that registers tools with tasks.
   if ('experimental' in highLevel) members['experimental'] = { get: () => refuseRegistration('experimental') };
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     give(name, Reflect.get(highLevel, name));
-    Reflect.set(highLevel, name, () => shared.listChanged(change));
+    guard(name, () => shared.listChanged(change));
   }
+  const log: unknown = Reflect.get(highLevel, 'sendLoggingMessage');
+  if (log !== undefined) guard('sendLoggingMessage', log);
   for (const name of CONNECTION) {
     // Set on the object, as tracing tools do, or of a subclass. It may be bound to the definition.
     if (!overrides(highLevel, name)) continue;
@@ -66,5 +84,12 @@ function refuseRegistration(name: string): never {
   throw definitionRefused(
     `${name}() was called on the server of one session, but one definition serves all sessions. ` +
       'Register on the definition itself, or pass a factory for tools of one user',
+  );
+}
+
+export function setByHandler(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
   );
 }

@@ -28,12 +28,19 @@ import type { Notices } from '../observe/notices.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
-import { enterHandler, missing } from '../session/calls/handler-seam.ts';
+import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
 import { type Enter, shareHandlers } from '../sdk/handlers.ts';
-import { createAlike, type Handler, REGISTRATIONS, type SdkServer, TABLES } from '../sdk/sdk-server.ts';
+import {
+  type Construction,
+  createAlike,
+  type Handler,
+  REGISTRATIONS,
+  type SdkServer,
+  TABLES,
+} from '../sdk/sdk-server.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { createFacades, LIST_SENDS } from './facade.ts';
+import { createFacades, LIST_SENDS, setByHandler } from './facade.ts';
 
 type ListChange = keyof typeof LIST_CHANGED;
 
@@ -70,6 +77,7 @@ export class SharedServer {
   readonly idle: SdkServer;
   /** The methods of the SDK's class. */
   readonly #class: object;
+  readonly #construction: Construction;
   /** Members in which the server notes what was registered, besides its tables. */
   readonly #notes: readonly string[];
   #hosted = false;
@@ -81,8 +89,9 @@ export class SharedServer {
   /** The lists that have changed in this turn. */
   readonly #changed = new Set<ListChange>();
 
-  constructor(server: SdkServer) {
+  constructor(server: SdkServer, construction: Construction) {
     this.server = server;
+    this.#construction = construction;
     this.#class = Object.getPrototypeOf(server) as object;
     this.idle = Object.create(this.#class, Object.getOwnPropertyDescriptors(server)) as SdkServer;
     this.#notes = Object.keys(server).filter((name) => Reflect.get(server, name) instanceof Set);
@@ -124,7 +133,7 @@ export class SharedServer {
   readonly factory: McpEndpointFactory = ({ serverOptions: { capabilities, ...options } }) => {
     const { idle } = this;
     // Tools add capabilities when they are registered.
-    const light = createAlike(idle, { ...options, capabilities: idle.getCapabilities() });
+    const light = createAlike(this.#construction, { ...options, capabilities: idle.getCapabilities() });
     if (capabilities !== undefined) light.registerCapabilities(capabilities);
     for (const name of this.#notes)
       for (const note of Reflect.get(idle, name) as Set<unknown>) (Reflect.get(light, name) as Set<unknown>).add(note);
@@ -142,9 +151,10 @@ export class SharedServer {
       const call = currentCall.getStore();
       const running = call?.handlerServer;
       if (call === undefined || (running !== undefined && running !== entered.inner)) throw foreignHandler();
+      const run: RunHandler = (request, context) => handler.call(this.server, request, context);
       // What wraps the handler in `connect()` may refuse or change a list for one session.
       const isShared = handler === this.#handlerOfAll(message);
-      return enterHandler(call, entered, message, given, handler, isShared ? handler : undefined);
+      return enterHandler(call, entered, message, given, run, isShared ? handler : undefined);
     },
     missing,
   };
@@ -190,9 +200,12 @@ export class SharedServer {
     return isMethod ? (...args: unknown[]) => Reflect.apply(value as AnyFunction, of, args) : value;
   }
 
+  /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
   #set(name: PropertyKey, value: unknown): boolean {
-    const light = DEFINING.has(name) ? this.#connecting : this.light;
-    return Reflect.set(light ?? this.idle, name, value);
+    const light = this.light;
+    if (light !== undefined && this.#isMethod(name)) throw setByHandler(String(name));
+    const own = DEFINING.has(name) ? this.#connecting : light;
+    return Reflect.set(own ?? this.idle, name, value);
   }
 
   // ——— what is for no single client ———

@@ -1,9 +1,8 @@
 /**
  * The SDK's low-level `Server` as a definition uses it (docs/adr/one-definition.md). Of its members that are not public
- * only these are named: the two tables of handlers, and what it was constructed with. Whatever else a version has,
- * `src/definition/` forwards.
+ * only the two tables of handlers are named. Whatever else a version has, `src/definition/` forwards.
  */
-import type { Server } from '@modelcontextprotocol/server';
+import { Server } from '@modelcontextprotocol/server';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { innerServer, isLowLevel } from './server-shape.ts';
 
@@ -12,7 +11,10 @@ export type Handler = (message: unknown, given?: unknown) => unknown;
 
 type ServerOptions = Readonly<Record<string, unknown>>;
 
-type ServerClass = new (info: unknown, options: ServerOptions) => SdkServer;
+interface ServerClass {
+  readonly prototype: unknown;
+  new (info: unknown, options: ServerOptions): SdkServer;
+}
 
 export interface SdkServer {
   readonly constructor: ServerClass;
@@ -28,10 +30,6 @@ export interface SdkServer {
   getNegotiatedProtocolVersion?(): string | undefined;
   _requestHandlers: Map<string, Handler>;
   _notificationHandlers: Map<string, Handler>;
-  readonly _serverInfo: { readonly name?: unknown };
-  readonly _options: ServerOptions | undefined;
-  /** What it validates answers of forms with, since 1.20. */
-  readonly _jsonSchemaValidator?: unknown;
 }
 
 /** The tables in which the SDK looks handlers up. */
@@ -39,22 +37,47 @@ export const TABLES = { requests: '_requestHandlers', notifications: '_notificat
 
 export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);
 
-const NEEDED = [...Object.values(TABLES), '_serverInfo', '_options'];
-
-/** The member that this version of the SDK has elsewhere. */
-export const lackingMember = (server: SdkServer): string | undefined => NEEDED.find((name) => !(name in server));
-
-/** Whether the application gave it a store of tasks, an option of SDK 1. */
-export const hasTaskStore = (server: SdkServer): boolean => server._options?.['taskStore'] !== undefined;
+/** The table that this version of the SDK has elsewhere. */
+export const lackingTable = (server: SdkServer): string | undefined =>
+  Object.values(TABLES).find((name) => !(Reflect.get(server, name) instanceof Map));
 
 /** The instructions that the application gave its server of version 2. */
 export function givenInstructions(server: Server): { instructions?: string } {
-  const { instructions } = { ...(server as unknown as SdkServer)._options };
+  const made = constructionOf(server as unknown as SdkServer, Server as unknown as ServerClass);
+  const instructions = made?.options['instructions'];
   return typeof instructions === 'string' ? { instructions } : {};
 }
 
 interface Validator {
   getValidator(schema: unknown): unknown;
+}
+
+/** What the application constructed its server with. */
+export interface Construction {
+  readonly Class: ServerClass;
+  readonly info: { readonly name?: unknown };
+  readonly options: ServerOptions;
+  /** What it validates answers of forms with. */
+  readonly validator: unknown;
+}
+
+/**
+ * A server keeps what it was constructed with. In which members, a probe of its class shows. `undefined`: this version
+ * keeps something else. `Class`: that of the SDK which the class of `server` may extend.
+ */
+export function constructionOf(server: SdkServer, Class = server.constructor): Construction | undefined {
+  const given = { info: { name: 'probe', version: '0' }, options: { jsonSchemaValidator: {} } };
+  const probe = new Class(given.info, given.options);
+  const memberWith = (value: object) => Object.keys(probe).find((name) => Reflect.get(probe, name) === value);
+  const [info, options] = [memberWith(given.info), memberWith(given.options)];
+  if (info === undefined || options === undefined) return undefined;
+  const validator = memberWith(given.options.jsonSchemaValidator);
+  return {
+    Class,
+    info: Object(Reflect.get(server, info)) as object,
+    options: Object(Reflect.get(server, options)) as ServerOptions,
+    validator: validator && Reflect.get(server, validator),
+  };
 }
 
 /**
@@ -65,12 +88,11 @@ const validatorOfForms = ({ constructor }: object): Validator => ({
   getValidator: (schema) => new (constructor as new () => Validator)().getValidator(schema),
 });
 
-/** A server of the same class, name and options, with `over` over these. */
-export function createAlike(server: SdkServer, over: ServerOptions): SdkServer {
-  const { constructor: Class, _jsonSchemaValidator: validator } = server;
-  const isOlder = !('getNegotiatedProtocolVersion' in server);
+/** A server of the same class, name and options, with `options` over these. */
+export function createAlike({ Class, info, options, validator }: Construction, over: ServerOptions): SdkServer {
+  const isOlder = !('getNegotiatedProtocolVersion' in (Class.prototype as object));
   const own = isOlder && isObject(validator) ? { jsonSchemaValidator: validatorOfForms(validator) } : {};
-  return new Class(server._serverInfo, { ...own, ...server._options, ...over });
+  return new Class(info, { ...own, ...options, ...over });
 }
 
 /** A handler as the server runs it: the table may look it up elsewhere (`handlers.ts`). */
@@ -82,7 +104,7 @@ export function handlerOf(server: object | undefined, method: string): Handler |
 /** The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. */
 export function nameOf(made: unknown): unknown {
   const server = innerServer(made);
-  return isSdkServer(server) ? Object(server._serverInfo).name : undefined;
+  return isSdkServer(server) ? constructionOf(server)?.info.name : undefined;
 }
 
 /** Methods that write into the tables, or look into them. */

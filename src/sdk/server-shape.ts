@@ -22,9 +22,14 @@ const hasMethods = (value: Readonly<Record<string, unknown>>, names: readonly st
 export const isLowLevel = (value: unknown): value is Record<string, unknown> =>
   isObject(value) && hasMethods(value, SERVER_MEMBERS);
 
+/** Methods of an `McpServer` of version 1. Only since 1.11 it has `registerTool`. */
+const OLDER_MEMBERS = ['tool', 'prompt', 'resource'];
+
 /** Whether it is an `McpServer` of any version. */
 export const isHighLevel = (value: unknown): value is Record<string, unknown> =>
-  isObject(value) && isLowLevel(value['server']) && hasMethods(value, ['sendToolListChanged']);
+  isObject(value) &&
+  isLowLevel(value['server']) &&
+  (hasMethods(value, ['registerTool']) || hasMethods(value, OLDER_MEMBERS));
 
 /**
  * The SDK's `Server` that serves the modern era: `made` itself, or the server inside an `McpServer`. `undefined`:

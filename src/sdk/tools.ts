@@ -17,9 +17,25 @@ import { isObject } from '../protocol/jsonrpc.ts';
 
 export type Tool = Record<string, unknown>;
 
-/** By name. The low-level server has none. */
-const registeredTools = (server: object): Readonly<Record<string, unknown>> =>
-  Object(Reflect.get(server, '_registeredTools')) as Record<string, unknown>;
+/** In which member a class of servers keeps its tools by name: the first one that has a tool. */
+const members = new WeakMap<object, string>();
+
+function registeredTools(server: object): Readonly<Record<string, unknown>> {
+  let member = members.get(server.constructor);
+  // The low-level server has none.
+  if (member === undefined && 'server' in server) {
+    for (const name in server)
+      if (name !== 'server' && Object.values(objectIn(server, name)).some(isTool)) member ??= name;
+    if (member !== undefined) members.set(server.constructor, member);
+  }
+  return member === undefined ? {} : objectIn(server, member);
+}
+
+const objectIn = (of: object, name: string): Record<string, unknown> =>
+  Object(Reflect.get(of, name)) as Record<string, unknown>;
+
+/** Prompts and resources have no input schema. */
+const isTool = (value: unknown): value is Tool => isObject(value) && 'inputSchema' in value && 'enabled' in value;
 
 // ——— what a tool throws ———
 
@@ -86,7 +102,7 @@ function remember(schema: unknown): void {
   known.add(schema);
   const standard: unknown = Reflect.get(schema, '~standard');
   const converters = isObject(standard) ? standard['jsonSchema'] : undefined;
-  if (!isObject(converters)) return;
+  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard')) return;
   for (const io of ['input', 'output']) {
     const convert = converters[io];
     // `false`: it is frozen.
@@ -112,7 +128,11 @@ function copyOf(value: unknown): unknown {
   const copy: Record<string, unknown> = {};
   for (const key in value) {
     const member = (value as Record<string, unknown>)[key];
-    copy[key] = typeof member === 'object' ? copyOf(member) : member;
+    // `__proto__` is a name like any other in JSON.
+    if (key === '__proto__') Object.defineProperty(copy, key, { ...PLAIN, value: copyOf(member) });
+    else copy[key] = typeof member === 'object' ? copyOf(member) : member;
   }
   return copy;
 }
+
+const PLAIN = { enumerable: true, writable: true, configurable: true };

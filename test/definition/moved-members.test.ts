@@ -18,7 +18,7 @@ import { copyWithout } from '../kit/moved-member.ts';
 import { sessionClients } from '../clients/official.ts';
 
 /** Without one of these, a definition cannot make a server for each session. */
-const NEEDED = ['_requestHandlers', '_notificationHandlers', '_serverInfo', '_options'];
+const NEEDED = ['_requestHandlers', '_notificationHandlers'];
 
 /** The state of a connection, and what every server may lack. */
 const MOVABLE = [
@@ -28,6 +28,8 @@ const MOVABLE = [
   '_transport',
   '_requestHandlerAbortControllers',
   '_onrequest',
+  '_serverInfo',
+  '_options',
   '_registeredTools',
   '_responseHandlers',
   '_progressHandlers',

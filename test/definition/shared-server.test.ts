@@ -1,6 +1,6 @@
 /**
- * What code of the application does with the server that it built: callbacks, methods that it replaced, what it keeps
- * on it. None of it may reach another session, or be silently left out.
+ * What code of the application does with the server that it built: messages for a named session, callbacks, methods
+ * that it replaced, what it keeps on it. None of it may reach another session, or be silently left out.
  */
 import { InMemoryTransport } from '@modelcontextprotocol/client';
 import { McpServer, Server } from '@modelcontextprotocol/server';
@@ -28,6 +28,36 @@ describe.each([
   ['2', (): McpServer => definition(), Server],
   ['1', (): McpServerV1 => new McpServerV1(info, LOGGING), ServerV1],
 ] as const)('a shared server of version %s', (_, make, Class) => {
+  test('sends no message that names a session to another session', async () => {
+    const server = make() as McpServer;
+    const ids: string[] = [];
+    server.registerTool('tell', {}, async () => {
+      const outcomes = ids.map((id) =>
+        server.sendLoggingMessage({ level: 'error', data: id }, id).then(
+          () => 'resolved',
+          (error: unknown) => Reflect.get(error as object, 'code') as string,
+        ),
+      );
+      return said((await Promise.all(outcomes)).join());
+    });
+    const { client, log } = await serve(server);
+    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
+    const other = await two.get();
+    ids.push(String(one.sessionId), String(two.sessionId));
+    const answer = await one.post(toolCall(9, 'tell'));
+    await answer.ended;
+    const sent = answer.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
+    expect(sent).toMatchObject([
+      { method: 'notifications/message', params: { data: one.sessionId } },
+      { result: { content: [{ text: 'resolved,resolved' }] } },
+    ]);
+    expect(log.matching(/currentSession\(\)\.server/, 'warn')).toMatchObject([
+      { fields: { method: 'notifications/message' } },
+    ]);
+    await two.call('ping');
+    expect(other.events.flatMap(({ message }) => message ?? [])).toEqual([]);
+  });
+
   test('keeps onclose and onerror that a handler sets for its session alone', async () => {
     const server = make() as McpServer;
     const closed: Array<string | undefined> = [];
@@ -161,6 +191,17 @@ describe.each([
     expect([await say(one, 'who'), await say(two, 'who')]).toEqual(['ann', 'bob']);
     expect(seen.toSorted()).toEqual(['ann', 'bob']);
   });
+
+  test.each<(one: object) => object>([Object.freeze, Object.seal, Object.preventExtensions])(
+    'is refused after %o',
+    (close) => {
+      for (const memberOf of [(one: McpServer) => one, (one: McpServer) => one.server]) {
+        const server = make() as McpServer;
+        close(memberOf(server));
+        expect(() => createMcpEndpoint(server)).toThrow(/it is frozen or sealed, .* pass a factory/);
+      }
+    },
+  );
 });
 
 test('a request of 2026-07-28 goes through a bound connect', async () => {

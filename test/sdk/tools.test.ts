@@ -144,6 +144,10 @@ const schemas: Array<[string, () => object]> = [
   ],
   ['zod with metadata', () => z.object({ text: z.string().meta({ id: 'text', title: 'Text', examples: ['a'] }) })],
   ['JSON Schema', () => fromJsonSchema({ type: 'object', properties: { text: { type: 'string' } } })],
+  [
+    'a name like any other',
+    () => counted(JSON.parse('{ "__proto__": { "type": "string" } }') as Record<string, object>),
+  ],
 ];
 
 describe.each(schemas)('the list of a tool with %s', (_name, createSchema) => {
