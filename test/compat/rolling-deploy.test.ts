@@ -1,4 +1,3 @@
-// @module-tag matrix
 /** Another build beside this one on the same store, both ways: what a rolling deploy is made of. */
 import { describe, expect, test } from 'vitest';
 import { deployment, kill } from '../cli/deployment.ts';
