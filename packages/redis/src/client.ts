@@ -101,12 +101,17 @@ export function destroyClient(client: RedisClient): void {
 }
 
 /** Never connected; every client of the store is its duplicate. */
-const template = createOne({ maintNotifications: 'disabled' }) as unknown as RedisClient;
-destroyClient(template);
+let template: RedisClient | undefined;
 
 /**
  * Neither connected nor connecting. For options that differ from those of the call before, `createClient` of the package
  * builds a class with 600 methods. Each class takes 1 MB, and 5 to 40 ms during which the process does nothing else.
- * Duplicates share a class.
+ * Duplicates share a class, which the first of them builds: a program may import the store and use another one.
  */
-export const createClient = (options: object): RedisClient => template.duplicate(options);
+export const createClient = (options: object): RedisClient => (template ??= unconnected()).duplicate(options);
+
+function unconnected(): RedisClient {
+  const client = createOne({ maintNotifications: 'disabled' }) as unknown as RedisClient;
+  destroyClient(client);
+  return client;
+}
