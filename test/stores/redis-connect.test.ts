@@ -296,7 +296,8 @@ describeWhereInstalled('redis', 'the configuration of a server', () => {
   });
 
   test('a node of a Cluster is refused as a single server', async () => {
-    const { server } = await started('--cluster-enabled', 'yes');
+    // Its bus would take the port 10,000 above its own, which the system may have given to a connection.
+    const { server } = await started('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()));
     const refused = { ...awayBecause(/node of a Cluster.*createCluster/), storeProblem: { lasting: true } };
     await expect(openView(server.url)).rejects.toMatchObject(refused);
   });
