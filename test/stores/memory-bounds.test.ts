@@ -122,14 +122,17 @@ describe('the byte budget of the event logs', () => {
     const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
     const { records } = deployment();
     records.create(recordOf('s'));
-    for (let n = 0; n < 1_000; n++) {
+    const append = (n: number) =>
       records.append({ id: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
-    }
+    for (let n = 0; n < 1_000; n++) append(n);
     const found = Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1)).filter(
       ({ found }) => found,
     );
     expect(found).toHaveLength(5);
     expect(records.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
+    // Nothing is remembered of it, so its name begins another stream.
+    expect([append(999), append(0)]).toEqual(['written', 'written']);
+    expect(records.replay('s', 'p0', -1)).toMatchObject({ found: true, next: 2 });
   });
 
   test('a complete stream that its client has read is dropped at once, and others stay', () => {

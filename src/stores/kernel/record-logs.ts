@@ -216,6 +216,8 @@ export class RecordLogs {
         this.delete(known.id);
         return true;
       }
+      // A bounded store has dropped the entries before the first one. Complete streams among them are forgotten too.
+      known.state.trimmed((entries[0]?.no ?? known.state.next) - 1);
       const cut = this.#parts.kind.log === false ? last : cutOf(entries, this.#retention, now);
       return after(cut === 0 ? undefined : this.#cut(known, cut, now), () => cut === last);
     });
