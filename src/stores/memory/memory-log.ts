@@ -12,9 +12,6 @@ import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
 export const EVENT_OVERHEAD_BYTES = 130;
 export const LOG_OVERHEAD_BYTES = 950;
 
-/** From so many dropped entries on, their places are given back once they are half of the list. */
-const COMPACT_AT = 32;
-
 /** Refers to the log. An empty log removes this reference. */
 interface LogHolder {
   log: MemoryLog | undefined;
@@ -26,9 +23,7 @@ export class MemoryLog implements BudgetedLog {
   readonly ofShare: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
   readonly #holder: LogHolder;
   readonly #budget: EventBudget;
-  /** Those before `#first` are dropped. */
-  #entries: (Entry | undefined)[];
-  #first = 0;
+  #entries: Entry[] = [];
   #events = 0;
   #bytes = 0;
 
@@ -37,14 +32,13 @@ export class MemoryLog implements BudgetedLog {
     this.#holder = holder;
     this.#budget = budget;
     this.share = budget.shareOf(user);
-    // Most logs have one entry, and a list that grows from none has room for 17.
-    this.#entries = [undefined];
     holder.log = this;
     budget.count(this, LOG_OVERHEAD_BYTES);
   }
 
+  /** No reader keeps it beyond its step. */
   get entries(): readonly Entry[] {
-    return this.#entries.slice(this.#first).filter((entry) => entry !== undefined);
+    return this.#entries;
   }
 
   get last(): Entry | undefined {
@@ -52,7 +46,8 @@ export class MemoryLog implements BudgetedLog {
   }
 
   add(entry: Entry, retention: EventRetention | false): void {
-    if (this.last === undefined) this.#entries[0] = entry;
+    // Most logs have one entry, and a list that grows from none has room for 17.
+    if (this.#entries.length === 0) this.#entries = [entry];
     else this.#entries.push(entry);
     this.#events += entry.head[1];
     this.#bytes += entry.head[2];
@@ -62,37 +57,31 @@ export class MemoryLog implements BudgetedLog {
   }
 
   dropOldest(): void {
-    const oldest = this.#entries[this.#first];
+    const oldest = this.#entries.shift();
     if (oldest === undefined) return;
-    this.#entries[this.#first] = undefined;
-    this.#first += 1;
     this.#events -= oldest.head[1];
     this.#bytes -= oldest.head[2];
     this.#budget.count(this, -chargeOf(oldest));
-    if (this.#first === this.#entries.length) this.#release();
-    else if (this.#first >= COMPACT_AT && this.#first * 2 >= this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#first);
-      this.#first = 0;
-    }
+    if (this.#entries.length === 0) this.#release();
   }
 
   cut(upTo: number): void {
-    while ((this.#entries[this.#first]?.no ?? Infinity) <= upTo) this.dropOldest();
+    while ((this.#entries[0]?.no ?? Infinity) <= upTo) this.dropOldest();
   }
 
   /** Drops all entries at once. */
   clear(): void {
-    this.#budget.count(this, -this.entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
+    this.#budget.count(this, -this.#entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
     this.#release();
   }
 
   /** An entry is dropped once none of its events is kept. */
   #retain({ ttlMs, events, bytes }: EventRetention, now: number): void {
     for (;;) {
-      const head = this.#entries[this.#first]?.head;
+      const head = this.#entries[0]?.head;
       if (head === undefined) return;
       const isKept = this.#events - head[1] < events && this.#bytes - head[2] < bytes && head[3] + ttlMs > now;
-      if (isKept && this.#entries.length - this.#first <= mostEntries(events)) return;
+      if (isKept && this.#entries.length <= mostEntries(events)) return;
       this.dropOldest();
     }
   }
