@@ -14,15 +14,24 @@ export class BoundedMap<Key, Value> {
   readonly #most: number;
   readonly #mostBytes: number;
   readonly #bytesOf: (value: Value) => number;
+  readonly #forgotten: ((value: Value) => void) | undefined;
   readonly #entries = new Map<Key, Entry<Kept<Key, Value>>>();
   #order = new EntryList<Kept<Key, Value>>();
   #bytes = 0;
 
-  /** `most`: how many entries are kept. `bytes`: how many bytes they may have together. */
-  constructor(most: number, bytes?: { readonly most: number; readonly of: (value: Value) => number }) {
+  /**
+   * `most`: how many entries are kept. `bytes`: how many bytes they may have together. `forgotten`: called with each
+   * value that exceeds one of them.
+   */
+  constructor(
+    most: number,
+    bytes?: { readonly most: number; readonly of: (value: Value) => number },
+    forgotten?: (value: Value) => void,
+  ) {
     this.#most = most;
     this.#mostBytes = bytes?.most ?? Infinity;
     this.#bytesOf = bytes?.of ?? (() => 0);
+    this.#forgotten = forgotten;
   }
 
   get size(): number {
@@ -61,6 +70,7 @@ export class BoundedMap<Key, Value> {
       const { oldest } = this.#order;
       if (oldest === undefined) return;
       this.delete(oldest.key);
+      this.#forgotten?.(oldest.value);
     }
   }
 

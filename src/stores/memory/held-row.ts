@@ -2,7 +2,6 @@
  * A row in this process. It is its own row as readers find it: a put changes its members, so no reader keeps it beyond
  * its step.
  */
-import type { Entry as ListEntry } from '../../base/entry-list.ts';
 import type { Row } from '../kernel/backend.ts';
 import type { MemoryLog } from './memory-log.ts';
 
@@ -13,9 +12,6 @@ export class HeldRow implements Row {
   wakeAt: number | null;
   value: Row['value'];
   log: MemoryLog | undefined = undefined;
-  /** Its place among the ended rows of its kind, if the kind forgets the oldest, and what it counts there. */
-  ended: ListEntry<HeldRow> | undefined = undefined;
-  charge = 0;
 
   constructor({ id, version, fence, wakeAt, value }: Row) {
     this.id = id;

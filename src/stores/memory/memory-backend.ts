@@ -1,4 +1,5 @@
 /** Rows and logs in this process. Every method answers at once, so each is one step. */
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import {
@@ -13,7 +14,6 @@ import {
 } from '../kernel/backend.ts';
 import type { Writes } from '../kernel/turn-writes.ts';
 import type { Kind } from '../store.ts';
-import { EndedRows } from './ended-rows.ts';
 import { EventBudget } from './event-budget.ts';
 import { HeldRow } from './held-row.ts';
 import { MemoryLog } from './memory-log.ts';
@@ -24,8 +24,11 @@ interface Table {
   /** Rows with a fence. */
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
-  /** A kind that forgets nothing bounds neither: `src/kept/` takes no more for its users than there is room for. */
-  readonly ended: EndedRows | undefined;
+  /**
+   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/kept/` takes no more
+   * for its users than there is room for.
+   */
+  readonly ended: BoundedMap<string, HeldRow> | undefined;
   readonly logs: EventBudget;
 }
 
@@ -36,6 +39,9 @@ export interface MemoryBackendOptions {
   readonly tombstones: number;
   readonly eventLogBytes: number;
 }
+
+/** Only longer outcomes count. */
+const SHORT = 64;
 
 const NO_ENTRIES: readonly Entry[] = Object.freeze([]);
 
@@ -109,6 +115,7 @@ export class MemoryBackend implements Backend {
 
   #replace(table: Table, held: HeldRow, row: Row): void {
     const { wakeAt, fence } = held;
+    table.ended?.delete(held.id);
     const moves = wakeAt !== row.wakeAt;
     if (moves && wakeAt !== null) table.byWake.delete(held);
     if (fence !== null && row.fence === null) table.byId.delete(held);
@@ -119,7 +126,7 @@ export class MemoryBackend implements Backend {
   }
 
   #stored(table: Table, held: HeldRow): void {
-    for (const old of table.ended?.stored(held) ?? []) this.#delete(table, old);
+    if (held.fence === null) table.ended?.set(held.id, held);
   }
 
   #delete(table: Table, held: HeldRow): void {
@@ -127,7 +134,7 @@ export class MemoryBackend implements Backend {
     table.rows.delete(held.id);
     if (held.fence !== null) table.byId.delete(held);
     if (held.wakeAt !== null) table.byWake.delete(held);
-    table.ended?.deleted(held);
+    table.ended?.delete(held.id);
   }
 
   #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
@@ -147,9 +154,17 @@ export class MemoryBackend implements Backend {
     const { tombstones, eventLogBytes } = this.#options;
     const isLasting = kind.evicts === false;
     const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
-    const ended = isLasting ? undefined : new EndedRows(tombstones, eventLogBytes);
-    const made = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), ended, logs };
+    const bytes = { most: eventLogBytes, of: outcomeBytes };
+    const ended = isLasting
+      ? undefined
+      : new BoundedMap<string, HeldRow>(tombstones, bytes, (oldest) => this.#delete(made, oldest));
+    const made: Table = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), ended, logs };
     this.#tables.set(kind.name, made);
     return made;
   }
+}
+
+function outcomeBytes({ value }: HeldRow): number {
+  const length = 'outcome' in value ? value.outcome.length : 0;
+  return length > SHORT ? length : 0;
 }
