@@ -36,13 +36,14 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
-import { LeftLogs } from './left-logs.ts';
 import { type KernelParts, RecordLogs } from './record-logs.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
-import { dueRecords, forgotten, LAST_ID } from './sweep.ts';
+import { Sweep } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
+/** Ids are visible ASCII, so all are before this. */
+const LAST_ID = '\u007f';
 
 export class KernelRecords implements Records {
   readonly #kind: Kind;
@@ -50,7 +51,7 @@ export class KernelRecords implements Records {
   readonly #isAlone: boolean;
   readonly #logs: RecordLogs;
   readonly #steps: RowSteps;
-  readonly #left: LeftLogs;
+  readonly #sweep: Sweep;
 
   constructor(parts: KernelParts) {
     this.#kind = parts.kind;
@@ -58,7 +59,7 @@ export class KernelRecords implements Records {
     this.#isAlone = parts.isAlone;
     this.#logs = new RecordLogs(parts);
     this.#steps = new RowSteps(parts, this.#logs);
-    this.#left = new LeftLogs(parts, this.#steps, this.#logs);
+    this.#sweep = new Sweep(parts, this.#steps, this.#logs);
   }
 
   create(
@@ -207,19 +208,13 @@ export class KernelRecords implements Records {
     return this.#backend.count(this.#kind, from, before);
   }
 
-  /** What shows no more is forgotten as it is found, and logs that were left are trimmed. */
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
-    return after(this.#steps.now(), (now) =>
-      dueRecords(this.#backend, this.#kind, limit, cursor, now, (rows) => {
-        this.#forget(rows, now);
-        return this.#left.trim(rows, now);
-      }),
-    );
+    return after(this.#steps.now(), (now) => this.#sweep.due(now, limit, cursor));
   }
 
   trim(): MaybePromise<void> {
     return after(this.#steps.now(), (now) =>
-      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweep())),
+      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweepAll())),
     );
   }
 
@@ -291,22 +286,14 @@ export class KernelRecords implements Records {
     return after(this.#steps.put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
   }
 
-  /** Waits for nothing. The next sweep finds what fails. */
-  #forget(rows: readonly Row[], now: number): void {
-    for (const { id, version } of forgotten(rows, this.#kind, now)) {
-      const deleted = this.#steps.replace(id, version, null);
-      if (deleted instanceof Promise) deleted.catch(() => undefined);
-    }
-  }
-
   #row(record: StoredRecord, now: number): Row {
-    return livingRow(record, this.#left.trimAt(now));
+    return livingRow(record, this.#sweep.trimAt(now));
   }
 
   /** No other sweep looks for due records of this kind, so they go here once they show no more. */
-  #sweep(cursor?: string): MaybePromise<void> {
+  #sweepAll(cursor?: string): MaybePromise<void> {
     return after(this.due(TRIM_PAGE, cursor), ({ nextCursor }) =>
-      nextCursor === undefined ? undefined : this.#sweep(nextCursor),
+      nextCursor === undefined ? undefined : this.#sweepAll(nextCursor),
     );
   }
 }

@@ -1,12 +1,91 @@
-/** Pages of due records, and what is to be forgotten of them. */
+/**
+ * The sweep of one kind: pages of due records. What shows no more is forgotten as it is found, and logs that their
+ * owners have left are trimmed.
+ *
+ * An owner trims its log itself, until it crashes or releases the record. So the row of a record wakes when its events
+ * are too old, and every save of a living owner moves that. The process whose sweep finds the row trims the log.
+ */
 import { after, repeated } from '../shared/after.ts';
 import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
 import type { Backend, DuePlace, Row } from './backend.ts';
-import { isExpired, recordOf, shownOf, wokeForLog } from './row-value.ts';
+import type { KernelParts, RecordLogs } from './record-logs.ts';
+import type { RowSteps } from './row-steps.ts';
+import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
-/** Ids are visible ASCII, so all are before this. */
-export const LAST_ID = '\u007f';
+
+export class Sweep {
+  readonly #kind: Kind;
+  readonly #backend: Backend;
+  readonly #ttlMs: number;
+  readonly #steps: RowSteps;
+  readonly #logs: RecordLogs;
+
+  constructor({ kind, backend, isAlone }: KernelParts, steps: RowSteps, logs: RecordLogs) {
+    this.#kind = kind;
+    this.#backend = backend;
+    this.#ttlMs = isAlone || kind.log === false || !kind.listed ? Infinity : kind.log.ttlMs;
+    this.#steps = steps;
+    this.#logs = logs;
+  }
+
+  /** When the row of a record that is written now wakes for its log. */
+  trimAt(now: number): number | null {
+    return this.#ttlMs === Infinity ? null : now + this.#ttlMs;
+  }
+
+  due(now: number, limit: number, cursor: string | undefined): MaybePromise<RecordPage<DueRecord>> {
+    let place = placeOf(cursor);
+    return repeated<RecordPage<DueRecord>>(() =>
+      after(this.#backend.due(this.#kind, place, now, limit), (rows) =>
+        after(this.#clean(rows, now), () => {
+          const records = rows.flatMap((row) => {
+            const record = recordOf(row);
+            if (record === undefined || wokeForLog(row, now)) return [];
+            const { id, epoch, owner } = record;
+            return [{ id, epoch, owner, expired: isExpired(row, now) }];
+          });
+          const last = rows.at(-1);
+          if (rows.length < limit || last === undefined) return { records };
+          place = [last.wakeAt ?? now, last.id];
+          return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
+        }),
+      ),
+    );
+  }
+
+  /** The next sweep finds what fails. */
+  #clean(rows: readonly Row[], now: number): MaybePromise<unknown> {
+    for (const row of rows) if (this.#isForgotten(row, now)) this.#delete(row);
+    const left = this.#ttlMs === Infinity ? [] : rows.filter((row) => wokeForLog(row, now));
+    // The logs of one page are trimmed at the same time.
+    return left.length === 0 ? undefined : Promise.allSettled(left.map(async ({ id }) => this.#trimLog(id)));
+  }
+
+  /** An ended record that shows no more. An expired one that was not ended stays, if a sweep looks for it. */
+  #isForgotten(row: Row, now: number): boolean {
+    return shownOf(row, now, this.#kind) === undefined && (row.fence === null || !this.#kind.listed);
+  }
+
+  /** Waits for nothing. */
+  #delete({ id, version }: Row): void {
+    const deleted = this.#steps.replace(id, version, null);
+    if (deleted instanceof Promise) deleted.catch(() => undefined);
+  }
+
+  #trimLog(id: string): MaybePromise<true> {
+    const trimmed = (row: Row | undefined, now: number): MaybePromise<true | undefined> => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined || !wokeForLog(row, now)) return true;
+      // No event is added to the log of a released record, so this is its last trim.
+      const next = fencedRow(record, record.owner === null ? null : this.trimAt(now));
+      return after(this.#steps.replace(id, row.version, next), (done) =>
+        done ? after(this.#logs.trimAtRest(id, next.fence ?? '', now), () => true as const) : undefined,
+      );
+    };
+    return this.#steps.step(id, () => this.#steps.attempt(id, trimmed));
+  }
+}
 
 /** The place after which the page begins. */
 function placeOf(cursor: string | undefined): DuePlace {
@@ -14,35 +93,3 @@ function placeOf(cursor: string | undefined): DuePlace {
   const [time, id = ''] = cursor.split(' ');
   return [Number(time), id];
 }
-
-/** `found`: called with each page of rows, those of ended records too, and those that woke for their logs alone. */
-export function dueRecords(
-  backend: Backend,
-  kind: Kind,
-  limit: number,
-  cursor: string | undefined,
-  now: number,
-  found: (rows: readonly Row[]) => MaybePromise<void>,
-): MaybePromise<RecordPage<DueRecord>> {
-  let place = placeOf(cursor);
-  return repeated<RecordPage<DueRecord>>(() =>
-    after(backend.due(kind, place, now, limit), (rows) =>
-      after(found(rows), () => {
-        const records = rows.flatMap((row) => {
-          const record = recordOf(row);
-          if (record === undefined || wokeForLog(row, now)) return [];
-          const { id, epoch, owner } = record;
-          return [{ id, epoch, owner, expired: isExpired(row, now) }];
-        });
-        const last = rows.at(-1);
-        if (rows.length < limit || last === undefined) return { records };
-        place = [last.wakeAt ?? now, last.id];
-        return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
-      }),
-    ),
-  );
-}
-
-/** Ended records that show no more. An expired record that was not ended stays, if a sweep looks for it. */
-export const forgotten = (rows: readonly Row[], kind: Kind, now: number): readonly Row[] =>
-  rows.filter((row) => shownOf(row, now, kind) === undefined && (row.fence === null || !kind.listed));
