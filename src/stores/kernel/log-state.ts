@@ -242,14 +242,3 @@ function keptOf(
 /** Those of one stream have rising offsets without a gap. */
 const eventsOf = (entries: readonly Entry[]): LoggedEvent[] =>
   entries.flatMap(({ head: [from], events }) => events.map((data, n): LoggedEvent => ({ offset: from + n, data })));
-
-/** The length of a stream that is not complete, as its entries say it. */
-export function openLength(entries: readonly Entry[], stream: string): number | undefined {
-  for (let i = entries.length - 1; i >= 0; i--) {
-    const { stream: of, head } = entries[i] as Entry;
-    const [from, count, , , more] = head;
-    if (of === stream) return more?.done === true ? undefined : from + count;
-    if (more?.state !== undefined) return more.state.streams.find((open) => open.stream === stream)?.next;
-  }
-  return undefined;
-}

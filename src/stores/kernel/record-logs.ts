@@ -2,27 +2,21 @@
  * The logs of the records that this process writes: the next entry of each, and when old entries are removed. A log
  * state belongs to one fence. It is folded from the stored entries once, and then it follows what is written.
  */
-import { EntryList, entryOf as entryOfList } from '../../base/entry-list.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { after, repeated } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome } from '../store.ts';
 import type { EventRetention } from '../../types.ts';
 import type { Backend, Entry } from './backend.ts';
-import { cutOf, isStored, LogState, openLength, replayOf } from './log-state.ts';
+import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
 import type { Writes } from './turn-writes.ts';
 
-class KnownLog {
+/** `trimmedAt`: when it was read or trimmed last. */
+interface KnownLog {
   readonly id: string;
   fence: string;
   readonly state: LogState;
-  /** Its place in the order of last trims. */
-  readonly place = entryOfList<KnownLog>(this);
-
-  constructor(id: string, fence: string, state: LogState) {
-    this.id = id;
-    this.fence = fence;
-    this.state = state;
-  }
+  trimmedAt: number;
 }
 
 /** A kind without events keeps no entry but those that say which marks there are. */
@@ -49,8 +43,8 @@ export interface KernelParts {
 export class RecordLogs {
   readonly #parts: KernelParts;
   readonly #retention: EventRetention;
-  readonly #known = new Map<string, KnownLog>();
-  readonly #untrimmed = new EntryList<KnownLog>();
+  /** In the order of their last trims. */
+  readonly #known: BoundedMap<string, KnownLog>;
   /** The last append of each log that is not answered yet. */
   readonly #underWay = new Map<string, Promise<boolean>>();
 
@@ -58,12 +52,13 @@ export class RecordLogs {
     this.#parts = parts;
     const { log } = parts.kind;
     this.#retention = log === false ? MARKS_ALONE : log;
+    this.#known = new BoundedMap(parts.isAlone ? Infinity : MOST);
   }
 
   /** The record was created, and its log is empty. */
   begin(id: string, fence: string, now: number): void {
-    this.delete(id);
-    if (!this.#parts.isAlone) this.#know(id, fence, new LogState(), now);
+    if (this.#parts.isAlone) this.delete(id);
+    else this.#know(id, fence, new LogState(), now);
   }
 
   /** The owner has written the record, or released it. */
@@ -73,10 +68,7 @@ export class RecordLogs {
   }
 
   delete(id: string): void {
-    const known = this.#known.get(id);
-    if (known === undefined) return;
     this.#known.delete(id);
-    this.#untrimmed.delete(known.place);
   }
 
   /** Reads the log unless it is known, once the appends of this process that are under way are answered. */
@@ -92,7 +84,6 @@ export class RecordLogs {
 
   #read(id: string, fence: string, now: number): MaybePromise<void> {
     return after(this.#parts.backend.log(this.#parts.kind, id, null), (entries) => {
-      this.delete(id);
       this.#know(id, fence, LogState.of(entries), now);
     });
   }
@@ -123,7 +114,6 @@ export class RecordLogs {
           isStored(stored, kept, this.#retention, now) ? true : 'fenced',
         ),
       );
-    if (!known.place.listed) this.#untrimmed.add(known.place, now);
     const sent = this.#parts.writes.write({ kind: this.#parts.kind, id, fence, entries: [entry], cut: 0, share });
     state.take(entry);
     const trims = state.trimIsDue(this.#retention);
@@ -145,8 +135,9 @@ export class RecordLogs {
 
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
     return after(this.#parts.backend.log(this.#parts.kind, id, stream), (entries) => {
-      const open = this.#parts.isAlone ? this.#known.get(id)?.state.lengthOf(stream) : openLength(entries, stream);
-      return replayOf(entries, stream, open, from, this.#retention, now);
+      // A store that is alone may have dropped what says how long an open stream is.
+      const state = this.#parts.isAlone ? this.#known.get(id)?.state : LogState.of(entries);
+      return replayOf(entries, stream, state?.lengthOf(stream), from, this.#retention, now);
     });
   }
 
@@ -156,9 +147,10 @@ export class RecordLogs {
    */
   trimOld(now: number): MaybePromise<unknown> {
     return repeated(() => {
-      const { oldest } = this.#untrimmed;
-      if (oldest === undefined || oldest.place.since + this.#retention.ttlMs > now) return true;
-      this.#untrimmed.add(oldest.place, now);
+      const { oldest } = this.#known;
+      if (oldest === undefined || oldest.trimmedAt + this.#retention.ttlMs > now) return true;
+      oldest.trimmedAt = now;
+      this.#known.use(oldest.id);
       return after(this.#trim(oldest, now), (keepsNone) => {
         if (this.#parts.isAlone ? oldest.state.isEmpty : keepsNone) this.delete(oldest.id);
         return undefined;
@@ -188,11 +180,7 @@ export class RecordLogs {
   }
 
   #know(id: string, fence: string, state: LogState, now: number): void {
-    const known = new KnownLog(id, fence, state);
-    this.#known.set(id, known);
-    this.#untrimmed.add(known.place, now);
-    const { oldest, size } = this.#untrimmed;
-    if (size > MOST && !this.#parts.isAlone && oldest !== undefined) this.delete(oldest.id);
+    this.#known.set(id, { id, fence, state, trimmedAt: now });
   }
 
   /** A log is trimmed once the append is stored: then this process knows all of it. */
