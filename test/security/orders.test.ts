@@ -3,8 +3,8 @@
  * was sent before. `forged-messages.test.ts` has orders without the key or with another one.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { takeOrder } from '../../src/cluster/orders.ts';
-import { GivenOrders as Operator } from '../../src/cli/records/given-orders.ts';
+import { type Ordered, takeOrder } from '../../src/cluster/orders.ts';
+import { sendOrder } from '../../src/cli/records/given-orders.ts';
 import { openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
@@ -41,8 +41,12 @@ async function commandOn(store: Store) {
     },
   });
   const watched: EndpointStore = { ...view, instances: recording };
-  const operator = new Operator(watched, { instanceKeys: DEFAULTS.instanceKeys, wait: 5_000, name: DEFAULTS.name });
-  return { view, operator, sent, again: ({ from, to, message }: Sent) => instances.send(from, to, message) };
+  return {
+    view,
+    sent,
+    order: (to: string, ordered: Ordered) => sendOrder(watched, DEFAULTS, to, ordered),
+    again: ({ from, to, message }: Sent) => instances.send(from, to, message),
+  };
 }
 
 const fleet = <Size extends number>(store: () => Store, size: Size, options: FleetOptions = {}) =>
@@ -57,9 +61,9 @@ describe.each(durableKinds)('on %s', (kind) => {
     const command = await commandOn(connect());
     const [one, two] = [a.client(), a.client()];
     for (const client of [one, two]) await client.initialize();
-    await command.operator.send({ id: a.id }, { run: 'end', session: one.sessionId ?? '' });
+    await command.order(a.id, { run: 'end', session: one.sessionId ?? '' });
     await until(async () => (await one.call('ping')).response.status === 404, { what: 'the end' });
-    await command.operator.send({ id: 'an-earlier-id' }, { run: 'drain' });
+    await command.order('an-earlier-id', { run: 'drain' });
     for (const order of command.sent) {
       await command.again(order);
       await command.again({ ...order, to: a.id });

@@ -17,52 +17,55 @@ import type { RecordRequest } from './commands.ts';
 import { instanceText } from './printing.ts';
 
 const LOOK_MS = 100;
-/** Names a sender, as the ids of instances do. */
+/** Names a sender, as the ids of instances do. The command takes no lease and is no instance. */
 const NAME_BYTES = 9;
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
-export class GivenOrders {
-  readonly #store: EndpointStore;
-  readonly #waitMs: number;
-  readonly #messages: SignedMessages;
-  /** The command takes no lease and is no instance. */
-  readonly #from = `command-${base64url(systemRandom(NAME_BYTES))}`;
+type Sender = Pick<RecordRequest, 'instanceKeys' | 'name'>;
 
-  constructor(
-    store: EndpointStore,
-    { instanceKeys, name, wait = 0 }: Pick<RecordRequest, 'instanceKeys' | 'name' | 'wait'>,
-  ) {
-    this.#store = store;
-    this.#waitMs = wait;
-    const options = resolveOptions({ name, logger: false, instanceKeys });
-    this.#messages = new SignedMessages(store, options);
-  }
+export async function sendOrder(
+  store: EndpointStore,
+  { instanceKeys, name }: Sender,
+  to: string,
+  ordered: Ordered,
+): Promise<void> {
+  const messages = new SignedMessages(store, resolveOptions({ name, logger: false, instanceKeys }));
+  await messages.load();
+  const from = `command-${base64url(systemRandom(NAME_BYTES))}`;
+  await messages.send(from, to, { kind: 'order', by: whoami(), ...ordered });
+}
 
-  /** Sends the order once. */
-  async send({ id }: Pick<InstanceLease, 'id'>, ordered: Ordered): Promise<void> {
-    await this.#messages.load();
-    await this.#messages.send(this.#from, id, { kind: 'order', by: whoami(), ...ordered });
+/** Sends an order once, and resolves with what `effect` finds of it. Rejects where that is nothing in time. */
+export async function order<T>(
+  store: EndpointStore,
+  request: RecordRequest,
+  to: InstanceLease,
+  ordered: Ordered,
+  effect: () => Promise<T | undefined>,
+): Promise<T> {
+  // An instance that drains has been told.
+  if (ordered.run !== 'drain' || to.state !== 'draining') await sendOrder(store, request, to.id, ordered);
+  const { wait = 0 } = request;
+  const until = performance.now() + wait;
+  for (;;) {
+    const found = await effect();
+    if (found !== undefined) return found;
+    if (performance.now() >= until)
+      throw new Failure(withoutEffect(to, await store.instances.read(to.id), ordered, wait));
+    await delay(LOOK_MS);
   }
+}
 
-  /** Resolves with what `effect` found. `undefined`: it found nothing in time. */
-  async effect<T>(effect: () => Promise<T | undefined>): Promise<T | undefined> {
-    const until = performance.now() + this.#waitMs;
-    for (;;) {
-      const found = await effect();
-      if (found !== undefined || performance.now() >= until) return found;
-      await delay(LOOK_MS);
-    }
-  }
-
-  /** What may have happened to an order without an effect. */
-  async noEffect(lease: InstanceLease, what: string): Promise<Failure> {
-    const now = await this.#store.instances.read(lease.id);
-    const why =
-      now === undefined
-        ? 'it has left, or died'
-        : `it lives. Its log says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} ` +
-          'here). Else it is stuck, or of a version that knows no orders';
-    return new Failure(`instance ${instanceText(lease)} did not ${what} within ${this.#waitMs} ms: ${why}`);
-  }
+/** What may have happened to an order without an effect. `now`: the lease, if the instance lives. */
+function withoutEffect(to: InstanceLease, now: InstanceLease | undefined, { run }: Ordered, waitMs: number): string {
+  if (run === 'drain' && now?.state === 'draining')
+    return `instance ${to.id} drains, and has not finished within ${waitMs} ms: calls still run`;
+  const why =
+    now === undefined
+      ? 'it has left, or died'
+      : `it lives. Its log says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} ` +
+        'here). Else it is stuck, or of a version that knows no orders';
+  const what = run === 'drain' ? 'begin to drain' : 'end the session';
+  return `instance ${instanceText(to)} did not ${what} within ${waitMs} ms: ${why}`;
 }

@@ -3,7 +3,7 @@ import { pagesOf } from '../../base/pages.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
-import { GivenOrders } from './given-orders.ts';
+import { order } from './given-orders.ts';
 import { PAGE } from './opened-store.ts';
 import { instanceText, timestamp } from './printing.ts';
 import type { RecordKind } from './record-kind.ts';
@@ -30,20 +30,13 @@ export const instances: RecordKind<Shown> = {
     async drain(store, request) {
       const lease = await leaseNamed(store, request.names[0] ?? '');
       const { id } = lease;
-      const orders = new GivenOrders(store, request);
-      if (lease.state !== 'draining') await orders.send(lease, { run: 'drain' });
       const isServed = lease.process?.served === true;
-      const drained = await orders.effect(async () => {
+      const drained = await order(store, request, lease, { run: 'drain' }, async () => {
         const now = await store.instances.read(id);
         if (now === undefined) return 'left';
         if (isServed || now.state !== 'draining') return undefined;
         return (await liveSessions(store)).has(id) ? undefined : 'drained';
       });
-      if (drained === undefined) {
-        const isDraining = (await store.instances.read(id))?.state === 'draining';
-        if (!isDraining) throw await orders.noEffect(lease, 'begin to drain');
-        throw new Failure(`instance ${id} drains, and has not finished within ${request.wait} ms: calls still run`);
-      }
       return `${id} ${drained === 'drained' ? livesOnText(lease) : 'has drained, and its process ends'}`;
     },
   },

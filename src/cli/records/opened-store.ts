@@ -10,7 +10,7 @@ import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';
 import { Failure, UsageError } from '../failure.ts';
-import { type ChosenStore, storeOf } from '../store-url.ts';
+import { storeOf } from '../store-url.ts';
 
 export interface StoreRequest {
   readonly storeUrl: string;
@@ -28,38 +28,33 @@ const DIGITS_LEAST = 4;
 export const PAGE = 100;
 const NOUNS = { sessions: 'session', tasks: 'task' } as const;
 
-/** @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped. */
-async function openStore(
-  { store }: ChosenStore,
-  { storeUrl, origin, name }: StoreRequest,
-  logger: Logger,
-): Promise<EndpointStore> {
-  if (!store.durable)
-    throw new UsageError(
-      `${origin}: the ${store.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
-    );
-  const file = storeUrl.replace(/^sqlite:/i, '');
-  if (store.kind === 'sqlite' && !existsSync(file))
-    throw new Failure(`${file} does not exist; check the path in ${origin}`);
-  return openEndpointStore(store, { ...DEFAULTS, perUser: USER_DEFAULTS, name, logger });
-}
-
-/** Opens the store for `work`. `shown`: what the store is called. */
+/**
+ * Opens the store for `work`. `shown`: what the store is called.
+ *
+ * @throws Failure for a file that does not exist: opening would create it, and its name may be mistyped
+ */
 export async function withOpenStore<T>(
-  request: StoreRequest,
+  { storeUrl, origin, name }: StoreRequest,
   work: (store: EndpointStore, shown: string) => Promise<T>,
   logger: Logger = DEFAULTS.logger,
 ): Promise<T> {
-  const chosen = await storeOf(request.storeUrl, request.origin);
+  const { store: chosen, shown } = await storeOf(storeUrl, origin);
+  if (!chosen.durable)
+    throw new UsageError(
+      `${origin}: the ${chosen.kind}: store is in the memory of the process that serves the sessions; this command cannot read it`,
+    );
+  const file = storeUrl.replace(/^sqlite:/i, '');
+  if (chosen.kind === 'sqlite' && !existsSync(file))
+    throw new Failure(`${file} does not exist; check the path in ${origin}`);
   let store: EndpointStore | undefined;
   try {
-    store = await openStore(chosen, request, logger);
-    return await work(store, chosen.shown);
+    store = await openEndpointStore(chosen, { ...DEFAULTS, perUser: USER_DEFAULTS, name, logger });
+    return await work(store, shown);
   } catch (error) {
     // One line and no stack: the store's errors say what to do, and the user's code is not involved.
     if (!(error instanceof SojournError)) throw error;
     const { storeProblem, message } = error;
-    throw new Failure(storeProblem === undefined ? message : `${chosen.shown}: ${storeProblem.what}`, { cause: error });
+    throw new Failure(storeProblem === undefined ? message : `${shown}: ${storeProblem.what}`, { cause: error });
   } finally {
     await store?.close();
   }

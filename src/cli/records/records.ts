@@ -2,16 +2,15 @@
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { EXIT } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
+import { instances } from './instance-records.ts';
+import { once } from './once-records.ts';
 import { withOpenStore } from './opened-store.ts';
 import { json, row } from './printing.ts';
 import { INDENT, type Listed, type RecordKind, shownOf, type Table } from './record-kind.ts';
+import { sessions } from './session-records.ts';
+import { tasks } from './task-records.ts';
 
-const KINDS: Readonly<Record<RecordRequest['kind'], () => Promise<RecordKind>>> = {
-  sessions: async () => (await import('./session-records.ts')).sessions,
-  instances: async () => (await import('./instance-records.ts')).instances,
-  tasks: async () => (await import('./task-records.ts')).tasks,
-  once: async () => (await import('./once-records.ts')).once,
-};
+const KINDS: Readonly<Record<RecordRequest['kind'], RecordKind>> = { sessions, instances, tasks, once };
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, out: (text: string) => void): Promise<number> {
@@ -24,7 +23,7 @@ export async function perform(
   request: RecordRequest,
   out: (text: string) => void,
 ): Promise<void> {
-  const { ls, show, verbs } = await KINDS[request.kind]();
+  const { ls, show, verbs } = KINDS[request.kind];
   const { verb } = request;
   if (verb === 'show') return out(json(await show(store, request), request.json ? 0 : INDENT));
   if (verb === 'ls' && ls !== undefined) return list(ls, store, request, out);

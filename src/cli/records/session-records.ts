@@ -9,7 +9,7 @@ import { bytesOf, type SessionSummary, summary } from '../../session/record/sess
 import { isEnded, type InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
-import { GivenOrders } from './given-orders.ts';
+import { order } from './given-orders.ts';
 import { recordOf } from './opened-store.ts';
 import { timestamp } from './printing.ts';
 import { ownerOf, type RecordKind, shownOf, summaries } from './record-kind.ts';
@@ -73,20 +73,16 @@ export const sessions: RecordKind<SessionSummary> = {
 };
 
 /** Only the instance that has it can end it. `moved`: that instance died, or has it no more. */
-async function endAt(
+function endAt(
   store: EndpointStore,
   request: RecordRequest,
   owner: InstanceLease,
   session: string,
 ): Promise<'ended' | 'moved'> {
-  const orders = new GivenOrders(store, request);
-  await orders.send(owner, { run: 'end', session });
-  const outcome = await orders.effect(async () => {
+  return order(store, request, owner, { run: 'end', session }, async () => {
     const now = await store.sessions.read(session);
-    if (now === undefined || isEnded(now)) return 'ended' as const;
+    if (now === undefined || isEnded(now)) return 'ended';
     const isThere = now.owner === owner.id && (await store.instances.read(owner.id)) !== undefined;
-    return isThere ? undefined : ('moved' as const);
+    return isThere ? undefined : 'moved';
   });
-  if (outcome === undefined) throw await orders.noEffect(owner, 'end the session');
-  return outcome;
 }
