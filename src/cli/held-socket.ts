@@ -5,6 +5,7 @@
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { Failure } from './failure.ts';
 
 export interface HeldSocket {
   readonly fd: number;
@@ -44,6 +45,26 @@ export async function bindSocket(host: string, port: number): Promise<HeldSocket
     throw systemError(failure, 'bind');
   }
   return { fd: handle.fd, isPassed: false, release: () => handle.close() };
+}
+
+/** The first descriptor of `sd_listen_fds(3)`. */
+const FIRST_FD = 3;
+
+/**
+ * The file descriptor of the listening socket that systemd or a compatible program passed to this process; `undefined`:
+ * none. Removes the variables, so that no child process of the user's module takes the socket.
+ */
+export function activatedSocket(env: NodeJS.ProcessEnv, pid: number): number | undefined {
+  const { LISTEN_PID, LISTEN_FDS } = env;
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
+  // The variables are for another process: the parent did not remove them.
+  if (LISTEN_PID !== String(pid) || LISTEN_FDS === undefined || LISTEN_FDS === '0') return undefined;
+  if (LISTEN_FDS !== '1') {
+    throw new Failure(
+      `LISTEN_FDS is ${JSON.stringify(LISTEN_FDS)}, but sojourn serves one socket; give the socket unit one ListenStream`,
+    );
+  }
+  return FIRST_FD;
 }
 
 /** A socket that systemd or another process passed. `release` does nothing, because that process keeps the socket. */

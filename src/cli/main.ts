@@ -7,9 +7,9 @@ import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { codeOf, EXIT } from './failure.ts';
+import { activatedSocket } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
-import { activatedSocket } from './socket-activation.ts';
 import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
 /** How long the last lines wait for a reader when a server ends. */
@@ -55,7 +55,7 @@ process.exit(code);
 
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   served = true;
-  const fd = worker === undefined ? takeSocket() : WORKER_FD;
+  const fd = worker === undefined ? activatedSocket(process.env, process.pid) : WORKER_FD;
   if (worker === undefined && settings.workers > 0) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
     const context = { command, fd, signals: process, out, cwd: process.cwd() };
@@ -71,11 +71,4 @@ async function serveHere(module: string, settings: ServeSettings, passed: readon
     signals: process,
     out,
   });
-}
-
-/** Removes the variables, so that no child process of the user's module takes the socket. */
-function takeSocket(): number | undefined {
-  const fd = activatedSocket(process.env, process.pid);
-  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
-  return fd;
 }

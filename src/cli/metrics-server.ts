@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { digestOf, isBearer } from '../base/digest.ts';
+import { checkHost } from '../http/guards.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { loopbackNames } from '../options/hosts.ts';
@@ -75,7 +76,7 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.
-    if (names !== undefined && !names.includes(hostOf(req))) return end(res, 403, `Use ${shown}\n`);
+    if (names !== undefined && checkHost(req.headers.host, names) !== undefined) return end(res, 403, `Use ${shown}\n`);
     if (token !== undefined && !isBearer(req.headers.authorization, token)) {
       res.setHeader('WWW-Authenticate', 'Bearer');
       return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
@@ -92,10 +93,4 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
 function end(res: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
   res.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' });
   res.end(text);
-}
-
-/** The name of the `Host` header, without its port. */
-function hostOf({ headers: { host = '' } }: IncomingMessage): string {
-  const at = host.lastIndexOf(':');
-  return at > host.lastIndexOf(']') ? host.slice(0, at) : host;
 }

@@ -47,21 +47,16 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       getErrHelpWidth: () => HELP_WIDTH,
       outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
-  describeServe(program.command('serve'), async (module, flags) => {
-    code = await context.serve(module, readSettings(flags, env), passed);
-  });
-  describeDev(program.command('dev'), async (module, flags) => {
-    code = await context.serve(module, readSettings(flags, env, true), passed);
-  });
-  describeCheck(program.command('check'), async (request) => {
-    code = await context.check(request, passed);
-  });
-  describeDoctor(program.command('doctor'), env, async (request) => {
-    code = await context.doctor(request);
-  });
-  describeRecords(program, env, async (request) => {
-    code = await context.records(request);
-  });
+  const ends = async (run: Promise<number>): Promise<void> => void (code = await run);
+  describeServe(program.command('serve'), (module, flags) =>
+    ends(context.serve(module, readSettings(flags, env), passed)),
+  );
+  describeDev(program.command('dev'), (module, flags) =>
+    ends(context.serve(module, readSettings(flags, env, true), passed)),
+  );
+  describeCheck(program.command('check'), (request) => ends(context.check(request, passed)));
+  describeDoctor(program.command('doctor'), env, (request) => ends(context.doctor(request)));
+  describeRecords(program, env, (request) => ends(context.records(request)));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;

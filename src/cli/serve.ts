@@ -13,7 +13,7 @@ import { serveDashboard } from './dashboard.ts';
 import { Failure, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
-import { type MetricsSettings, serveMetrics } from './metrics-server.ts';
+import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
@@ -58,7 +58,10 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
   const dashboard = serveDashboard(endpoint, settings, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
-  if (settings.metrics !== undefined) await giveMetrics(endpoint, settings.metrics, worker, logger);
+  // The supervisor serves those of all workers.
+  worker?.onMeasure(() => worker.report({ sojourn: 'metrics', families: internals?.families() ?? [] }));
+  if (settings.metrics !== undefined && worker === undefined)
+    await serveMetrics(settings.metrics, endpoint.metrics, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(signals, logger, {
     async finish(signal) {
@@ -138,17 +141,6 @@ function announceTo({ notify, sessions }: McpEndpoint): void {
     for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
   };
   sessions.events.on('restored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
-}
-
-/** Serves the metrics, or gives them to the supervisor, which serves those of all workers. */
-async function giveMetrics(
-  endpoint: McpEndpoint,
-  metrics: MetricsSettings,
-  worker: WorkerRole | undefined,
-  logger: Logger,
-): Promise<void> {
-  if (worker === undefined) return serveMetrics(metrics, endpoint.metrics, logger);
-  worker.onMeasure(() => worker.report({ sojourn: 'metrics', families: internalsOf(endpoint)?.families() ?? [] }));
 }
 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */

@@ -35,11 +35,11 @@ const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 const DRAIN_GRACE_MS = 4_000;
 /** How long calls may take after Ctrl+C in `dev`, and the time beyond. */
-const DEV_LAST = { timeoutMs: 700, graceMs: 1_000 };
+const DEV_LAST = { timeoutMs: 700, graceMs: 1_000, isQuiet: true };
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
-/** How long a build that loads an earlier edit may take to end by itself. */
-const OVERTAKEN_MS = 300;
+/** How long a worker that an earlier restart still starts may take to end by itself. */
+const OVERTAKEN = { timeoutMs: 0, graceMs: 300, isQuiet: true };
 /** A build that has not ended by then waits for running calls. */
 const HAND_OVER_MS = 3_000;
 
@@ -137,7 +137,9 @@ export class Supervisor {
       const { dev = false } = this.#options;
       // With several workers, no worker knows whether it is the last to close the socket.
       const closes = socketCloses && running.length === 1;
-      const ends = await Promise.all(running.map((worker) => this.#drain(worker, closes, dev ? DEV_LAST : {})));
+      const ends = await Promise.all(
+        running.map((worker) => this.#drain(worker, { socketCloses: closes, ...(dev && DEV_LAST) })),
+      );
       return dev || ends.every(Boolean) ? EXIT.ok : EXIT.failed;
     })());
   }
@@ -170,7 +172,7 @@ export class Supervisor {
   async #replace(slot: Slot): Promise<boolean> {
     const { logger, dev = false } = this.#options;
     const [began, isFirst] = [performance.now(), !this.#hasServed];
-    if (slot.next !== undefined) endSoon(slot.next);
+    if (slot.next !== undefined) void this.#drain(slot.next, OVERTAKEN);
     const started = await this.#startIn(slot);
     if (started.end !== undefined) this.#notLoaded(slot, started);
     if (started.end !== undefined || this.#isStopping) return false;
@@ -246,22 +248,21 @@ export class Supervisor {
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
   async #drain(
     worker: WorkerProcess,
-    socketCloses = false,
-    { timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS } = {},
+    { socketCloses = false, timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS, isQuiet = false } = {},
   ): Promise<boolean> {
     const hasServed = worker.servedMs !== undefined;
     worker.drain({ socketCloses, timeoutMs });
-    const { code } = await this.#untilEnded(worker, timeoutMs + graceMs);
+    const { code } = await this.#untilEnded(worker, timeoutMs + graceMs, isQuiet);
     return code === EXIT.ok || !hasServed;
   }
 
   async #untilEnded(
     worker: WorkerProcess,
     withinMs = this.#options.drainTimeoutMs + DRAIN_GRACE_MS,
+    isQuiet = false,
   ): Promise<WorkerEnd> {
     const timer = systemTime.setTimeout(() => {
-      if (!this.#isStopping || this.#options.dev !== true)
-        this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
+      if (!isQuiet) this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
     }, withinMs);
     const end = await worker.ended;
@@ -306,11 +307,4 @@ export class Supervisor {
       if (started.overtaken !== true) this.#died(slot, started.worker, started.end);
     }
   }
-}
-
-/** Ends a worker that does not serve yet. */
-function endSoon(worker: WorkerProcess): void {
-  worker.drain({ socketCloses: false, timeoutMs: 0 });
-  const timer = setTimeout(() => worker.kill(), OVERTAKEN_MS);
-  void worker.ended.then(() => clearTimeout(timer));
 }

@@ -12,7 +12,6 @@ import type { WorkerProcess } from './worker-process.ts';
 const ANSWER_MS = 500;
 
 interface Slot {
-  readonly number: number;
   worker: WorkerProcess;
   /** Its last values. */
   families: readonly Family[];
@@ -24,16 +23,15 @@ export class WorkerMetrics {
   readonly #slots = new Map<number, Slot>();
 
   launched(worker: WorkerProcess): void {
-    const { number } = worker;
-    const slot = this.#slots.get(number) ?? { number, worker, families: [], deaths: 0, up: false };
-    this.#slots.set(number, slot);
+    const slot = this.#slots.get(worker.number) ?? { worker, families: [], deaths: 0, up: false };
+    this.#slots.set(worker.number, slot);
     void worker.listening.then((banner) => banner !== undefined && (slot.worker = worker));
     void worker.ended.then(({ code }) => (slot.deaths += code === EXIT.ok ? 0 : 1));
   }
 
   /** Asks each worker, and does not wait long for one. */
   async text(): Promise<string> {
-    const slots = [...this.#slots.values()].toSorted((one, other) => one.number - other.number);
+    const slots = [...this.#slots.values()];
     await Promise.all(slots.map(measure));
     return prometheusText(
       METRIC_NAMES.map((name) => ({ name, points: slots.flatMap((slot) => pointsOf(name, slot)) })),
@@ -47,7 +45,7 @@ async function measure(slot: Slot): Promise<void> {
   slot.families = families ?? slot.families;
 }
 
-function pointsOf(name: MetricName, { number: worker, families, deaths, up }: Slot): Point[] {
+function pointsOf(name: MetricName, { worker: { number: worker }, families, deaths, up }: Slot): Point[] {
   if (name === 'sojourn_worker_up') return [{ labels: [], worker, value: Number(up) }];
   if (name === 'sojourn_worker_deaths_total') return [{ labels: [], worker, value: deaths }];
   return families.flatMap((family) => (family.name === name ? family.points.map((one) => ({ ...one, worker })) : []));

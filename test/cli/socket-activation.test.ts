@@ -1,7 +1,7 @@
 /** `sojourn serve` on a listening socket that it was given and that outlives it. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { activatedSocket } from '../../src/cli/socket-activation.ts';
+import { activatedSocket } from '../../src/cli/held-socket.ts';
 import { connectV1, connectV2 } from '../clients/official.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
 import { program, startCli } from './cli-process.ts';

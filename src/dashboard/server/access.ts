@@ -12,14 +12,13 @@
  */
 import { digestOf, isBearer } from '../../base/digest.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
+import { checkHost } from '../../http/guards.ts';
 import type { CheckedDashboard } from './options.ts';
 import { type DashboardReply, type DashboardRequest, failed } from './faces.ts';
 
 const SAME_SITE = new Set([undefined, 'same-origin', 'none']);
 /** The header of an action. A form cannot send it, and a page of another site only after a CORS preflight. */
 const ACTION_HEADER = 'sojourn-dashboard';
-/** A name or an address, and a port. */
-const HOST = /^([\w.-]+|\[[\da-f:.]+\])(?::\d{0,5})?$/i;
 const BEARER = { 'WWW-Authenticate': 'Bearer realm="sojourn dashboard"' };
 
 export class Access {
@@ -34,8 +33,7 @@ export class Access {
 
   /** Why the files of the page are refused; `undefined`: they are served. */
   refusesPage({ header }: DashboardRequest): DashboardReply | undefined {
-    const host = HOST.exec(header('host') ?? '')?.[1]?.toLowerCase() ?? '';
-    if (this.#hosts === undefined || this.#hosts.includes(host)) return undefined;
+    if (this.#hosts === undefined || checkHost(header('host'), this.#hosts) === undefined) return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');
   }
 
