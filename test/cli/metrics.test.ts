@@ -9,9 +9,7 @@ import { readScrape, type Scrape } from '../kit/prometheus.ts';
 import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
-import type { ServeSettings } from '../../src/cli/settings.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
-import { runHere } from './here.ts';
 import { isAlive, pinnedTo, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
@@ -143,32 +141,4 @@ test('away from loopback no scrape without the token is answered', async () => {
     expect((await get(url, { authorization: 'Bearer sesame', host: 'any.example' })).status).toBe(200);
   }
   expect(cli.output.stderr).not.toContain('sesame');
-});
-
-describe('the flags', () => {
-  const settingsOf = async (...flags: string[]) => {
-    let settings: ServeSettings | undefined;
-    const { code, stderr } = await runHere(['serve', 'x.js', ...flags], {
-      serve: async (_module, given) => ((settings = given), 0),
-    });
-    return { code, stderr, metrics: settings?.metrics };
-  };
-
-  test('--metrics without a value takes the address of OpenTelemetry', async () => {
-    expect((await settingsOf('--metrics', '--port', '1')).metrics).toMatchObject({ host: '127.0.0.1', port: 9_464 });
-    expect((await settingsOf('--metrics', '[::1]:7')).metrics).toMatchObject({ host: '::1', port: 7 });
-  });
-
-  test.each([
-    ['--metrics', 'nine'],
-    ['--metrics', '1.2.3.4:99999'],
-    ['--metrics', 'http://127.0.0.1:1'],
-    ['--metrics-token', 'sesame'],
-    // Other machines reach it, so it needs a token.
-    ['--metrics', '0.0.0.0:0'],
-  ])('%s %s is refused with what it takes', async (flag, value) => {
-    const { code, stderr } = await settingsOf(`${flag}=${value}`);
-    expect(code).toBe(2);
-    expect(stderr).toContain('--metrics');
-  });
 });

@@ -29,8 +29,7 @@ function deployment(kind: DurableKind) {
       const named = name === undefined ? {} : { name };
       return serve(createLab().factory, { store: (await storeOf(store, '--store')).store, ...named, ...options });
     },
-    start: (workers = '0') =>
-      startCli(['serve', program('durable-server.mjs'), '--port', '0', '--workers', workers], { env: shared }),
+    start: () => startCli(['serve', program('durable-server.mjs'), '--port', '0'], { env: shared }),
   };
 }
 
@@ -87,20 +86,6 @@ describe('with real processes', () => {
     expect((await here.call('ping')).response.status).toBe(200);
     expect(a.output.stderr).toContain('ordered this process to drain and end');
     expect((await instances()).map(({ pid }) => pid)).toEqual([process.pid]);
-  });
-
-  test('under a supervisor another worker takes the place of a drained worker', async () => {
-    const { start, sojourn, instances } = deployment('sqlite');
-    await start('2').url();
-    await until(async () => (await instances()).length === 2);
-    const [first] = await instances();
-    expect(await sojourn(['instances', 'drain', '--', String(first?.id)])).toMatchObject({
-      code: 0,
-      stdout: `${first?.id} has drained, and its process ends\n`,
-    });
-    await until(async () => (await instances()).filter(({ pid }) => pid !== first?.pid).length === 2, {
-      what: 'another worker',
-    });
   });
 
   test('an instance that is none, or is stuck, is named', async () => {

@@ -34,19 +34,8 @@ async function run(args: string[], { env = {}, serve = async () => 0 }: Run = {}
 
 describe('the command line', () => {
   test('hands the module, flags and environment to serve', async () => {
-    const args = [
-      'serve',
-      'server.js',
-      '--port',
-      '0',
-      '--limits-body-bytes',
-      '9',
-      '--legacy-sse',
-      '--allowed-hosts',
-      'a',
-      '--allowed-hosts',
-      'b,c',
-    ];
+    const flags = '--port 0 --limits-body-bytes 9 --legacy-sse --allowed-hosts a --allowed-hosts b,c --metrics';
+    const args = ['serve', 'server.js', ...flags.split(' ')];
     const { code, served } = await run(args, { env: { SOJOURN_RETRY_MS: '5' } });
     expect(code).toBe(0);
     expect(served).toHaveLength(1);
@@ -54,6 +43,8 @@ describe('the command line', () => {
       module: 'server.js',
       settings: {
         port: 0,
+        // The address of OpenTelemetry.
+        metrics: { host: '127.0.0.1', port: 9_464 },
         options: { limits: { bodyBytes: 9 }, legacySse: true, allowedHosts: ['a', 'b', 'c'], retryMs: 5 },
       },
     });

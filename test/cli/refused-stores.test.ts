@@ -3,7 +3,8 @@ import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { openClient } from '../kit/listening.ts';
 import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
@@ -70,18 +71,31 @@ describeWhereInstalled('redis', 'Redis', () => {
     expect(stdout + stderr).not.toContain(WRONG);
   });
 
-  test('that is away ends the command only with --require-store', async () => {
-    const store = `redis://127.0.0.1:${await freePort()}`;
+  test('that is away ends the command only with --require-store, and is used once it is there', async () => {
+    const port = await freePort();
+    const store = `redis://127.0.0.1:${port}`;
     expect(await serve(store, '--require-store').ended()).toMatchObject({
       code: 1,
       stdout: '',
       stderr: expect.stringMatching(/^sojourn: SOJOURN_STORE: Redis at redis:.*: connect ECONNREFUSED .*\n$/) as string,
     });
     const cli = serve(store);
+    const url = await cli.url();
     await cli.says(/Stop with/);
     expect(cli.output.stdout).toMatch(
       /\(cannot be reached; sojourn keeps trying to connect\)\n {12}Redis at .* ECONNREFUSED/,
     );
+    const status = async (path: string) => (await fetch(new URL(path, url))).status;
+    expect([await status('/healthz'), await status('/readyz')]).toEqual([200, 503]);
+    const waiting = openClient(url).initialize();
+    const back = await startServer('redis', { port });
+    onTestFinished(() => back.close());
+    expect((await waiting).response.status).toBe(200);
+    const lines = cli.lines().map(({ msg }) => msg);
+    expect(lines.filter((msg) => msg.includes('session store'))).toEqual([
+      'The session store could not be opened: requests wait up to waitMs, and it is tried again',
+      'The session store is open',
+    ]);
   });
 });
 

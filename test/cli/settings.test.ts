@@ -48,6 +48,11 @@ describe('what serve is asked for', () => {
     expect(read({ port: '2' }, { SOJOURN_PORT: '1' }).port).toBe(2);
   });
 
+  test('the address of the metrics may be one of IPv6', () => {
+    expect(read({ metrics: '[::1]:7' }).metrics).toMatchObject({ host: '::1', port: 7 });
+  });
+
+  const ISSUER = { SOJOURN_AUTH_ISSUER: 'https://id.example', SOJOURN_AUTH_AUDIENCE: 'a,b' };
   const RETENTION_OFF = { SOJOURN_EVENT_RETENTION: 'false' };
   test.each<[Flags, Environment, object]>([
     [
@@ -74,6 +79,16 @@ describe('what serve is asked for', () => {
         legacySse: true,
         perSessionExecutionContext: false,
         allowedHosts: ['a.example', 'b.example'],
+      },
+    ],
+    [
+      { authScopes: 'x,y' },
+      { ...ISSUER, SOJOURN_AUTH_JWKS_URI: 'https://id.example/keys' },
+      {
+        auth: {
+          jwt: { issuer: 'https://id.example', audience: ['a', 'b'], jwksUri: 'https://id.example/keys' },
+          requiredScopes: ['x', 'y'],
+        },
       },
     ],
     // An empty variable counts as not set.
@@ -146,11 +161,32 @@ describe('what serve is asked for', () => {
     [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
     [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
     [
+      {},
+      { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
+      'SOJOURN_AUTH_ISSUER: got "id.example", takes an https URL, or an http URL on loopback',
+    ],
+    [
       { authScopes: 'a' },
       {},
       '--auth-scopes needs --auth-issuer (the authorization server whose tokens are accepted) and ' +
         '--auth-audience (the URL of this endpoint, as its tokens name it)',
     ],
+    ...['nine', '1.2.3.4:99999', 'http://127.0.0.1:1'].map((metrics): [Flags, Environment, string] => [
+      { metrics },
+      {},
+      `--metrics takes a port, or host:port (127.0.0.1:9464); got "${metrics}"`,
+    ]),
+    [{ metricsToken: 'sesame' }, {}, '--metrics-token needs --metrics, which says where the metrics are served'],
+    [
+      { metrics: '0.0.0.0:0' },
+      {},
+      '--metrics: other machines reach 0.0.0.0, so the metrics need --metrics-token (or SOJOURN_METRICS_TOKEN)',
+    ],
+    ...['short', 'with blanks in the text'].map((dashboardToken): [Flags, Environment, string] => [
+      { dashboard: true, dashboardToken },
+      {},
+      '--dashboard-token takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN',
+    ]),
     [
       {},
       { SOJOURN_DASHBOARD_TOKEN: 'a-token-of-sixteen' },
@@ -201,6 +237,8 @@ describe('what serve is asked for', () => {
 
 describe('options of the module under those of the command', () => {
   const onerror = () => {};
+  const authorize = () => true;
+  const jwt = { issuer: 'https://id.example', audience: 'a' };
   const lower = { limits: { subscriptions: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
   test.each<[...Parameters<typeof mergeOptions>, object]>([
     [{ onerror, name: 'a', retryMs: 1 }, { name: 'b' }, { onerror, name: 'b', retryMs: 1 }],
@@ -214,6 +252,12 @@ describe('options of the module under those of the command', () => {
     // The mode may be said either way.
     [{ sessionMode: 'hybrid' }, { stateless: true }, { stateless: true }],
     [{ stateless: true }, { sessionMode: 'hybrid' }, { sessionMode: 'hybrid' }],
+    // The flags say how callers are identified, and not what they may do.
+    [
+      { auth: { verify: async () => undefined, authorize, requiredScopes: ['z'] } },
+      { auth: { jwt } },
+      { auth: { authorize, requiredScopes: ['z'], jwt } },
+    ],
   ])('%j under %j: what the command says wins, and the rest stays', (own, command, merged) => {
     expect(mergeOptions(own, command)).toEqual(merged);
   });
