@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
-import { connectNegotiating, connectV2, type OfficialClient } from '../clients/official.ts';
+import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
@@ -47,20 +47,6 @@ describe('sojourn serve', () => {
     // The log has lines of JSON.
     const warned = expect.stringContaining('SOJOURN_IDLE_TIMEOUT_MS?') as string;
     expect(JSON.parse(stderr.split('\n')[0] ?? '')).toMatchObject({ level: 40, msg: warned });
-  });
-
-  test('serves a module that exports a server which was built once, to every session and request', async () => {
-    const cli = serve('one-server.mjs');
-    const url = await cli.url();
-    const [one, other, modern] = [await connectV2(url), await connectV2(url), await connectNegotiating(url)];
-    const ask = async ({ say }: OfficialClient, name: string): Promise<unknown> =>
-      JSON.parse(await say('who', { name }));
-    const [first, second] = [one.sessionId, other.sessionId];
-    expect(first).not.toBe(second);
-    // One object counts the calls of all of them.
-    expect(await ask(one, 'a')).toEqual(['a', 1, first, first]);
-    expect(await ask(other, 'b')).toEqual(['b', 2, second, second]);
-    expect(await ask(modern, 'c')).toEqual(['c', 3, null, null]);
   });
 
   test('options of the module count, the command counts more, and no timer of the module keeps the process', async () => {
