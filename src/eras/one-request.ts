@@ -88,8 +88,6 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   deliver(message: RpcRequest | RpcNotification): Promise<Stop> {
     const call = this.#call;
     const enter = call.run?.enter;
-    // `perSessionExecutionContext`: handlers belong to the context that the hooks entered.
-    if (enter !== undefined) call.requestHidden = true;
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)

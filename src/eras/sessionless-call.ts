@@ -99,7 +99,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   ) {
     const { method } = sent.message;
     const id = sent.kind === 'request' ? sent.message.id : undefined;
-    super(caller, undefined, false, id, method, undefined, targetOf(sent.message));
+    super(caller, undefined, id, method, undefined, targetOf(sent.message));
     this.#sent = sent;
     this.#version = version;
     this.admission = admission;
@@ -194,7 +194,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.work.end();
     const { transport } = this;
     const cancelled = cancelledMessage(this.id, error.message);
-    const call = new Call(this.caller, undefined, false, undefined, cancelled.method, undefined);
+    const call = new Call(this.caller, undefined, undefined, cancelled.method, undefined);
     currentCall.run(call, () => transport?.onmessage?.(cancelled as JSONRPCMessage));
     afterTurn(() => guarded(this.caller, () => this.made?.close()));
   }

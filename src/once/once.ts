@@ -146,7 +146,7 @@ async function runOnce(
 
 function endOf(call: Call): CallEnd {
   if (call.refusal !== undefined) return 'timedOut';
-  const isCancelled = call.live !== undefined && !call.live.left && call.phase === 'over';
+  const isCancelled = call.live !== undefined && !call.live.left && call.isOver && call.takenBack === undefined;
   return isCancelled ? 'cancelled' : 'left';
 }
 

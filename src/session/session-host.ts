@@ -1,6 +1,5 @@
 import type { MemoryRows } from '../limits/held.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
-import type { Notices } from '../observe/notices.ts';
 import type { StartTime } from './calls/call-times.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
 import type { Logger } from '../types.ts';
@@ -11,7 +10,7 @@ import type { EndpointStore } from './record/record-kinds.ts';
 
 /** What an endpoint has for the handlers of all calls. */
 export interface CallServices {
-  readonly options: { readonly notices: Notices };
+  readonly options: Pick<ResolvedOptions, 'notices' | 'perSessionExecutionContext'>;
   /** `undefined`: without `auth.authorize`. */
   readonly authorizer?: Authorizer | undefined;
   /** `undefined`: without `sharedLists`. */

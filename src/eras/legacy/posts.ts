@@ -36,14 +36,9 @@ const STEPS: LadderSteps<PostEntry> = [
   (entry) => entry.dispatch(),
 ];
 
-/** `answersOnly`: the answers leave as one JSON body. Throws where the POST must wait for a place in its session. */
-export function servePost(
-  parts: LegacyParts,
-  session: LiveSession,
-  inbound: InboundPost,
-  answersOnly: boolean,
-): MaybePromise<NextAttempt> {
-  const entry = new PostEntry(parts, session, inbound, answersOnly);
+/** Throws where the POST must wait for a place in its session. */
+export function servePost(parts: LegacyParts, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
+  const entry = new PostEntry(parts, session, inbound);
   const stop = climb(STEPS, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
@@ -64,15 +59,13 @@ class PostEntry implements Entry {
   allowed: readonly RpcRequest[];
   /** Set when the requests have their ids. From then on the session counts them. */
   admitted: AdmittedPost | undefined = undefined;
-  readonly answersOnly: boolean;
   readonly #parts: LegacyParts;
   readonly #session: LiveSession;
   readonly #inbound: InboundPost;
 
-  constructor(parts: LegacyParts, session: LiveSession, inbound: InboundPost, answersOnly: boolean) {
+  constructor(parts: LegacyParts, session: LiveSession, inbound: InboundPost) {
     this.caller = inbound.caller;
     this.requests = this.allowed = requestsOf(inbound.post.messages);
-    this.answersOnly = answersOnly;
     this.#parts = parts;
     this.#session = session;
     this.#inbound = inbound;
@@ -173,7 +166,7 @@ class PostEntry implements Entry {
     const { gate } = this.#parts;
     const admissions = gate.limitsSessions ? gate.enterAll(this.caller, this.requests, this.allowed) : [];
     if (admissions instanceof SojournError) return admissions;
-    this.admitted = this.#session.calls.admitPost(this, this.requests, admissions);
+    this.admitted = this.#session.calls.admitPost(this, admissions);
     return undefined;
   }
 
@@ -210,7 +203,7 @@ class PostEntry implements Entry {
   #storedLate(admitted: AdmittedPost, result: WriteResult): Stop {
     const session = this.#session;
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const moved = admitted.calls.some(({ phase }) => phase === 'handedOver');
+    const moved = admitted.calls.some(({ takenBack }) => takenBack === 'handedOver');
     if (result === 'written' && !moved) return 'done';
     const next = afterStoring(result, { left: session.left, moved });
     session.calls.withdrawRunning(admitted);
@@ -276,17 +269,18 @@ class PostEntry implements Entry {
       if (checked.kind === 'notification') calls.notification(checked.message, this.caller);
       else if (checked.kind === 'response') calls.response(checked.message, this.caller);
       if (checked.kind !== 'request') continue;
-      const [request, call] = [this.admitted?.requests[next], this.admitted?.calls[next]];
+      const call = this.admitted?.calls[next];
       next += 1;
       // A request may have been cancelled while it waited for the store.
-      if (request !== undefined && call?.isOver === false) calls.dispatch(request, call);
+      if (call?.isOver === false) calls.dispatch(checked.message, call);
     }
   }
 
   #beginSink(isResumed: boolean): Sink {
-    const { post, resumed, batch, json } = this.#parts.responses;
+    const { responses, options } = this.#parts;
+    const { post, resumed, batch, json } = responses;
     const { sink, post: sent } = this.#inbound;
-    sink.begin(this.answersOnly ? (sent.batch ? batch : json) : isResumed ? resumed : post);
+    sink.begin(options.responseMode === 'json' ? (sent.batch ? batch : json) : isResumed ? resumed : post);
     return sink;
   }
 }

@@ -299,10 +299,10 @@ export class Router implements WaitingHost {
       return undefined;
     }
     // Answers, notifications and pings are for calls that run here.
-    const { options, lifecycle } = this.#parts;
+    const { lifecycle } = this.#parts;
     const isNewCall = inbound.mayHaveRun !== true && counts(inbound);
     if (isNewCall && lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
-    return servePost(this.#parts, session, inbound, options.responseMode === 'json');
+    return servePost(this.#parts, session, inbound);
   }
 
   async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {

@@ -92,7 +92,7 @@ export class SseConnection {
     guarded(exchange, async () => {
       try {
         // The session has left.
-        if ((await servePost(this.#parts.legacy, session, inbound, false)) !== undefined) sink.done();
+        if ((await servePost(this.#parts.legacy, session, inbound)) !== undefined) sink.done();
       } catch (cause) {
         sink.refuse(answerable(cause, this.#parts.legacy.options.logger, 'A message could not be served'), requestId);
       }

@@ -14,7 +14,6 @@ import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import { shown } from '../../base/shown.ts';
 
 import { isAnswer, readable } from './answer-error.ts';
@@ -39,7 +38,6 @@ export interface SessionOfCall {
 /** A POST whose requests have their ids. */
 export interface AdmittedPost {
   readonly caller: CallerRequest;
-  readonly requests: readonly RpcRequest[];
   readonly stream: Stream;
   /** One for each request. */
   readonly calls: readonly Call[];
@@ -55,18 +53,11 @@ interface V1RequestInfo {
 }
 
 /**
- * `running`: admitted, perhaps not dispatched yet. `over`: its answer was sent, or will never be. `handedOver`: its
- * session was fenced while the first event of its stream was being stored, and the next owner runs it. `withdrawn`:
- * storing failed, so its client learnt that it did not run, and what its handler still sends is dropped.
+ * `handedOver`: its session was fenced while the first event of its stream was being stored, and the next owner runs the
+ * request. `withdrawn`: storing failed, so its client learnt that the request did not run, and what its handler still
+ * sends is dropped.
  */
-type Phase = 'running' | 'over' | 'handedOver' | 'withdrawn';
-
-const PHASES: Transitions<Phase> = {
-  running: ['over', 'handedOver', 'withdrawn'],
-  over: ['withdrawn'],
-  handedOver: ['withdrawn'],
-  withdrawn: [],
-};
+type TakenBack = 'handedOver' | 'withdrawn';
 
 /** The marker of a call. It stays in the store while the instance that relayed the call may send it again. */
 export interface CallMarker {
@@ -88,8 +79,6 @@ export class Call {
   readonly caller: Caller | undefined;
   /** Undefined in stateless and modern serving. */
   readonly live: SessionOfCall | undefined;
-  /** `perSessionExecutionContext`: handlers belong to the session, not to a request. */
-  requestHidden: boolean;
   /** The id of a request; undefined for notifications and answers. */
   readonly id: RequestId | undefined;
   readonly method: string | undefined;
@@ -102,7 +91,8 @@ export class Call {
   tool: object | undefined = undefined;
   /** The server whose handler takes this message now: that of the session or request. */
   handlerServer: object | undefined = undefined;
-  #phase: Phase = 'running';
+  /** Why a request that ran, or was about to, counts as one that did not run here. */
+  takenBack: TakenBack | undefined = undefined;
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
   /** `authorize` hides what the request names: its server answers as for an unknown name. */
@@ -123,7 +113,6 @@ export class Call {
   constructor(
     caller: Caller | undefined,
     live: SessionOfCall | undefined,
-    requestHidden: boolean,
     id: RequestId | undefined,
     method: string | undefined,
     stream: Stream | undefined,
@@ -131,23 +120,15 @@ export class Call {
   ) {
     this.caller = caller;
     this.live = live;
-    this.requestHidden = requestHidden;
     this.id = id;
     this.method = method;
     this.stream = stream;
     this.target = target;
   }
 
-  get phase(): Phase {
-    return this.#phase;
-  }
-
-  set phase(next: Phase) {
-    this.#phase = follow(PHASES, this.#phase, next);
-  }
-
+  /** Its answer was sent, or will never be. */
   get isOver(): boolean {
-    return this.#phase !== 'running';
+    return this.work.ended;
   }
 
   /** Until it settles, `handlerServer` is `server`. No `async` function: each promise costs as much as a check. */
@@ -200,7 +181,7 @@ export class Call {
     const { id, method, target, session } = this;
     if (method === undefined) return;
     // The work of a notification ends once its handler has begun.
-    if (id !== undefined && (this.isOver || this.work.ended || isAnswer(error))) return;
+    if (id !== undefined && (this.isOver || isAnswer(error))) return;
     this.#notices?.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 

@@ -11,7 +11,7 @@ export function currentSession(): McpSession | undefined {
 /** The HTTP request whose handler is running; undefined outside of one and with `perSessionExecutionContext`. */
 export function currentRequest(): McpHttpRequest | undefined {
   const call = currentCall.getStore();
-  return call === undefined || call.requestHidden ? undefined : call.caller?.request;
+  return call?.services?.options.perSessionExecutionContext === true ? undefined : call?.request;
 }
 
 const POLL_RANGE = { min: 0, unit: 'ms', integer: true };

@@ -85,34 +85,26 @@ export class Markers {
   }
 
   /** What to store with the first event of a logged stream, which has one request. */
-  firstEvent({ stream, requests: [request], calls: [call] }: AdmittedPost): AppendExtra {
-    if (request === undefined) return {};
-    const mark = this.#markOf(request, call, stream);
-    const note = (): string => this.#keep(request, call);
+  firstEvent({ stream, calls: [call] }: AdmittedPost): AppendExtra {
+    if (call === undefined) return {};
+    const mark = this.#markOf(call, stream);
+    const note = (): string => keptText(call);
     return mark === undefined ? { note } : { note, mark };
   }
 
   /** `undefined`: the request may run twice. */
-  #markOf(request: RpcRequest, call: Call | undefined, stream: Stream): Mark | undefined {
-    if (call === undefined || this.repeatable(request)) return undefined;
+  #markOf(call: Call, stream: Stream): Mark | undefined {
+    const request = call.sent;
+    if (request === undefined || this.repeatable(request)) return undefined;
     const mark = { name: requestKey(request.id), stream: stream.key };
     call.marker = { mark, origin: undefined };
     this.#add(mark);
     return mark;
   }
 
-  /** Keeps the request as it was sent, also where its caller may not use what it names. */
-  #keep(request: RpcRequest, call: Call | undefined): string {
-    const { id, method, params } = request;
-    // A `KeptRequest`: the text has no member that is `undefined`.
-    const whole = JSON.stringify({ id, method, params, rights: rightsOf(call?.authInfo) });
-    const cut = { id, method, cut: true } satisfies KeptRequest;
-    return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify(cut);
-  }
-
   /** Stores the markers of a POST whose stream is not logged. */
-  markAll({ stream, requests, calls }: AdmittedPost): MaybePromise<WriteResult> {
-    const marks = requests.flatMap((request, n) => this.#markOf(request, calls[n], stream) ?? []);
+  markAll({ stream, calls }: AdmittedPost): MaybePromise<WriteResult> {
+    const marks = calls.flatMap((call) => this.#markOf(call, stream) ?? []);
     return marks.length === 0 ? 'written' : this.#markAll(marks, stream);
   }
 
@@ -218,6 +210,14 @@ export function removedMark({ marker }: Call): Mark | undefined {
 /** `1` and `"1"` are two requests. */
 export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
+}
+
+/** A `KeptRequest`: the request as it was sent, also where its caller may not use what it names. */
+function keptText({ sent, authInfo }: Call): string {
+  const { id, method, params } = sent ?? {};
+  // The text has no member that is `undefined`.
+  const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo) });
+  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true });
 }
 
 /** `undefined`: no request was kept, or an unknown version kept it. */

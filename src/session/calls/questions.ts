@@ -242,5 +242,5 @@ export class Questions {
 
 /** The stream, if it can still carry a message that is no answer. */
 export function carrying(stream: Stream | undefined): Stream | undefined {
-  return stream !== undefined && !stream.answersOnly && (stream.logged || stream.hasOpenSink) ? stream : undefined;
+  return stream?.carriesAll === true ? stream : undefined;
 }

@@ -116,7 +116,6 @@ export class RunningCalls {
   /** The answer of a request is here, or will never come. */
   settle(call: Call): void {
     if (call.id === undefined || call.isOver) return;
-    call.phase = 'over';
     this.#calls.delete(call.id);
     this.#end(call);
   }
@@ -139,7 +138,7 @@ export class RunningCalls {
     for (const resolve of freed ?? []) resolve(true);
   }
 
-  /** Removes and returns all of them. The caller sets the phase of each. */
+  /** Removes and returns all of them. */
   takeAll(): Call[] {
     const all = this.#calls.values();
     this.#calls.clear();
@@ -176,9 +175,9 @@ export class RunningCalls {
   openStream(
     requests: PostedRequests,
     log: SessionEventLog | undefined,
-    { answersOnly = false, key = this.#newKey(), next = 0 } = {},
+    { key = this.#newKey(), next = 0 } = {},
   ): Stream {
-    const stream = new Stream(key, log, next, requests, answersOnly);
+    const stream = new Stream(key, log, next, requests);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
     return stream;
   }

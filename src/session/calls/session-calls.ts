@@ -41,9 +41,8 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 /** A POST on its way into a session. */
 interface EnteringPost {
   readonly caller: CallerRequest;
-  /** The answers leave as one JSON body. */
-  readonly answersOnly: boolean;
-  /** The requests that `authorize` lets their caller send. */
+  readonly requests: readonly RpcRequest[];
+  /** Those that `authorize` lets their caller send. */
   readonly allowed: readonly RpcRequest[];
   /** How often its requests run, this run included. */
   readonly attempt: number;
@@ -60,26 +59,16 @@ export class SessionCalls {
     this.running = new RunningCalls(session.ownership.epoch);
   }
 
-  /** Takes the ids. `admissions`: for each request, where limits of users or tools are set. */
-  admitPost(
-    { caller, answersOnly, attempt, allowed }: EnteringPost,
-    requests: readonly RpcRequest[],
-    admissions: readonly Admission[],
-  ): AdmittedPost {
-    const stream = this.#open(requests, answersOnly);
+  /**
+   * Takes the ids, and opens the stream. Streams of several requests are not logged: a re-run or an error would end only
+   * the first of them. `admissions`: for each request, where limits of users or tools are set.
+   */
+  admitPost({ caller, requests, attempt, allowed }: EnteringPost, admissions: readonly Admission[]): AdmittedPost {
+    const stream = this.running.openStream(requests, requests.length === 1 ? this.#session.streamLog : undefined);
     const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
-    return { caller, requests, stream, calls };
-  }
-
-  /**
-   * Opens the stream of a POST. Streams of several requests are not logged: a re-run or an error would end only the
-   * first of them.
-   */
-  #open(requests: readonly RpcRequest[], answersOnly: boolean): Stream {
-    const log = requests.length === 1 ? this.#session.streamLog : undefined;
-    return this.running.openStream(requests, log, { answersOnly });
+    return { caller, stream, calls };
   }
 
   /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */
@@ -121,7 +110,7 @@ export class SessionCalls {
   withdrawRunning(post: AdmittedPost): void {
     const running = post.calls.filter(({ isOver }) => !isOver);
     this.withdraw(post);
-    for (const call of post.calls) call.phase = 'withdrawn';
+    for (const call of post.calls) call.takenBack = 'withdrawn';
     for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
   }
 
@@ -135,7 +124,7 @@ export class SessionCalls {
   async #expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
     if (!call.isOver && !ownership.leaseValid) await ownership.untilLeaseValid();
-    if (call.isOver || call.work.ended) return call.work.expire();
+    if (call.isOver) return call.work.expire();
     call.refusal = error;
     call.around?.over(error);
     this.#end(call, this.#session.lostCallJson(call, error));
@@ -159,18 +148,18 @@ export class SessionCalls {
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
     stream.begin(sink);
-    if (!stream.answersOnly && !this.#session.hasGetSink) this.#session.sendMissed(stream);
+    if (stream.carriesAll && !this.#session.hasGetSink) this.#session.sendMissed(stream);
   }
 
   /** Begins the response of a POST whose requests may all run twice. Each of its events is stored before it is sent. */
   beginAhead(
-    { stream, requests, caller: { relayOrigin } }: AdmittedPost,
+    { stream, calls, caller: { relayOrigin } }: AdmittedPost,
     sink: Sink,
     extra: AppendExtra,
     stored: (result: WriteResult) => void,
   ): void {
     if (relayOrigin !== undefined)
-      for (const { id, method } of requests) {
+      for (const { id, method } of calls.flatMap(({ sent }) => sent ?? [])) {
         this.running.remember(id, { method, stream: stream.key, reran: false });
         relayOrigin.onAcknowledged(() => this.running.forget(id, stream.key));
       }
@@ -321,7 +310,7 @@ export class SessionCalls {
         // The call has no marker, and the log keeps its stream open, as after a crash.
         mayRunTwice: call.marker === undefined && call.stream?.canHandOver === true,
       });
-      call.phase = next === 'handOverUnsent' ? 'handedOver' : 'over';
+      if (next === 'handOverUnsent') call.takenBack = 'handedOver';
       if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
       if (next === 'handOverAtPoint') {
         call.stream?.handOverFlushed(othersServe);

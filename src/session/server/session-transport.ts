@@ -105,9 +105,7 @@ export class SessionTransport extends ServerTransport {
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
     const method = 'method' in message ? message.method : undefined;
     const request = 'method' in message && 'id' in message ? message : undefined;
-    // With `perSessionExecutionContext`, handlers see no request.
-    const isHidden = this.#session.run?.enter !== undefined;
-    const call = new Call(caller, this.#session, isHidden, request?.id, method, stream, request && targetOf(request));
+    const call = new Call(caller, this.#session, request?.id, method, stream, request && targetOf(request));
     if (attempt !== undefined) call.around = openRun(this.#session.host.options.aroundRequest, this, call, attempt);
     return call;
   }
@@ -139,7 +137,7 @@ export class SessionTransport extends ServerTransport {
    * sends, only those about the session leave.
    */
   #sendOf(from: Call | undefined, message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
-    if (from?.phase !== 'withdrawn') return this.#send(message, options);
+    if (from?.takenBack !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
     return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
@@ -182,7 +180,7 @@ export class SessionTransport extends ServerTransport {
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (method === 'notifications/progress' && call?.stream?.answersOnly === false)
+    else if (method === 'notifications/progress' && call?.stream && session.host.options.responseMode !== 'json')
       session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
     else session.push(out);
   }

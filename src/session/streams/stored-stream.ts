@@ -32,8 +32,6 @@ const NONE: PostedRequests = [];
 
 export abstract class StoredStream {
   readonly key: string;
-  /** A JSON answer carries nothing but answers. */
-  readonly answersOnly: boolean;
   readonly #requests: PostedRequests;
   #callSuffix: string | undefined = undefined;
   #log: SessionEventLog | undefined;
@@ -46,12 +44,11 @@ export abstract class StoredStream {
   /** Oldest first, including the append under way. `undefined`: none waits. */
   #waiting: Write[] | undefined = undefined;
 
-  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests = NONE, answersOnly = false) {
+  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests = NONE) {
     this.key = key;
     this.#log = log;
     this.#next = next;
     this.#requests = requests;
-    this.answersOnly = answersOnly;
     this.#awaited = requests.length;
   }
 

@@ -153,6 +153,11 @@ export class Stream extends StoredStream implements SinkListener {
     return this.#sink?.isOpen === true;
   }
 
+  /** Whether a message that is no answer can reach the client: now, or when it resumes. */
+  get carriesAll(): boolean {
+    return this.logged || (this.hasOpenSink && this.#sink?.takes === 'events');
+  }
+
   /**
    * Sets the sink; `done` is called when it ends. Of a GET stream the sink before it is parked: it gets no more
    * messages, and its response ends with that of the new sink.
