@@ -106,7 +106,7 @@ export class Restorer {
         {
           id: record.id,
           fence,
-          user: record.user ?? undefined,
+          user: record.user,
           address: caller.clientAddress,
           handshake: record.handshake,
           createdAt: record.createdAt,
@@ -117,7 +117,7 @@ export class Restorer {
         caller,
         true,
       );
-      const { version, answer } = await this.#builder.replay(session, record, caller);
+      const { version, answer } = await this.#builder.replay(session, caller);
       if (version !== record.version) {
         this.#registry.options.logger.warn(
           { sessionId: record.id, negotiated: record.version, answered: version },
@@ -152,7 +152,7 @@ export class Restorer {
     try {
       session = await this.#builder.make(id, handshake, caller, { restored: true });
       session.record.change({ initialized: true });
-      session.negotiated(await this.#builder.replay(session, session.record.toRecord(), caller));
+      session.negotiated(await this.#builder.replay(session, caller));
     } catch (cause) {
       await this.#giveUp(session, id, cause, 'A migrated session could not be rebuilt here');
       throw orHookTimeout(cause, restoreFailed);

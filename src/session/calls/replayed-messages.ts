@@ -3,8 +3,8 @@
  * server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Handshake } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
-import type { SessionRecord } from '../record/session-record.ts';
 
 type Keep = (record: RecordKeeper, params: RpcRequest['params']) => void;
 
@@ -22,14 +22,14 @@ export const KEPT_MESSAGES: ReadonlyMap<string, Keep> = new Map<string, Keep>([
 ]);
 
 /** The messages for a rebuilt server, in order. */
-export function replayed(record: SessionRecord): Array<RpcRequest | RpcNotification> {
-  const { handshake, version, initialized, logLevel, subscriptions } = record;
+export function replayed(handshake: Handshake, record: RecordKeeper): Array<RpcRequest | RpcNotification> {
+  const { version, initialized, logLevel } = record.head;
   // The negotiated version, not the requested version: a server that still supports it agrees to it again.
   const initialize = { ...handshake.copy(), protocolVersion: version };
   const messages: Array<RpcRequest | RpcNotification> = [replay('initialize', 'initialize', initialize)];
   if (initialized) messages.push({ jsonrpc: '2.0', method: 'notifications/initialized' });
   if (logLevel !== null) messages.push(replay('level', 'logging/setLevel', { level: logLevel }));
-  for (const [n, uri] of subscriptions.entries())
+  for (const [n, uri] of record.subscribed.entries())
     messages.push(replay(`subscribe.${n}`, 'resources/subscribe', { uri }));
   return messages;
 }

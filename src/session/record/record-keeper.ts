@@ -29,7 +29,6 @@ import { Subscriptions } from './subscriptions.ts';
 
 /** Shared by the records of all sessions without state. */
 const NO_STATE: SessionRecord['state'] = Object.freeze({});
-const NO_SUBSCRIPTIONS: SessionRecord['subscriptions'] = Object.freeze([]);
 
 export class RecordKeeper {
   readonly #host: SessionHost;
@@ -107,6 +106,10 @@ export class RecordKeeper {
     if (this.#sent === undefined) this.#tell(this.#gone());
   }
 
+  get subscribed(): readonly string[] {
+    return this.#subscriptions?.list() ?? [];
+  }
+
   isSubscribed(uri: string): boolean {
     return this.#subscriptions?.has(uri) ?? false;
   }
@@ -136,29 +139,6 @@ export class RecordKeeper {
   saveField(kind: 's' | 'u', key: string, value: string | null): void {
     const [name, text] = fieldOf(kind, key, value);
     this.save({ fields: { [name]: text } });
-  }
-
-  toRecord(): SessionRecord {
-    const { id, user, handshake, createdAt } = this.#identity;
-    const { epoch, owner } = this.#ownership;
-    const { version, initialized, getPrimed, logLevel, answer } = this.#head;
-    // Each member by its name: a spread of the head costs a twelfth of an `initialize`.
-    return {
-      version,
-      initialized,
-      getPrimed,
-      logLevel,
-      answer,
-      id,
-      epoch,
-      owner,
-      user: user ?? null,
-      handshake,
-      subscriptions: this.#subscriptions?.list() ?? NO_SUBSCRIPTIONS,
-      state: this.#state?.toRecord() ?? NO_STATE,
-      createdAt,
-      activeAt: createdAt,
-    };
   }
 
   /** After a restore: the record expires in `expiresInMs`. */
@@ -193,7 +173,8 @@ export class RecordKeeper {
     this.#phase = 'creating';
     let outcome: CreateOutcome | undefined;
     try {
-      return (outcome = await store(encodeSession(this.toRecord())));
+      const state = this.#state?.toRecord() ?? NO_STATE;
+      return (outcome = await store(encodeSession(this.#identity, this.#ownership, this.#head, state)));
     } finally {
       this.#phase = outcome === 'created' ? 'stored' : 'new';
       if (outcome === 'created' && this.#unsent !== undefined) void this.#write();

@@ -53,7 +53,7 @@ export interface SessionHead {
 /** A record as the session it is of. */
 export interface SessionRecord extends SessionHead, Ownership {
   readonly id: string;
-  readonly user: string | null;
+  readonly user: string | undefined;
   readonly handshake: Handshake;
   /** Resource URIs that the client is subscribed to, in no order. */
   readonly subscriptions: readonly string[];
@@ -91,22 +91,16 @@ export function decodeHead(head: string): SessionHead {
   };
 }
 
-export function encodeSession(session: SessionRecord): NewRecord {
-  const { id, epoch, owner, user, handshake, createdAt, activeAt } = session;
-  const state = Object.entries(session.state).map(([key, json]) => fieldOf('s', key, json));
-  const subscriptions = session.subscriptions.map((uri) => fieldOf('u', uri, '1'));
-  return {
-    v: RECORD_VERSION,
-    id,
-    epoch,
-    owner,
-    user,
-    head: encodeHead(session),
-    body: handshake.text,
-    fields: Object.fromEntries([...state, ...subscriptions]),
-    createdAt,
-    stamp: activeAt,
-  };
+/** The record of a session that is created. Its client is subscribed to nothing yet. */
+export function encodeSession(
+  { id, user, handshake, createdAt }: Pick<SessionIdentity, 'id' | 'user' | 'handshake' | 'createdAt'>,
+  { epoch, owner }: Ownership,
+  head: SessionHead,
+  state: SessionRecord['state'],
+): NewRecord {
+  const fields = Object.fromEntries(Object.entries(state).map(([key, json]) => fieldOf('s', key, json)));
+  const texts = { head: encodeHead(head), body: handshake.text, fields };
+  return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, ...texts, createdAt, stamp: createdAt };
 }
 
 export function decodeSession(record: StoredRecord): SessionRecord {
@@ -123,7 +117,7 @@ export function decodeSession(record: StoredRecord): SessionRecord {
     id,
     epoch,
     owner,
-    user,
+    user: user ?? undefined,
     handshake: handshakeIn(body),
     subscriptions,
     // `fromEntries` makes own properties of all keys, `__proto__` included.

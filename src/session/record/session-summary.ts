@@ -16,7 +16,7 @@ export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): S
     id: record.id,
     status: live ? 'live' : 'hibernated',
     ...(live && { owner }),
-    ...(record.user !== null && { user: record.user, userName: userName(record.user) }),
+    ...(record.user !== undefined && { user: record.user, userName: userName(record.user) }),
     clientInfo: record.handshake.params.clientInfo,
     protocolVersion: record.version,
     createdAt: record.createdAt,

@@ -87,9 +87,9 @@ export class SessionBuilder {
    * Repeats to a rebuilt server the messages that set its state. The client does not get its answers. Returns its
    * answer to `initialize`.
    */
-  async replay(session: LiveSession, record: SessionRecord, caller: Caller): Promise<Negotiated> {
+  async replay(session: LiveSession, caller: Caller): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
-    for (const message of replayed(record)) {
+    for (const message of replayed(session.handshake, session.record)) {
       if (!('id' in message)) {
         session.transport.deliver(message, session.transport.callOf(message, caller));
         continue;
@@ -106,7 +106,7 @@ export class SessionBuilder {
       if (message.method === 'initialize') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);
-        negotiated = readAnswer(answer, record.version);
+        negotiated = readAnswer(answer, session.version);
       } else if (answer.error !== undefined) {
         this.#host.logger.warn(
           { sessionId: session.id, method: message.method, error: answer.error.code },
