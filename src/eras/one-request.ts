@@ -177,19 +177,14 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   endTurn(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (!this.#answered) this.#endUnanswered();
+    const { refusal, id } = this.#call;
+    const isDelivered = this.#deliver !== undefined && id !== undefined;
+    if (!this.#answered && (refusal !== undefined || isDelivered)) this.#call.refuse(refusal ?? requestClosed());
     try {
       tellClosed(this.server, this.onclose, !this.#answered, this.#host.options.notices);
     } finally {
       this.#deliver?.('done');
     }
-  }
-
-  #endUnanswered(): void {
-    const call = this.#call;
-    const { refusal, id } = call;
-    if (refusal !== undefined) call.refuse(refusal);
-    else if (this.#deliver !== undefined && id !== undefined) call.refuse(requestClosed());
   }
 
   connectFailed(cause: unknown): void {

@@ -110,8 +110,8 @@ export abstract class SessionlessRequests {
       // No server holds its stream.
       if (call.listens) call.refuse(call.refusal);
     };
-    const run = new SessionRun(this.host.options, { handlerReturned });
-    if (run.isWatched) call.caller.onClose(() => run.leave('disconnected'));
+    const run = new SessionRun(this.host.options, handlerReturned);
+    call.caller.onClose(() => run.leave('disconnected'));
     call.run = run;
     return run.inOwnContext(async () => {
       const server = await this.#make(call);

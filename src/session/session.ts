@@ -120,7 +120,8 @@ export class LiveSession implements SessionParts {
     this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
-    this.run = hasRun(host.options) ? new SessionRun(host.options, this) : undefined;
+    const returned = (): void => host.endedItself(this, 'handler_returned');
+    this.run = hasRun(host.options) ? new SessionRun(host.options, returned) : undefined;
     this.calls = new SessionCalls(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
@@ -302,11 +303,6 @@ export class LiveSession implements SessionParts {
   /** The server closed its transport. When the session has left, this library closed the server. */
   serverClosed(): void {
     if (!this.left) this.host.endedItself(this, 'server_closed');
-  }
-
-  /** Its run hook returned. */
-  handlerReturned(): void {
-    this.host.endedItself(this, 'handler_returned');
   }
 
   /** Tears the copy down; idempotent. The caller has taken it out of the registry and written the record. */

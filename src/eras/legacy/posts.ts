@@ -134,11 +134,9 @@ class PostEntry implements Entry {
   /** Ids that are in flight, and how many requests and notifications of the session run. */
   sessionLimits(): SojournError | undefined {
     const { calls, record } = this.#session;
-    const { limits } = this.#parts.options;
-    const { messages } = this.#inbound.post;
-    const refusal = calls.running.refusal(record, this.requests, limits);
-    if (refusal !== undefined || this.requests.length === messages.length) return refusal;
-    return calls.refusal(messages, limits.requestsPerSession);
+    const { requestsPerSession } = this.#parts.options.limits;
+    const refusal = calls.running.refusal(record, this.requests, requestsPerSession);
+    return refusal ?? calls.refusal(this.#inbound.post.messages, requestsPerSession);
   }
 
   /** Messages without a request need no place and no response. */
@@ -172,10 +170,12 @@ class PostEntry implements Entry {
 
   /** Stores what must be stored before the requests run. */
   store(admitted: AdmittedPost): MaybePromise<Stop> {
-    const { calls } = this.#session;
-    const extra = calls.firstEvent(admitted);
+    const { markers } = this.#session;
+    const { stream } = admitted;
+    // `undefined`: no other process can own the session. Without a `mark`, the request may run twice.
+    const extra = stream.logged ? markers?.firstEvent(admitted) : undefined;
     if (extra !== undefined && extra.mark === undefined) return this.#runAhead(admitted, extra);
-    const stored = calls.storeFirst(admitted, extra);
+    const stored = stream.logged ? stream.storePoint(extra) : (markers?.markAll(admitted) ?? 'written');
     if (!(stored instanceof Promise)) return stored === 'written' ? undefined : this.#notRun(admitted, stored);
     const starting = stored.then((result) => this.#stored(admitted, result));
     for (const call of admitted.calls) call.starting = starting;

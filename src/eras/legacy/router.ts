@@ -118,9 +118,7 @@ export class Router implements WaitingHost {
 
   /** The same for an `initialize`. */
   open(inbound: Inbound): void {
-    const { instance } = this.#parts;
-    if (instance.lease.valid) guarded(inbound.caller, () => track(this.#parts, inbound.caller, this.#open(inbound)));
-    else this.#wait(NO_SESSION, inbound, instance.missing);
+    this.#start(NO_SESSION, inbound);
   }
 
   async #open(inbound: Inbound): Promise<undefined> {

@@ -22,7 +22,6 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
-import type { SessionLimits } from '../../options/resolve-limits.ts';
 import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { epochOf, postStreamKey } from '../streams/event-id.ts';
@@ -67,11 +66,11 @@ export class RunningCalls {
     return this.#counted;
   }
 
-  /** Why these requests may not run. `TOO_MANY_REQUESTS`: they fit when others have ended. */
+  /** Why these requests may not run. `TOO_MANY_REQUESTS`: they fit when others have ended. `limit`: of requests. */
   refusal(
     record: { readonly subscriptions: Pick<Subscriptions, 'refusal'> },
     requests: readonly RpcRequest[],
-    limits: Readonly<SessionLimits>,
+    limit: number,
   ): SojournError | undefined {
     let counted = 0;
     for (const { id, method } of requests) {
@@ -86,7 +85,6 @@ export class RunningCalls {
       const full = record.subscriptions.refusal(new Set(uris));
       if (full !== undefined) return full;
     }
-    const limit = limits.requestsPerSession;
     // It would wait for ever, and so would every later request of the session.
     if (counted > limit)
       return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);

@@ -24,7 +24,6 @@ import {
   type RpcResponse,
 } from '../../protocol/jsonrpc.ts';
 import { shownId } from '../../base/shown.ts';
-import type { MaybePromise } from '../../stores/store.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { removedMark } from './markers.ts';
@@ -129,20 +128,6 @@ export class SessionCalls {
     call.around?.over(error);
     this.#end(call, this.#session.lostCallJson(call, error));
     this.#abort(call.id, error.message);
-  }
-
-  /**
-   * What to store with the priming event of a POST. Without a `mark`, all of its requests may run twice. `undefined`:
-   * no other process can own the session, or the stream is not logged.
-   */
-  firstEvent(post: AdmittedPost): AppendExtra | undefined {
-    return post.stream.logged ? this.#session.markers?.firstEvent(post) : undefined;
-  }
-
-  /** Stores what must be stored before the requests of a POST are dispatched. Nothing has been sent yet. */
-  storeFirst(post: AdmittedPost, extra: AppendExtra | undefined): MaybePromise<WriteResult> {
-    const { stream } = post;
-    return stream.logged ? stream.storePoint(extra) : (this.#session.markers?.markAll(post) ?? 'written');
   }
 
   /** Begins the response of a POST whose requests are about to be dispatched. */

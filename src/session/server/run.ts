@@ -17,19 +17,14 @@ export type EnterContext = <T>(fn: () => T) => T;
 
 type SessionRunOptions = HookTimes & Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
 
-/** The session or request that a handler runs around. */
-interface RunOwner {
-  /** The handler returned or threw while the session lives. */
-  handlerReturned(): void;
-}
-
 /** Whether sessions and requests have a run hook or a separate context. */
 export const hasRun = ({ runSessionHandler, perSessionExecutionContext }: SessionRunOptions): boolean =>
   runSessionHandler !== undefined || perSessionExecutionContext;
 
 export class SessionRun {
   readonly #options: SessionRunOptions;
-  readonly #owner: RunOwner;
+  /** The handler returned or threw while its session or request lives. */
+  readonly #handlerReturned: () => void;
   #enter: EnterContext | undefined;
   #resolveRun: ((reason: LeaveReason) => void) | undefined;
   #handler: Promise<void> | undefined;
@@ -37,14 +32,9 @@ export class SessionRun {
   #left: LeaveReason | undefined = undefined;
   #controller: AbortController | undefined = undefined;
 
-  constructor(options: SessionRunOptions, owner: RunOwner) {
+  constructor(options: SessionRunOptions, handlerReturned: () => void) {
     this.#options = options;
-    this.#owner = owner;
-  }
-
-  /** Whether a handler can see how the session leaves. */
-  get isWatched(): boolean {
-    return this.#options.runSessionHandler !== undefined;
+    this.#handlerReturned = handlerReturned;
   }
 
   /**
@@ -80,7 +70,7 @@ export class SessionRun {
       };
       const over = (early: () => SojournError): void => {
         if (!running) reject(early());
-        else if (this.#left === undefined) this.#owner.handlerReturned();
+        else if (this.#left === undefined) this.#handlerReturned();
       };
       this.#handler = (async () => void (await handler(request, session, run)))().then(
         () => over(() => hookReturned('before it called run()')),
