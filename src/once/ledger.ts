@@ -15,7 +15,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import { elapse, every, within } from '../base/system.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
 import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
 import type { StepNotice } from '../observe/step-notices.ts';
 import {

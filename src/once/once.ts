@@ -10,9 +10,8 @@ import { argumentsHash, entryId, keyOf, refuseTaskHandler, scopeOf } from '../ow
 import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { withContext } from '../session/calls/handler-context.ts';
-import { signalOf } from '../session/calls/handler-signal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
+import { signalOf, withContext } from '../session/calls/handler-context.ts';
 import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { detached } from './detached.ts';
 import { OnceLedger } from './ledger.ts';

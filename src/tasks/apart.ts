@@ -8,8 +8,8 @@
 import { SojournError, taskToolsMissing, taskToolUnknown } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import type { Call } from '../session/calls/call.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { signalOf } from '../session/calls/handler-signal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
+import { signalOf } from '../session/calls/handler-context.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, type TaskOutcomes } from './task-outcomes.ts';

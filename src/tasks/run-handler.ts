@@ -1,7 +1,6 @@
 /** What the handler of one run does, as `task()` tells. */
 import type { SojournError } from '../errors.ts';
-import { isAnswer } from '../session/calls/answer-error.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { CallRefusal, isAnswer } from '../session/calls/answer-error.ts';
 import type { TaskEnd } from './task-record.ts';
 
 export class RunHandler {

@@ -14,7 +14,7 @@ import { HeardAnswer } from '../http/heard-answer.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { MODERN_VERSIONS } from '../protocol/versions.ts';
 import type { Call } from '../session/calls/call.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
 import type { RunRequest } from './run-sink.ts';

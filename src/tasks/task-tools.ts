@@ -2,8 +2,8 @@
 import { fromJsonSchema, type McpServer } from '@modelcontextprotocol/server';
 import { SojournError, taskRequired } from '../errors.ts';
 import { currentCall } from '../session/calls/call.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
-import { signalOf } from '../session/calls/handler-signal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
+import { signalOf } from '../session/calls/handler-context.ts';
 import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
 import { launcherOf, type TaskLauncher } from './task-launcher.ts';
 import { failed, hasEnded, resultOf } from './task-outcomes.ts';

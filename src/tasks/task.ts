@@ -12,7 +12,7 @@ import { asTaskHandler, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
 import { POLL_MS, TASK_MS, TASK_TIMES } from '../options/tasks-options.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { CallRefusal } from '../session/calls/call-refusal.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../base/shown.ts';
 import { apart } from './apart.ts';

@@ -1,4 +1,5 @@
 /** Errors that a handler throws to answer with them. */
+import type { SojournError } from '../../errors.ts';
 
 /** The error of an answer. */
 export interface RpcErrorObject {
@@ -17,6 +18,17 @@ export class AnswerError extends Error implements RpcErrorObject {
     super(message);
     this.code = code;
     if (data !== undefined) this.data = data;
+  }
+}
+
+/** What a handler of this library throws so that its call is answered with a JSON-RPC error, not with `isError`. */
+export class CallRefusal extends Error {
+  override readonly name = 'CallRefusal';
+  readonly refusal: SojournError;
+
+  constructor(refusal: SojournError) {
+    super(refusal.message, { cause: refusal });
+    this.refusal = refusal;
   }
 }
 

@@ -16,8 +16,7 @@ import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { shown } from '../../base/shown.ts';
 
-import { isAnswer, readable } from './answer-error.ts';
-import { CallRefusal } from './call-refusal.ts';
+import { CallRefusal, isAnswer, readable } from './answer-error.ts';
 import type { CallServices } from '../session-host.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { Quirk } from '../../clients/known.ts';

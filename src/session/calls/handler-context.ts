@@ -47,3 +47,10 @@ function changed(
 
 export const withContext = <Given extends readonly unknown[]>(given: Given, ctx: unknown): Given =>
   [...given.slice(0, -1), ctx] as unknown as Given;
+
+/** The signal that the SDK aborts when the request is cancelled or its connection is gone. */
+export function signalOf(ctx: unknown): AbortSignal {
+  const from = isObject(ctx) && isObject(ctx['mcpReq']) ? ctx['mcpReq'] : ctx;
+  const signal = isObject(from) ? from['signal'] : undefined;
+  return signal instanceof AbortSignal ? signal : new AbortController().signal;
+}

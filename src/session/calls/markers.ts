@@ -5,12 +5,12 @@
  * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  */
-import type { RequestId } from '@modelcontextprotocol/server';
+import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import { digestText } from '../../base/digest.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
-import { rightsOf } from './rights.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -26,7 +26,7 @@ export interface KeptRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params?: Readonly<Record<string, unknown>>;
-  /** The rights of the caller (`rights.ts`); absent: an anonymous caller. */
+  /** The rights of the caller (`rightsOf`); absent: an anonymous caller. */
   readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
@@ -218,6 +218,17 @@ function keptText({ sent, authInfo }: Call): string {
   // The text has no member that is `undefined`.
   const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo) });
   return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true });
+}
+
+/**
+ * The rights of a caller as a digest, which a store may keep beside a recorded request: the next owner runs a lost call
+ * again only for a caller with equal rights. The digest does not depend on the token, so a refreshed token with the
+ * same scopes has equal rights. `undefined`: an anonymous caller.
+ */
+export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
+  if (authInfo === undefined) return undefined;
+  const scopes = [...new Set(authInfo.scopes)].toSorted();
+  return digestText(JSON.stringify([authInfo.clientId, scopes]));
 }
 
 /** `undefined`: no request was kept, or an unknown version kept it. */

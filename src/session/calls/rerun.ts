@@ -11,10 +11,9 @@ import { forLost } from '../../inbound/retries.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import { toolsOf } from './listed-tool.ts';
-import { readKept, requestKey, type KeptRequest } from './markers.ts';
+import { readKept, requestKey, rightsOf, type KeptRequest } from './markers.ts';
 import type { Caller } from './call.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
-import { rightsOf } from './rights.ts';
 import type { LiveSession } from '../session.ts';
 
 export async function takeLostCalls(

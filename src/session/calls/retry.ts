@@ -10,7 +10,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Sink } from '../../http/sink.ts';
 import { type Call, targetOf } from './call.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
-import { rightsOf } from './rights.ts';
+import { rightsOf } from './markers.ts';
 import type { LiveSession } from '../session.ts';
 
 /**

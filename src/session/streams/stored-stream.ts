@@ -15,8 +15,14 @@
 import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
 import { callSuffix, GET_STREAM } from './event-id.ts';
-import type { AppendExtra, PostedRequest, PostedRequests, SessionEventLog, WriteResult } from './event-log.ts';
-import { appendAll, carriedBy, type Write } from './writes.ts';
+import type {
+  AppendExtra,
+  CarriedExtra,
+  PostedRequest,
+  PostedRequests,
+  SessionEventLog,
+  WriteResult,
+} from './event-log.ts';
 
 /**
  * gathering: the first append of the stream collects the events of its turn. fenced, failed: nothing is stored any
@@ -29,6 +35,17 @@ type StoredState = 'open' | 'gathering' | 'skipping' | 'fenced' | 'failed';
 const EVENT_WEIGHT = 4;
 /** A GET stream answers no request. */
 const NONE: PostedRequests = [];
+
+/** An event that waits. */
+interface Write {
+  /** `undefined`: the stream completes without an event. */
+  readonly json: string | undefined;
+  readonly last: boolean;
+  readonly extra: AppendExtra | undefined;
+  tell: ((result: WriteResult) => void) | undefined;
+  /** Charged to the memory budget. */
+  readonly held: number;
+}
 
 export abstract class StoredStream {
   readonly key: string;
@@ -252,6 +269,14 @@ export abstract class StoredStream {
     log.skipped();
   }
 
+  #appendAll(log: SessionEventLog, writes: readonly Write[]): MaybePromise<WriteOutcome> {
+    const [first, last] = [writes[0], writes.at(-1)];
+    const completes = last?.last === true;
+    const carried = carriedBy(first?.extra, last?.extra, completes);
+    const events = writes.flatMap(({ json }) => json ?? []);
+    return log.append(this.key, this.#next, events, completes, carried);
+  }
+
   /** Tries an append until the store has answered. `begun`: the first try. Logs its first failure. */
   async #store(
     log: SessionEventLog,
@@ -265,7 +290,7 @@ export abstract class StoredStream {
     for (let tries = 0; this.outcome === undefined;) {
       const { epoch } = ownership;
       try {
-        append ??= appendAll(log, this.key, this.#next, writes);
+        append ??= this.#appendAll(log, writes);
         if ((await append) === 'written') return 'written';
         if (!(await ownership.claimedSince(epoch))) return 'fenced';
       } catch (error) {
@@ -308,4 +333,17 @@ export abstract class StoredStream {
       tell?.(why);
     }
   }
+}
+
+/**
+ * What the append that begins with one write and ends with another carries. A stream's marker comes with its first
+ * write and goes with its last, so no write between them carries any.
+ */
+function carriedBy(
+  first: AppendExtra | undefined,
+  last: AppendExtra | undefined,
+  completes: boolean,
+): CarriedExtra | undefined {
+  if (first === undefined && last === undefined) return undefined;
+  return { note: completes ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
 }
