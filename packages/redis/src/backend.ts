@@ -20,7 +20,7 @@ import {
   type Written,
 } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
-import { isRefusal } from './failures.ts';
+import { replyCode } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
 import { run, type Server } from './server.ts';
@@ -121,7 +121,8 @@ export class RedisBackend implements Backend {
     try {
       return isRowWrite(write) ? await this.#put(keys, write) : await this.#append(keys, write);
     } catch (error) {
-      if (isRefusal(error)) return error as Error;
+      // The server has answered, and changed nothing.
+      if (replyCode(error) !== undefined) return error as Error;
       throw error;
     }
   }

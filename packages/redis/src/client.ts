@@ -29,6 +29,7 @@ export interface RedisClient {
 export interface ClientOptions {
   readonly url?: string | undefined;
   readonly name?: string | undefined;
+  readonly RESP?: number | undefined;
   readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
 }
 
@@ -65,19 +66,17 @@ export interface SentinelClient {
 /** A connection that takes longer than this to open counts as failed. */
 export const CONNECT_MS = 2_000;
 
-/** Overrides that every connection of the store gets, whatever the configuration says. */
-export function connectionOverrides(socket: ClientOptions['socket']): object {
-  return {
-    socket: { ...socket, reconnectStrategy: false, connectTimeout: CONNECT_MS, socketTimeout: undefined },
-    commandOptions: { timeout: undefined, typeMapping: undefined },
-    disableOfflineQueue: true,
-    maintNotifications: 'disabled',
-    disableClientInfo: true,
-    pingInterval: undefined,
-    clientSideCache: undefined,
-    readonly: false,
-  };
-}
+/** What every connection of the store has, whatever the configuration says. */
+const OWN = {
+  commandOptions: { timeout: undefined, typeMapping: undefined },
+  disableOfflineQueue: true,
+  maintNotifications: 'disabled',
+  disableClientInfo: true,
+  pingInterval: undefined,
+  clientSideCache: undefined,
+  readonly: false,
+};
+const OWN_SOCKET = { reconnectStrategy: false, connectTimeout: CONNECT_MS, socketTimeout: undefined };
 
 /**
  * node-redis has no public member for what the store needs of a Cluster or Sentinel client. Clients do not say their
@@ -108,7 +107,10 @@ let template: RedisClient | undefined;
  * builds a class with 600 methods. Each class takes 1 MB, and 5 to 40 ms during which the process does nothing else.
  * Duplicates share a class, which the first of them builds: a program may import the store and use another one.
  */
-export const createClient = (options: object): RedisClient => (template ??= unconnected()).duplicate(options);
+export function createClient(options: ClientOptions): RedisClient {
+  template ??= unconnected();
+  return template.duplicate({ ...options, ...OWN, socket: { ...options.socket, ...OWN_SOCKET } });
+}
 
 function unconnected(): RedisClient {
   const client = createOne({ maintNotifications: 'disabled' }) as unknown as RedisClient;

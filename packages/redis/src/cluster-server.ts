@@ -10,7 +10,6 @@
  */
 import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
 import {
-  connectionOverrides,
   createClient,
   type Address,
   type ClientOptions,
@@ -73,7 +72,7 @@ export class ClusterServer implements Server {
         return await link.command(lua === undefined ? args : withText(args, lua));
       } catch (error) {
         asking = undefined;
-        const code = codeOf(error);
+        const code = replyCode(error);
         if (deadlines.now() >= until) throw error;
         if (code === 'MOVED') this.#owners.set(tagOf(key), namedIn(error, asked));
         else if (code === 'ASK') asking = namedIn(error, asked);
@@ -144,7 +143,7 @@ export class ClusterServer implements Server {
       try {
         await link.command(['EXISTS', key]);
       } catch (error) {
-        const code = codeOf(error);
+        const code = replyCode(error);
         if (code === 'MOVED') return namedIn(error, address);
         if (code !== 'ASK') throw error;
       }
@@ -178,16 +177,12 @@ export class ClusterServer implements Server {
     const { defaults, RESP, nodeAddressMap } = this.#configured;
     const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap : (named: string) => nodeAddressMap?.[named];
     const node = this.#seeds.get(address) ?? { socket: mapped(address) ?? parseAddress(address) };
-    const socket = { ...defaults?.socket, ...node.socket };
-    return createClient({ RESP, ...defaults, ...node, ...connectionOverrides(socket) });
+    return createClient({ RESP, ...defaults, ...node, socket: { ...defaults?.socket, ...node.socket } });
   }
 }
 
 /** The part of a key that its slot depends on. */
 const tagOf = (key: string): string => key.slice(key.indexOf('{') + 1, key.indexOf('}'));
-
-/** Undefined: the error is not a reply of the node. */
-const codeOf = (error: unknown): string | undefined => replyCode((error as Error).cause ?? {});
 
 /** The node that a redirection names. It may be at the host of the node that was asked. */
 function namedIn(redirection: unknown, asked: string): string {

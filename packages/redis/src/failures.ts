@@ -29,9 +29,9 @@ const LASTING = ['WRONGPASS', 'NOAUTH', 'NOPERM', 'MOVED', 'ASK', 'WRONGTYPE', '
 /** Redis 6.2 puts this before the error of a command in a script, and the line after it once more. */
 const IN_SCRIPT = /^ERR Error running script .*@user_script: ?\d+: -?/;
 
-/** The first word of an error reply; undefined: the error is not an error reply. */
+/** The first word of an error reply, or of the one that a store error is about; undefined: there is none. */
 export function replyCode(error: unknown): string | undefined {
-  const { message: whole } = error as { readonly message?: unknown };
+  const { message: whole } = (error instanceof SojournError ? (error.cause ?? {}) : error) as { message?: unknown };
   if (typeof whole !== 'string') return undefined;
   const message = whole.replace(IN_SCRIPT, '');
   if (/^(ERR )?(ACL failure in script:|The user executing the script can't) /.test(message)) return 'NOPERM';
@@ -58,7 +58,3 @@ function nameOf(error: unknown): string {
   if (first instanceof Error) return first.message;
   return typeof code === 'string' ? code : String(error);
 }
-
-/** The server has answered, and changed nothing. */
-export const isRefusal = (error: unknown): boolean =>
-  error instanceof SojournError && replyCode(error.cause ?? {}) !== undefined;

@@ -47,7 +47,7 @@ export class RedisLink extends KeptConnection<RedisClient> {
     const sent = this.ask((client) => client.sendCommand(args) as Promise<Reply>);
     if (lua === undefined) return sent;
     return sent.catch((error: unknown) => {
-      if (replyCode((error as Error).cause ?? {}) !== 'NOSCRIPT') throw error;
+      if (replyCode(error) !== 'NOSCRIPT') throw error;
       return this.command(withText(args, lua));
     });
   }

@@ -1,6 +1,6 @@
 /** A server behind Sentinel: the client finds the primary, and reports when another server becomes the primary. */
 import { storeAway } from 'sojourn/store-kit';
-import { connectionOverrides, createClient, type SentinelClient } from './client.ts';
+import { createClient, type SentinelClient } from './client.ts';
 import type { ServerSettings } from './server.ts';
 import { SingleServer } from './single-server.ts';
 
@@ -20,8 +20,7 @@ export class SentinelServer extends SingleServer {
     super('Redis behind Sentinel', settings, async () => {
       await (connected ??= sentinel.connect());
       // The connection that the client has belongs to the client.
-      const options = await sentinel._execute(false, async (primary) => primary.options);
-      return createClient({ ...options, ...connectionOverrides(options.socket) });
+      return createClient(await sentinel._execute(false, async (primary) => primary.options));
     });
     this.#sentinel = sentinel;
     // Failures are reported by the commands that they affect.

@@ -2,8 +2,7 @@
  * One server: a connection for commands, and one for each channel. Every connection attempt looks up the server's
  * address, so that behind Sentinel the next connection leads to the new primary.
  */
-import { connectionOverrides, createClient, destroyClient } from './client.ts';
-import type { ClientOptions, RedisClient, Reply } from './client.ts';
+import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
 import type { ChannelListener, Server, ServerSettings, Target } from './server.ts';
@@ -55,17 +54,10 @@ export class SingleServer implements Server {
 }
 
 /** `options`: those of the caller's client, which the store does not use. */
-export function single(options: ClientOptions): Target {
-  return (settings) => {
-    // This client shows what the URL configures; it is never connected.
-    const probe = createClient(options);
-    const { socket } = probe.options;
-    destroyClient(probe);
-    return new SingleServer(whereIs(options), settings, () =>
-      createClient({ ...options, ...connectionOverrides(socket) }),
-    );
-  };
-}
+export const single =
+  (options: ClientOptions): Target =>
+  (settings) =>
+    new SingleServer(whereIs(options), settings, () => createClient(options));
 
 function whereIs({ url, socket }: ClientOptions): string {
   if (url !== undefined) {
