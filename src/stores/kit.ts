@@ -28,7 +28,7 @@ export {
   type Written,
   isRowWrite,
 } from './kernel/backend.ts';
-export { kindsOf, openView } from './kernel/open-view.ts';
+export { kindsOf } from './kernel/open-view.ts';
 export { entryOfHead, entryOfTexts, entryTexts, rowOf, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';
@@ -37,6 +37,6 @@ export { answerLimitMs } from './shared/answer-limit.ts';
 export { Deadlines } from './shared/deadlines.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
-export { SharedResource } from './shared/shared-resource.ts';
+export { sharedStore } from './shared/shared-store.ts';
 export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';
 export type { Logger } from '../types.ts';

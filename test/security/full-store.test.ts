@@ -10,7 +10,7 @@ import type { McpEndpointContext, Store } from '../../src/index.ts';
 import { once } from '../../src/once/index.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { sqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { task } from '../../src/tasks/index.ts';
 import { callModern } from '../kit/modern.ts';
 import { inMatrix, isMatrix } from '../kit/matrix.ts';
@@ -51,7 +51,7 @@ async function smallRedis(): Promise<() => Store> {
 async function smallSqlite(): Promise<() => Store> {
   const folder = temporaryFolder();
   const pragmas = [`max_page_count = ${STORE_BYTES / 4_096}`];
-  return () => new SqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal', pragmas });
+  return () => sqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal', pragmas });
 }
 
 async function smallPostgres(): Promise<() => Store> {

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest';
 import { PostgresBackend } from '../../packages/postgres/src/backend.ts';
 import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import { PostgresStore } from '../../packages/postgres/src/postgres-store.ts';
+import { postgresStore } from '../../packages/postgres/src/postgres-store.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
 import { connect, newDatabase, storeOptions } from './postgres-views.ts';
@@ -26,7 +26,7 @@ async function moveClock(server: string): Promise<MovedClock> {
   const config = { connectionString: url };
   let ms = BEGIN_MS;
   return {
-    connect: () => new PostgresStore({ config, schema: 'sojourn', clockGoodMs: 0 }),
+    connect: () => postgresStore({ config, schema: 'sojourn', clockGoodMs: 0 }),
     now: () => ms,
     async pass(more) {
       ms += more;

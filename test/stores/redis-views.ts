@@ -6,7 +6,7 @@ import type { View, ViewSettings } from '../store-contract/view.ts';
 import { RedisBackend } from '../../packages/redis/src/backend.ts';
 import { bucketKeys, KindKeys, mailboxChannels, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import { RedisStore } from '../../packages/redis/src/redis-store.ts';
+import { redisStore } from '../../packages/redis/src/redis-store.ts';
 import type { Server, Target } from '../../packages/redis/src/server.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
 import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
@@ -98,7 +98,7 @@ export async function moveClock(url: string): Promise<MovedClock> {
   await pass(0);
   const ask = async (): Promise<number> => Number(await keeper.get(key));
   return {
-    connect: () => new RedisStore(single({ url }), 'sojourn', { goodMs: 0, ask }),
+    connect: () => redisStore(single({ url }), 'sojourn', { goodMs: 0, ask }),
     now: () => ms,
     pass,
     close: () => keeper.destroy(),

@@ -18,7 +18,7 @@ import { describe, expect, test } from 'vitest';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
 import { FORMAT } from '../../src/stores/sqlite/schema.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { SqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { sqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
@@ -202,7 +202,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
 describe('a full disk', () => {
   test('refuses a write that does not fit, keeps everything else and works again once there is room', async () => {
     const path = newPath();
-    const store = new SqliteStore({ path, synchronous: 'normal', pragmas: ['max_page_count = 100'] });
+    const store = sqliteStore({ path, synchronous: 'normal', pragmas: ['max_page_count = 100'] });
     const view = await openView(store);
     const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const outcomes = new Map<string, unknown>();
@@ -235,7 +235,7 @@ describe('a full disk', () => {
   });
 
   test('that takes small writes still counts as away, until a write of usual size fits again', async () => {
-    const store = new SqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 120'] });
+    const store = sqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 120'] });
     const { endpoint, client } = await serve(createLab().factory, {
       name: 'mcp',
       store,

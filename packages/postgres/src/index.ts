@@ -1,7 +1,7 @@
 /** The PostgreSQL store: sessions and instances of any number of machines, in a database that you run. */
 import { checkNames, got, optionInvalid, type Store } from 'sojourn/store-kit';
 import type { PgConfig } from './pg.ts';
-import { PostgresStore } from './postgres-store.ts';
+import { postgresStore } from './postgres-store.ts';
 import { checkSchema } from './schema.ts';
 
 export { migrationSql, type MigrationSqlOptions } from './schema.ts';
@@ -31,7 +31,7 @@ const TAKES_SERVER =
  */
 export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
   const { schema = 'sojourn' } = checkNames('postgres', options, OPTIONS, []);
-  return new PostgresStore({ config: configOf(server), schema: checkSchema(schema) });
+  return postgresStore({ config: configOf(server), schema: checkSchema(schema) });
 }
 
 function configOf(given: unknown): PgConfig {

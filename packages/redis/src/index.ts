@@ -5,7 +5,7 @@
 import { checkNames, checkText, got, optionInvalid, orUndefined, type Store } from 'sojourn/store-kit';
 import { checkMembers, type ClusterClient, type SentinelClient } from './client.ts';
 import { ClusterServer } from './cluster-server.ts';
-import { RedisStore } from './redis-store.ts';
+import { redisStore } from './redis-store.ts';
 import { SentinelServer } from './sentinel.ts';
 import type { Target } from './server.ts';
 import { single } from './single-server.ts';
@@ -36,7 +36,7 @@ const TAKES =
  */
 export function redis(server: string | RedisConnection, options: RedisOptions = {}): Store {
   const { prefix } = checkNames('redis', options, OPTIONS, []);
-  return new RedisStore(typeof server === 'string' ? urlTarget(server) : clientTarget(server), checkPrefix(prefix));
+  return redisStore(typeof server === 'string' ? urlTarget(server) : clientTarget(server), checkPrefix(prefix));
 }
 
 /** A URL may hold a password, so error messages do not show it. */

@@ -7,7 +7,7 @@ import { optionInvalid } from '../../errors.ts';
 import { checkChoice, checkNames } from '../../options/checks.ts';
 import type { Store } from '../store.ts';
 import type { FileSettings } from './open-file.ts';
-import { SqliteStore } from './sqlite-store.ts';
+import { sqliteStore } from './sqlite-store.ts';
 
 export interface SqliteOptions {
   /** The file, created if missing. A relative path is relative to the working directory. */
@@ -30,7 +30,7 @@ const SYNCHRONOUS = ['normal', 'full'] as const;
  * @throws TypeError naming the wrong option.
  */
 export function sqlite(file: string | SqliteOptions): Store {
-  return new SqliteStore(settingsOf(file));
+  return sqliteStore(settingsOf(file));
 }
 
 function settingsOf(file: unknown): FileSettings {
