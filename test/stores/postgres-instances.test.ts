@@ -75,7 +75,7 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       await view.instances.send('me', 'me', { kind: 'early' });
       await until(() => heard.length === n);
     }
-    await slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, `${no} ${no}`]);
+    await slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, no]);
     await slow.query('COMMIT');
     await until(() => heard.length === 6);
     expect(heard.at(-1)).toEqual({ kind: 'late' });

@@ -1,7 +1,6 @@
 import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connection, placeOf } from '../../packages/postgres/src/connection.ts';
-import { connectionStatements } from '../../packages/postgres/src/connection-statements.ts';
 import { migrationSql, postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
 import { loadPg } from '../../packages/postgres/src/pg.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
@@ -32,16 +31,13 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
   test('statements that are lost with a connection leave no listeners behind', async () => {
     const [module, config] = [await loadPg(), { connectionString: server().url }];
     const deadlines = new Deadlines(systemTime, 1_000);
-    const connection = new Connection(
-      { pg: module, config, deadlines, place: placeOf(module, config) },
-      { durable: true },
-    );
+    const connection = new Connection({ pg: module, config, deadlines, place: placeOf(module, config) });
     await connection.ready();
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);
     process.on('warning', warned);
     onTestFinished(() => void process.off('warning', warned));
-    const statements = Array.from({ length: 50 }, () => connection.query(connectionStatements.serverState));
+    const statements = Array.from({ length: 50 }, () => connection.query('SELECT 1'));
     connection.destroy(new Error('lost'));
     for (const { status } of await Promise.allSettled(statements)) expect(status).toBe('rejected');
     await new Promise((resolve) => setImmediate(resolve));

@@ -45,9 +45,7 @@ async function backend(server: string): Promise<BackendUnderTest> {
       const settings = { config: { connectionString: url }, schema: 'sojourn' };
       const database = await PostgresDatabase.open(settings, { ...storeOptions(), kinds: KINDS });
       onTestFinished(() => database.close());
-      const { server: at, statements, clock } = database;
-      const [read, write] = [database.query.bind(database), database.write.bind(database)];
-      return new PostgresBackend({ where: at.place, spaces, statements, clock, read, write });
+      return new PostgresBackend(database, spaces);
     },
     async refuseEntries() {
       const client = await connect(url);

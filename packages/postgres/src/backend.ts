@@ -6,7 +6,7 @@ import {
   entryTexts,
   findsNoRoom,
   isRowWrite,
-  rowOf,
+  rowOfColumns,
   textsOf,
   type Backend,
   type DuePlace,
@@ -16,41 +16,31 @@ import {
   type MaybePromise,
   type Row,
   type RowWrite,
-  type ServerClock,
   type Write,
   type Written,
 } from 'sojourn/store-kit';
+import type { PostgresDatabase } from './database.ts';
 import type { PgResult, Row as Columns, Statement, Value } from './pg.ts';
-import type { RowStatements } from './row-statements.ts';
 import { textArray } from './text-array.ts';
 
 /** Statements of a trip. */
 type Sort = 'inserts' | 'puts' | 'appends';
 
-type Query = (statement: Statement, values: readonly Value[]) => Promise<PgResult>;
-
-export interface PostgresBackendOptions {
-  readonly where: string;
-  readonly spaces: ReadonlyMap<Kind, string>;
-  readonly statements: RowStatements;
-  readonly clock: ServerClock;
-  readonly read: Query;
-  readonly write: Query;
-  /** For rows of living records alone, which a crash of the server may lose; `undefined`: as all others. */
-  readonly writeQuickly?: Query;
-}
-
 export class PostgresBackend implements Backend {
   readonly where: string;
-  readonly #options: PostgresBackendOptions;
+  readonly #database: PostgresDatabase;
+  readonly #spaces: ReadonlyMap<Kind, string>;
+  readonly #isOfLeases: boolean;
 
-  constructor(options: PostgresBackendOptions) {
-    this.where = options.where;
-    this.#options = options;
+  constructor(database: PostgresDatabase, spaces: ReadonlyMap<Kind, string>, isOfLeases = false) {
+    this.where = database.server.place;
+    this.#database = database;
+    this.#spaces = spaces;
+    this.#isOfLeases = isOfLeases;
   }
 
   now(): MaybePromise<number> {
-    return this.#options.clock.now();
+    return this.#database.clock.now();
   }
 
   async write(writes: readonly Write[]): Promise<readonly Written[]> {
@@ -68,51 +58,46 @@ export class PostgresBackend implements Backend {
   }
 
   async read(kind: Kind, id: string): Promise<Row | undefined> {
-    const { read, statements } = this.#options;
-    return this.#rowsIn(await read(statements.read, [this.#space(kind), id]))[0];
+    return (await this.#rows('read', kind, [id]))[0];
   }
 
   async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
-    const { read, statements } = this.#options;
-    const { rows } = await read(statements.log, [this.#space(kind), id, stream]);
+    const { rows } = await this.#ask('log', kind, [id, stream]);
     return rows.map(([no, of, head, data]) =>
       entryOfTexts({ no: Number(no), stream: of ?? '', head: head ?? '', data: data ?? '' }, of === stream),
     );
   }
 
-  async list(kind: Kind, after: string, before: string, limit: number): Promise<Row[]> {
-    const { read, statements } = this.#options;
-    return this.#rowsIn(await read(statements.list, [this.#space(kind), after, before, limit]));
+  list(kind: Kind, after: string, before: string, limit: number): Promise<Row[]> {
+    return this.#rows('list', kind, [after, before, limit]);
   }
 
-  async due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): Promise<Row[]> {
-    const { read, statements } = this.#options;
-    return this.#rowsIn(await read(statements.due, [this.#space(kind), time, id, until, limit]));
+  due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): Promise<Row[]> {
+    return this.#rows('due', kind, [time, id, until, limit]);
   }
 
   async count(kind: Kind, after: string, before: string): Promise<number> {
-    const { read, statements } = this.#options;
-    return Number((await read(statements.count, [this.#space(kind), after, before])).rows[0]?.[0]);
+    return Number((await this.#ask('count', kind, [after, before])).rows[0]?.[0]);
   }
 
   #space(kind: Kind): string {
-    return this.#options.spaces.get(kind) ?? '';
+    return this.#spaces.get(kind) ?? '';
   }
 
-  #rowsIn({ rows }: PgResult): Row[] {
-    return rows.map(([id, version, fence = null, wake, body, data]) =>
-      rowOf(
-        {
-          id: id ?? '',
-          version: Number(version),
-          fence,
-          wakeAt: wake === null || wake === undefined ? null : Number(wake),
-          body: body ?? '',
-          data: data ?? '',
-        },
-        this.where,
-      ),
-    );
+  #ask(what: 'read' | 'log' | 'list' | 'due' | 'count', kind: Kind, values: readonly Value[]): Promise<PgResult> {
+    return this.#database.query(this.#database.statements[what], [this.#space(kind), ...values]);
+  }
+
+  async #rows(what: 'read' | 'list' | 'due', kind: Kind, values: readonly Value[]): Promise<Row[]> {
+    return (await this.#ask(what, kind, values)).rows.map((columns) => rowOfColumns(columns, this.where));
+  }
+
+  /** `living`: the rows of living records alone. */
+  #write(statement: Statement, values: readonly Value[], living = false): Promise<PgResult> {
+    const database = this.#database;
+    if (!this.#isOfLeases) return database.write(statement, values);
+    // A locked row of another record could delay leases for longer than they last. A crash may lose those that live.
+    return living ? database.tell(statement, values) : database.query(statement, values);
   }
 
   async #send(sort: Sort, writes: readonly Write[]): Promise<readonly Written[]> {
@@ -131,7 +116,7 @@ export class PostgresBackend implements Backend {
   }
 
   async #put(sort: 'inserts' | 'puts', writes: readonly RowWrite[]): Promise<readonly Written[]> {
-    const { statements, write, writeQuickly = write } = this.#options;
+    const { statements } = this.#database;
     const texts = writes.map(({ row }) => (row === null ? undefined : { ...row, ...textsOf(row) }));
     const [spaces, ids] = [writes.map(({ kind }) => this.#space(kind)), textArray(writes.map(({ id }) => id))];
     const versions = texts.map((row) => row?.version ?? null);
@@ -140,33 +125,23 @@ export class PostgresBackend implements Backend {
     const bodies = textArray(writes.map(({ clear }, n) => (clear ? (texts[n]?.body ?? '') : '')));
     const data = textArray(texts.map((row) => row?.data ?? null));
     const living = writes.every(({ row }) => row !== null && row.fence !== null && row.fence !== OVER);
-    const query = living ? writeQuickly : write;
+    const columns = [versions, fences, wakes, bodies, data];
+    const [were, clears] = [writes.map(({ was }) => was), writes.map(({ clear }) => clear)];
     const { rows } =
       sort === 'inserts'
-        ? await query(statements.insert, [spaces, ids, versions, fences, wakes, bodies, data])
-        : await query(statements.put, [
-            spaces,
-            ids,
-            writes.map(({ was }) => was),
-            versions,
-            fences,
-            wakes,
-            bodies,
-            data,
-            writes.map(({ clear }) => clear),
-          ]);
+        ? await this.#write(statements.insert, [spaces, ids, ...columns], living)
+        : await this.#write(statements.put, [spaces, ids, were, ...columns, clears], living);
     const done = new Set(rows.map(keyOf));
     return writes.map(({ id }, n) => done.has(`${spaces[n]} ${id}`));
   }
 
   async #append(writes: readonly LogWrite[]): Promise<readonly Written[]> {
-    const { statements, write } = this.#options;
     const entries = writes.flatMap(({ entries: own }, n) =>
       own.map((entry) => ({ ...entryTexts(entry), write: n + 1 })),
     );
     const columns = (of: (entry: (typeof entries)[number]) => string): Value =>
       entries.length === 0 ? [] : textArray(entries.map(of));
-    const { rows } = await write(statements.append, [
+    const { rows } = await this.#write(this.#database.statements.append, [
       writes.map(({ kind }) => this.#space(kind)),
       textArray(writes.map(({ id }) => id)),
       textArray(writes.map(({ fence }) => fence)),

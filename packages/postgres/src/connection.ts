@@ -1,16 +1,6 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
-import { KeptConnection, type Connector, type Deadlines } from 'sojourn/store-kit';
-import { connectionStatements, settingsOf } from './connection-statements.ts';
-import {
-  configUnusable,
-  connectionLost,
-  isFatal,
-  notUtf8,
-  readOnlyByDefault,
-  standby,
-  storeFailure,
-  tooOld,
-} from './failures.ts';
+import { KeptConnection, storeAway, storeRefused, type Connector, type Deadlines } from 'sojourn/store-kit';
+import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
 import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
 import type { Statement, Value } from './pg.ts';
 
@@ -18,6 +8,43 @@ import type { Statement, Value } from './pg.ts';
 const MIN_VERSION = 130_000;
 /** Silence before the operating system probes the connection. */
 const KEEP_ALIVE_MS = 10_000;
+
+/** Identifies the server; changes nothing. */
+const SERVER_COLUMNS = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
+    current_setting('server_version'), current_setting('server_encoding'),
+    current_setting('default_transaction_read_only')`;
+const SERVER_STATE = `SELECT ${SERVER_COLUMNS}`;
+/** $1 names, $2 values of settings; older servers lack some. */
+const SET_UP = `SELECT ${SERVER_COLUMNS},
+    (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value)
+      WHERE current_setting(name, true) IS NOT NULL)`;
+
+/**
+ * The values of `SET_UP`.
+ *
+ * A statement whose client has given up changes nothing any more, and may wait for a lock. So the server ends it after
+ * the time that the client waits, and notices clients that are gone.
+ *
+ * Every statement is prepared and looks up rows by a key. No plan depends on its values, or on statistics that new
+ * tables do not have yet. JIT is off because compiling a statement would take longer than running it.
+ */
+function settingsOf(limitMs: number, durable: boolean): Value[] {
+  const settings = {
+    statement_timeout: String(Math.ceil(limitMs)),
+    idle_session_timeout: '0',
+    lock_timeout: '0',
+    tcp_keepalives_idle: '10',
+    tcp_keepalives_interval: '5',
+    tcp_keepalives_count: '3',
+    default_transaction_isolation: 'read committed',
+    plan_cache_mode: 'force_generic_plan',
+    enable_seqscan: 'off',
+    enable_mergejoin: 'off',
+    jit: 'off',
+    ...(!durable && { synchronous_commit: 'off' }),
+  };
+  return [Object.keys(settings), Object.values(settings)];
+}
 
 /** The server of a store. */
 export interface Server {
@@ -34,14 +61,15 @@ export function placeOf(pg: Pg, config: PgConfig): string {
     const { host, port, database } = new pg.Client(config);
     return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
   } catch (error) {
-    throw configUnusable(error);
+    // A certificate that is not there, for example.
+    throw storeRefused(`pg cannot use the configuration of PostgreSQL: ${(error as Error).message}`);
   }
 }
 
 /** What differs between the uses of a connection. */
 export interface ConnectionUse {
-  /** The server waits for its disk before it answers. */
-  readonly durable: boolean;
+  /** The server does not wait for its disk before it answers. */
+  readonly quick?: boolean;
   /**
    * Queries only: leaves the session settings unchanged, because a pooler may lend the server process to another
    * program.
@@ -50,7 +78,7 @@ export interface ConnectionUse {
   /** Called for each notification on a channel of this connection. */
   notified?(payload: string): void;
   /** Run before the first use of a new connection. */
-  readonly first?: readonly (readonly [Statement, readonly Value[]])[];
+  readonly first?: readonly string[];
   opened?(): void;
   lost?(): void;
 }
@@ -62,12 +90,44 @@ export interface Session {
 }
 
 export class Connection extends KeptConnection<Session> {
-  constructor(server: Server, use: ConnectionUse) {
+  constructor(server: Server, use: ConnectionUse = {}) {
     super(connectorOf(server, use));
   }
 
-  query(statement: Statement, values: readonly Value[] = []): Promise<PgResult> {
+  query(statement: Statement | string, values?: readonly Value[]): Promise<PgResult> {
     return this.ask(({ client }) => client.query(queryOf(statement, values)));
+  }
+
+  /** Rejects, and gives the connection up, if another server process than that of the connection answers. */
+  async check(): Promise<void> {
+    const isSame = await this.ask(async ({ client, pid }) => {
+      const { rows } = await client.query(queryOf(SERVER_STATE));
+      return Number(rows[0]?.[0]) === pid;
+    });
+    if (isSame) return;
+    const error = pooled(this.where, 'one connection was answered by two server processes');
+    this.destroy(error);
+    throw error;
+  }
+}
+
+/**
+ * Refuses a pooler that gives each transaction another server process. It accepts `LISTEN` and session locks silently.
+ * Then no notification arrives and every lock is free: instances would consider each other dead. Settings of such a
+ * connection would stay on the server process, which serves another program next. So the store checks which process
+ * answers before it changes any setting, and again with each renewal of a lease (`mailboxes.ts`).
+ *
+ * Two open connections must each be answered by a different server process, the same one every time. A pooler that
+ * shares processes assigns the last process that was returned, or the next in turn. Queries in this order reveal both.
+ */
+export async function refusePooler(server: Server): Promise<void> {
+  const [one, other] = [new Connection(server, { asIs: true }), new Connection(server, { asIs: true })];
+  try {
+    const pids = [(await one.ready()).pid, (await other.ready()).pid];
+    if (pids[0] === pids[1]) throw pooled(server.place, 'two connections were answered by one server process');
+    for (const asked of [one, other, other, one, one, other]) await asked.check();
+  } finally {
+    await Promise.all([one.close(), other.close()]);
   }
 }
 
@@ -112,18 +172,25 @@ function connectorOf({ pg, config, deadlines, place }: Server, use: ConnectionUs
 
 async function prepare(session: Session, use: ConnectionUse, limitMs: number, place: string): Promise<void> {
   const { client } = session;
-  const { asIs = false, durable, first = [] } = use;
-  const { serverState, setUp } = connectionStatements;
-  const set = asIs ? queryOf(serverState, []) : queryOf(setUp, settingsOf(limitMs, durable));
+  const { asIs = false, quick = false, first = [] } = use;
+  const set = asIs ? queryOf(SERVER_STATE) : queryOf(SET_UP, settingsOf(limitMs, !quick));
   const state = (await client.query(set)).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
-  await Promise.all(first.map(([statement, values]) => client.query(queryOf(statement, values))));
+  await Promise.all(first.map((text) => client.query(queryOf(text))));
 }
 
 function checkServer([, recovering, number, version, encoding, readOnly]: Row, place: string): void {
-  if (Number(number) < MIN_VERSION) throw tooOld(place, version ?? '');
-  if (encoding !== 'UTF8') throw notUtf8(place, encoding ?? '');
-  if (recovering === 't') throw standby(place);
-  if (readOnly === 'on') throw readOnlyByDefault(place);
+  if (Number(number) < MIN_VERSION) throw storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
+  if (encoding !== 'UTF8')
+    throw storeRefused(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
+  if (recovering === 't')
+    throw storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
+  // Some managed servers set it while their disk is nearly full.
+  if (readOnly === 'on')
+    throw storeAway(
+      `${place}: default_transaction_read_only is on, so it is meant to take no writes. Make room if its disk is ` +
+        'nearly full, name the primary if this is a copy, or turn it off for this user (ALTER ROLE user SET ' +
+        'default_transaction_read_only = off)',
+    );
 }

@@ -3,14 +3,12 @@
  * those that read, and the schema.
  */
 import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
-import { Connection, placeOf, type Server } from './connection.ts';
-import { isSchemaGone, storeFailure } from './failures.ts';
-import { instanceStatements } from './instance-statements.ts';
+import { Connection, placeOf, refusePooler, type Server } from './connection.ts';
+import { isSchemaGone } from './failures.ts';
 import { InstanceConnection } from './instance-connection.ts';
 import { loadPg, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
-import { refusePooler } from './pooler-check.ts';
-import { createSchema, quoted } from './schema.ts';
-import { rowStatements } from './row-statements.ts';
+import { createSchema } from './schema.ts';
+import { statementsOf, type Statements } from './statements.ts';
 
 export interface DatabaseSettings {
   /** The configuration of each connection. */
@@ -23,13 +21,6 @@ export interface DatabaseSettings {
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
 const TRIES = 5;
-
-export type Statements = ReturnType<typeof allStatements>;
-
-function allStatements(schema: string) {
-  const s = quoted(schema);
-  return { ...rowStatements(s), ...instanceStatements(s) };
-}
 
 export class PostgresDatabase {
   readonly server: Server;
@@ -47,11 +38,11 @@ export class PostgresDatabase {
   private constructor(server: Server, { schema, clockGoodMs }: DatabaseSettings, { random, time }: StoreOptions) {
     this.server = server;
     this.#schema = schema;
-    this.statements = allStatements(schema);
-    this.#rows = new Connection(server, { durable: true });
-    this.#logs = new Connection(server, { durable: true });
+    this.statements = statementsOf(schema);
+    this.#rows = new Connection(server);
+    this.#logs = new Connection(server);
     // The server may be another one, with another clock.
-    this.#writer = new Connection(server, { durable: true, lost: () => this.clock.forget() });
+    this.#writer = new Connection(server, { lost: () => this.clock.forget() });
     this.instanceConnection = new InstanceConnection({ server, random, statements: this.statements });
     // Not behind reads: a large log would delay the clock, and every lease with it.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
@@ -63,18 +54,17 @@ export class PostgresDatabase {
     const { config } = settings;
     const pg = await loadPg();
     const deadlines = new Deadlines(options.time, Math.max(MIN_LIMIT_MS, answerLimitMs(options.leaseMs)));
-    const place = placeOf(pg, config);
-    const server: Server = { pg, config, deadlines, place };
+    const server: Server = { pg, config, deadlines, place: placeOf(pg, config) };
     const database = new PostgresDatabase(server, settings, options);
     try {
       await refusePooler(server);
-      await database.#create(false);
+      await createSchema(database.#writer, settings.schema, false);
       await database.instanceConnection.check();
       await database.query(database.statements.now, []);
       return database;
     } catch (error) {
       await database.close();
-      throw storeFailure(place, error);
+      throw error;
     }
   }
 
@@ -119,17 +109,7 @@ export class PostgresDatabase {
    * contents are lost.
    */
   #repair(): Promise<void> {
-    return (this.#repairing ??= this.#create(true).finally(() => (this.#repairing = undefined)));
-  }
-
-  async #create(isBroken: boolean): Promise<void> {
-    const connection = new Connection(this.server, { durable: true });
-    try {
-      await createSchema(connection, this.#schema, isBroken);
-    } catch (error) {
-      throw storeFailure(this.server.place, error);
-    } finally {
-      await connection.close();
-    }
+    const created = (): Promise<void> => createSchema(this.#writer, this.#schema, true);
+    return (this.#repairing ??= created().finally(() => (this.#repairing = undefined)));
   }
 }

@@ -59,40 +59,6 @@ export function storeFailure(place: string, error: unknown): Error {
 export const connectionLost = (place: string, cause?: unknown): Error =>
   storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
 
-/** A certificate that is not there, for example. */
-export const configUnusable = (cause: unknown): Error =>
-  storeRefused(`pg cannot use the configuration of PostgreSQL: ${(cause as Error).message}`);
-
-export const tooOld = (place: string, version: string): Error =>
-  storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
-
-export const notUtf8 = (place: string, encoding: string): Error =>
-  storeRefused(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
-
-export const standby = (place: string): Error =>
-  storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
-
-/** Some managed servers set it while their disk is nearly full. */
-export const readOnlyByDefault = (place: string): Error =>
-  storeAway(
-    `${place}: default_transaction_read_only is on, so it is meant to take no writes. Make room if its disk is nearly ` +
-      'full, name the primary if this is a copy, or turn it off for this user (ALTER ROLE user SET ' +
-      'default_transaction_read_only = off)',
-  );
-
-export const newerSchema = (place: string, schema: string, found: number, known: number): Error =>
-  storeRefused(
-    `${place}: the schema ${schema} was made by a newer version of sojourn (schema ${found}, this one knows ${known}); ` +
-      'start the newer version, or name another schema',
-  );
-
-export const mayNotCreate = (place: string, schema: string, cause: unknown): Error =>
-  storeRefused(
-    `${place}: this user may not make the schema ${schema}; grant it CREATE on the database, or let an ` +
-      'administrator run what migrationSql() of sojourn-postgres returns',
-    cause,
-  );
-
 /** `seen`: the observation that shows the pooler. */
 export const pooled = (place: string, seen: string): Error =>
   storeRefused(

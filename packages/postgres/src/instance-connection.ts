@@ -13,10 +13,8 @@
  */
 import type { RandomSource } from 'sojourn/store-kit';
 import { Connection, type Server } from './connection.ts';
-import { connectionStatements } from './connection-statements.ts';
-import { CHANNEL, type InstanceStatements } from './instance-statements.ts';
-import { checkProcess } from './pooler-check.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
+import { CHANNEL, type Statements } from './statements.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -27,53 +25,40 @@ export interface Listener {
 export interface InstanceConnectionOptions {
   readonly server: Server;
   readonly random: RandomSource;
-  readonly statements: InstanceStatements;
+  readonly statements: Statements;
 }
 
 const KEY_BYTES = 8;
 
-/** A positive number; a text, because `pg` would round it. */
-export function newKey(random: RandomSource): string {
-  return BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
-}
-
-/** The numbers of the messages that were announced and not read. */
-interface Unread {
-  readonly first: number;
-  readonly last: number;
-}
-
-const ALL: Unread = { first: 0, last: Number.MAX_SAFE_INTEGER };
-
 export class InstanceConnection {
   /** The key of the lock, and a part of the name of the channel. Later connections of this process have it too. */
   readonly key: string;
-  readonly #statements: InstanceStatements;
+  readonly #statements: Statements;
   readonly #connection: Connection;
   readonly #listeners = new Map<string, Listener>();
-  #unread: Unread | undefined;
+  /** The first number that was announced and not read; 0: all may be unread. */
+  #unread: number | undefined;
   /** The number after the last one that was read. */
   #next = Infinity;
   #reading = false;
 
   constructor({ server, random, statements }: InstanceConnectionOptions) {
-    this.key = newKey(random);
+    // A positive number; a text, because `pg` would round it.
+    this.key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
     this.#statements = statements;
     this.#connection = new Connection(server, {
-      durable: false,
-      notified: (numbers) => {
-        const [first = 0, last = 0] = numbers.split(' ').map(Number);
-        this.#read({ first, last });
-      },
+      quick: true,
+      notified: (first) => this.#read(Number(first)),
       first: [
-        [connectionStatements.listen(`${CHANNEL}${this.key}`), []],
-        [connectionStatements.hold, [this.key]],
+        `LISTEN ${CHANNEL}${this.key}`,
+        // Several connections may hold it: an earlier connection of this process may still be open on the server.
+        `SELECT pg_advisory_lock_shared(${this.key})`,
       ],
       opened: () => {
         // The server may be another one, which numbers anew.
         this.#next = Infinity;
         // Messages that arrived before LISTEN.
-        this.#read(ALL);
+        this.#read(0);
       },
       lost: () => {
         for (const { lost } of this.#listeners.values()) lost();
@@ -87,7 +72,7 @@ export class InstanceConnection {
 
   /** Opens the connection if it is not open. A pooler would let another server process answer than the one that listens. */
   check(): Promise<void> {
-    return checkProcess(this.#connection);
+    return this.#connection.check();
   }
 
   /** `mailbox`: the key of its messages. */
@@ -110,21 +95,19 @@ export class InstanceConnection {
   }
 
   /** One read at a time; what is announced during a read is read by the next one. */
-  #read({ first, last }: Unread): void {
-    const { first: from, last: to } = this.#unread ?? { first, last };
-    this.#unread = { first: Math.min(first, from), last: Math.max(last, to) };
+  #read(first: number): void {
+    this.#unread = Math.min(first, this.#unread ?? first);
     if (!this.#reading) void this.#readAll();
   }
 
   async #readAll(): Promise<void> {
     this.#reading = true;
     while (this.#unread !== undefined && this.#connection.isOpen) {
-      const { first, last } = this.#unread;
+      // Messages that were sent together may have numbers around those of others, and be announced later.
+      const from = Math.min(this.#unread, this.#next);
       this.#unread = undefined;
       try {
-        // Messages that were sent together may have numbers around those of others, and be announced later.
-        const from = Math.min(first, this.#next);
-        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], from, last]);
+        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], from]);
         // The rows of a statement that deletes have no order.
         const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]));
         for (const [mailbox, no, sender, body] of inOrder) {
@@ -133,7 +116,7 @@ export class InstanceConnection {
         }
       } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
-        this.#unread = ALL;
+        this.#unread = 0;
         break;
       }
     }

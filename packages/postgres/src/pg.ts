@@ -53,13 +53,17 @@ export async function loadPg(): Promise<Pg> {
   return pg as unknown as Pg;
 }
 
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
 /** A key of 64 bits for some names; a text, because `pg` would round the number. */
 export const keyOf = (names: readonly string[]): string => digestOf(JSON.stringify(names)).readBigInt64BE().toString();
 
 const asText = { getTypeParser: () => (text: string) => text };
 
-/** Prepared where the statement has a name, because it is used again. */
-export function queryOf({ name, text }: Statement, values: readonly Value[]): PgQuery {
-  const query = { text, values, rowMode: 'array', types: asText } as const;
-  return name === '' ? query : { name, ...query };
-}
+/** A text is not prepared: it runs once, or before a pooler is ruled out. */
+export const queryOf = (statement: Statement | string, values: readonly Value[] = []): PgQuery => ({
+  ...(typeof statement === 'string' ? { text: statement } : statement),
+  values,
+  rowMode: 'array',
+  types: asText,
+});

@@ -2,11 +2,11 @@
  * The tables. When several processes start at once, an advisory lock lets one of them create them, and the others find
  * them. A schema of a later version is refused.
  */
-import { optionInvalid } from 'sojourn/store-kit';
+import { optionInvalid, storeRefused } from 'sojourn/store-kit';
 import type { Connection } from './connection.ts';
-import { isForbidden, isSchemaGone, mayNotCreate, newerSchema } from './failures.ts';
-import { keyOf, type PgResult } from './pg.ts';
-import { functions } from './row-statements.ts';
+import { isForbidden, isSchemaGone } from './failures.ts';
+import { keyOf, quoted } from './pg.ts';
+import { functions } from './statements.ts';
 
 /** A build that cannot work with the schema of another one has another number. */
 const VERSION = 1;
@@ -23,25 +23,33 @@ export function checkSchema(schema: unknown): string {
   return schema;
 }
 
-export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
 /** `isBroken`: some of it was found missing. */
 export async function createSchema(connection: Connection, schema: string, isBroken: boolean): Promise<void> {
   const { where: place } = connection;
   try {
-    const { rows } = await run(connection, `SELECT no FROM ${quoted(schema)}.version`);
+    const { rows } = await connection.query(`SELECT no FROM ${quoted(schema)}.version`);
     const found = Number(rows[0]?.[0] ?? 0);
-    if (found > VERSION) throw newerSchema(place, schema, found, VERSION);
+    if (found > VERSION)
+      throw storeRefused(
+        `${place}: the schema ${schema} was made by a newer version of sojourn (schema ${found}, this one knows ` +
+          `${VERSION}); start the newer version, or name another schema`,
+      );
     if (found === VERSION && !isBroken) return;
   } catch (error) {
     if (!isSchemaGone(error)) throw error;
   }
   const text = 'SELECT FROM pg_namespace WHERE nspname = $1';
-  const isThere = (await connection.query({ name: '', text }, [schema])).rows.length > 0;
+  const isThere = (await connection.query(text, [schema])).rows.length > 0;
   try {
-    await run(connection, createSql(schema, isThere));
+    // Several statements in one query are one transaction.
+    await connection.query(createSql(schema, isThere));
   } catch (error) {
-    throw isForbidden(error) ? mayNotCreate(place, schema, error) : error;
+    if (!isForbidden(error)) throw error;
+    throw storeRefused(
+      `${place}: this user may not make the schema ${schema}; grant it CREATE on the database, or let an ` +
+        'administrator run what migrationSql() of sojourn-postgres returns',
+      error,
+    );
   }
 }
 
@@ -54,7 +62,8 @@ export interface MigrationSqlOptions {
  * that user the rights that the store needs. It may run again.
  */
 export function migrationSql(schema = 'sojourn', { user }: MigrationSqlOptions = {}): string {
-  return createSql(checkSchema(schema), false, user === undefined ? '' : grantSql(quoted(schema), quoted(user)));
+  const create = createSql(checkSchema(schema), false);
+  return `BEGIN;\n${create}${user === undefined ? '' : grantSql(quoted(schema), quoted(user))}COMMIT;\n`;
 }
 
 const grantSql = (schema: string, user: string): string => `
@@ -64,15 +73,13 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${user};
 `;
 
 /** `CREATE SCHEMA IF NOT EXISTS` needs the right to create a schema even if it exists, so it is left out then. */
-function createSql(schema: string, isThere: boolean, more = ''): string {
+function createSql(schema: string, isThere: boolean): string {
   const s = quoted(schema);
-  return `BEGIN;
-SELECT pg_advisory_xact_lock(${keyOf(['schema', schema])});
+  return `SELECT pg_advisory_xact_lock(${keyOf(['schema', schema])});
 ${isThere ? '' : `CREATE SCHEMA IF NOT EXISTS ${s};`}
 ${tables(s)}
 ${functions(s)}
 INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
-${more}COMMIT;
 `;
 }
 
@@ -127,6 +134,3 @@ DO $$ BEGIN
     EXECUTE 'ALTER SEQUENCE ${s.replaceAll("'", "''")}.messages_no_seq SET LOGGED';
   END IF;
 END $$;`;
-
-/** Any number of statements, without values. */
-const run = (connection: Connection, text: string): Promise<PgResult> => connection.query({ name: '', text });

@@ -4,7 +4,7 @@ import {
   entryOfHead,
   entryTexts,
   isRowWrite,
-  rowOf,
+  rowOfColumns,
   textsOf,
   type Backend,
   type DuePlace,
@@ -62,20 +62,9 @@ export class RedisBackend implements Backend {
 
   async read(kind: Kind, id: string): Promise<Row | undefined> {
     const { row } = this.#of(kind).of(id);
-    const reply = await this.#server.send(row, ['HMGET', row, 'v', 'f', 'w', 'd', 'b']);
-    const [version = null, fence, wake, data, body] = reply as readonly (string | null)[];
-    if (version === null) return undefined;
-    return rowOf(
-      {
-        id,
-        version: Number(version),
-        fence: fence === '' || fence === undefined ? null : fence,
-        wakeAt: wake ? Number(wake) : null,
-        body: body ?? '',
-        data: data ?? '',
-      },
-      this.where,
-    );
+    const reply = await this.#server.send(row, ['HMGET', row, 'v', 'f', 'w', 'b', 'd']);
+    const columns = reply as readonly (string | null)[];
+    return columns[0] === null ? undefined : rowOfColumns([id, ...columns], this.where);
   }
 
   async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {

@@ -54,6 +54,16 @@ export function rowOf({ id, version, fence, wakeAt, body, data }: RowTexts, wher
   return { id, version, fence, wakeAt, value: { v, id, epoch, owner, user, head, body, fields, ...times, rung } };
 }
 
+/** A row from what a server answers: id, version, fence, wake time, body, data. `null` or empty: there is none. */
+export function rowOfColumns(columns: readonly (string | null | undefined)[], where: string): Row {
+  const [id, version, fence, wake, body, data] = columns;
+  const wakeAt = wake ? Number(wake) : null;
+  return rowOf(
+    { id: id ?? '', version: Number(version), fence: fence || null, wakeAt, body: body ?? '', data: data ?? '' },
+    where,
+  );
+}
+
 export interface EntryTexts extends Pick<Entry, 'no' | 'stream'> {
   readonly head: string;
   /** `''`: no events, or not asked for. */

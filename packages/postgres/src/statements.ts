@@ -1,26 +1,33 @@
 /**
- * The statements about rows and their logs, one set per schema. All are written for READ COMMITTED.
+ * The statements about rows, their logs and messages, one set per schema. All are written for READ COMMITTED.
  *
  * What changes several rows locks them first, in one order, so that two of these statements never deadlock. This and
  * the change are two statements in one function: the second one sees what was stored while the first one waited.
  */
-import { digestText } from 'sojourn/store-kit';
-import type { Statement } from './pg.ts';
+import { OVER, digestText } from 'sojourn/store-kit';
+import { quoted, type Statement } from './pg.ts';
+
+/** The name of each channel begins with it. */
+export const CHANNEL = 'sojourn_';
 
 /** The store's clock, ms since 1970: the current time, not the start of the transaction. */
-export const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
+const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
 
-export const statementOf = (text: string): Statement => ({
+const statementOf = (text: string): Statement => ({
   name: `sojourn_${digestText(text).slice(0, 22)}`,
   text,
 });
 
-export type RowStatements = ReturnType<typeof rowStatements>;
+export type Statements = ReturnType<typeof statementsOf>;
 
 const ROW = 'id, version, fence, wake, body, data';
 
-/** `s`: the schema, quoted. */
-export function rowStatements(s: string) {
+export function statementsOf(schema: string) {
+  const s = quoted(schema);
+  // The fence is the epoch and the owner. The owner of a lease is its address: the mailbox, then the key of the connection.
+  const mailbox = `split_part(fence, ' ', 2)::bigint`;
+  /** A lease that lives: it wakes when it expires. */
+  const living = `fence <> '${OVER}' AND wake > ${NOW}`;
   return {
     now: statementOf(`SELECT ${NOW}`),
     /** $1 spaces, then the columns of the rows. Answers the keys of the new rows. */
@@ -40,6 +47,33 @@ export function rowStatements(s: string) {
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL`),
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
+    /**
+     * $2 receivers, $3 senders, $4 bodies. Answers for each message the mailbox of its receiver, if it has a lease, and
+     * whether its lock is free. Of two checks at the same moment, one may take the other for the holder.
+     */
+    send: statementOf(`WITH given AS MATERIALIZED (
+        SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS g (receiver, sender, body, ord)
+      ), receivers AS MATERIALIZED (
+        SELECT id, mailbox, key, pg_try_advisory_xact_lock(key) AS free FROM (
+          SELECT id, ${mailbox} AS mailbox, split_part(fence, ' ', 3)::bigint AS key
+          FROM ${s}.rows WHERE space = $1 AND id = ANY ($2::text[]) AND ${living}) AS r
+      ), put AS (
+        INSERT INTO ${s}.messages (mailbox, sender, body)
+        SELECT r.mailbox, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver ORDER BY g.ord
+        RETURNING mailbox, no
+      ), told AS MATERIALIZED (
+        SELECT pg_notify('${CHANNEL}' || r.key, min(p.no)::text) AS one
+        FROM put p JOIN receivers r ON r.mailbox = p.mailbox GROUP BY r.key
+      ) SELECT g.ord, r.mailbox, r.free, (SELECT count(one) FROM told)
+        FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
+    /**
+     * $1 mailboxes, $2 the first number that was announced. While any transaction in the database stays open
+     * (`pg_dump`), entries of deleted messages stay in the index; the number keeps this from reading them.
+     */
+    receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no >= $2
+      RETURNING mailbox, no, sender, body`),
+    /** Messages to dead instances, of every deployment: others read theirs at once, or after a reconnect. */
+    trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE sent < now() - interval '1 hour'`),
   };
 }
 
