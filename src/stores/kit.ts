@@ -33,8 +33,7 @@ export { entryOfHead, entryOfTexts, entryTexts, rowOfColumns, textsOf } from './
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';
 export { TurnWrites, type Writes } from './kernel/turn-writes.ts';
-export { answerLimitMs } from './shared/answer-limit.ts';
-export { Deadlines } from './shared/deadlines.ts';
+export { Deadlines, answerLimitMs } from './shared/deadlines.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';

@@ -55,7 +55,7 @@ export function openBackends(target: Target): BackendUnderTest {
       const server = await openedServer(target, name, 20_000);
       const keys = new Map(KINDS.map((kind) => [kind, new KindKeys('sojourn', name, kind)]));
       const clock = new ServerClock({ time: systemTime, ask: async () => Date.now() });
-      return new RedisBackend({ server, clock, keys });
+      return new RedisBackend(server, clock, keys);
     },
   };
 }

@@ -28,19 +28,13 @@ import { run, type Server } from './server.ts';
 /** The first places of one order after a place. In the order of ids, all times are 0. */
 type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
 
-export interface RedisBackendOptions {
-  readonly server: Server;
-  readonly clock: ServerClock;
-  readonly keys: ReadonlyMap<Kind, KindKeys>;
-}
-
 export class RedisBackend implements Backend {
   readonly where: string;
   readonly #server: Server;
   readonly #clock: ServerClock;
   readonly #keys: ReadonlyMap<Kind, KindKeys>;
 
-  constructor({ server, clock, keys }: RedisBackendOptions) {
+  constructor(server: Server, clock: ServerClock, keys: ReadonlyMap<Kind, KindKeys>) {
     this.where = server.where;
     this.#server = server;
     this.#clock = clock;
@@ -97,8 +91,8 @@ export class RedisBackend implements Backend {
   }
 
   /** What is in one bucket is on one node of a Cluster. */
-  bucketOf(kind: Kind, id: string): string {
-    return this.#of(kind).bucketOf(id);
+  bucketOf(kind: Kind, id: string): Orders {
+    return this.#of(kind).bucket(id);
   }
 
   #of(kind: Kind): KindKeys {

@@ -24,7 +24,6 @@ export interface Orders {
 }
 
 interface Bucket extends Orders {
-  readonly name: string;
   readonly rows: string;
   readonly logs: string;
 }
@@ -43,25 +42,21 @@ export class KindKeys {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
       const base = `${prefix}:${part(name)}:${kind}:{${n}}:`;
-      return { name: String(n), rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
+      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
     });
   }
 
   of(id: string): RowKeys {
-    const { rows, logs, ids, wakes } = this.#bucket(id);
+    const { rows, logs, ids, wakes } = this.bucket(id);
     return { row: rows + id, log: logs + id, ids, wakes };
-  }
-
-  bucketOf(id: string): string {
-    return this.#bucket(id).name;
   }
 
   /** Where ids before `before` are. The rows of a group are in one bucket: `cursor.ts` says how its range ends. */
   orders(before = ''): readonly Orders[] {
-    return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+    return this.#isGrouped && before.endsWith('/') ? [this.bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
   }
 
-  #bucket(id: string): Bucket {
+  bucket(id: string): Bucket {
     return this.#buckets[bucketOf(id, this.#isGrouped ? id.indexOf('.') : id.length)] as Bucket;
   }
 }

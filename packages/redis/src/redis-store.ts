@@ -2,17 +2,18 @@
 import {
   Deadlines,
   ServerClock,
+  TurnWrites,
   answerLimitMs,
   kindsOf,
   sharedStore,
   type ServerClockOptions,
   type Store,
   type StoreRoom,
+  type Writes,
 } from 'sojourn/store-kit';
 import { RedisBackend } from './backend.ts';
-import { BucketWrites } from './bucket-writes.ts';
 import type { Reply } from './client.ts';
-import { KindKeys, bucketKeys, mailboxChannels } from './keys.ts';
+import { KindKeys, bucketKeys, mailboxChannels, type Orders } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { factsOf } from './server-check.ts';
 import type { Target } from './server.ts';
@@ -40,10 +41,10 @@ export const redisStore = (target: Target, prefix: string, ofClock: Partial<Serv
     ({ server, clock, deadlines }, options) => {
       const { name } = options;
       const keys = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]));
-      const backend = new RedisBackend({ server, clock, keys });
+      const backend = new RedisBackend(server, clock, keys);
       return {
         backend,
-        ...(server.isCluster && { newWrites: () => new BucketWrites(backend) }),
+        ...(server.isCluster && { newWrites: () => bucketWrites(backend) }),
         mailboxes: () => new RedisMailboxes(server, mailboxChannels(prefix, name)),
         deadlines,
         // A Cluster has many memories.
@@ -51,6 +52,25 @@ export const redisStore = (target: Target, prefix: string, ofClock: Partial<Serv
       };
     },
   );
+
+/**
+ * The writes of a view of a Cluster: those of each bucket make trips for themselves. So a node that is away delays and
+ * fails only what is written to its own buckets.
+ */
+function bucketWrites(backend: RedisBackend): Writes {
+  const buckets = new Map<Orders, TurnWrites>();
+  return {
+    write(write) {
+      const bucket = backend.bucketOf(write.kind, write.id);
+      let writes = buckets.get(bucket);
+      if (writes === undefined) buckets.set(bucket, (writes = new TurnWrites(backend)));
+      return writes.write(write);
+    },
+    async settled() {
+      for (const writes of buckets.values()) await writes.settled();
+    },
+  };
+}
 
 /** Seconds and microseconds since 1970. */
 function timeOf(reply: Reply): number {
