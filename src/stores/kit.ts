@@ -37,5 +37,5 @@ export { Deadlines, answerLimitMs } from './shared/deadlines.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';
-export type { InstanceMessage, Kind, MaybePromise, OpenStore, Store, StoreOptions, StoreRoom } from './store.ts';
+export type { InstanceMessage, Kind, MaybePromise, Store, StoreOptions, StoreRoom } from './store.ts';
 export type { Logger } from '../types.ts';
