@@ -11,7 +11,7 @@ import { type MemoryUse, shareKey } from '../base/budget.ts';
 import { internal, rpcError, type SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import type { McpHttpRequest } from '../types.ts';
+import type { McpHttpRequest, TimeProvider } from '../types.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
 import { closeSignal, createRequestView, type RequestSource } from './request-view.ts';
@@ -79,6 +79,9 @@ export interface ExchangeHost {
   readonly notices: Notices;
   readonly memory: MemoryUse;
   readonly unread: UnreadAnswers;
+  readonly time: Required<TimeProvider>;
+  /** Between comments on a stream whose client has taken everything. `Infinity`: none. */
+  readonly keepAliveMs: number;
   /** An HTTP/1 connection was cut, because this many of its requests were open. */
   cutCrowded(requests: number): void;
 }
@@ -121,7 +124,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   sessionId: string | undefined = undefined;
   /** Set where requests are listened to. */
   watched: WatchedRequest | undefined = undefined;
-  protected readonly host: ExchangeHost;
+  readonly host: ExchangeHost;
   /** How the answer is over: it is complete, or its client disconnected before. */
   protected over: 'complete' | 'left' | undefined = undefined;
   /** The answer is a stream, and its head was sent. */

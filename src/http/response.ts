@@ -40,9 +40,6 @@ const STATES: Transitions<ResponseState> = {
   over: [],
 };
 
-/** No timer runs for longer than this, in ms: the clock is read again then, and timers of Node end within 25 days. */
-const LONGEST_MS = 86_400_000;
-
 export class HttpResponse implements ResponseSink, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
@@ -228,12 +225,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#state === 'held') return;
     this.#become('held');
     this.#listen();
-    const { time, headMs } = this.#policy;
-    if (this.takes === 'events') this.#timer = time.setTimeout(() => this.sendHead(), headMs ?? 0);
+    const { time } = this.#exchange.host;
+    if (this.takes === 'events') this.#timer = time.setTimeout(() => this.sendHead(), this.#policy.headMs ?? 0);
   }
 
   #stopTimer(): void {
-    if (this.#timer !== undefined) this.#policy.time.clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#exchange.host.time.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
@@ -253,20 +250,20 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
     if (gathered !== '') this.#exchange.write(gathered);
-    const { endsWithHost, endsWithToken, time } = this.#policy;
+    const { endsWithHost, endsWithToken } = this.#policy;
     if (endsWithHost === true) this.#hosted = hostedWith(this.#exchange.node?.req.socket)?.add(this);
     this.#listen();
     if (!this.isOpen) return;
     const expiresAtMs = endsWithToken === true ? (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 : 0;
     // Middleware may have let the caller in with an expired token: then the stream stays.
-    this.#watch(expiresAtMs > time.now() ? expiresAtMs : Infinity);
+    this.#watch(expiresAtMs > this.#exchange.host.time.now() ? expiresAtMs : Infinity);
   }
 
   /** A comment follows in each interval while the client has taken everything. The stream ends with the token. */
   #watch(expiresAtMs: number): void {
-    const { time, keepAliveMs } = this.#policy;
+    const { time, keepAliveMs } = this.#exchange.host;
     if (keepAliveMs === Infinity && expiresAtMs === Infinity) return;
-    const ms = Math.min(keepAliveMs, expiresAtMs - time.now(), LONGEST_MS);
+    const ms = Math.min(keepAliveMs, expiresAtMs - time.now());
     this.#timer = time.setTimeout(() => {
       if (time.now() >= expiresAtMs) return this.end();
       this.#watch(expiresAtMs);

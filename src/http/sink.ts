@@ -5,8 +5,6 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { LostForm } from './answer.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { TimeProvider } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
@@ -117,9 +115,6 @@ export interface ResponsePolicy {
    * JSON body. `batch`: several, as an array.
    */
   readonly form: 'events' | 'auto' | 'json' | 'batch';
-  readonly time: TimeProvider;
-  /** Between comments on a stream whose client has taken everything. `Infinity`: none. */
-  readonly keepAliveMs: number;
   /** An answer above 1 MiB, before which nothing was sent, is the body of the response (`isLarge`). */
   readonly largeAsJson?: boolean;
   /**
@@ -133,10 +128,4 @@ export interface ResponsePolicy {
   readonly endsWithHost?: boolean;
   /** The stream ends when the access token of its caller expires. */
   readonly endsWithToken?: boolean;
-}
-
-/** What all streams of an endpoint have in common. */
-export function streamsOf(options: ResolvedOptions): Pick<ResponsePolicy, 'time' | 'keepAliveMs'> {
-  const { timeProvider: time, keepAliveMs } = options;
-  return { time, keepAliveMs };
 }

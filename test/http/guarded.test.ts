@@ -11,7 +11,6 @@ import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { SSE_HEADERS } from '../../src/http/frames.ts';
 import { HttpResponse } from '../../src/http/response.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
 import { bothFaces, type Face } from '../kit/serve.ts';
@@ -55,11 +54,7 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
     [
       'at the end of a turn',
       (exchange: Exchange) => {
-        const response = new HttpResponse(exchange, {
-          form: 'events',
-          time: createFakeTime(),
-          keepAliveMs: 1_000,
-        });
+        const response = new HttpResponse(exchange, { form: 'events' });
         response.listener = { endTurn: throwing, sinkClosed: () => {} };
         response.begin();
       },

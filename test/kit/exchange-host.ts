@@ -6,17 +6,7 @@ import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).requests): ExchangeHost {
-  const unread = new UnreadAnswers({
-    time: createFakeTime(),
-    memory,
-    streamBufferBytes: Infinity,
-    onCut: () => {},
-  });
-  return {
-    report,
-    notices: new Notices(),
-    memory,
-    unread,
-    cutCrowded: () => {},
-  };
+  const time = createFakeTime();
+  const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: () => {} });
+  return { report, notices: new Notices(), memory, unread, time, keepAliveMs: Infinity, cutCrowded: () => {} };
 }

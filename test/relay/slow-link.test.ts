@@ -24,7 +24,7 @@ test('a stream is cut once the link is over twice its credit, and what one turn 
   });
   let left = 0;
   sink.onClose(() => (left += 1));
-  sink.begin({ form: 'events', time, keepAliveMs: Infinity });
+  sink.begin({ form: 'events' });
   for (let n = 0; n < 12; n++) sink.message(MESSAGE);
   expect(sink.isOpen).toBe(true);
   await new Promise((next) => setImmediate(next));

@@ -2,6 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { BodyRead } from '../../src/http/body.ts';
 import { Exchange, type HeaderList } from '../../src/http/exchange.ts';
+import type { TimeProvider } from '../../src/types.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { SseParser } from '../kit/sse-parser.ts';
 
@@ -36,8 +37,8 @@ export class SimExchange extends Exchange {
   readonly #http: HttpRequest;
   readonly #wire: Wire;
 
-  constructor(http: HttpRequest, wire: Wire) {
-    super(HOST, http.method, http.authInfo, undefined);
+  constructor(http: HttpRequest, time: Required<TimeProvider>, wire: Wire) {
+    super({ ...HOST, time }, http.method, http.authInfo, undefined);
     this.#http = http;
     this.#wire = wire;
   }

@@ -59,7 +59,7 @@ export class HttpNetwork {
       );
       forget();
     };
-    const exchange = new SimExchange(request, {
+    const exchange = new SimExchange(request, process, {
       send: (piece) => {
         if (over) return;
         if (this.#world.network.chance(this.#world.faults.httpCut)) cut();

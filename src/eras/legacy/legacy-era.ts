@@ -7,13 +7,7 @@ import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../errors.ts';
 import { BODY_WEIGHT } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import {
-  type ResponseSink,
-  type Continuation,
-  type ResponsePolicy,
-  type SessionResponse,
-  streamsOf,
-} from '../../http/sink.ts';
+import type { Continuation, ResponsePolicy, ResponseSink, SessionResponse } from '../../http/sink.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
@@ -44,7 +38,7 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   constructor(given: LegacyOptions) {
     const { options, registry } = given;
-    const all = { ...streamsOf(options), form: 'events', continuation: this, headMs: STORED_HEAD_MS } as const;
+    const all = { form: 'events', continuation: this, headMs: STORED_HEAD_MS } as const;
     const post: ResponsePolicy = { ...all, onSession: 'post', largeAsJson: options.responseMode === 'auto' };
     const responses: LegacyResponses = {
       post,

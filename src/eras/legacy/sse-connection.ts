@@ -22,7 +22,7 @@ import {
 } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { type ResponseSink, type SinkListener, streamsOf } from '../../http/sink.ts';
+import type { ResponseSink, SinkListener } from '../../http/sink.ts';
 import { type Posted, requestIdOf } from '../../inbound/inbound.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { checkedHandshake } from '../../session/life/session-opener.ts';
@@ -55,8 +55,7 @@ export class SseConnection {
     this.id = id;
     this.#exchange = exchange;
     this.#leavePlaces = leavePlaces;
-    const policy = { ...streamsOf(parts.legacy.options), form: 'events', endsWithToken: true } as const;
-    this.#response = new HttpResponse(exchange, policy).begin();
+    this.#response = new HttpResponse(exchange, { form: 'events', endsWithToken: true }).begin();
     this.#response.listener = { sinkClosed: gone };
     const [path = ''] = exchange.url.split('?', 1);
     const base = path.replace(/\/?$/, '').slice(0, -'/sse'.length);

@@ -6,7 +6,7 @@ import { batchNotAllowed, statelessUnsupported } from '../../errors.ts';
 import { refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
-import { type ResponsePolicy, streamsOf } from '../../http/sink.ts';
+import type { ResponsePolicy } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { ReceivedPost } from '../../inbound/inbound.ts';
@@ -21,7 +21,7 @@ export class StatelessEra extends SessionlessRequests {
     super({ ...given, era: 'legacy' });
     const { options } = given;
     const form = options.responseMode === 'json' ? 'json' : 'events';
-    this.#responses = { ...streamsOf(options), form };
+    this.#responses = { form };
   }
 
   post(post: ReceivedPost): void {

@@ -11,7 +11,7 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, SojournError, unsupportedVersion } from '../../errors.ts';
 import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import { type AnswerSink, type ResponsePolicy, streamsOf } from '../../http/sink.ts';
+import type { AnswerSink, ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -248,9 +248,8 @@ function setClientAccessors(server: ModernServer, { clientInfo, clientCapabiliti
   if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
 
-function responsesOf(options: ResolvedOptions) {
-  const { responseMode } = options;
-  const returned: ResponsePolicy = { ...streamsOf(options), form: 'events' };
+function responsesOf({ responseMode }: ResolvedOptions) {
+  const returned: ResponsePolicy = { form: 'events' };
   const notification: ResponsePolicy = { ...returned, form: 'json' };
   const form = responseMode === 'sse' ? 'events' : responseMode;
   const request: ResponsePolicy = form === 'json' ? notification : { ...returned, form, headMs: HEAD_MS };
