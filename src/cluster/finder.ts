@@ -159,7 +159,7 @@ export class Finder {
     let params;
     try {
       const hook = { hook: 'sessionMigrationHandler.allowSessionMigration', sessionId: id };
-      params = await inHookTimeWith(this.#registry.options, hook, caller.signal, (signal) =>
+      params = await inHookTimeWith(this.#registry.options, hook, caller.request.signal, (signal) =>
         sessionMigrationHandler?.allowSessionMigration(caller.request, id, signal),
       );
     } catch (cause) {

@@ -14,7 +14,7 @@ import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest, TimeProvider } from '../types.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { refusedFields } from './repeated-field.ts';
-import { closeSignal, createRequestView, type RequestSource } from './request-view.ts';
+import { createRequestView, type RequestSource } from './request-view.ts';
 import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -58,8 +58,6 @@ export interface CallerRequest {
   readonly relayOrigin: RelayOrigin | undefined;
   /** The request that handlers and hooks see; created on first access. */
   readonly request: McpHttpRequest;
-  /** Aborts when the client disconnects before its answer is complete; created on first access. */
-  readonly signal: AbortSignal;
   /** What the request holds stays charged until this handler has settled, too. `own`: bytes that it takes besides. */
   heldBy(work: RunningWork, own?: number): void;
   /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
@@ -135,7 +133,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
   #view: McpHttpRequest | undefined;
-  #signal: AbortSignal | undefined;
   #onClose: Array<() => unknown> | undefined;
 
   constructor(
@@ -296,10 +293,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   get request(): McpHttpRequest {
     return (this.#view ??= createRequestView(this));
-  }
-
-  get signal(): AbortSignal {
-    return (this.#signal ??= closeSignal(this));
   }
 
   get share(): string {

@@ -11,16 +11,18 @@ export interface RequestSource {
   readonly method: string;
   readonly authInfo: AuthInfo | undefined;
   readonly user: string | undefined;
-  readonly signal: AbortSignal;
   readonly node: { req: IncomingMessage; res: ServerResponse } | undefined;
   /** All fields, by lower-case name. */
   headerFields(): Readonly<Record<string, string | readonly string[] | undefined>>;
   absoluteUrl(): string;
+  /** Calls `fn` once when the client disconnects before its answer is complete. */
+  onClose(fn: () => unknown): void;
 }
 
 class RequestView {
   readonly #source: RequestSource;
   #headers: Headers | undefined;
+  #signal: AbortSignal | undefined;
   #real: Request | undefined;
 
   constructor(source: RequestSource) {
@@ -36,8 +38,14 @@ class RequestView {
   get headers(): Headers {
     return (this.#headers ??= headersOf(this.#source));
   }
+  /** Aborts when the client disconnects before its answer is complete. */
   get signal(): AbortSignal {
-    return this.#source.signal;
+    if (this.#signal === undefined) {
+      const controller = new AbortController();
+      this.#signal = controller.signal;
+      this.#source.onClose(() => controller.abort());
+    }
+    return this.#signal;
   }
   get authInfo(): AuthInfo | undefined {
     return this.#source.authInfo;
@@ -91,11 +99,4 @@ Object.setPrototypeOf(RequestView.prototype, Request.prototype);
 
 export function createRequestView(source: RequestSource): McpHttpRequest {
   return new RequestView(source) as unknown as McpHttpRequest;
-}
-
-/** A signal that aborts when the client disconnects before its answer is complete. */
-export function closeSignal(request: { onClose(fn: () => unknown): void }): AbortSignal {
-  const controller = new AbortController();
-  request.onClose(() => controller.abort());
-  return controller.signal;
 }

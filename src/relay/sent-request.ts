@@ -10,7 +10,7 @@ import type { RequestItem } from '../cluster/messages.ts';
 import { internal } from '../errors.ts';
 import type { RunningWork } from '../http/body.ts';
 import type { CallerRequest, Exchange, HeaderFields, RelayOrigin } from '../http/exchange.ts';
-import { closeSignal, createRequestView, type RequestSource } from '../http/request-view.ts';
+import { createRequestView, type RequestSource } from '../http/request-view.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import type { McpHttpRequest } from '../types.ts';
 import type { Inbound } from '../inbound/inbound.ts';
@@ -115,7 +115,6 @@ export class SentRequest implements CallerRequest, RequestSource {
   readonly #life: RequestLife;
   readonly relayOrigin: RelayOrigin | undefined;
   #request: McpHttpRequest | undefined;
-  #signal: AbortSignal | undefined;
   authInfo: AuthInfo | undefined;
   user: string | undefined;
   readonly clientAddress: string | undefined;
@@ -151,9 +150,6 @@ export class SentRequest implements CallerRequest, RequestSource {
   }
   get request(): McpHttpRequest {
     return (this.#request ??= createRequestView(this));
-  }
-  get signal(): AbortSignal {
-    return (this.#signal ??= closeSignal(this));
   }
   get node(): RequestSource['node'] {
     return this.#life.node;

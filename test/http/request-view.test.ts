@@ -5,37 +5,30 @@ import { createRequestView, type RequestSource } from '../../src/http/request-vi
 
 const authInfo: AuthInfo = { token: 't', clientId: 'c', scopes: [] };
 
-function source(): { source: RequestSource; abort: AbortController; read: string[] } {
-  const abort = new AbortController();
+function source() {
   const read: string[] = [];
-  const fields: Record<string, string> = { host: 'a.example', 'x-tenant': 'blue', ':path': '/mcp' };
-  return {
-    abort,
-    read,
-    source: {
-      method: 'POST',
-      authInfo,
-      user: '["sub","","alice"]',
-      node: undefined,
-      get signal() {
-        read.push('signal');
-        return abort.signal;
-      },
-      absoluteUrl: () => {
-        read.push('url');
-        return 'https://a.example/mcp?x=1';
-      },
-      headerFields: () => {
-        read.push('headers');
-        return fields;
-      },
+  const listeners: Array<() => unknown> = [];
+  const source: RequestSource = {
+    method: 'POST',
+    authInfo,
+    user: '["sub","","alice"]',
+    node: undefined,
+    onClose: (fn) => listeners.push(fn),
+    absoluteUrl: () => {
+      read.push('url');
+      return 'https://a.example/mcp?x=1';
+    },
+    headerFields: () => {
+      read.push('headers');
+      return { host: 'a.example', 'x-tenant': 'blue', ':path': '/mcp' };
     },
   };
+  return { source, read, listeners };
 }
 
 describe('a view of a request', () => {
   test('is a Request, made of what its exchange says, when it is asked', () => {
-    const { source: from, read, abort } = source();
+    const { source: from, read, listeners } = source();
     const request = createRequestView(from);
     expect(request).toBeInstanceOf(Request);
     expect(read).toEqual([]);
@@ -43,10 +36,10 @@ describe('a view of a request', () => {
     expect(request.authInfo).toBe(authInfo);
     expect(request.user).toBe('["sub","","alice"]');
     expect(request.node).toBeUndefined();
-    expect(read).toEqual([]);
+    expect([read, listeners]).toEqual([[], []]);
     expect(request.url).toBe('https://a.example/mcp?x=1');
-    expect(request.signal).toBe(abort.signal);
-    expect(read).toEqual(['url', 'signal']);
+    expect(request.signal).toBe(request.signal);
+    expect([read, listeners.length]).toEqual([['url'], 1]);
   });
 
   test('has headers, made once, with the values that replace what the client wrote', () => {
@@ -85,13 +78,13 @@ describe('a view of a request', () => {
   );
 
   test('is cloned to a real Request: method, URL, headers and signal', () => {
-    const { source: from, abort } = source();
+    const { source: from, listeners } = source();
     const clone = createRequestView(from).clone();
     expect(clone.method).toBe('POST');
     expect(clone.url).toBe('https://a.example/mcp?x=1');
     expect(clone.headers.get('x-tenant')).toBe('blue');
     expect(clone.signal.aborted).toBe(false);
-    abort.abort();
+    for (const left of listeners) left();
     expect(clone.signal.aborted).toBe(true);
   });
 });

@@ -114,7 +114,7 @@ export class SessionOpener {
     const hook = { hook: 'sessionMigrationHandler.onSessionInitialized', sessionId: session.id };
     // The server may have written into the message.
     const params = session.handshake.copy();
-    return inHookTimeWith(this.#options, hook, caller.signal, (signal) =>
+    return inHookTimeWith(this.#options, hook, caller.request.signal, (signal) =>
       sessionMigrationHandler.onSessionInitialized?.(caller.request, session.id, params, signal),
     ).catch(hookThrew(hook.hook));
   }

@@ -34,7 +34,7 @@ export interface ServerBuilderOptions {
 
 export interface FactoryCall {
   readonly era: 'legacy' | 'modern';
-  /** For whose request the server is built. Making `signal` is not free, so only code that passes it on reads it. */
+  /** For whose request the server is built. The signal of its request is made when it is read. */
   readonly caller: CallerRequest;
   readonly session: McpSession | undefined;
   readonly restored: boolean;
@@ -205,7 +205,7 @@ export class ServerBuilder {
     const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configure === undefined) return initial;
     const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
-    return inHookTimeWith(this.#options.options, hook, caller.signal, (signal) =>
+    return inHookTimeWith(this.#options.options, hook, caller.request.signal, (signal) =>
       configure(caller.request, initial, signal),
     ).then((configured) => configured ?? initial, hookThrew(hook.hook));
   }
