@@ -110,6 +110,8 @@ export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
 /** The fields of a user's requests are counted from here on: reading them all is not free. */
 const FIELDS_COUNT_FROM = 1_048_576;
+/** What a header field takes besides its characters, in the `Headers` of the fetch face: two texts, and two entries. */
+const FIELD_BYTES = 260;
 
 /**
  * The bytes of one request in the memory budget, and of its handlers. They are given back when its answer is complete
@@ -142,10 +144,11 @@ export class RequestBytes {
   }
 
   /** The same for header fields, where the user holds much already. */
-  takeFields(fields: Readonly<Record<string, string | readonly string[] | undefined>>, bytesOfField: number): boolean {
+  takeFields(request: { headerFields(): Readonly<Record<string, string | readonly string[] | undefined>> }): boolean {
     if (this.#memory.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
     let bytes = 0;
-    for (const name in fields) bytes += bytesOfField + name.length + (fields[name]?.length ?? 0);
+    const fields = request.headerFields();
+    for (const name in fields) bytes += FIELD_BYTES + name.length + (fields[name]?.length ?? 0);
     return this.take(bytes);
   }
 

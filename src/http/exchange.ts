@@ -8,7 +8,7 @@ import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
-import { internal, rpcError, type SojournError } from '../errors.ts';
+import { internal, overMemory, rpcError, type SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { McpHttpRequest, TimeProvider } from '../types.ts';
@@ -68,12 +68,10 @@ export interface CallerRequest {
   onClose(fn: () => unknown): void;
 }
 
-/** Called with the error that an exchange failed with, before the exchange is answered. */
-export type ReportFailure = (cause: unknown) => void;
-
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
-  readonly report: ReportFailure;
+  /** Takes the error that an exchange failed with, before it is answered. */
+  report(cause: unknown): void;
   readonly notices: Notices;
   readonly memory: MemoryUse;
   readonly unread: UnreadAnswers;
@@ -206,11 +204,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     return this.#incoming && refusedFields(this.#incoming);
   }
 
-  /** Charges the header fields, for a user who holds much already. `false`: there is no room. */
-  protected holdsFields(bytesOfField: number): boolean {
-    return this.#held.takeFields(this.headerFields(), bytesOfField);
-  }
-
   /** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
   protected cutOff(connection: Connection): void {
     connection.destroy(connection instanceof Socket ? undefined : wasCut());
@@ -231,6 +224,8 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
    * finds no memory, is refused, with its id up to `idWithin` bytes. A body that was parsed is read from its JSON.
    */
   readBody(limit: number, idWithin: number, done: BodyRead): void {
+    if (this.closed) return;
+    if (!this.#held.takeFields(this)) return done({ error: overMemory(), id: null });
     const body = new Body(this, limit, idWithin);
     if (this.parsedBody === undefined) this.receive(body, done);
     else done(body.readParsed(this.parsedBody));

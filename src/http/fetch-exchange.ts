@@ -16,8 +16,6 @@ import { UNREAD_BYTES, wasCut } from './unread.ts';
 
 /** What a request and its response take in the heap besides the body, from the first byte of the body on. */
 const REQUEST_BYTES = 16 * 1024;
-/** What a header field takes besides its characters: two texts, and entries in two tables. */
-const FIELD_BYTES = 260;
 /** What an adapter takes and may hold: as much as `node:http` takes before it asks to wait. */
 const PART_BYTES = 16_384;
 
@@ -114,7 +112,7 @@ export class FetchExchange extends Exchange {
 
   async #read(request: Request, body: Body): Promise<Uint8Array | RefusedBody> {
     // Before the body is looked at: adapters create most of a request's objects then.
-    if (!this.holds(REQUEST_BYTES) || !this.holdsFields(FIELD_BYTES)) return { error: overMemory(), id: null };
+    if (!this.holds(REQUEST_BYTES)) return { error: overMemory(), id: null };
     if (request.body === null) return body.read();
     const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
     for (;;) {

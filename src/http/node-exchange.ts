@@ -6,13 +6,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, overMemory } from '../errors.ts';
+import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
 import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
-
-/** What a header field takes besides its characters: two texts, and an entry in a table. */
-const FIELD_BYTES = 112;
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -73,7 +70,6 @@ export class NodeExchange extends Exchange {
     const req = this.#req;
     if (req === undefined) return;
     if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
-    if (!this.holdsFields(FIELD_BYTES)) return done({ error: overMemory(), id: null });
     // The parser calls back in the async context of its connection. Run the request in the context that middleware
     // entered.
     const context = new AsyncResource('sojourn.request');

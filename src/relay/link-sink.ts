@@ -16,7 +16,7 @@ import type { SentError, SentValue } from '../cluster/messages.ts';
 import { ERROR_CODES, internal, SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../http/body.ts';
-import { guarded, type RelayOrigin, type ReportFailure } from '../http/exchange.ts';
+import { guarded, type RelayOrigin } from '../http/exchange.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
@@ -45,7 +45,7 @@ export interface LinkSinkOptions {
   readonly memory: MemoryUse;
   /** Whose share its body counts in. */
   readonly share: string;
-  readonly report: ReportFailure;
+  report(cause: unknown): void;
   /** The call needs nothing of this instance any more. */
   finished(): void;
 }

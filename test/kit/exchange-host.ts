@@ -1,11 +1,11 @@
 /** What the exchanges of an endpoint share, for an exchange without an endpoint. */
-import type { ExchangeHost, ReportFailure } from '../../src/http/exchange.ts';
+import type { ExchangeHost } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import { UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
-export function exchangeHost(report: ReportFailure, memory = memoryRows(Infinity).requests): ExchangeHost {
+export function exchangeHost(report: ExchangeHost['report'], memory = memoryRows(Infinity).requests): ExchangeHost {
   const time = createFakeTime();
   const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: () => {} });
   return { report, notices: new Notices(), memory, unread, time, keepAliveMs: Infinity, cutCrowded: () => {} };
