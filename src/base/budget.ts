@@ -31,6 +31,11 @@ export class Budget {
     return this.#used;
   }
 
+  /** Whether only small requests are accepted now. */
+  get full(): boolean {
+    return this.#used > this.size;
+  }
+
   heldBy(user: string): number {
     return this.#users.get(user) ?? 0;
   }
@@ -61,7 +66,7 @@ export class Budget {
   }
 
   /** Whether this user would hold more than its share with `more`. */
-  isOver(user: string, more: number, most = this.size): boolean {
+  isOver(user: string, more = 0, most = this.size): boolean {
     const own = this.heldBy(user);
     return own + more > Math.ceil((most - this.#used + own) * this.#userShare);
   }
@@ -87,11 +92,12 @@ const SMALL_BYTES = 32 * 1024;
 
 /** A row of the memory budget of an endpoint, `limits.memoryBytes` (`limits/held.ts`). */
 export class MemoryUse {
-  readonly #budget: Budget;
+  /** What all rows take together. */
+  readonly budget: Budget;
   #used = 0;
 
   constructor(budget: Budget) {
-    this.#budget = budget;
+    this.budget = budget;
   }
 
   /** Bytes of this row. */
@@ -99,27 +105,12 @@ export class MemoryUse {
     return this.#used;
   }
 
-  /** Whether only small requests are accepted now. */
-  get full(): boolean {
-    return this.#budget.used > this.#budget.size;
-  }
-
-  /** Bytes of this user, in all rows. */
-  heldBy(user: string): number {
-    return this.#budget.heldBy(user);
-  }
-
-  /** Whether this user would hold more than its share of the budget with `more`. */
-  isOver(user: string, more = 0): boolean {
-    return this.#budget.isOver(user, more);
-  }
-
   /**
    * Charges `bytes` to a thing that holds `held` already, and to `user`, a key of `shareKey`. `false`: there is no
    * room, or this user has its share. Then nothing was charged.
    */
   take(bytes: number, held: number, user: string): boolean {
-    if (!this.#budget.take(bytes, user, held + bytes <= SMALL_BYTES)) return false;
+    if (!this.budget.take(bytes, user, held + bytes <= SMALL_BYTES)) return false;
     this.#used += bytes;
     return true;
   }
@@ -127,21 +118,11 @@ export class MemoryUse {
   /** Charges bytes that are held already, so that they cannot be refused. */
   charge(bytes: number, user: string): void {
     this.#used += bytes;
-    this.#budget.charge(bytes, user);
+    this.budget.charge(bytes, user);
   }
 
   give(bytes: number, user: string): void {
     this.charge(-bytes, user);
-  }
-
-  /** This user gave these bytes back, but the process holds them until the turn is over. */
-  leaves(bytes: number, user: string): void {
-    this.#budget.leaves(bytes, user);
-  }
-
-  /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */
-  isSpent(user: string): boolean {
-    return this.#budget.isSpent(user);
   }
 }
 

@@ -145,7 +145,7 @@ export class RequestBytes {
 
   /** The same for header fields, where the user holds much already. */
   takeFields(request: { headerFields(): Readonly<Record<string, string | readonly string[] | undefined>> }): boolean {
-    if (this.#memory.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
+    if (this.#memory.budget.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
     let bytes = 0;
     const fields = request.headerFields();
     for (const name in fields) bytes += FIELD_BYTES + name.length + (fields[name]?.length ?? 0);

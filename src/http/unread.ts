@@ -73,8 +73,8 @@ export class UnreadAnswers {
     const watched = this.#measure(answer);
     if (watched.bytes > streamBufferBytes && watched.most === undefined) this.#passed(answer, watched);
     this.#stop ??= every(time, LOOK_MS, () => this.#look());
-    if (memory.isOver(answer.share)) this.#cutLongest(answer.share);
-    if (memory.full) this.#cutLongest();
+    if (memory.budget.isOver(answer.share)) this.#cutLongest(answer.share);
+    if (memory.budget.full) this.#cutLongest();
     return isNew && this.#watched.has(answer);
   }
 
@@ -82,7 +82,7 @@ export class UnreadAnswers {
   refuses(answer: UnreadAnswer, characters: number): boolean {
     const watched = this.#watched.get(answer);
     if (watched === undefined && characters <= UNREAD_BYTES) return false;
-    if (this.#options.memory.isSpent(answer.share)) {
+    if (this.#options.memory.budget.isSpent(answer.share)) {
       this.#cut(answer, 'memory');
       return true;
     }
@@ -143,9 +143,9 @@ export class UnreadAnswers {
 
   /** `user`: whose answers are cut until this user is within its share. Without it, until the budget has room. */
   #cutLongest(user?: string): void {
-    const { memory } = this.#options;
+    const { budget } = this.#options.memory;
     for (const answer of this.#watched.keys()) {
-      if (user === undefined ? !memory.full : !memory.isOver(user)) return;
+      if (user === undefined ? !budget.full : !budget.isOver(user)) return;
       if (user === undefined || answer.share === user) this.#cut(answer, 'memory');
     }
   }
@@ -153,7 +153,7 @@ export class UnreadAnswers {
   #cut(answer: UnreadAnswer, why: Why): void {
     const { pendingBytes } = answer;
     this.forget(answer);
-    this.#options.memory.leaves(pendingBytes, answer.share);
+    this.#options.memory.budget.leaves(pendingBytes, answer.share);
     this.#options.onCut(why, pendingBytes);
     answer.cut();
   }

@@ -129,8 +129,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
 
   hold(bytes: number, held: number, share: string): boolean {
     while (!this.held.sessions.take(bytes, held, share)) {
-      const { sessions } = this.held;
-      const idle = this.durable ? this.#idleFor(share, sessions, sessions.isOver(share, bytes)) : undefined;
+      const { budget } = this.held.sessions;
+      const idle = this.durable ? this.#idleFor(share, budget, budget.isOver(share, bytes)) : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
       void this.leaving.giveBack(idle, 'hibernated');

@@ -9,16 +9,16 @@ const BOB = 'user bob';
 
 describe('the memory budget', () => {
   test('refuses a large body past the budget, and a small one past its reserve', () => {
-    const budget = memoryRows(200 * KIB).requests;
-    expect(budget.take(190 * KIB, 0, ANN)).toBe(true);
-    expect(budget.take(40 * KIB, 0, ANN)).toBe(false);
-    expect(budget.used).toBe(190 * KIB);
-    expect(budget.take(20 * KIB, 0, ANN)).toBe(true);
-    expect(budget.full).toBe(true);
-    expect(budget.take(32 * KIB, 0, ANN)).toBe(true);
-    expect(budget.take(32 * KIB, 0, ANN)).toBe(false);
-    budget.give(190 * KIB, ANN);
-    expect(budget.take(60 * KIB, 0, ANN)).toBe(true);
+    const row = memoryRows(200 * KIB).requests;
+    expect(row.take(190 * KIB, 0, ANN)).toBe(true);
+    expect(row.take(40 * KIB, 0, ANN)).toBe(false);
+    expect(row.used).toBe(190 * KIB);
+    expect(row.take(20 * KIB, 0, ANN)).toBe(true);
+    expect(row.budget.full).toBe(true);
+    expect(row.take(32 * KIB, 0, ANN)).toBe(true);
+    expect(row.take(32 * KIB, 0, ANN)).toBe(false);
+    row.give(190 * KIB, ANN);
+    expect(row.take(60 * KIB, 0, ANN)).toBe(true);
   });
 
   test('a request that grows by small pieces is a large one', () => {
@@ -36,12 +36,12 @@ describe('the share of a user', () => {
     expect(requests.take(300 * KIB, 0, ANN)).toBe(true);
     expect(sessions.take(101 * KIB, 0, ANN)).toBe(false);
     expect(sessions.take(100 * KIB, 0, ANN)).toBe(true);
-    expect([requests.isOver(ANN), requests.isOver(ANN, 1)]).toEqual([false, true]);
+    expect([requests.budget.isOver(ANN), requests.budget.isOver(ANN, 1)]).toEqual([false, true]);
     // Half of the 400 KiB that are left.
     expect(requests.take(201 * KIB, 0, BOB)).toBe(false);
     expect(requests.take(200 * KIB, 0, BOB)).toBe(true);
     // What Bob holds is not free for Ann, who is past her share now.
-    expect([requests.isOver(ANN), requests.take(40 * KIB, 0, ANN)]).toEqual([true, false]);
+    expect([requests.budget.isOver(ANN), requests.take(40 * KIB, 0, ANN)]).toEqual([true, false]);
     requests.give(300 * KIB, ANN);
     expect(requests.take(200 * KIB, 0, ANN)).toBe(true);
     expect([requests.used, sessions.used]).toEqual([400 * KIB, 100 * KIB]);
@@ -49,7 +49,7 @@ describe('the share of a user', () => {
 
   test('with a share of 1, one user may hold everything', () => {
     const { requests } = memoryRows(800 * KIB, 1);
-    expect([requests.take(800 * KIB, 0, ANN), requests.isOver(ANN)]).toEqual([true, false]);
+    expect([requests.take(800 * KIB, 0, ANN), requests.budget.isOver(ANN)]).toEqual([true, false]);
   });
 });
 
