@@ -4,7 +4,7 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
-import type { LIST_CHANGED } from '../protocol/list-changed.ts';
+import type { ListChange } from '../protocol/list-changed.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
 
@@ -13,7 +13,7 @@ export const LIST_SENDS = {
   sendToolListChanged: 'tools_list_changed',
   sendPromptListChanged: 'prompts_list_changed',
   sendResourceListChanged: 'resources_list_changed',
-} as const satisfies Record<string, keyof typeof LIST_CHANGED>;
+} as const satisfies Record<string, ListChange>;
 
 /** They would register for every session. */
 const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
@@ -28,7 +28,7 @@ interface Facade {
 interface Shared {
   /** The light server whose handler runs. */
   readonly light: SdkServer | undefined;
-  listChanged(list: keyof typeof LIST_CHANGED): unknown;
+  listChanged(list: ListChange): unknown;
   actAs(light: SdkServer, work: () => unknown): unknown;
 }
 

@@ -26,7 +26,7 @@ import { afterTurn } from '../base/system.ts';
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { LIST_CHANGED } from '../protocol/list-changed.ts';
+import { LIST_CHANGED, LIST_CHANGES, type ListChange } from '../protocol/list-changed.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
@@ -41,12 +41,6 @@ import {
 } from '../sdk/sdk-server.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
 import { createFacades, LIST_SENDS, setByHandler } from './facade.ts';
-
-type ListChange = keyof typeof LIST_CHANGED;
-
-const KIND_OF_METHOD = new Map(
-  Object.entries(LIST_CHANGED).map(([kind, method]): [string, ListChange] => [method, kind as ListChange]),
-);
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -255,7 +249,7 @@ export class SharedServer {
     );
     replace('notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
-      const change = KIND_OF_METHOD.get(method);
+      const change = LIST_CHANGES.get(method);
       if (change !== undefined) return this.listChanged(change);
       if (method === 'notifications/resources/updated') return this.#resourceUpdated(params);
       return this.light === undefined ? this.#drop(method) : call(this.light, 'notification', args);

@@ -20,7 +20,7 @@ import { guarded } from '../http/exchange.ts';
 import { noteLarge } from '../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { CHANGED_LISTS } from '../protocol/list-changed.ts';
+import { LIST_CHANGES } from '../protocol/list-changed.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
 import { openRun } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -155,7 +155,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     // A JSON body holds the answer alone.
     if (isRelated && options.responseMode !== 'json') response.message(JSON.stringify(message));
     // No client was promised changed lists, and the SDK awaits none that it sends: a rejection would end the process.
-    return isRelated || era === 'modern' || CHANGED_LISTS.has(message.method);
+    return isRelated || era === 'modern' || LIST_CHANGES.has(message.method);
   }
 
   // ——— its end ———

@@ -11,7 +11,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { entryOf } from '../base/entry-list.ts';
 import { requestClosed, type SojournError } from '../errors.ts';
-import { errorJson, lostForm, type LostForm, refusalAnswer } from '../http/answer.ts';
+import { errorAnswer, errorJson, lostForm, type LostForm } from '../http/answer.ts';
 import { SERVER_BYTES } from '../http/body.ts';
 import { type CallerRequest, guarded } from '../http/exchange.ts';
 import { shareKey } from '../base/budget.ts';
@@ -229,7 +229,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** What its client gets for the answer of the server. */
   outcomeOf(answer: RpcResponse): RpcResponse {
     const { refusal } = this;
-    return refusal === undefined ? answer : refusalAnswer(this.id, refusal, this.#lostForm);
+    return refusal === undefined ? answer : errorAnswer(this.id, refusal, this.#lostForm);
   }
 
   get #lostForm(): LostForm {

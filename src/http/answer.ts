@@ -55,12 +55,8 @@ export function errorJson(error: SojournError, id: RequestId | null, form: LostF
 }
 
 /** The same as a message. */
-export function refusalAnswer(id: RpcResponse['id'], error: SojournError, form: LostForm): RpcResponse {
+export function errorAnswer(id: RequestId | undefined, error: SojournError, form?: LostForm): RpcResponse {
   return JSON.parse(errorJson(error, id ?? null, form)) as RpcResponse;
-}
-
-export function errorAnswer(id: RpcResponse['id'], error: SojournError): RpcResponse {
-  return { jsonrpc: '2.0', ...(id !== undefined && { id }), error: rpcError(error) };
 }
 
 /**

@@ -147,20 +147,18 @@ export class Admission implements Held {
   /** Whose share the places count in. */
   readonly #user: string;
   readonly #rate: TokenBucket | undefined;
-  readonly #places: Budget[];
+  #places: readonly Budget[];
   readonly #isCounted: boolean;
-  #toolRate: TokenBucket | undefined = undefined;
-  /** How many of the places are those of the request. */
-  #ofRequest: number;
+  /** The tool in which it has a place. */
+  #tool: Tool | undefined = undefined;
   #hasLeft = false;
 
-  constructor(tools: Tools, user: string, rate: TokenBucket | undefined, places: Budget[], isCounted = false) {
+  constructor(tools: Tools, user: string, rate: TokenBucket | undefined, places: readonly Budget[], isCounted = false) {
     this.#tools = tools;
     this.#user = user;
     this.#rate = rate;
     this.#places = places;
     this.#isCounted = isCounted;
-    this.#ofRequest = places.length;
     for (const place of places) place.charge(1, user);
   }
 
@@ -172,10 +170,9 @@ export class Admission implements Held {
     const tool = name === undefined ? undefined : this.#tools.get(name);
     const refusal = tool && this.#toolRefusal(tool);
     if (refusal !== undefined) this.withdraw();
-    if (tool === undefined || this.#hasLeft) return refusal;
-    tool.calls.charge(1, this.#user);
-    this.#places.push(tool.calls);
-    if (!this.#isCounted) this.#toolRate = tool.rate;
+    if (this.#hasLeft) return refusal;
+    tool?.calls.charge(1, this.#user);
+    this.#tool = tool;
     return undefined;
   }
 
@@ -188,26 +185,28 @@ export class Admission implements Held {
 
   /** The request is refused, and costs its user nothing. */
   withdraw(): void {
-    if (!this.#hasLeft) this.#rate?.giveBack();
-    if (!this.#hasLeft) this.#toolRate?.giveBack();
+    if (this.#hasLeft) return;
+    this.#rate?.giveBack();
+    if (!this.#isCounted) this.#tool?.rate?.giveBack();
     this.release();
   }
 
   /** The request is answered, and its handler runs on as a task: only the place of its tool stays taken. */
   leaveRequest(): void {
-    for (const place of this.#places.splice(0, this.#ofRequest)) place.charge(-1, this.#user);
-    this.#ofRequest = 0;
+    for (const place of this.#places) place.charge(-1, this.#user);
+    this.#places = [];
   }
 
   /** Another request calls the tool, and this one waits for that. */
   leaveTool(): void {
-    for (const place of this.#places.splice(this.#ofRequest)) place.charge(-1, this.#user);
+    this.#tool?.calls.charge(-1, this.#user);
+    this.#tool = undefined;
   }
 
   /** The request has ended, and its handler has settled. Later calls do nothing. */
   release(): void {
-    if (this.#hasLeft) return;
     this.#hasLeft = true;
-    for (const place of this.#places) place.charge(-1, this.#user);
+    this.leaveRequest();
+    this.leaveTool();
   }
 }

@@ -5,9 +5,9 @@ export const LIST_CHANGED = {
   resources_list_changed: 'notifications/resources/list_changed',
 } as const;
 
-/** The names of the lists, by the notification that one has changed. */
-export const CHANGED_LISTS: ReadonlyMap<string, string> = new Map([
-  [LIST_CHANGED.tools_list_changed, 'tools'],
-  [LIST_CHANGED.prompts_list_changed, 'prompts'],
-  [LIST_CHANGED.resources_list_changed, 'resources'],
-]);
+export type ListChange = keyof typeof LIST_CHANGED;
+
+/** The kinds of these events, by notification. */
+export const LIST_CHANGES: ReadonlyMap<string, ListChange> = new Map(
+  Object.entries(LIST_CHANGED).map(([kind, method]) => [method, kind as ListChange]),
+);

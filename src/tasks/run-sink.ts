@@ -89,10 +89,6 @@ export abstract class RunSink implements AnswerSink, SinkListener {
     this.listener?.endTurn?.();
   }
 
-  hostStopped(): void {
-    this.listener?.hostStopped?.();
-  }
-
   opened(sink: Sink): void {
     this.listener?.opened?.(sink);
   }

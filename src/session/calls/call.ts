@@ -12,7 +12,7 @@ import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { CHANGED_LISTS } from '../../protocol/list-changed.ts';
+import { LIST_CHANGES } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { shown } from '../../base/shown.ts';
 
@@ -190,7 +190,7 @@ export class Call {
    */
   noticeListChange(notification: string): void {
     const { method, target } = this;
-    const list = CHANGED_LISTS.get(notification);
+    const list = LIST_CHANGES.get(notification)?.replace('_list_changed', '');
     if (list === undefined || method === undefined || this.isOver || !CHANGING.has(method)) return;
     this.#notices?.emit({ kind: 'listChanged', list, method, target });
   }

@@ -10,13 +10,13 @@
 import { isThenable } from '../../options/checks.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { keepText } from '../../protocol/kept-lists.ts';
-import { LIST_CHANGED } from '../../protocol/list-changed.ts';
+import { LIST_CHANGES, type ListChange } from '../../protocol/list-changed.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
 import type { SharedList } from '../../types.ts';
 
 interface ListShape {
   readonly name: SharedList;
-  readonly change: keyof typeof LIST_CHANGED;
+  readonly change: ListChange;
 }
 
 /** The key is the method. The name of a list is also the member of its result that holds the items. */
@@ -88,10 +88,8 @@ export class SharedLists {
 
   /** `change`: the kind of an event, or the method of a notification. Ignores what is not about a list. */
   changed(change: string): void {
-    for (const method of this.#pages.keys()) {
-      const kind = LISTS[method]?.change;
-      if (kind !== undefined && (kind === change || LIST_CHANGED[kind] === change)) this.#pages.delete(method);
-    }
+    const kind = LIST_CHANGES.get(change) ?? change;
+    for (const method of this.#pages.keys()) if (LISTS[method]?.change === kind) this.#pages.delete(method);
   }
 }
 
