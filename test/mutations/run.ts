@@ -1,10 +1,8 @@
 /**
  * Breaks src/ one line at a time, in a copy of the tree, and shows which test fails:
  *
- *     npm run test:mutations [-- ID...]           each mutation of mutations.txt, with the tests that should catch it
- *     npm run test:mutations -- --all-tests ID    one mutation, with the whole default suite
- *     npm run test:mutations -- --check           only whether each text is still in its file
- *     npm run test:mutations -- --write           the same, and writes their rows of RESULT.md
+ *     npm run test:mutations [-- ID...]    each mutation of mutations.txt, with the tests that should catch it
+ *     npm run test:mutations -- --check    only whether each text is still in its file
  *
  * A mutation is caught when a test fails in a file that passes without it. Where code moves, its mutation moves with it.
  */
@@ -33,13 +31,12 @@ interface Report {
 }
 
 const root = resolve(import.meta.dirname, '../..');
-const RESULT = join(import.meta.dirname, 'RESULT.md');
 /** A mutation may let a test wait for ever. */
 const MOST_MS = 300_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { 'all-tests': { type: 'string' }, check: { type: 'boolean' }, write: { type: 'boolean' } },
+  options: { check: { type: 'boolean' } },
 });
 
 function parse(text: string): Mutation[] {
@@ -76,7 +73,7 @@ function firstFailure(copy: string, tests: readonly string[]): string | undefine
   rmSync(output, { force: true });
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = [vitest, 'run', '--maxWorkers=2', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
-  spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: tests.length > 0 ? MOST_MS : undefined });
+  spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: MOST_MS });
   if (!existsSync(output)) throw new Error(`vitest wrote no report: ${tests.join(' ')}`);
   const report = JSON.parse(readFileSync(output, 'utf8')) as Report;
   for (const { name, assertionResults } of report.testResults) {
@@ -87,14 +84,14 @@ function firstFailure(copy: string, tests: readonly string[]): string | undefine
   return undefined;
 }
 
-function failureWith(copy: string, { file, from, to }: Mutation, tests: readonly string[]): string | undefined {
+function failureWith(copy: string, { file, from, to, caughtBy }: Mutation): string | undefined {
   const source = readFileSync(join(copy, file), 'utf8');
   writeFileSync(
     join(copy, file),
     source.replace(from, () => to),
   );
   try {
-    return firstFailure(copy, tests);
+    return firstFailure(copy, caughtBy);
   } finally {
     writeFileSync(join(copy, file), source);
   }
@@ -103,68 +100,38 @@ function failureWith(copy: string, { file, from, to }: Mutation, tests: readonly
 /** Files whose tests pass without a mutation. */
 const passing = new Set<string>();
 
-/** The first test that the mutation fails, or why there is none. */
-function outcomeOf(copy: string, mutation: Mutation): string {
+/** The first test that the mutation fails; `undefined`: none does. */
+function caught(copy: string, mutation: Mutation): string | undefined {
   const unknown = mutation.caughtBy.filter((file) => !passing.has(file));
-  const before = unknown.length === 0 && mutation.caughtBy.length > 0 ? undefined : firstFailure(copy, unknown);
-  if (before !== undefined) return `UNCLEAR, fails without it: ${before}`;
+  const before = unknown.length === 0 ? undefined : firstFailure(copy, unknown);
+  if (before !== undefined) throw new Error(`${mutation.id}: this fails without it: ${before}`);
   for (const file of unknown) passing.add(file);
-  return failureWith(copy, mutation, mutation.caughtBy) ?? 'SURVIVED';
+  return failureWith(copy, mutation);
 }
-
-/** The rows of RESULT.md, by id. */
-function writtenRows(): Map<string, string> {
-  const text = existsSync(RESULT) ? readFileSync(RESULT, 'utf8') : '';
-  return new Map([...text.matchAll(/^(\S+) \| .*$/gm)].map(([row, id = '']) => [id, row]));
-}
-
-/** Replaces the rows of these mutations. `all`: the rows of others stay, in the order of the list. */
-function write(rows: ReadonlyMap<string, string>, all: readonly Mutation[]): void {
-  const known = new Map([...writtenRows(), ...rows]);
-  const kept = all.flatMap(({ id }) => known.get(id) ?? []);
-  const missed = kept.filter(isMissed).length;
-  const text = [
-    '# Mutations: the promise that each breaks, and the first test that fails',
-    '',
-    `\`npm run test:mutations -- --write\`, last on ${new Date().toISOString().slice(0, 10)}: ` +
-      `${kept.length - missed} of ${all.length} caught, ${missed} not.`,
-    '',
-    '```text',
-    ...kept,
-    '```',
-  ];
-  writeFileSync(RESULT, `${text.join('\n')}\n`);
-}
-
-const isMissed = (row: string): boolean => /\| (?:SURVIVED$|UNCLEAR)/.test(row);
 
 /** How many are not caught. */
-function run(copy: string, mutations: readonly Mutation[], all: readonly Mutation[]): number {
-  const rows = new Map<string, string>();
+function run(copy: string, mutations: readonly Mutation[]): number {
+  let missed = 0;
   for (const mutation of mutations) {
     const began = performance.now();
-    const row = `${mutation.id} | ${mutation.promise} | ${outcomeOf(copy, mutation)}`;
-    rows.set(mutation.id, row);
-    console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${row}`);
-    if (values.write === true) write(rows, all);
+    const test = caught(copy, mutation);
+    if (test === undefined) missed += 1;
+    const seconds = ((performance.now() - began) / 1_000).toFixed(1).padStart(5);
+    console.log(`${seconds} s  ${mutation.id} | ${mutation.promise} | ${test ?? 'SURVIVED'}`);
   }
-  const missed = [...rows.values()].filter(isMissed).length;
-  console.log(`${rows.size - missed} caught, ${missed} not`);
+  console.log(`${mutations.length - missed} caught, ${missed} not`);
   return missed;
 }
 
 function main(): number {
   const all = parse(readFileSync(join(import.meta.dirname, 'mutations.txt'), 'utf8'));
-  const wholeSuite = values['all-tests'];
-  const wanted = wholeSuite === undefined ? positionals : [wholeSuite];
-  const unknown = wanted.filter((id) => !all.some((mutation) => mutation.id === id));
+  const unknown = positionals.filter((id) => !all.some((mutation) => mutation.id === id));
   const faults = [...unknown.map((id) => `mutations.txt has no ${id}`), ...all.flatMap(faultsOf)];
   for (const fault of faults) console.error(fault);
   if (faults.length > 0 || values.check === true) return faults.length;
-  const chosen = wanted.length === 0 ? all : all.filter(({ id }) => wanted.includes(id));
   const copy = copyOfTree();
   try {
-    return run(copy, wholeSuite === undefined ? chosen : chosen.map((one) => ({ ...one, caughtBy: [] })), all);
+    return run(copy, positionals.length === 0 ? all : all.filter(({ id }) => positionals.includes(id)));
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
