@@ -58,6 +58,11 @@ export class Scheduler {
     return this.at(this.now + ms, fn);
   }
 
+  /** When the next of what is planned happens, cancelled or not. */
+  get nextAt(): number {
+    return this.#heap[0]?.at ?? this.now;
+  }
+
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => void this.at(this.now + ms, resolve));
   }

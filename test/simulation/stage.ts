@@ -73,7 +73,8 @@ export class Stage {
     const deadline = this.world.now + withinMs;
     while (!condition()) {
       if (this.world.now > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
-      await this.sleep(0.1);
+      // Nothing changes before the next event. Two that wait are each other's next event, so each waits a moment.
+      await this.sleep(Math.max(0.1, this.world.scheduler.nextAt - this.world.now));
     }
   }
 

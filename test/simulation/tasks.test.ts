@@ -16,7 +16,7 @@ import { TaskTools } from './task-tools.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 import { CLEAR } from './weather.ts';
 
-const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 25);
+const SEEDS = Number(process.env['SOJOURN_TASK_SEEDS'] ?? 16);
 const FROM = Number(process.env['SOJOURN_TASK_FROM'] ?? 0);
 
 test(
