@@ -36,7 +36,6 @@ const OWN = [
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/early-questions.test.ts',
   'test/cluster/{asleep,stuck-links}.test.ts',
-  'test/endpoint/drain-deadline.test.ts',
   'test/limits/{held,rows}.test.ts',
   'test/listen/{accept-queue,open-files}.test.ts',
   'test/otel/wrappers.test.ts',

@@ -186,23 +186,6 @@ describe('drain() beside another instance', () => {
     expect(await draining).toEqual({ released: 1, interrupted: 0 });
   });
 
-  test('sends new clients, and clients of sessions that were idle, to the other instance', async () => {
-    const { time, a, b } = await onFakeTime(2);
-    const idle = await a.openSession();
-    const { called, call, draining } = await drainBusy(a);
-    await until(() => a.endpoint.sessions.count === 1);
-    const fresh = a.client();
-    const { response } = await fresh.initialize();
-    expect(response.status).toBe(200);
-    expect(await say(fresh, 'count')).toBe('1');
-    expect((await idle.delete()).status).toBe(200);
-    expect([a.lab.made.length, b.endpoint.sessions.count]).toEqual([2, 1]);
-    call.answer('done');
-    await called;
-    await time.advance(1_000);
-    expect(await draining).toEqual({ released: 2, interrupted: 0 });
-  });
-
   test('of the last one: it serves on, also the sessions that another gave back as it went', async () => {
     const [a, b] = await serveFleet(2);
     const other = await b.openSession();
@@ -277,20 +260,6 @@ describe('drain() beside another instance', () => {
 });
 
 describe('the last instance', () => {
-  test('serves on until nothing runs', async () => {
-    const { time, a } = await onFakeTime(1);
-    const idle = await a.openSession();
-    const { called, call, draining } = await drainBusy(a);
-    await time.advance(5_000);
-    expect((await idle.call('ping')).response.status).toBe(200);
-    expect((await a.client().initialize()).response.status).toBe(200);
-    call.answer('done');
-    expect(textOf((await called).message)).toBe('done');
-    await time.advance(1_000);
-    expect(await draining).toEqual({ released: 3, interrupted: 0 });
-    expect((await idle.call('ping')).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
-  });
-
   test('keeps its sessions for an instance that comes after it', async () => {
     const { a, b } = await onFakeTime(2);
     const one = await a.openSession();

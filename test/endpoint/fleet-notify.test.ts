@@ -35,7 +35,6 @@ async function until(stream: RawResponse, last: string): Promise<string[]> {
 }
 
 const TOOLS = 'notifications/tools/list_changed';
-const RESOURCES = 'notifications/resources/list_changed';
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('notify on one instance reaches the sessions and the listen streams of every instance', async () => {
@@ -58,17 +57,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     a.endpoint.notify.toolsChanged();
     expect(await until(none.stream, TOOLS)).toEqual([TOOLS]);
     expect(await until(some.stream, TOOLS)).toEqual(['notifications/prompts/list_changed', TOOLS]);
-  });
-
-  test('what is missed while a GET is away is replayed at another instance', async () => {
-    const [a, b] = await serveFleet(2, { store: sharedStore(kind) });
-    const { client, stream } = await reading(a);
-    const { id } = await stream.next();
-    stream.abort();
-    b.endpoint.notify.toolsChanged();
-    b.endpoint.notify.resourcesChanged();
-    const resumed = await b.join(client).get({ lastEventId: id });
-    expect(await until(resumed, RESOURCES)).toEqual([TOOLS, RESOURCES]);
   });
 
   test('a bus event of the user reaches the listeners of endpoint.bus on every instance, once', async () => {

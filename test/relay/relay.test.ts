@@ -2,20 +2,15 @@ import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type FleetOptions, serveFleet } from '../kit/fleet.ts';
-import { type Held, say, saidOn, textOf, tool, toolCall } from '../kit/lab.ts';
+import { say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { until } from '../kit/until.ts';
 
 useSharedStores();
 
-const hold = (client: RawClient, id: number): Promise<RawResponse> =>
-  client.post(toolCall(id, 'hold', {}, { progressToken: 't' }));
-
-const progress = (call: Held, n: number): Promise<void> =>
-  call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 't', progress: n } });
+const hold = (client: RawClient, id: number): Promise<RawResponse> => client.post(toolCall(id, 'hold'));
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
@@ -56,74 +51,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       };
       expect(await bytes(onB)).toEqual(await bytes(onA));
     });
-
-    test('a DELETE ends the session where it lives', async () => {
-      const { a, onA, onB, onC } = await threeInstances({}, settings);
-      const stream = await onC.get();
-      const running = onC.call(...tool('hold'));
-      await a.lab.held();
-      expect((await onB.delete()).status).toBe(200);
-      expect(a.lab.made[0]?.closed).toBe(true);
-      expect((await running).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
-      await stream.untilEnd();
-      expect(stream.ending).toBe('complete');
-      for (const client of [onA, onB, onC]) expect((await client.call('ping')).response.status).toBe(404);
-    });
-
-    test("an elicitation's answer reaches the handler that asked, whichever instance it came to", async () => {
-      const { onB, onC } = await threeInstances({}, settings);
-      const stream = await onB.post(toolCall(1, 'ask'));
-      const question = (await stream.nextMessage()) as { id: string; method: string };
-      expect(question.method).toBe('elicitation/create');
-      const result = { action: 'accept', content: { colour: 'blue' } };
-      expect((await onC.post({ jsonrpc: '2.0', id: question.id, result })).status).toBe(202);
-      expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"blue"}');
-      await stream.untilEnd();
-    });
-
-    test('a stream whose call runs elsewhere is resumed: history first, then live, nothing twice, nothing missing', async () => {
-      const { a, onA, onB } = await threeInstances({}, settings);
-      const stream = await hold(onA, 1);
-      const call = await a.lab.held();
-      await progress(call, 1);
-      await progress(call, 2);
-      await until(() => saidOn(stream).includes(2));
-      stream.abort();
-      await progress(call, 3);
-      const resumed = await onB.get({ lastEventId: stream.events[1]?.id });
-      await progress(call, 4);
-      call.answer('done');
-      await resumed.untilEnd();
-      expect(saidOn(resumed)).toEqual([2, 3, 4, 'done']);
-      await onB.get();
-      expect((await onB.get({ lastEventId: resumed.lastId })).status).toBe(204);
-    });
-  });
-
-  test('a client that leaves the relaying instance is not a cancel: it resumes on a third', async () => {
-    const { a, onB, onC } = await threeInstances();
-    const stream = await hold(onB, 1);
-    const call = await a.lab.held();
-    await progress(call, 1);
-    await stream.nextMessage();
-    onB.disconnect();
-    await progress(call, 2);
-    const resumed = await onC.get({ lastEventId: stream.lastId });
-    await until(() => saidOn(resumed).includes(2));
-    expect(call.ctx.mcpReq.signal.aborted).toBe(false);
-    call.answer('done');
-    await resumed.untilEnd();
-    expect([saidOn(stream), saidOn(resumed)]).toEqual([[1], [2, 'done']]);
-  });
-
-  test('a cancel that comes to another instance cancels the call', async () => {
-    const { a, onA, onB } = await threeInstances();
-    const stream = await hold(onA, 1);
-    const { ctx } = await a.lab.held();
-    expect((await onB.notify('notifications/cancelled', { requestId: 1, reason: 'enough' })).status).toBe(202);
-    await stream.untilEnd();
-    expect(ctx.mcpReq.signal.aborted).toBe(true);
-    expect(stream.events.flatMap(({ message }) => message ?? [])).toEqual([]);
   });
 
   test('what a session refuses, it refuses through any instance', async () => {

@@ -3,13 +3,9 @@ import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
-import { until } from '../kit/until.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { userHeader } from '../kit/serve.ts';
-import { gate, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
-
-useSharedStores();
+import { watchedStore } from '../kit/watched-store.ts';
 
 async function pair(options: FleetOptions = {}) {
   const ended: string[] = [];
@@ -126,62 +122,14 @@ test('sessions are listed at every instance, with their owners', async () => {
   expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({ status: 'hibernated' });
 });
 
-test('an endpoint of another name on the same store sees no session of this one', async () => {
-  const store = memory();
-  const [blue, green] = [await serveMember({ store, name: 'blue' }), await serveMember({ store, name: 'green' })];
-  const inBlue = await blue.openSession();
-  const id = inBlue.sessionId ?? '';
-  const there = green.join(inBlue);
-  expect([(await there.call('ping')).response.status, (await there.get()).status]).toEqual([404, 404]);
-  expect((await there.delete()).status).toBe(404);
-  expect(await green.endpoint.sessions.terminate(id)).toBe(false);
-  expect(await green.endpoint.sessions.get(id)).toBeUndefined();
-  expect((await green.endpoint.sessions.list()).sessions).toEqual([]);
-  await green.endpoint.close();
-  expect((await inBlue.call('ping')).response.status).toBe(200);
-});
-
-describe('the end of the last endpoint on a memory store', () => {
-  test('ends the sessions: they were lost with it', async () => {
+test.each(['last', 'first'])(
+  'the end of the last endpoint on a memory store ends the sessions, though the %s of them had claimed them',
+  async (which) => {
     const { a, b, ended } = await pair();
-    await b.endpoint.close();
+    const [first, last] = which === 'last' ? [b, a] : [a, b];
+    await first.endpoint.close();
     expect(ended).toEqual([]);
-    await a.endpoint.close();
+    await last.endpoint.close();
     expect(ended).toEqual(['endpoint_closed']);
-  });
-
-  test('also ends those that no instance had claimed yet', async () => {
-    const { a, b, ended } = await pair();
-    await a.endpoint.close();
-    expect(ended).toEqual([]);
-    await b.endpoint.close();
-    expect(ended).toEqual(['endpoint_closed']);
-  });
-});
-
-test('a call with a deleted id, relayed to an owner that dies before it answers, does not run and gets session_ended', async () => {
-  const connect = sharedStore('sqlite');
-  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
-  let next = 0;
-  const { a, b, onA } = await pair({ store: () => stores[next++] as WatchedStore, leaseMs: 10_000 });
-  const onB = b.join(onA, { timeoutMs: 20_000 });
-  // The other instance knows the owner, and asks it without a look at the record.
-  expect((await onB.call('ping')).response.status).toBe(200);
-  expect((await onA.delete()).status).toBe(200);
-  const answers = gate();
-  const [ofA] = stores as [WatchedStore];
-  ofA.before['instances.send'] = answers.hook;
-  const called = onB.call(...tool('hold'));
-  await until(() => answers.waiting > 0, { what: 'the answer of the owner' });
-  ofA.before['instances.announce'] = () => {
-    throw storeAway('announcing an instance', undefined);
-  };
-  await ofA.views[0]?.instances.leave(a.id);
-  const { response, message } = await called;
-  // It cannot know that the session ended before the call was sent, and 404 invites the client to send the call again.
-  expect(response.status).toBe(200);
-  expect(message.error).toMatchObject({ data: { reason: 'session_ended', mayHaveRun: true } });
-  expect([a.lab.holds, b.lab.holds]).toEqual([[], []]);
-  answers.open();
-  expect((await onB.call('ping')).response.status).toBe(404);
-});
+  },
+);

@@ -85,28 +85,6 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(seen).toEqual(['run', 'b restored true takeover']);
   });
 
-  test('keeps what its streams carried: it is resumed at the other instance', async () => {
-    const { a, b, onA, onB } = await pair();
-    const get = await onA.get();
-    await get.next();
-    const call = onA.call(...tool('hold'));
-    const { answer } = await a.lab.held();
-    get.abort();
-    await a.lab.made[0]?.server.server.sendResourceListChanged(); // no client reads it
-    answer('done');
-    const { response } = await call;
-    await a.endpoint[how]();
-    const answered = await onB.get({ lastEventId: response.events[0]?.id });
-    await answered.untilEnd();
-    expect(answered.events.flatMap(({ message }) => textOf(message ?? {}) ?? [])).toEqual(['done']);
-    const resumed = await onB.get({ lastEventId: get.events[0]?.id });
-    expect(await resumed.nextMessage()).toEqual(LIST_CHANGED);
-    await b.lab.made[0]?.server.server.sendResourceListChanged();
-    expect(await resumed.nextMessage()).toEqual(LIST_CHANGED);
-    const ids = [...get.events, ...resumed.events].flatMap(({ id, message }) => (message === undefined ? [] : [id]));
-    expect(new Set(ids).size).toBe(2);
-  });
-
   test("that was never initialized to the end is not told notifications/initialized in the client's place", async () => {
     let told = 0;
     const store = memory();

@@ -4,45 +4,18 @@ import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import type { InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
-import type { ClientOptions, SimClient } from './client.ts';
+import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
 import { ASKED } from './sim-store.ts';
-import { play, type Stage, type StageOptions } from './stage.ts';
+import { kindOf, LEASE_MS, listening, play, ranOf, type Stage, valueOf, withClient } from './stage.ts';
 import { dropMailboxes } from './weather.ts';
-
-const valueOf = ({ ending }: Call): unknown => (ending?.kind === 'result' ? ending.value : ending);
-const kindOf = ({ ending }: Call): string | undefined => (ending?.kind === 'error' ? ending.reason : ending?.kind);
-const ranOf = ({ ledger }: Stage, tool: string): number => ledger.ran.filter((run) => run.tool === tool).length;
-
-const LEASE_MS = 1_000;
-
-interface ClientScene extends StageOptions {
-  readonly client?: Partial<ClientOptions>;
-}
-
-/** A scene with a client whose session is opened on the first instance. */
-const withClient = (
-  { client: own, ...options }: ClientScene,
-  scene: (stage: Stage, client: SimClient) => Promise<void>,
-): Promise<Stage> => play(options, async (stage) => scene(stage, await stage.client(0, own)));
 
 async function nobodyServes(stage: Stage, client: SimClient): Promise<void> {
   for (const slot of stage.world.slots.keys()) {
     client.via.push(slot);
     await client.probe();
   }
-}
-
-async function listening(stage: Stage, client: SimClient, slot: number): Promise<() => void> {
-  let stopped = false;
-  client.via.push(slot);
-  const before = client.getResponse;
-  void client.listen(() => stopped);
-  await stage.until(() => client.getResponse !== undefined && client.getResponse !== before, 'the GET stream');
-  return () => {
-    stopped = true;
-  };
 }
 
 test('a relayed call whose record the store loses while it runs ends with mayHaveRun', () =>

@@ -2,11 +2,14 @@
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { check } from './checker.ts';
 import { SimClient, type ClientOptions } from './client.ts';
-import type { Ledger } from './ledger.ts';
+import type { Call, Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
 import { playIn } from './scheduler.ts';
 import { World, type SimInstance, type WorldOptions } from './world.ts';
+
+/** Of the instances of a world, by default. */
+export const LEASE_MS = 1_000;
 
 export interface StageOptions extends Partial<Omit<WorldOptions, 'endpoint' | 'slots'>> {
   readonly slots?: number;
@@ -131,4 +134,29 @@ export async function play(options: StageOptions, scene: (stage: Stage) => Promi
   const violations = check(world.ledger, world.data);
   if (violations.length > 0) throw new Error(`${violations.join('\n')}\n${traced()}`);
   return stage;
+}
+
+/** A scene with a client whose session is opened on the first instance. */
+export async function withClient(
+  { client: own, ...options }: StageOptions & { readonly client?: Partial<ClientOptions> },
+  scene: (stage: Stage, client: SimClient) => Promise<void>,
+): Promise<void> {
+  await play(options, async (stage) => scene(stage, await stage.client(0, own)));
+}
+
+export const valueOf = ({ ending }: Call): unknown => (ending?.kind === 'result' ? ending.value : ending);
+export const kindOf = ({ ending }: Call): string | undefined =>
+  ending?.kind === 'error' ? ending.reason : ending?.kind;
+export const ranOf = ({ ledger }: Stage, tool: string): number => ledger.ran.filter((run) => run.tool === tool).length;
+
+/** The client reads the GET stream of the instance of a slot, until what this returns is called. */
+export async function listening(stage: Stage, client: SimClient, slot: number): Promise<() => void> {
+  let stopped = false;
+  client.via.push(slot);
+  const before = client.getResponse;
+  void client.listen(() => stopped);
+  await stage.until(() => client.getResponse !== undefined && client.getResponse !== before, 'the GET stream');
+  return () => {
+    stopped = true;
+  };
 }

@@ -26,10 +26,6 @@ const prefix = eventPrefix(sessionTag('session'), 3);
 const idOf = (call: string | number | undefined, isTool = false): string =>
   formatEventId(prefix, 'p1x0', 5, callSuffix(call, isTool));
 
-test('an id of an earlier build is read: it names no call', () => {
-  expect(parseEventId(`${prefix}g-5`)).toMatchObject({ stream: 'g', offset: 5, call: undefined, resumes: 0 });
-});
-
 test('an id on the stream of a 2026-07-28 call is none of a session', () => {
   const id = callEventId(7, 'tools/call') ?? '';
   expect(id).toBe('m-1-m-0.I7');

@@ -1,10 +1,13 @@
-import { describe, expect, test } from 'vitest';
+/** Two ends, two owners or two tries of a call at the same moment. `test/simulation` has the races of whole instances. */
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { decodeHead } from '../../src/session/record/session-record.ts';
+import type { StoredRecord } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { toolCall } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -152,4 +155,111 @@ describe('a DELETE while the answer of a call is on its way into the store', () 
     const reason = protocolVersion === '2025-11-25' ? 'session_not_found' : 'session_ended';
     expect(told).toMatchObject([{ id, error: { data: { reason } } }]);
   });
+});
+
+/** Three instances that adopt any unknown session. */
+function adopting() {
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'm', version: '1' } };
+  return three({ sessionMigrationHandler: { allowSessionMigration: () => params } });
+}
+
+const counts = async (...calls: ReadonlyArray<ReturnType<RawClient['call']>>): Promise<string[]> =>
+  (await Promise.all(calls)).map(({ message }) => textOf(message) ?? JSON.stringify(message.error)).toSorted();
+
+test('two instances adopt the same migrated session at once: one keeps it, the other relays to it', async () => {
+  const { store, b, c } = await adopting();
+  const creates = gate();
+  store.before['sessions.create'] = creates.hook;
+  const viaB = b.client();
+  viaB.sessionId = 'adopted';
+  const viaC = c.join(viaB);
+  const calls = [viaB.call(...tool('count')), viaC.call(...tool('count'))];
+  await until(() => creates.waiting === 2);
+  creates.open();
+  expect(await counts(...calls)).toEqual(['1', '2']);
+  expect(b.endpoint.sessions.count + c.endpoint.sessions.count).toBe(1);
+  const made = [...b.lab.made, ...c.lab.made];
+  expect(made.filter(({ closed }) => !closed).length).toBe(1);
+});
+
+test('a session that is being adopted here is not claimed from under its adopter', async () => {
+  const { store, b } = await adopting();
+  const replies = gate();
+  store.after['sessions.create'] = replies.hook;
+  const client = b.client();
+  client.sessionId = 'adopted';
+  const first = client.call(...tool('count'));
+  await until(() => replies.waiting === 1);
+  const second = client.call(...tool('count')); // finds the record, and no live copy
+  expect((await client.call('ping', undefined, { sessionId: 'bad id' })).response.status).toBe(400);
+  replies.open();
+  expect(await counts(first, second)).toEqual(['1', '2']);
+  expect(b.lab.made.length).toBe(1);
+});
+
+test('an owner that lost its lease without knowing accepts no notification that it could not save: the new owner gets it', async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const [a, b] = await serveFleet(2, { store });
+  const client = await a.openSession({ initialized: false });
+  const saves = gate();
+  store.before['sessions.save'] = () => {
+    delete store.before['sessions.save'];
+    return saves.hook();
+  };
+  const told = client.notify('notifications/initialized');
+  await until(() => saves.waiting === 1);
+  await store.views[0]?.instances.leave(a.id);
+  expect((await b.join(client).call('ping')).response.status).toBe(200);
+  saves.open();
+  expect((await told).status).toBe(202);
+  const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
+  expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
+});
+
+test('a client that resumes a call that runs again and also sends it again gets each message once in the newer response', async () => {
+  const ends = gate();
+  onTestFinished(() => ends.open());
+  const runs: Array<{ at: string; step(progress: number): Promise<void> }> = [];
+  const lab = (at: string) =>
+    createLab((server) => {
+      server.registerTool('steps', { annotations: { readOnlyHint: true } }, async ({ mcpReq }) => {
+        const progressToken = mcpReq._meta?.progressToken ?? '';
+        const step = (progress: number) =>
+          mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } });
+        runs.push({ at, step });
+        if (at === 'a') await new Promise(() => {});
+        await ends.hook();
+        return { content: [{ type: 'text', text: `done by ${at}` }] };
+      });
+    });
+  const store = watchedStore({ durable: true, inProcess: false });
+  const [a, b] = await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')]);
+  const onA = await a.openSession({ protocolVersion: '2025-11-25' });
+  await onA.call('tools/list');
+  const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
+  const { id: lastEventId } = await (await onA.post(call)).next();
+  await until(() => runs.length === 1);
+  await store.views[0]?.instances.leave(a.id);
+  const client = b.join(onA);
+  await client.call('ping');
+  await until(() => runs.length === 2);
+  const reads = gate();
+  store.after['sessions.replay'] = reads.hook;
+  const resumed = client.get({ lastEventId });
+  await until(() => reads.waiting === 1);
+  const again = client.post(call);
+  // The server has both requests by then.
+  await client.call('ping');
+  await runs[1]?.step(1);
+  reads.open();
+  await resumed;
+  const newer = await again;
+  ends.open();
+  await newer.untilEnd();
+  const progress = newer.events.flatMap(
+    ({ message }) => (message as { params?: { progress?: number } } | undefined)?.params?.progress ?? [],
+  );
+  expect(progress).toEqual([1]);
+  expect(textOf(newer.json())).toBe('done by b');
+  expect(runs.map(({ at }) => at)).toEqual(['a', 'b']);
 });

@@ -1,0 +1,199 @@
+/** Calls whose first write, whose answer or whose instance comes late. The checker judges every scene too. */
+import { describe, expect, test } from 'vitest';
+import type { SimClient } from './client.ts';
+import { kindOf, LEASE_MS, listening, ranOf, type Stage, valueOf, withClient } from './stage.ts';
+
+/** The instance of a slot is frozen past its lease. It has a new id when what this returns is called. */
+async function frozen(stage: Stage, slot: number, ms = LEASE_MS * 1.5): Promise<() => Promise<void>> {
+  const before = stage.id(slot);
+  const { process } = stage.instance(slot);
+  process.freeze(false);
+  await stage.sleep(ms);
+  return async () => {
+    process.thaw(true);
+    await stage.until(() => stage.id(slot) !== before, 'a new id');
+    await stage.sleep(50);
+  };
+}
+
+describe('a relayed call whose relaying instance has lost its lease is sent again', () => {
+  test('while its answer is being stored: it gets that answer', () =>
+    withClient({ slots: 2 }, async (stage, client) => {
+      const first = stage.hold('append', 0);
+      const called = client.call('effect', { slot: 1 });
+      await stage.until(() => first.waiting === 1, 'its first write');
+      const returns = await frozen(stage, 1);
+      first.letGo();
+      const answer = stage.hold('append', 0);
+      await stage.until(() => answer.waiting === 1, 'its answer');
+      await returns();
+      answer.letGo();
+      expect(valueOf(await called)).toBe((await called).nonce);
+      expect(ranOf(stage, 'effect')).toBe(1);
+    }));
+
+  test('after its answer, and may run twice: it gets that answer, once the store is back', () =>
+    withClient({ slots: 2 }, async (stage, client) => {
+      await client.call('tools/list', { slot: 0 });
+      const called = client.call('read', { slot: 1, ms: 20 });
+      await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+      const returns = await frozen(stage, 1);
+      stage.fail('log', 'fails', 2);
+      await returns();
+      expect(kindOf(await called)).toBe('result');
+      expect(ranOf(stage, 'read')).toBe(1);
+    }));
+
+  test('after its answer, which the log has dropped: it runs again', () =>
+    withClient({ slots: 2, endpoint: { eventRetention: { events: 2 } } }, async (stage, client) => {
+      // The log keeps no answer for as long as the checker expects.
+      stage.ledger.logged = false;
+      await client.call('tools/list', { slot: 0 });
+      const called = client.call('read', { slot: 1, ms: 20 });
+      await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
+      const returns = await frozen(stage, 1);
+      for (let n = 0; n < 4; n++) await client.call('count', { slot: 0 });
+      await returns();
+      expect(kindOf(await called)).toBe('result');
+      expect(ranOf(stage, 'read')).toBe(2);
+    }));
+});
+
+describe('a call whose first write is stored while its instance loses the lease', () => {
+  /** Resolves when the instance has no lease and the reply to that write has come. */
+  async function stored(stage: Stage): Promise<void> {
+    const writes = stage.hold('append', 0, 'holdReply');
+    await stage.until(() => writes.waiting === 1, 'its first write');
+    await stage.sleep(1);
+    stage.world.cutOff.add(stage.instance(0).process);
+    await stage.until(() => stage.instance(0).core?.instance.lease.valid === false, 'the lease to lapse');
+    writes.letGo();
+    await stage.sleep(50);
+  }
+
+  test('begins when the lease is back', () =>
+    withClient({ slots: 1 }, async (stage, client) => {
+      const called = client.call('effect', { slot: 0 });
+      await stored(stage);
+      expect(ranOf(stage, 'effect')).toBe(0);
+      stage.world.cutOff.clear();
+      expect(valueOf(await called)).toBe((await called).nonce);
+    }));
+
+  test('does not run if its client, which cannot resume, has left by then', () =>
+    withClient({ slots: 1, client: { headPatience: LEASE_MS / 2 } }, async (stage, client) => {
+      const called = client.call('effect', { slot: 0 });
+      await stored(stage);
+      expect(kindOf(await called)).toBe('timed-out');
+      stage.world.cutOff.clear();
+      expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
+      expect(ranOf(stage, 'effect')).toBe(0);
+    }));
+});
+
+/** What the client has got of the progress of its call, on the streams of that call. */
+const progressOf = ({ ledger }: Stage, reader: string): number[] =>
+  ledger.received
+    .filter((event) => event.reader === reader && event.data.includes('notifications/progress'))
+    .map(({ data }) => (JSON.parse(data) as { params: { progress: number } }).params.progress);
+
+describe('progress', () => {
+  test.each([
+    ['2025-11-25', 0],
+    ['2025-11-25', 1],
+    ['2025-06-18', 1],
+  ])('of a call that the next owner runs again is behind all of the lost run (%s, through slot %i)', (version, slot) =>
+    withClient({ client: { version } }, async (stage, client) => {
+      await client.call('tools/list', { slot: 0 });
+      const called = client.call('slow', { slot, ms: 300 });
+      const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
+      await stage.until(() => progressOf(stage, nonce).length === 2, 'progress of the first run');
+      stage.kill(0);
+      expect(kindOf(await called)).toBe('result');
+      expect(progressOf(stage, nonce)).toEqual([1, 2, 1, 2, 3]);
+    }),
+  );
+
+  // Two streams of a client have no order: later progress on the GET stream could be read before earlier progress here.
+  test.each([
+    { version: '2025-11-25', isKept: true },
+    { version: '2025-06-18', isKept: true },
+    { version: '2025-06-18', isKept: false },
+  ])('stays on the stream of its call while the relaying instance has no lease (%o)', ({ version, isKept }) =>
+    withClient(
+      { client: { version }, endpoint: isKept ? {} : { eventRetention: false } },
+      async (stage, client: SimClient) => {
+        await listening(stage, client, 0);
+        const called = client.call('slowOnce', { slot: 1, ms: 12 * LEASE_MS });
+        const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
+        await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+        // The owner has let go of the exchange when it sends the first progress.
+        const returns = await frozen(stage, 1, 5 * LEASE_MS);
+        await returns();
+        expect(kindOf(await called)).toBe('result');
+        expect(progressOf(stage, nonce)).toEqual(isKept ? [1, 2, 3] : [2, 3]);
+        expect(progressOf(stage, 'GET')).toEqual([]);
+      },
+    ),
+  );
+});
+
+describe('a drain that runs out of time', () => {
+  const drained = async (stage: Stage, client: SimClient, tool: string, slot: number) => {
+    await client.call('tools/list', { slot: 0 });
+    const called = client.call(tool, { slot, ms: LEASE_MS });
+    await stage.until(() => ranOf(stage, tool) === 1, 'the tool to run');
+    await stage.world.retire(stage.instance(0), 100);
+    return called;
+  };
+
+  test.each([
+    ['2025-11-25', 0],
+    ['2025-11-25', 1],
+    ['2025-06-18', 1],
+  ])('leaves a call that may run twice to the next owner (%s, through slot %i)', (version, slot) =>
+    withClient({ client: { version } }, async (stage, client) => {
+      expect(kindOf(await drained(stage, client, 'read', slot))).toBe('result');
+      expect(ranOf(stage, 'read')).toBe(2);
+    }),
+  );
+
+  test.each([0, 1])('ends a call with effects with its error (through slot %i)', (slot) =>
+    withClient({}, async (stage, client) => {
+      const { ending } = await drained(stage, client, 'effect', slot);
+      expect(ending).toMatchObject({ kind: 'error', reason: 'draining', mayHaveRun: true });
+      expect(ranOf(stage, 'effect')).toBe(1);
+      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    }),
+  );
+});
+
+test('a call with a deleted id, relayed to an owner that dies before it answers, does not run and gets session_ended', () =>
+  withClient({}, async (stage, client) => {
+    // The relaying instance knows the owner, and asks it without a look at the record.
+    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+    client.via.push(0);
+    await client.delete();
+    const answer = stage.hold('send', 0);
+    const called = client.call('effect', { slot: 1 });
+    await stage.until(() => answer.waiting > 0, 'the answer of the owner');
+    stage.kill(0);
+    // It cannot know that the session ended before the call was sent, and 404 invites the client to send the call again.
+    expect((await called).ending).toMatchObject({ kind: 'error', reason: 'session_ended', mayHaveRun: true });
+    expect(ranOf(stage, 'effect')).toBe(0);
+  }));
+
+test('under way when its instance drains, a restore is finished first, and no request waits for ever', () =>
+  withClient({}, async (stage, client) => {
+    stage.kill(0);
+    await stage.sleep(LEASE_MS);
+    const restores = stage.hold('claim', 1, 'holdReply');
+    const calls = [client.call('count', { slot: 1 })];
+    await stage.until(() => restores.waiting === 1, 'the restore');
+    const retired = stage.world.retire(stage.instance(1), 0);
+    calls.push(client.call('count', { slot: 1 }), client.call('count', { slot: 2 }));
+    restores.letGo();
+    await retired;
+    expect((await Promise.all(calls)).map(kindOf)).toEqual(['draining', 'refused', 'result']);
+    expect(stage.live(2)).toBe(1);
+  }));
