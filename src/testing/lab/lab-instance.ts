@@ -1,87 +1,39 @@
 /** One instance of a lab: an endpoint on the lab's store and clock, and the connections of its clients. */
-import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
-import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
-import { loggerOf } from '../../options/logger.ts';
-import type { McpEndpointFactory } from '../../types.ts';
-import type { FakeTime } from '../fake-time.ts';
 import { cutConnection, refusedConnection } from './broken-connection.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
 import { LabProcess } from './lab-process.ts';
-import type { LabStore } from './lab-store.ts';
 import type { LabTask } from './lab-task.ts';
 
 /** An instance of your server, in a lab. */
-export interface LabInstance {
-  /** 1 for the first that was started. */
-  readonly number: number;
-  /** Its endpoint, for `endpoint.tasks` and the like. Throws once the instance is killed. */
-  readonly endpoint: McpEndpoint;
-  /** For the transport of a client: `new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), { fetch })`. */
-  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
-  /**
-   * Calls a tool as a 2026-07-28 client without tasks, and resolves with its result. Rejects with the `ProtocolError`
-   * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered. A server
-   * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
-   */
-  call(tool: string, args?: Params, caller?: LabCaller): Promise<LabResult>;
-  /**
-   * Calls a tool as a 2026-07-28 client with tasks, and resolves when the call has become one. Rejects if the call is
-   * answered in another way.
-   */
-  callTask(tool: string, args?: Params, caller?: LabCaller): Promise<LabTask>;
-}
+export type LabInstance = Pick<InstanceOfLab, 'number' | 'endpoint' | 'fetch' | 'call' | 'callTask'>;
 
-/** What an instance needs of its lab. */
-export interface InstanceLab {
-  readonly time: FakeTime;
-  readonly store: LabStore;
-  /** Keeps a log line for failure messages. */
-  note(line: string): void;
-  /** A task that this instance has started. */
-  started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask;
-}
+/** A task that this instance has started. */
+type Started = (id: string, tool: string, at: InstanceOfLab, caller: LabCaller) => LabTask;
 
 let requests = 0;
 
-export class InstanceOfLab extends LabProcess implements LabInstance {
-  readonly #lab: InstanceLab;
+export class InstanceOfLab extends LabProcess {
   readonly #endpoint: McpEndpoint;
+  readonly #started: Started;
 
-  constructor(number: number, lab: InstanceLab, factory: McpEndpointFactory, options: McpEndpointOptions) {
+  constructor(number: number, endpointOf: (process: LabProcess) => McpEndpoint, started: Started) {
     super(number);
-    this.#lab = lab;
-    const { time, store } = lab;
-    const logger = loggerOf((level) => (fields, text) => {
-      const { err } = fields as { err?: unknown };
-      const cause = err === undefined ? '' : ` (${err instanceof Error ? err.message : String(err)})`;
-      if (level !== 'debug' && level !== 'info') lab.note(`instance ${number} ${level}: ${text}${cause}`);
-    });
-    const timeProvider: FakeTime = {
-      ...time,
-      setTimeout: (fn, ms) => time.setTimeout(() => void this.run(fn), ms),
-    };
-    this.#endpoint = createMcpEndpoint(factory, {
-      logger,
-      ...options,
-      timeProvider,
-      store: store.of(this),
-    });
+    this.#endpoint = endpointOf(this);
+    this.#started = started;
   }
 
+  /** Its endpoint, for `endpoint.tasks` and the like. Throws once the instance is killed. */
   get endpoint(): McpEndpoint {
     this.expect('endpoint', 'serving', 'frozen', 'stopping', 'stopped');
     return this.#endpoint;
   }
 
-  /** Resolves when it serves. Rejects if the store cannot be opened. */
-  async opened(): Promise<void> {
-    await this.#endpoint.sessions.list({ limit: 1 });
-  }
-
   // ——— its clients ———
 
-  readonly fetch: LabInstance['fetch'] = (input, init) => this.#fetch(new Request(input, init), {});
+  /** For the transport of a client: `new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), { fetch })`. */
+  readonly fetch = (input: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    this.#fetch(new Request(input, init), {});
 
   async #fetch(request: Request, { authInfo }: LabCaller): Promise<Response> {
     if (this.state === 'killed' || this.state === 'stopped')
@@ -126,13 +78,22 @@ export class InstanceOfLab extends LabProcess implements LabInstance {
     return resultOf(id, await this.#fetch(modernRequest(id, method, params, as, caller.headers), caller));
   }
 
+  /**
+   * Calls a tool as a 2026-07-28 client without tasks, and resolves with its result. Rejects with the `ProtocolError`
+   * of a refused call, and with the `TypeError` of `fetch` when the instance is killed before it has answered. A server
+   * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
+   */
   async call(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabResult> {
     return (await this.#called('call', tool, args, caller, 'none')) as LabResult;
   }
 
+  /**
+   * Calls a tool as a 2026-07-28 client with tasks, and resolves when the call has become one. Rejects if the call is
+   * answered in another way.
+   */
   async callTask(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabTask> {
     const { resultType, taskId } = await this.#called('callTask', tool, args, caller, 'tasks');
-    if (resultType === 'task') return this.#lab.started(String(taskId), tool, this, caller);
+    if (resultType === 'task') return this.#started(String(taskId), tool, this, caller);
     throw new Error(
       `callTask('${tool}'): the call did not become a task but was answered (${String(resultType)}): wrap its handler ` +
         'in task() of sojourn/tasks and open the lab with tasks: true, or use call()',

@@ -1,31 +1,29 @@
 /** A task that a test has started in a lab, as its client sees it. */
 import { ProtocolError } from '@modelcontextprotocol/server';
 import type { DetailedTask } from '../../tasks/wire-shapes.ts';
-import type { UntilOptions } from '../until.ts';
+import type { until, UntilOptions } from '../until.ts';
 import type { LabResult, Params } from './lab-client.ts';
 
-/** What a task needs of its lab. */
-export interface TaskLab {
-  /** Asks the instance that started the task while it serves, else another one. */
-  ask(method: string, params: Params): Promise<Params>;
-  until<T>(condition: () => T | Promise<T>, options: UntilOptions): Promise<T>;
-}
+/** Asks the instance that started the task while it serves, else another one. */
+type Ask = (method: string, params: Params) => Promise<Params>;
 
 /** A task of {@link LabInstance.callTask}. Its methods ask a living instance, and reject if there is none. */
 export class LabTask {
   readonly id: string;
   readonly tool: string;
-  readonly #lab: TaskLab;
+  readonly #ask: Ask;
+  readonly #until: typeof until;
 
-  constructor(id: string, tool: string, lab: TaskLab) {
+  constructor(id: string, tool: string, ask: Ask, wait: typeof until) {
     this.id = id;
     this.tool = tool;
-    this.#lab = lab;
+    this.#ask = ask;
+    this.#until = wait;
   }
 
   /** What `tasks/get` answers. */
   async status(): Promise<DetailedTask> {
-    const { resultType: _, ...task } = await this.#lab.ask('tasks/get', { taskId: this.id });
+    const { resultType: _, ...task } = await this.#ask('tasks/get', { taskId: this.id });
     return task as unknown as DetailedTask;
   }
 
@@ -38,11 +36,11 @@ export class LabTask {
     const { status } = await this.#once(what, ({ inputRequests = {} }) => Object.hasOwn(inputRequests, key));
     if (status !== 'input_required')
       throw new Error(`answer('${key}'): ${this.#name} is ${status}, and has not asked that`);
-    await this.#lab.ask('tasks/update', { taskId: this.id, inputResponses: { [key]: value } });
+    await this.#ask('tasks/update', { taskId: this.id, inputResponses: { [key]: value } });
   }
 
   async cancel(): Promise<void> {
-    await this.#lab.ask('tasks/cancel', { taskId: this.id });
+    await this.#ask('tasks/cancel', { taskId: this.id });
   }
 
   /**
@@ -67,15 +65,12 @@ export class LabTask {
 
   /** The task, once it is so or has ended. */
   async #once(what: string, isSo: (task: DetailedTask) => boolean, options: UntilOptions = {}): Promise<DetailedTask> {
-    const look = async (): Promise<{ task: DetailedTask } | { failure: unknown } | undefined> => {
-      try {
-        const task = await this.status();
-        return isSo(task) || !/^(?:working|input_required)$/.test(task.status) ? { task } : undefined;
-      } catch (failure) {
-        return { failure };
-      }
-    };
-    const found = await this.#lab.until(look, { ...options, what });
+    const look = () =>
+      this.status().then(
+        (task) => (isSo(task) || !/^(?:working|input_required)$/.test(task.status) ? { task } : undefined),
+        (failure: unknown) => ({ failure }),
+      );
+    const found = await this.#until(look, { ...options, what });
     if (found === undefined || 'failure' in found) throw found?.failure;
     return found.task;
   }

@@ -14,9 +14,11 @@
  */
 import { hostDefinition } from '../../definition/definition.ts';
 import type { SharedServer } from '../../definition/shared-server.ts';
-import type { createMcpEndpoint } from '../../endpoint/endpoint.ts';
+import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
+import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import { optionsContradict } from '../../errors.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
+import { loggerOf } from '../../options/logger.ts';
 import { systemTime, within } from '../../base/system.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import { memory } from '../../stores/memory/index.ts';
@@ -24,8 +26,9 @@ import type { McpEndpointFactory } from '../../types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
 import { refusedConnection } from './broken-connection.ts';
-import type { LabCaller } from './lab-client.ts';
-import { InstanceOfLab, type InstanceLab, type LabInstance } from './lab-instance.ts';
+import type { LabCaller, Params } from './lab-client.ts';
+import { InstanceOfLab, type LabInstance } from './lab-instance.ts';
+import type { LabProcess } from './lab-process.ts';
 import { LabStore } from './lab-store.ts';
 import { LabTask } from './lab-task.ts';
 
@@ -90,25 +93,37 @@ export class Lab implements AsyncDisposable {
   start(count: 3, server?: LabServer): Promise<[LabInstance, LabInstance, LabInstance]>;
   start(count: number, server?: LabServer): Promise<LabInstance[]>;
   async start(count: number = 1, server = this.#server): Promise<LabInstance[]> {
-    const lab: InstanceLab = {
-      time: this.time,
-      store: this.#store,
-      note: (line) => this.#note(line),
-      started: (id, tool, at, caller) => this.#started(id, tool, at, caller),
-    };
+    const endpointOf = (process: LabProcess): McpEndpoint => this.#endpointOf(process, server);
     const made = Array.from({ length: count }, () => {
       const number = this.#instances.length + 1;
-      const instance = new InstanceOfLab(number, lab, this.#factoryOf(server), this.#options);
+      const instance = new InstanceOfLab(number, endpointOf, (...given) => this.#started(...given));
       this.#instances.push(instance);
       return instance;
     });
     try {
-      await Promise.all(made.map((instance) => instance.opened()));
+      await Promise.all(made.map(({ endpoint }) => endpoint.sessions.list({ limit: 1 })));
     } catch (cause) {
       for (const instance of made) instance.kill();
       throw cause;
     }
     return made;
+  }
+
+  #endpointOf(process: LabProcess, server: LabServer): McpEndpoint {
+    const logger = loggerOf((level) => (fields, text) => {
+      if (level === 'debug' || level === 'info') return;
+      const { err } = fields as { err?: unknown };
+      const cause = err === undefined ? '' : ` (${err instanceof Error ? err.message : String(err)})`;
+      this.#lines.push(`instance ${process.number} ${level}: ${text}${cause}`);
+      if (this.#lines.length > SHOWN) this.#lines.shift();
+    });
+    const { time } = this;
+    const timeProvider = {
+      ...time,
+      setTimeout: (fn: () => void, ms: number) => time.setTimeout(() => void process.run(fn), ms),
+    };
+    const store = this.#store.of(process);
+    return createMcpEndpoint(this.#factoryOf(server), { logger, ...this.#options, timeProvider, store });
   }
 
   /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
@@ -162,16 +177,9 @@ export class Lab implements AsyncDisposable {
     return `in the lab ${states.length === 0 ? 'no instance was started' : states.join(', ')}`;
   }
 
-  #note(line: string): void {
-    this.#lines.push(line);
-    if (this.#lines.length > SHOWN) this.#lines.shift();
-  }
-
   #started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
-    const task = new LabTask(id, tool, {
-      ask: async (method, params) => this.#servingAt(at).ask(method, params, caller),
-      until: (condition, options) => this.until(condition, options),
-    });
+    const ask = async (method: string, params: Params) => this.#servingAt(at).ask(method, params, caller);
+    const task = new LabTask(id, tool, ask, (condition, options) => this.until(condition, options));
     this.#tasks.push(task);
     return task;
   }
