@@ -4,9 +4,11 @@
  */
 import { onceConflict } from '../errors.ts';
 import { lookPauseMs, type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
 import { elapse } from '../base/system.ts';
 import {
   type EndedRecord,
+  type Fence,
   isEnded,
   type MaybePromise,
   type NewRecord,
@@ -14,16 +16,61 @@ import {
   type StoredRecord,
 } from '../stores/store.ts';
 import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
-import type { OnceCall } from './once-call.ts';
-import { OnceRun } from './once-run.ts';
+import type { OnceCall, OnceEntry } from './once-call.ts';
+import type { OnceRun } from './once-run.ts';
 
 /** 48 random bits: no two creations of one key have the same stamp. */
 const STAMP_BYTES = 6;
+/** The store may be away for 15 s, also when the entry should be renewed. */
+const LEAST_MS = 60_000;
+
+/** How long an entry lasts that is not renewed. */
+export const lastsMs = ({ keepMs }: OnceEntry): number => Math.max(keepMs, LEAST_MS);
 
 /** `ours`: this call runs the handler. `asks`: after it has asked the application. `waited`: for another instance. */
 export type FoundEntry =
-  | { readonly is: 'ours'; readonly run: OnceRun; readonly asks: boolean }
+  | { readonly is: 'ours'; readonly owned: OwnedEntry; readonly asks: boolean }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
+
+/** An entry that this instance owns. Its writes are repeated until the store has answered; what they return never rejects. */
+export class OwnedEntry extends OwnedRecord {
+  readonly #entry: OnceEntry;
+  readonly #kind: OwnedRecords;
+
+  constructor(kind: OwnedRecords, { entry, abort }: OnceRun, fence: Fence, stamp: number) {
+    super(kind, entry.id, fence, () => abort('another instance runs it'), stamp);
+    this.#entry = entry;
+    this.#kind = kind;
+  }
+
+  /** It lasts `lastsMs` from now. */
+  renew(): void {
+    const change = { expiresInMs: lastsMs(this.#entry) };
+    const { records, logger } = this.#kind;
+    void this.#kind.send(
+      () => this.#kind.reach(() => records.save(this.id, this.fence, change)),
+      (err) => logger.debug({ err, tool: this.#entry.tool }, 'A call that runs once could not be renewed'),
+    );
+  }
+
+  /** The next call with this key asks the application again. */
+  release(): Promise<unknown> {
+    return this.#store(() => this.save(() => ({ release: true })));
+  }
+
+  /** `undefined`: the key may run again. */
+  settle(outcome?: Outcome): Promise<unknown> {
+    const { share, keepMs } = this.#entry;
+    const kept = { share, short: outcomeText(this.#entry, { is: 'large' }) };
+    if (outcome === undefined) return this.#store(() => this.end('', 0, kept));
+    return this.#store(() => this.end(outcomeText(this.#entry, outcome), keepMs, kept));
+  }
+
+  #store(write: () => Promise<unknown>): Promise<unknown> {
+    const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
+    return this.#kind.send(write, (err) => this.#kind.logger.error({ err, tool: this.#entry.tool }, failed));
+  }
+}
 
 export class EntryStore {
   readonly #given: OwnedParts;
@@ -37,17 +84,17 @@ export class EntryStore {
   }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
-  async find(call: OnceCall): Promise<FoundEntry> {
+  async find(call: OnceCall, run: OnceRun): Promise<FoundEntry> {
     const { timeProvider: time } = this.#given.options;
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
-      const created = looks === 0 ? await this.#create(call) : undefined;
-      if (created !== undefined) return { is: 'ours', run: created, asks: false };
+      const created = looks === 0 ? await this.#create(call, run) : undefined;
+      if (created !== undefined) return { is: 'ours', owned: created, asks: false };
       const stored = await this.#reach(call, () => this.#owned.records.read(call.entry.id));
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
       else {
-        const found = await this.#read(call, stored, looks > 0);
+        const found = await this.#read(call, run, stored, looks > 0);
         if (found !== undefined) return found;
       }
       const waited = time.monotonic() - began;
@@ -57,44 +104,46 @@ export class EntryStore {
   }
 
   /** `undefined`: there is an entry. */
-  async #create(call: OnceCall): Promise<OnceRun | undefined> {
-    await this.#owned.leased(() => call.signal.aborted);
+  async #create(call: OnceCall, run: OnceRun): Promise<OwnedEntry | undefined> {
+    const { entry } = call;
+    const left = (): boolean => call.signal.aborted;
+    await this.#owned.leased(left);
     const { random, options } = this.#given;
     const fence = { epoch: 1, owner: this.#owned.lease.owner };
     const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
     const record: NewRecord = {
       v: RECORD_VERSION,
-      id: call.entry.id,
+      id: entry.id,
       ...fence,
       user: call.user ?? null,
       head: '',
-      body: bodyOf(call.entry),
+      body: bodyOf(entry),
       fields: {},
       createdAt: options.timeProvider.now(),
       stamp,
     };
-    const run = new OnceRun(call, this.#owned, fence, stamp);
+    const owned = new OwnedEntry(this.#owned, run, fence, stamp);
     try {
-      const isOurs = await this.#owned.create(record, run.lastsMs, null, call.entry.share, () => call.signal.aborted);
-      if (isOurs && this.#mayBegin(run)) return run;
-      if (isOurs) this.#takeBack(run);
+      const isOurs = await this.#owned.create(record, lastsMs(entry), null, entry.share, left);
+      if (isOurs && this.#mayBegin(owned)) return owned;
+      if (isOurs) this.#takeBack(owned, stamp);
       return undefined;
     } catch (cause) {
-      this.#takeBack(run);
+      this.#takeBack(owned, stamp);
       throw cause;
     }
   }
 
   /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
-  #mayBegin({ owned }: OnceRun): boolean {
+  #mayBegin({ fence }: OwnedRecord): boolean {
     const { lease } = this.#owned;
-    return lease.valid && owned.fence.owner === lease.owner;
+    return lease.valid && fence.owner === lease.owner;
   }
 
   /** Its entry may be stored, and no handler runs for it. */
-  #takeBack(run: OnceRun): void {
-    this.#unbegun.add(run.stamp);
-    this.end(run, '', 0, () => this.#unbegun.delete(run.stamp));
+  #takeBack(owned: OwnedEntry, stamp: number): void {
+    this.#unbegun.add(stamp);
+    void owned.settle().then(() => this.#unbegun.delete(stamp));
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
@@ -102,7 +151,12 @@ export class EntryStore {
   }
 
   /** `undefined`: it runs at another instance, or has changed: look again. */
-  async #read(call: OnceCall, stored: StoredRecord | EndedRecord, waited: boolean): Promise<FoundEntry | undefined> {
+  async #read(
+    call: OnceCall,
+    run: OnceRun,
+    stored: StoredRecord | EndedRecord,
+    waited: boolean,
+  ): Promise<FoundEntry | undefined> {
     const entry = readEntry(isEnded(stored) ? stored.outcome : stored.body);
     // A newer build has written it, so its outcome is not known here.
     if (entry === undefined) return { is: 'ended', outcome: { is: 'large' }, waited };
@@ -111,67 +165,38 @@ export class EntryStore {
     if (this.#unbegun.has(stored.stamp)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
     if (await this.#reach(call, () => this.#owned.runsElsewhere(stored))) return undefined;
-    return this.#crashed(call, stored);
+    return this.#crashed(call, run, stored);
   }
 
-  async #crashed(call: OnceCall, stored: StoredRecord): Promise<FoundEntry | undefined> {
+  async #crashed(call: OnceCall, run: OnceRun, stored: StoredRecord): Promise<FoundEntry | undefined> {
     const { epoch, owner, stamp } = stored;
-    const { id, keepMs, share } = call.entry;
+    const { entry } = call;
     const policy = await call.afterCrash();
     if (policy === 'fail') {
       const lost: Outcome = { is: 'lost' };
       const seen = { epoch, owner, atStamp: stamp };
-      const text = outcomeText(call.entry, lost);
-      const kept = { share, short: text };
-      const ended = await this.#reach(call, () => this.#owned.records.end(id, seen, text, keepMs, kept));
+      const text = outcomeText(entry, lost);
+      const kept = { share: entry.share, short: text };
+      const ended = await this.#reach(call, () => this.#owned.records.end(entry.id, seen, text, entry.keepMs, kept));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
     await this.#owned.leased(() => call.signal.aborted);
     const me = this.#owned.lease.owner;
-    const run = new OnceRun(call, this.#owned, { epoch: epoch + 1, owner: me }, stamp);
+    const owned = new OwnedEntry(this.#owned, run, { epoch: epoch + 1, owner: me }, stamp);
     try {
-      const { claimed } = await this.#reach(call, () => this.#owned.records.claim(id, { epoch, owner }, me));
+      const { claimed } = await this.#reach(call, () => this.#owned.records.claim(entry.id, { epoch, owner }, me));
       if (!claimed) return undefined;
-      if (!this.#mayBegin(run)) {
-        this.release(run);
+      if (!this.#mayBegin(owned)) {
+        void owned.release();
         return undefined;
       }
     } catch (cause) {
       // It may be claimed all the same, and no handler runs for it.
-      this.release(run);
+      void owned.release();
       throw cause;
     }
-    this.renew(run);
-    return { is: 'ours', run, asks: policy === 'ask' };
-  }
-
-  // ——— the writes of the owner ———
-
-  /** The entry lasts `lastsMs` from now. */
-  renew({ owned, entry: { id, tool }, lastsMs }: OnceRun): void {
-    void this.#owned.send(
-      () => this.#owned.reach(() => this.#owned.records.save(id, owned.fence, { expiresInMs: lastsMs })),
-      (err) => this.#given.options.logger.debug({ err, tool }, 'A call that runs once could not be renewed'),
-    );
-  }
-
-  /** The next call with this key asks the application again. Then calls `then`. */
-  release(run: OnceRun, then: () => void = () => {}): void {
-    this.#store(run, run.owned.save(() => ({ release: true })).finally(then));
-  }
-
-  /** Stores the outcome, however long the store is away, and then calls `then`. `''`: the key may run again. */
-  end(run: OnceRun, outcome: string, keepMs: number, then: () => void = () => {}): void {
-    const kept = { share: run.entry.share, short: outcomeText(run.entry, { is: 'large' }) };
-    this.#store(run, run.owned.end(outcome, keepMs, kept).finally(then));
-  }
-
-  #store({ entry: { tool } }: OnceRun, written: Promise<unknown>): void {
-    const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
-    void this.#owned.send(
-      () => written,
-      (err) => this.#given.options.logger.error({ err, tool }, failed),
-    );
+    owned.renew();
+    return { is: 'ours', owned, asks: policy === 'ask' };
   }
 
   stop(): Promise<void> {

@@ -9,7 +9,7 @@
  * The entry is stored before the handler runs, and nothing between them waits. The outcome is stored after the answer
  * was sent: if the instance dies in between, the outcome is unknown, which is the safe side. Where nothing was done,
  * the answer waits: a client that calls again at once, with other arguments and at another instance, must not find the
- * old entry. Calls of this process wait for the same promise (`local-entry.ts`). Calls of other instances read the
+ * old entry. Calls of this process wait for the same promise (`once-run.ts`). Calls of other instances read the
  * entry until it has ended.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -28,34 +28,35 @@ import {
   resultOutcome,
   thrownAgain,
 } from './entry.ts';
-import { EntryStore, type FoundEntry } from './entry-store.ts';
-import { LocalEntry, localKey, type Told } from './local-entry.ts';
+import { EntryStore, type FoundEntry, lastsMs, type OwnedEntry } from './entry-store.ts';
 import type { OnceCall } from './once-call.ts';
 import { type OwnedParts, TEXT_WEIGHT } from '../owned/owned-records.ts';
-import type { OnceRun } from './once-run.ts';
+import { OnceRun, runKey, type Told } from './once-run.ts';
 import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
 const ENTRY_BYTES = 6_656;
 
 /** The runs that this code is inside of, the innermost first. */
 interface Inside {
-  readonly local: LocalEntry;
+  readonly run: OnceRun;
   readonly outer: Inside | undefined;
 }
 
 const inside = new AsyncLocalStorage<Inside>();
 
-/** A run counts until its handler has settled. */
+/** A handler that has not settled. */
 interface Running {
   readonly call: OnceCall;
+  readonly owned: OwnedEntry;
   readonly settled: Promise<unknown>;
 }
 
 export class OnceLedger {
   readonly #given: OwnedParts;
   readonly #store: EntryStore;
-  readonly #entries = new Map<string, LocalEntry>();
-  readonly #runs = new Map<OnceRun, Running>();
+  /** Until their outcome is stored. */
+  readonly #runs = new Map<string, OnceRun>();
+  readonly #running = new Map<OnceRun, Running>();
   /** Tools whose calls had a marker of their session: each is looked at once. */
   readonly #seen = new Set<string>();
 
@@ -70,13 +71,13 @@ export class OnceLedger {
 
   /** Handlers that run: of clients that left, too. */
   get running(): number {
-    return this.#runs.size;
+    return this.#running.size;
   }
 
   /** Those of clients that left. */
   get withoutClient(): number {
     let count = 0;
-    for (const { call } of this.#runs.values()) if (call.signal.aborted) count += 1;
+    for (const { call } of this.#running.values()) if (call.signal.aborted) count += 1;
     return count;
   }
 
@@ -85,9 +86,9 @@ export class OnceLedger {
     if (call.declaresOnce !== undefined && !this.#seen.has(tool)) this.#checkDeclared(tool, call.declaresOnce);
     for (;;) {
       if (this.#isInside(call.entry.id)) throw onceWithinItself(call.entry.tool);
-      const local = this.#entries.get(localKey(call.entry));
-      if (local === undefined) return this.#first(call);
-      const told = await unlessAborted(call, local);
+      const run = this.#runs.get(runKey(call.entry));
+      if (run === undefined) return this.#first(call);
+      const told = await toldTo(call, run);
       if (told !== 'again') return this.#answer(call, told, 'attached');
       call.signal.throwIfAborted();
     }
@@ -95,7 +96,7 @@ export class OnceLedger {
 
   #isInside(id: string): boolean {
     for (let at = inside.getStore(); at !== undefined; at = at.outer)
-      if (at.local.entry.id === id && this.#entries.get(localKey(at.local.entry)) === at.local) return true;
+      if (at.run.entry.id === id && this.#runs.get(runKey(at.run.entry)) === at.run) return true;
     return false;
   }
 
@@ -113,100 +114,96 @@ export class OnceLedger {
 
   /** The first call of an entry in this process. */
   async #first(call: OnceCall): Promise<unknown> {
-    const local = new LocalEntry(call.entry);
-    this.#entries.set(localKey(call.entry), local);
+    const run = new OnceRun(call.entry);
+    this.#runs.set(runKey(call.entry), run);
     let found: FoundEntry;
     try {
-      found = await this.#store.find(call);
+      found = await this.#store.find(call, run);
     } catch (cause) {
-      this.#over(local);
+      this.#over(run);
       const refused = cause instanceof SojournError ? this.#refused(call, cause) : cause;
-      if (call.signal.aborted) local.settle('again');
-      else local.fail(refused);
+      if (call.signal.aborted) run.settle('again');
+      else run.fail(refused);
       throw refused;
     }
     if (found.is === 'ours' && call.signal.aborted) {
       // No handler begins for a client that left. Another call that waits begins its own, or asks if this one had to.
-      if (found.asks) this.#release(found.run, local);
-      else this.#forget(found.run, local);
+      if (found.asks) this.#release(run, found.owned);
+      else this.#forget(run, found.owned);
       call.signal.throwIfAborted();
     }
-    if (found.is === 'ours') return this.#run(call, local, found);
-    this.#over(local);
-    local.settle(found.outcome);
+    if (found.is === 'ours') return this.#run(call, run, found);
+    this.#over(run);
+    run.settle(found.outcome);
     return this.#answer(call, found.outcome, found.waited ? 'attached' : 'replayed');
   }
 
-  async #run(call: OnceCall, local: LocalEntry, { run, asks }: FoundEntry & { is: 'ours' }): Promise<unknown> {
-    local.run = run;
-    local.waiting += 1;
-    const left = (): void => local.leave(call.ended());
-    call.signal.addEventListener('abort', left, { once: true });
+  async #run(call: OnceCall, run: OnceRun, { owned, asks }: FoundEntry & { is: 'ours' }): Promise<unknown> {
+    run.begins();
+    const stopWaiting = run.waits(call);
     call.onExpiry(() => run.abort('its time is over'));
+    const { timeProvider: time, waitMs } = this.#given.options;
     // A handler may run longer than its entry lasts.
-    const stopRenewal = every(this.#given.options.timeProvider, run.lastsMs / 2, () => this.#store.renew(run));
-    const running = this.#start(call, local, run, asks);
-    this.#runs.set(run, { call, settled: running });
+    const stopRenewals = every(time, lastsMs(call.entry) / 2, () => owned.renew());
+    const settled = this.#start(call, run, owned, asks);
+    this.#running.set(run, { call, owned, settled });
     try {
-      return await running;
+      return await settled;
     } finally {
-      stopRenewal();
-      this.#runs.delete(run);
-      call.signal.removeEventListener('abort', left);
+      stopRenewals();
+      this.#running.delete(run);
+      stopWaiting();
       // A key that may run again does so for a call that follows the answer, at any instance.
-      const { timeProvider: time, waitMs } = this.#given.options;
-      await within(time, waitMs, local.told, () => undefined);
+      await within(time, waitMs, run.told, () => undefined);
     }
   }
 
-  async #start(call: OnceCall, local: LocalEntry, run: OnceRun, asks: boolean): Promise<unknown> {
+  async #start(call: OnceCall, run: OnceRun, owned: OwnedEntry, asks: boolean): Promise<unknown> {
     let value: unknown;
     try {
-      const innermost: Inside = { local, outer: inside.getStore() };
-      value = await inside.run(innermost, () => call.start(run.signal, asks));
+      value = await inside.run({ run, outer: inside.getStore() }, () => call.start(run.signal, asks));
     } catch (cause) {
-      if (isUndone(cause)) this.#forget(run, local);
-      else if (cause instanceof UnaskedCrash) this.#release(run, local);
-      else if (cause instanceof OutcomeUnknown) this.#end(run, local, { is: 'lost' });
-      else this.#end(run, local, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
+      if (isUndone(cause)) this.#forget(run, owned);
+      else if (cause instanceof UnaskedCrash) this.#release(run, owned);
+      else if (cause instanceof OutcomeUnknown) this.#end(run, owned, { is: 'lost' });
+      else this.#end(run, owned, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
       if (cause instanceof OutcomeUnknown) throw this.#refused(call, ownerLost(true));
       throw cause instanceof UnaskedCrash ? cause.cause : cause;
     }
-    if (asksClient(value)) this.#forget(run, local);
-    else this.#end(run, local, resultOutcome(value));
+    if (asksClient(value)) this.#forget(run, owned);
+    else this.#end(run, owned, resultOutcome(value));
     return value;
   }
 
   /** Its key may run again: calls that wait here begin with that. */
-  #forget(run: OnceRun, local: LocalEntry): void {
-    this.#store.end(run, '', 0, () => this.#again(local));
+  #forget(run: OnceRun, owned: OwnedEntry): void {
+    void owned.settle().then(() => this.#again(run));
   }
 
-  #release(run: OnceRun, local: LocalEntry): void {
-    this.#store.release(run, () => this.#again(local));
+  #release(run: OnceRun, owned: OwnedEntry): void {
+    void owned.release().then(() => this.#again(run));
   }
 
-  #again(local: LocalEntry): void {
-    this.#over(local);
-    local.settle('again');
+  #again(run: OnceRun): void {
+    this.#over(run);
+    run.settle('again');
   }
 
-  #over({ entry }: LocalEntry): void {
-    this.#entries.delete(localKey(entry));
+  #over({ entry }: OnceRun): void {
+    this.#runs.delete(runKey(entry));
   }
 
   /** Until the outcome is stored, this process answers from memory. */
-  #end(run: OnceRun, local: LocalEntry, outcome: Outcome): void {
+  #end(run: OnceRun, owned: OwnedEntry, outcome: Outcome): void {
     const { memory } = this.#given;
-    const { share, keepMs } = run.entry;
-    const text = outcomeText(run.entry, outcome);
-    const bytes = TEXT_WEIGHT * text.length + ENTRY_BYTES;
-    const fits = memory.take(bytes, 0, share);
+    const { entry } = run;
+    const bytes = TEXT_WEIGHT * outcomeText(entry, outcome).length + ENTRY_BYTES;
+    const fits = memory.take(bytes, 0, entry.share);
     const kept: Outcome = fits ? outcome : { is: 'large' };
-    local.settle(kept);
-    this.#store.end(run, fits ? text : outcomeText(run.entry, kept), keepMs, () => {
-      if (fits) memory.give(bytes, share);
-      this.#over(local);
+    run.settle(kept);
+    void owned.settle(kept).then(() => {
+      if (fits) memory.give(bytes, entry.share);
+      this.#over(run);
     });
   }
 
@@ -243,36 +240,27 @@ export class OnceLedger {
 
   /** The lease was renewed, or this instance has a new id. */
   extended(): void {
-    for (const { owned } of this.#runs.keys()) void owned.reclaim();
+    for (const { owned } of this.#running.values()) void owned.reclaim();
   }
 
   /** Aborts what runs, and stores every outcome that there is. */
   async close(): Promise<void> {
     const { timeProvider: time } = this.#given.options;
-    const running = [...this.#runs];
+    const running = [...this.#running];
     for (const [run] of running) run.abort('its server stops');
     const settled = Promise.allSettled(running.map(([, { settled: one }]) => one));
     if (running.length > 0) await Promise.race([settled, elapse(time, GRACE_MS)]);
-    for (const run of this.#runs.keys())
-      this.#store.end(run, outcomeText(run.entry, { is: 'cancelled' }), run.entry.keepMs);
+    for (const { owned } of this.#running.values()) void owned.settle({ is: 'cancelled' });
     await this.#store.stop();
   }
 }
 
-/** The outcome of the entry. Rejects when this call ends before. */
-async function unlessAborted(call: OnceCall, local: LocalEntry): Promise<Told> {
-  local.waiting += 1;
+/** Rejects when this call ends before. */
+function toldTo(call: OnceCall, run: OnceRun): Promise<Told> {
+  call.signal.throwIfAborted();
   let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    const left = (): void => reject(call.signal.reason);
-    call.signal.addEventListener('abort', left, { once: true });
-    stop = () => call.signal.removeEventListener('abort', left);
+  const left = new Promise<never>((_, reject) => {
+    stop = run.waits(call, () => reject(call.signal.reason));
   });
-  try {
-    call.signal.throwIfAborted();
-    return await Promise.race([local.told, aborted]);
-  } finally {
-    stop();
-    local.leave(call.signal.aborted ? call.ended() : undefined);
-  }
+  return Promise.race([run.told, left]).finally(stop);
 }

@@ -1,39 +1,63 @@
-/** A run of a handler that runs once, and the ownership of its entry. */
-import { OwnedRecord } from '../owned/owned-record.ts';
-import type { OwnedRecords } from '../owned/owned-records.ts';
-import type { CallEnd, OnceCall, OnceEntry } from './once-call.ts';
-import type { Fence } from '../stores/store.ts';
+/**
+ * The calls of this process with one key and the same arguments, while they wait for an outcome. The first of them asks
+ * the store and perhaps runs the handler; the others share what it finds.
+ */
+import type { OnceCall, OnceEntry } from './once-call.ts';
+import type { Outcome } from './entry.ts';
 
-/** The store may be away for 15 s, also when the entry should be renewed. */
-const LEAST_MS = 60_000;
+/** `again`: there is no outcome, and the next call that waits asks the store. */
+export type Told = Outcome | 'again';
 
 export class OnceRun {
-  /** What waits for the store does not keep the call. */
   readonly entry: OnceEntry;
-  /** How long the entry lasts that is not renewed. */
-  readonly lastsMs: number;
-  /** The stamp of the creation of its entry: no later entry with this id has it. */
-  readonly stamp: number;
-  readonly owned: OwnedRecord;
+  readonly told: Promise<Told>;
+  settle!: (told: Told) => void;
+  fail!: (cause: unknown) => void;
   readonly #abort = new AbortController();
+  #hasBegun = false;
+  /** Calls that wait. */
+  #waiting = 0;
 
-  constructor({ entry }: OnceCall, kind: OwnedRecords, fence: Fence, stamp: number) {
+  constructor(entry: OnceEntry) {
     this.entry = entry;
-    this.lastsMs = Math.max(entry.keepMs, LEAST_MS);
-    this.stamp = stamp;
-    this.owned = new OwnedRecord(kind, entry.id, fence, () => this.abort('another instance runs it'), stamp);
+    this.told = new Promise((resolve, reject) => {
+      this.settle = resolve;
+      this.fail = reject;
+    });
+    // Perhaps no other call waits for it.
+    this.told.catch(() => {});
   }
 
+  /** The handler runs here. */
+  begins(): void {
+    this.#hasBegun = true;
+  }
+
+  /** Of the handler. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
-  /** A call no longer waits for it. `last`: no other one does. A run that its caller timed out ends all the same. */
-  left(end: CallEnd, last: boolean): void {
-    if (end === 'timedOut' || (last && (end === 'cancelled' || this.entry.endsWithClient))) this.abort(end);
+  /**
+   * A call waits until its client leaves, which calls `then`, or until it calls what is returned. The last one that
+   * leaves may end the run. One that its caller timed out ends it all the same.
+   */
+  waits(call: OnceCall, then: () => void = () => {}): () => void {
+    const left = (): void => {
+      this.#waiting -= 1;
+      const end = call.ended();
+      const isLast = this.#waiting === 0 && (end === 'cancelled' || this.entry.endsWithClient);
+      if (this.#hasBegun && (end === 'timedOut' || isLast)) this.abort(end);
+      then();
+    };
+    this.#waiting += 1;
+    call.signal.addEventListener('abort', left, { once: true });
+    return () => call.signal.removeEventListener('abort', left);
   }
 
-  abort(reason: string): void {
+  readonly abort = (reason: string): void =>
     this.#abort.abort(new DOMException(`The run of once() was aborted: ${reason}`, 'AbortError'));
-  }
 }
+
+/** Calls with other arguments have another run, and learn of the conflict from the store. */
+export const runKey = ({ id, args }: OnceEntry): string => `${id} ${args}`;
