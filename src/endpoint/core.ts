@@ -110,7 +110,7 @@ export class Core implements ServedHere {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     this.instance = instance;
     const work = { options, store, random, instance, memory: given.held.requests };
-    const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work);
+    const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work, options.tasks);
     this.tasks = tasks;
     const once = (this.once = new OnceLedger(work));
     const startTime = callTimeOf(options);

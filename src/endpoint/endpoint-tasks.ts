@@ -1,7 +1,7 @@
 /** `endpoint.tasks`: the tasks of the deployment, for the application. */
 import { optionsContradict, RPC } from '../errors.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { readOutcome, readSettings } from '../tasks/task-record.ts';
+import { readOutcome, readBody } from '../tasks/task-record.ts';
 import type { Tasks } from '../tasks/tasks.ts';
 import { type DetailedTask, livingTask, readableTask } from '../tasks/wire-shapes.ts';
 import type { Core } from './core.ts';
@@ -51,9 +51,9 @@ export function endpointTasks(core: Core): EndpointTasks {
       const group = user === undefined ? undefined : await store.group(user);
       const { records, nextCursor } = await store.records.list(limit, cursor, group);
       const found = records.flatMap((record) => {
-        const settings = readSettings(record.body);
-        if (settings === undefined) return [];
-        return [{ ...livingTask(record, settings), tool: settings.tool, user: record.user ?? undefined }];
+        const kept = readBody(record.body);
+        if (kept === undefined) return [];
+        return [{ ...livingTask(record, kept), tool: kept.tool, user: record.user ?? undefined }];
       });
       return { tasks: found, ...(nextCursor !== undefined && { nextCursor }) };
     },
@@ -62,8 +62,8 @@ export function endpointTasks(core: Core): EndpointTasks {
       const found = await store.read(taskId);
       if (found === undefined) return undefined;
       if ('record' in found) {
-        const { settings, record } = found;
-        return { ...readableTask(taskId, found), tool: settings.tool, user: record.user ?? undefined };
+        const { kept, record } = found;
+        return { ...readableTask(taskId, found), tool: kept.tool, user: record.user ?? undefined };
       }
       const outcome = readOutcome(found.outcome);
       return outcome && { ...readableTask(taskId, found), tool: outcome.tool, user: undefined };
@@ -72,7 +72,7 @@ export function endpointTasks(core: Core): EndpointTasks {
     complete: async (taskId, result) => {
       if (!isObject(result))
         throw new TypeError('complete(): the result of a task must be an object, as a handler returns it');
-      return (await opened()).end(taskId, { status: 'completed', result: JSON.parse(JSON.stringify(result)) });
+      return (await opened()).end(taskId, { status: 'completed', resultJson: JSON.stringify(result) });
     },
     fail: async (taskId, error: unknown) => {
       const message = error instanceof Error ? error.message : String(error);

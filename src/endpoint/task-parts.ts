@@ -1,5 +1,6 @@
 /** The parts of a core that serve tasks (`tasks/`). */
 import type { ModernEra } from '../eras/modern/modern-era.ts';
+import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
@@ -15,8 +16,8 @@ export class EndpointTaskParts implements TaskRunner {
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
 
-  constructor(given: OwnedParts) {
-    this.tasks = new Tasks(given);
+  constructor(given: OwnedParts, settings: ResolvedTasks) {
+    this.tasks = new Tasks(given, settings);
     this.#takeOver = new TakeOver(this.tasks, this);
     const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
     this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);

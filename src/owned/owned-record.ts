@@ -3,7 +3,7 @@
  * store is away. The instance may get a new id after a lapse of its lease: then the record is claimed for that id, unless
  * another instance was first.
  */
-import type { KeptEnd } from '../kept/kept-records.ts';
+import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, SaveOutcome } from '../stores/store.ts';
 import type { OwnedRecords } from './owned-records.ts';
 
@@ -32,14 +32,18 @@ export class OwnedRecord {
     return this.#fence;
   }
 
+  get records(): KeptRecords {
+    return this.#kind.records;
+  }
+
   /** `change`: asked at each try. */
   save(change: () => RecordChange, stopped?: () => boolean): Promise<SaveOutcome> {
-    return this.write((fence) => this.#kind.records.save(this.id, fence, change()), stopped);
+    return this.write((fence) => this.records.save(this.id, fence, change()), stopped);
   }
 
   end(outcome: string, keepMs: number, kept?: KeptEnd): Promise<EndOutcome> {
     const seen = this.#stamp === undefined ? {} : { atStamp: this.#stamp };
-    return this.write((fence) => this.#kind.records.end(this.id, { ...fence, ...seen }, outcome, keepMs, kept));
+    return this.write((fence) => this.records.end(this.id, { ...fence, ...seen }, outcome, keepMs, kept));
   }
 
   /** Repeats a write until the store has answered it, unless the instance has `stopped`. */
@@ -66,7 +70,7 @@ export class OwnedRecord {
   /** Another instance has it. This one may claim it again, for other work. */
   lose(): void {
     this.#isLost = true;
-    this.#kind.records.lost(this.id);
+    this.records.lost(this.id);
   }
 
   /** Claims the record for the id that this instance has now. Resolves when that is stored, or another one has it. */
@@ -80,7 +84,7 @@ export class OwnedRecord {
 
   async #reclaim(): Promise<void> {
     for (let me = this.#kind.lease.owner; this.#fence.owner !== me; me = this.#kind.lease.owner) {
-      const outcome = await this.reach(() => this.#kind.records.claim(this.id, this.#fence, me));
+      const outcome = await this.reach(() => this.records.claim(this.id, this.#fence, me));
       if (this.#isLost) return;
       if (!outcome.claimed) return this.#lost();
       this.#fence = { epoch: outcome.record.epoch, owner: me };

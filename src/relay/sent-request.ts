@@ -75,7 +75,7 @@ export function sentAuth(authInfo: AuthInfo): AuthInfo {
 }
 
 /** `authInfo` as its verifier returned it: JSON turned its URL into a string, and an `Infinity` into null. */
-export function authOf({ auth }: Pick<RequestItem, 'auth'>): AuthInfo | undefined {
+export function authOf({ auth }: { readonly auth?: AuthInfo | undefined }): AuthInfo | undefined {
   if (auth === undefined) return undefined;
   const { resource, expiresAt } = auth as { resource?: URL | string; expiresAt?: number | null };
   const sent = expiresAt === null ? { ...auth, expiresAt: Infinity } : auth;

@@ -14,7 +14,7 @@ import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, type TaskOutcomes } from './task-outcomes.ts';
 import type { TaskRun } from './task-run.ts';
-import { type DetailedTask, readableTask } from './wire-shapes.ts';
+import type { DetailedTask } from './wire-shapes.ts';
 
 /** The name of the tool that reads a task (`task-tools.ts`). */
 export const STATUS_TOOL = 'task_status';
@@ -38,8 +38,7 @@ export async function apart(
   if (id === undefined) return undefined;
   const user = call.caller?.user;
   await passAnswers(launcher.outcomes, id, user, ctx);
-  const found = await launcher.outcomes.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
-  const task = readableTask(id, found);
+  const task = await launcher.outcomes.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
   if (hasEnded(task)) return resultOf(task);
   if (run === undefined) return tellsId ? handleOf(task) : askingResult(task);
   run.attach(task);

@@ -7,7 +7,6 @@ import type { MemoryUse } from '../base/budget.ts';
 import { type OwnedRecords, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RunRoom } from './run-room.ts';
-import type { KeptRecords } from '../kept/kept-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
@@ -18,15 +17,13 @@ import { type Recorded, Steps } from './steps.ts';
 import {
   hasOpenQuestions,
   headText,
-  type InputRequest,
   type KeptTask,
   MESSAGE_FIELD,
-  outcomeText,
   storable,
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import { forgottenEnd, outcomeOf, RESULT_BYTES, type TaskStore } from './task-store.ts';
+import { RESULT_BYTES, storedEnd, type TaskStore } from './task-store.ts';
 import { WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, livingTask } from './wire-shapes.ts';
 
@@ -80,6 +77,7 @@ export class OwnTask {
   readonly head: TaskHead;
   readonly createdAt: number;
   readonly steps: Steps;
+  readonly questions: WaitingQuestions;
   readonly owned: OwnedRecord;
   readonly run: OwnRun;
   readonly fields: Record<string, string>;
@@ -87,7 +85,6 @@ export class OwnTask {
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly #timers: Timers;
-  readonly #questions: WaitingQuestions;
   /** How many answers it has read. */
   #rung: number;
   #stamp: number;
@@ -112,14 +109,10 @@ export class OwnTask {
     this.#stamp = stamp;
     this.owned = new OwnedRecord(tasks.owned, id, fence, () => run.stop('another instance runs it'));
     this.steps = new Steps(this, recorded);
-    this.#questions = new WaitingQuestions(this);
+    this.questions = new WaitingQuestions(this);
     this.#timers = new Timers(time);
     this.#renewLater();
     this.#timers.after(restMs, () => this.#lookAtTime());
-  }
-
-  get records(): KeptRecords {
-    return this.#tasks.owned.records;
   }
 
   /** Its run is over: what its handler still does is not recorded. */
@@ -151,12 +144,12 @@ export class OwnTask {
       memory.give(held, this.run.room.share);
       this.#tasks.over(this);
     };
-    return owned.send(isLast ? () => work().finally(over) : work, (err) =>
-      options.logger.error(
-        { err, task: sessionHash(this.id), tool: this.kept.tool },
-        'What happened to a task could not be stored',
-      ),
-    );
+    return owned.send(isLast ? () => work().finally(over) : work, (err) => {
+      // The end of a run has what could not be stored before it.
+      if (this.#isOver && !isLast) return;
+      const fields = { err, task: sessionHash(this.id), tool: this.kept.tool };
+      options.logger.error(fields, 'What happened to a task could not be stored');
+    });
   }
 
   /** `undefined`: there is no room for what would be held until it is stored. */
@@ -206,13 +199,14 @@ export class OwnTask {
     // A task can be asked for until then.
     const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
     const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
-    const textOf = (of: TaskEnd): string => outcomeText(outcomeOf(living, of, ttlMs, time.now()));
-    const whole = textOf(given);
-    const bytes = Buffer.byteLength(whole);
-    const short: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
-    const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.length);
-    const [end, text] = taken === undefined ? [short, textOf(short)] : [given, whole];
-    const inStore = { share: this.run.room.share, short: textOf(forgottenEnd()) };
+    const storedAs = (end: TaskEnd) => storedEnd(living, end, ttlMs, time.now());
+    const whole = storedAs(given);
+    const bytes = Buffer.byteLength(whole.text);
+    const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.text.length);
+    const tooLarge: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
+    const end = taken === undefined ? tooLarge : given;
+    const { text, short } = taken === undefined ? storedAs(tooLarge) : whole;
+    const inStore = { share: this.run.room.share, short };
     const stored = async (): Promise<void> => {
       if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
     };
@@ -285,19 +279,11 @@ export class OwnTask {
     };
     try {
       await this.owned.save(change, () => this.#isOver);
-    } catch (cause) {
-      // The end of the run has the message.
-      if (!this.#isOver) throw cause;
     } finally {
       this.#isShowing = false;
       const newest = this.fields[MESSAGE_FIELD] ?? '';
       if (newest !== sent) this.shows(newest);
     }
-  }
-
-  /** Resolves with the answer of its client. Rejects when the run is over before. */
-  ask(key: string, question: InputRequest): Promise<unknown> {
-    return this.#questions.ask(key, question);
   }
 
   async storeQuestion(field: string, text: string): Promise<void> {
@@ -313,7 +299,7 @@ export class OwnTask {
     const { epoch, rung, fields } = found.record;
     if (epoch !== this.owned.fence.epoch) return;
     this.#rung = rung;
-    this.#questions.hear(fields);
+    this.questions.hear(fields);
   }
 
   /**

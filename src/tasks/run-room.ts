@@ -49,21 +49,17 @@ export class RunRoom {
     return true;
   }
 
-  /** Charges what is held already. */
+  /** Charges what is held already, or gives it back. */
   charge(bytes: number): void {
     if (!this.#hasPlace) return;
     this.#memory.charge(bytes, this.share);
     this.#bytes += bytes;
   }
 
-  give(bytes: number): void {
-    this.charge(-bytes);
-  }
-
   /** Everything is given back, and nothing more is charged. */
   leave(): void {
     if (!this.#hasPlace) return;
-    this.give(this.#bytes);
+    this.charge(-this.#bytes);
     this.#places.charge(-1, this.share);
     this.#hasPlace = false;
   }

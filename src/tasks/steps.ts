@@ -6,7 +6,7 @@
 import { overMemory, stepInvalid, storeAway } from '../errors.ts';
 import { TASK_LOG } from '../session/record/record-kinds.ts';
 import type { OwnedRecord } from '../owned/owned-record.ts';
-import type { Records, ReplayOutcome } from '../stores/store.ts';
+import type { Fence, Records, ReplayOutcome } from '../stores/store.ts';
 import { heldBytes, type RunRoom } from './run-room.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
@@ -54,9 +54,7 @@ export type StepKind = 's' | 't';
 
 /** A task whose run is recorded. */
 interface RecordedTask {
-  readonly id: string;
   readonly owned: OwnedRecord;
-  readonly records: Records;
   readonly isOver: boolean;
   readonly run: { readonly room: RunRoom; stop(reason: string): void };
 }
@@ -119,7 +117,7 @@ export class Steps {
     const stored = this.#last
       .catch(() => {})
       .then(() => this.#store(event, size))
-      .finally(() => room.give(kind === 's' ? held : before === undefined ? 0 : heldBytes(field, before)));
+      .finally(() => room.charge(kind === 's' ? -held : before === undefined ? 0 : -heldBytes(field, before)));
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
@@ -135,8 +133,8 @@ export class Steps {
 
   /** Writes all values again: what is before them in the log may go. */
   async #storeAll(): Promise<boolean> {
-    const { id, owned, records } = this.#task;
-    const { values, next } = await owned.reach(() => recordedOf(records, id), this.#isOver);
+    const { owned } = this.#task;
+    const { values, next } = await owned.reach(() => recordedOf(owned.records, owned.id), this.#isOver);
     const events = Array.from(values, ([field, json]) => eventOf(field, json));
     const size = events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
     return this.#append(events, size, { next, events: 0, bytes: 0 });
@@ -144,9 +142,10 @@ export class Steps {
 
   /** `after`: what the log has before these events, since all values were written last. */
   async #append(events: readonly string[], size: number, after = this.#logged): Promise<boolean> {
-    const { id, owned, records } = this.#task;
-    const request = { id, stream: STREAM, from: after.next, events };
-    if ((await owned.write((fence) => records.append({ ...request, fence }), this.#isOver)) === 'fenced') return false;
+    const { owned } = this.#task;
+    const request = { id: owned.id, stream: STREAM, from: after.next, events };
+    const append = (fence: Fence) => owned.records.append({ ...request, fence });
+    if ((await owned.write(append, this.#isOver)) === 'fenced') return false;
     const next = after.next + events.length;
     this.#logged = { next, events: after.events + events.length, bytes: after.bytes + size };
     return true;

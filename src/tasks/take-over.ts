@@ -13,6 +13,7 @@ import { shareKey } from '../base/budget.ts';
 import { elapse, every, within } from '../base/system.ts';
 import { sessionHash, userName } from '../base/shown.ts';
 import { inHookTime } from '../session/hook-time.ts';
+import { authOf } from '../relay/sent-request.ts';
 import type { Fence, Ownership, StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { DUE_MS } from './own-task.ts';
@@ -57,11 +58,6 @@ export class TakeOver {
     this.stop = every(tasks.options.timeProvider, SWEEP_MS, () => void this.#sweep());
   }
 
-  /** Looks at a task, and continues it if it has no run. Never rejects. */
-  look(id: string): void {
-    void this.#consider(id);
-  }
-
   /** A client asked for this task. Almost always it runs, or waits for its client. */
   seen({ record }: LivingTask): void {
     const { id, owner, head, fields } = record;
@@ -69,13 +65,16 @@ export class TakeOver {
     if (this.#tasks.holds(id) || state === 'detached') return;
     if (state === 'parked' && hasOpenQuestions(fields)) return;
     const looked = async (): Promise<void> => {
-      if (!(await this.#tasks.owned.runsElsewhere({ owner }, ALIVE_MS))) await this.#consider(id);
+      if (!(await this.#tasks.owned.runsElsewhere({ owner }, ALIVE_MS))) await this.look(id);
     };
     looked().catch(() => {});
   }
 
-  /** Never rejects. An instance that stops waits for it: a task is never left between a claim and its run. */
-  async #consider(id: string): Promise<void> {
+  /**
+   * Looks at a task, and continues it if it has no run. Never rejects. An instance that stops waits for it: a task is
+   * never left between a claim and its run.
+   */
+  async look(id: string): Promise<void> {
     if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;
     this.#busy.add(id);
     const taken = async (): Promise<void> => {
@@ -161,12 +160,13 @@ export class TakeOver {
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */
-  async #laterRequest({ id, user: owner, fields }: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
+  async #laterRequest(record: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
     const { settings, options } = this.#tasks;
     const { authorize } = settings;
     const { tool, version } = kept;
-    const user = owner ?? undefined;
-    let authInfo = authorize === undefined ? kept.auth : undefined;
+    const { id } = record;
+    const user = record.user ?? undefined;
+    let authInfo = authorize === undefined ? authOf(kept) : undefined;
     if (authorize !== undefined) {
       const about = { taskId: id, tool, user, userName: user && userName(user) };
       const hook = { hook: 'tasks.authorize', sessionId: undefined };
@@ -178,7 +178,7 @@ export class TakeOver {
       }
       if (authInfo === undefined) return undefined;
     }
-    return { fields: { ...kept.fields, user }, authInfo, request: nextRound(kept, fields), version };
+    return { fields: { ...kept.fields, user }, authInfo, request: nextRound(record), version };
   }
 
   /** This instance has no room or drains, or the task may not run now. */
@@ -201,7 +201,7 @@ export class TakeOver {
           for (const due of left) {
             if (this.#tasks.owned.stopped) return;
             const { timeProvider: time } = this.#tasks.options;
-            await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.#consider(due.id), () => {}));
+            await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.look(due.id), () => {}));
             await elapse(time, PAUSE_MS);
           }
         };

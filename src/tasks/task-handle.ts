@@ -17,6 +17,7 @@ import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { mayRepeat } from '../session/calls/markers.ts';
 import { tooMany, wrongQuestion } from './task-questions.ts';
 import { launcherOf } from './task-launcher.ts';
+import { resultOf } from './task-outcomes.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
@@ -116,17 +117,15 @@ export class TaskHandle implements RunningTask {
   }
 
   /** What this handle rejects by itself, and all once the run is over, is no mistake of the handler. */
-  #told<T>(work: Promise<T>): Promise<T> {
-    return handledIf((cause) => cause instanceof SojournError || this.signal?.aborted === true, work);
+  #told<T>(work: () => Promise<T>): Promise<T> {
+    return handledIf((cause) => cause instanceof SojournError || this.signal?.aborted === true, work());
   }
 
   start(): Promise<void> {
-    return this.#told(this.#start());
-  }
-
-  async #start(): Promise<void> {
-    if (this.#run !== undefined) await this.begin(this.#run);
-    await this.#recordEarlier();
+    return this.#told(async () => {
+      if (this.#run !== undefined) await this.begin(this.#run);
+      await this.#recordEarlier();
+    });
   }
 
   /** Makes the call of `run` a task. */
@@ -146,21 +145,19 @@ export class TaskHandle implements RunningTask {
   }
 
   step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
-    return this.#told(this.#step(name, run));
-  }
-
-  async #step<T>(name: string, run: (key: string) => T | Promise<T>): Promise<T> {
-    const { steps } = this.#task ?? {};
-    if (this.#values.size > 0) await this.#recordEarlier();
-    this.#once(`s${name}`, name);
-    steps?.checkName('s', name);
-    const known = steps?.get('s', name);
-    if (known !== undefined) return JSON.parse(known) as T;
-    await this.#task?.confirmed();
-    // A task has the id of an earlier one where it has a key, and other steps.
-    const json = jsonOf(name, await run(`${this.#task?.kept.nonce ?? this.#callId}:${name}`));
-    await steps?.record('s', name, json);
-    return JSON.parse(json) as T;
+    return this.#told(async () => {
+      const { steps } = this.#task ?? {};
+      if (this.#values.size > 0) await this.#recordEarlier();
+      this.#once(`s${name}`, name);
+      steps?.checkName('s', name);
+      const known = steps?.get('s', name);
+      if (known !== undefined) return JSON.parse(known) as T;
+      await this.#task?.confirmed();
+      // A task has the id of an earlier one where it has a key, and other steps.
+      const json = jsonOf(name, await run(`${this.#task?.kept.nonce ?? this.#callId}:${name}`));
+      await steps?.record('s', name, json);
+      return JSON.parse(json) as T;
+    });
   }
 
   #once(used: string, name: string): void {
@@ -169,21 +166,23 @@ export class TaskHandle implements RunningTask {
   }
 
   elicit(name: string, params: ElicitRequestParams): Promise<ElicitResult> {
-    const asked = this.#ask(name, 'elicitation/create', params, 'elicitInput');
-    return this.#told(asked as Promise<ElicitResult>);
+    return this.#told(() => this.#ask(name, 'elicitation/create', params, 'elicitInput'));
   }
 
   sample(name: string, params: CreateMessageRequestParams): Promise<CreateMessageResult> {
-    const asked = this.#ask(name, 'sampling/createMessage', params, 'requestSampling');
-    return this.#told(asked as Promise<CreateMessageResult>);
+    return this.#told(() => this.#ask(name, 'sampling/createMessage', params, 'requestSampling'));
   }
 
-  async #ask(name: string, method: string, params: unknown, way: keyof Asks): Promise<unknown> {
+  async #ask<T>(name: string, method: string, params: unknown, way: keyof Asks): Promise<T> {
     const [run, task] = [this.#run, this.#task];
     const wrong = wrongQuestion(name, { method, params });
     if (wrong !== undefined) throw wrong;
     this.#once(`q${name}`, name);
-    if (run === undefined || task === undefined) return this.#askDirectly(name, way, params);
+    if (run === undefined || task === undefined) {
+      const ask = this.#asks[way];
+      if (ask === undefined) throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
+      return ask.call(this.#asks, params) as Promise<T>;
+    }
     const field = questionField(name);
     if (task.fields[field] === undefined) {
       const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });
@@ -191,16 +190,10 @@ export class TaskHandle implements RunningTask {
     }
     const stop = this.#settings.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;
     try {
-      return await task.ask(name, { method, params });
+      return (await task.questions.ask(name, { method, params })) as T;
     } finally {
       stop?.();
     }
-  }
-
-  #askDirectly(name: string, way: keyof Asks, params: unknown): Promise<unknown> {
-    const ask = this.#asks[way];
-    if (ask === undefined) throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
-    return ask.call(this.#asks, params);
   }
 
   status(text: string): void {
@@ -217,27 +210,24 @@ export class TaskHandle implements RunningTask {
         const json = this.#values.get(key) ?? this.#task?.steps.get('t', key);
         return json === undefined ? undefined : (JSON.parse(json) as T);
       },
-      set: (key, value) => this.#told(this.#set(key, value)),
+      set: (key, value) =>
+        this.#told(async () => {
+          this.#task?.steps.checkName('t', key);
+          this.#values.set(key, jsonOf(key, value));
+          await this.#recordEarlier();
+        }),
     };
   }
 
-  async #set(key: string, value: unknown): Promise<void> {
-    this.#task?.steps.checkName('t', key);
-    this.#values.set(key, jsonOf(key, value));
-    await this.#recordEarlier();
-  }
-
   detach(begin: (taskId: string) => unknown): Promise<never> {
-    return this.#told(this.#detach(begin));
-  }
-
-  async #detach(begin: (taskId: string) => unknown): Promise<never> {
-    const run = this.#run;
-    if (run === undefined) return this.#detachHere(begin);
-    await this.#start();
-    await detached(run, begin);
-    run.handler.abandon();
-    return new Promise<never>(() => {});
+    return this.#told(async () => {
+      const run = this.#run;
+      if (run === undefined) return this.#detachHere(begin);
+      await this.start();
+      await detached(run, begin);
+      run.handler.abandon();
+      return new Promise<never>(() => {});
+    });
   }
 
   /** The call is no task: its client waits for one. */
@@ -248,7 +238,7 @@ export class TaskHandle implements RunningTask {
     const { run } = launcher.prepare(call);
     await this.begin(run);
     const id = await detached(run, begin);
-    this.#settle(launcher.outcomes.ended(id, call.caller?.user, signalOf(this.#ctx)));
+    this.#settle(launcher.outcomes.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
     return new Promise<never>(() => {});
   }
 

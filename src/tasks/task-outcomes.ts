@@ -10,7 +10,6 @@ import { tooMany } from './task-questions.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
-import type { FoundTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
 import { type DetailedTask, readableTask } from './wire-shapes.ts';
 
@@ -31,24 +30,19 @@ export class TaskOutcomes {
    * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
    * aborts.
    */
-  async wait(id: string, user: string | undefined, ms: number, signal: AbortSignal): Promise<FoundTask> {
+  async wait(id: string, user: string | undefined, ms: number, signal: AbortSignal): Promise<DetailedTask> {
     const { timeProvider: time } = this.#tasks.options;
     const began = time.monotonic();
     for (;;) {
       signal.throwIfAborted();
       const found = await this.#tasks.store.find(id, user);
-      if (!('record' in found) || hasOpenQuestions(found.record.fields)) return found;
+      if (!('record' in found) || hasOpenQuestions(found.record.fields)) return readableTask(id, found);
       const waited = time.monotonic() - began;
-      if (waited >= ms) return found;
+      if (waited >= ms) return readableTask(id, found);
       this.#takeOver.seen(found);
       const age = Math.max(waited, time.now() - found.record.createdAt);
       await this.#pause(id, Math.min(ms - waited, lookPauseMs(age)), signal);
     }
-  }
-
-  /** What the call of a task answers that asks nothing, once it has ended. */
-  async ended(id: string, user: string | undefined, signal: AbortSignal): Promise<unknown> {
-    return resultOf(readableTask(id, await this.wait(id, user, Infinity, signal)));
   }
 
   /** `false`: it had ended. Throws `TASK_UNKNOWN`. */
@@ -94,7 +88,7 @@ export class TaskOutcomes {
     // An answer that was there before may be this one: the reply to an earlier try may be lost.
     this.#tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.
-    this.#takeOver.look(id);
+    void this.#takeOver.look(id);
   }
 }
 

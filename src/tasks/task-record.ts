@@ -12,10 +12,9 @@
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { ERROR_CODES } from '../errors.ts';
-import { orUndefined } from '../base/or-undefined.ts';
 import { readText, storedText } from '../owned/stored-text.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { authOf, type RequestFields } from '../relay/sent-request.ts';
+import type { RequestFields } from '../relay/sent-request.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
 type TaskState = 'running' | 'parked' | 'queued' | 'detached';
@@ -49,13 +48,9 @@ export interface GivenSettings {
   readonly maxAttempts: number;
 }
 
-export interface TaskSettings extends GivenSettings {
+/** The call without its request, as the next instance needs it. It holds no token and no credential. */
+export interface KeptTask extends GivenSettings {
   readonly tool: string;
-}
-
-/** The call, as the next instance needs it. It holds no token and no credential. */
-export interface KeptTask extends TaskSettings {
-  readonly request: RpcRequest;
   readonly version: string;
   readonly fields: Omit<RequestFields, 'user' | 'address'>;
   readonly auth?: AuthInfo | undefined;
@@ -65,20 +60,10 @@ export interface KeptTask extends TaskSettings {
   readonly args?: string | undefined;
 }
 
-export const bodyText = ({ request, ...line }: KeptTask): string => storedText(line, JSON.stringify(request));
+export const bodyText = (kept: KeptTask, request: RpcRequest): string => storedText(kept, JSON.stringify(request));
 
-/** `undefined`: another build has written it. */
-export function readBody(body: string): KeptTask | undefined {
-  const { line, rest = '' } = readText(body) ?? {};
-  const request = orUndefined(() => JSON.parse(rest) as RpcRequest);
-  if (line === undefined || request === undefined) return undefined;
-  const auth = authOf(line);
-  return { ...(line as KeptTask), request, ...(auth !== undefined && { auth }) };
-}
-
-/** Without the request, which may be long. */
-export const readSettings = (body: string): TaskSettings | undefined =>
-  readText(body)?.line as TaskSettings | undefined;
+/** Without the request, which may be long. `undefined`: another build has written it. */
+export const readBody = (body: string): KeptTask | undefined => readText(body)?.line as KeptTask | undefined;
 
 // ——— questions and answers ———
 
@@ -125,7 +110,8 @@ export interface Round {
 }
 
 /** The call with the answers of its client, as the handler of the next round gets it. */
-export function nextRound({ request }: KeptTask, fields: Fields): RpcRequest {
+export function nextRound({ body, fields }: Pick<StoredRecord, 'body' | 'fields'>): RpcRequest {
+  const request = JSON.parse(readText(body)?.rest ?? '') as RpcRequest;
   const text = fields[ROUND_FIELD];
   if (text === undefined) return request;
   const { requestState, keys } = JSON.parse(text) as Round;
@@ -143,7 +129,8 @@ type EndStatus = 'completed' | 'failed' | 'cancelled';
 /** How a task ended. */
 export interface TaskEnd {
   readonly status: EndStatus;
-  readonly result?: unknown;
+  /** Its result, which may be long. */
+  readonly resultJson?: string | undefined;
   readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown } | undefined;
 }
 
@@ -166,16 +153,10 @@ export interface TaskOutcome extends TaskEnd {
   readonly statusMessage?: string | undefined;
 }
 
-/** An outcome as it is read: a result, which may be long, is left as its JSON text. */
-export interface ReadOutcome extends Omit<TaskOutcome, 'result'> {
-  readonly resultJson?: string;
-}
-
-export const outcomeText = ({ result, ...line }: TaskOutcome): string =>
-  storedText(line, result === undefined ? undefined : JSON.stringify(result));
+export const outcomeText = ({ resultJson, ...line }: TaskOutcome): string => storedText(line, resultJson);
 
 /** `undefined`: another build has written it. */
-export function readOutcome(text: string): ReadOutcome | undefined {
+export function readOutcome(text: string): TaskOutcome | undefined {
   const { line, rest } = readText(text) ?? {};
-  return line && { ...(line as ReadOutcome), ...(rest !== undefined && { resultJson: rest }) };
+  return line && { ...(line as TaskOutcome), resultJson: rest };
 }

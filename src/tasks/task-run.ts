@@ -188,7 +188,8 @@ export class TaskRun extends RunSink implements RequestLife {
     if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.#postpone(REFUSED_MS);
     if (this.#isDraining && this.handler.thrown !== undefined) return this.#postpone(0);
     const failure = this.handler.error ?? error;
-    this.#finish(failure === undefined ? { status: 'completed', result } : { status: 'failed', error: failure });
+    if (failure !== undefined) this.#finish({ status: 'failed', error: failure });
+    else this.#finish({ status: 'completed', resultJson: JSON.stringify(result) });
   }
 
   protected failed(error: SojournError): void {

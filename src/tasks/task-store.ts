@@ -17,11 +17,8 @@ import {
   outcomeText,
   readBody,
   readOutcome,
-  readSettings,
   reasonOf,
   type TaskEnd,
-  type TaskOutcome,
-  type TaskSettings,
 } from './task-record.ts';
 
 /** A result, with what is kept beside it. */
@@ -43,25 +40,9 @@ export interface TaskKey {
 }
 
 /** A task whose record lives. */
-export class LivingTask {
+export interface LivingTask {
   readonly record: StoredRecord;
-  readonly settings: TaskSettings;
-
-  /** Throws `TASK_UNREADABLE`. */
-  constructor(record: StoredRecord) {
-    this.record = record;
-    this.settings = readable(readSettings(record.body));
-  }
-
-  /** The whole call, which may be long: it is read each time. A client that asks for the task does not need it. */
-  get kept(): KeptTask {
-    return readable(readBody(this.record.body));
-  }
-}
-
-function readable<T>(found: T | undefined): T {
-  if (found === undefined) throw taskUnreadable();
-  return found;
+  readonly kept: KeptTask;
 }
 
 export type FoundTask = LivingTask | EndedRecord;
@@ -132,7 +113,9 @@ export class TaskStore {
     const record = await this.#reach(() => this.records.read(id));
     if (record === undefined) return undefined;
     if (isEnded(record)) return record.outcome === '' ? undefined : record;
-    return new LivingTask(record);
+    const kept = readBody(record.body);
+    if (kept === undefined) throw taskUnreadable();
+    return { record, kept };
   }
 
   /**
@@ -140,8 +123,6 @@ export class TaskStore {
    * owner that was taken for dead has claimed it under a new id.
    */
   async end(id: string, end: TaskEnd, seen?: Ownership): Promise<string | null | undefined> {
-    const bytes = Buffer.byteLength(JSON.stringify(end));
-    if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
     for (let tries = 0; tries < TRIES; tries++) {
       const found = await this.read(id);
       if (found === undefined || !('record' in found)) return undefined;
@@ -151,10 +132,11 @@ export class TaskStore {
       const keepMs = kept.ttlMs;
       const now = this.#given.options.timeProvider.now();
       const ttlMs = now - record.createdAt + keepMs;
-      const textOf = (of: TaskEnd): string => outcomeText(outcomeOf({ ...record, kept }, of, ttlMs, now));
-      const seenNow = { epoch: record.epoch, owner: record.owner };
-      const inStore = { share: shareKey(record.user ?? undefined), short: textOf(forgottenEnd()) };
-      const ended = await this.#reach(() => this.records.end(id, seenNow, textOf(end), keepMs, inStore));
+      const { text, short } = storedEnd({ ...record, kept }, end, ttlMs, now);
+      const bytes = Buffer.byteLength(text);
+      if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
+      const inStore = { share: shareKey(record.user ?? undefined), short };
+      const ended = await this.#reach(() => this.records.end(id, record, text, keepMs, inStore));
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);
@@ -177,29 +159,19 @@ export class TaskStore {
   }
 }
 
-/** How a task ended whose result the store does not keep. */
-export const forgottenEnd = (): TaskEnd => ({ status: 'failed', error: rpcError(resultNotKept()) });
-
 interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
   readonly kept: KeptTask;
 }
 
-/** What is kept of a task that ends now. */
-export function outcomeOf(
-  { createdAt, fields, stamp, kept }: Ending,
+/** What is kept of a task that ends now, with this end or, where the store has no room for that, the `short` one. */
+export function storedEnd(
+  { createdAt, fields, stamp, kept: { pollIntervalMs, tool, args } }: Ending,
   end: TaskEnd,
   ttlMs: number,
   now: number,
-): TaskOutcome {
-  const message = fields[MESSAGE_FIELD];
-  return {
-    ...end,
-    createdAt,
-    endedAt: Math.max(now, stamp),
-    ttlMs,
-    pollIntervalMs: kept.pollIntervalMs,
-    tool: kept.tool,
-    ...(kept.args !== undefined && { args: kept.args }),
-    ...(message !== undefined && { statusMessage: message }),
-  };
+): { readonly text: string; readonly short: string } {
+  const endedAt = Math.max(now, stamp);
+  const told = { createdAt, endedAt, ttlMs, pollIntervalMs, tool, args, statusMessage: fields[MESSAGE_FIELD] };
+  const short: TaskEnd = { status: 'failed', error: rpcError(resultNotKept()) };
+  return { text: outcomeText({ ...end, ...told }), short: outcomeText({ ...short, ...told }) };
 }

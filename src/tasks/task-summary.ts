@@ -5,8 +5,8 @@ import {
   answerField,
   hasOpenQuestions,
   questionField,
+  readBody,
   readHead,
-  readSettings,
   reasonOf,
   type TaskHead,
   type TaskOutcome,
@@ -29,7 +29,7 @@ export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
     id,
     hash: sessionHash(id),
     /** A newer build has made a task without. */
-    tool: readSettings(record.body)?.tool,
+    tool: readBody(record.body)?.tool,
     status: statusOf(record, head, alive),
     ...(user !== null && { user, userName: userName(user) }),
     ...(owner !== null && { owner }),

@@ -7,7 +7,7 @@ import { signalOf } from '../session/calls/handler-context.ts';
 import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
 import { launcherOf, type TaskLauncher } from './task-launcher.ts';
 import { failed, hasEnded, resultOf } from './task-outcomes.ts';
-import { type DetailedTask, readableTask } from './wire-shapes.ts';
+import type { DetailedTask } from './wire-shapes.ts';
 
 /** Clients wait for 5 s at least. */
 const WAIT_MS = 4_000;
@@ -54,7 +54,7 @@ async function statusOf(id: string, ctx: unknown): Promise<unknown> {
   const { launcher, user } = present();
   const { outcomes } = launcher;
   await passAnswers(outcomes, id, user, ctx);
-  const task = readableTask(id, await outcomes.wait(id, user, WAIT_MS, signalOf(ctx)));
+  const task = await outcomes.wait(id, user, WAIT_MS, signalOf(ctx));
   if (hasEnded(task)) return resultOf(task);
   return task.status === 'input_required' ? askingResult(task) : working(task);
 }

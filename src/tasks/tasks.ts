@@ -33,11 +33,13 @@ const CLOSE_POLL_MS = 10;
 export class Tasks {
   readonly #given: OwnedParts;
   readonly options: ResolvedOptions;
+  readonly settings: ResolvedTasks;
   readonly store: TaskStore;
   readonly owned: OwnedRecords;
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
-  readonly #places: Budget;
+  /** Handlers of tasks that run here, and how many may. */
+  readonly places: Budget;
   /** Creations under way, by the group of their user: the store may count them or not. */
   readonly #making = new Budget(Infinity, 1);
   /** Calls of one key, one after the other: those that follow find the task of the first one. */
@@ -46,35 +48,25 @@ export class Tasks {
   readonly changes = new EventEmitter().setMaxListeners(0);
   #isDraining = false;
 
-  constructor(given: OwnedParts) {
+  /** `settings`: the option `tasks`. */
+  constructor(given: OwnedParts, settings: ResolvedTasks) {
     const { options } = given;
     this.#given = given;
+    this.settings = settings;
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
     this.owned = new OwnedRecords('tasks', given);
-    this.#places = new Budget(this.settings.limits.running, options.limits.userShare);
-  }
-
-  /** The option `tasks`. */
-  get settings(): ResolvedTasks {
-    const { tasks } = this.options;
-    if (tasks === false) throw new TypeError('There are no tasks without the option tasks');
-    return tasks;
+    this.places = new Budget(settings.limits.running, options.limits.userShare);
   }
 
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
-    return !this.#isDraining && this.owned.lease.valid && this.#places.used < this.#places.size;
+    return !this.#isDraining && this.owned.lease.valid && this.places.used < this.places.size;
   }
 
   roomFor(share: string): RunRoom {
-    return new RunRoom(this.#places, this.memory, share);
-  }
-
-  /** Handlers of tasks that run here, and how many may. */
-  get places(): Pick<Budget, 'used' | 'size'> {
-    return this.#places;
+    return new RunRoom(this.places, this.memory, share);
   }
 
   /** Whether the task runs here, or is about to. */
@@ -136,7 +128,6 @@ export class Tasks {
     return {
       ...given,
       tool: String(request.params?.['name']),
-      request,
       version,
       fields: storedFields(caller, relayedFields(this.options.relayedHeaders)),
       auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
@@ -148,7 +139,7 @@ export class Tasks {
   async #create(run: TaskRun, kept: KeptTask, keyed: string | undefined): Promise<OwnTask | undefined> {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
-    const body = bodyText(kept);
+    const body = bodyText(kept, run.request);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
     const most = user === undefined ? anonymous : open;
     const group = await this.store.group(user);

@@ -2,7 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { taskUnreadable } from '../errors.ts';
 import type { StoredRecord } from '../stores/store.ts';
-import { MESSAGE_FIELD, openQuestions, type ReadOutcome, readOutcome, type TaskSettings } from './task-record.ts';
+import { MESSAGE_FIELD, openQuestions, type KeptTask, readOutcome, type TaskOutcome } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 
 /** Revision of August 2026. */
@@ -23,7 +23,7 @@ export interface DetailedTask {
   readonly error?: unknown;
 }
 
-type Times = Pick<TaskSettings, 'ttlMs' | 'pollIntervalMs'>;
+type Times = Pick<KeptTask, 'ttlMs' | 'pollIntervalMs'>;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -33,15 +33,12 @@ export function createdTask(task: DetailedTask, requestId: RequestId): string {
   return JSON.stringify({ jsonrpc: '2.0', id: requestId, result: { resultType: 'task', ...shown } });
 }
 
-/** A task without its result, which may be long, and that as JSON text. */
-interface ShownTask {
-  readonly task: DetailedTask;
-  readonly resultJson?: string | undefined;
-}
-
-/** Throws where another build has written its outcome. */
-export function shownTask(id: string, found: FoundTask): ShownTask {
-  if ('record' in found) return { task: livingTask(found.record, found.settings) };
+/** `resultJson`: its result, which may be long. Throws where another build has written its outcome. */
+export function shownTask(
+  id: string,
+  found: FoundTask,
+): { readonly task: DetailedTask; readonly resultJson?: string | undefined } {
+  if ('record' in found) return { task: livingTask(found.record, found.kept) };
   const outcome = readOutcome(found.outcome);
   if (outcome === undefined) throw taskUnreadable();
   return { task: endedTask(id, outcome), resultJson: outcome.resultJson };
@@ -79,7 +76,7 @@ export function livingTask(record: Living, { ttlMs, pollIntervalMs }: Times): De
   };
 }
 
-function endedTask(id: string, outcome: ReadOutcome): DetailedTask {
+function endedTask(id: string, outcome: TaskOutcome): DetailedTask {
   const { status, createdAt, endedAt, ttlMs, pollIntervalMs, statusMessage, error } = outcome;
   // A failed task should say why, also to who shows the message alone.
   const message = statusMessage ?? error?.message;

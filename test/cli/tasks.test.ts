@@ -194,7 +194,6 @@ describe('on a store without a server', () => {
     keepMs: 60_000,
     pollIntervalMs: 1_000,
     maxAttempts: 5,
-    request: { jsonrpc: '2.0', id: 1, method: 'tools/call', params: {} },
     version: '2026-07-28',
     fields: {} as KeptTask['fields'],
     nonce: 'n',
@@ -205,7 +204,10 @@ describe('on a store without a server', () => {
     expect(await run('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
     expect(await run('ls', undefined, { json: true })).toBe('');
     const ids: string[] = [];
-    for (let n = 0; n < 230; n++) ids.push(await create(n, bodyText(kept), n === 0 ? 'dead' : null));
+    for (let n = 0; n < 230; n++)
+      ids.push(
+        await create(n, bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' }), n === 0 ? 'dead' : null),
+      );
     const lines = linesOf(await run('ls', undefined, { json: true }));
     expect(lines.map(({ hash }) => hash).toSorted()).toEqual(ids.map(hashOf).toSorted());
     expect((await run('ls')).split('\n').slice(-2)).toEqual([
@@ -219,7 +221,7 @@ describe('on a store without a server', () => {
 
   test('a task that ends in between is not cancelled', async () => {
     const { run, create, store } = await opened();
-    const id = await create(1, bodyText(kept));
+    const id = await create(1, bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' }));
     const between = () => store.tasks.end(id, { epoch: 1, owner: null }, '{"v":1,"status":"completed"}', 60_000);
     expect(await run('cancel', id, { between })).toMatch(
       /^sojourn: the task has ended since, so nothing was cancelled/,

@@ -5,7 +5,7 @@ import { decodeSession, endReasonOf } from '../../session/record/session-record.
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
 import { recordedOf } from '../../tasks/steps.ts';
-import { MESSAGE_FIELD, readOutcome, readSettings } from '../../tasks/task-record.ts';
+import { MESSAGE_FIELD, readOutcome, readBody } from '../../tasks/task-record.ts';
 import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
 
 /** Keys of `session.state`, and capabilities, that are named. */
@@ -60,7 +60,7 @@ export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
     /** Absent: another build has made it. */
     tool: kept(tool),
     userName: kept(userName),
-    maxAttempts: readSettings(record.body)?.maxAttempts,
+    maxAttempts: readBody(record.body)?.maxAttempts,
     message: messageOf(record.fields[MESSAGE_FIELD]),
   };
 }
@@ -82,7 +82,7 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     ended: undefined,
     ...taskRow(record, await instance.living()),
     /** Whether it may run again after a crash; absent: as the hints of its tool say. */
-    resume: readSettings(record.body)?.resume,
+    resume: readBody(record.body)?.resume,
     /** Their names; never texts or answers. */
     questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
     /** Steps and values that its runs have recorded. */
