@@ -29,10 +29,9 @@ import {
   thrownAgain,
 } from './entry.ts';
 import { EntryStore, type FoundEntry, lastsMs, type OwnedEntry } from './entry-store.ts';
-import type { OnceCall } from './once-call.ts';
+import { isUndone, type OnceCall, OutcomeUnknown, UnaskedCrash } from './once-call.ts';
 import { type OwnedParts, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import { OnceRun, runKey, type Told } from './once-run.ts';
-import { isUndone, OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
 const ENTRY_BYTES = 6_656;
 

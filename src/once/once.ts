@@ -11,13 +11,11 @@ import { checkChoice, checkFunction, checkNumber } from '../options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../session/calls/markers.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
-import { signalOf, withContext } from '../session/calls/handler-context.ts';
+import { changedContext, type MethodWay, notifying, signalOf, withContext } from '../session/calls/handler-context.ts';
 import { toolOfCall } from '../session/calls/listed-tool.ts';
-import { detached } from './detached.ts';
 import { OnceLedger } from './ledger.ts';
-import type { AfterCrashKind, CallEnd } from './once-call.ts';
+import { type AfterCrashKind, type CallEnd, OutcomeUnknown, UnaskedCrash } from './once-call.ts';
 import { inHookTime } from '../session/hook-time.ts';
-import { OutcomeUnknown, UnaskedCrash } from './verdicts.ts';
 
 const NO_ENDPOINT = 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
 
@@ -169,6 +167,29 @@ async function asked(
   }
   if (verdict === 'fail') throw new OutcomeUnknown();
   return verdict;
+}
+
+/**
+ * The context of a handler whose client may leave before it ends. Its signal is that of the run. Without a client
+ * notifications are dropped, because a rejection would stop the handler half-way, and questions are refused. `client`:
+ * aborts when the client has left. `run`: aborts when the run must end.
+ */
+function detached(ctx: unknown, client: AbortSignal, run: AbortSignal): unknown {
+  const notify: MethodWay = async (send) => {
+    if (client.aborted) return undefined;
+    try {
+      return await send();
+    } catch (cause) {
+      if (client.aborted) return undefined;
+      throw cause;
+    }
+  };
+  const ask: MethodWay = (send, _given, name) => {
+    if (!client.aborted) return send();
+    throw new Error(`${name}(): the client of this call has left, and its run continues without one`);
+  };
+  const asks = { send: ask, elicitInput: ask, requestSampling: ask, sendRequest: ask };
+  return changedContext(ctx, run, { ...notifying(notify), ...asks }, () => client.aborted || run.aborted);
 }
 
 // ——— calls that no endpoint serves ———

@@ -27,12 +27,10 @@ import type { Tasks } from './tasks.ts';
 
 const SWEEP_MS = 5_000;
 const PAGE = 100;
-/** Tasks that are looked at together: the handlers of more would run in one turn, and other requests wait for it. */
-const AT_ONCE = 2;
-/** Between two of them, so that requests come between. */
+/** Between two tasks, so that requests come between. */
 const PAUSE_MS = 2;
 /** The application is asked about a task. The sweep waits so long for the answer, and then looks at others. */
-const ASKED_MS = 50;
+const ASKED_MS = 25;
 /** Many tasks of one owner are looked at together, and each time that a client asks for one. */
 const ALIVE_MS = 500;
 /** The pause after a death doubles with each one. */
@@ -194,18 +192,14 @@ export class TakeOver {
   async #sweep(): Promise<void> {
     if (this.#isSweeping || !this.#tasks.takes) return;
     this.#isSweeping = true;
+    const { timeProvider: time } = this.#tasks.options;
     try {
       for await (const { records } of pagesOf((cursor) => this.#tasks.store.records.due(PAGE, cursor))) {
-        const left = records.values();
-        const some = async (): Promise<void> => {
-          for (const due of left) {
-            if (this.#tasks.owned.stopped) return;
-            const { timeProvider: time } = this.#tasks.options;
-            await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.look(due.id), () => {}));
-            await elapse(time, PAUSE_MS);
-          }
-        };
-        await Promise.all(Array.from({ length: AT_ONCE }, some));
+        for (const due of records) {
+          if (this.#tasks.owned.stopped) return;
+          await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.look(due.id), () => {}));
+          await elapse(time, PAUSE_MS);
+        }
         if (!this.#tasks.takes) break;
       }
       await this.#tasks.store.records.trim();

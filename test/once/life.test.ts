@@ -7,17 +7,16 @@ import { z } from 'zod';
 import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { serveMember } from '../kit/fleet.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
-import { userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
-import { eraNames, eras, type Once, openPay as open, USER } from './pay.ts';
+import { eraNames, eras, type Once, openPay as open, servePay, USER } from './pay.ts';
 
 const PAY = { id: 'o-1' };
+const KEY = { key: ({ id }: { id: string }) => id };
 
 const modernPay = (client: Parameters<typeof callModern>[0]) =>
   callModern(client, 'tools/call', { name: 'pay', arguments: PAY });
@@ -127,11 +126,10 @@ test('an instance that has not stored its lease yet makes no entry: another one 
   const held = gate();
   const store = watchedStore({ inner: memory(), durable: true, inProcess: false });
   store.before['instances.announce'] = held.hook;
-  const lab = createLab((server) => {
-    const run = once(({ id }: { id: string }) => said(id), { key: ({ id }) => id });
-    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run);
-  });
-  const member = await serveMember({ store }, { face: 'node', auth: userHeader }, lab);
+  const member = await servePay(
+    once(({ id }: { id: string }) => said(id), KEY),
+    { store },
+  );
   const call = modernPay(member.client(USER));
   await until(() => held.waiting > 0);
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -171,22 +169,14 @@ test('each caller has its own copy of the outcome: what one of them changes, no 
   let go!: () => void;
   const gone = new Promise<void>((resolve) => (go = resolve));
   let n = 0;
-  const lab = createLab((server) => {
-    const pay = once(
-      async (_args: { id: string }, _ctx: unknown) => {
-        await gone;
-        return said('paid');
-      },
-      { key: ({ id }) => id },
-    );
-    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, async (args, ctx) => {
-      n += 1;
-      const result = await pay(args, ctx);
-      result.content.push(...said('changed').content);
-      return result;
-    });
+  const pay = once((_args: { id: string }, _ctx: unknown) => gone.then(() => said('paid')), KEY);
+  const member = await servePay(async (args, ctx) => {
+    n += 1;
+    const result = await pay(args, ctx);
+    result.content.push(...said('changed').content);
+    return result;
   });
-  const client = (await serveMember({}, { face: 'node', auth: userHeader }, lab)).client(USER);
+  const client = member.client(USER);
   const calls = [modernPay(client), modernPay(client), modernPay(client)];
   await until(() => n === calls.length);
   go();
@@ -200,14 +190,8 @@ test('each caller has its own copy of the outcome: what one of them changes, no 
 });
 
 test('a handler that calls itself with its own key gets an error at once', async () => {
-  const lab = createLab((server) => {
-    const self: (args: { id: string }, ctx: unknown) => Promise<ReturnType<typeof said>> = once(
-      (args: { id: string }, ctx: unknown) => self(args, ctx),
-      { key: ({ id }) => id },
-    );
-    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, self);
-  });
-  const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
+  const self = once((args: { id: string }, ctx: unknown): Promise<unknown> => self(args, ctx), KEY);
+  const member = await servePay(self);
   expect(textOf((await modernPay(member.client(USER))).message)).toContain('called itself with its own key');
 });
 
@@ -269,11 +253,8 @@ describe('where no endpoint serves the call', () => {
     const built = new URL('../../dist/once/index.js', import.meta.url).href;
     const other = (await import(/* @vite-ignore */ built)) as { once: typeof once };
     let runs = 0;
-    const lab = createLab((server) => {
-      const run = other.once(() => said(String((runs += 1))), { key: () => 'k' });
-      server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run);
-    });
-    const client = (await serveMember({}, { face: 'node', auth: userHeader }, lab)).client(USER);
+    const member = await servePay(other.once(() => said(String((runs += 1))), { key: () => 'k' }));
+    const client = member.client(USER);
     const first = await modernPay(client);
     await client.initialize();
     for (const { message } of [first, await client.call(...tool('pay', PAY))]) {
@@ -298,28 +279,16 @@ describe('where no endpoint serves the call', () => {
   });
 });
 
-describe('on a memory store that is full', () => {
-  const limits = { eventLogBytes: 65_536 };
-  const big = (id: string) => ({ name: 'big', arguments: { id } });
-
-  async function full(run: (id: string) => string) {
-    const lab = createLab((server) => {
-      const big = once(({ id }: { id: string }) => said(run(id)), { key: ({ id }) => id });
-      server.registerTool('big', { inputSchema: z.object({ id: z.string() }) }, big);
-    });
-    return serveMember({ limits }, { face: 'node', auth: userHeader }, lab);
-  }
-
-  test('a result that finds no room is not kept, and does not run again', async () => {
-    let runs = 0;
-    const member = await full((id) => {
-      runs += 1;
-      return id.repeat(50_000);
-    });
-    const client = member.client(USER);
-    expect(textOf((await callModern(client, 'tools/call', big('a'))).message)).toHaveLength(50_000);
-    const error = await until(async () => (await callModern(client, 'tools/call', big('a'))).message.error);
-    expect(error).toMatchObject({ data: { reason: 'result_not_kept', mayHaveRun: true } });
-    expect(runs).toBe(1);
-  });
+test('on a memory store that is full a result that finds no room is not kept, and does not run again', async () => {
+  let runs = 0;
+  const big = once(({ id }: { id: string }) => {
+    runs += 1;
+    return said(id.repeat(50_000));
+  }, KEY);
+  const member = await servePay(big, { limits: { eventLogBytes: 65_536 } });
+  const client = member.client(USER);
+  expect(textOf((await modernPay(client)).message)).toHaveLength(150_000);
+  const error = await until(async () => (await modernPay(client)).message.error);
+  expect(error).toMatchObject({ data: { reason: 'result_not_kept', mayHaveRun: true } });
+  expect(runs).toBe(1);
 });

@@ -62,6 +62,14 @@ export const eras = {
 export type EraName = keyof typeof eras;
 export const eraNames = Object.keys(eras) as EraName[];
 
+/** One instance whose tool `pay` is this handler. */
+export function servePay(run: (args: { id: string }, ctx: unknown) => unknown, options: McpEndpointOptions = {}) {
+  const lab = createLab((server) => {
+    server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run as never);
+  });
+  return serveMember(options, { face: 'node', auth: userHeader }, lab);
+}
+
 /** `tool`: of the registration. */
 export async function openPay(
   given: Once = {},

@@ -75,9 +75,13 @@ const idOf = ({ structuredContent }: Called): string => String((structuredConten
 const statusOf = (taskId: string) => ({ name: 'task_status', arguments: { taskId } });
 
 describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version) => {
+  const opened = async () => {
+    const served = await open({ fallback: 'tools' });
+    return { ...served, client: await served.official(version) };
+  };
+
   test('gets a handle, and the result from task_status', async () => {
-    const { official, effects } = await open({ fallback: 'tools' });
-    const client = await official(version);
+    const { client, effects } = await opened();
     const handle = await client.callTool({ name: 'held' });
     expect(said(handle)).toContain(`task ${idOf(handle)}`);
     effects.open();
@@ -87,16 +91,14 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
   });
 
   test('is asked what the task asks, also by a handler of several rounds', async () => {
-    const { official } = await open({ fallback: 'tools' });
-    const client = await official(version);
+    const { client } = await opened();
     expect(said(await client.callTool(statusOf(idOf(await client.callTool({ name: 'asks' })))))).toBe('accept');
     const rounds = idOf(await client.callTool({ name: 'rounds' }));
     expect(said(await client.callTool(statusOf(rounds)))).toBe('answered sure');
   });
 
   test('cancels a task', async () => {
-    const { official, endpoint } = await open({ fallback: 'tools' });
-    const client = await official(version);
+    const { client, endpoint } = await opened();
     const id = idOf(await client.callTool({ name: 'held' }));
     const cancel = { name: 'task_cancel', arguments: { taskId: id } };
     expect(said(await client.callTool(cancel))).toBe('The task is cancelled.');
@@ -106,15 +108,13 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
   });
 
   test('gets what a task failed with', async () => {
-    const { official } = await open({ fallback: 'tools' });
-    const client = await official(version);
+    const { client } = await opened();
     const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'fails' }))));
     expect(status).toMatchObject({ isError: true, content: [{ text: 'no luck' }] });
   });
 
   test('waits for a tool with an outputSchema, and for a quick one', async () => {
-    const { official, effects } = await open({ fallback: 'tools' });
-    const client = await official(version);
+    const { client, effects } = await opened();
     await client.listTools();
     expect((await client.callTool({ name: 'checked' })).structuredContent).toEqual({ sum: 5 });
     expect(said(await client.callTool({ name: 'quick' }))).toBe('quick');
@@ -124,20 +124,12 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
   });
 
   test('may call a tool that requires tasks', async () => {
-    const { official } = await open({ fallback: 'tools' });
-    expect(idOf(await (await official(version)).callTool({ name: 'required' }))).not.toBe('undefined');
+    const { client } = await opened();
+    expect(idOf(await client.callTool({ name: 'required' }))).not.toBe('undefined');
     const waiting = await (await open(true)).official(version);
     await expect(waiting.callTool({ name: 'required' })).rejects.toMatchObject({
       data: { requiredCapabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } },
     });
-  });
-
-  test('a client with tasks gets tasks', async () => {
-    const { client, effects } = await open({ fallback: 'tools' });
-    const ada = new TaskClient(client({ headers: { 'x-user': 'ada' } }));
-    const id = await ada.start('held');
-    effects.open();
-    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
   });
 
   test('without taskTools(server) a call is refused: nothing would read its task', async () => {
@@ -157,6 +149,14 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
 });
 
 describe("fallback: 'tools'", () => {
+  test('a client with tasks gets tasks', async () => {
+    const { client, effects } = await open({ fallback: 'tools' });
+    const ada = new TaskClient(client({ headers: { 'x-user': 'ada' } }));
+    const id = await ada.start('held');
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('done') });
+  });
+
   test('hears after 4 s how far a task is', async () => {
     const { official } = await open({ fallback: 'tools' });
     const client = await official('2026-07-28');
@@ -212,13 +212,11 @@ test('a server of SDK version 1 is refused: at the start, or where a factory mak
 });
 
 describe('the option', () => {
-  test('its limits: open tasks of a user, of callers without one, running ones', async () => {
-    const { client } = await open({ limits: { open: 1, anonymous: 2, running: 50 } });
-    const as = (user?: string) => new TaskClient(client({ headers: user === undefined ? {} : { 'x-user': user } }));
-    await as('ada').start('held');
-    expect((await as('ada').call('held')).error?.message).toMatch(/limit of 1 tasks/);
-    for (let n = 0; n < 2; n++) await as().start('held');
-    expect((await as().call('held')).error?.message).toMatch(/limit of 2 tasks/);
+  test('its limits: open tasks of callers without a user, running ones', async () => {
+    const { client } = await open({ limits: { anonymous: 2, running: 50 } });
+    const anyone = new TaskClient(client());
+    for (let n = 0; n < 2; n++) await anyone.start('held');
+    expect((await anyone.call('held')).error?.message).toMatch(/limit of 2 tasks/);
     const small = await open({ limits: { running: 1 } });
     await new TaskClient(small.client()).start('held');
     expect((await new TaskClient(small.client()).call('held')).error?.message).toMatch(/limit of 1 tasks/);
