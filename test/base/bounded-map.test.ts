@@ -1,12 +1,8 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { BoundedMap } from '../../src/base/bounded-map.ts';
+import { gc } from '../kit/gc.ts';
 import { until } from '../kit/until.ts';
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 test('any operations keep it within its bounds, and it holds what a list of the newest holds', () => {
   const operation = fc.tuple(

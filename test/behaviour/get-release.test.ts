@@ -1,18 +1,14 @@
 /** A session may outlive its requests by hours, so it must not hold on to their responses. */
 import { createServer, type ServerResponse } from 'node:http';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
+import { gc } from '../kit/gc.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { clientBehind } from '../kit/listening.ts';
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 interface Ground {
   readonly client: RawClient;

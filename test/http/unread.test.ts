@@ -1,4 +1,7 @@
-/** How far the client of a stream may be behind (`limits.streamBufferBytes`). */
+/**
+ * How far the client of a stream may be behind (`limits.streamBufferBytes`), and who is cut where memory is full.
+ * `fetch-exchange.test.ts` has the shares of users, stalled clients, and what is given back.
+ */
 import { expect, test } from 'vitest';
 import { UNREAD_BYTES, type UnreadAnswer, UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
@@ -7,11 +10,12 @@ import { turns } from '../kit/until.ts';
 
 const LIMIT = 2 * UNREAD_BYTES;
 
-function start(memoryBytes: number) {
+function start(memoryBytes: number, userShare = 0.5) {
   const cut: string[] = [];
   const policy = { streamBufferBytes: LIMIT, onCut: (why: string) => cut.push(why) };
-  const memory = memoryRows(memoryBytes, 0.5).requests;
-  return { memory, cut, unread: new UnreadAnswers({ time: createFakeTime(), memory, ...policy }) };
+  const memory = memoryRows(memoryBytes, userShare).requests;
+  const time = createFakeTime();
+  return { memory, cut, time, unread: new UnreadAnswers({ time, memory, ...policy }) };
 }
 
 test('whatever a turn writes may wait, each time that its client was within the limit before', async () => {
@@ -57,4 +61,30 @@ test('what a cut connection held counts in the share of its user until the turn 
   ]);
   await turns();
   expect([unread.refuses(next, LIMIT), memory.take(1, 0, 'a')]).toEqual([false, true]);
+});
+
+test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
+  const { cut, memory, time, unread } = start(1_000_000, 1);
+  const reader = () => ({
+    pendingBytes: 400_000,
+    share: 'a',
+    isCut: false,
+    cut() {
+      this.isCut = true;
+      unread.forget(this);
+    },
+  });
+  const [oldest, reading, newest] = [reader(), reader(), reader()];
+  unread.note(reading);
+  await time.advance(1_000);
+  unread.note(oldest);
+  await time.advance(1_000);
+  reading.pendingBytes = 390_000;
+  await time.advance(2_000);
+  unread.note(newest);
+  expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
+  expect([cut, memory.used]).toEqual([['memory'], 790_000]);
+  for (let n = 0; n < 2; n++) unread.stalled(newest);
+  expect([cut, memory.used]).toEqual([['memory', 'stalled'], 390_000]);
+  unread.stop();
 });

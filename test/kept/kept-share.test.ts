@@ -1,14 +1,10 @@
 /** The share of a user, which lives as long as its instance. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { KeptShare } from '../../src/kept/kept-share.ts';
 import { RecordQueues } from '../../src/stores/shared/record-queues.ts';
+import { gc } from '../kit/gc.ts';
 import { until } from '../kit/until.ts';
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 test('a share at rest keeps nothing of the calls that made and used it', async () => {
   const current = new AsyncLocalStorage<object>();

@@ -5,8 +5,14 @@ import { UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
-export function exchangeHost(report: ExchangeHost['report'], memory = memoryRows(Infinity).requests): ExchangeHost {
+/** `cut`: gets why each connection was cut. */
+export function exchangeHost(
+  report: ExchangeHost['report'],
+  memory = memoryRows(Infinity).requests,
+  cut: string[] = [],
+) {
   const time = createFakeTime();
-  const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: () => {} });
-  return { report, notices: new Notices(), memory, unread, time, keepAliveMs: Infinity, cutCrowded: () => {} };
+  const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: (why) => cut.push(why) });
+  const host = { report, notices: new Notices(), memory, unread, time, keepAliveMs: Infinity, cutCrowded: () => {} };
+  return host satisfies ExchangeHost;
 }

@@ -1,7 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { memoryRows } from '../../src/limits/held.ts';
-import { UnreadAnswers } from '../../src/http/unread.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 
 const KIB = 1024;
 const ANN = 'user ann';
@@ -51,35 +49,4 @@ describe('the share of a user', () => {
     const { requests } = memoryRows(800 * KIB, 1);
     expect([requests.take(800 * KIB, 0, ANN), requests.budget.isOver(ANN)]).toEqual([true, false]);
   });
-});
-
-// `http/fetch-exchange.test.ts` has the shares of users, stalled clients, and what is given back.
-test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
-  const time = createFakeTime();
-  const memory = memoryRows(1_000 * KIB, 1).answers;
-  const cuts: string[] = [];
-  const readers = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: (why) => cuts.push(why) });
-  const reader = () => ({
-    pendingBytes: 400 * KIB,
-    share: ANN,
-    isCut: false,
-    cut() {
-      this.isCut = true;
-      readers.forget(this);
-    },
-  });
-  const [oldest, reading, newest] = [reader(), reader(), reader()];
-  readers.note(reading);
-  await time.advance(1_000);
-  readers.note(oldest);
-  await time.advance(1_000);
-  reading.pendingBytes = 390 * KIB;
-  await time.advance(2_000);
-  readers.note(newest);
-  expect([oldest.isCut, reading.isCut, newest.isCut]).toEqual([true, false, false]);
-  expect(cuts).toEqual(['memory']);
-  expect(memory.used).toBe(790 * KIB);
-  for (let n = 0; n < 2; n++) readers.stalled(newest);
-  expect([cuts, memory.used]).toEqual([['memory', 'stalled'], 390 * KIB]);
-  readers.stop();
 });

@@ -1,9 +1,8 @@
 // @module-tag matrix
 /** Ten thousand clients open a session and never come back: the idle timeout gives their memory back. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { McpServer } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
+import { gc } from '../kit/gc.ts';
 import { toolCall } from '../kit/lab.ts';
 import { currentSession, type Logger, type McpSession } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -16,9 +15,6 @@ const SESSIONS = 10_000;
 const AT_ONCE = 50;
 const IDLE_MS = 60_000;
 const TOMBSTONE_MS = 600_000;
-
-setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
 
 /** Ten thousand lines would remain. */
 const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
