@@ -15,7 +15,7 @@ import { describeWhereInstalled, describeWithServer, freePort } from '../kit/ser
 import { without } from '../kit/moved-member.ts';
 import { until } from '../kit/until.ts';
 import { ownServer } from './outages.ts';
-import { ME, newName, openBackends, openRedis, openView, recordOf } from './redis-views.ts';
+import { append, ME, newName, openBackends, openRedis, openView, recordOf } from './redis-views.ts';
 
 /** Removed when the test is over. */
 async function started(...args: string[]) {
@@ -175,6 +175,21 @@ describeWithServer('redis', 'a connection', (server) => {
       await until(async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1);
     },
   );
+
+  test('sends the writes of one turn in one packet', async () => {
+    const ask = await openRedis(server().url);
+    const view = await openView(server().url);
+    await view.records.create(recordOf('s'));
+    const reads = async (): Promise<number> =>
+      Number(/total_reads_processed:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
+    const before = await reads();
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, async (_, n) => append(view, `p1x${n}`, 0, ['', '{}'], { complete: true })),
+    );
+    expect(new Set(outcomes)).toEqual(new Set(['written']));
+    // One packet of 50 writes, in the pieces that the server reads, and the query itself.
+    expect((await reads()) - before).toBeLessThan(10);
+  });
 
   test('closes with the last view that uses it', async () => {
     const ask = await openRedis(server().url);

@@ -1,8 +1,9 @@
-/** Remains and losses of sessions and instances in Redis: keys deleted by hand or evicted, crashes, clocks. */
+/** Remains and losses of sessions and instances in Redis: keys deleted by hand, evicted or of others, crashes, clocks. */
 import { expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import { AWAY } from './outages.ts';
+import { append, FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWithServer('redis', 'in the Redis store', (server) => {
   test('a session whose row was evicted is missing, and what finds it removes its log and its places', async () => {
@@ -47,11 +48,10 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const name = newName();
     const [view, other] = [await openView(server().url, { name }), await openView(server().url, { name })];
     await view.records.create(recordOf('s'));
-    const append = (stream: string) => ({ id: 's', fence: FENCE, stream, from: 0, events: ['1'] });
-    for (const stream of ['p', 'q']) expect(await view.records.append(append(stream))).toBe('written');
+    for (const stream of ['p', 'q']) expect(await append(view, stream, 0, ['1'])).toBe('written');
     await ask('DEL', keysOf(name, 's').log);
     for (const [n, one] of [view, other].entries()) {
-      expect(await one.records.append(append(`after${n}`))).toBe('written');
+      expect(await append(one, `after${n}`, 0, ['1'])).toBe('written');
       expect(await one.records.replay('s', `after${n}`, -1)).toMatchObject({ found: true, next: 1 });
     }
     expect(await view.records.replay('s', 'p', -1)).toMatchObject({ found: false });
@@ -79,5 +79,28 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       await until(async () => (await left()) === 2);
     }
     expect((await view.instances.list()).map(({ id }) => id).sort()).toEqual(['lives', 'next']);
+  });
+
+  test('a server that lost its scripts gets them again', async () => {
+    const ask = await openRedis(server().url);
+    const view = await openView(server().url);
+    await view.records.create(recordOf('s'));
+    await ask('SCRIPT', 'FLUSH');
+    const outcomes = await Promise.all([0, 1, 2].map((from) => append(view, 'g', from, [`${from}`])));
+    expect(outcomes).toEqual(['written', 'written', 'written']);
+    expect(await view.records.read('s')).toEqual(recordOf('s'));
+  });
+
+  test('a key of another program is not overwritten, and the error names the cause', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const view = await openView(server().url, { name });
+    const { row } = keysOf(name, 's');
+    await ask('SET', row, 'theirs');
+    await expect(view.records.create(recordOf('s'))).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringMatching(/another prefix/) as string,
+    });
+    expect(await ask('GET', row)).toBe('theirs');
   });
 });
