@@ -2,7 +2,6 @@ import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Connection, placeOf } from '../../packages/postgres/src/connection.ts';
 import { migrationSql, postgres, type PostgresOptions } from '../../packages/postgres/src/index.ts';
-import { loadPg } from '../../packages/postgres/src/pg.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
@@ -29,9 +28,9 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
   });
 
   test('statements that are lost with a connection leave no listeners behind', async () => {
-    const [module, config] = [await loadPg(), { connectionString: server().url }];
+    const config = { connectionString: server().url };
     const deadlines = new Deadlines(systemTime, 1_000);
-    const connection = new Connection({ pg: module, config, deadlines, place: placeOf(module, config) });
+    const connection = new Connection({ config, deadlines, place: placeOf(config) });
     await connection.ready();
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);

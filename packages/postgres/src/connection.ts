@@ -1,7 +1,7 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
 import { KeptConnection, storeAway, storeRefused, type Connector, type Deadlines } from 'sojourn/store-kit';
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
-import { queryOf, type Pg, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
+import { Client, queryOf, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
 import type { Statement, Value } from './pg.ts';
 
 /** 13 is the oldest version in use. */
@@ -48,7 +48,6 @@ function settingsOf(limitMs: number, durable: boolean): Value[] {
 
 /** The server of a store. */
 export interface Server {
-  readonly pg: Pg;
   readonly config: PgConfig;
   readonly deadlines: Deadlines;
   /** Its name in errors. */
@@ -56,9 +55,9 @@ export interface Server {
 }
 
 /** The name of the server in errors, without user and password. */
-export function placeOf(pg: Pg, config: PgConfig): string {
+export function placeOf(config: PgConfig): string {
   try {
-    const { host, port, database } = new pg.Client(config);
+    const { host, port, database } = new Client(config);
     return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
   } catch (error) {
     // A certificate that is not there, for example.
@@ -131,7 +130,7 @@ export async function refusePooler(server: Server): Promise<void> {
   }
 }
 
-function connectorOf({ pg, config, deadlines, place }: Server, use: ConnectionUse): Connector<Session> {
+function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): Connector<Session> {
   const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
   const { opened, lost } = use;
   return {
@@ -139,7 +138,7 @@ function connectorOf({ pg, config, deadlines, place }: Server, use: ConnectionUs
     deadlines,
     connectMs: deadlines.limitMs,
     make: () => ({
-      client: new pg.Client({
+      client: new Client({
         fallback_application_name: 'sojourn',
         ...own,
         keepAlive: true,

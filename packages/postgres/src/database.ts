@@ -6,7 +6,7 @@ import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojour
 import { Connection, placeOf, refusePooler, type Server } from './connection.ts';
 import { isSchemaGone } from './failures.ts';
 import { InstanceConnection } from './instance-connection.ts';
-import { loadPg, type PgConfig, type PgResult, type Statement, type Value } from './pg.ts';
+import type { PgConfig, PgResult, Statement, Value } from './pg.ts';
 import { createSchema } from './schema.ts';
 import { statementsOf, type Statements } from './statements.ts';
 
@@ -35,15 +35,17 @@ export class PostgresDatabase {
   readonly #logs: Connection;
   #repairing: Promise<void> | undefined;
 
-  private constructor(server: Server, { schema, clockGoodMs }: DatabaseSettings, { random, time }: StoreOptions) {
-    this.server = server;
+  private constructor(settings: DatabaseSettings, { random, time, leaseMs }: StoreOptions) {
+    const { config, schema, clockGoodMs } = settings;
+    const deadlines = new Deadlines(time, Math.max(MIN_LIMIT_MS, answerLimitMs(leaseMs)));
+    this.server = { config, deadlines, place: placeOf(config) };
     this.#schema = schema;
     this.statements = statementsOf(schema);
-    this.#rows = new Connection(server);
-    this.#logs = new Connection(server);
+    this.#rows = new Connection(this.server);
+    this.#logs = new Connection(this.server);
     // The server may be another one, with another clock.
-    this.#writer = new Connection(server, { lost: () => this.clock.forget() });
-    this.instanceConnection = new InstanceConnection({ server, random, statements: this.statements });
+    this.#writer = new Connection(this.server, { lost: () => this.clock.forget() });
+    this.instanceConnection = new InstanceConnection(this.server, this.statements, random);
     // Not behind reads: a large log would delay the clock, and every lease with it.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });
@@ -51,13 +53,9 @@ export class PostgresDatabase {
 
   /** Reports every problem with the server here, before the first request. */
   static async open(settings: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
-    const { config } = settings;
-    const pg = await loadPg();
-    const deadlines = new Deadlines(options.time, Math.max(MIN_LIMIT_MS, answerLimitMs(options.leaseMs)));
-    const server: Server = { pg, config, deadlines, place: placeOf(pg, config) };
-    const database = new PostgresDatabase(server, settings, options);
+    const database = new PostgresDatabase(settings, options);
     try {
-      await refusePooler(server);
+      await refusePooler(database.server);
       await createSchema(database.#writer, settings.schema, false);
       await database.instanceConnection.check();
       await database.query(database.statements.now, []);

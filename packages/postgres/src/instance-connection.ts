@@ -22,12 +22,6 @@ export interface Listener {
   lost(): void;
 }
 
-export interface InstanceConnectionOptions {
-  readonly server: Server;
-  readonly random: RandomSource;
-  readonly statements: Statements;
-}
-
 const KEY_BYTES = 8;
 
 export class InstanceConnection {
@@ -42,7 +36,7 @@ export class InstanceConnection {
   #next = Infinity;
   #reading = false;
 
-  constructor({ server, random, statements }: InstanceConnectionOptions) {
+  constructor(server: Server, statements: Statements, random: RandomSource) {
     // A positive number; a text, because `pg` would round it.
     this.key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
     this.#statements = statements;

@@ -1,7 +1,8 @@
 /**
- * The client package `pg`: loaded when the first store is opened, with types for the members that the store uses. Rows
- * come as arrays of the server's texts, because an application may have changed the type parsers of `pg`.
+ * The client package `pg`, with types for the members that the store uses: it has none of its own. Rows come as arrays
+ * of the server's texts, because an application may have changed the type parsers of `pg`.
  */
+import pg from 'pg';
 import { digestOf } from 'sojourn/store-kit';
 
 /** What can be bound. A buffer is sent as binary. */
@@ -19,14 +20,6 @@ export interface PgResult {
   readonly rows: readonly Row[];
 }
 
-export interface PgQuery {
-  readonly name?: string;
-  readonly text: string;
-  readonly values: readonly Value[];
-  readonly rowMode: 'array';
-  readonly types: { getTypeParser(): (text: string) => string };
-}
-
 /** The configuration of a client of `pg`. */
 export type PgConfig = Readonly<Record<string, unknown>>;
 
@@ -38,20 +31,13 @@ export interface PgClient {
   readonly connection: { readonly stream: { destroy(): void } };
   on(event: string, listener: (...given: never[]) => void): unknown;
   connect(): Promise<unknown>;
-  query(query: PgQuery): Promise<PgResult>;
+  query(query: ReturnType<typeof queryOf>): Promise<PgResult>;
   end(): Promise<void>;
   ref(): void;
   unref(): void;
 }
 
-export interface Pg {
-  readonly Client: new (config: PgConfig) => PgClient;
-}
-
-export async function loadPg(): Promise<Pg> {
-  const { default: pg } = await import('pg');
-  return pg as unknown as Pg;
-}
+export const Client = pg.Client as unknown as new (config: PgConfig) => PgClient;
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
@@ -61,7 +47,7 @@ export const keyOf = (names: readonly string[]): string => digestOf(JSON.stringi
 const asText = { getTypeParser: () => (text: string) => text };
 
 /** A text is not prepared: it runs once, or before a pooler is ruled out. */
-export const queryOf = (statement: Statement | string, values: readonly Value[] = []): PgQuery => ({
+export const queryOf = (statement: Statement | string, values: readonly Value[] = []) => ({
   ...(typeof statement === 'string' ? { text: statement } : statement),
   values,
   rowMode: 'array',
