@@ -3,7 +3,7 @@ import { nameOf } from '../sdk/sdk-server.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
-import type { StoreAway } from './start-problem.ts';
+import type { StoreProblem } from '../errors/sojourn-error.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
@@ -21,7 +21,7 @@ export interface BannerFacts {
   /** The URL of the store, if it outlives the process and the command names it. */
   readonly store?: string | undefined;
   /** Why it is not open. */
-  readonly storeAway?: StoreAway | undefined;
+  readonly storeAway?: StoreProblem | undefined;
   /** How a client names the server, for a reader who may copy a command: in a terminal. */
   readonly clientName?: string | undefined;
 }
@@ -113,7 +113,7 @@ const isOpen = (address: string): boolean => address === '0.0.0.0' || address ==
 
 const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-const awayText = ({ lasting }: StoreAway): string =>
+const awayText = ({ lasting }: StoreProblem): string =>
   lasting ? ' (cannot be used; sojourn keeps trying)' : ' (cannot be reached; sojourn keeps trying to connect)';
 
 function storeText(store: ResolvedOptions['store']): string {

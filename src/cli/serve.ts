@@ -1,6 +1,7 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BUILD_VERSION } from '../protocol/versions.ts';
+import type { StoreProblem } from '../errors/sojourn-error.ts';
 import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
@@ -18,7 +19,7 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { listenProblem, type StoreAway, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
+import { listenProblem, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -53,7 +54,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const internals = internalsOf(endpoint);
   if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
-  const { server, away } = await opened(endpoint, module, settings, { chosen, ...context });
+  const { server, away } = await opened(endpoint, module, settings, context, chosen);
   const { url, address } = server;
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
   const dashboard = serveDashboard(endpoint, settings, at, worker?.dashboardToken);
@@ -99,17 +100,14 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   return stopped;
 }
 
-interface Place extends Pick<ServeContext, 'fd' | 'worker'> {
-  readonly chosen: ChosenStore | undefined;
-}
-
 /** Listens. `away`: why the store could not be opened. */
 async function opened(
   endpoint: McpEndpoint,
   module: string,
   settings: ServeSettings,
-  { fd, worker, chosen }: Place,
-): Promise<{ readonly server: Listening; readonly away: StoreAway | undefined }> {
+  { fd, worker }: ServeContext,
+  chosen: ChosenStore | undefined,
+): Promise<{ readonly server: Listening; readonly away: StoreProblem | undefined }> {
   let failure: unknown;
   const storeMayBeAway = (error: unknown): boolean => {
     failure = error;

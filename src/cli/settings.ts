@@ -56,14 +56,19 @@ export interface ServeSettings extends CheckedListen {
   readonly warnings: readonly string[];
 }
 
-export function readSettings(flags: GivenFlags, env: Environment, dev = false): ServeSettings {
-  const variables = variablesIn(env);
+/** What flags and variables say of some options. `originOf`: which of them says it. */
+export function givenBy(flags: GivenFlags, env: Environment, keys: Iterable<FlagKey> = ALL_FLAGS.keys()) {
+  const variables = variablesIn(env, keys);
   const originOf = (option: string): string | undefined => {
     const key = AUTH_FLAGS[option] ?? (option as FlagKey);
     if (!flags.has(key)) return variables.has(key) ? variableName(key) : undefined;
     return `--${flags.get(key) === false ? 'no-' : ''}${flagName(key)}`;
   };
-  const given = Object.fromEntries([...variables, ...flags]);
+  return { variables, originOf, given: Object.fromEntries([...variables, ...flags]) };
+}
+
+export function readSettings(flags: GivenFlags, env: Environment, dev = false): ServeSettings {
+  const { variables, originOf, given } = givenBy(flags, env);
   const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, originOf);
@@ -92,12 +97,13 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
 }
 
 /** The variables that are set. */
-function variablesIn(env: Environment): GivenFlags {
+function variablesIn(env: Environment, keys: Iterable<FlagKey>): GivenFlags {
   const values = new Map<FlagKey, FlagValue>();
-  for (const [key, spec] of ALL_FLAGS) {
-    const name = variableName(key);
+  for (const key of keys) {
+    const [name, spec] = [variableName(key), ALL_FLAGS.get(key)];
     const text = env[name] ?? '';
-    if (text !== '' && !isServiceLink(name, text)) values.set(key, parseFlagValue(spec, text, name));
+    if (spec !== undefined && text !== '' && !isServiceLink(name, text))
+      values.set(key, parseFlagValue(spec, text, name));
   }
   return values;
 }

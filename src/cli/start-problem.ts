@@ -1,18 +1,12 @@
 /** Why `serve` cannot begin, or begins with a warning: its settings, the port, and the store. */
-import { SojournError } from '../errors.ts';
+import { SojournError, type StoreProblem } from '../errors/sojourn-error.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, reason } from './failure.ts';
 import type { ServeSettings } from './settings.ts';
 import type { ChosenStore } from './store-url.ts';
 
-/** A store that is not open. */
-export interface StoreAway {
-  /** The sentence has no secrets. */
-  readonly what: string;
-  readonly lasting: boolean;
-}
-
-export const storeAwayBy = (error: unknown): StoreAway =>
+/** Why a store is not open. */
+export const storeAwayBy = (error: unknown): StoreProblem =>
   (error instanceof SojournError ? error.storeProblem : undefined) ?? { what: reason(error), lasting: false };
 
 /** The error of a command whose store cannot be opened. `chosen`: the store that the command names. */

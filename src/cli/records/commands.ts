@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander';
 import { DEFAULTS, OPTIONS } from '../../options/table.ts';
 import { valuesOf } from '../../options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
-import { durationMs, parseFlagValue } from '../flag-value.ts';
-import { OPTION_FLAGS, variableName } from '../option-flags.ts';
-import { checkedByName, type Environment } from '../settings.ts';
+import { durationMs } from '../flag-value.ts';
+import { variableName } from '../option-flags.ts';
+import { checkedByName, type Environment, givenBy } from '../settings.ts';
 import type { StoreRequest } from './opened-store.ts';
 
 interface RecordFlags {
@@ -131,23 +131,17 @@ const CHECKED = { name: OPTIONS.name, instanceKeys: OPTIONS.instanceKeys };
 /** `command`: as the user wrote it, for the error. `argument`: the command takes the URL without a flag. */
 export function storeRequest(
   command: string,
-  { store, name }: { readonly store?: string | undefined; readonly name?: string | undefined },
+  flags: { readonly store?: string | undefined; readonly name?: string | undefined },
   env: Environment,
   argument?: string,
 ): StoreRequest {
-  const variable = variableName('store');
-  const storeUrl = store ?? (env[variable] || undefined);
-  if (storeUrl === undefined)
-    throw new UsageError(`${command} needs ${argument ?? '--store'} (or ${variable}), e.g. sqlite:./sessions.db`);
-  const origin = store === undefined ? variable : argument === undefined ? '--store' : command;
-  const keys = env[variableName('instanceKeys')] || undefined;
-  const given = {
-    name: name ?? (env[variableName('name')] || undefined),
-    instanceKeys: keys && parseFlagValue(OPTION_FLAGS.instanceKeys, keys, ''),
-  };
-  const nameOf = (option: string): string =>
-    option === 'name' && name !== undefined ? '--name' : variableName(option);
-  return { storeUrl, origin, ...checkedByName(nameOf, () => valuesOf(CHECKED, given)) };
+  const said = Object.entries(flags).filter((pair): pair is ['store' | 'name', string] => pair[1] !== undefined);
+  const { given, originOf } = givenBy(new Map(said), env, ['store', 'name', 'instanceKeys']);
+  const { store } = given;
+  const wanted = `${argument ?? '--store'} (or ${variableName('store')}), e.g. sqlite:./sessions.db`;
+  if (typeof store !== 'string') throw new UsageError(`${command} needs ${wanted}`);
+  const origin = argument !== undefined && flags.store !== undefined ? command : (originOf('store') ?? '');
+  return { storeUrl: store, origin, ...checkedByName(originOf, () => valuesOf(CHECKED, given)) };
 }
 
 const EPILOGUE = `
