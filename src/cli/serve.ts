@@ -149,10 +149,10 @@ const withoutInstanceLines = (logger: Logger): Logger => ({
 
 /** The module, with the options of the command line. */
 async function load(module: string, settings: ServeSettings, { cwd, worker, fd }: ServeContext) {
-  const { dev, storeUrl, logLevel: level, logFormat = dev ? 'text' : undefined } = settings;
+  const { dev, storeUrl, logLevel: level, logFormat: format } = settings;
   const given = storeUrl === undefined ? undefined : await storeOf(storeUrl, settings.origin('store') ?? '--store');
   const number = dev ? undefined : worker?.number;
-  const lines = cliLogger({ level, worker: number, format: logFormat });
+  const lines = cliLogger({ level, worker: number, format });
   const logger = dev ? withoutInstanceLines(lines) : lines;
   const { server: definition, options: own } = await loadServerModule(module, {
     cwd,

@@ -88,6 +88,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
     dashboard,
     workers,
     dev,
+    logFormat: own.logFormat ?? (dev ? 'text' : undefined),
     watch: own.watch ?? [],
     storeUrl,
     options,

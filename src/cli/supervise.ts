@@ -19,6 +19,7 @@ import { Supervisor } from './supervisor.ts';
 import { watchProject } from './watch.ts';
 import { WorkerMetrics } from './worker-metrics.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
+import type { WorkerStart } from './worker-role.ts';
 
 export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
   /** The program and arguments of each worker. */
@@ -29,12 +30,18 @@ export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
 export async function supervise(module: string, settings: ServeSettings, context: SuperviseContext): Promise<number> {
   const { workers, drainTimeoutMs, dev } = settings;
   if (dev) findModule(module, context.cwd);
-  const format = settings.logFormat ?? (dev ? 'text' : undefined);
-  const logger: Logger = cliLogger({ level: settings.logLevel, format });
+  const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
-  const supervisor = await supervisorOf(settings, command, logger);
+  const metrics = new WorkerMetrics();
+  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, () => metrics.text(), logger);
+  const launch = (number: number, start: WorkerStart): WorkerProcess => {
+    const worker = new WorkerProcess(number, command, start);
+    metrics.launched(worker);
+    return worker;
+  };
+  const supervisor = new Supervisor({ workers, drainTimeoutMs, logger, dev, launch });
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)
@@ -70,24 +77,6 @@ export async function supervise(module: string, settings: ServeSettings, context
   } finally {
     if (unwatch) unwatch();
   }
-}
-
-async function supervisorOf(settings: ServeSettings, command: WorkerCommand, logger: Logger): Promise<Supervisor> {
-  const { workers, drainTimeoutMs, dev } = settings;
-  const metrics = settings.metrics && new WorkerMetrics();
-  if (settings.metrics !== undefined && metrics !== undefined)
-    await serveMetrics(settings.metrics, () => metrics.text(), logger);
-  return new Supervisor({
-    workers,
-    drainTimeoutMs,
-    logger,
-    dev,
-    launch: (number, start) => {
-      const worker = new WorkerProcess(number, command, start);
-      metrics?.launched(worker);
-      return worker;
-    },
-  });
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
