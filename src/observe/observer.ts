@@ -1,7 +1,12 @@
-/** Calls the option `observe` with the notices that are public. */
+/**
+ * Calls two options of the application: `observe` with the notices that are public, `onerror` with what handlers throw.
+ * Log lines about both are in `log-lines.ts`.
+ */
 import { guardedCall } from '../base/guarded-call.ts';
-import type { Logger } from '../types.ts';
-import type { EmittedNotice, Notice, Notices } from './notices.ts';
+import { sessionHash } from '../base/shown.ts';
+import { takesName } from '../protocol/jsonrpc.ts';
+import type { ErrorContext, Logger, OnError } from '../types.ts';
+import type { EmittedNotice, HandlerThrewNotice, Notice, Notices } from './notices.ts';
 
 /** Called in the turn in which something happens. What it returns is ignored. */
 export type Observe = (notice: Notice) => unknown;
@@ -21,4 +26,48 @@ function publicNotice(notice: Exclude<EmittedNotice, { readonly kind: 'request' 
   if (notice.kind !== 'refused') return { ...notice };
   const { watched: _, exchange: __, ...refused } = notice;
   return refused;
+}
+
+export function reportThrown(notices: Notices, onerror: OnError, logger: Logger): void {
+  notices.listen((notice) => {
+    if (notice.kind === 'handlerThrew') callOnError(onerror, thrownError(notice.error), logger, contextOf(notice));
+  });
+}
+
+export const ONERROR_THREW = 'onerror threw';
+
+/** What `onerror` throws or rejects with ends here. */
+export function callOnError(onerror: OnError, error: Error, logger: Logger, context?: ErrorContext): void {
+  guardedCall(
+    () => onerror(error, context),
+    (cause) => logger.warn({ err: cause }, ONERROR_THREW),
+  );
+}
+
+/** The SDK refused a request by itself: the log has it at debug level. */
+export function tellRefused({ onerror, logger }: RefusalListener, err: Error, what: string): void {
+  logger.debug({ err }, what);
+  if (onerror !== undefined) callOnError(onerror, err, logger);
+}
+
+interface RefusalListener {
+  readonly onerror: OnError | undefined;
+  readonly logger: Logger;
+}
+
+/** Trackers of errors group them by their stack, so another value gets one. */
+function thrownError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(`A handler threw ${describe(cause)}`, { cause });
+}
+
+const describe = (value: unknown): string => (value === null || value === undefined ? String(value) : typeof value);
+
+function contextOf({ method, target, sessionId }: HandlerThrewNotice): ErrorContext {
+  // The URI of a resource may hold a secret.
+  const isNamed = target !== undefined && takesName(method);
+  return {
+    method,
+    ...(isNamed && { target }),
+    ...(sessionId !== undefined && { session: sessionHash(sessionId) }),
+  };
 }

@@ -5,7 +5,7 @@
 import { inspect } from 'node:util';
 import { guardedCall } from '../base/guarded-call.ts';
 import { SojournError } from '../errors.ts';
-import { callOnError, ONERROR_THREW } from '../observe/thrown-errors.ts';
+import { callOnError, ONERROR_THREW } from '../observe/observer.ts';
 import type { GivenLogger, Logger, OnError, TimeProvider } from '../types.ts';
 import { writeLine } from './log-fields.ts';
 import { limitedLogger } from './log-limit.ts';

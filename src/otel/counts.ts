@@ -3,6 +3,7 @@
  * where the server runs them.
  */
 import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
+import { internalsOf } from '../endpoint/internals.ts';
 import { boundedText } from '../base/shown.ts';
 import { KnownNames } from '../observe/few.ts';
 import { countsOf } from '../observe/meters.ts';
@@ -19,7 +20,7 @@ const STATUS = 'http.response.status_code';
 const ONE_WORD = ['lost_calls', 'waiting_requests', 'event_loop'];
 
 /** `sojourn_lost_calls_total` is `sojourn.lost_calls`. */
-export function meterName(of: MetricName): string {
+function meterName(of: MetricName): string {
   const dotted = of.replace(/_(total|seconds|bytes)$/, '').replaceAll('_', '.');
   return ONE_WORD.reduce((name, word) => name.replace(word.replace('_', '.'), word), dotted);
 }
@@ -66,11 +67,34 @@ export class Counts {
   }
 }
 
-export function attributesOf(of: MetricName, labels: Labels): Attributes {
+function attributesOf(of: MetricName, labels: Labels): Attributes {
   const names = metricOf(of).labels ?? [];
   const pairs = names.map((name, index) => [name === 'http_response_status_code' ? STATUS : name, labels[index]]);
   const known = pairs.filter(([, value]) => value !== undefined);
   return Object.fromEntries(
     known.map(([name, value]) => [name, name === STATUS ? Number(value) : value]),
   ) as Attributes;
+}
+
+/** The values of one process. Its supervisor says whether a worker is up. */
+const GAUGES = METRIC_NAMES.filter((name) => metricOf(name).kind === 'gauge' && name !== 'sojourn_worker_up');
+
+const unitOf = (name: MetricName): { unit?: string } =>
+  name.endsWith('_bytes') ? { unit: 'By' } : name.endsWith('_seconds') ? { unit: 's' } : {};
+
+/** Reports the values of now of an endpoint, as `endpoint.metrics()` has them. Returns a function that ends it. */
+export function watch(meter: Meter, endpoint: object): () => void {
+  const make = (name: MetricName) =>
+    meter.createObservableGauge(meterName(name), { description: metricOf(name).help, ...unitOf(name) });
+  const gauges = new Map(GAUGES.map((name) => [name, make(name)]));
+  const all = [...gauges.values()];
+  const read: Parameters<Meter['addBatchObservableCallback']>[0] = (observer) => {
+    for (const { name, points } of internalsOf(endpoint)?.families() ?? []) {
+      const gauge = gauges.get(name);
+      if (gauge === undefined) continue;
+      for (const { labels, value } of points) observer.observe(gauge, value, attributesOf(name, labels));
+    }
+  };
+  meter.addBatchObservableCallback(read, all);
+  return () => meter.removeBatchObservableCallback(read, all);
 }

@@ -7,8 +7,7 @@ import { metrics, trace, type MeterProvider, type TracerProvider } from '@opente
 import type { Observe } from '../observe/observer.ts';
 import type { AroundRequest } from '../options/around-request.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
-import { Counts } from './counts.ts';
-import { watch } from './gauges.ts';
+import { Counts, watch } from './counts.ts';
 import { ServerNames } from './names.ts';
 import { aroundSpan } from './spans.ts';
 

@@ -12,7 +12,7 @@ import {
   SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { tellRefused } from '../../observe/thrown-errors.ts';
+import { tellRefused } from '../../observe/observer.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { modernServerOf } from '../../sdk/server-shape.ts';

@@ -15,7 +15,7 @@ import type { AnswerSink, ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { tellRefused } from '../../observe/thrown-errors.ts';
+import { tellRefused } from '../../observe/observer.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
