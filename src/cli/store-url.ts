@@ -15,93 +15,78 @@ export interface ChosenStore {
   readonly remote: boolean;
 }
 
-interface Scheme {
-  /** Shown in errors about a server. */
-  readonly example?: string;
-  /** The package of a store that is a server. */
-  readonly package?: string;
-  open(url: string): Promise<Store>;
+/** The stores of this package, by their scheme. `path`: what follows the colon. */
+const OWN: Readonly<Record<string, (path: string) => Promise<Store>>> = {
+  async memory(path) {
+    if (path !== '') throw new UsageError(`memory: takes no path; got ${JSON.stringify(`memory:${path}`)}`);
+    return (await import('../stores/memory/index.ts')).memory();
+  },
+  async sqlite(path) {
+    if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
+    if (path.startsWith('//')) {
+      const name = path.replace(/^[/]+/, '');
+      throw new UsageError(
+        `sqlite:${path} would be a file in the root folder: write sqlite:./${name} for the folder of this command, ` +
+          `or sqlite:/${name} for that path`,
+      );
+    }
+    return (await import('../stores/sqlite/index.ts')).sqlite(path);
+  },
+};
+
+/** A store that is a server, of the package `sojourn-<maker>`, which exports `<maker>()`. */
+interface Server {
+  readonly maker: string;
+  /** Shown in errors. */
+  readonly example: string;
 }
 
-/** The store of a package beside this one. */
-async function ofPackage(name: string, maker: string, url: string): Promise<Store> {
-  const { [maker]: make } = (await import(name)) as Record<string, (url: string) => Store>;
-  if (make === undefined) throw new Failure(`${name} has no ${maker}()`);
-  return make(url);
-}
-
-const redis: Scheme = {
-  example: 'redis://user:password@host:6379',
-  package: 'sojourn-redis',
-  open: (url) => ofPackage('sojourn-redis', 'redis', url),
-};
-
-const postgres: Scheme = {
-  example: 'postgres://user:password@host:5432/database',
-  package: 'sojourn-postgres',
-  open: (url) => ofPackage('sojourn-postgres', 'postgres', url),
-};
-
-const SCHEMES: Readonly<Record<string, Scheme>> = {
-  memory: {
-    open: async (url) => {
-      if (url.length > 'memory:'.length) throw new UsageError(`memory: takes no path; got ${JSON.stringify(url)}`);
-      return (await import('../stores/memory/index.ts')).memory();
-    },
-  },
-  sqlite: {
-    open: async (url) => {
-      const path = url.slice('sqlite:'.length);
-      if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
-      if (path.startsWith('//')) {
-        const name = path.replace(/^[/]+/, '');
-        throw new UsageError(
-          `sqlite:${path} would be a file in the root folder: write sqlite:./${name} for the folder of this command, ` +
-            `or sqlite:/${name} for that path`,
-        );
-      }
-      return (await import('../stores/sqlite/index.ts')).sqlite(path);
-    },
-  },
-  redis,
-  rediss: redis,
-  postgres,
-  postgresql: postgres,
-};
+const redis: Server = { maker: 'redis', example: 'redis://user:password@host:6379' };
+const postgres: Server = { maker: 'postgres', example: 'postgres://user:password@host:5432/database' };
+const SERVERS: Readonly<Record<string, Server>> = { redis, rediss: redis, postgres, postgresql: postgres };
 
 /** `origin` is the flag or variable that gave the URL. */
 export async function storeOf(url: string, origin: string): Promise<ChosenStore> {
   const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? '';
-  const scheme = Object.hasOwn(SCHEMES, name) ? SCHEMES[name] : undefined;
-  if (scheme === undefined) {
-    const got = url.includes('@') ? `${name}:…` : url;
-    throw new UsageError(
-      `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}; ` +
-        `got ${JSON.stringify(got)}`,
-    );
-  }
-  const { package: needed } = scheme;
+  const own = Object.hasOwn(OWN, name) ? OWN[name] : undefined;
+  const server = Object.hasOwn(SERVERS, name) ? SERVERS[name] : undefined;
   // A reader of such a URL takes a part of the password for a host or a path, which errors name.
-  const rest = url.slice(url.indexOf('//') + 2);
-  const path = rest.search(/[/?#]/);
-  const end = rest.lastIndexOf('@');
-  const isBroken = (path >= 0 && end > path) || /%(?![\da-f]{2})/i.test(rest.slice(0, end + 1));
-  if (needed !== undefined && isBroken)
+  if (server !== undefined && isBroken(url))
     throw new UsageError(
       `${origin}: ${name}: has / ? # or a bare % before an @: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25`,
     );
   try {
-    const store = await scheme.open(url);
-    return { store, shown: needed === undefined ? fileUrl(url) : shownUrl(url), remote: needed !== undefined };
+    if (own !== undefined) return { store: await own(url.slice(name.length + 1)), shown: fileUrl(url), remote: false };
+    if (server !== undefined) return { store: await served(server, url), shown: shownUrl(url), remote: true };
   } catch (error) {
-    if (needed !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
-      throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install ${needed}`);
+    if (server !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
+      throw new Failure(
+        `${origin}: ${name}: needs a package that is not installed: npm install sojourn-${server.maker}`,
+      );
     const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
     if (!invalid) throw error;
     const problem = reason(error).replace(/^Option [\w.]+: /, '');
-    const hint = needed !== undefined ? `, e.g. ${scheme.example}` : '';
-    throw new UsageError(`${origin}: ${problem}${problem.includes('e.g.') ? '' : hint}`, { cause: error });
+    const hint = server === undefined || problem.includes('e.g.') ? '' : `, e.g. ${server.example}`;
+    throw new UsageError(`${origin}: ${problem}${hint}`, { cause: error });
   }
+  const got = url.includes('@') ? `${name}:…` : url;
+  throw new UsageError(
+    `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}; ` +
+      `got ${JSON.stringify(got)}`,
+  );
+}
+
+async function served({ maker }: Server, url: string): Promise<Store> {
+  const { [maker]: make } = (await import(`sojourn-${maker}`)) as Record<string, (url: string) => Store>;
+  if (make === undefined) throw new Failure(`sojourn-${maker} has no ${maker}()`);
+  return make(url);
+}
+
+function isBroken(url: string): boolean {
+  const rest = url.slice(url.indexOf('//') + 2);
+  const path = rest.search(/[/?#]/);
+  const end = rest.lastIndexOf('@');
+  return (path >= 0 && end > path) || /%(?![\da-f]{2})/i.test(rest.slice(0, end + 1));
 }
 
 /** `memory:`, or `sqlite:` and the whole path. */
