@@ -9,7 +9,8 @@ import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
-import { type StoreRequest, withOpenStore } from './records/opened-store.ts';
+import type { StoreRequest } from './records/commands.ts';
+import { withOpenStore } from './records/opened-store.ts';
 import { collectingLogger, instanceText, json, rowsText } from './records/printing.ts';
 
 export interface DoctorRequest extends StoreRequest {

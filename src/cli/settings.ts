@@ -1,6 +1,5 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
 import { availableParallelism } from 'node:os';
-import type { CheckedListen } from '../listen/listen-options.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { type Values, valuesOf } from '../options/value-kinds.ts';
 import { nearestName } from '../base/nearest-name.ts';
@@ -30,31 +29,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The flags of the command line, by option name. */
 export type GivenFlags = ReadonlyMap<FlagKey, FlagValue>;
 
-export interface ServeSettings extends CheckedListen {
-  /** Where the metrics are served; `undefined`: nowhere. */
-  readonly metrics: MetricsSettings | undefined;
-  /** `undefined`: there is none. */
-  readonly dashboard: DashboardSettings | undefined;
-  /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
-  readonly workers: number;
-  /** `sojourn dev`. */
-  readonly dev: boolean;
-  /** Folders that it watches besides its own. */
-  readonly watch: readonly string[];
-  readonly logLevel: string;
-  /** `undefined`: by where stderr goes. */
-  readonly logFormat: LogFormat | undefined;
-  readonly drainTimeoutMs: number;
-  readonly storeUrl: string | undefined;
-  /** Whether a store that cannot be opened ends the command; `undefined`: if it will not open by itself. */
-  readonly requireStore: boolean | undefined;
-  /** Options from flags and environment, without `store`. */
-  readonly options: McpEndpointOptions;
-  /** The flag or variable that set an option. */
-  origin(option: string): string | undefined;
-  /** One warning for each unknown variable with a name like a known one. */
-  readonly warnings: readonly string[];
-}
+/** Of each flag of `serve` its value, and what follows from several. */
+export type ServeSettings = ReturnType<typeof readSettings>;
 
 /** What flags and variables say of some options. `originOf`: which of them says it. */
 export function givenBy(flags: GivenFlags, env: Environment, keys: Iterable<FlagKey> = ALL_FLAGS.keys()) {
@@ -67,7 +43,7 @@ export function givenBy(flags: GivenFlags, env: Environment, keys: Iterable<Flag
   return { variables, originOf, given: Object.fromEntries([...variables, ...flags]) };
 }
 
-export function readSettings(flags: GivenFlags, env: Environment, dev = false): ServeSettings {
+export function readSettings(flags: GivenFlags, env: Environment, dev = false) {
   const { variables, originOf, given } = givenBy(flags, env);
   const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
@@ -84,15 +60,24 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false): 
   checkedByName(originOf, () => resolveOptions(options));
   return {
     ...own,
+    /** Where the metrics are served; `undefined`: nowhere. */
     metrics,
+    /** `undefined`: there is none. */
     dashboard,
+    /** Processes under a supervisor that holds the socket. 0: this process serves without one. */
     workers,
+    /** `sojourn dev`. */
     dev,
+    /** `undefined`: by where stderr goes. */
     logFormat: own.logFormat ?? (dev ? 'text' : undefined),
+    /** Folders that `sojourn dev` watches besides its own. */
     watch: own.watch ?? [],
     storeUrl,
+    /** Options from flags and environment, without `store`. */
     options,
+    /** The flag or variable that set an option. */
     origin: originOf,
+    /** One warning for each unknown variable with a name like a known one. */
     warnings: unknownVariableWarnings(env),
   };
 }

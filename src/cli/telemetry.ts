@@ -4,12 +4,6 @@ import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 
-export interface ServedTelemetry {
-  readonly options: McpEndpointOptions;
-  /** Reports the values of now. */
-  watch(endpoint: McpEndpoint): void;
-}
-
 /** Where `@opentelemetry/api` 1 keeps what is registered, whichever copy registers it. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 
@@ -32,9 +26,9 @@ export async function exportRest(): Promise<void> {
   await Promise.race([Promise.allSettled(flushed), delay(EXPORT_MS, undefined, { ref: false })]);
 }
 
-/** A module that uses `telemetry()` itself keeps what it has. */
-export async function withTelemetry(options: McpEndpointOptions, logger: Logger): Promise<ServedTelemetry> {
-  const none = { options, watch: () => {} };
+/** `watch` reports the values of now. A module that uses `telemetry()` itself keeps what it has. */
+export async function withTelemetry(options: McpEndpointOptions, logger: Logger) {
+  const none = { options, watch: (_endpoint: McpEndpoint): void => {} };
   const { trace, metrics } = registered();
   if (trace === undefined && metrics === undefined) return none;
   try {
@@ -49,7 +43,7 @@ export async function withTelemetry(options: McpEndpointOptions, logger: Logger)
     };
     return {
       options: { ...options, metrics: true, aroundRequest: [aroundRequest, ...own], observe: both },
-      watch: (endpoint) => void watchEndpoint(endpoint),
+      watch: (endpoint: McpEndpoint) => void watchEndpoint(endpoint),
     };
   } catch (error) {
     logger.warn(

@@ -25,21 +25,7 @@ export type WorkerStart = (typeof STARTS)[number];
 /** The file descriptor of the socket that the supervisor passes. */
 export const WORKER_FD = 3;
 
-export interface WorkerRole {
-  readonly number: number;
-  readonly start: WorkerStart;
-  /** Resolves when the supervisor is dead. */
-  readonly orphaned: Promise<void>;
-  /** The token of the dashboard that the supervisor made. */
-  readonly dashboardToken: string | undefined;
-  /** What the supervisor's order to drain says. */
-  readonly drainOrder: DrainOrder | undefined;
-  /** Calls `listener` at each order to report the metrics. */
-  onMeasure(listener: () => void): void;
-  /** Emits a signal for each thing that stops this worker. */
-  readonly signals: SignalSource;
-  report(message: WorkerReport): void;
-}
+export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
 
 /** The members of `process` that a worker uses. */
 export interface OwnProcess {
@@ -85,12 +71,12 @@ export function isMessage<Kind extends Message['sojourn']>(
 }
 
 /** `undefined`: this process has no supervisor. */
-export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
+export function takeWorkerRole(self: OwnProcess) {
   const [number, given, dashboardToken] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
   const start = STARTS.find((one) => one === given) ?? 'first';
   delete self.env[WORKER_VARIABLE];
   if (!(Number(number) > 0) || self.send === undefined) return undefined;
-  const signals = new EventEmitter();
+  const signals: SignalSource = new EventEmitter();
   let stopping = false;
   let signalled = false;
   const stop = (): void => {
@@ -123,14 +109,20 @@ export function takeWorkerRole(self: OwnProcess): WorkerRole | undefined {
   return {
     number: Number(number),
     start,
+    /** Resolves when the supervisor is dead. */
     orphaned,
+    /** The token of the dashboard that the supervisor made. */
     dashboardToken,
-    get drainOrder() {
+    /** What the supervisor's order to drain says. */
+    get drainOrder(): DrainOrder | undefined {
       return drainOrder;
     },
-    onMeasure: (listener) => void self.on('message', (message) => isMessage(message, 'measure') && listener()),
+    /** Calls `listener` at each order to report the metrics. */
+    onMeasure: (listener: () => void) =>
+      void self.on('message', (message) => isMessage(message, 'measure') && listener()),
+    /** Emits a signal for each thing that stops this worker. */
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
-    report: (message) => void self.send?.(message, () => {}),
+    report: (message: WorkerReport) => void self.send?.(message, () => {}),
   };
 }

@@ -6,7 +6,6 @@ import { UsageError } from '../failure.ts';
 import { durationMs } from '../flag-value.ts';
 import { variableName } from '../option-flags.ts';
 import { checkedByName, type Environment, givenBy } from '../settings.ts';
-import type { StoreRequest } from './opened-store.ts';
 
 interface RecordFlags {
   readonly json?: true;
@@ -125,8 +124,11 @@ function timeOf(given: string): number {
   return ms;
 }
 
-/** The options of the endpoint that a command needs. */
+/** Keys come from the environment alone: a flag would show them to every user of the machine. */
 const CHECKED = { name: OPTIONS.name, instanceKeys: OPTIONS.instanceKeys };
+
+/** A store. `origin`: the flag, argument or variable that gave its URL, for errors. */
+export type StoreRequest = ReturnType<typeof storeRequest>;
 
 /** `command`: as the user wrote it, for the error. `argument`: the command takes the URL without a flag. */
 export function storeRequest(
@@ -134,7 +136,7 @@ export function storeRequest(
   flags: { readonly store?: string | undefined; readonly name?: string | undefined },
   env: Environment,
   argument?: string,
-): StoreRequest {
+) {
   const said = Object.entries(flags).filter((pair): pair is ['store' | 'name', string] => pair[1] !== undefined);
   const { given, originOf } = givenBy(new Map(said), env, ['store', 'name', 'instanceKeys']);
   const { store } = given;

@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { SojournError } from '../../errors.ts';
 import { USER_DEFAULTS } from '../../options/resolve-limits.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
@@ -11,16 +10,7 @@ import { sessionHash } from '../../base/shown.ts';
 import type { Logger } from '../../types.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { storeOf } from '../store-url.ts';
-
-export interface StoreRequest {
-  readonly storeUrl: string;
-  /** The flag, argument or variable that gave it, for errors. */
-  readonly origin: string;
-  /** The endpoint's `name`. */
-  readonly name: string;
-  /** From the environment alone: a flag would show the key to every user of the machine. */
-  readonly instanceKeys: ResolvedOptions['instanceKeys'];
-}
+import type { StoreRequest } from './commands.ts';
 
 /** Log lines show 12 digits. */
 const HASH = /^[0-9a-f]{1,12}$/;
