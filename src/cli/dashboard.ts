@@ -12,13 +12,7 @@ import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
 import type { OriginOf } from './option-flags.ts';
-
-export interface DashboardSettings {
-  /** `undefined`: the command makes one. */
-  readonly token: string | undefined;
-  /** The flag or variable that asks for the dashboard. */
-  readonly origin: string;
-}
+import type { ServeSettings } from './settings.ts';
 
 const PATH = '/dashboard';
 const TOKEN_BYTES = 24;
@@ -27,12 +21,13 @@ const STDOUT = 1;
 
 export const makeToken = (): string => base64url(systemRandom(TOKEN_BYTES));
 
+/** What `serveDashboard` needs. `token`: `undefined`: the command makes one. `origin`: what asks for the dashboard. */
 export function dashboardSettings(
   wanted: boolean | undefined,
   token: string | undefined,
   path: string,
   originOf: OriginOf,
-): DashboardSettings | undefined {
+) {
   if (token !== undefined && !TOKEN.test(token))
     throw new UsageError(
       `${originOf('dashboardToken')} takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN`,
@@ -47,10 +42,7 @@ export function dashboardSettings(
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */
 export function serveDashboard(
   endpoint: McpEndpoint,
-  {
-    dashboard: wanted,
-    drainTimeoutMs: drainMs,
-  }: { readonly dashboard: DashboardSettings | undefined; readonly drainTimeoutMs: number },
+  { dashboard: wanted, drainTimeoutMs: drainMs }: Pick<ServeSettings, 'dashboard' | 'drainTimeoutMs'>,
   { address: bound, url, clientUrl }: Readonly<Record<'address' | 'url' | 'clientUrl', string>>,
   made = makeToken(),
 ): string | undefined {

@@ -32,7 +32,7 @@ const code = await runCli(args, {
   out,
   err,
   uncaught: (error) => (uncaught = error),
-  serve: (module, settings, passed) => serveHere(module, settings, passed),
+  serve: serveHere,
   check: async (request, passed) => {
     process.argv.splice(2, args.length, ...passed);
     return (await import('./check.ts')).check(request, process.cwd(), out);
@@ -56,19 +56,13 @@ process.exit(code);
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   served = true;
   const fd = worker === undefined ? activatedSocket(process.env, process.pid) : WORKER_FD;
+  const context = { cwd: process.cwd(), fd, worker, signals: process, out };
   if (worker === undefined && settings.workers > 0) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
-    const context = { command, fd, signals: process, out, cwd: process.cwd() };
-    return (await import('./supervise.ts')).supervise(module, settings, context);
+    return (await import('./supervise.ts')).supervise(module, settings, { ...context, command });
   }
   // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
   // with its own file starts another server if they are equal.
   process.argv.splice(2, args.length, ...passed);
-  return (await import('./serve.ts')).serve(module, settings, {
-    cwd: process.cwd(),
-    fd,
-    worker,
-    signals: process,
-    out,
-  });
+  return (await import('./serve.ts')).serve(module, settings, context);
 }

@@ -117,12 +117,11 @@ export type FlagKey = OptionKey | ServeKey;
 /** The flag or variable that set an option. */
 export type OriginOf = (option: string) => string | undefined;
 
-const SPECS: Readonly<Record<FlagKey, FlagSpec>> = { ...SERVE_FLAGS, ...OPTION_FLAGS };
-export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(Object.entries(SPECS) as [FlagKey, FlagSpec][]);
+const flags = Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }) as [FlagKey, FlagSpec][];
+export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(flags);
 
 /** The default of an option, as the help text shows it. */
-export function defaultOf(key: FlagKey): string | undefined {
-  const { kind, shown, fallback } = SPECS[key];
+export function defaultOf({ kind, shown, fallback }: FlagSpec): string | undefined {
   if (shown !== undefined) return shown;
   if (kind === 'module' || fallback === undefined) return undefined;
   return typeof fallback === 'boolean' ? (fallback ? 'on' : 'off') : String(fallback) || undefined;

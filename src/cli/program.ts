@@ -182,7 +182,7 @@ function describeDoctor(command: Command, env: Environment, perform: (request: D
 function addFlag(command: Command, key: FlagKey, spec: FlagSpec, isListed = true): void {
   const { kind, value = 'value', preset } = spec;
   const name = flagName(key);
-  const fallback = spec.shown ?? defaultOf(key);
+  const fallback = defaultOf(spec);
   const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
   const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
   const add = (option: Option, isShown = true): unknown =>

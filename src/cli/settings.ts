@@ -8,17 +8,9 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { reason, UsageError } from './failure.ts';
 import { parseFlagValue, type FlagValue } from './flag-value.ts';
 import { canHoldPort } from './held-socket.ts';
-import { dashboardSettings, type DashboardSettings } from './dashboard.ts';
-import { metricsSettings, type MetricsSettings } from './metrics-server.ts';
-import {
-  ALL_FLAGS,
-  SERVE_FLAGS,
-  flagName,
-  variableName,
-  type FlagKey,
-  type LogFormat,
-  type OriginOf,
-} from './option-flags.ts';
+import { dashboardSettings } from './dashboard.ts';
+import { metricsSettings } from './metrics-server.ts';
+import { ALL_FLAGS, SERVE_FLAGS, flagName, variableName, type FlagKey, type OriginOf } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */

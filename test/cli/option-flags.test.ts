@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { OPTION_FLAGS, defaultOf, flagName, variableName, type OptionKey } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, OPTION_FLAGS, defaultOf, flagName, variableName } from '../../src/cli/option-flags.ts';
+import type { FlagKey, OptionKey } from '../../src/cli/option-flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
@@ -79,7 +80,7 @@ describe('the flags', () => {
     ]);
   });
 
-  test.each<[Parameters<typeof defaultOf>[0], string | undefined]>([
+  test.each<[FlagKey, string | undefined]>([
     ['idleTimeoutMs', String(DEFAULTS.idleTimeoutMs)],
     ['limits.bodyBytes', '4194304'],
     ['limits.sessions', String(DEFAULTS.limits.sessions)],
@@ -89,6 +90,6 @@ describe('the flags', () => {
     ['requestStateKeys', undefined],
     ['port', '3000'],
   ])('help tells the default of %s that the endpoint uses', (flag, told) => {
-    expect(defaultOf(flag)).toBe(told);
+    expect(defaultOf(ALL_FLAGS.get(flag)!)).toBe(told);
   });
 });
