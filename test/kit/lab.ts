@@ -135,6 +135,12 @@ export function saidOn({ events }: { readonly events: readonly RawEvent[] }): un
   });
 }
 
+/** The numbers `n` in the data of a stream's log messages. */
+export const numbersOn = (stream: Parameters<typeof saidOn>[0]): number[] =>
+  saidOn(stream).flatMap((data) => (data as { n?: number }).n ?? []);
+
+export const upTo = (end: number, from = 0): number[] => Array.from({ length: end - from }, (_, i) => from + i);
+
 /** `tools/call`, for `client.call`. */
 export function tool(name: string, args: object = {}): ['tools/call', { name: string; arguments: object }] {
   return ['tools/call', { name, arguments: args }];

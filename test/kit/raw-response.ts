@@ -99,6 +99,17 @@ export class RawResponse {
     return this.events;
   }
 
+  /** Reads nothing more. What is written from now on fills the buffers of the connection. */
+  pause(): void {
+    this.#incoming.pause();
+  }
+
+  /** Reads on; resolves when the response is over. */
+  resume(): Promise<RawEnding> {
+    this.#incoming.resume();
+    return this.ended;
+  }
+
   /** Closes the connection of the response. */
   abort(): void {
     this.#end('aborted');

@@ -6,10 +6,9 @@ import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet } from '../kit/fleet.ts';
-import { createLab, toolCall } from '../kit/lab.ts';
+import { createLab, numbersOn, toolCall, upTo } from '../kit/lab.ts';
 import { sharedStore, storeKinds, type StoreKind, useSharedStores } from '../kit/shared-stores.ts';
-import { legacyHead, readEvents, readSlowly, stall, upTo } from '../kit/stalled-client.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
@@ -46,11 +45,18 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
 
 const flood = (count: number, bytes: number, atOnce = false) => toolCall(ID, 'flood', { count, bytes, atOnce });
 
-const numbersOf = ({ events }: RawResponse): number[] =>
-  events.flatMap(({ message }) => {
-    const { n } = (message as { params?: { data?: { n?: number } } } | undefined)?.params?.data ?? {};
-    return n === undefined ? [] : [n];
-  });
+const PAUSE_MS = 10;
+
+/** Reads in pieces with pauses between them, more slowly than it is written, until it has ended. */
+async function readSlowly(response: RawResponse): Promise<RawResponse> {
+  while (response.ending === undefined) {
+    response.pause();
+    await new Promise((later) => setTimeout(later, PAUSE_MS));
+    void response.resume();
+    await turns();
+  }
+  return response;
+}
 
 const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
 
@@ -67,7 +73,7 @@ test('a client is not cut off for what the instance it is connected to has not a
   acknowledgements.open();
   await received.untilEnd();
   expect(received.events.at(-1)?.message).toMatchObject(ANSWER);
-  expect(numbersOf(received)).toEqual(upTo(32));
+  expect(numbersOn(received)).toEqual(upTo(32));
 });
 
 const THROUGH = ['its owner', 'another instance'] as const;
@@ -84,19 +90,22 @@ describe.each(storeKinds)('on %s', (kind) => {
       isEven,
       'a client that stops reading, is cut off and comes back gets what is kept, and the answer',
       async () => {
-        const { a, b, onA, onB, flooded } = await two(kind);
-        const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
+        const { onA, onB, flooded } = await two(kind);
+        const client = through === 'its owner' ? onA : onB;
         const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
-        const { rest } = await stall(member.url, legacyHead('POST', client), JSON.stringify(flood(count, 128 * KIB)));
+        const stalled = await client.post(flood(count, 128 * KIB));
+        await stalled.nextMessage();
+        stalled.pause();
         await until(() => flooded() === 1, { timeoutMs: 30_000 });
-        const { numbers, lastId } = readEvents(await rest());
+        await stalled.resume();
+        const numbers = numbersOn(stalled);
         expect(numbers).toEqual(upTo(numbers.length));
         expect(numbers.length).toBeLessThan(count);
-        const resumed = await client.get({ lastEventId: lastId });
+        const resumed = await client.get({ lastEventId: stalled.lastId });
         expect(resumed.status).toBe(200);
         await resumed.untilEnd();
         expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
-        const late = numbersOf(resumed);
+        const late = numbersOn(resumed);
         // In order, up to the last; and 8 MiB of them.
         expect(late).toEqual(upTo(count, count - late.length));
         expect(late.length).toBeGreaterThan(60);
@@ -113,7 +122,7 @@ describe.each(storeKinds)('on %s', (kind) => {
         await response.untilEnd();
         expect(response.ending).toBe('complete');
         expect(response.events.at(-1)?.message).toMatchObject(ANSWER);
-        const numbers = numbersOf(response);
+        const numbers = numbersOn(response);
         // On a busy machine this blocks the event loop for longer than the lease, and then the log has the newest
         // 10,000.
         const lapses = [a, b].flatMap(({ log }) => log.matching(/^The lease ran out/));
@@ -126,18 +135,17 @@ describe.each(storeKinds)('on %s', (kind) => {
       !isEven,
       'a client that reads slowly gets the answer after 20,000 messages, however often it is cut',
       async () => {
-        const { a, b, onA, onB } = await two(kind);
-        const [member, client] = through === 'its owner' ? [a, onA] : [b, onB];
+        const { onA, onB } = await two(kind);
+        const client = through === 'its owner' ? onA : onB;
         const numbers: number[] = [];
         let last: string | undefined;
-        let text = await readSlowly(member.url, legacyHead('POST', client), JSON.stringify(flood(20_000, 1_000, true)));
+        let stream = await readSlowly(await client.post(flood(20_000, 1_000, true)));
         for (;;) {
-          const events = readEvents(text);
-          numbers.push(...events.numbers);
-          last = events.lastId ?? last;
-          if (text.includes('all said')) break;
+          numbers.push(...numbersOn(stream));
+          last = stream.lastId ?? last;
+          if (stream.body.includes('all said')) break;
           expect(last).toBeDefined();
-          text = await readSlowly(member.url, `${legacyHead('GET', client)}\nlast-event-id: ${last}`);
+          stream = await readSlowly(await client.get({ lastEventId: last }));
         }
         // In order, and none twice.
         expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));

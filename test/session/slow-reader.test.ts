@@ -3,11 +3,11 @@
  * back. `behind.test.ts` has the stream of a call that is resumed.
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { toolCall } from '../kit/lab.ts';
 import type { McpServer } from '@modelcontextprotocol/server';
-import { envelope, mirrored } from '../kit/modern.ts';
+import { numbersOn, tool, toolCall, upTo } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
+import type { RawResponse } from '../kit/raw-response.ts';
 import { faces, serve } from '../kit/serve.ts';
-import { legacyHead, readEvents, stall, upTo } from '../kit/stalled-client.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 
@@ -33,7 +33,12 @@ const flood =
     return said('flooded');
   };
 
-const callFlood = JSON.stringify(toolCall('f', 'flood'));
+/** Stops reading after the first message. */
+async function stalled(response: RawResponse): Promise<RawResponse> {
+  await response.nextMessage();
+  response.pause();
+  return response;
+}
 
 async function open(face: 'node' | 'fetch', protocolVersion?: string) {
   let server: McpServer | undefined;
@@ -66,53 +71,44 @@ afterEach(() => void vi.restoreAllMocks());
 
 describe.each(faces)('over %s', (face) => {
   test('a GET stream that is not read is cut as well, and the session lives on', async () => {
-    const { url, client, server, endpoint } = await open(face);
-    const { rest } = await stall(url, legacyHead('GET', client));
+    const { client, server, endpoint } = await open(face);
+    const stream = await client.get();
+    await stream.next();
+    stream.pause();
     for (const n of upTo(MESSAGES)) {
       await server()?.server.sendLoggingMessage({ level: 'error', data: { n, MESSAGE } });
       await new Promise((later) => setImmediate(later));
     }
-    const { numbers, lastId } = readEvents(await rest());
+    await stream.resume();
+    const numbers = numbersOn(stream);
     expect(numbers).toEqual(upTo(numbers.length));
     expect(numbers.length).toBeLessThan(MESSAGES);
     expect(endpoint.sessions.count).toBe(1);
-    const resumed = await client.get({ lastEventId: lastId });
-    const left = MESSAGES - numbers.length;
-    await until(() => resumed.events.filter(({ message }) => message !== undefined).length === left);
-    const again = resumed.events.flatMap(({ message }) =>
-      message === undefined ? [] : [(message as { params: { data: { n: number } } }).params.data.n],
-    );
-    expect(again).toEqual(upTo(MESSAGES, numbers.length));
+    const resumed = await client.get({ lastEventId: stream.lastId });
+    await until(() => resumed.messages.length === MESSAGES - numbers.length);
+    expect(numbersOn(resumed)).toEqual(upTo(MESSAGES, numbers.length));
     expect(resumed.ending).toBeUndefined();
   });
 
   test('without a log the stream is cut too; the call ends, and its session lives on', async () => {
-    const { url, client, go, finished } = await open(face, '2025-06-18');
-    const { rest } = await stall(url, legacyHead('POST', client), callFlood);
+    const { client, go, finished } = await open(face, '2025-06-18');
+    const stream = await stalled(await client.post(toolCall('f', 'flood')));
     go();
     await until(() => finished() === 1, { timeoutMs: 20_000 });
-    const { numbers } = readEvents(await rest());
-    expect(numbers.length).toBeLessThan(MESSAGES);
+    await stream.resume();
+    expect(numbersOn(stream).length).toBeLessThan(MESSAGES);
     expect((await client.call('ping')).response.status).toBe(200);
   });
 
   test('in the modern era a client that does not read is gone: its call is aborted', async () => {
-    const { url, client, go, finished, aborted } = await open(face);
-    const params = {
-      name: 'flood',
-      arguments: {},
-      _meta: envelope({}, { 'io.modelcontextprotocol/logLevel': 'debug' }),
-    };
-    const headers = Object.entries(mirrored('tools/call', params)).map(([name, value]) => `${name}: ${value}`);
-    const { rest } = await stall(
-      url,
-      ['POST', 'accept: application/json, text/event-stream', 'content-type: application/json', ...headers].join('\n'),
-      JSON.stringify({ jsonrpc: '2.0', id: 'f', method: 'tools/call', params }),
-    );
+    const { client, go, finished, aborted } = await open(face);
+    const meta = { 'io.modelcontextprotocol/logLevel': 'debug' };
+    const stream = await stalled(await postModern(client, ...tool('flood'), { meta }));
     go();
     await until(() => finished() === 1, { timeoutMs: 20_000 });
     expect(aborted()).toBe(1);
-    expect(readEvents(await rest()).numbers.length).toBeLessThan(MESSAGES);
+    await stream.resume();
+    expect(numbersOn(stream).length).toBeLessThan(MESSAGES);
     expect((await client.call('ping')).response.status).toBe(200);
   });
 
