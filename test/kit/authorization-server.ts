@@ -3,9 +3,10 @@
  * browser.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK } from 'jose';
 // @ts-expect-error -- a package without types
 import { Provider } from 'oidc-provider';
+import { issuerKeys } from './issuer.ts';
 import { listening } from './listening.ts';
 
 export const REDIRECT = 'https://client.example/callback';
@@ -51,7 +52,7 @@ export async function startAuthorizationServer({
 }: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
   const server = createServer();
   const issuer = await listening(server);
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true });
+  const { privateKey } = await issuerKeys();
   const provider = new Provider(issuer, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'as' }] },
     clients: [

@@ -38,9 +38,14 @@ export const says =
   (res) =>
     void res.writeHead(status, { 'content-type': 'application/json' }).end(text);
 
+let pair: ReturnType<typeof generateKeyPair> | undefined;
+
+/** The keys of every issuer of this process: to make them takes longer than most tests of tokens. */
+export const issuerKeys = () => (pair ??= generateKeyPair('RS256', { extractable: true }));
+
 export async function startIssuer(answer?: IssuerAnswer): Promise<Issuer> {
   const kid = 'first';
-  const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
+  const { publicKey, privateKey } = await issuerKeys();
   const publicJwk: JWK = { ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' };
   const url = await listening(
     createServer((req, res) => {

@@ -7,10 +7,11 @@ import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
+import type { FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { say } from '../kit/lab.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { later, movingTime } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
 import { storeOptions } from '../stores/views.ts';
 import type { View } from '../store-contract/view.ts';
@@ -20,8 +21,9 @@ useSharedStores();
 
 const KEY = 'a-key-that-only-the-deployment-has';
 
-async function viewOf(store: Store): Promise<View> {
-  const view = await openPlain(store, storeOptions());
+/** On a file all have the same clock. */
+async function viewOf(store: Store, time: FakeTime): Promise<View> {
+  const view = await openPlain(store, storeOptions({ time }));
   onTestFinished(() => view.close());
   return view;
 }
@@ -70,19 +72,23 @@ const signatures = [
 describe.each(durableKinds)('on %s', (kind) => {
   const fleet = async (more: FleetOptions = {}) => {
     const open = sharedStore(kind);
-    const [a, b] = await serveFleet(2, { store: open, ...more });
+    const time = movingTime();
+    const [a, b] = await serveFleet(2, { store: open, timeProvider: time, ...more });
     const client = await a.openSession({}, { timeoutMs: 30_000 });
     expect(await say(client, 'count')).toBe('1');
-    const attacker = (await viewOf(open())).instances;
+    const attacker = (await viewOf(open(), time)).instances;
     const answered: unknown[] = [];
     const listen = async (version: string): Promise<void> => {
       const lease = { id: 'forger', state: 'serving', version } as const;
       await attacker.announce(lease, (_, { kind: answer }) => void (answer !== 'bus' && answered.push(answer)));
     };
-    return { open, a, b, client, attacker, answered, listen, refused: refusals(a) };
+    /** The log counts most of these lines, and says their number after some seconds. */
+    const areRefused = (count: number): Promise<boolean> =>
+      later(time, () => refusals(a) === count, `${count} refusals`);
+    return { open, time, a, b, client, attacker, answered, listen, areRefused };
   };
   /** Lines, and the numbers of those that were left out. */
-  const refusals = (member: Member) => (): number =>
+  const refusals = (member: Member): number =>
     member.log
       .matching(/^A message between instances was refused/)
       .reduce((sum, { fields }) => sum + Number(fields['lines'] ?? 1), 0);
@@ -92,7 +98,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'a given key', keys: [KEY], version: '0.2.0' },
     { title: 'a given key, from an instance of an earlier version', keys: [KEY], version: '0.1.0' },
   ])('$title: forged messages have no effect and no answer', async ({ keys, version }) => {
-    const { a, b, client, attacker, answered, listen, refused } = await fleet({ instanceKeys: keys });
+    const { a, b, client, attacker, answered, listen, areRefused } = await fleet({ instanceKeys: keys });
     const get = await client.get();
     await get.next();
     await listen(version);
@@ -108,7 +114,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     }
     expect(attempts).toBe(108);
     // A directory does not deliver an instance its own bus events.
-    await until(() => refused() === attempts, { what: `${attempts} refusals`, timeoutMs: 20_000 });
+    await areRefused(attempts);
     expect(answered).toEqual([]);
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);
@@ -123,10 +129,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     // The rest of the threat model says so: this key is for what cannot read the store's secrets.
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
   ])('a process that reads the secret of the store signs with it: $title', async (given) => {
-    const { open, a, client, refused } = await fleet({ instanceKeys: given.keys });
+    const { open, time, a, client, areRefused } = await fleet({ instanceKeys: given.keys });
     const { name, leaseMs, logger } = storeOptions();
-    const store = await viewOf(open());
-    const options = { name, instanceKeys: [STORE_KEY], leaseMs, timeProvider: createFakeTime(), logger };
+    const store = await viewOf(open(), time);
+    const options = { name, instanceKeys: [STORE_KEY], leaseMs, timeProvider: time, logger };
     const forger = new SignedMessages(store, options);
     const answers: InstanceMessage[] = [];
     await forger.announce(
@@ -144,7 +150,7 @@ describe.each(durableKinds)('on %s', (kind) => {
       await until(isEnded, { what: 'the end that the forger asked for', timeoutMs: 20_000 });
       return;
     }
-    await until(() => refused() === messages.length, { what: `${messages.length} refusals`, timeoutMs: 20_000 });
+    await areRefused(messages.length);
     const directly = answers.filter(({ kind: answer }) => answer !== 'bus');
     expect(directly).toEqual([]);
     expect([await say(client, 'count'), a.endpoint.health().state]).toEqual(['2', 'serving']);
