@@ -9,6 +9,8 @@ import { systemTime } from '../../src/base/system.ts';
 export interface FaultProxyTarget {
   /** On 127.0.0.1. */
   readonly port: number;
+  /** Gets what passes: for each connection the chunks of both directions. */
+  readonly record?: Buffer[][];
 }
 
 export class FaultProxy {
@@ -95,7 +97,7 @@ export class FaultProxy {
     }
     const server = connect({ port: this.#target.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
-    const link = linkOf(client, server, this.#faults, () => this.#links.delete(link));
+    const link = linkOf(client, server, this.#faults, () => this.#links.delete(link), this.#target.record);
     this.#links.add(link);
   }
 }
@@ -115,7 +117,18 @@ interface Link {
   cut(): void;
 }
 
-function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => void): Link {
+function linkOf(
+  client: Socket,
+  server: Socket,
+  faults: Faults,
+  closed: () => void,
+  record: Buffer[][] | undefined,
+): Link {
+  for (const side of [client, server]) {
+    const chunks: Buffer[] = [];
+    record?.push(chunks);
+    if (record !== undefined) side.on('data', (chunk: Buffer) => chunks.push(chunk));
+  }
   let responseBytes = 0;
   const flows = [
     flowOf(client, server, faults, (bytes) => bytes),

@@ -210,6 +210,15 @@ export class RawClient {
     });
   }
 
+  /**
+   * The status that answers these bytes, which ask for the end of the connection; NaN without one. A stream is left
+   * after its head, and `100 Continue` comes before an answer.
+   */
+  async statusOf(request: string | Uint8Array): Promise<number> {
+    const received = await this.bytes(request, (text) => /^content-type: text\/event-stream/im.test(text));
+    return Number([...received.matchAll(/^HTTP\/1\.1 (\d+)/gm)].at(-1)?.[1]);
+  }
+
   /** Cuts every connection. The client can be used again with new ones. */
   disconnect(): void {
     this.#agent.destroy();

@@ -3,13 +3,13 @@
  * the wire to its server and back, and all that the files of SQLite hold in the end.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { isAvailable, serverKinds, startServer, type ServerKind } from '../kit/servers/index.ts';
 import { watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -62,42 +62,12 @@ function inFile(): Kept {
 async function onServer(kind: ServerKind): Promise<Kept> {
   const server = await startServer(kind);
   onTestFinished(() => server.close());
-  const wire = await recordWire(server.port);
-  const url = server.url.replace(`:${server.port}`, `:${wire.port}`);
+  const record: Buffer[][] = [];
+  const proxy = await createFaultProxy({ port: server.port, record });
+  onTestFinished(() => proxy.close());
+  const url = server.url.replace(`:${server.port}`, `:${proxy.port}`);
   const make = { redis, postgres }[kind];
-  return { make: () => make(url), kept: async () => wire.bytes() };
-}
-
-/** A TCP proxy that keeps what passes, connection by connection. */
-async function recordWire(target: number): Promise<{ port: number; bytes(): Buffer[] }> {
-  const directions: Buffer[][] = [];
-  const sockets = new Set<Socket>();
-  const pass = (from: Socket, to: Socket): void => {
-    const chunks: Buffer[] = [];
-    directions.push(chunks);
-    sockets.add(from);
-    from.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      to.write(chunk);
-    });
-    from.on('end', () => to.end());
-    from.on('error', () => to.destroy());
-    from.on('close', () => to.destroy());
-  };
-  const server = createServer((client) => {
-    const upstream = connect(target, '127.0.0.1');
-    pass(client, upstream);
-    pass(upstream, client);
-  });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  onTestFinished(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    bytes: () => directions.map((chunks) => Buffer.concat(chunks)),
-  };
+  return { make: () => make(url), kept: async () => record.map((chunks) => Buffer.concat(chunks)) };
 }
 
 function filesIn(folder: string): Buffer[] {

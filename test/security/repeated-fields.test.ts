@@ -10,8 +10,7 @@ import { serve, type Face } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { toolServer } from '../kit/tool-server.ts';
-import { RawConnection } from './raw-connection.ts';
-import { listening } from '../kit/listening.ts';
+import { listening, openClient } from '../kit/listening.ts';
 import { userToken } from '../kit/issuer.ts';
 
 const INITIALIZE = handshake(1, '2025-11-25');
@@ -25,10 +24,11 @@ function ask(port: number, fields: readonly string[], message: object = INITIALI
     'Content-Type: application/json',
     'Accept: application/json, text/event-stream',
     `Content-Length: ${body.length}`,
+    'Connection: close',
     '',
     body,
   ];
-  return new RawConnection(port).ask(Buffer.from(lines.join('\r\n'), 'latin1'));
+  return openClient(`http://127.0.0.1:${port}`).statusOf(Buffer.from(lines.join('\r\n'), 'latin1'));
 }
 
 const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
