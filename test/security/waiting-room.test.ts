@@ -1,21 +1,16 @@
 /**
- * Attacks on the room in which requests wait while the server of the store is away. No caller keeps the requests of
+ * Attacks on the room in which requests wait while the store is away. No caller keeps the requests of
  * others from being served when it is back, and every place is given back. `let in` counts calls of others
  * that failed, calls past the bounds that waited, and calls that ran although their clients had left.
  */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { postgres } from '../../packages/postgres/src/index.ts';
-import { redis } from '../../packages/redis/src/index.ts';
-import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
-import { describeWithServer, serverKinds, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
+import { cut as cutOff, mend, watchedStore } from '../kit/watched-store.ts';
 import { abortEach, BUDGET, hasWholeBudget, rawRequest, rpcBytes, sessionHeaders } from './aborts.ts';
-
-const openers = { redis, postgres } as const;
 
 const PLACES = 40;
 const LIMITS: McpEndpointOptions = {
@@ -27,14 +22,9 @@ const LIMITS: McpEndpointOptions = {
 const CALLS = 100;
 const SLOW = { timeoutMs: 60_000 };
 
-let deployments = 0;
-
 /** An endpoint whose store can be cut off. */
-async function start(server: TestServer, face: Face = 'node', options: McpEndpointOptions = {}) {
-  const proxy = await createFaultProxy({ port: server.port });
-  onTestFinished(() => proxy.close());
-  const kind = server.kind as keyof typeof openers;
-  const store = openers[kind](server.url.replace(`:${server.port}`, `:${proxy.port}`));
+async function start(face: Face = 'node', options: McpEndpointOptions = {}) {
+  const store = watchedStore({ durable: true, inProcess: false });
   const ran: string[] = [];
   const lab = createLab((mcp) => {
     mcp.registerTool('run', {}, (ctx) => {
@@ -42,11 +32,8 @@ async function start(server: TestServer, face: Face = 'node', options: McpEndpoi
       return { content: [{ type: 'text', text: 'ran' }] };
     });
   });
-  const name = `room-${(deployments += 1)}`;
-  const served = await serve(lab.factory, { ...LIMITS, ...options, store, name }, { face, auth: userHeader });
+  const served = await serve(lab.factory, { ...LIMITS, ...options, store }, { face, auth: userHeader });
   const { endpoint } = served;
-  const ready = (): boolean => endpoint.health().instance !== '' && endpoint.health().state === 'serving';
-  await until(ready, { timeoutMs: 20_000, what: 'the store to be open' });
   return {
     ...served,
     ran,
@@ -56,12 +43,11 @@ async function start(server: TestServer, face: Face = 'node', options: McpEndpoi
       return client;
     },
     cut: async () => {
-      proxy.refuse(true);
-      proxy.cutAll();
+      cutOff(store);
       await until(() => endpoint.health().state === 'lapsed', { timeoutMs: 20_000 });
     },
     back: async () => {
-      proxy.heal();
+      mend(store);
       await until(() => endpoint.health().state === 'serving', { timeoutMs: 30_000 });
     },
   };
@@ -96,88 +82,84 @@ function send(client: RawClient, count: number): Wave {
 const waits = (wave: Wave, sent: number, waiting: number): Promise<boolean> =>
   until(() => wave.refused === sent - waiting, { what: `${waiting} of ${sent} calls to wait` });
 
-for (const kind of serverKinds) {
-  describeWithServer(kind, `the room of requests that wait for ${kind}`, (server) => {
-    test(
-      'each further user takes half of the free places, and no call waits past the last place',
-      { timeout: 90_000 },
-      async () => {
-        const { open, cut, back } = await start(server());
-        const waiting = [20, 10, 5, 3, 1, 1, 0, 0];
-        const clients = await Promise.all(waiting.map((_, n) => open(`user ${n}`)));
-        for (let round = 0; round < 2; round++) {
-          await cut();
-          const waves: Wave[] = [];
-          for (const [n, client] of clients.entries()) {
-            const sent = n === 0 ? CALLS : CALLS / 4;
-            const wave = send(client, sent);
-            waves.push(wave);
-            await waits(wave, sent, waiting[n] ?? 0);
-          }
-          await back();
-          await Promise.all(waves.map(({ over }) => over));
-          const served = waves.map((wave) => wave.served);
-          expect(served).toEqual(waiting);
-          for (const client of clients) expect((await client.call('ping')).message).toMatchObject({ result: {} });
-        }
-      },
-    );
-
-    describe.each(faces)('%s', (face) => {
-      test('clients that leave give their places back, and their calls never run', { timeout: 90_000 }, async () => {
-        const { open, cut, back, port, ran } = await start(server(), face);
-        const [eve, bob] = [await open('eve'), await open('bob')];
-        await cut();
-        const params = { name: 'run', arguments: { padding: 'x'.repeat(1_000) } };
-        await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
-        await bobHasAll(port);
-        const flood = send(eve, CALLS);
-        await waits(flood, CALLS, PLACES / 2);
-        const other = send(bob, PLACES / 4);
-        await back();
-        await Promise.all([flood.over, other.over]);
-        expect([flood.served, other.served, ran]).toEqual([PLACES / 2, PLACES / 4, []]);
-        await bobHasAll(port);
-      });
-    });
-
-    test('handshakes that are left give their places back, and open no session', { timeout: 90_000 }, async () => {
-      const { open, cut, back, port, endpoint } = await start(server());
-      const bob = await open('bob');
+test(
+  'each further user takes half of the free places, and no call waits past the last place',
+  { timeout: 90_000 },
+  async () => {
+    const { open, cut, back } = await start();
+    const waiting = [20, 10, 5, 3, 1, 1, 0, 0];
+    const clients = await Promise.all(waiting.map((_, n) => open(`user ${n}`)));
+    for (let round = 0; round < 2; round++) {
       await cut();
-      const clientInfo = { name: 'leaving', version: 'x'.repeat(1_000) };
-      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-      await abortEach(port, CALLS, (id) => rpcBytes({ 'x-user': 'eve' }, id, 'initialize', params));
-      await bobHasAll(port);
-      const flood = send(bob, CALLS);
-      await waits(flood, CALLS, PLACES / 2);
+      const waves: Wave[] = [];
+      for (const [n, client] of clients.entries()) {
+        const sent = n === 0 ? CALLS : CALLS / 4;
+        const wave = send(client, sent);
+        waves.push(wave);
+        await waits(wave, sent, waiting[n] ?? 0);
+      }
       await back();
-      await flood.over;
-      expect([flood.served, endpoint.sessions.count]).toEqual([PLACES / 2, 1]);
-      await bobHasAll(port);
-    });
+      await Promise.all(waves.map(({ over }) => over));
+      const served = waves.map((wave) => wave.served);
+      expect(served).toEqual(waiting);
+      for (const client of clients) expect((await client.call('ping')).message).toMatchObject({ result: {} });
+    }
+  },
+);
 
-    test('notifications of clients that left wait on within their share', { timeout: 90_000 }, async () => {
-      const { open, cut, back, port } = await start(server());
-      const [eve, bob] = [await open('eve'), await open('bob')];
-      await cut();
-      const params = { padding: 'x'.repeat(1_000) };
-      await abortEach(port, CALLS, () =>
-        rawRequest('POST', headersOf(eve), { jsonrpc: '2.0', method: 'notifications/roots/list_changed', params }),
-      );
-      const other = send(bob, PLACES / 4);
-      await back();
-      await other.over;
-      expect(other.served).toBe(PLACES / 4);
-      // It waits behind them, and what was delivered holds nothing.
-      await eve.call(...tool('echo', { text: 'behind' }));
-      await cut();
-      const flood = send(eve, CALLS);
-      await waits(flood, CALLS, PLACES / 2);
-      await back();
-      await flood.over;
-      expect(flood.served).toBe(PLACES / 2);
-      await bobHasAll(port);
-    });
+describe.each(faces)('%s', (face) => {
+  test('clients that leave give their places back, and their calls never run', { timeout: 90_000 }, async () => {
+    const { open, cut, back, port, ran } = await start(face);
+    const [eve, bob] = [await open('eve'), await open('bob')];
+    await cut();
+    const params = { name: 'run', arguments: { padding: 'x'.repeat(1_000) } };
+    await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
+    await bobHasAll(port);
+    const flood = send(eve, CALLS);
+    await waits(flood, CALLS, PLACES / 2);
+    const other = send(bob, PLACES / 4);
+    await back();
+    await Promise.all([flood.over, other.over]);
+    expect([flood.served, other.served, ran]).toEqual([PLACES / 2, PLACES / 4, []]);
+    await bobHasAll(port);
   });
-}
+});
+
+test('handshakes that are left give their places back, and open no session', { timeout: 90_000 }, async () => {
+  const { open, cut, back, port, endpoint } = await start();
+  const bob = await open('bob');
+  await cut();
+  const clientInfo = { name: 'leaving', version: 'x'.repeat(1_000) };
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
+  await abortEach(port, CALLS, (id) => rpcBytes({ 'x-user': 'eve' }, id, 'initialize', params));
+  await bobHasAll(port);
+  const flood = send(bob, CALLS);
+  await waits(flood, CALLS, PLACES / 2);
+  await back();
+  await flood.over;
+  expect([flood.served, endpoint.sessions.count]).toEqual([PLACES / 2, 1]);
+  await bobHasAll(port);
+});
+
+test('notifications of clients that left wait on within their share', { timeout: 90_000 }, async () => {
+  const { open, cut, back, port } = await start();
+  const [eve, bob] = [await open('eve'), await open('bob')];
+  await cut();
+  const params = { padding: 'x'.repeat(1_000) };
+  await abortEach(port, CALLS, () =>
+    rawRequest('POST', headersOf(eve), { jsonrpc: '2.0', method: 'notifications/roots/list_changed', params }),
+  );
+  const other = send(bob, PLACES / 4);
+  await back();
+  await other.over;
+  expect(other.served).toBe(PLACES / 4);
+  // It waits behind them, and what was delivered holds nothing.
+  await eve.call(...tool('echo', { text: 'behind' }));
+  await cut();
+  const flood = send(eve, CALLS);
+  await waits(flood, CALLS, PLACES / 2);
+  await back();
+  await flood.over;
+  expect(flood.served).toBe(PLACES / 2);
+  await bobHasAll(port);
+});
