@@ -40,7 +40,7 @@ const OWN = [
   'test/listen/{accept-queue,open-files}.test.ts',
   'test/otel/wrappers.test.ts',
   'test/page/*.test.ts',
-  'test/security/{aborted-requests,heap,log-volume}.test.ts',
+  'test/security/{aborted-requests,log-volume}.test.ts',
   'test/security/{notification-floods,relayed-memory,shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-reader}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',

@@ -109,6 +109,18 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect(seen(refused)).toEqual([413, undefined, { ...tooLarge, id: 'big' }]);
   });
 
+  test('B200 a body in chunks of one byte takes as much of the memory budget as its chunks', async () => {
+    const { client } = await serve(createEchoServer, { limits: { memoryBytes: 2 ** 21, userShare: 1 } });
+    const body = pingOf(16_000);
+    const head = Object.entries({ ...post, host: 'localhost', 'transfer-encoding': 'chunked', connection: 'close' })
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
+    const chunks = Array.from(body, (byte) => `1\r\n${byte}\r\n`).join('');
+    const answer = await client().bytes(`POST /mcp HTTP/1.1\r\n${head}\r\n${chunks}0\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 503 [^]*over_memory/);
+    expect((await client().post(body, { version: '2025-11-25' })).status).toBe(400);
+  });
+
   test('B200 what comes after is not taken in: an endless body is cut', async () => {
     const { client } = await open();
     const one = client();

@@ -1,14 +1,27 @@
 // @module-tag matrix
 /**
- * Shapes of attacks against a process with a heap of 512 MB: those that a search found. `npm run shapes` searches for
- * others, for an hour each night.
+ * Shapes of attacks against a process with a heap of 512 MB: it survives, another user is served throughout, and a late
+ * one has room for a large call when the attack is over. `npm run shapes` searches for others, for an hour each night.
  */
-import { describe, expect, test } from 'vitest';
-import { measureShape, unchargedBytes } from './shapes/measure.ts';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { until } from '../kit/until.ts';
+import type { SmallHeap } from './processes/small-heap.ts';
+import { measureShape, type Scene, unchargedBytes } from './shapes/measure.ts';
 import type { Shape } from './shapes/shape.ts';
+import { callerOf } from './small-heap.ts';
 
 const ATTACK_MS = 1_500;
+/** The client sends 80 MB in this time. */
 const LONG_ATTACK_MS = 8_000;
+/** Until there is room: answers that are not read may last 60 s, and calls run before that. */
+const ROOM_MS = 150_000;
+const PADDING = 'x'.repeat(3 * 1024 * 1024);
+/** Below `limits.bodyBytes`, with the message around it. */
+const BODY_BYTES = 4_190_000;
 
 const PLAIN: Shape = {
   era: '2026',
@@ -148,11 +161,139 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
   },
 };
 
-describe('a shape that the search found ends no process, and no call of another user fails', () => {
-  test.each(Object.entries(FOUND))('%s', { timeout: 180_000 }, async (_, found) => {
-    const cost = await measureShape({ ...PLAIN, ...found }, ATTACK_MS);
-    expect(cost.sent.requests).toBeGreaterThan(0);
-    expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
+const LONG_STREAM = { era: '2025', method: 'GET resume', answer: 7_500_000, sessions: 'one' } as const;
+const HANDSHAKE = { era: '2025', method: 'initialize', sessions: 'none', place: 'capabilities' } as const;
+/** A handler holds what it got until it settles. */
+const LARGE_CALL = {
+  era: '2025',
+  method: 'tools/call wait',
+  place: 'arguments',
+  value: 'text',
+  size: 3_500_000,
+  connections: 8,
+} as const;
+/** Values that take many times their bytes. */
+const VALUES = {
+  'empty objects': { value: 'empty objects', count: BODY_BYTES / 3 },
+  'nested arrays': { value: 'nested arrays', depth: 100, count: Math.floor(BODY_BYTES / 201) },
+  keys: { value: 'keys', size: 6, count: 370_000 },
+} as const;
+const HELD_BODIES = { ...LARGE_CALL, size: 1, connections: 16 } as const;
+
+/** These take more than a moment. */
+const LASTING: Readonly<Record<string, Partial<Shape>>> = {
+  'handshakes of 4 MB': { ...HANDSHAKE, value: 'text', size: BODY_BYTES, connections: 16 },
+  'ordinary handshakes without end': { ...HANDSHAKE, place: 'result', connections: 32 },
+  'bodies that are sent slowly': {
+    era: '2025',
+    place: 'more',
+    value: 'text',
+    size: BODY_BYTES,
+    leaves: 'half a body',
+    connections: 60,
+  },
+  'bodies of empty objects': { ...HELD_BODIES, ...VALUES['empty objects'] },
+  'bodies of nested arrays': { ...HELD_BODIES, ...VALUES['nested arrays'] },
+  'bodies of keys': { ...HELD_BODIES, ...VALUES.keys },
+  'bodies of empty objects in 2026-07-28': { ...HELD_BODIES, ...VALUES['empty objects'], era: '2026' },
+  'bodies of nested arrays that were parsed before': {
+    ...HELD_BODIES,
+    ...VALUES['nested arrays'],
+    face: 'parsed',
+    chunk: 65_536,
+  },
+  'a subscriptions/listen with half a million URIs': {
+    method: 'subscriptions/listen',
+    place: 'uris',
+    value: 'short texts',
+    count: 550_000,
+    connections: 8,
+  },
+  'calls without end in 2026-07-28': { method: 'tools/call wait', connections: 2_000 },
+  'large calls of sessions, whose clients leave': { ...LARGE_CALL, leaves: 'cut' },
+  'large calls of 2026-07-28, whose handlers ignore that their clients leave': {
+    ...LARGE_CALL,
+    era: '2026',
+    leaves: 'cut',
+  },
+  'large notifications, whose clients leave': {
+    ...LARGE_CALL,
+    method: 'notifications/roots/list_changed',
+    place: '_meta',
+    leaves: 'cut',
+  },
+};
+
+/** What the store has a part in: on memory, and on SQLite. */
+const STORED: Readonly<Record<string, Partial<Shape>>> = {
+  'sessions with the largest handshakes': { ...HANDSHAKE, value: 'keys', count: 245, size: 40, connections: 8 },
+  '700 sessions with 250 KB of state': {
+    era: '2025',
+    method: 'tools/call keep',
+    answer: 250_000,
+    connections: 700,
+  },
+  'answers that are not read': {
+    era: '2025',
+    method: 'tools/call big',
+    answer: 8_000_000,
+    connections: 16,
+    paceMs: 1_000,
+    reads: false,
+  },
+  'resumes of one long stream': { ...LONG_STREAM, connections: 60 },
+  'resumes of one long stream that are not read': {
+    ...LONG_STREAM,
+    pipelined: 30,
+    connections: 10,
+    reads: false,
+  },
+};
+
+async function expectRoom({ port }: SmallHeap): Promise<void> {
+  const late = callerOf(port, 'late');
+  await until(async () => (late.sessionId = (await late.initialize()).sessionId) !== undefined, {
+    timeoutMs: ROOM_MS,
+    what: 'a session of a late user',
+  });
+  const fits = async () => (await late.rpc('ping', { padding: PADDING })).status === 200;
+  await until(fits, { timeoutMs: ROOM_MS, pollMs: 500, what: 'room for a large call' });
+}
+
+async function survives(shape: Partial<Shape>, ms: number, scene: Scene = {}): Promise<void> {
+  const cost = await measureShape({ ...PLAIN, ...shape }, ms, { after: expectRoom, ...scene });
+  expect(cost.sent.requests).toBeGreaterThan(0);
+  expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
+}
+
+const TIMES = { timeout: 400_000 };
+
+describe('ends no process, and no call of another user fails:', () => {
+  test.each(Object.entries(FOUND))('%s', TIMES, (_, shape) => survives(shape, ATTACK_MS));
+  test.each(Object.entries(LASTING))('%s', TIMES, (_, shape) => survives(shape, LONG_ATTACK_MS));
+  test.each(Object.entries(STORED))('%s, on memory', TIMES, (_, shape) => survives(shape, LONG_ATTACK_MS));
+  test.each(Object.entries(STORED))('%s, on SQLite', TIMES, (_, shape) =>
+    survives(shape, LONG_ATTACK_MS, { store: join(temporaryFolder(), 'sessions.db') }),
+  );
+});
+
+describeWithServer('redis', 'a process on Redis', (redis) => {
+  test('survives large calls that are left while the store is away', TIMES, async () => {
+    const proxy = await createFaultProxy({ port: redis().port });
+    onTestFinished(() => proxy.close());
+    // The lease is valid for some of the calls, and has run out for the others.
+    await survives({ ...LARGE_CALL, leaves: 'cut' }, LONG_ATTACK_MS, {
+      options: { leaseMs: 4_000, waitMs: 60_000 },
+      store: redis().url.replace(`:${redis().port}`, `:${proxy.port}`),
+      begun: () => {
+        proxy.refuse(true);
+        proxy.cutAll();
+      },
+      after: (server) => {
+        proxy.heal();
+        return expectRoom(server);
+      },
+    });
   });
 });
 

@@ -188,6 +188,7 @@ function headOf(shape: Shape, target: Target): string[] {
     'Content-Type: application/json',
     `Accept: ${http === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream'}`,
     ...(shape.named ? ['X-User: attacker'] : []),
+    ...(shape.face === 'parsed' ? ['X-Parsed: yes'] : []),
     ...(shape.era === '2026' ? [`Mcp-Protocol-Version: ${MODERN}`, `Mcp-Method: ${method}`] : []),
     ...(shape.era === '2026' && name !== undefined ? [`Mcp-Name: ${name}`] : []),
     ...(sessionId === undefined || method === 'initialize' ? [] : [`Mcp-Session-Id: ${sessionId}`]),

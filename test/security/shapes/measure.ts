@@ -58,9 +58,24 @@ async function ended(child: ChildProcess): Promise<void> {
 const NOTHING: Measured = { heapBytes: 0, rows: {}, sessions: 0 };
 const SENT_NOTHING: Sent = { bytes: 0, requests: 0, answers: {} };
 
-/** `ms`: how long the client sends. The defaults of the endpoint are attacked. */
-export async function measureShape(shape: Shape, ms: number): Promise<Cost> {
-  const server = await SmallHeap.start({ legacySse: true });
+/** What is unlike the defaults of the endpoint, which are attacked otherwise. */
+export interface Scene {
+  readonly options?: object;
+  /** See `SmallHeap.start`. */
+  readonly store?: string | undefined;
+  /** Runs once the client sends. */
+  begun?(): void;
+  /** Runs when the client has left. */
+  after?(server: SmallHeap): Promise<void>;
+}
+
+/** `ms`: how long the client sends. */
+export async function measureShape(
+  shape: Shape,
+  ms: number,
+  { options, store, begun, after }: Scene = {},
+): Promise<Cost> {
+  const server = await SmallHeap.start({ legacySse: true, ...options }, store);
   const measure = () => within(ANSWER_MS, server.measure(), server.closed);
   const client = fork(CLIENT, { execArgv: ['--import', 'tsx'] });
   const ready = once(client, 'message');
@@ -74,6 +89,7 @@ export async function measureShape(shape: Shape, ms: number): Promise<Cost> {
       const began = once(client, 'message');
       client.send({ port, shape } satisfies Attack);
       await within(BEGIN_MS, began, server.closed);
+      begun?.();
       await within(ms, NEVER, server.closed);
       const heard = once(client, 'message');
       client.send('stop', () => {});
@@ -83,6 +99,7 @@ export async function measureShape(shape: Shape, ms: number): Promise<Cost> {
       await ended(client);
       // Connections close within a turn of the server's event loop, and handlers settle then.
       const left = await measure().then(measure);
+      if (server.alive) await after?.(server);
       const more = await witness.stop();
       const during = held ?? NOTHING;
       return {

@@ -98,7 +98,8 @@ export const ERAS = Object.keys(METHODS) as Era[];
 export interface Shape {
   readonly era: Era;
   readonly method: string;
-  readonly face: 'node' | 'fetch';
+  /** `parsed`: the node face, where the application parses the body. */
+  readonly face: 'node' | 'fetch' | 'parsed';
   readonly place: Place;
   readonly value: ValueKind;
   readonly count: number;
