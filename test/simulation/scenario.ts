@@ -4,29 +4,109 @@ import type { Faults } from './faults.ts';
 import { Random } from './random.ts';
 import { CLEAR, type Weather } from './weather.ts';
 
-/** The kinds of weather, and how often one is chosen. */
-const WEIGHTS = {
-  quiet: 1,
-  crashes: 4,
-  freezes: 3,
-  suspensions: 2,
-  clocks: 2,
-  partitions: 3,
-  lossy: 3,
-  outages: 2,
-  flaky: 3,
-  rollbacks: 2,
-  drains: 3,
-  hibernation: 2,
-  idle: 1,
-  mailboxes: 2,
-  storm: 4,
-  stalls: 2,
+/** What a kind of weather makes of a scenario. */
+interface Draft {
+  readonly weather: Weather;
+  readonly faults: { -readonly [K in keyof Faults]?: Faults[K] };
+  readonly endpoint: { hibernateAfterMs?: number; idleTimeoutMs?: number; maxIdleSessionCount?: number };
+  activeMs: number;
+  thinkMs: readonly [number, number];
+}
+
+type Shape = (draft: Draft, random: Random) => void;
+
+const crashes: Shape = ({ weather }, random) => {
+  weather.crash = 0.6;
+  weather.loss = random.chance(0.3) ? 0.2 : 0;
 };
+const lossy: Shape = ({ faults }, random) => {
+  faults.mailLost = random.pick([0.02, 0.1, 0.3]);
+  faults.mailDoubled = random.pick([0, 0.1]);
+  faults.mailDelayed = random.pick([0, 0.1]);
+  faults.httpCut = random.pick([0, 0.05]);
+};
+const flaky: Shape = ({ faults }, random) => {
+  faults.storeFails = random.pick([0.01, 0.05]);
+  faults.storeReplyLost = random.pick([0.01, 0.05]);
+  faults.storeStalls = random.pick([0, 0.03]);
+  faults.storeTwice = random.pick([0, 0.05]);
+};
+const sometimes =
+  (name: keyof Weather, rate: number): Shape =>
+  ({ weather }, random) =>
+    void (weather[name] = random.pick([0, rate]));
+const always =
+  (rates: Partial<Weather>): Shape =>
+  ({ weather }) =>
+    void Object.assign(weather, rates);
 
-export type Kind = keyof typeof WEIGHTS;
+/** The kinds of weather, how often one is chosen, and what it is made of. */
+const SHAPES = {
+  quiet: [1],
+  crashes: [4, crashes],
+  freezes: [3, always({ freeze: 0.8 })],
+  suspensions: [2, always({ suspend: 0.8 })],
+  clocks: [2, always({ clockJump: 1, setBack: 0.3, freeze: 0.4 })],
+  partitions: [
+    3,
+    always({ cutOff: 0.5 }),
+    ({ weather }, random) => void (weather.apart = random.chance(0.5) ? 0.5 : 0),
+  ],
+  lossy: [3, lossy, sometimes('crash', 0.3)],
+  outages: [2, always({ outage: 0.4 })],
+  flaky: [3, flaky, sometimes('crash', 0.3)],
+  rollbacks: [2, always({ rollback: 0.3 }), sometimes('forgottenDeath', 0.3), sometimes('crash', 0.3)],
+  drains: [3, always({ drain: 0.6 }), sometimes('crash', 0.2)],
+  hibernation: [
+    2,
+    (draft, random) => {
+      draft.endpoint.hibernateAfterMs = random.between(0, 500);
+      draft.activeMs = 12_000;
+      draft.thinkMs = [0, 4_000];
+    },
+    sometimes('crash', 0.1),
+  ],
+  idle: [
+    1,
+    (draft, random) => {
+      draft.endpoint.idleTimeoutMs = random.between(1_000, 4_000);
+      if (random.chance(0.4)) draft.endpoint.hibernateAfterMs = 200;
+      draft.activeMs = 25_000;
+      draft.thinkMs = [0, 12_000];
+    },
+    sometimes('crash', 0.05),
+  ],
+  mailboxes: [2, always({ mailboxLoss: 1.5 }), sometimes('freeze', 0.3)],
+  storm: [
+    4,
+    crashes,
+    (draft, random) => void (random.chance(0.5) && lossy(draft, random)),
+    (draft, random) => void (random.chance(0.4) && flaky(draft, random)),
+    sometimes('freeze', 0.4),
+    sometimes('cutOff', 0.3),
+    sometimes('outage', 0.15),
+    sometimes('drain', 0.3),
+    sometimes('mailboxLoss', 0.4),
+    (draft, random) => {
+      if (!random.chance(0.2)) return;
+      draft.endpoint.hibernateAfterMs = 200;
+      draft.activeMs = 7_000;
+    },
+  ],
+  stalls: [
+    2,
+    always({ stall: 0.7 }),
+    sometimes('crash', 0.3),
+    sometimes('freeze', 0.3),
+    (draft) => void (draft.thinkMs = [0, 100]),
+  ],
+} satisfies Record<string, readonly [weight: number, ...Shape[]]>;
 
-export const KINDS = Object.keys(WEIGHTS) as Kind[];
+export type Kind = keyof typeof SHAPES;
+
+export const KINDS = Object.keys(SHAPES) as Kind[];
+
+const WEIGHTS = Object.fromEntries(KINDS.map((kind) => [kind, SHAPES[kind][0]])) as Record<Kind, number>;
 
 /** How often clients do what. */
 export const ACTIONS = {
@@ -73,122 +153,22 @@ export interface Scenario {
 export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   const random = new Random(seed ^ 0x5eed);
   const kind = wanted ?? random.weighted(WEIGHTS);
-  const weather = { ...CLEAR };
-  const faults: { -readonly [K in keyof Faults]?: Faults[K] } = {};
-  const endpoint: { hibernateAfterMs?: number; idleTimeoutMs?: number; maxIdleSessionCount?: number } = {};
-  let activeMs = random.between(2_500, 5_000);
-  let thinkMs: readonly [number, number] = [0, 250];
-  if (random.chance(0.3)) faults.storeReply = [0.1, 0.6];
-  if (random.chance(0.3)) faults.http = [0.5, 25];
-  const crashes = (): void => {
-    weather.crash = 0.6;
-    weather.loss = random.chance(0.3) ? 0.2 : 0;
-  };
-  const lossy = (): void => {
-    faults.mailLost = random.pick([0.02, 0.1, 0.3]);
-    faults.mailDoubled = random.pick([0, 0.1]);
-    faults.mailDelayed = random.pick([0, 0.1]);
-    faults.httpCut = random.pick([0, 0.05]);
-  };
-  const flaky = (): void => {
-    faults.storeFails = random.pick([0.01, 0.05]);
-    faults.storeReplyLost = random.pick([0.01, 0.05]);
-    faults.storeStalls = random.pick([0, 0.03]);
-    faults.storeTwice = random.pick([0, 0.05]);
-  };
-  switch (kind) {
-    case 'quiet':
-      break;
-    case 'crashes':
-      crashes();
-      break;
-    case 'freezes':
-      weather.freeze = 0.8;
-      break;
-    case 'suspensions':
-      weather.suspend = 0.8;
-      break;
-    case 'clocks':
-      weather.clockJump = 1;
-      weather.setBack = 0.3;
-      weather.freeze = 0.4;
-      break;
-    case 'partitions':
-      weather.cutOff = 0.5;
-      weather.apart = random.chance(0.5) ? 0.5 : 0;
-      break;
-    case 'lossy':
-      lossy();
-      weather.crash = random.pick([0, 0.3]);
-      break;
-    case 'outages':
-      weather.outage = 0.4;
-      break;
-    case 'flaky':
-      flaky();
-      weather.crash = random.pick([0, 0.3]);
-      break;
-    case 'rollbacks':
-      weather.rollback = 0.3;
-      weather.forgottenDeath = random.pick([0, 0.3]);
-      weather.crash = random.pick([0, 0.3]);
-      break;
-    case 'drains':
-      weather.drain = 0.6;
-      weather.crash = random.pick([0, 0.2]);
-      break;
-    case 'hibernation':
-      endpoint.hibernateAfterMs = random.between(0, 500);
-      activeMs = 12_000;
-      thinkMs = [0, 4_000];
-      weather.crash = random.pick([0, 0.1]);
-      break;
-    case 'idle':
-      endpoint.idleTimeoutMs = random.between(1_000, 4_000);
-      if (random.chance(0.4)) endpoint.hibernateAfterMs = 200;
-      activeMs = 25_000;
-      thinkMs = [0, 12_000];
-      weather.crash = random.pick([0, 0.05]);
-      break;
-    case 'mailboxes':
-      weather.mailboxLoss = 1.5;
-      weather.freeze = random.pick([0, 0.3]);
-      break;
-    case 'storm':
-      crashes();
-      if (random.chance(0.5)) lossy();
-      if (random.chance(0.4)) flaky();
-      weather.freeze = random.pick([0, 0.4]);
-      weather.cutOff = random.pick([0, 0.3]);
-      weather.outage = random.pick([0, 0.15]);
-      weather.drain = random.pick([0, 0.3]);
-      weather.mailboxLoss = random.pick([0, 0.4]);
-      if (random.chance(0.2)) {
-        endpoint.hibernateAfterMs = 200;
-        activeMs = 7_000;
-      }
-      break;
-    case 'stalls':
-      weather.stall = 0.7;
-      weather.crash = random.pick([0, 0.3]);
-      weather.freeze = random.pick([0, 0.3]);
-      thinkMs = [0, 100];
-      break;
-  }
+  const activeMs = random.between(2_500, 5_000);
+  const draft: Draft = { weather: { ...CLEAR }, faults: {}, endpoint: {}, activeMs, thinkMs: [0, 250] };
+  if (random.chance(0.3)) draft.faults.storeReply = [0.1, 0.6];
+  if (random.chance(0.3)) draft.faults.http = [0.5, 25];
+  const [, ...shapes]: readonly [number, ...Shape[]] = SHAPES[kind];
+  for (const shape of shapes) shape(draft, random);
   const scenario = {
     seed,
     kind,
     slots: kind === 'quiet' || kind === 'outages' ? 1 + random.int(3) : 2 + random.int(3),
     clients: 1 + random.int(2),
     version: random.chance(0.7) ? '2025-11-25' : '2025-06-18',
-    activeMs,
-    thinkMs,
     actions: ACTIONS,
     concurrency: 5,
-    endpoint,
-    faults,
-    weather,
+    ...draft,
   };
   // Drawn last.
-  return random.chance(0.06) ? { ...scenario, endpoint: { ...endpoint, eventRetention: false } } : scenario;
+  return random.chance(0.06) ? { ...scenario, endpoint: { ...draft.endpoint, eventRetention: false } } : scenario;
 }
