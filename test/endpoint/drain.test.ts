@@ -5,8 +5,7 @@ import { serveFleet, type Member } from '../kit/fleet.ts';
 import { say, textOf, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
-import { turns, until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { until } from '../kit/until.ts';
 
 async function onFakeTime(size: number, options: McpEndpointOptions = {}) {
   const time = createFakeTime();
@@ -20,15 +19,6 @@ async function drainBusy(member: Member) {
   const called = busy.call(...tool('hold'));
   const call = await member.lab.held();
   return { busy, called, call, draining: member.endpoint.drain({ timeoutMs: 10_000 }) };
-}
-
-/** Begins while something waits at the gate, which opens then. */
-async function drainBehind({ endpoint }: Member, slow: ReturnType<typeof gate>) {
-  await until(() => slow.waiting === 1);
-  const draining = endpoint.drain({ timeoutMs: 10_000 });
-  await turns(10);
-  slow.open();
-  return { draining };
 }
 
 test('a drain does not wait for a listen stream', async () => {
@@ -118,74 +108,6 @@ describe('drain() beside another instance', () => {
     expect((await onB.call('ping')).response.status).toBe(200);
   });
 
-  test('gives a session back when its last answer is stored, though that waits behind another message', async () => {
-    const store = watchedStore();
-    const [a, b] = await serveFleet(2, { store });
-    const client = await a.openSession();
-    const called = client.call(...tool('hold'));
-    const call = await a.lab.held();
-    const slow = gate();
-    store.before['sessions.append'] = slow.hook;
-    void call.ctx.mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 1, progress: 1 } });
-    call.answer('in time');
-    const draining = a.endpoint.drain();
-    await until(() => a.endpoint.sessions.count === 0);
-    await turns(10);
-    slow.open();
-    expect(await draining).toEqual({ released: 1, interrupted: 0 });
-    const { response, message } = await called;
-    expect(textOf(message)).toBe('in time');
-    await response.untilEnd();
-    const replayed = await b.join(client).get({ lastEventId: response.events[0]?.id });
-    await replayed.untilEnd();
-    expect(replayed.events.findLast((event) => event.message)?.message).toEqual(message);
-  });
-
-  test('waits for a call that is still on its way to where its session lives', async () => {
-    const store = watchedStore();
-    const [a, b] = await serveFleet(2, { store });
-    const client = await b.openSession();
-    const slow = gate();
-    store.before['sessions.read'] = slow.hook;
-    const called = a.join(client).call(...tool('count'));
-    const { draining } = await drainBehind(a, slow);
-    expect(textOf((await called).message)).toBe('1');
-    expect(await draining).toEqual({ released: 0, interrupted: 0 });
-  });
-
-  test('waits for a call whose owner is gone, until the next owner has answered it', async () => {
-    const store = watchedStore();
-    const [a, b, c] = await serveFleet(3, { store });
-    const client = await b.openSession();
-    expect(await say(a.join(client), 'count')).toBe('1');
-    // It gets no message any more, and is gone from the store.
-    const view = store.views[1];
-    await view?.instances.leave(b.id);
-    const slow = gate();
-    store.before['sessions.read'] = slow.hook;
-    const called = a.join(client).call(...tool('count'));
-    const { draining } = await drainBehind(a, slow);
-    expect((await called).response.status).toBe(200);
-    expect(await draining).toEqual({ released: 0, interrupted: 0 });
-    expect(c.endpoint.sessions.count).toBe(1);
-  });
-
-  test('waits for a session that is being opened', async () => {
-    const store = watchedStore();
-    const [a, b] = await serveFleet(2, { store });
-    const slow = gate();
-    store.before['sessions.create'] = slow.hook;
-    const client = a.client();
-    const opening = client.initialize({ initialized: false });
-    const { draining } = await drainBehind(a, slow);
-    await opening;
-    // The drain may have ended by now: what the client sends next reaches the other instance.
-    const joined = b.join(client);
-    expect((await joined.notify('notifications/initialized')).status).toBe(202);
-    expect(await say(joined, 'count')).toBe('1');
-    expect(await draining).toEqual({ released: 1, interrupted: 0 });
-  });
-
   test('of the last one: it serves on, also the sessions that another gave back as it went', async () => {
     const [a, b] = await serveFleet(2);
     const other = await b.openSession();
@@ -221,32 +143,6 @@ describe('drain() beside another instance', () => {
         { error: { code: -32000, data: { reason: 'draining' } } },
       ]);
     }
-  });
-
-  test('waits for a GET that is on its way to its session', async () => {
-    const store = watchedStore({ durable: true, inProcess: false });
-    const [first, a, b] = await serveFleet(3, { store });
-    const one = await first.openSession();
-    await first.endpoint.drain();
-    const claims = gate();
-    store.before['sessions.claim'] = claims.hook;
-    const read = a.join(one).get();
-    await until(() => claims.waiting === 1, { what: 'the claim of the session' });
-    let drained = false;
-    const draining = a.endpoint.drain({ timeoutMs: 10_000 }).then((counts) => {
-      drained = true;
-      return counts;
-    });
-    await until(() => store.calls.filter(({ call }) => call === 'instances.list').length > 5, {
-      what: 'looks of the drain',
-    });
-    expect(drained).toBe(false);
-    claims.open();
-    const stream = await read;
-    await stream.untilEnd();
-    expect([stream.status, stream.ending]).toEqual([200, 'complete']);
-    expect(await draining).toMatchObject({ interrupted: 0 });
-    expect((await b.join(one).call('ping')).response.status).toBe(200);
   });
 
   test('is one drain, however often it is asked for', async () => {

@@ -8,7 +8,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { serveMember } from '../kit/fleet.ts';
-import { createLab, say, textOf, tool } from '../kit/lab.ts';
+import { createLab, say, tool } from '../kit/lab.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -243,25 +243,6 @@ describe('what a wake brings back', () => {
 });
 
 describe('races', () => {
-  test('race 7: a request that comes while it falls asleep waits, and wakes it', async () => {
-    const store = watchedStore();
-    const falling = gate();
-    store.before['sessions.release'] = falling.hook;
-    const { open, time, lab, events } = await sleepy({ store });
-    const client = await open();
-    await time.advance(HIBERNATE + SWEEP);
-    await until(() => falling.waiting === 1);
-    const called = Promise.all([client.call(...tool('count')), client.call(...tool('count'))]);
-    // Requests of another session come and go in that time.
-    const other = await open();
-    for (let n = 0; n < 5; n++) expect(await status(other)).toBe(200);
-    expect(lab.made.map(({ closed }) => closed)).toEqual([true, false]);
-    falling.open();
-    expect((await called).map(({ message }) => textOf(message)).sort()).toEqual(['1', '2']);
-    expect(lab.made.length).toBe(3);
-    expect(events.map(({ name }) => name)).toEqual(['opened', 'opened', 'hibernated', 'restored']);
-  });
-
   test('what another instance woke and gave back is a takeover, not a wake', async () => {
     const store = memory();
     const time = createFakeTime();

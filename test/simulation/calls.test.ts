@@ -138,6 +138,58 @@ describe('progress', () => {
   );
 });
 
+describe('a drain waits', () => {
+  const CASES: Record<string, readonly [held: string, begin: (stage: Stage, client: SimClient) => Promise<unknown>]> = {
+    'for a call on its way to where its session lives': ['read', (_, client) => client.call('count', { slot: 1 })],
+    'for a call whose owner is gone, until the next owner has answered it': [
+      'read',
+      async (stage, client) => {
+        stage.kill(0);
+        await stage.sleep(LEASE_MS);
+        return client.call('count', { slot: 1 });
+      },
+    ],
+    'for a session that is being opened': ['create', (stage) => stage.client(1)],
+    'for a GET on its way to its session': [
+      'claim',
+      async (stage, client) => {
+        stage.kill(0);
+        await stage.sleep(LEASE_MS);
+        return listening(stage, client, 1);
+      },
+    ],
+  };
+  test.each(Object.entries(CASES))('%s', (_name, [name, begin]) =>
+    withClient({}, async (stage, client) => {
+      const held = stage.hold(name, 1);
+      const begun = begin(stage, client);
+      await stage.until(() => held.waiting === 1, 'what the drain waits for');
+      let isOver = false;
+      const retired = stage.world.retire(stage.instance(1), 10_000).then(() => (isOver = true));
+      await stage.sleep(50);
+      expect(isOver).toBe(false);
+      held.letGo();
+      await begun;
+      await retired;
+      for (const call of stage.ledger.calls) expect(valueOf(call)).toBe(1);
+    }),
+  );
+});
+
+test('a drain gives a session back when its last answer is stored, though that waits behind another message', () =>
+  withClient({}, async (stage, client) => {
+    const called = client.call('slowOnce', { slot: 0, ms: 30 });
+    await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+    const stored = stage.hold('append', 0);
+    await stage.sleep(50);
+    expect(stored.waiting).toBe(1);
+    const retired = stage.world.retire(stage.instance(0), 10_000);
+    await stage.sleep(50);
+    stored.letGo();
+    expect(valueOf(await called)).toBe((await called).nonce);
+    await retired;
+  }));
+
 describe('a drain that runs out of time', () => {
   const drained = async (stage: Stage, client: SimClient, tool: string, slot: number) => {
     await client.call('tools/list', { slot: 0 });
