@@ -4,6 +4,7 @@ import { deployment, kill } from '../cli/deployment.ts';
 import { say, textOf } from '../kit/lab.ts';
 import { openClient } from '../kit/listening.ts';
 import { dist } from '../cli/cli-process.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { newerBuild } from './builds.ts';
@@ -14,7 +15,10 @@ const pairs = [
   { owning: 'a newer build', relaying: 'this build', builds: () => [newerBuild(), dist] as const },
   { owning: 'this build', relaying: 'a newer build', builds: () => [dist, newerBuild()] as const },
 ];
-const cases = pairs.flatMap((pair) => durableKinds.map((kind) => ({ ...pair, kind })));
+/** Each way on one store; in the matrix each on all. */
+const cases = pairs.flatMap((pair, at) =>
+  inMatrix(durableKinds, [durableKinds[at % durableKinds.length] ?? 'sqlite']).map((kind) => ({ ...pair, kind })),
+);
 
 describe.each(cases)('a session that $owning owns and $relaying relays to, on $kind', ({ kind, builds }) => {
   test('is served, taken over with its log and its running calls, and ended everywhere', async () => {

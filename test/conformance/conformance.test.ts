@@ -1,12 +1,13 @@
 /**
  * The official suite, every revision, over both faces, with a server per session and with one server for all. Each
- * revision runs on two of the four combinations, and so over both faces and with both kinds of servers. No expected
+ * revision runs on one of the four combinations, in the matrix on two: both faces and both kinds of servers. No expected
  * failures, no warnings.
  */
 import { describe, expect, it } from 'vitest';
 import { lackOf } from '../../tools/installed.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
+import { isMatrix } from '../kit/matrix.ts';
 import { bothFaces, serve, type Served } from '../kit/serve.ts';
 import { legs, problems, requirements, runLeg, summary } from './suite.ts';
 
@@ -18,11 +19,14 @@ const makings: Record<string, (notifier: Notifier) => McpEndpointFactory | Conne
   'a factory': (notifier) => (ctx) => createFixtureServer(ctx, notifier),
   'one definition': (notifier) => createFixtureServer({ era: 'legacy' }, notifier),
 };
-/** Every other leg runs on a way. */
+const all = [...legs, requirements];
+/** Every fourth leg runs on a way, in the matrix every other one. */
 const ways = bothFaces.flatMap((face, atFace) =>
   Object.entries(makings).map(([making, make], at) => {
-    const isOdd = (atFace + at) % 2;
-    return { face, making, make, own: [...legs, requirements].filter((_, n) => n % 2 === isOdd) };
+    const own = isMatrix
+      ? all.filter((_, n) => n % 2 === (atFace + at) % 2)
+      : all.filter((_, n) => n % 4 === 2 * atFace + at);
+    return { face, making, make, own };
   }),
 );
 
