@@ -12,7 +12,6 @@ import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
 import type { OriginOf } from './option-flags.ts';
-import type { ServeSettings } from './settings.ts';
 
 const PATH = '/dashboard';
 const TOKEN_BYTES = 24;
@@ -42,7 +41,8 @@ export function dashboardSettings(
 /** The address, as it is printed. `undefined`: it is not wanted. `made`: the token from the supervisor. */
 export function serveDashboard(
   endpoint: McpEndpoint,
-  { dashboard: wanted, drainTimeoutMs: drainMs }: Pick<ServeSettings, 'dashboard' | 'drainTimeoutMs'>,
+  wanted: ReturnType<typeof dashboardSettings>,
+  drainMs: number,
   { address: bound, url, clientUrl }: Readonly<Record<'address' | 'url' | 'clientUrl', string>>,
   made = makeToken(),
 ): string | undefined {

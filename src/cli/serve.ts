@@ -57,7 +57,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { server, away } = await opened(endpoint, module, settings, context, chosen);
   const { url, address } = server;
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
-  const dashboard = serveDashboard(endpoint, settings, at, worker?.dashboardToken);
+  const dashboard = serveDashboard(endpoint, settings.dashboard, settings.drainTimeoutMs, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
   // The supervisor serves those of all workers.
   worker?.onMeasure(() => worker.report({ sojourn: 'metrics', families: internals?.families() ?? [] }));
