@@ -2,13 +2,12 @@
  * The open file. `read` answers at once, because SQLite readers do not wait. `write` is one transaction: it runs at once
  * too, unless another process writes or a copy of the log ends. A crash leaves whole transactions.
  */
-import { statfsSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
 import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
-import { FileIdentity } from './file-identity.ts';
-import { diskStalled, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { diskStalled, fileGone, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
@@ -18,18 +17,25 @@ export class StoreFile {
   readonly database: SqliteDatabase;
   readonly #waits: Waits;
   readonly #checkpointer: Checkpointer;
-  readonly #identity: FileIdentity;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #logger: Logger;
+  /** The path as it was given. */
+  readonly #given: string;
+  /** The files that this process has open. */
+  readonly #opened: string;
+  /** At the last check, the path led to other files or to none. */
+  #gone = false;
   /** Writes wait for it. */
   #held: Promise<unknown> | undefined;
   #closed = false;
   #full = false;
 
-  /** `given`: the path by which the file was named. */
+  /** Call it when the file has been opened, and its log. `given`: the path by which the file was named. */
   constructor(database: SqliteDatabase, given: string, waits: Waits, logger: Logger) {
     this.database = database;
     this.#waits = waits;
-    this.#identity = new FileIdentity(given, database.path, logger);
+    this.#logger = logger;
+    this.#given = given;
+    this.#opened = this.#found();
     this.#checkpointer = new Checkpointer(this, waits.time, logger);
   }
 
@@ -42,7 +48,7 @@ export class StoreFile {
    */
   read<T>(look: () => T): MaybePromise<T> {
     if (this.#closed) throw storeClosed(this.path);
-    if (this.#identity.gone) this.#identity.check();
+    if (this.#gone) this.checkIdentity();
     try {
       return look();
     } catch (error) {
@@ -54,30 +60,46 @@ export class StoreFile {
   /** One atomic step. It may run more than once before it is stored. Writes that wait for the file have no order. */
   async write<T>(step: () => T): Promise<T> {
     if (this.#closed) throw storeClosed(this.path);
-    if (this.#identity.gone) this.#identity.check();
+    if (this.#gone) this.checkIdentity();
     const store = (): T => this.database.transaction(step);
     const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
-    const stored = retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits, locked);
-    this.#underWay.add(stored);
     let isRefused = false;
     try {
-      return await stored;
+      return await retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits, locked);
     } catch (error) {
       isRefused = isFull((error as Error).cause ?? {});
       this.#full ||= isRefused;
       throw error;
     } finally {
-      this.#underWay.delete(stored);
       this.#checkpointer.committed(isRefused);
     }
   }
 
   /**
-   * Call it at each renewal of a lease.
-   * @throws StoreAway while the file is deleted or replaced. Until it is back, reads and writes throw the same.
+   * Call it at each renewal of a lease: two look-ups in the memory of the system, some µs. SQLite keeps using its files
+   * after they were deleted or replaced, and no process that opens the path later sees what is written into them.
+   * @throws StoreAway while the path leads to other files or to none, or cannot be followed. Reads and writes then throw
+   * the same.
    */
   checkIdentity(): void {
-    this.#identity.check();
+    const wasGone = this.#gone;
+    this.#gone = this.#found() !== this.#opened;
+    if (!this.#gone) return;
+    const error = fileGone(this.#given);
+    if (!wasGone) this.#logger.fatal({ file: this.#given }, error.message);
+    throw error;
+  }
+
+  /** Device and inode of the file and of its log, which exists for as long as any process has the file open. */
+  #found(): string {
+    try {
+      const stats = [this.#given, `${this.path}-wal`].map((file) =>
+        statSync(file, { bigint: true, throwIfNoEntry: false }),
+      );
+      return stats.map((stat) => (stat === undefined ? 'none' : `${stat.dev}:${stat.ino}`)).join(' ');
+    } catch (error) {
+      throw storeFailure(this.#given, error);
+    }
   }
 
   /** A write was refused because the disk is full, and there has not been room for one of usual size since. */
@@ -111,11 +133,10 @@ export class StoreFile {
     this.database.all(`PRAGMA wal_autocheckpoint = ${on ? COMMIT_COPY_PAGES : 0}`);
   }
 
-  /** Each of the two steps ends within some BUSY_LIMIT_MS, also if the disk does not answer. */
+  /** Call it when no write is under way. It ends within some BUSY_LIMIT_MS, also if the disk does not answer. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.allSettled(this.#underWay);
     await this.#checkpointer.close();
     this.database.close();
   }
