@@ -6,7 +6,6 @@ import { deploymentCases } from './contract/deployments.ts';
 import { forgottenCases, secretCases } from './contract/forgotten.ts';
 import { leaseCases, sharedLeaseCases } from './contract/leases.ts';
 import { messageCases } from './contract/messages.ts';
-import { pageCases } from './contract/pages.ts';
 import { recordCases, sharedRecordCases } from './contract/records.ts';
 import type { StoreCase } from './contract/store-case.ts';
 
@@ -14,7 +13,7 @@ import type { StoreCase } from './contract/store-case.ts';
 export const storeContract: readonly StoreCase[] = [...messageCases, ...deploymentCases];
 
 /** What the kernel does on any backend. The test moves the clock of the store. */
-export const kernelContract: readonly StoreCase[] = [...recordCases, ...pageCases, ...leaseCases, ...secretCases];
+export const kernelContract: readonly StoreCase[] = [...recordCases, ...leaseCases, ...secretCases];
 
 /** What it does where processes share a store: leases expire, and the clock can be set back. */
 export const sharedKernelContract: readonly StoreCase[] = [

@@ -9,6 +9,7 @@ import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
 import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
+const GROUPED = { kind: 'parcels', grouped: true } as const;
 const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
 
 const openThree = async (kit: StoreKit, options?: ViewOptions): Promise<readonly [View, View, View]> => [
@@ -108,6 +109,20 @@ export const recordCases = [
     assert.equal(await there.records.read('b'), undefined);
     assert.equal(await there.records.create(recordOf('b')), 'created');
     assert.equal((await readEnded(here, 'a')).outcome, 'answer');
+  }),
+  test('list/cursors: a cursor of any record shows records of the group that was asked for alone', async (kit) => {
+    const { records } = await kit.open(GROUPED);
+    const groups = ['a', 'a-', 'b', 'c'];
+    const ids = groups.flatMap((group) => [0, 1, 2].map((n) => `${group}.${n}`));
+    for (const id of ids) await records.create(recordOf(id));
+    for (const cursor of [undefined, ...ids, 'a.', 'a/', '~'])
+      for (const group of groups) {
+        const found = idsOf((await records.list(10, cursor, group)).records);
+        assert.deepEqual(
+          found,
+          ids.filter((id) => id.startsWith(`${group}.`) && id > (cursor ?? '')),
+        );
+      }
   }),
 ];
 

@@ -1,15 +1,6 @@
 /** Applies operations to a store and to {@link PlainStore}, and compares answer by answer. */
 import assert from 'node:assert/strict';
-import type {
-  ClaimOutcome,
-  Fence,
-  FoundRecord,
-  Mark,
-  OpenStream,
-  Ownership,
-  RecordChange,
-  StoredRecord,
-} from '../../../src/stores/store.ts';
+import type { ClaimOutcome, Fence, Mark, OpenStream, Ownership, RecordChange } from '../../../src/stores/store.ts';
 import { allPages, openStreams, type View } from '../view.ts';
 import { isEnded } from '../../../src/stores/store.ts';
 import { sortedBy } from '../contract/store-kit.ts';
@@ -22,8 +13,6 @@ export interface World {
   readonly places: ReadonlyArray<{ readonly store: View; readonly model: PlainStore }>;
   now(): number;
   pass(ms: number): Promise<void>;
-  /** `false`: the store has another clock, so the time of an end is not compared. */
-  readonly timed: boolean;
 }
 
 const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'append'];
@@ -54,9 +43,8 @@ export async function applyAll(world: World, all: readonly ModelOperation[], mos
 type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 
 /** The answers of the store and of the model. */
-function apply({ places, now, pass, timed }: World, step: ModelOperation): [unknown, unknown] {
+function apply({ places, now, pass }: World, step: ModelOperation): [unknown, unknown] {
   const { store, model } = places[step.place] as World['places'][number];
-  const shown = timed ? (value: Stored): Stored => value : untimed;
   const both = <T>(ask: (of: Asked) => T, show: (answer: Awaited<T>) => unknown = (answer) => answer) =>
     [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
   switch (step.op) {
@@ -66,15 +54,12 @@ function apply({ places, now, pass, timed }: World, step: ModelOperation): [unkn
       return both((of) => of.create(record, step.expiresIn, step.dueIn));
     }
     case 'read':
-      return both((of) => of.read(step.id), shown);
+      return both((of) => of.read(step.id));
     case 'claim': {
       const { epoch, owner } = ownershipOf(model, step.id);
       const seen = { stored: owner, none: null, i1: 'i1' }[step.from];
       const from = { epoch: epoch + step.off, owner: seen };
-      return both(
-        (of) => of.claim(step.id, from, step.me),
-        (outcome) => inOrder(outcome, shown),
-      );
+      return both((of) => of.claim(step.id, from, step.me), inOrder);
     }
     case 'save': {
       const own = fenceOf(model, step.id, step.fence);
@@ -107,10 +92,7 @@ function apply({ places, now, pass, timed }: World, step: ModelOperation): [unkn
         return of.drop(step.id, found !== undefined && isEnded(found) ? found.at + step.off : 0);
       });
     case 'list':
-      return both(
-        (of) => allPages((cursor) => of.list(step.limit, cursor, step.group)),
-        (all) => all.map((record) => shown(record) as StoredRecord),
-      );
+      return both((of) => allPages((cursor) => of.list(step.limit, cursor, step.group)));
     case 'count':
       // What an end of an expired record leaves is counted until `due` has checked it.
       return both(async (of) => {
@@ -152,18 +134,12 @@ function apply({ places, now, pass, timed }: World, step: ModelOperation): [unkn
   }
 }
 
-type Stored = FoundRecord;
-
-const untimed = (value: Stored): Stored =>
-  value === undefined ? undefined : isEnded(value) ? { ...value, at: 0 } : { ...value, dueAt: null };
-
 /** Marks and streams have no order. */
-function inOrder(outcome: ClaimOutcome, shown: (value: Stored) => Stored): ClaimOutcome {
-  if (!outcome.claimed) return { ...outcome, current: shown(outcome.current) };
+function inOrder(outcome: ClaimOutcome): ClaimOutcome {
+  if (!outcome.claimed) return outcome;
   const key = ({ name, stream }: Mark): string => `${name} ${stream}`;
   const marks = [...outcome.marks].sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  const record = shown(outcome.record) as StoredRecord;
-  return { ...outcome, record, marks, streams: byStream(outcome.streams) };
+  return { ...outcome, marks, streams: byStream(outcome.streams) };
 }
 
 function ownershipOf(model: PlainStore, id: string): Ownership {

@@ -15,8 +15,6 @@ const MODEL_RETENTION = {
   large: { ttlMs: 5_000, events: 6, bytes: 4_000 },
 } as const satisfies Record<string, EventRetention>;
 const MODEL_TOMBSTONE_MS = 4_000;
-/** For a store whose clock runs during a run: nothing grows old. */
-const LONG_MS = 600_000;
 /** Instances of the model die only by leaving. */
 const LEASE_MS = 1e9;
 const RUNS = 100;
@@ -40,13 +38,13 @@ export interface ModelRunOptions extends StoreUnderTest {
 
 /**
  * Compares a store with the model; rejects at the first difference. Give `time` or `now`, and `pass`, of a clock that
- * moves only by `pass`, and the runs include expiries. Without them nothing expires.
+ * moves only by `pass`.
  */
 export async function compareWithModel(options: ModelRunOptions): Promise<void> {
   const { runs = RUNS, seed: first = 1 } = options;
   const failure: FailureOf = (operations) => failureOf(options, operations);
   for (let seed = first; seed < first + runs; seed++) {
-    const operations = randomOperations(seed, isTimed(options), options.listed);
+    const operations = randomOperations(seed, options.listed);
     const failed = await failure(operations);
     if (failed === undefined) continue;
     const [fewest, cause] = await shrunk(failure, operations, failed);
@@ -57,17 +55,14 @@ export async function compareWithModel(options: ModelRunOptions): Promise<void> 
   }
 }
 
-const isTimed = ({ time, now }: StoreUnderTest): boolean => (now ?? time) !== undefined;
-
 type FailureOf = (operations: readonly ModelOperation[]) => Promise<Error | undefined>;
 
 async function failureOf(options: ModelRunOptions, operations: readonly ModelOperation[]): Promise<Error | undefined> {
   const { together = 1, listed = true } = options;
-  const timed = isTimed(options);
-  const log = { ...MODEL_RETENTION[options.log ?? 'small'], ...(!timed && { ttlMs: LONG_MS }) };
-  const keepMs = timed ? MODEL_TOMBSTONE_MS : LONG_MS;
+  const log = MODEL_RETENTION[options.log ?? 'small'];
+  const keepMs = MODEL_TOMBSTONE_MS;
   const kit = createStoreKit(options);
-  const now = timed ? kit.now : (): number => 0;
+  const { now, pass } = kit;
   const settings = { log, keepMs, leaseMs: LEASE_MS, listed, ...(listed && { grouped: true as const }) };
   const places = [];
   for (const place of PLACES) {
@@ -76,7 +71,7 @@ async function failureOf(options: ModelRunOptions, operations: readonly ModelOpe
     places.push({ store, model: new PlainStore({ now, keepMs, log }) });
   }
   try {
-    await applyAll({ places, now, pass: kit.pass, timed }, operations, together);
+    await applyAll({ places, now, pass }, operations, together);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));

@@ -18,8 +18,6 @@ const LONG_FIELD = `u"${'x'.repeat(396)}`;
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 0, 1_500, 4_000, 60_000];
 const DUE_TIMES = [null, null, 0, 2_500, 90_000];
-/** For a store whose clock the test does not move: nothing expires during a run. */
-const NO_EXPIRIES = [null];
 const EVENTS = [
   '',
   '"x"',
@@ -39,7 +37,6 @@ const LISTED: readonly Name[] = ['list', 'count', 'due'];
 
 /** What an operation draws from; each draw takes the next random number. */
 class Draws {
-  readonly timed: boolean;
   readonly expires: boolean;
   /** Two records of one group, and one of another group. */
   readonly ids: readonly string[];
@@ -49,8 +46,7 @@ class Draws {
   readonly fields: readonly string[];
   readonly #next: () => number;
 
-  constructor(seed: number, timed: boolean, expires: boolean) {
-    this.timed = timed;
+  constructor(seed: number, expires: boolean) {
     this.expires = expires;
     this.#next = seededRandom(seed);
     const [first = '', second = '', none = ''] = this.#few(3, GROUPS);
@@ -81,11 +77,11 @@ class Draws {
   }
 
   expiresIn(): number | null {
-    return this.one(this.expires ? EXPIRIES : NO_EXPIRIES);
+    return this.one(this.expires ? EXPIRIES : [null]);
   }
 
   dueIn(): number | null {
-    return this.one(this.timed ? DUE_TIMES : NO_EXPIRIES);
+    return this.one(DUE_TIMES);
   }
 
   /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
@@ -195,15 +191,13 @@ const lastLooks = ({ ids, streams }: Draws, place: number): ModelOperation[] =>
   ]);
 
 /**
- * 1 to 80 operations, then a look at everything that is stored. `timed`: with expiries, and time that passes. A store
- * may forget a record that is not `listed` as soon as it has expired, so in their runs none does.
+ * 1 to 80 operations, then a look at everything that is stored. A store may forget a record that is not `listed` as soon
+ * as it has expired, so in their runs none does.
  */
-export function randomOperations(seed: number, timed: boolean, listed = true): ModelOperation[] {
-  const draws = new Draws(seed, timed, timed && listed);
+export function randomOperations(seed: number, listed = true): ModelOperation[] {
+  const draws = new Draws(seed, listed);
   const names = (Object.keys(OPERATIONS) as Name[]).flatMap((name) =>
-    (name === 'pass' && !timed) || (!listed && LISTED.includes(name))
-      ? []
-      : Array.from({ length: OPERATIONS[name][0] }, () => name),
+    !listed && LISTED.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
   );
   const operation = (): ModelOperation => {
     const op = draws.one(names);
