@@ -29,13 +29,7 @@ export async function openView(store: Store, settings: ViewSettings): Promise<Vi
 }
 
 export function viewOf(open: OpenStore, kind: Kind): View {
-  return {
-    records: open.records(kind),
-    instances: open.instances,
-    secret: (name, keepMs) => open.secret(name, keepMs),
-    full: () => open.full?.() === true,
-    close: () => open.close(),
-  };
+  return { ...open, records: open.records(kind) };
 }
 
 export const idsOf = (all: ReadonlyArray<{ readonly id: string }>): string[] => all.map(({ id }) => id);

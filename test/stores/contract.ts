@@ -1,8 +1,7 @@
 /** Runs the contracts of stores. */
 import { test } from 'vitest';
 import { backendContract, type BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
-import type { StoreCase } from '../store-contract/contract/store-case.ts';
-import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { createStoreKit, type StoreCase, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
 
 const LONG_MS = 120_000;
 

@@ -1,8 +1,7 @@
 /** Secrets, and what a store must not keep. */
 import assert from 'node:assert/strict';
 import { dueNow, type View } from '../view.ts';
-import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
-import { append, FENCE, recordOf, type StoreKit } from './store-kit.ts';
+import { append, FENCE, PAST_SHORT_MS, recordOf, SHORT_MS, type StoreKit, test } from './store-kit.ts';
 
 /** The entries that a living session, a deployment and its instance may take. */
 const FEW = 30;

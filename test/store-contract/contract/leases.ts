@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { afterTurn } from '../../../src/base/system.ts';
 import type { InstanceLease } from '../../../src/stores/store.ts';
 import type { View } from '../view.ts';
-import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
-import { announce, ME, OTHER, sortedBy } from './store-kit.ts';
+import { announce, ME, OTHER, PAST_SHORT_MS, SHORT_MS, sortedBy, test } from './store-kit.ts';
 
 /** The members of a lease that callers know; a store may add more. */
 const shown = (lease: InstanceLease | undefined) =>

@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { type ClaimOutcome, isEnded, type Records } from '../../../src/stores/store.ts';
 import { idsOf, openStreams, type View } from '../view.ts';
-import { PAST_SHORT_MS, SHORT_MS, test } from './store-case.ts';
-import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS } from './store-kit.ts';
+import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS, PAST_SHORT_MS, SHORT_MS, test } from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
 const GROUPED = { kind: 'parcels', grouped: true } as const;

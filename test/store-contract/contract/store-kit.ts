@@ -1,4 +1,4 @@
-/** What a case of the store contract gets: views of the store under test, its clock, and records. */
+/** A case of a contract above views of a store, and what it gets: views, the clock of the store, and records. */
 import assert from 'node:assert/strict';
 import { base64url, systemRandom, systemTime } from '../../../src/base/system.ts';
 import type { TimeProvider } from '../../../src/types.ts';
@@ -16,6 +16,24 @@ import {
 } from '../../../src/stores/store.ts';
 import { plainRecord } from '../plain-record.ts';
 import { openView, type View, type ViewSettings } from '../view.ts';
+
+export interface StoreCase {
+  /** Stable, for reports: `claim/wrong-epoch`. */
+  readonly id: string;
+  /** A sentence. */
+  readonly title: string;
+  run(kit: StoreKit): Promise<void>;
+}
+
+/** A case; `name` is its id and its title, with a colon between. */
+export function test(name: string, run: StoreCase['run']): StoreCase {
+  const colon = name.indexOf(': ');
+  return { id: name.slice(0, colon), title: name.slice(colon + 2), run };
+}
+
+/** A time that a case lets pass, and more than that. */
+export const SHORT_MS = 600;
+export const PAST_SHORT_MS = 800;
 
 /** What the test of a store provides. */
 export interface StoreUnderTest {
