@@ -2,5 +2,4 @@
 export { Core } from '../../src/endpoint/core.ts';
 export { EventBudget } from '../../src/stores/memory/event-budget.ts';
 export { openFile } from '../../src/stores/sqlite/open-file.ts';
-export { storeClock } from '../../src/stores/sqlite/clock.ts';
 export { systemRandom, systemTime } from '../../src/base/system.ts';

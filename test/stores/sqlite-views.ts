@@ -18,27 +18,11 @@ export async function openView(store: Store | string, more: Partial<ViewSettings
   return open(typeof store === 'string' ? sqlite(store) : store, storeOptions(more));
 }
 
-/** Places in the list that a row's data is (`kernel/row-texts.ts`). */
-const PLACES = { v: 0, owner: 2, user: 3, expiresAt: 8 } as const;
+/** The place of the user in the list that a row's data is (`kernel/row-texts.ts`). */
+const USER = 3;
 
-/** Changes a record as another process would: the row has another version afterwards. */
-export function changeStored(
-  database: Libsql.Database,
-  id: string,
-  { wake, ...members }: { readonly [name in keyof typeof PLACES | 'wake']?: string | number },
-): void {
-  for (const [name, value] of Object.entries(members)) {
-    const data = `json_set(data, '$[${PLACES[name as keyof typeof PLACES]}]', ?)`;
-    database.prepare(`UPDATE rows SET version = version + 1, data = ${data} WHERE id = ?`).run(value, id);
-  }
-  if (wake !== undefined) database.prepare('UPDATE rows SET wake = ? WHERE id = ?').run(wake, id);
-}
-
-/** A member of a stored record. */
-export function stored(database: Libsql.Database, id: string, name: keyof typeof PLACES): unknown {
-  const [value] = database
-    .prepare(`SELECT json_extract(data, '$[${PLACES[name]}]') FROM rows WHERE id = ?`)
-    .raw(true)
-    .get([id]) as unknown[];
-  return value;
+/** Changes the user of a record as another process would: the row has another version afterwards. */
+export function changeUser(database: Libsql.Database, id: string, user: string): void {
+  const sql = `UPDATE rows SET version = version + 1, data = json_set(data, '$[${USER}]', ?) WHERE id = ?`;
+  database.prepare(sql).run(user, id);
 }

@@ -10,7 +10,7 @@ import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { append, changeStored, FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
+import { append, changeUser, FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
 import { openPlain } from './views.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
@@ -76,11 +76,11 @@ describe('while another process writes', () => {
     other.exec('BEGIN IMMEDIATE');
     const waiting = view.records.save('s', FENCE, { head: 'debug' });
     for (let n = 0; n < 3; n++) await turn();
-    changeStored(other, 's', { user: 'ada' });
+    changeUser(other, 's', 'ada');
     other.exec('COMMIT');
     expect(view.records.read('s')).toEqual(recordOf('s', { user: 'ada' }));
     // A refused statement that is not reset would keep the old state of the file.
-    changeStored(other, 's', { user: 'eve' });
+    changeUser(other, 's', 'eve');
     expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve' }));
     expect(await waiting).toBe('written');
     expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));

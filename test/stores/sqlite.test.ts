@@ -15,7 +15,7 @@ import { newPath } from './sqlite-views.ts';
 /** Connections to one new file. */
 function backends(): BackendUnderTest {
   const path = newPath();
-  const spaces = new Map(KINDS.map((kind, n) => [kind, { no: n + 1, clock: { wall: Date.now } }]));
+  const spaces = new Map(KINDS.map((kind, n) => [kind, { no: n + 1, now: Date.now }]));
   return {
     async connect() {
       const file = await openFile(

@@ -3,6 +3,7 @@
  * socket, could act as any client. Windows has no such modes, and nothing is checked there.
  */
 import { chmodSync, lstatSync, statSync, type Stats } from 'node:fs';
+import { orUndefined } from '../../base/or-undefined.ts';
 
 const GROUP_WRITE = 0o020;
 const OTHERS_WRITE = 0o002;
@@ -26,19 +27,11 @@ export function processUser(): number | undefined {
 export function fileDanger(file: string, user: number): string | undefined {
   const entry = lstatSync(file, { throwIfNoEntry: false });
   if (entry === undefined) return undefined;
-  const found = entry.isSymbolicLink() ? targetOf(file) : entry;
+  const found = entry.isSymbolicLink() ? orUndefined(() => statSync(file)) : entry;
   if (found === undefined) return 'it is a link to a file that does not exist or cannot be seen';
   for (const { uid } of [entry, found])
     if (!isTrusted(uid, user)) return `it belongs to another user (${uid}, this process is ${user})`;
   return (found.mode & OTHERS_WRITE) === 0 ? undefined : 'every user of this machine can write it; run chmod 600 on it';
-}
-
-function targetOf(link: string): Stats | undefined {
-  try {
-    return statSync(link);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Root can change every file anyway. */

@@ -14,7 +14,7 @@ export const FORMAT = 1;
  * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone. `space`:
  *   the records of one kind in a deployment (`sqlite-store.ts`).
  * - `log`: their entries. `record`: the number of the row.
- * - `lease_clock`: a row for each deployment (`lease-clock.ts`).
+ * - `lease_clock`: a row for each deployment (`clock.ts`).
  */
 const TABLES = `
 CREATE TABLE rows (

@@ -3,7 +3,6 @@ import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } fr
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
-import type { StoreClock } from './clock.ts';
 import { refusesAll } from './failures.ts';
 import type { Value } from './libsql.ts';
 import { SQL } from './statements.ts';
@@ -12,7 +11,8 @@ import type { StoreFile } from './store-file.ts';
 /** What a backend knows of a kind. */
 export interface SqliteSpace {
   readonly no: number;
-  readonly clock: Pick<StoreClock, 'wall'>;
+  /** ms since 1970. */
+  now(): number;
 }
 
 type RowColumns = readonly [
@@ -42,7 +42,7 @@ export class SqliteBackend implements Backend {
   }
 
   now(kind: Kind): number {
-    return this.#space(kind).clock.wall();
+    return this.#space(kind).now();
   }
 
   /** What fails has changed nothing: a transaction that fails is rolled back. */

@@ -4,8 +4,7 @@ import { LEASES } from '../shared/instances.ts';
 import { sharedStore } from '../shared/shared-store.ts';
 import { kindsOf } from '../kernel/open-view.ts';
 import type { Kind, Store } from '../store.ts';
-import { storeClock } from './clock.ts';
-import { leaseClock } from './lease-clock.ts';
+import { leaseClock } from './clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { SqliteBackend, type SqliteSpace } from './sqlite-backend.ts';
@@ -16,12 +15,11 @@ export const sqliteStore = (settings: FileSettings): Store =>
     'sqlite',
     (options) => openFile(settings, options, options.logger),
     async (file, options) => {
-      const { name, logger } = options;
-      const clock = storeClock(options.time);
-      const leasesAt = await leaseClock(file, spaceOf(name, LEASES), clock, options.leaseMs);
+      const { name, logger, time } = options;
+      const ofLeases = await leaseClock(file, spaceOf(name, LEASES), time, options.leaseMs);
       const spaces = new Map<Kind, SqliteSpace>();
       for (const kind of kindsOf(options))
-        spaces.set(kind, { no: spaceOf(name, kind), clock: kind === LEASES ? leasesAt : clock });
+        spaces.set(kind, { no: spaceOf(name, kind), now: kind === LEASES ? ofLeases : () => time.now() });
       let mailboxes: SqliteMailboxes | undefined;
       return {
         backend: new SqliteBackend(file, spaces),
