@@ -27,15 +27,19 @@ export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
 /** The kinds that an endpoint opens, and those of leases and secrets. */
 export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[] => [...kinds, SECRETS, LEASES];
 
-export function openView(parts: ViewParts, options: StoreOptions): OpenStore {
+/** `alone`: the kernels of a backend in this process, which all its views share (`KernelParts.isAlone`). */
+export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<string, KernelRecords>): OpenStore {
   const { backend, ofLeases = backend, deadlines, full, room } = parts;
-  const { leaseMs, logger, random } = options;
+  const { logger, random } = options;
+  // An owner and every instance that could claim its sessions live in one process then, so no lease expires.
+  const leaseMs = alone === undefined ? options.leaseMs : null;
   const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of);
   const [writes, leaseWrites] = [newWrites(backend), newWrites(ofLeases)];
-  const made = new Map<string, KernelRecords>();
+  const made = alone ?? new Map<string, KernelRecords>();
   for (const kind of kindsOf(options)) {
+    if (made.has(kind.name)) continue;
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: false, deadlines }));
+    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: alone !== undefined, deadlines }));
   }
   const records = ({ name }: Kind): KernelRecords => {
     const found = made.get(name);
