@@ -1,7 +1,7 @@
 /** Connections that break under the official clients' calls: what they are sent then, each message once. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
-import { faces, serve, type Served } from '../kit/serve.ts';
+import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createFeatureServer, type FeatureServer, overFaces } from './feature-server.ts';
 import { sessionClients, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
@@ -156,21 +156,6 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     expect(asked).toHaveLength(new Set(asked).size);
     expect(errors).toEqual([]);
   });
-});
-
-test.each(faces)('the face %s has nothing more to say on a stream that is complete: 204', async (face) => {
-  const features = createFeatureServer();
-  const { openSession } = await serve(features.factory, {}, { face });
-  const raw = await openSession();
-  const { response } = await raw.call('tools/call', { name: 'unknown', arguments: {} });
-  await response.ended;
-  const [priming, error] = response.events.filter(({ id }) => id !== undefined);
-  const again = await raw.get({ lastEventId: String(priming?.id) });
-  await again.ended;
-  expect(again.events.map(({ data }) => data)).toEqual(['', error?.data]);
-  await raw.get();
-  const nothing = await raw.get({ lastEventId: String(error?.id) });
-  expect([nothing.status, nothing.body]).toEqual([204, '']);
 });
 
 const progressOf = (messages: readonly Message[]): unknown[] =>

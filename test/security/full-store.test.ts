@@ -59,14 +59,14 @@ async function smallPostgres(): Promise<() => Store> {
   return () => postgres(own.url);
 }
 
-const REPORTING = [
-  { kind: 'redis', small: smallRedis, limits: {} },
+const SMALL = [
   { kind: 'sqlite', small: smallSqlite, limits: {} },
+  { kind: 'redis', small: smallRedis, limits: {} },
+  // It reports no room.
+  { kind: 'postgres', small: smallPostgres, limits: { storeBytes: STORE_BYTES } },
 ];
-// PostgreSQL reports no room.
-const COUNTED = { kind: 'postgres', small: smallPostgres, limits: { storeBytes: STORE_BYTES } };
 
-test.each(inMatrix([...REPORTING, COUNTED], REPORTING))(
+test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
   '$kind with 32 MB: what one user makes it keep is bounded, and all calls of another user succeed',
   { timeout: FLOOD_MS + 120_000 },
   async ({ small, limits }) => {
