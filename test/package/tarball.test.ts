@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+import { packed } from '../kit/packed.ts';
 
 /** The package as a user gets it: packed, installed into an empty project, and used there. */
 const root = resolve(import.meta.dirname, '../..');
@@ -28,8 +29,6 @@ function run(command: string, args: string[], cwd = project): Promise<{ stdout: 
 
 const installedVersion = (name: string): string =>
   (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
-
-const tarball = (): string => readdirSync(project).find((file) => /^sojourn-\d.*\.tgz$/.test(file)) ?? '';
 
 /** The packages of stores, and the clients that they bring. */
 const STORES = { 'sojourn-postgres': 'pg', 'sojourn-redis': 'redis' };
@@ -76,9 +75,8 @@ beforeAll(async () => {
       dependencies: Object.fromEntries(beside.map((name) => [name, installedVersion(name)])),
     }),
   );
-  await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', project], root);
   const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', [...install, `./${tarball()}`]);
+  await run('npm', [...install, await packed()]);
 }, INSTALL_MS);
 
 afterAll(() => {
@@ -107,8 +105,8 @@ describe('the packed tarball', () => {
     expect(texts.filter((text) => text.includes('Uint8Array<'))).toEqual([]);
   });
 
-  test('is no larger than its page says, packed, unpacked and with what it brings', () => {
-    expect(statSync(join(project, tarball())).size).toBeLessThanOrEqual(mostOf('the package, packed'));
+  test('is no larger than its page says, packed, unpacked and with what it brings', async () => {
+    expect(statSync(await packed()).size).toBeLessThanOrEqual(mostOf('the package, packed'));
     const modules = join(project, 'node_modules');
     expect(bytesBelow(join(modules, 'sojourn'))).toBeLessThanOrEqual(mostOf('the package, unpacked'));
     const brought = productionDependencies().map((path) => bytesBelow(join(project, path)));

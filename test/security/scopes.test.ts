@@ -25,8 +25,17 @@ const INSUFFICIENT = ['', 'read', 'admin:read', 'ADMIN', 'admins administrator']
 type Request = (typeof GUARDED)[number];
 const message = (id: number, [method, params]: Request) => ({ jsonrpc: '2.0', id, method, params });
 
-/** What the SDK's own transport answers. */
-async function officialAnswer(request: Request, scopes: string): Promise<unknown> {
+const official = new Map<string, Promise<unknown>>();
+
+/** What the SDK's own transport answers, asked once. */
+function officialAnswer(request: Request, scopes: string): Promise<unknown> {
+  const key = JSON.stringify([request, scopes]);
+  const answer = official.get(key) ?? askOfficial(request, scopes);
+  official.set(key, answer);
+  return answer;
+}
+
+async function askOfficial(request: Request, scopes: string): Promise<unknown> {
   const transport = new WebStandardStreamableHTTPServerTransport({ sessionIdGenerator: undefined as never });
   const server = scopedServer().factory({ serverOptions: {} });
   await server.connect(transport);
