@@ -135,7 +135,7 @@ test('commands that serve nothing, and supervisors, load no SDK: it takes most o
     return script === 'cli/main.js' || (entryPoint?.startsWith('src/cli/') === true && !served.test(entryPoint ?? ''));
   });
   expect(commands.map((script) => all[script]?.entryPoint)).toEqual(
-    expect.arrayContaining(['src/cli/main.ts', 'src/cli/records/session-records.ts', 'src/cli/supervise.ts']),
+    expect.arrayContaining(['src/cli/main.ts', 'src/cli/records/records.ts', 'src/cli/supervise.ts']),
   );
   const loaded = commands.flatMap((script) => [...loadedWith(script, all)]);
   expect(packagesOf(loaded, 'import-statement').filter((name) => /^(?:zod|@modelcontextprotocol)/.test(name))).toEqual(
