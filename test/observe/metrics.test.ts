@@ -91,20 +91,21 @@ describe.each(faces)('over %s', (face) => {
   });
 });
 
-test('a low-level server that answers any name has series for the tools that it lists, and no more than 200', async () => {
-  const listed = Array.from({ length: 5_000 }, (_, n) => ({
-    name: `tool-${n}`,
-    inputSchema: { type: 'object' as const },
-  }));
-  const served = await serve(
+/** A low-level server that lists these names, and answers any. */
+const lowLevel = (names: readonly string[]) =>
+  serve(
     () => {
       const low = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
-      low.setRequestHandler('tools/list', () => ({ tools: listed }));
+      const inputSchema = { type: 'object' as const };
+      low.setRequestHandler('tools/list', () => ({ tools: names.map((name) => ({ name, inputSchema })) }));
       low.setRequestHandler('tools/call', () => ({ content: [] }));
       return low;
     },
     { metrics: true },
   );
+
+test('a low-level server that answers any name has series for the tools that it lists, and no more than 200', async () => {
+  const served = await lowLevel(Array.from({ length: 5_000 }, (_, n) => `tool-${n}`));
   const one = await served.openSession();
   await one.call(...tool('tool-1'));
   expect((await counted(served, 3)).labels('gen_ai_tool_name')).toEqual(['_OTHER']);
@@ -116,17 +117,7 @@ test('a low-level server that answers any name has series for the tools that it 
 
 test('names with quotes, line ends and more than 64 characters are written so that a scraper reads them', async () => {
   const names = ['a "quoted" one', 'two\nlines', 'back\\slash', 'ü✓', 'x'.repeat(500)];
-  const served = await serve(
-    () => {
-      const low = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
-      low.setRequestHandler('tools/list', () => ({
-        tools: names.map((name) => ({ name, inputSchema: { type: 'object' as const } })),
-      }));
-      low.setRequestHandler('tools/call', () => ({ content: [] }));
-      return low;
-    },
-    { metrics: true },
-  );
+  const served = await lowLevel(names);
   const one = await served.openSession();
   await one.call('tools/list');
   for (const name of names) await one.call(...tool(name));
