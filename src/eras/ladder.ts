@@ -16,7 +16,7 @@ import type { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/exchange.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { type Authorizer, withAll } from '../auth/hook-authorizer.ts';
-import type { ScopedTransport } from '../session/calls/scopes.ts';
+import type { ServerTransport } from '../session/server/server-transport.ts';
 import type { MaybePromise } from '../stores/store.ts';
 
 /**
@@ -29,7 +29,7 @@ export type Stop = SojournError | InboundPost | 'done' | undefined;
 export interface Entry {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
-  readonly transport: Pick<ScopedTransport, 'checkScopes'> | undefined;
+  readonly transport: Pick<ServerTransport, 'checkScopes'> | undefined;
   readonly requests: readonly RpcRequest[];
   /** Those that `authorize` lets their caller send. The others get their server's answer for an unknown name. */
   allowed: readonly RpcRequest[];

@@ -5,7 +5,6 @@ import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ReceivedPost } from '../inbound/inbound.ts';
 import type { Notices } from '../observe/notices.ts';
-import type { WatchedRequest } from '../observe/watched-request.ts';
 import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
@@ -26,7 +25,10 @@ export function readMessages(
   const batch = Array.isArray(body);
   const messages = batch ? checkBatch(body) : checkOne(body);
   if (messages instanceof SojournError) return { error: messages, id: echoId(body) };
-  if (exchange.watched !== undefined) noteMessages(exchange.watched, messages);
+  // A batch is known by its first message.
+  const [first] = messages;
+  if (first?.kind === 'request' || first?.kind === 'notification')
+    exchange.watched?.carries(first.message.method, first.message.params);
   return { exchange, messages, batch, text };
 }
 
@@ -75,12 +77,6 @@ export function seenClients(notices: Notices): NoteClient {
     versions.set(name, version);
     notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion: keptText(protocolVersion) });
   };
-}
-
-/** A batch is known by its first message. */
-function noteMessages(watched: WatchedRequest, [first]: readonly Checked[]): void {
-  if (first?.kind === 'request' || first?.kind === 'notification')
-    watched.carries(first.message.method, first.message.params);
 }
 
 /** The URIs of a `subscriptions/listen`, which are bounded as those of one session are. */

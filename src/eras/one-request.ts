@@ -87,14 +87,11 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   /** Resolves when the transport is closed. */
   deliver(message: RpcRequest | RpcNotification): Promise<Stop> {
     const call = this.#call;
-    const enter = call.run?.enter;
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
       call.around = openRun(this.#host.options.aroundRequest, this, call, call.response.attempt);
-    const start = (): void => this.receive(message, call);
-    if (enter === undefined) currentCall.run(call, start);
-    else enter(() => currentCall.run(call, start));
+    this.enterServer(message, call, call.run?.enter);
     return ended;
   }
 

@@ -151,10 +151,12 @@ export class Router implements WaitingHost {
 
   /** Attempts until the call is answered, or waits. Pauses between attempts let two instances agree on an owner. */
   async #drive(id: string, first: Inbound): Promise<void> {
+    const { options, random } = this.#parts;
+    const time = options.timeProvider;
     let inbound = first;
     for (let tries = 0; tries < TRIES; tries++) {
       try {
-        if (tries > 1) await this.#pause(tries);
+        if (tries > 1) await elapse(time, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
         const placing = this.attempt(id, inbound);
         // A drain waits for no stream, but for its beginning.
         const { outcome } = await (reads(inbound) ? track(this.#parts, inbound.caller, placing) : placing);
@@ -318,11 +320,6 @@ export class Router implements WaitingHost {
     if (!(await this.#parts.registry.leaving.endRecord(record.id, record, endReason(inbound)))) return false;
     sink.done(200);
     return true;
-  }
-
-  #pause(tries: number): Promise<void> {
-    const { options, random } = this.#parts;
-    return elapse(options.timeProvider, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
   }
 }
 

@@ -119,7 +119,9 @@ export class WaitingRequests {
     const { caller } = given;
     const now = this.#now;
     const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
-    if (deadline <= now || !this.#takePlace(given)) return undefined;
+    if (deadline <= now || this.#given.lifecycle.refusal !== undefined) return undefined;
+    // No place is left for this user.
+    if (!this.#places.take(1, shareOf(given))) return undefined;
     const key = keyOf(id, given.kind);
     const queue = this.#queues.get(key) ?? { key, calls: new Set(), attempted: undefined, attemptedAt: -Infinity };
     return new Promise((over) => {
@@ -143,11 +145,6 @@ export class WaitingRequests {
       const left = (): void => (isSilent(given) ? this.#waitOn(call, 'accept') : this.#remove(call));
       if (given.isAccepted !== true) caller.onClose(left);
     });
-  }
-
-  /** `false`: no place is left for this user, or the endpoint refuses requests. */
-  #takePlace(inbound: Inbound): boolean {
-    return this.#given.lifecycle.refusal === undefined && this.#places.take(1, shareOf(inbound));
   }
 
   /**

@@ -5,6 +5,7 @@
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { CallerRequest } from '../../http/exchange.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { quoted, shown } from '../../base/shown.ts';
 
 /** Which member of `params` the `Mcp-Name` header mirrors. */
@@ -29,11 +30,7 @@ function decode(value: string): string | undefined {
   const encoded = SENTINEL.exec(value)?.[1];
   if (encoded === undefined) return value;
   if (!BASE64.test(encoded)) return undefined;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(encoded, 'base64'));
-  } catch {
-    return undefined;
-  }
+  return orUndefined(() => new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(encoded, 'base64')));
 }
 
 /** A header value that decodes to `text`. */

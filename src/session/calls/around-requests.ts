@@ -22,10 +22,10 @@ import { nameIn } from '../../auth/request-names.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext, signalOf } from './handler-context.ts';
 import type { RunHandler } from './handler-seam.ts';
-import type { ScopedTransport } from './scopes.ts';
+import type { ServerTransport } from '../server/server-transport.ts';
 
 /** The transport of the server that a run leads to. */
-type ScopeCheck = Pick<ScopedTransport, 'checkScopes'>;
+type ScopeCheck = Pick<ServerTransport, 'checkScopes'>;
 
 /** `functions`: the first is the outermost. `undefined`: there are none. */
 export function openRun(

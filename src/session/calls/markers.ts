@@ -6,6 +6,7 @@
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { digestText } from '../../base/digest.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
@@ -20,7 +21,7 @@ import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 /** In the `_meta` of a tool that runs once for each key (`once/once.ts`). */
 export const RUNS_ONCE_KEY = 'sojourn/once';
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
-export const KEPT_REQUEST_LENGTH = 65_536;
+const KEPT_REQUEST_LENGTH = 65_536;
 /** The stored form of a stream's request; `params` only if the request can run again. */
 export interface KeptRequest {
   readonly id: RequestId;
@@ -233,13 +234,8 @@ export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
 
 /** `undefined`: no request was kept, or an unknown version kept it. */
 export function readKept(requests: string | null): KeptRequest | undefined {
-  if (requests === null) return undefined;
-  try {
-    const value: unknown = JSON.parse(requests);
-    if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
-    const { id } = value;
-    return typeof id === 'string' || typeof id === 'number' ? (value as unknown as KeptRequest) : undefined;
-  } catch {
-    return undefined;
-  }
+  const value: unknown = requests === null ? undefined : orUndefined(() => JSON.parse(requests) as unknown);
+  if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
+  const { id } = value;
+  return typeof id === 'string' || typeof id === 'number' ? (value as unknown as KeptRequest) : undefined;
 }

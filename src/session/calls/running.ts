@@ -173,7 +173,7 @@ export class RunningCalls {
   openStream(
     requests: PostedRequests,
     log: SessionEventLog | undefined,
-    { key = this.#newKey(), next = 0 } = {},
+    { key = postStreamKey(this.#epoch, this.#opened++), next = 0 } = {},
   ): Stream {
     const stream = new Stream(key, log, next, requests);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
@@ -183,10 +183,6 @@ export class RunningCalls {
   /** How often the call of a stream runs, this run included: each owner since the first may have begun it. */
   attemptOn({ key }: Stream): number {
     return 1 + this.#epoch - epochOf(key);
-  }
-
-  #newKey(): string {
-    return postStreamKey(this.#epoch, this.#opened++);
   }
 
   stream(key: string): Stream | undefined {

@@ -1,8 +1,7 @@
 /**
  * The scopes that a server asks for (`scopeChallenge`, `requireScopes`). The SDK's `McpServer.connect` hands its
  * resolver to the transport and leaves the rest to it: a transport without `setScopeChallengeResolver` skips every
- * check. So each transport of ours is a `ScopedTransport`, and each request passes `checkScopes` before it is
- * dispatched.
+ * check. So each `ServerTransport` has it, and each request passes `checkScopes` before it is dispatched.
  */
 import {
   type AuthInfo,
@@ -13,22 +12,15 @@ import {
   requireScopes,
   type ScopeChallenge,
   type ScopeChallengeHandler,
-  type Transport,
 } from '@modelcontextprotocol/server';
 import { insufficientScope, internal, type SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 
-/** The SDK looks for the setter by name. No interface of the SDK declares it. */
-export interface ScopedTransport extends Transport {
-  setScopeChallengeResolver(resolver: ScopeChallengeHandler): void;
-  /** The error to refuse these requests with; `undefined`: the caller may send all of them. */
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined>;
-}
-
 /**
- * Synchronous where every resolver is. A resolver that throws, or returns an invalid scope, refuses the call.
+ * The error to refuse these requests with; `undefined`: the caller may send all of them. Synchronous where every
+ * resolver is. A resolver that throws, or returns an invalid scope, refuses the call.
  */
 export function checkScopes(
   resolver: ScopeChallengeHandler | undefined,

@@ -7,6 +7,7 @@
  * A page is kept by list, protocol version and cursor. No page is used or filled where code of the application may
  * change it for its caller alone: in a handler around the handler, or around `send` of the transport.
  */
+import { orUndefined } from '../../base/or-undefined.ts';
 import { isThenable } from '../../options/checks.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { keepText } from '../../protocol/kept-lists.ts';
@@ -95,7 +96,7 @@ export class SharedLists {
 
 /** Keeps a frozen copy, because the application may change what its handler returned. */
 function keepPage(pages: Pages, name: SharedList, key: string, { [name]: items, ...others }: Page): void {
-  const json = Array.isArray(items) ? jsonOf(items) : undefined;
+  const json = Array.isArray(items) ? orUndefined(() => JSON.stringify(items)) : undefined;
   const bytes = json === undefined ? Infinity : Buffer.byteLength(json);
   if (json === undefined || pages.kept.has(key) || pages.bytes + bytes > MOST_BYTES) return;
   pages.bytes += bytes;
@@ -113,12 +114,4 @@ function isPlain(params: RpcRequest['params']): boolean {
   if ((cursor !== undefined && typeof cursor !== 'string') || !isObject(meta)) return false;
   const { progressToken } = meta;
   return progressToken === undefined || typeof progressToken === 'string' || Number.isSafeInteger(progressToken);
-}
-
-function jsonOf(items: readonly unknown[]): string | undefined {
-  try {
-    return JSON.stringify(items);
-  } catch {
-    return undefined;
-  }
 }

@@ -23,13 +23,9 @@ export async function tearDown(session: SessionParts, reason: LeaveReason, abort
   if (refused !== undefined) await refused;
   const closed = close(session);
   if (run === undefined && !isKept) return closed;
-  await Promise.all([closed, run?.done(), isKept ? flushed(session) : undefined]);
-}
-
-/** Events that still wait for the store must be stored before the session is released, or the store refuses them. */
-async function flushed({ calls, usedGetStream }: SessionParts): Promise<void> {
-  await calls.running.flushed();
-  await usedGetStream?.flushed();
+  // Events that wait for the store must be stored before the session is released, or the store refuses them.
+  const flushed = Promise.all([calls.running.flushed(), usedGetStream?.flushed()]);
+  await Promise.all([closed, run?.done(), isKept ? flushed : undefined]);
 }
 
 async function close({ id: sessionId, host, logger, server, transport }: SessionParts): Promise<void> {

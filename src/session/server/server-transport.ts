@@ -7,6 +7,7 @@ import type {
   JSONRPCMessage,
   MessageExtraInfo,
   ScopeChallengeHandler,
+  Transport,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
@@ -14,14 +15,15 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import type { Call } from '../calls/call.ts';
-import { checkScopes, type ScopedTransport } from '../calls/scopes.ts';
+import { type Call, currentCall } from '../calls/call.ts';
+import { checkScopes } from '../calls/scopes.ts';
+import type { EnterContext } from './run.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 
 const PUBLIC_WAY = 'public way';
 
-export abstract class ServerTransport implements ScopedTransport {
+export abstract class ServerTransport implements Transport {
   onclose: (() => void) | undefined = undefined;
   onerror: ((error: Error) => void) | undefined = undefined;
   #onmessage: OnMessage | undefined = undefined;
@@ -41,6 +43,7 @@ export abstract class ServerTransport implements ScopedTransport {
     this.#entry = undefined;
   }
 
+  /** The SDK looks for it by name. No interface of the SDK declares it. */
   setScopeChallengeResolver(resolver: ScopeChallengeHandler): void {
     this.#scopeChallenge = resolver;
   }
@@ -60,7 +63,13 @@ export abstract class ServerTransport implements ScopedTransport {
   protected abstract get server(): object | undefined;
   protected abstract get logger(): Logger;
 
-  /** Passes a message to the server. `context`: the SDK's `extra`. */
+  /** Passes a message to the server in the context of its call, within that of the run hook (`enter`) if there is one. */
+  protected enterServer(message: unknown, call: Call, enter: EnterContext | undefined): void {
+    if (enter === undefined) currentCall.run(call, receive, this, message, call);
+    else enter(() => currentCall.run(call, receive, this, message, call));
+  }
+
+  /** Passes a message to the server. `call` is the SDK's `extra`. */
   receive(message: unknown, call: Call): void {
     if (call.id !== undefined) {
       const entry = (this.#entry ??= this.#findEntry());
@@ -74,4 +83,8 @@ export abstract class ServerTransport implements ScopedTransport {
     if (this.#assigned !== 1) return PUBLIC_WAY;
     return requestEntry(this.server, this) ?? PUBLIC_WAY;
   }
+}
+
+function receive(transport: ServerTransport, message: unknown, call: Call): void {
+  transport.receive(message, call);
 }

@@ -113,8 +113,7 @@ export class SessionTransport extends ServerTransport {
   deliver(message: RpcMessage, call: Call): SojournError | undefined {
     const { id: sessionId, logger, run } = this.#session;
     try {
-      if (run?.enter === undefined) currentCall.run(call, receive, this, message, call);
-      else run.enter(() => currentCall.run(call, receive, this, message, call));
+      this.enterServer(message, call, run?.enter);
       return undefined;
     } catch (cause) {
       logger.error({ err: cause, sessionId }, 'The server threw at a message: its client gets an internal error');
@@ -202,10 +201,6 @@ export class SessionTransport extends ServerTransport {
     // A handler of another session may hold this one's server.
     return this.#session.calls.running.get(call.id) === call ? call : undefined;
   }
-}
-
-function receive(transport: SessionTransport, message: unknown, call: Call): void {
-  transport.receive(message, call);
 }
 
 const DONE = Promise.resolve();

@@ -61,7 +61,7 @@ export function replayComplete(
 ): void {
   const { stream } = from;
   const call = callSuffix(from.call, from.isTool);
-  sink.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.retryMs, log.emptyData);
+  sink.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.options.retryMs, log.emptyData);
   for (const { offset, data } of events) {
     if (data !== '') sink.message(data, log.eventId(stream, offset, call));
   }

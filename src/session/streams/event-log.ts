@@ -60,10 +60,6 @@ export class SessionEventLog {
     return this.#host.options;
   }
 
-  get retryMs(): number {
-    return this.options.retryMs;
-  }
-
   /** Events with only an id have an empty data field. */
   get emptyData(): boolean {
     return hasPriming(this.#session.version);

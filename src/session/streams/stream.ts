@@ -137,7 +137,7 @@ export class Stream extends StoredStream implements SinkListener {
     const { log } = this;
     if (log === undefined) return;
     this.#sent = offset;
-    this.#sink?.point(this.eventId(offset, resumed) ?? '', retryMs ?? log.retryMs, log.emptyData);
+    this.#sink?.point(this.eventId(offset, resumed) ?? '', retryMs ?? log.options.retryMs, log.emptyData);
   }
 
   /** The sink continues at `from`, and gets that id as a new one. */
@@ -221,7 +221,7 @@ export class Stream extends StoredStream implements SinkListener {
    */
   endToResume(soon: boolean): void {
     const { log } = this;
-    const retryMs = soon && log !== undefined ? Math.min(SOON_MS, log.retryMs) : undefined;
+    const retryMs = soon && log !== undefined ? Math.min(SOON_MS, log.options.retryMs) : undefined;
     if (this.hasOpenSink && this.#sent >= 0) this.#resumePoint({ offset: this.#sent, resumes: this.#resumes }, retryMs);
     this.endSink();
   }
@@ -238,7 +238,7 @@ export class Stream extends StoredStream implements SinkListener {
   }
 
   /** Ends the response and each later one: the client comes back every `retryMs` until the stream is complete. */
-  poll(retryMs = this.log?.retryMs): void {
+  poll(retryMs = this.log?.options.retryMs): void {
     this.#pollMs = retryMs;
     this.#whenFlushed(() => this.endToResume(false));
   }
@@ -325,7 +325,7 @@ export class Stream extends StoredStream implements SinkListener {
     // The new sink takes over, in one turn with the events of the log.
     const sink = open();
     this.use(sink, done);
-    this.#resumePoint(from, this.#isComplete ? log.retryMs : undefined);
+    this.#resumePoint(from, this.#isComplete ? log.options.retryMs : undefined);
     this.#replayed = from.offset;
     for (const { offset, data } of outcome.events) {
       this.#replayed = offset;
