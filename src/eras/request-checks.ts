@@ -67,10 +67,10 @@ export class RequestChecks {
   }
 
   enter(exchange: Exchange): void {
-    const wrongHead =
-      this.#method(exchange) ?? this.#accept(exchange) ?? this.#contentType(exchange) ?? this.#declaredLength(exchange);
-    if (exchange.method === 'POST') return this.#receive(exchange, wrongHead);
-    const refusal = wrongHead ?? this.#version(exchange.header('mcp-protocol-version'), false);
+    const wrong = this.#method(exchange) ?? this.#accept(exchange);
+    if (exchange.method === 'POST')
+      return this.#receive(exchange, wrong ?? this.#contentType(exchange) ?? this.#declaredLength(exchange));
+    const refusal = wrong ?? this.#version(exchange.header('mcp-protocol-version'), false);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
     else if (exchange.method === 'DELETE' && this.#lifecycle.refusal !== undefined)
@@ -136,7 +136,6 @@ export class RequestChecks {
   }
 
   #contentType(exchange: Exchange): SojournError | undefined {
-    if (exchange.method !== 'POST') return undefined;
     const type = exchange.header('content-type');
     const encoding = exchange.header('content-encoding');
     // A framework that has parsed the body has decoded it.
@@ -147,9 +146,7 @@ export class RequestChecks {
 
   #declaredLength(exchange: Exchange): SojournError | undefined {
     const { bodyBytes } = this.#options.limits;
-    return exchange.method === 'POST' && Number(exchange.header('content-length')) > bodyBytes
-      ? bodyTooLarge(bodyBytes)
-      : undefined;
+    return Number(exchange.header('content-length')) > bodyBytes ? bodyTooLarge(bodyBytes) : undefined;
   }
 
   /**

@@ -176,9 +176,9 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
   takeToolPlace(): SojournError | undefined {
     const { sent: request, work } = this;
-    const refusal = request && this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
-    if (refusal !== undefined) return refusal;
     if (request === undefined) return undefined;
+    const refusal = this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
+    if (refusal !== undefined) return refusal;
     this.#host.noteClient(this.clientInfo, this.version);
     this.#host.services.startTime?.(work, request, (error) => this.expire(error));
     return undefined;

@@ -1,6 +1,6 @@
 // @module-tag matrix
 /**
- * What bodies of one shape take in the heap of a process, beside what `json-values.ts` and the bytes of a body charge
+ * What bodies of one shape take in the heap of a process, beside what `message-checks.ts` and the bytes of a body charge
  * for them. A separate process measures each shape and calls its garbage collector.
  */
 import { execFile } from 'node:child_process';

@@ -67,14 +67,14 @@ export function replayPlaces({ eventRetention, limits }: Pick<ResolvedOptions, '
 }
 
 /** Throws where a resume must wait for a place. `freed`: a place is free. */
-export function serveGet(
+export async function serveGet(
   parts: LegacyParts,
   session: LiveSession,
   inbound: Inbound,
   freed: () => void,
 ): Promise<NextAttempt> {
   const { caller } = inbound;
-  if (!inbound.after) return serveNew(parts, session, inbound);
+  if (!inbound.after) return void (await openGet(session, open(parts, inbound), false));
   const share = shareKey(caller.user, caller.clientAddress);
   if (!parts.replays.take(1, share)) throw tooManyResumes();
   const over = async (): Promise<void> => {
@@ -86,10 +86,6 @@ export function serveGet(
     // What the turn writes is charged where the client does not take it at once.
     afterTurn(() => void over());
   });
-}
-
-async function serveNew(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<undefined> {
-  await openGet(session, open(parts, inbound), false);
 }
 
 function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {

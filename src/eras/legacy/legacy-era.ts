@@ -12,7 +12,7 @@ import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
-import { holdText } from '../json-values.ts';
+import { holdText } from '../message-checks.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
 import { StartTurns } from './start-turns.ts';

@@ -24,8 +24,8 @@ import type { ReceivedPost } from '../../inbound/inbound.ts';
 import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
 import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
-import { type Classified, ModernEnvelopes } from './request-envelopes.ts';
-import { type SentRpc, SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
+import { ModernEnvelopes } from './request-envelopes.ts';
+import { SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import type { SentRequest } from '../../relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
@@ -92,7 +92,9 @@ export class ModernEra extends SessionlessRequests {
     const claim = claimedVersion(first);
     const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     const version = typeof claim === 'string' ? claim : (header ?? '');
-    const found = refusal ?? this.#classified(exchange, first, version, header);
+    const found = refusal ?? this.#envelopes.classify(exchange, first, version, header);
+    if (found instanceof SojournError && found !== refusal)
+      tellRefused(this.host.options, found, 'The SDK refuses a request of 2026-07-28');
     if (found === 'legacy' && request !== undefined) return false;
     // A notification that nothing says this era of: no rule covers it.
     if (found === 'legacy') exchange.respond(202, []);
@@ -131,12 +133,6 @@ export class ModernEra extends SessionlessRequests {
       return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${quoted(claim)}`);
     }
     return checkStandardHeaders(exchange, request) ?? checkListen(request);
-  }
-
-  #classified(exchange: Exchange, sent: SentRpc, version: string, header: string | undefined): Classified {
-    const found = this.#envelopes.classify(exchange, sent, version, header);
-    if (found instanceof SojournError) tellRefused(this.host.options, found, 'The SDK refuses a request of 2026-07-28');
-    return found;
   }
 
   serveUnattended(unattended: UnattendedRequest, response: AnswerSink): void {

@@ -12,17 +12,12 @@ import { type HookTimes, inHookTime, isHookTimeout } from '../hook-time.ts';
 /** The sweep ends as many at once: the hook of most users is one query of their database. */
 const AT_ONCE = 16;
 
-interface Ended {
-  readonly id: string;
-  readonly reason: EndReason;
-}
-
 export type EndHookOptions = HookTimes & Pick<ResolvedOptions, 'sessionMigrationHandler'>;
 
 export class EndHook {
   readonly #options: EndHookOptions;
-  /** In the order of the ends. */
-  readonly #waiting = new Set<Ended>();
+  /** By the id of the session, in the order of the ends. */
+  readonly #waiting = new Map<string, EndReason>();
   #running = 0;
   #returned: (() => void) | undefined = undefined;
 
@@ -33,7 +28,7 @@ export class EndHook {
   /** Call this when the store holds the end of the session. */
   ended(id: string, reason: EndReason): void {
     if (this.#options.sessionMigrationHandler?.onSessionEnded === undefined) return;
-    this.#waiting.add({ id, reason });
+    this.#waiting.set(id, reason);
     if (this.#running < AT_ONCE) void this.#callWaiting();
   }
 
@@ -52,16 +47,16 @@ export class EndHook {
 
   async #callWaiting(): Promise<void> {
     this.#running += 1;
-    for (const next of this.#waiting) {
-      this.#waiting.delete(next);
-      await this.#call(next);
+    for (const [id, reason] of this.#waiting) {
+      this.#waiting.delete(id);
+      await this.#call(id, reason);
     }
     // In the turn in which nothing waits any more: an end that comes later finds a place.
     this.#running -= 1;
     if (this.#running === 0) this.#returned?.();
   }
 
-  async #call({ id: sessionId, reason }: Ended): Promise<void> {
+  async #call(sessionId: string, reason: EndReason): Promise<void> {
     const { sessionMigrationHandler, logger } = this.#options;
     const call = async (): Promise<void> => sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
     const hook = { hook: 'sessionMigrationHandler.onSessionEnded', sessionId };

@@ -78,10 +78,6 @@ export function callSuffix(id: RequestId | undefined, isTool = false): string {
   return isExact ? `.${isTool ? 'B' : 'b'}${bytes.toString('base64url')}` : '';
 }
 
-function isToolSuffix(suffix: string | undefined): boolean {
-  return suffix !== undefined && suffix.charCodeAt(1) < 0x5b;
-}
-
 function readCall(suffix: string | undefined): RequestId | undefined {
   if (suffix === undefined) return undefined;
   const text = suffix.slice(2);
@@ -124,7 +120,8 @@ function parsePosition(text: string): EventPosition | undefined {
     stream,
     offset: parseInt(offset, 36),
     call: readCall(call),
-    isTool: isToolSuffix(call),
+    // An upper-case letter.
+    isTool: call !== undefined && call.charCodeAt(1) < 0x5b,
     resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
     ended: ended !== undefined,
   };
