@@ -15,7 +15,7 @@ import { orHookTimeout } from '../session/hook-time.ts';
 import { messagesTo } from '../session/broadcast.ts';
 import { type RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeLostCalls } from '../session/calls/rerun.ts';
+import { takeLostCalls } from '../session/calls/again.ts';
 import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
 import { decodeSession } from '../session/record/session-record.ts';

@@ -27,7 +27,7 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
 import type { Logger } from '../types.ts';
 import type { Stop } from './ladder.ts';
-import type { SessionlessCall, SessionlessHost } from './sessionless-call.ts';
+import type { SessionlessCall } from './sessionless-call.ts';
 
 /** What a server asks its client for, as the error names it. */
 const FEATURES: Readonly<Record<string, string>> = {
@@ -55,7 +55,6 @@ const DONE = Promise.resolve();
 export class OneRequestTransport extends ServerTransport implements TurnTask {
   protected readonly server: AnyServer;
   readonly #call: SessionlessCall;
-  readonly #host: SessionlessHost;
   /** No handler has run yet. */
   #early = false;
   /** Resolves what `deliver` returned. Until its server has the message, an error is sent with its HTTP status. */
@@ -63,15 +62,14 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #closed = false;
   #answered = false;
 
-  constructor(call: SessionlessCall, server: AnyServer, host: SessionlessHost) {
+  constructor(call: SessionlessCall, server: AnyServer) {
     super();
     this.#call = call;
     this.server = server;
-    this.#host = host;
   }
 
   protected get logger(): Logger {
-    return this.#host.options.logger;
+    return this.#call.host.options.logger;
   }
 
   start(): Promise<void> {
@@ -90,7 +88,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.#host.options.aroundRequest, this, call, call.response.attempt);
+      call.around = openRun(this.#call.host.options.aroundRequest, this, call, call.response.attempt);
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -126,7 +124,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
     const json = answerJson(answer, id, this.logger);
-    noteLarge(json, this.#call, this.#host.options.logger);
+    noteLarge(json, this.#call, this.#call.host.options.logger);
     response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);
@@ -139,7 +137,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   /** `false`: it belongs to no request. */
   #notify(message: RpcNotification, related: RequestId | undefined): boolean {
-    const { options, services } = this.#host;
+    const { options, services } = this.#call.host;
     services.lists?.changed(message.method);
     const { id, era, response } = this.#call;
     this.#call.noticeListChange(message.method);
@@ -178,7 +176,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const isDelivered = this.#deliver !== undefined && id !== undefined;
     if (!this.#answered && (refusal !== undefined || isDelivered)) this.#call.refuse(refusal ?? requestClosed());
     try {
-      tellClosed(this.server, this.onclose, !this.#answered, this.#host.options.notices);
+      tellClosed(this.server, this.onclose, !this.#answered, this.#call.host.options.notices);
     } finally {
       this.#deliver?.('done');
     }

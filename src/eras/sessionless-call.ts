@@ -80,7 +80,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   own: SentRequest | undefined = undefined;
   /** Set when its server is being connected; never for a listen stream. */
   transport: CallTransport | undefined = undefined;
-  readonly #host: SessionlessHost;
+  readonly host: SessionlessHost;
   #sent: SentRpc;
   /** What the factory made, until it is closed. */
   made: AnyServer | undefined = undefined;
@@ -104,7 +104,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.#version = version;
     this.admission = admission;
     this.response = response;
-    this.#host = host;
+    this.host = host;
     response.listener = this;
     caller.heldBy(this.work, SERVER_BYTES);
     if (admission !== undefined) this.work.holds(admission);
@@ -119,7 +119,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   override get era(): 'legacy' | 'modern' {
-    return this.#host.era;
+    return this.host.era;
   }
 
   /** `undefined`: a notification. */
@@ -151,7 +151,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   // ——— its way in (`ladder.ts`) ———
 
   get authorizer(): Authorizer | undefined {
-    return this.#host.services.authorizer;
+    return this.host.services.authorizer;
   }
 
   get requests(): readonly RpcRequest[] {
@@ -169,7 +169,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   stopIfLeft(): Stop {
     if (this.caller.closed) return 'done';
-    const isClosed = this.transport?.closed === true || this.#host.lifecycle.refusal !== undefined;
+    const isClosed = this.transport?.closed === true || this.host.lifecycle.refusal !== undefined;
     return this.refusal ?? (isClosed ? requestClosed(false) : undefined);
   }
 
@@ -179,8 +179,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     if (request === undefined) return undefined;
     const refusal = this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
-    this.#host.noteClient(this.clientInfo, this.version);
-    this.#host.services.startTime?.(work, request, (error) => this.expire(error));
+    this.host.noteClient(this.clientInfo, this.version);
+    this.host.services.startTime?.(work, request, (error) => this.expire(error));
     return undefined;
   }
 
@@ -206,7 +206,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     const { sent, listens } = this;
     if (this.era === 'legacy' || sent === undefined || listens) return;
     const id = callEventId(sent.id, sent.method);
-    if (id !== undefined) to.point(id, this.#host.options.retryMs, true);
+    if (id !== undefined) to.point(id, this.host.options.retryMs, true);
   }
 
   sinkClosed(): void {
@@ -233,11 +233,11 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   get #lostForm(): LostForm {
-    return lostForm(this.#host.options, this.method, this.era);
+    return lostForm(this.host.options, this.method, this.era);
   }
 
   override get services(): CallServices {
-    return this.#host.services;
+    return this.host.services;
   }
 
   override get task(): TaskOfCall {

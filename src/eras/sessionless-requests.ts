@@ -158,7 +158,7 @@ export abstract class SessionlessRequests {
     const server = made instanceof Promise ? await made : made;
     const stop = call.stopIfLeft();
     if (stop !== undefined) return stop;
-    const transport = new OneRequestTransport(call, server, this.host);
+    const transport = new OneRequestTransport(call, server);
     call.transport = transport;
     await this.host.servers.connect(server, transport, undefined);
     this.connected(call, server);

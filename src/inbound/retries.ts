@@ -6,10 +6,10 @@
  *     it waits, and an attempt failed        mayWaitOn                  eras/legacy/waiting.ts
  *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
- *     it comes a second time                 forRepeat                  session/calls/retry.ts
+ *     it comes a second time                 forRepeat                  session/calls/again.ts
  *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts
  *                                            staysResumable
- *     its owner was lost                     forLost                    session/calls/rerun.ts
+ *     its owner was lost                     forLost                    session/calls/again.ts
  *     its client resumes                     forResume                  eras/legacy/get.ts
  *     this instance stops                    forStop                    relay/relay.ts
  *     its session has ended                  endError                   session/calls/session-calls.ts,

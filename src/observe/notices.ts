@@ -14,7 +14,7 @@
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `relay/relay.ts`
  *     waited          `eras/legacy/waiting.ts`
- *     callLost        `session/calls/rerun.ts`, `tasks/take-over.ts`
+ *     callLost        `session/calls/again.ts`, `tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `once/ledger.ts`
  *     resumed         `eras/legacy/get.ts`

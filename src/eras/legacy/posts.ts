@@ -4,7 +4,7 @@
  *
  *     all of it may run twice ─▶ dispatched at once; its messages wait for the store
  *     else                    ─▶ stored, then dispatched
- *     it is a retry ─▶ the outcome of the first attempt (`retry.ts`)
+ *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
  */
 import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
@@ -13,7 +13,7 @@ import type { Sink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
-import { attachToFirstAttempt, isRetry } from '../../session/calls/retry.ts';
+import { attachToFirstAttempt, isRetry } from '../../session/calls/again.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';

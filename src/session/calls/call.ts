@@ -45,12 +45,6 @@ export interface AdmittedPost {
 /** What a call keeps of the request that brought its message. */
 export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
 
-/** The `requestInfo` that SDK v1 transports pass to v1 handlers. */
-interface V1RequestInfo {
-  readonly headers: Record<string, string>;
-  readonly url: URL;
-}
-
 /**
  * `handedOver`: its session was fenced while the first event of its stream was being stored, and the next owner runs the
  * request. `withdrawn`: storing failed, so its client learnt that the request did not run, and what its handler still
@@ -255,7 +249,8 @@ export class Call {
     return this.caller?.request;
   }
 
-  get requestInfo(): V1RequestInfo | undefined {
+  /** What SDK v1 transports pass to v1 handlers. */
+  get requestInfo(): { readonly headers: Record<string, string>; readonly url: URL } | undefined {
     const request = this.caller?.request;
     if (request === undefined) return undefined;
     return { headers: Object.fromEntries(request.headers), url: new URL(request.url) };

@@ -15,13 +15,8 @@ import { LIST_CHANGES, type ListChange } from '../../protocol/list-changed.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
 import type { SharedList } from '../../types.ts';
 
-interface ListShape {
-  readonly name: SharedList;
-  readonly change: ListChange;
-}
-
 /** The key is the method. The name of a list is also the member of its result that holds the items. */
-const LISTS: Readonly<Record<string, ListShape>> = {
+const LISTS: Readonly<Record<string, { name: SharedList; change: ListChange }>> = {
   'tools/list': { name: 'tools', change: 'tools_list_changed' },
   'prompts/list': { name: 'prompts', change: 'prompts_list_changed' },
   'resources/list': { name: 'resources', change: 'resources_list_changed' },

@@ -32,28 +32,21 @@ export function untilConnected(times: HookTimes, connecting: Connecting): Promis
   return isOwnOfSdk(server, 'connect') ? server.connect(transport) : watched(times, connecting);
 }
 
-async function watched(times: HookTimes, connecting: Connecting): Promise<void> {
-  const { server, transport, sessionId, servers } = connecting;
+async function watched(times: HookTimes, { server, transport, sessionId, servers }: Connecting): Promise<void> {
   // The session has left by then, so the server was closed before it was connected.
-  const hook = { hook: 'the connect() of the server', sessionId, late: () => servers.closeLate(server) };
+  const late = (): void => servers.closeLate(server);
   const connected = Promise.resolve(server.connect(transport));
   let begunMs = 0;
   while (begunMs + LISTENS_MS < times.hookTimeoutMs) {
     if ((await within(times.timeProvider, LISTENS_MS, connected, () => SLOW)) !== SLOW) return;
     if (transport.onmessage !== undefined)
       return void connected.then(
-        () => settled(connecting),
-        (cause: unknown) => settled(connecting, { cause }),
+        () => transport.closed && late(),
+        (cause: unknown) => (transport.closed ? late() : transport.connectFailed(cause)),
       );
     begunMs += LISTENS_MS;
   }
-  await inHookTime(times, { ...hook, begunMs }, connected);
+  await inHookTime(times, { hook: 'the connect() of the server', sessionId, late, begunMs }, connected);
 }
 
 const SLOW = Symbol('slow');
-
-/** Its `connect()` has settled after the message was delivered. */
-function settled({ server, transport, servers }: Connecting, failed?: { readonly cause: unknown }): void {
-  if (transport.closed) servers.closeLate(server);
-  else if (failed !== undefined) transport.connectFailed(failed.cause);
-}

@@ -132,16 +132,11 @@ export class ServerBuilder {
     );
   }
 
-  /** The option that needs the seam around handlers. */
-  get #seamOption(): string | undefined {
-    const { authorizer, options } = this.#options;
-    return authorizer !== undefined ? 'auth.authorize' : options.aroundRequest.length > 0 ? 'aroundRequest' : undefined;
-  }
-
   /** A server without the tables of handlers: what an option needs around them is refused, never skipped. */
   #refuseWithoutSeam(server: AnyServer): void {
-    const option = this.#seamOption;
-    if (option === undefined) return;
+    const { authorizer, options } = this.#options;
+    if (authorizer === undefined && options.aroundRequest.length === 0) return;
+    const option = authorizer === undefined ? 'aroundRequest' : 'auth.authorize';
     throw factoryFailed(
       `the option ${option} needs a server of the SDK whose handlers it can enter, and the factory returned another object${hintOf(server)}`,
     );

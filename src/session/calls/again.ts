@@ -1,0 +1,180 @@
+/**
+ * Calls that begin again.
+ *
+ * A lost owner left streams that are not complete, and markers of calls that may have run. `forLost` says which of them
+ * run again (`inbound/retries.ts`), the others end with `owner_lost`. So does a call when the caller who restores the
+ * session has other rights than its caller, or lacks a scope that the server asks for. Clients find the outcome by
+ * `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again, and then gets its outcome.
+ *
+ * A request arrives a second time where the outcome of its first attempt is unknown: the relaying instance lost the
+ * owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first attempt
+ * runs here, its stream gets a new sink. Otherwise `forRepeat` decides.
+ */
+import type { AuthInfo } from '@modelcontextprotocol/server';
+import { ownerLost } from '../../errors.ts';
+import type { Sink } from '../../http/sink.ts';
+import type { Inbound } from '../../inbound/inbound.ts';
+import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { Mark, OpenStream } from '../../stores/store.ts';
+import type { LiveSession } from '../session.ts';
+import { replayComplete, resumeStream } from '../streams/attach.ts';
+import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
+import { type Call, type Caller, targetOf } from './call.ts';
+import { toolsOf } from './listed-tool.ts';
+import { type KeptRequest, readKept, requestKey, rightsOf } from './markers.ts';
+
+// ——— calls of a lost owner ———
+
+export async function takeLostCalls(
+  session: LiveSession,
+  open: readonly OpenStream[],
+  markers: readonly Mark[],
+  caller: Caller,
+): Promise<void> {
+  const { running } = session.calls;
+  session.markers?.adopt(markers);
+  const lostCalls = open
+    .filter(({ stream }) => stream !== GET_STREAM)
+    .map(({ stream, next, note }) => {
+      const request = readKept(note);
+      return { stream, next, request, whole: request?.cut === undefined ? request : undefined };
+    })
+    .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
+  const marked = new Set(markers.map(({ stream }) => stream));
+  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined)) {
+    const tools = await toolsOf((cursor, page) =>
+      session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
+    );
+    session.markers?.learn({ result: { tools: [...tools.values()] } });
+  }
+  // In the order in which they were opened.
+  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
+  for (const { stream: key, next, request, whole } of lostCalls) {
+    const stream = running.openStream([request], session.log, { key, next });
+    const { runs, mayHaveRun } = forLost({
+      kept: whole !== undefined,
+      newest: newest.get(request && requestKey(request.id)) === key,
+      marked: marked.has(key),
+      repeatable: whole !== undefined && session.markers?.repeatable(whole) === true,
+    });
+    const run = runs && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
+    const runsAgain = run !== undefined;
+    session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
+    if (run !== undefined) {
+      session.calls.rerun(run.request, caller, stream, run.isAllowed);
+      continue;
+    }
+    // An unknown request has no id to answer.
+    const json = request && session.lostCallJson(request, ownerLost(mayHaveRun));
+    running.reply(stream, json);
+    if (json !== undefined) {
+      session.pushAnswer(json);
+      await stream.flushed();
+    }
+  }
+}
+
+/**
+ * A call runs again in the name of the caller whose request restores the session. `undefined`: it does not run, because
+ * this caller has other rights or lacks a scope.
+ */
+async function allowedRequest(
+  session: LiveSession,
+  request: KeptRequest,
+  { authInfo }: Caller,
+): Promise<{ readonly request: RpcRequest; readonly isAllowed: boolean } | undefined> {
+  if (request.rights !== rightsOf(authInfo)) {
+    const { id: sessionId, logger } = session;
+    logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
+    return undefined;
+  }
+  const { id, method, params } = request;
+  const sent: RpcRequest = { jsonrpc: '2.0', id, method, ...(params && { params }) };
+  const { authorizer } = session.host.services;
+  const isAllowed = (await authorizer?.allows(sent, authInfo)) ?? true;
+  const scoped = authInfo ?? authorizer?.unscoped;
+  const refused = isAllowed ? await session.transport.checkScopes([sent], scoped) : undefined;
+  return refused === undefined ? { request: sent, isAllowed } : undefined;
+}
+
+// ——— requests that arrive a second time ———
+
+/**
+ * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or ran here from what
+ * an attempt stored. A running request with one of their ids that is another call is no first attempt.
+ */
+export function isRetry(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  authInfo: AuthInfo | undefined,
+  { mayHaveRun = false, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
+): boolean {
+  const { running } = session.calls;
+  return requests.some((request) => {
+    const first = running.get(request.id);
+    const earlier = running.earlier(request);
+    if (first === undefined)
+      return mayHaveRun
+        ? earlierStream(session, request) !== undefined
+        : earlier !== undefined && earlier.stream === storedAs;
+    // The client retries a call of a lost owner that runs again here.
+    const reran = requests.length === 1 && earlier?.reran === true;
+    return (mayHaveRun || reran) && isSameCall(first, request, authInfo);
+  });
+}
+
+/** From a caller with the same rights. */
+function isSameCall(first: Call, request: RpcRequest, authInfo: AuthInfo | undefined): boolean {
+  const { method, target, authInfo: before } = first;
+  return method === request.method && target === targetOf(request) && rightsOf(before) === rightsOf(authInfo);
+}
+
+/** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
+function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
+  return calls.running.earlier(request)?.stream ?? markers?.marked(request.id);
+}
+
+export async function attachToFirstAttempt(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  open: () => Sink,
+): Promise<FirstAttempt> {
+  const { running } = session.calls;
+  // It may wait for the store, and be refused before it runs.
+  for (const { id } of requests) await running.get(id)?.starting;
+  const attached = await attach(session, requests, open);
+  const runs = requests.some(({ id }) => running.get(id) !== undefined);
+  const marked = requests.some(({ id }) => session.markers?.marked(id) !== undefined);
+  const first = forRepeat({ attached, runs, marked });
+  if (first === 'run') for (const { id } of requests) running.forget(id);
+  return first;
+}
+
+async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
+  const { calls } = session;
+  for (const request of requests) {
+    const { id: call, method } = request;
+    const key = earlierStream(session, request);
+    const running = calls.running.get(call)?.stream;
+    // The stream of an answered call is here while the log does not hold its end.
+    const stream = running ?? (key === undefined ? undefined : calls.running.stream(key));
+    if (stream?.logged === true) {
+      // The first event, or the answer, may not be stored yet.
+      await stream.flushed();
+      return resumeStream(session, stream, open, { offset: 0, resumes: 0 });
+    }
+    if (running !== undefined) {
+      running.use(open());
+      session.questions.askAgain(running);
+      return true;
+    }
+    if (key === undefined || session.streamLog === undefined) continue;
+    const kept = await session.log.read(key, -1);
+    if (!kept.found || !kept.complete) continue;
+    const isTool = method === 'tools/call';
+    replayComplete(kept.events, open(), { stream: key, call, isTool, offset: 0, resumes: 0 }, session.log);
+    return true;
+  }
+  return false;
+}
