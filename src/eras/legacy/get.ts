@@ -32,7 +32,7 @@ import {
   parseEventId,
   resumedId,
 } from '../../session/streams/event-id.ts';
-import { openGet, replayComplete, resumable, resumeStream } from '../../session/streams/attach.ts';
+import { openGet, replayComplete, resumeStream } from '../../session/streams/attach.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { LegacyParts } from './parts.ts';
 
@@ -120,8 +120,10 @@ async function resume(
   inbound: Inbound,
   position: EventPosition,
 ): Promise<'resumed' | 'finished' | undefined> {
-  const stream = resumable(session, position.stream);
-  if (stream !== undefined) {
+  const { record, getStream, calls } = session;
+  const isGetStream = position.stream === GET_STREAM;
+  const stream = isGetStream ? record.head.getPrimed && getStream : calls.running.stream(position.stream);
+  if (stream) {
     if (!(await resumeStream(session, stream, () => open(parts, inbound), position))) return undefined;
     if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
       const end = stream.laterEndToResume(position);
@@ -129,7 +131,7 @@ async function resume(
     }
     return 'resumed';
   }
-  if (position.stream === GET_STREAM) return undefined;
+  if (isGetStream) return undefined;
   const outcome = await session.log.read(position.stream, position.offset);
   // A stream that does not run here gets no further events. Without an end the store has not taken its answer.
   if (!outcome.found || !outcome.complete || position.offset >= outcome.next) return undefined;

@@ -2,7 +2,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { Sink } from '../../http/sink.ts';
 import type { LoggedEvent, MaybePromise } from '../../stores/store.ts';
-import { callSuffix, GET_STREAM, resumeSuffix } from './event-id.ts';
+import { callSuffix, resumeSuffix } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
 import type { ResumeFrom, Stream } from './stream.ts';
 import type { SessionEventLog, WriteResult } from './event-log.ts';
@@ -21,12 +21,6 @@ export function openGet(session: LiveSession, sink: Sink, missed: boolean): Mayb
   session.sendMissed(getStream);
   session.usedQuestions?.send();
   return primed;
-}
-
-/** The stream of a `Last-Event-ID`, while it is not complete. */
-export function resumable({ record, getStream, calls }: LiveSession, stream: string): Stream | undefined {
-  if (stream === GET_STREAM) return record.head.getPrimed ? getStream : undefined;
-  return calls.running.stream(stream);
 }
 
 /** `false`: the log cannot continue from there, and nothing was written. */
