@@ -21,7 +21,7 @@ async function startApp(folder: string, port: number) {
   return app;
 }
 
-test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart', async () => {
+test('the example of SDK 1 runs with the lines of the page, and its sessions survive a restart; its readiness check answers', async () => {
   const { text, gone, all } = movedApp();
   expect(readFileSync(join(root, MOVING_PAGE), 'utf8').replaceAll(/\s+/g, ' ')).toContain(
     `${gone} of its ${all} lines go`,
@@ -29,6 +29,7 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   const folder = projectFolder({ 'server.js': text });
   const port = await freePort();
   const first = await startApp(folder, port);
+  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
   const client = await connectV2(`http://127.0.0.1:${port}/mcp`);
   const session = client.sessionId;
   expect(await client.say('greet', { name: 'Ada' })).toBe('Hello, Ada!');
@@ -56,13 +57,6 @@ test('a map of transports of SDK 2 is served with the same lines, in a session a
     const { say, protocolVersion } = await connect(`http://127.0.0.1:${port}/mcp`);
     expect([protocolVersion(), await say('greet')]).toEqual([version, 'Hello!']);
   }
-});
-
-test('a readiness check of the moved example answers', async () => {
-  const folder = projectFolder({ 'server.js': movedApp().text });
-  const port = await freePort();
-  await startApp(folder, port);
-  await until(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200);
 });
 
 /** Calls both servers through `fetch`, as each kind of client. Prints what the tool answered, and the session. */
