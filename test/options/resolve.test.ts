@@ -1,8 +1,8 @@
 /** What `createMcpEndpoint` makes of its options. `docs/options-reference.test.ts` holds the defaults. */
 import { describe, expect, test } from 'vitest';
 import { Notices } from '../../src/observe/notices.ts';
-import { DEFAULTS, OPTIONS } from '../../src/options/table.ts';
-import { LIMITS, RETENTION, USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
+import { DEFAULTS } from '../../src/options/table.ts';
+import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../src/protocol/versions.ts';
@@ -357,23 +357,4 @@ test.each([
   ['lists', { sharedLists: ['tools'], auth: AUTHORIZED }, /sharedLists and auth.authorize contradict/],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);
-});
-
-/** How a name shows the unit of its number. */
-const UNITS: Readonly<Record<string, RegExp>> = {
-  ms: /Ms$/,
-  bytes: /[bB]ytes$/,
-  requests: /[rR]equests/,
-  sessions: /[sS]ession/,
-  keys: /Keys$/,
-  streams: /subscriptions/,
-  events: /^events$/,
-  'what is free': /Share$/,
-};
-const numbers = Object.entries({ ...OPTIONS, ...LIMITS, ...RETENTION }).flatMap(([name, spec]) =>
-  'range' in spec ? [[name, spec.range.unit] as const] : [],
-);
-
-test.each(numbers)('%s tells its unit, %s', (name, unit) => {
-  expect(name).toMatch(UNITS[unit] ?? /^never$/);
 });
