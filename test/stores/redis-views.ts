@@ -4,7 +4,7 @@ import { onTestFinished } from 'vitest';
 import type { Kind, Store } from '../../src/stores/store.ts';
 import type { View, ViewSettings } from '../store-contract/view.ts';
 import { RedisBackend } from '../../packages/redis/src/backend.ts';
-import { bucketKeys, KindKeys, mailboxChannels, type RowKeys } from '../../packages/redis/src/keys.ts';
+import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { redisStore } from '../../packages/redis/src/redis-store.ts';
 import type { Server, Target } from '../../packages/redis/src/server.ts';
@@ -12,6 +12,7 @@ import { single } from '../../packages/redis/src/single-server.ts';
 import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
+import { LEASES } from '../../src/stores/shared/instances.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
@@ -35,12 +36,12 @@ export async function openView(store: Store | string, more: Partial<ViewSettings
 export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
   new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
-export const channelOf = (name: string, instance: string): string => mailboxChannels('sojourn', name)(instance);
+export const channelOf = (name: string, instance: string): string => keysOf(name, instance, LEASES).row;
 
 /** Closed when the test is over. */
 export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {
   const deadlines = new Deadlines(systemTime, limitMs);
-  const keys = bucketKeys('sojourn', name);
+  const keys = new KindKeys('sojourn', name, LEASES).orders().map(({ ids }) => ids);
   const server = target({ random: systemRandom, logger: createLog(), deadlines, keys });
   onTestFinished(() => server.close());
   await server.open();

@@ -1,7 +1,7 @@
 /**
  * The names of all keys: the prefix, the endpoint's name, the kind of records, then the purpose. A row, its log and the
- * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. Each instance has one
- * channel.
+ * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The channel of an instance has the
+ * name of the row of its lease; the databases of a server share their channels.
  */
 import type { Kind } from 'sojourn/store-kit';
 
@@ -66,14 +66,4 @@ function bucketOf(text: string, end: number): number {
   let hash = 0x811c9dc5;
   for (let n = 0; n < end; n++) hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193);
   return ((hash ^ (hash >>> 15)) >>> 0) % BUCKETS;
-}
-
-/** A key of each bucket. */
-export const bucketKeys = (prefix: string, name: string): readonly string[] =>
-  Array.from({ length: BUCKETS }, (_, n) => `${prefix}:${part(name)}:{${n}}`);
-
-/** The channels of the instances of a deployment, by their ids. The databases of a server share its channels. */
-export function mailboxChannels(prefix: string, name: string): (instance: string) => string {
-  const keys = bucketKeys(prefix, name);
-  return (instance) => `${keys[bucketOf(instance, instance.length)]}:mail:${part(instance)}`;
 }

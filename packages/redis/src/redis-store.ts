@@ -1,6 +1,7 @@
 /** The store object. All endpoints that share it use one server. */
 import {
   Deadlines,
+  LEASES,
   ServerClock,
   TurnWrites,
   answerLimitMs,
@@ -13,7 +14,7 @@ import {
 } from 'sojourn/store-kit';
 import { RedisBackend } from './backend.ts';
 import type { Reply } from './client.ts';
-import { KindKeys, bucketKeys, mailboxChannels, type Orders } from './keys.ts';
+import { KindKeys, type Orders } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { factsOf } from './server-check.ts';
 import type { Target } from './server.ts';
@@ -29,7 +30,8 @@ export const redisStore = (target: Target, prefix: string, ofClock: Partial<Serv
       const clock = new ServerClock({ time, ask, ...ofClock });
       // The next server may have another clock.
       const lost = (): void => clock.forget();
-      const server = target({ random, logger, deadlines, keys: bucketKeys(prefix, name), lost });
+      const keys = new KindKeys(prefix, name, LEASES).orders().map(({ ids }) => ids);
+      const server = target({ random, logger, deadlines, keys, lost });
       try {
         await server.open();
       } catch (error) {
@@ -41,11 +43,12 @@ export const redisStore = (target: Target, prefix: string, ofClock: Partial<Serv
     ({ server, clock, deadlines }, options) => {
       const { name } = options;
       const keys = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]));
+      const leases = new KindKeys(prefix, name, LEASES);
       const backend = new RedisBackend(server, clock, keys);
       return {
         backend,
         ...(server.isCluster && { newWrites: () => bucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes(server, mailboxChannels(prefix, name)),
+        mailboxes: () => new RedisMailboxes(server, (id) => leases.of(id).row),
         deadlines,
         // A Cluster has many memories.
         ...(!server.isCluster && { room: async () => roomOf(await server.send('', ['INFO', 'memory'])) }),
