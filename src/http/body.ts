@@ -77,7 +77,6 @@ export class Body {
   #seeksId(): boolean {
     const chunks = this.#chunks;
     this.#chunks = [];
-    if (this.#idWithin === 0) return false;
     const ends = (this.#ends ??= new BodyEnds(this.#idWithin));
     return chunks.every((chunk) => ends.take(chunk));
   }

@@ -125,14 +125,8 @@ function remembering(convert: Convert): Convert {
 function copyOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(copyOf);
-  const copy: Record<string, unknown> = {};
-  for (const key in value) {
-    const member = (value as Record<string, unknown>)[key];
-    // `__proto__` is a name like any other in JSON.
-    if (key === '__proto__') Object.defineProperty(copy, key, { ...PLAIN, value: copyOf(member) });
-    else copy[key] = typeof member === 'object' ? copyOf(member) : member;
-  }
+  // `__proto__` is a name like any other in JSON: spread has it as an own member, which can be set.
+  const copy: Record<string, unknown> = { ...value };
+  for (const key in copy) if (typeof copy[key] === 'object') copy[key] = copyOf(copy[key]);
   return copy;
 }
-
-const PLAIN = { enumerable: true, writable: true, configurable: true };
