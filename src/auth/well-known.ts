@@ -3,72 +3,52 @@
  * its `resource` come from the options, never from the request. Any origin may read it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { PLAIN_HEADERS } from '../http/answer.ts';
+import { type Exchange, type ExchangeHost, type HeaderList, JSON_HEADERS } from '../http/exchange.ts';
+import { FetchExchange } from '../http/fetch-exchange.ts';
+import { NodeExchange } from '../http/node-exchange.ts';
 import type { ResolvedAuth } from '../options/resolve-auth.ts';
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
-}
-
 const METHODS = 'GET, HEAD, OPTIONS';
-const ANY_ORIGIN = { 'Access-Control-Allow-Origin': '*' };
+const ANY_ORIGIN: HeaderList = [['Access-Control-Allow-Origin', '*']];
 
 export class WellKnown {
   readonly #path: string | undefined;
   readonly #document: string;
+  readonly #host: ExchangeHost;
 
-  constructor({ metadata, metadataUrl }: Partial<Pick<ResolvedAuth, 'metadata' | 'metadataUrl'>> = {}) {
+  constructor(host: ExchangeHost, { metadata, metadataUrl }: Partial<ResolvedAuth> = {}) {
+    this.#host = host;
     this.#path = metadataUrl && new URL(metadataUrl).pathname.replace(/\/$/, '');
     this.#document = JSON.stringify(metadata ?? {});
   }
 
-  readonly fetch = async (request: Request): Promise<Response> => {
-    const { pathname } = new URL(request.url);
-    const asked = request.headers.get('access-control-request-headers') ?? undefined;
-    const { status, headers, body } = this.#answer(request.method, pathname, asked) ?? NOT_FOUND;
-    return new Response(body, { status, headers });
+  readonly fetch = (request: Request): Promise<Response> => {
+    const exchange = new FetchExchange(request, {}, this.#host);
+    if (!this.serve(exchange)) exchange.respond(404, PLAIN_HEADERS, 'Not found\n');
+    return exchange.response;
   };
 
   /** `next` is called for every other path, as in Express; without it those get 404. */
   readonly node = (req: IncomingMessage, res: ServerResponse, next?: () => void): void => {
-    if (this.serve(req, res)) return;
-    if (next === undefined) write(res, NOT_FOUND);
+    const exchange = new NodeExchange(req, res, undefined, this.#host);
+    if (this.serve(exchange)) return;
+    if (next === undefined) exchange.respond(404, PLAIN_HEADERS, 'Not found\n');
     else next();
   };
 
   /** `false`: the path is another one, and nothing was answered. */
-  serve(req: IncomingMessage & { readonly originalUrl?: string }, res: ServerResponse): boolean {
-    const [path = ''] = (req.originalUrl ?? req.url ?? '/').split('?', 1);
-    const answer = this.#answer(req.method ?? 'GET', path, req.headers['access-control-request-headers']);
-    if (answer === undefined) return false;
-    write(res, answer);
+  serve(exchange: Exchange): boolean {
+    const [path = ''] = exchange.url.split('?', 1);
+    if (this.#path === undefined || path.replace(/\/$/, '') !== this.#path) return false;
+    const { method } = exchange;
+    if (method === 'OPTIONS') {
+      const asked = exchange.header('access-control-request-headers');
+      const allowed: HeaderList = asked === undefined ? [] : [['Access-Control-Allow-Headers', asked]];
+      exchange.respond(204, [...ANY_ORIGIN, ['Access-Control-Allow-Methods', METHODS], ...allowed]);
+    } else if (method === 'GET' || method === 'HEAD')
+      exchange.respond(200, [...ANY_ORIGIN, ...JSON_HEADERS], method === 'GET' ? this.#document : undefined);
+    else exchange.respond(405, [...ANY_ORIGIN, ['Allow', METHODS]]);
     return true;
   }
-
-  #answer(method: string, path: string, asked: string | undefined): Answer | undefined {
-    if (this.#path === undefined || path.replace(/\/$/, '') !== this.#path) return undefined;
-    switch (method) {
-      case 'GET':
-      case 'HEAD': {
-        const headers = { ...ANY_ORIGIN, 'Content-Type': 'application/json' };
-        return { status: 200, headers, body: method === 'GET' ? this.#document : null };
-      }
-      case 'OPTIONS': {
-        const allowed = asked === undefined ? {} : { 'Access-Control-Allow-Headers': asked };
-        const headers = { ...ANY_ORIGIN, 'Access-Control-Allow-Methods': METHODS, ...allowed };
-        return { status: 204, headers, body: null };
-      }
-      default:
-        return { status: 405, headers: { ...ANY_ORIGIN, Allow: METHODS }, body: null };
-    }
-  }
-}
-
-const NOT_FOUND: Answer = { status: 404, headers: { 'Content-Type': 'text/plain' }, body: 'Not found\n' };
-
-function write(res: ServerResponse, { status, headers, body }: Answer): void {
-  res.statusCode = status;
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  res.end(body ?? undefined);
 }

@@ -119,9 +119,9 @@ class Endpoint {
     // Callers differ in what exists for them, or in how they are refused.
     const decidesByName = auth?.authorize !== undefined || auth?.optional !== false;
     const lists = sharedLists.length > 0 ? new SharedLists(sharedLists) : undefined;
-    this.#wellKnown = new WellKnown(auth);
     const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
     this.#exchanges = exchangeHost(options, held);
+    this.#wellKnown = new WellKnown(this.#exchanges, auth);
     const store = options.store ?? memory();
     const open = () => openEndpointStore(store, options);
     const opened = open();

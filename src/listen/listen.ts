@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type ExchangeHost, guarded } from '../http/exchange.ts';
+import { PLAIN_HEADERS } from '../http/answer.ts';
+import { type ExchangeHost, guarded, JSON_HEADERS } from '../http/exchange.ts';
 import { closeIdle } from '../http/host-servers.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { isExposed, isLoopback } from './exposed.ts';
@@ -45,7 +46,7 @@ export interface ListenTarget {
   handle(exchange: NodeExchange, allowedHosts: readonly string[] | undefined): void;
   readonly exchanges: ExchangeHost;
   /** `serve` returns `false` for a path of another kind. */
-  readonly wellKnown: { serve(req: IncomingMessage, res: ServerResponse): boolean };
+  readonly wellKnown: { serve(exchange: NodeExchange): boolean };
   beside(): ServedBeside | undefined;
   health(): EndpointHealth;
 }
@@ -144,17 +145,14 @@ function route(
 ): void {
   const [whole = ''] = (req.url ?? '/').split('?', 1);
   const path = withoutSlashes(whole);
-  if (path === '/healthz' || path === '/readyz') return health(res, path, target);
+  if (path === '/healthz' || path === '/readyz') return health(exchange, path, target);
   if (!serves(path, base, target.options)) {
-    if (target.wellKnown.serve(req, res)) return;
+    if (target.wellKnown.serve(exchange)) return;
     const beside = target.beside();
     if (beside !== undefined && `${path}/`.startsWith(`${beside.path}/`)) return beside.serve(req, res);
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
-    res.statusCode = 404;
-    res.setHeader('Content-Type', 'text/plain; charset=utf-8');
-    res.end(`${why}\n`);
-    return;
+    return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);
   }
   target.handle(exchange, hosts);
 }
@@ -171,12 +169,10 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
   return legacySse && [`${base}/sse`, `${base}/message`, '/sse', '/message'].includes(path);
 }
 
-function health(res: ServerResponse, path: string, target: ListenTarget): void {
+function health(exchange: NodeExchange, path: string, target: ListenTarget): void {
   const state = target.health();
-  res.statusCode = path === '/healthz' || state.ready ? 200 : 503;
-  res.setHeader('Content-Type', 'application/json');
-  res.setHeader('Cache-Control', 'no-store');
-  res.end(JSON.stringify(state));
+  const status = path === '/healthz' || state.ready ? 200 : 503;
+  exchange.respond(status, [...JSON_HEADERS, ['Cache-Control', 'no-store']], JSON.stringify(state));
 }
 
 /** An address that a client on this machine can use. */
