@@ -3,6 +3,7 @@
  * A line in the log names the tool, because it may be slower next time.
  */
 import { keptText } from '../base/shown.ts';
+import { KnownNames } from '../observe/few.ts';
 import { takesName } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../types.ts';
 import { isLarge } from './frames.ts';
@@ -16,7 +17,7 @@ interface Asked {
 }
 
 /** The names that each log has. */
-const named = new WeakMap<Logger, Set<string>>();
+const named = new WeakMap<Logger, KnownNames>();
 
 /**
  * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
@@ -24,10 +25,9 @@ const named = new WeakMap<Logger, Set<string>>();
  */
 export function noteLarge(json: string, { method, target }: Asked, logger: Logger): void {
   if (!isLarge(json)) return;
-  const names = named.get(logger) ?? new Set();
+  const names = named.get(logger) ?? new KnownNames(MOST_NAMES);
   named.set(logger, names);
   const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
-  if (names.has(name) || names.size >= MOST_NAMES) return;
-  names.add(name);
-  logger.warn({ name }, 'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts');
+  if (names.add(name))
+    logger.warn({ name }, 'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts');
 }

@@ -97,7 +97,7 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.exchanges);
-    guarded(exchange, () => route(exchange, { req, res }, base, hosts, target));
+    guarded(exchange, () => route(exchange, base, hosts, target));
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));
@@ -136,20 +136,16 @@ function stop(server: Server, { options: { timeProvider } }: ListenTarget): Prom
   });
 }
 
-function route(
-  exchange: NodeExchange,
-  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
-  base: string,
-  hosts: readonly string[] | undefined,
-  target: ListenTarget,
-): void {
-  const [whole = ''] = (req.url ?? '/').split('?', 1);
+function route(exchange: NodeExchange, base: string, hosts: readonly string[] | undefined, target: ListenTarget): void {
+  const { url, node } = exchange;
+  const [whole = ''] = url.split('?', 1);
   const path = withoutSlashes(whole);
   if (path === '/healthz' || path === '/readyz') return health(exchange, path, target);
   if (!serves(path, base, target.options)) {
     if (target.wellKnown.serve(exchange)) return;
     const beside = target.beside();
-    if (beside !== undefined && `${path}/`.startsWith(`${beside.path}/`)) return beside.serve(req, res);
+    if (node !== undefined && beside !== undefined && `${path}/`.startsWith(`${beside.path}/`))
+      return beside.serve(node.req, node.res);
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);
