@@ -47,11 +47,13 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     },
   );
 
-  test("B23 with responseMode 'json' a question takes the GET stream; without one it waits for it", async () => {
+  test("B23 with responseMode 'json' progress and a question take the GET stream; without one a question waits for it", async () => {
     const time = createFakeTime();
     let asked = 0;
+    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
     const ask: Tool = (_args, ctx) => {
       asked += 1;
+      void ctx.mcpReq.notify(progress);
       return ctx.mcpReq.elicitInput(form).then((answer) => said(JSON.stringify(answer)));
     };
     const options = { responseMode: 'json', timeProvider: time } as const;
@@ -66,9 +68,14 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const refused = (await vain).message;
     expect(textOf(refused)).toContain('elicitation/create cannot be sent: the client has no GET stream open');
     const client = await open();
-    const answered = client.call(...tool('ask'));
+    const waiting = client.call(...tool('ask'));
     await until(() => asked === 2);
     const get = await client.get();
+    const first = (await get.nextMessage()) as Question;
+    await client.post({ jsonrpc: '2.0', id: first.id, result: { action: 'decline' } });
+    await waiting;
+    const answered = client.call(...tool('ask'));
+    expect(await get.nextMessage()).toEqual({ jsonrpc: '2.0', ...progress });
     const question = (await get.nextMessage()) as Question;
     expect(question.method).toBe('elicitation/create');
     await client.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });

@@ -26,29 +26,6 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     const late = await connect(url, { sessionId: id });
     await expect(late.callTool('who')).rejects.toThrow('Session not found');
   });
-
-  test('works where there are no sessions, and nothing is asked there', async () => {
-    const { url, endpoint } = await open(face, { stateless: true });
-    const ada = await connect(url, { elicit: () => ({ action: 'accept' }) });
-    expect(ada.sessionId).toBeUndefined();
-    expect(await ada.say('add', { a: 20, b: 22 })).toBe('42');
-    expect(await sessionOf(ada)).toBeUndefined();
-    const seen: number[] = [];
-    await ada.say('steps', { steps: 2 }, { onprogress: ({ progress }) => seen.push(progress) });
-    expect(ada.notifications('notifications/progress').map(({ params }) => params?.['progress'])).toEqual([1, 2]);
-    expect(await ada.callTool('ask')).toMatchObject({ isError: true });
-    expect(endpoint.sessions.count).toBe(0);
-  });
-
-  test('gets an error when the endpoint closes during its call', async () => {
-    const { features, url, endpoint } = await open(face);
-    const ada = await connect(url);
-    const call = ada.callTool('hold').catch((error: unknown) => error);
-    await features.held();
-    await endpoint.close();
-    expect(await call).toMatchObject({ code: -32_000, data: { reason: 'closed' } });
-    await expect(ada.callTool('who')).rejects.toThrow('closed');
-  });
 });
 
 describe.each(overFaces(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
