@@ -243,5 +243,5 @@ const requestStateOf = (given: Omit<RequestStateOptions, 'target' | 'ofTask'>): 
   createRequestState({
     ...given,
     target: () => currentCall.getStore()?.target,
-    ofTask: () => currentCall.getStore()?.task?.isTask === true,
+    ofTask: () => currentCall.getStore()?.task?.taskId !== undefined,
   });

@@ -187,7 +187,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   /** Its time is over: aborts the handler, and then closes its server, so that the call is answered with `error`. */
   expire(error: SojournError): void {
     // A task has its own time.
-    if (this.response.isTask === true) return;
+    if (this.response.taskId !== undefined) return;
     if (this.work.ended) return this.work.expire();
     this.refusal = error;
     this.around?.over(error);

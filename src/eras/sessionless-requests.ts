@@ -51,7 +51,7 @@ export abstract class SessionlessRequests {
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream, nor for a task. */
   get running(): number {
     let running = 0;
-    for (const { listens, response } of this.#calls) if (!listens && response.isTask !== true) running += 1;
+    for (const { listens, response } of this.#calls) if (!listens && response.taskId === undefined) running += 1;
     return running;
   }
 

@@ -66,9 +66,7 @@ export interface AnswerSink extends Pick<
 > {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
-  /** The call has become a task, and its client has its answer. */
-  readonly isTask?: boolean;
-  /** `undefined`: the call is no task, or not yet. */
+  /** Set: the call has become a task, and its client has its answer. */
   readonly taskId?: string | undefined;
   begin(): void;
   /** `status`: of an answer that tells an error before any handler ran. */
@@ -76,7 +74,7 @@ export interface AnswerSink extends Pick<
 }
 
 /** What a call knows of its task. */
-export type TaskOfCall = Pick<AnswerSink, 'isTask' | 'taskId'>;
+export type TaskOfCall = Pick<AnswerSink, 'taskId'>;
 
 /** An object instead of a function: the stream of a call listens without allocating a closure. */
 export interface SinkListener {

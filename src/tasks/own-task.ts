@@ -72,7 +72,6 @@ export interface ClaimedTask {
 
 export class OwnTask {
   readonly id: string;
-  readonly user: string | null;
   readonly kept: KeptTask;
   readonly head: TaskHead;
   readonly createdAt: number;
@@ -95,9 +94,8 @@ export class OwnTask {
 
   constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
     const { timeProvider: time } = tasks.options;
-    const { id, user, createdAt, fields, rung, stamp } = record;
+    const { id, createdAt, fields, rung, stamp } = record;
     this.id = id;
-    this.user = user;
     this.kept = kept;
     this.head = head;
     this.createdAt = createdAt;

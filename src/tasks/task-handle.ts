@@ -71,7 +71,7 @@ export const inTask = <T>(handle: RunningTask, work: () => T): T => present.run(
 export const currentTask = (): RunningTask | undefined => present.getStore();
 
 /** The SDK's methods that ask the client. */
-type Asks = Readonly<Record<'elicitInput' | 'requestSampling', (params: unknown) => Promise<unknown>>>;
+type Asks = 'elicitInput' | 'requestSampling';
 
 /** `resume`: as its author said. */
 export type AuthorSettings = Omit<GivenSettings, 'resume'> & { readonly resume: boolean | undefined };
@@ -80,8 +80,6 @@ export class TaskHandle implements RunningTask {
   readonly #call: Call | undefined;
   readonly #run: TaskRun | undefined;
   readonly #settings: AuthorSettings;
-  /** The methods of `ctx` that ask, where the call is no task. */
-  readonly #asks: Partial<Asks>;
   readonly #used = new Set<string>();
   /** For the keys of steps, where the call is no task. */
   readonly #callId = idText(systemRandom(CALL_ID_BYTES));
@@ -96,8 +94,6 @@ export class TaskHandle implements RunningTask {
     this.#run = run;
     this.#settings = settings;
     this.#ctx = ctx;
-    const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
-    this.#asks = isObject(request) ? request : {};
   }
 
   get #task(): OwnTask | undefined {
@@ -173,15 +169,16 @@ export class TaskHandle implements RunningTask {
     return this.#told(() => this.#ask(name, 'sampling/createMessage', params, 'requestSampling'));
   }
 
-  async #ask<T>(name: string, method: string, params: unknown, way: keyof Asks): Promise<T> {
+  async #ask<T>(name: string, method: string, params: unknown, way: Asks): Promise<T> {
     const [run, task] = [this.#run, this.#task];
     const wrong = wrongQuestion(name, { method, params });
     if (wrong !== undefined) throw wrong;
     this.#once(`q${name}`, name);
     if (run === undefined || task === undefined) {
-      const ask = this.#asks[way];
-      if (ask === undefined) throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
-      return ask.call(this.#asks, params) as Promise<T>;
+      const request = isObject(this.#ctx) ? this.#ctx['mcpReq'] : undefined;
+      const ask = isObject(request) ? request[way] : undefined;
+      if (typeof ask === 'function') return ask.call(request, params) as Promise<T>;
+      throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
     }
     const field = questionField(name);
     if (task.fields[field] === undefined) {

@@ -300,10 +300,6 @@ export class TaskRun extends RunSink implements RequestLife {
     if (this.#state === 'over' && !isActive) this.room.leave();
   }
 
-  get isTask(): boolean {
-    return this.#task !== undefined;
-  }
-
   get taskId(): string | undefined {
     return this.#task?.id;
   }

@@ -74,9 +74,6 @@ export class Tasks {
     return this.#runs.has(id) || this.owned.creates(id);
   }
 
-  /** Those whose handlers run here. */
-  readonly running = (): OwnTask[] => [...this.#runs.values()].flatMap(({ task }) => task ?? []);
-
   /** Runs that a drain waits for: their handlers do not run again. */
   get awaitedByDrain(): number {
     return [...this.#runs.values()].filter(({ resumes }) => !resumes).length;

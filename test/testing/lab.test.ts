@@ -1,5 +1,6 @@
 /** `openLab`, as the author of a server uses it. */
 import assert from 'node:assert/strict';
+import { once as on } from 'node:events';
 import { acceptedContent, type AuthInfo, inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
@@ -12,7 +13,7 @@ import { recordedOf } from '../../src/tasks/steps.ts';
 import { type LabInstance, type LabOptions, type LabServer, openLab } from '../../src/testing/index.ts';
 import { connectV2 } from '../clients/official.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -34,37 +35,28 @@ class Farm {
   joined = 0;
   aborted = 0;
   readonly paid: string[] = [];
-  #open!: () => void;
-  readonly #opened = new Promise<void>((open) => (this.#open = open));
+  readonly #opens = gate();
+  readonly open = this.#opens.open;
 
   render(scene: string): string {
     this.rendered += 1;
     return scene;
   }
 
-  async join(frames: string, signal?: AbortSignal): Promise<string> {
+  async join(frames: string, signal: AbortSignal): Promise<string> {
     this.joined += 1;
-    await Promise.race([
-      this.#opened,
-      new Promise((_, reject) => {
-        const left = (): void => {
-          this.aborted += 1;
-          reject(signal?.reason as Error);
-        };
-        signal?.addEventListener('abort', left, { once: true });
-      }),
-    ]);
+    const left = on(signal, 'abort').then(() => {
+      this.aborted += 1;
+      throw signal.reason;
+    });
+    await Promise.race([this.#opens.hook(), left]);
     return `${frames}.mp4`;
   }
 
   async pay(order: string): Promise<string> {
     this.paid.push(order);
-    await this.#opened;
+    await this.#opens.hook();
     return `paid ${order}`;
-  }
-
-  open(): void {
-    this.#open();
   }
 }
 
@@ -78,7 +70,7 @@ function filmServer(farm: Farm, { resume = true, by = 'first', ttlMs = 3_600_000
       async ({ scene }, _, own) => {
         const frames = await own.step('frames', () => farm.render(scene));
         own.status('rendered');
-        const film = await own.step('film', () => farm.join(frames, own.signal));
+        const film = await own.step('film', () => farm.join(frames, own.signal ?? new AbortController().signal));
         return text(by === 'first' ? film : `${film} by ${by}`);
       },
       { resume, ttlMs },

@@ -143,7 +143,7 @@ export class ModernEra extends SessionlessRequests {
     const sent = { kind: 'request', message: request } as const;
     const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
     call.own = caller;
-    if (response.isTask === true) admission.leaveRequest();
+    if (response.taskId !== undefined) admission.leaveRequest();
     else unattended.onStart = this.#startOf(call);
     this.#serve(call);
   }
