@@ -66,15 +66,18 @@ export function replayPlaces({ eventRetention, limits }: Pick<ResolvedOptions, '
   return new Budget(Math.max(1, Math.min(REPLAYS, Math.floor(room / bytes))), REPLAYS_OF_USER);
 }
 
-/** Throws where a resume must wait for a place. `freed`: a place is free. */
-export async function serveGet(
+/**
+ * Throws where a resume must wait for a place, in this turn: a promise means that it is served here. `freed`: a place is
+ * free.
+ */
+export function serveGet(
   parts: LegacyParts,
   session: LiveSession,
   inbound: Inbound,
   freed: () => void,
 ): Promise<NextAttempt> {
   const { caller } = inbound;
-  if (!inbound.after) return void (await openGet(session, open(parts, inbound), false));
+  if (!inbound.after) return serveNew(parts, session, inbound);
   const share = shareKey(caller.user, caller.clientAddress);
   if (!parts.replays.take(1, share)) throw tooManyResumes();
   const over = async (): Promise<void> => {
@@ -86,6 +89,10 @@ export async function serveGet(
     // What the turn writes is charged where the client does not take it at once.
     afterTurn(() => void over());
   });
+}
+
+async function serveNew(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<undefined> {
+  await openGet(session, open(parts, inbound), false);
 }
 
 function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
