@@ -8,7 +8,7 @@
  * since. What a crash leaves is the record, which still names this owner and this epoch.
  */
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { Fence, Records } from '../../stores/store.ts';
+import { isEnded, type Fence, type Records } from '../../stores/store.ts';
 import type { LeaveReason } from '../../types.ts';
 
 /** The lease of this instance. */
@@ -46,8 +46,8 @@ export class SessionOwnership {
   #leaveReason: LeaveReason | undefined = undefined;
   #waiting: Array<(isValid: boolean) => void> | undefined = undefined;
   #claiming: Promise<boolean> | undefined = undefined;
-  /** The id of the last claim, whose outcome is unknown. */
-  #unknown: string | undefined = undefined;
+  /** The ids of claims whose outcome is unknown. */
+  #unknown: string[] | undefined = undefined;
 
   constructor(claims: ClaimQueue, sessionId: string, fence: Fence) {
     this.sessionId = sessionId;
@@ -118,15 +118,18 @@ export class SessionOwnership {
   async #claim(): Promise<boolean> {
     const { lease, store } = this.#claims.sessions;
     // The instance may take another id while a claim is under way.
-    while (this.owner !== lease.owner) {
-      const owner = (this.#unknown ??= lease.owner);
-      const outcome = await store.sessions.claim(this.sessionId, this.#fence, owner);
+    for (let id = lease.owner; this.owner !== id; id = lease.owner) {
+      const before = this.#unknown ?? [];
+      this.#unknown = [...before, id];
+      const outcome = await store.sessions.claim(this.sessionId, this.#fence, id);
       this.#unknown = undefined;
-      if (!outcome.claimed) {
+      const now = outcome.claimed ? outcome.record : outcome.current;
+      const isOurs = now !== undefined && !isEnded(now) && now.owner !== null;
+      if (!isOurs || !(outcome.claimed || before.includes(now.owner))) {
         this.fenced();
         return false;
       }
-      this.#fence = { epoch: outcome.record.epoch, owner };
+      this.#fence = { epoch: now.epoch, owner: now.owner };
     }
     this.#claims.claimed(this);
     return true;
@@ -180,8 +183,8 @@ const CLAIMS_AT_ONCE = 64;
  * for is claimed before the others. A claimed session stays claimed: after another lapse the queue holds the live
  * sessions that are not claimed for the newest id, and claims each from the epoch that it has reached.
  *
- * A claim without a reply may have been stored. So it is repeated for the same id, which the store answers as it did
- * before, and the claim for a newer id continues from its epoch.
+ * A claim without a reply may have been stored. The next claim then finds a record that names an earlier id of this
+ * instance, and continues from that epoch: no other instance has owned the session in between.
  */
 export class ClaimQueue {
   readonly sessions: OwnedSessions;
