@@ -86,6 +86,30 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(heard.slice(6)).toEqual([undefined, { kind: 'late' }, { kind: 'last' }]);
   });
 
+  test('messages that were sent together before the first read keep their order, whoever is announced first', async () => {
+    const url = await newDatabase(server().url);
+    const view = await openView(url);
+    const { messages: heard } = await announce(view, 'me');
+    const [together, alone] = [await connect(url), await connect(url)];
+    const address = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = 'me'`;
+    const [receiver] = (await alone.query(address)).rows;
+    const put = async (by: typeof alone, kind: string): Promise<unknown> =>
+      (
+        await by.query(`INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, '', $2) RETURNING no`, [
+          receiver.mailbox,
+          JSON.stringify({ kind }),
+        ])
+      ).rows[0].no;
+    await together.query('BEGIN');
+    await put(together, 'first');
+    const announced = await put(alone, 'other');
+    await put(together, 'second');
+    await together.query('COMMIT');
+    await alone.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, announced]);
+    await until(() => heard.length > 1);
+    expect(heard).toEqual([{ kind: 'first' }, { kind: 'other' }, { kind: 'second' }]);
+  });
+
   test('a transaction that stays open does not make each read scan earlier messages', async () => {
     const [url, many] = [await newDatabase(server().url), 200];
     const [reading, writing] = [await connect(url), await connect(url)];

@@ -32,8 +32,8 @@ export class InstanceConnection {
   readonly #listeners = new Map<string, Listener>();
   /** The first number that was announced and not read; 0: all may be unread. */
   #unread: number | undefined;
-  /** The number after the last one that was read. */
-  #next = Infinity;
+  /** The number after the last one that was read; 0: none was read on this connection. */
+  #next = 0;
   #reading = false;
 
   constructor(server: Server, statements: Statements, random: RandomSource) {
@@ -50,7 +50,7 @@ export class InstanceConnection {
       ],
       opened: () => {
         // The server may be another one, which numbers anew.
-        this.#next = Infinity;
+        this.#next = 0;
         // Messages that arrived before LISTEN.
         this.#read(0);
       },
