@@ -24,6 +24,8 @@ export interface CliOptions {
 
 /** A line of the log. */
 export interface LogLine {
+  /** The process that wrote it. */
+  readonly pid?: number;
   readonly msg: string;
   readonly level: number;
   /** ms since 1970. */

@@ -30,6 +30,11 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
     const { url, one, two } = await served(workers);
     const alive = (...pids: number[]): boolean[] => pids.map(isAlive);
+    // A worker that is killed before it has a lease leaves its socket: no instance knows of it.
+    const joined = (pid: number): Promise<unknown> =>
+      until(() => workers.lines().some((line) => line.pid === pid && line.msg.includes('joined')), {
+        what: `worker process ${pid} to join`,
+      });
 
     // They serve on one port, and tell it once.
     const { stdout } = workers.output;
@@ -57,12 +62,14 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     expect([alive(next, two), workers.pid(2)]).toEqual([[true, true], two]);
 
     // A worker that is killed is replaced, and the other stays.
+    await joined(next);
     process.kill(next, 'SIGKILL');
     const third = await workers.replaced(1, next);
     expect(workers.lines()).toContainEqual(expect.objectContaining({ worker: 1, worker_pid: next, end: 'SIGKILL' }));
     expect(workers.pid(2)).toBe(two);
 
     // All of them killed at once: connections wait until one is back.
+    await joined(third);
     for (const pid of [third, two]) process.kill(pid, 'SIGKILL');
     expect((await fetch(new URL('/healthz', url))).status).toBe(200);
     const back = [await workers.replaced(1, third), await workers.replaced(2, two)];
