@@ -21,7 +21,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The flags of the command line, by option name. */
 export type GivenFlags = ReadonlyMap<FlagKey, FlagValue>;
 
-/** Of each flag of `serve` its value, and what follows from several. */
+/** The values of the flags of `serve`, and what follows from several of them. */
 export type ServeSettings = ReturnType<typeof readSettings>;
 
 /** What flags and variables say of some options. `originOf`: which of them says it. */

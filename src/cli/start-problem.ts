@@ -31,7 +31,7 @@ export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number |
 
 export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
   const code = codeOf(error) ?? '';
-  // Of a supervisor's socket this is known when its worker listens. systemd's listens already.
+  // A supervisor binds its socket, and learns of this when its worker listens. The socket of systemd listens already.
   if (fd !== undefined && code !== 'EADDRINUSE')
     return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
   const where = `port ${port} on ${host}`;

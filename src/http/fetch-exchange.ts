@@ -42,7 +42,7 @@ export interface FetchOptions {
 export class FetchExchange extends Exchange {
   /** `undefined` once the exchange is over. */
   #request: Request | undefined;
-  /** As adapters give it: some create requests whose URL is the bare text that the client sent. */
+  /** Some adapters create requests whose URL is the bare text that the client sent. */
   readonly #url: string;
   #headers: Headers;
   readonly response: Promise<Response>;

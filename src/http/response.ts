@@ -50,7 +50,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #alone: string | null | undefined = undefined;
   #status = 200;
   #listens = false;
-  /** Of a held head, or of the next comment and the end of a stream. */
+  /** It sends a held head, or the next comment of a stream, which it may end. */
   #timer: unknown = undefined;
   /** The streams that end with the same server. */
   #hosted: Set<HostedStream> | undefined = undefined;

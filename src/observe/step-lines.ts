@@ -27,7 +27,7 @@ const NO_ROOM =
 const STOPPED =
   'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
 
-/** By the reason of a failed task: what its operator can do. */
+/** What an operator can do about a failed task, by its reason. */
 const FAILURES: Readonly<Record<string, string>> = {
   owner_lost:
     'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool',

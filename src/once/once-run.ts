@@ -33,14 +33,14 @@ export class OnceRun {
     this.#hasBegun = true;
   }
 
-  /** Of the handler. */
+  /** The signal that the handler gets. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
 
   /**
-   * A call waits until its client leaves, which calls `then`, or until it calls what is returned. The last one that
-   * leaves may end the run. One that its caller timed out ends it all the same.
+   * A call waits until its client leaves, which calls `then`, or until it calls what is returned. The last call whose
+   * client leaves may end the run. A call that has timed out ends the run while others wait, too.
    */
   waits(call: OnceCall, then: () => void = () => {}): () => void {
     const left = (): void => {

@@ -8,6 +8,10 @@ import { instanceTests, start } from './instances.ts';
 import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
 const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
+/** Where the messages of the instance `me` go, and how a sender puts one there. */
+const RECEIVER = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key
+  FROM sojourn.rows WHERE id = 'me'`;
+const PUT = `INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, '', $2) RETURNING no`;
 
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in separate processes', () => {
@@ -66,11 +70,9 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     const view = await openView(url);
     const { messages: heard } = await announce(view, 'me');
     const slow = await connect(url);
-    const address = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = 'me'`;
-    const [receiver] = (await slow.query(address)).rows;
+    const [receiver] = (await slow.query(RECEIVER)).rows;
     await slow.query('BEGIN');
-    const put = `INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, '', $2) RETURNING no`;
-    const { no } = (await slow.query(put, [receiver.mailbox, '{"kind":"late"}'])).rows[0];
+    const { no } = (await slow.query(PUT, [receiver.mailbox, '{"kind":"late"}'])).rows[0];
     for (let n = 1; n <= 5; n++) {
       await view.instances.send('me', 'me', { kind: 'early' });
       await until(() => heard.length === n);
@@ -80,26 +82,20 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     await until(() => heard.length === 6);
     expect(heard.at(-1)).toEqual({ kind: 'late' });
     // One that is announced after a later one is in its place all the same, and so is what another program has put.
-    for (const body of ['nonsense', '{"kind":"late"}']) await slow.query(put, [receiver.mailbox, body]);
+    for (const body of ['nonsense', '{"kind":"late"}']) await slow.query(PUT, [receiver.mailbox, body]);
     await view.instances.send('me', 'me', { kind: 'last' });
     await until(() => heard.length === 9);
     expect(heard.slice(6)).toEqual([undefined, { kind: 'late' }, { kind: 'last' }]);
   });
 
-  test('messages that were sent together before the first read keep their order, whoever is announced first', async () => {
+  test('messages that were sent together before the first read keep their order, announced first or last', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
     const { messages: heard } = await announce(view, 'me');
     const [together, alone] = [await connect(url), await connect(url)];
-    const address = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = 'me'`;
-    const [receiver] = (await alone.query(address)).rows;
+    const [receiver] = (await alone.query(RECEIVER)).rows;
     const put = async (by: typeof alone, kind: string): Promise<unknown> =>
-      (
-        await by.query(`INSERT INTO sojourn.messages (mailbox, sender, body) VALUES ($1, '', $2) RETURNING no`, [
-          receiver.mailbox,
-          JSON.stringify({ kind }),
-        ])
-      ).rows[0].no;
+      (await by.query(PUT, [receiver.mailbox, JSON.stringify({ kind })])).rows[0].no;
     await together.query('BEGIN');
     await put(together, 'first');
     const announced = await put(alone, 'other');

@@ -95,7 +95,7 @@ export class Mounted {
   async fleet() {
     const { core, fleet } = this.#of;
     const { options, instance, tasks } = core;
-    // Without the option only a listener on loopback refuses a host.
+    // Where the option is not set, only a listener on loopback refuses a host.
     const { allowedHosts = LOOPBACK_NAMES, allowedOrigins } = options;
     const limits: Readonly<Record<string, unknown>> = { ...options.limits };
     return {

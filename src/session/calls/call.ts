@@ -84,7 +84,7 @@ export class Call {
   tool: object | undefined = undefined;
   /** The server whose handler takes this message now: that of the session or request. */
   handlerServer: object | undefined = undefined;
-  /** Why a request that ran, or was about to, counts as one that did not run here. */
+  /** Why the request counts as not run here, although it ran or was about to. */
   takenBack: TakenBack | undefined = undefined;
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;

@@ -62,7 +62,7 @@ export class Sweep {
     return left.length === 0 ? undefined : Promise.allSettled(left.map(async ({ id }) => this.#trimLog(id)));
   }
 
-  /** An ended record that shows no more. An expired one that was not ended stays, if a sweep looks for it. */
+  /** An ended record that shows no more. An expired record that was not ended stays, if a sweep looks for it. */
   #isForgotten(row: Row, now: number): boolean {
     return shownOf(row, now, this.#kind) === undefined && (row.fence === null || !this.#kind.listed);
   }

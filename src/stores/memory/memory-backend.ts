@@ -115,7 +115,7 @@ export class MemoryBackend implements Backend {
 
   #replace(table: Table, held: HeldRow, row: Row): void {
     const { wakeAt, fence } = held;
-    table.ended?.delete(held.id);
+    if (fence === null) table.ended?.delete(held.id);
     const moves = wakeAt !== row.wakeAt;
     if (moves && wakeAt !== null) table.byWake.delete(held);
     if (fence !== null && row.fence === null) table.byId.delete(held);
@@ -133,8 +133,8 @@ export class MemoryBackend implements Backend {
     held.log?.clear();
     table.rows.delete(held.id);
     if (held.fence !== null) table.byId.delete(held);
+    else table.ended?.delete(held.id);
     if (held.wakeAt !== null) table.byWake.delete(held);
-    table.ended?.delete(held.id);
   }
 
   #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
