@@ -52,7 +52,6 @@ export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
   readonly #given: OwnedParts;
   readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(OWNERS);
-  readonly #creating = new Set<string>();
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
@@ -115,17 +114,7 @@ export class OwnedRecords {
 
   /** Stores a new record. `false`: there is another one with its id. */
   async create(record: NewRecord, lastsMs: number, dueInMs: number | null, share: string, stopped = never) {
-    this.#creating.add(record.id);
-    try {
-      return (await this.reach(() => this.records.create(record, lastsMs, dueInMs, share), stopped)) === 'created';
-    } finally {
-      this.#creating.delete(record.id);
-    }
-  }
-
-  /** Whether this instance stores the record now. Its key leads others to it before the reply comes. */
-  creates(id: string): boolean {
-    return this.#creating.has(id);
+    return (await this.reach(() => this.records.create(record, lastsMs, dueInMs, share), stopped)) === 'created';
   }
 
   /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */

@@ -21,7 +21,7 @@ import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type Ta
 import { heldByAll, laterRunBytes, type RunRoom } from './run-room.ts';
 import { recordedOf } from './steps.ts';
 import type { RunRequest } from './run-sink.ts';
-import { REFUSED_MS, type TaskRunner } from './task-run.ts';
+import { REFUSED_MS, type TaskRun, type TaskRunner } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -56,28 +56,17 @@ export class TakeOver {
     this.stop = every(tasks.options.timeProvider, SWEEP_MS, () => void this.#sweep());
   }
 
-  /** A client asked for this task. Almost always it runs, or waits for its client. */
-  seen({ record }: LivingTask): void {
-    const { id, owner, head, fields } = record;
-    const state = readHead(head)?.state;
-    if (this.#tasks.holds(id) || state === 'detached') return;
-    if (state === 'parked' && hasOpenQuestions(fields)) return;
-    const looked = async (): Promise<void> => {
-      if (!(await this.#tasks.owned.runsElsewhere({ owner }, ALIVE_MS))) await this.look(id);
-    };
-    looked().catch(() => {});
-  }
-
   /**
-   * Looks at a task, and continues it if it has no run. Never rejects. An instance that stops waits for it: a task is
-   * never left between a claim and its run.
+   * Continues a task if it has no run. Never rejects. `found`: as a client that asked for it was told; almost always it
+   * runs, or waits for its client. An instance that stops waits for it: a task is never left between a claim and its
+   * run.
    */
-  async look(id: string): Promise<void> {
+  async look(id: string, found?: LivingTask): Promise<void> {
     if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;
     this.#busy.add(id);
     const taken = async (): Promise<void> => {
-      const found = await this.#tasks.store.read(id);
-      if (found !== undefined && 'record' in found) await this.#take(found);
+      const task = found ?? (await this.#tasks.store.read(id));
+      if (task !== undefined && 'record' in task) await this.#take(task);
     };
     await this.#tasks.owned.send(taken, (err) =>
       this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again'),
@@ -89,8 +78,8 @@ export class TakeOver {
     const { record, kept } = found;
     const head = readHead(record.head);
     if (head === undefined || head.state === 'detached') return;
-    if (await this.#tasks.owned.runsElsewhere(record, ALIVE_MS)) return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
+    if (await this.#tasks.owned.runsElsewhere(record, ALIVE_MS)) return;
     const isLost = head.state === 'running';
     if (isLost) {
       if (!kept.resume) return this.#fail(record, ownerLost(true));
@@ -151,10 +140,17 @@ export class TakeOver {
     const cause = CAUSES[before.state];
     const { attempt } = head;
     tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
-    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (head.attempt - 2)) : 0;
+    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 2)) : 0;
     if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run);
-    else tasks.options.timeProvider.setTimeout(() => this.#runner.serveUnattended(run), pauseMs);
+    else void this.#afterPause(run, pauseMs);
     return true;
+  }
+
+  async #afterPause(run: TaskRun, pauseMs: number): Promise<void> {
+    await elapse(this.#tasks.options.timeProvider, pauseMs, run.signal);
+    // It was cancelled, or the instance drains.
+    if (run.signal.aborted) run.postpone(0);
+    else this.#runner.serveUnattended(run);
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */

@@ -39,7 +39,7 @@ export class TaskOutcomes {
       if (!('record' in found) || hasOpenQuestions(found.record.fields)) return readableTask(id, found);
       const waited = time.monotonic() - began;
       if (waited >= ms) return readableTask(id, found);
-      this.#takeOver.seen(found);
+      void this.#takeOver.look(id, found);
       const age = Math.max(waited, time.now() - found.record.createdAt);
       await this.#pause(id, Math.min(ms - waited, lookPauseMs(age)), signal);
     }

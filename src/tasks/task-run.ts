@@ -185,15 +185,15 @@ export class TaskRun extends RunSink implements RequestLife {
     if (error === undefined && value['resultType'] === 'input_required')
       return this.#over('The task waits for its client', (task) => task.parks(value));
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
-    if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.#postpone(REFUSED_MS);
-    if (this.#isDraining && this.handler.thrown !== undefined) return this.#postpone(0);
+    if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.postpone(REFUSED_MS);
+    if (this.#isDraining && this.handler.thrown !== undefined) return this.postpone(0);
     const failure = this.handler.error ?? error;
     if (failure !== undefined) this.#finish({ status: 'failed', error: failure });
     else this.#finish({ status: 'completed', resultJson: JSON.stringify(result) });
   }
 
   protected failed(error: SojournError): void {
-    if (!this.handler.hasBegun && error.retryable) this.#postpone(BUSY_MS);
+    if (!this.handler.hasBegun && error.retryable) this.postpone(BUSY_MS);
     else this.#finish({ status: 'failed', error: rpcError(error) });
   }
 
@@ -202,7 +202,7 @@ export class TaskRun extends RunSink implements RequestLife {
   }
 
   /** Another run continues the task, after so many ms. */
-  #postpone(inMs: number): void {
+  postpone(inMs: number): void {
     this.#over('Another run continues the task', (task) => void task.release('queued', { inMs }));
   }
 
@@ -248,7 +248,7 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Its instance stops. */
   close(error: NonNullable<TaskEnd['error']>): void {
-    if (this.resumes) this.#postpone(0);
+    if (this.resumes) this.postpone(0);
     else this.#finish({ status: 'failed', error });
   }
 

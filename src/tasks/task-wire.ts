@@ -63,7 +63,7 @@ export class TaskWire {
     switch (request.method) {
       case 'tasks/get': {
         const found = await this.#tasks.store.find(id, user);
-        if ('record' in found) this.#takeOver.seen(found);
+        if ('record' in found) void this.#takeOver.look(id, found);
         return gotTask(id, found);
       }
       case 'tasks/update':

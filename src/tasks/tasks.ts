@@ -69,9 +69,9 @@ export class Tasks {
     return new RunRoom(this.places, this.memory, share);
   }
 
-  /** Whether the task runs here, or is about to. */
+  /** Whether the task runs here, or is about to: its key leads others to it before the reply to its creation comes. */
   holds(id: string): boolean {
-    return this.#runs.has(id) || this.owned.creates(id);
+    return this.#runs.has(id) || this.#turns.last(id) !== undefined;
   }
 
   /** Runs that a drain waits for: their handlers do not run again. */
@@ -194,7 +194,7 @@ export class Tasks {
 
   /** A task was answered or ended, perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
-    if (this.#runs.has(id)) this.rung(id);
+    if (this.holds(id)) this.rung(id);
     else if (owner !== null && owner !== this.owned.lease.owner)
       void this.owned.send(
         () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
@@ -204,7 +204,10 @@ export class Tasks {
 
   /** It was, here or by another instance that rang. */
   rung(id: string): void {
-    const look = async () => this.#runs.get(id)?.task?.look();
+    const look = async () => {
+      await this.#turns.last(id);
+      await this.#runs.get(id)?.task?.look();
+    };
     void this.owned.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 

@@ -162,6 +162,20 @@ describe('clients with tasks', () => {
   });
 });
 
+test('a task that is cancelled while the reply to its creation is late stops at once', async () => {
+  const [store, replies, waits] = [watchedStore(), gate(), held()];
+  const runs: RunningTask[] = [];
+  const { client, endpoint } = await openRun((own) => waits.wait(void runs.push(own)), SHARED, { store });
+  store.after['tasks.create'] = replies.hook;
+  const started = client.start('run');
+  await until(() => replies.waiting > 0);
+  const [made] = (await endpoint.tasks.list()).tasks;
+  await client.cancel(String(made?.taskId));
+  replies.open();
+  expect(await started).toBe(made?.taskId);
+  await until(() => runs.every(({ signal }) => signal?.aborted === true), { timeoutMs: 5_000 });
+});
+
 describe('clients without tasks', () => {
   test('wait for one run, of both eras together, and its result is kept for those who ask again', async () => {
     const { plainOf, session, effects } = await open();

@@ -1,12 +1,15 @@
 /** Two instances and one task: lapses, races, deaths in a row, builds that lack the tool. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import type { McpEndpointContext, Notice } from '../../src/index.ts';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import { memory } from '../../src/stores/memory/index.ts';
+import { openLab } from '../../src/testing/index.ts';
 import { serve } from '../kit/serve.ts';
+import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { cut, gate, mend, watchedStore } from '../kit/watched-store.ts';
 import { userToken } from '../kit/issuer.ts';
-import { Effects, TaskClient, taskServer } from './kit.ts';
+import { Effects, TaskClient, taskServer, taskTool } from './kit.ts';
 import { openTwo as open } from './two-instances.ts';
 
 const PATIENT = { timeoutMs: 20_000 };
@@ -50,8 +53,7 @@ test('a task whose callers have no place at an instance is not claimed there', a
   const claims = () => b.store.calls.filter(({ call }) => call === 'tasks.claim').length;
   await until(async () => (await look()) && runs.length === 3, PATIENT);
   const reads = () => b.store.calls.filter(({ call }) => call === 'tasks.read').length;
-  // Each look reads both tasks twice: for its client, and to see whether the task can continue.
-  for (const until = reads() + 40; reads() < until;) await look();
+  for (const until = reads() + 20; reads() < until;) await look();
   expect(claims()).toBe(1);
   (await ran(2)).answer('the first');
   await until(async () => (await look()) && runs.length === 4, PATIENT);
@@ -115,6 +117,37 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   hangs = false;
   await until(async () => (await b.as('ada').get(ids[0] as string)) && runs.length > 32);
 });
+
+test.each(['cancelled', 'given back by a drain'])(
+  'a task that is %s in the pause before its third run reaches no server there',
+  async (how) => {
+    const [seen, made] = [[] as Notice[], [] as McpEndpointContext[]];
+    const server = toolServer({ hold: taskTool(() => new Promise(() => {}), { resume: true }) }, (_, ctx) =>
+      made.push(ctx),
+    );
+    const lab = await openLab(server, { tasks: true, observe: (notice: Notice) => seen.push(notice) });
+    onTestFinished(() => lab.close());
+    const [a] = await lab.start(1);
+    const held = await a.callTask('hold');
+    const [b] = await lab.start(1);
+    const continued = (attempt: number) => async () => {
+      await lab.pass(1_000);
+      return seen.some((notice) => notice.kind === 'taskContinued' && notice.attempt === attempt);
+    };
+    await lab.kill(a);
+    await lab.until(continued(2));
+    const [c] = await lab.start(1);
+    await lab.kill(b);
+    await lab.until(continued(3));
+    const [before, now] = [made.length, lab.time.now()];
+    if (how === 'cancelled') await held.cancel();
+    else void lab.drain(c);
+    await lab.until(() => seen.some(({ kind }) => kind === (how === 'cancelled' ? 'taskEnded' : 'taskReleased')));
+    expect(lab.time.now() - now).toBeLessThan(500);
+    await lab.pass(10_000);
+    expect(made.length).toBe(before);
+  },
+);
 
 // ——— each write held at the point where it matters ———
 
