@@ -30,10 +30,8 @@ export class InstanceConnection {
   readonly #statements: Statements;
   readonly #connection: Connection;
   readonly #listeners = new Map<string, Listener>();
-  /** The first number that was announced and not read; 0: all may be unread. */
-  #unread: number | undefined;
-  /** The number after the last one that was read; 0: none was read on this connection. */
-  #next = 0;
+  /** Numbers that were announced and not read. `null`: any message may be unread. */
+  #unread: string[] | null = null;
   #reading = false;
 
   constructor(server: Server, statements: Statements, random: RandomSource) {
@@ -42,18 +40,14 @@ export class InstanceConnection {
     this.#statements = statements;
     this.#connection = new Connection(server, {
       quick: true,
-      notified: (first) => this.#read(Number(first)),
+      notified: (no) => this.#read(no),
       first: [
         `LISTEN ${CHANNEL}${this.key}`,
         // Several connections may hold it: an earlier connection of this process may still be open on the server.
         `SELECT pg_advisory_lock_shared(${this.key})`,
       ],
-      opened: () => {
-        // The server may be another one, which numbers anew.
-        this.#next = 0;
-        // Messages that arrived before LISTEN.
-        this.#read(0);
-      },
+      // Messages that arrived before LISTEN.
+      opened: () => this.#read(null),
       lost: () => {
         for (const { lost } of this.#listeners.values()) lost();
       },
@@ -89,28 +83,26 @@ export class InstanceConnection {
   }
 
   /** One read at a time; what is announced during a read is read by the next one. */
-  #read(first: number): void {
-    this.#unread = Math.min(first, this.#unread ?? first);
+  #read(no: string | null): void {
+    if (no === null) this.#unread = null;
+    else this.#unread?.push(no);
     if (!this.#reading) void this.#readAll();
   }
 
   async #readAll(): Promise<void> {
     this.#reading = true;
-    while (this.#unread !== undefined && this.#connection.isOpen) {
-      // Messages that were sent together may have numbers around those of others, and be announced later.
-      const from = Math.min(this.#unread, this.#next);
-      this.#unread = undefined;
+    while (this.#unread?.length !== 0 && this.#connection.isOpen) {
+      const numbers = this.#unread;
+      this.#unread = [];
       try {
-        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], from]);
+        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], numbers]);
         // The rows of a statement that deletes have no order.
-        const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]));
-        for (const [mailbox, no, sender, body] of inOrder) {
-          this.#next = Number(no) + 1;
+        const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]));
+        for (const [mailbox, , , sender, body] of inOrder)
           this.#listeners.get(mailbox ?? '')?.receive(sender ?? '', body ?? '');
-        }
       } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
-        this.#unread = 0;
+        this.#unread = null;
         break;
       }
     }

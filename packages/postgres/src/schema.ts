@@ -87,11 +87,10 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
  *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
  *   new log (`kernel/row-texts.ts`).
- * * `messages`: their receiver reads and deletes them. Unlogged: a crash of the server empties the table, which is a
- *   lost connection for all instances anyway. Since PostgreSQL 15 the sequence of its numbers would be unlogged too, and
- *   a standby that was promoted could not read it.
+ * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
+ *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
  *
- * `no` is a number. Times are ms since 1970.
+ * Times are ms since 1970.
  */
 const tables = (s: string): string => `
 CREATE TABLE IF NOT EXISTS ${s}.version (
@@ -122,15 +121,10 @@ CREATE TABLE IF NOT EXISTS ${s}.log (
 
 CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   mailbox bigint NOT NULL,
-  no bigint GENERATED ALWAYS AS IDENTITY,
+  no bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+  ord integer NOT NULL,
   sent timestamptz NOT NULL DEFAULT now(),
   sender text NOT NULL,
   body text NOT NULL,
-  PRIMARY KEY (mailbox, no)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
-
-DO $$ BEGIN
-  IF current_setting('server_version_num')::int >= 150000 THEN
-    EXECUTE 'ALTER SEQUENCE ${s.replaceAll("'", "''")}.messages_no_seq SET LOGGED';
-  END IF;
-END $$;`;
+  PRIMARY KEY (no, mailbox, ord)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;
