@@ -1,7 +1,7 @@
 /**
  * `node scripts/servers.mjs [name …]`: installs what tests run and `npm ci` does not bring, and prints what is missing.
  * The names: `servers` (packages of Debian and Ubuntu, by apt-get as root), the folders of `tools/`, and the clients of
- * `test/clients/programs`, which are built in `tools/clients/`. Without names: those of `npm test`. A folder is made
+ * `test/clients/programs`, which are built in `tools/clients/`. Without names: what `npm test` needs. A folder is made
  * again when its lock file or its sources have changed.
  */
 import { createHash } from 'node:crypto';
@@ -136,9 +136,6 @@ const CLIENTS = {
   java: 'java',
 };
 export const allClients = Object.keys(CLIENTS);
-/** The builds of these take minutes, so `npm test` leaves them out. */
-const SLOW = ['rmcp', 'java'];
-
 const filesIn = (folder) =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -212,18 +209,24 @@ export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clients
 /** The path of a program of tools/recipes, or undefined where they are not installed. */
 export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
 
-/** Elsewhere than under CI the tests of what is missing are skipped by name. */
+/** What `npm test` needs. `npm run test:matrix` needs every folder of `tools/`, `npm run test:clients` the clients. */
+const USUAL = ['servers', 'conformance', 'ext-tasks', 'otel-2'];
+export const everyTool = ['servers', ...TOOLS, 'recipes'];
+
+/** Side by side: much of it waits for a registry. Elsewhere than under CI the tests of what is missing are skipped. */
 export async function install(names = []) {
-  const quick = allClients.filter((name) => !SLOW.includes(name));
-  for (const name of names.length > 0 ? names : ['servers', ...TOOLS, 'recipes', ...quick]) {
-    const lack = name === 'servers' ? await installServers() : await make(name);
-    if (lack !== undefined) console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
-  }
+  const wanted = names.length > 0 ? names : USUAL;
+  await Promise.all(
+    wanted.map(async (name) => {
+      const lack = name === 'servers' ? await installServers() : await make(name);
+      if (lack !== undefined) console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
+    }),
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
-  const known = ['servers', ...TOOLS, 'recipes', ...allClients];
+  const known = [...everyTool, ...allClients];
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
   await install(names);

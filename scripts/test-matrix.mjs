@@ -3,7 +3,7 @@
  * `SOJOURN_SEED=n` gives random parts another seed. A developer who changes a part runs it.
  */
 import { spawnSync } from 'node:child_process';
-import { install } from './servers.mjs';
+import { everyTool, install } from './servers.mjs';
 import { root } from './steps.mjs';
 
 const seed = process.env.SOJOURN_SEED ?? '1';
@@ -58,7 +58,7 @@ if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${
 
 /** These need no folder of `tools/`. */
 const BARE = ['seeds', 'chaos', 'attacks'];
-if (names.some((name) => !BARE.includes(name))) await install();
+if (names.some((name) => !BARE.includes(name))) await install(everyTool);
 const failed = [];
 for (const name of names) {
   for (const command of PARTS[name]) {

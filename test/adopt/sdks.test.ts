@@ -1,3 +1,4 @@
+// @module-tag matrix
 /**
  * Servers with a copy of an older version of the SDK, behind a factory and as one object, on SQLite. Each client calls,
  * is asked, and one begins a task. Then the process is killed, another one takes its port, and each client does the same
@@ -10,7 +11,6 @@ import { expect, onTestFinished, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
-import { isMatrix } from '../kit/matrix.ts';
 import { buildOf, bundle, SDKS } from '../kit/older-sdks.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
@@ -20,21 +20,12 @@ import { openClient } from '../kit/listening.ts';
 
 type Case = readonly [way: 'factory' | 'object', copy: string, className: 'McpServer' | 'Server'];
 
-/** Some of the products on each change, all of them in the matrix. */
-const SOME: readonly Case[] = [
-  ['factory', 'server-2.0.0', 'McpServer'],
-  ['factory', 'server-2.0.0', 'Server'],
-  ['object', 'server-2.0.0', 'McpServer'],
-  ['factory', 'bundled 2.0.0', 'McpServer'],
-  ['factory', 'sdk-1.20.2', 'McpServer'],
-  ['factory', 'sdk-1.10.2', 'McpServer'],
-  ['factory', 'sdk-1.0.1', 'Server'],
-];
 const ALL = SDKS.flatMap((copy) =>
   (copy === 'sdk-1.0.1' ? (['Server'] as const) : (['McpServer', 'Server'] as const)).flatMap((className) =>
     (['factory', 'object'] as const).map((way): Case => [way, copy, className]),
   ),
 );
+const BUNDLED: Case = ['factory', 'bundled 2.0.0', 'McpServer'];
 const lack = lackOf('sdks');
 const program = fileURLToPath(new URL('processes/sdk-server.mjs', import.meta.url));
 const CALL_MS = 30_000;
@@ -72,7 +63,7 @@ async function use(client: AdoptingClient): Promise<readonly [pid: number, calls
   return [Number(pid), Number(calls)];
 }
 
-test.skipIf(lack !== '').each(isMatrix ? [...SOME.filter(([, copy]) => copy.startsWith('bundled')), ...ALL] : SOME)(
+test.skipIf(lack !== '').each([BUNDLED, ...ALL])(
   `a server as %s, with %s, %s, serves the clients of every era, and again after its process was killed${lack}`,
   { timeout: 120_000 },
   async (way, copy, className) => {

@@ -69,31 +69,37 @@ test.each(['serve', 'check'])('%s of a module that ends the process with code 0 
   ]);
 });
 
-describe.each(['0', '1'])('a top-level await that never settles, with --workers %s', (workers) => {
-  const serve = (text: string) =>
-    startCli(['serve', 'server.mjs', '--port', '0', '--workers', workers], { cwd: folderOf({ 'server.mjs': text }) });
+describe('a top-level await that never settles, with and without workers', () => {
+  const serveBoth = (text: string) =>
+    ['0', '1'].map((workers) =>
+      startCli(['serve', 'server.mjs', '--port', '0', '--workers', workers], {
+        cwd: folderOf({ 'server.mjs': text }),
+      }),
+    );
 
   test('and leaves nothing to wait for ends the command', async () => {
-    expect(await serve('await new Promise(() => {});\n').ended()).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr:
-        'sojourn: cannot load server.mjs: a top-level await in it, or in a file that it imports, waits for something ' +
-        'that never happens\n',
-    });
+    for (const cli of serveBoth('await new Promise(() => {});\n'))
+      expect(await cli.ended()).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr:
+          'sojourn: cannot load server.mjs: a top-level await in it, or in a file that it imports, waits for something ' +
+          'that never happens\n',
+      });
   });
 
   test('although the module waits is named after 10 s', async () => {
-    const cli = serve('setInterval(() => {}, 1_000);\nawait new Promise(() => {});\n');
-    await until(() => cli.output.stderr.includes('\n'), { what: 'the line' });
-    expect(JSON.parse(cli.output.stderr)).toMatchObject({
-      level: 40,
-      module: 'server.mjs',
-      ms: 10_000,
-      msg: 'server.mjs is not loaded yet: a top-level await in it, or in a file that it imports, has not settled; serve waits for it',
-    });
-    cli.kill('SIGTERM');
-    await cli.ended();
+    for (const cli of serveBoth('setInterval(() => {}, 1_000);\nawait new Promise(() => {});\n')) {
+      await until(() => cli.output.stderr.includes('\n'), { what: 'the line' });
+      expect(JSON.parse(cli.output.stderr)).toMatchObject({
+        level: 40,
+        module: 'server.mjs',
+        ms: 10_000,
+        msg: 'server.mjs is not loaded yet: a top-level await in it, or in a file that it imports, has not settled; serve waits for it',
+      });
+      cli.kill('SIGTERM');
+      await cli.ended();
+    }
   });
 });
 

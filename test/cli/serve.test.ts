@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
@@ -118,7 +119,7 @@ describe('TypeScript', () => {
   });
 
   const lack = lackOf('runtimes');
-  test.skipIf(lack !== '').each(['node-22', 'node-24', 'node-26'])(
+  test.skipIf(lack !== '').each(inMatrix(['node-22', 'node-24', 'node-26'], []))(
     `is served by %s without tsx${lack}`,
     { timeout: 240_000 },
     async (name) => {

@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** Recipes that no test can run are read by the programs that users give them to, or by their own schema. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';

@@ -6,7 +6,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { crashesTimeout, killsOf, killWriters } from './crashes.ts';
 import { newPath } from './sqlite-views.ts';
 
-const KILLS = killsOf(50);
+const KILLS = killsOf(20);
 
 test(
   `${KILLS} kills in the middle of writes lose nothing that was acknowledged, and bring back nothing that has ended`,
