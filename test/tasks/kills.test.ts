@@ -12,7 +12,7 @@ import { type Fields, TaskClient } from './kit.ts';
 
 useSharedStores();
 
-const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 4);
+const KILLS = Number(process.env['SOJOURN_KILLS'] ?? 2);
 const ENDS = ['completed', 'failed', 'cancelled'];
 const ACCEPT = { action: 'accept' };
 
