@@ -2,7 +2,7 @@
  * A process that reaches the mailboxes of a deployment, but does not know its keys, sends messages as an instance:
  * calls in a session, ends, bus events, orders of the command line. It has no lease, or another lease.
  */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
@@ -13,20 +13,15 @@ import { say } from '../kit/lab.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
-import { storeOptions } from '../stores/views.ts';
 import type { View } from '../store-contract/view.ts';
-import { openPlain } from '../stores/views.ts';
+import { openView, storeOptions } from '../stores/views.ts';
 
 useSharedStores();
 
 const KEY = 'a-key-that-only-the-deployment-has';
 
 /** On a file all have the same clock. */
-async function viewOf(store: Store, time: FakeTime): Promise<View> {
-  const view = await openPlain(store, storeOptions({ time }));
-  onTestFinished(() => view.close());
-  return view;
-}
+const viewOf = (store: Store, time: FakeTime): Promise<View> => openView(store, { name: 'mcp', time });
 
 /** What each message would do. */
 function forgeries(to: string, sessionId: string): InstanceMessage[] {

@@ -18,11 +18,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { fileDanger } from '../../src/stores/sqlite/file-owners.ts';
 import { createLog } from '../kit/log.ts';
-import { openView, recordOf, storeOptions } from '../stores/sqlite-views.ts';
-import { openPlain } from '../stores/views.ts';
+import { openView, recordOf } from '../stores/sqlite-views.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
 const OPENER = fileURLToPath(new URL('processes/replaced-file.mjs', import.meta.url));
@@ -88,7 +86,7 @@ posix('a file that another user planted is refused, and nothing is written into 
 
   asRoot.each(cases)('%s as sessions.db%s (run as root)', async (what, suffix) => {
     const path = join(openFolder(), 'sessions.db');
-    if (suffix !== '') await (await openPlain(sqlite(path), storeOptions())).close();
+    if (suffix !== '') await (await openView(path)).close();
     // libsql removes its files only when its objects are collected.
     rmSync(path + suffix, { force: true });
     const target = PLANTS[what]?.(path + suffix) ?? '';
@@ -133,9 +131,9 @@ posix('files of our own', () => {
   test('a link of ours to a file of ours is followed, and the files beside the target are checked', async () => {
     const [folder, path] = [openFolder(), join(openFolder(), 'link.db')];
     const target = join(folder, 'sessions.db');
-    await (await openPlain(sqlite(target), storeOptions())).close();
+    await (await openView(target)).close();
     symlinkSync(target, path);
-    const view = await openPlain(sqlite(path), storeOptions());
+    const view = await openView(path);
     await view.records.create(recordOf(SECRET));
     expect(existsSync(`${target}-wal`)).toBe(true);
     await view.close();
@@ -165,7 +163,7 @@ posix('files of our own', () => {
 
   test('that every user can write are refused: what is in them may be of anyone', async () => {
     const path = join(openFolder(), 'sessions.db');
-    await (await openPlain(sqlite(path), storeOptions())).close();
+    await (await openView(path)).close();
     chmodSync(path, 0o602);
     await expect(openView(path)).rejects.toThrow(/every user of this machine can write it; run chmod 600/);
   });

@@ -13,7 +13,7 @@ import type { TimeProvider } from '../../src/types.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { watchedStore } from '../kit/watched-store.ts';
-import { open, storeOptions } from './views.ts';
+import { openView } from './views.ts';
 
 useSharedStores();
 
@@ -45,7 +45,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const off = offBy(systemTime, byMs);
     // All processes on a SQLite file run on one machine. A memory store has the clock of its first endpoint.
     const storeClock = kind === 'sqlite' || kind === 'memory' ? off : systemTime;
-    const view = await open(store(), storeOptions({ kind: 'sessions', time: storeClock }));
+    const view = await openView(store(), { name: 'mcp', kind: 'sessions', time: storeClock });
     const options = { name: 'mcp', idleTimeoutMs: IDLE_MS };
     const first = await serveMember({ ...options, store: store(), timeProvider: off });
     const second = await serveMember({ ...options, store: store(), timeProvider: storeClock });
@@ -71,7 +71,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       const time = createFakeTime(1_000 * HOUR);
       let wrong: number = byMs;
       const inner = memory();
-      const view = await open(inner, storeOptions({ kind: 'sessions', time }));
+      const view = await openView(inner, { kind: 'sessions', time });
       const options = { name: 'mcp', idleTimeoutMs: 60_000, store: watchedStore({ durable: true, inner }) };
       const first = await serveMember({ ...options, timeProvider: { ...time, now: () => time.now() + wrong } });
       const second = await serveMember({ ...options, timeProvider: time });

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import type { View } from '../store-contract/view.ts';
+import { openView } from './views.ts';
 import { until } from '../kit/until.ts';
 
-const INSTANCE = join(import.meta.dirname, 'processes/instance.mjs');
+const INSTANCE = join(import.meta.dirname, 'processes/instance.ts');
+export const OPENS = join(import.meta.dirname, 'processes/opens.ts');
+export const TSX = import.meta.resolve('tsx');
 /** Longer than a busy machine takes from the last renewal to a read. */
 export const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
@@ -15,12 +18,12 @@ const PATIENCE = { timeoutMs: 30_000 };
 
 /** A deployment of one test. */
 export interface Deployment {
-  readonly kind: 'sqlite' | 'redis' | 'postgres';
   /** The path or URL that its processes open. */
   readonly target: string;
   readonly name: string;
-  open(): Promise<View>;
 }
+
+const openOn = ({ target, name }: Deployment): Promise<View> => openView(target, { name });
 
 export interface Started {
   readonly process: ChildProcess;
@@ -29,7 +32,7 @@ export interface Started {
 
 /** Removed when the test is over. */
 export function start(script: string, ...args: readonly string[]): Started {
-  const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', TSX, script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   onTestFinished(() => kill({ process: child }));
   const lines: string[] = [];
   createInterface(child.stdout).on('line', (line) => lines.push(line));
@@ -37,11 +40,11 @@ export function start(script: string, ...args: readonly string[]): Started {
 }
 
 export async function startInstance(
-  { kind, target, name }: Omit<Deployment, 'open'>,
+  { target, name }: Deployment,
   id: string,
   leaseMs = LONG_LEASE_MS,
 ): Promise<Started> {
-  const instance = start(INSTANCE, kind, target, name, id, String(leaseMs));
+  const instance = start(INSTANCE, target, name, id, String(leaseMs));
   await until(() => instance.lines[0] === 'ready', PATIENCE);
   return instance;
 }
@@ -63,7 +66,7 @@ async function buryIfSuspect(view: View, id: string): Promise<boolean> {
 export function instanceTests(deploy: () => Promise<Deployment>): void {
   test('a killed instance is suspect; after an early burial its sessions can be claimed', async () => {
     const deployment = await deploy();
-    const view = await deployment.open();
+    const view = await openOn(deployment);
     const instance = await startInstance(deployment, 'a');
     expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
     await until(() => instance.lines.length === 2, PATIENCE);
@@ -77,7 +80,7 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
 
   test('a frozen instance is not suspect; its lease expires, and it stays dead after the thaw', async () => {
     const deployment = await deploy();
-    const view = await deployment.open();
+    const view = await openOn(deployment);
     const instance = await startInstance(deployment, 'a', SHORT_LEASE_MS);
     instance.process.kill('SIGSTOP');
     expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');

@@ -1,14 +1,13 @@
 /** What every store on a server promises while its server is away, and when it is back. */
 import { expect, onTestFinished, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../store-contract/view.ts';
 import type { FaultProxy } from '../kit/fault-proxy.ts';
 import { freePort, startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { movingTime } from '../kit/moving-time.ts';
 import { turns, until } from '../kit/until.ts';
+import { storeAt } from './store-at.ts';
 import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, TURNS } from './outages.ts';
-import { announce, FENCE, ME, open, recordOf, storeOptions } from './views.ts';
+import { announce, FENCE, ME, openView, recordOf } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
 const LONGEST_LIMIT_MS = 20_000;
@@ -21,7 +20,6 @@ export interface OutageCases {
   readonly kind: ServerKind;
   /** Arguments of a server that keeps its data when it is killed. */
   readonly keepsData: readonly string[];
-  readonly store: (url: string) => Store;
 }
 
 type Link = Awaited<ReturnType<typeof proxied>> & { readonly server: TestServer };
@@ -50,10 +48,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
-export function outageCases({ kind, keepsData, store }: OutageCases): void {
-  const openView = (at: string | Store, more: Partial<ViewSettings> = {}): Promise<View> =>
-    open(typeof at === 'string' ? store(at) : at, storeOptions(more));
-
+export function outageCases({ kind, keepsData }: OutageCases): void {
   async function link(): Promise<Link> {
     const server = await ownServer(kind, ...keepsData);
     return { server, ...(await proxied(server)) };
@@ -94,7 +89,7 @@ export function outageCases({ kind, keepsData, store }: OutageCases): void {
 
   test('a store rejects its opening in every way of being away, and the same object opens afterwards', async () => {
     const to = await link();
-    const object = store(to.url);
+    const object = storeAt(to.url);
     for (const [name, { begin, end }] of Object.entries(FAULTS)) {
       await begin(to);
       const began = performance.now();

@@ -1,13 +1,11 @@
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { instanceTests, start } from './instances.ts';
+import { instanceTests, OPENS, start } from './instances.ts';
 import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
-const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
 /** Where the messages of the instance `me` go, and how a sender puts one there. */
 const RECEIVER = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key
   FROM sojourn.rows WHERE id = 'me'`;
@@ -17,13 +15,13 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in separate processes', () => {
     instanceTests(async () => {
       const target = await newDatabase(server().url);
-      return { kind: 'postgres', target, name: 'mcp', open: () => openView(target) };
+      return { target, name: 'mcp' };
     });
 
     test('exit by themselves when their views are closed or idle', async () => {
       const url = await newDatabase(server().url);
       for (const end of ['close', 'leave']) {
-        const opened = start(OPENS, 'postgres', url, end);
+        const opened = start(OPENS, url, end);
         expect(await once(opened.process, 'exit'), end).toEqual([0, null]);
         expect(opened.lines).toEqual(['opened']);
       }

@@ -2,7 +2,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { postgres } from '../../packages/postgres/src/index.ts';
 import { startPostgresPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -53,7 +52,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
 });
 
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
-  outageCases({ kind: 'postgres', keepsData: [], store: postgres });
+  outageCases({ kind: 'postgres', keepsData: [] });
 
   test('refuses a standby, which would show old data', async () => {
     const server = await ownServer('postgres');

@@ -5,8 +5,7 @@ import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithPgBouncer, startPgBouncer, type PoolMode } from '../kit/servers/pgbouncer.ts';
 import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { connect, FENCE, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
-import { openPlain } from './views.ts';
+import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const POOLED = { code: 'STORE_AWAY', message: expect.stringMatching(/pooler.*the URL of the server itself/) };
 /** Connections to the server that PgBouncer has at most. */
@@ -104,4 +103,4 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
   });
 });
 
-const open = async (url: string): Promise<unknown> => openPlain(postgres(url), storeOptions({ leaseMs: 1_500 }));
+const open = (url: string): Promise<unknown> => openView(url, { leaseMs: 1_500 });

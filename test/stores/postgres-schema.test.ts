@@ -3,12 +3,10 @@ import { migrationSql, postgres } from '../../packages/postgres/src/index.ts';
 import type { View } from '../store-contract/view.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
-import { connect, FENCE, ME, newDatabase, openView, recordOf, storeOptions } from './postgres-views.ts';
+import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
 import { ALL_CALLS } from './outages.ts';
-import { openPlain } from './views.ts';
 
-const opened = (url: string, schema?: string): Promise<unknown> =>
-  Promise.resolve(openPlain(postgres(url, { schema }), storeOptions()));
+const opened = (url: string, schema?: string): Promise<unknown> => openView(postgres(url, { schema }));
 const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
 
 /** Every statement, on each table. */

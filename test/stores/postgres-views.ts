@@ -1,17 +1,8 @@
-/** Views on the PostgreSQL store, direct connections to its database, and test data. */
+/** Databases of tests, and direct connections to them. */
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
-import { postgres } from '../../packages/postgres/src/index.ts';
-import type { Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../store-contract/view.ts';
-import { open, storeOptions } from './views.ts';
 
-export { announce, FENCE, ME, recordOf, storeOptions } from './views.ts';
-
-/** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
-  return open(typeof store === 'string' ? postgres(store) : store, storeOptions(more));
-}
+export { announce, FENCE, ME, openView, recordOf, storeOptions } from './views.ts';
 
 /** A connection of the test, closed when the test is over. */
 export async function connect(url: string): Promise<pg.Client> {

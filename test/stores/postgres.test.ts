@@ -2,7 +2,6 @@ import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { PostgresBackend } from '../../packages/postgres/src/backend.ts';
 import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
-import { postgres } from '../../packages/postgres/src/index.ts';
 import { postgresStore } from '../../packages/postgres/src/postgres-store.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
@@ -57,4 +56,4 @@ async function backend(server: string): Promise<BackendUnderTest> {
   };
 }
 
-serverStoreTests({ kind: 'postgres', store: postgres, backend, moveClock });
+serverStoreTests({ kind: 'postgres', backend, moveClock });

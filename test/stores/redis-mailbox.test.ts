@@ -69,12 +69,9 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
 });
 
 describeWithServer('redis', 'instances in processes of their own', (server) => {
-  const at = (name: string) => ({ kind: 'redis', target: server().url, name }) as const;
+  const at = (name: string) => ({ target: server().url, name });
 
-  instanceTests(async () => {
-    const name = newName();
-    return { ...at(name), open: () => openView(server().url, { name }) };
-  });
+  instanceTests(async () => at(newName()));
 
   test('an instance that reads nothing is disconnected when its buffer is full, learns it, and recovers', async () => {
     const ask = await openRedis(server().url);

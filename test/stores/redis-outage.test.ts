@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
@@ -7,7 +6,7 @@ import { AWAY, ownServer } from './outages.ts';
 import { FENCE, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
-  outageCases({ kind: 'redis', keepsData: ['--appendonly', 'yes', '--appendfsync', 'always'], store: redis });
+  outageCases({ kind: 'redis', keepsData: ['--appendonly', 'yes', '--appendfsync', 'always'] });
 
   test('a full server takes leases, claims and ends, and refuses what adds data with an error that says what to do', async () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');

@@ -1,15 +1,13 @@
-/** Views on a Redis server for tests, and test data. */
+/** What tests see and change on a Redis server beside the store. */
 import { createClient } from 'redis';
 import { onTestFinished } from 'vitest';
-import type { Kind, Store } from '../../src/stores/store.ts';
-import type { View, ViewSettings } from '../store-contract/view.ts';
+import type { Kind } from '../../src/stores/store.ts';
 import { RedisBackend } from '../../packages/redis/src/backend.ts';
 import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
-import { redis } from '../../packages/redis/src/index.ts';
 import { redisStore } from '../../packages/redis/src/redis-store.ts';
 import type { Server, Target } from '../../packages/redis/src/server.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
-import { base64url, systemRandom, systemTime } from '../../src/base/system.ts';
+import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
@@ -17,20 +15,9 @@ import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
 import type { MovedClock } from './server-stores.ts';
-import { open, storeOptions as plainOptions } from './views.ts';
+import { newName } from './views.ts';
 
-export { announce, append, FENCE, ME, recordOf } from './views.ts';
-
-export const newName = (): string => `test-${base64url(systemRandom(9))}`;
-
-/** A new deployment on a server that many tests share. */
-export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings =>
-  plainOptions({ name: newName(), ...more });
-
-/** Closed when the test is over. */
-export async function openView(store: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
-  return open(typeof store === 'string' ? redis(store) : store, storeOptions(more));
-}
+export { announce, append, FENCE, ME, newName, openView, recordOf } from './views.ts';
 
 /** The keys of a record of a view's kind. */
 export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>

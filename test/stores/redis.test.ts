@@ -1,11 +1,9 @@
-import { redis } from '../../packages/redis/src/index.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
 import { moveClock, openBackends } from './redis-views.ts';
 import { serverStoreTests } from './server-stores.ts';
 
 serverStoreTests({
   kind: 'redis',
-  store: redis,
   backend: (url) => openBackends(single({ url })),
   moveClock,
 });

@@ -6,7 +6,8 @@ import type { BackendUnderTest } from '../store-contract/backend/backend-contrac
 import { storeContract } from '../store-contract/store-contract.ts';
 import { backendTests, contractTests } from './contract.ts';
 import { modelTests } from './model-runs.ts';
-import { openPlain, storeOptions } from './views.ts';
+import { storeAt } from './store-at.ts';
+import { openView } from './views.ts';
 
 export interface MovedClock {
   /** Store objects that ask the clock for each step. */
@@ -18,20 +19,19 @@ export interface MovedClock {
 
 export interface ServerStore {
   readonly kind: 'redis' | 'postgres';
-  store(url: string): Store;
   /** Backends on the server that share no data with those of other tests. */
   backend(url: string): BackendUnderTest | Promise<BackendUnderTest>;
   /** A store on the server with a clock that the test moves. */
   moveClock(url: string): Promise<MovedClock>;
 }
 
-export function serverStoreTests({ kind, store, backend, moveClock }: ServerStore): void {
+export function serverStoreTests({ kind, backend, moveClock }: ServerStore): void {
   describeWithServer(kind, 'a backend', (server) => {
     backendTests(() => backend(server().url), { refuses: kind === 'postgres' });
   });
 
   describeWithServer(kind, 'the store keeps the contract, each view on separate connections', (server) => {
-    contractTests(storeContract, () => ({ connect: () => store(server().url) }));
+    contractTests(storeContract, () => ({ connect: () => storeAt(server().url) }));
   });
 
   describeWithServer(kind, 'the store, by a clock that the test moves,', (server) => {
@@ -40,7 +40,7 @@ export function serverStoreTests({ kind, store, backend, moveClock }: ServerStor
       const stores = [connect(), connect()] as const;
       let opened = 0;
       // Connections stay open from run to run.
-      const held = await Promise.all(stores.map(async (one) => openPlain(one, storeOptions({ name: 'held' }))));
+      const held = await Promise.all(stores.map((one) => openView(one, { name: 'held' })));
       return {
         ...clock,
         connect: () => stores[opened++ % 2] as Store,

@@ -3,7 +3,6 @@ import {
   chmodSync,
   closeSync,
   cpSync,
-  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
@@ -24,14 +23,10 @@ import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { FENCE, newFolder, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
-import { openPlain } from './views.ts';
+import { OPENS, TSX } from './instances.ts';
+import { FENCE, newFolder, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const run = promisify(execFile);
-const root = resolve(import.meta.dirname, '../..');
-/** Opens a file in another process. */
-const READER = [join(import.meta.dirname, 'processes/opens.mjs'), 'sqlite'];
-
 const patience = { time: systemTime, random: systemRandom };
 
 /** What `work` throws; undefined if it does not throw. */
@@ -46,7 +41,7 @@ async function failure(work: () => Promise<unknown>): Promise<unknown> {
 
 /** The message of the error that opening the file throws. */
 async function refusal(path: string): Promise<string> {
-  const error = await failure(async () => openPlain(sqlite(path), storeOptions()));
+  const error = await failure(async () => openView(path));
   expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
   return (error as Error).message;
 }
@@ -80,29 +75,14 @@ describe('sqlite()', () => {
     }
   });
 
-  test('opened by several endpoints, stays open until the last of them closes', async () => {
-    const store = sqlite(newPath());
-    const [one, other] = await Promise.all([
-      openPlain(store, storeOptions()),
-      openPlain(store, storeOptions({ name: 'other' })),
-    ]);
-    await one.records.create(recordOf('s'));
-    await one.close();
-    await one.close();
-    await other.records.create(recordOf('s'));
-    await other.close();
-    await expect(other.records.create(recordOf('t'))).rejects.toThrow(/sessions\.db is closed/);
-    expect(() => other.records.read('s')).toThrow(/sessions\.db is closed/);
-    const again = await openView(store);
-    expect(await again.records.read('s')).toEqual(recordOf('s'));
-  });
-
   test('stores earlier writes before it closes, and leaves everything in the file', async () => {
     const path = newPath();
-    const view = await openPlain(sqlite(path), storeOptions());
+    const view = await openView(path);
     const created = view.records.create(recordOf('s'));
     await view.close();
     expect(await created).toBe('created');
+    await expect(view.records.create(recordOf('t'))).rejects.toThrow(/sessions\.db is closed/);
+    expect(() => view.records.read('s')).toThrow(/sessions\.db is closed/);
     const alone = join(newFolder(), 'copy.db');
     cpSync(path, alone);
     expect(await (await openView(alone)).records.read('s')).toEqual(recordOf('s'));
@@ -122,7 +102,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
     file.close();
   };
   const made = async (path: string): Promise<void> => {
-    const view = await openPlain(sqlite(path), storeOptions());
+    const view = await openView(path);
     for (let n = 0; n < 50; n++)
       await view.records.create(recordOf(`s${n}`, { fields: { a: `"${'x'.repeat(900)}"` } }));
     await view.close();
@@ -171,31 +151,14 @@ describe('the error of a file that cannot be opened has the reason and what to d
   test('that this process may not write', async () => {
     const folder = newFolder();
     const path = join(folder, 'sessions.db');
-    await (await openPlain(sqlite(path), storeOptions())).close();
+    await (await openView(path)).close();
     chmodSync(folder, 0o555);
     chmodSync(path, 0o444);
     // Root ignores permissions.
     const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const { stdout } = await run(process.execPath, [...READER, path], { ...unprivileged, cwd: '/' });
+    const { stdout } = await run(process.execPath, ['--import', TSX, OPENS, path], { ...unprivileged, cwd: '/' });
     chmodSync(folder, 0o755);
     expect(stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
-  });
-
-  test('without libsql', async () => {
-    const folder = newFolder();
-    cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true });
-    cpSync(join(root, 'package.json'), join(folder, 'package.json'));
-    const sdk = 'node_modules/@modelcontextprotocol/server';
-    mkdirSync(join(folder, 'node_modules/@modelcontextprotocol'), { recursive: true });
-    cpSync(join(root, sdk), join(folder, sdk), { recursive: true });
-    const { stdout } = await run(process.execPath, [
-      ...READER,
-      join(folder, 'sessions.db'),
-      'close',
-      join(folder, 'dist'),
-    ]);
-    expect(stdout).toMatch(/STORE_AWAY .*sqlite\(\) needs the package libsql, .* npm install libsql/);
-    expect(existsSync(join(folder, 'sessions.db'))).toBe(false);
   });
 });
 

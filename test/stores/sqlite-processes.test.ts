@@ -1,21 +1,16 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { instanceTests, kill, SHORT_LEASE_MS, start, startInstance } from './instances.ts';
+import { instanceTests, kill, OPENS, SHORT_LEASE_MS, start, startInstance } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
-const OPENS = join(import.meta.dirname, 'processes/opens.mjs');
-
-const at = (target: string) => ({ kind: 'sqlite', target, name: 'mcp' }) as const;
+const at = (target: string) => ({ target, name: 'mcp' });
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 
 describe('instances in separate processes', () => {
-  instanceTests(async () => {
-    const target = newPath();
-    return { kind: 'sqlite', target, name: 'mcp', open: () => openView(target) };
-  });
+  instanceTests(async () => at(newPath()));
 
   test('messages to an instance that reads nothing are refused once it is stuck', async () => {
     const path = newPath();
@@ -48,7 +43,7 @@ describe('instances in separate processes', () => {
 
 test('processes that open a new file at once all open it', async () => {
   const path = newPath();
-  const all = Array.from({ length: 4 }, () => start(OPENS, 'sqlite', path, 'close'));
+  const all = Array.from({ length: 4 }, () => start(OPENS, path, 'close'));
   await Promise.all(all.map((one) => once(one.process, 'close')));
   expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
   const view = await openView(path);

@@ -4,14 +4,12 @@ import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import type { WriteOutcome } from '../../src/stores/store.ts';
 import { BUSY_LIMIT_MS } from '../../src/stores/sqlite/retry.ts';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { afterTurn, systemTime } from '../../src/base/system.ts';
 import { Checkpointer } from '../../src/stores/sqlite/checkpointer.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { append, changeUser, FENCE, newPath, openView, recordOf, storeOptions } from './sqlite-views.ts';
-import { openPlain } from './views.ts';
+import { append, changeUser, FENCE, newPath, openView, recordOf } from './sqlite-views.ts';
 
 const turn = (): Promise<void> => new Promise((next) => afterTurn(next));
 
@@ -89,7 +87,7 @@ describe('while another process writes', () => {
   test('for too long, writes fail with store_away, and later ones succeed', async () => {
     const path = newPath();
     const time = createFakeTime();
-    const view = await openView(sqlite(path), { time });
+    const view = await openView(path, { time });
     const { release } = lock(path);
     const refused = Array.from({ length: 3 }, async (_, n) => view.records.create(recordOf(`s${n}`)));
     const told = Promise.allSettled(refused);
@@ -110,7 +108,7 @@ describe('while another process writes', () => {
 
   test('opening the file waits too', async () => {
     const path = newPath();
-    await (await openPlain(sqlite(path), storeOptions())).close();
+    await (await openView(path)).close();
     const { release } = lock(path);
     const opening = openView(path, { name: 'new' });
     for (let n = 0; n < 100; n++) await turn();
@@ -192,7 +190,7 @@ describe('the write-ahead log', () => {
 test('old events that an owner left are deleted by the sweep of another process', async () => {
   const [path, time] = [newPath(), createFakeTime()];
   const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
-  const owner = await openPlain(sqlite(path), storeOptions({ time, log }));
+  const owner = await openView(path, { time, log });
   for (const id of ['crashed', 'released']) {
     await owner.records.create(recordOf(id), 1_000_000);
     await append(owner, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '7', stream: 'open' } });
@@ -200,7 +198,7 @@ test('old events that an owner left are deleted by the sweep of another process'
   }
   await owner.records.save('released', FENCE, { release: true });
   await owner.close();
-  const other = await openView(sqlite(path), { time, log });
+  const other = await openView(path, { time, log });
   const events = new Libsql(path).prepare("SELECT count(*) FROM log WHERE data <> ''").raw(true);
   await time.advance(999);
   expect(await other.records.due(10)).toEqual({ records: [] });
@@ -216,7 +214,7 @@ test('old events that an owner left are deleted by the sweep of another process'
 test('the sweep of another process takes nothing from an owner that is alive and writes', async () => {
   const [path, time] = [newPath(), createFakeTime()];
   const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
-  const [owner, other] = [await openView(sqlite(path), { time, log }), await openView(sqlite(path), { time, log })];
+  const [owner, other] = [await openView(path, { time, log }), await openView(path, { time, log })];
   await owner.records.create(recordOf('s'), 1_000_000);
   let from = 0;
   const next = async (): Promise<WriteOutcome> => append(owner, 'open', from++, [`${from}`]);

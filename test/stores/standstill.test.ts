@@ -16,7 +16,7 @@ import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
 import { turns, until } from '../kit/until.ts';
 import { AWAY, frozen, ownServer } from './outages.ts';
-import { FENCE, ME, open, recordOf, storeOptions } from './views.ts';
+import { FENCE, ME, openView, recordOf } from './views.ts';
 
 /** The lease of an endpoint. PostgreSQL then answers within `LIMIT_MS`. */
 const DEFAULT_LEASE_MS = 3_000;
@@ -58,8 +58,8 @@ async function answeredInStandstill(ms: number, server: TestServer, sockets: num
 
 /** The first view sets the time limit of the store, and a lease of the second one does not expire in the test. */
 async function views(store: Store): Promise<View> {
-  await open(store, storeOptions({ leaseMs: DEFAULT_LEASE_MS }));
-  const view = await open(store, storeOptions());
+  await openView(store, { leaseMs: DEFAULT_LEASE_MS });
+  const view = await openView(store);
   await view.records.create(recordOf('s'));
   return view;
 }

@@ -1,12 +1,16 @@
 /** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
+import { base64url, systemRandom } from '../../src/base/system.ts';
 import type { Store, StoredRecord } from '../../src/stores/store.ts';
-import { openView, type View, type ViewSettings } from '../store-contract/view.ts';
+import { openView as open, type View, type ViewSettings } from '../store-contract/view.ts';
 import { FENCE, VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createLog } from '../kit/log.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
+import { storeAt } from './store-at.ts';
 
 export { announce, append, FENCE, ME, OTHER } from '../store-contract/contract/store-kit.ts';
+
+export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 
 export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => ({
   ...VIEW_DEFAULTS,
@@ -15,12 +19,12 @@ export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => 
   ...more,
 });
 
-/** The test closes it. */
-export const openPlain = openView;
-
-/** Closed when the test is over. */
-export async function open(store: Store, settings: ViewSettings): Promise<View> {
-  const view = await openView(store, settings);
+/** On a store, or on the one of a path or URL. Closed when the test is over, if the test has not closed it. */
+export async function openView(at: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
+  const store = typeof at === 'string' ? storeAt(at) : at;
+  // Tests on Redis share a server; the others have a database or a file each.
+  const name = store.kind === 'redis' ? newName() : 'mcp';
+  const view = await open(store, storeOptions({ name, ...more }));
   onTestFinished(() => view.close());
   return view;
 }

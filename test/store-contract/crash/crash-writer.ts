@@ -11,22 +11,13 @@ import { openSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { SojournError } from '../../../src/errors.ts';
 import { elapse, systemTime } from '../../../src/base/system.ts';
-import type { Fence, Ownership, Store } from '../../../src/stores/store.ts';
+import type { Fence, Ownership } from '../../../src/stores/store.ts';
 import { openView, type View } from '../view.ts';
+import { connect, type StoreCrashes } from './crashes.ts';
 import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './session-steps.ts';
 
-/** A store that another process makes: `(await import(module))[name](target)`. */
-export interface StoreModule {
-  /** A path or a URL. */
-  readonly module: string;
-  readonly name: string;
-  /** JSON. */
-  readonly target: unknown;
-}
-
-export interface WriterJob extends StoreModule {
+export interface WriterJob extends Pick<StoreCrashes, 'module' | 'target'> {
   readonly deployment: string;
-  readonly leaseMs: number;
   readonly owner: string;
   readonly sessions: ReadonlyArray<Ownership & { readonly id: string; readonly step: number }>;
   /** Begins the names of new sessions in their groups. */
@@ -38,9 +29,11 @@ export interface WriterJob extends StoreModule {
   readonly log: string;
 }
 
-const DONE = ['written', 'added', 'ended'];
+interface BesideModule {
+  default(target: string): Promise<void>;
+}
 
-const hrefOf = (module: string): string => (module.startsWith('file:') ? module : pathToFileURL(module).href);
+const DONE = ['written', 'added', 'ended'];
 
 /** Returns what each worker runs. */
 function workOf({ owner, prefix, log, ...job }: WriterJob, view: View): () => Promise<never> {
@@ -82,16 +75,13 @@ async function untilAway({ mayBeAway }: WriterJob, work: () => Promise<void>): P
 }
 
 async function main(job: WriterJob): Promise<void> {
-  const exported = (await import(hrefOf(job.module))) as Record<string, (target: unknown) => Store>;
-  const make = exported[job.name];
-  if (make === undefined) throw new Error(`${job.module} has no export ${job.name}`);
   const beside = async (): Promise<void> => {
     if (job.beside === undefined) return;
-    const { default: run } = (await import(hrefOf(job.beside))) as { default(target: unknown): Promise<void> };
+    const { default: run } = (await import(pathToFileURL(job.beside).href)) as BesideModule;
     await run(job.target);
   };
   await untilAway(job, async () => {
-    const view = await openView(make(job.target), viewOptions(job.deployment, job.leaseMs));
+    const view = await openView(await connect(job), viewOptions(job.deployment));
     await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
     const work = workOf(job, view);
     const workers = Array.from({ length: job.width }, () => untilAway(job, work));

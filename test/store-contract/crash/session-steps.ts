@@ -20,10 +20,10 @@ export const newRecord = (id: string, owner: string): StoredRecord =>
   plainRecord(id, { epoch: 1, owner }, { user: 'ada' });
 
 /** For the writers and for the process that looks at what they stored. */
-export const viewOptions = (name: string, leaseMs: number): ViewSettings => ({
+export const viewOptions = (name: string): ViewSettings => ({
   ...VIEW_DEFAULTS,
   name,
-  leaseMs,
+  leaseMs: KEPT_MS,
   keepMs: KEPT_MS,
   log: LOG,
   grouped: true,
