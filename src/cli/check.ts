@@ -5,6 +5,7 @@
  * The processes are instances of a lab. `auth`, `store`, `allowedHosts` and `timeProvider` of the module
  * are left out.
  */
+import { escapeControls } from '../base/shown.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -13,7 +14,7 @@ import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
 import { EXIT, reason } from './failure.ts';
-import { collectingLogger, json, printable, rowsText } from './records/printing.ts';
+import { collectingLogger, json, rowsText } from './records/printing.ts';
 import { loadServerModule } from './server-module.ts';
 
 export interface CheckRequest {
@@ -198,5 +199,5 @@ function printed(module: string, { seen, warnings, leftOut }: Report): string {
   for (const warning of warnings) rows.push(['warning', warning]);
   const problems = seen.filter(({ problem }) => problem !== undefined).length;
   const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
-  return `${printable(`${module}: ${server}`)}\n\n${rowsText(rows)}\n${end}\n`;
+  return `${escapeControls(`${module}: ${server}`)}\n\n${rowsText(rows)}\n${end}\n`;
 }

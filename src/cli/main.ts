@@ -25,13 +25,11 @@ const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
 const worker = takeWorkerRole(process);
 let served = false;
-let uncaught: SyntaxError | undefined;
 
 const code = await runCli(args, {
   env: process.env,
   out,
   err,
-  uncaught: (error) => (uncaught = error),
   serve: serveHere,
   check: async (request, passed) => {
     process.argv.splice(2, args.length, ...passed);
@@ -45,7 +43,6 @@ const written = [process.stdout, process.stderr].map(
 );
 // A pager takes a list when its user reads on. A reader of a server's log that has stopped is not waited for.
 await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : [])]);
-if (uncaught !== undefined) throw uncaught;
 if (unwritten !== undefined && !served) {
   writeSync(process.stderr.fd, `sojourn: the output could not be written: ${unwritten.message}\n`);
   process.exit(EXIT.failed);

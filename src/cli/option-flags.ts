@@ -2,6 +2,8 @@
  * The flag and the environment variable of every endpoint option, from the table of options, and the other flags of
  * `serve`. Names are derived: `limits.bodyBytes` = `--limits-body-bytes` = `SOJOURN_LIMITS_BODY_BYTES`.
  */
+import { availableParallelism } from 'node:os';
+import { optionInvalid } from '../errors.ts';
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import {
@@ -18,28 +20,19 @@ import {
 } from '../options/value-kinds.ts';
 import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
-import { LIMITS, RETENTION, type SessionLimits } from '../options/resolve-limits.ts';
-import { type OptionName, OPTIONS } from '../options/table.ts';
-import type { EventRetention } from '../types.ts';
+import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
+import { OPTIONS } from '../options/table.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };
-
-/** The option, or the member of an option, that a flag sets. */
-export type OptionKey =
-  | Exclude<OptionName, 'limits' | 'metrics'>
-  | `limits.${keyof SessionLimits | 'perUser' | 'perTool'}`
-  | `eventRetention.${keyof EventRetention}`;
 
 // `serve --metrics` says where they are served.
 const { limits: _limits, metrics: _metrics, ...options } = OPTIONS;
 const share = inModule('Limits', 'an object', undefined);
 
-export const OPTION_FLAGS: Readonly<Record<OptionKey, FlagSpec>> = {
+export const OPTION_FLAGS: Readonly<Record<string, FlagSpec>> = {
   ...options,
-  ...(members('eventRetention', RETENTION) as Record<`eventRetention.${keyof EventRetention}`, FlagSpec>),
-  ...(members('limits', LIMITS) as Record<`limits.${keyof SessionLimits}`, FlagSpec>),
-  'limits.perUser': share,
-  'limits.perTool': share,
+  ...members('eventRetention', RETENTION),
+  ...members('limits', { ...LIMITS, perUser: share, perTool: share }),
 };
 
 function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Record<string, FlagSpec> {
@@ -50,6 +43,15 @@ const running = textIn('Running');
 const callers = textIn('Who may call');
 const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
+
+/** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
+const MAX_WORKERS = 256;
+
+function parseWorkers(name: string, value: unknown): number {
+  if (value === 'auto') return availableParallelism();
+  if (/^\d+$/.test(String(value)) && Number(value) <= MAX_WORKERS) return Number(value);
+  throw optionInvalid('range', name, value, `a whole number of processes, 0 to ${MAX_WORKERS}, or auto`);
+}
 
 /** Where `--metrics` without a value serves. */
 export const METRICS_AT = '127.0.0.1:9464';
@@ -65,11 +67,14 @@ export const SERVE_FLAGS = {
   authAudience: names(callers('aud of these JWTs: the URL of this endpoint', { value: 'names' })),
   authJwksUri: text(callers('where its keys are, if its metadata does not say', { value: 'url' })),
   authScopes: names(callers('scopes that every token must have', { value: 'names' })),
-  workers: text(
+  workers: option<number | undefined>(
+    'text',
+    undefined,
     running('processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor', {
       value: 'n',
       shown: '1 with a --store that outlives the process, else 0',
     }),
+    parseWorkers,
   ),
   watch: names(running('folders besides this one whose files sojourn dev watches', { value: 'folders' })),
   logLevel: choice(
@@ -112,13 +117,10 @@ export const SERVE_FLAGS = {
   drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM')),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
-export type ServeKey = keyof typeof SERVE_FLAGS;
-export type FlagKey = OptionKey | ServeKey;
 /** The flag or variable that set an option. */
 export type OriginOf = (option: string) => string | undefined;
 
-const flags = Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }) as [FlagKey, FlagSpec][];
-export const ALL_FLAGS: ReadonlyMap<FlagKey, FlagSpec> = new Map(flags);
+export const ALL_FLAGS: ReadonlyMap<string, FlagSpec> = new Map(Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }));
 
 /** The default of an option, as the help text shows it. */
 export function defaultOf({ kind, shown, fallback }: FlagSpec): string | undefined {

@@ -1,22 +1,20 @@
-/** The commands and flags of the CLI, their help, and the exit code of a run. */
+/** The commands of the CLI, their help, and the exit code of a run. */
 import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { placeOf } from '../observe/log-lines.ts';
 import { EXIT, Failure, UsageError } from './failure.ts';
-import { parseFlagValue, type FlagValue } from './flag-value.ts';
-import { ALL_FLAGS, defaultOf, type FlagKey, flagName, type FlagSpec, GROUPS, variableName } from './option-flags.ts';
+import { addFlag, type Environment, type Given } from './flags.ts';
+import { ALL_FLAGS, GROUPS, variableName } from './option-flags.ts';
 import type { CheckRequest } from './check.ts';
 import type { DoctorRequest } from './doctor.ts';
 import { describeRecords, RECORD_COMMANDS, type RecordRequest, storeRequest } from './records/commands.ts';
-import { readSettings, type Environment, type GivenFlags, type ServeSettings } from './settings.ts';
+import { readSettings, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
   readonly env: Environment;
   out(text: string): void;
   err(text: string): void;
-  /** Lets Node print an error, and end the process: of a mistake in the syntax it alone knows the place. */
-  uncaught(error: SyntaxError): void;
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
   check(request: CheckRequest, passed: readonly string[]): Promise<number>;
@@ -25,88 +23,80 @@ export interface CliContext {
 }
 
 const HELP_WIDTH = 100;
+const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
+const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COMMANDS];
 
-/** `given` are the arguments without the name of the program. An error of the user goes to `err` and never rejects. */
+/**
+ * `given` are the arguments without the name of the program. An error of the user goes to `err`.
+ *
+ * @throws SyntaxError of the module: Node alone knows its place, and prints it
+ */
 export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
-  const { env } = context;
+  const { env, out, err } = context;
   const [command = ''] = given;
-  let code: number = EXIT.ok;
   const takesModule = MODULE_COMMANDS.includes(command);
   const end = takesModule && given.includes('--') ? given.indexOf('--') : given.length;
   const [args, passed] = [given.slice(0, end), given.slice(end + 1)];
+  const hint = `(sojourn ${COMMANDS.includes(command) ? `${command} ` : ''}--help says what it takes)`;
+  const forModule = `(arguments of the module itself follow --: sojourn ${command} server.js -- --mine)`;
   const program = new Command('sojourn')
     .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
     .version(BUILD_VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help of a command')
     .exitOverride()
+    .showHelpAfterError(takesModule ? `${hint}\n${forModule}` : hint)
     .configureOutput({
-      writeOut: (text) => context.out(text),
-      writeErr: (text) => context.err(text),
+      writeOut: out,
+      writeErr: err,
       getOutHelpWidth: () => HELP_WIDTH,
       getErrHelpWidth: () => HELP_WIDTH,
       outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
+  let code: number = EXIT.ok;
   const ends = async (run: Promise<number>): Promise<void> => void (code = await run);
-  describeServe(program.command('serve'), (module, flags) =>
+  describeServe(program.command('serve')).action((module: string, flags: Given) =>
     ends(context.serve(module, readSettings(flags, env), passed)),
   );
-  describeDev(program.command('dev'), (module, flags) =>
+  describeDev(program.command('dev')).action((module: string, flags: Given) =>
     ends(context.serve(module, readSettings(flags, env, true), passed)),
   );
-  describeCheck(program.command('check'), (request) => ends(context.check(request, passed)));
-  describeDoctor(program.command('doctor'), env, (request) => ends(context.doctor(request)));
+  describeCheck(program.command('check')).action((module: string, { json = false }: { readonly json?: boolean }) =>
+    ends(context.check({ module, json }, passed)),
+  );
+  describeDoctor(program.command('doctor')).action((store: string | undefined, { json, ...flags }: Given) => {
+    const request = storeRequest('doctor', { ...flags, ...(store !== undefined && { store }) }, env, '<store>');
+    return ends(context.doctor({ ...request, json: json === true }));
+  });
   describeRecords(program, env, (request) => ends(context.records(request)));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    const isMeantForModule =
-      error instanceof CommanderError &&
-      (NOT_OURS.includes(error.code) || (error.code === NO_MODULE && passed.length > 0));
-    const known = COMMANDS.includes(command);
-    if (takesModule && isMeantForModule) context.err(ARGUMENTS_HINT.replace('serve', command));
-    else if (error instanceof CommanderError && error.exitCode !== 0 && error.code !== HELP_ALONE)
-      context.err(`(sojourn ${known ? `${command} ` : ''}--help says what it takes)\n`);
-    return exitCodeOf(error, context, known ? command : 'serve');
-  }
-}
-
-const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
-const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COMMANDS];
-/** The mistakes of a command line with arguments that are meant for the module. */
-const NOT_OURS: readonly string[] = ['commander.unknownOption', 'commander.excessArguments'];
-/** `serve -- server.js`: the module is before `--`. */
-const NO_MODULE = 'commander.missingArgument';
-/** `sojourn` or `sojourn once` alone, which prints the help. */
-const HELP_ALONE = 'commander.help';
-const ARGUMENTS_HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)\n';
-
-function exitCodeOf(error: unknown, context: CliContext, command: string): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  if (error instanceof UsageError) {
-    context.err(`sojourn: ${error.message}\n(sojourn ${command} --help lists the flags)\n`);
-    return EXIT.usage;
-  }
-  if (error instanceof Failure || error instanceof SojournError) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof UsageError) {
+      err(`sojourn: ${error.message}\n${hint}\n`);
+      return EXIT.usage;
+    }
+    if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;
     const { message, cause } = error;
     if (cause instanceof SyntaxError) {
-      context.err(`sojourn: ${message}`);
-      context.uncaught(cause);
-      return EXIT.failed;
+      err(`sojourn: ${message}`);
+      throw cause;
     }
-    const isOfModule = error instanceof SojournError && cause instanceof Error;
-    // What the user's module threw is printed with its stack, or its place. One write: another process may print too.
-    const place = isOfModule && command === 'dev' ? placeOf(cause) : undefined;
-    const whole = isOfModule && command !== 'dev' ? (cause.stack ?? cause.message) : undefined;
-    const stack = place === undefined ? whole : `    at ${place.replace('file://', '')}`;
-    context.err(`sojourn: ${message}\n${stack === undefined ? '' : `${stack}\n`}`);
+    // One write: another process may print too.
+    err(
+      `sojourn: ${message}\n${error instanceof SojournError && cause instanceof Error ? thrown(cause, command) : ''}`,
+    );
     return EXIT.failed;
   }
-  throw error;
 }
 
-type Perform = (module: string, flags: GivenFlags) => Promise<void>;
+/** What the user's module threw, with its stack. `dev` prints its place alone, at each edit. */
+function thrown(error: Error, command: string): string {
+  const place = command === 'dev' ? placeOf(error) : undefined;
+  return place === undefined ? `${error.stack ?? error.message}\n` : `    at ${place.replace('file://', '')}\n`;
+}
 
 /** A command that loads a module. */
 const describeModule = (command: Command, summary: string, description: string): Command =>
@@ -117,7 +107,7 @@ const describeModule = (command: Command, summary: string, description: string):
     .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
     .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'));
 
-function describeServe(command: Command, perform: Perform): void {
+function describeServe(command: Command): Command {
   describeModule(
     command,
     'serve the MCP server that a module creates',
@@ -125,46 +115,42 @@ function describeServe(command: Command, perform: Perform): void {
       'The default export of the module is an MCP server, a function that creates one, or\n{ server, options } or { factory, options }:\n\n' +
       "  import { McpServer } from '@modelcontextprotocol/server';\n\n" +
       "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
-  )
-    .addHelpText('after', EPILOGUE)
-    .action((module: string) => perform(module, givenFlags(command)));
-  const byGroup = [...ALL_FLAGS].toSorted(([, a], [, b]) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group));
-  for (const [key, spec] of byGroup) if (key !== 'watch') addFlag(command, key, spec);
+  );
+  for (const group of GROUPS)
+    for (const [key, spec] of ALL_FLAGS)
+      if (spec.group === group && key !== 'watch') addFlag(command, key, spec, group);
+  return command.addHelpText('after', EPILOGUE);
 }
 
-function describeDev(command: Command, perform: Perform): void {
+const NOT_IN_DEV: readonly string[] = ['workers', 'metrics', 'metricsToken'];
+/** The flags that `dev --help` lists. */
+const DEV_FLAGS: readonly string[] = ['port', 'host', 'store', 'watch', 'logLevel'];
+
+function describeDev(command: Command): Command {
   describeModule(
     command,
     'serve a module while you edit it: each edit is loaded, and sessions continue',
     'Serves a module as `serve` does, and loads it again when code in this folder changes, or package.json, ' +
       'tsconfig.json or .env. The port stays open and sessions continue. An edit that does not load leaves the last ' +
       'good build serving. The log has readable lines, one for each request.',
-  )
-    .addHelpText('after', DEV_EPILOGUE)
-    .action((module: string) => perform(module, givenFlags(command)));
+  );
   for (const [key, spec] of ALL_FLAGS) {
     const own = key === 'store' ? { ...spec, shown: 'a file in .sojourn, in this folder' } : spec;
-    if (!NOT_IN_DEV.includes(key)) addFlag(command, key, own, DEV_FLAGS.includes(key));
+    if (!NOT_IN_DEV.includes(key)) addFlag(command, key, own, spec.group, DEV_FLAGS.includes(key));
   }
+  return command.addHelpText('after', DEV_EPILOGUE);
 }
 
-const NOT_IN_DEV: readonly FlagKey[] = ['workers', 'metrics', 'metricsToken'];
-/** The flags that `dev --help` lists. */
-const DEV_FLAGS: readonly FlagKey[] = ['port', 'host', 'store', 'watch', 'logLevel'];
-
-function describeCheck(command: Command, perform: (request: CheckRequest) => Promise<void>): void {
+const describeCheck = (command: Command): Command =>
   describeModule(
     command,
     'load a module, connect a client of each era, and print what they find',
     'Loads a module as `serve` does and serves it to one client of each era, without a port, and once more to the ' +
       'session of the first, as after a restart. Prints the lists that they find, and the warnings of ' +
       'the log. Exit code 1 if a client fails, or if the session has other lists after the restart.',
-  )
-    .option('--json', 'print JSON, in one line')
-    .action((module: string, { json = false }: { readonly json?: boolean }) => perform({ module, json }));
-}
+  ).option('--json', 'print JSON, in one line');
 
-function describeDoctor(command: Command, env: Environment, perform: (request: DoctorRequest) => Promise<void>): void {
+const describeDoctor = (command: Command): Command =>
   command
     .summary('look at a store: whether it can be used, how fast it is, and what is wrong')
     .description(
@@ -173,43 +159,7 @@ function describeDoctor(command: Command, env: Environment, perform: (request: D
     )
     .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
     .option('--name <name>', "the endpoint's name")
-    .option('--json', 'print JSON, in one line')
-    .action((store: string | undefined, { name, json = false }: { readonly name?: string; readonly json?: boolean }) =>
-      perform({ ...storeRequest('doctor', { store, name }, env, 'the URL of a store'), json }),
-    );
-}
-
-function addFlag(command: Command, key: FlagKey, spec: FlagSpec, isListed = true): void {
-  const { kind, value = 'value', preset } = spec;
-  const name = flagName(key);
-  const fallback = defaultOf(spec);
-  const choices = spec.choices ? `: ${spec.choices.join(', ')}` : '';
-  const help = `${spec.help}${choices}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const add = (option: Option, isShown = true): unknown =>
-    command.addOption(isListed && isShown ? option.helpGroup(`${spec.group}:`) : option.hideHelp());
-  if (kind === 'switch') {
-    add(new Option(`--${name}`, spec.help), fallback !== 'on');
-    add(new Option(`--no-${name}`, spec.help), fallback === 'on');
-    return;
-  }
-  const isOptional = preset !== undefined || kind === 'module';
-  const option = new Option(`--${name} ${isOptional ? `[${value}]` : `<${value}>`}`, help);
-  option.argParser((text: string, before: FlagValue | undefined) => {
-    const parsed = parseFlagValue(spec, text, `--${name}`);
-    return Array.isArray(parsed) && Array.isArray(before) ? [...before, ...parsed] : parsed;
-  });
-  add(isOptional ? option.preset(preset ?? '') : option, kind !== 'module');
-}
-
-function givenFlags(command: Command): GivenFlags {
-  const values = command.opts<Record<string, FlagValue | undefined>>();
-  const flags = new Map<FlagKey, FlagValue>();
-  for (const key of ALL_FLAGS.keys()) {
-    const value = values[new Option(`--${flagName(key)}`).attributeName()];
-    if (value !== undefined) flags.set(key, value);
-  }
-  return flags;
-}
+    .option('--json', 'print JSON, in one line');
 
 const EPILOGUE = `
 Every flag is also an environment variable: --retry-ms 500 is ${variableName('retryMs')}=500.

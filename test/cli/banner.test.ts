@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
-import { type GivenFlags, readSettings } from '../../src/cli/settings.ts';
+import { readSettings } from '../../src/cli/settings.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { BUILD_VERSION } from '../../src/protocol/versions.ts';
@@ -60,7 +60,7 @@ describe('the banner', () => {
     [{ host: '127.0.0.1' }, '127.0.0.1', false],
     [{ host: 'localhost' }, '::1', false],
   ] as const)('with %j at %s it warns of an open address: %s', (flags, address, warned) => {
-    const { allowAnyone, options } = readSettings(new Map(Object.entries(flags)) as GivenFlags, {});
+    const { allowAnyone, options } = readSettings(flags, {});
     const text = bannerOf(options, { address, allowAnyone });
     expect(text.includes('WARNING')).toBe(warned);
     expect(text).toMatch(

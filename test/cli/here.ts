@@ -33,7 +33,6 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
     env,
     out,
     err,
-    uncaught: (error) => err(String(error)),
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
     check: (request) => check(request, cwd, out),
     doctor: (request) => doctor(request, out),
@@ -45,6 +44,17 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
     },
   }).finally(() => clearInterval(held));
   return { code, ...output };
+}
+
+/** The settings of `serve` with these flags. Rejects with what stderr says of a wrong one. */
+export async function settingsOf(args: readonly string[], env: Record<string, string> = {}): Promise<ServeSettings> {
+  return new Promise((resolve, reject) => {
+    const serve = async (_module: string, settings: ServeSettings): Promise<number> => {
+      resolve(settings);
+      return 0;
+    };
+    runHere(['serve', 'x', ...args], { env, serve }).then(({ stderr }) => reject(new Error(stderr)), reject);
+  });
 }
 
 /** Waits for `between` before each write of a task or a key. */

@@ -1,14 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, OPTION_FLAGS, defaultOf, flagName, variableName } from '../../src/cli/option-flags.ts';
-import type { FlagKey, OptionKey } from '../../src/cli/option-flags.ts';
-import { readSettings } from '../../src/cli/settings.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
+import { settingsOf } from './here.ts';
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
 
 /** Of every kind of flag, a text that the option behind it takes. */
-const SAMPLES: Partial<Record<OptionKey, string>> = {
+const SAMPLES: Readonly<Record<string, string>> = {
   sessionMode: 'stateful',
   responseMode: 'json',
   lostCalls: 'result',
@@ -59,28 +58,23 @@ describe('the flags', () => {
     ]);
   });
 
-  const given = (Object.keys(OPTION_FLAGS) as OptionKey[]).filter(
-    (key) => OPTION_FLAGS[key].kind !== 'module' && key !== 'store',
-  );
-  test.each(given)('%s reaches its option from the flag and from the environment', (key) => {
-    const { kind } = OPTION_FLAGS[key];
+  const given = Object.entries(OPTION_FLAGS).filter(([key, { kind }]) => kind !== 'module' && key !== 'store');
+  test.each(given)('%s reaches its option from the flag and from the environment', async (key, { kind }) => {
     const sample = SAMPLES[key] ?? (kind === 'switch' ? 'true' : '77');
     const value =
       kind === 'switch' ? sample === 'true' : kind === 'number' ? Number(sample) : kind === 'list' ? [sample] : sample;
     const [name = '', member] = key.split('.');
     const expected = { [name]: member === undefined ? value : { [member]: value } };
-    const fromFlag = readSettings(new Map([[key, value]]), {});
-    const fromEnvironment = readSettings(new Map(), { [variableName(key)]: sample });
+    const flag = `--${value === false ? 'no-' : ''}${flagName(key)}`;
+    const fromFlag = await settingsOf([kind === 'switch' ? flag : `${flag}=${sample}`]);
+    const fromEnvironment = await settingsOf([], { [variableName(key)]: sample });
     expect(fromFlag.options).toEqual(expected);
     expect(fromEnvironment.options).toEqual(expected);
     expect(() => resolveOptions(fromFlag.options)).not.toThrow();
-    expect([fromFlag.origin(key), fromEnvironment.origin(key)]).toEqual([
-      value === false ? `--no-${flagName(key)}` : `--${flagName(key)}`,
-      variableName(key),
-    ]);
+    expect([fromFlag.origin(key), fromEnvironment.origin(key)]).toEqual([flag, variableName(key)]);
   });
 
-  test.each<[FlagKey, string | undefined]>([
+  test.each<[string, string | undefined]>([
     ['idleTimeoutMs', String(DEFAULTS.idleTimeoutMs)],
     ['limits.bodyBytes', '4194304'],
     ['limits.sessions', String(DEFAULTS.limits.sessions)],

@@ -97,7 +97,7 @@ describe('with real processes', () => {
     cli.kill('SIGSTOP');
     expect(await sojourn(['instances', 'drain', '--wait', '300ms', '--', id])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('did not begin to drain within 300 ms') as string,
+      stderr: expect.stringContaining('did not drain within 300 ms: it lives') as string,
     });
     // It carries out the order now.
     cli.kill('SIGCONT');

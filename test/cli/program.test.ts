@@ -12,7 +12,8 @@ interface Run {
 }
 
 const KEY = 'k'.repeat(32);
-const HINT = '(arguments of the module itself follow --: sojourn serve server.js -- --mine)';
+const HINTS = `(sojourn serve --help says what it takes)
+(arguments of the module itself follow --: sojourn serve server.js -- --mine)`;
 
 /** Runs it with commands that only note what they are asked. */
 async function run(args: string[], { env = {}, serve = async () => 0 }: Run = {}) {
@@ -71,7 +72,11 @@ describe('the command line', () => {
 
   test('hands what a command asks of records to it, and ends with its exit code; an id may follow --', async () => {
     const env = { SOJOURN_STORE: 'sqlite:a.db', SOJOURN_NAME: 'tools', SOJOURN_INSTANCE_KEYS: `${KEY},store` };
-    const store = { storeUrl: 'sqlite:a.db', origin: 'SOJOURN_STORE', name: 'tools', instanceKeys: [KEY, 'store'] };
+    const store = {
+      storeUrl: 'sqlite:a.db',
+      origin: 'SOJOURN_STORE',
+      options: { name: 'tools', instanceKeys: [KEY, 'store'] },
+    };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
     const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true };
     expect(await run(['tasks', 'cancel', '--yes', '--', id], { env })).toMatchObject({
@@ -81,7 +86,7 @@ describe('the command line', () => {
     });
     const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada'];
     expect((await run(['sessions', 'ls', ...flags], { env })).looked).toMatchObject([
-      { storeUrl: 'sqlite:b.db', origin: '--store', name: 'other', json: true, user: 'ada' },
+      { storeUrl: 'sqlite:b.db', origin: '--store', options: { name: 'other' }, json: true, user: 'ada' },
     ]);
     expect((await run(['once', 'show', 'pay', 'k', '--anonymous'], { env })).looked).toMatchObject([
       { kind: 'once', names: ['pay', 'k'], anonymous: true },
@@ -155,9 +160,8 @@ describe('the command line', () => {
     [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
-    [['serve', 'x', 'y'], HINT],
-    [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINT}`],
-    [['serve', '--', 'x'], `sojourn: missing required argument 'module'\n${HINT}`],
+    [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINTS}`],
+    [['serve', '--', 'x'], `sojourn: missing required argument 'module'\n${HINTS}`],
     [['serve', 'x', '--retry-ms', 'soon'], 'sojourn: --retry-ms: got "soon", takes a whole number of ms, 0 or more'],
     [
       ['serve', 'x', '--session-user'],
@@ -185,7 +189,7 @@ describe('the command line', () => {
     });
     expect(await run(['serve', 'x'], failing(new UsageError('--store takes a URL')))).toMatchObject({
       code: 2,
-      stderr: 'sojourn: --store takes a URL\n(sojourn serve --help lists the flags)\n',
+      stderr: 'sojourn: --store takes a URL\n(sojourn serve --help says what it takes)\n',
     });
   });
 

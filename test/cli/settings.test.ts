@@ -1,37 +1,24 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { type FlagValue, parseFlagValue } from '../../src/cli/flag-value.ts';
-import { ALL_FLAGS, type FlagKey, flagName } from '../../src/cli/option-flags.ts';
-import { type Environment, type GivenFlags, mergeOptions, readSettings } from '../../src/cli/settings.ts';
+import { flagName } from '../../src/cli/option-flags.ts';
+import { mergeOptions } from '../../src/cli/settings.ts';
+import { settingsOf } from './here.ts';
 
-type Flags = Partial<Record<FlagKey, string | boolean>>;
+type Flags = Readonly<Record<string, string | boolean>>;
+type Environment = Record<string, string>;
 
-const read = (flags: Flags, env: Environment = {}) => readSettings(given(flags), env);
-
-/** As commander has parsed them. */
-function given(flags: Flags): GivenFlags {
-  const parsed = new Map<FlagKey, FlagValue>();
-  for (const [name, value] of Object.entries(flags)) {
-    const [key, spec] = [name as FlagKey, ALL_FLAGS.get(name as FlagKey)];
-    if (spec === undefined) throw new Error(`no flag ${name}`);
-    parsed.set(key, typeof value === 'boolean' ? value : parseFlagValue(spec, value, `--${flagName(key)}`));
-  }
-  return parsed;
-}
-
-const refusal = (flags: Flags, env: Environment = {}): string => {
-  try {
-    read(flags, env);
-  } catch (error) {
-    expect((error as Error).name).toBe('UsageError');
-    return (error as Error).message;
-  }
-  throw new Error('accepted');
-};
+const read = (flags: Flags, env: Environment = {}) =>
+  settingsOf(
+    Object.entries(flags).map(([key, value]) => {
+      if (typeof value === 'boolean') return `--${value ? '' : 'no-'}${flagName(key)}`;
+      return `--${flagName(key)}=${value}`;
+    }),
+    env,
+  );
 
 describe('what serve is asked for', () => {
-  test('nothing given is the documented place, level and drain time', () => {
-    expect(read({})).toMatchObject({
+  test('nothing given is the documented place, level and drain time', async () => {
+    expect(await read({})).toMatchObject({
       port: 3000,
       host: '127.0.0.1',
       path: '/mcp',
@@ -44,12 +31,12 @@ describe('what serve is asked for', () => {
     });
   });
 
-  test('a flag goes before the environment', () => {
-    expect(read({ port: '2' }, { SOJOURN_PORT: '1' }).port).toBe(2);
+  test('a flag goes before the environment', async () => {
+    expect((await read({ port: '2' }, { SOJOURN_PORT: '1' })).port).toBe(2);
   });
 
-  test('the address of the metrics may be one of IPv6', () => {
-    expect(read({ metrics: '[::1]:7' }).metrics).toMatchObject({ host: '::1', port: 7 });
+  test('the address of the metrics may be one of IPv6', async () => {
+    expect((await read({ metrics: '[::1]:7' })).metrics).toMatchObject({ host: '::1', port: 7 });
   });
 
   const ISSUER = { SOJOURN_AUTH_ISSUER: 'https://id.example', SOJOURN_AUTH_AUDIENCE: 'a,b' };
@@ -109,8 +96,8 @@ describe('what serve is asked for', () => {
       [{ idleTimeoutMs: text }, {}, { idleTimeoutMs }],
       [{}, { SOJOURN_IDLE_TIMEOUT_MS: text }, { idleTimeoutMs }],
     ]),
-  ])('%j with %j are the options %j', (flags, env, options) => {
-    expect(read(flags, env).options).toEqual(options);
+  ])('%j with %j are the options %j', async (flags, env, options) => {
+    expect((await read(flags, env)).options).toEqual(options);
   });
 
   // A store that outlives the process has one worker under a supervisor, on a Unix system.
@@ -123,8 +110,8 @@ describe('what serve is asked for', () => {
     [{ workers: '0', store: 'sqlite:./s.db' }, {}, 0],
     [{}, { SOJOURN_WORKERS: '4' }, 4],
     [{ workers: 'auto' }, {}, availableParallelism()],
-  ])('%j with %j: %i workers', (flags, env, workers) => {
-    expect(read(flags, env).workers).toBe(workers);
+  ])('%j with %j: %i workers', async (flags, env, workers) => {
+    expect((await read(flags, env)).workers).toBe(workers);
   });
 
   test.each<[Flags, Environment, string]>([
@@ -158,8 +145,8 @@ describe('what serve is asked for', () => {
     [{ port: '80.5' }, {}, '--port: got 80.5, takes a port, 0 to 65535'],
     [{ path: 'mcp' }, {}, '--path: got "mcp", takes a path like \'/mcp\''],
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more'],
-    [{ workers: '-1' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "-1"'],
-    [{ workers: '257' }, {}, '--workers takes a whole number of processes, 0 to 256, or auto; got "257"'],
+    [{ workers: '-1' }, {}, '--workers: got "-1", takes a whole number of processes, 0 to 256, or auto'],
+    [{ workers: '257' }, {}, '--workers: got "257", takes a whole number of processes, 0 to 256, or auto'],
     [
       {},
       { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
@@ -197,7 +184,11 @@ describe('what serve is asked for', () => {
       {},
       '--path /dashboard/ is where the dashboard is: choose another path, or say --no-dashboard',
     ],
-    [{}, { SOJOURN_WORKERS: '1.5' }, 'SOJOURN_WORKERS takes a whole number of processes, 0 to 256, or auto; got "1.5"'],
+    [
+      {},
+      { SOJOURN_WORKERS: '1.5' },
+      'SOJOURN_WORKERS: got "1.5", takes a whole number of processes, 0 to 256, or auto',
+    ],
     [
       { logger: 'true' },
       {},
@@ -208,19 +199,19 @@ describe('what serve is asked for', () => {
       { SOJOURN_ONERROR: 'x' },
       'SOJOURN_ONERROR has no flag: the option is a function; set it in the options of your module',
     ],
-  ])('%j with %j is refused by name', (flags, env, message) => {
-    expect(refusal(flags, env)).toBe(message);
+  ])('%j with %j is refused by name', async (flags, env, message) => {
+    await expect(read(flags, env)).rejects.toThrow(`sojourn: ${message}\n(sojourn serve --help says what it takes)\n`);
   });
 
-  test('a variable that is nearly ours is pointed out, a foreign one is left alone', () => {
+  test('a variable that is nearly ours is pointed out, a foreign one is left alone', async () => {
     const env = { SOJOURN_IDLE_TIMEOUT: '5', SOJOURN_MY_DATABASE: 'x', OTHER: 'y' };
-    expect(read({}, env).warnings).toEqual([
+    expect((await read({}, env)).warnings).toEqual([
       'unknown variable SOJOURN_IDLE_TIMEOUT is ignored; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
     ]);
   });
 
-  test('what Kubernetes sets for a Service called sojourn is no setting', () => {
-    const settings = read(
+  test('what Kubernetes sets for a Service called sojourn is no setting', async () => {
+    const settings = await read(
       {},
       {
         SOJOURN_PORT: 'tcp://10.0.0.7:3000',

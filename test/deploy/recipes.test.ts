@@ -64,7 +64,7 @@ describe('Kubernetes', () => {
   const { template } = deployment.spec;
   const [container] = template.spec.containers;
   const env = Object.fromEntries(container.env.map(({ name, value }: Tree) => [name, value]));
-  const settings = readSettings(new Map(), env);
+  const settings = readSettings({}, env);
 
   test('its environment is read, and its ports are those of the process', () => {
     expect(settings).toMatchObject({ host: '0.0.0.0', warnings: [] });
@@ -101,7 +101,7 @@ describe('Kubernetes', () => {
 describe('Compose', () => {
   const [compose] = yaml('compose/compose.yaml') as [Tree];
   const { mcp, redis } = compose.services;
-  const settings = readSettings(new Map(), mcp.environment);
+  const settings = readSettings({}, mcp.environment);
   const upstream = recipe('compose/upstream.conf');
 
   test('replicas have the time to drain, on the store that is there', async () => {

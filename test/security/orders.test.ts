@@ -4,11 +4,9 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Ordered, takeOrder } from '../../src/cluster/orders.ts';
-import { sendOrder } from '../../src/cli/records/given-orders.ts';
+import { sendOrder } from '../../src/cli/records/orders.ts';
 import { openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
-import { Notices } from '../../src/observe/notices.ts';
-import { USER_DEFAULTS } from '../../src/options/resolve-limits.ts';
-import { DEFAULTS } from '../../src/options/table.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
@@ -29,7 +27,7 @@ interface Sent {
 
 /** A view of the store as a command has it. `sent`: what it sent, signed. */
 async function commandOn(store: Store) {
-  const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), logger: createLog() };
+  const options = resolveOptions({ logger: createLog() });
   const view = await openEndpointStore(store, options);
   onTestFinished(() => view.close());
   const sent: Sent[] = [];
@@ -44,7 +42,7 @@ async function commandOn(store: Store) {
   return {
     view,
     sent,
-    order: (to: string, ordered: Ordered) => sendOrder(watched, DEFAULTS, to, ordered),
+    order: (to: string, ordered: Ordered) => sendOrder(watched, options, to, ordered),
     again: ({ from, to, message }: Sent) => instances.send(from, to, message),
   };
 }

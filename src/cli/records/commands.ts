@@ -1,25 +1,14 @@
 /** The commands that look into a store: `sojourn sessions | instances | tasks | once`, each with its verbs. */
-import { type Command, Option } from 'commander';
-import { DEFAULTS, OPTIONS } from '../../options/table.ts';
-import { valuesOf } from '../../options/value-kinds.ts';
+import type { Command } from 'commander';
+import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
+import { resolveOptions } from '../../options/resolve.ts';
+import { DEFAULTS } from '../../options/table.ts';
+import { flag, type FlagText, ms, number, option, textIn, type Values, valuesOf } from '../../options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
-import { durationMs } from '../flag-value.ts';
+import { addFlag, checkedByName, type Environment, type Given, givenBy } from '../flags.ts';
 import { variableName } from '../option-flags.ts';
-import { checkedByName, type Environment, givenBy } from '../settings.ts';
 
-interface RecordFlags {
-  readonly json?: true;
-  /** Ids are printed: who has the id of a session has the session. */
-  readonly ids?: true;
-  readonly yes?: true;
-  readonly user?: string;
-  readonly session?: string;
-  readonly anonymous?: true;
-  /** How long the effect of an order may take, in ms. */
-  readonly wait?: number;
-}
-
-export interface RecordRequest extends StoreRequest, RecordFlags {
+export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly kind: Kind;
   readonly verb: string;
   /** What the command names: an id or a hash, or the tool and the key of `once`. */
@@ -29,15 +18,22 @@ export interface RecordRequest extends StoreRequest, RecordFlags {
 /** A worker has 25 s to drain, if nothing else was said. */
 const WAIT_MS = 60_000;
 
+const told = textIn('Running');
+const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
+
+const STORE_FLAGS = {
+  store: text(told(`the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`, { value: 'url' })),
+  name: text(told("the endpoint's name", { value: 'name', shown: DEFAULTS.name })),
+};
 const FLAGS = {
-  json: ['--json', 'print JSON, one record per line'],
-  ids: ['--ids', 'print ids too: who has the id of a session, or of a task without a user, has it'],
-  yes: ['--yes', 'do it: without this flag the command prints the record, and does nothing'],
-  user: ['--user <name>', "only those of this user: the name, or the key of show's output"],
-  wait: ['--wait <time>', 'how long the instance may take'],
-  session: ['--session <id>', 'the key is of this session: its id, or while it lives its hash'],
-  anonymous: ['--anonymous', "the key is of callers without a user (anonymous: 'shared')"],
-} as const;
+  json: flag(false, told('print JSON, one record per line')),
+  ids: flag(false, told('print ids too: who has the id of a session, or of a task without a user, has it')),
+  yes: flag(false, told('do it: without this flag the command prints the record, and does nothing')),
+  user: text(told("only those of this user: the name, or the key of show's output", { value: 'name' })),
+  session: text(told('the key is of this session: its id, or while it lives its hash', { value: 'id' })),
+  anonymous: flag(false, told("the key is of callers without a user (anonymous: 'shared')")),
+  wait: number(WAIT_MS, ms(), told('how long the instance may take')),
+};
 
 type Verb = readonly [usage: string, help: string, ...flags: (keyof typeof FLAGS)[]];
 
@@ -98,52 +94,37 @@ export function describeRecords(
     group.description('Reads a durable store, whether or not a server uses it at the moment.');
     for (const [usage, help, ...flags] of verbs as readonly Verb[]) {
       const command = group.command(usage).description(help);
-      command.option('--store <url>', `the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`);
-      command.option('--name <name>', `the endpoint's name (default: ${DEFAULTS.name})`);
       const verb = command.name();
-      if (verb === 'ls' || verb === 'show') command.addOption(optionOf('json'));
-      for (const flag of flags) command.addOption(optionOf(flag));
+      for (const [name, spec] of Object.entries(STORE_FLAGS)) addFlag(command, name, spec);
+      if (verb === 'ls' || verb === 'show') addFlag(command, 'json', FLAGS.json);
+      for (const name of flags) addFlag(command, name, FLAGS[name]);
       command.action(() => {
-        const { store, name, ...given } = command.opts<RecordFlags & { store?: string; name?: string }>();
-        const where = storeRequest(`${kind} ${verb}`, { store, name }, env);
-        return perform({ kind, verb, names: command.args, ...given, ...where });
+        const given = command.opts<Given>();
+        const values = checkedByName(
+          (name) => `--${name}`,
+          () => valuesOf(FLAGS, given),
+        );
+        return perform({ kind, verb, names: command.args, ...values, ...storeRequest(`${kind} ${verb}`, given, env) });
       });
     }
   }
 }
 
-function optionOf(flag: keyof typeof FLAGS): Option {
-  const option = new Option(FLAGS[flag][0], FLAGS[flag][1]);
-  return flag === 'wait' ? option.argParser(timeOf).default(WAIT_MS, '60s') : option;
-}
-
-function timeOf(given: string): number {
-  const ms = durationMs(given);
-  if (ms === undefined)
-    throw new UsageError(`--wait takes a time such as 90s, 30m, 2h or 1d; got ${JSON.stringify(given)}`);
-  return ms;
-}
-
-/** Keys come from the environment alone: a flag would show them to every user of the machine. */
-const CHECKED = { name: OPTIONS.name, instanceKeys: OPTIONS.instanceKeys };
-
 /** A store. `origin`: the flag, argument or variable that gave its URL, for errors. */
 export type StoreRequest = ReturnType<typeof storeRequest>;
 
-/** `command`: as the user wrote it, for the error. `argument`: the command takes the URL without a flag. */
-export function storeRequest(
-  command: string,
-  flags: { readonly store?: string | undefined; readonly name?: string | undefined },
-  env: Environment,
-  argument?: string,
-) {
-  const said = Object.entries(flags).filter((pair): pair is ['store' | 'name', string] => pair[1] !== undefined);
-  const { given, originOf } = givenBy(new Map(said), env, ['store', 'name', 'instanceKeys']);
-  const { store } = given;
-  const wanted = `${argument ?? '--store'} (or ${variableName('store')}), e.g. sqlite:./sessions.db`;
-  if (typeof store !== 'string') throw new UsageError(`${command} needs ${wanted}`);
-  const origin = argument !== undefined && flags.store !== undefined ? command : (originOf('store') ?? '');
-  return { storeUrl: store, origin, ...checkedByName(originOf, () => valuesOf(CHECKED, given)) };
+/**
+ * `command`: as the user wrote it; `wanted`: what gives the URL. Keys come from the environment alone: a flag would show
+ * them to every user of the machine.
+ */
+export function storeRequest(command: string, flags: Given, env: Environment, wanted = '--store') {
+  const { given, originOf } = givenBy(flags, env, ['store', 'name', 'instanceKeys']);
+  const { store, name, instanceKeys } = given;
+  const variable = variableName('store');
+  if (typeof store !== 'string')
+    throw new UsageError(`${command} needs ${wanted} (or ${variable}), e.g. sqlite:./sessions.db`);
+  const options = checkedByName(originOf, () => resolveOptions({ name, instanceKeys } as McpEndpointOptions));
+  return { storeUrl: store, origin: flags['store'] === undefined ? variable : wanted, options };
 }
 
 const EPILOGUE = `

@@ -1,4 +1,5 @@
-/** Tables and JSON of records. Private data is left out by the kinds: payloads, and the values of `session.state`. */
+/** How tables, reports and JSON are printed. Clients choose names, and must not control the operator's terminal. */
+import { escapeButLineBreaks, escapeControls } from '../../base/shown.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
 import { reason } from '../failure.ts';
@@ -6,7 +7,7 @@ import { reason } from '../failure.ts';
 /** A line of a table. */
 export function row(cells: readonly string[], widths: readonly number[]): string {
   return `${cells
-    .map((cell, n) => printable(cell).padEnd(widths[n] ?? 0))
+    .map((cell, n) => escapeControls(cell).padEnd(widths[n] ?? 0))
     .join('  ')
     .trimEnd()}\n`;
 }
@@ -14,18 +15,12 @@ export function row(cells: readonly string[], widths: readonly number[]): string
 /** Named lines, one below the other. */
 export function rowsText(rows: ReadonlyArray<readonly [name: string, text: string]>): string {
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;
-  return rows.map(([name, text]) => `  ${name.padEnd(width)}${printable(text)}\n`).join('');
+  return rows.map(([name, text]) => `  ${name.padEnd(width)}${escapeControls(text)}\n`).join('');
 }
-
-/** Replaces control characters: clients choose their names, and must not control the operator's terminal. */
-export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\u{fffd}');
 
 /** `JSON.stringify` does not escape the control characters U+007F to U+009F, and others that reorder a line. */
 export const json = (value: object, space = 0): string =>
-  `${JSON.stringify(value, undefined, space).replace(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)}\n`;
-
-const escaped = (text: string): string =>
-  Array.from({ length: text.length }, (_, n) => `\\u${text.charCodeAt(n).toString(16).padStart(4, '0')}`).join('');
+  `${escapeButLineBreaks(JSON.stringify(value, undefined, space))}\n`;
 
 export const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 

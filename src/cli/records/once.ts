@@ -8,32 +8,28 @@ import { entryId, type Scope } from '../../owned/call-key.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { Failure, UsageError } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
-import { idOf } from './opened-store.ts';
+import { idOf, living } from './opened-store.ts';
 import { instanceText } from './printing.ts';
-import { ownerOf, type RecordKind, requireYes } from './record-kind.ts';
+import { type RecordKind, requireYes } from './record-kind.ts';
 
 export const once: RecordKind = {
   show: async (store, request) => shown(store, await foundOf(store, request), request),
 
-  verbs: {
-    async forget(store, request) {
-      const record = await foundOf(store, request);
-      const known = await shown(store, record, request);
-      // Only its owner knows what its handler does at the moment.
-      if (known.state === 'running')
-        throw new Failure(
-          `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
-        );
-      requireYes(known, 'The next call with this key runs the tool again', request);
-      const outcome = isEnded(record)
-        ? await store.once.drop(record.id, record.at)
-        : await store.once.end(record.id, { epoch: record.epoch, owner: record.owner, atStamp: record.stamp }, '', 0);
-      if (outcome !== 'dropped' && outcome !== 'ended')
-        throw new Failure(
-          'a call has used this key since, so nothing was forgotten: `once show` says what became of it',
-        );
-      return 'forgotten: the next call runs';
-    },
+  /** Forgets it. */
+  async act(store, request) {
+    const record = await foundOf(store, request);
+    const known = await shown(store, record, request);
+    // Only its owner knows what its handler does at the moment.
+    if (known.state === 'running')
+      throw new Failure(
+        `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
+      );
+    requireYes(known, 'The next call with this key runs the tool again', request);
+    const outcome = isEnded(record)
+      ? await store.once.drop(record.id, record.at)
+      : await store.once.end(record.id, { epoch: record.epoch, owner: record.owner, atStamp: record.stamp }, '', 0);
+    if (outcome === 'dropped' || outcome === 'ended') return 'forgotten: the next call runs';
+    throw new Failure('a call has used this key since, so nothing was forgotten: `once show` says what became of it');
   },
 };
 
@@ -52,7 +48,7 @@ async function foundOf(store: EndpointStore, request: RecordRequest): Promise<St
 /** Where to look. The name of a user is tried in each form of user key that needs no issuer. */
 async function scopesOf(store: EndpointStore, request: RecordRequest): Promise<readonly Scope[]> {
   const { user, session, anonymous, verb } = request;
-  if ([user, session, anonymous].filter((given) => given !== undefined).length !== 1)
+  if (Number(user !== undefined) + Number(session !== undefined) + Number(anonymous) !== 1)
     throw new UsageError(`once ${verb} takes one of --user, --session and --anonymous`);
   if (session !== undefined) return [['session', await idOf(store, 'sessions', session)]];
   if (user === undefined) return [['anonymous']];
@@ -69,10 +65,10 @@ async function shown(store: EndpointStore, found: StoredRecord | EndedRecord, { 
     const bytes = entry?.outcome?.is === 'result' ? { bytes: Buffer.byteLength(entry.outcome.json) } : {};
     return { tool, key, state: 'ended' as const, outcome, ...bytes, means: MEANINGS[outcome], endedAt: found.at };
   }
-  const { lease } = await ownerOf(store, found);
-  const state = lease === undefined ? ('orphaned' as const) : ('running' as const);
-  const instance = lease === undefined ? (found.owner ?? undefined) : instanceText(lease);
-  return { tool, key, state, startedAt: found.createdAt, instance };
+  const { owner, createdAt: startedAt } = found;
+  const lease = (await living(store)).get(owner ?? '');
+  if (lease === undefined) return { tool, key, state: 'orphaned' as const, startedAt, instance: owner ?? undefined };
+  return { tool, key, state: 'running' as const, startedAt, instance: instanceText(lease) };
 }
 
 const MEANINGS = {
