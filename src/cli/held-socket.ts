@@ -37,12 +37,12 @@ export async function bindSocket(host: string, port: number): Promise<HeldSocket
   const handle = binding._createServerHandle?.(address, port, family);
   if (handle === undefined)
     throw new Error('this version of Node.js cannot hold it for other processes: say --workers 0');
-  if (typeof handle === 'number') throw systemError(handle, 'bind');
+  if (typeof handle === 'number') throw bindError(handle);
   // Some systems report a port in use only here.
   const failure = handle.getsockname({});
   if (failure !== 0) {
     handle.close();
-    throw systemError(failure, 'bind');
+    throw bindError(failure);
   }
   return { fd: handle.fd, isPassed: false, release: () => handle.close() };
 }
@@ -67,12 +67,7 @@ export function activatedSocket(env: NodeJS.ProcessEnv, pid: number): number | u
   return FIRST_FD;
 }
 
-/** A socket that systemd or another process passed. `release` does nothing, because that process keeps the socket. */
-export function passedSocket(fd: number): HeldSocket {
-  return { fd, isPassed: true, release: () => {} };
-}
-
-function systemError(errno: number, syscall: string): Error {
+function bindError(errno: number): Error {
   const code = getSystemErrorName(errno);
-  return Object.assign(new Error(`${syscall} ${code}`), { code, errno, syscall });
+  return Object.assign(new Error(`bind ${code}`), { code });
 }

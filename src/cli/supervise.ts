@@ -7,17 +7,17 @@ import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { makeToken } from './dashboard.ts';
 import { Failure, reason } from './failure.ts';
-import { bindSocket, canHoldPort, passedSocket, type HeldSocket } from './held-socket.ts';
+import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { findModule } from './server-module.ts';
 import type { ServeContext } from './serve.ts';
 import type { ServeSettings } from './settings.ts';
-import { untilStopped, type SignalSource } from './shutdown.ts';
+import { untilStopped } from './shutdown.ts';
 import { Supervisor } from './supervisor.ts';
 import { watchProject } from './watch.ts';
-import { WorkerMetrics } from './worker-metrics.ts';
+import { workerMetrics } from './worker-metrics.ts';
 import { WorkerProcess, type WorkerCommand } from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';
 
@@ -34,14 +34,9 @@ export async function supervise(module: string, settings: ServeSettings, context
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);
   const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
-  const metrics = new WorkerMetrics();
-  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, () => metrics.text(), logger);
-  const launch = (number: number, start: WorkerStart): WorkerProcess => {
-    const worker = new WorkerProcess(number, command, start);
-    metrics.launched(worker);
-    return worker;
-  };
+  const launch = (number: number, start: WorkerStart) => new WorkerProcess(number, command, start);
   const supervisor = new Supervisor({ workers, drainTimeoutMs, logger, dev, launch });
+  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, workerMetrics(supervisor.slots), logger);
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)
@@ -59,9 +54,10 @@ export async function supervise(module: string, settings: ServeSettings, context
     },
   });
   const roll = (): void => void supervisor.roll();
-  onHangup(context.signals, roll);
-  const unwatch =
-    dev &&
+  const terminal = hasTerminal();
+  // A terminal that closes sends SIGHUP too.
+  context.signals.on('SIGHUP', () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()));
+  if (dev) {
     watchProject({
       cwd: context.cwd,
       more: settings.watch,
@@ -72,11 +68,8 @@ export async function supervise(module: string, settings: ServeSettings, context
       unwatched: (folder, err) =>
         logger.warn({ folder, error: reason(err) }, 'edits in some folders are not seen: send SIGHUP after them'),
     });
-  try {
-    return await Promise.race([stopped, supervisor.run(context.out)]);
-  } finally {
-    if (unwatch) unwatch();
   }
+  return Promise.race([stopped, supervisor.run(context.out)]);
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
@@ -84,21 +77,13 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
     throw new Failure(
       `${settings.dev ? 'sojourn dev' : '--workers'} needs a Unix system: Windows cannot pass a socket to a process`,
     );
-  if (fd !== undefined) return passedSocket(fd);
+  // The process that passed the socket keeps it.
+  if (fd !== undefined) return { fd, isPassed: true, release: () => {} };
   try {
     return await bindSocket(settings.host, settings.port);
   } catch (error) {
     throw new Failure(listenProblem(error, settings, undefined), { cause: error });
   }
-}
-
-/** SIGHUP calls `restart`. SIGHUP from a closed terminal drains instead. */
-function onHangup(signals: SignalSource, restart: () => void): void {
-  const terminal = hasTerminal();
-  signals.on('SIGHUP', () => {
-    if (terminal && !hasTerminal()) signals.emit('SIGTERM');
-    else restart();
-  });
 }
 
 function hasTerminal(): boolean {

@@ -2,18 +2,18 @@
  * Keeps N workers running. Each worker has a slot, and its log lines carry the slot's number:
  *
  *     empty ──start──▶ starting ──listens──▶ serving ──died, or drains after a SIGTERM──▶ empty
- *                          │                    └──rolling restart: the replacement listens──▶ drains, then ends
- *                          └──died──▶ empty, after a pause
+ *                          │                    └──restart: another worker starts, and listens──▶ drains, then ends
+ *                          └──died──▶ as before the start
  *
- * The first worker starts alone. An error in the module or the store is then logged once and ends the command. Later
- * the supervisor replaces each worker that dies. When `MAX_FAILED_STARTS` workers of one slot in a row die before they
- * listen, the supervisor drains the others and ends. A worker that dies after it listened is always replaced, after a
- * pause that grows: a client's request may have killed it, and no client may be able to end the deployment. When the
- * supervisor itself is killed, each worker sees its channel close, leaves the socket, drains and ends.
+ * An empty slot starts a worker. The first worker starts alone. An error in the module or the store is then logged once
+ * and ends the command. When `MAX_FAILED_STARTS` workers of one slot in a row die before they listen, the supervisor
+ * drains the others and ends. A worker that dies after it listened is always replaced, after a pause that grows: a
+ * client's request may have killed it, and no client may be able to end the deployment. When the supervisor itself is
+ * killed, each worker sees its channel close, leaves the socket, drains and ends.
  *
  * In a rolling restart the new worker listens once its store is open. Every other worker but the first listens while
  * its store is away, and its requests wait there. The next restart does not wait for this one: a worker that still
- * starts is killed, and the workers before it drain beside the new ones.
+ * starts is ended, and the workers before it drain beside the new ones.
  *
  * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit.
  */
@@ -61,69 +61,46 @@ interface Slot {
   failedStarts: number;
   /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
   earlyDeaths: number;
-}
-
-interface Started {
-  readonly worker: WorkerProcess;
-  /** The worker that served before in the slot. */
-  readonly old: WorkerProcess | undefined;
-  /** How the worker ended before it listened. */
-  readonly end?: WorkerEnd;
-  /** Another worker was started in the slot since. */
-  readonly overtaken?: boolean;
+  /** All workers that crashed or were killed. */
+  deaths: number;
 }
 
 export class Supervisor {
+  readonly slots: readonly Slot[];
   readonly #options: SupervisorOptions;
-  readonly #slots: readonly Slot[];
   /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
-  readonly #stopping = new AbortController();
-  /** Resolves with the banner of the first worker that listens. */
-  readonly #banner: Promise<string>;
-  #listens!: (banner: string) => void;
   #hasServed = false;
-  /** Rejects when a worker cannot be kept alive. */
-  readonly #failure: Promise<never>;
-  #fail!: (failure: Failure) => void;
+  /** `undefined`: the banner is printed. */
+  #print: ((banner: string) => void) | undefined;
+  #end!: (outcome: number | Promise<never>) => void;
+  readonly #ended: Promise<number>;
+  /** Pending while all workers drain. */
   #stopped: Promise<number> | undefined;
   /** Rolling restarts that have begun. */
   #rolls = 0;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#slots = Array.from({ length: options.workers }, (_, index) => ({
+    this.slots = Array.from({ length: options.workers }, (_, index) => ({
       number: index + 1,
       serving: undefined,
       next: undefined,
       failedStarts: 0,
       earlyDeaths: 0,
+      deaths: 0,
     }));
-    this.#banner = new Promise((resolve) => (this.#listens = resolve));
-    this.#failure = new Promise((_, reject) => (this.#fail = reject));
-    this.#failure.catch(() => {});
+    this.#ended = new Promise((resolve) => (this.#end = resolve));
   }
 
   /**
    * Prints the banner when all workers listen. Resolves with the exit code when the first worker failed, and rejects
    * when a worker cannot be kept alive. After `stop` it may stay pending.
    */
-  async run(print: (banner: string) => void): Promise<number> {
-    const [first, ...others] = this.#slots;
-    if (first === undefined) return EXIT.ok;
-    const started = await this.#startIn(first);
-    const { end } = started;
-    if (end !== undefined && !this.#isStopping) {
-      // The worker has printed the reason.
-      const { code } = end;
-      if (this.#options.dev === true && code !== EXIT.usage) this.#notLoaded(first, started);
-      else if (code !== null && code !== EXIT.ok) return code;
-      else throw new Failure(`worker ${first.number} ended before it listened: ${endText(end)}`, { cause: end.error });
-    }
-    const banner = await this.#banner;
-    await Promise.race([Promise.all(others.map((slot) => this.#fill(slot))), this.#failure]);
-    if (!this.#isStopping) print(banner);
-    return this.#failure;
+  run(print: (banner: string) => void): Promise<number> {
+    this.#print = print;
+    for (const slot of this.slots.slice(0, 1)) void this.#start(slot);
+    return this.#ended;
   }
 
   /**
@@ -131,118 +108,134 @@ export class Supervisor {
    * socket.
    */
   stop(socketCloses = false): Promise<number> {
-    this.#stopping.abort();
-    return (this.#stopped ??= (async () => {
-      const running = [...this.#running];
-      const { dev = false } = this.#options;
-      // With several workers, no worker knows whether it is the last to close the socket.
-      const closes = socketCloses && running.length === 1;
-      const ends = await Promise.all(
-        running.map((worker) => this.#drain(worker, { socketCloses: closes, ...(dev && DEV_LAST) })),
-      );
-      return dev || ends.every(Boolean) ? EXIT.ok : EXIT.failed;
-    })());
+    return (this.#stopped ??= this.#drainAll(socketCloses));
   }
 
-  /** Kills all workers. */
+  /** Kills all workers, while they drain. */
   kill(): void {
-    this.#stopping.abort();
     for (const worker of this.#running) worker.kill();
   }
 
   /** Replaces every worker, one after the other. A worker that still starts may wait for ever, or have older code. */
   async roll(): Promise<void> {
-    const { logger, dev = false } = this.#options;
-    // If the first worker fails, the command ends.
-    if (!dev) await this.#banner;
     if (this.#isStopping) return;
-    const roll = (this.#rolls += 1);
-    const workers = this.#slots.length;
+    const { logger, dev = false, workers } = this.#options;
+    const [roll, began] = [(this.#rolls += 1), performance.now()];
     if (!dev) logger.info({ workers }, 'rolling restart');
-    for (const slot of this.#slots)
-      if (this.#isStopping || !(await this.#replace(slot)) || roll !== this.#rolls) return;
+    for (const slot of this.slots) {
+      const started = await this.#start(slot);
+      if (started === undefined) return;
+      const seconds = ((performance.now() - began) / 1_000).toFixed(1);
+      const late = dev ? [delay(HAND_OVER_MS, false, { ref: false })] : [];
+      const isOver = await Promise.race([started.drained.then(() => true), ...late]);
+      if (roll !== this.#rolls || this.#isStopping) return;
+      const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
+      if (dev) logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
+    }
     if (!dev) logger.info({ workers }, 'rolling restart done');
   }
 
   get #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
-  }
-
-  /** `false`: the new worker ended before it listened, so the old one keeps serving. */
-  async #replace(slot: Slot): Promise<boolean> {
-    const { logger, dev = false } = this.#options;
-    const [began, isFirst] = [performance.now(), !this.#hasServed];
-    if (slot.next !== undefined) void this.#drain(slot.next, OVERTAKEN);
-    const started = await this.#startIn(slot);
-    if (started.end !== undefined) this.#notLoaded(slot, started);
-    if (started.end !== undefined || this.#isStopping) return false;
-    const { worker, old } = started;
-    // The worker before may have crashed by now.
-    const drained = old === undefined || this.#drain(old).then(() => true);
-    // The banner says that the first one listens.
-    if (!dev || isFirst) return drained;
-    const seconds = ((performance.now() - began) / 1_000).toFixed(1);
-    const isOver = await Promise.race([drained, delay(HAND_OVER_MS, false, { ref: false })]);
-    if (slot.serving !== worker || this.#isStopping) return false;
-    const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
-    logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
-    return true;
-  }
-
-  /** The new worker ended before it listened. It has printed the reason, unless a later one has overtaken it. */
-  #notLoaded({ number, serving }: Slot, { end, overtaken }: Started): void {
-    if (this.#isStopping || overtaken === true || end === undefined) return;
-    const { logger, dev = false } = this.#options;
-    if (!dev)
-      return logger.error(
-        { worker: number, end: endText(end) },
-        'rolling restart given up: a new worker ended before it listened; the other workers keep running',
-      );
-    const how = end.code === EXIT.failed || end.code === EXIT.usage ? {} : { end: endText(end) };
-    const rest = serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
-    logger.warn(how, `not loaded: ${rest} until the next edit`);
+    return this.#stopped !== undefined;
   }
 
   #log(level: 'info' | 'error', { number, pid }: WorkerProcess, text: string, more?: object): void {
     this.#options.logger[level]({ worker: number, worker_pid: pid, ...more }, text);
   }
 
-  /** Starts a worker in a slot, beside the worker that serves there. Resolves when it listens, or has ended. */
-  async #startIn(slot: Slot): Promise<Started> {
+  /**
+   * Starts a worker in a slot. Resolves once it serves, while the worker before drains. `undefined`: it ended before it
+   * listened, or another worker was started in the slot since.
+   */
+  async #start(slot: Slot): Promise<{ readonly drained: Promise<unknown> } | undefined> {
+    const { launch, dev = false } = this.#options;
+    if (slot.next !== undefined) void this.#drain(slot.next, OVERTAKEN);
     const start = slot.serving !== undefined ? 'beside' : this.#hasServed ? 'again' : 'first';
-    const worker = this.#options.launch(slot.number, start);
-    this.#running.add(worker);
-    void worker.ended.then(() => this.#running.delete(worker));
+    const worker = launch(slot.number, start);
     slot.next = worker;
+    this.#running.add(worker);
+    void worker.ended.then(({ code }) => {
+      this.#running.delete(worker);
+      // A restart ends a worker that still starts. That is no death.
+      if (code !== EXIT.ok && (slot.next === worker || worker.servedMs !== undefined)) slot.deaths += 1;
+    });
     const banner = await worker.listening;
-    const overtaken = slot.next !== worker;
-    if (!overtaken) slot.next = undefined;
+    if (slot.next !== worker || this.#isStopping) return undefined;
+    slot.next = undefined;
+    if (banner === undefined) {
+      this.#notStarted(slot, worker, await worker.ended);
+      return undefined;
+    }
     const old = slot.serving;
-    if (banner === undefined || overtaken) return { worker, old, overtaken, end: await worker.ended };
-    if (this.#isStopping) return { worker, old };
-    this.#hasServed = true;
     slot.serving = worker;
-    this.#listens(banner);
-    if (this.#options.dev !== true) this.#log('info', worker, 'worker listens');
-    void worker.left.then((leaves) => this.#replaceLeaving(slot, worker, leaves === true));
-    return { worker, old };
+    slot.failedStarts = 0;
+    if (!dev) this.#log('info', worker, 'worker listens');
+    void this.#replaceLeaving(slot, worker);
+    if (!this.#hasServed) for (const other of this.slots.slice(1)) void this.#start(other);
+    this.#hasServed = true;
+    if (this.slots.every(({ serving }) => serving !== undefined)) {
+      this.#print?.(banner);
+      this.#print = undefined;
+    }
+    return { drained: old === undefined ? Promise.resolve() : this.#drain(old) };
+  }
+
+  /** The worker has printed the reason. */
+  #notStarted(slot: Slot, worker: WorkerProcess, end: WorkerEnd): void {
+    const { logger, dev = false } = this.#options;
+    const { number, serving } = slot;
+    const { code, error: cause } = end;
+    const how = { end: endText(end) };
+    if (!this.#hasServed && (!dev || code === EXIT.usage)) {
+      if (code !== null && code !== EXIT.ok) return this.#endWith(code);
+      return this.#endWith(new Failure(`worker ${number} ended before it listened: ${how.end}`, { cause }));
+    }
+    if (dev) {
+      const rest = serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
+      const isPrinted = code === EXIT.failed || code === EXIT.usage;
+      return logger.warn(isPrinted ? {} : how, `not loaded: ${rest} until the next edit`);
+    }
+    if (serving !== undefined) {
+      return logger.error(
+        { worker: number, ...how },
+        'rolling restart given up: a new worker ended before it listened; the other workers keep running',
+      );
+    }
+    this.#log('error', worker, 'worker died before it listened', how);
+    slot.earlyDeaths += 1;
+    slot.failedStarts += 1;
+    if (slot.failedStarts < MAX_FAILED_STARTS) return void this.#fill(slot);
+    const times = `${MAX_FAILED_STARTS} times in a row (last: ${how.end}); see the log above`;
+    this.#endWith(new Failure(`worker ${number} died before it listened, ${times}`, { cause }));
   }
 
   /** Starts another worker after one drains by itself or has died. */
-  async #replaceLeaving(slot: Slot, worker: WorkerProcess, leaves: boolean): Promise<void> {
-    if (leaves) await delay(GROUP_SIGNAL_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+  async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
+    const leaves = await worker.left;
+    if (leaves) await delay(GROUP_SIGNAL_MS);
     const end = leaves ? undefined : await worker.ended;
     // A rolling restart has replaced it by now.
     if (slot.serving !== worker || this.#isStopping) return;
     slot.serving = undefined;
+    const early = end !== undefined && (worker.servedMs ?? 0) < STABLE_AFTER_MS;
+    slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
     if (end === undefined) {
-      slot.earlyDeaths = 0;
       this.#log('info', worker, 'worker drains; another one takes its place');
-      void this.#untilEnded(worker);
+      void this.#drain(worker);
+    } else if (this.#options.dev === true) {
+      const how = { end: endText(end) };
+      this.#options.logger.error(how, 'the server crashed; it starts again, and sessions continue');
     } else {
-      this.#died(slot, worker, end);
+      this.#log('error', worker, 'worker died; another one takes its place', { end: endText(end) });
     }
     await this.#fill(slot);
+  }
+
+  /** Starts a worker in a slot that is empty. */
+  async #fill(slot: Slot): Promise<void> {
+    if (slot.earlyDeaths > 0) await delay(backoffMs(slot.earlyDeaths - 1, FIRST_PAUSE_MS, MAX_PAUSE_MS));
+    // A rolling restart may have started one.
+    if (slot.serving === undefined && slot.next === undefined && !this.#isStopping) await this.#start(slot);
   }
 
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
@@ -250,61 +243,28 @@ export class Supervisor {
     worker: WorkerProcess,
     { socketCloses = false, timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS, isQuiet = false } = {},
   ): Promise<boolean> {
-    const hasServed = worker.servedMs !== undefined;
     worker.drain({ socketCloses, timeoutMs });
-    const { code } = await this.#untilEnded(worker, timeoutMs + graceMs, isQuiet);
-    return code === EXIT.ok || !hasServed;
-  }
-
-  async #untilEnded(
-    worker: WorkerProcess,
-    withinMs = this.#options.drainTimeoutMs + DRAIN_GRACE_MS,
-    isQuiet = false,
-  ): Promise<WorkerEnd> {
     const timer = systemTime.setTimeout(() => {
       if (!isQuiet) this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
-    }, withinMs);
-    const end = await worker.ended;
+    }, timeoutMs + graceMs);
+    const { code } = await worker.ended;
     systemTime.clearTimeout(timer);
-    return end;
+    return code === EXIT.ok || worker.servedMs === undefined;
   }
 
-  #died(slot: Slot, worker: WorkerProcess, end: WorkerEnd): void {
-    const { servedMs } = worker;
-    slot.failedStarts = servedMs === undefined ? slot.failedStarts + 1 : 0;
-    // SIGKILL comes from outside, so the worker itself may be healthy.
-    const early = servedMs === undefined || (servedMs < STABLE_AFTER_MS && end.signal !== 'SIGKILL');
-    slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
-    const how = { end: endText(end) };
-    if (this.#options.dev === true)
-      return this.#options.logger.error(how, 'the server crashed; it starts again, and sessions continue');
-    const text = servedMs === undefined ? 'worker died before it listened' : 'worker died; another one takes its place';
-    this.#log('error', worker, text, how);
-    if (slot.failedStarts < MAX_FAILED_STARTS) return;
-    const failure = new Failure(
-      `worker ${slot.number} died before it listened, ${slot.failedStarts} times in a row (last: ${how.end}); see the log above`,
-      { cause: end.error },
+  async #drainAll(socketCloses: boolean): Promise<number> {
+    const running = [...this.#running];
+    const { dev = false } = this.#options;
+    // With several workers, no worker knows whether it is the last to close the socket.
+    const closes = socketCloses && running.length === 1;
+    const ends = await Promise.all(
+      running.map((worker) => this.#drain(worker, { socketCloses: closes, ...(dev && DEV_LAST) })),
     );
-    void this.stop().then(() => this.#fail(failure));
+    return dev || ends.every(Boolean) ? EXIT.ok : EXIT.failed;
   }
 
-  /** Resolves when a worker serves in the slot, when the supervisor stops, or when a build waits for an edit. */
-  async #fill(slot: Slot): Promise<void> {
-    while (slot.serving === undefined && !this.#isStopping) {
-      if (slot.next === undefined && slot.earlyDeaths > 0) {
-        const pauseMs = backoffMs(slot.earlyDeaths - 1, FIRST_PAUSE_MS, MAX_PAUSE_MS);
-        await delay(pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
-        if (this.#isStopping) return;
-      }
-      if (slot.next !== undefined) {
-        await slot.next.listening;
-        continue;
-      }
-      const started = await this.#startIn(slot);
-      if (started.end === undefined || this.#isStopping) return;
-      if (this.#options.dev === true) return this.#notLoaded(slot, started);
-      if (started.overtaken !== true) this.#died(slot, started.worker, started.end);
-    }
+  #endWith(outcome: number | Failure): void {
+    void this.stop().then(() => this.#end(outcome instanceof Failure ? Promise.reject(outcome) : outcome));
   }
 }

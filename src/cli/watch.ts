@@ -12,8 +12,6 @@ const LONGEST_EDIT_MS = 3_000;
 const MOST_NAMES = 3;
 /** Other files may be written by the server itself: a database, a log. */
 const CODE = /\.[cm]?[jt]sx?$|^(?:package|tsconfig)\.json$|^\.env$/;
-/** Each folder is a watch of the system, which has some thousands. */
-const MOST_FOLDERS = 4_096;
 
 const isProject = (name: string): boolean => name !== 'node_modules' && !name.startsWith('.');
 
@@ -27,19 +25,18 @@ export interface Watching {
   unwatched(folder: string, error: unknown): void;
 }
 
-/** Returns a function that stops it. */
-export function watchProject({ cwd, more: given, changed, unwatched }: Watching): () => void {
+/** Watches for as long as the process lives. */
+export function watchProject({ cwd, more: given, changed, unwatched }: Watching): void {
   const more = given.map((folder) => resolve(cwd, folder));
   const watchers = new Map<string, FSWatcher>();
-  const edits = collectedEdits(cwd, changed);
+  const edited = collectedEdits(cwd, changed);
   let isSaid = false;
   const note = (path: string): void => {
-    if (CODE.test(basename(path)) || more.some((folder) => path.startsWith(folder + sep))) edits.note(path);
+    if (CODE.test(basename(path)) || more.some((folder) => path.startsWith(folder + sep))) edited(path);
   };
   /** `isNew`: the files in it may have been written before it was watched. */
   const add = (folder: string, isNew: boolean): void => {
     if (watchers.has(folder)) return;
-    if (watchers.size >= MOST_FOLDERS) throw new Error(`more than ${MOST_FOLDERS} folders`);
     const watcher = watch(folder, (event, name) => {
       if (name === null) return;
       const path = join(folder, name);
@@ -70,10 +67,6 @@ export function watchProject({ cwd, more: given, changed, unwatched }: Watching)
     if (!existsSync(folder)) throw new Failure(`--watch: there is no folder ${folder}`);
     add(folder, false);
   }
-  return () => {
-    edits.stop();
-    close(watchers, '');
-  };
 }
 
 /** The watchers of a folder and of those in it. */
@@ -85,7 +78,8 @@ function close(watchers: Map<string, FSWatcher>, folder: string): void {
   }
 }
 
-function collectedEdits(cwd: string, changed: Watching['changed']) {
+/** Returns a function that notes a changed file. */
+function collectedEdits(cwd: string, changed: Watching['changed']): (path: string) => void {
   const edited = new Set<string>();
   let since = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -95,13 +89,10 @@ function collectedEdits(cwd: string, changed: Watching['changed']) {
     edited.clear();
     changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
   };
-  return {
-    note(path: string): void {
-      if (edited.size === 0) since = performance.now();
-      edited.add(path);
-      clearTimeout(timer);
-      timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
-    },
-    stop: (): void => clearTimeout(timer),
+  return (path) => {
+    if (edited.size === 0) since = performance.now();
+    edited.add(path);
+    clearTimeout(timer);
+    timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
   };
 }

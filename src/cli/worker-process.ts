@@ -7,18 +7,13 @@
  * A worker may end from any state.
  */
 import { fork, type ChildProcess } from 'node:child_process';
+import { EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Family } from '../observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
-import {
-  type DrainOrder,
-  isMessage,
-  WORKER_VARIABLE,
-  type WorkerOrder,
-  type WorkerReport,
-  type WorkerStart,
-} from './worker-role.ts';
+import { type DrainOrder, isMessage, type ReportOf, WORKER_VARIABLE } from './worker-role.ts';
+import type { WorkerOrder, WorkerStart } from './worker-role.ts';
 
 const [STDOUT, STDERR] = [1, 2];
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
@@ -54,13 +49,13 @@ export class WorkerProcess {
   readonly number: number;
   /** Resolves with the banner when the worker listens, and with `undefined` when it ends before. */
   readonly listening: Promise<string | undefined>;
-  /** Resolves when the worker begins to drain; `undefined`: it has ended. */
-  readonly left: Promise<true | undefined>;
+  /** Resolves with `true` when the worker begins to drain, and with `false` when it ends without. */
+  readonly left: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
+  /** Emits what the worker reports, by kind. */
+  readonly #reports = new EventEmitter();
   #listeningSince: number | undefined;
-  /** Pending while the worker is asked. */
-  #metrics: Promise<readonly Family[] | undefined> | undefined;
 
   constructor(number: number, command: WorkerCommand, start: WorkerStart = 'first') {
     const { program, args, env, dashboardToken, fd } = command;
@@ -81,27 +76,20 @@ export class WorkerProcess {
         if (this.#child.pid === undefined) resolve({ code: null, signal: null, error });
       });
     });
-    this.listening = this.#first('listening', ({ banner }) => {
-      this.#listeningSince = performance.now();
-      return banner;
+    this.#child.on('message', (message) => {
+      if (isMessage(message)) this.#reports.emit(message.sojourn, message);
     });
-    this.left = this.#first('leaving', () => true as const);
+    this.listening = this.#first('listening').then((report) => {
+      this.#listeningSince = report && performance.now();
+      return report?.banner;
+    });
+    this.left = this.#first('leaving').then((report) => report !== undefined);
   }
 
-  /** Resolves with what `note` makes of the first report of this kind; `undefined`: the worker ended first. */
-  #first<Kind extends WorkerReport['sojourn'], T>(
-    kind: Kind,
-    note: (report: Extract<WorkerReport, { sojourn: Kind }>) => T,
-  ): Promise<T | undefined> {
-    return new Promise((resolve) => {
-      const hear = (message: unknown): void => {
-        if (!isMessage(message, kind)) return;
-        this.#child.off('message', hear);
-        resolve(note(message));
-      };
-      this.#child.on('message', hear);
-      void this.ended.then(() => resolve(undefined));
-    });
+  /** Resolves with the first report of this kind; `undefined`: the worker ended before. */
+  #first<Kind extends 'listening' | 'leaving'>(kind: Kind): Promise<ReportOf<Kind> | undefined> {
+    const report = once(this.#reports, kind) as Promise<[ReportOf<Kind>]>;
+    return Promise.race([report.then(([first]) => first), this.ended.then(() => undefined)]);
   }
 
   get pid(): number | undefined {
@@ -116,21 +104,18 @@ export class WorkerProcess {
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
   drain(how: Omit<DrainOrder, 'sojourn'>): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
-    // A worker that has no connection is ending already.
     else this.#send({ sojourn: 'drain', ...how });
   }
 
-  /** The values of now. A frozen worker is asked once. `undefined`: it has ended. */
-  metrics(): Promise<readonly Family[] | undefined> {
-    if (!this.#child.connected) return Promise.resolve(undefined);
-    if (this.#metrics === undefined) {
-      this.#metrics = this.#first('metrics', ({ families }) => families);
-      void this.#metrics.then(() => (this.#metrics = undefined));
-      this.#send({ sojourn: 'measure' });
-    }
-    return this.#metrics;
+  /** The values of now. `undefined`: the worker is busy or frozen for longer, or has ended. */
+  async metrics(withinMs: number): Promise<readonly Family[] | undefined> {
+    this.#send({ sojourn: 'measure' });
+    const answer = once(this.#reports, 'metrics', { signal: AbortSignal.timeout(withinMs) });
+    const [report] = (await answer.catch(() => [])) as [ReportOf<'metrics'>?];
+    return report?.families;
   }
 
+  /** A worker that has no connection is ending already. */
   #send(order: WorkerOrder): void {
     if (this.#child.connected) this.#child.send(order, () => {});
   }

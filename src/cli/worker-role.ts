@@ -61,14 +61,11 @@ export type WorkerOrder =
   /** Report the metrics. */
   | { readonly sojourn: 'measure' };
 
-type Message = WorkerReport | WorkerOrder;
+export type ReportOf<Kind extends WorkerReport['sojourn']> = Extract<WorkerReport, { sojourn: Kind }>;
 
-export function isMessage<Kind extends Message['sojourn']>(
-  message: unknown,
-  kind: Kind,
-): message is Extract<Message, { sojourn: Kind }> {
-  return isObject(message) && message['sojourn'] === kind;
-}
+/** Both sides are of one build, so no other member is checked. */
+export const isMessage = (message: unknown): message is WorkerReport | WorkerOrder =>
+  isObject(message) && typeof message['sojourn'] === 'string';
 
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: OwnProcess) {
@@ -87,7 +84,7 @@ export function takeWorkerRole(self: OwnProcess) {
   };
   let drainOrder: DrainOrder | undefined;
   self.on('message', (message) => {
-    if (!isMessage(message, 'drain')) return;
+    if (!isMessage(message) || message.sojourn !== 'drain') return;
     if (!stopping) drainOrder = message;
     stop();
   });
@@ -119,7 +116,7 @@ export function takeWorkerRole(self: OwnProcess) {
     },
     /** Calls `listener` at each order to report the metrics. */
     onMeasure: (listener: () => void) =>
-      void self.on('message', (message) => isMessage(message, 'measure') && listener()),
+      void self.on('message', (message) => isMessage(message) && message.sojourn === 'measure' && listener()),
     /** Emits a signal for each thing that stops this worker. */
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.

@@ -1,5 +1,5 @@
 /** How a supervisor starts workers in its slots, with real processes that only report. */
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Supervisor } from '../../src/cli/supervisor.ts';
@@ -10,14 +10,14 @@ import { until } from '../kit/until.ts';
 
 const program = join(import.meta.dirname, 'processes/leaving-worker.mjs');
 
-function supervise() {
+function supervise(of: { workers: number; dev: boolean } = { workers: 2, dev: false }) {
   const folder = temporaryFolder();
   const fd = openSync('/dev/null', 'r');
   const logger = createLog();
   const launched: number[] = [];
   const workers: WorkerProcess[] = [];
   const supervisor = new Supervisor({
-    workers: 2,
+    ...of,
     // No timer of Node's is as long.
     drainTimeoutMs: 30 * 86_400_000,
     logger,
@@ -52,10 +52,10 @@ test('a rolling restart replaces each slot once, also one whose worker leaves as
   expect(launched.toSorted()).toEqual([1, 1, 2, 2, 2]);
 });
 
-test.each<[string, string[], (of: ReturnType<typeof supervise>) => void]>([
-  ['that an earlier one still waits for', ['rolling restart'], ({ supervisor }) => void supervisor.roll()],
-  ['in the place of one that crashed', [], ({ workers }) => workers[0]?.kill()],
-])('a rolling restart ends a new worker %s, and starts another one', async (_name, earlier, begin) => {
+test.each<[string, string[], number, (of: ReturnType<typeof supervise>) => void]>([
+  ['that an earlier one still waits for', ['rolling restart'], 0, ({ supervisor }) => void supervisor.roll()],
+  ['in the place of one that crashed', [], 1, ({ workers }) => workers[0]?.kill()],
+])('a rolling restart ends a new worker %s, and starts another one', async (_name, earlier, deaths, begin) => {
   const all = supervise();
   const { supervisor, served, launched, logger, folder } = all;
   await served;
@@ -67,4 +67,20 @@ test.each<[string, string[], (of: ReturnType<typeof supervise>) => void]>([
   expect(launched).toEqual([1, 2, 2, 1, 1, 2]);
   const said = logger.matching(/^rolling/).map(({ message }) => message);
   expect(said).toEqual([...earlier, 'rolling restart', 'rolling restart done']);
+  // The worker that the restart ended has not died.
+  expect(supervisor.slots.map((slot) => slot.deaths)).toEqual([deaths, 0]);
+});
+
+test('dev starts a broken build once for each edit, also where the build before crashes in that time', async () => {
+  const { supervisor, served, launched, workers, logger, folder } = supervise({ workers: 1, dev: true });
+  await served;
+  const broken = join(folder, 'broken');
+  writeFileSync(broken, '');
+  workers[0]?.kill();
+  await supervisor.roll();
+  await workers[0]?.ended;
+  await until(() => logger.matching(/^not loaded/).length > 0, { what: 'the build to fail' });
+  rmSync(broken);
+  await supervisor.roll();
+  expect(launched).toEqual([1, 1, 1]);
 });

@@ -1,5 +1,6 @@
 // A worker whose first life ends as soon as it listens: it says both in one write. Every later life stays until it must
-// drain. While there is a file `hang`, it renames it and never listens.
+// drain. While there is a file `broken`, it ends before it listens. While there is a file `hang`, it renames it and never
+// listens.
 import { existsSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { serialize } from 'node:v8';
 
@@ -11,6 +12,7 @@ const [number, , token] = process.env.SOJOURN_WORKER.split(' ');
 const seen = `${folder}/${number}`;
 const first = !existsSync(seen);
 writeFileSync(seen, '');
+if (existsSync(`${folder}/broken`)) process.exit(1);
 process.on('message', () => process.exit(0));
 const reports = [{ sojourn: 'listening', banner: `banner ${token}` }];
 if (first && number === '2') reports.push({ sojourn: 'leaving' });
