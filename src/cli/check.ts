@@ -30,9 +30,15 @@ interface Finding {
   readonly lists: Readonly<Record<string, readonly string[]>>;
 }
 
+const CLIENTS = {
+  '2025': '2025 client',
+  'after a restart': '  after a restart',
+  '2026-07-28': '2026-07-28 client',
+} as const;
+
 /** What one client saw. */
 interface Seen {
-  readonly client: '2025' | 'after a restart' | '2026-07-28';
+  readonly client: keyof typeof CLIENTS;
   readonly found?: Finding;
   readonly problem?: string;
 }
@@ -74,32 +80,25 @@ export async function check(
 /** The second instance takes the session of the first over, as the next process does. */
 async function look(versions: readonly string[], lab: Lab): Promise<readonly Seen[]> {
   const seen: Seen[] = [];
+  const see = async (client: Seen['client'], find: () => Promise<Partial<Seen>>): Promise<void> => {
+    seen.push({ client, ...(await find().catch((error: unknown) => ({ problem: reason(error) }))) });
+  };
   const session = new Map<string, string>();
   const [first] = await lab.start();
-  const legacy = versions.some((version) => !isModern(version));
-  if (legacy) seen.push(await seenBy('2025', () => foundIn(asker(first, session), session)));
-  if (versions.some(isModern)) seen.push(await seenBy('2026-07-28', () => foundIn(asker(first))));
+  if (versions.some((version) => !isModern(version)))
+    await see('2025', async () => ({ found: await foundIn(asker(first, session), session) }));
   await lab.drain(first);
-  const [old] = seen;
-  if (session.has('mcp-session-id') && old?.found !== undefined) {
-    const { found } = old;
-    const [next] = await lab.start();
-    const again = async () => ({ ...found, lists: await listsOf(asker(next, session), Object.keys(found.lists)) });
-    seen.splice(1, 0, await seenBy('after a restart', again, found));
-  }
+  const [next] = await lab.start();
+  const found = seen[0]?.found;
+  if (found !== undefined && session.has('mcp-session-id'))
+    await see('after a restart', async () => {
+      const lists = await listsOf(asker(next, session), Object.keys(found.lists));
+      const problem = difference(Object.values(found.lists).flat(), Object.values(lists).flat());
+      return problem === undefined ? { found: { ...found, lists } } : { problem };
+    });
+  if (versions.some(isModern)) await see('2026-07-28', async () => ({ found: await foundIn(asker(next)) }));
   await lab.close();
   return seen;
-}
-
-/** `before`: what the session found before the restart. */
-async function seenBy(client: Seen['client'], find: () => Promise<Finding>, before?: Finding): Promise<Seen> {
-  try {
-    const found = await find();
-    const problem = before && difference(Object.values(before.lists).flat(), Object.values(found.lists).flat());
-    return problem === undefined ? { client, found } : { client, found, problem };
-  } catch (error) {
-    return { client, problem: reason(error) };
-  }
 }
 
 /** One request at a time is asked: they share an id. */
@@ -172,12 +171,6 @@ function difference(before: readonly string[], after: readonly string[]): string
   const parts = [lost.length > 0 && `lacks ${lost.join(', ')}`, more.length > 0 && `also has ${more.join(', ')}`];
   return `the session ${parts.filter(Boolean).join(' and ')}: make the lists in the factory, from session.state`;
 }
-
-const CLIENTS: Readonly<Record<Seen['client'], string>> = {
-  '2025': '2025 client',
-  'after a restart': '  after a restart',
-  '2026-07-28': '2026-07-28 client',
-};
 
 interface Report {
   readonly seen: readonly Seen[];
