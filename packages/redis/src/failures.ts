@@ -1,22 +1,16 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
 import { SojournError, storeAway, storeRefused, storeWithoutRoom } from 'sojourn/store-kit';
 
-/** The key is the first word of an error reply. */
+/** By the first word of an error reply; the others say by themselves what is wrong. */
 const EXPLAINED: Readonly<Record<string, string>> = {
   WRONGPASS: 'user name and password are not accepted; put the right ones into the URL',
   NOAUTH: 'it asks for a password; put it into the URL, redis://user:password@host',
   NOPERM:
     'this user may not do that; the page of the Redis store lists the commands, keys and channels that are needed',
   OOM: 'its memory is full (maxmemory), so it refused the write. Give it more, or keep less (eventRetention)',
-  MISCONF: 'it refuses writes because it cannot save to its disk; look at its log',
   READONLY: 'it is a replica; name the primary, or give a client that finds it (createSentinel, createCluster)',
-  LOADING: 'it has just started and is reading its data',
-  MASTERDOWN: 'it is a replica without its primary',
-  NOREPLICAS: 'it refuses writes because too few replicas follow it (min-replicas-to-write)',
-  CLUSTERDOWN: 'the Cluster does not serve this slot now',
   MOVED: 'it is a node of a Cluster; give the store a client made by createCluster',
   ASK: 'it is a node of a Cluster; give the store a client made by createCluster',
-  BUSY: 'a script of another program has been running for long',
   WRONGTYPE: 'another program wrote to one of its keys; give the store another prefix',
   UNKNOWN: 'it does not know a command; Redis 6.2 or later is needed, 7.0 for a Cluster',
   NOPASS: 'it has no password for this user; take the password out of the URL',
@@ -43,18 +37,11 @@ export function replyCode(error: unknown): string | undefined {
 
 export function redisFailure(where: string, error: unknown): Error {
   if (error instanceof SojournError) return error;
-  const { message } = error as { readonly message?: unknown };
-  const text = typeof message === 'string' && message !== '' ? message : nameOf(error);
+  // Node joins the errors of several addresses into one error without a message.
+  const [first = error] = (error as { readonly errors?: readonly unknown[] }).errors ?? [];
+  const text = (first as Partial<Error>).message || String(first);
   const code = replyCode(error) ?? '';
   const explained = EXPLAINED[code];
   const failure = LASTING.includes(code) ? storeRefused : code === 'OOM' ? storeWithoutRoom : storeAway;
   return failure(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
-}
-
-/** Node joins the errors of several addresses into one error without a message. */
-function nameOf(error: unknown): string {
-  const { code, errors } = error as { readonly code?: unknown; readonly errors?: readonly unknown[] };
-  const [first] = errors ?? [];
-  if (first instanceof Error) return first.message;
-  return typeof code === 'string' ? code : String(error);
 }

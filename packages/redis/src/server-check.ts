@@ -3,8 +3,6 @@ import { storeAway, storeRefused, type Logger } from 'sojourn/store-kit';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
 
-const OLDEST = [6, 2] as const;
-
 /** What `INFO` answered, by name. */
 export const factsOf = (info: unknown): ReadonlyMap<string, string> =>
   new Map(
@@ -32,10 +30,6 @@ export function serverCheck(logger: Logger, isCluster: boolean) {
       throw error;
     }
     if (facts.get('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
-    const version = facts.get('redis_version') ?? '';
-    const [major = 0, minor = 0] = version.split('.').map(Number);
-    if (version !== '' && (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])))
-      throw storeRefused(`${where} is Redis ${version}; version ${OLDEST.join('.')} or later is needed`);
     // A replica in a Cluster names its primary.
     if (!isCluster && facts.get('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
     // Valkey calls it `server_mode`.
