@@ -170,7 +170,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
 
   test('the clock does not wait twice for a node that does not answer', async () => {
     const { client, nodes } = await startCluster(2);
-    const server = await openedServer((settings) => new ClusterServer(client as never, settings), newName(), LEASE_MS);
+    const server = await openedServer((settings) => new ClusterServer(client, settings), newName(), LEASE_MS);
     nodes[0]?.server.pause();
     await server.time();
     const began = performance.now();
@@ -215,5 +215,5 @@ describeWhereInstalled('redis', 'the Redis store keeps the contract on a Cluster
   afterAll(() => stop?.());
 
   contractTests(storeContract, () => ({ connect: () => redis(cluster.client) }));
-  backendTests(() => openBackends((settings) => new ClusterServer(cluster.client as never, settings)));
+  backendTests(() => openBackends((settings) => new ClusterServer(cluster.client, settings)));
 });

@@ -3,12 +3,11 @@
  * answers of the server lie in its sockets. It reads them before it calls the server silent.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { createClient } from 'redis';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import { CONNECT_MS, type RedisClient } from '../../packages/redis/src/client.ts';
+import { CONNECT_MS, createClient } from '../../packages/redis/src/client.ts';
 import { RedisLink } from '../../packages/redis/src/link.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import type { Store } from '../../src/stores/store.ts';
@@ -112,16 +111,13 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
   describeWhereInstalled('redis', 'Redis', () => {
     test('uses the connection whose last answer has arrived', async () => {
       const server = await ownServer('redis');
-      const link = new RedisLink({
-        deadlines: new Deadlines(systemTime, LIMIT_MS),
-        where: 'Redis',
-        make: () => createClient({ url: server.url }) as unknown as RedisClient,
-        setUp: async (client) => {
-          await frozen(server);
-          const ready = client.sendCommand(['PING']);
-          await answeredInStandstill(CONNECT_MS + 200, server, 1);
-          await ready;
-        },
+      const settings = { deadlines: new Deadlines(systemTime, LIMIT_MS) };
+      const make = () => createClient({ url: server.url });
+      const link = new RedisLink(settings, 'Redis', make, async (client) => {
+        await frozen(server);
+        const ready = client.sendCommand(['PING']);
+        await answeredInStandstill(CONNECT_MS + 200, server, 1);
+        await ready;
       });
       onTestFinished(() => link.close());
       await link.ready();

@@ -19,7 +19,6 @@ import {
   type Write,
   type Written,
 } from 'sojourn/store-kit';
-import type { Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
@@ -165,13 +164,9 @@ export class RedisBackend implements Backend {
       const [time, id] = after;
       const command = ['ZRANGEBYSCORE', key, String(time), String(until), 'WITHSCORES'];
       const reply = await this.#server.send(key, [...command, 'LIMIT', String(offset), String(limit)]);
-      // RESP 3 answers pairs, RESP 2 one list.
-      const found = (reply as readonly Reply[]).flat() as readonly string[];
-      for (let n = 0; n < found.length; n += 2) {
-        const place = [Number(found[n + 1]), found[n] ?? ''] as const;
-        if (place[0] > time || place[1] > id) places.push(place);
-      }
-      if (found.length < 2 * limit) break;
+      const found = reply as ReadonlyArray<readonly [id: string, at: number]>;
+      for (const [one, at] of found) if (at > time || one > id) places.push([at, one]);
+      if (found.length < limit) break;
     }
     return places;
   }

@@ -1,66 +1,19 @@
 /**
- * The client package `redis`, with types for the members that the store uses. `link.ts` replaces broken connections, so
- * a client made here does not reconnect, does not queue commands offline and has no timer for each command.
+ * The client package `redis`. `link.ts` replaces broken connections, so a client made here does not reconnect, does not
+ * queue commands offline and has no timer for each command. Replies have the form of RESP 3, whatever is configured.
  */
-import { createClient as createOne } from 'redis';
+import { createClient as createOne, type RedisClientOptions } from 'redis';
 import { packageUnsupported } from 'sojourn/store-kit';
 
-/** The reply to a command, as RESP defines it. */
+/** The reply to a command. */
 export type Reply = string | number | null | readonly Reply[];
 
-type Listener = (message: string, channel: string) => void;
-
 /** One connection, made by the installed package. */
-export interface RedisClient {
-  readonly options: ClientOptions;
-  /** Connected, with the handshake done. */
-  readonly isReady: boolean;
-  connect(): Promise<unknown>;
-  sendCommand(args: readonly string[]): Promise<unknown>;
-  subscribe(channel: string, listener: Listener): Promise<void>;
-  sSubscribe(channel: string, listener: Listener): Promise<void>;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  /** Resolves when every command that was sent has its reply. */
-  close(): Promise<void>;
-  destroy(): void;
-  duplicate(overrides: object): RedisClient;
-}
+export type RedisClient = ReturnType<typeof createOne>;
 
-export interface ClientOptions {
-  readonly url?: string | undefined;
-  readonly name?: string | undefined;
-  readonly RESP?: number | undefined;
-  readonly socket?: { readonly host?: string; readonly port?: number; readonly path?: string } | undefined;
-}
-
-/**
- * The store uses only the configuration of a given Cluster client, for which node-redis has no public member. It makes
- * connections for itself. A Cluster client of the package that is made during a fail-over asks for the slot map once,
- * and it does not find the node of an ASK without a host.
- */
-export interface ClusterClient {
-  readonly _options: ClusterOptions;
-}
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-export interface ClusterOptions {
-  readonly rootNodes: readonly ClientOptions[];
-  readonly defaults?: ClientOptions | undefined;
-  readonly RESP?: number | undefined;
-  readonly nodeAddressMap?: Readonly<Record<string, Address>> | ((address: string) => Address | undefined) | undefined;
-}
-
-export interface SentinelClient {
-  connect(): Promise<unknown>;
-  /** Runs `fn` with a connection to the primary. */
-  _execute<T>(isReadonly: boolean, fn: (client: RedisClient) => Promise<T>): Promise<T>;
-  on(event: string, listener: (...args: never[]) => void): unknown;
-  destroy(): Promise<void> | void;
-  duplicate(overrides: object): SentinelClient;
+/** The package has a type for each kind of socket. */
+export interface ClientOptions extends Omit<RedisClientOptions, 'RESP' | 'socket'> {
+  readonly socket?: object;
 }
 
 /** A connection that takes longer than this to open counts as failed. */
@@ -68,6 +21,7 @@ export const CONNECT_MS = 2_000;
 
 /** What every connection of the store has, whatever the configuration says. */
 const OWN = {
+  RESP: 3,
   commandOptions: { timeout: undefined, typeMapping: undefined },
   disableOfflineQueue: true,
   maintNotifications: 'disabled',
@@ -83,11 +37,11 @@ const OWN_SOCKET = { reconnectStrategy: false, connectTimeout: CONNECT_MS, socke
  * version either, so each is recognised by its members.
  * @throws PACKAGE_UNSUPPORTED
  */
-export function checkMembers(kind: string, client: object, members: readonly string[], working: string): void {
+export function checkMembers(kind: string, client: object, members: readonly string[]): void {
   const missing = members.find((member) => !(member in client));
   if (missing === undefined) return;
   const found = `a ${kind} without \`${missing}\`, of another version of redis`;
-  throw packageUnsupported('redis()', found, `redis ${working}`, 'npm install redis@6');
+  throw packageUnsupported('redis()', found, 'redis ^6.0', 'npm install redis@6');
 }
 
 /** The package throws for a client that is closed already, or was never connected. */
@@ -108,12 +62,7 @@ let template: RedisClient | undefined;
  * Duplicates share a class, which the first of them builds: a program may import the store and use another one.
  */
 export function createClient(options: ClientOptions): RedisClient {
-  template ??= unconnected();
-  return template.duplicate({ ...options, ...OWN, socket: { ...options.socket, ...OWN_SOCKET } });
-}
-
-function unconnected(): RedisClient {
-  const client = createOne({ maintNotifications: 'disabled' }) as unknown as RedisClient;
-  destroyClient(client);
-  return client;
+  template ??= createOne({ maintNotifications: 'disabled' });
+  const own: object = { ...options, ...OWN, socket: { ...options.socket, ...OWN_SOCKET } };
+  return template.duplicate(own);
 }

@@ -4,24 +4,22 @@
  * There is no slot map: every node knows which node has the slot of a key. While no connection to that node is open,
  * the store asks all nodes that it knows, and uses the first answer. A node that has lost a slot names the next one.
  *
+ * The configuration of a given Cluster client is all that the store uses of it: one of the package that is made during a
+ * fail-over asks for the slot map once, and it does not find the node of an ASK without a host.
+ *
  * A node does not run a command that belongs to another node. The store sends such a command again, to the right node,
  * within the time limit for a reply. Two commands about one key may overtake each other in this case, so the store
  * sends the second one after the answer to the first.
  */
+import type { createCluster } from 'redis';
 import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
-import {
-  createClient,
-  type Address,
-  type ClientOptions,
-  type ClusterClient,
-  type ClusterOptions,
-  type RedisClient,
-  type Reply,
-} from './client.ts';
+import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { replyCode } from './failures.ts';
-import { RedisLink, withText } from './link.ts';
+import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
-import type { ChannelListener, Server, ServerSettings } from './server.ts';
+import type { Server, ServerSettings } from './server.ts';
+
+export type ClusterClient = Pick<ReturnType<typeof createCluster>, '_options'>;
 
 /** The pauses between tries while slots move. */
 const FIRST_PAUSE_MS = 20;
@@ -30,7 +28,7 @@ const LONGEST_PAUSE_MS = 200;
 export class ClusterServer implements Server {
   readonly where = 'the Redis Cluster';
   readonly isCluster = true;
-  readonly #configured: ClusterOptions;
+  readonly #configured: ClusterClient['_options'];
   readonly #settings: ServerSettings;
   readonly #check: ReturnType<typeof serverCheck>;
   /** The configured nodes, by their addresses. Their configuration may differ from that of the others. */
@@ -38,7 +36,6 @@ export class ClusterServer implements Server {
   readonly #nodes = new Map<string, RedisLink>();
   /** Which node has the slot of a hash tag, as far as this process knows. */
   readonly #owners = new Map<string, string>();
-  readonly #searches = new Map<string, Promise<string>>();
   #closed = false;
 
   constructor({ _options }: ClusterClient, settings: ServerSettings) {
@@ -46,7 +43,6 @@ export class ClusterServer implements Server {
     this.#settings = settings;
     this.#check = serverCheck(settings.logger, true);
     this.#seeds = new Map(_options.rootNodes.map((node) => [addressOf(node), node]));
-    for (const address of this.#seeds.keys()) this.#node(address);
   }
 
   /** If some primaries are away, their sessions are unavailable and the other sessions work. */
@@ -57,7 +53,7 @@ export class ClusterServer implements Server {
     if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
   }
 
-  async send(key: string, args: readonly string[], lua?: string): Promise<Reply> {
+  async send(key: string, args: readonly string[]): Promise<Reply> {
     const { deadlines, random } = this.#settings;
     const until = deadlines.deadline();
     let asking: string | undefined;
@@ -66,10 +62,9 @@ export class ClusterServer implements Server {
       try {
         if (asked === '') asked = await this.#find(key);
         const link = this.#node(asked);
-        if (asking === undefined) return await link.command(args, lua);
-        // ASKING applies to the next command only, and a node that gets its first slot has no script yet.
-        link.command(['ASKING']).catch(() => undefined);
-        return await link.command(lua === undefined ? args : withText(args, lua));
+        // It applies to the next command only.
+        if (asking !== undefined) link.command(['ASKING']).catch(() => undefined);
+        return await link.command(args);
       } catch (error) {
         asking = undefined;
         const code = replyCode(error);
@@ -88,34 +83,20 @@ export class ClusterServer implements Server {
    * The time of the first slot's node, so that all processes have one clock; while it is away, of the next node. The
    * commands for its slots open the connection of a node that is back.
    */
-  async time(): Promise<Reply> {
-    const asked = new Set<string | undefined>();
-    const isOpen = (key: string): number => Number(this.#openOwner(key) !== undefined);
-    let cause: unknown;
-    for (const key of this.#settings.keys.toSorted((a, b) => isOpen(b) - isOpen(a))) {
-      const owner = this.#owners.get(tagOf(key));
-      if (asked.has(owner)) continue;
-      asked.add(owner);
-      try {
-        return await this.send(key, ['TIME']);
-      } catch (error) {
-        cause = error;
-      }
-    }
-    throw cause;
+  time(): Promise<Reply> {
+    const { keys } = this.#settings;
+    const ask = (): Promise<Reply> =>
+      this.send(keys.find((key) => this.#openOwner(key) !== undefined) ?? keys[0] ?? '', ['TIME']);
+    // The connection to a node that has not answered is no longer open.
+    return ask().catch(ask);
   }
 
-  listener(channel: string, { receive, lost }: ChannelListener): RedisLink {
-    const link: RedisLink = new RedisLink({
-      ...this.#settings,
-      where: this.where,
-      lost,
-      make: async () => this.#clientOf(await this.#find(channel)),
-      setUp: (client) => {
-        const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
-        client.on('sharded-channel-moved', () => link.destroy(moved));
-        return client.sSubscribe(channel, receive);
-      },
+  listener(channel: string, receive: (text: string) => void, lost: () => void): RedisLink {
+    const make = async (): Promise<RedisClient> => this.#clientOf(await this.#find(channel));
+    const link: RedisLink = new RedisLink({ ...this.#settings, lost }, this.where, make, (client) => {
+      const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
+      client.on('sharded-channel-moved', () => link.destroy(moved));
+      return client.sSubscribe(channel, receive);
     });
     return link;
   }
@@ -130,18 +111,12 @@ export class ClusterServer implements Server {
     return address !== undefined && this.#nodes.get(address)?.isOpen === true ? address : undefined;
   }
 
-  #find(key: string): Promise<string> {
-    const tag = tagOf(key);
-    const search = this.#searches.get(tag) ?? this.#search(key, tag).finally(() => this.#searches.delete(tag));
-    this.#searches.set(tag, search);
-    return search;
-  }
-
   /** Asks all nodes at once. The first answer counts: a node has the slot, or names the node that has it. */
-  async #search(key: string, tag: string): Promise<string> {
-    const asked = [...this.#nodes].map(async ([address, link]) => {
+  async #find(key: string): Promise<string> {
+    const known = new Set([...this.#seeds.keys(), ...this.#owners.values()]);
+    const asked = [...known].map(async (address) => {
       try {
-        await link.command(['EXISTS', key]);
+        await this.#node(address).command(['EXISTS', key]);
       } catch (error) {
         const code = replyCode(error);
         if (code === 'MOVED') return namedIn(error, address);
@@ -152,13 +127,7 @@ export class ClusterServer implements Server {
     const owner = await Promise.any(asked).catch(({ errors }: AggregateError) => {
       throw errors[0];
     });
-    this.#owners.set(tag, owner);
-    const used = new Set([...this.#seeds.keys(), ...this.#owners.values()]);
-    for (const [address, link] of this.#nodes) {
-      if (used.has(address)) continue;
-      this.#nodes.delete(address);
-      void link.close();
-    }
+    this.#owners.set(tagOf(key), owner);
     return owner;
   }
 
@@ -168,16 +137,20 @@ export class ClusterServer implements Server {
     if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
     const make = (): RedisClient => this.#clientOf(address);
-    const link = new RedisLink({ ...this.#settings, where, make, setUp: (client) => this.#check(client, where) });
+    const link = new RedisLink(this.#settings, where, make, (client) => this.#check(client, where));
     this.#nodes.set(address, link);
     return link;
   }
 
   #clientOf(address: string): RedisClient {
-    const { defaults, RESP, nodeAddressMap } = this.#configured;
-    const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap : (named: string) => nodeAddressMap?.[named];
-    const node = this.#seeds.get(address) ?? { socket: mapped(address) ?? parseAddress(address) };
-    return createClient({ RESP, ...defaults, ...node, socket: { ...defaults?.socket, ...node.socket } });
+    const { defaults, nodeAddressMap } = this.#configured;
+    const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
+    const node = this.#seeds.get(address) ?? { socket: mapped ?? parseAddress(address) };
+    return createClient({
+      ...defaults,
+      ...node,
+      socket: { ...defaults?.socket, ...node.socket },
+    });
   }
 }
 
@@ -191,12 +164,13 @@ function namedIn(redirection: unknown, asked: string): string {
   return named.startsWith(':') ? parseAddress(asked).host + named : named;
 }
 
-function parseAddress(address: string): Address {
+function parseAddress(address: string): { readonly host: string; readonly port: number } {
   const colon = address.lastIndexOf(':');
   return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
 }
 
-function addressOf({ url = 'redis://localhost', socket }: ClientOptions): string {
+function addressOf({ url = 'redis://localhost', socket = {} }: ClientOptions): string {
   const { hostname, port } = new URL(url);
-  return `${socket?.host ?? hostname}:${socket?.port ?? (port || 6379)}`;
+  const { host = hostname, port: at = port || '6379' } = socket as Partial<Readonly<Record<string, string>>>;
+  return `${host}:${at}`;
 }

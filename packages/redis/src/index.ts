@@ -2,13 +2,12 @@
  * The Redis store: sessions of any number of machines, on Redis or Valkey. It works with one server, a server behind
  * Sentinel, or a Cluster.
  */
-import { checkNames, checkText, got, optionInvalid, orUndefined, type Store } from 'sojourn/store-kit';
-import { checkMembers, type ClusterClient, type SentinelClient } from './client.ts';
-import { ClusterServer } from './cluster-server.ts';
+import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/store-kit';
+import { checkMembers, createClient, destroyClient } from './client.ts';
+import { ClusterServer, type ClusterClient } from './cluster-server.ts';
 import { redisStore } from './redis-store.ts';
-import { SentinelServer } from './sentinel.ts';
 import type { Target } from './server.ts';
-import { single } from './single-server.ts';
+import { SentinelServer, single, type SentinelClient } from './single-server.ts';
 
 /** What `createClient`, `createCluster` or `createSentinel` of the package `redis` returned, connected or not. */
 export interface RedisConnection {
@@ -26,8 +25,8 @@ export interface RedisOptions {
 
 const OPTIONS = ['prefix'] as const satisfies readonly (keyof RedisOptions)[];
 const TAKES =
-  "a URL of redis: or rediss:, e.g. 'redis://localhost:6379', or what createClient, createCluster or createSentinel of " +
-  'the package redis returned';
+  "a URL of redis: or rediss:, e.g. 'redis://user:password@localhost:6379/0' with %25 for a %, or what createClient, " +
+  'createCluster or createSentinel of the package redis returned';
 
 /**
  * A store on Redis or Valkey, with the package `redis`. `server`: `redis://user:password@host:6379/0`, `rediss://` for
@@ -39,31 +38,27 @@ export function redis(server: string | RedisConnection, options: RedisOptions = 
   return redisStore(typeof server === 'string' ? urlTarget(server) : clientTarget(server), checkPrefix(prefix));
 }
 
-/** A URL may hold a password, so error messages do not show it. */
+/** The package judges the URL. That may hold a password, so the error has the words of the package alone. */
 function urlTarget(url: string): Target {
-  const refused = (what: string, takes = TAKES): Error => optionInvalid('range', 'redis.server', got(what), takes);
-  const parsed = orUndefined(() => new URL(url));
-  if (parsed === undefined) throw refused('a text that is no URL');
-  const { protocol, username, password, hostname, pathname } = parsed;
-  if (protocol !== 'redis:' && protocol !== 'rediss:') throw refused(`a URL of ${protocol}`);
-  if (orUndefined(() => decodeURIComponent(username + password)) === undefined)
-    throw refused('a user or password with a % that encodes nothing', '%25 for a %');
-  if (!/^\/?\d*$/.test(pathname)) {
-    if (hostname === '') throw refused('a URL without a host');
-    throw refused(`a database called ${pathname}`, 'its number: redis://host/1');
+  const options = { url, name: 'sojourn' };
+  try {
+    destroyClient(createClient(options));
+  } catch (error) {
+    const { message } = error as Error;
+    throw optionInvalid('range', 'redis.server', got(`a text that is not such a URL (${message})`), TAKES);
   }
-  return single({ url, name: 'sojourn' });
+  return single(options);
 }
 
 /** Recognises each kind by a member that only it has. The installed package makes the connections of a Cluster. */
 function clientTarget(client: unknown): Target {
   const given = typeof client === 'object' && client !== null ? client : {};
   if ('getSentinelNode' in given) {
-    checkMembers('Sentinel client', given, ['_execute', 'duplicate'], '^6.0');
+    checkMembers('Sentinel client', given, ['_execute', 'duplicate']);
     return (settings) => new SentinelServer(given as unknown as SentinelClient, settings);
   }
   if ('duplicate' in given && 'nodeByAddress' in given) {
-    checkMembers('Cluster client', given, ['_options'], '^5.9 or ^6.0');
+    checkMembers('Cluster client', given, ['_options']);
     return (settings) => new ClusterServer(given as unknown as ClusterClient, settings);
   }
   // Clients of ioredis have the other members too, and options of other names.

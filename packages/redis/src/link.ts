@@ -1,5 +1,5 @@
 /** How the store connects to a server: for commands, or for subscriptions. */
-import { KeptConnection, type Deadlines } from 'sojourn/store-kit';
+import { KeptConnection, type Deadlines, type MaybePromise } from 'sojourn/store-kit';
 import { CONNECT_MS, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { redisFailure, replyCode } from './failures.ts';
 
@@ -13,17 +13,17 @@ export interface LinkSettings {
   lost?(): void;
 }
 
-export interface RedisLinkOptions extends LinkSettings {
-  /** For messages; without credentials. */
-  readonly where: string;
-  /** A client for the server's current address, not connected yet. */
-  make(): RedisClient | Promise<RedisClient>;
-  /** Prepares a new connection before its first use. */
-  setUp(client: RedisClient): Promise<unknown>;
-}
-
 export class RedisLink extends KeptConnection<RedisClient> {
-  constructor({ where, deadlines, make, setUp, lost }: RedisLinkOptions) {
+  /**
+   * `where`: for messages; without credentials. `make`: a client for the server's current address, not connected yet.
+   * `setUp` prepares a new connection before its first use.
+   */
+  constructor(
+    { deadlines, lost }: LinkSettings,
+    where: string,
+    make: () => MaybePromise<RedisClient>,
+    setUp: (client: RedisClient) => Promise<unknown>,
+  ) {
     super({
       where,
       deadlines,
@@ -42,16 +42,7 @@ export class RedisLink extends KeptConnection<RedisClient> {
     });
   }
 
-  /** `lua`: the script that the command runs by its hash; a server without the script gets its text. */
-  command(args: readonly string[], lua?: string): Promise<Reply> {
-    const sent = this.ask((client) => client.sendCommand(args) as Promise<Reply>);
-    if (lua === undefined) return sent;
-    return sent.catch((error: unknown) => {
-      if (replyCode(error) !== 'NOSCRIPT') throw error;
-      return this.command(withText(args, lua));
-    });
+  command(args: readonly string[]): Promise<Reply> {
+    return this.ask((client) => client.sendCommand<Reply>(args));
   }
 }
-
-/** The command that runs a script by its text, for one that runs it by its hash. */
-export const withText = (args: readonly string[], lua: string): string[] => ['EVAL', lua, ...args.slice(2)];

@@ -20,11 +20,11 @@ export class RedisMailboxes implements Mailboxes {
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
-    const link: RedisLink = this.#server.listener(this.#channelOf(id), {
-      // Nothing is received once the mailbox is closed.
-      receive: (text) => this.#links.get(id) === link && receive(...readMessage(text)),
-      lost,
-    });
+    // Nothing is received once the mailbox is closed.
+    const received = (text: string): void => {
+      if (this.#links.get(id) === link) receive(...readMessage(text));
+    };
+    const link: RedisLink = this.#server.listener(this.#channelOf(id), received, lost);
     this.#links.set(id, link);
     await link.ready();
     return id;
