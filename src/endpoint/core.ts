@@ -130,7 +130,7 @@ export class Core implements ServedHere {
     const shared = { options, gate, lifecycle };
     const noteClient = seenClients(notices);
     const requests = { ...shared, services, servers, noteClient };
-    const modern = new ModernEra({ ...requests, bus, tasks: tasks?.wire });
+    const modern = new ModernEra({ ...requests, bus, tasks: tasks?.requests });
     tasks?.serveWith(modern);
     const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);

@@ -4,14 +4,13 @@ import type { ResolvedTasks } from '../options/tasks-options.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { TakeOver } from '../tasks/take-over.ts';
 import { TaskLauncher } from '../tasks/task-launcher.ts';
-import { TaskOutcomes } from '../tasks/task-outcomes.ts';
+import { TaskRequests } from '../tasks/task-requests.ts';
 import type { TaskRun, TaskRunner } from '../tasks/task-run.ts';
 import { Tasks } from '../tasks/tasks.ts';
-import { TaskWire } from '../tasks/task-wire.ts';
 
 export class EndpointTaskParts implements TaskRunner {
   readonly tasks: Tasks;
-  readonly wire: TaskWire;
+  readonly requests: TaskRequests;
   readonly launcher: TaskLauncher;
   readonly #takeOver: TakeOver;
   #era: ModernEra | undefined;
@@ -19,9 +18,8 @@ export class EndpointTaskParts implements TaskRunner {
   constructor(given: OwnedParts, settings: ResolvedTasks) {
     this.tasks = new Tasks(given, settings);
     this.#takeOver = new TakeOver(this.tasks, this);
-    const outcomes = new TaskOutcomes(this.tasks, this.#takeOver);
-    this.wire = new TaskWire(this.tasks, this.#takeOver, outcomes);
-    this.launcher = new TaskLauncher(this.tasks, outcomes, this);
+    this.requests = new TaskRequests(this.tasks, this.#takeOver);
+    this.launcher = new TaskLauncher(this.tasks, this.requests, this);
   }
 
   serveWith(era: ModernEra): void {

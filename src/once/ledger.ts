@@ -29,7 +29,7 @@ import {
   thrownAgain,
 } from './entry.ts';
 import { EntryStore, type FoundEntry, lastsMs, type OwnedEntry } from './entry-store.ts';
-import { isUndone, type OnceCall, OutcomeUnknown, UnaskedCrash } from './once-call.ts';
+import { isUndone, type OnceCall } from './once-call.ts';
 import { type OwnedParts, TEXT_WEIGHT } from '../owned/owned-records.ts';
 import { OnceRun, runKey, type Told } from './once-run.ts';
 
@@ -47,7 +47,6 @@ const inside = new AsyncLocalStorage<Inside>();
 interface Running {
   readonly call: OnceCall;
   readonly owned: OwnedEntry;
-  readonly settled: Promise<unknown>;
 }
 
 export class OnceLedger {
@@ -127,8 +126,7 @@ export class OnceLedger {
     }
     if (found.is === 'ours' && call.signal.aborted) {
       // No handler begins for a client that left. Another call that waits begins its own, or asks if this one had to.
-      if (found.asks) this.#release(run, found.owned);
-      else this.#forget(run, found.owned);
+      this.#again(run, found.asks ? found.owned.release() : found.owned.settle());
       call.signal.throwIfAborted();
     }
     if (found.is === 'ours') return this.#run(call, run, found);
@@ -144,10 +142,9 @@ export class OnceLedger {
     const { timeProvider: time, waitMs } = this.#given.options;
     // A handler may run longer than its entry lasts.
     const stopRenewals = every(time, lastsMs(call.entry) / 2, () => owned.renew());
-    const settled = this.#start(call, run, owned, asks);
-    this.#running.set(run, { call, owned, settled });
+    this.#running.set(run, { call, owned });
     try {
-      return await settled;
+      return await this.#start(call, run, owned, asks);
     } finally {
       stopRenewals();
       this.#running.delete(run);
@@ -158,34 +155,37 @@ export class OnceLedger {
   }
 
   async #start(call: OnceCall, run: OnceRun, owned: OwnedEntry, asks: boolean): Promise<unknown> {
-    let value: unknown;
+    const now: Inside = { run, outer: inside.getStore() };
+    let value: unknown = 'run';
     try {
-      value = await inside.run({ run, outer: inside.getStore() }, () => call.start(run.signal, asks));
+      if (asks) value = await inside.run(now, () => call.asks(run.signal));
     } catch (cause) {
-      if (isUndone(cause)) this.#forget(run, owned);
-      else if (cause instanceof UnaskedCrash) this.#release(run, owned);
-      else if (cause instanceof OutcomeUnknown) this.#end(run, owned, { is: 'lost' });
-      else this.#end(run, owned, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
-      if (cause instanceof OutcomeUnknown) throw this.#refused(call, ownerLost(true));
-      throw cause instanceof UnaskedCrash ? cause.cause : cause;
+      // The next call with this key asks again.
+      this.#again(run, owned.release());
+      throw cause;
     }
-    if (asksClient(value)) this.#forget(run, owned);
+    if (value === 'fail') {
+      this.#end(run, owned, { is: 'lost' });
+      throw this.#refused(call, ownerLost(true));
+    }
+    try {
+      if (value === 'run') value = await inside.run(now, () => call.start(run.signal));
+    } catch (cause) {
+      if (isUndone(cause)) this.#again(run, owned.settle());
+      else this.#end(run, owned, run.signal.aborted ? { is: 'cancelled' } : errorOutcome(cause));
+      throw cause;
+    }
+    if (asksClient(value)) this.#again(run, owned.settle());
     else this.#end(run, owned, resultOutcome(value));
     return value;
   }
 
-  /** Its key may run again: calls that wait here begin with that. */
-  #forget(run: OnceRun, owned: OwnedEntry): void {
-    void owned.settle().then(() => this.#again(run));
-  }
-
-  #release(run: OnceRun, owned: OwnedEntry): void {
-    void owned.release().then(() => this.#again(run));
-  }
-
-  #again(run: OnceRun): void {
-    this.#over(run);
-    run.settle('again');
+  /** Once that is stored, its key may run again: calls that wait here begin with that. */
+  #again(run: OnceRun, stored: Promise<unknown>): void {
+    void stored.then(() => {
+      this.#over(run);
+      run.settle('again');
+    });
   }
 
   #over({ entry }: OnceRun): void {
@@ -247,7 +247,7 @@ export class OnceLedger {
     const { timeProvider: time } = this.#given.options;
     const running = [...this.#running];
     for (const [run] of running) run.abort('its server stops');
-    const settled = Promise.allSettled(running.map(([, { settled: one }]) => one));
+    const settled = Promise.allSettled(running.map(([{ told }]) => told));
     if (running.length > 0) await Promise.race([settled, elapse(time, GRACE_MS)]);
     for (const { owned } of this.#running.values()) void owned.settle({ is: 'cancelled' });
     await this.#store.stop();

@@ -39,8 +39,10 @@ export interface OnceCall {
   afterCrash(): Promise<AfterCrashKind>;
   /** `undefined`: its session has no marker for it. Else whether its tool has `_meta: RUNS_ONCE`. */
   readonly declaresOnce: (() => Promise<boolean>) | undefined;
-  /** Runs the handler. `asks`: it asks the application first (`afterCrash`). */
-  start(signal: AbortSignal, asks: boolean): unknown;
+  /** Asks the application what the lost run did: a result, `'run'` or `'fail'`. */
+  asks(signal: AbortSignal): Promise<unknown>;
+  /** Runs the handler. */
+  start(signal: AbortSignal): unknown;
 }
 
 // ——— what a handler throws to say what its run has done ———
@@ -57,9 +59,3 @@ export function nothingDone(error: Error): Error {
 }
 
 export const isUndone = (cause: unknown): boolean => cause instanceof Error && undone.has(cause);
-
-/** `afterCrash` of the application does not know what the lost run has done. */
-export class OutcomeUnknown extends Error {}
-
-/** `afterCrash` of the application threw: the next call with this key asks again. */
-export class UnaskedCrash extends Error {}

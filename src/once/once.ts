@@ -14,7 +14,7 @@ import { CallRefusal } from '../session/calls/answer-error.ts';
 import { changedContext, type MethodWay, notifying, signalOf, withContext } from '../session/calls/handler-context.ts';
 import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { OnceLedger } from './ledger.ts';
-import { type AfterCrashKind, type CallEnd, OutcomeUnknown, UnaskedCrash } from './once-call.ts';
+import type { AfterCrashKind, CallEnd } from './once-call.ts';
 import { inHookTime } from '../session/hook-time.ts';
 
 const NO_ENDPOINT = 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
@@ -133,11 +133,8 @@ async function runOnce(
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, ctx),
     declaresOnce: call.marker && (async () => isRunOnce(await toolOfCall(call, ctx))),
-    start: async (running, asks) => {
-      const own = detached(ctx, signal, running);
-      const verdict = asks ? await asked(calls, afterCrash, withContext(given, own)) : 'run';
-      return verdict === 'run' ? run(own) : verdict;
-    },
+    asks: (running) => asked(calls, afterCrash, withContext(given, detached(ctx, signal, running))),
+    start: (running) => run(detached(ctx, signal, running)),
   });
 }
 
@@ -153,20 +150,9 @@ async function crashKind(call: Call, { afterCrash }: Settings, ctx: unknown): Pr
   return isHarmless(await toolOfCall(call, ctx)) ? 'run' : 'fail';
 }
 
-async function asked(
-  { hookTimes }: OnceLedger,
-  afterCrash: Settings['afterCrash'],
-  given: unknown[],
-): Promise<unknown> {
+function asked({ hookTimes }: OnceLedger, afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
   const ask = async () => (afterCrash as (...of: unknown[]) => unknown)(...given);
-  let verdict: unknown;
-  try {
-    verdict = await inHookTime(hookTimes, { hook: 'afterCrash of once()', sessionId: undefined }, ask());
-  } catch (cause) {
-    throw new UnaskedCrash('afterCrash of once() threw', { cause });
-  }
-  if (verdict === 'fail') throw new OutcomeUnknown();
-  return verdict;
+  return inHookTime(hookTimes, { hook: 'afterCrash of once()', sessionId: undefined }, ask());
 }
 
 /**

@@ -12,7 +12,7 @@ import { CallRefusal } from '../session/calls/answer-error.ts';
 import { signalOf } from '../session/calls/handler-context.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
 import type { TaskLauncher } from './task-launcher.ts';
-import { hasEnded, resultOf, type TaskOutcomes } from './task-outcomes.ts';
+import { hasEnded, resultOf, type TaskRequests } from './task-requests.ts';
 import type { TaskRun } from './task-run.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
@@ -37,8 +37,8 @@ export async function apart(
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
   const user = call.caller?.user;
-  await passAnswers(launcher.outcomes, id, user, ctx);
-  const task = await launcher.outcomes.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
+  await passAnswers(launcher.requests, id, user, ctx);
+  const task = await launcher.requests.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
   if (hasEnded(task)) return resultOf(task);
   if (run === undefined) return tellsId ? handleOf(task) : askingResult(task);
   run.attach(task);
@@ -64,7 +64,7 @@ const withHandles = new WeakMap<object, Set<string>>();
 
 /** The answers of the client to what this call has asked are for the task. */
 export async function passAnswers(
-  outcomes: TaskOutcomes,
+  requests: TaskRequests,
   id: string,
   user: string | undefined,
   ctx: unknown,
@@ -72,7 +72,7 @@ export async function passAnswers(
   const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
   const given = isObject(request) ? request['inputResponses'] : undefined;
   if (given === undefined) return;
-  await outcomes.answer(id, user, given).catch((cause: unknown) => {
+  await requests.take(id, user, given).catch((cause: unknown) => {
     throw cause instanceof SojournError && cause.code === 'INVALID_PARAMS' ? new CallRefusal(cause) : cause;
   });
 }

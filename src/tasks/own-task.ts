@@ -41,6 +41,8 @@ const MESSAGE_MS = 1_000;
 /** The run of a task, as the task sees it. */
 export interface OwnRun {
   readonly signal: AbortSignal;
+  /** What its handler still does is not recorded. */
+  readonly isOver: boolean;
   readonly isParked: boolean;
   readonly room: RunRoom;
   stop(reason: string): void;
@@ -90,7 +92,6 @@ export class OwnTask {
   #shownAt = -MESSAGE_MS;
   /** A message waits to be stored, or is on its way. */
   #isShowing = false;
-  #isOver = false;
 
   constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
     const { timeProvider: time } = tasks.options;
@@ -111,11 +112,6 @@ export class OwnTask {
     this.#timers = new Timers(time);
     this.#renewLater();
     this.#timers.after(restMs, () => this.#lookAtTime());
-  }
-
-  /** Its run is over: what its handler still does is not recorded. */
-  get isOver(): boolean {
-    return this.#isOver;
   }
 
   /** What its client hears of it. */
@@ -144,7 +140,7 @@ export class OwnTask {
     };
     return owned.send(isLast ? () => work().finally(over) : work, (err) => {
       // The end of a run has what could not be stored before it.
-      if (this.#isOver && !isLast) return;
+      if (this.run.isOver && !isLast) return;
       const fields = { err, task: sessionHash(this.id), tool: this.kept.tool };
       options.logger.error(fields, 'What happened to a task could not be stored');
     });
@@ -180,7 +176,7 @@ export class OwnTask {
 
   /** Its time is over. Its record ends here: until then its own instance would take it for a task without a run. */
   expire(): void {
-    this.#leave();
+    this.#timers.stop();
     const stored = async (): Promise<void> => {
       if ((await this.owned.end('', 0)) === 'ended') this.#tasks.store.expired(this.id, this.kept.tool);
     };
@@ -189,7 +185,7 @@ export class OwnTask {
 
   /** The run of the task is over, with this end. */
   end(given: TaskEnd): void {
-    this.#leave();
+    this.#timers.stop();
     const { options, store } = this.#tasks;
     const { timeProvider: time } = options;
     const restMs = Math.ceil(this.#expiresAt - time.monotonic());
@@ -235,7 +231,7 @@ export class OwnTask {
     const shown = message === undefined ? fields : { ...fields, [MESSAGE_FIELD]: message };
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.#fails(overMemory());
-    this.#leave();
+    this.#timers.stop();
     const round = this.head.round + (state === 'parked' ? 1 : 0);
     const head = headText({ ...this.head, state, round });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
@@ -276,7 +272,7 @@ export class OwnTask {
       return { fields: { [MESSAGE_FIELD]: sent }, stamp: this.#now() };
     };
     try {
-      await this.owned.save(change, () => this.#isOver);
+      await this.owned.save(change, () => this.run.isOver);
     } finally {
       this.#isShowing = false;
       const newest = this.fields[MESSAGE_FIELD] ?? '';
@@ -308,20 +304,14 @@ export class OwnTask {
     await this.owned.reach(async () => {
       const { lease } = this.#tasks.owned;
       if (lease.valid) await this.owned.reclaim();
-      if (this.#isOver) throw this.run.signal.reason;
+      if (this.run.isOver) throw this.run.signal.reason;
       if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');
     });
   }
 
-  /** Its run is over. */
-  #leave(): void {
-    this.#isOver = true;
-    this.#timers.stop();
-  }
-
   /** Another instance has it, or it has ended. */
   lost(): void {
-    this.#leave();
+    this.#timers.stop();
     this.owned.lose();
     this.#tasks.over(this);
   }

@@ -55,8 +55,7 @@ export type StepKind = 's' | 't';
 /** A task whose run is recorded. */
 interface RecordedTask {
   readonly owned: OwnedRecord;
-  readonly isOver: boolean;
-  readonly run: { readonly room: RunRoom; stop(reason: string): void };
+  readonly run: { readonly isOver: boolean; readonly room: RunRoom; stop(reason: string): void };
 }
 
 export class Steps {
@@ -69,7 +68,7 @@ export class Steps {
   /** Of the log, since all values were written last. */
   #logged: Omit<Recorded, 'values'>;
   #last: Promise<unknown> = Promise.resolve();
-  readonly #isOver = (): boolean => this.#task.isOver;
+  readonly #isOver = (): boolean => this.#task.run.isOver;
 
   constructor(task: RecordedTask, { values, ...logged }: Recorded) {
     this.#task = task;
@@ -94,14 +93,14 @@ export class Steps {
       throw stepInvalid(String(name), `needs another name: a name has ${FIELD_NAME}`);
     if (this.#sizes.has(kind + name)) return;
     // Its effect could not be recorded.
-    if (this.#task.isOver) throw stepInvalid(name, OVER);
+    if (this.#task.run.isOver) throw stepInvalid(name, OVER);
     if (this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
   /** Resolves when the value is stored. */
   async record(kind: StepKind, name: string, json: string): Promise<void> {
-    if (this.#task.isOver) throw stepInvalid(name, OVER);
+    if (this.#task.run.isOver) throw stepInvalid(name, OVER);
     const field = kind + name;
     const event = eventOf(field, json);
     const size = Buffer.byteLength(event);

@@ -17,7 +17,7 @@ import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { mayRepeat } from '../session/calls/markers.ts';
 import { tooMany, wrongQuestion } from './task-questions.ts';
 import { launcherOf } from './task-launcher.ts';
-import { resultOf } from './task-outcomes.ts';
+import { resultOf } from './task-requests.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
@@ -235,7 +235,7 @@ export class TaskHandle implements RunningTask {
     const { run } = launcher.prepare(call);
     await this.begin(run);
     const id = await detached(run, begin);
-    this.#settle(launcher.outcomes.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
+    this.#settle(launcher.requests.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
     return new Promise<never>(() => {});
   }
 

@@ -17,8 +17,8 @@ import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
+import type { TaskRequests } from './task-requests.ts';
 import type { RunRequest } from './run-sink.ts';
-import type { TaskOutcomes } from './task-outcomes.ts';
 import { TaskRun, type TaskRunner } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 import { TASKS_EXTENSION } from './wire-shapes.ts';
@@ -28,12 +28,12 @@ const ID = 'sojourn.task';
 
 export class TaskLauncher {
   readonly tasks: Tasks;
-  readonly outcomes: TaskOutcomes;
+  readonly requests: TaskRequests;
   readonly #runner: TaskRunner;
 
-  constructor(tasks: Tasks, outcomes: TaskOutcomes, runner: TaskRunner) {
+  constructor(tasks: Tasks, requests: TaskRequests, runner: TaskRunner) {
     this.tasks = tasks;
-    this.outcomes = outcomes;
+    this.requests = requests;
     this.#runner = runner;
   }
 

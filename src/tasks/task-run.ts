@@ -102,6 +102,10 @@ export class TaskRun extends RunSink implements RequestLife {
     return this.#state === 'running' ? this.#task : undefined;
   }
 
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
   /** Aborts when the run must end. */
   get signal(): AbortSignal {
     return this.#abort.signal;
@@ -136,8 +140,8 @@ export class TaskRun extends RunSink implements RequestLife {
     const isHeard = client?.exchange.closed === false;
     if (!isHeard && key === undefined) {
       // Its client never learns the id, and would call again.
-      task.end({ status: 'cancelled' });
-      return this.#leave('The client left before it heard of the task');
+      this.#leave('The client left before it heard of the task');
+      return task.end({ status: 'cancelled' });
     }
     this.#become('running');
     this.#tell(task.created);

@@ -6,7 +6,7 @@ import { CallRefusal } from '../session/calls/answer-error.ts';
 import { signalOf } from '../session/calls/handler-context.ts';
 import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
 import { launcherOf, type TaskLauncher } from './task-launcher.ts';
-import { failed, hasEnded, resultOf } from './task-outcomes.ts';
+import { failed, hasEnded, resultOf } from './task-requests.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
 /** Clients wait for 5 s at least. */
@@ -52,9 +52,9 @@ function present(): { readonly launcher: TaskLauncher; readonly user: string | u
 
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {
   const { launcher, user } = present();
-  const { outcomes } = launcher;
-  await passAnswers(outcomes, id, user, ctx);
-  const task = await outcomes.wait(id, user, WAIT_MS, signalOf(ctx));
+  const { requests } = launcher;
+  await passAnswers(requests, id, user, ctx);
+  const task = await requests.wait(id, user, WAIT_MS, signalOf(ctx));
   if (hasEnded(task)) return resultOf(task);
   return task.status === 'input_required' ? askingResult(task) : working(task);
 }
@@ -66,6 +66,6 @@ function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask
 
 async function cancelled(id: string): Promise<unknown> {
   const { launcher, user } = present();
-  const ends = await launcher.outcomes.cancel(id, user);
+  const ends = await launcher.requests.cancel(id, user);
   return { content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }] };
 }

@@ -1,6 +1,6 @@
 /**
  * The tasks of one instance: it creates them, owns them while their handlers run, and gives them back when it stops.
- * `take-over.ts` continues those that have no run. `task-wire.ts` answers clients.
+ * `take-over.ts` continues those that have no run. `task-requests.ts` answers clients.
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';

@@ -30,7 +30,7 @@ import type { SentRequest } from '../../relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
 import { rememberSchemas } from '../../sdk/tools.ts';
-import type { TaskWire } from '../../tasks/task-wire.ts';
+import type { TaskRequests } from '../../tasks/task-requests.ts';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 
 /**
@@ -47,7 +47,7 @@ type ModernServer = NonNullable<ReturnType<typeof modernServerOf>>;
 export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   /** `undefined`: without the option `tasks`. */
-  readonly tasks: TaskWire | undefined;
+  readonly tasks: TaskRequests | undefined;
 }
 
 /** A request that no client sends now: a run of a task. */
@@ -62,7 +62,7 @@ export interface UnattendedRequest {
 }
 
 export class ModernEra extends SessionlessRequests {
-  readonly #tasks: TaskWire | undefined;
+  readonly #tasks: TaskRequests | undefined;
   /** The revisions of this era that are served. */
   readonly #versions: readonly string[];
   readonly #envelopes: ModernEnvelopes;
@@ -158,7 +158,7 @@ export class ModernEra extends SessionlessRequests {
     return () => call.admission?.leaveRequest();
   }
 
-  async #answerAboutTask(tasks: TaskWire, exchange: Exchange, request: RpcRequest): Promise<void> {
+  async #answerAboutTask(tasks: TaskRequests, exchange: Exchange, request: RpcRequest): Promise<void> {
     const { id } = request;
     const response = new HttpResponse(exchange, this.#responses.notification);
     response.begin();

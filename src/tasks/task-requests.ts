@@ -1,30 +1,89 @@
-/** What a call has to do with a task that runs apart from it: it waits for its outcome, and answers its questions. */
+/**
+ * What clients ask of tasks, by the methods of the extension `io.modelcontextprotocol/tasks` (SEP-2663) or by calls that
+ * wait for a task. Any instance answers from the store. A method checks that its client has declared the extension
+ * before it looks at the id.
+ */
 import { once } from 'node:events';
+import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { elapse } from '../base/system.ts';
 import { lookPauseMs } from '../owned/owned-records.ts';
-import { invalidParams, SojournError } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { invalidParams, SojournError, taskRequired } from '../errors.ts';
+import type { CallerRequest, Exchange } from '../http/exchange.ts';
+import type { AnswerSink } from '../http/sink.ts';
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { callRequestOf } from '../relay/sent-request.ts';
 import { quoted } from '../base/shown.ts';
 import { checkedAnswer } from './answer-check.ts';
 import { tooMany } from './task-questions.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
+import { TaskRun } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
-import { type DetailedTask, readableTask } from './wire-shapes.ts';
+import { type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
+const DONE = JSON.stringify({ resultType: 'complete' });
 
-export class TaskOutcomes {
+const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
+
+/** Whether its client has declared the extension, in this request. */
+function declaresTasks({ params }: RpcRequest): boolean {
+  const meta = params?.['_meta'];
+  const capabilities = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
+  const extensions = isObject(capabilities) ? capabilities['extensions'] : undefined;
+  return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
+}
+
+/** No such notification is sent, as the extension allows: a client that has declared it hears that from the answer. */
+function listensToTasks({ method, params }: RpcRequest): boolean {
+  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  return isObject(filter) && filter['taskIds'] !== undefined;
+}
+
+export class TaskRequests {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
   /** One request after the other for each task: each reads what the earlier ones have stored. */
-  readonly #answering = new RecordQueues();
+  readonly #taking = new RecordQueues();
 
   constructor(tasks: Tasks, takeOver: TakeOver) {
     this.#tasks = tasks;
     this.#takeOver = takeOver;
   }
+
+  /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
+  serves(request: RpcRequest): boolean {
+    return METHODS.has(request.method) || (listensToTasks(request) && !declaresTasks(request));
+  }
+
+  /** `undefined`: the call cannot become a task. */
+  open(exchange: Exchange, response: AnswerSink, request: RpcRequest, version: string): TaskRun | undefined {
+    if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
+    return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response });
+  }
+
+  /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
+  async answer(request: RpcRequest, { user }: CallerRequest): Promise<string> {
+    if (!declaresTasks(request)) throw taskRequired(request.method);
+    const { taskId, inputResponses } = request.params ?? {};
+    const id = taskId as string;
+    switch (request.method) {
+      case 'tasks/get': {
+        const found = await this.#tasks.store.find(id, user);
+        if ('record' in found) void this.#takeOver.look(id, found);
+        return gotTask(id, found);
+      }
+      case 'tasks/update':
+        await this.take(id, user, inputResponses);
+        return DONE;
+      default:
+        await this.cancel(id, user);
+        return DONE;
+    }
+  }
+
+  // ——— calls, too ———
 
   /**
    * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
@@ -60,11 +119,11 @@ export class TaskOutcomes {
   }
 
   /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and stores none if one is wrong or too large. */
-  answer(id: string, user: string | undefined, given: unknown): Promise<void> {
-    return this.#answering.steps(id, () => this.#answer(id, user, given));
+  take(id: string, user: string | undefined, given: unknown): Promise<void> {
+    return this.#taking.steps(id, () => this.#take(id, user, given));
   }
 
-  async #answer(id: string, user: string | undefined, given: unknown): Promise<void> {
+  async #take(id: string, user: string | undefined, given: unknown): Promise<void> {
     const found = await this.#tasks.store.find(id, user);
     if (!('record' in found)) return;
     const { fields, owner } = found.record;
