@@ -96,18 +96,19 @@ export class KeptLedger {
     const share = this.#share(key);
     const isSmall = bytes <= 0 || share.total(this.#now) + bytes <= UNASKED * this.#limitOf(share);
     if (isSmall) this.charge(key, bytes);
-    return isSmall || this.#turns.steps(key, () => this.#takeAbove(share, bytes));
+    return (
+      isSmall ||
+      this.#turns.steps(key, async () => {
+        const fits = await this.#makeRoom(share, bytes);
+        if (fits) this.charge(key, bytes);
+        return fits;
+      })
+    );
   }
 
   /** It has little, so what it is refused is refused for what others have. */
   hasLittle(key: string): boolean {
     return this.#share(key).total(this.#now) <= UNASKED * this.#options.perUser.keptBytes;
-  }
-
-  async #takeAbove(share: KeptShare, bytes: number): Promise<boolean> {
-    const fits = await this.#makeRoom(share, bytes);
-    if (fits) this.charge(share.key, bytes);
-    return fits;
   }
 
   /** Charges bytes of a record that lives, or gives them back. */
@@ -189,7 +190,7 @@ export class KeptLedger {
   async #makeRoom(share: KeptShare, bytes: number): Promise<boolean> {
     if (this.#countsAll) await this.#look(this.#share(ALL));
     await this.#look(share);
-    if (share.lasting(this.#now) + bytes > this.#limitOf(share)) await this.#room.lookAfresh();
+    if (share.lasting(this.#now) + bytes > this.#limitOf(share)) await this.#room.look('a refusal');
     const most = this.#limitOf(share);
     if (share.lasting(this.#now) + bytes > most) return false;
     while (share.total(this.#now) + bytes > most) {

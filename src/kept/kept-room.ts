@@ -39,25 +39,16 @@ export class KeptRoom {
     this.#since += bytes;
   }
 
-  /** Waits the first time alone. */
-  async look(): Promise<void> {
-    const now = monotonicMs(this.#time);
-    if (this.#store.room === undefined || now - this.#readAt < READ_MS) return;
-    const isFirst = this.#readAt === -Infinity;
-    this.#reading ??= this.#read(now).finally(() => (this.#reading = undefined));
-    if (isFirst) await this.#reading;
-  }
-
   /**
-   * Looks again before a user is refused: what was read in the middle of a large write counts it twice, as stored and as
-   * under way.
+   * Waits the first time, and before a user is refused: what was read in the middle of a large write counts it twice, as
+   * stored and as under way.
    */
-  async lookAfresh(): Promise<void> {
+  async look(before?: 'a refusal'): Promise<void> {
     const now = monotonicMs(this.#time);
-    if (now - this.#readAt < AFRESH_MS) return;
-    this.#readAt = Math.min(this.#readAt, now - READ_MS);
-    await this.look();
-    await this.#reading;
+    const ageMs = now - this.#readAt;
+    if (this.#store.room === undefined || ageMs < (before === undefined ? READ_MS : AFRESH_MS)) return;
+    this.#reading ??= this.#read(now).finally(() => (this.#reading = undefined));
+    if (before !== undefined || ageMs === Infinity) await this.#reading;
   }
 
   async #read(now: number): Promise<void> {

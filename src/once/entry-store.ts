@@ -3,7 +3,7 @@
  * runs it. A write whose reply was lost is found again by the stamp of the creation.
  */
 import { onceConflict } from '../errors.ts';
-import { lookPauseMs, type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
+import { lookPauseMs, OwnedRecords, type RecordParts } from '../owned/owned-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { elapse } from '../base/system.ts';
 import {
@@ -72,25 +72,22 @@ export class OwnedEntry extends OwnedRecord {
   }
 }
 
-export class EntryStore {
-  readonly #given: OwnedParts;
-  readonly #owned: OwnedRecords;
+export class EntryStore extends OwnedRecords {
   /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
 
-  constructor(given: OwnedParts) {
-    this.#given = given;
-    this.#owned = new OwnedRecords('once', given);
+  constructor(given: RecordParts) {
+    super('once', given);
   }
 
   /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
   async find(call: OnceCall, run: OnceRun): Promise<FoundEntry> {
-    const { timeProvider: time } = this.#given.options;
+    const { timeProvider: time } = this.given.options;
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
       const created = looks === 0 ? await this.#create(call, run) : undefined;
       if (created !== undefined) return { is: 'ours', owned: created, asks: false };
-      const stored = await this.#reach(call, () => this.#owned.records.read(call.entry.id));
+      const stored = await this.#reach(call, () => this.records.read(call.entry.id));
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
       else {
@@ -107,9 +104,9 @@ export class EntryStore {
   async #create(call: OnceCall, run: OnceRun): Promise<OwnedEntry | undefined> {
     const { entry } = call;
     const left = (): boolean => call.signal.aborted;
-    await this.#owned.leased(left);
-    const { random, options } = this.#given;
-    const fence = { epoch: 1, owner: this.#owned.lease.owner };
+    await this.leased(left);
+    const { random, options } = this.given;
+    const fence = { epoch: 1, owner: this.lease.owner };
     const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
     const record: NewRecord = {
       v: RECORD_VERSION,
@@ -122,9 +119,9 @@ export class EntryStore {
       createdAt: options.timeProvider.now(),
       stamp,
     };
-    const owned = new OwnedEntry(this.#owned, run, fence, stamp);
+    const owned = new OwnedEntry(this, run, fence, stamp);
     try {
-      const isOurs = await this.#owned.create(record, lastsMs(entry), null, entry.share, left);
+      const isOurs = await this.create(record, lastsMs(entry), null, entry.share, left);
       if (isOurs && this.#mayBegin(owned)) return owned;
       if (isOurs) this.#takeBack(owned, stamp);
       return undefined;
@@ -136,7 +133,7 @@ export class EntryStore {
 
   /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
   #mayBegin({ fence }: OwnedRecord): boolean {
-    const { lease } = this.#owned;
+    const { lease } = this;
     return lease.valid && fence.owner === lease.owner;
   }
 
@@ -147,7 +144,7 @@ export class EntryStore {
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
-    return this.#owned.reach(work, () => call.signal.aborted);
+    return this.reach(work, () => call.signal.aborted);
   }
 
   /** `undefined`: it runs at another instance, or has changed: look again. */
@@ -164,7 +161,7 @@ export class EntryStore {
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
     if (this.#unbegun.has(stored.stamp)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
-    if (await this.#reach(call, () => this.#owned.runsElsewhere(stored))) return undefined;
+    if (await this.#reach(call, () => this.runsElsewhere(stored))) return undefined;
     return this.#crashed(call, run, stored);
   }
 
@@ -177,14 +174,14 @@ export class EntryStore {
       const seen = { epoch, owner, atStamp: stamp };
       const text = outcomeText(entry, lost);
       const kept = { share: entry.share, short: text };
-      const ended = await this.#reach(call, () => this.#owned.records.end(entry.id, seen, text, entry.keepMs, kept));
+      const ended = await this.#reach(call, () => this.records.end(entry.id, seen, text, entry.keepMs, kept));
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
-    await this.#owned.leased(() => call.signal.aborted);
-    const me = this.#owned.lease.owner;
-    const owned = new OwnedEntry(this.#owned, run, { epoch: epoch + 1, owner: me }, stamp);
+    await this.leased(() => call.signal.aborted);
+    const me = this.lease.owner;
+    const owned = new OwnedEntry(this, run, { epoch: epoch + 1, owner: me }, stamp);
     try {
-      const { claimed } = await this.#reach(call, () => this.#owned.records.claim(entry.id, { epoch, owner }, me));
+      const { claimed } = await this.#reach(call, () => this.records.claim(entry.id, { epoch, owner }, me));
       if (!claimed) return undefined;
       if (!this.#mayBegin(owned)) {
         void owned.release();
@@ -197,9 +194,5 @@ export class EntryStore {
     }
     owned.renew();
     return { is: 'ours', owned, asks: policy === 'ask' };
-  }
-
-  stop(): Promise<void> {
-    return this.#owned.stop();
   }
 }

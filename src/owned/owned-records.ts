@@ -36,12 +36,17 @@ export interface OwnerLease {
   readonly ownersMayReturn: boolean;
 }
 
-/** What the endpoint gives to `once()` and to tasks. */
-export interface OwnedParts {
+/** What the records of a kind need. */
+export interface RecordParts {
   readonly options: ResolvedOptions;
   readonly store: EndpointStore;
-  readonly instance: Pick<Instance, 'notify'> & { readonly lease: OwnerLease };
+  readonly instance: { readonly lease: OwnerLease };
   readonly random: RandomSource;
+}
+
+/** What the endpoint gives to `once()` and to tasks. */
+export interface OwnedParts extends RecordParts {
+  readonly instance: Pick<Instance, 'notify'> & { readonly lease: OwnerLease };
   /** Charged for what runs hold besides the requests of their clients, and for outcomes that are not stored yet. */
   readonly memory: MemoryUse;
 }
@@ -50,28 +55,28 @@ const never = (): boolean => false;
 
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
-  readonly #given: OwnedParts;
+  protected readonly given: RecordParts;
   readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(OWNERS);
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
 
-  constructor(kind: 'once' | 'tasks', given: OwnedParts) {
+  constructor(kind: 'once' | 'tasks', given: RecordParts) {
     this.#kind = kind;
-    this.#given = given;
+    this.given = given;
   }
 
   /** The store may be opened later. */
   get records(): KeptRecords {
-    return this.#given.store[this.#kind];
+    return this.given.store[this.#kind];
   }
 
   get lease(): OwnerLease {
-    return this.#given.instance.lease;
+    return this.given.instance.lease;
   }
 
   get logger(): ResolvedOptions['logger'] {
-    return this.#given.options.logger;
+    return this.given.options.logger;
   }
 
   /** Sends a write that no client waits for. `failed` gets what it throws, and then there is no outcome. */
@@ -91,7 +96,7 @@ export class OwnedRecords {
    * that hangs delays no end of an endpoint.
    */
   async stop(): Promise<void> {
-    await within(this.#given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
+    await within(this.given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
     this.#isStopped = true;
   }
 
@@ -100,8 +105,8 @@ export class OwnedRecords {
   }
 
   /** Repeats `work` while the store is away, for at most `waitMs`. */
-  reach<T>(work: () => MaybePromise<T>, stopped = never, waitMs = this.#given.options.waitMs): Promise<T> {
-    const { timeProvider: time } = this.#given.options;
+  reach<T>(work: () => MaybePromise<T>, stopped = never, waitMs = this.given.options.waitMs): Promise<T> {
+    const { timeProvider: time } = this.given.options;
     return whileAway({ time, waitMs, stopped: () => this.#isStopped || stopped() }, work);
   }
 
@@ -120,10 +125,10 @@ export class OwnedRecords {
   /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */
   async runsElsewhere({ owner }: Pick<Ownership, 'owner'>, knownMs = 0): Promise<boolean> {
     if (owner === null || owner === this.lease.owner) return false;
-    const now = this.#given.options.timeProvider.monotonic();
+    const now = this.given.options.timeProvider.monotonic();
     let known = this.#owners.get(owner);
     if (known === undefined || now - known.at >= knownMs) {
-      known = { at: now, isAlive: (await this.#given.store.instances.read(owner)) !== undefined };
+      known = { at: now, isAlive: (await this.given.store.instances.read(owner)) !== undefined };
       this.#owners.set(owner, known);
     }
     return known.isAlive || this.lease.ownersMayReturn;

@@ -4,7 +4,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import type { MemoryUse } from '../base/budget.ts';
-import { type OwnedRecords, TEXT_WEIGHT } from '../owned/owned-records.ts';
+import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { RunRoom } from './run-room.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
@@ -54,7 +54,6 @@ export interface OwnRun {
 export interface OwnTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
-  readonly owned: OwnedRecords;
   readonly memory: MemoryUse;
   over(task: OwnTask): void;
   readonly changes: Pick<EventEmitter, 'emit'>;
@@ -106,7 +105,7 @@ export class OwnTask {
     this.fields = { ...fields };
     this.#rung = rung;
     this.#stamp = stamp;
-    this.owned = new OwnedRecord(tasks.owned, id, fence, () => run.stop('another instance runs it'));
+    this.owned = new OwnedRecord(tasks.store, id, fence, () => run.stop('another instance runs it'));
     this.steps = new Steps(this, recorded);
     this.questions = new WaitingQuestions(this);
     this.#timers = new Timers(time);
@@ -133,12 +132,12 @@ export class OwnTask {
 
   /** `isLast`: no run follows here before it is stored. `held`: bytes in the memory budget until then. */
   #background<T>(work: () => Promise<T>, isLast = false, held = 0): Promise<T | undefined> {
-    const { owned, options, memory } = this.#tasks;
+    const { store, options, memory } = this.#tasks;
     const over = (): void => {
       memory.give(held, this.run.room.share);
       this.#tasks.over(this);
     };
-    return owned.send(isLast ? () => work().finally(over) : work, (err) => {
+    return store.send(isLast ? () => work().finally(over) : work, (err) => {
       // The end of a run has what could not be stored before it.
       if (this.run.isOver && !isLast) return;
       const fields = { err, task: sessionHash(this.id), tool: this.kept.tool };
@@ -302,7 +301,7 @@ export class OwnTask {
    */
   async confirmed(): Promise<void> {
     await this.owned.reach(async () => {
-      const { lease } = this.#tasks.owned;
+      const { lease } = this.#tasks.store;
       if (lease.valid) await this.owned.reclaim();
       if (this.run.isOver) throw this.run.signal.reason;
       if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');

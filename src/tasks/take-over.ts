@@ -68,7 +68,7 @@ export class TakeOver {
       const task = found ?? (await this.#tasks.store.read(id));
       if (task !== undefined && 'record' in task) await this.#take(task);
     };
-    await this.#tasks.owned.send(taken, (err) =>
+    await this.#tasks.store.send(taken, (err) =>
       this.#logger.warn({ err }, 'A task could not be continued; the next sweep tries again'),
     );
     this.#busy.delete(id);
@@ -79,7 +79,7 @@ export class TakeOver {
     const head = readHead(record.head);
     if (head === undefined || head.state === 'detached') return;
     if (head.state === 'parked' && hasOpenQuestions(record.fields)) return;
-    if (await this.#tasks.owned.runsElsewhere(record, ALIVE_MS)) return;
+    if (await this.#tasks.store.runsElsewhere(record, ALIVE_MS)) return;
     const isLost = head.state === 'running';
     if (isLost) {
       if (!kept.resume) return this.#fail(record, ownerLost(true));
@@ -110,26 +110,27 @@ export class TakeOver {
    */
   async #continue({ record: seen, kept }: LivingTask, before: TaskHead, room: RunRoom): Promise<boolean> {
     const tasks = this.#tasks;
+    const { store } = tasks;
     const isLost = before.state === 'running';
     const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
     const { id, epoch, owner } = seen;
-    const me = tasks.owned.lease.owner;
+    const me = store.lease.owner;
     const began = tasks.options.timeProvider.monotonic();
     // The reply to each write may be lost: a task that this instance owns and does not run would wait to be due.
-    const claim = await tasks.owned.reach(() => tasks.owned.records.claim(id, { epoch, owner }, me));
+    const claim = await store.reach(() => store.records.claim(id, { epoch, owner }, me));
     if (!claim.claimed) return false;
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
     // The claim was stored, so no earlier run records anything more.
-    const recorded = await tasks.owned.reach(() => recordedOf(tasks.owned.records, id));
+    const recorded = await store.reach(() => recordedOf(store.records, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const asked = await this.#laterRequest(record, kept);
     if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
     if (!room.take(heldByAll(recorded.values))) return this.#giveBack(seen, fence, SWEEP_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
-    const saved = await tasks.owned.reach(() => tasks.owned.records.save(id, fence, change));
+    const saved = await store.reach(() => store.records.save(id, fence, change));
     if (saved === 'fenced') return false;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;
@@ -178,8 +179,8 @@ export class TakeOver {
   /** This instance has no room or drains, or the task may not run now. */
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<false> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
-    const { owned } = this.#tasks;
-    await owned.reach(() => owned.records.save(id, fence, change));
+    const { store } = this.#tasks;
+    await store.reach(() => store.records.save(id, fence, change));
     return false;
   }
 
@@ -192,7 +193,7 @@ export class TakeOver {
     try {
       for await (const { records } of pagesOf((cursor) => this.#tasks.store.records.due(PAGE, cursor))) {
         for (const due of records) {
-          if (this.#tasks.owned.stopped) return;
+          if (this.#tasks.store.stopped) return;
           await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.look(due.id), () => {}));
           await elapse(time, PAUSE_MS);
         }

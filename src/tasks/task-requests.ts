@@ -142,8 +142,8 @@ export class TaskRequests {
       throw invalidParams('the questions and answers of this task have more bytes than a task may have');
     const answers = Object.entries(added);
     if (answers.length === 0) return;
-    const { owned } = this.#tasks;
-    for (const [field, text] of answers) await owned.reach(() => owned.records.add(id, field, text));
+    const { store } = this.#tasks;
+    for (const [field, text] of answers) await store.reach(() => store.records.add(id, field, text));
     // An answer that was there before may be this one: the reply to an earlier try may be lost.
     this.#tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.

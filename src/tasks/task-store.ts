@@ -7,10 +7,8 @@ import { shareKey } from '../base/budget.ts';
 import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import { base64url } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
-import type { OwnedParts } from '../owned/owned-records.ts';
-import { whileAway } from '../session/record/pause.ts';
-import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { type EndedRecord, isEnded, type MaybePromise, type Ownership, type StoredRecord } from '../stores/store.ts';
+import { OwnedRecords, type RecordParts } from '../owned/owned-records.ts';
+import { type EndedRecord, isEnded, type Ownership, type StoredRecord } from '../stores/store.ts';
 import {
   type KeptTask,
   MESSAGE_FIELD,
@@ -51,18 +49,11 @@ export type FoundTask = LivingTask | EndedRecord;
 export const argsOf = (found: FoundTask): string | undefined =>
   'record' in found ? found.kept.args : readOutcome(found.outcome)?.args;
 
-type Given = Pick<OwnedParts, 'options' | 'store' | 'random'>;
-
-export class TaskStore {
-  readonly #given: Given;
+export class TaskStore extends OwnedRecords {
   #secret: Promise<Uint8Array> | undefined = undefined;
 
-  constructor(given: Given) {
-    this.#given = given;
-  }
-
-  get records(): EndpointStore['tasks'] {
-    return this.#given.store.tasks;
+  constructor(given: RecordParts) {
+    super('tasks', given);
   }
 
   /** Whose tasks these are; callers without a user share a group. */
@@ -70,16 +61,10 @@ export class TaskStore {
     return (await this.#sealed(user ?? null)).slice(0, GROUP_LENGTH);
   }
 
-  /** A call may come before the store is open, and while it is away. */
-  #reach<T>(work: () => MaybePromise<T>): Promise<T> {
-    const { timeProvider: time, waitMs } = this.#given.options;
-    return whileAway({ time, waitMs, stopped: () => false }, work);
-  }
-
   /** A text made of `parts` and the secret of the deployment. */
   async #sealed(parts: unknown): Promise<string> {
     // A failure is tried again by the next call.
-    this.#secret ??= this.#reach(() => this.#given.store.secret('tasks')).catch((cause: unknown) => {
+    this.#secret ??= this.reach(() => this.given.store.secret('tasks')).catch((cause: unknown) => {
       this.#secret = undefined;
       throw cause;
     });
@@ -89,7 +74,7 @@ export class TaskStore {
   }
 
   async newId(user: string | undefined): Promise<string> {
-    return `${await this.group(user)}.${base64url(this.#given.random(NAME_BYTES))}`;
+    return `${await this.group(user)}.${base64url(this.given.random(NAME_BYTES))}`;
   }
 
   /** The id of the task of a key. */
@@ -110,7 +95,7 @@ export class TaskStore {
   async read(id: string): Promise<FoundTask | undefined> {
     // Not every store takes every text for an id.
     if (!ID.test(id)) return undefined;
-    const record = await this.#reach(() => this.records.read(id));
+    const record = await this.reach(() => this.records.read(id));
     if (record === undefined) return undefined;
     if (isEnded(record)) return record.outcome === '' ? undefined : record;
     const kept = readBody(record.body);
@@ -130,13 +115,13 @@ export class TaskStore {
       if (seen !== undefined && (record.epoch !== seen.epoch || record.owner !== seen.owner)) return undefined;
       // This instance does not know how much of its time is left.
       const keepMs = kept.ttlMs;
-      const now = this.#given.options.timeProvider.now();
+      const now = this.given.options.timeProvider.now();
       const ttlMs = now - record.createdAt + keepMs;
       const { text, short } = storedEnd({ ...record, kept }, end, ttlMs, now);
       const bytes = Buffer.byteLength(text);
       if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
       const inStore = { share: shareKey(record.user ?? undefined), short };
-      const ended = await this.#reach(() => this.records.end(id, record, text, keepMs, inStore));
+      const ended = await this.reach(() => this.records.end(id, record, text, keepMs, inStore));
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);
@@ -148,12 +133,12 @@ export class TaskStore {
   /** The end of a task whose time was over is stored. */
   expired(taskId: string, tool?: string): void {
     const of = { tool, status: 'expired', reason: undefined, ms: undefined } as const;
-    this.#given.options.notices.emit({ kind: 'taskEnded', taskId, ...of });
+    this.given.options.notices.emit({ kind: 'taskEnded', taskId, ...of });
   }
 
   /** The end of a task is stored. */
   ended({ id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>, { tool }: KeptTask, end: TaskEnd): void {
-    const { timeProvider, notices } = this.#given.options;
+    const { timeProvider, notices } = this.given.options;
     const ms = Math.max(0, timeProvider.now() - createdAt);
     notices.emit({ kind: 'taskEnded', taskId: id, tool, status: end.status, reason: reasonOf(end), ms });
   }

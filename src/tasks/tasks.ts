@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
-import { type OwnedParts, OwnedRecords } from '../owned/owned-records.ts';
+import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
@@ -35,7 +35,6 @@ export class Tasks {
   readonly options: ResolvedOptions;
   readonly settings: ResolvedTasks;
   readonly store: TaskStore;
-  readonly owned: OwnedRecords;
   readonly memory: MemoryUse;
   readonly #runs = new Map<string, TaskRun>();
   /** Handlers of tasks that run here, and how many may. */
@@ -56,13 +55,12 @@ export class Tasks {
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
-    this.owned = new OwnedRecords('tasks', given);
     this.places = new Budget(settings.limits.running, options.limits.userShare);
   }
 
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
-    return !this.#isDraining && this.owned.lease.valid && this.places.used < this.places.size;
+    return !this.#isDraining && this.store.lease.valid && this.places.used < this.places.size;
   }
 
   roomFor(share: string): RunRoom {
@@ -143,10 +141,10 @@ export class Tasks {
     const before = this.#making.heldBy(group);
     this.#making.charge(1, group);
     try {
-      const count = await this.owned.reach(() => this.owned.records.count(group));
+      const count = await this.store.reach(() => this.store.records.count(group));
       if (count + before >= most) throw tooManyTasks('This user', most);
       const id = keyed ?? (await this.store.newId(user));
-      await this.owned.leased();
+      await this.store.leased();
       if (this.#isDraining) throw requestDrained(false);
       return await this.#store(run, kept, body, id);
     } finally {
@@ -155,14 +153,14 @@ export class Tasks {
   }
 
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
-    const fence = { epoch: 1, owner: this.owned.lease.owner };
+    const fence = { epoch: 1, owner: this.store.lease.owner };
     const now = this.options.timeProvider.now();
     const head: TaskHead = { state: 'running', attempt: 1, round: 1 };
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    if (!(await this.owned.create(record, kept.ttlMs, DUE_MS, run.room.share))) return undefined;
+    if (!(await this.store.create(record, kept.ttlMs, DUE_MS, run.room.share))) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // No client holds the call of a task that this instance has called itself.
@@ -195,8 +193,8 @@ export class Tasks {
   /** A task was answered or ended, perhaps elsewhere. */
   ring(id: string, owner: string | null): void {
     if (this.holds(id)) this.rung(id);
-    else if (owner !== null && owner !== this.owned.lease.owner)
-      void this.owned.send(
+    else if (owner !== null && owner !== this.store.lease.owner)
+      void this.store.send(
         () => this.#given.instance.notify(owner, { kind: 'look', of: 'tasks', id }),
         () => {},
       );
@@ -208,7 +206,7 @@ export class Tasks {
       await this.#turns.last(id);
       await this.#runs.get(id)?.task?.look();
     };
-    void this.owned.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
+    void this.store.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
   }
 
   /** Ends a task, wherever it runs. `false`: it had ended, or is no longer as it was `seen`. */
@@ -241,6 +239,6 @@ export class Tasks {
     const until = time.monotonic() + graceMs;
     while (this.#runs.size > 0 && time.monotonic() < until) await elapse(time, CLOSE_POLL_MS);
     for (const run of this.#runs.values()) run.close(rpcError(requestDrained()));
-    await this.owned.stop();
+    await this.store.stop();
   }
 }

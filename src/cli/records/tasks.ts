@@ -16,6 +16,9 @@ import { living, recordOf } from './opened-store.ts';
 import { timestamp } from './printing.ts';
 import { ownerIn, type RecordKind, requireYes, summaries } from './record-kind.ts';
 
+/** The command owns nothing. */
+const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
+
 export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
   columns: ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'CREATED', 'EXPIRES', 'OWNER', 'USER'],
   widths: [39, 12, 20, 14, 7, 20, 20, 12],
@@ -46,8 +49,8 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
       throw new Failure(`this task has already ended: ${status} at ${timestamp(endedAt)}`);
     }
     requireYes(await tasks.show(store, request), 'It ends as cancelled, and nothing undoes that', request);
-    const { options } = request;
-    const owner = await new TaskStore({ options, store, random: systemRandom }).end(id, { status: 'cancelled' });
+    const parts = { options: request.options, store, random: systemRandom, instance: NONE };
+    const owner = await new TaskStore(parts).end(id, { status: 'cancelled' });
     if (owner === undefined)
       throw new Failure('the task has ended since, so nothing was cancelled: `tasks show` says how it ended');
     const done = `cancelled ${request.ids ? id : sessionHash(id)}`;
