@@ -1,28 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { InstanceMessage, OpenStore, Store } from '../../src/stores/store.ts';
-import { dueNow, type View, viewOf, type ViewSettings } from '../store-contract/view.ts';
+import type { InstanceMessage } from '../../src/stores/store.ts';
+import { dueNow } from '../store-contract/view.ts';
 import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { ALL_CALLS } from './outages.ts';
-import { FENCE, ME, recordOf } from './views.ts';
-
-function openView(store: Store, settings: Partial<ViewSettings> = {}): View {
-  const given = { ...VIEW_DEFAULTS, name: 'mcp', time: createFakeTime(), ...settings };
-  const { log, keepMs, evicts, ...options } = given;
-  const kind = { name: 'things', log, keepMs, listed: true, ...(evicts === false && { evicts }) };
-  const view = store.open({ ...options, kinds: [kind] });
-  expect(view).not.toBeInstanceOf(Promise);
-  return viewOf(view as OpenStore, kind);
-}
+import { FENCE, ME, openView, recordOf, storeOptions } from './views.ts';
 
 describe('the memory store', () => {
   test('ends no session when the date of the machine is corrected by hours', async () => {
     const fake = createFakeTime();
     let stepMs = 0;
-    const view = openView(memory(), { time: { ...fake, now: () => fake.now() + stepMs } });
+    const view = await openView(memory(), { time: { ...fake, now: () => fake.now() + stepMs } });
     await view.records.create(recordOf('s'), 60_000);
     for (stepMs of [7_200_000, -7_200_000]) {
       expect(await view.records.read('s')).toMatchObject({ id: 's' });
@@ -36,7 +27,7 @@ describe('the memory store', () => {
 
   test('trims logs and passes over records by the ten thousand, where all grow old or expire together', async () => {
     const [time, count] = [createFakeTime(), 20_000];
-    const { records } = openView(memory(), { time, log: { ttlMs: 1_000, events: 100, bytes: 100_000 } });
+    const { records } = await openView(memory(), { time, log: { ttlMs: 1_000, events: 100, bytes: 100_000 } });
     for (let n = 0; n < count; n++) {
       await records.create(recordOf(`s${n}`));
       await records.append({ id: `s${n}`, fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
@@ -53,8 +44,9 @@ describe('the memory store', () => {
   });
 
   test('answers every method without a promise', async () => {
-    const view = openView(memory());
+    const view = await openView(memory());
     const { records, instances } = view;
+    expect(memory().open({ ...storeOptions(), kinds: [] })).not.toBeInstanceOf(Promise);
     const answers: unknown[] = [
       instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined),
       ...['s', 'released', 'ended'].map((id) => records.create(recordOf(id))),
@@ -70,30 +62,30 @@ describe('the memory store', () => {
 
   test('keeps all data until its last endpoint of any name closes, then drops all, and shares nothing with another store', async () => {
     const store = memory();
-    const first = openView(store);
-    const otherName = openView(store, { name: 'other' });
+    const first = await openView(store);
+    const otherName = await openView(store, { name: 'other' });
     await first.records.create(recordOf('s'));
     const secret = await first.secret('one');
-    expect(await openView(memory()).records.read('s')).toBeUndefined();
+    expect(await (await openView(memory())).records.read('s')).toBeUndefined();
     await first.close();
 
-    const second = openView(store);
+    const second = await openView(store);
     expect(await second.records.read('s')).toEqual(recordOf('s'));
     expect(await second.secret('one')).toEqual(secret);
     await second.close();
     await otherName.close();
 
-    const third = openView(store);
+    const third = await openView(store);
     expect(await third.records.read('s')).toBeUndefined();
     expect(await third.secret('one')).not.toEqual(secret);
     await first.close(); // again, late
-    expect(await openView(store).secret('one')).toEqual(await third.secret('one'));
+    expect(await (await openView(store)).secret('one')).toEqual(await third.secret('one'));
   });
 
   test('takes eventLogBytes from the first endpoint, and anew after all have closed', async () => {
     const store = memory();
     const keeps = async (eventLogBytes: number): Promise<boolean> => {
-      const view = openView(store, { eventLogBytes });
+      const view = await openView(store, { eventLogBytes });
       await view.records.create(recordOf('s'));
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       const { found } = await view.records.replay('s', 'p', -1);
@@ -107,7 +99,7 @@ describe('the memory store', () => {
     { what: 'forgets the sessions that ended first', kept: [false, false, true, true, true] },
     { what: 'forgets no record of a kind that evicts none', evicts: false, kept: Array(5).fill(true) },
   ] as const)('past the limit of its tombstones it $what', async ({ kept, ...kind }) => {
-    const { records } = openView(memory(), { tombstones: 3, eventLogBytes: 1, ...kind });
+    const { records } = await openView(memory(), { tombstones: 3, eventLogBytes: 1, ...kind });
     const ids = ['a', 'b', 'c', 'd', 'e'];
     for (const id of ids) {
       await records.create(recordOf(id));
@@ -120,14 +112,14 @@ describe('the memory store', () => {
     expect(found).toEqual(kept);
   });
 
-  test('a cursor that list() did not give is refused', () => {
-    const { records } = openView(memory());
+  test('a cursor that list() did not give is refused', async () => {
+    const { records } = await openView(memory());
     for (const cursor of [' ', 'a b', 'ä', 'x\n'])
       expect(() => records.list(10, cursor), cursor).toThrow(/Option cursor/);
   });
 
   test('without retention an append is still fenced, and no event is kept', async () => {
-    const { records } = openView(memory(), { log: false });
+    const { records } = await openView(memory(), { log: false });
     await records.create(recordOf('s'));
     const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
     expect(await records.append(append)).toBe('written');
@@ -139,7 +131,7 @@ describe('the memory store', () => {
 
 describe('messages in one process', () => {
   test('are passed by reference and delivered after the call that sends them', async () => {
-    const { instances } = openView(memory());
+    const { instances } = await openView(memory());
     const received: InstanceMessage[] = [];
     await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, message) => received.push(message));
     const message = { kind: 'call', body: () => 'a function passes, too' };
@@ -151,7 +143,7 @@ describe('messages in one process', () => {
 
   test('that a receiver throws on are logged, and the next message is delivered', async () => {
     const logger = createLog();
-    const { instances } = openView(memory(), { logger });
+    const { instances } = await openView(memory(), { logger });
     const received: unknown[] = [];
     await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, { n }) => {
       if (n === 1) throw new Error('cannot take it');

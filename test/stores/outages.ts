@@ -5,7 +5,7 @@ import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import type { View } from '../store-contract/view.ts';
-import { FENCE, ME, OTHER, recordOf } from './views.ts';
+import { announce, FENCE, ME, OTHER, recordOf } from './views.ts';
 
 export const AWAY = { code: 'STORE_AWAY', status: 503 };
 
@@ -30,6 +30,21 @@ export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   publish: ({ instances }) => instances.publish(ME, { kind: 'event' }),
   secret: ({ secret }) => secret('one'),
 };
+
+/** Uses every part: records, logs, leases, mailboxes, secrets. Only the records stay. */
+export async function useAll(view: View): Promise<void> {
+  for (const id of ['s', 'other', 'released', 'ended']) await view.records.create(recordOf(id, { fields: { a: '1' } }));
+  await announce(view, ME);
+  const { messages } = await announce(view, OTHER);
+  for (const [name, call] of Object.entries(ALL_CALLS))
+    expect(['fenced', 'gone', 'suspect', false], name).not.toContain(await call(view));
+  const unmark = { name: '1', stream: 'p' };
+  expect(await view.records.append({ id: 's', fence: FENCE, stream: null, unmark })).toBe('written');
+  await until(() => messages.length === 2);
+  await view.secret('short', 1);
+  await view.records.trim();
+  for (const id of [ME, OTHER]) await view.instances.leave(id);
+}
 
 /** Removed when the test is over. */
 export async function ownServer(kind: ServerKind, ...args: string[]): Promise<TestServer> {

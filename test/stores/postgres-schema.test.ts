@@ -1,26 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrationSql, postgres } from '../../packages/postgres/src/index.ts';
-import type { View } from '../store-contract/view.ts';
 import { until } from '../kit/until.ts';
 import { describeWithServer, startServer, type TestServer } from '../kit/servers/index.ts';
-import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';
-import { ALL_CALLS } from './outages.ts';
+import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
+import { useAll } from './outages.ts';
 
 const opened = (url: string, schema?: string): Promise<unknown> => openView(postgres(url, { schema }));
 const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
-
-/** Every statement, on each table. */
-async function useAll(view: View): Promise<void> {
-  for (const id of ['s', 'other', 'released', 'ended']) await view.records.create(recordOf(id, { fields: { a: '1' } }));
-  for (const id of [ME, 'instance-other'])
-    await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
-  for (const [name, call] of Object.entries(ALL_CALLS))
-    expect(['fenced', 'gone', 'suspect'], name).not.toContain(await call(view));
-  const unmark = { name: '1', stream: 'p' };
-  expect(await view.records.append({ id: 's', fence: FENCE, stream: null, unmark })).toBe('written');
-  await view.secret('short', 1);
-  await view.records.trim();
-}
 
 describeWithServer('postgres', 'the schema of the PostgreSQL store', (server) => {
   let logicalServer: TestServer;

@@ -5,7 +5,6 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient as createOwn } from '../../packages/redis/src/client.ts';
 import { redis, type RedisConnection } from '../../packages/redis/src/index.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
-import type { View } from '../store-contract/view.ts';
 import { backendContract } from '../store-contract/backend/backend-contract.ts';
 import { createStoreKit } from '../store-contract/contract/store-kit.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
@@ -14,8 +13,8 @@ import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, freePort } from '../kit/servers/index.ts';
 import { without } from '../kit/moved-member.ts';
 import { until } from '../kit/until.ts';
-import { ownServer } from './outages.ts';
-import { append, ME, newName, openBackends, openRedis, openView, recordOf } from './redis-views.ts';
+import { ownServer, useAll } from './outages.ts';
+import { append, newName, openBackends, openRedis, openView, recordOf } from './redis-views.ts';
 
 /** Removed when the test is over. */
 async function started(...args: string[]) {
@@ -30,27 +29,6 @@ const awayBecause = (message: RegExp) => ({
   status: 503,
   message: expect.stringMatching(message) as string,
 });
-
-/** Uses every part once: records, log, lease, mailbox, bus, secret. */
-async function exercise(view: View, id = 's'): Promise<void> {
-  const got: string[] = [];
-  await view.instances.announce({ id: `i-${id}`, state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
-  expect(await view.records.create(recordOf(id, { owner: null }))).toBe('created');
-  expect(await view.records.claim(id, { epoch: 1, owner: null }, ME)).toMatchObject({ claimed: true });
-  const fence = { epoch: 2, owner: ME };
-  expect(await view.records.append({ id: id, fence, stream: 'p', from: 0, events: ['', '1'] })).toBe('written');
-  expect(await view.records.replay(id, 'p', -1)).toMatchObject({ found: true, next: 2 });
-  expect(await view.records.list(10)).toMatchObject({ records: [{ id }] });
-  expect(await view.instances.send('other', `i-${id}`, { kind: 'call' })).toBe('sent');
-  await view.instances.publish('other', { kind: 'event' });
-  await until(() => got.length === 2);
-  expect(await view.instances.renew(`i-${id}`, 'draining')).toBe(true);
-  expect((await view.instances.list()).map((lease) => lease.id)).toEqual([`i-${id}`]);
-  expect(await view.secret('one')).toHaveLength(32);
-  expect(await view.records.end(id, fence, 'deleted')).toBe('ended');
-  expect((await view.records.list(1_000)).records.length).toBe(0);
-  await view.instances.leave(`i-${id}`);
-}
 
 describe('redis() takes', () => {
   test.each<[string, unknown, RegExp]>([
@@ -127,7 +105,7 @@ describeWithServer('redis', 'a connection', (server) => {
     ]);
     const got: string[] = [];
     await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
-    await exercise(here);
+    await useAll(here);
     expect((await there.records.list(1_000)).records.length).toBe(0);
     expect(await there.instances.send('x', 'there', { kind: 'own' })).toBe('sent');
     await until(() => got.includes('own'));
@@ -144,7 +122,7 @@ describeWithServer('redis', 'a connection', (server) => {
     for (const name of names) {
       const view = await openView(redis(`${server().url}/5`, { prefix: 'mine' }), { name });
       expect((await view.records.list(1_000)).records.length, JSON.stringify(name)).toBe(0);
-      await exercise(view);
+      await useAll(view);
       await view.records.create(recordOf('s2'));
     }
     const keys = (await ask('KEYS', '*')) as string[];
@@ -164,7 +142,7 @@ describeWithServer('redis', 'a connection', (server) => {
       expect(client.isOpen).toBe(false);
       await client.connect();
       onTestFinished(() => client.destroy());
-      await exercise(view);
+      await useAll(view);
       await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
       const names = String(await ask('CLIENT', 'LIST')).match(/name=theirs /g);
       expect(names).toHaveLength(3);
@@ -222,7 +200,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
   test('accepts the right password in the URL and refuses any other', async () => {
     const { server, ask, as } = await started();
     await ask('CONFIG', 'SET', 'requirepass', 'hunter2');
-    await exercise(await openView(as(':hunter2')));
+    await useAll(await openView(as(':hunter2')));
     await expect(openView(as(':hunter3'))).rejects.toMatchObject(awayBecause(/^(?!.*hunter3).*not accepted/));
     await expect(openView(server.url)).rejects.toMatchObject(awayBecause(/asks for a password/));
   });
@@ -235,7 +213,7 @@ describeWhereInstalled('redis', 'a server with access control', () => {
       await ask('ACL', 'SETUSER', 'of-a-cluster', ...CLUSTER_RULES);
     const log = createLog();
     const view = await openView(as('sessions:secret'), { logger: log });
-    await exercise(view);
+    await useAll(view);
     for (const { id, run } of storeContract) {
       const kit = createStoreKit({ connect: () => redis(as('sessions:secret')) });
       await run(kit).catch((error: unknown) => {
@@ -256,15 +234,13 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const commands = RULES.filter((rule) => rule.startsWith('+') && !others.test(rule));
     expect(commands.length).toBeGreaterThan(15);
     const text = 'x'.repeat(1_100_000);
-    for (const [n, command] of commands.entries()) {
+    for (const command of commands) {
       const rules = RULES.filter((rule) => rule !== command);
       await ask('ACL', 'SETUSER', 'sessions', 'reset', 'on', '>secret', ...rules);
       await ask('SCRIPT', 'FLUSH');
       const used = async (): Promise<void> => {
         const view = await openView(as('sessions:secret'));
-        await exercise(view, `s${n}`);
-        await view.records.count();
-        await view.records.due(10);
+        await useAll(view);
         await view.instances.send('other', 'none', { kind: 'call', text });
       };
       await expect(used(), command).rejects.toThrow(/may not do that.*page of the Redis store/);
@@ -289,7 +265,7 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
     const url = `rediss://127.0.0.1:${port}`;
     await expect(openView(url)).rejects.toMatchObject(awayBecause(/self-signed certificate/));
     const ca = readFileSync(certificate);
-    await exercise(await openView(redis(createClient({ url, socket: { tls: true, ca } }))));
+    await useAll(await openView(redis(createClient({ url, socket: { tls: true, ca } }))));
   });
 });
 

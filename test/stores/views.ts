@@ -1,14 +1,13 @@
 /** Views on a store for tests, and test data. */
 import { onTestFinished } from 'vitest';
 import { base64url, systemRandom } from '../../src/base/system.ts';
-import type { Store, StoredRecord } from '../../src/stores/store.ts';
+import type { Store } from '../../src/stores/store.ts';
 import { openView as open, type View, type ViewSettings } from '../store-contract/view.ts';
-import { FENCE, VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
+import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
 import { createLog } from '../kit/log.ts';
-import { plainRecord } from '../store-contract/plain-record.ts';
 import { storeAt } from './store-at.ts';
 
-export { announce, append, FENCE, ME, OTHER } from '../store-contract/contract/store-kit.ts';
+export { announce, append, FENCE, ME, OTHER, recordOf } from '../store-contract/contract/store-kit.ts';
 
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 
@@ -27,8 +26,4 @@ export async function openView(at: Store | string, more: Partial<ViewSettings> =
   const view = await open(store, storeOptions({ name, ...more }));
   onTestFinished(() => view.close());
   return view;
-}
-
-export function recordOf(id: string, more: Partial<StoredRecord> = {}): StoredRecord {
-  return plainRecord(id, FENCE, more);
 }

@@ -7,6 +7,7 @@ import type { Backend, DuePlace, Entry, Row, Write } from '../../../src/stores/k
 import { rangeOf } from '../../../src/stores/shared/cursor.ts';
 import type { Kind } from '../../../src/stores/store.ts';
 import { Deployment } from '../../simulation/sim-store.ts';
+import { GROUPS } from '../model/random-operations.ts';
 import { idsOf } from '../view.ts';
 import { add, drop, IDS, MINE, PARCELS, put, TABLE, THINGS, WAYS, type Trips } from './trips.ts';
 
@@ -32,26 +33,6 @@ export interface BackendCase {
 const LARGE = 'é🧪'.repeat(900_000);
 /** More than the kernel puts into one trip. */
 const MANY = 600;
-/** Names that begin alike, or mean something in a key, a pattern, a path or a statement. */
-const GROUPS = [
-  'a',
-  'a-',
-  'a/',
-  'ab',
-  'A',
-  'a~',
-  'a*',
-  '*',
-  '>',
-  '{a}',
-  "a'",
-  '"',
-  '\\',
-  'a%',
-  '__proto__',
-  'a:b',
-  '!',
-];
 const NAMES = ['0', '.', 'a', '~', '*', "'", '\\', 'a.b', 'x'.repeat(240)];
 const WAKES = [null, 5, 5, 7.25, -1, 1e12 + 0.5];
 const NO_PLACE: DuePlace = [-Number.MAX_VALUE, ''];

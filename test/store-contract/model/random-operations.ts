@@ -9,7 +9,25 @@ export const INSTANCES = ['i0', 'i1', 'i2'];
 /** Two kinds of one deployment, and another deployment: they know nothing of each other. */
 export const PLACES = [{}, { kind: 'parcels' }, { deployment: 'a:things' }] as const;
 /** Names that begin alike, or mean something in a key, a pattern, a path or an object. Each run has a few of each. */
-const GROUPS = ['a', 'a-', 'a/', 'ab', 'A', 'aa', 'a~', 'a*', 'a?', '*', '>', '{a}', "a'", 'a%', '__proto__', 'a:b'];
+export const GROUPS = [
+  'a',
+  'a-',
+  'a/',
+  'ab',
+  'A',
+  'a~',
+  'a*',
+  '*',
+  '>',
+  '{a}',
+  "a'",
+  '"',
+  '\\',
+  'a%',
+  '__proto__',
+  'a:b',
+  '!',
+];
 const RECORDS = ['0', '1', 'A', 'a', 'a:b', 'a*', '{a}', "a'b", 'a"b', 'a\\b', 'a%b', '../a', 'a.b', '__proto__'];
 const LONGEST_RECORD = 'x'.repeat(246);
 const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',', 'a*', '__proto__', 'x'.repeat(390)];
