@@ -114,7 +114,7 @@ export class Core implements ServedHere {
     this.tasks = tasks;
     const once = (this.once = new OnceLedger(work));
     const startTime = callTimeOf(options);
-    const services = { options, authorizer, lists, startTime, once, launcher: tasks?.launcher };
+    const services = { options, authorizer, lists, startTime, once, tasks: tasks?.requests };
     const { lease } = instance;
     const registry = new Registry(options, store, { ...given, lifecycle, sharesStore: !inProcess, lease, services });
     this.registry = registry;

@@ -20,7 +20,7 @@ export interface CallServices {
   /** Calls that run once (`once/ledger.ts`). */
   readonly once: object;
   /** `undefined`: without the option `tasks`. */
-  readonly launcher: object | undefined;
+  readonly tasks: object | undefined;
 }
 
 /** What the parts of a session use of the instance it lives on. */

@@ -1,5 +1,5 @@
 /**
- * A call of `task()` whose work is a task apart from it (`task-launcher.ts`): with `key`, and of clients without tasks
+ * A call of `task()` whose work is a task apart from it (`task-requests.ts`): with `key`, and of clients without tasks
  * where `fallback` is `'tools'`. The call waits for the outcome, or tells the id of the task.
  *
  * It asks its client as handlers do that return `inputRequired`: the SDK brings the answers in both eras and calls the
@@ -11,7 +11,6 @@ import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
 import { signalOf } from '../session/calls/handler-context.ts';
 import { listedTools } from '../session/calls/listed-tool.ts';
-import type { TaskLauncher } from './task-launcher.ts';
 import { hasEnded, resultOf, type TaskRequests } from './task-requests.ts';
 import type { TaskRun } from './task-run.ts';
 import type { DetailedTask } from './wire-shapes.ts';
@@ -25,20 +24,20 @@ export const STATUS_TOOL = 'task_status';
  */
 export async function apart(
   call: Call,
-  launcher: TaskLauncher,
+  tasks: TaskRequests,
   ctx: unknown,
   run: TaskRun | undefined,
   { hasKey, slowerThanMs }: { readonly hasKey: boolean; readonly slowerThanMs: number },
 ): Promise<unknown> {
   const signal = signalOf(ctx);
-  const tellsId = run !== undefined || (await hasHandles(launcher, call, ctx));
+  const tellsId = run !== undefined || (await hasHandles(tasks, call, ctx));
   if (!tellsId && !hasKey) return undefined;
-  const id = await launcher.launch(call, signal);
+  const id = await tasks.launch(call, signal);
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
   const user = call.caller?.user;
-  await passAnswers(launcher.requests, id, user, ctx);
-  const task = await launcher.requests.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
+  await passAnswers(tasks, id, user, ctx);
+  const task = await tasks.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
   if (hasEnded(task)) return resultOf(task);
   if (run === undefined) return tellsId ? handleOf(task) : askingResult(task);
   run.attach(task);
@@ -46,9 +45,9 @@ export async function apart(
 }
 
 /** Tools with an `outputSchema` wait: their clients check the result. */
-async function hasHandles(launcher: TaskLauncher, call: Call, ctx: unknown): Promise<boolean> {
+async function hasHandles(tasks: TaskRequests, call: Call, ctx: unknown): Promise<boolean> {
   const { handlerServer: server, target = '' } = call;
-  if (launcher.tasks.settings.fallback !== 'tools' || server === undefined) return false;
+  if (!tasks.fallsBackToTools || server === undefined) return false;
   const known = withHandles.get(server) ?? new Set();
   if (known.has(target)) return true;
   const tools = await listedTools(server, [STATUS_TOOL, target], ctx);
@@ -64,7 +63,7 @@ const withHandles = new WeakMap<object, Set<string>>();
 
 /** The answers of the client to what this call has asked are for the task. */
 export async function passAnswers(
-  requests: TaskRequests,
+  tasks: TaskRequests,
   id: string,
   user: string | undefined,
   ctx: unknown,
@@ -72,7 +71,7 @@ export async function passAnswers(
   const request = isObject(ctx) ? ctx['mcpReq'] : undefined;
   const given = isObject(request) ? request['inputResponses'] : undefined;
   if (given === undefined) return;
-  await requests.take(id, user, given).catch((cause: unknown) => {
+  await tasks.take(id, user, given).catch((cause: unknown) => {
     throw cause instanceof SojournError && cause.code === 'INVALID_PARAMS' ? new CallRefusal(cause) : cause;
   });
 }

@@ -16,8 +16,7 @@ import type { Call } from '../session/calls/call.ts';
 import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { mayRepeat } from '../session/calls/markers.ts';
 import { tooMany, wrongQuestion } from './task-questions.ts';
-import { launcherOf } from './task-launcher.ts';
-import { resultOf } from './task-requests.ts';
+import { resultOf, tasksOf } from './task-requests.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
@@ -230,12 +229,12 @@ export class TaskHandle implements RunningTask {
   /** The call is no task: its client waits for one. */
   async #detachHere(begin: (taskId: string) => unknown): Promise<never> {
     const call = this.#call;
-    const launcher = launcherOf(call);
-    if (call === undefined || launcher === undefined) throw taskRequired('task.detach()');
-    const { run } = launcher.prepare(call);
+    const tasks = tasksOf(call);
+    if (call === undefined || tasks === undefined) throw taskRequired('task.detach()');
+    const { run } = tasks.prepare(call);
     await this.begin(run);
     const id = await detached(run, begin);
-    this.#settle(launcher.requests.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
+    this.#settle(tasks.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
     return new Promise<never>(() => {});
   }
 

@@ -2,23 +2,31 @@
  * What clients ask of tasks, by the methods of the extension `io.modelcontextprotocol/tasks` (SEP-2663) or by calls that
  * wait for a task. Any instance answers from the store. A method checks that its client has declared the extension
  * before it looks at the id.
+ *
+ * Some calls cannot become a task: in sessions, of clients that do not declare the extension, and where the task of a
+ * key must be looked for before a handler begins. For these the instance calls the tool once more, as a client with
+ * tasks. The call of the client waits for that task, or tells its id.
  */
 import { once } from 'node:events';
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { elapse } from '../base/system.ts';
 import { lookPauseMs } from '../owned/owned-records.ts';
-import { invalidParams, SojournError, taskRequired } from '../errors.ts';
+import { internal, invalidParams, SojournError, taskRequired } from '../errors.ts';
 import type { CallerRequest, Exchange } from '../http/exchange.ts';
+import { HeardAnswer } from '../http/heard-answer.ts';
 import type { AnswerSink } from '../http/sink.ts';
-import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { callRequestOf } from '../relay/sent-request.ts';
+import type { Call } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
 import { quoted } from '../base/shown.ts';
 import { checkedAnswer } from './answer-check.ts';
+import { launchedRequest } from './launched-call.ts';
 import { tooMany } from './task-questions.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import type { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
-import { TaskRun } from './task-run.ts';
+import { TaskRun, type TaskRunner } from './task-run.ts';
 import type { Tasks } from './tasks.ts';
 import { type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
 
@@ -44,12 +52,19 @@ function listensToTasks({ method, params }: RpcRequest): boolean {
 export class TaskRequests {
   readonly #tasks: Tasks;
   readonly #takeOver: TakeOver;
+  readonly #runner: TaskRunner;
   /** One request after the other for each task: each reads what the earlier ones have stored. */
   readonly #taking = new RecordQueues();
 
-  constructor(tasks: Tasks, takeOver: TakeOver) {
+  constructor(tasks: Tasks, takeOver: TakeOver, runner: TaskRunner) {
     this.#tasks = tasks;
     this.#takeOver = takeOver;
+    this.#runner = runner;
+  }
+
+  /** Clients without tasks get a handle at once. */
+  get fallsBackToTools(): boolean {
+    return this.#tasks.settings.fallback === 'tools';
   }
 
   /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
@@ -84,6 +99,38 @@ export class TaskRequests {
   }
 
   // ——— calls, too ———
+
+  /**
+   * Calls the tool of this call. Resolves with the id of its task; `undefined`: a server that is made for one request
+   * lacks the tool. Rejects with `CallRefusal`, and when `signal` aborts.
+   */
+  async launch(call: Call, signal: AbortSignal): Promise<string | undefined> {
+    signal.throwIfAborted();
+    const { run, heard } = this.prepare(call);
+    const left = (): void => heard.done();
+    signal.addEventListener('abort', left, { once: true });
+    call.work.leaveTool();
+    this.#runner.serveUnattended(run);
+    try {
+      const { result, error } = JSON.parse(await heard.answered) as Partial<RpcResponse>;
+      signal.throwIfAborted();
+      if (isObject(result) && result['resultType'] === 'task') return String(result['taskId']);
+      const refusal = heard.refused ?? run.handler.refusal;
+      if (refusal !== undefined) throw new CallRefusal(refusal);
+      // Its `key` threw, or is none: the call of the client throws the same.
+      if (run.handler.thrown !== undefined) throw run.handler.thrown.cause;
+      if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
+      return undefined;
+    } finally {
+      signal.removeEventListener('abort', left);
+    }
+  }
+
+  /** A run whose handler does not begin by itself. */
+  prepare(call: Call): { readonly run: TaskRun; readonly heard: HeardAnswer } {
+    const heard = new HeardAnswer();
+    return { run: new TaskRun(launchedRequest(call), this.#tasks, { exchange: heard, response: heard }), heard };
+  }
 
   /**
    * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
@@ -149,6 +196,12 @@ export class TaskRequests {
     // It has no owner, or its owner may be dead.
     void this.#takeOver.look(id);
   }
+}
+
+/** Of the endpoint that serves a call. `undefined`: no endpoint of this copy, or one without tasks. */
+export function tasksOf(call: Call | undefined): TaskRequests | undefined {
+  const tasks = call?.services?.tasks;
+  return tasks instanceof TaskRequests ? tasks : undefined;
 }
 
 export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'working' && status !== 'input_required';

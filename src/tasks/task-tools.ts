@@ -5,8 +5,7 @@ import { currentCall } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
 import { signalOf } from '../session/calls/handler-context.ts';
 import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
-import { launcherOf, type TaskLauncher } from './task-launcher.ts';
-import { failed, hasEnded, resultOf } from './task-requests.ts';
+import { failed, hasEnded, resultOf, type TaskRequests, tasksOf } from './task-requests.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 
 /** Clients wait for 5 s at least. */
@@ -43,18 +42,17 @@ const told = (answer: Promise<unknown>): Promise<unknown> =>
     throw cause;
   });
 
-function present(): { readonly launcher: TaskLauncher; readonly user: string | undefined } {
+function present(): { readonly tasks: TaskRequests; readonly user: string | undefined } {
   const call = currentCall.getStore();
-  const launcher = launcherOf(call);
-  if (launcher === undefined) throw new CallRefusal(taskRequired('A tool of taskTools()'));
-  return { launcher, user: call?.caller?.user };
+  const tasks = tasksOf(call);
+  if (tasks === undefined) throw new CallRefusal(taskRequired('A tool of taskTools()'));
+  return { tasks, user: call?.caller?.user };
 }
 
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {
-  const { launcher, user } = present();
-  const { requests } = launcher;
-  await passAnswers(requests, id, user, ctx);
-  const task = await requests.wait(id, user, WAIT_MS, signalOf(ctx));
+  const { tasks, user } = present();
+  await passAnswers(tasks, id, user, ctx);
+  const task = await tasks.wait(id, user, WAIT_MS, signalOf(ctx));
   if (hasEnded(task)) return resultOf(task);
   return task.status === 'input_required' ? askingResult(task) : working(task);
 }
@@ -65,7 +63,7 @@ function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask
 }
 
 async function cancelled(id: string): Promise<unknown> {
-  const { launcher, user } = present();
-  const ends = await launcher.requests.cancel(id, user);
+  const { tasks, user } = present();
+  const ends = await tasks.cancel(id, user);
   return { content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }] };
 }

@@ -17,7 +17,7 @@ import { type Call, currentCall } from '../session/calls/call.ts';
 import { quoted } from '../base/shown.ts';
 import { apart } from './apart.ts';
 import { type AuthorSettings, inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
-import { launcherOf } from './task-launcher.ts';
+import { tasksOf } from './task-requests.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
 
@@ -114,15 +114,15 @@ async function elsewhere(
   ctx: unknown,
 ): Promise<unknown> {
   const hasKey = key !== undefined;
-  const launcher = launcherOf(call);
+  const tasks = tasksOf(call);
   const isOwn =
     run !== undefined && (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
   if (isOwn || when === 'manual') return undefined;
-  const needsTasks = run === undefined && when === 'required' && launcher?.tasks.settings.fallback !== 'tools';
-  if (needsTasks || (hasKey && launcher === undefined))
+  const needsTasks = run === undefined && when === 'required' && tasks?.fallsBackToTools !== true;
+  if (needsTasks || (hasKey && tasks === undefined))
     throw new CallRefusal(taskRequired(`The tool ${quoted(call?.target ?? '')}`));
-  if (call === undefined || launcher === undefined) return undefined;
-  return apart(call, launcher, ctx, run, { hasKey, slowerThanMs });
+  if (call === undefined || tasks === undefined) return undefined;
+  return apart(call, tasks, ctx, run, { hasKey, slowerThanMs });
 }
 
 function keyOfCall(

@@ -1,0 +1,55 @@
+/** The request by which an instance calls a tool itself, as a client with tasks. */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/server';
+import { invalidRequest } from '../errors.ts';
+import { encoded } from '../eras/modern/mcp-headers.ts';
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { MODERN_VERSIONS } from '../protocol/versions.ts';
+import type { Call } from '../session/calls/call.ts';
+import { CallRefusal } from '../session/calls/answer-error.ts';
+import type { PostedRequest } from '../session/streams/event-log.ts';
+import type { McpSession } from '../types.ts';
+import type { RunRequest } from './run-sink.ts';
+import { TASKS_EXTENSION } from './wire-shapes.ts';
+
+const [VERSION = ''] = MODERN_VERSIONS;
+const ID = 'sojourn.task';
+
+/** The call of the client, as a client with tasks would send it. */
+export function launchedRequest({ caller, sent, target = '', session }: Call): RunRequest {
+  if (caller === undefined || sent === undefined)
+    throw new CallRefusal(invalidRequest('only a call that a client sent becomes a task'));
+  const { request, user, clientAddress: address, authInfo } = caller;
+  const { pathname, search, href } = new URL(request.url);
+  const headers = {
+    ...Object.fromEntries(request.headers),
+    'mcp-protocol-version': VERSION,
+    'mcp-method': 'tools/call',
+    'mcp-name': encoded(target),
+  };
+  return {
+    fields: { method: 'POST', url: `${pathname}${search}`, absoluteUrl: href, headers, user, address },
+    authInfo,
+    request: toolCall(target, sent, session),
+    version: VERSION,
+    launched: { session: session?.id },
+  };
+}
+
+function toolCall(name: string, { params }: PostedRequest, session: McpSession | undefined): RpcRequest {
+  const { progressToken: _, ...meta } = isObject(params?.['_meta']) ? params['_meta'] : {};
+  const capabilities = session?.clientCapabilities ?? meta[CLIENT_CAPABILITIES_META_KEY];
+  const declared: Readonly<Record<string, unknown>> = isObject(capabilities) ? capabilities : {};
+  const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};
+  const _meta = {
+    ...meta,
+    [PROTOCOL_VERSION_META_KEY]: VERSION,
+    [CLIENT_INFO_META_KEY]: session?.clientInfo ?? meta[CLIENT_INFO_META_KEY],
+    [CLIENT_CAPABILITIES_META_KEY]: { ...declared, extensions: { ...extensions, [TASKS_EXTENSION]: {} } },
+  };
+  const { arguments: args } = params ?? {};
+  return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: args, _meta } };
+}
