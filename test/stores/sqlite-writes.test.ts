@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
@@ -48,6 +48,18 @@ describe('writes', () => {
     expect(answers).toEqual(Array.from({ length: 20 }, (_, n) => `${n} written`));
     expect(count()).toBe(1);
   });
+});
+
+test.skipIf(process.platform !== 'linux')('an append reads none of the long entries beside it', async () => {
+  const bytes = 1_000_000;
+  const view = await openView(newPath(), { log: { ttlMs: 60_000, events: 1_000, bytes: 100 * bytes } });
+  await view.records.create(recordOf('s'));
+  for (let n = 0; n < 16; n++) await append(view, 'long', n, ['x'.repeat(bytes)]);
+  const readBytes = (): number => Number(/^rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+  const before = readBytes();
+  for (let n = 0; n < 100; n++) await append(view, 'short', n, ['x']);
+  // Each read two of them and more when entries were keys of their table.
+  expect(readBytes() - before).toBeLessThan(100 * bytes);
 });
 
 describe('while another process writes', () => {

@@ -13,7 +13,8 @@ export const FORMAT = 1;
 /**
  * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone. `space`:
  *   the records of one kind in a deployment (`sqlite-store.ts`).
- * - `log`: their entries. `record`: the number of the row.
+ * - `log`: their entries. `record`: the number of the row. Without row ids each look-up would read long entries whole:
+ *   an append of 20 KB took twice as long, and one of 4 MB beside such entries 79 ms instead of 43.
  * - `lease_clock`: a row for each deployment (`clock.ts`).
  */
 const TABLES = `
@@ -36,9 +37,9 @@ CREATE TABLE log (
   no INTEGER NOT NULL,
   stream TEXT NOT NULL,
   head TEXT NOT NULL,
-  data TEXT NOT NULL,
-  PRIMARY KEY (record, no)
-) STRICT, WITHOUT ROWID;
+  data TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX log_by_no ON log (record, no);
 
 CREATE TABLE lease_clock (
   space INTEGER PRIMARY KEY,
