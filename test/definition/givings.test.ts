@@ -1,7 +1,6 @@
 /** What endpoints add to tools is the same for each way to give an endpoint its server. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { once, RUNS_ONCE } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -15,7 +14,7 @@ import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { loseLease, watchedStore } from '../kit/watched-store.ts';
 
 const inputSchema = z.looseObject({});
 type Order = { readonly id?: string };
@@ -64,12 +63,7 @@ async function openTwo(giving: Giving, fill: Fill) {
   const store = watchedStore({ inner, durable: true, inProcess: false });
   const a = await open(giving, fill, { store });
   const b = await open(giving, fill, { store: watchedStore({ inner, durable: true, inProcess: false }) });
-  const lose = async (): Promise<void> => {
-    store.before['instances.renew'] = store.before['instances.announce'] = () => {
-      throw storeAway('it is a test');
-    };
-    await store.views[0]?.instances.leave(a.endpoint.health().instance);
-  };
+  const lose = () => loseLease(store, a.endpoint.health().instance);
   return { a, b, lose };
 }
 

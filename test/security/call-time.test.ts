@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { createLab, textOf, tool } from '../kit/lab.ts';
+import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
@@ -52,12 +52,16 @@ test.each(Object.entries(WAYS))(
 
 test('limits.callMs bounds a call that waits for an answer of its client, and perTool can lift it', async () => {
   const lab = createLab();
-  const options = { limits: { callMs: 30, perTool: { hold: { callMs: Infinity } } } };
+  const time = createFakeTime();
+  const options = { timeProvider: time, limits: { callMs: 30, perTool: { hold: { callMs: Infinity } } } };
   const client = (await serve(lab.factory, options)).client();
   await client.initialize({ capabilities: { elicitation: {} } });
   const held = client.call(...tool('hold'));
   const hold = await lab.held();
-  expect((await client.call(...tool('ask'))).message.error).toEqual(TIMED_OUT);
+  const asks = await client.post(toolCall(9, 'ask'));
+  await asks.nextMessage();
+  await time.advance(30);
+  expect((await asks.nextMessage()).error).toEqual(TIMED_OUT);
   hold.answer('as long as it takes');
   expect(textOf((await held).message)).toBe('as long as it takes');
 });

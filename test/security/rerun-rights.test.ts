@@ -13,7 +13,7 @@ import type { ServeSettings } from '../kit/serve.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -63,9 +63,7 @@ async function servePeeking(
     ran,
     waits,
     /** The first instance counts as dead from now on. */
-    lose: async (): Promise<void> => {
-      await store.views[0]?.instances.leave(first.id);
-    },
+    lose: () => loseLease(store, first.id),
   };
 }
 

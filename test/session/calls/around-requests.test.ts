@@ -9,6 +9,7 @@ import {
   type RequestAnswer,
   SojournError,
 } from '../../../src/index.ts';
+import { createFakeTime } from '../../../src/testing/index.ts';
 import { type Ask, ways } from '../../kit/around.ts';
 import { textOf } from '../../kit/lab.ts';
 import { until } from '../../kit/until.ts';
@@ -175,10 +176,15 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
   test('is over when the time of the call is', async () => {
     const cut: unknown[] = [];
     const aborted: unknown[] = [];
+    const time = createFakeTime();
     const { ask } = await open(
       (_, signal) =>
-        new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))),
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('aborted')));
+          void time.advance(50);
+        }),
       {
+        timeProvider: time,
         limits: { callMs: 50 },
         aroundRequest: async (request, next) => {
           request.signal.addEventListener('abort', () => aborted.push(codeOf(request.signal.reason)));
