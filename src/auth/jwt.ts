@@ -2,6 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload } from 'jose';
+import { SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
@@ -19,9 +20,9 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
   const { issuer } = jwt;
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
-  const payloadOf = async (token: string): Promise<JWTPayload> => {
+  return async (token) => {
     const { jwtVerify } = await loadJose();
-    const { payload } = await jwtVerify(token, (...parts) => keys.keyOf(...parts), {
+    const verified = jwtVerify(token, (...parts) => keys.keyOf(...parts), {
       issuer,
       audience,
       algorithms: ALGORITHMS,
@@ -29,11 +30,11 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       currentDate: new Date(context.timeProvider.now()),
       requiredClaims: ['exp'],
     });
-    return payload;
-  };
-  return async (token) => {
-    const payload = await payloadOf(token).catch((cause: unknown) => {
-      throw isJoseError(cause) ? refusedToken(why(cause), differing(cause, jwt)) : cause;
+    const { payload } = await verified.catch((cause: unknown) => {
+      if (cause instanceof SojournError) throw cause;
+      if (isJoseError(cause)) throw refusedToken(why(cause), differing(cause, jwt));
+      // The platform does not import the key that it names: it is broken, or too short.
+      throw refusedToken('Token is not valid: its key cannot be used', String(cause));
     });
     const { exp = 0, client_id: client, azp } = payload;
     return {

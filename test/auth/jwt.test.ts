@@ -113,6 +113,17 @@ test('keys that are known verify for a day while the issuer is away, and may hav
   expect(await statuses()).toEqual([401, 200]);
 });
 
+test('a broken key of the issuer costs only the tokens that name it', async () => {
+  const issuer = await startIssuer();
+  const broken = { ...issuer.publicJwk, kid: 'broken', n: 'AQAB' };
+  issuer.answer = says(JSON.stringify({ keys: [broken, { kty: 'RSA', kid: 'empty' }, issuer.publicJwk] }));
+  const { client, log } = await serve(createLab().factory, { auth: authOf(issuer, { jwksUri: issuer.jwksUri }) });
+  const statusOf = async (kid: string) =>
+    (await client(bearer(await issuer.token({ kid }))).initialize()).response.status;
+  expect([await statusOf('broken'), await statusOf('empty'), await statusOf('first')]).toEqual([401, 401, 200]);
+  expect(JSON.stringify(log.lines)).toContain('its key cannot be used: TypeError');
+});
+
 const refused: Array<[string, (issuer: Issuer) => TokenParts | Promise<TokenParts>, RegExp]> = [
   ['has expired', () => ({ expiresIn: -10 }), /has expired/],
   ['is for another audience', () => ({ claims: { aud: 'https://other.example' } }), /not issued for this resource/],
