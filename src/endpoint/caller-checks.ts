@@ -11,7 +11,7 @@ import type { Authenticator, Identity } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { thrownWithoutToken } from '../auth/without-token.ts';
-import { closedEndpoint, internal, methodNotAllowed, SojournError } from '../errors.ts';
+import { closedEndpoint, internal, methodNotAllowed, overMemory, SojournError } from '../errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import { type Exchange, guarded } from '../http/exchange.ts';
 import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
@@ -80,6 +80,8 @@ export class CallerChecks {
       this.#given.options.logger.warn({ err }, text);
       return refuse(exchange, internal(cause), null);
     }
+    // `readBody` charges those of a POST. A stream keeps its own as long as it is open.
+    if (exchange.method === 'GET' && !exchange.holdsFields()) return refuse(exchange, overMemory(), null);
     // The caller is known; the path chooses the transport.
     const { lifecycle, checks, sse } = this.#given;
     const path = sse === undefined || lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);

@@ -219,13 +219,18 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     this.taken();
   }
 
+  /** Charges the header fields of a request that has no body. `false`: there is no room. */
+  holdsFields(): boolean {
+    return this.#held.takeFields(this);
+  }
+
   /**
    * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, or one that
    * finds no memory, is refused, with its id up to `idWithin` bytes. A body that was parsed is read from its JSON.
    */
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     if (this.closed) return;
-    if (!this.#held.takeFields(this)) return done({ error: overMemory(), id: null });
+    if (!this.holdsFields()) return done({ error: overMemory(), id: null });
     const body = new Body(this, limit, idWithin);
     if (this.parsedBody === undefined) this.receive(body, done);
     else done(body.readParsed(this.parsedBody));

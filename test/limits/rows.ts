@@ -61,6 +61,11 @@ class RowServer {
     if (status !== 200 || text.includes('"error"')) throw new Error(`${name}: ${status} ${text.slice(0, 300)}`);
   }
 
+  /** A GET stream on one of the opened connections. */
+  stream({ sessionId = '' }: Caller, headers: Record<string, string>): void {
+    this.#idle.pop()?.write(rawRequest('GET', { 'mcp-session-id': sessionId, ...VERSION, ...headers }));
+  }
+
   /** Calls on one connection, whose client reads nothing. */
   async deaf(
     { sessionId = '' }: Caller,
@@ -109,6 +114,7 @@ const everyCaller =
   (server, callers) =>
     times(callers.length, 8, (n) => work(server, callers[n] as Caller, n));
 
+const many = <T>(count: number, one: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => one(n));
 const DAY_MS = 86_400_000;
 const LATIN = 'x';
 const WIDE = `ж${'x'.repeat(7)}`;
@@ -125,6 +131,17 @@ const bodies = (args: (n: number) => object, each: number, headers?: Record<stri
     times(each, each, (n) => server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }, headers] as const)),
   ),
 });
+
+const MANY_FIELDS = Object.fromEntries(many(900, (n) => [n.toString(36), 'x']));
+
+/** So many sessions that the fields of their user are counted. */
+const streams: Shape = {
+  open: async (server) => {
+    await server.connect(400);
+    return sessions(400)(server);
+  },
+  fill: everyCaller(async (server, caller) => server.stream(caller, MANY_FIELDS)),
+};
 
 // ——— answers ———
 
@@ -229,7 +246,6 @@ const handshake = (capabilities: object, name = 'client'): object => ({
   capabilities,
   clientInfo: { name, version: '1' },
 });
-const many = <T>(count: number, one: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => one(n));
 const keys = (count: number, value: unknown): object => Object.fromEntries(many(count, (n) => [`k${n}x#`, value]));
 
 const PLAIN = handshake({});
@@ -262,7 +278,8 @@ const subscribed = (count: number, path: string): Shape =>
 export const SHAPES = {
   requests: {
     'many small calls': bodies(() => ({}), 25),
-    'many header fields': bodies(() => ({}), 25, Object.fromEntries(many(900, (n) => [n.toString(36), 'x']))),
+    'many header fields': bodies(() => ({}), 25, MANY_FIELDS),
+    'many header fields of streams': streams,
     'bodies with wide characters': bodies((n) => ({ text: `${n}${WIDE.repeat(60_000)}` }), 3),
     'small results of once() that are not stored': outcomes(300, {}),
     'long results of once()': outcomes(8, { count: 200_000, text: LATIN }),
