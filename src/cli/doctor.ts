@@ -2,7 +2,6 @@
  * `sojourn doctor <store>`: opens a store as `serve` does, measures each operation on a record that it removes, and
  * prints who serves with the store and what is wrong. It takes no lease, so no instance sees it.
  */
-import { pagesOf } from '../base/pages.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
@@ -10,7 +9,7 @@ import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { StoreRequest } from './records/commands.ts';
-import { withOpenStore } from './records/opened-store.ts';
+import { sessionsByOwner, withOpenStore } from './records/opened-store.ts';
 import { collectingLogger, instanceText, json, rowsText } from './records/printing.ts';
 
 export interface DoctorRequest extends StoreRequest {
@@ -28,8 +27,6 @@ interface Report extends Awaited<ReturnType<typeof examine>> {
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
 const SCRATCH_MS = 60_000;
-const PAGE = 1_000;
-const MOST_SESSIONS = 20_000;
 /** Instances compare no clocks; an operator compares log lines. */
 const CLOCK_MS = 5_000;
 /** A call that is recorded waits for a write. */
@@ -59,7 +56,9 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
 async function examine(store: EndpointStore, warnings: Set<string>) {
   const { latencyMs, clockMs } = await measure(store.once);
   const instances = await store.instances.list();
-  const sessions = await count(store, new Set(instances.map(({ id }) => id)));
+  const owners = await sessionsByOwner(store);
+  const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
+  const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
   if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
   if (Math.abs(clockMs) > CLOCK_MS)
     warnings.add(
@@ -109,25 +108,11 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
   return { v: 1, id, epoch: 1, owner, user: null, ...texts, createdAt: Date.now(), stamp: 0 };
 }
 
-async function count(
-  store: EndpointStore,
-  alive: ReadonlySet<string>,
-): Promise<{ live: number; notLive: number; more: boolean }> {
-  let [live, notLive] = [0, 0];
-  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor))) {
-    if (live + notLive >= MOST_SESSIONS) return { live, notLive, more: true };
-    for (const { owner } of records)
-      if (owner !== null && alive.has(owner)) live++;
-      else notLive++;
-  }
-  return { live, notLive, more: false };
-}
-
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts, warnings }: Report): string {
-  const { live, notLive, more } = sessions;
+  const { live, notLive } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const ahead =
     Math.abs(clockMs) < 2 ? 'as on this machine' : `${shownMs(Math.abs(clockMs))} ${clockMs > 0 ? 'ahead' : 'behind'}`;
@@ -135,7 +120,7 @@ function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
     ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],
     ['clock', ahead],
-    ['sessions', `${more ? 'more than ' : ''}${live + notLive} not ended, ${live} of them live`],
+    ['sessions', `${live + notLive} not ended, ${live} of them live`],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
     ...facts.map((fact) => ['settings', fact] as const),

@@ -38,7 +38,7 @@ test('SQLite: who serves, what is open, what each operation takes, and no record
     code: 0,
     report: {
       instances: [{ state: 'serving', process: { pid: expect.any(Number) as number } }],
-      sessions: { live: 1, notLive: 0, more: false },
+      sessions: { live: 1, notLive: 0 },
       warnings: [],
     },
   });

@@ -1,9 +1,8 @@
 /** `sojourn instances ls | show | drain`: the instances of a deployment. */
-import { pagesOf } from '../../base/pages.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
-import { PAGE } from './opened-store.ts';
+import { sessionsByOwner } from './opened-store.ts';
 import { order } from './orders.ts';
 import { instanceText, timestamp } from './printing.ts';
 import type { RecordKind } from './record-kind.ts';
@@ -18,11 +17,11 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
   },
 
   async *ls(store) {
-    const live = await liveSessions(store);
+    const live = await sessionsByOwner(store);
     for (const lease of await store.instances.list()) yield shown(lease, live);
   },
 
-  show: async (store, { names: [given] }) => shown(await leaseNamed(store, given), await liveSessions(store)),
+  show: async (store, { names: [given] }) => shown(await leaseNamed(store, given), await sessionsByOwner(store)),
 
   async act(store, request) {
     const lease = await leaseNamed(store, request.names[0]);
@@ -31,27 +30,19 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
       const now = await store.instances.read(id);
       if (now === undefined) return 'has drained, and its process ends';
       if (process?.served === true || now.state !== 'draining') return undefined;
-      return (await liveSessions(store)).has(id) ? undefined : livesOnText(lease);
+      return (await sessionsByOwner(store)).has(id) ? undefined : livesOnText(lease);
     });
     return `${id} ${drained}`;
   },
 };
 
-const shown = ({ id, state, version, process }: InstanceLease, live: ReadonlyMap<string, number>) => ({
+const shown = ({ id, state, version, process }: InstanceLease, live: ReadonlyMap<string | null, number>) => ({
   id,
   state,
   version,
   ...process,
   sessions: live.get(id) ?? 0,
 });
-
-/** How many sessions each instance has live. */
-async function liveSessions(store: EndpointStore): Promise<ReadonlyMap<string, number>> {
-  const sessions = new Map<string, number>();
-  for await (const { records } of pagesOf((cursor) => store.sessions.list(PAGE, cursor)))
-    for (const { owner } of records) if (owner !== null) sessions.set(owner, (sessions.get(owner) ?? 0) + 1);
-  return sessions;
-}
 
 function livesOnText({ process }: InstanceLease): string {
   const where = process === undefined ? '' : ` (${process.host} pid ${process.pid})`;

@@ -51,6 +51,14 @@ export async function living({ instances }: EndpointStore): Promise<ReadonlyMap<
   return new Map((await instances.list()).map((lease) => [lease.id, lease]));
 }
 
+/** How many sessions each instance has; under `null`, those of none. */
+export async function sessionsByOwner({ sessions }: EndpointStore): Promise<ReadonlyMap<string | null, number>> {
+  const counts = new Map<string | null, number>();
+  for await (const { records } of pagesOf((cursor) => sessions.list(PAGE, cursor)))
+    for (const { owner } of records) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
+}
+
 /** @throws Failure where there is none. */
 export async function recordOf(
   store: EndpointStore,
