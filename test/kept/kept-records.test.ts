@@ -1,4 +1,5 @@
 /** What users make the store keep: how it is counted, on all instances together, and what goes first. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect, test, vi } from 'vitest';
 import { keptFull } from '../../src/errors.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
@@ -11,6 +12,8 @@ import {
   sessionKind,
   TASKS,
 } from '../../src/session/record/record-kinds.ts';
+import { KeptShare } from '../../src/kept/kept-share.ts';
+import { RecordQueues } from '../../src/stores/shared/record-queues.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -19,7 +22,9 @@ import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { type Fence, isEnded, type OpenStore, type Records } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { systemRandom } from '../../src/base/system.ts';
+import { gc } from '../kit/gc.ts';
 import { createLog } from '../kit/log.ts';
+import { until } from '../kit/until.ts';
 import { plainRecord } from '../store-contract/plain-record.ts';
 
 const MIB = 1_048_576;
@@ -357,4 +362,23 @@ test('the log of a task counts for its user, up to what it can have, and again f
   const key = plainRecord('key', FENCE, { user: 'eve', body: 'b'.repeat(3.5 * MIB), fields: {} });
   expect(await b.once.create(key, HOUR_MS, null, share('eve'))).toBe('created');
   await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
+});
+
+test('a share at rest keeps nothing of the calls that made and used it', async () => {
+  const current = new AsyncLocalStorage<object>();
+  const calls: Array<WeakRef<object>> = [];
+  const inCall = <T>(work: () => T): T => {
+    const call = {};
+    calls.push(new WeakRef(call));
+    return current.run(call, work);
+  };
+  const [share, turns] = inCall(() => [new KeptShare('user ada'), new RecordQueues()] as const);
+  const order: number[] = [];
+  await Promise.all([1, 2].map((n) => inCall(() => turns.steps(share.key, async () => void order.push(n)))));
+  await until(() => {
+    gc();
+    return calls.every((call) => call.deref() === undefined);
+  });
+  expect(order).toEqual([1, 2]);
+  expect(share.total(0)).toBe(0);
 });

@@ -2,24 +2,13 @@
  * An independent client of the extension, `@modelcontextprotocol/ext-tasks`, runs every kind of tool. Its schemas
  * validate each answer.
  */
-import { McpServer } from '@modelcontextprotocol/server';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
-import { task } from '../../src/tasks/index.ts';
 import { lackOf } from '../../tools/installed.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
 import { serve } from '../kit/serve.ts';
-import { said } from '../kit/tool-server.ts';
-import {
-  type Answers,
-  type Execution,
-  openTaskSession,
-  type Reference,
-  schemas,
-  type TaskSession,
-} from './ext-client.ts';
-import { Effects, taskServer } from './kit.ts';
+import { said, toolServer } from '../kit/tool-server.ts';
+import { type Answers, openTaskSession, schemas, type TaskSession } from './ext-client.ts';
+import { Effects, taskServer, taskTool } from './kit.ts';
 
 const lacks = lackOf('ext-tasks');
 const opened: TaskSession[] = [];
@@ -39,13 +28,6 @@ async function open(url: string, answers?: Answers): Promise<TaskSession> {
 
 const methodsOf = ({ exchanges }: TaskSession): string[] => exchanges.map(({ request }) => request.method);
 
-/** What another client session continues the task with, as a client may store it. */
-async function handedOver(execution: Execution): Promise<Reference> {
-  const stored: string[] = [];
-  await execution.handoff((reference) => void stored.push(JSON.stringify(reference)));
-  return JSON.parse(stored.join()) as Reference;
-}
-
 /** Accepts each question, and notes its key. */
 function accepting(content: Record<string, unknown>) {
   const asked: string[] = [];
@@ -56,23 +38,15 @@ function accepting(content: Record<string, unknown>) {
   return { asked, answers };
 }
 
-function samplingServer({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer {
-  const server = new McpServer({ name: 'samples', version: '1' }, serverOptions);
-  server.registerTool(
-    'samples',
-    { inputSchema: z.object({}) },
-    task(
-      async (_args, _ctx, own) => {
-        own.status('Asks a model');
-        const messages = [{ role: 'user' as const, content: { type: 'text' as const, text: 'Say something' } }];
-        const { content } = await own.sample('words', { messages, maxTokens: 9 });
-        return { content: [content].flat().filter((block) => block.type === 'text') };
-      },
-      { pollIntervalMs: 100 },
-    ),
-  );
-  return server;
-}
+const samples = taskTool(
+  async (_args, _ctx, own) => {
+    own.status('Asks a model');
+    const messages = [{ role: 'user' as const, content: { type: 'text' as const, text: 'Say something' } }];
+    const { content } = await own.sample('words', { messages, maxTokens: 9 });
+    return { content: [content].flat().filter((block) => block.type === 'text') };
+  },
+  { pollIntervalMs: 100 },
+);
 
 describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
   let core: Awaited<ReturnType<typeof schemas>>;
@@ -172,7 +146,7 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
   });
 
   test('answers a request for sampling, and reads the status of its task', async () => {
-    const { url } = await serve(samplingServer, { tasks: true });
+    const { url } = await serve(toolServer({ samples }), { tasks: true });
     const answers: Answers = ({ kind }) =>
       Promise.resolve({ model: 'none', role: 'assistant', content: { type: 'text', text: kind } });
     const { session } = await open(url, answers);
@@ -202,8 +176,8 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
   test('manages a task by its id: a part of the answers, an unknown key, and an unknown id', async () => {
     const { url } = await serve((ctx) => createFixtureServer(ctx), { tasks: true });
     const [first, second] = [await open(url), await open(url)];
-    const { taskId } = await handedOver(await first.session.callTool('multi_input', {}));
-    const task = second.session.task(taskId);
+    const { handle } = await first.session.callTool('multi_input', {});
+    const task = second.session.task(handle?.taskId ?? '');
     const keys = async () => Object.keys((await task.snapshot()).raw['inputRequests'] ?? {});
     await expect.poll(keys).toEqual(['one', 'two']);
     await task.update({ two: { action: 'decline' }, never: { action: 'accept' } });

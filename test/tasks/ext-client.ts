@@ -28,18 +28,11 @@ interface Outcome {
   readonly error?: Error & { readonly code?: number; readonly data?: unknown };
 }
 
-export interface Reference {
-  readonly endpointId: string;
-  readonly taskId: string;
-}
-
-export interface Execution {
+interface Execution {
   readonly kind: 'immediate' | 'task';
   readonly handle?: { readonly taskId: string };
   settle(): Promise<{ readonly outcome: Outcome; readonly lastTask: View | undefined }>;
   cancel(): Promise<void>;
-  /** Hands over what continues the task, and stops polling. */
-  handoff(persist: (reference: Reference) => void): Promise<void>;
 }
 
 interface Session {

@@ -291,14 +291,6 @@ test('the calls of a batch have their tasks, and each key its arguments', async 
   expect(effects.all).toEqual(['pay a', 'pay b']);
 });
 
-test.each([
-  [{ key: 'id' } as never, /key of task\(\)/],
-  [{ key: () => 'x', when: 'manual' } as const, /when: 'manual'/],
-  [{ key: () => 'x', anonymous: 'all' } as never, /anonymous of task\(\)/],
-])('%o is no option', (options, message) => {
-  expect(() => task(() => text(''), options)).toThrow(message);
-});
-
 test('a key that is used again when its task is forgotten has the same task id, and steps with other keys', async () => {
   const time = createFakeTime();
   const keys: string[] = [];

@@ -360,6 +360,9 @@ test('wrong options of task() are named at once', () => {
   expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow('when.slowerThanMs of task()');
   expect(() => task(handler, { resume: 'yes' as never })).toThrow('resume of task()');
   expect(() => task(handler, { retry: true } as never)).toThrow('retry');
+  expect(() => task(handler, { key: 'id' } as never)).toThrow('key of task()');
+  expect(() => task(handler, { key: () => 'x', when: 'manual' })).toThrow("when: 'manual'");
+  expect(() => task(handler, { key: () => 'x', anonymous: 'all' } as never)).toThrow('anonymous of task()');
 });
 
 test('a result from elsewhere is refused where it is too large, and the task stays', async () => {

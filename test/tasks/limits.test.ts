@@ -157,3 +157,17 @@ test('one user gets half of the running tasks of an instance', async () => {
   expect(await new TaskClient(client(as('bob'))).start('held')).toContain('.');
   effects.open();
 });
+
+test('one address without a user fills its share of the store, and another one is served', async () => {
+  const limits = { perUser: { keptBytes: 65_536 } };
+  const { client } = await serve(taskServer(new Effects()), { tasks: true, limits });
+  const from = async (address: string): Promise<string> =>
+    JSON.stringify(await new TaskClient(client({ from: address })).call('detaches'));
+  let made = 0;
+  let last = '';
+  while (made < 100 && (last = await from('127.0.0.2')).includes('"taskId"')) made += 1;
+  expect(last).toContain('store_full');
+  expect(made).toBeGreaterThan(20);
+  expect(made).toBeLessThan(64);
+  expect(await from('127.0.0.3')).toContain('"taskId"');
+});
