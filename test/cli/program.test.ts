@@ -100,11 +100,6 @@ describe('the command line', () => {
     expect((await refused('a', 'hunter22')).stderr).toMatch(/^sojourn: SOJOURN_INSTANCE_KEYS\[0\]: got 8 bytes/);
   });
 
-  test('switches have a way off, also where they are on', async () => {
-    const { served } = await run(['serve', 'x', '--no-stateless', '--no-event-retention', '--no-legacy-sse']);
-    expect(served[0]?.settings.options).toEqual({ stateless: false, eventRetention: false, legacySse: false });
-  });
-
   test('dev takes the flags, variables and arguments of serve, but no number of workers', async () => {
     const flags = [...ALL_FLAGS].filter(([, { kind }]) => kind === 'switch').map(([key]) => `--no-${flagName(key)}`);
     const args = ['dev', 'mcp.ts', '--port', '0', ...flags, '--', '--mine'];
@@ -119,10 +114,6 @@ describe('the command line', () => {
     const { stdout: out } = await run(['dev', '--help']);
     expect(out.match(/^ {2}--[\w-]+/gm)).toEqual(['  --port', '  --host', '  --watch', '  --log-level', '  --store']);
     expect(out).toContain('sojourn serve --help lists them');
-  });
-
-  test('ends with the exit code of serve', async () => {
-    expect((await run(['serve', 'x'], { serve: async () => 1 })).code).toBe(1);
   });
 
   test('prints the version of the package', async () => {
