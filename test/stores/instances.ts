@@ -12,7 +12,7 @@ const INSTANCE = join(import.meta.dirname, 'processes/instance.ts');
 export const OPENS = join(import.meta.dirname, 'processes/opens.ts');
 export const TSX = import.meta.resolve('tsx');
 /** Longer than a busy machine takes from the last renewal to a read. */
-export const SHORT_LEASE_MS = 2_000;
+const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
 const PATIENCE = { timeoutMs: 30_000 };
 

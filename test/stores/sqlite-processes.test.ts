@@ -1,13 +1,9 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { until } from '../kit/until.ts';
-import { instanceTests, kill, OPENS, SHORT_LEASE_MS, start, startInstance } from './instances.ts';
+import { instanceTests, OPENS, start, startInstance } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
 const at = (target: string) => ({ target, name: 'mcp' });
-const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 
 describe('instances in separate processes', () => {
   instanceTests(async () => at(newPath()));
@@ -27,17 +23,6 @@ describe('instances in separate processes', () => {
       code: 'STORE_AWAY',
       message: expect.stringMatching(/a has not read \d+ bytes/) as string,
     });
-  });
-
-  test('the next instance removes the sockets of killed ones', async () => {
-    const path = newPath();
-    const instances = await Promise.all(['a', 'b'].map((id) => startInstance(at(path), id, SHORT_LEASE_MS)));
-    for (const instance of instances) await kill(instance);
-    expect(sockets(path)).toHaveLength(2);
-    const view = await openView(path);
-    await until(async () => (await view.instances.list()).length === 0);
-    await view.instances.announce({ id: 'me', state: 'serving', version: '1' }, () => undefined);
-    await until(() => sockets(path).length === 1);
   });
 });
 

@@ -40,6 +40,18 @@ function laterPort(fault: () => Fault): Port {
   return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
 }
 
+/** A connection whose writes wait until `letGo`. */
+function heldPort() {
+  const port = laterPort(() => undefined);
+  let letGo: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  const call: Port['call'] = async (names, effect, about) => {
+    if (writes(names) && isOfRecords(about as readonly Write[])) await held;
+    return port.call(names, effect, about);
+  };
+  return { port: { ...port, call }, letGo: () => letGo() };
+}
+
 /** The records of a caller that tries again for as long as the store is away. */
 function patient(store: Store): Store {
   const retrying = (records: Records): Records =>
@@ -120,21 +132,40 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     expect(await records.save('s', { epoch: 2, owner: 'next' }, { head: 'info' })).toBe('fenced');
   });
 
+  test.each([
+    ['renewal', 'written', undefined],
+    ['read', 'fenced', ''],
+  ] as const)(
+    'of a renewal and a read that finds it too late, the %s is stored first',
+    async (first, saved, outcome) => {
+      const moved = movedTime();
+      const server = new StoreServer({ now: moved.time.now });
+      const held = { renewal: heldPort(), read: heldPort() };
+      const ports = [laterPort(() => undefined), held.renewal.port, held.read.port] as const;
+      let opened = 0;
+      const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports[opened++] ?? ports[0]) });
+      const [view, owner, reader] = [await kit.open(), await kit.open(), await kit.open()];
+      await view.records.create(recordOf('s'), 1_000);
+      const renewal = owner.records.save('s', FENCE, { expiresInMs: 5_000 });
+      for (let n = 0; n < 20; n++) await turn();
+      await moved.pass(1_001);
+      const found = reader.records.read('s');
+      for (let n = 0; n < 20; n++) await turn();
+      const [earlier, later] = first === 'read' ? [found, renewal] : [renewal, found];
+      held[first].letGo();
+      await earlier;
+      for (const { letGo } of Object.values(held)) letGo();
+      await later;
+      expect([await renewal, ((await found) as { readonly outcome?: unknown }).outcome]).toEqual([saved, outcome]);
+    },
+  );
+
   test('a drop that arrives late does not drop the record that was created since, in the same millisecond', async () => {
     const moved = movedTime();
     const server = new StoreServer({ now: moved.time.now });
-    const port = laterPort(() => undefined);
-    let letGo: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (letGo = resolve));
-    const slow: Port = {
-      ...port,
-      call: async (names, effect, about) => {
-        if (writes(names) && isOfRecords(about as readonly Write[])) await held;
-        return effect();
-      },
-    };
-    const ports = [port, slow];
-    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? port) });
+    const [first, held] = [laterPort(() => undefined), heldPort()];
+    const ports = [first, held.port];
+    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? first) });
     const kind = { kind: 'letters', listed: false, log: false, keepMs: 0 } as const;
     const [view, late] = [await kit.open(kind), await kit.open(kind)];
     await view.records.create(recordOf('s'));
@@ -144,7 +175,7 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     await turn();
     expect(await view.records.drop('s', at)).toBe('dropped');
     expect(await view.records.create(recordOf('s'))).toBe('created');
-    letGo();
+    held.letGo();
     expect(await dropped).toBe('gone');
     await readLiving(view, 's');
   });
