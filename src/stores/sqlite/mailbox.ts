@@ -15,9 +15,6 @@ import type { Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 
 const SOCKET_MODE = 0o600;
-/** More than any message has. */
-const LINE_BYTES = 268_435_456;
-const NEWLINE = 10;
 
 export class SqliteMailbox {
   readonly #path: string;
@@ -76,7 +73,7 @@ export class SqliteMailbox {
       if (typeof from !== 'string' || typeof message?.kind !== 'string') throw new Error('a line without a message');
       if (this.#server !== undefined) this.#receive(from, message);
     });
-    socket.on('data', (chunk: Buffer) => {
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
       try {
         take(chunk);
       } catch (err) {
@@ -93,20 +90,13 @@ export class SqliteMailbox {
   }
 }
 
-/** Takes the chunks of one connection. A line that came in several chunks is copied once. */
-function lines(onLine: (line: string) => void): (chunk: Buffer) => void {
-  let parts: Buffer[] = [];
-  let bytes = 0;
+/** Takes the chunks of one connection, as texts. */
+function lines(onLine: (line: string) => void): (chunk: string) => void {
+  let rest = '';
   return (chunk) => {
-    let from = 0;
-    for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, from)) {
-      const line = Buffer.concat([...parts, chunk.subarray(from, end)]).toString();
-      [parts, bytes, from] = [[], 0, end + 1];
-      onLine(line);
-    }
-    const rest = chunk.subarray(from);
-    bytes += rest.length;
-    if (bytes > LINE_BYTES) throw new Error(`a line of ${bytes} bytes is too long`);
-    parts.push(rest);
+    const [end = '', ...others] = chunk.split('\n');
+    const whole = [rest + end, ...others];
+    rest = whole.pop() ?? '';
+    whole.forEach(onLine);
   };
 }
