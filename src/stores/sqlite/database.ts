@@ -24,13 +24,8 @@ export class SqliteDatabase {
     return this.#with(sql, (statement) => statement.all(values)) as unknown as R[];
   }
 
-  /** Returns no outcome, because libsql takes half a microsecond to return it. */
-  run(sql: string, values: readonly Value[] = []): void {
-    this.#with(sql, (statement) => statement.get(values));
-  }
-
   /** Returns the number of changed rows. */
-  change(sql: string, values: readonly Value[] = []): number {
+  run(sql: string, values: readonly Value[] = []): number {
     return this.#with(sql, (statement) => statement.run(values)).changes;
   }
 

@@ -95,7 +95,7 @@ export class SqliteBackend implements Backend {
   #put({ id, was, row, clear }: RowWrite, space: number): boolean {
     const { database } = this.#file;
     if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
-    const change = (sql: string, values: readonly Value[]): boolean => database.change(sql, values) === 1;
+    const change = (sql: string, values: readonly Value[]): boolean => database.run(sql, values) === 1;
     if (row === null) return change(SQL.deleteRow, [space, id, was]);
     const { body, data } = textsOf(row);
     const values = [row.version, row.fence, row.wakeAt, data];
