@@ -177,7 +177,7 @@ describe('the write-ahead log', () => {
     reader.exec('BEGIN');
     reader.prepare('SELECT count(*) FROM rows').get([]);
     let held = 0;
-    const file = { path, hold: () => void (held += 1), copyInCommits: () => undefined };
+    const file = { path, hold: () => void (held += 1) };
     const checkpointer = new Checkpointer(file, systemTime, log);
     const began = performance.now();
     const insert = writer.prepare('INSERT INTO rows VALUES (?)');

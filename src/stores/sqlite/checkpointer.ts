@@ -4,9 +4,8 @@
  *
  *     idle ──log has LOG_BYTES──▶ copying (writes go on) ──▶ finishing (writes wait, up to HOLD_MS) ──▶ idle
  *
- * The checkpointer itself moves between these states. It uses a second connection on a libsql thread. If it fails, or
- * other processes write all the time, the log grows until SQLite copies it within a commit (`wal_autocheckpoint`). A
- * crash at any moment loses nothing.
+ * The checkpointer itself moves between these states. It uses a second connection on a libsql thread. No commit copies
+ * the log (`wal_autocheckpoint = 0`): while the thread cannot, the log grows. A crash at any moment loses nothing.
  *
  * When everything is copied, the next write starts the log afresh, which flushes the log also with
  * `synchronous=normal`. On the event loop this flush would block every request. So each copy ends with a write on the
@@ -39,8 +38,6 @@ export const LOG_BYTES = 16_777_216;
 /** Where the header of the log counts how often the log started afresh. https://sqlite.org/fileformat2.html */
 const COUNT_AT = 12;
 const COUNT_BYTES = 4;
-/** At this many pages of log (64 MiB) SQLite itself copies it, within a commit, if the checkpointer has not. */
-export const COMMIT_COPY_PAGES = 16_384;
 /** Commits between two looks at the size of the log. */
 const LOOK_EVERY = 64;
 /** How long the background connection waits for a lock, on its own thread. */
@@ -56,10 +53,7 @@ const LONGEST_PAUSE_MS = 60_000;
 const WARN_BYTES = 67_108_864;
 const WARN_REFUSALS = 3;
 
-/**
- * No acknowledged write goes through this connection, so its commits need no flush. Without its own checkpoints: this
- * class makes them.
- */
+/** No acknowledged write goes through this connection, so its commits need no flush. */
 const SETTINGS = `PRAGMA synchronous = normal; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = ${LOG_BYTES}`;
 /** Writes one page and changes nothing: SQLite writes the page also when the value is the same. */
 const WRITE = `PRAGMA application_id = ${APPLICATION_ID}`;
@@ -68,8 +62,6 @@ export interface CheckpointedFile {
   readonly path: string;
   /** Delays writes until then. The promise never rejects. */
   hold(until: Promise<unknown>): void;
-  /** Whether SQLite copies a very large log within a commit, on the event loop. */
-  copyInCommits(on: boolean): void;
 }
 
 export class Checkpointer {
@@ -79,7 +71,6 @@ export class Checkpointer {
   #copiedBytes = 0;
   #running: Promise<void> | undefined;
   #stalled = false;
-  #copiesInCommits = true;
   #connection: Promise<BackgroundConnection> | undefined;
   #closed = false;
   readonly #time: TimeProvider;
@@ -178,21 +169,12 @@ export class Checkpointer {
     const copied = this.#copyAll();
     await within(this.#time, STALLED_MS, copied, () => {
       this.#stalled = true;
-      // The log may be large when the disk answers. Then the next copy reaches its end on the thread.
-      this.#copyInCommits(false);
       this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logDiskStalled(this.#file.path, STALLED_MS));
     });
     await copied;
-    if (this.#stalled) {
+    if (this.#stalled)
       this.#logger.info({ file: this.#file.path }, logDiskAnswers(this.#file.path, monotonicMs(this.#time) - since));
-    } else this.#copyInCommits(true);
     this.#stalled = false;
-  }
-
-  #copyInCommits(on: boolean): void {
-    if (this.#copiesInCommits === on || this.#closed) return;
-    this.#copiesInCommits = on;
-    this.#file.copyInCommits(on);
   }
 
   /** Never rejects. */

@@ -3,7 +3,7 @@ import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
-import { COMMIT_COPY_PAGES, LOG_BYTES } from './checkpointer.ts';
+import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
 import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
@@ -103,7 +103,8 @@ function prepare(database: SqliteDatabase, settings: FileSettings): void {
   const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
   if (mode !== 'wal') throw noWal(settings.path, mode);
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
-  database.all(`PRAGMA wal_autocheckpoint = ${COMMIT_COPY_PAGES}`);
+  // The checkpointer copies the log.
+  database.all('PRAGMA wal_autocheckpoint = 0');
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   makeTables(database);

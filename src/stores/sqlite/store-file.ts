@@ -5,7 +5,7 @@
 import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
-import { Checkpointer, COMMIT_COPY_PAGES } from './checkpointer.ts';
+import { Checkpointer } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
 import { diskStalled, fileGone, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
@@ -127,10 +127,6 @@ export class StoreFile {
   hold(until: Promise<unknown>): void {
     this.#held = until;
     void until.then(() => (this.#held = undefined));
-  }
-
-  copyInCommits(on: boolean): void {
-    this.database.all(`PRAGMA wal_autocheckpoint = ${on ? COMMIT_COPY_PAGES : 0}`);
   }
 
   /** Call it when no write is under way. It ends within some BUSY_LIMIT_MS, also if the disk does not answer. */
