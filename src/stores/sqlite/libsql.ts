@@ -52,25 +52,11 @@ export async function loadLibsql(): Promise<Libsql> {
 }
 
 /** A bundle holds the package without its native part, as an installation without optional dependencies does. */
-function needed(cause: unknown): Error {
-  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-  const native = /@libsql\/[\w-]+/.exec(String(message))?.[0];
-  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND')
-    return storeAway(
-      `sqlite() needs the package libsql, which could not be loaded (${String(message)}): install it again, npm install ` +
-        'libsql',
-      cause,
-    );
-  if (native === undefined)
-    return storeAway(
-      'sqlite() needs the package libsql, which is not installed (it is optional): npm install libsql',
-      cause,
-    );
-  return storeAway(
-    `sqlite() needs the package libsql, which is here without ${native}, its native part for this machine. In a ` +
+const needed = (cause: unknown): Error =>
+  storeAway(
+    'sqlite() needs the package libsql, which is not installed, or not for this machine ' +
+      `(${(cause as Error).message}): npm install libsql, with optional dependencies (no --omit=optional). In a ` +
       'bundle: declare libsql external in your bundler (esbuild: --external:libsql), and install it where the bundle ' +
-      'runs: npm install libsql. Otherwise: install again on this machine and with optional dependencies (no ' +
-      '--omit=optional)',
+      'runs: npm install libsql',
     cause,
   );
-}
