@@ -112,3 +112,24 @@ test.runIf(durableKinds.includes('redis'))(
     expect(a.log.matching(/Another instance owns|is gone from the store/)).toEqual([]);
   },
 );
+
+test('a GET stream whose log has lost an event in its middle is resumed as one that cannot continue', async () => {
+  const path = newPath();
+  const [a] = await serveFleet(1, { store: sqlite(path) });
+  const client = await a.openSession();
+  const stream = await client.get();
+  const { id: lastEventId } = await stream.next();
+  const database = new Libsql(path, { timeout: 2_000 });
+  // As after a fail-over: the newest entry is gone, and the owner writes on.
+  for (const lose of [true, false]) {
+    a.endpoint.notify.toolsChanged();
+    await stream.nextMessage();
+    if (lose) database.exec('DELETE FROM log WHERE no = (SELECT max(no) FROM log)');
+  }
+  database.close();
+  stream.abort();
+  const resumed = await client.get({ lastEventId });
+  const told = [await resumed.nextMessage(), await resumed.nextMessage()];
+  const methods = ['tools', 'resources'].map((of) => ({ method: `notifications/${of}/list_changed` }));
+  expect(told).toMatchObject(methods);
+});

@@ -119,7 +119,9 @@ export class SessionEventLog {
       // Retention may drop more of a stream that is still being written.
       outcome = await this.replay(stream, outcome.first - 1);
     }
-    return outcome;
+    // A fail-over may lose the newest entries of a log, and the owner writes on behind the hole.
+    const hasHole = outcome.found && outcome.events.some(({ offset }, n) => offset !== after + 1 + n);
+    return hasHole && stream === GET_STREAM ? { found: false, why: 'gap' } : outcome;
   }
 
   /**
