@@ -32,7 +32,7 @@ import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import type { Restorer } from './restorer.ts';
 
 /** `record`: the session is live on no instance and need not be, because its record is enough to end it. */

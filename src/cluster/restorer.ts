@@ -9,7 +9,7 @@ import type { Handshake } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
 import { orHookTimeout } from '../session/hook-time.ts';
 import { messagesTo } from '../session/broadcast.ts';

@@ -13,7 +13,7 @@
  */
 import type { InboundPost } from '../inbound/inbound.ts';
 import type { SojournError } from '../errors.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
 import { type Authorizer, withAll } from '../auth/hook-authorizer.ts';
 import type { ServerTransport } from '../session/server/server-transport.ts';

@@ -107,7 +107,7 @@ export const SERVER_BYTES = 44 * 1024;
 /** A running call with its own server, besides its body. */
 export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
-/** The fields of a user's requests are counted from here on: reading them all is not free. */
+/** The fields of a user's requests are counted from here on: looking at them all is not free. */
 const FIELDS_COUNT_FROM = 1_048_576;
 /** What a header field takes besides its characters, in the `Headers` of the fetch face: two texts, and two entries. */
 const FIELD_BYTES = 260;
@@ -143,10 +143,9 @@ export class RequestBytes {
   }
 
   /** The same for header fields, where the user holds much already. */
-  takeFields(request: { headerFields(): Readonly<Record<string, string | readonly string[] | undefined>> }): boolean {
+  takeFields(fields: Readonly<Record<string, string | readonly string[] | undefined>>): boolean {
     if (this.#memory.budget.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
     let bytes = 0;
-    const fields = request.headerFields();
     for (const name in fields) bytes += FIELD_BYTES + name.length + (fields[name]?.length ?? 0);
     return this.take(bytes);
   }

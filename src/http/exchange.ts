@@ -11,62 +11,15 @@ import { type MemoryUse, shareKey } from '../base/budget.ts';
 import { internal, overMemory, rpcError, type SojournError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
-import type { McpHttpRequest, TimeProvider } from '../types.ts';
+import type { TimeProvider } from '../types.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
+import { CallerRequest } from './caller-request.ts';
 import { refusedFields } from './repeated-field.ts';
-import { createRequestView, type RequestSource } from './request-view.ts';
 import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
-export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
 export const JSON_HEADERS: HeaderList = [['Content-Type', 'application/json']];
-
-/** The instance that relayed a call, as the exchange on the owner sees it. */
-export interface RelayOrigin {
-  /** Resolves when the link to the relaying instance has room, or has failed; `undefined`: it has room. */
-  room(): Promise<void> | undefined;
-  /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
-  readonly linkFailed: boolean;
-  /**
-   * The relaying instance has the end of the answer, or the client disconnected. It retries the call only if the answer
-   * was that nothing ran here.
-   */
-  readonly acknowledged: boolean;
-  /** Calls `fn` once that is so. After a link failure `fn` is never called, because the outcome is unknown. */
-  onAcknowledged(fn: () => void): void;
-}
-
-/** A request, whose client may be connected to another instance. Its answer goes to a sink (`sink.ts`). */
-export interface CallerRequest {
-  /** Upper case. */
-  readonly method: string;
-  /** Path and query as the client sent them, including a prefix that a router removed. */
-  readonly url: string;
-  /** Looks a field up by its lower-case name. Several fields of one name are joined by `, `. */
-  header(name: string): string | undefined;
-  /** All fields, by lower-case name. */
-  headerFields(): HeaderFields;
-  absoluteUrl(): string;
-  /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
-  authInfo: AuthInfo | undefined;
-  /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
-  readonly clientAddress: string | undefined;
-  /** The user key derived from `authInfo`. The endpoint sets it. */
-  user: string | undefined;
-  /** Set when another instance relayed the request; the client is connected to that instance. */
-  readonly relayOrigin: RelayOrigin | undefined;
-  /** The request that handlers and hooks see; created on first access. */
-  readonly request: McpHttpRequest;
-  /** What the request holds stays charged until this handler has settled, too. `own`: bytes that it takes besides. */
-  heldBy(work: RunningWork, own?: number): void;
-  /** Handles an unexpected error: logs it, then answers 500, or cuts the connection when a stream is open. */
-  fail(cause: unknown): void;
-  /** The client disconnected, or the answer is complete. */
-  readonly closed: boolean;
-  /** Calls `fn` once when the client disconnects before its answer is complete, or now if it has. `fn` may throw. */
-  onClose(fn: () => unknown): void;
-}
 
 /** What the exchanges of an endpoint share. */
 export interface ExchangeHost {
@@ -106,16 +59,12 @@ function openOn(connection: Connection): Set<Exchange> {
   return open;
 }
 
-export abstract class Exchange implements CallerRequest, RequestSource, UnreadAnswer {
-  readonly method: string;
-  authInfo: AuthInfo | undefined;
+export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** The body as the caller of the endpoint parsed it, when it did. */
   parsedBody: unknown;
-  readonly clientAddress: string | undefined;
   /** `Connection` is no field of HTTP/2, and Node warns of it. */
   readonly isHttp2: boolean;
   readonly relayOrigin = undefined;
-  user: string | undefined = undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
   sessionId: string | undefined = undefined;
   /** Set where requests are listened to. */
@@ -130,34 +79,29 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
   readonly #held: RequestBytes;
   /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
-  #view: McpHttpRequest | undefined;
   #onClose: Array<() => unknown> | undefined;
 
   constructor(
     host: ExchangeHost,
-    method: string,
+    given: Pick<CallerRequest, 'method' | 'url' | 'headers'>,
     authInfo: AuthInfo | undefined,
     parsedBody: unknown,
     incoming?: IncomingMessage | Http2ServerRequest,
   ) {
-    this.host = host;
-    this.method = method;
-    this.authInfo = authInfo;
-    this.parsedBody = parsedBody;
     // An adapter may pass what only looks like a request of Node.
-    this.clientAddress = incoming?.socket?.remoteAddress;
+    super(given, authInfo, incoming?.socket?.remoteAddress);
+    this.host = host;
+    this.parsedBody = parsedBody;
     this.isHttp2 = incoming?.httpVersionMajor === 2;
     this.#incoming = incoming;
     this.#held = new RequestBytes(host.memory, this);
   }
 
-  abstract readonly url: string;
   /** The host, and its port, that the client asks for: `Host`, or what HTTP/2 has in its place. */
-  abstract readonly authority: string | undefined;
-  abstract readonly node: RequestSource['node'];
-  abstract header(name: string): string | undefined;
-  abstract headerFields(): HeaderFields;
-  abstract absoluteUrl(): string;
+  get authority(): string | undefined {
+    return this.header(':authority') ?? this.header('host');
+  }
+
   /** Calls back once with what `body` has read, or never when the client disconnects first. */
   protected abstract receive(body: Body, done: BodyRead): void;
   /**
@@ -221,7 +165,7 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
 
   /** Charges the header fields of a request that has no body. `false`: there is no room. */
   holdsFields(): boolean {
-    return this.#held.takeFields(this);
+    return this.#held.takeFields(this.headers);
   }
 
   /**
@@ -289,10 +233,6 @@ export abstract class Exchange implements CallerRequest, RequestSource, UnreadAn
     const sessionId = this.header('mcp-session-id');
     const watched = this.watched !== undefined;
     this.host.notices.emit({ kind: 'refused', ...refusal, sessionId, watched, exchange: this });
-  }
-
-  get request(): McpHttpRequest {
-    return (this.#view ??= createRequestView(this));
   }
 
   get share(): string {

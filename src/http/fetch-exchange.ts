@@ -9,7 +9,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import type { Body, BodyRead, RefusedBody } from './body.ts';
-import { Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import { Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
 import { SSE_HEADERS } from './frames.ts';
 import { repeatedOf } from './repeated-field.ts';
 import { UNREAD_BYTES, wasCut } from './unread.ts';
@@ -44,7 +44,6 @@ export class FetchExchange extends Exchange {
   #request: Request | undefined;
   /** Some adapters create requests whose URL is the bare text that the client sent. */
   readonly #url: string;
-  #headers: Headers;
   readonly response: Promise<Response>;
   readonly node = undefined;
   #resolve!: (response: Response) => void;
@@ -62,39 +61,26 @@ export class FetchExchange extends Exchange {
   constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
     const { method, url, headers, auth } = request as Request & { readonly auth?: AuthInfo };
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
-    super(host, method, authInfo ?? auth, parsedBody, incoming);
+    const fields = Object.fromEntries(headers);
+    super(host, { method, url: targetOf(url), headers: fields }, authInfo ?? auth, parsedBody, incoming);
     this.#request = request;
     this.#url = url;
-    this.#headers = headers;
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
   }
 
-  get url(): string {
-    const target = URL_PARTS.exec(this.#url)?.[2] ?? '';
-    return target.startsWith('/') ? target : `/${target}`;
-  }
-
   override fieldsRefused(): SojournError | undefined {
-    const repeated = repeatedOf(this.#headers);
+    const repeated = repeatedOf(this);
     return super.fieldsRefused() ?? (repeated === undefined ? undefined : repeatedField(repeated));
   }
 
   /** Adapters name a host of HTTP/2 in the URL alone. */
-  get authority(): string | undefined {
+  override get authority(): string | undefined {
     return this.header('host') ?? URL_PARTS.exec(this.#url)?.[1];
   }
 
-  header(name: string): string | undefined {
-    return this.#headers.get(name) ?? undefined;
-  }
-
-  headerFields(): HeaderFields {
-    return Object.fromEntries(this.#headers);
-  }
-
-  absoluteUrl(): string {
+  get absoluteUrl(): string {
     const url = this.#url;
     return URL.canParse(url) ? url : 'http://localhost/';
   }
@@ -232,10 +218,8 @@ export class FetchExchange extends Exchange {
   readonly #aborted = (): void => this.left();
 
   protected release(): void {
-    // The headers of an adapter may keep the connection, and a handler may keep the exchange for long.
-    if (this.connection !== undefined) this.#headers = new Headers(this.#headers);
     // The signal may live until a full garbage collection, and would keep this request and its body.
-    else this.#request?.signal.removeEventListener('abort', this.#aborted);
+    if (this.connection === undefined) this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
     if (this.over === 'complete') {
       this.#noteUnread();
@@ -246,4 +230,10 @@ export class FetchExchange extends Exchange {
     // The caller of `fetch` may still wait for a response. No effect when the promise is already resolved.
     this.#resolve(new Response(null, { status: CLIENT_LEFT }));
   }
+}
+
+/** The path and query of a URL. */
+function targetOf(url: string): string {
+  const target = URL_PARTS.exec(url)?.[2] ?? '';
+  return target.startsWith('/') ? target : `/${target}`;
 }

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
-import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderFields, type HeaderList } from './exchange.ts';
+import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
 import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -22,8 +22,6 @@ export type NodeRequest = IncomingMessage & {
  * fields of their own; its connection and buffers are dropped when it is over.
  */
 export class NodeExchange extends Exchange {
-  readonly url: string;
-  readonly #headers: IncomingMessage['headers'];
   readonly #isSecure: boolean;
   /** `undefined` once the answer is complete or the client disconnected. */
   #req: NodeRequest | undefined;
@@ -34,11 +32,10 @@ export class NodeExchange extends Exchange {
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     // A body parser that has read the stream left its result on `req.body`, as Express's do.
     const parsed = parsedBody === undefined && req.readableEnded ? req.body : parsedBody;
-    super(host, req.method ?? 'GET', req.auth, parsed, req);
+    const { method = 'GET', headers } = req;
+    super(host, { method, url: req.originalUrl ?? req.url ?? '/', headers }, req.auth, parsed, req);
     this.#req = req;
     this.#res = res;
-    this.url = req.originalUrl ?? req.url ?? '/';
-    this.#headers = req.headers;
     this.#isSecure = 'encrypted' in req.socket && req.socket.encrypted === true;
   }
 
@@ -46,20 +43,7 @@ export class NodeExchange extends Exchange {
     return this.#req === undefined || this.#res === undefined ? undefined : { req: this.#req, res: this.#res };
   }
 
-  header(name: string): string | undefined {
-    const value = this.#headers[name];
-    return Array.isArray(value) ? value.join(', ') : value;
-  }
-
-  headerFields(): HeaderFields {
-    return this.#headers;
-  }
-
-  get authority(): string | undefined {
-    return this.header(':authority') ?? this.header('host');
-  }
-
-  absoluteUrl(): string {
+  get absoluteUrl(): string {
     const scheme = this.#isSecure ? 'https' : 'http';
     const url = `${scheme}://${this.authority ?? 'localhost'}${this.url}`;
     // Handlers parse this URL. The request target may be any text, and so may `Host` where `allowedHosts` is not set.

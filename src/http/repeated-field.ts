@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { repeatedField, type SojournError, tooManyFields } from '../errors.ts';
+import type { CallerRequest } from './caller-request.ts';
 import { serverOf } from './host-servers.ts';
 
 /** Two credentials in one field. Parameters, as those of `Digest`, are no credentials. */
@@ -44,8 +45,8 @@ export function refusedFields({
   return repeated === undefined ? undefined : repeatedField(repeated);
 }
 
-/** The repeated field of a `Headers`. */
-export function repeatedOf(headers: Headers): string | undefined {
-  if (headers.get('host')?.includes(',') === true) return 'Host';
-  return TWO_CREDENTIALS.test(headers.get('authorization') ?? '') ? 'Authorization' : undefined;
+/** The repeated field where a `Headers` has joined both. */
+export function repeatedOf(request: CallerRequest): string | undefined {
+  if (request.header('host')?.includes(',') === true) return 'Host';
+  return TWO_CREDENTIALS.test(request.header('authorization') ?? '') ? 'Authorization' : undefined;
 }

@@ -4,7 +4,8 @@
  * `initialize` has no session yet: `eras/legacy/legacy-era.ts` opens one.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { CallerRequest, Exchange } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { ResponseSink } from '../http/sink.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
 

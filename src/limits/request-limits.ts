@@ -12,7 +12,7 @@ import {
   tooManyWithoutSession,
 } from '../errors.ts';
 import type { Held } from '../http/body.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
 import type { SessionLimits, ToolLimits, UserLimits } from '../options/resolve-limits.ts';
 import type { TimeProvider } from '../types.ts';

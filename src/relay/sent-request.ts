@@ -9,10 +9,9 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { RequestItem } from '../cluster/messages.ts';
 import { internal } from '../errors.ts';
 import type { RunningWork } from '../http/body.ts';
-import type { CallerRequest, Exchange, HeaderFields, RelayOrigin } from '../http/exchange.ts';
-import { createRequestView, type RequestSource } from '../http/request-view.ts';
+import { CallerRequest, type HeaderFields, type RelayOrigin } from '../http/caller-request.ts';
+import type { Exchange } from '../http/exchange.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import type { McpHttpRequest } from '../types.ts';
 import type { Inbound } from '../inbound/inbound.ts';
 
 /** `AuthInfo` requires a token. Handlers on the owner read an empty one. */
@@ -32,11 +31,11 @@ export function sentFields(
   isSent: (field: string) => boolean,
 ): Omit<RequestFields, 'user' | 'address'> {
   const headers: Record<string, string | readonly string[]> = {};
-  for (const [name, value] of Object.entries(caller.headerFields())) {
+  for (const [name, value] of Object.entries(caller.headers)) {
     if (value !== undefined && isSent(name)) headers[name] = value;
   }
-  const { method, url } = caller;
-  return { method, url, absoluteUrl: caller.absoluteUrl(), headers };
+  const { method, url, absoluteUrl } = caller;
+  return { method, url, absoluteUrl, headers };
 }
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
@@ -98,60 +97,33 @@ export interface CallRequest {
 
 /** One whose client sent it to this instance. */
 export function callRequestOf(exchange: Exchange, request: RpcRequest, version: string): CallRequest {
-  const { method, url, user, clientAddress: address, authInfo } = exchange;
-  const headers = exchange.headerFields();
-  const fields = { method, url, absoluteUrl: exchange.absoluteUrl(), headers, user, address };
-  return { fields, authInfo, request, version };
+  const { method, url, absoluteUrl, headers, user, clientAddress: address, authInfo } = exchange;
+  return { fields: { method, url, absoluteUrl, headers, user, address }, authInfo, request, version };
 }
 
 /** The call that the request is part of: it knows whether a client still waits. */
 export interface RequestLife extends Pick<CallerRequest, 'onClose' | 'fail' | 'heldBy'> {
   readonly isOpen: boolean;
-  readonly node?: RequestSource['node'];
+  readonly node?: CallerRequest['node'];
 }
 
-export class SentRequest implements CallerRequest, RequestSource {
-  #fields: RequestFields;
-  readonly #life: RequestLife;
+export class SentRequest extends CallerRequest {
+  readonly absoluteUrl: string;
   readonly relayOrigin: RelayOrigin | undefined;
-  #request: McpHttpRequest | undefined;
-  authInfo: AuthInfo | undefined;
-  user: string | undefined;
-  readonly clientAddress: string | undefined;
+  readonly #life: RequestLife;
 
   constructor(fields: RequestFields, authInfo: AuthInfo | undefined, life: RequestLife, relayOrigin?: RelayOrigin) {
+    super(fields, authInfo, fields.address, fields.user);
+    this.absoluteUrl = fields.absoluteUrl;
     this.relayOrigin = relayOrigin;
-    this.#fields = fields;
     this.#life = life;
-    this.authInfo = authInfo;
-    this.user = fields.user;
-    this.clientAddress = fields.address;
   }
 
-  get method(): string {
-    return this.#fields.method;
-  }
-  get url(): string {
-    return this.#fields.url;
-  }
-  absoluteUrl(): string {
-    return this.#fields.absoluteUrl;
-  }
-  header(name: string): string | undefined {
-    const value = this.#fields.headers[name];
-    return typeof value === 'string' || value === undefined ? value : value.join(', ');
-  }
-  headerFields(): HeaderFields {
-    return this.#fields.headers;
-  }
   /** What its client would have sent besides. */
   addHeaders(headers: HeaderFields): void {
-    this.#fields = { ...this.#fields, headers: { ...this.#fields.headers, ...headers } };
+    this.headers = { ...this.headers, ...headers };
   }
-  get request(): McpHttpRequest {
-    return (this.#request ??= createRequestView(this));
-  }
-  get node(): RequestSource['node'] {
+  get node(): CallerRequest['node'] {
     return this.#life.node;
   }
   heldBy(work: RunningWork, own?: number): void {

@@ -19,7 +19,7 @@ import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
 import { type Budget, shareKey } from '../base/budget.ts';
-import type { CallerRequest } from '../http/exchange.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import type { MemoryRows } from '../limits/held.ts';
 import { type IdleSession, UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';

@@ -3,9 +3,9 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { internal, type SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
 import type { RunningWork } from '../http/body.ts';
+import type { CallerRequest } from '../http/caller-request.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { AnswerSink } from '../http/sink.ts';
-import type { RequestSource } from '../http/request-view.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
 import type { RpcResponse } from '../protocol/jsonrpc.ts';
 import type { CallRequest } from '../relay/sent-request.ts';
@@ -20,7 +20,7 @@ export interface RunRequest extends CallRequest {
 /** The connection of a request, and what its client gets without a task. */
 export interface FirstClient {
   readonly exchange: Pick<Exchange, 'closed' | 'fail' | 'heldBy'> & {
-    readonly request?: { readonly node?: RequestSource['node'] };
+    readonly request?: { readonly node?: CallerRequest['node'] };
   };
   readonly response: AnswerSink;
 }
@@ -93,7 +93,7 @@ export abstract class RunSink implements AnswerSink, SinkListener {
     this.listener?.opened?.(sink);
   }
 
-  get node(): RequestSource['node'] {
+  get node(): CallerRequest['node'] {
     return this.client?.exchange.request?.node;
   }
 

@@ -139,7 +139,7 @@ describe('an endpoint', () => {
     const endpoint = createMcpEndpoint(toolServer({}), { logger: log });
     onTestFinished(() => endpoint.close());
     const request = new Request('http://localhost/mcp', { method: 'POST', body: '{}' });
-    Object.defineProperty(request.headers, 'get', { value: throwing });
+    Object.defineProperty(request, 'headers', { value: [['origin', { join: throwing }]] });
     const response = await endpoint.fetch(request);
     expect(response.status).toBe(500);
     expect(await response.json()).toMatchObject({ error: { code: -32603 } });

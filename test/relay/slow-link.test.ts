@@ -42,7 +42,7 @@ test('calls that wait for room are sent as there is room for them, however many 
     instance: { lease: { valid: true }, links: { to: () => link } },
     lifecycle: {},
   } as never);
-  const caller = { headerFields: () => ({}), absoluteUrl: () => '', onClose: () => {} };
+  const caller = { headers: {}, absoluteUrl: '', onClose: () => {} };
   const post = { messages: [{ kind: 'request' }], text: MESSAGE };
   link.push({ t: 'ping' }, CREDIT_BYTES);
   for (let n = 0; n < 20; n++) void relay.send('b', { kind: 'post', caller, post, sink: {} } as never);

@@ -30,29 +30,16 @@ const bytesOf = new TextEncoder();
 const HOST = exchangeHost(() => undefined);
 
 export class SimExchange extends Exchange {
-  readonly url = '/mcp';
-  readonly authority = undefined;
+  readonly absoluteUrl = 'http://127.0.0.1/mcp';
   readonly node = undefined;
   readonly pendingBytes = 0;
   readonly #http: HttpRequest;
   readonly #wire: Wire;
 
   constructor(http: HttpRequest, time: Required<TimeProvider>, wire: Wire) {
-    super({ ...HOST, time }, http.method, http.authInfo, undefined);
+    super({ ...HOST, time }, { ...http, url: '/mcp' }, http.authInfo, undefined);
     this.#http = http;
     this.#wire = wire;
-  }
-
-  header(name: string): string | undefined {
-    return this.#http.headers[name];
-  }
-
-  headerFields(): Readonly<Record<string, string>> {
-    return this.#http.headers;
-  }
-
-  absoluteUrl(): string {
-    return 'http://127.0.0.1/mcp';
   }
 
   protected receive(_body: unknown, done: BodyRead): void {

@@ -3,7 +3,7 @@ import type { Finder } from '../../cluster/finder.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import type { Budget } from '../../base/budget.ts';
 import type { RandomSource } from '../../base/system.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import type { ResponsePolicy, SessionResponse } from '../../http/sink.ts';
 import type { RequestLimits } from '../../limits/request-limits.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';

@@ -8,7 +8,7 @@
  */
 import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';

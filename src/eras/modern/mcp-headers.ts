@@ -3,7 +3,7 @@
  * that a tool declares with `x-mcp-header`, where a property may be null too. An integer of the body must be a safe one.
  */
 import { headerMismatch, type SojournError } from '../../errors.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { quoted, shown } from '../../base/shown.ts';

@@ -13,7 +13,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
 import { noteLarge } from '../../http/large-answers.ts';
 import { answerJson, errorAnswer } from '../../http/answer.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import {

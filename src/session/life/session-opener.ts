@@ -14,7 +14,7 @@ import {
   storeAway,
   SojournError,
 } from '../../errors.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';

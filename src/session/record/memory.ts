@@ -1,5 +1,5 @@
 /** What the parts of a session's record take in memory, as `test/limits/rows.test.ts` measures it. */
-import type { HeaderFields } from '../../http/exchange.ts';
+import type { HeaderFields } from '../../http/caller-request.ts';
 import type { SessionRecord } from './session-record.ts';
 
 /** The part of a key in the map of a live session, and in its record. */

@@ -16,7 +16,7 @@ import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/version
 import type { MaybePromise } from '../../stores/store.ts';
 import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import { watchHandlers } from '../calls/handler-seam.ts';
 import { isThenable } from '../../options/checks.ts';
 import { untilConnected } from './connecting.ts';

@@ -5,7 +5,7 @@
  */
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { CallerRequest } from '../../http/exchange.ts';
+import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Caller } from '../calls/call.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import type { Handshake } from '../record/handshake.ts';
@@ -50,7 +50,7 @@ export class SessionBuilder {
 
   /** Makes a session whose server waits for its handshake. */
   async connect(start: SessionStart, caller: CallerRequest, restored: boolean): Promise<LiveSession> {
-    const session = new LiveSession(this.#host, start, memoryOfFields(caller.headerFields()));
+    const session = new LiveSession(this.#host, start, memoryOfFields(caller.headers));
     const { run } = session;
     try {
       if (run === undefined) await this.#start(session, caller, restored);
