@@ -6,7 +6,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
 import { bodyTooLarge, overMemory, type SojournError, tooDeep } from '../errors.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
-import { BodyEnds } from '../protocol/top-level-id.ts';
+import { endsOf, mayHaveId, topLevelId } from '../protocol/top-level-id.ts';
 import type { MemoryUse } from '../base/budget.ts';
 
 /** What a request holds: a place in a limit, bytes of the memory budget, a timer. */
@@ -51,7 +51,6 @@ export class Body {
   #chunks: Uint8Array[] = [];
   #size = 0;
   #refusal: SojournError | undefined;
-  #ends: BodyEnds | undefined;
 
   constructor(exchange: Holder, limit: number, idWithin: number) {
     this.#exchange = exchange;
@@ -65,7 +64,10 @@ export class Body {
     if (this.#refusal === undefined && this.#size > this.#limit) this.#refusal = bodyTooLarge(this.#limit);
     else if (this.#refusal === undefined && !this.#exchange.holds(this.#chargeOf(chunk))) this.#refusal = overMemory();
     this.#chunks.push(chunk);
-    return this.#refusal === undefined || this.#seeksId();
+    if (this.#refusal === undefined) return true;
+    const ends = endsOf(this.#chunks);
+    this.#chunks = [ends];
+    return this.#size <= this.#idWithin && mayHaveId(ends);
   }
 
   /** Most bodies are one chunk, whose object is a part of what each request takes. */
@@ -73,21 +75,14 @@ export class Body {
     return byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
   }
 
-  /** Whether the id of a refused body may still come. Nothing of the body is kept. */
-  #seeksId(): boolean {
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    const ends = (this.#ends ??= new BodyEnds(this.#idWithin));
-    return chunks.every((chunk) => ends.take(chunk));
-  }
-
   /** The whole body, once it has ended, or why it is refused. Node keeps the last request of an idle connection. */
   read(): Uint8Array | RefusedBody {
-    if (this.#refusal !== undefined) return { error: this.#refusal, id: this.#ends?.id ?? null };
     const [first = NO_BYTES, second] = this.#chunks;
     const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];
-    return bytes;
+    if (this.#refusal === undefined) return bytes;
+    const id = this.#size <= this.#idWithin ? topLevelId(Buffer.from(bytes).toString()) : null;
+    return { error: this.#refusal, id };
   }
 
   readParsed(value: unknown): Uint8Array | RefusedBody {

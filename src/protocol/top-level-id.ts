@@ -9,6 +9,9 @@ import { echoId } from './jsonrpc.ts';
 
 const END = 512;
 
+/** Stands for what was between the ends. No text has it, and no id reaches over it. */
+const CUT = Buffer.of(0xff);
+
 /** What may still become an object. */
 const OBJECT = /^\s*(?:\{|$)/;
 /** The members that precede another one. */
@@ -16,40 +19,20 @@ const FIRST = /^\s*\{\s*((?:"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\
 /** The members that follow another one. */
 const LAST = /((?:,\s*"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*)+)\}\s*$/u;
 
-/** `last`: how the body ends, which may be what `first` is. */
-export function topLevelId(first: string, last = first): RequestId | null {
-  const before = FIRST.exec(first.slice(0, END))?.[1]?.trimEnd();
+export function topLevelId(text: string): RequestId | null {
+  const before = FIRST.exec(text.slice(0, END))?.[1]?.trimEnd();
   if (before === undefined) return null;
   // Each has a comma beside its members.
-  const members = [before.slice(0, -1), LAST.exec(last.slice(-END))?.[1]?.slice(1)].filter(Boolean).join();
+  const members = [before.slice(0, -1), LAST.exec(text.slice(-END))?.[1]?.slice(1)].filter(Boolean).join();
   return echoId(orUndefined(() => JSON.parse(`{${members}}`) as unknown));
 }
 
-/** The first and the last bytes of a body that arrives in pieces, and is not kept. */
-export class BodyEnds {
-  /** Bytes that may still come; below 0, there is no id. */
-  #left: number;
-  #first = Buffer.alloc(0);
-  #last = Buffer.alloc(0);
-
-  /** `most`: a longer body has no id. */
-  constructor(most: number) {
-    this.#left = most;
-  }
-
-  /** `false`: the body is too long, or no object. */
-  take(bytes: Uint8Array): boolean {
-    this.#left -= bytes.length;
-    if (this.#first.length < END) {
-      this.#first = Buffer.concat([this.#first, bytes.subarray(0, END)]).subarray(0, END);
-      if (!OBJECT.test(this.#first.toString('latin1'))) this.#left = -1;
-    }
-    // A copy: a view would keep all bytes of a long piece.
-    this.#last = Buffer.from(Buffer.concat([this.#last, bytes.subarray(-END)]).subarray(-END));
-    return this.#left >= 0;
-  }
-
-  get id(): RequestId | null {
-    return this.#left < 0 ? null : topLevelId(this.#first.toString(), this.#last.toString());
-  }
+/** What is kept of a body whose id is all that is still looked for. */
+export function endsOf(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = Buffer.concat(chunks);
+  return bytes.length <= 2 * END ? bytes : Buffer.concat([bytes.subarray(0, END), CUT, bytes.subarray(-END)]);
 }
+
+/** Whether a body that begins so may have an id. */
+export const mayHaveId = (bytes: Uint8Array): boolean =>
+  OBJECT.test(Buffer.from(bytes.subarray(0, END)).toString('latin1'));
