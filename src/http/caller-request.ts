@@ -15,8 +15,6 @@ export type HeaderFields = Readonly<Record<string, string | readonly string[] | 
 
 /** The instance that relayed a call, as the exchange on the owner sees it. */
 export interface RelayOrigin {
-  /** Resolves when the link to the relaying instance has room, or has failed; `undefined`: it has room. */
-  room(): Promise<void> | undefined;
   /** The link between the two instances failed. The client, wherever it is connected now, may retry there or never. */
   readonly linkFailed: boolean;
   /**

@@ -15,7 +15,7 @@ import type { TimeProvider } from '../types.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { CallerRequest } from './caller-request.ts';
 import { refusedFields } from './repeated-field.ts';
-import { UNREAD_BYTES, type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
+import { type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
 
@@ -145,7 +145,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
 
   /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
   fieldsRefused(): SojournError | undefined {
-    return this.#incoming && refusedFields(this.#incoming);
+    return refusedFields(this, this.#incoming);
   }
 
   /** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
@@ -182,7 +182,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
 
   respond(status: number, headers: HeaderList, body?: string): void {
     if (this.over !== undefined || this.isStream) return;
-    if (body !== undefined && body.length > UNREAD_BYTES && this.host.unread.refuses(this, body.length)) return;
+    if (body !== undefined && this.host.unread.refuses(this, body.length)) return;
     this.watched?.head(status);
     this.sendAnswer(status, headers, body);
     this.#finish('complete');

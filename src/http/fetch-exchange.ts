@@ -6,12 +6,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable, overMemory, repeatedField, type SojournError } from '../errors.ts';
+import { bodyUnreadable, overMemory } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import type { Body, BodyRead, RefusedBody } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
 import { SSE_HEADERS } from './frames.ts';
-import { repeatedOf } from './repeated-field.ts';
 import { UNREAD_BYTES, wasCut } from './unread.ts';
 
 /** What a request and its response take in the heap besides the body, from the first byte of the body on. */
@@ -68,11 +67,6 @@ export class FetchExchange extends Exchange {
     this.response = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-  }
-
-  override fieldsRefused(): SojournError | undefined {
-    const repeated = repeatedOf(this);
-    return super.fieldsRefused() ?? (repeated === undefined ? undefined : repeatedField(repeated));
   }
 
   /** Adapters name a host of HTTP/2 in the URL alone. */
@@ -134,11 +128,7 @@ export class FetchExchange extends Exchange {
 
   protected send(chunk: string): void {
     this.#push(chunk);
-    this.#noteUnread();
-  }
-
-  #noteUnread(): void {
-    if (this.pendingBytes > UNREAD_BYTES) this.host.unread.note(this);
+    this.host.unread.note(this);
   }
 
   // ——— the body of a stream, or of a long answer ———
@@ -222,7 +212,7 @@ export class FetchExchange extends Exchange {
     if (this.connection === undefined) this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
     if (this.over === 'complete') {
-      this.#noteUnread();
+      this.host.unread.note(this);
       return this.#give();
     }
     // Closed instead of failed: clients disconnect from streams all the time.

@@ -9,7 +9,7 @@ import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
-import { UNREAD_BYTES, WRITE_TIMEOUT_MS } from './unread.ts';
+import { WRITE_TIMEOUT_MS } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
   auth?: AuthInfo | undefined;
@@ -118,7 +118,7 @@ export class NodeExchange extends Exchange {
   /** Node restarts the timeout whenever the client takes some bytes. */
   #noteUnread(res: ServerResponse): void {
     const { unread } = this.host;
-    if (res.writableLength <= UNREAD_BYTES || !unread.note(this)) return;
+    if (!unread.note(this)) return;
     res.setTimeout(WRITE_TIMEOUT_MS);
     if (this.#isUnread) return;
     this.#isUnread = true;

@@ -28,25 +28,26 @@ function repeatedIn(rawHeaders: readonly string[]): string | undefined {
 /** Node.js keeps this many names and values of a request, unless its server has a `maxHeadersCount`. */
 const MOST_KEPT = 2_000;
 
-/**
- * Why the fields of a request are refused. Node.js may also have left out some, a second `Authorization` for example: it
- * says nothing about it, and keeps the first ones. HTTP/2 refuses such requests.
- */
-export function refusedFields({
-  rawHeaders,
-  httpVersionMajor,
-  socket,
-}: IncomingMessage | Http2ServerRequest): SojournError | undefined {
+/** Node.js may have left out fields, a second `Authorization` for example: it says nothing about it. HTTP/2 refuses. */
+function mayLackFields({ rawHeaders, httpVersionMajor, socket }: IncomingMessage | Http2ServerRequest): boolean {
   const { length } = rawHeaders;
   const count = serverOf(socket)?.maxHeadersCount;
   const most = typeof count === 'number' ? count * 2 : MOST_KEPT;
-  if (length >= 2 && most > 0 && length >= most && !(httpVersionMajor > 1)) return tooManyFields();
-  const repeated = repeatedIn(rawHeaders);
+  return length >= 2 && most > 0 && length >= most && !(httpVersionMajor > 1);
+}
+
+/** Why the fields of a request are refused. `incoming`: Node's request, where it is known. */
+export function refusedFields(
+  request: CallerRequest,
+  incoming: IncomingMessage | Http2ServerRequest | undefined,
+): SojournError | undefined {
+  if (incoming !== undefined && mayLackFields(incoming)) return tooManyFields();
+  const repeated = (incoming && repeatedIn(incoming.rawHeaders)) ?? joinedIn(request);
   return repeated === undefined ? undefined : repeatedField(repeated);
 }
 
 /** The repeated field where a `Headers` has joined both. */
-export function repeatedOf(request: CallerRequest): string | undefined {
+function joinedIn(request: CallerRequest): string | undefined {
   if (request.header('host')?.includes(',') === true) return 'Host';
   return TWO_CREDENTIALS.test(request.header('authorization') ?? '') ? 'Authorization' : undefined;
 }

@@ -63,11 +63,9 @@ export class UnreadAnswers {
     this.#options = options;
   }
 
-  /**
-   * Call it after a write that leaves more than `UNREAD_BYTES` pending. Watches until `forget`. `true`: it was not
-   * watched before.
-   */
+  /** Call it after each write. Watches what has more than `UNREAD_BYTES`, until `forget`. `true`: it was not watched. */
   note(answer: UnreadAnswer): boolean {
+    if (answer.pendingBytes <= UNREAD_BYTES) return false;
     const { time, memory, streamBufferBytes } = this.#options;
     const isNew = !this.#watched.has(answer);
     const watched = this.#measure(answer);
