@@ -36,7 +36,7 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
-import { type KernelParts, RecordLogs } from './record-logs.ts';
+import { type KernelParts, KnownRecords } from './known-records.ts';
 import { fits, RowSteps } from './row-steps.ts';
 import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { Sweep } from './sweep.ts';
@@ -49,7 +49,7 @@ export class KernelRecords implements Records {
   readonly #kind: Kind;
   readonly #backend: Backend;
   readonly #isAlone: boolean;
-  readonly #logs: RecordLogs;
+  readonly #known: KnownRecords;
   readonly #steps: RowSteps;
   readonly #sweep: Sweep;
 
@@ -57,9 +57,9 @@ export class KernelRecords implements Records {
     this.#kind = parts.kind;
     this.#backend = parts.backend;
     this.#isAlone = parts.isAlone;
-    this.#logs = new RecordLogs(parts);
-    this.#steps = new RowSteps(parts, this.#logs);
-    this.#sweep = new Sweep(parts, this.#steps, this.#logs);
+    this.#known = new KnownRecords(parts);
+    this.#steps = new RowSteps(parts, this.#known);
+    this.#sweep = new Sweep(parts, this.#steps, this.#known);
   }
 
   create(
@@ -72,7 +72,7 @@ export class KernelRecords implements Records {
     const kept = newRecord(record, null, null);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#steps.put(this.#row(made, now), was, now, true), (done) => (done ? 'created' : undefined));
+      return after(this.#steps.put(id, was, this.#row(made, now), now, true), (done) => (done ? 'created' : undefined));
     };
     return this.#steps.step(id, () =>
       after(this.#steps.now(), (now) =>
@@ -110,10 +110,8 @@ export class KernelRecords implements Records {
         if (!isMine && !fits(record, from)) return { claimed: false, current: record };
         // The claim whose answer was lost is answered now.
         if (isMine) this.#steps.wasMade(id, row);
-        const mine = isMine ? record : { ...record, epoch: record.epoch + 1, owner: me };
-        const won = isMine
-          ? after(this.#logs.answered(id), () => true)
-          : this.#steps.put(this.#row(mine, now), row.version, now);
+        const mine = isMine ? row : this.#row({ ...record, epoch: record.epoch + 1, owner: me }, now);
+        const won = isMine || this.#steps.put(id, row.version, mine, now);
         return after(won, (done) => (done ? this.#claimed(mine, now) : undefined));
       }),
     );
@@ -127,7 +125,7 @@ export class KernelRecords implements Records {
         fence,
         (row, record, now) => {
           const next = this.#row(changedRecord(record, kept, now), now);
-          return after(this.#steps.put(next, row.version, now), (done) => (done ? saved(record, kept) : undefined));
+          return after(this.#steps.put(id, row.version, next, now), (done) => (done ? saved(record, kept) : undefined));
         },
         // A release takes the fence of its next try away, and the record may have expired since.
         (row, record) => {
@@ -147,7 +145,7 @@ export class KernelRecords implements Records {
           return this.#steps.madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
         }
         const next = this.#row(rungRecord(record, field, text, now), now);
-        return after(this.#steps.put(next, row.version, now), (done) => (done ? 'added' : undefined));
+        return after(this.#steps.put(id, row.version, next, now), (done) => (done ? 'added' : undefined));
       }),
     );
   }
@@ -166,7 +164,7 @@ export class KernelRecords implements Records {
           at: expired ? (record.expiresAt ?? now) : now,
         });
         const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
-        return after(this.#steps.put(tombstone, row.version, now, true), (done) => (done ? 'ended' : undefined));
+        return after(this.#steps.put(id, row.version, tombstone, now, true), (done) => (done ? 'ended' : undefined));
       }),
     );
   }
@@ -177,7 +175,7 @@ export class KernelRecords implements Records {
         const shown = shownOf(row, now, this.#kind);
         if (row === undefined && this.#steps.wasMade(id, row)) return 'dropped';
         if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
-        return after(this.#steps.drop(row), (done) => (done ? 'dropped' : undefined));
+        return after(this.#steps.put(id, row.version, null, now), (done) => (done ? 'dropped' : undefined));
       }),
     );
   }
@@ -214,21 +212,20 @@ export class KernelRecords implements Records {
 
   trim(): MaybePromise<void> {
     return after(this.#steps.now(), (now) =>
-      after(this.#logs.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweepAll())),
+      after(this.#known.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweepAll())),
     );
   }
 
   append(request: AppendRequest): MaybePromise<WriteOutcome> {
-    const { id, fence } = request;
-    const row = this.#steps.known(id);
+    const known = this.#steps.known(request.id);
     const now = this.#steps.now();
-    if (row !== undefined && typeof now === 'number') {
-      const record = livingOf(row, now);
-      if (record !== undefined && fits(record, fence)) {
-        const sent = this.#logs.append(request, row.fence ?? '', now);
-        if (sent === true) return 'written';
+    if (known !== undefined && typeof now === 'number') {
+      const record = livingOf(known.row, now);
+      if (record !== undefined && fits(record, request.fence)) {
+        const sent = this.#known.append(known, request, now);
+        if (sent === 'written') return sent;
         if (sent instanceof Promise)
-          return sent.then((done) => (done === true ? 'written' : this.#appendSlowly(request)));
+          return sent.then((done) => (done === 'written' ? done : this.#appendSlowly(request)));
       }
     }
     const kept = this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] };
@@ -236,17 +233,15 @@ export class KernelRecords implements Records {
   }
 
   replay(id: string, stream: string, from: number): MaybePromise<ReplayOutcome> {
-    const unknown = { found: false, why: 'unknown' } as const;
-    if (this.#kind.log === false) return unknown;
     return after(this.#backend.read(this.#kind, id), (row) =>
       after(this.#steps.now(), (now) =>
-        livingOf(row, now) === undefined ? unknown : this.#logs.replay(id, stream, from, now),
+        livingOf(row, now) === undefined ? { found: false, why: 'unknown' } : this.#known.replay(id, stream, from, now),
       ),
     );
   }
 
   forget(id: string, stream: string): void {
-    if (this.#isAlone) this.#logs.forget(id, stream);
+    if (this.#isAlone) this.#known.forgetStream(id, stream);
   }
 
   /** Resolves when every step that was asked for has been answered. */
@@ -258,18 +253,16 @@ export class KernelRecords implements Records {
     const { id, fence } = request;
     return this.#steps.step(id, () =>
       this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-        after(this.#logs.load(id, row.fence ?? '', now), () => {
-          const sent = this.#logs.append(request, row.fence ?? '', now);
-          return after(sent, (done) => (done === 'fenced' ? done : done === true ? 'written' : undefined));
-        }),
+        after(this.#known.load(row, now), (known) => this.#known.append(known, request, now)),
       ),
     );
   }
 
-  #claimed(record: StoredRecord, now: number): MaybePromise<ClaimOutcome> {
+  #claimed(row: Row, now: number): MaybePromise<ClaimOutcome> {
+    const record = row.value as StoredRecord;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - now;
     // The store takes nothing more of the earlier owner, so the log is read now.
-    return after(this.#logs.claimed(record.id, fenceText(record), now), ({ marks, streams }): ClaimOutcome => {
+    return after(this.#known.claimed(row, now), ({ marks, streams }): ClaimOutcome => {
       return { claimed: true, record, marks, streams, expiresInMs };
     });
   }
@@ -283,7 +276,7 @@ export class KernelRecords implements Records {
   #shown(row: Row | undefined, now: number): MaybePromise<{ readonly found: FoundRecord } | undefined> {
     const shown = { found: shownOf(row, now, this.#kind) };
     if (row === undefined || !isExpired(row, now) || row.fence === OVER) return shown;
-    return after(this.#steps.put(overRow(row), row.version, now), (done) => (done ? shown : undefined));
+    return after(this.#steps.put(row.id, row.version, overRow(row), now), (done) => (done ? shown : undefined));
   }
 
   #row(record: StoredRecord, now: number): Row {

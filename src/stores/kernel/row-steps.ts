@@ -9,39 +9,36 @@ import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
-import type { KernelParts, RecordLogs } from './record-logs.ts';
+import type { KernelParts, Known, KnownRecords } from './known-records.ts';
 import { isExpired, OVER, recordOf } from './row-value.ts';
 
-/** Rows of records that this process writes. */
-const KNOWN = 20_000;
+/** Puts without an answer that are known. */
+const UNSURE = 20_000;
 /** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
 
 export class RowSteps {
   readonly #parts: KernelParts;
-  readonly #logs: RecordLogs;
-  /** Rows that this process has written last, as their owner. */
-  readonly #rows = new BoundedMap<string, Row>(KNOWN);
+  readonly #known: KnownRecords;
   readonly #queues = new RecordQueues();
   /**
    * The versions of puts whose answers were lost; 0: the row was deleted. They may be stored. When the caller tries
    * again, its step finds what the earlier try has stored, and answers what that try would have answered.
    */
-  readonly #unsure = new BoundedMap<string, number>(KNOWN);
+  readonly #unsure = new BoundedMap<string, number>(UNSURE);
 
-  constructor(parts: KernelParts, logs: RecordLogs) {
+  constructor(parts: KernelParts, known: KnownRecords) {
     this.#parts = parts;
-    this.#logs = logs;
+    this.#known = known;
   }
 
   now(): MaybePromise<number> {
     return this.#parts.backend.now(this.#parts.kind);
   }
 
-  /** The row as this process knows it, for an append that waits for nothing. `undefined`: it waits, or is not known. */
-  known(id: string): Row | undefined {
-    if (this.#parts.isAlone) return this.#parts.backend.read(this.#parts.kind, id) as Row | undefined;
-    return this.#queues.last(id) === undefined ? this.#rows.get(id) : undefined;
+  /** The record as it is known, for an append that waits for nothing. `undefined`: it waits, or is not known. */
+  known(id: string): Known | undefined {
+    return this.#queues.last(id) === undefined ? this.#known.get(id) : undefined;
   }
 
   /** Runs after the earlier steps of the record, unless that takes too long. */
@@ -90,63 +87,32 @@ export class RowSteps {
     };
     // The stored row and the stored log decide: what is known of either is a hint.
     const fresh = (): MaybePromise<T | 'fenced'> => {
-      this.#forget(id);
-      return this.attempt(id, (row, now) => {
-        if (row !== undefined && !this.#parts.isAlone) this.#rows.set(id, row);
-        return owned(row, now);
-      });
+      this.#known.forget(id);
+      return this.attempt(id, owned);
     };
-    const known = this.#rows.get(id);
+    const known = this.#known.get(id);
     if (known === undefined) return fresh();
     return after(this.now(), (now) =>
-      after(owned(known, now), (outcome) => {
-        return outcome === undefined || outcome === 'fenced' ? fresh() : outcome;
-      }),
+      after(owned(known.row, now), (outcome) => (outcome === undefined || outcome === 'fenced' ? fresh() : outcome)),
     );
   }
 
-  put(row: Row, was: number, now: number, clear = false): MaybePromise<boolean> {
-    const { id } = row;
+  /** `row`: `null` deletes it. `clear`: its log goes. */
+  put(id: string, was: number, row: Row | null, now: number, clear = row === null): MaybePromise<boolean> {
     const written = this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear });
-    if (!(written instanceof Promise)) return this.#putDone(row, now, clear, written);
-    return written.then(
-      (done) => this.#putDone(row, now, clear, done),
-      (cause: unknown) => {
-        this.#forget(id);
-        this.#unsure.set(id, row.version);
-        throw cause;
-      },
-    );
-  }
-
-  #putDone(row: Row, now: number, clear: boolean, done: boolean): boolean {
-    const { id, fence } = row;
-    if (!done || fence === null || fence === OVER) this.#forget(id);
-    else if (!this.#parts.isAlone) this.#rows.set(id, row);
-    if (!done) return false;
-    this.#unsure.delete(id);
-    if (fence === null || fence === OVER) this.#logs.delete(id);
-    else if (clear) this.#logs.begin(id, fence, now);
-    // Its log gets no more events, until another claim reads it.
-    else if (!this.#parts.isAlone && recordOf(row)?.owner === null) this.#logs.delete(id);
-    else this.#logs.keep(id, fence);
-    return true;
-  }
-
-  #forget(id: string): void {
-    if (this.#parts.isAlone) return;
-    this.#rows.delete(id);
-    this.#logs.delete(id);
-  }
-
-  drop({ id, version }: Row): MaybePromise<boolean> {
-    const dropped = after(this.replace(id, version, null), (done) => {
-      if (done) this.#unsure.delete(id);
-      return done;
-    });
-    if (!(dropped instanceof Promise)) return dropped;
-    return dropped.catch((cause: unknown) => {
-      this.#unsure.set(id, 0);
+    const done = (isDone: boolean): boolean => {
+      if (!isDone) this.#known.forget(id);
+      else {
+        this.#unsure.delete(id);
+        if (row === null || row.fence === null || row.fence === OVER) this.#known.delete(id);
+        else this.#known.stored(row, now, clear);
+      }
+      return isDone;
+    };
+    if (!(written instanceof Promise)) return done(written);
+    return written.then(done, (cause: unknown) => {
+      this.#known.forget(id);
+      this.#unsure.set(id, row?.version ?? 0);
       throw cause;
     });
   }
@@ -171,8 +137,7 @@ export class RowSteps {
 
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
   replace(id: string, was: number, row: Row | null): MaybePromise<boolean> {
-    this.#rows.delete(id);
-    this.#logs.delete(id);
+    this.#known.delete(id);
     return this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear: row === null });
   }
 }

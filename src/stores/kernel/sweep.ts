@@ -8,7 +8,7 @@
 import { after, repeated } from '../shared/after.ts';
 import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
 import type { Backend, DuePlace, Row } from './backend.ts';
-import type { KernelParts, RecordLogs } from './record-logs.ts';
+import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
 import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
@@ -19,14 +19,14 @@ export class Sweep {
   readonly #backend: Backend;
   readonly #ttlMs: number;
   readonly #steps: RowSteps;
-  readonly #logs: RecordLogs;
+  readonly #known: KnownRecords;
 
-  constructor({ kind, backend, isAlone }: KernelParts, steps: RowSteps, logs: RecordLogs) {
+  constructor({ kind, backend, isAlone }: KernelParts, steps: RowSteps, known: KnownRecords) {
     this.#kind = kind;
     this.#backend = backend;
     this.#ttlMs = isAlone || kind.log === false || !kind.listed ? Infinity : kind.log.ttlMs;
     this.#steps = steps;
-    this.#logs = logs;
+    this.#known = known;
   }
 
   /** When the row of a record that is written now wakes for its log. */
@@ -80,7 +80,7 @@ export class Sweep {
       // No event is added to the log of a released record, so this is its last trim.
       const next = fencedRow(record, record.owner === null ? null : this.trimAt(now));
       return after(this.#steps.replace(id, row.version, next), (done) =>
-        done ? after(this.#logs.trimAtRest(id, next.fence ?? '', now), () => true as const) : undefined,
+        done ? after(this.#known.trimAtRest(next, now), () => true as const) : undefined,
       );
     };
     return this.#steps.step(id, () => this.#steps.attempt(id, trimmed));

@@ -1,0 +1,234 @@
+/**
+ * What this process knows of the records that it writes: the row that it has stored last, and the log. A log is folded
+ * from the stored entries once, and then it follows what is written. All of this is a hint. The store refuses what is
+ * out of date, and then this process forgets it.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { after, repeated } from '../shared/after.ts';
+import type { Deadlines } from '../shared/deadlines.ts';
+import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { EventRetention } from '../../types.ts';
+import type { Backend, Entry, Row } from './backend.ts';
+import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
+import { recordOf } from './row-value.ts';
+import type { Writes } from './turn-writes.ts';
+
+export interface Known {
+  readonly id: string;
+  row: Row;
+  /** `undefined`: the first append reads it. */
+  readonly log: LogState | undefined;
+  /** When its log was read or trimmed last. */
+  trimmedAt: number;
+}
+
+/** A kind without events keeps no entry but those that say which marks there are. */
+const MARKS_ALONE: EventRetention = { ttlMs: Infinity, events: 64, bytes: Infinity };
+/** Records that this process writes. */
+const MOST = 20_000;
+
+const EMPTY = new LogState();
+
+/** What the parts of a kernel stand on: one kind of records on one backend. */
+export interface KernelParts {
+  readonly kind: Kind;
+  readonly backend: Backend;
+  readonly writes: Writes;
+  /**
+   * The backend is in this process and has no other kernel for this kind. So what is known is always true, rows are
+   * known that have a log, and all logs that are not empty are known: the store may drop entries.
+   */
+  readonly isAlone: boolean;
+  /** How long a step waits for the earlier ones of its record. Absent: for ever. */
+  readonly deadlines?: Deadlines | undefined;
+}
+
+export class KnownRecords {
+  readonly #parts: KernelParts;
+  readonly #retention: EventRetention;
+  /** In the order in which their logs were read or trimmed. */
+  readonly #known: BoundedMap<string, Known>;
+  /** The last append of each log that is not answered yet. */
+  readonly #underWay = new Map<string, Promise<boolean>>();
+
+  constructor(parts: KernelParts) {
+    this.#parts = parts;
+    const { log } = parts.kind;
+    this.#retention = log === false ? MARKS_ALONE : log;
+    this.#known = new BoundedMap(parts.isAlone ? Infinity : MOST);
+  }
+
+  get(id: string): Known | undefined {
+    return this.#known.get(id);
+  }
+
+  /** This process has stored a row of a living record. `isNew`: its log is empty. */
+  stored(row: Row, now: number, isNew: boolean): void {
+    const known = this.#known.get(row.id);
+    if (this.#parts.isAlone) {
+      if (isNew) this.delete(row.id);
+      return;
+    }
+    // The log of a released record gets no more events, until another claim reads it.
+    const kept = recordOf(row)?.owner === null ? undefined : known?.log;
+    const log = isNew ? new LogState() : kept;
+    if (known !== undefined && known.log === log) known.row = row;
+    else this.#know(row, log, now);
+  }
+
+  delete(id: string): void {
+    this.#known.delete(id);
+  }
+
+  /** Another process may have written the record. */
+  forget(id: string): void {
+    if (!this.#parts.isAlone) this.delete(id);
+  }
+
+  /** The record with its log, which is read unless it is known. */
+  load(row: Row, now: number): MaybePromise<Known> {
+    const known = this.#known.get(row.id);
+    return known?.log !== undefined ? known : after(this.#answered(row.id), () => this.#read(row, now));
+  }
+
+  #read(row: Row, now: number): MaybePromise<Known> {
+    return after(this.#entries(row.id), (entries) => this.#know(row, LogState.of(entries), now));
+  }
+
+  /** The log for an owner that has just claimed the record: nothing of an earlier owner is stored any more. */
+  claimed(row: Row, now: number): MaybePromise<LogState> {
+    if (this.#parts.isAlone) return this.#known.get(row.id)?.log ?? EMPTY;
+    this.delete(row.id);
+    return after(this.load(row, now), ({ log }) => log ?? EMPTY);
+  }
+
+  /**
+   * `undefined`: another writer was faster, and the record is not known any more. The next append may follow at once:
+   * it has the next number, whatever becomes of this one. One whose answer was lost may be stored: a caller that tries
+   * again finds it in the log.
+   */
+  append(known: Known, request: AppendRequest, now: number): MaybePromise<WriteOutcome | undefined> {
+    const { id, log } = known;
+    if (log === undefined) return undefined;
+    const isLogged = this.#parts.kind.log !== false;
+    const entry = log.accept(isLogged ? request : { ...request, stream: null, events: [] }, now);
+    if (entry === undefined)
+      return after(this.#answered(id), () =>
+        after(this.#entries(id, request.stream), (entries) =>
+          isStored(entries, request, this.#retention, now) ? 'written' : 'fenced',
+        ),
+      );
+    const sent = this.#send(known, [entry], 0, request.share);
+    log.take(entry);
+    const trims = log.trimIsDue(this.#retention);
+    if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
+    return sent.then((done) => this.#sent(known, done, trims, now));
+  }
+
+  replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
+    return after(this.#entries(id, stream), (entries) => {
+      // A store that is alone may have dropped what says how long an open stream is.
+      const log = this.#parts.isAlone ? this.#known.get(id)?.log : LogState.of(entries);
+      return replayOf(entries, stream, log?.lengthOf(stream), from, this.#retention, now);
+    });
+  }
+
+  /**
+   * Removes events that are too old. A log is read once in the time that events are kept, so an event is removed before
+   * it is twice that old. A record whose log has no events is forgotten.
+   */
+  trimOld(now: number): MaybePromise<unknown> {
+    return repeated(() => {
+      const { oldest } = this.#known;
+      if (oldest === undefined || oldest.trimmedAt + this.#retention.ttlMs > now) return true;
+      oldest.trimmedAt = now;
+      this.#known.use(oldest.id);
+      return after(this.#trim(oldest, now), (keepsNone) => {
+        if (this.#parts.isAlone ? oldest.log?.isEmpty === true : keepsNone) this.delete(oldest.id);
+        return undefined;
+      });
+    });
+  }
+
+  /** Removes events that are too old, of a log that this process may not own. The fence is new, so the log is at rest. */
+  trimAtRest(row: Row, now: number): MaybePromise<void> {
+    return after(this.#read(row, now), (known) => after(this.#trim(known, now), () => this.delete(row.id)));
+  }
+
+  /** Called only where this object is alone. */
+  forgetStream(id: string, stream: string): void {
+    const known = this.#known.get(id);
+    if (known?.log === undefined || known.log.lengthOf(stream) !== undefined) return;
+    let cut = 0;
+    for (const entry of this.#entries(id) as readonly Entry[]) {
+      if (entry.stream !== stream) break;
+      cut = entry.no;
+    }
+    if (cut > 0) void this.#cut(known, known.log, cut, 0);
+  }
+
+  #know(row: Row, log: LogState | undefined, now: number): Known {
+    const known = { id: row.id, row, log, trimmedAt: now };
+    this.#known.set(row.id, known);
+    return known;
+  }
+
+  #entries(id: string, stream: string | null = null): MaybePromise<readonly Entry[]> {
+    return this.#parts.backend.log(this.#parts.kind, id, stream);
+  }
+
+  /** Resolves once the log writes of this process that are under way are stored or refused: they are answered in order. */
+  #answered(id: string): MaybePromise<unknown> {
+    return this.#underWay.get(id)?.catch(() => undefined);
+  }
+
+  /** `false`: another writer was faster. After that, and without an answer, the log is read again. */
+  #send({ id, row }: Known, entries: readonly Entry[], cut: number, share?: string): MaybePromise<boolean> {
+    const { kind, writes } = this.#parts;
+    const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, share });
+    if (!(sent instanceof Promise)) return sent;
+    this.#underWay.set(id, sent);
+    const answered = (isStored: boolean): void => {
+      if (this.#underWay.get(id) === sent) this.#underWay.delete(id);
+      if (!isStored) this.delete(id);
+    };
+    sent.then(answered, () => answered(false));
+    return sent;
+  }
+
+  /** A log is trimmed once the append is stored: then this process knows all of it. */
+  #sent(known: Known, done: boolean, trims: boolean, now: number): 'written' | undefined {
+    const trimmed = done && trims ? this.#trim(known, now) : undefined;
+    // It is tried again when the next one is due.
+    if (trimmed instanceof Promise) trimmed.catch(() => undefined);
+    return done ? 'written' : undefined;
+  }
+
+  /** `true`: no event of the log is kept. */
+  #trim(known: Known, now: number): MaybePromise<boolean> {
+    const { id, log } = known;
+    if (log === undefined) return true;
+    return after(this.#entries(id), (entries) => {
+      const last = entries.at(-1)?.no ?? 0;
+      // Another process writes under this fence too.
+      if (last >= log.next) {
+        this.delete(id);
+        return true;
+      }
+      // A bounded store has dropped the entries before the first one. Complete streams among them are forgotten too.
+      log.trimmed((entries[0]?.no ?? log.next) - 1);
+      const cut = this.#parts.kind.log === false ? last : cutOf(entries, this.#retention, now);
+      return after(cut === 0 ? undefined : this.#cut(known, log, cut, now), () => cut === last);
+    });
+  }
+
+  #cut(known: Known, log: LogState, cut: number, now: number): MaybePromise<void> {
+    const { isAlone } = this.#parts;
+    if (this.#known.get(known.id) !== known) return undefined;
+    // A log that others read is never empty again: its last entry says which number is next.
+    const isNeeded = log.trimmed(cut) || cut === log.next - 1;
+    return after(this.#send(known, isNeeded && !isAlone ? [log.stateEntry(now)] : [], cut), () => {
+      if (isAlone && log.isEmpty) this.delete(known.id);
+    });
+  }
+}
