@@ -9,9 +9,9 @@
  * outcome. It may still run on the server. Then it changes nothing that was changed since (`kernel/backend.ts`).
  */
 import { keepingProcess } from '../../base/system.ts';
+import { SojournError } from '../../errors.ts';
 import type { Deadlines } from './deadlines.ts';
-import { noAnswer, storeClosed } from './failures.ts';
-import { PendingReplies } from './pending-replies.ts';
+import { storeClosed } from './failures.ts';
 
 /** The pause after a failed connection attempt: requests come by the thousand. */
 const PAUSE_MS = 50;
@@ -45,7 +45,8 @@ export interface Connector<Client> {
 export class KeptConnection<Client> {
   readonly where: string;
   readonly #connector: Connector<Client>;
-  readonly #pending: PendingReplies;
+  /** Statements that the open connection has not answered. */
+  #pending = 0;
   /** Set while the connection is open. */
   #client: Client | undefined;
   #connecting: Promise<Client> | undefined;
@@ -55,11 +56,10 @@ export class KeptConnection<Client> {
   #isClosed = false;
 
   constructor(connector: Connector<Client>) {
-    const { where, deadlines } = connector;
+    const { where } = connector;
     this.where = where;
     this.#connector = connector;
     this.#cause = storeClosed(where);
-    this.#pending = new PendingReplies(deadlines, () => this.destroy(noAnswer(where, deadlines.limitMs)));
   }
 
   get isOpen(): boolean {
@@ -88,7 +88,6 @@ export class KeptConnection<Client> {
     if (client === undefined) return;
     this.#client = undefined;
     this.#cause = cause;
-    this.#pending.clear();
     this.#connector.destroy(client);
     this.#connector.lost?.();
   }
@@ -101,7 +100,6 @@ export class KeptConnection<Client> {
     const client = this.#client;
     this.#client = undefined;
     this.#cause = storeClosed(this.where);
-    this.#pending.stop();
     if (client === undefined) return;
     const { deadlines, connectMs, end, destroy } = this.#connector;
     // An idle connection does not keep the process alive.
@@ -111,8 +109,9 @@ export class KeptConnection<Client> {
 
   #ask<T>(client: Client, send: (client: Client) => Promise<T>): Promise<T> {
     if (client !== this.#client) return Promise.reject(this.#cause);
-    if (this.#pending.sent() === 1) this.#connector.busy?.(client, true);
-    return send(client).then(
+    const { deadlines, busy } = this.#connector;
+    if ((this.#pending += 1) === 1) busy?.(client, true);
+    return deadlines.answered(this.where, send(client)).then(
       (answer) => {
         this.#answered(client);
         return answer;
@@ -125,14 +124,15 @@ export class KeptConnection<Client> {
   }
 
   #answered(client: Client): void {
-    if (client === this.#client && this.#pending.received() === 0) this.#connector.busy?.(client, false);
+    if (client === this.#client && (this.#pending -= 1) === 0) this.#connector.busy?.(client, false);
   }
 
   #failure(client: Client, error: unknown): Error {
     // The connection was given up while this statement was pending: report the cause of that.
     if (client !== this.#client) return this.#cause;
     const failure = this.#connector.failure(error);
-    if (this.#connector.isFatal(error, client)) this.destroy(failure);
+    // An error of ours is that there was no answer in time.
+    if (error instanceof SojournError || this.#connector.isFatal(error, client)) this.destroy(failure);
     return failure;
   }
 
@@ -157,6 +157,7 @@ export class KeptConnection<Client> {
       if (this.#isClosed) over ??= storeClosed(where);
       if (over !== undefined) throw over;
       this.#client = connected;
+      this.#pending = 0;
       busy?.(connected, false);
       opened?.();
       return connected;
