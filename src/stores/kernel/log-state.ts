@@ -70,11 +70,6 @@ export class LogState {
     return state;
   }
 
-  /** An entry that is stored. */
-  take(entry: Entry): void {
-    this.#take(entry, entry.stream === NO_STREAM ? undefined : this.#streams.get(entry.stream));
-  }
-
   /** The entry that stores a request: call `take` once it is sent. `undefined`: its stream does not take it. */
   accept(request: AppendRequest, now: number): Entry | undefined {
     const { stream, from = 0 } = request;
@@ -135,11 +130,12 @@ export class LogState {
     return entry;
   }
 
-  #take({ no, stream, head }: Entry, known: Stream | undefined): void {
+  /** An entry that is stored. */
+  take({ no, stream, head }: Entry): void {
     // Destructuring takes as long as all else here until it is compiled.
     const more = head[4];
     if (more?.state !== undefined) this.#restore(no, more.state);
-    if (stream !== NO_STREAM) this.#extend(no, stream, known, head[0] + head[1], more);
+    if (stream !== NO_STREAM) this.#extend(no, stream, head[0] + head[1], more);
     if (more?.mark !== undefined) this.#mark(no, more.mark);
     if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
     this.next = no + 1;
@@ -152,7 +148,8 @@ export class LogState {
     this.#marks.set(keyOf(mark), { mark, entry: no });
   }
 
-  #extend(no: number, stream: string, known: Stream | undefined, next: number, more: HeadMore | undefined): void {
+  #extend(no: number, stream: string, next: number, more: HeadMore | undefined): void {
+    const known = this.#streams.get(stream);
     const isComplete = more?.done === true;
     if (known === undefined || known.isComplete) {
       this.#streams.set(stream, { stream, next, note: more?.note ?? null, isComplete, entry: no });

@@ -38,7 +38,7 @@ import type {
 import type { Backend, Row } from './backend.ts';
 import { type KernelParts, KnownRecords } from './known-records.ts';
 import { fits, RowSteps } from './row-steps.ts';
-import { endedRow, fenceText, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
+import { endedRow, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
 import { Sweep } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
@@ -69,7 +69,7 @@ export class KernelRecords implements Records {
   ): MaybePromise<CreateOutcome> {
     const { id } = record;
     // The caller may change its object while this waits.
-    const kept = newRecord(record, null, null);
+    const kept = newRecord(record);
     const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
       return after(this.#steps.put(id, was, this.#row(made, now), now, true), (done) => (done ? 'created' : undefined));
@@ -80,7 +80,7 @@ export class KernelRecords implements Records {
           made === undefined
             ? this.#steps.attempt(id, (row, at) => {
                 if (shownOf(row, at, this.#kind) === undefined) return put(row?.version ?? 0, at);
-                return this.#steps.madeBefore(row, (value) => isDeepStrictEqual(recreated(value), kept))
+                return this.#steps.madeBefore(row, (value) => isDeepStrictEqual(newRecord(value), kept))
                   ? 'created'
                   : 'exists';
               })
@@ -290,6 +290,3 @@ export class KernelRecords implements Records {
     );
   }
 }
-
-/** A record without the times that the store computed. */
-const recreated = (record: StoredRecord): StoredRecord => newRecord(record, null, null);

@@ -6,23 +6,11 @@ import { newerRecord } from '../shared/failures.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
 import type { Entry, EntryHead, Row } from './backend.ts';
 
-/** Not `id` and `body`, which are stored beside it. The version is first, so that any build can read it. */
-type RecordText = readonly [
-  v: number,
-  epoch: number,
-  owner: string | null,
-  user: string | null,
-  head: string,
-  fields: StoredRecord['fields'],
-  createdAt: number,
-  stamp: number,
-  expiresAt: number | null,
-  dueAt: number | null,
-  rung: number,
-];
-
-/** How a record ended. */
-type EndText = readonly [v: number, at: number, outcome: string];
+/**
+ * A record is stored as its version and these members; `id` and `body` are beside it. An ended one as its version, when
+ * and how it ended. The version is first, so that any build can read it.
+ */
+const PARTS = ['epoch', 'owner', 'user', 'head', 'fields', 'createdAt', 'stamp', 'expiresAt', 'dueAt', 'rung'] as const;
 
 /** A row as a store of texts keeps it. An ended record has no body. */
 export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt'> {
@@ -34,24 +22,22 @@ export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt
 export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
   if (fence === null) {
     const { at, outcome } = value as EndedRecord;
-    return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome] satisfies EndText) };
+    return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome]) };
   }
-  const { v, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt, dueAt, rung } = value as StoredRecord;
-  const list: RecordText = [v, epoch, owner, user, head, fields, createdAt, stamp, expiresAt, dueAt, rung];
-  return { body, data: JSON.stringify(list) };
+  const record = value as StoredRecord;
+  return { body: record.body, data: JSON.stringify([record.v, ...PARTS.map((name) => record[name])]) };
 }
 
 /** `where`: the server or file, for the error about a record of a newer build. */
 export function rowOf({ id, version, fence, wakeAt, body, data }: RowTexts, where: string): Row {
-  const list = JSON.parse(data) as RecordText | EndText;
-  if (list[0] > RECORD_VERSION) throw newerRecord(where, id, list[0], RECORD_VERSION);
+  const [v, ...parts] = JSON.parse(data) as [number, ...unknown[]];
+  if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
   if (fence === null) {
-    const [, at, outcome] = list as EndText;
+    const [at, outcome] = parts as [number, string];
     return { id, version, fence, wakeAt, value: { id, outcome, at } };
   }
-  const [v, epoch, owner, user, head, fields, createdAt, stamp, expiresAt, dueAt, rung] = list as RecordText;
-  const times = { createdAt, stamp, expiresAt, dueAt };
-  return { id, version, fence, wakeAt, value: { v, id, epoch, owner, user, head, body, fields, ...times, rung } };
+  const members = Object.fromEntries(PARTS.map((name, n) => [name, parts[n]]));
+  return { id, version, fence, wakeAt, value: { v, id, body, ...members } as unknown as StoredRecord };
 }
 
 /** A row from what a server answers: id, version, fence, wake time, body, data. `null` or empty: there is none. */

@@ -6,8 +6,8 @@
  * are too old, and every save of a living owner moves that. The process whose sweep finds the row trims the log.
  */
 import { after, repeated } from '../shared/after.ts';
-import type { DueRecord, Kind, MaybePromise, RecordPage } from '../store.ts';
-import type { Backend, DuePlace, Row } from './backend.ts';
+import type { DueRecord, MaybePromise, RecordPage } from '../store.ts';
+import type { DuePlace, Row } from './backend.ts';
 import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
 import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
@@ -15,15 +15,14 @@ import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from '.
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
 export class Sweep {
-  readonly #kind: Kind;
-  readonly #backend: Backend;
+  readonly #parts: KernelParts;
   readonly #ttlMs: number;
   readonly #steps: RowSteps;
   readonly #known: KnownRecords;
 
-  constructor({ kind, backend, isAlone }: KernelParts, steps: RowSteps, known: KnownRecords) {
-    this.#kind = kind;
-    this.#backend = backend;
+  constructor(parts: KernelParts, steps: RowSteps, known: KnownRecords) {
+    const { kind, isAlone } = parts;
+    this.#parts = parts;
     this.#ttlMs = isAlone || kind.log === false || !kind.listed ? Infinity : kind.log.ttlMs;
     this.#steps = steps;
     this.#known = known;
@@ -37,7 +36,7 @@ export class Sweep {
   due(now: number, limit: number, cursor: string | undefined): MaybePromise<RecordPage<DueRecord>> {
     let place = placeOf(cursor);
     return repeated<RecordPage<DueRecord>>(() =>
-      after(this.#backend.due(this.#kind, place, now, limit), (rows) =>
+      after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) =>
         after(this.#clean(rows, now), () => {
           const records = rows.flatMap((row) => {
             const record = recordOf(row);
@@ -64,7 +63,7 @@ export class Sweep {
 
   /** An ended record that shows no more. An expired record that was not ended stays, if a sweep looks for it. */
   #isForgotten(row: Row, now: number): boolean {
-    return shownOf(row, now, this.#kind) === undefined && (row.fence === null || !this.#kind.listed);
+    return shownOf(row, now, this.#parts.kind) === undefined && (row.fence === null || !this.#parts.kind.listed);
   }
 
   /** Waits for nothing. */
