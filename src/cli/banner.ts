@@ -4,10 +4,9 @@ import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
 import type { StoreProblem } from '../errors/sojourn-error.ts';
-import { isModern, servedVersions } from '../protocol/versions.ts';
+import { BUILD_VERSION, isModern, servedVersions } from '../protocol/versions.ts';
 
 export interface BannerFacts {
-  readonly version: string;
   readonly url: string;
   /** The address that is bound. */
   readonly address: string;
@@ -35,7 +34,7 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
   return `${mode}: sessions for clients that initialize, ${modern.join(', ')} request by request`;
 }
 
-export function banner({ version, url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
+export function banner({ url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
   const { address, allowAnyone, clientName, dashboard } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
@@ -56,7 +55,7 @@ export function banner({ version, url: bound, options, workers, store, storeAway
   ];
   const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(10)}${value}`]));
   const warning = isExposed(address, options, allowAnyone) ? ['', ...WARNING] : [];
-  return ['', `sojourn ${version}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
+  return ['', `sojourn ${BUILD_VERSION}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
 }
 
 const EVERY_INTERFACE = ' (every network interface)';

@@ -1,6 +1,5 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { BUILD_VERSION } from '../protocol/versions.ts';
 import type { StoreProblem } from '../errors/sojourn-error.ts';
 import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
@@ -84,13 +83,12 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (ordered) signals.emit('SIGTERM');
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
-    version: BUILD_VERSION,
     url,
     address,
     allowAnyone: settings.allowAnyone,
     options: resolved,
     dashboard,
-    workers: worker === undefined || settings.workers === 1 ? undefined : settings.workers,
+    workers: settings.workers > 1 ? settings.workers : undefined,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
     storeAway: endpoint.health().store === 'away' ? away : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,

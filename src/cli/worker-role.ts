@@ -20,21 +20,11 @@ export const WORKER_VARIABLE = 'SOJOURN_WORKER';
  * `first`: a store on this machine that cannot be opened ends the command. `again`: the worker listens while its store
  * is away. `beside`: it listens once its store is open, because the worker that it replaces serves.
  */
-const STARTS = ['first', 'again', 'beside'] as const;
-export type WorkerStart = (typeof STARTS)[number];
+export type WorkerStart = 'first' | 'again' | 'beside';
 /** The file descriptor of the socket that the supervisor passes. */
 export const WORKER_FD = 3;
 
 export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
-
-/** The members of `process` that a worker uses. */
-export interface OwnProcess {
-  readonly env: NodeJS.ProcessEnv;
-  on(event: 'message' | 'disconnect' | NodeJS.Signals, listener: (message: unknown) => void): unknown;
-  send?: ((message: unknown, done: () => void) => unknown) | undefined;
-  readonly connected: boolean;
-  exit(code: number): void;
-}
 
 // ——— the messages between both; loaders such as tsx use the same channel, so others are ignored ———
 
@@ -68,9 +58,8 @@ export const isMessage = (message: unknown): message is WorkerReport | WorkerOrd
   isObject(message) && typeof message['sojourn'] === 'string';
 
 /** `undefined`: this process has no supervisor. */
-export function takeWorkerRole(self: OwnProcess) {
-  const [number, given, dashboardToken] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
-  const start = STARTS.find((one) => one === given) ?? 'first';
+export function takeWorkerRole(self: NodeJS.Process) {
+  const [number, start, dashboardToken] = (self.env[WORKER_VARIABLE] ?? '').split(' ');
   delete self.env[WORKER_VARIABLE];
   if (!(Number(number) > 0) || self.send === undefined) return undefined;
   const signals: SignalSource = new EventEmitter();
@@ -82,12 +71,6 @@ export function takeWorkerRole(self: OwnProcess) {
     // A worker without a listener does not serve yet, and has no sessions to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
-  let drainOrder: DrainOrder | undefined;
-  self.on('message', (message) => {
-    if (!isMessage(message) || message.sojourn !== 'drain') return;
-    if (!stopping) drainOrder = message;
-    stop();
-  });
   const orphaned = new Promise<void>((resolve) => {
     const orphan = (): void => {
       resolve();
@@ -103,23 +86,27 @@ export function takeWorkerRole(self: OwnProcess) {
     stop();
   });
   for (const terminal of ['SIGINT', 'SIGHUP'] as const) self.on(terminal, () => {});
-  return {
+  const role = {
     number: Number(number),
-    start,
+    start: start as WorkerStart,
     /** Resolves when the supervisor is dead. */
     orphaned,
     /** The token of the dashboard that the supervisor made. */
     dashboardToken,
     /** What the supervisor's order to drain says. */
-    get drainOrder(): DrainOrder | undefined {
-      return drainOrder;
-    },
-    /** Calls `listener` at each order to report the metrics. */
-    onMeasure: (listener: () => void) =>
-      void self.on('message', (message) => isMessage(message) && message.sojourn === 'measure' && listener()),
+    drainOrder: undefined as DrainOrder | undefined,
+    /** Calls `report` at each order to report the metrics. */
+    onMeasure: (report: () => void) =>
+      void self.on('message', (message) => isMessage(message) && message.sojourn === 'measure' && report()),
     /** Emits a signal for each thing that stops this worker. */
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
-    report: (message: WorkerReport) => void self.send?.(message, () => {}),
+    report: (message: WorkerReport) => void self.send?.(message, undefined, undefined, () => {}),
   };
+  self.on('message', (message) => {
+    if (!isMessage(message) || message.sojourn !== 'drain') return;
+    if (!stopping) role.drainOrder = message;
+    stop();
+  });
+  return role;
 }

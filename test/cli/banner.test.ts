@@ -8,7 +8,6 @@ import { banner, clientNameOf } from '../../src/cli/banner.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
-import { BUILD_VERSION } from '../../src/protocol/versions.ts';
 import { startNode } from '../kit/child-process.ts';
 import { dist, program, startCli } from './cli-process.ts';
 
@@ -25,7 +24,6 @@ interface Facts {
 /** What `serve` prints once it listens, without a process. */
 const bannerOf = (options: McpEndpointOptions = {}, facts: Facts = {}): string =>
   banner({
-    version: BUILD_VERSION,
     url: 'http://127.0.0.1:3000/mcp',
     address: '127.0.0.1',
     allowAnyone: false,

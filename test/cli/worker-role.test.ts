@@ -1,18 +1,17 @@
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
-import { takeWorkerRole, type OwnProcess } from '../../src/cli/worker-role.ts';
+import { takeWorkerRole } from '../../src/cli/worker-role.ts';
 
 function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
   const events = new EventEmitter();
   const exits: number[] = [];
   const told: unknown[] = [];
-  const self: OwnProcess = {
+  const self = Object.assign(events, {
     env,
     connected: true,
-    on: (event, listener) => events.on(event, listener),
-    send: (message) => told.push(message),
-    exit: (code) => void exits.push(code),
-  };
+    send: (message: unknown) => told.push(message),
+    exit: (code: number) => void exits.push(code),
+  }) as unknown as NodeJS.Process;
   return { self, events, exits, told };
 }
 
@@ -30,7 +29,7 @@ test.each([
   ['with an empty variable', workerSelf({ SOJOURN_WORKER: '' }).self],
   ['with a number that is none', workerSelf({ SOJOURN_WORKER: 'x first' }).self],
   ['without the variable', workerSelf({}).self],
-  ['without a supervisor', { ...workerSelf().self, send: undefined }],
+  ['without a supervisor', Object.assign(workerSelf().self, { send: undefined })],
 ])('a process %s is no worker', (_what, self) => {
   expect(takeWorkerRole(self)).toBeUndefined();
 });
@@ -65,7 +64,7 @@ test.each([true, false])(
   'a worker that does not serve yet ends with its supervisor (connected before: %s)',
   (connected) => {
     const { self, events, exits } = workerSelf();
-    takeWorkerRole({ ...self, connected });
+    takeWorkerRole(Object.assign(self, { connected }));
     events.emit('disconnect');
     expect(exits).toEqual([1]);
   },
