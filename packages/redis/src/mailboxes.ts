@@ -1,10 +1,11 @@
 /**
  * The mailboxes of the instances of one view are channels, each with its own connection. PUBLISH answers how many
- * connections received the message; if none did, the receiver is suspect. Before an instance renews its lease it
- * publishes an empty text to itself, which no receiver takes. A message is a JSON list of its sender and itself, of some
- * MiB at most: Redis disconnects a slow subscriber when its output buffer is full (`client-output-buffer-limit pubsub`).
+ * connections received the message; if none did, the receiver is suspect. Before an instance renews its lease it checks
+ * that its channel receives. A message is a JSON list of its sender and itself, of some MiB at most: Redis disconnects a
+ * slow subscriber when its output buffer is full (`client-output-buffer-limit pubsub`).
  */
 import { orUndefined, storeAway, type InstanceMessage, type Mailboxes, type Receive } from 'sojourn/store-kit';
+import type { Reply } from './client.ts';
 import type { RedisLink } from './link.ts';
 import type { Server } from './server.ts';
 
@@ -21,7 +22,7 @@ export class RedisMailboxes implements Mailboxes {
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     // Nothing is received once the mailbox is closed.
     const received = (text: string): void => {
-      if (text !== '' && this.#links.get(id) === link) receive(...readMessage(text));
+      if (this.#links.get(id) === link) receive(...readMessage(text));
     };
     const link: RedisLink = this.#server.listener(this.#channelOf(id), received, lost);
     this.#links.set(id, link);
@@ -32,9 +33,12 @@ export class RedisMailboxes implements Mailboxes {
   async check(id: string): Promise<void> {
     const link = this.#links.get(id);
     if (link === undefined) return;
+    const channel = this.#channelOf(id);
     // The check comes first: while a connection is being replaced, it receives nothing.
     await link.command(['PING']);
-    if (await this.#publish(id, '')) return;
+    const count = this.#server.isCluster ? 'SHARDNUMSUB' : 'NUMSUB';
+    const counts = (await this.#server.send(channel, ['PUBSUB', count, channel])) as readonly Reply[];
+    if (Number(counts[1]) > 0) return;
     // The connection is open, and leads to another server than the publishers use.
     const cause = storeAway(`${link.where}: what is published is not heard here; the connection is made anew`);
     link.destroy(cause);
@@ -42,20 +46,16 @@ export class RedisMailboxes implements Mailboxes {
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
-    return (await this.#publish(to, JSON.stringify([from, message]))) ? 'sent' : 'suspect';
+    const channel = this.#channelOf(to);
+    const publish = this.#server.isCluster ? 'SPUBLISH' : 'PUBLISH';
+    const receivers = await this.#server.send(channel, [publish, channel, JSON.stringify([from, message])]);
+    return Number(receivers) === 0 ? 'suspect' : 'sent';
   }
 
   async close(id: string): Promise<void> {
     const link = this.#links.get(id);
     this.#links.delete(id);
     await link?.close();
-  }
-
-  /** Whether a connection received it. */
-  async #publish(id: string, text: string): Promise<boolean> {
-    const channel = this.#channelOf(id);
-    const publish = this.#server.isCluster ? 'SPUBLISH' : 'PUBLISH';
-    return Number(await this.#server.send(channel, [publish, channel, text])) > 0;
   }
 }
 
