@@ -73,6 +73,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     for (const pid of [third, two]) process.kill(pid, 'SIGKILL');
     expect((await fetch(new URL('/healthz', url))).status).toBe(200);
     const back = [await workers.replaced(1, third), await workers.replaced(2, two)];
+    for (const pid of back) await joined(pid);
 
     // SIGHUP with code that does not start leaves the old ones at work.
     writeFileSync(broken, '');

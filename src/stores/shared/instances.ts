@@ -32,8 +32,11 @@ import { after } from './after.ts';
 
 export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true, vital: true };
 
-/** Leases are renewed three times in their time, so a lease that ended before this one began has expired by now. */
-const LAST_LOOK = 4;
+/**
+ * An instance looks for what crashed ones left when it starts, and again with every fourth renewal. Leases are renewed
+ * three times in their time, so those of instances that died before the last look have expired.
+ */
+const LOOK_EVERY = 4;
 
 export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
 
@@ -117,7 +120,7 @@ export class Instances implements InstanceStore {
     if (held === undefined) return false;
     return after(mailboxes.check(id), () => {
       const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
-      if (held.stamp === LAST_LOOK && leaseMs !== null) void this.#forgetDead();
+      if (held.stamp % LOOK_EVERY === 0 && leaseMs !== null) void this.#forgetDead();
       return after(records.save(id, held, change), (outcome) =>
         outcome === 'fenced' ? after(this.#close(id), () => false) : true,
       );
@@ -211,7 +214,7 @@ export class Instances implements InstanceStore {
     }
   }
 
-  /** Ends the leases of instances that crashed. The next instance that starts tries again. */
+  /** Ends the leases of instances that crashed. The next look tries again. */
   async #forgetDead(): Promise<void> {
     const { records, logger } = this.#options;
     try {
