@@ -14,7 +14,7 @@ const HASH_LENGTH = 12;
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const UNSAFE_BUT_LINE_BREAKS = /[^\P{Cc}\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** As JSON does: a character of two units has two escapes. */
+/** A character of two units has two escapes, as in JSON. */
 const escape = (char: string): string =>
   char.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 

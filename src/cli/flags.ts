@@ -5,7 +5,7 @@ import { ALL_FLAGS, defaultOf, flagName, type FlagSpec, type OriginOf, variableN
 
 export type FlagValue = string | number | boolean | readonly string[];
 
-/** By the name of the option, such as `limits.bodyBytes`. */
+/** Values under the names of their options, such as `limits.bodyBytes`. */
 export type Given = Readonly<Record<string, FlagValue>>;
 
 export type Environment = Readonly<Record<string, string | undefined>>;

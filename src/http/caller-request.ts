@@ -31,7 +31,7 @@ export abstract class CallerRequest {
   readonly method: string;
   /** Path and query as the client sent them, including a prefix that a router removed. */
   readonly url: string;
-  /** By lower-case name. */
+  /** Their names are in lower case. */
   headers: HeaderFields;
   /** What the caller of the endpoint passed in; the endpoint replaces it where it has the option `auth`. */
   authInfo: AuthInfo | undefined;

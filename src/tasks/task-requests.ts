@@ -199,7 +199,7 @@ export class TaskRequests {
   }
 }
 
-/** Of the endpoint that serves a call. `undefined`: no endpoint of this copy, or one without tasks. */
+/** What the endpoint that serves a call has. `undefined`: it is of another copy of sojourn, or has no tasks. */
 export function tasksOf(call: Call | undefined): TaskRequests | undefined {
   const tasks = call?.services?.tasks;
   return tasks instanceof TaskRequests ? tasks : undefined;

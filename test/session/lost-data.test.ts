@@ -120,7 +120,7 @@ test('a GET stream whose log has lost an event in its middle is resumed as one t
   const stream = await client.get();
   const { id: lastEventId } = await stream.next();
   const database = new Libsql(path, { timeout: 2_000 });
-  // As after a fail-over: the newest entry is gone, and the owner writes on.
+  // What a fail-over may leave: the newest entry is gone, and the owner writes on.
   for (const lose of [true, false]) {
     a.endpoint.notify.toolsChanged();
     await stream.nextMessage();

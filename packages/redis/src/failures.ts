@@ -1,7 +1,7 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
 import { SojournError, storeAway, storeRefused, storeWithoutRoom } from 'sojourn/store-kit';
 
-/** By the first word of an error reply; the others say by themselves what is wrong. */
+/** The first words of error replies that need an explanation; the others say by themselves what is wrong. */
 const EXPLAINED: Readonly<Record<string, string>> = {
   WRONGPASS: 'user name and password are not accepted; put the right ones into the URL',
   NOAUTH: 'it asks for a password; put it into the URL, redis://user:password@host',
