@@ -5,7 +5,15 @@
  */
 import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import type { AppendRequest, InstanceStore, OpenStore, RecordChange, Records, Store } from '../../src/stores/store.ts';
+import type {
+  AppendRequest,
+  InstanceLease,
+  InstanceStore,
+  OpenStore,
+  RecordChange,
+  Records,
+  Store,
+} from '../../src/stores/store.ts';
 
 /**
  * `sessions.append`, `sessions.claim` … The records are named by their kind. A save that releases is a `release`, and
@@ -121,10 +129,18 @@ export function mend({ before }: WatchedStore, ...calls: readonly Call[]): void 
   for (const call of calls.length === 0 ? (Object.keys(before) as Call[]) : calls) delete before[call];
 }
 
-/** As after a crash: the lease of the endpoint with this store is gone, and it takes no other. */
-export async function loseLease(store: WatchedStore, id: string): Promise<void> {
-  cut(store, 'instances.renew', 'instances.announce');
-  await store.views[0]?.instances.leave(id);
+/**
+ * As after a crash: the lease of the instance that opened the store first is gone, and it takes no other. It does not
+ * know until its lease time has passed. The other instances with this store renew theirs.
+ */
+export async function loseLease({ before, views }: WatchedStore, id: string): Promise<void> {
+  const [firstId = ''] = id.split('.');
+  const refuse = (own: string): void => {
+    if (own.startsWith(firstId)) throw storeAway('the lease of this instance is lost for a test');
+  };
+  before['instances.renew'] = refuse;
+  before['instances.announce'] = ({ id: next }: InstanceLease) => refuse(next);
+  await views[0]?.instances.leave(id);
 }
 
 /** A hook that delays calls until it is opened. */

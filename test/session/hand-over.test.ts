@@ -6,7 +6,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 
 const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/resources/list_changed' };
 
@@ -173,8 +173,7 @@ test('list_changed of what changed while its restore wrote into the store', asyn
   const onA = await a.openSession();
   const lost = await onA.post(toolCall('lost', 'hang'));
   await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });
-  // As after a crash.
-  await store.views[0]?.instances.leave(a.id);
+  await loseLease(store, a.id);
   const appends = gate();
   store.before['sessions.append'] = appends.hook;
   const pinged = b.join(onA).call('ping');

@@ -216,7 +216,8 @@ describe('a call that may run twice', () => {
   test.each(['before', 'after'] as const)(
     'of a session that was taken over %s its stream was stored is answered by its new owner, in the same response',
     async (when) => {
-      const one = await served();
+      // No renewal tells the former owner.
+      const one = await served(sharedStore('sqlite'), { leaseMs: 60_000 });
       await one.client.call('tools/list');
       const waiting = one.hold();
       const storing = gate();
@@ -228,7 +229,7 @@ describe('a call that may run twice', () => {
       const called = call(one, 'peek');
       await until(() => one.runs.length === 1 && storing.waiting === 1);
       // As if it had been given up: another instance has the session before the store has answered the append.
-      const two = await served(one.connect);
+      const two = await served(one.connect, { leaseMs: 60_000 });
       await one.store.views[0]?.instances.leave(one.id);
       expect((await two.join(one.client).call('ping')).message.result).toEqual({});
       if (when === 'after') {

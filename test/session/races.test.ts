@@ -9,7 +9,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 
 /** Three instances; `a` owns the session. `ended` is what their migration handlers were told. */
 async function three(options: McpEndpointOptions = {}) {
@@ -199,7 +199,8 @@ test('a session that is being adopted here is not claimed from under its adopter
 
 test('an owner that lost its lease without knowing accepts no notification that it could not save: the new owner gets it', async () => {
   const store = watchedStore({ durable: true, inProcess: false });
-  const [a, b] = await serveFleet(2, { store });
+  // No renewal tells the owner.
+  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 });
   const client = await a.openSession({ initialized: false });
   const saves = gate();
   store.before['sessions.save'] = () => {
@@ -233,13 +234,13 @@ test('a client that resumes a call that runs again and also sends it again gets 
       });
     });
   const store = watchedStore({ durable: true, inProcess: false });
-  const [a, b] = await serveFleet(2, { store }, [{}, {}], [lab('a'), lab('b')]);
+  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [{}, {}], [lab('a'), lab('b')]);
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
   const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
   const { id: lastEventId } = await (await onA.post(call)).next();
   await until(() => runs.length === 1);
-  await store.views[0]?.instances.leave(a.id);
+  await loseLease(store, a.id);
   const client = b.join(onA);
   await client.call('ping');
   await until(() => runs.length === 2);

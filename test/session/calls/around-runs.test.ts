@@ -147,7 +147,8 @@ describe('two instances', () => {
     const { lab, goOn } = hangingPeeks();
     const store = watchedStore({ durable: true, inProcess: false });
     const aroundRequest = noting(story);
-    const [a, b] = await serveFleet(2, { store, aroundRequest }, [{}, {}], [lab(), lab()]);
+    // No renewal tells the owner that its lease is lost.
+    const [a, b] = await serveFleet(2, { store, aroundRequest, leaseMs: 60_000 }, [{}, {}], [lab(), lab()]);
     const client = await a.openSession();
     await client.call('tools/list');
     const response = await b.join(client).post(toolCall('peek-1', 'peek'));
