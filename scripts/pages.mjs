@@ -94,11 +94,11 @@ async function options() {
   });
 }
 
-function kindOf(name, { kind, choices, range } = { kind: 'module' }) {
+function kindOf(name, { kind, choices, range } = {}) {
   if (name === 'eventRetention') return 'object or `false`';
   if (name === 'tasks') return 'boolean or object';
   if (choices !== undefined) return choices.map((choice) => code(`'${choice}'`)).join(', ');
-  if (kind === 'module') return 'module only';
+  if (kind === undefined) return 'module only';
   return { number: ['ms', 'bytes'].includes(range?.unit) ? range.unit : 'number', switch: 'boolean' }[kind] ?? kind;
 }
 

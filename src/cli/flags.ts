@@ -26,10 +26,9 @@ export function addFlag(command: Command, key: string, spec: FlagSpec, group?: s
     add(`--no-${name}`, spec.help, fallback === 'on');
     return;
   }
-  const isOptional = preset !== undefined || kind === 'module';
   const told = `${choices ? `: ${choices.join(', ')}` : ''}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const option = add(`--${name} ${isOptional ? `[${value}]` : `<${value}>`}`, spec.help + told, kind !== 'module');
-  if (isOptional) option.preset(preset ?? '');
+  const option = add(`--${name} ${preset === undefined ? `<${value}>` : `[${value}]`}`, spec.help + told, true);
+  if (preset !== undefined) option.preset(preset);
   option.argParser((text: string, before: FlagValue | undefined) => {
     const parsed = parseFlagValue(spec, text, `--${name}`);
     return Array.isArray(parsed) && Array.isArray(before) ? [...before, ...parsed] : parsed;
@@ -96,8 +95,6 @@ function parseFlagValue(spec: FlagSpec, text: string, origin: string): FlagValue
         .filter((item) => item !== '');
     case 'text':
       return text;
-    case 'module':
-      throw new UsageError(`${origin} has no flag: the option is ${spec.help}; set it in the options of your module`);
   }
 }
 

@@ -12,11 +12,11 @@ import {
   type FlagSpec,
   type FlagText,
   GROUPS,
-  inModule,
   ms,
   number,
   option,
   textIn,
+  type ValueSpec,
 } from '../options/value-kinds.ts';
 import { flagName, variableName } from '../options/flag-names.ts';
 import { LEVELS } from '../options/logger.ts';
@@ -26,17 +26,18 @@ import { OPTIONS } from '../options/table.ts';
 export { flagName, GROUPS, variableName, type FlagSpec };
 
 // `serve --metrics` says where they are served.
-const { limits: _limits, metrics: _metrics, ...options } = OPTIONS;
-const share = inModule('Limits', 'an object', undefined);
+const { metrics: _metrics, ...options } = OPTIONS;
 
 export const OPTION_FLAGS: Readonly<Record<string, FlagSpec>> = {
-  ...options,
-  ...members('eventRetention', RETENTION),
-  ...members('limits', { ...LIMITS, perUser: share, perTool: share }),
+  ...flagsOf('', options),
+  ...flagsOf('eventRetention.', RETENTION),
+  ...flagsOf('limits.', LIMITS),
 };
 
-function members(option: string, specs: Readonly<Record<string, FlagSpec>>): Record<string, FlagSpec> {
-  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [`${option}.${name}`, spec]));
+/** The options that have a flag. */
+function flagsOf(scope: string, specs: Readonly<Record<string, ValueSpec<unknown> | FlagSpec>>) {
+  const own = Object.entries(specs).flatMap(([name, spec]) => ('kind' in spec ? [[`${scope}${name}`, spec]] : []));
+  return Object.fromEntries(own) as Record<string, FlagSpec>;
 }
 
 const running = textIn('Running');
@@ -76,7 +77,6 @@ export const SERVE_FLAGS = {
     }),
     parseWorkers,
   ),
-  watch: names(running('folders besides this one whose files sojourn dev watches', { value: 'folders' })),
   logLevel: choice(
     [...LEVELS, 'silent'],
     'info',
@@ -123,8 +123,8 @@ export type OriginOf = (option: string) => string | undefined;
 export const ALL_FLAGS: ReadonlyMap<string, FlagSpec> = new Map(Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }));
 
 /** The default of an option, as the help text shows it. */
-export function defaultOf({ kind, shown, fallback }: FlagSpec): string | undefined {
+export function defaultOf({ shown, fallback }: FlagSpec): string | undefined {
   if (shown !== undefined) return shown;
-  if (kind === 'module' || fallback === undefined) return undefined;
+  if (fallback === undefined) return undefined;
   return typeof fallback === 'boolean' ? (fallback ? 'on' : 'off') : String(fallback) || undefined;
 }

@@ -117,14 +117,13 @@ function describeServe(command: Command): Command {
       "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
   );
   for (const group of GROUPS)
-    for (const [key, spec] of ALL_FLAGS)
-      if (spec.group === group && key !== 'watch') addFlag(command, key, spec, group);
+    for (const [key, spec] of ALL_FLAGS) if (spec.group === group) addFlag(command, key, spec, group);
   return command.addHelpText('after', EPILOGUE);
 }
 
 const NOT_IN_DEV: readonly string[] = ['workers', 'metrics', 'metricsToken'];
 /** The flags that `dev --help` lists. */
-const DEV_FLAGS: readonly string[] = ['port', 'host', 'store', 'watch', 'logLevel'];
+const DEV_FLAGS: readonly string[] = ['port', 'host', 'store', 'logLevel'];
 
 function describeDev(command: Command): Command {
   describeModule(

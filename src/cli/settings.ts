@@ -45,8 +45,6 @@ export function readSettings(flags: Given, env: Environment, dev = false) {
     dev,
     /** `undefined`: by where stderr goes. */
     logFormat: own.logFormat ?? (dev ? 'text' : undefined),
-    /** Folders that `sojourn dev` watches besides its own. */
-    watch: own.watch ?? [],
     storeUrl,
     /** Options from flags and environment, without `store`. */
     options,

@@ -60,7 +60,6 @@ export async function supervise(module: string, settings: ServeSettings, context
   if (dev) {
     watchProject({
       cwd: context.cwd,
-      more: settings.watch,
       changed(files) {
         logger.info({}, `${files} changed`);
         roll();

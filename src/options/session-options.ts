@@ -28,7 +28,7 @@ import {
 import { STORE_KEY } from './defaults.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
-import { choice, count, flag, hook, inModule, list, methods, ms, number, option, textIn } from './value-kinds.ts';
+import { choice, count, flag, hook, list, methods, ms, number, option, textIn, value } from './value-kinds.ts';
 import { isWinston, ofWinston } from './winston.ts';
 
 const HOUR_MS = 3_600_000;
@@ -199,12 +199,12 @@ export const SESSIONS = {
    * Changes the `ServerOptions` of a session; the factory passes `ctx.serverOptions` on
    * (docs/guide/hooks.md#configuresessionoptions).
    */
-  configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)', 'Sessions'),
+  configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)'),
   /**
    * Code around a session, or around each request without one: prepare, `await run()`, clean up
    * (docs/guide/hooks.md#runsessionhandler).
    */
-  runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)', 'Sessions'),
+  runSessionHandler: hook<RunSessionHandler>('a function (request, session, run)'),
   /**
    * Your own storage of sessions: `{ allowSessionMigration, onSessionInitialized?, onSessionEnded? }`
    * (docs/guide/hooks.md#moving-sessions-yourself). Default: unknown ids get 404.
@@ -212,44 +212,32 @@ export const SESSIONS = {
   sessionMigrationHandler: methods<SessionMigrationHandler>(
     ['allowSessionMigration'],
     ['onSessionInitialized', 'onSessionEnded'],
-    'Sessions',
   ),
   /**
    * Makes session ids of visible ASCII, from `{ request, params, user }`. A guessable id is a security hole. For ids
    * above 256 characters set its property `maxLength`. Default: 16 random bytes, base64url.
    */
-  sessionIdGenerator: inModule<SessionIdGenerator | undefined>('Sessions', 'a function', undefined, parseIdGenerator),
+  sessionIdGenerator: value<SessionIdGenerator | undefined>(undefined, parseIdGenerator),
   /**
    * The user whose session it is, from `authInfo`; `undefined`: an anonymous caller. **Without it `authInfo.extra.sub`
    * must be set**, else every request with an `authInfo` gets 500: all users of one application share its `clientId`.
    */
   sessionUser: hook<(authInfo: AuthInfo) => string | undefined>(
     'a function (authInfo) that returns a string or undefined',
-    'Sessions',
   ),
   /** Clock and timers; `createFakeTime()` of `sojourn/testing` in a test. Default: the system's. */
-  timeProvider: inModule<Required<TimeProvider>, TimeProvider>(
-    'Sessions',
-    'an object with functions',
-    systemTime,
-    parseTime,
-  ),
+  timeProvider: value<Required<TimeProvider>, TimeProvider>(systemTime, parseTime),
   /**
    * Gets what handlers throw, and errors that would only be logged, unredacted, with `method`, `target` and `session`
    * of the request (docs/guide/operations.md#errors-in-sentry).
    */
-  onerror: hook<OnError>('a function (error, context)', 'Sessions'),
+  onerror: hook<OnError>('a function (error, context)'),
   // Never throws.
   /**
    * `{ debug, info, warn, error, fatal? }`, called with `(fields, message)` as pino's are; a winston logger; `false`
    * for silence. Default: stderr, `info` and above.
    */
-  logger: inModule<Logger, GivenLogger | false>(
-    'Sessions',
-    'an object with functions, or false',
-    consoleLogger,
-    parseLogger,
-  ),
+  logger: value<Logger, GivenLogger | false>(consoleLogger, parseLogger),
 };
 
 const STORE_OF_SCHEME: ReadonlyArray<readonly [scheme: RegExp, opener: string, from: string]> = [

@@ -25,7 +25,6 @@ import {
   choice,
   flag,
   hook,
-  inModule,
   list,
   methods,
   ms,
@@ -33,6 +32,7 @@ import {
   option,
   type Some,
   textIn,
+  value,
   valuesOf,
   zeroIsInfinity,
 } from './value-kinds.ts';
@@ -100,7 +100,7 @@ export const REQUESTS = {
    * Carries the events of `subscriptions/listen`, as in `createMcpHandler`. Default: one that reaches every instance on
    * the store. Yours must reach them by itself: an `InMemoryServerEventBus` knows this process alone.
    */
-  bus: methods<ServerEventBus>(['publish', 'subscribe'], [], 'Streams and resuming'),
+  bus: methods<ServerEventBus>(['publish', 'subscribe']),
   // Lower case, IPv6 in brackets. `undefined`: loopback names where `listen()` binds a loopback address, else any.
   /**
    * The `Host` names that are served, without port; others get 403. It protects against DNS rebinding. **Set it when
@@ -139,25 +139,18 @@ export const REQUESTS = {
    * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every
    * request is served, and `authInfo` is what your middleware passes in.
    */
-  auth: inModule<ResolvedAuth | undefined, AuthOptions>(
-    'Who may call',
-    'an object with functions',
-    undefined,
-    resolveAuth,
-  ),
+  auth: value<ResolvedAuth | undefined, AuthOptions>(undefined, resolveAuth),
   /**
    * What clients can make this instance hold: an object of the members below. Some defaults follow from the heap
    * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
    * all of them are one.
    */
-  limits: inModule<Readonly<SessionLimits>, LimitsOptions>('Limits', 'an object', LIMIT_DEFAULTS),
+  limits: value<Readonly<SessionLimits>, LimitsOptions>(LIMIT_DEFAULTS),
   /**
    * Your code around each run of a client's request, or a list of which the first is the outermost
    * (docs/guide/hooks.md#aroundrequest).
    */
-  aroundRequest: inModule<readonly AroundRequest[], AroundRequest | readonly AroundRequest[]>(
-    'Running',
-    'a function, or a list of functions',
+  aroundRequest: value<readonly AroundRequest[], AroundRequest | readonly AroundRequest[]>(
     Object.freeze([]),
     parseAround,
   ),
@@ -170,7 +163,7 @@ export const REQUESTS = {
    * Gets a notice of all that is no call: refusals, sessions, the store, relays, waits
    * (docs/reference/metrics.md#notices).
    */
-  observe: hook<Observe>('a function (notice)', 'Running'),
+  observe: hook<Observe>('a function (notice)'),
   /**
    * `true`: lines about what handlers throw have its message, which may hold arguments.
    * @default `false`

@@ -17,15 +17,14 @@ export type FlagKind =
   | 'number' // ms, bytes, a count; Infinity where the option accepts it
   | 'switch' // --x, --no-x; in the environment true, false, 1, 0
   | 'text'
-  | 'list' // separated by commas; the flag may be repeated
-  | 'module'; // a function or an object: only the module can set it
+  | 'list'; // separated by commas; the flag may be repeated
 
 export const GROUPS = ['Listening', 'Sessions', 'Streams and resuming', 'Who may call', 'Limits', 'Running'] as const;
 
 /** What `--help` says about a flag. */
 export interface FlagText {
   readonly group: (typeof GROUPS)[number];
-  /** One line. For a switch that is on by default it describes `--no-x`; for `module`, the type of the value. */
+  /** One line. For a switch that is on by default it describes `--no-x`. */
   readonly help: string;
   /** The name of the value. */
   readonly value?: string;
@@ -100,11 +99,14 @@ export function valuesIn<Specs extends Readonly<Record<string, ValueSpec<unknown
   return valuesOf(specs, checkNames(scope, given, Object.keys(specs)), `${scope}.`);
 }
 
-/** A value that has no flag. `Takes`: the type of what an application may give. */
-export const value = <T, Takes = T>(
-  fallback: T,
-  parse: (option: string, given: unknown) => T,
-): ValueSpec<T, Takes> => ({ fallback, parse });
+/**
+ * A value that has no flag: a function or an object, which only the module can set. `Takes`: the type of what an
+ * application may give.
+ */
+export const value = <T, Takes = T>(fallback: T, parse?: ValueSpec<T>['parse']): ValueSpec<T, Takes> => ({
+  fallback,
+  ...(parse && { parse }),
+});
 
 /** An option that is a group, or depends on others, has no `parse`: it is checked elsewhere. */
 export function option<T, Takes = T>(
@@ -115,14 +117,6 @@ export function option<T, Takes = T>(
 ): OptionSpec<T, Takes> {
   return { ...text, kind, fallback, ...(parse && { parse }) };
 }
-
-/** An option that only the module can set. `help`: the type of its value. */
-export const inModule = <T, Takes = T>(
-  group: FlagText['group'],
-  help: string,
-  fallback: T,
-  parse?: OptionSpec<T>['parse'],
-): OptionSpec<T, Takes> => option('module', fallback, { group, help }, parse);
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
 export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);
@@ -179,17 +173,9 @@ export function list<T, Fallback extends readonly T[] | undefined>(
 }
 
 /** A function of the application. */
-export function hook<T>(takes: string, group: FlagText['group']): OptionSpec<T | undefined> {
-  return inModule(group, 'a function', undefined, (name, value) => checkFunction(name, value as T, takes));
-}
+export const hook = <T>(takes: string): ValueSpec<T | undefined> =>
+  value<T | undefined>(undefined, (name, given) => checkFunction(name, given as T, takes));
 
 /** An object of the application with these methods; `optional` methods may be absent. */
-export function methods<T extends object>(
-  names: readonly string[],
-  optional: readonly string[],
-  group: FlagText['group'],
-): OptionSpec<T | undefined> {
-  return inModule(group, 'an object with functions', undefined, (name, value) =>
-    checkMethods(name, value as T, names, optional),
-  );
-}
+export const methods = <T extends object>(names: readonly string[], optional?: readonly string[]) =>
+  value<T | undefined>(undefined, (name, given) => checkMethods(name, given as T, names, optional));

@@ -171,25 +171,23 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     const project = new Project();
     project.write('mcp.mjs', moduleText({ build: 1 }));
     const run = (...args: string[]) => runProcess(['dev', ...args], { cwd: project.path });
-    const [missing, flag, value, clash, unwatched] = await Promise.all([
+    const [missing, flag, value, clash] = await Promise.all([
       run('mcp'),
       run('mcp.mjs', '--workers', '2'),
       run('mcp.mjs', '--port', 'x'),
       run('mcp.mjs', '--port', '0', '--store', 'sqlite:'),
-      run('mcp.mjs', '--port', '0', '--watch', 'none'),
     ]);
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('did you mean mcp.mjs?') });
     expect(flag).toMatchObject({ code: 2, stderr: expect.stringContaining("unknown option '--workers'") });
     expect(value).toMatchObject({ code: 2, stderr: expect.stringContaining('sojourn dev --help') });
-    expect(unwatched).toMatchObject({ code: 1, stderr: expect.stringContaining('--watch: there is no folder ') });
     expect(clash).toMatchObject({ code: 2, stderr: expect.stringContaining('sqlite: needs a file') });
   });
 });
 
 describe.skipIf(process.platform === 'win32')('the files that sojourn dev watches', { timeout: MS }, () => {
-  test('are the code of its folder and what --watch names, written in any way, and no others', async () => {
+  test('are the code of its folder, written in any way, and no others', async () => {
     const project = new Project();
-    const parts = ['lib/part.mjs', 'app/part.cjs', '../shared/data.txt'];
+    const parts = ['lib/part.mjs', 'app/part.cjs'];
     for (const name of parts) project.write(`app/${name}`, 'old');
     const read = (name: string): string => `readFileSync(${JSON.stringify(project.file(`app/${name}`))}, 'utf8')`;
     project.write(
@@ -200,32 +198,32 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
       }),
     );
     project.write('app/node_modules/installed/index.mjs', '');
-    const dev = project.dev('mcp.mjs', { args: ['--watch', './../shared/'], cwd: 'app' });
+    const dev = project.dev('mcp.mjs', { cwd: 'app' });
     const client = await connectV2(await dev.url());
     const served = async () => (await client.say('build')).split(' ')[0];
     for (const name of parts) {
       expect(await dev.edits(() => project.write(`app/${name}`, 'new'))).toContain(`${name} changed\n`);
       expect(await served()).toContain('new');
     }
-    expect(await served()).toBe('new,new,new');
+    expect(await served()).toBe('new,new');
     await dev.edits(() => {
       project.write('app/lib/part.mjs~', 'renamed');
       renameSync(project.file('app/lib/part.mjs~'), project.file('app/lib/part.mjs'));
     });
-    expect(await served()).toBe('renamed,new,new');
+    expect(await served()).toBe('renamed,new');
     await dev.edits(() => rmSync(project.file('app/lib'), { recursive: true }), BROKEN);
-    expect(await served()).toBe('renamed,new,new');
+    expect(await served()).toBe('renamed,new');
     await dev.edits(() => {
       for (let n = 0; n < 300; n++) for (const name of parts) project.write(`app/${name}`, `burst-${n}`);
     });
-    await until(async () => (await served()) === 'burst-299,burst-299,burst-299', {
+    await until(async () => (await served()) === 'burst-299,burst-299', {
       timeoutMs: 60_000,
       what: 'the last save',
     });
     expect(await dev.edits(() => project.write('app/.env', 'A=1'))).toContain('.env changed\n');
     const log = await dev.edits(() => {
-      for (const name of ['node_modules/installed/index.mjs', 'data.json', 'mine.db', '.sojourn/other', '.git/HEAD'])
-        project.write(`app/${name}`, ' ');
+      const names = ['node_modules/installed/index.mjs', 'data.json', 'mine.db', '.sojourn/other', '.git/HEAD'];
+      for (const name of [...names, '../beside.mjs']) project.write(`app/${name}`, ' ');
       project.write('app/mcp.mjs', moduleText({ build: 'last' }));
     });
     expect(log.match(/\S+ changed$/gm)).toEqual(['mcp.mjs changed']);

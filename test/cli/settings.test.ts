@@ -189,16 +189,6 @@ describe('what serve is asked for', () => {
       { SOJOURN_WORKERS: '1.5' },
       'SOJOURN_WORKERS: got "1.5", takes a whole number of processes, 0 to 256, or auto',
     ],
-    [
-      { logger: 'true' },
-      {},
-      '--logger has no flag: the option is an object with functions, or false; set it in the options of your module',
-    ],
-    [
-      {},
-      { SOJOURN_ONERROR: 'x' },
-      'SOJOURN_ONERROR has no flag: the option is a function; set it in the options of your module',
-    ],
   ])('%j with %j is refused by name', async (flags, env, message) => {
     await expect(read(flags, env)).rejects.toThrow(`sojourn: ${message}\n(sojourn serve --help says what it takes)\n`);
   });
