@@ -44,7 +44,7 @@ export class Tasks {
   /** Calls of one key, one after the other: those that follow find the task of the first one. */
   readonly #turns = new RecordQueues();
   /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
-  readonly changes = new EventEmitter().setMaxListeners(0);
+  readonly changes: EventEmitter = new EventEmitter().setMaxListeners(0);
   #isDraining = false;
 
   /** `settings`: the option `tasks`. */
