@@ -58,7 +58,7 @@ const TABLES = {
 
 /** Options whose members are listed below them. */
 const MEMBERS = {
-  auth: ['AuthOptions', 'src/options/auth-options.ts'],
+  auth: ['AUTH', 'src/options/resolve-auth.ts'],
   tasks: ['TASKS', 'src/options/tasks-options.ts'],
   'limits.perUser': ['USER', 'src/options/resolve-limits.ts'],
   'limits.perTool': ['TOOL', 'src/options/resolve-limits.ts'],

@@ -6,18 +6,12 @@ export { SojournError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export type { Listening } from './listen/listen.ts';
 export type { ListenOptions } from './listen/listen-options.ts';
-export type {
-  AuthOptions,
-  Authorize,
-  AuthorizeKind,
-  JwtOptions,
-  TrustedProxyUser,
-  VerifyToken,
-} from './options/auth-options.ts';
+export type { Authorize, AuthorizeKind, JwtOptions, TrustedProxyUser, VerifyToken } from './options/auth-options.ts';
 export type { Notice } from './observe/notices.ts';
 export type { Observe } from './observe/observer.ts';
 export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningRequest } from './options/around-request.ts';
 export type { McpEndpointOptions } from './options/endpoint-options.ts';
+export type { AuthOptions } from './options/resolve-auth.ts';
 export type { SessionLimits } from './options/resolve-limits.ts';
 export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';

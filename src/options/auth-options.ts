@@ -1,5 +1,5 @@
-/** The option `auth`: who may call. Exactly one of `verify`, `jwt` and `trustedProxyUser` identifies the caller. */
-import type { AuthInfo, OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
+/** What the members of the option `auth` are (`resolve-auth.ts`). */
+import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { McpHttpRequest } from '../types.ts';
 
 /** JWT access tokens, verified with the keys of their authorization server. */
@@ -36,29 +36,3 @@ export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) 
 
 /** What callers without a token may use. */
 export type Anonymous = (kind: AuthorizeKind, name: string) => boolean | Promise<boolean>;
-
-export interface AuthOptions {
-  /**
-   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
-   * `OAuthError` decides the answer; any other error is a 500.
-   */
-  verify?: VerifyToken | undefined;
-  /** Verifies JWTs: `{ issuer, audience, jwksUri? }`. */
-  jwt?: JwtOptions | undefined;
-  /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
-  trustedProxyUser?: TrustedProxyUser | undefined;
-  /** Scopes that a token must have for any request. */
-  requiredScopes?: readonly string[] | undefined;
-  /**
-   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
-   * `jwt.audience` that is a URL.
-   */
-  metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
-  /** Whether a caller may use a tool, a prompt or a resource. What is refused looks like a name that does not exist. */
-  authorize?: Authorize | undefined;
-  /**
-   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
-   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
-   */
-  optional?: boolean | Anonymous | undefined;
-}

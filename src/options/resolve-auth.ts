@@ -1,16 +1,11 @@
-/** Checks the option `auth` and fills it in. */
+/** The option `auth`: its members, their checks, and what follows from several of them. */
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import type { AuthOptions, JwtOptions, VerifyToken } from './auth-options.ts';
+import type { Anonymous, Authorize, JwtOptions, TrustedProxyUser, VerifyToken } from './auth-options.ts';
 import { checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
-
-const WAYS = ['verify', 'jwt', 'trustedProxyUser'] as const;
-export const AUTH_NAMES: readonly string[] = [...WAYS, 'requiredScopes', 'metadata', 'authorize', 'optional'];
-const JWT_NAMES = ['issuer', 'audience', 'jwksUri'];
-const PROXY_NAMES = ['header', 'from'];
-const AUTHORIZE = 'a function (kind, name, authInfo) that returns true or false';
+import { type Given, hook, value, type Values, valuesIn } from './value-kinds.ts';
 
 /** RFC 6749, section 3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
@@ -18,73 +13,103 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
+type Metadata = Partial<OAuthProtectedResourceMetadata>;
+
+const AUTH = {
+  /**
+   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
+   * `OAuthError` decides the answer; any other error is a 500.
+   */
+  verify: hook<VerifyToken>('a function (token, request) that returns AuthInfo'),
+  /** Verifies JWTs: `{ issuer, audience, jwksUri? }`. */
+  jwt: value<ResolvedJwt | undefined, JwtOptions>(undefined, resolveJwt),
+  /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
+  trustedProxyUser: value<TrustedProxyUser | undefined>(undefined, resolveProxy),
+  /** Scopes that a token must have for any request. */
+  requiredScopes: value<readonly string[]>([], (name, given) =>
+    checkList(name, given, 'a list of scopes', checkScope, 0),
+  ),
+  /**
+   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
+   * `jwt.audience` that is a URL.
+   */
+  metadata: value<Metadata | undefined>(undefined, (name, given) => {
+    if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
+    throw optionInvalid('type', name, given, 'an object of RFC 9728 members');
+  }),
+  /** Whether a caller may use a tool, a prompt or a resource. What is refused looks like a name that does not exist. */
+  authorize: hook<Authorize>('a function (kind, name, authInfo) that returns true or false'),
+  /**
+   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
+   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
+   */
+  optional: value<boolean | Anonymous>(false, (name, given) =>
+    typeof given === 'boolean' ? given : checkFunction(name, given as Anonymous, OPTIONAL),
+  ),
+};
+export interface AuthOptions extends Given<typeof AUTH> {}
+export const AUTH_NAMES: readonly string[] = Object.keys(AUTH);
+
 export type ResolvedAuth = ReturnType<typeof resolveAuth>;
 /** Who the caller is: one of three ways. */
-export type Identification = ReturnType<typeof identify>;
+export type Identification = ResolvedAuth['identification'];
 export type ResolvedJwt = ReturnType<typeof resolveJwt>;
 
 export function resolveAuth(name: string, input: unknown) {
-  const given: AuthOptions = checkNames(name, input, AUTH_NAMES);
-  const ways = WAYS.filter((way) => given[way] !== undefined);
-  if (ways.length !== 1) {
+  const { metadata: given, ...checked } = valuesIn(name, input, AUTH);
+  const { requiredScopes, authorize, optional, ...ways } = checked;
+  const [way, ...others] = Object.entries(ways).flatMap(([one, is]) => (is === undefined ? [] : [one]));
+  if (way === undefined || others.length > 0) {
     throw optionsContradict(
-      `Option auth takes exactly one of ${WAYS.join(', ')}; ` +
-        (ways.length === 0 ? 'it has none of them' : `it has ${ways.join(' and ')}`),
+      `Option auth takes exactly one of ${Object.keys(ways).join(', ')}; ` +
+        (way === undefined ? 'it has none of them' : `it has ${[way, ...others].join(' and ')}`),
     );
   }
-  const identification = identify(given);
-  const { requiredScopes: scopes = [] } = given;
-  const requiredScopes = checkList('auth.requiredScopes', scopes, 'a list of scopes', checkScope, 0);
-  if (identification.by === 'proxy' && (requiredScopes.length > 0 || given.metadata !== undefined)) {
+  const identification = identify(ways);
+  if (identification.by === 'proxy' && (requiredScopes.length > 0 || given !== undefined)) {
     throw optionsContradict(
       'Option auth.trustedProxyUser goes without requiredScopes and metadata: there are no tokens',
     );
   }
-  const metadata = resolveMetadata(given.metadata, identification, requiredScopes);
+  if (optional === true && authorize !== undefined)
+    throw optionsContradict(
+      'Options auth.optional: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
+        'callers have none; give optional a function that says what they may use',
+    );
+  const metadata = resolveMetadata(given, ways.jwt, requiredScopes);
   return Object.freeze({
     identification,
     requiredScopes,
     metadata,
     /** Where the document is, as challenges say. */
     metadataUrl: metadata && wellKnownUrl(metadata.resource),
-    authorize: given.authorize === undefined ? undefined : checkFunction('auth.authorize', given.authorize, AUTHORIZE),
-    optional: resolveOptional(given),
+    authorize,
+    optional,
   });
 }
 
-function resolveOptional({ optional = false, authorize }: AuthOptions) {
-  if (typeof optional === 'function') return checkFunction('auth.optional', optional, OPTIONAL);
-  if (typeof optional !== 'boolean') throw optionInvalid('type', 'auth.optional', optional, OPTIONAL);
-  if (optional && authorize !== undefined)
-    throw optionsContradict(
-      'Options auth.optional: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
-        'callers have none; give optional a function that says what they may use',
-    );
-  return optional;
+function identify({ verify, jwt, trustedProxyUser }: Pick<Values<typeof AUTH>, 'verify' | 'jwt' | 'trustedProxyUser'>) {
+  if (jwt !== undefined) return { by: 'jwt', jwt } as const;
+  if (trustedProxyUser !== undefined) return { by: 'proxy', ...trustedProxyUser } as const;
+  return { by: 'verify', verify: verify as VerifyToken } as const;
 }
 
-function identify({ verify, jwt, trustedProxyUser }: AuthOptions) {
-  if (jwt !== undefined) return { by: 'jwt', jwt: resolveJwt(jwt) } as const;
-  if (trustedProxyUser !== undefined) {
-    const { header, from } = checkNames('auth.trustedProxyUser', trustedProxyUser, PROXY_NAMES);
-    return {
-      by: 'proxy',
-      header: checkHeaderName('auth.trustedProxyUser.header', header),
-      from: checkList('auth.trustedProxyUser.from', from, 'a list of CIDR ranges such as 10.0.0.0/8', checkRange),
-    } as const;
-  }
-  const takes = 'a function (token, request) that returns AuthInfo';
-  return { by: 'verify', verify: checkFunction('auth.verify', verify as VerifyToken, takes) } as const;
+function resolveProxy(name: string, input: unknown): TrustedProxyUser {
+  const { header, from } = checkNames(name, input, ['header', 'from']);
+  return {
+    header: checkHeaderName(`${name}.header`, header),
+    from: checkList(`${name}.from`, from, 'a list of CIDR ranges such as 10.0.0.0/8', checkRange),
+  };
 }
 
-function resolveJwt(input: JwtOptions) {
-  const given = checkNames('auth.jwt', input, JWT_NAMES) as Partial<JwtOptions>;
+function resolveJwt(name: string, input: unknown) {
+  const given = checkNames(name, input, ['issuer', 'audience', 'jwksUri']) as Partial<JwtOptions>;
   const { issuer, jwksUri } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
-    issuer: checkUrl('auth.jwt.issuer', issuer),
-    audience: checkList('auth.jwt.audience', audience, 'a string, or a list of strings', notEmpty),
-    jwksUri: jwksUri === undefined ? undefined : checkUrl('auth.jwt.jwksUri', jwksUri),
+    issuer: checkUrl(`${name}.issuer`, issuer),
+    audience: checkList(`${name}.audience`, audience, 'a string, or a list of strings', notEmpty),
+    jwksUri: jwksUri === undefined ? undefined : checkUrl(`${name}.jwksUri`, jwksUri),
   });
 }
 
@@ -92,16 +117,11 @@ type Document = OAuthProtectedResourceMetadata & { readonly resource: string };
 
 /** The whole document; `undefined` where nothing says which resource this is. */
 function resolveMetadata(
-  input: AuthOptions['metadata'],
-  identification: Identification,
+  input: Metadata | undefined,
+  jwt: ResolvedJwt | undefined,
   scopes: readonly string[],
 ): Document | undefined {
-  if (identification.by === 'proxy') return undefined;
-  const jwt = identification.by === 'jwt' ? identification.jwt : undefined;
-  if (input === undefined && jwt === undefined) return undefined;
-  if (input !== undefined && (typeof input !== 'object' || input === null || Array.isArray(input)))
-    throw optionInvalid('type', 'auth.metadata', input, 'an object of RFC 9728 members');
-  const given: Partial<OAuthProtectedResourceMetadata> = input ?? {};
+  const given: Metadata = input ?? {};
   const resource = given.resource ?? jwt?.audience.find(isWebUrl);
   if (resource === undefined) {
     if (input === undefined) return undefined;

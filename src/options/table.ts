@@ -7,11 +7,10 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Observe } from '../observe/observer.ts';
 import type { EventRetention } from '../types.ts';
 import type { AroundRequest } from './around-request.ts';
-import type { AuthOptions } from './auth-options.ts';
 import { checkFunction, checkList } from './checks.ts';
 import { checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
-import { resolveAuth, type ResolvedAuth } from './resolve-auth.ts';
+import { type AuthOptions, resolveAuth, type ResolvedAuth } from './resolve-auth.ts';
 import {
   LIMIT_DEFAULTS,
   type LimitsOptions,
