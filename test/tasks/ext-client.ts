@@ -1,13 +1,14 @@
 /**
  * `@modelcontextprotocol/ext-tasks`: an independent client of the extension. It runs on the official client, which
- * cannot read tasks. So its requests go through the transport of that client. Each exchange is kept.
+ * cannot read tasks. So a raw client sends its requests as they are. Each exchange is kept.
  */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Client, StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { onTestFinished } from 'vitest';
 import { installed } from '../../tools/installed.ts';
-import { MODERN } from '../kit/modern.ts';
+import { openClient } from '../kit/listening.ts';
+import { MODERN, mirrored } from '../kit/modern.ts';
 import type { Fields } from './kit.ts';
 
 /** The same for the client sessions of every instance, so that each may continue the tasks of the others. */
@@ -95,16 +96,18 @@ export interface TaskSession {
 export async function openTaskSession(url: string, onInputRequest?: Answers): Promise<TaskSession> {
   const { createTaskSessionFromClient } = (await load('client/index.js')) as ClientModule;
   const client = new Client(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode: { pin: MODERN } } });
-  const transport = new StreamableHTTPClientTransport(new URL(url));
-  await client.connect(transport);
+  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
   const exchanges: Exchange[] = [];
-  const dispatch = dispatcher(transport);
+  const raw = openClient(url);
   const session = createTaskSessionFromClient(client, {
     endpointId: ENDPOINT,
     v2RequestFraming: { protocolVersion: MODERN, clientInfo: INFO, clientCapabilities: CAPABILITIES },
-    rawDispatch: async (request: Request, options?: Dispatching) => {
-      const answer = await dispatch(request, options);
-      exchanges.push({ request, answer });
+    rawDispatch: async (request: Request, { signal, context }: Dispatching = {}) => {
+      const { method, params } = request;
+      const headers = { ...mirrored(method, params), ...context?.headers };
+      const { result, error } = (await raw.call(method, params, { headers, signal })).message;
+      const answer = error === undefined ? { kind: 'result', result } : { kind: 'error', error };
+      exchanges.push({ request, answer } as Exchange);
       return answer;
     },
     ...(onInputRequest !== undefined && { onInputRequest }),
@@ -114,43 +117,4 @@ export async function openTaskSession(url: string, onInputRequest?: Answers): Pr
     await client.close();
   });
   return { client, session, exchanges };
-}
-
-/** Sends requests through the transport of a connected client, and takes their answers before the client sees them. */
-function dispatcher(transport: Transport): (request: Request, options?: Dispatching) => Promise<Answer> {
-  const waiting = new Map<unknown, (answer: Answer) => void>();
-  const { onmessage } = transport;
-  transport.onmessage = (message, extra) => {
-    const settle = 'id' in message && !('method' in message) ? waiting.get(message.id) : undefined;
-    if (settle === undefined) onmessage?.(message, extra);
-    else if ('error' in message) settle({ kind: 'error', error: { ...message.error } });
-    else settle({ kind: 'result', result: (message as { result: Fields }).result });
-  };
-  let sent = 0;
-  return (request, { signal, context } = {}) =>
-    new Promise((resolve, reject) => {
-      const id = `task-${(sent += 1)}`;
-      const over = (): void => {
-        waiting.delete(id);
-        signal?.removeEventListener('abort', abort);
-      };
-      const abort = (): void => {
-        over();
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      waiting.set(id, (answer) => {
-        over();
-        resolve(answer);
-      });
-      transport
-        .send(
-          { jsonrpc: '2.0', id, method: request.method, params: request.params },
-          { requestSignal: signal, headers: context?.headers },
-        )
-        .catch((error: unknown) => {
-          over();
-          reject(error);
-        });
-    });
 }
