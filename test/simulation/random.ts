@@ -52,9 +52,8 @@ export class Random {
   }
 
   pick<T>(list: readonly T[]): T {
-    const value = list[this.int(list.length)];
-    if (value === undefined) throw new Error('nothing to pick from');
-    return value;
+    if (list.length === 0) throw new Error('nothing to pick from');
+    return list[this.int(list.length)] as T;
   }
 
   weighted<T extends string>(weights: Readonly<Record<T, number>>): T {

@@ -7,7 +7,7 @@
  * heap grow by what no row of `src/limits/held.ts` charges.
  */
 import { parseArgs } from 'node:util';
-import { seededRandom } from '../../kit/seeded-random.ts';
+import { Random } from '../../simulation/random.ts';
 import { faults, measureShape } from './measure.ts';
 import { described, ERAS, METHODS, randomShape, type Shape } from './shape.ts';
 
@@ -17,7 +17,8 @@ const P99_MS = 500;
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' } }, allowPositionals: true });
 const given = process.env['SOJOURN_SEED'] ?? '1';
 const seed = given === 'random' ? Date.now() % 2 ** 31 : Number(given);
-const random = seededRandom(seed);
+const source = new Random(seed);
+const random = (): number => source.next();
 const until = performance.now() + Number(values.minutes) * 60_000;
 
 const everyMethod: Array<Partial<Shape>> = ERAS.flatMap((era) =>

@@ -2,21 +2,21 @@
 import { expect, test } from 'vitest';
 import { entryOf } from '../../../src/base/entry-list.ts';
 import { UserShares } from '../../../src/session/life/user-shares.ts';
-import { seededRandom } from '../../kit/seeded-random.ts';
+import { Random } from '../../simulation/random.ts';
 
 const shares = () => new UserShares({ sessions: Infinity, userShare: 1 }, { sessions: Infinity });
 const sessionOf = (share: string, id: string) => entryOf({ id, share });
 
 test('is the first of those whose user has the most, whatever comes and goes', () => {
-  const random = seededRandom(7);
+  const random = new Random(7);
   const users = shares();
   const all: Array<ReturnType<typeof sessionOf>> = [];
   const idle: typeof all = [];
   const drop = (list: typeof all, entry: (typeof all)[number]) =>
     list.includes(entry) && list.splice(list.indexOf(entry), 1);
   for (let n = 0; n < 4_000; n++) {
-    const entry = all[Math.floor(random() * all.length * 1.2)] ?? sessionOf(`u${Math.floor(random() * 9)}`, `s${n}`);
-    const step = random();
+    const entry = all[random.int(all.length * 1.2)] ?? sessionOf(`u${random.int(9)}`, `s${n}`);
+    const step = random.next();
     users.becameActive(entry);
     drop(idle, entry);
     if (!all.includes(entry)) {

@@ -2,7 +2,8 @@
  * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
  * makes that exact when they run, so that most of them have an effect.
  */
-import { seededRandom } from '../../kit/seeded-random.ts';
+import { Random } from '../../simulation/random.ts';
+
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
 export const INSTANCES = ['i0', 'i1', 'i2'];
@@ -54,7 +55,7 @@ const MOST = 80;
 const LISTED: readonly Name[] = ['list', 'count', 'due'];
 
 /** What an operation draws from; each draw takes the next random number. */
-class Draws {
+class Draws extends Random {
   readonly expires: boolean;
   /** Two records of one group, and one of another group. */
   readonly ids: readonly string[];
@@ -62,11 +63,10 @@ class Draws {
   readonly groups: readonly string[];
   readonly streams: readonly string[];
   readonly fields: readonly string[];
-  readonly #next: () => number;
 
   constructor(seed: number, expires: boolean) {
+    super(seed);
     this.expires = expires;
-    this.#next = seededRandom(seed);
     const [first = '', second = '', none = ''] = this.#few(3, GROUPS);
     const [one = '', other = ''] = this.#few(2, [...RECORDS, LONGEST_RECORD]);
     this.ids = [`${first}.${one}`, `${first}.${other}`, `${second}.${one}`];
@@ -78,33 +78,25 @@ class Draws {
   /** So many different ones. */
   #few(count: number, values: readonly string[]): string[] {
     const left = [...values];
-    return Array.from({ length: count }, () => left.splice(this.below(left.length), 1)[0] ?? '');
-  }
-
-  below(count: number): number {
-    return Math.floor(this.#next() * count);
-  }
-
-  one<T>(values: readonly T[]): T {
-    return values[this.below(values.length)] as T;
+    return Array.from({ length: count }, () => left.splice(this.int(left.length), 1)[0] ?? '');
   }
 
   /** Up to `most`. */
   some<T>(most: number, values: readonly T[]): T[] {
-    return Array.from({ length: this.below(most + 1) }, () => this.one(values));
+    return Array.from({ length: this.int(most + 1) }, () => this.pick(values));
   }
 
   expiresIn(): number | null {
-    return this.one(this.expires ? EXPIRIES : [null]);
+    return this.pick(this.expires ? EXPIRIES : [null]);
   }
 
   dueIn(): number | null {
-    return this.one(DUE_TIMES);
+    return this.pick(DUE_TIMES);
   }
 
   /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
   due(): { readonly inMs: number | null; readonly off: number } | null {
-    return this.one([null, { inMs: this.dueIn(), off: this.one([0, 0, 0, -1, 1]) }]);
+    return this.pick([null, { inMs: this.dueIn(), off: this.pick([0, 0, 0, -1, 1]) }]);
   }
 }
 
@@ -119,13 +111,13 @@ const OPERATIONS = {
     3,
     (draws: Draws, { id }: Drawn) => ({
       id,
-      owner: draws.one([null, ...INSTANCES]),
+      owner: draws.pick([null, ...INSTANCES]),
       // Fields from the start: otherwise few runs would remove one that the session has.
       texts: {
-        user: draws.one([null, 'https://issuer.example|ada']),
-        head: draws.one(TEXTS),
-        body: draws.one(TEXTS),
-        fields: Object.fromEntries(draws.some(4, draws.fields).map((name) => [name, draws.one(TEXTS)])),
+        user: draws.pick([null, 'https://issuer.example|ada']),
+        head: draws.pick(TEXTS),
+        body: draws.pick(TEXTS),
+        fields: Object.fromEntries(draws.some(4, draws.fields).map((name) => [name, draws.pick(TEXTS)])),
       },
       expiresIn: draws.expiresIn(),
       dueIn: draws.dueIn(),
@@ -136,62 +128,62 @@ const OPERATIONS = {
     3,
     (draws: Draws, { id }: Drawn) => ({
       id,
-      me: draws.one(INSTANCES),
-      off: draws.one([0, 0, 0, -1, 1]),
-      from: draws.one(['stored', 'stored', 'stored', 'none', 'i1'] as const),
+      me: draws.pick(INSTANCES),
+      off: draws.pick([0, 0, 0, -1, 1]),
+      from: draws.pick(['stored', 'stored', 'stored', 'none', 'i1'] as const),
     }),
   ],
   save: [
     3,
     (draws: Draws, drawn: Drawn) => {
       const names = draws.some(3, draws.fields);
-      const fields = Object.fromEntries(names.map((name) => [name, draws.one([null, null, null, ...TEXTS])]));
-      return { ...drawn, fields, head: draws.one([null, ...TEXTS]), expiresIn: draws.expiresIn(), due: draws.due() };
+      const fields = Object.fromEntries(names.map((name) => [name, draws.pick([null, null, null, ...TEXTS])]));
+      return { ...drawn, fields, head: draws.pick([null, ...TEXTS]), expiresIn: draws.expiresIn(), due: draws.due() };
     },
   ],
   release: [2, (draws: Draws, drawn: Drawn) => ({ ...drawn, due: draws.due() })],
-  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.one(draws.fields) })],
+  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.pick(draws.fields) })],
   end: [
     1,
     (draws: Draws, { id, fence }: Drawn) => ({
       id,
-      fence: draws.one([null, fence]),
+      fence: draws.pick([null, fence]),
       /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
-      stampOff: draws.one([undefined, undefined, 0, 1]),
-      outcome: draws.one(TEXTS),
-      keepMs: draws.one([undefined, undefined, 1_000]),
+      stampOff: draws.pick([undefined, undefined, 0, 1]),
+      outcome: draws.pick(TEXTS),
+      keepMs: draws.pick([undefined, undefined, 1_000]),
     }),
   ],
   mark: [
     2,
     (draws: Draws, drawn: Drawn) => ({
       ...drawn,
-      mark: { name: draws.one(['1', '"1"', '2']), stream: draws.one(draws.streams) },
-      clear: draws.one([true, false]),
+      mark: { name: draws.pick(['1', '"1"', '2']), stream: draws.pick(draws.streams) },
+      clear: draws.pick([true, false]),
     }),
   ],
-  drop: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.one([0, 0, 1]) })],
-  list: [2, (draws: Draws) => ({ limit: 1 + draws.below(3), group: draws.one([undefined, ...draws.groups]) })],
-  count: [1, (draws: Draws) => ({ group: draws.one(draws.groups) })],
-  due: [2, (draws: Draws) => ({ limit: 1 + draws.below(3) })],
+  drop: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.pick([0, 0, 1]) })],
+  list: [2, (draws: Draws) => ({ limit: 1 + draws.int(3), group: draws.pick([undefined, ...draws.groups]) })],
+  count: [1, (draws: Draws) => ({ group: draws.pick(draws.groups) })],
+  due: [2, (draws: Draws) => ({ limit: 1 + draws.int(3) })],
   append: [
     10,
     (draws: Draws, drawn: Drawn) => ({
       ...drawn,
-      stream: draws.one(draws.streams),
-      off: draws.one([0, 0, 0, 0, 0, -1, 1]),
+      stream: draws.pick(draws.streams),
+      off: draws.pick([0, 0, 0, 0, 0, -1, 1]),
       events: draws.some(4, EVENTS),
-      complete: draws.one([false, false, false, true]),
-      marks: draws.one(MARKS),
-      note: draws.one(['[1]', '[2]']),
-      again: draws.one([false, false, true]),
+      complete: draws.pick([false, false, false, true]),
+      marks: draws.pick(MARKS),
+      note: draws.pick(['[1]', '[2]']),
+      again: draws.pick([false, false, true]),
     }),
   ],
-  replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.one(draws.streams), back: draws.below(10) })],
+  replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.pick(draws.streams), back: draws.int(10) })],
   open: [1, (_: Draws, { id }: Drawn) => ({ id })],
   trim: [1, () => ({})],
-  die: [1, (draws: Draws) => ({ instance: draws.one(INSTANCES) })],
-  pass: [3, (draws: Draws) => ({ ms: draws.one([1, 700, 1_500, 3_000, 6_000]) })],
+  die: [1, (draws: Draws) => ({ instance: draws.pick(INSTANCES) })],
+  pass: [3, (draws: Draws) => ({ ms: draws.pick([1, 700, 1_500, 3_000, 6_000]) })],
 } as const;
 
 type Name = keyof typeof OPERATIONS;
@@ -218,10 +210,10 @@ export function randomOperations(seed: number, listed = true): ModelOperation[] 
     !listed && LISTED.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
   );
   const operation = (): ModelOperation => {
-    const op = draws.one(names);
-    const drawn = { id: draws.one(draws.ids), fence: draws.one(FENCES) };
-    return { op, place: draws.one([0, 0, 0, 0, 1, 2]), ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
+    const op = draws.pick(names);
+    const drawn = { id: draws.pick(draws.ids), fence: draws.pick(FENCES) };
+    return { op, place: draws.pick([0, 0, 0, 0, 1, 2]), ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
   };
-  const all = Array.from({ length: 1 + draws.below(MOST) }, operation);
+  const all = Array.from({ length: 1 + draws.int(MOST) }, operation);
   return [...all, ...PLACES.flatMap((_, place) => lastLooks(draws, place))];
 }
