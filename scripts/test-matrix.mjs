@@ -27,7 +27,7 @@ npx vitest run test/adopt/sdks.test.ts test/behaviour test/clients test/conforma
 const PARTS = {
   // Every test: both faces, every store, proxies, images, floods against a small heap. `SHARD=1/4`: a quarter of them.
   tests: [
-    'SOJOURN_KILLS=20 SOJOURN_RUNS=300 SOJOURN_TASK_SEEDS=1000 ' +
+    'SOJOURN_KILLS=20 SOJOURN_RUNS=300 ' +
       'npx vitest run --exclude test/clients/others.test.ts --exclude "test/adopt/**" ${SHARD:+--shard=$SHARD}',
   ],
   // One server object for all sessions, save for tests that need one each.

@@ -7,7 +7,6 @@ import { SimClient } from '../simulation/client.ts';
 import type { Call, Ending, SessionStory } from '../simulation/ledger.ts';
 import { Random } from '../simulation/random.ts';
 import { type Circumstances, judge } from './checker.ts';
-import { isServed } from './clients/intruder.ts';
 import type { LiveRan, Wrote } from './effects.ts';
 import { LiveWorld } from './live-world.ts';
 
@@ -272,13 +271,4 @@ test('the judge of chaos runs finds nothing in a run in which an owner was lost 
   tale.world.broken.push({ at: 1, what: 'effect', instance: 'a.1' });
   tale.call(story, 'effect', { kind: 'cut', at: 2 });
   expect(tale.judged()).toEqual([]);
-});
-
-test.each([
-  ['an error', '{"error":{}}', false],
-  ['an error as a result', '{"result":{"isError":true}}', false],
-  ['a result', '{"result":{}}', true],
-  ['a notification', '{"method":"notifications/message"}', true],
-])('a client that must be refused may not hear a message other than errors: %s', (_, text, served) => {
-  expect(isServed(text)).toBe(served);
 });

@@ -117,7 +117,6 @@ function checkProgress(world: LiveWorld, messages: readonly Notification[], { ra
   const missing = (call: Call, what: string): void => {
     // Before, nothing is kept: what is said while an instance on the way has no lease is lost.
     if (isKept(world, call)) say(`missing: ${nameOf(call)}: ${what}`);
-    else world.count('progress lost where nothing is kept');
   };
   for (const [key, progress] of byRun) {
     const [nonce = '', run = ''] = key.split(' ');
@@ -187,8 +186,7 @@ function checkPushes(
     if ((listensFrom.get(session) ?? Infinity) > sentAt) continue;
     if (sessions.get(session)?.deleteSentAt !== undefined) continue;
     const run = runs.get(nonce);
-    if (run !== undefined && absenceOf(run.instance, Infinity)?.kind === 'killed')
-      world.count('pushes lost with their instance');
-    else say(`missing: ${nameOf(call)}: what it pushed at ${run?.at} never came`);
+    if (run === undefined || absenceOf(run.instance, Infinity)?.kind !== 'killed')
+      say(`missing: ${nameOf(call)}: what it pushed at ${run?.at} never came`);
   }
 }

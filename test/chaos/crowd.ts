@@ -7,7 +7,7 @@ import type { Random } from '../simulation/random.ts';
 import { ACTIONS } from '../simulation/scenario.ts';
 import { OFFICIAL, OfficialClient } from './clients/official.ts';
 import type { LiveWorld } from './live-world.ts';
-import type { StageOptions } from './scenarios/stage.ts';
+import type { StageOptions } from './stage.ts';
 
 /** Of twelve clients. */
 const RAW = [
@@ -46,10 +46,10 @@ export class Crowd {
   readonly #living = new Set<Living>();
   #lives: Promise<unknown> = Promise.resolve();
 
-  constructor(world: LiveWorld, random: Random, { pace, size, usersMayFail: mayFail }: StageOptions) {
+  constructor(world: LiveWorld, random: Random, { longestMs, actions, size, usersMayFail: mayFail }: StageOptions) {
     this.#world = world;
     this.#random = random;
-    this.#pace = pace;
+    this.#pace = { thinkMs: [0, 200], concurrency: 4, longestMs, actions };
     const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
       list.flatMap((one) => {
         const length = Math.max(1, Math.round(one.share * size));
@@ -59,10 +59,6 @@ export class Crowd {
     this.#official = named(OFFICIALS).map(
       (official) => new OfficialClient({ world, random: random.fork(), mayFail, ...official }),
     );
-  }
-
-  get size(): number {
-    return this.#raw.length + this.#official.length;
   }
 
   /** Resolves when each client has arrived, or `patienceMs` later, and has begun to call. */

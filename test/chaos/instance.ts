@@ -25,9 +25,7 @@ export interface InstanceOptions {
 
 export interface LogLine {
   readonly at: number;
-  readonly level: number;
   readonly msg: string;
-  readonly start: string;
 }
 
 /** A time in which requests to it may break, or wait, for a reason. */
@@ -150,7 +148,7 @@ export class Instance {
     for (const line of lines) {
       if (!line.startsWith('{')) continue;
       const { level, msg } = JSON.parse(line) as { level: number; msg: string };
-      if (level >= WARN) this.lines.push({ at: now(), level, msg, start });
+      if (level >= WARN) this.lines.push({ at: now(), msg });
     }
   }
 }

@@ -30,13 +30,9 @@ export class LiveWorld implements ClientWorld {
   activeUntil = Infinity;
   healed = false;
   readonly tries = 10;
-  /** HTTP requests that were answered. */
-  requests = 0;
   readonly refusals: Refusal[] = [];
   /** Connections that broke with a request on its way, or under a stream. */
   readonly broken: Array<{ readonly at: number; readonly what: string; readonly instance: string }> = [];
-  /** What is no fault of the deployment, and was seen. */
-  readonly notes = new Map<string, number>();
   /** A line for everything that happened. */
   readonly trace: string[] = [];
   /** Of the load balancer. */
@@ -86,10 +82,6 @@ export class LiveWorld implements ClientWorld {
     this.ledger.violations.push(what);
   }
 
-  count(what: string): void {
-    this.notes.set(what, (this.notes.get(what) ?? 0) + 1);
-  }
-
   hasEnded(session: string): boolean {
     return this.ledger.sessions.get(session)?.deleteSentAt !== undefined;
   }
@@ -125,7 +117,6 @@ export class LiveWorld implements ClientWorld {
 
   #take(response: Response, answer: IncomingMessage, what: string, cut: () => void): void {
     const { statusCode: status = 0, headers } = answer;
-    this.requests += 1;
     response.head(status, new Map(Object.entries(headers).map(([name, value]) => [name, String(value)])));
     answer.setEncoding('utf8').on('data', (text: string) => response.text(text));
     // 'close' reports the end.

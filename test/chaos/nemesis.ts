@@ -2,11 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemTime, within } from '../../src/base/system.ts';
 import { type BackingStore, OUTAGES } from './backing-store.ts';
-import type { Call } from '../simulation/ledger.ts';
-import type { LiveRan } from './effects.ts';
 import type { Instance } from './instance.ts';
-import { type LiveWorld, now } from './live-world.ts';
-import type { Stage } from './scenarios/stage.ts';
+import type { Stage } from './stage.ts';
 
 export const FAULTS = {
   kill: 'SIGKILL of an instance',
@@ -40,24 +37,12 @@ export function planOf(kills: number, stops: number, linked: boolean): Plan {
   };
 }
 
-/** Tools that wait for no user. */
-export const QUICK: ReadonlySet<string> = new Set(['effect', 'read', 'count', 'peek']);
-
 /** For a fault and all that is waited for around it. */
 const PATIENCE_MS = 120_000;
-
-/** A start of an instance was killed or frozen at this moment. */
-interface Strike {
-  readonly at: number;
-  readonly start: string;
-}
 
 export class Nemesis {
   readonly #stage: Stage;
   readonly #store: BackingStore;
-  readonly done: Record<Fault, number> = Object.fromEntries(Object.keys(FAULTS).map((name) => [name, 0])) as never;
-  readonly kills: Strike[] = [];
-  readonly freezes: Strike[] = [];
 
   constructor(stage: Stage, store: BackingStore) {
     this.#stage = stage;
@@ -73,7 +58,6 @@ export class Nemesis {
       const befallen = this.#befall(fault).then(() => true);
       const isOver = await within(systemTime, PATIENCE_MS, befallen, () => false);
       if (!isOver) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
-      this.done[fault] += 1;
       await pause(random.between(50, 400));
     }
   }
@@ -126,7 +110,6 @@ export class Nemesis {
   }
 
   async #kill(victim: Instance): Promise<void> {
-    this.kills.push({ at: now(), start: victim.start });
     await victim.kill();
     await pause(this.#stage.random.between(0, 300));
     await victim.begin();
@@ -135,7 +118,6 @@ export class Nemesis {
   async #freeze(victim: Instance, killed?: Instance): Promise<void> {
     const { random, options } = this.#stage;
     const { leaseMs } = options;
-    if (killed === undefined) this.freezes.push({ at: now(), start: victim.start });
     victim.freeze();
     await pause(leaseMs * random.between(0.1, 0.6));
     await killed?.kill();
@@ -143,24 +125,4 @@ export class Nemesis {
     victim.thaw();
     await killed?.begin();
   }
-}
-
-/**
- * What clients waited for the answer to the first call that they sent after each strike, in ms, where the struck
- * instance had run the last call of their session.
- */
-export function waitsAfter(strikes: readonly Strike[], { ledger }: LiveWorld, ran: readonly LiveRan[]): number[] {
-  return strikes.flatMap(({ at, start }) => {
-    const owners = new Map<string, string>();
-    for (const run of ran) if (run.at < at) owners.set(run.session, run.instance);
-    const first = new Map<string, Call>();
-    for (const call of ledger.calls) {
-      const { session, sentAt, tool } = call;
-      if (owners.get(session) !== start || sentAt < at || !QUICK.has(tool ?? '')) continue;
-      if (!first.has(session)) first.set(session, call);
-    }
-    return [...first.values()].flatMap(({ ending, sentAt, ms }) =>
-      ending?.kind === 'result' ? [ending.at - sentAt - ms] : [],
-    );
-  });
 }

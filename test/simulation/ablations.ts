@@ -17,6 +17,8 @@ import type { Faults } from './faults.ts';
 import type { StoreChanges } from './sim-store.ts';
 import { fencesByEpoch, forgetsEnds, forgetsMarkers, revives, suspicionIsDeath } from './store-rules.ts';
 import type { SimProcess } from './process.ts';
+import { authOf } from './requester.ts';
+import { World } from './world.ts';
 
 const stopped =
   (clock: 'monotonic' | 'wall') =>
@@ -219,6 +221,21 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     shows: /was deleted and answered 20|answered 202 afterwards/,
     within: { kind: 'quiet', change: vouching },
     without: { changes: forgetsEnds },
+  },
+  {
+    rule: 'a session is of its user',
+    seeds: 20,
+    shows: /another user's session \S+ answered/,
+    within: { kind: 'quiet' },
+    without: {},
+    patch: patched(
+      World.prototype,
+      'http',
+      (http) =>
+        function (this: World, slot, request, onEvent) {
+          return http.call(this, slot, { ...request, authInfo: authOf('one') }, onEvent);
+        },
+    ),
   },
   {
     rule: 'pings behind what is not acknowledged',

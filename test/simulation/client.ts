@@ -11,8 +11,16 @@ import type { Random } from './random.ts';
 import { type OnEvent, Requester } from './requester.ts';
 import { type ClientWorld, isForgiven, notFound } from './client-world.ts';
 
+/** What a client sends to a session that is not its own. */
+const TRESPASSES = [
+  { id: 1, method: 'tools/call', params: { name: 'effect', arguments: { nonce: 'trespass' } } },
+  { id: 2, method: 'ping' },
+  { id: 's1.0', result: { action: 'accept', content: { answer: 'trespass' } } },
+  { method: 'notifications/cancelled', params: { requestId: 1 } },
+];
+
 /** What the payloads of a session begin with. */
-export const NONCE = /\b[a-z]+\d+\.\d+:/g;
+const NONCE = /\b[a-z]+\d+\.\d+:/g;
 
 export interface ClientOptions {
   readonly world: ClientWorld;
@@ -143,11 +151,6 @@ export class SimClient {
     else this.#wrong(`DELETE was answered ${response.status}: ${response.body}`);
   }
 
-  #ping(session: string, patience: number, onEvent?: OnEvent): Promise<Response | undefined> {
-    const message = { id: this.#nextId++, method: 'ping' };
-    return this.requester.until(() => this.requester.post(session, message, onEvent), { patience });
-  }
-
   /** After its end: no instance may serve it. */
   async probe(): Promise<void> {
     const { story } = this;
@@ -156,7 +159,9 @@ export class SimClient {
     const onEvent: OnEvent = ({ data }) => {
       if (data !== '') answer = JSON.parse(data) as Message;
     };
-    const response = await this.#ping(story.id, 2_000, onEvent);
+    const ping = { id: this.#nextId++, method: 'ping' };
+    const { requester } = this;
+    const response = await requester.until(() => requester.post(story.id, ping, onEvent), { patience: 2_000 });
     if (response === undefined || response.refused) return;
     if (response.status === 200) {
       const ending = await response.ended;
@@ -167,15 +172,12 @@ export class SimClient {
       this.#wrong(`session ${story.id} was deleted and answered ${response.status} afterwards`);
   }
 
-  /** The id of another client's session gives no session. */
+  /** The id of another client's session gives no session, and neither does it without a user. */
   async trespass(other: SimClient): Promise<void> {
     const theirs = other.story?.id;
     const mine = this.story?.id;
     if (theirs === undefined) return;
-    const response = await this.#ping(theirs, 500);
-    const answered = response !== undefined && !response.refused;
-    if (answered && ![400, 403, 404].includes(response.status))
-      this.#wrong(`another user's session ${theirs} answered ${response.status}`);
+    await this.#enter(theirs);
     const event = other.lastGetEvent;
     if (mine === undefined || event === undefined || this.gone) return;
     const { requester } = this;
@@ -196,6 +198,33 @@ export class SimClient {
       await Promise.race([stream.ended, this.world.scheduler.sleep(200)]);
       stream.close();
     }
+  }
+
+  /** Tries to use a session that is not its own, as itself or without a user: it hears errors alone. */
+  async #enter(theirs: string): Promise<void> {
+    const { requester, world } = this;
+    const random = this.#random;
+    const method = random.weighted({ POST: 6, GET: 2, DELETE: 1 });
+    const body = JSON.stringify({ jsonrpc: '2.0', ...random.pick(TRESPASSES) });
+    const request = { method, headers: requester.headers(theirs), ...(method === 'POST' && { body }) };
+    const isAnonymous = random.chance(0.5);
+    const heard: string[] = [];
+    const onEvent: OnEvent = ({ id, data }) => {
+      // A stream that is served begins with its position.
+      if (data !== '' || id !== undefined) heard.push(data || `{"id":"${id}"}`);
+    };
+    const send = (): Response =>
+      isAnonymous ? world.http(requester.slot(), request, onEvent) : requester.send(request, onEvent);
+    const response = await requester.until(send, { patience: 500 });
+    if (response === undefined) return;
+    await Promise.race([response.ended, world.scheduler.sleep(200)]);
+    response.close();
+    world.ledger.trespasses += 1;
+    const { status, body: text } = response;
+    if (text !== '') heard.push(text);
+    const isRefused = heard.every((one) => 'error' in (JSON.parse(one) as Message));
+    if (![200, 400, 403, 404].includes(status) || !isRefused)
+      this.#wrong(`another user's session ${theirs} answered ${method} with ${status} ${heard.join(' ')}`);
   }
 
   // ——— calls ———

@@ -147,6 +147,8 @@ export class Ledger {
   readonly retired: Array<{ readonly slot: number; readonly from: number }> = [];
   /** Processes of which a message to another instance was lost. */
   readonly unheard = new Set<string>();
+  /** Requests for the sessions of others that were answered. */
+  trespasses = 0;
   /** Requests that were answered with 503. */
   readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> = [];
   patience: Patience | undefined = undefined;

@@ -29,13 +29,6 @@ const LONGEST_WAIT_MS = 300;
 
 export const authOf = (user: string): AuthInfo => ({ token: 't', clientId: user, scopes: [], extra: { sub: user } });
 
-export const headersOf = (version: string, session?: string, lastEventId?: string): Record<string, string> => ({
-  'content-type': 'application/json',
-  accept: 'application/json, text/event-stream',
-  ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': version }),
-  ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
-});
-
 export class Requester {
   readonly #options: RequesterOptions;
   readonly #authInfo: AuthInfo;
@@ -48,10 +41,15 @@ export class Requester {
   }
 
   headers(session: string | undefined, lastEventId?: string): Record<string, string> {
-    return headersOf(this.#options.version, session, lastEventId);
+    return {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': this.#options.version }),
+      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+    };
   }
 
-  send(request: HttpRequest, onEvent?: OnEvent, slot = this.#slot()): Response {
+  send(request: HttpRequest, onEvent?: OnEvent, slot = this.slot()): Response {
     return this.#options.world.http(slot, { ...request, authInfo: this.#authInfo }, onEvent);
   }
 
@@ -80,7 +78,8 @@ export class Requester {
     }
   }
 
-  #slot(): number {
+  /** Where the next request goes. */
+  slot(): number {
     const { world, random } = this.#options;
     return this.via.shift() ?? random.int(world.slots.length);
   }

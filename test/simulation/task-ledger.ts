@@ -53,7 +53,6 @@ export class TaskLedger {
   readonly #endedAt = new Map<string, number>();
   readonly #told = new Map<string, string>();
   readonly #answeredAt = new Map<string, number>();
-  readonly counts = { created: 0, ended: 0, steps: 0, answers: 0, gets: 0, cancels: 0 };
   /** Nothing goes wrong in this world: an answered task continues at once. */
   promptMs = Infinity;
   /** Clients try no longer than this. */
@@ -116,7 +115,6 @@ export class TaskLedger {
     if (before !== undefined) this.world.wrong(`${id} had ended as ${before.status}, and ends again as ${status}`);
     this.outcomes.set(id, outcome);
     this.#endedAt.set(id, this.world.now);
-    this.counts.ended += 1;
     const reason = (error?.data as { reason?: string } | undefined)?.reason;
     const runs = this.#byTask.get(id) ?? [];
     const tool = outcome.tool;
@@ -207,7 +205,6 @@ export class TaskLedger {
     if (this.#endedAt.has(run.id() ?? '')) return;
     if (known === undefined) {
       this.#steps.set(name, value);
-      this.counts.steps += 1;
       this.world.note(`run ${run.n} has recorded step ${step}: ${value}`);
     } else if (known !== value) {
       this.world.wrong(`${name} was ${known}, and is ${value} in run ${run.n}`);
@@ -217,7 +214,6 @@ export class TaskLedger {
   /** A handler got the answer to a question. */
   answered(run: TaskRunNote, key: string, answer: string): void {
     const first = this.#answers.get(`${run.id()} a${key}`);
-    this.counts.answers += 1;
     const said = first === undefined ? undefined : (JSON.parse(first) as { content: { said: string } }).content.said;
     if (said !== answer) this.world.wrong(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
   }
@@ -226,7 +222,6 @@ export class TaskLedger {
 
   /** A client got the state of a task. `askedAt`: when it sent its request. */
   reads(id: string, askedAt: number, got: Ended): void {
-    this.counts.gets += 1;
     const isOver = ['completed', 'failed', 'cancelled'].includes(got.status);
     const told = this.#told.get(id);
     const endedAt = this.#endedAt.get(id) ?? Infinity;
@@ -241,7 +236,6 @@ export class TaskLedger {
   }
 
   cancelled(id: string): void {
-    this.counts.cancels += 1;
     if (!this.#endedAt.has(id)) this.world.wrong(`${id} was cancelled, and continues`);
   }
 

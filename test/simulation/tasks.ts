@@ -98,12 +98,10 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
     await play(ledger, random, { weather: { ...WEATHER, ...weather }, habits });
   };
   await playIn(world, begin);
-  const { counts, runs, created } = ledger;
   return {
     violations: world.ledger.violations,
-    counts: { ...counts, created: created.size, runs: runs.length, stored: ledger.once.stored },
+    counts: { created: ledger.created.size, runs: ledger.runs.length, stored: ledger.once.stored },
     trace: world.trace ?? [],
-    world,
   };
 }
 

@@ -84,8 +84,7 @@ export class OfficialClient implements Living {
     while (this.#client === undefined && !world.closed) {
       try {
         this.#client = await connect(world.url, { elicit, headers, reconnection });
-      } catch (error) {
-        world.count(`connect failed: ${String(error).slice(0, 60)}`);
+      } catch {
         await pause(50);
       }
     }
@@ -134,7 +133,6 @@ export class OfficialClient implements Living {
     const text = ending.kind === 'threw' ? ending.text : '';
     if (story !== undefined && (ending.kind === 'not-found' || /\b404\b|session not found/i.test(text)))
       notFound(world, story);
-    if (text !== '') world.count(`${this.name}: ${text.slice(0, 60)}`);
     const left = ending.kind === 'threw' && (mayFail || story !== this.story);
     call.ending = left ? { kind: 'left', at: ending.at } : ending;
     return call;
@@ -151,8 +149,8 @@ export class OfficialClient implements Living {
     try {
       await client.terminate();
       story.deletedAt = world.now;
-    } catch (error) {
-      world.count(`DELETE failed: ${String(error).slice(0, 60)}`);
+    } catch {
+      // Its instance is away.
     }
     await within(systemTime, LEAVE_MS, Promise.all(this.pending), () => undefined);
     await client.close();

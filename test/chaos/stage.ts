@@ -6,16 +6,17 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../kit/free-port.ts';
-import type { Pace } from '../../simulation/life.ts';
-import { Random } from '../../simulation/random.ts';
-import type { ReachableStore, StoreKind } from '../backing-store.ts';
-import { judge } from '../checker.ts';
-import { Crowd } from '../crowd.ts';
-import { type Effects, readEffects } from '../effects.ts';
-import { type Absence, Instance } from '../instance.ts';
-import { LiveWorld, now } from '../live-world.ts';
-import { Proxy } from '../proxy.ts';
+import { freePort } from '../kit/free-port.ts';
+import { type Call, grouped } from '../simulation/ledger.ts';
+import type { Pace } from '../simulation/life.ts';
+import { Random } from '../simulation/random.ts';
+import type { ReachableStore, StoreKind } from './backing-store.ts';
+import { judge } from './checker.ts';
+import { Crowd } from './crowd.ts';
+import { readEffects } from './effects.ts';
+import { type Absence, Instance } from './instance.ts';
+import { LiveWorld, now } from './live-world.ts';
+import { Proxy } from './proxy.ts';
 
 /** How the instances make their servers. */
 export const SERVERS = ['factory', 'definition'] as const;
@@ -40,9 +41,24 @@ export interface StageOptions extends ScenarioOptions {
   readonly drainMs: number;
   /** How long a tool waits for its user's answer. */
   readonly askMs?: number;
-  readonly pace: Pace;
+  readonly actions: Pace['actions'];
+  /** The longest that a tool takes. */
+  readonly longestMs: number;
   /** Calls of official clients may fail: a connection may break before they have anything to come back with. */
   readonly usersMayFail: boolean;
+}
+
+/** What a run says in the end. */
+export interface Report {
+  readonly store: StoreKind;
+  readonly seconds: number;
+  readonly sessions: number;
+  readonly trespasses: number;
+  readonly calls: number;
+  /** How the calls ended. */
+  readonly ends: Readonly<Record<string, number>>;
+  /** What must not have happened. */
+  readonly found: readonly string[];
 }
 
 const NAMES = ['a', 'b', 'c'];
@@ -82,21 +98,26 @@ export class Stage {
     });
   }
 
-  /** Sets it up for `play`, and takes it down however that ends. */
-  static async with<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
+  /**
+   * Sets it up, and takes it down however that ends. Clients call while `befall` runs; then comes a calm in which all that
+   * was begun ends, and every session works. What `befall` returns judges that, too.
+   */
+  static async play(options: StageOptions, befall: (stage: Stage) => Promise<void | (() => void)>): Promise<Report> {
     const stage = new Stage(options, await Promise.all(Array.from({ length: options.instances }, () => freePort())));
+    const { world, instances, crowd } = stage;
     try {
-      await stage.#open();
-      return await play(stage);
+      stage.#proxy = await Proxy.listen(instances);
+      world.url = stage.#proxy.url;
+      await Promise.all(instances.map((instance) => instance.begin()));
+      await crowd.start(PATIENCE_MS);
+      const judges = await befall(stage);
+      await pause(options.leaseMs);
+      await crowd.calm();
+      judges?.();
+      return stage.#judged();
     } finally {
       await stage.#close();
     }
-  }
-
-  async #open(): Promise<void> {
-    this.#proxy = await Proxy.listen(this.instances);
-    this.world.url = this.#proxy.url;
-    await Promise.all(this.instances.map((instance) => instance.begin()));
   }
 
   async #close(): Promise<void> {
@@ -111,21 +132,6 @@ export class Stage {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  get seconds(): number {
-    return (now() - this.#started) / 1000;
-  }
-
-  /** Resolves when the clients are there and call. */
-  arrive(): Promise<void> {
-    return this.crowd.start(PATIENCE_MS);
-  }
-
-  /** No more faults: everything that was begun ends, and every session works. */
-  async calm(): Promise<void> {
-    await pause(this.options.leaseMs);
-    await this.crowd.calm();
-  }
-
   /** Why a request to a start may have broken by `at`; undefined: no reason is known. */
   readonly absenceOf = (start: string, at: number): Absence | undefined => {
     const reasons = this.instances.flatMap(({ absences }) =>
@@ -138,9 +144,22 @@ export class Stage {
     return this.instances.flatMap(({ absences }) => absences.filter(({ kind }) => kind === 'frozen'));
   }
 
-  judge(): Effects {
-    const effects = readEffects(this.#effects);
-    this.found.push(...judge(this.world, effects, this));
-    return effects;
+  #judged(): Report {
+    const { found, world, options } = this;
+    found.push(...judge(world, readEffects(this.#effects), this));
+    const { calls, sessions, trespasses } = world.ledger;
+    const ends = [...grouped(calls, nameOf)].map(([name, of]): [string, number] => [name, of.length]);
+    return {
+      store: options.kind,
+      seconds: (now() - this.#started) / 1000,
+      sessions: sessions.size,
+      trespasses,
+      calls: calls.length,
+      ends: Object.fromEntries(ends),
+      found,
+    };
   }
 }
+
+const nameOf = ({ ending }: Call): string =>
+  ending?.kind === 'error' ? `error ${ending.reason}` : (ending?.kind ?? 'no end');
