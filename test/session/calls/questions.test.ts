@@ -6,12 +6,14 @@ import { memory } from '../../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
-import { perSession } from '../../kit/making-servers.ts';
+import { givings, perSession } from '../../kit/making-servers.ts';
+import { isMatrix } from '../../kit/matrix.ts';
 import { serve } from '../../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
-import { textOf, toolCall } from '../../kit/lab.ts';
+import { textOf, tool, toolCall } from '../../kit/lab.ts';
+import type { Log } from '../../kit/log.ts';
 import { BUDGET, hasWholeBudget } from '../../security/aborts.ts';
 
 useSharedStores();
@@ -52,9 +54,10 @@ async function ground(options: McpEndpointOptions = {}, tools: Record<string, To
   /** Asks outside of any request. */
   const ask = (name: string, signal?: AbortSignal): Promise<void> =>
     note(name, (servers.at(-1) as McpServer).server.elicitInput(form(name), signal && { signal }));
-  const waiting = (): number => served.log.matching(/waits for a stream to its client/, 'debug').length;
-  return { ...served, time, servers, ended, open, ask, waiting };
+  return { ...served, time, servers, ended, open, ask, waiting: () => waitingIn(served.log) };
 }
+
+const waitingIn = (log: Log): number => log.matching(/waits for a stream to its client/, 'debug').length;
 
 type OnMade = (
   server: McpServer,
@@ -288,11 +291,11 @@ test('the 202 does not wait, and a restore asks again and does not wait', async 
 });
 
 describe('what questions hold', () => {
+  const limits = { memoryBytes: BUDGET, userShare: 1 };
   const large = 'x'.repeat(BUDGET / 8);
 
   test('is charged while they wait, and given back however they end', async () => {
-    const given = await ground({ limits: { memoryBytes: BUDGET, userShare: 1 } });
-    const { open, ask, ended, port, time } = given;
+    const { open, ask, ended, port, time } = await ground({ limits });
     const client = await open();
     void ask(large);
     await ask(large);
@@ -315,4 +318,45 @@ describe('what questions hold', () => {
     await last.delete();
     await until(() => hasWholeBudget(port, {}));
   });
+
+  const FLOOD = isMatrix ? 10_000 : 100;
+  const MOST_WAITING = 16;
+  const tables = (server: McpServer): number =>
+    Object.values(server.server).reduce((sum: number, member) => sum + (member instanceof Map ? member.size : 0), 0);
+
+  test.each(givings.filter(({ name }) => name.startsWith('a factory')))(
+    'is nothing after a flood of them, of which sixteen wait: $name',
+    async ({ give }) => {
+      const time = createFakeTime();
+      const servers: McpServer[] = [];
+      const ended: unknown[] = [];
+      const factory = give((server) => {
+        servers.push(server);
+        server.registerTool('flood', {}, () => {
+          for (let n = 0; n < FLOOD; n++)
+            server.server.elicitInput(form('x')).catch(({ code }: { code: unknown }) => ended.push(code));
+          return said('asked');
+        });
+      });
+      // No stream of a POST carries a question.
+      const { openSession, log, port } = await serve(factory, { timeProvider: time, responseMode: 'json', limits });
+      const client = await openSession({ capabilities: CAPABILITIES });
+      const [server] = servers as [McpServer];
+      const before = tables(server);
+      const timers = time.pendingTimers;
+      await client.call(...tool('flood'));
+      await until(() => ended.length === FLOOD - MOST_WAITING);
+      // Each has a timer.
+      expect([waitingIn(log), time.pendingTimers - timers]).toEqual([MOST_WAITING, MOST_WAITING]);
+      await time.advance(WAIT);
+      await until(() => ended.length === FLOOD);
+      // One wait: later ones are refused at once.
+      await client.call(...tool('flood'));
+      await until(() => ended.length === 2 * FLOOD);
+      expect([waitingIn(log), new Set(ended)]).toEqual([MOST_WAITING, new Set(['NO_STREAM'])]);
+      expect([tables(server) - before, time.pendingTimers - timers]).toEqual([0, 0]);
+      expect(log.lines.filter(({ level }) => level !== 'debug' && level !== 'info')).toEqual([]);
+      await until(() => hasWholeBudget(port, {}));
+    },
+  );
 });
