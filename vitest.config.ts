@@ -42,7 +42,7 @@ const OWN = [
   'test/page/*.test.ts',
   'test/security/{aborted-requests,log-volume}.test.ts',
   'test/security/{notification-floods,relayed-memory,shapes,task-memory}.test.ts',
-  'test/session/{abandoned,idle-memory,slow-reader}.test.ts',
+  'test/session/{abandoned,idle-memory,slow-readers}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',
   'test/stores/{postgres,redis,sqlite}-{crash,outage,outages,processes}.test.ts',
   'test/stores/{redis-cluster,redis-sentinel,sqlite-stalls}.test.ts',
