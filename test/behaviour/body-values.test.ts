@@ -23,7 +23,12 @@ const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 const withKeys = (keys: number): string =>
   JSON.stringify(Object.fromEntries(Array.from({ length: keys - OWN }, (_, n) => [`k${n}`, n])));
 
-const tooDeep = { status: 400, code: -32600, message: 'Invalid Request: the body is nested deeper than 128 levels' };
+const tooDeep = {
+  status: 400,
+  code: -32600,
+  message: 'Invalid Request: the body is nested deeper than 128 levels',
+  data: undefined,
+};
 const tooMany = {
   status: 413,
   code: -32000,
@@ -59,7 +64,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
   describe.each(perFace)('is refused over $face', ({ session, serve }) => {
     test('B200 on a session, where a body of the limit is served', async () => {
       const { one, log } = await session(factory, OPTIONS);
-      expect((await (await one.post(withValue(call, fits))).nextMessage()).result).toEqual(said(fits));
+      const served = await one.post(withValue(call, fits));
+      expect(await served.nextMessage()).toMatchObject({ id: 5, result: said(fits) });
       expect(seen(await one.post(withValue(call)))).toEqual(refusedOnSession);
       const more = { ...call.params, one: 'more' };
       for (const other of [

@@ -3,11 +3,11 @@
  * one server, in each era.
  */
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
-import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
-import type { ConnectableServer, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
 import { openSse } from './legacy-sse.ts';
+import { type Giving, givings } from './making-servers.ts';
 import { callModern } from './modern.ts';
 import { serve, type Served, type ServeSettings } from './serve.ts';
 import { said } from './tool-server.ts';
@@ -55,41 +55,20 @@ interface Sum {
 const inputSchema = z.object({ a: z.number(), b: z.number() });
 
 /** Both versions register alike, but for the arguments of a prompt; the first one gives the signal itself. */
-function fill<Made extends McpServer | McpServerV1>(made: Made, add: Add, wrap: Wrap): Made {
-  const server = made as McpServer;
+function fill(server: McpServer, sdk: 1 | 2, add: Add, wrap: Wrap): void {
   const signalOf = (ctx: ServerContext): AbortSignal =>
     ctx.mcpReq?.signal ?? (ctx as unknown as { signal: AbortSignal }).signal;
   const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) => said(await add(a + b, signalOf(ctx))));
   server.registerTool('add', { inputSchema }, run);
   const shape = { who: z.string() };
-  const argsSchema = (made instanceof McpServerV1 ? shape : z.object(shape)) as z.ZodObject<typeof shape>;
+  const argsSchema = (sdk === 1 ? shape : z.object(shape)) as z.ZodObject<typeof shape>;
   server.registerPrompt('greet', { argsSchema }, ({ who }) => greeting(who));
   server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
-  return made;
 }
 
 const greeting = (who: string) => ({
   messages: [{ role: 'user' as const, content: { type: 'text' as const, text: who } }],
 });
-
-const info = { name: 'adder', version: '1.0.0' };
-type Made = McpEndpointFactory | ConnectableServer;
-
-const v2 =
-  (add: Add, wrap: Wrap): Made =>
-  (ctx: McpEndpointContext) =>
-    fill(new McpServer(info, { ...ctx.serverOptions }), add, wrap);
-const v2One = (add: Add, wrap: Wrap): Made => fill(new McpServer(info), add, wrap);
-/** The SDK's own handler serves it in 2026-07-28, because it does not pass `ctx.serverOptions` on. */
-const bySdk =
-  (add: Add, wrap: Wrap): Made =>
-  () =>
-    fill(new McpServer(info), add, wrap);
-const v1 =
-  (add: Add, wrap: Wrap): Made =>
-  () =>
-    fill(new McpServerV1(info), add, wrap);
-const v1One = (add: Add, wrap: Wrap): Made => fill(new McpServerV1(info), add, wrap);
 
 export interface Way {
   readonly name: string;
@@ -105,14 +84,27 @@ export interface Way {
   ): Promise<{ ask: Ask; served: Served }>;
 }
 
-function way(name: string, make: (add: Add, wrap: Wrap) => Made, open: Open, more: McpEndpointOptions = {}): Way {
+const [factory, one, factoryV1, oneV1] = givings as [Giving, Giving, Giving, Giving];
+/** The SDK's own handler serves it in 2026-07-28, because it does not pass `ctx.serverOptions` on. */
+const bySdk: Giving = {
+  name: 'by way of the SDK',
+  sdk: 2,
+  give: (filling) => () => {
+    const server = new McpServer({ name: 'given', version: '1.0.0' });
+    filling(server);
+    return server;
+  },
+};
+
+function way(name: string, { sdk, give }: Giving, open: Open, more: McpEndpointOptions = {}): Way {
   return {
     name,
     era: open === modern ? 'modern' : 'legacy',
     inSession: open === stateful || open === sse,
     named: open !== stateless,
     open: async (add, options, settings, wrap = bare) => {
-      const served = await serve(make(add, wrap), { ...more, ...options }, settings);
+      const given = give((server) => fill(server, sdk, add, wrap));
+      const served = await serve(given, { ...more, ...options }, settings);
       return { served, ask: await open(served.client()) };
     },
   };
@@ -122,15 +114,15 @@ const STATELESS: McpEndpointOptions = { sessionMode: 'stateless' };
 const SSE: McpEndpointOptions = { legacySse: true };
 
 export const ways: readonly Way[] = [
-  way('a session', v2, stateful),
-  way('a session of one server', v2One, stateful),
-  way('a session of SDK 1', v1, stateful),
-  way('a session of one server of SDK 1', v1One, stateful),
-  way('2024-11-05', v2, sse, SSE),
-  way('2024-11-05, SDK 1', v1, sse, SSE),
-  way('stateless', v2, stateless, STATELESS),
-  way('stateless, SDK 1', v1, stateless, STATELESS),
-  way('2026-07-28', v2, modern),
-  way('2026-07-28 with one server', v2One, modern),
+  way('a session', factory, stateful),
+  way('a session of one server', one, stateful),
+  way('a session of SDK 1', factoryV1, stateful),
+  way('a session of one server of SDK 1', oneV1, stateful),
+  way('2024-11-05', factory, sse, SSE),
+  way('2024-11-05, SDK 1', factoryV1, sse, SSE),
+  way('stateless', factory, stateless, STATELESS),
+  way('stateless, SDK 1', factoryV1, stateless, STATELESS),
+  way('2026-07-28', factory, modern),
+  way('2026-07-28 with one server', one, modern),
   way('2026-07-28 by way of the SDK', bySdk, modern),
 ];

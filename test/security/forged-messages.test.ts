@@ -4,12 +4,15 @@
  */
 import { describe, expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
+import { takeOrder } from '../../src/cluster/orders.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
 import { STORE_KEY } from '../../src/options/defaults.ts';
+import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import type { FakeTime } from '../../src/testing/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { say } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
@@ -153,4 +156,24 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(directly).toEqual([]);
     expect([await say(client, 'count'), a.endpoint.health().state]).toEqual(['2', 'serving']);
   });
+});
+
+test('what the sender of an order calls itself cannot write into the log', async () => {
+  const log = createLog();
+  const order = { kind: 'order', run: 'end', session: 's', by: `\u001b[2J\n${'x'.repeat(500)}` } as const;
+  await takeOrder(order, { drain: () => {}, end: async () => {} }, log);
+  const [line] = log.matching(/as sojourn sessions end ordered/);
+  // oxlint-disable-next-line no-control-regex
+  expect(String(line?.fields['by'])).toMatch(/^[^\u0000-\u001f]{10,80}$/);
+});
+
+test('in one process, where messages are not signed, there are no orders', async () => {
+  const store = memory();
+  const [a] = await serveFleet(1, { store });
+  const client = await a.openSession();
+  const { instances } = await openView(store, { name: 'mcp' });
+  for (const order of [{ run: 'drain' }, { run: 'end', session: client.sessionId }])
+    await instances.send('other', a.id, { kind: 'order', by: 'me', ...order });
+  expect((await client.call('ping')).response.status).toBe(200);
+  expect(a.endpoint.health().state).toBe('serving');
 });

@@ -83,7 +83,6 @@ test('a server that never closes does not delay the sweep of other sessions, and
 });
 
 test('an initialize that is still under way at the deadline of a drain does not stay there', async () => {
-  const { a, b, onB } = await three();
   const creating = gate();
   const store = watchedStore();
   const [lone] = await serveFleet(1, { store });
@@ -101,7 +100,6 @@ test('an initialize that is still under way at the deadline of a drain does not 
   expect(message.error).toMatchObject({ data: { reason: 'draining' } });
   await until(() => lone.lab.made[0]?.closed);
   expect((await lone.endpoint.sessions.list()).sessions).toEqual([]);
-  expect([a.endpoint.sessions.count, b.endpoint.sessions.count, await ping(onB)]).toEqual([1, 0, 200]);
 });
 
 describe('a DELETE while a stream of the session is looked up in the log', () => {

@@ -12,16 +12,6 @@ import {
   sessionTag,
 } from '../../../src/session/streams/event-id.ts';
 
-function hashOf(id: string): number {
-  let [a, b] = [0x811c9dc5, 0x01000193];
-  for (let n = 0; n < id.length; n++) {
-    const code = id.charCodeAt(n);
-    a = Math.imul(a ^ code, 0x01000193);
-    b = Math.imul(b ^ code, 0x85ebca6b) + n;
-  }
-  return (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff);
-}
-
 const prefix = eventPrefix(sessionTag('session'), 3);
 const idOf = (call: string | number | undefined, isTool = false): string =>
   formatEventId(prefix, 'p1x0', 5, callSuffix(call, isTool));
@@ -36,9 +26,6 @@ test('an id on the stream of a 2026-07-28 call is none of a session', () => {
 
 test('the tag of a session is the same in every build', () => {
   expect(['', 'session', 'x'.repeat(128)].map(sessionTag)).toEqual(['18q9bdjkryr', '1vonb8octkc', 'ges7w9navn']);
-  // Its last five digits may begin with zeros.
-  const holds = fc.property(fc.base64String(), (id) => sessionTag(id) === hashOf(id).toString(36));
-  fc.assert(holds, { numRuns: 1_000 });
 });
 
 test.each([1, 0, -7, 'a', 'b5c0-11', '', ' ', 'ü', 'a'.repeat(64), Number.MAX_SAFE_INTEGER])(
