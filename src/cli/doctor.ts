@@ -27,8 +27,6 @@ interface Report extends Awaited<ReturnType<typeof examine>> {
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
 const SCRATCH_MS = 60_000;
-/** Instances compare no clocks; an operator compares log lines. */
-const CLOCK_MS = 5_000;
 /** A call that is recorded waits for a write. */
 const SLOW_MS = 50;
 
@@ -52,23 +50,19 @@ export async function doctor(request: DoctorRequest, out: (text: string) => void
   return warnings.size === 0 ? EXIT.ok : EXIT.failed;
 }
 
-/** `latencyMs`: the median of each operation. `clockMs`: how far the store's clock is ahead of this machine's. */
+/** `latencyMs`: the median of each operation. */
 async function examine(store: EndpointStore, warnings: Set<string>) {
-  const { latencyMs, clockMs } = await measure(store.once);
+  const latencyMs = await measure(store.once);
   const instances = await store.instances.list();
   const owners = await sessionsByOwner(store);
   const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
   const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
   if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
-  if (Math.abs(clockMs) > CLOCK_MS)
-    warnings.add(
-      `The clock of the store and of this machine differ by ${Math.round(clockMs / 1_000)} s: set both by NTP`,
-    );
   for (const [operation, ms] of Object.entries(latencyMs))
     if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
   const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
   if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-  return { latencyMs, clockMs, instances, sessions };
+  return { latencyMs, instances, sessions };
 }
 
 /** Each operation, on records that no list shows. */
@@ -76,7 +70,6 @@ async function measure(records: Records) {
   const owner = `doctor-${base64url(systemRandom(9))}`;
   const fence = { epoch: 1, owner };
   const times: Record<string, number[]> = {};
-  const clocks: number[] = [];
   const timed = async <T>(operation: string, run: () => T | Promise<T>): Promise<T> => {
     const began = performance.now();
     const result = await run();
@@ -86,20 +79,16 @@ async function measure(records: Records) {
   for (let round = 0; round < ROUNDS; round++) {
     const record = scratchRecord(owner);
     const { id } = record;
-    const before = Date.now();
     await timed('create', () => records.create(record, SCRATCH_MS));
-    const after = Date.now();
     const found = await timed('read', () => records.read(id));
     if (found === undefined || isEnded(found)) throw new Failure('a record that was just written cannot be read');
-    if (found.expiresAt !== null) clocks.push(found.expiresAt - SCRATCH_MS - (before + after) / 2);
     await timed('save', () => records.save(id, fence, { head: 'saved', expiresInMs: SCRATCH_MS }));
     const mark = { name: 'doctor', stream: 'doctor' };
     await timed('append', () => records.append({ id, fence, stream: null, mark, share: owner }));
     await timed('end', () => records.end(id, fence, '', 0));
   }
   await records.trim();
-  const latencyMs = Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
-  return { latencyMs, clockMs: median(clocks) };
+  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
 }
 
 function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung'> {
@@ -111,15 +100,12 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-function printed({ store, openMs, latencyMs, clockMs, instances, sessions, facts, warnings }: Report): string {
+function printed({ store, openMs, latencyMs, instances, sessions, facts, warnings }: Report): string {
   const { live, notLive } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
-  const ahead =
-    Math.abs(clockMs) < 2 ? 'as on this machine' : `${shownMs(Math.abs(clockMs))} ${clockMs > 0 ? 'ahead' : 'behind'}`;
   const rows: Array<readonly [string, string]> = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
     ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],
-    ['clock', ahead],
     ['sessions', `${live + notLive} not ended, ${live} of them live`],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),

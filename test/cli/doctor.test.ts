@@ -10,7 +10,6 @@ import { serve } from '../kit/serve.ts';
 
 interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
-  readonly clockMs: number;
   readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
   readonly sessions: object;
   readonly facts: readonly string[];
@@ -66,14 +65,13 @@ describe.each(serverKinds)('on %s', (kind) => {
     });
     afterAll(() => server?.close());
 
-    test('a healthy one: exit code 0, and the clock of this machine', async () => {
+    test('a healthy one: exit code 0', async () => {
       await serving(server.url);
       const { code, report } = await doctor(server.url);
       expect(report?.warnings).toEqual([]);
       expect(code).toBe(0);
       expect(report).toMatchObject({ instances: [{ state: 'serving' }], sessions: { live: 1 } });
       expect(Object.keys(report?.latencyMs ?? {})).toEqual(OPERATIONS);
-      expect(Math.abs(report?.clockMs ?? Infinity)).toBeLessThan(5_000);
     });
 
     test('not to be reached: its address and the reason in one line, and no password', async () => {
