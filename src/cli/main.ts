@@ -3,10 +3,9 @@
  * The entry point: the only file of the CLI that uses the global `process`. Each command is loaded when it runs: only
  * those that serve need the SDK, which takes most of the start of a process.
  */
-import { writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { codeOf, EXIT } from './failure.ts';
+import { codeOf } from './failure.ts';
 import { activatedSocket } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -15,16 +14,17 @@ import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 /** How long the last lines wait for a reader when a server ends. */
 const LAST_LINES_MS = 1_000;
 
-let unwritten: Error | undefined;
-// `sojourn --help | head -1` closes the pipe early, which is not an error. A full disk is one.
-process.stdout.on('error', (error) => codeOf(error) !== 'EPIPE' && (unwritten = error));
+let served = false;
+// `sojourn --help | head -1` closes the pipe early, which is not an error. A full disk is one of a command.
+process.stdout.on('error', (error) => {
+  if (!served && codeOf(error) !== 'EPIPE') throw error;
+});
 process.stderr.on('error', () => {});
 
 const args = process.argv.slice(2);
 const out = (text: string): void => void process.stdout.write(text);
 const err = (text: string): void => void process.stderr.write(text);
 const worker = takeWorkerRole(process);
-let served = false;
 
 const code = await runCli(args, {
   env: process.env,
@@ -43,10 +43,6 @@ const written = [process.stdout, process.stderr].map(
 );
 // A pager takes a list when its user reads on. A reader of a server's log that has stopped is not waited for.
 await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : [])]);
-if (unwritten !== undefined && !served) {
-  writeSync(process.stderr.fd, `sojourn: the output could not be written: ${unwritten.message}\n`);
-  process.exit(EXIT.failed);
-}
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
