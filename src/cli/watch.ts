@@ -6,8 +6,6 @@ import { codeOf } from './failure.ts';
 
 /** Editors and `git checkout` write many files, in several steps. An edit is over after this time without a change. */
 const SETTLED_MS = 60;
-/** Even a program that writes without end must not keep an edit from being loaded. */
-const LONGEST_EDIT_MS = 3_000;
 /** The line that says what changed names this many files. */
 const MOST_NAMES = 3;
 /** Other files may be written by the server itself: a database, a log. */
@@ -73,7 +71,6 @@ function closeBelow(folder: string, watchers: Map<string, FSWatcher>): void {
 /** Returns a function that notes a changed file. */
 function collectedEdits(cwd: string, changed: Watching['changed']): (path: string) => void {
   const edited = new Set<string>();
-  let since = 0;
   let timer: NodeJS.Timeout | undefined;
   const over = (): void => {
     const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
@@ -82,9 +79,8 @@ function collectedEdits(cwd: string, changed: Watching['changed']): (path: strin
     changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
   };
   return (path) => {
-    if (edited.size === 0) since = performance.now();
     edited.add(path);
     clearTimeout(timer);
-    timer = setTimeout(over, performance.now() - since > LONGEST_EDIT_MS ? 0 : SETTLED_MS);
+    timer = setTimeout(over, SETTLED_MS);
   };
 }
