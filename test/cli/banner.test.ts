@@ -105,15 +105,15 @@ describe('the command for a client', () => {
   test.skipIf(!existsSync(SCRIPT))(
     'is in the banner of a terminal, with a token for the dashboard, and in no other',
     async () => {
-      const node = `exec ${process.execPath} ${join(dist, 'cli/main.js')} serve ${program('one-server.mjs')} --port 0 --dashboard`;
+      const node = `exec ${process.execPath} ${join(dist, 'cli/main.js')} serve ${program('argv-server.mjs')} --port 0 --dashboard`;
       const { output, says } = startNode(['-qec', node, '/dev/null'], { program: SCRIPT });
       await says(/Stop with Ctrl\+C/);
       const shown = output.stdout.replaceAll('\r', '');
       const url = /^ {2}endpoint +(\S+)$/m.exec(shown)?.[1];
       expect(shown).toMatch(/^ {2}dashboard http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}$/m);
-      expect(shown).toContain(`  connect   claude mcp add --transport http one ${url}\n`);
+      expect(shown).toContain(`  connect   claude mcp add --transport http argv ${url}\n`);
 
-      const cli = startCli(['serve', program('one-server.mjs'), '--port', '0']);
+      const cli = startCli(['serve', program('argv-server.mjs'), '--port', '0']);
       await cli.says(/Stop with/);
       expect(cli.output.stdout).not.toContain('claude');
     },

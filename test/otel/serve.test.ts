@@ -7,10 +7,10 @@ import { startNode } from '../kit/child-process.ts';
 import { say } from '../kit/lab.ts';
 import { sharedTarget } from '../kit/shared-stores.ts';
 import { openClient } from '../kit/listening.ts';
+import { program } from '../cli/cli-process.ts';
 
 const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
 const SDK = pathToFileURL(join(import.meta.dirname, 'processes/sdk.mjs')).href;
-const MODULE = join(import.meta.dirname, 'processes/module.mjs');
 const lacks = lackOf('otel-2');
 
 test.skipIf(lacks !== '').each([
@@ -18,11 +18,12 @@ test.skipIf(lacks !== '').each([
   ['two workers', ['--workers', '2', '--store', 'sqlite']],
 ])(`serve has spans where a provider is registered: %s${lacks}`, async (_name, args) => {
   const flags = args.map((arg) => (arg === 'sqlite' ? `sqlite:${sharedTarget('sqlite')}` : arg));
-  const { output, says, stop } = startNode(['--import', SDK, MAIN, 'serve', MODULE, '--port', '0', ...flags]);
+  const serve = ['serve', program('argv-server.mjs'), '--port', '0', ...flags];
+  const { output, says, stop } = startNode(['--import', SDK, MAIN, ...serve]);
   const client = openClient(await says(/(http:\/\/127\.0\.0\.1:\d+\/mcp)/));
   await client.initialize();
-  expect(await say(client, 'hello')).toBe('hello');
-  await says(/span \{.*"name":"tools\/call hello"/);
+  expect(await say(client, 'argv')).toContain('main.js');
+  await says(/span \{.*"name":"tools\/call argv"/);
   expect(await stop()).toBe(0);
   expect(output.stderr).not.toMatch(/OpenTelemetry/);
 });
