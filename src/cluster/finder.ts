@@ -2,7 +2,7 @@
  * Finds where a session lives, on the instance that received the request:
  *
  *     live here ─▶ here, once it is claimed for the present id of this instance
- *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404
+ *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404, a handshake ─▶ a record without a copy
  *     owner alive ─▶ there (relay)
  *     no owner, a dead owner, or this instance without a copy ─▶ claim, restore ─▶ here
  *     the same, while this instance drains and another one serves ─▶ there: that one claims
@@ -22,13 +22,16 @@ import {
   SojournError,
   storeAway,
 } from '../errors.ts';
+import { shareKey } from '../base/budget.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
-import { isEnded, type StoredRecord } from '../stores/store.ts';
+import { type CreateOutcome, isEnded, type StoredRecord } from '../stores/store.ts';
 import { within } from '../base/system.ts';
 import { endsSession, type Inbound } from '../inbound/inbound.ts';
 import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
 import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
+import { NO_ANSWER } from '../session/record/server-answer.ts';
+import { encodeSession } from '../session/record/session-record.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { Instance } from './instance.ts';
@@ -72,21 +75,13 @@ export class Finder {
       if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
       if (record === undefined) {
         if (ends) throw sessionNotFound();
-        const migrated = await this.#queueMigration(id, caller);
-        if (migrated !== undefined) return { here: migrated };
+        await this.#migrate(id, caller);
         continue;
       }
       // Check before a restore: another user's request must not wake a session.
       if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
       const { owner } = record;
       if (owner !== null && owner !== lease.id && (await links.isAlive(owner))) return { there: owner };
-      // The session is recorded but not registered yet. Wait for the adoption here instead of claiming the session away
-      // from it.
-      const adopting = this.#migrations.last(id);
-      if (adopting !== undefined) {
-        await adopting;
-        continue;
-      }
       const restoring = this.#restorer.restoring(id);
       if (ends) {
         if (restoring === undefined) return { record };
@@ -133,28 +128,36 @@ export class Finder {
     return record;
   }
 
-  /** `undefined`: look again. Throws the 404 when the migration handler refuses. */
-  #queueMigration(id: string, caller: CallerRequest): Promise<LiveSession | undefined> {
+  /** Resolves when there is a record, which a restore then takes. Throws the 404 when the migration handler refuses. */
+  #migrate(id: string, caller: CallerRequest): Promise<void> {
     if (this.#registry.options.sessionMigrationHandler === undefined) throw sessionNotFound();
     const waits = this.#migrations.last(id) !== undefined;
     return this.#migrations.steps(id, async () => {
-      if (waits) {
-        const live = this.#registry.get(id);
-        if (live !== undefined) return live;
-        if ((await this.#read(id)) !== undefined) return undefined;
-      }
-      return this.#migrate(id, caller);
+      if (waits && (await this.#read(id)) !== undefined) return;
+      if (this.#registry.lifecycle.prefersOthers) throw draining();
+      const handshake = await this.#allow(id, caller);
+      await this.#registry.withPlaces(caller, true, handshake.bytes, () => this.#adopt(id, handshake, caller));
     });
   }
 
-  async #migrate(id: string, caller: CallerRequest): Promise<LiveSession | undefined> {
-    if (this.#registry.lifecycle.prefersOthers) throw draining();
-    const handshake = await this.#allow(id, caller);
-    if (handshake === undefined) throw sessionNotFound();
-    return this.#registry.withPlaces(caller, true, handshake.bytes, () => this.#restorer.adopt(id, handshake, caller));
+  /** Stores a session of another deployment, bound to the user of this request. Its server has not answered yet. */
+  async #adopt(id: string, handshake: Handshake, { user, clientAddress }: CallerRequest): Promise<void> {
+    const { hibernated, lease, options, store } = this.#registry;
+    const createdAt = options.timeProvider.now();
+    const { protocolVersion: version } = handshake.params;
+    const head = { version, initialized: true, getPrimed: false, logLevel: null, answer: NO_ANSWER };
+    const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: lease.owner }, head, {});
+    // Until its restore takes it, it counts as one that hibernates.
+    hibernated.add({ id, bytes: handshake.bytes, share: shareKey(user, clientAddress) }, record.stamp);
+    let outcome: CreateOutcome | undefined;
+    try {
+      outcome = await store.sessions.create(record, this.#registry.expiresInMs());
+    } finally {
+      if (outcome !== 'created') hibernated.delete(id);
+    }
   }
 
-  async #allow(id: string, caller: CallerRequest): Promise<Handshake | undefined> {
+  async #allow(id: string, caller: CallerRequest): Promise<Handshake> {
     const { logger, sessionMigrationHandler } = this.#registry.options;
     let params;
     try {
@@ -170,7 +173,7 @@ export class Finder {
       );
       throw migrationFailed(cause);
     }
-    if (params === null || params === undefined) return undefined;
+    if (params === null || params === undefined) throw sessionNotFound();
     if (!isInitializeRequest({ method: 'initialize', params })) {
       const field = faultyField(params);
       logger.error(

@@ -1,11 +1,10 @@
 /**
- * Makes sessions live here that were live elsewhere: from a claim and the record (restore), or from the handshake that
- * a migration handler returns (adopt). After a failure the claim is released: the session is kept for a later attempt
- * or another instance.
+ * Makes sessions live here that were live elsewhere, from a claim and the record. The record of a session of another
+ * deployment has only its handshake: the version is negotiated again. After a failure the claim is released: the session
+ * is kept for a later attempt or another instance.
  */
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
-import type { Handshake } from '../session/record/handshake.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
@@ -18,9 +17,9 @@ import type { Registry } from '../session/registry.ts';
 import { takeLostCalls } from '../session/calls/again.ts';
 import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
-import { decodeSession } from '../session/record/session-record.ts';
-
-const NOT_RESTORED = 'A session could not be restored here; it is kept, and its next request tries again';
+import { NO_ANSWER } from '../session/record/server-answer.ts';
+import { decodeSession, type SessionRecord } from '../session/record/session-record.ts';
+import type { RestoreCause } from '../types.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 
@@ -56,36 +55,37 @@ export class Restorer {
   }
 
   async #claimAndRestore(record: StoredRecord, caller: CallerRequest): Promise<void> {
-    const kept = memoryOfRecord(decodeSession(record));
+    const decoded = decodeSession(record);
+    const kept = memoryOfRecord(decoded);
     // Take it out of the index before space is made for it, so that the session that wakes is not the session that is
     // evicted.
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
+    const cause = isMigrated(decoded) ? 'migration' : wasHibernated ? 'wake' : 'takeover';
     try {
       await this.#registry.withPlaces(caller, true, kept, async () => {
         const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
         if (!outcome.claimed) return;
-        await this.#add(await this.#rebuild(outcome, caller), wasHibernated ? 'wake' : 'takeover', record);
+        await this.#add(await this.#rebuild(outcome, caller), cause, record);
       });
-    } catch (cause) {
-      const ended = cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND';
+    } catch (error) {
+      const ended = error instanceof SojournError && error.code === 'SESSION_NOT_FOUND';
       const share = shareKey(caller.user, caller.clientAddress);
       if (wasHibernated && !ended) this.#registry.hibernated.add({ id: record.id, bytes: kept, share }, record.stamp);
-      throw cause;
+      throw error;
     }
   }
 
-  async #add(session: LiveSession, cause: 'wake' | 'takeover' | 'migration', record?: StoredRecord): Promise<void> {
+  async #add(session: LiveSession, cause: RestoreCause, record: StoredRecord): Promise<void> {
     // The lease expired during the restore, and the sessions that were live then have been claimed again already.
     try {
       while (session.ownership.owner !== this.#registry.lease.owner)
         if (!(await session.ownership.claim())) return session.leave('fenced');
     } catch (err) {
-      await this.#giveUp(session, session.id, err, NOT_RESTORED);
+      await this.#giveUp(session, session.id, err);
       throw err;
     }
     this.#registry.add(session, cause, record);
-    if (record !== undefined)
-      session.missed(messagesTo(session, this.#changes.since(record.stamp - (cause === 'wake' ? 0 : SLACK_MS))));
+    session.missed(messagesTo(session, this.#changes.since(record.stamp - (cause === 'takeover' ? SLACK_MS : 0))));
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.giveBack(session, 'released');
@@ -115,10 +115,10 @@ export class Restorer {
           getNext: get?.next,
         },
         caller,
-        true,
       );
-      const { version, answer } = await this.#builder.replay(session, caller);
-      if (version !== record.version) {
+      const negotiated = await this.#builder.replay(session, caller);
+      const { version, answer } = negotiated;
+      if (!isMigrated(record) && version !== record.version) {
         this.#registry.options.logger.warn(
           { sessionId: record.id, negotiated: record.version, answered: version },
           'The rebuilt server no longer speaks the negotiated protocol version; the session ends',
@@ -128,48 +128,26 @@ export class Restorer {
         throw sessionNotFound();
       }
       session.record.restored(expiresInMs);
-      session.rebuilt(answer);
+      if (isMigrated(record)) session.negotiated(negotiated);
+      else session.rebuilt(answer);
       await takeLostCalls(session, streams, marks, caller);
       return session;
     } catch (cause) {
       if (cause instanceof SojournError && cause.code === 'SESSION_NOT_FOUND') throw cause;
-      await this.#giveUp(session, record.id, cause, NOT_RESTORED);
+      await this.#giveUp(session, record.id, cause);
       await this.#registry.leaving.giveBackClaim(record.id, fence);
       throw orHookTimeout(cause, restoreFailed);
     }
   }
 
-  async #giveUp(session: LiveSession | undefined, sessionId: string, err: unknown, message: string): Promise<void> {
-    this.#registry.options.logger[levelOf(err)]({ err, sessionId }, message);
+  async #giveUp(session: LiveSession | undefined, sessionId: string, err: unknown): Promise<void> {
+    this.#registry.options.logger[levelOf(err)](
+      { err, sessionId },
+      'A session could not be restored here; it is kept, and its next request tries again',
+    );
     await session?.giveUp('released', err);
   }
-
-  /**
-   * Adopts a session of another deployment, bound to the user of this request. `undefined`: another request was faster.
-   */
-  async adopt(id: string, handshake: Handshake, caller: CallerRequest): Promise<LiveSession | undefined> {
-    let session: LiveSession | undefined;
-    try {
-      session = await this.#builder.make(id, handshake, caller, { restored: true });
-      session.record.change({ initialized: true });
-      session.negotiated(await this.#builder.replay(session, caller));
-    } catch (cause) {
-      await this.#giveUp(session, id, cause, 'A migrated session could not be rebuilt here');
-      throw orHookTimeout(cause, restoreFailed);
-    }
-    let outcome;
-    try {
-      const { store } = this.#registry;
-      outcome = await session.record.create((record) => store.sessions.create(record, this.#registry.expiresInMs()));
-    } catch (cause) {
-      await session.leave('released');
-      throw cause;
-    }
-    if (outcome === 'exists') {
-      await session.leave('fenced');
-      return undefined;
-    }
-    await this.#add(session, 'migration');
-    return session;
-  }
 }
+
+/** Its server has answered no `initialize` yet. */
+const isMigrated = ({ answer }: SessionRecord): boolean => answer === NO_ANSWER;

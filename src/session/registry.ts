@@ -236,7 +236,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
 
 /** What a record says of the owner that a takeover follows. An owner that leaves takes its name out of the record. */
 function ownerBefore(cause: RestoreCause, record: StoredRecord | undefined) {
-  if (record === undefined) return {};
+  if (record === undefined || cause === 'migration') return {};
   const { owner } = record;
   if (owner !== null) return { from: owner, ...(cause === 'takeover' && { after: 'died' as const }) };
   if (cause !== 'takeover') return {};

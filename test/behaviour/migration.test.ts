@@ -12,7 +12,7 @@ import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
 import { hashOf } from '../kit/log.ts';
-import { failure, NOT_FOUND } from '../kit/refusals.ts';
+import { failure, NOT_FOUND, refusalOf } from '../kit/refusals.ts';
 
 // These tests look at the server of each session.
 usePerSession();
@@ -293,4 +293,16 @@ test('a call on a migrated session that cannot be recorded waits, and runs once 
   expect(endpoint.sessions.count).toBe(1);
   // Every try that failed closed the server it had made.
   expect(lab.made.map(({ closed }) => closed)).toEqual([...lab.made.slice(1).map(() => true), false]);
+});
+
+test('a session that cannot be rebuilt here is kept, and its next request rebuilds it without the handler', async () => {
+  let failures = 0;
+  const { moved, asked, endpoint } = await serveMigrating(undefined, {
+    waitMs: 0,
+    configureSessionOptions: () => (failures++ === 0 ? Promise.reject(new Error('no tenant')) : undefined),
+  });
+  const client = moved();
+  expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
+  expect((await endpoint.sessions.get('moved-1'))?.status).toBe('hibernated');
+  expect([await who(client), asked]).toEqual([expect.objectContaining({ restored: true }), ['moved-1']]);
 });

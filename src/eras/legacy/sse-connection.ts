@@ -117,7 +117,7 @@ export class SseConnection {
     let session: LiveSession | undefined;
     let failure: unknown;
     try {
-      session = this.#session = await builder.make(this.id, handshake, exchange, { unlogged: true });
+      session = this.#session = await builder.make(this.id, handshake, exchange, true);
       if (!response.isOpen) return await session.leave('deleted');
       const answer = await builder.initialize(session, message, exchange);
       response.message(JSON.stringify(answer));

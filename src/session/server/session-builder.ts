@@ -27,15 +27,9 @@ export class SessionBuilder {
   }
 
   /**
-   * Makes a new session for this caller, whose record is not stored yet. `restored`: another deployment had it.
-   * `unlogged`: see `SessionStart`.
+   * Makes a new session for this caller, whose record is not stored yet. `unlogged`: see `SessionStart`.
    */
-  make(
-    id: string,
-    handshake: Handshake,
-    caller: CallerRequest,
-    { restored = false, unlogged = false } = {},
-  ): Promise<LiveSession> {
+  make(id: string, handshake: Handshake, caller: CallerRequest, unlogged = false): Promise<LiveSession> {
     const start = {
       id,
       fence: { epoch: 1, owner: this.#host.lease.owner },
@@ -45,14 +39,15 @@ export class SessionBuilder {
       createdAt: this.#host.options.timeProvider.now(),
       unlogged,
     };
-    return this.connect(start, caller, restored);
+    return this.connect(start, caller);
   }
 
   /** Makes a session whose server waits for its handshake. */
-  async connect(start: SessionStart, caller: CallerRequest, restored: boolean): Promise<LiveSession> {
+  async connect(start: SessionStart, caller: CallerRequest): Promise<LiveSession> {
     const session = new LiveSession(this.#host, start, memoryOfFields(caller.headers));
     const { run } = session;
     try {
+      const restored = start.record !== undefined;
       if (run === undefined) await this.#start(session, caller, restored);
       else await run.inOwnContext(() => this.#start(session, caller, restored));
       return session;
