@@ -18,6 +18,7 @@
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
+import type { SojournError } from '../errors.ts';
 import type { InboundKind } from '../inbound/inbound.ts';
 import type { OrderMessage } from './orders.ts';
 
@@ -64,15 +65,7 @@ export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonl
 export type MissedMessage = { readonly kind: 'missed'; readonly ms: number };
 
 /** An error, as the instance of the client answers with it. */
-export interface SentError {
-  readonly code: string;
-  readonly message: string;
-  readonly status: number;
-  readonly rpc: number;
-  readonly data: Readonly<Record<string, unknown>> | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
-  readonly body: string | undefined;
-}
+export type SentError = Pick<SojournError, 'code' | 'message' | 'status' | 'data' | 'headers' | 'body'>;
 
 /**
  * A value of a response (`http/sink.ts`): a method of a sink, and its arguments. `begin` carries the name of a

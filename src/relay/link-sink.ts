@@ -277,8 +277,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 }
 
-function sentError({ code, message, status, rpc, data, headers, body }: SojournError): SentError {
-  return { code, message, status, rpc, data, headers, body };
+function sentError({ code, message, status, data, headers, body }: SojournError): SentError {
+  return { code, message, status, data, headers, body };
 }
 
 /** The error on the instance of the client. A newer build may send a code that this build does not know. */

@@ -195,10 +195,6 @@ export class Relay implements RelayedCalls {
     }
   }
 
-  returnUnrun(link: Link, n: number): void {
-    link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES);
-  }
-
   linkFailed(link: Link): void {
     for (const outgoing of this.#outgoing.values()) if (outgoing.link === link) outgoing.settle('lost');
     const serving = this.#serving.get(link);
@@ -235,7 +231,7 @@ export class Relay implements RelayedCalls {
 
   serve(link: Link, item: RequestItem): void {
     const { n } = item;
-    if (this.#refuses) return this.returnUnrun(link, n);
+    if (this.#refuses) return link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES);
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const { memory, options, server } = this.#options;

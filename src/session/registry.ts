@@ -197,11 +197,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.shares.becameIdle(session.userEntry);
   }
 
-  /** Counts a POST without requests (notifications, answers) as activity. */
-  touch(session: LiveSession): void {
-    if (session.idle) this.becameIdle(session);
-  }
-
   fenced(ownership: SessionOwnership): void {
     const session = this.#sessionOf(ownership);
     if (session !== undefined) this.leaving.fenced(session);

@@ -144,7 +144,9 @@ class PostEntry implements Entry {
     if (this.requests.length > 0) return undefined;
     this.dispatch();
     const session = this.#session;
-    this.#parts.registry.touch(session);
+    // A use of the session, too.
+    session.enter();
+    session.exit();
     // Once a notification is accepted, its change of the session must survive a crash.
     if (session.record.saving) return this.#saved();
     this.#inbound.sink.done(202);
