@@ -95,7 +95,7 @@ export default defineConfig({
     reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
     pool: 'forks',
     // Many tests wait for processes, leases and servers: more workers than two cores use the time that these would
-    // idle. With three a quarter of it was idle.
+    // idle. With three a quarter of it was idle. VITEST_MAX_WORKERS=n changes it: `--maxWorkers` reaches no project.
     maxWorkers: 4,
     sequence: { sequencer: SharedLast },
     // Ten times what most tests of processes need: beside other work a process takes that much longer to start.

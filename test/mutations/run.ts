@@ -72,7 +72,7 @@ function firstFailure(copy: string, tests: readonly string[]): string | undefine
   const output = join(copy, 'report.json');
   rmSync(output, { force: true });
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const args = [vitest, 'run', '--maxWorkers=2', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
+  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
   spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: MOST_MS });
   if (!existsSync(output)) throw new Error(`vitest wrote no report: ${tests.join(' ')}`);
   const report = JSON.parse(readFileSync(output, 'utf8')) as Report;
