@@ -15,7 +15,7 @@ import { newPath } from './sqlite-views.ts';
 /** Connections to one new file. */
 function backends(): BackendUnderTest {
   const path = newPath();
-  const spaces = new Map(KINDS.map((kind, n) => [kind, { no: n + 1, now: Date.now }]));
+  const spaces = new Map(KINDS.map((kind, n) => [kind, n + 1]));
   return {
     async connect() {
       const file = await openFile(
@@ -24,7 +24,7 @@ function backends(): BackendUnderTest {
         createLog(),
       );
       onTestFinished(() => file.close());
-      return new SqliteBackend(file, spaces);
+      return new SqliteBackend(file, spaces, Date.now);
     },
     refuseEntries: () =>
       new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '${REFUSED}'

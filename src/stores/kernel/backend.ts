@@ -95,7 +95,7 @@ export type DuePlace = readonly [wakeAt: number, id: string];
 export interface Backend {
   /** The server or file, for errors; without credentials. */
   readonly where: string;
-  now(kind: Kind): MaybePromise<number>;
+  now(): MaybePromise<number>;
   /** One answer for each write. */
   write(writes: readonly Write[]): MaybePromise<readonly Written[]>;
   read(kind: Kind, id: string): MaybePromise<Row | undefined>;

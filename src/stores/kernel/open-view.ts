@@ -10,7 +10,7 @@ import { TurnWrites, type Writes } from './turn-writes.ts';
 
 export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
   readonly backend: Backend;
-  /** Takes the writes of leases. Default: the same backend. They never wait behind others, which may outlast a lease. */
+  /** Keeps the leases. Default: the same backend. Their writes never wait behind others, which may outlast a lease. */
   readonly ofLeases?: Backend;
   /** Default: one trip at a time. */
   newWrites?(backend: Backend): Writes;

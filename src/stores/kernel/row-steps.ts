@@ -33,7 +33,7 @@ export class RowSteps {
   }
 
   now(): MaybePromise<number> {
-    return this.#parts.backend.now(this.#parts.kind);
+    return this.#parts.backend.now();
   }
 
   /** The record as it is known, for an append that waits for nothing. `undefined`: it waits, or is not known. */

@@ -8,13 +8,6 @@ import type { Value } from './libsql.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-/** What a backend knows of a kind. */
-export interface SqliteSpace {
-  readonly no: number;
-  /** ms since 1970. */
-  now(): number;
-}
-
 type RowColumns = readonly [
   id: string,
   version: number,
@@ -30,19 +23,18 @@ type LogColumns = readonly [record: number, fence: string | null, last: number |
 
 export class SqliteBackend implements Backend {
   readonly #file: StoreFile;
-  readonly #spaces: ReadonlyMap<Kind, SqliteSpace>;
+  readonly #spaces: ReadonlyMap<Kind, number>;
+  readonly now: () => number;
 
-  constructor(file: StoreFile, spaces: ReadonlyMap<Kind, SqliteSpace>) {
+  /** `now`: ms since 1970, by the clock of these records. */
+  constructor(file: StoreFile, spaces: ReadonlyMap<Kind, number>, now: () => number) {
     this.#file = file;
     this.#spaces = spaces;
+    this.now = now;
   }
 
   get where(): string {
     return this.#file.path;
-  }
-
-  now(kind: Kind): number {
-    return this.#space(kind).now();
   }
 
   /** What fails has changed nothing: a transaction that fails is rolled back. */
@@ -59,12 +51,12 @@ export class SqliteBackend implements Backend {
   }
 
   read(kind: Kind, id: string): MaybePromise<Row | undefined> {
-    return this.#file.read(() => this.#rows(SQL.row, [this.#space(kind).no, id])[0]);
+    return this.#file.read(() => this.#rows(SQL.row, [this.#space(kind), id])[0]);
   }
 
   log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly Entry[]> {
     const { database } = this.#file;
-    const values = [this.#space(kind).no, id, stream];
+    const values = [this.#space(kind), id, stream];
     return this.#file.read(() =>
       database
         .all<EntryColumns>(SQL.log, values)
@@ -73,21 +65,21 @@ export class SqliteBackend implements Backend {
   }
 
   list(kind: Kind, after: string, before: string, limit: number): MaybePromise<readonly Row[]> {
-    return this.#file.read(() => this.#rows(SQL.listRows, [this.#space(kind).no, after, before, limit]));
+    return this.#file.read(() => this.#rows(SQL.listRows, [this.#space(kind), after, before, limit]));
   }
 
   due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): MaybePromise<readonly Row[]> {
-    return this.#file.read(() => this.#rows(SQL.dueRows, [this.#space(kind).no, time, id, until, limit]));
+    return this.#file.read(() => this.#rows(SQL.dueRows, [this.#space(kind), time, id, until, limit]));
   }
 
   count(kind: Kind, after: string, before: string): MaybePromise<number> {
-    const values = [this.#space(kind).no, after, before];
+    const values = [this.#space(kind), after, before];
     return this.#file.read(() => this.#file.database.one<[number]>(SQL.countRows, values)?.[0] ?? 0);
   }
 
   #store(writes: readonly Write[]): readonly boolean[] {
     return writes.map((write) => {
-      const { no } = this.#space(write.kind);
+      const no = this.#space(write.kind);
       return isRowWrite(write) ? this.#put(write, no) : this.#append(write, no);
     });
   }
@@ -124,7 +116,7 @@ export class SqliteBackend implements Backend {
       .map(([id, version, fence, wakeAt, body, data]) => rowOf({ id, version, fence, wakeAt, body, data }, path));
   }
 
-  #space(kind: Kind): SqliteSpace {
-    return this.#spaces.get(kind) as SqliteSpace;
+  #space(kind: Kind): number {
+    return this.#spaces.get(kind) as number;
   }
 }

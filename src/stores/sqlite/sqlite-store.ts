@@ -7,7 +7,7 @@ import type { Kind, Store } from '../store.ts';
 import { leaseClock } from './clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
 import { openFile, type FileSettings } from './open-file.ts';
-import { SqliteBackend, type SqliteSpace } from './sqlite-backend.ts';
+import { SqliteBackend } from './sqlite-backend.ts';
 import type { StoreFile } from './store-file.ts';
 
 export const sqliteStore = (settings: FileSettings): Store =>
@@ -16,13 +16,12 @@ export const sqliteStore = (settings: FileSettings): Store =>
     (options) => openFile(settings, options, options.logger),
     async (file, options) => {
       const { name, logger, time } = options;
-      const ofLeases = await leaseClock(file, spaceOf(name, LEASES), time, options.leaseMs);
-      const spaces = new Map<Kind, SqliteSpace>();
-      for (const kind of kindsOf(options))
-        spaces.set(kind, { no: spaceOf(name, kind), now: kind === LEASES ? ofLeases : () => time.now() });
+      const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(name, kind)]));
+      const leaseNow = await leaseClock(file, spaceOf(name, LEASES), time, options.leaseMs);
       let mailboxes: SqliteMailboxes | undefined;
       return {
-        backend: new SqliteBackend(file, spaces),
+        backend: new SqliteBackend(file, spaces, () => time.now()),
+        ofLeases: new SqliteBackend(file, spaces, leaseNow),
         mailboxes: (leases) => (mailboxes = new SqliteMailboxes({ file, name, leases, logger })),
         full: () => file.full,
         room: () => file.room(),
