@@ -31,7 +31,7 @@ export {
 export { kindsOf } from './kernel/open-view.ts';
 export { entryOfHead, entryOfTexts, entryTexts, rowOfColumns, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
-export { ServerClock, type ServerClockOptions } from './kernel/server-clock.ts';
+export { ServerClock } from './kernel/server-clock.ts';
 export { TurnWrites, type Writes } from './kernel/turn-writes.ts';
 export { Deadlines, answerLimitMs } from './shared/deadlines.ts';
 export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';

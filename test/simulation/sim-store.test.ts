@@ -20,12 +20,14 @@ const faultless: Port = {
 };
 
 function underTest(): StoreUnderTest {
-  const time = createFakeTime(Date.UTC(2026, 10, 1));
+  const fake = createFakeTime(Date.UTC(2026, 10, 1));
   let setBackMs = 0;
-  const server = new StoreServer({ now: () => time.now() - setBackMs, clockGoodMs: 0 });
+  // A process whose date moves asks the store for its time again.
+  const time = { ...fake, now: (): number => fake.now() - setBackMs };
+  const server = new StoreServer(time);
   const pass = async (ms: number): Promise<void> => {
     if (ms < 0) setBackMs -= ms;
-    else await time.advance(ms);
+    else await fake.advance(ms);
   };
   return { connect: () => new SimStore(server, faultless), time, pass, entries: () => server.entries };
 }

@@ -143,8 +143,6 @@ export interface StoreServerOptions {
   now(): number;
   readonly changes?: StoreChanges;
   readonly carry?: Carry;
-  /** How long a process relies on an answer about the clock. */
-  readonly clockGoodMs?: number;
 }
 
 /** What is behind all ports. */
@@ -154,16 +152,8 @@ export class StoreServer {
   readonly #now: () => number;
   readonly #deployments = new Map<string, Deployment>();
 
-  readonly clock: { readonly goodMs?: number };
-
-  constructor({
-    now,
-    clockGoodMs,
-    changes = {},
-    carry = (_from, _to, message, put) => put(message),
-  }: StoreServerOptions) {
+  constructor({ now, changes = {}, carry = (_from, _to, message, put) => put(message) }: StoreServerOptions) {
     this.#now = now;
-    this.clock = clockGoodMs === undefined ? {} : { goodMs: clockGoodMs };
     this.changes = changes;
     this.carry = carry;
   }
@@ -218,7 +208,7 @@ export class SimStore implements Store {
   #backend(deployment: Deployment, time: TimeProvider): Backend {
     const port = this.#port;
     const rows = deployment.backend(port.process.name);
-    const clock = new ServerClock({ time, ask: () => port.call(['now'], deployment.now), ...this.#server.clock });
+    const clock = new ServerClock({ time, ask: () => port.call(['now'], deployment.now) });
     const through =
       <A extends readonly unknown[], R>(name: string, method: (...given: A) => R | Promise<R>) =>
       (...given: A): Promise<R> =>

@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest';
 import { PostgresBackend } from '../../packages/postgres/src/backend.ts';
 import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
 import { postgresStore } from '../../packages/postgres/src/postgres-store.ts';
+import { movedTime } from './model-runs.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
 import { connect, newDatabase, storeOptions } from './postgres-views.ts';
@@ -23,12 +24,15 @@ async function moveClock(server: string): Promise<MovedClock> {
   await keeper.query(CLOCK);
   const url = `${database}?options=${encodeURIComponent('-c search_path=fake,pg_catalog')}`;
   const config = { connectionString: url };
+  const { time, pass } = movedTime();
   let ms = BEGIN_MS;
   return {
-    connect: () => postgresStore({ config, schema: 'sojourn', clockGoodMs: 0 }),
+    connect: () => postgresStore({ config, schema: 'sojourn' }),
+    time,
     now: () => ms,
     async pass(more) {
       ms += more;
+      await pass(more);
       await keeper.query('UPDATE fake.time SET ms = $1', [ms]);
     },
     close: () => keeper.end(),

@@ -14,6 +14,7 @@ import { LEASES } from '../../src/stores/shared/instances.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
 import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
+import { movedTime } from './model-runs.ts';
 import type { MovedClock } from './server-stores.ts';
 import { newName } from './views.ts';
 
@@ -74,21 +75,15 @@ export async function replicated(primary: Ask, replica: Ask): Promise<void> {
 
 const AHEAD_MS = 3_600_000;
 
-/** The time is in a key of the server. */
-export async function moveClock(url: string): Promise<MovedClock> {
-  const keeper = await createClient({ url }).connect();
-  const key = `clock:${newName()}`;
-  let ms = Date.now() + AHEAD_MS;
-  const pass = async (more: number): Promise<void> => {
-    ms += more;
-    await keeper.set(key, String(ms));
+/** The server answers `TIME` with the time of the test. */
+export function moveClock(url: string): MovedClock {
+  const { time, pass } = movedTime();
+  const began = Date.now() + AHEAD_MS - time.now();
+  const now = (): number => began + time.now();
+  const target: Target = (settings) => {
+    const server = single({ url })(settings);
+    server.time = async () => [Math.floor(now() / 1_000), (now() % 1_000) * 1_000];
+    return server;
   };
-  await pass(0);
-  const ask = async (): Promise<number> => Number(await keeper.get(key));
-  return {
-    connect: () => redisStore(single({ url }), 'sojourn', { goodMs: 0, ask }),
-    now: () => ms,
-    pass,
-    close: () => keeper.destroy(),
-  };
+  return { connect: () => redisStore(target, 'sojourn'), time, now, pass, close: () => undefined };
 }

@@ -1,5 +1,6 @@
 /** The contracts and the model on a store whose data and clock a server has. */
 import type { Store } from '../../src/stores/store.ts';
+import type { TimeProvider } from '../../src/types.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import type { BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
@@ -10,8 +11,9 @@ import { storeAt } from './store-at.ts';
 import { openView } from './views.ts';
 
 export interface MovedClock {
-  /** Store objects that ask the clock for each step. */
   connect(): Store;
+  /** Passes as the clock of the server does. */
+  readonly time: TimeProvider;
   now(): number;
   pass(ms: number): Promise<void>;
   close(): unknown;
@@ -22,7 +24,7 @@ export interface ServerStore {
   /** Backends on the server that share no data with those of other tests. */
   backend(url: string): BackendUnderTest | Promise<BackendUnderTest>;
   /** A store on the server with a clock that the test moves. */
-  moveClock(url: string): Promise<MovedClock>;
+  moveClock(url: string): Promise<MovedClock> | MovedClock;
 }
 
 export function serverStoreTests({ kind, backend, moveClock }: ServerStore): void {
@@ -40,7 +42,7 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
       const stores = [connect(), connect()] as const;
       let opened = 0;
       // Connections stay open from run to run.
-      const held = await Promise.all(stores.map((one) => openView(one, { name: 'held' })));
+      const held = await Promise.all(stores.map((one) => openView(one, { name: 'held', time: clock.time })));
       return {
         ...clock,
         connect: () => stores[opened++ % 2] as Store,

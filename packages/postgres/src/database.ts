@@ -14,8 +14,6 @@ export interface DatabaseSettings {
   /** The configuration of each connection. */
   readonly config: PgConfig;
   readonly schema: string;
-  /** For tests that move the server's clock (`ServerClockOptions.goodMs`). */
-  readonly clockGoodMs?: number;
 }
 
 /** Leases in tests are shorter than a busy machine takes to answer. */
@@ -36,7 +34,7 @@ export class PostgresDatabase {
   #repairing: Promise<void> | undefined;
 
   private constructor(settings: DatabaseSettings, { random, time, leaseMs }: StoreOptions) {
-    const { config, schema, clockGoodMs } = settings;
+    const { config, schema } = settings;
     const deadlines = new Deadlines(time, Math.max(MIN_LIMIT_MS, answerLimitMs(leaseMs)));
     this.server = { config, deadlines, place: placeOf(config) };
     this.#schema = schema;
@@ -48,7 +46,7 @@ export class PostgresDatabase {
     this.instanceConnection = new InstanceConnection(this.server, this.statements, random);
     // Not behind reads: a large log would delay the clock, and every lease with it.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
-    this.clock = new ServerClock({ time, ask, ...(clockGoodMs !== undefined && { goodMs: clockGoodMs }) });
+    this.clock = new ServerClock({ time, ask });
   }
 
   /** Reports every problem with the server here, before the first request. */

@@ -7,7 +7,6 @@ import {
   answerLimitMs,
   kindsOf,
   sharedStore,
-  type ServerClockOptions,
   type Store,
   type StoreRoom,
   type Writes,
@@ -19,15 +18,14 @@ import { RedisMailboxes } from './mailboxes.ts';
 import { factsOf } from './server-check.ts';
 import type { Target } from './server.ts';
 
-/** `ofClock`: for tests that move the clock of the server. */
-export const redisStore = (target: Target, prefix: string, ofClock: Partial<ServerClockOptions> = {}): Store =>
+export const redisStore = (target: Target, prefix: string): Store =>
   sharedStore(
     'redis',
     /** The first view sets how long a reply may take: a part of its lease. */
     async ({ name, time, random, logger, leaseMs }) => {
       const ask = async (): Promise<number> => timeOf(await server.time());
       const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
-      const clock = new ServerClock({ time, ask, ...ofClock });
+      const clock = new ServerClock({ time, ask });
       // The next server may have another clock.
       const lost = (): void => clock.forget();
       const keys = new KindKeys(prefix, name, LEASES).orders().map(({ ids }) => ids);

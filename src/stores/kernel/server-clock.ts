@@ -16,18 +16,15 @@ const APART_MS = 100;
 /** How often an answer is asked for again that may have waited while the machine was suspended, or the process frozen. */
 const TRIES = 3;
 
-export interface ServerClockOptions {
+interface ServerClockOptions {
   readonly time: TimeProvider;
   /** ms since 1970 by the clock of the server. */
   ask(): Promise<number>;
-  /** How long an answer is good for. 0: each call asks. */
-  readonly goodMs?: number;
 }
 
 export class ServerClock {
   readonly #time: TimeProvider;
   readonly #ask: () => Promise<number>;
-  readonly #goodMs: number;
   #asking: Promise<number> | undefined = undefined;
   /**
    * What the server's clock is ahead of the monotonic clock, and when it was asked. `date`: what the date was ahead of
@@ -35,18 +32,17 @@ export class ServerClock {
    */
   #known: { readonly ahead: number; readonly at: number; readonly date: number } | undefined = undefined;
 
-  constructor({ time, ask, goodMs = ASKED_MS }: ServerClockOptions) {
+  constructor({ time, ask }: ServerClockOptions) {
     this.#time = time;
     this.#ask = ask;
-    this.#goodMs = goodMs;
   }
 
   now(): MaybePromise<number> {
     const at = monotonicMs(this.#time);
     const known = this.#known;
-    const isGood = known !== undefined && at - known.at < this.#goodMs && !this.#movedApart(known.date, at);
+    const isGood = known !== undefined && at - known.at < ASKED_MS && !this.#movedApart(known.date, at);
     if (isGood) return known.ahead + at;
-    const asking = this.#goodMs === 0 ? this.#refresh() : (this.#asking ??= this.#refresh());
+    const asking = (this.#asking ??= this.#refresh());
     // A caller that does not wait for the answer, such as an append, does not learn that there is none.
     asking.catch(() => undefined);
     return asking;
