@@ -314,15 +314,15 @@ export class KeptLedger {
     const { kept } = this.#store;
     const { bytes } = slot;
     const fence = { epoch: 1, owner: this.#me };
-    const id = slot.id ?? `${group}.${this.#newName()}`;
     const text = { head: String(bytes), stamp: 0 };
     const isOpen = slot.endsAt === Infinity;
     if (slot.id === undefined) {
+      // It may be stored although no reply comes: then it is the one that is saved next.
+      const id = (slot.id = `${group}.${this.#newName()}`);
       const record = { v: RECORD_VERSION, id, ...fence, user: null, body: '', fields: {}, createdAt: 0, ...text };
       await kept.create(record, Math.max(1, ms));
-      slot.id = id;
-    } else if ((await kept.save(id, fence, { ...text, ...(isOpen && { expiresInMs: ms }) })) === 'fenced') {
-      // It has expired.
+    } else if ((await kept.save(slot.id, fence, { ...text, ...(isOpen && { expiresInMs: ms }) })) === 'fenced') {
+      // It has expired, or was never stored.
       slot.id = undefined;
       return;
     }

@@ -1,7 +1,7 @@
 /** What users make the store keep: how it is counted, on all instances together, and what goes first. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect, test, vi } from 'vitest';
-import { keptFull } from '../../src/errors.ts';
+import { keptFull, storeAway } from '../../src/errors.ts';
 import { endpointStore } from '../../src/endpoint/endpoint-store.ts';
 import {
   type EndpointStore,
@@ -224,6 +224,23 @@ test('what an instance has open counts at others as long as it lives', async () 
     await time.advance(60_000);
     await expect(begin(b, 'eve', 400_000)).rejects.toMatchObject(FULL);
   }
+});
+
+test('what an instance has open counts once at others, also where the reply to its first save was lost', async () => {
+  const { start, time } = deployment({ keptBytes: MIB });
+  let saves = 0;
+  const a = start((records) => {
+    const create = records.create.bind(records);
+    vi.spyOn(records, 'create').mockImplementation(async (record, ...more) => {
+      const outcome = await create(record, ...more);
+      if (Number(record.head) > 0 && (saves += 1) === 1) throw storeAway('the reply is lost');
+      return outcome;
+    });
+  });
+  await begin(a, 'eve', 400_000);
+  await time.advance(3_000);
+  expect(saves).toBeGreaterThan(0);
+  expect(await begin(start(), 'eve', 400_000)).toContain('k');
 });
 
 test('a field that finds no room is refused as often as it is written, and a smaller one gives room back', async () => {
