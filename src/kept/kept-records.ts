@@ -280,7 +280,6 @@ export class KeptRecords implements Records {
 
   // ——— the others ———
 
-  readonly drop: Records['drop'] = (...given) => this.#records.drop(...given);
   readonly list: Records['list'] = (...given) => this.#records.list(...given);
   readonly count: Records['count'] = (...given) => this.#records.count(...given);
   readonly due: Records['due'] = (...given) => this.#records.due(...given);

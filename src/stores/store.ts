@@ -126,9 +126,7 @@ export interface Ownership {
 }
 
 /** What a caller that ends a record saw. With `atStamp`, the record must also have that stamp: no save came after. */
-export interface Seen extends Ownership {
-  readonly atStamp?: number;
-}
+export type Seen = (Ownership & { readonly atStamp?: number }) | EndedRecord;
 
 /** A record that has expired and is not ended yet, or whose due time has come. */
 export interface DueRecord extends Ownership {
@@ -180,8 +178,6 @@ export type CreateOutcome = 'created' | 'exists';
 export type AddOutcome = 'added' | 'exists' | 'gone';
 
 export type EndOutcome = 'ended' | 'fenced' | 'gone';
-
-export type DropOutcome = 'dropped' | 'gone';
 
 export type WriteOutcome = 'written' | 'fenced';
 
@@ -251,14 +247,10 @@ export interface Records {
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
    * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
    * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
-   * `'gone'`: the record was ended or missing before.
+   * `'gone'`: the record was ended or missing before. If `from` is an ended record, that record is forgotten before its
+   * keep time is over: its id is free from now on.
    */
   end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
-  /**
-   * Forgets an ended record before its keep time is over, if it ended at `endedAt`: its id is free from now on.
-   * `'gone'`: there is no record that `end` has ended then.
-   */
-  drop(id: string, endedAt: number): MaybePromise<DropOutcome>;
   /**
    * Records that have not ended, in a stable order; those of one group, if it is given. A cursor also works with
    * another page size. It belongs to the group of its page: with another group the page may leave records out.

@@ -33,7 +33,7 @@ export const fencesByEpoch: StoreChanges = {
     return {
       claim: (id, from, me) => of.claim(id, unowned(id, from), me),
       save: (id, fence, change) => of.save(id, unowned(id, fence), change),
-      end: (id, from, ...more) => of.end(id, unowned(id, from), ...more),
+      end: (id, from, ...more) => of.end(id, 'at' in from ? from : unowned(id, from), ...more),
       append: (request) => of.append({ ...request, fence: unowned(request.id, request.fence) }),
     };
   },

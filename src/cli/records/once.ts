@@ -25,10 +25,8 @@ export const once: RecordKind = {
         `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
       );
     requireYes(known, 'The next call with this key runs the tool again', request);
-    const outcome = isEnded(record)
-      ? await store.once.drop(record.id, record.at)
-      : await store.once.end(record.id, { epoch: record.epoch, owner: record.owner, atStamp: record.stamp }, '', 0);
-    if (outcome === 'dropped' || outcome === 'ended') return 'forgotten: the next call runs';
+    const seen = isEnded(record) ? record : { epoch: record.epoch, owner: record.owner, atStamp: record.stamp };
+    if ((await store.once.end(record.id, seen, '', 0)) === 'ended') return 'forgotten: the next call runs';
     throw new Failure('a call has used this key since, so nothing was forgotten: `once show` says what became of it');
   },
 };

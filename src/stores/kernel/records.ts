@@ -17,7 +17,6 @@ import type {
   AppendRequest,
   ClaimOutcome,
   CreateOutcome,
-  DropOutcome,
   DueRecord,
   EndOutcome,
   Fence,
@@ -155,8 +154,9 @@ export class KernelRecords implements Records {
     return this.#steps.step(id, () =>
       this.#steps.attempt<EndOutcome>(id, (row, now) => {
         const record = row && recordOf(row);
-        if (row === undefined || record === undefined) return row && this.#steps.wasMade(id, row) ? 'ended' : 'gone';
-        if (!fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
+        if (row === undefined || record === undefined)
+          return this.#steps.wasMade(id, row) ? 'ended' : this.#forgetEnded(row, from, now);
+        if ('at' in from || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
         const expired = isExpired(row, now);
         const ended = Object.freeze({
           id,
@@ -169,15 +169,11 @@ export class KernelRecords implements Records {
     );
   }
 
-  drop(id: string, endedAt: number): MaybePromise<DropOutcome> {
-    return this.#steps.step(id, () =>
-      this.#steps.attempt<DropOutcome>(id, (row, now) => {
-        const shown = shownOf(row, now, this.#kind);
-        if (row === undefined && this.#steps.wasMade(id, row)) return 'dropped';
-        if (row?.fence !== null || shown === undefined || !('at' in shown) || shown.at !== endedAt) return 'gone';
-        return after(this.#steps.put(id, row.version, null, now), (done) => (done ? 'dropped' : undefined));
-      }),
-    );
+  #forgetEnded(row: Row | undefined, from: Seen, now: number): MaybePromise<EndOutcome | undefined> {
+    const shown = shownOf(row, now, this.#kind);
+    const isSeen = shown !== undefined && 'at' in shown && 'at' in from && shown.at === from.at;
+    if (row === undefined || !isSeen) return 'gone';
+    return after(this.#steps.put(row.id, row.version, null, now), (done) => (done ? 'ended' : undefined));
   }
 
   /** In the order of their ids. */

@@ -86,10 +86,11 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
       const marks = { id, fence: fenceOf(model, id, step.fence), stream: null };
       return both((of) => of.append({ ...marks, ...(clear ? { unmark: mark } : { mark }) }));
     }
-    case 'drop':
+    case 'forgetEnd':
       return both(async (of) => {
         const found = await of.read(step.id);
-        return of.drop(step.id, found !== undefined && isEnded(found) ? found.at + step.off : 0);
+        const at = found !== undefined && isEnded(found) ? found.at + step.off : 0;
+        return of.end(step.id, { id: step.id, outcome: '', at }, '');
       });
     case 'list':
       return both((of) => allPages((cursor) => of.list(step.limit, cursor, step.group)));

@@ -5,7 +5,6 @@
 import {
   type AddOutcome,
   type CreateOutcome,
-  type DropOutcome,
   type EndOutcome,
   type FoundRecord,
   isEnded,
@@ -119,9 +118,9 @@ export class PlainStore {
 
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): EndOutcome {
     const session = this.#held(id);
-    if (session === undefined) return 'gone';
+    if (session === undefined) return 'at' in from ? this.#forget(id, from.at) : 'gone';
     const { stamp } = session.record;
-    if (!fits(session, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
+    if ('at' in from || !fits(session, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
     const at = this.#options.now();
     const ended = this.#expired(session)
       ? this.#endedAtExpiry(session.record)
@@ -131,11 +130,11 @@ export class PlainStore {
     return 'ended';
   }
 
-  drop(id: string, endedAt: number): DropOutcome {
+  #forget(id: string, endedAt: number): EndOutcome {
     const ended = this.read(id);
-    if (ended === undefined || !isEnded(ended) || ended.at !== endedAt || this.#held(id) !== undefined) return 'gone';
+    if (ended === undefined || !isEnded(ended) || ended.at !== endedAt) return 'gone';
     this.#ended = this.#ended.filter(({ value }) => value.id !== id);
-    return 'dropped';
+    return 'ended';
   }
 
   /** One page. Ids are ASCII. */

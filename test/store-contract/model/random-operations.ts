@@ -162,7 +162,7 @@ const OPERATIONS = {
       clear: draws.pick([true, false]),
     }),
   ],
-  drop: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.pick([0, 0, 1]) })],
+  forgetEnd: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.pick([0, 0, 1]) })],
   list: [2, (draws: Draws) => ({ limit: 1 + draws.int(3), group: draws.pick([undefined, ...draws.groups]) })],
   count: [1, (draws: Draws) => ({ group: draws.pick(draws.groups) })],
   due: [2, (draws: Draws) => ({ limit: 1 + draws.int(3) })],
