@@ -238,7 +238,7 @@ export class Instance implements Leaseholder {
 
   /** Whether an instance that has no lease gave it back. */
   async left(id: string): Promise<boolean> {
-    return (await this.#directory.left?.(id)) === true;
+    return this.#directory.left(id);
   }
 
   /** Whether another instance seems to listen. It may be dead and seem so until its lease expires. */

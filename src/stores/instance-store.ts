@@ -64,11 +64,8 @@ export interface InstanceStore {
   bury(lease: InstanceLease): MaybePromise<boolean>;
   /** Gives the lease back. */
   leave(id: string): MaybePromise<void>;
-  /**
-   * Whether an instance without a lease gave it back, to be shown. `false`: it died, or the store has forgotten it. A
-   * store that cannot tell leaves it out.
-   */
-  left?(id: string): MaybePromise<boolean>;
+  /** Whether an instance without a lease gave it back, to be shown. `false`: it died, or the store has forgotten it. */
+  left(id: string): MaybePromise<boolean>;
   /** To every other live instance of the deployment; at most once, without order across publishers. */
   publish(from: string, message: InstanceMessage): MaybePromise<void>;
 }

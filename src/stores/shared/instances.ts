@@ -12,6 +12,7 @@
  * once, or when it has renewed its lease for some time, because it may replace the one that crashed.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
+import { pagesOf } from '../../base/pages.ts';
 import { internal } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import {
@@ -38,7 +39,7 @@ export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, li
  */
 const LOOK_EVERY = 4;
 
-export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due' | 'trim'>;
+export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'list' | 'due'>;
 
 /** Takes a message; it never throws. */
 export type Receive = (from: string, message: InstanceMessage) => void;
@@ -218,14 +219,10 @@ export class Instances implements InstanceStore {
   async #forgetDead(): Promise<void> {
     const { records, logger } = this.#options;
     try {
-      for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-        const page = await records.due(PAGE, cursor);
+      for await (const { records: due } of pagesOf((cursor) => records.due(PAGE, cursor)))
         // The read stores that a lease has expired.
-        for (const { id, epoch, owner } of page.records)
+        for (const { id, epoch, owner } of due)
           if ((await this.read(id)) === undefined) await this.#end(id, { epoch, owner });
-        cursor = page.nextCursor;
-      }
-      await records.trim();
     } catch (err) {
       logger.debug({ err }, 'What crashed instances left could not be removed');
     }

@@ -114,8 +114,6 @@ export const fileGone = (path: string): Error =>
       'clean, a deploy), and keep the file where it is left alone',
   );
 
-export const storeClosed = (path: string): Error => storeAway(`${path} is closed`);
-
 export const pathTooLong = (path: string, socket: string, most: number): Error =>
   storeRefused(
     `${path}: the socket of this instance beside it would have a path of ${Buffer.byteLength(socket)} bytes, and ` +

@@ -4,10 +4,11 @@
  */
 import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
+import { storeClosed } from '../shared/failures.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
-import { diskStalled, fileGone, isBusy, isFull, storeClosed, storeFailure, storeLocked } from './failures.ts';
+import { diskStalled, fileGone, isBusy, isFull, storeFailure, storeLocked } from './failures.ts';
 import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
