@@ -181,6 +181,11 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       const read = async (id: string) => records.read(id);
       await until(async () => (await Promise.all(ids.map(read))).every(Boolean), { timeoutMs: 45_000 });
     }
+    // A node that has not heard of the election names the dead one.
+    const living = cluster.nodes.filter((node) => node !== dies);
+    const isPrimary = new RegExp(`^${replica.id} .*master `, 'm');
+    const views = async () => Promise.all(living.map(({ ask }) => ask('CLUSTER', 'NODES')));
+    await until(async () => (await views()).every((nodes) => isPrimary.test(String(nodes))));
     for (const id of ids) expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
