@@ -7,9 +7,8 @@
  */
 import { KnownNames, OTHER } from './few.ts';
 import { type Count, countsOf } from './meters.ts';
-import { type Family, METRIC_NAMES, metricOf, type MetricName } from './metric-table.ts';
+import { type Family, type Labels, METRIC_NAMES, metricOf, type MetricName, type Point } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
-import { Series } from './series.ts';
 
 const HTTP_METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PUT', 'PATCH']);
 
@@ -30,14 +29,31 @@ const MOST_CODES = 50;
 const isCounted = (name: MetricName): boolean =>
   metricOf(name).kind !== 'gauge' && name !== 'sojourn_worker_deaths_total';
 
+/** One series of a counter or histogram. */
+interface Series extends Point {
+  value: number;
+  sum: number;
+  readonly buckets: number[];
+}
+
 export class Metrics {
-  readonly #series = new Map(METRIC_NAMES.filter(isCounted).map((name) => [name, new Series(name)]));
+  /** The series of each metric, by their labels. */
+  readonly #counted = new Map<MetricName, Map<string, Series>>();
   readonly #codes = new KnownNames(MOST_CODES);
   readonly #tools: KnownNames;
-  readonly #count: Count = (name, value, labels) => this.#series.get(name)?.add(value, labels);
 
   constructor(notices: Notices) {
     this.#tools = notices.tools;
+    for (const name of METRIC_NAMES.filter(isCounted)) {
+      this.#counted.set(name, new Map());
+      const { labels: names = [], first = names.length === 0 ? [[]] : [] } = metricOf(name);
+      // A count has every label, absent ones too, and its series must be the same.
+      for (const labels of first)
+        this.#seriesOf(
+          name,
+          names.map((_, index) => labels[index]),
+        );
+    }
     const count = countsOf(this.#count);
     notices.listen(
       (notice) => {
@@ -51,7 +67,28 @@ export class Metrics {
   }
 
   collect(): Family[] {
-    return [...this.#series].map(([name, series]) => ({ name, points: series.collect() }));
+    return [...this.#counted].map(([name, series]) => ({ name, points: [...series.values()] }));
+  }
+
+  readonly #count: Count = (name, value, labels) => {
+    const series = this.#seriesOf(name, labels);
+    series.value += 1;
+    const metric = metricOf(name);
+    if (metric.kind !== 'histogram') return;
+    series.sum += value;
+    const bucket = metric.buckets.findIndex((most) => value <= most);
+    const at = bucket === -1 ? metric.buckets.length : bucket;
+    series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+  };
+
+  #seriesOf(name: MetricName, labels: Labels): Series {
+    const all = this.#counted.get(name);
+    const key = labels.length === 0 ? '' : labels.join('\u0000');
+    let found = all?.get(key);
+    if (found !== undefined) return found;
+    found = { labels, value: 0, sum: 0, buckets: [] };
+    all?.set(key, found);
+    return found;
   }
 
   #request(notice: RequestNotice): void {

@@ -26,7 +26,7 @@ const AUTH = {
   /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser: value<TrustedProxyUser | undefined>(undefined, resolveProxy),
   /** Scopes that a token must have for any request. */
-  requiredScopes: value<readonly string[]>([], (name, given) =>
+  requiredScopes: value<readonly string[]>(Object.freeze([]), (name, given) =>
     checkList(name, given, 'a list of scopes', checkScope, 0),
   ),
   /**

@@ -115,7 +115,7 @@ export function option<T, Takes = T>(
   text: FlagText,
   parse?: OptionSpec<T>['parse'],
 ): OptionSpec<T, Takes> {
-  return { ...text, kind, fallback, ...(parse && { parse }) };
+  return { ...text, kind, ...value<T, Takes>(fallback, parse) };
 }
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */

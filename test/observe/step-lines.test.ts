@@ -10,12 +10,7 @@ describe('an instance', () => {
 
   test('says that it joined, drains and has drained; another one says what it took over', async () => {
     const [a, b] = await serveFleet(2, { store: sharedStore('sqlite') });
-    const clients = await Promise.all(
-      Array.from({ length: 8 }, async () => {
-        const client = await a.openSession();
-        return client;
-      }),
-    );
+    const clients = await Promise.all(Array.from({ length: 8 }, () => a.openSession()));
     await until(() => a.log.matching(STEPS).length === 1, { what: 'the line of the start' });
     const { id } = a;
     expect(await a.endpoint.drain({ timeoutMs: 0, stopListening: false })).toEqual({ released: 8, interrupted: 0 });
