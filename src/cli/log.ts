@@ -1,10 +1,8 @@
 /** The log lines of the command line, on stderr: readable lines in a terminal, JSON lines elsewhere. */
-import { writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
-import { orUndefined } from '../base/or-undefined.ts';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
 import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
@@ -35,9 +33,7 @@ export const inTerminal = (): boolean => isatty(STDERR);
 
 export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: CliLog): Logger {
   if (format === 'json') return jsonLogger(log, stderr);
-  return inTerminal()
-    ? textLogger(log, { write: (text) => writeSync(STDERR, text) }, (now) => now.toTimeString().slice(0, 8))
-    : textLogger(log, stderr);
+  return textLogger(log, stderr, inTerminal() ? (now) => now.toTimeString().slice(0, 8) : undefined);
 }
 
 /** A reader that stops does not stop the process: the write of a full pipe never blocks. */
@@ -59,9 +55,7 @@ function lineLogger(
     dropped = 0;
     if (lines > 0)
       logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
-    const text = `${lineOf(name, fields, message)}\n`;
-    // A terminal may be gone.
-    orUndefined(() => stream.write(text));
+    stream.write(`${lineOf(name, fields, message)}\n`);
   });
   return logger;
 }
@@ -71,12 +65,9 @@ const SEVERITY: Readonly<Record<Level, number>> = { debug: 20, info: 30, warn: 4
 
 export function jsonLogger(log: CliLog, stream: LineStream): Logger {
   const who = { pid: process.pid, hostname: hostname(), worker: log.worker };
-  return lineLogger(log, stream, (level, fields, msg) => {
-    const line = { level: SEVERITY[level], time: Date.now(), ...who };
-    // A field that JSON cannot hold, such as an object that contains itself, is written as text.
-    const all = orUndefined(() => JSON.stringify({ ...line, ...fields, msg }, errorsWithStack));
-    return all ?? JSON.stringify({ ...line, fields: inspect(fields), msg });
-  });
+  return lineLogger(log, stream, (level, fields, msg) =>
+    JSON.stringify({ level: SEVERITY[level], time: Date.now(), ...who, ...fields, msg }, errorsWithStack),
+  );
 }
 
 const errorsWithStack = (_name: string, value: unknown): unknown =>
