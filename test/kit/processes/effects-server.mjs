@@ -12,7 +12,6 @@ import { z } from 'zod';
 import { createMcpEndpoint } from '../../../dist/index.js';
 import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { task } from '../../../dist/tasks/index.js';
-import { withWatchedRecords } from '../watched-records.mjs';
 
 const [kind, target, effects] = process.argv.slice(2);
 const { KILL_AT, SOJOURN_NAME, LEASE_MS } = process.env;
@@ -25,22 +24,48 @@ const pause = (ms) => new Promise((over) => setTimeout(over, ms));
 const said = (text) => ({ content: [{ type: 'text', text }] });
 
 const { [kind]: open } = await import(kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`);
-const ofTasks = withWatchedRecords(open(target), 'tasks', {
-  async before(name, [, , outcome]) {
-    if (name === 'end' && outcome.includes('"completed"') && outcome.includes('"die frames')) at('at the end');
+const inner = open(target);
+
+/** Writes of records, by kind, around which the process may kill itself. */
+const WRITES = {
+  once: {
+    async create(write) {
+      at('before the marker');
+      const outcome = await write();
+      at('after the marker');
+      return outcome;
+    },
+    async end(write) {
+      if (KILL_AT === 'after the answer, before the end') await pause(200);
+      at('after the answer, before the end');
+      return write();
+    },
   },
-});
-const store = withWatchedRecords(ofTasks, 'once', {
-  async before(name) {
-    if (name === 'create') at('before the marker');
-    if (name !== 'end' || KILL_AT !== 'after the answer, before the end') return;
-    await pause(200);
-    at(KILL_AT);
+  tasks: {
+    async end(write, [, , outcome]) {
+      if (outcome.includes('"completed"') && outcome.includes('"die frames')) at('at the end');
+      return write();
+    },
   },
-  async after(name) {
-    if (name === 'create') at('after the marker');
+};
+
+const store = {
+  kind: inner.kind,
+  durable: inner.durable,
+  inProcess: inner.inProcess,
+  async open(options) {
+    const view = await inner.open(options);
+    const records = (of) => {
+      const made = view.records(of);
+      for (const [name, around] of Object.entries(WRITES[of.name] ?? {})) {
+        const write = made[name].bind(made);
+        made[name] = (...given) => around(() => write(...given), given);
+      }
+      return made;
+    };
+    return { ...view, records };
   },
-});
+};
 
 // ——— tools of once() ———
 
