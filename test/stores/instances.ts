@@ -1,16 +1,13 @@
 /** Instances in separate processes, and how every store handles their deaths. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { View } from '../store-contract/view.ts';
 import { openView } from './views.ts';
+import { startNode } from '../kit/child-process.ts';
 import { until } from '../kit/until.ts';
 
-const INSTANCE = join(import.meta.dirname, 'processes/instance.ts');
-export const OPENS = join(import.meta.dirname, 'processes/opens.ts');
-export const TSX = import.meta.resolve('tsx');
+const processes = join(import.meta.dirname, 'processes');
+const TSX = ['--import', import.meta.resolve('tsx')];
 /** Longer than a busy machine takes from the last renewal to a read. */
 const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
@@ -25,35 +22,16 @@ export interface Deployment {
 
 const openOn = ({ target, name }: Deployment): Promise<View> => openView(target, { name });
 
-export interface Started {
-  readonly process: ChildProcess;
-  readonly lines: string[];
-}
+/** A process that opens a store, uses it, and ends. */
+export const startOpening = (args: readonly string[], user: Parameters<typeof startNode>[1] = {}) =>
+  startNode([...TSX, join(processes, 'opens.ts'), ...args], user);
 
-/** Removed when the test is over. */
-export function start(script: string, ...args: readonly string[]): Started {
-  const child = spawn(process.execPath, ['--import', TSX, script, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => kill({ process: child }));
-  const lines: string[] = [];
-  createInterface(child.stdout).on('line', (line) => lines.push(line));
-  return { process: child, lines };
-}
-
-export async function startInstance(
-  { target, name }: Deployment,
-  id: string,
-  leaseMs = LONG_LEASE_MS,
-): Promise<Started> {
-  const instance = start(INSTANCE, target, name, id, String(leaseMs));
-  await until(() => instance.lines[0] === 'ready', PATIENCE);
-  return instance;
-}
-
-export async function kill({ process: child }: Pick<Started, 'process'>): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGKILL');
-  await gone;
+/** `lines`: what it has received. */
+export async function startInstance({ target, name }: Deployment, id: string, leaseMs = LONG_LEASE_MS) {
+  const args = [join(processes, 'instance.ts'), target, name, id, String(leaseMs)];
+  const { child, output, says, stop } = startNode([...TSX, ...args]);
+  await says(/^(ready)$/m);
+  return { process: child, lines: () => output.stdout.split('\n').slice(1, -1), kill: () => stop('SIGKILL') };
 }
 
 /** What the relay does with a suspect instance: it buries the lease if it is unchanged. */
@@ -69,8 +47,8 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     const view = await openOn(deployment);
     const instance = await startInstance(deployment, 'a');
     expect(await view.instances.send('me', 'a', { kind: 'call' })).toBe('sent');
-    await until(() => instance.lines.length === 2, PATIENCE);
-    await kill(instance);
+    await until(() => instance.lines().length === 1, PATIENCE);
+    await instance.kill();
     expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
     await until(() => buryIfSuspect(view, 'a'), PATIENCE);
     expect(await view.instances.read('a')).toBeUndefined();
@@ -89,6 +67,6 @@ export function instanceTests(deploy: () => Promise<Deployment>): void {
     const from = { epoch: 1, owner: 'a' };
     expect(await view.records.claim('session-of-a', from, 'me')).toMatchObject({ claimed: true });
     instance.process.kill('SIGCONT');
-    await until(() => instance.lines.includes('dead'), PATIENCE);
+    await until(() => instance.lines().includes('dead'), PATIENCE);
   });
 }

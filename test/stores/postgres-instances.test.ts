@@ -1,9 +1,8 @@
-import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { instanceTests, OPENS, start } from './instances.ts';
+import { instanceTests, startOpening } from './instances.ts';
 import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
 /** Where the messages of the instance `me` go, and how a sender puts one there. */
@@ -21,9 +20,9 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     test('exit by themselves when their views are closed or idle', async () => {
       const url = await newDatabase(server().url);
       for (const end of ['close', 'leave']) {
-        const opened = start(OPENS, url, end);
-        expect(await once(opened.process, 'exit'), end).toEqual([0, null]);
-        expect(opened.lines).toEqual(['opened']);
+        const { closed, output } = startOpening([url, end]);
+        expect(await closed, end).toEqual([0, null]);
+        expect(output.stdout).toBe('opened\n');
       }
     });
   });

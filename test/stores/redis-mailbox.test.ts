@@ -88,9 +88,9 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     const send = async () => view.instances.send('me', 'a', { kind: 'call', text });
     await until(async () => (await Promise.all(Array.from({ length: 50 }, send))).includes('suspect'));
     instance.process.kill('SIGCONT');
-    await until(() => instance.lines.includes('lost'));
+    await until(() => instance.lines().includes('lost'));
     await until(async () => (await view.instances.send('me', 'a', { kind: 'after' })) === 'sent');
-    await until(() => instance.lines.some((line) => line.includes('after')));
+    await until(() => instance.lines().some((line) => line.includes('after')));
     await limit('32mb 8mb 60');
   });
 });

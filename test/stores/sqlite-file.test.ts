@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
@@ -11,7 +10,6 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import Libsql from 'libsql';
 import { describe, expect, test } from 'vitest';
 import { openFile } from '../../src/stores/sqlite/open-file.ts';
@@ -23,10 +21,9 @@ import { createLab } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { OPENS, TSX } from './instances.ts';
+import { startOpening } from './instances.ts';
 import { FENCE, newFolder, newPath, openView, recordOf } from './sqlite-views.ts';
 
-const run = promisify(execFile);
 const patience = { time: systemTime, random: systemRandom };
 
 /** What `work` throws; undefined if it does not throw. */
@@ -156,9 +153,10 @@ describe('the error of a file that cannot be opened has the reason and what to d
     chmodSync(path, 0o444);
     // Root ignores permissions.
     const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const { stdout } = await run(process.execPath, ['--import', TSX, OPENS, path], { ...unprivileged, cwd: '/' });
+    const { closed, output } = startOpening([path], { ...unprivileged, cwd: '/' });
+    await closed;
     chmodSync(folder, 0o755);
-    expect(stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
+    expect(output.stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
   });
 });
 

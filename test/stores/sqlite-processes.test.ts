@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { instanceTests, OPENS, start, startInstance } from './instances.ts';
+import { instanceTests, startInstance, startOpening } from './instances.ts';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
 const at = (target: string) => ({ target, name: 'mcp' });
@@ -28,9 +27,9 @@ describe('instances in separate processes', () => {
 
 test('processes that open a new file at once all open it', async () => {
   const path = newPath();
-  const all = Array.from({ length: 4 }, () => start(OPENS, path, 'close'));
-  await Promise.all(all.map((one) => once(one.process, 'close')));
-  expect(all.map(({ lines }) => lines)).toEqual(all.map(() => ['opened']));
+  const all = Array.from({ length: 4 }, () => startOpening([path, 'close']));
+  await Promise.all(all.map(({ closed }) => closed));
+  expect(all.map(({ output }) => output.stdout)).toEqual(all.map(() => 'opened\n'));
   const view = await openView(path);
   expect(await view.records.create(recordOf('s'))).toBe('created');
 });
