@@ -144,8 +144,7 @@ describe('a drain waits', () => {
     'for a call whose owner is gone, until the next owner has answered it': [
       'read',
       async (stage, client) => {
-        stage.kill(0);
-        await stage.sleep(LEASE_MS);
+        await stage.die(0);
         return client.call('count', { slot: 1 });
       },
     ],
@@ -153,8 +152,7 @@ describe('a drain waits', () => {
     'for a GET on its way to its session': [
       'claim',
       async (stage, client) => {
-        stage.kill(0);
-        await stage.sleep(LEASE_MS);
+        await stage.die(0);
         return listening(stage, client, 1);
       },
     ],
@@ -237,8 +235,7 @@ test('a call with a deleted id, relayed to an owner that dies before it answers,
 
 test('under way when its instance drains, a restore is finished first, and no request waits for ever', () =>
   withClient({}, async (stage, client) => {
-    stage.kill(0);
-    await stage.sleep(LEASE_MS);
+    await stage.die(0);
     const restores = stage.hold('claim', 1, 'holdReply');
     const calls = [client.call('count', { slot: 1 })];
     await stage.until(() => restores.waiting === 1, 'the restore');

@@ -89,12 +89,19 @@ test('4. DELETE here while a request is being restored there: 404 afterwards eve
     await nobodyServes(stage, client);
   }));
 
+/** A client that answers by hand, and the question that a tool has asked it. */
+async function askedClient(stage: Stage) {
+  const client = await stage.client(0, { answersByHand: true });
+  const asking = client.call('ask', { slot: 0 });
+  await stage.until(() => client.questions.length === 1, 'the question');
+  const [question] = client.questions;
+  if (question === undefined) throw new Error('no question');
+  return { client, asking, question };
+}
+
 test('5. the answer to an elicitation arrives elsewhere while the owner dies: the asker ends, the answer resolves nothing else', () =>
-  withClient({ client: { answersByHand: true } }, async (stage, client) => {
-    const first = client.call('ask', { slot: 0 });
-    await stage.until(() => client.questions.length === 1, 'the first question');
-    const [question] = client.questions;
-    if (question === undefined) return;
+  play({}, async (stage) => {
+    const { client, asking: first, question } = await askedClient(stage);
     const sends = stage.hold('send', 1);
     client.via.push(1);
     const late = client.reply(question);
@@ -118,8 +125,7 @@ describe('6. a reply of the store is lost', () => {
   test('to a claim: the claim counts, and the next try serves', () =>
     withClient({}, async (stage, client) => {
       expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
-      stage.kill(0);
-      await stage.sleep(LEASE_MS);
+      await stage.die(0);
       stage.fail('claim', 'reply-lost');
       expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
     }));
@@ -235,15 +241,10 @@ test('11. an initialize whose client vanished before the answer leaves no sessio
 
 describe('12. a lease renewed late, with an open elicitation', () => {
   test('and no instance claimed in that time: everything continues', () =>
-    withClient({ client: { answersByHand: true } }, async (stage, client) => {
-      const asked = client.call('ask', { slot: 0 });
-      await stage.until(() => client.questions.length === 1, 'the question');
-      const { process } = stage.instance(0);
-      const before = stage.id(0);
-      process.freeze(false);
-      await stage.sleep(LEASE_MS * 1.5);
-      process.thaw(true);
-      await stage.until(() => stage.record(client)?.owner === stage.id(0) && stage.id(0) !== before, 'the re-claim');
+    play({}, async (stage) => {
+      const { client, asking: asked } = await askedClient(stage);
+      await stage.lapse(0);
+      await stage.until(() => stage.record(client)?.owner === stage.id(0), 'the re-claim');
       client.via.push(1);
       for (const question of client.questions) await client.reply(question);
       const { nonce } = await asked;
@@ -252,9 +253,8 @@ describe('12. a lease renewed late, with an open elicitation', () => {
     }));
 
   test('and another instance claimed: the client gets the error that its owner is lost', () =>
-    withClient({ client: { answersByHand: true } }, async (stage, client) => {
-      const asked = client.call('ask', { slot: 0 });
-      await stage.until(() => client.questions.length === 1, 'the question');
+    play({}, async (stage) => {
+      const { client, asking: asked } = await askedClient(stage);
       const { process } = stage.instance(0);
       process.freeze(false);
       expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
@@ -405,11 +405,8 @@ describe('16. a pause before the commit', () => {
       await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
       const appends = stage.hold(ASKED, 0);
       await stage.until(() => appends.waiting > 0, 'an append');
-      const before = stage.id(0);
-      stage.instance(0).process.freeze(false);
-      await stage.sleep(LEASE_MS * 1.5);
-      stage.instance(0).process.thaw(true);
-      await stage.until(() => stage.record(client)?.owner === stage.id(0) && stage.id(0) !== before, 'the re-claim');
+      await stage.lapse(0);
+      await stage.until(() => stage.record(client)?.owner === stage.id(0), 'the re-claim');
       appends.letGo();
       const { nonce } = await running;
       expect(valueOf(await running)).toBe(nonce);
@@ -526,8 +523,7 @@ describe('19. a restore fails', () => {
     return play({ onFactory }, async (stage) => {
       const client = await stage.client(0);
       await client.call('count', { slot: 0 });
-      stage.kill(0);
-      await stage.sleep(LEASE_MS);
+      await stage.die(0);
       expect(valueOf(await client.call('count', { slot: 1 }))).toBe(2);
       expect(failures).toBeLessThan(1);
     });
@@ -544,8 +540,7 @@ describe('19. a restore fails', () => {
         stage.ledger.factoryFails = true;
         const client = await stage.client(0);
         await client.call('count', { slot: 0 });
-        stage.kill(0);
-        await stage.sleep(LEASE_MS);
+        await stage.die(0);
         expect(kindOf(await client.call('effect', { slot: 1, patience: 0 }))).toBe('refused');
         expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
         expect(stage.live(1)).toBe(0);
@@ -627,8 +622,7 @@ test('21. a relayed call waits for its marker while both instances lose the sess
 test('23. a session is restored while its instance takes a new id, and taken over before that is announced: its copy goes', () =>
   withClient({ client: { version: '2025-06-18' } }, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
-    stage.kill(0);
-    await stage.sleep(LEASE_MS);
+    await stage.die(0);
     const claims = stage.hold('claim', 1);
     client.via.push(1);
     const looking = client.notify({ method: 'notifications/roots/list_changed' });
@@ -651,8 +645,7 @@ test('23. a session is restored while its instance takes a new id, and taken ove
 test('24. a new owner is frozen before it has the reply to its claim, and is replaced: it runs nothing of the next owner again', () =>
   withClient({}, async (stage, client) => {
     expect(valueOf(await client.call('count', { slot: 0 }))).toBe(1);
-    stage.kill(0);
-    await stage.sleep(LEASE_MS);
+    await stage.die(0);
     const claims = stage.hold('claim', 1, 'holdReply');
     client.via.push(1);
     const looking = client.notify({ method: 'notifications/roots/list_changed' });
@@ -682,16 +675,6 @@ test('25. the reply to the first write of a repeatable call is lost, it is tried
     await stage.sleep(LEASE_MS);
     expect(ranOf(stage, 'peek')).toBe(2);
   }));
-
-/** A client that answers by hand, and the question that a tool has asked it. */
-async function askedClient(stage: Stage) {
-  const client = await stage.client(0, { answersByHand: true });
-  const asking = client.call('ask', { slot: 0 });
-  await stage.until(() => client.questions.length === 1, 'the question');
-  const [question] = client.questions;
-  if (question === undefined) throw new Error('no question');
-  return { client, asking, question };
-}
 
 test('29. the answer to a relayed call is stored, its message is lost, and its owner drains: the owner delivers it before it leaves', () =>
   withClient({ slots: 3, endpoint: { leaseMs: 5_000 } }, async (stage, client) => {
@@ -771,16 +754,7 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       for (let n = 0; n < SESSIONS; n++) clients.push(await stage.client(0));
       const { faults } = stage.world;
       faults.store = faults.storeReply = FAR;
-      await scene(stage, clients, async () => {
-        const before = stage.id(0);
-        stage.instance(0).process.freeze(false);
-        await stage.sleep(LEASE_MS * 1.5);
-        stage.instance(0).process.thaw(true);
-        await stage.until(
-          () => stage.id(0) !== before && stage.instance(0).core?.instance.lease.valid === true,
-          'a new id with a lease',
-        );
-      });
+      await scene(stage, clients, () => stage.lapse(0));
     });
   const claimed = (stage: Stage, clients: readonly SimClient[]): number =>
     clients.filter((client) => stage.record(client)?.owner === stage.id(0)).length;

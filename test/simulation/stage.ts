@@ -68,6 +68,23 @@ export class Stage {
     this.world.kill(this.instance(slot));
   }
 
+  /** It is killed, and its lease runs out. */
+  async die(slot: number): Promise<void> {
+    this.kill(slot);
+    await this.sleep(LEASE_MS);
+  }
+
+  /** It is frozen past its lease, and has another id and a lease when this resolves. */
+  async lapse(slot: number): Promise<void> {
+    const before = this.id(slot);
+    const { process } = this.instance(slot);
+    process.freeze(false);
+    await this.sleep(LEASE_MS * 1.5);
+    process.thaw(true);
+    const { lease } = this.instance(slot).core?.instance ?? {};
+    await this.until(() => this.id(slot) !== before && lease?.valid === true, 'a new id with a lease');
+  }
+
   sleep(ms: number): Promise<void> {
     return this.world.scheduler.sleep(ms);
   }
