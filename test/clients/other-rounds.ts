@@ -18,28 +18,21 @@ import {
   type Use,
 } from './other-faults.ts';
 
-/** By id: the head of its column. */
-export const CASES = {
-  connect: 'connect',
-  'at-once': '100 calls at once',
-  argument: '5 MiB argument',
-  'idle-cut': 'GET cut 10 times',
-  'call-cut': 'call cut 10 times',
-  'answer-cut': '2 MiB answer cut',
-  'store-3': 'store away 3 s',
-  'store-10': 'store away 10 s',
-  answer: 'answer, store away',
-  freeze: 'frozen 5 s',
-  'killed-1': 'killed, away 1 s',
-  'killed-3': 'killed, away 3 s',
-  'killed-6': 'killed, away 6 s',
-  'in-call-1': 'in a call, away 1 s',
-  'in-call-3': 'in a call, away 3 s',
-  'in-call-6': 'in a call, away 6 s',
-  unknown: 'session unknown',
-} as const;
+type Seconds = 1 | 3 | 6;
 
-export type CaseId = keyof typeof CASES;
+export type CaseId =
+  | 'connect'
+  | 'at-once'
+  | 'argument'
+  | 'idle-cut'
+  | 'call-cut'
+  | 'answer-cut'
+  | 'store-3'
+  | 'store-10'
+  | 'answer'
+  | 'freeze'
+  | `${'killed' | 'in-call'}-${Seconds}`
+  | 'unknown';
 
 /** Cases without a common fault, one after the other: `atOnce` users at a time. */
 interface Lane {
@@ -55,7 +48,7 @@ export interface Round {
 /** What a client of an era cannot meet: 2026-07-28 has no session and no GET stream. */
 export const meets = (era: Era, id: CaseId): boolean => era === '2025' || (id !== 'unknown' && id !== 'idle-cut');
 
-const away = (seconds: 1 | 3 | 6): Round => ({
+const away = (seconds: Seconds): Round => ({
   fault: {
     happens: killed(seconds * 1_000),
     cases: { [`killed-${seconds}`]: callingLater, [`in-call-${seconds}`]: inCall },

@@ -11,7 +11,7 @@ import { OtherProgram, type Seen } from './other-client.ts';
 import { OtherDeployment, type Size, type StoreKind } from './other-deployment.ts';
 import { Fault } from './other-faults.ts';
 import { type Flaw, others, type Other } from './other-list.ts';
-import { CASES, meets, rounds, type CaseId, type Round } from './other-rounds.ts';
+import { meets, rounds, type CaseId, type Round } from './other-rounds.ts';
 
 const available = others.filter(({ missing }) => missing === undefined);
 const stores: readonly StoreKind[] = ['redis', 'postgres'];
@@ -71,7 +71,7 @@ async function go(other: Other, id: CaseId, where: string, use: () => Promise<Se
   const wrong = seen.filter((each) => each !== 'ok' && flawOf(each, other.flaws[id]) === undefined);
   const counts = [...new Set(wrong)].map((each) => `${wrong.filter((one) => one === each).length} × ${each}`);
   if (counts.length === 0) return [];
-  return [`${where}: ${other.title}, ${CASES[id]}, of ${seen.length}: ${counts.join('; ')}`];
+  return [`${where}: ${other.title}, ${id}, of ${seen.length}: ${counts.join('; ')}`];
 }
 
 /** At most `atOnce` of `works` at a time. */

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
-import { connectSse, handshake } from '../kit/legacy-sse.ts';
+import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { HANDSHAKE } from '../kit/migrating.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
@@ -160,19 +160,36 @@ describe('by size', () => {
     expect(await listen(...short)).toEqual([200, '']);
   });
 
-  test('a long URI, and URIs of more than 64 KiB, are refused; the session lives on', async () => {
-    const { open } = await start({});
-    const ann = await open('ann');
-    const subscribe = async (uri: string) => (await ann.call('resources/subscribe', { uri })).message;
-    expect(await subscribe(`${longUri(0)}u`)).toMatchObject({ error: { code: -32600 } });
-    for (let n = 0; n < 8; n++) expect(await subscribe(longUri(n))).toMatchObject({ result: {} });
-    expect(await subscribe(longUri(7))).toMatchObject({ result: {} });
-    expect(await subscribe(longUri(8))).toMatchObject({
-      error: { code: -32602, message: expect.stringContaining('65536 bytes') },
-    });
-    await ann.call('resources/unsubscribe', { uri: longUri(1) });
-    expect(await subscribe(longUri(8))).toMatchObject({ result: {} });
-  });
+  /** Sends a request of Ann, on a session or on a connection of the 2024-11-05 transport. */
+  const asks: Record<string, () => Promise<(method: string, params: object) => Promise<unknown>>> = {
+    'a session': async () => {
+      const ann = await (await start({})).open('ann');
+      return async (method, params) => (await ann.call(method, params)).message;
+    },
+    '2024-11-05': async () => {
+      const { stream, post } = await openSse((await start({ legacySse: true })).as('ann'));
+      return async (method, params) => {
+        expect((await post({ jsonrpc: '2.0', id: 1, method, params })).status).toBe(202);
+        return stream.nextMessage();
+      };
+    },
+  };
+
+  test.each(Object.entries(asks))(
+    'on %s a long URI, and URIs of more than 64 KiB, are refused; the session lives on',
+    async (_on, open) => {
+      const ask = await open();
+      const subscribe = (uri: string) => ask('resources/subscribe', { uri });
+      expect(await subscribe(`${longUri(0)}u`)).toMatchObject({ error: { code: -32600 } });
+      for (let n = 0; n < 8; n++) expect(await subscribe(longUri(n))).toMatchObject({ result: {} });
+      expect(await subscribe(longUri(7))).toMatchObject({ result: {} });
+      expect(await subscribe(longUri(8))).toMatchObject({
+        error: { code: -32602, message: expect.stringContaining('65536 bytes') },
+      });
+      await ask('resources/unsubscribe', { uri: longUri(1) });
+      expect(await subscribe(longUri(8))).toMatchObject({ result: {} });
+    },
+  );
 });
 
 describe('the 2024-11-05 transport has the same limits', () => {
@@ -193,17 +210,6 @@ describe('the 2024-11-05 transport has the same limits', () => {
     expect(await ask(long)).toBe(413);
     expect(lab.made).toEqual([]);
     expect(await ask(handshake(1))).toMatchObject({ id: 1, result: { protocolVersion: '2024-11-05' } });
-  });
-
-  test('the bytes of subscriptions are limited', async () => {
-    const { ask, endpoint } = await connect();
-    await ask(handshake(0));
-    const subscribe = (id: number, uri: string) =>
-      ask({ jsonrpc: '2.0', id, method: 'resources/subscribe', params: { uri } });
-    expect(await subscribe(1, `${longUri(0)}u`)).toMatchObject({ id: 1, error: { code: -32600 } });
-    for (let n = 0; n < 8; n++) expect(await subscribe(n + 2, longUri(n))).toMatchObject({ result: {} });
-    expect(await subscribe(10, longUri(8))).toMatchObject({ id: 10, error: { code: -32602 } });
-    expect(endpoint.health().state).toBe('serving');
   });
 
   test('connections count in limits.perUser.sessions, beside sessions, until they close', async () => {

@@ -1,7 +1,4 @@
-/**
- * The shape of an attack: what one client sends, how it sends it, and what it does with the answers. A search makes
- * shapes, changes one or a few of their members, and keeps the changes that cost the server more.
- */
+/** The shape of an attack: what one client sends, how it sends it, and what it does with the answers. */
 
 /** Values of one kind, written into a message as JSON text. */
 const VALUES = [
