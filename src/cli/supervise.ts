@@ -6,7 +6,7 @@ import { closeSync, openSync } from 'node:fs';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { makeToken } from './dashboard.ts';
-import { Failure, reason } from './failure.ts';
+import { Failure } from './failure.ts';
 import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { listenProblem, warnOfSettings } from './start-problem.ts';
@@ -57,17 +57,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   const terminal = hasTerminal();
   // A terminal that closes sends SIGHUP too.
   context.signals.on('SIGHUP', () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()));
-  if (dev) {
-    watchProject({
-      cwd: context.cwd,
-      changed(files) {
-        logger.info({}, `${files} changed`);
-        roll();
-      },
-      unwatched: (folder, err) =>
-        logger.warn({ folder, error: reason(err) }, 'edits in some folders are not seen: send SIGHUP after them'),
-    });
-  }
+  if (dev) watchProject(context.cwd, logger, roll);
   return Promise.race([stopped, supervisor.run(context.out)]);
 }
 

@@ -2,7 +2,8 @@
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { orUndefined } from '../base/or-undefined.ts';
-import { codeOf } from './failure.ts';
+import type { Logger } from '../types.ts';
+import { codeOf, reason } from './failure.ts';
 
 /** Editors and `git checkout` write many files, in several steps. An edit is over after this time without a change. */
 const SETTLED_MS = 60;
@@ -13,24 +14,27 @@ const CODE = /\.[cm]?[jt]sx?$|^(?:package|tsconfig)\.json$|^\.env$/;
 
 const isProject = (name: string): boolean => name !== 'node_modules' && !name.startsWith('.');
 
-export interface Watching {
-  readonly cwd: string;
-  /** Called after each edit, with the files as the log names them. */
-  changed(files: string): void;
-  /** Called once if a folder cannot be watched. */
-  unwatched(folder: string, error: unknown): void;
-}
-
 /**
- * Watches for as long as the process lives. Not with `recursive: true`: in `node_modules` of 50,000 files that takes
- * Node.js 20 four seconds, 130 MB and a watch of the kernel for each file.
+ * Calls `changed` after each edit, for as long as the process lives. Not with `recursive: true`: in `node_modules` of
+ * 50,000 files that takes Node.js 20 four seconds, 130 MB and a watch of the kernel for each file.
  */
-export function watchProject({ cwd, changed, unwatched }: Watching): void {
+export function watchProject(cwd: string, logger: Logger, changed: () => void): void {
   const watchers = new Map<string, FSWatcher>();
-  const edited = collectedEdits(cwd, changed);
+  const edited = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
   let isSaid = false;
+  const over = (): void => {
+    const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
+    const others = edited.size - names.length;
+    edited.clear();
+    logger.info({}, `${names.join(', ')}${others > 0 ? ` and ${others} more` : ''} changed`);
+    changed();
+  };
   const note = (path: string): void => {
-    if (CODE.test(basename(path))) edited(path);
+    if (!CODE.test(basename(path))) return;
+    edited.add(path);
+    clearTimeout(timer);
+    timer = setTimeout(over, SETTLED_MS);
   };
   /** `isNew`: the files in it may have been written before it was watched. */
   const add = (folder: string, isNew: boolean): void => {
@@ -53,7 +57,7 @@ export function watchProject({ cwd, changed, unwatched }: Watching): void {
       // It was deleted again.
       if (isSaid || codeOf(error) === 'ENOENT') return;
       isSaid = true;
-      unwatched(folder, error);
+      logger.warn({ folder, error: reason(error) }, 'edits in some folders are not seen: send SIGHUP after them');
     }
   };
   add(cwd, false);
@@ -66,21 +70,4 @@ function closeBelow(folder: string, watchers: Map<string, FSWatcher>): void {
     watcher.close();
     watchers.delete(path);
   }
-}
-
-/** Returns a function that notes a changed file. */
-function collectedEdits(cwd: string, changed: Watching['changed']): (path: string) => void {
-  const edited = new Set<string>();
-  let timer: NodeJS.Timeout | undefined;
-  const over = (): void => {
-    const names = [...edited].slice(0, MOST_NAMES).map((path) => relative(cwd, path));
-    const others = edited.size - names.length;
-    edited.clear();
-    changed(`${names.join(', ')}${others > 0 ? ` and ${others} more` : ''}`);
-  };
-  return (path) => {
-    edited.add(path);
-    clearTimeout(timer);
-    timer = setTimeout(over, SETTLED_MS);
-  };
 }
