@@ -3,7 +3,6 @@
  * need the whole session are here by what others call of them.
  */
 import type { SojournError } from '../errors.ts';
-import type { LostRequest } from '../http/answer.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../types.ts';
@@ -44,8 +43,6 @@ export interface SessionParts extends SessionIdentity, SessionOfCall {
   /** A request begins or ends to use the session. */
   enter(): void;
   exit(): void;
-  /** The answer to a request that ends without its result. */
-  lostCallJson(request: LostRequest, error: SojournError): string;
   /** Sends a message about the session on its GET stream. */
   push(message: RpcNotification): void;
   /** Sends an answer that the stream of its call cannot carry. */

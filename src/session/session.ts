@@ -11,8 +11,6 @@
  * client sends), `session-transport.ts` (the server: messages to it and from it), `event-log.ts` and
  * `questions.ts`. `parts.ts` is the session as they see it.
  */
-import type { SojournError } from '../errors.ts';
-import { lostCallJson, type LostRequest } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
@@ -291,11 +289,6 @@ export class LiveSession implements SessionParts {
     if (known === undefined) return false;
     this.logger.debug({ sessionId: this.id, client: known.name, quirk }, 'A known client is treated differently');
     return true;
-  }
-
-  /** The answer to a request that ends without its result. */
-  lostCallJson(request: LostRequest, error: SojournError): string {
-    return lostCallJson(this.host.options, request, error);
   }
 
   // ——— the end ———

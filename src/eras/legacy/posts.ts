@@ -6,6 +6,7 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
  */
+import { lostCallJson } from '../../http/answer.ts';
 import { beforeItRan, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
@@ -126,7 +127,7 @@ class PostEntry implements Entry {
     if (!this.#stays) return this.#marked;
     if (first === 'run') return undefined;
     open();
-    for (const request of requests) sink.message(session.lostCallJson(request, ownerLost(true)));
+    for (const request of requests) sink.message(lostCallJson(this.#parts.options, request, ownerLost(true)));
     sink.end();
     return 'done';
   }

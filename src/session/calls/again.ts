@@ -10,6 +10,7 @@
  * owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first attempt
  * runs here, its stream gets a new sink. Otherwise `forRepeat` decides.
  */
+import { lostCallJson } from '../../http/answer.ts';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { ownerLost } from '../../errors.ts';
 import type { Sink } from '../../http/sink.ts';
@@ -66,7 +67,7 @@ export async function takeLostCalls(
       continue;
     }
     // An unknown request has no id to answer.
-    const json = request && session.lostCallJson(request, ownerLost(mayHaveRun));
+    const json = request && lostCallJson(session.host.options, request, ownerLost(mayHaveRun));
     running.reply(stream, json);
     if (json !== undefined) {
       session.pushAnswer(json);

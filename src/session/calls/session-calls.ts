@@ -12,7 +12,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
 import { noteLarge } from '../../http/large-answers.ts';
-import { answerJson, errorAnswer } from '../../http/answer.ts';
+import { answerJson, errorAnswer, lostCallJson } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Admission } from '../../limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
@@ -126,7 +126,7 @@ export class SessionCalls {
     if (call.isOver) return call.work.expire();
     call.refusal = error;
     call.around?.over(error);
-    this.#end(call, this.#session.lostCallJson(call, error));
+    this.#end(call, lostCallJson(this.#session.host.options, call, error));
     this.#abort(call.id, error.message);
   }
 
@@ -253,7 +253,7 @@ export class SessionCalls {
     const served = around === undefined ? message : around.served;
     if (served !== undefined && refusal === undefined) call.saw?.(served);
     if (take === undefined) {
-      const json = refusal && this.#session.lostCallJson(call, refusal);
+      const json = refusal && lostCallJson(this.#session.host.options, call, refusal);
       this.#end(call, json ?? answerJson(message, call.id ?? null, logger));
     } else {
       this.#settle(call);
@@ -304,7 +304,7 @@ export class SessionCalls {
       if (!staysResumable(reason)) call.stream?.stopLogging();
       if (call.take !== undefined) call.take(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
-        this.running.reply(call.stream, this.#session.lostCallJson(call, error), removedMark(call));
+        this.running.reply(call.stream, lostCallJson(this.#session.host.options, call, error), removedMark(call));
     }
   }
 }

@@ -168,17 +168,18 @@ export class RecordKeeper {
     return this.#sent === undefined ? this.#unsent : merged(this.#sent, this.#unsent);
   }
 
-  /** Stores the record with every change so far. A change that is made before it is stored is saved after it. */
+  /**
+   * Stores the record with every change so far. A change that is made before it is stored is saved after it. A session
+   * whose record is not stored leaves.
+   */
   async create(store: (record: NewRecord) => MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
     this.#phase = 'creating';
-    let outcome: CreateOutcome | undefined;
-    try {
-      const state = this.#state?.toRecord() ?? NO_STATE;
-      return (outcome = await store(encodeSession(this.#identity, this.#ownership, this.#head, state)));
-    } finally {
-      this.#phase = outcome === 'created' ? 'stored' : 'new';
-      if (outcome === 'created' && this.#unsent !== undefined) void this.#write();
-    }
+    const state = this.#state?.toRecord() ?? NO_STATE;
+    const outcome = await store(encodeSession(this.#identity, this.#ownership, this.#head, state));
+    if (outcome === 'exists') return outcome;
+    this.#phase = 'stored';
+    if (this.#unsent !== undefined) void this.#write();
+    return outcome;
   }
 
   /** Does not wait: a write that fails is logged and retried until the store has it. */
