@@ -140,13 +140,16 @@ export class Finder {
     });
   }
 
-  /** Stores a session of another deployment, bound to the user of this request. Its server has not answered yet. */
+  /**
+   * Stores a session of another deployment, bound to the user of this request. Its server has not answered yet, and any
+   * instance may restore it.
+   */
   async #adopt(id: string, handshake: Handshake, { user, clientAddress }: CallerRequest): Promise<void> {
-    const { hibernated, lease, options, store } = this.#registry;
+    const { hibernated, options, store } = this.#registry;
     const createdAt = options.timeProvider.now();
     const { protocolVersion: version } = handshake.params;
     const head = { version, initialized: true, getPrimed: false, logLevel: null, answer: NO_ANSWER };
-    const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: lease.owner }, head, {});
+    const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
     // Until its restore takes it, it counts as one that hibernates.
     hibernated.add({ id, bytes: handshake.bytes, share: shareKey(user, clientAddress) }, record.stamp);
     let outcome: CreateOutcome | undefined;

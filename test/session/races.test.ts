@@ -188,6 +188,8 @@ test('a session that is being adopted here is not claimed from under its adopter
   client.sessionId = 'adopted';
   const first = client.call(...tool('count'));
   await until(() => replies.waiting === 1);
+  // An instance without room must not keep it from the others.
+  expect(await store.views[0]?.sessions.read('adopted')).toMatchObject({ owner: null });
   const second = client.call(...tool('count')); // finds the record, and no live copy
   expect((await client.call('ping', undefined, { sessionId: 'bad id' })).response.status).toBe(400);
   replies.open();
