@@ -49,6 +49,12 @@ const NUMBERS: Readonly<Record<string, User>> = {
   'another issuer': { iss: 'https://other.example', sub: 42 },
   'no issuer': { sub: 42 },
 };
+/** No user can spell another. */
+const SPELLINGS: Readonly<Record<string, User>> = {
+  'a part of the subject in the issuer': { iss: 'a","b', sub: 'c' },
+  'the issuer in the subject': { sub: 'a","b","c' },
+  'a part of the subject': { iss: 'a', sub: 'b' },
+};
 /** Callers with a token for whom no user is named are no anonymous callers either. */
 const unnamed: McpEndpointOptions = { sessionUser: () => undefined };
 
@@ -56,6 +62,7 @@ const SESSIONS: ReadonlyArray<readonly [of: string, User, Readonly<Record<string
   ['a user', alice, OTHERS, {}],
   ['no user', undefined, { alice }, {}],
   ['a user whose subject is a number', { iss: ISSUER, sub: 42 }, NUMBERS, {}],
+  ['a user whose subject has quotes', { iss: 'a', sub: 'b","c' }, SPELLINGS, {}],
   ['a caller with a token who is not named', alice, { 'no user': undefined }, unnamed],
   ['a caller without a token where none is named', undefined, { alice }, unnamed],
 ];
@@ -101,7 +108,7 @@ const labOf = () =>
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   test.each(SESSIONS)(
-    'B51 B180 B203 no request of another user is served in the session of %s, and it stays',
+    'B51 B179 B180 B203 no request of another user is served in the session of %s, and it stays',
     { timeout: 120_000 },
     async (_of, own, others, more) => {
       const options = { ...more, store: sharedStore(kind), auth };

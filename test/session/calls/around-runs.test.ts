@@ -46,18 +46,6 @@ function ending(ends: unknown[]): AroundRequest {
   };
 }
 
-/** Labs whose tool `peek` hangs until `goOn` is called. */
-function hangingPeeks() {
-  let hangs = true;
-  const lab = () =>
-    createLab((server) => {
-      server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
-        hangs ? new Promise<never>(() => {}) : said('seen'),
-      );
-    });
-  return { lab, goOn: () => void (hangs = false) };
-}
-
 describe('a request that is cut', () => {
   test('its client cancels it', async () => {
     const ends: unknown[] = [];
@@ -144,16 +132,21 @@ describe('two instances', () => {
 
   test('a call of a dead owner runs again, with its attempt; the list for its hints is none of the client', async () => {
     const story: string[] = [];
-    const { lab, goOn } = hangingPeeks();
+    let hangs = true;
+    const lab = createLab((server) => {
+      server.registerTool('peek', { annotations: { readOnlyHint: true } }, async () =>
+        hangs ? new Promise<never>(() => {}) : said('seen'),
+      );
+    });
     const store = watchedStore({ durable: true, inProcess: false });
     const aroundRequest = noting(story);
     // No renewal tells the owner that its lease is lost.
-    const [a, b] = await serveFleet(2, { store, aroundRequest, leaseMs: 60_000 }, [{}, {}], [lab(), lab()]);
+    const [a, b] = await serveFleet(2, { store, aroundRequest, leaseMs: 60_000 }, [], [lab, lab]);
     const client = await a.openSession();
     await client.call('tools/list');
     const response = await b.join(client).post(toolCall('peek-1', 'peek'));
     await until(() => story.length === 3);
-    goOn();
+    hangs = false;
     await store.views[0]?.instances.leave(a.id);
     expect(await say(b.join(client), 'count')).toBe('1');
     await a.join(client).call(...tool('count'));
