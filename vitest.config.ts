@@ -36,7 +36,7 @@ const OWN = [
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/early-questions.test.ts',
   'test/cluster/{asleep,stuck-links}.test.ts',
-  'test/limits/{held,rows}.test.ts',
+  'test/limits/rows.test.ts',
   'test/listen/{accept-queue,open-files}.test.ts',
   'test/otel/wrappers.test.ts',
   'test/page/*.test.ts',
@@ -44,8 +44,8 @@ const OWN = [
   'test/security/{notification-floods,relayed-memory,shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-readers}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',
-  'test/stores/{postgres,redis,sqlite}-{crash,outage,outages,processes}.test.ts',
-  'test/stores/{redis-cluster,redis-sentinel,sqlite-stalls}.test.ts',
+  'test/stores/{crashes,postgres-outages,redis-cluster,redis-outage,redis-sentinel}.test.ts',
+  'test/stores/sqlite-{processes,stalls}.test.ts',
 ];
 
 const SHARING = 'shared worker';

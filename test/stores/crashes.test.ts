@@ -17,7 +17,7 @@ function crashTest(usual: number, plan: Plan): void {
   const kills = Number(process.env['SOJOURN_KILLS'] ?? usual);
   test(
     `${kills} kills in the middle of writes lose nothing that was acknowledged, and bring back nothing that has ended`,
-    async () => runStoreCrashes({ ...(await plan()), kills, module: join(import.meta.dirname, 'store-at.ts') }),
+    async () => runStoreCrashes({ ...(await plan()), kills }),
     30_000 + kills * 10_000,
   );
 }

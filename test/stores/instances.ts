@@ -4,10 +4,11 @@ import { expect, test } from 'vitest';
 import type { View } from '../store-contract/view.ts';
 import { openView } from './views.ts';
 import { startNode } from '../kit/child-process.ts';
+import { compiled } from '../kit/compiled.ts';
 import { until } from '../kit/until.ts';
 
-const processes = join(import.meta.dirname, 'processes');
-const TSX = ['--import', import.meta.resolve('tsx')];
+const INSTANCE = compiled(join(import.meta.dirname, 'processes/instance.ts'));
+const OPENS = compiled(join(import.meta.dirname, 'processes/opens.ts'));
 /** Longer than a busy machine takes from the last renewal to a read. */
 const SHORT_LEASE_MS = 2_000;
 const LONG_LEASE_MS = 600_000;
@@ -24,12 +25,11 @@ const openOn = ({ target, name }: Deployment): Promise<View> => openView(target,
 
 /** A process that opens a store, uses it, and ends. */
 export const startOpening = (args: readonly string[], user: Parameters<typeof startNode>[1] = {}) =>
-  startNode([...TSX, join(processes, 'opens.ts'), ...args], user);
+  startNode([OPENS, ...args], user);
 
 /** `lines`: what it has received. */
 export async function startInstance({ target, name }: Deployment, id: string, leaseMs = LONG_LEASE_MS) {
-  const args = [join(processes, 'instance.ts'), target, name, id, String(leaseMs)];
-  const { child, output, says, stop } = startNode([...TSX, ...args]);
+  const { child, output, says, stop } = startNode([INSTANCE, target, name, id, String(leaseMs)]);
   await says(/^(ready)$/m);
   return { process: child, lines: () => output.stdout.split('\n').slice(1, -1), kill: () => stop('SIGKILL') };
 }

@@ -1,6 +1,5 @@
 /**
- * A process that writes until it is killed: `node --import tsx crash-writer.ts JOB`. It logs to a file what the store
- * acknowledged.
+ * A process that writes until it is killed: `crash-writer JOB`. It logs to a file what the store acknowledged.
  *
  * Each of `width` workers takes a session of the job, or creates one, and does the steps of `session-steps.ts` in
  * order; the last step ends the session. Lines are `id step`, written synchronously: a logged step was acknowledged
@@ -13,10 +12,11 @@ import { SojournError } from '../../../src/errors.ts';
 import { elapse, systemTime } from '../../../src/base/system.ts';
 import type { Fence, Ownership } from '../../../src/stores/store.ts';
 import { openView, type View } from '../view.ts';
-import { connect, type StoreCrashes } from './crashes.ts';
+import { storeAt } from '../../stores/store-at.ts';
 import { doStep, GROUPS, LAST_STEP, newRecord, viewOptions } from './session-steps.ts';
 
-export interface WriterJob extends Pick<StoreCrashes, 'module' | 'target'> {
+export interface WriterJob {
+  readonly target: string;
   readonly deployment: string;
   readonly owner: string;
   readonly sessions: ReadonlyArray<Ownership & { readonly id: string; readonly step: number }>;
@@ -81,7 +81,7 @@ async function main(job: WriterJob): Promise<void> {
     await run(job.target);
   };
   await untilAway(job, async () => {
-    const view = await openView(await connect(job), viewOptions(job.deployment));
+    const view = await openView(storeAt(job.target), viewOptions(job.deployment));
     await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
     const work = workOf(job, view);
     const workers = Array.from({ length: job.width }, () => untilAway(job, work));

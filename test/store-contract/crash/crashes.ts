@@ -9,18 +9,18 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { base64url, elapse, systemRandom, systemTime } from '../../../src/base/system.ts';
-import { isEnded, type StoredRecord, type Store } from '../../../src/stores/store.ts';
+import { isEnded, type StoredRecord } from '../../../src/stores/store.ts';
+import { compiled } from '../../kit/compiled.ts';
 import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../../../src/testing/until.ts';
 import { GROUPS, LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './session-steps.ts';
+import { storeAt } from '../../stores/store-at.ts';
 import type { WriterJob } from './crash-writer.ts';
 
 export interface StoreCrashes {
-  /** The path of a module whose `storeAt(target)` makes the store, here and in the processes of the writers. */
-  readonly module: string;
+  /** What `storeAt` makes the store of, here and in the processes of the writers. */
   readonly target: string;
   /** Kills of writers: 20. With fewer than 16 a slow machine may end no session, which counts as a failure. */
   readonly kills?: number;
@@ -28,11 +28,6 @@ export interface StoreCrashes {
   readonly server?: { kill(): Promise<unknown>; start(): Promise<unknown> };
   /** A module whose default export one of the two writers runs beside its work, called with `target`. */
   readonly beside?: string;
-}
-
-export async function connect({ module, target }: Pick<StoreCrashes, 'module' | 'target'>): Promise<Store> {
-  const { storeAt } = (await import(pathToFileURL(module).href)) as { storeAt(target: string): Store };
-  return storeAt(target);
 }
 
 interface Writer {
@@ -57,14 +52,8 @@ const CHECKER = 'checker';
 
 const waiting = (what: string): UntilOptions => ({ what, timeoutMs: PATIENCE_MS });
 
-const WRITER = fileURLToPath(new URL('./crash-writer.ts', import.meta.url));
-
-const TSX = import.meta.resolve('tsx');
-
-function startWriter(job: WriterJob): Writer {
-  const child = spawn(process.execPath, ['--import', TSX, WRITER, JSON.stringify(job)], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+function startWriter(program: string, job: WriterJob): Writer {
+  const child = spawn(process.execPath, [program, JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe'] });
   const errors: string[] = [];
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()));
   return { process: child, gone: once(child, 'close'), errors, log: job.log };
@@ -175,9 +164,10 @@ async function kill({ process, gone, errors }: Writer): Promise<void> {
 /** Rejects if the store lost an acknowledged step or brought back an ended session. Takes about 2 s for each kill. */
 export async function runStoreCrashes(plan: StoreCrashes): Promise<void> {
   const { kills = KILLS, server } = plan;
+  const program = compiled(join(import.meta.dirname, 'crash-writer.ts'));
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-crash-'));
   const deployment = `crashes-${base64url(systemRandom(9))}`;
-  const open = async (): Promise<View> => openView(await connect(plan), viewOptions(deployment));
+  const open = async (): Promise<View> => openView(storeAt(plan.target), viewOptions(deployment));
   const lives = new Lives();
   let writers: readonly Writer[] = [];
   let serverKills = 0;
@@ -187,7 +177,6 @@ export async function runStoreCrashes(plan: StoreCrashes): Promise<void> {
       const living = [...lives.living.values()];
       const killsServer = server !== undefined && round % 2 === 1;
       const jobOf = (w: number): WriterJob => ({
-        module: plan.module,
         target: plan.target,
         deployment,
         owner: `writer-${round}-${w}`,
@@ -198,7 +187,7 @@ export async function runStoreCrashes(plan: StoreCrashes): Promise<void> {
         beside: round % WRITERS === w ? plan.beside : undefined,
         log: join(folder, `${round}-${w}.log`),
       });
-      writers = Array.from({ length: WRITERS }, (_, w) => startWriter(jobOf(w)));
+      writers = Array.from({ length: WRITERS }, (_, w) => startWriter(program, jobOf(w)));
       const middles = writers.map((writer, w) => inTheMiddle(writer, killed + w));
       if (killsServer) {
         await Promise.all(middles);

@@ -1,5 +1,5 @@
 /**
- * One instance in a separate process: `instance.ts TARGET NAME ID LEASE_MS`. Prints `ready`, then each message that it
+ * One instance in a separate process: `instance TARGET NAME ID LEASE_MS`. Prints `ready`, then each message that it
  * receives as a line of JSON, `lost` when its mailbox is lost, and `dead` when it has no lease any more. Renews its
  * lease.
  */

@@ -1,5 +1,5 @@
 /**
- * Opens a store, uses it, and prints how that ended: `opens.ts TARGET close|leave`. Nothing else keeps the process
+ * Opens a store, uses it, and prints how that ended: `opens TARGET close|leave`. Nothing else keeps the process
  * alive: idle connections do not.
  */
 import { announce, recordOf, VIEW_DEFAULTS } from '../../store-contract/contract/store-kit.ts';
