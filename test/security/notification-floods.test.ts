@@ -9,11 +9,12 @@ import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts'
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, MODERN } from '../kit/modern.ts';
+import { isMatrix } from '../kit/matrix.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { BUDGET, hasWholeBudget } from './aborts.ts';
 
-const FLOOD = 100;
+const FLOOD = isMatrix ? 100 : 60;
 const PARALLEL = 20;
 /** Lines with the same text that the log takes in a second, with the line that counts the rest. */
 const LINES = 21;

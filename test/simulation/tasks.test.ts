@@ -16,7 +16,7 @@ import { TaskTools } from './task-tools.ts';
 import { optionsOf, runTasks, type TasksOptions } from './tasks.ts';
 import { CLEAR } from './weather.ts';
 
-const SEEDS = isMatrix ? 1_000 : 16;
+const SEEDS = isMatrix ? 1_000 : 8;
 
 test(
   `${SEEDS} seeds: every task ends once, no recorded step runs again, no answer is lost; each key of once() has one outcome`,

@@ -24,7 +24,7 @@ describe('the memory store keeps the contract', () => {
 });
 
 describe('the memory store', () => {
-  modelTests(isMatrix ? 1_500 : 300, () => {
+  modelTests(isMatrix ? 1_500 : 100, () => {
     const store = memory();
     return { ...movedTime(), connect: () => store };
   });

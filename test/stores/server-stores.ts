@@ -37,7 +37,7 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
   });
 
   describeWithServer(kind, 'the store, by a clock that the test moves,', (server) => {
-    modelTests(isMatrix ? 100 : 15, async () => {
+    modelTests(isMatrix ? 100 : 5, async () => {
       const { connect, close, ...clock } = await moveClock(server().url);
       const stores = [connect(), connect()] as const;
       let opened = 0;

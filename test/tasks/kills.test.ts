@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { createRawClient } from '../kit/raw-client.ts';
 import { effectsDeployment, PATIENCE_MS } from '../kit/effects-deployment.ts';
 import { type DurableKind, durableKinds, useSharedStores } from '../kit/shared-stores.ts';
-import { inMatrix } from '../kit/matrix.ts';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
 import { type Fields, TaskClient } from './kit.ts';
 
@@ -40,15 +40,16 @@ async function endOf(url: string, id: string): Promise<Fields> {
   return found ?? {};
 }
 
+const POINTS: ReadonlyArray<readonly [point: string, steps: number]> = [
+  ['after the answer', 1],
+  ['in a step', 2],
+  ['after its effect', 2],
+  ['after its record', 1],
+  ['at the end', 1],
+];
+
 describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s', (kind) => {
-  const POINTS: ReadonlyArray<readonly [point: string, steps: number]> = [
-    ['after the answer', 1],
-    ['in a step', 2],
-    ['after its effect', 2],
-    ['after its record', 1],
-    ['at the end', 1],
-  ];
-  test.each(POINTS)(
+  test.each(inMatrix(POINTS, POINTS.slice(2, 4)))(
     'a kill %s: the task continues at the other instance',
     { timeout: 120_000 },
     async (point, begun) => {
@@ -66,7 +67,7 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
     },
   );
 
-  test(
+  test.runIf(isMatrix)(
     `${KILLS} kills at random: every task ends, and no recorded step is repeated`,
     { timeout: 120_000 + KILLS * 15_000 },
     async () => {

@@ -84,7 +84,7 @@ function underTest(fault?: () => Fault, around: (store: Store) => Store = (store
 }
 
 describe('the kernel above a store that answers later', { timeout: 120_000 }, () => {
-  const runs = isMatrix ? 400 : 150;
+  const runs = isMatrix ? 400 : 40;
   modelTests(runs, () => underTest());
 
   test('answers as a plain model when each trip arrives once more later', () =>
