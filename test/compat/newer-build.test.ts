@@ -3,14 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { deployment, kill } from '../cli/deployment.ts';
 import { say } from '../kit/lab.ts';
 import { openClient } from '../kit/listening.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
+import { type DurableKind, durableKinds, sharedDeployment, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { changedBuild } from './builds.ts';
 
 useSharedStores();
 
-describe.each(durableKinds)('on the store %s', (kind) => {
+describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s', (kind) => {
   // Messages between instances are the same on every store; a store only carries them.
   const isEven = durableKinds.indexOf(kind) % 2 === 0;
   if (isEven)

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, numbersOn, tool, toolCall, upTo } from '../kit/lab.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -165,7 +166,7 @@ test('a client is not cut off for what the instance it is connected to has not a
 
 const THROUGH = ['its owner', 'another instance'] as const;
 
-describe.each(storeKinds)('on %s', (kind) => {
+describe.each(inMatrix<StoreKind>(storeKinds, ['memory']))('on %s', (kind) => {
   describe.each(THROUGH)('through %s', (through) => {
     // Every store and both ways have each case; not all three together.
     const isEven = (storeKinds.indexOf(kind) + THROUGH.indexOf(through)) % 2 === 0;

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { isMatrix } from '../kit/matrix.ts';
 import { startPostgresPair } from '../kit/servers/fail-over.ts';
 import { describeWhereInstalled, describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
@@ -52,7 +53,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
 });
 
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
-  outageCases({ kind: 'postgres', keepsData: [] });
+  if (isMatrix) outageCases({ kind: 'postgres', keepsData: [] });
 
   test('refuses a standby, which would show old data', async () => {
     const server = await ownServer('postgres');

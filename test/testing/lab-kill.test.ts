@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openLab } from '../../src/testing/index.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
+import { inMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
 import { hangingServer } from './processes/hanging-server.mjs';
 
@@ -76,7 +77,7 @@ async function heard(
   return [...all].sort();
 }
 
-const MODES = ['auto', 'json'] as const;
+const MODES = inMatrix<'auto' | 'json'>(['auto', 'json'], ['auto']);
 
 test.each(
   (Object.keys(CLIENTS) as Array<keyof typeof CLIENTS>).flatMap((client) =>
