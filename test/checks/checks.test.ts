@@ -1,8 +1,7 @@
 /** `npm run check`: every check of the code that is no test of its own. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 // @ts-expect-error a script without declarations
 import * as steps from '../../scripts/steps.mjs';
 
@@ -46,19 +45,5 @@ describe('the code', { timeout: 600_000 }, () => {
       Object.keys(optionalDependencies),
     );
     expect(wanted.filter((name) => !has.has(name))).toEqual([]);
-  });
-});
-
-describe('the packages', { timeout: 600_000 }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-pack-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
-
-  test.each(['.', 'packages/postgres', 'packages/redis'])('%s', async (place) => {
-    const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder];
-    const { output } = await run('npm', pack, { cwd: join(root, place) });
-    const tarball = join(folder, output.trim());
-    await passes(`publint run ${tarball} --strict`);
-    // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
-    await passes(`attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`);
   });
 });

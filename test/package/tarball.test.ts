@@ -1,15 +1,20 @@
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, renameSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
+// @ts-expect-error a script without declarations
+import * as steps from '../../scripts/steps.mjs';
+import { isMatrix } from '../kit/matrix.ts';
 import { packed } from '../kit/packed.ts';
 
-/** The package as a user gets it: packed, installed into an empty project, and used there. */
+/** The packages as a user gets them: packed, installed into an empty project, and used there. */
 const root = resolve(import.meta.dirname, '../..');
 const project = mkdtempSync(join(tmpdir(), 'sojourn-consumer-'));
+const COMMAND = join(project, 'node_modules/.bin/sojourn');
 const INSTALL_MS = 120_000;
 
 /** The limits that the page gives, by the beginning of their row: a count, MB or per cent. */
@@ -32,6 +37,9 @@ const installedVersion = (name: string): string =>
 
 /** The packages of stores, and the clients that they bring. */
 const STORES = { 'sojourn-postgres': 'pg', 'sojourn-redis': 'redis' };
+const PLACES = ['.', 'packages/postgres', 'packages/redis'];
+
+const { runOrReject } = steps as { runOrReject(command: string, args: readonly string[], cwd: string): Promise<void> };
 
 function bytesBelow(folder: string): number {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
@@ -76,11 +84,19 @@ beforeAll(async () => {
     }),
   );
   const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  await run('npm', [...install, await packed()]);
+  await run('npm', [...install, ...(await Promise.all(PLACES.map(packed)))]);
 }, INSTALL_MS);
 
 afterAll(() => {
   rmSync(project, { recursive: true, force: true });
+});
+
+test.each(PLACES)('the tarball of %s has what its manifest promises', { timeout: INSTALL_MS }, async (place) => {
+  const tarball = await packed(place);
+  await runOrReject('publint', ['run', tarball, '--strict'], root);
+  // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
+  const ways = ['--ignore-rules', 'cjs-resolves-to-esm', '--no-definitely-typed', '--format', 'ascii'];
+  if (isMatrix) await runOrReject('attw', [tarball, ...ways], root);
 });
 
 describe('the packed tarball', () => {
@@ -176,35 +192,24 @@ describe('the packed tarball', () => {
     expect(stdout).toBe('');
   });
 
-  test(
-    'says which package a store needs, and takes it once it is installed',
-    async () => {
-      const serve = ['--no-install', 'sojourn', 'doctor', 'redis://127.0.0.1:9'];
-      const failed = (error: { stderr: string }): string => error.stderr;
-      const said = async (): Promise<string> => run('npx', serve).then(({ stdout }) => stdout, failed);
-      expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
-      const others = mkdtempSync(join(tmpdir(), 'sojourn-stores-'));
-      for (const name of Object.keys(STORES)) {
-        const folder = join(root, 'packages', name.replace('sojourn-', ''));
-        await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', others], folder);
-      }
-      const files = readdirSync(others).map((file) => join(others, file));
-      await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', ...files]);
-      rmSync(others, { recursive: true });
-      for (const [name, client] of Object.entries(STORES)) {
-        const installed = join(project, 'node_modules', name);
-        expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
-        expect(existsSync(join(project, 'node_modules', client))).toBe(true);
-      }
-      expect(await said()).toContain('ECONNREFUSED');
-    },
-    INSTALL_MS,
-  );
+  test('says which package a store needs, and takes it where it is installed', async () => {
+    for (const [name, client] of Object.entries(STORES)) {
+      const installed = join(project, 'node_modules', name);
+      expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+      expect(existsSync(join(project, 'node_modules', client))).toBe(true);
+    }
+    const failed = (error: { stderr: string }): string => error.stderr;
+    const said = async (): Promise<string> =>
+      run(COMMAND, ['doctor', 'redis://127.0.0.1:9']).then(({ stdout }) => stdout, failed);
+    expect(await said()).toContain('ECONNREFUSED');
+    renameSync(join(project, 'node_modules/sojourn-redis'), join(project, 'removed'));
+    expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
+  });
 
   test('puts the command on the path', async () => {
     const { stdout } = await run('npx', ['--no-install', 'sojourn', '--help']);
     expect(stdout).toMatch(/^Usage: sojourn /m);
     expect(stdout).toContain('serve');
-    expect((await run('npx', ['--no-install', 'sojourn', '--version'])).stdout.trim()).toBe(manifest.version);
+    expect((await run(COMMAND, ['--version'])).stdout.trim()).toBe(manifest.version);
   });
 });
