@@ -1,3 +1,4 @@
+// @module-tag matrix
 /** The complete programs of the page on mounting, and of the guide in CommonJS, saved and started in empty folders. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
