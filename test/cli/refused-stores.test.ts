@@ -13,8 +13,9 @@ import { temporaryFolder } from '../kit/temporary.ts';
 const WRONG = 'wrong-password-22';
 const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
 
-const serve = (store: string, ...flags: string[]) =>
-  startCli(['serve', program('durable-server.mjs'), '--port', '0', ...flags], { env: { SOJOURN_STORE: store } });
+const SERVE = ['serve', program('durable-server.mjs'), '--port', '0'];
+
+const serve = (store: string, ...flags: string[]) => startCli([...SERVE, ...flags], { env: { SOJOURN_STORE: store } });
 
 /** A password that a URL writes in another way. */
 const OTHER = 'a/b?c#d@e:f g"h\'i%25<é>|\\z';
@@ -36,11 +37,14 @@ describeWhereInstalled('redis', 'Redis', () => {
   afterAll(() => server?.close());
   const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
 
-  test.each([WRONG, OTHER])('that refuses the password %s ends the command with one sentence', async (secret) => {
+  test.each([
+    [WRONG, '0'],
+    [OTHER, '2'],
+  ])('that refuses the password %s ends the command with one sentence (%s workers)', async (secret, workers) => {
     await expectRefusal(
       urlOf(`ann:${encodeURIComponent(secret)}@`),
       /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
-      { secret, workers: '2' },
+      { secret, workers },
     );
   });
 
@@ -115,12 +119,12 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
   afterAll(() => server?.close());
 
   test.each([
-    ...[WRONG, OTHER].map((secret): [string, string, string, RegExp] => [
-      `password ${secret}`,
-      `ann:${encodeURIComponent(secret)}`,
+    [
+      'password',
+      `ann:${encodeURIComponent(OTHER)}`,
       'postgres',
       /the password is wrong \(password authentication failed for user "ann", 28P01\)/,
-    ]),
+    ],
     ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
     ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
     ['schema', 'ann:right-password', 'postgres', /this user may not make the schema sojourn; .*/],
@@ -133,17 +137,18 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
 });
 
 describe('SQLite', () => {
-  const runOn = (path: string) =>
-    runProcess(['serve', program('durable-server.mjs'), '--port', '0', '--workers', '2', '--store', `sqlite:${path}`]);
+  const runOn = (path: string, workers: string) =>
+    runProcess([...SERVE, '--workers', workers, '--store', `sqlite:${path}`]);
 
   test.each([
     [
       'missing/sessions.db',
+      '2',
       /^sojourn: --store: \/.*sessions\.db cannot be made: the directory \/.*\/missing does not exist; create it, or name another file\n$/,
     ],
-    ['', /^sojourn: --store: \/.* is not a file; name the file that the sessions are to be kept in, e\.g\. .*\n$/],
-  ])('with the path %j ends the command with one sentence', async (name, message) => {
-    const { code, stdout, stderr } = await runOn(join(temporaryFolder(), name));
+    ['', '0', /^sojourn: --store: \/.* is not a file; name the file that the sessions are to be kept in, e\.g\. .*\n$/],
+  ])('with the path %j ends the command with one sentence', async (name, workers, message) => {
+    const { code, stdout, stderr } = await runOn(join(temporaryFolder(), name), workers);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(message);
   });
@@ -155,8 +160,7 @@ describe('SQLite', () => {
       chmodSync(folder, 0o755);
       const other = { uid: 65_534, gid: 65_534 };
       const asOther = async (path: string) => {
-        const args = ['serve', program('durable-server.mjs'), '--port', '0', '--store', `sqlite:${path}`];
-        const { code, stderr } = await runProcess(args, { user: other });
+        const { code, stderr } = await runProcess([...SERVE, '--store', `sqlite:${path}`], { user: other });
         expect(code).toBe(1);
         return stderr;
       };

@@ -2,8 +2,8 @@
 import { onTestFinished } from 'vitest';
 import { until } from './until.ts';
 
-/** Between two calls. Calls without a pause take the CPU with which a process starts. */
-const PAUSE_MS = 10;
+/** Between two calls. Calls take the CPU with which a process starts; where none listens, that lasts much longer. */
+const PAUSE_MS = 25;
 
 export interface Calling {
   /** How many calls were answered. */
