@@ -26,7 +26,6 @@ const ofClient: Call = (caller, n) => {
 
 test.each([
   ['a tool, with telemetry', true, ofTool],
-  ['a tool', false, ofTool],
   ['a method, with telemetry', true, ofMethod],
   ['a client of 2026-07-28', false, ofClient],
 ])('the name of %s is not kept', async (_what, spans, call) => {
