@@ -104,12 +104,9 @@ export class Restorer {
     try {
       session = await this.#builder.connect(
         {
-          id: record.id,
+          ...record,
           fence,
-          user: record.user,
           address: caller.clientAddress,
-          handshake: record.handshake,
-          createdAt: record.createdAt,
           // The log knows better than the record whether the GET stream was primed, because the record is saved later.
           record: get === undefined ? record : { ...record, getPrimed: true },
           getNext: get?.next,

@@ -78,7 +78,7 @@ export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Lo
 }
 
 /** A request that ends without its result. */
-export interface LostRequest {
+interface LostRequest {
   readonly id: RequestId | null | undefined;
   readonly method: string | undefined;
 }
