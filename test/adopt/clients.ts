@@ -32,8 +32,8 @@ export interface ClientKind {
   readonly name: string;
   /** The era in which the client reaches a server of the second line; `pinned` to it, it reaches no other one. */
   readonly wants: Era | 'pinned';
-  /** `root`: the folder that the client names. */
-  connect(url: string, root: string): Promise<AdoptingClient>;
+  /** `root`: the folder that the client names. `route`: where each request goes instead, as a balancer decides it. */
+  connect(url: string, root: string, route?: () => string): Promise<AdoptingClient>;
 }
 
 const identity = { name: 'adopting-client', version: '1.0.0' };
@@ -59,14 +59,14 @@ const reconnection = {
 export const firstLine = (name: string, folder: string): ClientKind => ({
   name,
   wants: '2025',
-  async connect(url, root) {
+  async connect(url, root, route) {
     const { Client } = (await load(folder, 'client/index.js')) as Pick<FirstLine, 'Client'>;
     const http = (await load(folder, 'client/streamableHttp.js')) as {
       StreamableHTTPClientTransport: FirstLine['Http'];
     };
     const own = (await load(folder, 'types.js')) as FirstLine['types'];
     const build = { Client, Http: http.StreamableHTTPClientTransport, types: own };
-    return adopting(await openV1(url, behind(root), 'http', build), own.ElicitRequestSchema !== undefined);
+    return adopting(await openV1(url, behind(root, route), 'http', build), own.ElicitRequestSchema !== undefined);
   },
 });
 
@@ -74,23 +74,24 @@ export const firstLine = (name: string, folder: string): ClientKind => ({
 export const secondLine = (name: string, folder: string, mode: 'legacy' | 'auto' | 'pinned'): ClientKind => ({
   name,
   wants: mode === 'legacy' ? '2025' : mode === 'auto' ? '2026-07-28' : 'pinned',
-  async connect(url, root) {
+  async connect(url, root, route) {
     const { Client, StreamableHTTPClientTransport: Http } = (await load(folder, 'index.mjs')) as {
       Client: SecondLine['Client'];
       StreamableHTTPClientTransport: SecondLine['Http'];
     };
     const negotiated = mode === 'pinned' ? ({ pin: '2026-07-28' } as const) : mode;
-    return adopting(await openV2(url, behind(root), 'http', negotiated, { Client, Http }), true);
+    return adopting(await openV2(url, behind(root, route), 'http', negotiated, { Client, Http }), true);
   },
 });
 
 /** What a person and a model answer. `root`: the folder that they name. */
-const behind = (root: string): ConnectOptions => ({
+const behind = (root: string, route?: () => string): ConnectOptions => ({
   roots: () => ({ roots: [{ uri: `file://${root}`, name: 'root' }] }),
   sample: () => ({ model: 'm', role: 'assistant', content: { type: 'text', text: 'sampled' } }),
   elicit: () => ({ action: 'accept', content: { name: 'elicited' } }),
   reconnection,
   timeout,
+  ...(route !== undefined && { route }),
 });
 
 const adopting = (

@@ -4,9 +4,7 @@
  * clients stay connected from the first stage to the third.
  */
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
 import { systemTime, within } from '../../src/base/system.ts';
-import { Proxy } from '../chaos/proxy.ts';
 import { type AdoptingClient, answerOnStdio, type Call, type ClientKind, CLIENTS } from './clients.ts';
 import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
@@ -20,6 +18,8 @@ export interface Place {
   readonly root: string;
   readonly database: string;
 }
+
+const urlOf = (port: number): string => `http://127.0.0.1:${port}/mcp`;
 
 /** Puts the folder of the client where the list of servers says `{root}`. */
 const fill = (text: string, { root }: Place): string => text.replaceAll('{root}', root);
@@ -126,6 +126,8 @@ class StagesRun {
   /** The processes that no stage has stopped. */
   readonly #instances: Array<ReturnType<typeof startNode>> = [];
   #people: Person[] = [];
+  /** Requests go to two instances by turns. */
+  #route: (() => string) | undefined;
 
   constructor(server: PublishedServer, place: Place, module: string, expected: string | undefined) {
     this.#server = server;
@@ -136,7 +138,7 @@ class StagesRun {
 
   async all(): Promise<string[]> {
     const port = await this.#start(await freePort());
-    await this.#each('fresh', (kind) => this.#arrive(kind, `http://127.0.0.1:${port}/mcp`));
+    await this.#each('fresh', (kind) => this.#arrive(kind, urlOf(port)));
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
       await this.#stop(signal);
       await this.#start(port);
@@ -144,11 +146,11 @@ class StagesRun {
     }
     await this.#leave();
     await this.#stop('SIGKILL');
-    const both = [await this.#start(0), await this.#start(0)];
-    const front = await Proxy.listen(both.map((at) => ({ port: at, start: String(at) })));
-    onTestFinished(() => front.close());
+    const both = [urlOf(await this.#start(0)), urlOf(await this.#start(0))] as const;
+    let turn = 0;
+    this.#route = () => both[turn++ % 2] ?? '';
     await this.#each('two instances', async (kind) => {
-      await this.#arrive(kind, front.url);
+      await this.#arrive(kind, both[0]);
       const person = this.#people.at(-1) as Person;
       for (let call = 0; call < 3; call++) await this.#use(person);
     });
@@ -213,7 +215,7 @@ class StagesRun {
   }
 
   async #arrive(kind: ClientKind, url: string): Promise<void> {
-    const client = await kind.connect(url, this.#place.root);
+    const client = await kind.connect(url, this.#place.root, this.#route);
     const expectedEra = this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
     if (client.era !== expectedEra) throw new Failure(`the client is connected in the era ${client.era}`);
     const tools = await client.tools();
@@ -235,7 +237,7 @@ class StagesRun {
       });
     await this.#expect(client, call);
     if (watch !== undefined) await this.#change(client, watch.call, url);
-    // Also an even number of requests, which the front gives to two instances by turns: `server-memory` tells of changes
+    // Also an even number of requests, which go to two instances by turns: `server-memory` tells of changes
     // only in a process to which some client has subscribed.
     await client.tools();
   }
@@ -243,7 +245,7 @@ class StagesRun {
   /** Another client changes the resource: the subscriber gets the update, and the other client does not. */
   async #change(subscriber: AdoptingClient, { name, args }: Call, url: string): Promise<void> {
     const [first] = CLIENTS;
-    const other = await (first as ClientKind).connect(url, this.#place.root);
+    const other = await (first as ClientKind).connect(url, this.#place.root, this.#route);
     try {
       subscriber.messages.length = 0;
       const filled = JSON.stringify(args ?? {}).replaceAll('{time}', String(performance.now()));

@@ -1,6 +1,6 @@
 /**
- * What every scenario has: instances on one store behind a load balancer, on loopback, a crowd of clients, and what is
- * seen of both; in the end calm, a proof, a judgement. All of it is gone when the scenario is over.
+ * What every scenario has: instances on one store, on loopback, a crowd of clients at any of them, and what is seen of
+ * both; in the end calm, a proof, a judgement. All of it is gone when the scenario is over.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,6 @@ import { Crowd } from './crowd.ts';
 import { readEffects } from './effects.ts';
 import { type Absence, Instance } from './instance.ts';
 import { LiveWorld, now } from './live-world.ts';
-import { Proxy } from './proxy.ts';
 
 /** How the instances make their servers. */
 export const SERVERS = ['factory', 'definition'] as const;
@@ -79,7 +78,6 @@ export class Stage {
   /** What the tools did. */
   readonly #effects: string;
   readonly #started = now();
-  #proxy: Proxy | undefined;
 
   private constructor(options: StageOptions, ports: readonly number[]) {
     const { world } = this;
@@ -96,6 +94,7 @@ export class Stage {
       const { url, env } = store.reach(n);
       return new Instance(world, { name: NAMES[n] ?? '', port, store: url, flags, env: { ...own, ...env }, logs });
     });
+    world.upstreams = this.instances;
   }
 
   /**
@@ -104,10 +103,8 @@ export class Stage {
    */
   static async play(options: StageOptions, befall: (stage: Stage) => Promise<void | (() => void)>): Promise<Report> {
     const stage = new Stage(options, await Promise.all(Array.from({ length: options.instances }, () => freePort())));
-    const { world, instances, crowd } = stage;
+    const { instances, crowd } = stage;
     try {
-      stage.#proxy = await Proxy.listen(instances);
-      world.url = stage.#proxy.url;
       await Promise.all(instances.map((instance) => instance.begin()));
       await crowd.start(PATIENCE_MS);
       const judges = await befall(stage);
@@ -125,7 +122,6 @@ export class Stage {
     if (logs !== undefined) writeFileSync(join(logs, 'trace'), this.world.trace.join('\n'));
     this.world.close();
     await this.crowd.close();
-    await this.#proxy?.close();
     for (const instance of this.instances) instance.thaw();
     await Promise.all(this.instances.map((instance) => instance.kill()));
     await store.close();

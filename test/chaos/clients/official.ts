@@ -12,6 +12,8 @@ import type { Call, Ending, SessionStory } from '../../simulation/ledger.ts';
 import type { Random } from '../../simulation/random.ts';
 import type { LiveWorld } from '../live-world.ts';
 
+/** `fetch` of the world decides where a request goes. */
+const URL = 'http://127.0.0.1/mcp';
 /** As persistent as a client can be told to be; the server says how long to wait. */
 const reconnection = {
   initialReconnectionDelay: 60,
@@ -83,7 +85,7 @@ export class OfficialClient implements Living {
     const headers = { 'x-user': this.name };
     while (this.#client === undefined && !world.closed) {
       try {
-        this.#client = await connect(world.url, { elicit, headers, reconnection });
+        this.#client = await connect(URL, { elicit, headers, reconnection, fetch: world.fetch });
       } catch {
         await pause(50);
       }
