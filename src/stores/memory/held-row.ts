@@ -7,17 +7,15 @@ import type { MemoryLog } from './memory-log.ts';
 
 export class HeldRow implements Row {
   readonly id: string;
-  version: number;
-  fence: string | null;
-  wakeAt: number | null;
+  version = 0;
+  fence: string | null = null;
+  wakeAt: number | null = null;
   value: Row['value'];
   log: MemoryLog | undefined = undefined;
 
-  constructor({ id, version, fence, wakeAt, value }: Row) {
+  /** It is in no order until it is `set`. */
+  constructor({ id, value }: Row) {
     this.id = id;
-    this.version = version;
-    this.fence = fence;
-    this.wakeAt = wakeAt;
     this.value = value;
   }
 

@@ -99,21 +99,18 @@ export class MemoryBackend implements Backend {
     const held = table.rows.get(id);
     if ((held?.version ?? 0) !== was) return false;
     if (clear || row === null) held?.log?.clear();
-    if (row === null) {
-      if (held !== undefined) this.#delete(table, held);
-    } else if (held === undefined) this.#add(table, new HeldRow(row));
-    else this.#replace(table, held, row);
+    if (row !== null) this.#set(table, held ?? this.#added(table, row), row);
+    else if (held !== undefined) this.#delete(table, held);
     return true;
   }
 
-  #add(table: Table, held: HeldRow): void {
-    table.rows.set(held.id, held);
-    if (held.fence !== null) table.byId.add(held);
-    if (held.wakeAt !== null) table.byWake.add(held);
-    this.#stored(table, held);
+  #added({ rows }: Table, row: Row): HeldRow {
+    const held = new HeldRow(row);
+    rows.set(row.id, held);
+    return held;
   }
 
-  #replace(table: Table, held: HeldRow, row: Row): void {
+  #set(table: Table, held: HeldRow, row: Row): void {
     const { wakeAt, fence } = held;
     if (fence === null) table.ended?.delete(held.id);
     const moves = wakeAt !== row.wakeAt;
@@ -122,11 +119,7 @@ export class MemoryBackend implements Backend {
     held.set(row);
     if (moves && row.wakeAt !== null) table.byWake.add(held);
     if (fence === null && row.fence !== null) table.byId.add(held);
-    this.#stored(table, held);
-  }
-
-  #stored(table: Table, held: HeldRow): void {
-    if (held.fence === null) table.ended?.set(held.id, held);
+    if (row.fence === null) table.ended?.set(held.id, held);
   }
 
   #delete(table: Table, held: HeldRow): void {
