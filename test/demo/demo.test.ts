@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
-import { isMatrix } from '../kit/matrix.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 
@@ -51,7 +50,7 @@ test(
   },
 );
 
-test.runIf(isMatrix && process.platform === 'linux')('SIGKILL of the demo leaves no process', LONG, async () => {
+test.runIf(process.platform === 'linux')('SIGKILL of the demo leaves no process', LONG, async () => {
   const { child, temp, output } = start('--script', `.d${'.'.repeat(60)}`);
   await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
   expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
