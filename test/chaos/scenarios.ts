@@ -25,7 +25,7 @@ const ALLOWED = { ...ACTIONS, cancel: 0, trespass: 0, delete: 0 };
 /** So would one that leaves by itself. */
 const STAYING = { ...ALLOWED, leave: 0, leaveGet: 0 };
 /** Real clients do less in a second than simulated ones, so they trespass more often. */
-const ANYTHING = { ...ACTIONS, trespass: 4 };
+const ANYTHING = { ...ACTIONS, trespass: 12 };
 
 export interface FaultsOptions extends ScenarioOptions {
   readonly kills: number;
