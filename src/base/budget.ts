@@ -21,6 +21,8 @@ export class Budget {
   /** The last user who gave everything back is still in the map: most often the same user takes something next. */
   #empty: string | undefined = undefined;
   #used = 0;
+  /** The last answer that found no room. */
+  #refused: { readonly user: string; readonly amount: number } | undefined = undefined;
 
   constructor(size: number, userShare: number) {
     this.size = size;
@@ -79,6 +81,16 @@ export class Budget {
   leaves(amount: number, user: string): void {
     if (this.#leaving.size === 0) afterTurn(() => this.#leaving.clear());
     this.#leaving.set(user, (this.#leaving.get(user) ?? 0) + amount);
+  }
+
+  /** An answer of this user found no room. */
+  refused(amount: number, user: string): void {
+    this.#refused = { user, amount: Math.min(amount, this.size * RESERVE) };
+  }
+
+  /** Whether there is no room for what this user was refused last: another call would be served in vain. */
+  isShort(user: string): boolean {
+    return this.#refused?.user === user && this.isOver(user, this.#refused.amount);
   }
 
   /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */

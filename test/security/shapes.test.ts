@@ -224,6 +224,16 @@ const LASTING: Readonly<Record<string, Partial<Shape>>> = {
   },
 };
 
+/** On PostgreSQL appends that were charged too late ended the process; on SQLite other users waited for 16 s. */
+const MANY_UNREAD: Partial<Shape> = {
+  era: '2025',
+  method: 'tools/call big',
+  answer: 4_000_000,
+  connections: 64,
+  paceMs: 250,
+  reads: false,
+};
+
 /** What the store has a part in: on memory, and on SQLite. */
 const STORED: Readonly<Record<string, Partial<Shape>>> = {
   'sessions with the largest handshakes': { ...HANDSHAKE, value: 'keys', count: 245, size: 40, connections: 8 },
@@ -241,6 +251,7 @@ const STORED: Readonly<Record<string, Partial<Shape>>> = {
     paceMs: 1_000,
     reads: false,
   },
+  'answers that are not read on 64 connections': MANY_UNREAD,
   'resumes of one long stream': { ...LONG_STREAM, connections: 60 },
   'resumes of one long stream that are not read': {
     ...LONG_STREAM,
@@ -295,6 +306,12 @@ describeWithServer('redis', 'a process on Redis', (redis) => {
       },
     });
   });
+});
+
+describeWithServer('postgres', 'a process on PostgreSQL', (postgres) => {
+  test('survives answers that are not read on 64 connections', TIMES, () =>
+    survives(MANY_UNREAD, LONG_ATTACK_MS, { store: postgres().url }),
+  );
 });
 
 test('what an answered request held on the fetch face goes with its answer', { timeout: 180_000 }, async () => {

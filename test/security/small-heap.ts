@@ -7,7 +7,7 @@ import { Caller } from './processes/caller.ts';
 import { SmallHeap } from './processes/small-heap.ts';
 import { startWitness } from './shapes/witness.ts';
 
-/** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
+/** `store`: a path for SQLite, or the URL of a Redis or PostgreSQL; the memory store without it. */
 export async function startSmallHeap(options: object = {}, store?: string): Promise<SmallHeap> {
   const server = await SmallHeap.start(options, store);
   onTestFinished(() => server.end());

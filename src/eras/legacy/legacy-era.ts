@@ -15,7 +15,6 @@ import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbo
 import { holdText } from '../message-checks.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
-import { StartTurns } from './start-turns.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
 import type { LinkSink } from '../../relay/link-sink.ts';
 import { SentRequest } from '../../relay/sent-request.ts';
@@ -49,7 +48,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     };
     this.relay = new Relay({ ...given, responses, server: this, memory: registry.held.requests });
     const parts = { responses, relay: this.relay, replays: replayPlaces(options) };
-    this.parts = { ...given, ...parts, starts: new StartTurns(), tracked: new Set() };
+    this.parts = { ...given, ...parts, tracked: new Set() };
     this.#router = new Router(this.parts);
     this.waiting = this.#router.waiting;
   }

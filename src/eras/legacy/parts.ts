@@ -11,7 +11,6 @@ import type { Relay } from '../../relay/relay.ts';
 import type { SessionOpener } from '../../session/life/session-opener.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import type { Registry } from '../../session/registry.ts';
-import type { StartTurns } from './start-turns.ts';
 
 /** What the responses of each kind have in common. */
 export type LegacyResponses = Readonly<Record<SessionResponse, ResponsePolicy>>;
@@ -34,7 +33,6 @@ export interface LegacyParts extends LegacyOptions {
   /** The places of replays (`get.ts`). */
   readonly replays: Budget;
   readonly responses: LegacyResponses;
-  readonly starts: StartTurns;
   /** Calls that no live session counts: on the way to a session, or at its owner. Of a GET only the way. */
   readonly tracked: Set<CallerRequest>;
 }

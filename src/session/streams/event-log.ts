@@ -140,7 +140,10 @@ export class SessionEventLog {
    */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
-    if (!this.#host.sharesStore || this.#host.held.answers.take(bytes, 0, this.#session.share)) return true;
+    const { held, sharesStore } = this.#host;
+    const { share } = this.#session;
+    if (!sharesStore || held.answers.take(bytes, 0, share)) return true;
+    held.answers.budget.refused(bytes, share);
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
       'Events that wait for the store fill the memory of this instance (limits.memoryBytes): the events of a stream are dropped',

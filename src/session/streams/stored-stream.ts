@@ -10,7 +10,7 @@
  *                                               ╰──failed──▶ retried ──▶ stored, or refused: stored already
  *
  * Events also wait while the link to the instance of their sink is full: they would be sent as soon as they are
- * stored. What waits counts in the memory budget.
+ * stored. What waits counts in the memory budget, from before the store gets it until the store has answered.
  */
 import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
@@ -43,8 +43,8 @@ interface Write {
   readonly last: boolean;
   readonly extra: AppendExtra | undefined;
   tell: ((result: WriteResult) => void) | undefined;
-  /** Charged to the memory budget. */
-  readonly held: number;
+  /** Charged to the memory budget; 0 once the append under way has the charge. */
+  held: number;
 }
 
 export abstract class StoredStream {
@@ -165,14 +165,22 @@ export abstract class StoredStream {
     if (this.outcome !== undefined) return this.outcome;
     const begun = this.#append(log, '', false, extra);
     if (begun === 'written') return begun;
-    return new Promise((tell) => this.#wait(log, '', false, extra, begun, tell));
+    return new Promise((tell) => this.#wait(log, { json: '', last: false, extra, tell, held: 0 }, begun));
   }
 
   /** `json`: `undefined`: the stream completes without an event. `unmark`: the marker of the request that this ends. */
   protected store(log: SessionEventLog, json: string | undefined, last: boolean, unmark: Mark | undefined): void {
+    if (this.outcome !== undefined) {
+      if (last && !this.#isAhead) this.storingFailed(json !== undefined, this.outcome);
+      return;
+    }
+    const held = (json?.length ?? 0) * EVENT_WEIGHT;
+    if (this.#state === 'skipping' && held > 0) return;
     const extra = unmark === undefined ? undefined : { unmark };
+    if (held > 0 && !log.hold(held)) return this.#overflow(log, { json, last, extra, tell: undefined, held: 0 });
     const begun = this.room() === undefined ? this.#append(log, json, last, extra) : undefined;
-    if (begun !== 'written') this.#wait(log, json, last, extra, begun);
+    if (begun === 'written') log.release(held);
+    else this.#wait(log, { json, last, extra, tell: undefined, held }, begun);
   }
 
   /** `undefined`: the event must wait for the events before it, or is never stored. */
@@ -220,31 +228,20 @@ export abstract class StoredStream {
   }
 
   /** `begun`: its append, which is under way; `undefined`: the event waits for other events, or for room. */
-  #wait(
-    log: SessionEventLog,
-    json: string | undefined,
-    last: boolean,
-    extra: AppendExtra | undefined,
-    begun: MaybePromise<WriteOutcome> | undefined,
-    tell?: (result: WriteResult) => void,
-  ): void {
-    if (this.outcome !== undefined) {
-      if (last && !this.#isAhead) this.storingFailed(json !== undefined, this.outcome);
-      return;
-    }
-    const held = (json?.length ?? 0) * EVENT_WEIGHT;
-    if (this.#state === 'skipping' && held > 0) return;
-    const hasRoom = held === 0 || log.hold(held);
+  #wait(log: SessionEventLog, write: Write, begun: MaybePromise<WriteOutcome> | undefined): void {
     const isFirst = this.#waiting === undefined;
-    // Its session lives on. The append of the first event is under way.
-    if (!hasRoom && !isFirst && this.key === GET_STREAM) {
-      this.#state = 'skipping';
-      return;
-    }
-    (this.#waiting ??= []).push({ json, last, extra, tell, held: hasRoom ? held : 0 });
-    if (!hasRoom && this.key !== GET_STREAM) this.#lose(log, 'failed');
-    else if (isFirst) void this.#run(log, begun);
-    else if (last) this.endTurn();
+    (this.#waiting ??= []).push(write);
+    if (isFirst) void this.#run(log, begun);
+    else if (write.last) this.endTurn();
+  }
+
+  /** The budget has no room for this event. A GET stream lives on: it says what it dropped when none waits any more. */
+  #overflow(log: SessionEventLog, write: Write): void {
+    if (this.key !== GET_STREAM) {
+      (this.#waiting ??= []).push(write);
+      this.#lose(log, 'failed');
+    } else if (this.flushing) this.#state = 'skipping';
+    else this.#wait(log, write, undefined);
   }
 
   /** Until nothing waits. `begun`: the append of the first event. */
@@ -257,10 +254,15 @@ export abstract class StoredStream {
         continue;
       }
       const writes = this.#waiting.slice(0, append === undefined ? undefined : 1);
+      // The store has them until it answers, also where the stream is lost before.
+      let held = 0;
+      for (const write of writes) held += write.held;
+      for (const write of writes) write.held = 0;
       const result = await this.#store(log, writes, append);
+      log.release(held);
       append = undefined;
       if (this.outcome !== undefined) return;
-      if (result === 'written') this.#written(log, writes);
+      if (result === 'written') this.#written(writes);
       else this.#lose(log, result);
     }
     this.#waiting = undefined;
@@ -311,11 +313,10 @@ export abstract class StoredStream {
     return 'failed';
   }
 
-  #written(log: SessionEventLog, writes: readonly Write[]): void {
+  #written(writes: readonly Write[]): void {
     this.#waiting?.splice(0, writes.length);
     this.#isAhead = false;
-    for (const { json, last, tell, held } of writes) {
-      log.release(held);
+    for (const { json, last, tell } of writes) {
       this.#advance(json, last);
       tell?.('written');
     }

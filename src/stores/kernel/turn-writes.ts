@@ -2,9 +2,12 @@
  * Sends the writes of one store, one trip at a time and in order. Writes that are requested in one turn, or while a
  * trip runs, form the next one.
  *
- *     idle ──write──▶ armed ──the turn ends──▶ sending ──answered, others wait──▶ sending
+ *     idle ──write──▶ armed ──the turn ends──▶ sending ──answered, others wait──▶ armed
  *      ▲                                         │ ╰──failed: they and all that wait are rejected──▶ idle
  *      ╰──────────────── answered ───────────────╯
+ *
+ * SQLite answers a trip in the turn that sends it. Each turn accepts one connection, so trips without a turn between
+ * them would let a client with long events keep all others waiting.
  *
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
  * take effect before an earlier one that is tried again. What waits is in the memory budget of those who write
@@ -67,15 +70,14 @@ export class TurnWrites implements Writes {
   }
 
   async #send(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const trip = this.#take();
-      try {
-        const answers = await this.#backend.write(trip.map(writeOf));
-        for (const [n, joined] of trip.entries()) this.#settle(joined, answers[n]);
-      } catch (cause) {
-        for (const { reject } of [...trip.flat(), ...this.#waiting.splice(0)]) reject(cause);
-      }
+    const trip = this.#take();
+    try {
+      const answers = await this.#backend.write(trip.map(writeOf));
+      for (const [n, joined] of trip.entries()) this.#settle(joined, answers[n]);
+    } catch (cause) {
+      for (const { reject } of [...trip.flat(), ...this.#waiting.splice(0)]) reject(cause);
     }
+    if (this.#waiting.length > 0) return afterTurn(() => void this.#send());
     this.#isArmed = false;
     for (const done of this.#idle.splice(0)) done();
   }

@@ -4,8 +4,8 @@
  * has a channel to this process asks for what the process holds: see `measured`.
  * First argument: options as JSON; with `spans` it has telemetry, whose spans wait for their export; with `kind` it is
  * what `limits/rows.ts` measures: `stalls` for a store that stops answering appends when the parent says so, `idles`
- * for a clock that the parent moves, `runs` for neither. Second: the URL of a Redis store, a path for the SQLite store,
- * or nothing for the memory store.
+ * for a clock that the parent moves, `runs` for neither. Second: the URL of a Redis or PostgreSQL store, a path for
+ * the SQLite store, or nothing for the memory store.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -17,6 +17,7 @@ import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { once, RUNS_ONCE } from '../../../dist/once/index.js';
 import { telemetry } from '../../../dist/otel/index.js';
 import { task } from '../../../dist/tasks/index.js';
+import { postgres } from 'sojourn-postgres';
 import { redis } from 'sojourn-redis';
 import { memory } from '../../../dist/stores/memory/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
@@ -27,7 +28,8 @@ const { spans, kind, ...options } = JSON.parse(json);
 
 function storeAt(target) {
   if (target === undefined) return kind === 'stalls' && { store: stalling(memory()) };
-  return { store: target.startsWith('redis:') ? redis(target) : sqlite(target) };
+  const open = target.startsWith('redis:') ? redis : target.startsWith('postgres') ? postgres : sqlite;
+  return { store: open(target) };
 }
 
 /** Longer than an attack lasts. */

@@ -21,7 +21,7 @@ export class SmallHeap {
   #question = 0;
   port = 0;
 
-  /** `store`: a path for SQLite, or the URL of a Redis; the memory store without it. */
+  /** `store`: a path for SQLite, or the URL of a Redis or PostgreSQL; the memory store without it. */
   static async start(options: object = {}, store?: string): Promise<SmallHeap> {
     const execArgv = [`--max-old-space-size=${HEAP_MB}`, '--expose-gc'];
     const args = [JSON.stringify(options), ...(store === undefined ? [] : [store])];

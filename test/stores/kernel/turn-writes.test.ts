@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
 import {
   type Backend,
+  type Entry,
   isRowWrite,
   type LogWrite,
   type Write,
@@ -13,11 +14,13 @@ import type { Kind } from '../../../src/stores/store.ts';
 
 const KIND: Kind = { name: 'things', log: false, keepMs: 0, listed: true };
 
+const entryOf = (no: number, bytes: number): Entry => ({ no, stream: 'p', head: [no - 1, 1, bytes, 0], events: ['x'] });
+
 const entry = (id: string, no: number): LogWrite => ({
   kind: KIND,
   id,
   fence: '1 me',
-  entries: [{ no, stream: 'p', head: [no - 1, 1, 1, 0], events: ['x'] }],
+  entries: [entryOf(no, 1)],
   cut: 0,
   share: undefined,
 });
@@ -67,4 +70,18 @@ test('a row has one write in a trip: a put or appends, and what waits behind a r
     fulfilled(true),
   ]);
   expect(trips).toEqual([['s 1,2', 't 1', 'u put'], ['t put', 's put'], ['t put'], ['t 2']]);
+});
+
+test('the event loop turns between trips: long events of one user keep no other client waiting', async () => {
+  const began: number[] = [];
+  let turns = 0;
+  const write = async (all: readonly Write[]): Promise<readonly Written[]> => {
+    began.push(turns);
+    setImmediate(() => (turns += 1));
+    return all.map(() => true);
+  };
+  const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
+  const long = (id: string) => writes.write({ ...entry(id, 1), entries: [entryOf(1, 3_000_000)] });
+  await Promise.all(['s', 't', 'u'].map(long));
+  expect(began).toEqual([0, 1, 2]);
 });
