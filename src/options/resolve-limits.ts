@@ -87,9 +87,9 @@ export const LIMITS = {
    */
   waitingRequests: number(10_000, count('requests'), shown('requests that may wait for an unreachable store')),
   /**
-   * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize` and
-   * `session.state.set()` are refused (`OVER_MEMORY`); connections whose clients do not read are cut; idle sessions
-   * leave memory.
+   * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize`,
+   * `session.state.set()` and the calls of a user whose answers find no room are refused (`OVER_MEMORY`); connections
+   * whose clients do not read are cut; idle sessions leave memory.
    * @default 1,073,741,824 (1 GiB, a quarter of the heap)
    */
   memoryBytes: number(
