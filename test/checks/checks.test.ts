@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 // @ts-expect-error a script without declarations
 import * as steps from '../../scripts/steps.mjs';
+import { packed } from '../kit/packed.ts';
 
 interface Options {
   readonly cwd?: string;
@@ -46,4 +47,11 @@ describe('the code', { timeout: 600_000 }, () => {
     );
     expect(wanted.filter((name) => !has.has(name))).toEqual([]);
   });
+});
+
+test.each(['.', 'packages/postgres', 'packages/redis'])('the tarball of %s', { timeout: 600_000 }, async (place) => {
+  const tarball = await packed(place);
+  await passes(`publint run ${tarball} --strict`);
+  // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
+  await passes(`attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`);
 });

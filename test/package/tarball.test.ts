@@ -6,9 +6,6 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-// @ts-expect-error a script without declarations
-import * as steps from '../../scripts/steps.mjs';
-import { isMatrix } from '../kit/matrix.ts';
 import { packed } from '../kit/packed.ts';
 
 /** The packages as a user gets them: packed, installed into an empty project, and used there. */
@@ -38,8 +35,6 @@ const installedVersion = (name: string): string =>
 /** The packages of stores, and the clients that they bring. */
 const STORES = { 'sojourn-postgres': 'pg', 'sojourn-redis': 'redis' };
 const PLACES = ['.', 'packages/postgres', 'packages/redis'];
-
-const { runOrReject } = steps as { runOrReject(command: string, args: readonly string[], cwd: string): Promise<void> };
 
 function bytesBelow(folder: string): number {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
@@ -89,14 +84,6 @@ beforeAll(async () => {
 
 afterAll(() => {
   rmSync(project, { recursive: true, force: true });
-});
-
-test.each(PLACES)('the tarball of %s has what its manifest promises', { timeout: INSTALL_MS }, async (place) => {
-  const tarball = await packed(place);
-  await runOrReject('publint', ['run', tarball, '--strict'], root);
-  // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
-  const ways = ['--ignore-rules', 'cjs-resolves-to-esm', '--no-definitely-typed', '--format', 'ascii'];
-  if (isMatrix) await runOrReject('attw', [tarball, ...ways], root);
 });
 
 describe('the packed tarball', () => {
