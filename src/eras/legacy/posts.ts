@@ -6,8 +6,8 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
  */
+import { beforeItRan, overMemory, ownerLost, SojournError, storeAway } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
-import { beforeItRan, overMemory, ownerLost, rpcError, SojournError, storeAway } from '../../errors.ts';
 import { afterTurn } from '../../base/system.ts';
 import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
@@ -146,7 +146,7 @@ class PostEntry implements Entry {
     if (this.requests.length > 0) return undefined;
     this.dispatch();
     const session = this.#session;
-    // A use of the session, too.
+    // A POST without requests is a use of the session, too.
     session.enter();
     session.exit();
     // Once a notification is accepted, its change of the session must survive a crash.
@@ -281,7 +281,7 @@ class PostEntry implements Entry {
       // A request may have been cancelled while it waited for the store.
       if (call?.isOver !== false) continue;
       if (!budget.isShort(share)) calls.dispatch(checked.message, call);
-      else calls.answer({ jsonrpc: '2.0', id: checked.message.id, error: rpcError(beforeItRan(overMemory())) });
+      else calls.refuse(checked.message, beforeItRan(overMemory()));
     }
   }
 

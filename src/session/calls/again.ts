@@ -10,9 +10,9 @@
  * owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first attempt
  * runs here, its stream gets a new sink. Otherwise `forRepeat` decides.
  */
-import { lostCallJson } from '../../http/answer.ts';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { ownerLost } from '../../errors.ts';
+import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';

@@ -156,8 +156,12 @@ export class SessionCalls {
     if (call.stream !== undefined)
       this.#session.host.services.startTime?.(call.work, message, (error) => void this.#expire(call, error));
     const error = this.#session.transport.deliver(message, call);
-    if (error === undefined || call.isOver) return;
-    this.answer({ jsonrpc: '2.0', id: message.id, error: rpcError(error) });
+    if (error !== undefined && !call.isOver) this.refuse(message, error);
+  }
+
+  /** Answers a request that does not run. */
+  refuse({ id }: RpcRequest, error: SojournError): void {
+    this.answer({ jsonrpc: '2.0', id, error: rpcError(error) });
   }
 
   /** Runs the call of a lost owner again, on its old stream. */
