@@ -109,7 +109,7 @@ export interface EndedRecord {
   readonly at: number;
 }
 
-export function isEnded(value: StoredRecord | EndedRecord): value is EndedRecord {
+export function isEnded(value: StoredRecord | Seen): value is EndedRecord {
   return 'outcome' in value;
 }
 
@@ -125,8 +125,13 @@ export interface Ownership {
   readonly owner: string | null;
 }
 
-/** What a caller that ends a record saw. With `atStamp`, the record must also have that stamp: no save came after. */
-export type Seen = (Ownership & { readonly atStamp?: number }) | EndedRecord;
+/** What a caller saw of a record. With `atStamp`, the record must also have that stamp: no save came after. */
+export interface SeenLiving extends Ownership {
+  readonly atStamp?: number;
+}
+
+/** What a caller that ends a record saw. */
+export type Seen = SeenLiving | EndedRecord;
 
 /** A record that has expired and is not ended yet, or whose due time has come. */
 export interface DueRecord extends Ownership {

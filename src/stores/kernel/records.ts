@@ -12,27 +12,28 @@ import { isDeepStrictEqual } from 'node:util';
 import { after, repeated } from '../shared/after.ts';
 import { idOf, rangeOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
-import type {
-  AddOutcome,
-  AppendRequest,
-  ClaimOutcome,
-  CreateOutcome,
-  DueRecord,
-  EndOutcome,
-  Fence,
-  FoundRecord,
-  Kind,
-  MaybePromise,
-  NewRecord,
-  Ownership,
-  RecordChange,
-  RecordPage,
-  Records,
-  ReplayOutcome,
-  SaveOutcome,
-  Seen,
-  StoredRecord,
-  WriteOutcome,
+import {
+  type AddOutcome,
+  type AppendRequest,
+  type ClaimOutcome,
+  type CreateOutcome,
+  type DueRecord,
+  type EndOutcome,
+  type Fence,
+  type FoundRecord,
+  isEnded,
+  type Kind,
+  type MaybePromise,
+  type NewRecord,
+  type Ownership,
+  type RecordChange,
+  type RecordPage,
+  type Records,
+  type ReplayOutcome,
+  type SaveOutcome,
+  type Seen,
+  type StoredRecord,
+  type WriteOutcome,
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import { type KernelParts, KnownRecords } from './known-records.ts';
@@ -156,7 +157,7 @@ export class KernelRecords implements Records {
         const record = row && recordOf(row);
         if (row === undefined || record === undefined)
           return this.#steps.wasMade(id, row) ? 'ended' : this.#forgetEnded(row, from, now);
-        if ('at' in from || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
+        if (isEnded(from) || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
         const expired = isExpired(row, now);
         const ended = Object.freeze({
           id,
@@ -171,7 +172,7 @@ export class KernelRecords implements Records {
 
   #forgetEnded(row: Row | undefined, from: Seen, now: number): MaybePromise<EndOutcome | undefined> {
     const shown = shownOf(row, now, this.#kind);
-    const isSeen = shown !== undefined && 'at' in shown && 'at' in from && shown.at === from.at;
+    const isSeen = shown !== undefined && isEnded(shown) && isEnded(from) && shown.at === from.at;
     if (row === undefined || !isSeen) return 'gone';
     return after(this.#steps.put(row.id, row.version, null, now), (done) => (done ? 'ended' : undefined));
   }

@@ -25,8 +25,8 @@ import {
   type Kind,
   type MaybePromise,
   type NewRecord,
-  type Ownership,
   type Records,
+  type SeenLiving,
   type StoredRecord,
 } from '../store.ts';
 import { after } from './after.ts';
@@ -193,7 +193,7 @@ export class Instances implements InstanceStore {
   }
 
   /** `false`: the lease changed since it was seen, or there is none. */
-  #end(id: string, seen: Ownership & { readonly atStamp?: number }, outcome = ''): MaybePromise<boolean> {
+  #end(id: string, seen: SeenLiving, outcome = ''): MaybePromise<boolean> {
     const { records, mailboxes } = this.#options;
     return after(records.end(id, seen, outcome), (ended) => {
       if (ended === 'ended') mailboxes.forget?.(id, seen.owner ?? '');
