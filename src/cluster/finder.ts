@@ -150,7 +150,7 @@ export class Finder {
     const { protocolVersion: version } = handshake.params;
     const head = { version, initialized: true, getPrimed: false, logLevel: null, answer: NO_ANSWER };
     const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
-    // Until its restore takes it, it counts as one that hibernates.
+    // The session counts as one that hibernates until its restore takes it.
     hibernated.add({ id, bytes: handshake.bytes, share: shareKey(user, clientAddress) }, record.stamp);
     let outcome: CreateOutcome | undefined;
     try {

@@ -1,7 +1,7 @@
 /**
  * Makes sessions live here that were live elsewhere, from a claim and the record. The record of a session of another
- * deployment has only its handshake: the version is negotiated again. After a failure the claim is released: the session
- * is kept for a later attempt or another instance.
+ * deployment has only its handshake, and the version is negotiated again. After a failure the claim is released: the
+ * session is kept for a later attempt or another instance.
  */
 import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';

@@ -317,7 +317,7 @@ export class KeptLedger {
     const text = { head: String(bytes), stamp: 0 };
     const isOpen = slot.endsAt === Infinity;
     if (slot.id === undefined) {
-      // It may be stored although no reply comes: then it is the one that is saved next.
+      // The store may have the record although no reply comes: the next try saves that one.
       const id = (slot.id = `${group}.${this.#newName()}`);
       const record = { v: RECORD_VERSION, id, ...fence, user: null, body: '', fields: {}, createdAt: 0, ...text };
       await kept.create(record, Math.max(1, ms));

@@ -108,8 +108,8 @@ function unknownKey(message: Bag, known: readonly string[]): string | undefined 
 /** Methods whose parameters name resources. */
 const NAMES_URIS = /^(?:resources|completion|subscriptions)\//;
 /**
- * Of one URI. Servers find a resource by `new URL(uri)`, whose time grows with the square of a host that is not ASCII:
- * 8 KiB take 10 ms, a million characters minutes.
+ * The limit of one URI. Servers find a resource by `new URL(uri)`, whose time grows with the square of a host that is
+ * not ASCII: 8 KiB take 10 ms, a million characters minutes.
  */
 const URI_BYTES = 8_192;
 

@@ -121,7 +121,7 @@ function remembering(convert: Convert): Convert {
   };
 }
 
-/** Of JSON: converters return nothing else. */
+/** Copies JSON: converters return nothing else. */
 function copyOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(copyOf);

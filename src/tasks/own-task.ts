@@ -67,7 +67,7 @@ export interface ClaimedTask {
   readonly fence: Fence;
   /** How long it lasts from now. */
   readonly restMs: number;
-  /** By earlier runs. */
+  /** What earlier runs recorded. */
   readonly recorded: Recorded;
 }
 

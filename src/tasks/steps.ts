@@ -22,7 +22,7 @@ export interface Recorded {
   readonly values: ReadonlyMap<string, string>;
   /** The offset of the next event. */
   readonly next: number;
-  /** Of the events that are kept. */
+  /** How many events are kept, and how large they are. */
   readonly events: number;
   readonly bytes: number;
 }

@@ -16,7 +16,7 @@ export type EndHookOptions = HookTimes & Pick<ResolvedOptions, 'sessionMigration
 
 export class EndHook {
   readonly #options: EndHookOptions;
-  /** By the id of the session, in the order of the ends. */
+  /** The sessions that ended, by their id and in the order of their ends. */
   readonly #waiting = new Map<string, EndReason>();
   #running = 0;
   #returned: (() => void) | undefined = undefined;

@@ -10,8 +10,8 @@
  * them would let a client with long events keep all others waiting.
  *
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
- * take effect before an earlier one that is tried again. What waits is in the memory budget of those who write
- * (`limits/held.ts`).
+ * take effect before an earlier one that is tried again. Waiting writes count in the memory budget of their
+ * writers (`limits/held.ts`).
  *
  * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
  * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
