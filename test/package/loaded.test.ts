@@ -3,13 +3,15 @@
  * decide the start-up time and what must be installed.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 // @ts-expect-error a script without declarations
 import * as built from '../../scripts/build.mjs';
 import manifest from '../../package.json' with { type: 'json' };
+import { temporaryFolder } from '../kit/temporary.ts';
 
 interface Loaded {
   /** Names of packages, sorted. */
@@ -20,14 +22,22 @@ interface Loaded {
 
 const dist = pathToFileURL(fileURLToPath(new URL('../../dist/', import.meta.url))).href;
 
-async function loadedBy(what: 'import' | 'serve'): Promise<Loaded> {
-  const script = fileURLToPath(new URL('processes/loaded.mjs', import.meta.url));
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [script, what]);
+const PROGRAMS = {
+  import: ['--input-type=module', '-e', "await import('sojourn')"],
+  serve: [fileURLToPath(new URL('consumer/use.mjs', import.meta.url))],
+} as const;
+
+/** V8 counts what every script runs, and so names each. */
+async function loadedBy(what: keyof typeof PROGRAMS): Promise<Loaded> {
+  const folder = temporaryFolder();
+  const env = { ...process.env, NODE_V8_COVERAGE: folder };
+  const { stderr } = await promisify(execFile)(process.execPath, PROGRAMS[what], { env });
   expect(stderr).toBe('');
-  const urls = new Set(stdout.split('\n').filter((url) => url.startsWith('file:')));
-  const packages = [...urls].flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
-  const files = [...urls].flatMap((url) => (url.startsWith(dist) ? [url.slice(dist.length)] : []));
-  expect(urls.size).toBe(packages.length + files.length);
+  const [name = ''] = readdirSync(folder);
+  const { result } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as { result: Array<{ url: string }> };
+  const urls = result.map(({ url }) => url);
+  const packages = urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
+  const files = urls.flatMap((url) => (url.startsWith(dist) ? [url.slice(dist.length)] : []));
   return { packages: [...new Set(packages)].sort(), files: files.sort() };
 }
 
@@ -77,30 +87,16 @@ const roomsOf = (scripts: Iterable<string>): string[] => {
   ].sort();
 };
 
-describe.each([
-  ["import 'sojourn'", 'import'],
-  ['an endpoint on the memory store that has answered each era', 'serve'],
-] as const)('%s', (_title, what) => {
-  let loaded: Loaded;
-  beforeAll(async () => {
-    loaded = await loadedBy(what);
-  });
-
-  test('loads these packages and no other', () => {
-    expect(loaded.packages).toEqual(['@modelcontextprotocol/core', '@modelcontextprotocol/server', 'zod']);
-  });
-
-  test('loads no CLI, no dashboard, no testing code, and no store but memory', () => {
-    const rooms = roomsOf(loaded.files);
+test("import 'sojourn' loads these packages alone, no CLI, no store but memory, and requests load nothing more", async () => {
+  const [imported, served] = await Promise.all([loadedBy('import'), loadedBy('serve')]);
+  for (const { packages, files } of [imported, served]) {
+    expect(packages).toEqual(['@modelcontextprotocol/core', '@modelcontextprotocol/server', 'zod']);
+    const rooms = roomsOf(files);
     expect(rooms).toEqual(expect.arrayContaining(['endpoint', 'session', 'stores/memory']));
     expect(
       rooms.filter((room) => /^(cli|dashboard|testing|otel|stores\/(sqlite|redis|postgres))(\/|$)/.test(room)),
     ).toEqual([]);
-  });
-});
-
-test('the first requests load nothing more of this package', async () => {
-  const [imported, served] = await Promise.all([loadedBy('import'), loadedBy('serve')]);
+  }
   expect(imported.files).toContain('index.js');
   // The way into the memory store is a script that `import 'sojourn'` does not load, with nothing in it.
   expect(served.files.filter((file) => file !== 'stores/memory/index.js')).toEqual(imported.files);
