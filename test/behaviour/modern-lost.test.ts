@@ -7,7 +7,6 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating } from '../clients/official.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern, MODERN, postModern } from '../kit/modern.ts';
@@ -97,14 +96,14 @@ describe.each(perFace)('$face', ({ serve }) => {
   });
 
   test('the official client fails at once, where it waited for its timeout', async () => {
-    const features = createFeatureServer();
-    const served = await serve(features.factory, { retryMs: 5 });
+    const lab = createLab();
+    const served = await serve(lab.factory, { retryMs: 5 });
     const proxy = await createFaultProxy({ port: served.port });
     onTestFinished(() => proxy.close());
     const client = await connectNegotiating(`http://127.0.0.1:${proxy.port}/mcp`);
     expect(client.protocolVersion()).toBe(MODERN);
     const call = client.callTool('hold', {}, { onprogress: () => {} }).catch((error: Error) => error.message);
-    await (await features.held()).progress(1);
+    await (await lab.held()).progress(1);
     await until(() => client.notifications('notifications/progress').length === 1, { what: 'the first event' });
     proxy.cutAll();
     expect(await call).toContain('may have run');

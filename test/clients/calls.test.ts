@@ -1,8 +1,8 @@
-/** Every kind of call, by the official clients of both lines, over both faces. */
+/** Every kind of call, by the official clients of both lines, over both faces, at the example that has everything. */
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
-import { openFeatures, overFaces } from './feature-server.ts';
-import { connectNegotiating, sessionClients, sseClients, type Connect } from './official.ts';
+import { openExample, openLab, overFaces } from './opened.ts';
+import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
 
 const clients = [...sessionClients, ...sseClients, ['v2, negotiating', connectNegotiating] as const];
 const versions = new Map<Connect, string>([
@@ -10,15 +10,32 @@ const versions = new Map<Connect, string>([
   [connectNegotiating, '2026-07-28'],
 ]);
 
+/** What the users of these tests answer, by the message they are shown. */
+const ANSWERS: Readonly<Record<string, object>> = {
+  'Who are you?': { name: 'Ada', colour: 'green' },
+  'A table at Chez Nous?': { guests: 4, day: 'Friday' },
+  'Chez Nous, Friday, for 4: shall I book it?': { confirmed: true },
+};
+
+const TOOLS: ReadonlyArray<readonly [name: string, args: Record<string, unknown>, answer: string]> = [
+  ['media', {}, 'image audio resource resource_link'],
+  ['log', { message: 'x' }, 'Logged at info.'],
+  ['ask-model', { question: 'What is it?' }, 'The model says: {"type":"text","text":"forty-two"}'],
+  ['ask-user', {}, 'Hello Ada, green it is.'],
+  ['ask-user-url', {}, 'The user chose to accept.'],
+  ['list-roots', {}, 'home: file:///home/ada'],
+  ['book-table', { restaurant: 'Chez Nous' }, 'Booked: Chez Nous, Friday, for 4.'],
+];
+
 describe.each(overFaces(clients))('the %s client on the face %s', (name, face, connect) => {
-  const open = () => openFeatures(face, connect);
+  const open = (behind?: ConnectOptions) => openExample(face, connect, behind);
   const version = versions.get(connect);
   const modern = version === '2026-07-28';
 
   test('learns who the server is', async () => {
     const { client, protocolVersion, sessionId } = await open();
-    expect(client.getServerVersion()).toMatchObject({ name: 'lab', version: '1.0.0' });
-    expect(client.getInstructions()).toBe('Call anything.');
+    expect(client.getServerVersion()).toMatchObject({ name: 'everything', version: '1.0.0' });
+    expect(client.getInstructions()).toContain('A demonstration');
     expect(client.getServerCapabilities()).toMatchObject({
       tools: { listChanged: true },
       resources: { subscribe: true, listChanged: true },
@@ -33,8 +50,8 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
   test('lists the tools and gets what fits their output schema', async () => {
     const { client, callTool } = await open();
     const { tools } = await client.listTools();
-    expect(tools.map((tool) => tool.name)).toEqual(expect.arrayContaining(['add', 'hold']));
-    expect(tools.map((tool) => tool.name)).not.toContain('hidden');
+    expect(tools.map((tool) => tool.name)).toEqual(expect.arrayContaining(['add', 'count']));
+    expect(tools.map((tool) => tool.name)).not.toContain('secret');
     expect(tools.find((tool) => tool.name === 'add')?.outputSchema).toMatchObject({ required: ['sum'] });
     expect(await callTool('add', { a: 2, b: 40 })).toMatchObject({
       content: [{ type: 'text', text: '42' }],
@@ -45,8 +62,8 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
   test('tells a tool that failed from a call that was refused', async () => {
     const { callTool, client } = await open();
     const failed = await callTool('fail');
-    expect(failed).toMatchObject({ isError: true, content: [{ type: 'text', text: 'This tool fails.' }] });
-    expect(JSON.stringify(failed)).not.toContain('feature-server');
+    expect(failed).toMatchObject({ isError: true, content: [{ type: 'text', text: 'This tool always fails.' }] });
+    expect(JSON.stringify(failed)).not.toContain('content.ts');
     const wrong = await callTool('add', { a: 'two' });
     expect(wrong).toMatchObject({ isError: true });
     expect(wrong.content?.[0]?.text).toContain('Input validation error');
@@ -54,9 +71,9 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
       code: -32_602,
       message: expect.stringContaining('Tool unknown not found'),
     });
-    await expect(client.readResource({ uri: 'features://nowhere' })).rejects.toMatchObject({
+    await expect(client.readResource({ uri: 'everything://nowhere' })).rejects.toMatchObject({
       code: -32_602,
-      message: expect.stringContaining('features://nowhere'),
+      message: expect.stringContaining('everything://nowhere'),
     });
     await expect(client.getPrompt({ name: 'unknown' })).rejects.toMatchObject({ code: -32_602 });
   });
@@ -64,44 +81,43 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
   test('gets back what it sent, however large, in whatever script', async () => {
     const { say } = await open();
     const odd = 'Grüße, 世界 👩‍🚀 \u2028\u2029\u0000 "quotes" \r\n data: x\n\nid: 7';
-    expect(await say('echo', { text: odd })).toBe(odd);
+    expect(await say('echo', { message: odd })).toBe(odd);
     const large = odd.repeat(50_000);
-    expect((await say('echo', { text: large })) === large).toBe(true);
+    expect((await say('echo', { message: large })) === large).toBe(true);
   });
 
   test('reads resources, and completes their names', async () => {
     const { client } = await open();
     const { resources } = await client.listResources();
-    expect(resources.map(({ uri }) => uri)).toEqual([
-      'note://a',
-      'features://about',
-      'features://pixel',
-      'note://alpha',
-      'note://beta',
-      'note://album',
+    // Other tests write notes behind these.
+    expect(resources.slice(0, 3).map(({ uri }) => uri)).toEqual([
+      'everything://about',
+      'everything://pixel',
+      'note://welcome',
     ]);
     const { resourceTemplates } = await client.listResourceTemplates();
     expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual(['note://{name}']);
-    const about = await client.readResource({ uri: 'features://about' });
-    expect(about.contents).toEqual([{ uri: 'features://about', mimeType: 'text/plain', text: 'about' }]);
-    const pixel = await client.readResource({ uri: 'features://pixel' });
-    expect(pixel.contents).toEqual([{ uri: 'features://pixel', mimeType: 'image/png', blob: 'AAAA' }]);
-    expect((await client.readResource({ uri: 'note://beta' })).contents).toEqual([
-      { uri: 'note://beta', text: 'note beta' },
+    const about = await client.readResource({ uri: 'everything://about' });
+    expect(about.contents).toMatchObject([{ uri: 'everything://about', mimeType: 'text/markdown' }]);
+    const pixel = await client.readResource({ uri: 'everything://pixel' });
+    expect(pixel.contents).toMatchObject([{ mimeType: 'image/png', blob: expect.stringMatching(/^iVBOR/) }]);
+    expect((await client.readResource({ uri: 'note://welcome' })).contents).toMatchObject([
+      { uri: 'note://welcome', mimeType: 'text/plain' },
     ]);
+    await expect(client.readResource({ uri: 'note://unknown' })).rejects.toMatchObject({ code: -32_602 });
     const { completion } = await client.complete({
       ref: { type: 'ref/resource', uri: 'note://{name}' },
-      argument: { name: 'name', value: 'al' },
+      argument: { name: 'name', value: 'wel' },
     });
-    expect(completion.values).toEqual(['alpha', 'album']);
+    expect(completion.values).toEqual(['welcome']);
   });
 
   test('gets prompts, and completes their arguments', async () => {
     const { client } = await open();
     const { prompts } = await client.listPrompts();
-    expect(prompts.map((prompt) => prompt.name)).toEqual(['review']);
-    const { messages } = await client.getPrompt({ name: 'review', arguments: { language: 'go' } });
-    expect(messages).toEqual([{ role: 'user', content: { type: 'text', text: 'Review this go.' } }]);
+    expect(prompts.map((prompt) => prompt.name)).toEqual(['introduce', 'review']);
+    const { messages } = await client.getPrompt({ name: 'review', arguments: { language: 'go', code: 'x := 1' } });
+    expect(messages).toEqual([{ role: 'user', content: { type: 'text', text: 'Review this go code:\n\nx := 1' } }]);
     const { completion } = await client.complete({
       ref: { type: 'ref/prompt', name: 'review' },
       argument: { name: 'language', value: 'ru' },
@@ -109,22 +125,37 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
     expect(completion.values).toEqual(['ruby', 'rust']);
   });
 
+  test('calls each other tool of the example', async () => {
+    const { say } = await open({
+      sample: () => ({ role: 'assistant', model: 'm', content: { type: 'text', text: 'forty-two' } }),
+      elicit: ({ mode, message }) => ({
+        action: 'accept',
+        ...(mode !== 'url' && { content: ANSWERS[String(message)] ?? {} }),
+      }),
+      roots: () => ({ roots: [{ uri: 'file:///home/ada', name: 'home' }] }),
+    });
+    for (const [name, args, answer] of TOOLS) expect(await say(name, args)).toBe(answer);
+    if (modern) return expect(await say('counter')).toContain('has no session');
+    expect(await say('counter')).toBe('This session called me 1 time.');
+    expect(await say('counter')).toBe('This session called me 2 times.');
+  });
+
   test('B22 gets every progress of a fast call in order, before its answer', async () => {
     const { say, messages } = await open();
-    expect(await say('steps', { steps: 5 }, { onprogress: () => {} })).toBe('counted to 5');
+    expect(await say('count', { steps: 5, delayMs: 0 }, { onprogress: () => {} })).toBe('Counted to 5.');
     expect(messages.map(({ params }) => params?.['progress'] ?? 'answer')).toEqual([1, 2, 3, 4, 5, 'answer']);
   });
 
   test('cancels a call, and the handler hears of it', async () => {
-    const { features, callTool, say, messages } = await open();
+    const { lab, callTool, say, messages } = await openLab(face, connect);
     const stop = new AbortController();
     const call = callTool('hold', {}, { signal: stop.signal });
-    const held = await features.held();
+    const held = await lab.held();
     stop.abort(new Error('no longer needed'));
     await expect(call).rejects.toThrow('no longer needed');
     await until(() => held.ctx.mcpReq.signal.aborted, { what: 'the abort of the handler' });
     held.answer('too late');
-    expect(await say('add', { a: 1, b: 1 })).toBe('2');
+    expect(await say('echo', { text: 'on time' })).toBe('on time');
     expect(JSON.stringify(messages)).not.toContain('too late');
   });
 

@@ -10,7 +10,7 @@ import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { overFaces } from './feature-server.ts';
+import { overFaces } from './opened.ts';
 import { sessionClients, sseClients } from './official.ts';
 
 useSharedStores();

@@ -1,31 +1,35 @@
 /** What the official clients receive without a request: on their GET stream, or on a 2026-07-28 subscription. */
 import { describe, expect, test } from 'vitest';
+import { currentSession } from '../../src/index.ts';
 import { until } from '../kit/until.ts';
-import { openFeatures, overFaces, sessionOf } from './feature-server.ts';
-import { sessionClients, sseClients } from './official.ts';
+import { createLab } from '../kit/lab.ts';
+import { openExample, openLab, overFaces, sessionOf } from './opened.ts';
+import { connectNegotiating, sessionClients, sseClients } from './official.ts';
 
 const methods = (messages: ReadonlyArray<{ method?: string }>) =>
   messages.flatMap(({ method }) => (method === undefined ? [] : [method]));
 
 describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
-  const open = async () => {
-    const opened = await openFeatures(face, connect, { roots: () => ({ roots: [] }) });
+  const open = async (lab = createLab()) => {
+    const opened = await openLab(face, connect, { roots: () => ({ roots: [] }) }, lab);
     await opened.listening;
     return opened;
   };
 
-  test('B36 is notified of a new tool', async () => {
-    const { say, client, notifications } = await open();
+  test('B36 is notified of a tool that its session unlocked', async () => {
+    const { say, client, notifications, listening } = await openExample(face, connect);
+    await listening;
     const names = async () => (await client.listTools()).tools.map((tool) => tool.name);
-    expect(await names()).not.toContain('hidden');
-    expect(await say('reveal')).toBe('look again');
+    expect(await names()).not.toContain('secret');
+    expect(await say('unlock')).toBe('Look at the list of tools again.');
     await until(() => notifications('notifications/tools/list_changed').length > 0, { what: 'the notification' });
-    expect(await names()).toContain('hidden');
-    expect(await say('hidden')).toBe('found');
+    expect(await names()).toContain('secret');
+    expect(await say('secret')).toBe('Sessions may outlive their process.');
   });
 
   test('is notified by the endpoint of changed lists, and of the resources that it watches', async () => {
-    const { client, endpoint, messages, notifications } = await open();
+    const { client, endpoint, messages, notifications, listening } = await openExample(face, connect);
+    await listening;
     await client.subscribeResource({ uri: 'note://alpha' });
     endpoint.notify.resourceUpdated('note://beta');
     endpoint.notify.resourceUpdated('note://alpha');
@@ -56,10 +60,36 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
   });
 
   test('tells its server that its folders have changed', async () => {
-    const opened = await open();
-    const { features, client } = opened;
-    await client.sendRootsListChanged();
-    await until(() => features.rootsChanged.length === 1, { what: 'the notification' });
-    expect(features.rootsChanged).toEqual([await sessionOf(opened)]);
+    const from: unknown[] = [];
+    const lab = createLab(({ server }) => {
+      server.setNotificationHandler('notifications/roots/list_changed', () => void from.push(currentSession()?.id));
+    });
+    const opened = await open(lab);
+    await opened.client.sendRootsListChanged();
+    await until(() => from.length === 1, { what: 'the notification' });
+    expect(from).toEqual([await sessionOf(opened)]);
   });
 });
+
+describe.each(overFaces([...sessionClients, ['v2, negotiating', connectNegotiating]]))(
+  'the notes of the example, for the %s client on the face %s',
+  (name, face, connect) => {
+    test('it is notified of the note that it watches, and of a new one', async () => {
+      const { client, say, listen, listening, notifications, sessionId } = await openExample(face, connect);
+      // What is announced before the client has opened its GET stream reaches no client.
+      if (sessionId !== undefined) await listening;
+      const note = name.replaceAll(/\W/g, '').toLowerCase() + face;
+      const uri = `note://${note}`;
+      await say('write-note', { name: note, text: 'one' });
+      if (sessionId !== undefined) await client.subscribeResource({ uri });
+      else await listen({ resourceSubscriptions: [uri], resourcesListChanged: true });
+      await say('write-note', { name: 'welcome', text: 'not watched' });
+      await say('write-note', { name: note, text: 'two' });
+      await say('write-note', { name: `${note}-new`, text: 'here' });
+      const changes = () => notifications('notifications/resources/list_changed').length;
+      await until(() => changes() === (sessionId === undefined ? 1 : 2), { what: 'the change' });
+      const updated = notifications('notifications/resources/updated').map(({ params }) => params?.['uri'] as string);
+      expect(updated).toEqual([uri]);
+    });
+  },
+);

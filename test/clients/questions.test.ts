@@ -3,30 +3,39 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { faces, type Face } from '../kit/serve.ts';
-import { openFeatures, overFaces } from './feature-server.ts';
+import { openExample, openFixture, openLab, overFaces } from './opened.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
 import { createSlowPerson } from './slow-person.ts';
 
 /** Without a GET stream a question can only take the stream of its call. */
-const opener = (face: Face, connect: Connect) => (behind?: ConnectOptions, options?: McpEndpointOptions) => {
+function at(face: Face, connect: Connect) {
   const withoutGet = sessionClients.some(([, one]) => one === connect);
-  return openFeatures(face, connect, { withoutGet, ...behind, options });
-};
+  return {
+    /** Its tools return what they need. */
+    example: (behind?: ConnectOptions) => openExample(face, connect, { withoutGet, ...behind }),
+    /** Its tool `ask` asks in the middle of its work. */
+    lab: (behind?: ConnectOptions, options?: McpEndpointOptions) =>
+      openLab(face, connect, { withoutGet, ...behind, options }),
+    fixture: (behind?: ConnectOptions) => openFixture(face, connect, { withoutGet, ...behind }),
+  };
+}
 
 const text = (said: string) => ({ role: 'assistant', model: 'm', content: { type: 'text', text: said } });
 
 describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
-  const open = opener(face, connect);
+  const { example, lab } = at(face, connect);
 
   test('B23 lets its model answer', async () => {
     const prompts: unknown[] = [];
-    const { say } = await open({
+    const { say } = await example({
       sample: ({ messages }) => {
         prompts.push(messages);
         return text('forty-two');
       },
     });
-    expect(await say('ask-model', { question: 'What is it?' })).toBe('{"type":"text","text":"forty-two"}');
+    expect(await say('ask-model', { question: 'What is it?' })).toBe(
+      'The model says: {"type":"text","text":"forty-two"}',
+    );
     expect(prompts).toEqual([[{ role: 'user', content: { type: 'text', text: 'What is it?' } }]]);
   });
 
@@ -36,7 +45,7 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     [{ action: 'cancel' }, 'cancel undefined'],
   ])('lets its user answer a form: %j', async (reply, outcome) => {
     const asked: unknown[] = [];
-    const { say } = await open({
+    const { say } = await lab({
       elicit: ({ message, requestedSchema }) => {
         asked.push([message, requestedSchema]);
         return reply;
@@ -48,29 +57,29 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
 
   test('sends its user to a page', async () => {
     const asked: unknown[] = [];
-    const { say } = await open({
-      elicit: ({ mode, url, elicitationId }) => {
-        asked.push([mode, url, elicitationId]);
+    const { say } = await example({
+      elicit: ({ mode, url }) => {
+        asked.push([mode, url]);
         return { action: 'accept' };
       },
     });
-    expect(await say('ask-visit')).toBe('accept');
-    expect(asked).toEqual([['url', 'https://example.com/consent', 'e-1']]);
+    expect(await say('ask-user-url')).toBe('The user chose to accept.');
+    expect(asked).toEqual([['url', 'https://modelcontextprotocol.io/']]);
   });
 
   test('tells which folders are open', async () => {
-    const { say } = await open({ roots: () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }) });
-    expect(await say('roots')).toBe('file:///a file:///b');
+    const { say } = await example({ roots: () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }) });
+    expect(await say('list-roots')).toBe('file:///a\nfile:///b');
   });
 
   test('is not asked for what it cannot do', async () => {
-    const { callTool, messages } = await open();
+    const { callTool, messages } = await lab();
     expect(await callTool('ask')).toMatchObject({ isError: true });
     expect(messages.filter(({ method }) => method !== undefined)).toEqual([]);
   });
 
   test('its handler that fails fails the tool, not the session', async () => {
-    const { callTool, say } = await open({
+    const { callTool, say } = await lab({
       elicit: () => {
         throw new Error('the window could not be opened');
       },
@@ -78,13 +87,13 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     const answer = await callTool('ask');
     expect(answer.isError).toBe(true);
     expect(answer.content?.[0]?.text).toContain('the window could not be opened');
-    expect(await say('add', { a: 1, b: 2 })).toBe('3');
+    expect(await say('echo', { text: 'still here' })).toBe('still here');
   });
 
   test('waits for a person longer than a session may be idle', async () => {
     const time = createFakeTime();
     const person = createSlowPerson();
-    const { say } = await open(
+    const { say } = await lab(
       { elicit: person.elicit },
       { timeProvider: time, idleTimeoutMs: 60_000, maxIdleSessionCount: 0 },
     );
@@ -96,17 +105,18 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
   });
 
   test('answers many questions at once, each to who asked it', async () => {
-    const { say } = await open({
+    const { say } = await example({
       sample: async ({ messages }) => text(`re: ${messages[0].content.text}`),
     });
     const questions = Array.from({ length: 20 }, (_, n) => `question ${n}`);
     const answers = await Promise.all(questions.map((question) => say('ask-model', { question })));
-    expect(answers).toEqual(questions.map((question) => JSON.stringify({ type: 'text', text: `re: ${question}` })));
+    const said = (question: string) => JSON.stringify({ type: 'text', text: `re: ${question}` });
+    expect(answers).toEqual(questions.map((question) => `The model says: ${said(question)}`));
   });
 
   test('two sessions with the same question get their own answers', async () => {
     const [ada, bob] = [createSlowPerson(), createSlowPerson()];
-    const { url, say } = await open({ elicit: ada.elicit });
+    const { url, say } = await lab({ elicit: ada.elicit });
     const other = await connect(url, { elicit: bob.elicit });
     const calls = [say('ask'), other.say('ask')];
     await Promise.all([ada.asked, bob.asked]);
@@ -119,20 +129,24 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
 describe.each(overFaces([...sessionClients, ...sseClients, ['v2, negotiating', connectNegotiating]]))(
   'a tool in several rounds, for the %s client on the face %s',
   (_name, face, connect) => {
-    const open = opener(face, connect);
-    test('B102 B142 gets what it asks for, and keeps its place', async () => {
-      const { say } = await open({
-        elicit: ({ message }) => ({ action: 'accept', ...(message === 'How many?' && { content: { guests: 4 } }) }),
+    test('B102 B142 gets all that it asks for at once, and keeps its place', async () => {
+      const name = 'test_input_required_result';
+      const { say } = await at(face, connect).fixture({
+        elicit: ({ message }) => ({
+          action: 'accept',
+          content: String(message).includes('color') ? { color: 'green' } : { name: 'Ada' },
+        }),
         sample: () => text('soup'),
         roots: () => ({ roots: [{ uri: 'file:///home' }] }),
       });
-      expect(await say('book', { restaurant: 'Chez Nous' })).toBe('Chez Nous for 4, soup, file:///home: accept');
+      expect(await say(`${name}_multiple_inputs`)).toBe('all three arrived');
+      expect(await say(`${name}_multi_round`)).toBe('Ada likes green');
     });
   },
 );
 
 test.each(faces)('the face %s says to a 2026-07-28 client that a handler cannot ask in mid-call', async (face) => {
-  const { callTool } = await opener(face, connectNegotiating)({ elicit: () => ({ action: 'accept' }) });
+  const { callTool } = await at(face, connectNegotiating).lab({ elicit: () => ({ action: 'accept' }) });
   const answer = await callTool('ask');
   expect(answer.isError).toBe(true);
   expect(answer.content?.[0]?.text).toContain('inputRequired');

@@ -3,7 +3,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer, type FeatureServer, overFaces } from './feature-server.ts';
+import { createLab, type Lab } from '../kit/lab.ts';
+import { overFaces } from './opened.ts';
 import { sessionClients, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
 import { createSlowPerson } from './slow-person.ts';
 
@@ -11,7 +12,7 @@ import { createSlowPerson } from './slow-person.ts';
 const form = { message: 'Go on?', requestedSchema: { type: 'object', properties: {} } };
 
 interface Opened extends OfficialClient {
-  readonly features: FeatureServer;
+  readonly lab: Lab;
   readonly served: Served;
   readonly proxy: FaultProxy;
   readonly url: string;
@@ -19,20 +20,20 @@ interface Opened extends OfficialClient {
 
 describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
   const open = async (options?: ConnectOptions): Promise<Opened> => {
-    const features = createFeatureServer();
-    const served = await serve(features.factory, { retryMs: 5 }, { face });
+    const lab = createLab();
+    const served = await serve(lab.factory, { retryMs: 5 }, { face });
     const proxy = await createFaultProxy({ port: served.port });
     onTestFinished(() => proxy.close());
     const url = `http://127.0.0.1:${proxy.port}/mcp`;
     const opened = await connect(url, options);
     await opened.listening;
-    return { ...opened, features, served, proxy, url };
+    return { ...opened, lab, served, proxy, url };
   };
 
   test('B29 B116 gets every message of a call once, though its connection breaks twice', async () => {
-    const { features, callTool, proxy, messages, requests } = await open();
+    const { lab, callTool, proxy, messages, requests } = await open();
     const call = callTool('hold', {}, { onprogress: () => {} });
-    const held = await features.held();
+    const held = await lab.held();
     await held.progress(1);
     await until(() => progressOf(messages).length === 1, { what: 'the progress before the first cut' });
     proxy.refuse(true);
@@ -55,8 +56,8 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('B117 gets what was sent on its GET stream while it was away, once', async () => {
-    const { features, proxy, messages } = await open();
-    const [server] = features.made;
+    const { lab, proxy, messages } = await open();
+    const [server] = lab.made;
     const log = (data: number) => server?.server.sendLoggingMessage({ level: 'info', data });
     await log(1);
     await until(() => logged(messages).length === 1, { what: 'the message before the cut' });
@@ -72,9 +73,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('B122 B123 comes back for its answer when the server closes the stream', async () => {
-    const { features, callTool, messages, requests } = await open();
+    const { lab, callTool, messages, requests } = await open();
     const call = callTool('hold', {}, { onprogress: () => {} });
-    const held = await features.held();
+    const held = await lab.held();
     await held.progress(1);
     held.ctx.http?.closeSSE?.();
     const resumed = () => requests.filter((request) => request.startsWith('GET ')).length;
@@ -90,9 +91,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('B212 opens its GET stream again when the server closes it', async () => {
-    const { features, callTool, messages, requests } = await open();
+    const { lab, callTool, messages, requests } = await open();
     const call = callTool('hold');
-    const held = await features.held();
+    const held = await lab.held();
     held.ctx.http?.closeStandaloneSSE?.();
     await held.made.server.sendLoggingMessage({ level: 'info', data: 'later' });
     await until(() => logged(messages).length === 1, { what: 'the message sent while the stream was closed' });
@@ -113,9 +114,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('is asked when it comes back what it was asked while it was away', async () => {
-    const { features, callTool, proxy, messages } = await open({ elicit: () => ({ action: 'decline' }) });
+    const { lab, callTool, proxy, messages } = await open({ elicit: () => ({ action: 'decline' }) });
     const call = callTool('hold', {}, { onprogress: () => {} });
-    const held = await features.held();
+    const held = await lab.held();
     // Its stream has to be open before it breaks: a POST that got no head is not sent again.
     await held.progress(1);
     await until(() => progressOf(messages).length === 1, { what: 'the open stream' });
@@ -130,10 +131,10 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('another client of the same session takes a call over by its token', async () => {
-    const { features, callTool, url, client, sessionId } = await open();
+    const { lab, callTool, url, client, sessionId } = await open();
     const tokens: string[] = [];
     callTool('hold', {}, { onresumptiontoken: (token) => tokens.push(token) }).catch(() => undefined);
-    const held = await features.held();
+    const held = await lab.held();
     await until(() => tokens.length > 0, { what: 'the token of the priming event' });
     await client.close();
     const second = await connect(url, { sessionId: String(sessionId) });
@@ -143,11 +144,11 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('does not come back for more after an error or a cancelled call', async () => {
-    const { features, callTool, client, requests, errors } = await open();
+    const { lab, callTool, client, requests, errors } = await open();
     await expect(callTool('unknown')).rejects.toMatchObject({ code: -32_602 });
     const stop = new AbortController();
     const call = callTool('hold', {}, { signal: stop.signal });
-    await features.held();
+    await lab.held();
     stop.abort();
     await expect(call).rejects.toThrow();
     await until(() => requests.at(-1)?.startsWith('GET '), { what: 'the question whether there is more' });

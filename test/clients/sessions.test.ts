@@ -3,21 +3,22 @@ import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { faces, serve, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { createFeatureServer, overFaces, sessionOf } from './feature-server.ts';
+import { createLab } from '../kit/lab.ts';
+import { overFaces, sessionOf } from './opened.ts';
 import { sessionClients, sseClients } from './official.ts';
 
 const open = async (face: Face, options?: McpEndpointOptions) => {
-  const features = createFeatureServer();
-  return { features, ...(await serve(features.factory, { retryMs: 5, ...options }, { face })) };
+  const lab = createLab();
+  return { lab, ...(await serve(lab.factory, { retryMs: 5, ...options }, { face })) };
 };
 
 describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name, face, connect) => {
   test('terminates its session: calls that run end, later ones are refused', async () => {
-    const { features, url, endpoint } = await open(face);
+    const { lab, url, endpoint } = await open(face);
     const ada = await connect(url);
     const id = String(ada.sessionId);
     const running = ada.callTool('hold').catch((error: unknown) => error);
-    const held = await features.held();
+    const held = await lab.held();
     await ada.terminate();
     expect(await running).toMatchObject({ code: -32_000, data: { reason: 'session_ended' } });
     expect(held.ctx.mcpReq.signal.aborted).toBe(true);
@@ -30,10 +31,10 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
 
 describe.each(overFaces(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
   test('B173 has a session for as long as it is connected', async () => {
-    const { features, url } = await open(face, { legacySse: true });
+    const { lab, url } = await open(face, { legacySse: true });
     const ada = await connect(url);
     const call = ada.callTool('hold').catch(() => undefined);
-    const { session } = await features.held();
+    const { session } = await lab.held();
     expect(session?.signal.aborted).toBe(false);
     await ada.client.close();
     await call;
@@ -44,7 +45,7 @@ describe.each(overFaces(sseClients))('B174 the %s client on the face %s', (_name
 
 describe.each(faces)('the face %s', (face) => {
   test('B71 keeps many clients apart', async () => {
-    const { url, endpoint, features } = await open(face, { legacySse: true });
+    const { url, endpoint, lab } = await open(face, { legacySse: true });
     const connects = [...sessionClients, ...sessionClients, ...sseClients, ...sseClients].map(([, connect]) => connect);
     const all = await Promise.all(connects.map((connect) => connect(url)));
     await Promise.all(all.map(({ listening }) => listening));
@@ -53,8 +54,8 @@ describe.each(faces)('the face %s', (face) => {
     const ids = await Promise.all(all.map(sessionOf));
     expect(new Set(ids).size).toBe(8);
     expect(ids.slice(0, 4)).toEqual(all.slice(0, 4).map(({ sessionId }) => sessionId));
-    expect([endpoint.sessions.count, features.made.length]).toEqual([4, 8]);
-    await features.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
+    expect([endpoint.sessions.count, lab.made.length]).toEqual([4, 8]);
+    await lab.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
     await until(() => all.some((one) => one.notifications('notifications/message').length > 0), { what: 'the one' });
     for (const one of all) await one.client.ping();
     expect(all.flatMap((one) => one.notifications('notifications/message'))).toHaveLength(1);

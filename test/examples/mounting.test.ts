@@ -10,10 +10,9 @@ import { cors } from 'hono/cors';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
 import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
-import { createFeatureServer } from '../clients/feature-server.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
-import { say } from '../kit/lab.ts';
+import { createLab, say } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { listening, openClient } from '../kit/listening.ts';
 
@@ -116,20 +115,20 @@ const mounts: Array<[name: string, path: string, mount: Mount]> = [
 
 describe.each(mounts)('mounted in %s', (_name, path, mount) => {
   const open = async () => {
-    const features = createFeatureServer();
-    const endpoint = createMcpEndpoint(features.factory, { legacySse: true, retryMs: 5, logger: quiet });
-    return { features, endpoint, url: `${await listen(await mount(endpoint), endpoint)}${path}` };
+    const lab = createLab();
+    const endpoint = createMcpEndpoint(lab.factory, { legacySse: true, retryMs: 5, logger: quiet });
+    return { lab, endpoint, url: `${await listen(await mount(endpoint), endpoint)}${path}` };
   };
 
   test.each(sessionClients)('serves a session to the %s client', async (_line, connect) => {
-    const { features, endpoint, url } = await open();
+    const { lab, endpoint, url } = await open();
     const { say, listening, notifications, terminate } = await connect(url, {
       elicit: () => ({ action: 'accept', content: { colour: 'green' } }),
     });
     await listening;
-    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+    expect(await say('echo', { text: 'hello' })).toBe('hello');
     expect(await say('ask')).toBe('accept {"colour":"green"}');
-    await features.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
+    await lab.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
     await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
     await terminate();
     expect(endpoint.sessions.count).toBe(0);
@@ -139,7 +138,7 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
     const { url } = await open();
     const { say, protocolVersion } = await connectNegotiating(url);
     expect(protocolVersion()).toBe('2026-07-28');
-    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+    expect(await say('echo', { text: 'hello' })).toBe('hello');
   });
 });
 
@@ -152,9 +151,9 @@ const withPaths: typeof mounts = [
 
 describe.each(withPaths)('B170 the 2024-11-05 transport mounted in %s', (_name, path, mount) => {
   test.each(sseClients)('serves the %s client', async (_line, connect) => {
-    const endpoint = createMcpEndpoint(createFeatureServer().factory, { legacySse: true, logger: quiet });
+    const endpoint = createMcpEndpoint(createLab().factory, { legacySse: true, logger: quiet });
     const { say } = await connect(`${await listen(await mount(endpoint), endpoint)}${path}`);
-    expect(await say('add', { a: 20, b: 22 })).toBe('42');
+    expect(await say('echo', { text: 'hello' })).toBe('hello');
   });
 });
 
@@ -194,7 +193,7 @@ describe('who is asking', () => {
   ];
 
   test.each(users)('B180 is known from %s, and owns the session', async (_name, mount) => {
-    const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
+    const endpoint = createMcpEndpoint(createLab().factory, { logger: quiet });
     const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
     const ada = openClient(url, { headers: { 'x-user': 'ada' } });
     await ada.initialize();
@@ -209,7 +208,7 @@ test('handlers find the Express request', async () => {
   const found: unknown[] = [];
   const endpoint = createMcpEndpoint(
     (ctx) => {
-      const server = createFeatureServer().factory(ctx);
+      const server = createLab().factory(ctx);
       server.registerTool('look', {}, () => {
         const request = currentRequest();
         found.push(request?.node?.req.headers['x-tenant'], request?.headers.get('x-tenant'), request?.url);
@@ -227,7 +226,7 @@ test('handlers find the Express request', async () => {
 });
 
 test('a body that express.json() has decoded is served, handed over or not', async () => {
-  const endpoint = createMcpEndpoint(createFeatureServer().factory, { logger: quiet });
+  const endpoint = createMcpEndpoint(createLab().factory, { logger: quiet });
   const app = express().use(express.json()).all('/mcp', endpoint.node);
   const origin = await listen(
     app.all('/given', (req, res) => endpoint.node(req, res, req.body)),
