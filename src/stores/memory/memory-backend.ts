@@ -86,8 +86,8 @@ export class MemoryBackend implements Backend {
     return this.#table(kind).byId.pageById(after, before, limit);
   }
 
-  due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): readonly Row[] {
-    return this.#table(kind).byWake.pageByWake(time, id, until, limit);
+  due(kind: Kind, after: DuePlace, until: number, limit: number): readonly Row[] {
+    return this.#table(kind).byWake.pageByWake(after, until, limit);
   }
 
   count(kind: Kind, after: string, before: string): number {

@@ -1,23 +1,19 @@
 /**
  * The rows of a kind in the order of their ids, or of their wake times and then their ids. The order is cut into blocks
  * by bounds, and a block is sorted when it is read or divided: a row that is added goes to the end of its block, and no
- * other row in the heap is looked at. Bounds are numbers beside each other: the wake time, or the first letters of an
- * id.
+ * other row in the heap is looked at.
  */
+import type { DuePlace } from '../kernel/backend.ts';
 import type { HeldRow } from './held-row.ts';
 
 /** Rows of one block. */
 const MOST = 128;
 
-/** Letters of an id in its key. With 16 bits each they are an integer that a number keeps. */
-const LETTERS = 3;
-
 export class RowOrder {
   readonly #byWake: boolean;
   readonly #blocks: HeldRow[][] = [[]];
-  /** The place of the first row that each block may have: its key, and its id. */
-  readonly #keys: number[] = [-Infinity];
-  readonly #ids: string[] = [''];
+  /** The first place of each block. In the order of ids, all times are 0. */
+  readonly #bounds: DuePlace[] = [[-Infinity, '']];
   readonly #unsorted = new Set<HeldRow[]>();
 
   constructor(by: 'id' | 'wake') {
@@ -25,7 +21,7 @@ export class RowOrder {
   }
 
   add(row: HeldRow): void {
-    const at = this.#blockOf(this.#keyOf(row), row.id);
+    const at = this.#blockOf(this.#timeOf(row), row.id);
     const block = this.#blocks[at] as HeldRow[];
     block.push(row);
     this.#unsorted.add(block);
@@ -36,13 +32,12 @@ export class RowOrder {
     const upper = this.#sorted(at).splice(MOST / 2);
     const [first] = upper as [HeldRow];
     this.#blocks.splice(at + 1, 0, upper);
-    this.#keys.splice(at + 1, 0, this.#keyOf(first));
-    this.#ids.splice(at + 1, 0, first.id);
+    this.#bounds.splice(at + 1, 0, [this.#timeOf(first), first.id]);
   }
 
   /** Call it before the time of the row changes. */
   delete(row: HeldRow): void {
-    const at = this.#blockOf(this.#keyOf(row), row.id);
+    const at = this.#blockOf(this.#timeOf(row), row.id);
     const block = this.#blocks[at] as HeldRow[];
     const index = block.indexOf(row);
     if (index === -1) return;
@@ -53,26 +48,27 @@ export class RowOrder {
     }
     if (block.length > 0 || at === 0) return;
     this.#unsorted.delete(block);
-    for (const each of [this.#blocks, this.#keys, this.#ids]) each.splice(at, 1);
+    this.#blocks.splice(at, 1);
+    this.#bounds.splice(at, 1);
   }
 
   /** Rows after an id and before another. */
   pageById(after: string, before: string, limit: number): HeldRow[] {
-    return this.#page(firstLetters(after), after, (row) => row.id < before, limit);
+    return this.#page([0, after], (row) => row.id < before, limit);
   }
 
   /** Rows after a place whose time is at most `until`. */
-  pageByWake(time: number, id: string, until: number, limit: number): HeldRow[] {
-    return this.#page(time, id, ({ wakeAt }) => wakeAt !== null && wakeAt <= until, limit);
+  pageByWake(after: DuePlace, until: number, limit: number): HeldRow[] {
+    return this.#page(after, ({ wakeAt }) => wakeAt !== null && wakeAt <= until, limit);
   }
 
-  #page(key: number, id: string, isWithin: (row: HeldRow) => boolean, limit: number): HeldRow[] {
+  #page([time, id]: DuePlace, isWithin: (row: HeldRow) => boolean, limit: number): HeldRow[] {
     const found: HeldRow[] = [];
-    const first = this.#blockOf(key, id);
+    const first = this.#blockOf(time, id);
     for (let at = first; at < this.#blocks.length; at++) {
       for (const row of this.#sorted(at)) {
-        const own = this.#keyOf(row);
-        if (at === first && (own < key || (own === key && row.id <= id))) continue;
+        const own = this.#timeOf(row);
+        if (at === first && (own < time || (own === time && row.id <= id))) continue;
         if (found.length >= limit || !isWithin(row)) return found;
         found.push(row);
       }
@@ -87,25 +83,25 @@ export class RowOrder {
 
   /** How many rows are before an id. */
   #rank(id: string): number {
-    const last = this.#blockOf(firstLetters(id), id);
+    const last = this.#blockOf(0, id);
     let count = 0;
     for (let at = 0; at < last; at++) count += this.#blocks[at]?.length ?? 0;
     for (const row of this.#blocks[last] ?? []) if (row.id < id) count++;
     return count;
   }
 
-  #keyOf({ id, wakeAt }: HeldRow): number {
-    return this.#byWake ? (wakeAt ?? Infinity) : firstLetters(id);
+  #timeOf({ wakeAt }: HeldRow): number {
+    return this.#byWake ? (wakeAt ?? Infinity) : 0;
   }
 
   /** The last block whose bound is not after a place. */
-  #blockOf(key: number, id: string): number {
+  #blockOf(time: number, id: string): number {
     let low = 1;
-    let high = this.#keys.length;
+    let high = this.#bounds.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      const bound = this.#keys[middle] as number;
-      if (bound < key || (bound === key && (this.#ids[middle] as string) <= id)) low = middle + 1;
+      const bound = this.#bounds[middle] as DuePlace;
+      if (bound[0] < time || (bound[0] === time && bound[1] <= id)) low = middle + 1;
       else high = middle;
     }
     return low - 1;
@@ -114,13 +110,6 @@ export class RowOrder {
   #sorted(at: number): HeldRow[] {
     const block = this.#blocks[at] as HeldRow[];
     if (!this.#unsorted.delete(block)) return block;
-    return block.sort((one, other) => this.#keyOf(one) - this.#keyOf(other) || (one.id < other.id ? -1 : 1));
+    return block.sort((one, other) => this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1));
   }
-}
-
-/** Ids in their order have keys in this order. */
-function firstLetters(id: string): number {
-  let key = 0;
-  for (let i = 0; i < LETTERS; i++) key = key * 0x1_00_00 + (i < id.length ? id.charCodeAt(i) : 0);
-  return key;
 }
