@@ -1,6 +1,6 @@
 /**
- * The system providers. Outside `cli/` and `testing/` only this file reads clocks, timers and randomness directly;
- * `http/turn.ts` calls `setImmediate`.
+ * The system providers. Outside `cli/` and `testing/` only this file reads clocks, timers and randomness directly, but
+ * for `setImmediate` in `http/turn.ts` and `process.hrtime` in `stores/sqlite/clock.ts`.
  */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import hooks from 'node:perf_hooks';

@@ -108,6 +108,8 @@ function prepare(database: SqliteDatabase, settings: FileSettings): void {
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   makeTables(database);
+  // Reports a file that cannot be written now, instead of at the first session.
+  database.transaction(() => undefined);
 }
 
 function attempt<T>(path: string, work: () => T): T {

@@ -26,7 +26,7 @@ export class SqliteBackend implements Backend {
   readonly #spaces: ReadonlyMap<Kind, number>;
   readonly now: () => number;
 
-  /** `now`: ms since 1970, by the clock of the machine: all processes that have the file open run on one. */
+  /** `now`: ms since 1970, by the clock of these records. */
   constructor(file: StoreFile, spaces: ReadonlyMap<Kind, number>, now: () => number) {
     this.#file = file;
     this.#spaces = spaces;

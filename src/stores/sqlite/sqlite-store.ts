@@ -1,12 +1,13 @@
 /** The store object. All endpoints that share it use one open file. */
 import { digestOf } from '../../base/digest.ts';
+import { LEASES } from '../shared/instances.ts';
 import { sharedStore } from '../shared/shared-store.ts';
 import { kindsOf } from '../kernel/open-view.ts';
 import type { Kind, Store } from '../store.ts';
+import { leaseClock } from './clock.ts';
 import { SqliteMailboxes } from './mailboxes.ts';
 import { openFile, type FileSettings } from './open-file.ts';
 import { SqliteBackend } from './sqlite-backend.ts';
-import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
 export const sqliteStore = (settings: FileSettings): Store =>
@@ -15,12 +16,12 @@ export const sqliteStore = (settings: FileSettings): Store =>
     (options) => openFile(settings, options, options.logger),
     async (file, options) => {
       const { name, logger, time } = options;
-      // Reports a file that is damaged, deleted or cannot be written now, instead of at the first session.
-      await file.write(() => file.database.one(SQL.anyRow));
       const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(name, kind)]));
+      const leaseNow = await leaseClock(file, spaceOf(name, LEASES), time, options.leaseMs);
       let mailboxes: SqliteMailboxes | undefined;
       return {
         backend: new SqliteBackend(file, spaces, () => time.now()),
+        ofLeases: new SqliteBackend(file, spaces, leaseNow),
         mailboxes: (leases) => (mailboxes = new SqliteMailboxes({ file, name, leases, logger })),
         full: () => file.full,
         room: () => file.room(),

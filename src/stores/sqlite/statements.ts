@@ -9,7 +9,6 @@ export const SQL = {
   anyTable: "SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' LIMIT 1",
 
   // ——— rows ———
-  anyRow: 'SELECT data FROM rows LIMIT 1',
   row: `${ROW} WHERE space = ? AND id = ?`,
   insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, body) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`,
@@ -31,4 +30,9 @@ export const SQL = {
   /** ?3 stream. */
   log: `SELECT no, stream, head, CASE WHEN stream = ?3 THEN data END FROM log
     WHERE record = (SELECT no FROM rows WHERE space = ?1 AND id = ?2) ORDER BY no`,
+
+  // ——— leases ———
+  leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock WHERE space = ?',
+  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (space, boot, base, lease_ms) VALUES (?, ?, ?, ?)',
+  lastLease: 'SELECT max(wake) FROM rows WHERE fence IS NOT NULL AND space = ?',
 } as const;
