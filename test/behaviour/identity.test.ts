@@ -1,9 +1,11 @@
 /** Whose session it is, and what everybody else gets. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { currentRequest } from '../../src/index.ts';
+import { currentRequest, type McpEndpointOptions } from '../../src/index.ts';
 import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
+import { handshake } from '../kit/legacy-sse.ts';
+import { postModern } from '../kit/modern.ts';
 import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
@@ -26,6 +28,19 @@ const auth: NonNullable<ServeSettings['auth']> = (headers) =>
     : info({ sub: headers['x-user'] }, 'c', String(headers['x-token'] ?? 'first'));
 
 const as = (user?: string) => (user === undefined ? {} : { headers: { 'x-user': user } });
+
+/** What a verifier may leave where the subject should be. */
+const NAMELESS: ReadonlyArray<Record<string, unknown> | undefined> = [
+  undefined,
+  {},
+  { iss: 'https://id.example' },
+  { sub: '' },
+  { sub: '', iss: 'https://id.example' },
+  { sub: null },
+  { sub: true },
+  { sub: ['alice'] },
+  { sub: { id: 1 } },
+];
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each<[string, AuthInfo | undefined, string | undefined]>([
@@ -68,6 +83,44 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect(message).toEqual(failure(null, -32603, 'Internal error'));
     expect((await client().initialize()).response.status).toBe(200);
   });
+
+  test.each<McpEndpointOptions>([{ sessionMode: 'stateful' }, { sessionMode: 'stateless' }, { legacySse: true }])(
+    'B179 a caller whose token has no subject is refused with 500 in every era, and the log says why: %j',
+    async (options) => {
+      let extra: Record<string, unknown> | undefined = { sub: 'alice' };
+      const caller = (): AuthInfo => ({
+        token: 'secret-token',
+        clientId: 'the-app',
+        scopes: [],
+        ...(extra && { extra }),
+      });
+      const lab = createLab();
+      const { client, log } = await serve(lab.factory, options, { auth: caller });
+      // A caller without a session, and one in the session of another user of the same client application.
+      const [stranger, alice] = [client(), client()];
+      await alice.initialize();
+      const made = lab.made.length;
+      for (extra of NAMELESS) {
+        for (const one of [stranger, alice]) {
+          const responses = [
+            (await one.call('initialize', handshake(0).params, { sessionId: null })).response,
+            await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { version: '2025-11-25' }),
+            await postModern(one, 'tools/list'),
+            await one.get(),
+            await one.delete(),
+            ...(options.legacySse === true ? [await one.get({ path: '/mcp/sse' })] : []),
+          ];
+          const answers = responses.map((response) => [response.status, response.json()]);
+          expect(answers).toEqual(answers.map(() => [500, failure(null, -32603, 'Internal error')]));
+        }
+      }
+      expect(lab.made).toHaveLength(made);
+      extra = { sub: 'alice' };
+      expect((await alice.call('ping', {}, { version: '2025-11-25' })).response.status).toBe(200);
+      expect(log.matching(/extra\.sub.*sessionUser/, 'warn')).not.toEqual([]);
+      expect(JSON.stringify(log.lines)).not.toContain('secret-token');
+    },
+  );
 
   test('B179 a refreshed token keeps the session', async () => {
     const { openSession } = await serve(createLab().factory, {}, { auth });

@@ -96,6 +96,9 @@ describe('drain() beside another instance', () => {
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     await time.advance(100);
     expect(await draining).toEqual({ released: 1, interrupted: 1 });
+    expect(a.log.matching(/interrupted calls/, 'warn')).toMatchObject([{ fields: { interrupted: 1 } }]);
+    // A store in this process has no other instance to join.
+    expect(a.log.matching(/joined/)).toEqual([]);
     const { response, message } = await called;
     expect(message.error).toMatchObject({ code: -32000, data: { reason: 'draining', mayHaveRun: true } });
     await response.untilEnd();

@@ -1,9 +1,10 @@
-/** The option `observe` and the metrics of the same events, in fleets on real stores; an observer harms nothing. */
+/** What is observed, counted and logged of the same events, in fleets on real stores; an observer harms nothing. */
 import { describe, expect, test } from 'vitest';
 import type { Notice } from '../../src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab, tool } from '../kit/lab.ts';
+import { hashOf } from '../kit/log.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -86,12 +87,21 @@ describe.each(durableKinds)('on %s', (kind) => {
     await a.member.endpoint.drain();
     expect(a.seen.of('drainBegun')).toHaveLength(1);
     expect(await a.seen.first('drained')).toMatchObject({ released: 1, interrupted: 0 });
+    const lines = a.member.log.matching(/^This instance/, 'info');
+    expect(lines.map(({ message, fields }) => [message.split(':')[0], fields])).toEqual([
+      ['This instance joined the deployment', { instance: relayed.to }],
+      ['This instance drains', {}],
+      ['This instance has drained', { released: 1, interrupted: 0, ms: expect.any(Number) as number }],
+    ]);
     expect(await a.seen.first('released')).toMatchObject({ sessionId, reason: 'released' });
     expect([a.sum('sojourn_ready'), a.sum('sojourn_sessions_live')]).toEqual([0, 0]);
     expect(a.sum('sojourn_sessions_left_total', { reason: 'released' })).toBe(1);
     await elsewhere.call(...tool('count'));
     expect(await b.seen.first('restored')).toMatchObject({ sessionId, cause: 'takeover' });
     expect(b.sum('sojourn_sessions_restored_total', { cause: 'takeover' })).toBe(1);
+    expect(b.member.log.matching(/^A session continues here$/, 'info')).toMatchObject([
+      { fields: { cause: 'takeover', sessionId: hashOf(sessionId) } },
+    ]);
     await elsewhere.delete({ sessionId: String(sessionId) });
     expect(await b.seen.first('ended')).toMatchObject({ reason: 'deleted', createdAt: expect.any(Number) as number });
     await a.member.endpoint.close();

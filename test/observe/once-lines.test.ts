@@ -1,9 +1,7 @@
 /** The log lines about calls of `once()` that did not run their handler. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointOptions } from '../../src/index.ts';
 import { once, RUNS_ONCE } from '../../src/once/index.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { hashOf, type Log } from '../kit/log.ts';
 import { callModern } from '../kit/modern.ts';
@@ -15,7 +13,7 @@ const HEADERS = { headers: { 'x-user': 'ada' } };
 const LINE = /^A call that runs once/;
 
 /** A tool whose handler waits for `go`, and answers with `size` characters. */
-async function open(options: McpEndpointOptions = {}) {
+async function open() {
   let go!: () => void;
   const gone = new Promise<void>((resolve) => (go = resolve));
   let runs = 0;
@@ -31,7 +29,7 @@ async function open(options: McpEndpointOptions = {}) {
     const inputSchema = z.object({ id: z.string(), size: z.number() });
     server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE }, pay);
   });
-  const served = await serve(lab.factory, options, { face: 'node', auth: userHeader });
+  const served = await serve(lab.factory, {}, { face: 'node', auth: userHeader });
   return { ...served, go, ran: () => until(() => runs > 0) };
 }
 
@@ -67,17 +65,3 @@ test.each(['2026-07-28', 'a session'])(
     expect(JSON.stringify(log.lines)).not.toContain('secret-');
   },
 );
-
-test('a client that repeats a conflict does not fill the log', async () => {
-  const time = createFakeTime();
-  const { client, log, go } = await open({ timeProvider: time });
-  const one = client(HEADERS);
-  const pay = (size: number) => callModern(one, 'tools/call', { name: 'pay', arguments: { id: 'k', size } });
-  go();
-  await pay(0);
-  for (let n = 1; n <= 100; n++) await pay(n);
-  await time.advance(1_000);
-  const warned = log.matching(LINE, 'warn');
-  expect(warned).toHaveLength(21);
-  expect(warned.at(-1)?.fields).toEqual({ lines: 80 });
-});

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { type FleetOptions, serveFleet } from '../kit/fleet.ts';
+import { memory } from '../../src/stores/memory/index.ts';
+import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { say, textOf, tool, toolCall } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import type { ServeSettings } from '../kit/serve.ts';
@@ -9,6 +10,9 @@ import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.t
 import { refusalOf } from '../kit/refusals.ts';
 
 useSharedStores();
+
+const MIB = 2 ** 20;
+const SLOW = { timeoutMs: 30_000 };
 
 const hold = (client: RawClient, id: number): Promise<RawResponse> => client.post(toolCall(id, 'hold'));
 
@@ -131,4 +135,21 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect((await onA.call('ping')).response.status).toBe(200);
     expect(stream.ending).toBeUndefined();
   });
+});
+
+test('a body counts at the owner too, until its call is answered: what finds no room there is refused', async () => {
+  const store = memory();
+  // Room for one of these, of which a byte counts as four.
+  const limits = { memoryBytes: 6 * MIB, userShare: 1 };
+  const [owner, relay] = [await serveMember({ store, limits }), await serveMember({ store })];
+  const near = relay.join(await owner.openSession({}, SLOW), SLOW);
+  const large = (id: number): Promise<RawResponse> => near.post(toolCall(id, 'hold', { padding: 'x'.repeat(MIB) }));
+  for (const round of [0, 1]) {
+    const first = await large(10 * round + 1);
+    const held = await owner.lab.held(round);
+    expect(refusalOf(await large(10 * round + 2), 10 * round + 2)).toBe('over_memory');
+    expect(await say(near, 'count')).toBe(`${round + 1}`);
+    held.answer('done');
+    expect(textOf((await first.nextMessage()) as object)).toBe('done');
+  }
 });

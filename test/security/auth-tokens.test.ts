@@ -4,7 +4,7 @@
  * how often this endpoint asked it for keys.
  */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
-import { exportSPKI, generateKeyPair, type JWK } from 'jose';
+import { exportSPKI, generateKeyPair } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { toolCall } from '../kit/lab.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
@@ -27,7 +27,7 @@ const claimsOf = (issuer: Issuer, more: object = {}) => ({
 });
 const part = (token: string, n: number): string => token.split('.')[n] ?? '';
 
-/** Every header of a class of bad tokens. */
+/** Headers of each class of bad tokens. `jose` reads the token; how it is asked to is ours. */
 async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | undefined>>> {
   const good = await issuer.token({ claims: { jti: 'never sent whole' } });
   const [header, payload, signature] = [part(good, 0), part(good, 1), part(good, 2)];
@@ -39,10 +39,9 @@ async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | 
   };
   const embedded = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const withOwnKey = (more: object): string => {
-    const input = `${encode({ alg: 'RS256', ...more })}.${encode(claimsOf(issuer))}`;
+    const input = `${encode({ alg: 'RS256', kid: 'first', ...more })}.${encode(claimsOf(issuer))}`;
     return `${input}.${sign('sha256', Buffer.from(input), embedded.privateKey).toString('base64url')}`;
   };
-  const ownJwk = embedded.publicKey.export({ format: 'jwk' }) as JWK;
   const all = (tokens: string[]): string[] => tokens.map((token) => `Bearer ${token}`);
   const signed = (claims: object) => issuer.token({ claims: claims as Record<string, unknown> });
   return {
@@ -63,71 +62,40 @@ async function badTokens(issuer: Issuer): Promise<Record<string, Array<string | 
     ],
     expired: all([
       await issuer.token({ expiresIn: -6 }),
-      await issuer.token({ expiresIn: -86_400 }),
-      await signed({ exp: 1 }),
       await signed({ exp: undefined }),
       await signed({ exp: `${seconds() + 600}` }),
     ]),
     'wrong audience': all([
       await signed({ aud: 'https://other.example/mcp' }),
       await signed({ aud: `${RESOURCE}/` }),
-      await signed({ aud: 'https://mcp.example' }),
       await signed({ aud: [RESOURCE.toUpperCase(), 'x'] }),
-      await signed({ aud: [] }),
       await signed({ aud: undefined }),
-      await signed({ aud: { 0: RESOURCE } }),
     ]),
     'wrong issuer': all([
       await signed({ iss: 'https://evil.example' }),
       await signed({ iss: `${issuer.url}/` }),
       await signed({ iss: issuer.url.replace('127.0.0.1', 'localhost') }),
-      await signed({ iss: [issuer.url] }),
       await signed({ iss: undefined }),
     ]),
     'wrong algorithm': all([
       `${encode({ alg: 'none' })}.${payload}.`,
       `${encode({ alg: 'none' })}.${payload}.${signature}`,
-      `${encode({ alg: 'None', kid: 'first' })}.${payload}.`,
-      `${encode({ alg: '', kid: 'first' })}.${payload}.${signature}`,
-      `${encode({ kid: 'first' })}.${payload}.${signature}`,
-      `${encode({ alg: ['RS256'], kid: 'first' })}.${payload}.${signature}`,
       hs256(pem),
-      hs256(pem.trim()),
       hs256(Buffer.from(String(issuer.publicJwk.n), 'base64url')),
-      hs256(String(issuer.publicJwk.n)),
-      hs256(JSON.stringify(issuer.publicJwk)),
-      hs256(''),
       `${encode({ alg: 'RS512', kid: 'first' })}.${payload}.${signature}`,
-      `${encode({ alg: 'PS256', kid: 'first' })}.${payload}.${signature}`,
-      `${encode({ alg: 'ES256', kid: 'first' })}.${payload}.${signature}`,
     ]),
     'wrong key': all([
       await issuer.token({ key: other.privateKey }),
-      withOwnKey({ jwk: ownJwk }),
-      withOwnKey({ kid: 'first', jwk: ownJwk }),
-      withOwnKey({ kid: 'first', jku: 'https://evil.example/jwks' }),
-      withOwnKey({ kid: '../../etc/passwd' }),
-      withOwnKey({ kid: "' or 1=1 --" }),
-      withOwnKey({ kid: ['first'] }),
-      withOwnKey({ crit: ['b64'], b64: false, kid: 'first' }),
+      withOwnKey({ jwk: embedded.publicKey.export({ format: 'jwk' }) }),
+      withOwnKey({ jku: 'https://evil.example/jwks' }),
     ]),
-    'not valid yet': all([
-      await signed({ nbf: seconds() + 60 }),
-      await signed({ nbf: seconds() + 86_400 }),
-      await signed({ nbf: 'now' }),
-    ]),
+    'not valid yet': all([await signed({ nbf: seconds() + 60 }), await signed({ nbf: 'now' })]),
     changed: all([
       `${header}.${encode(claimsOf(issuer, { sub: 'root' }))}.${signature}`,
       `${header}.${payload}.`,
       `${header}.${payload}`,
-      `${header}.${payload}.${signature.slice(0, -4)}AAAA`,
-      `${header}.${payload}.${signature}.${signature}`,
-      `${header}..${signature}`,
-      `.${payload}.${signature}`,
       '..',
       'a.b.c',
-      `${encode('text')}.${payload}.${signature}`,
-      `${encode(null)}.${payload}.${signature}`,
       `${'%'.repeat(40)}`,
     ]),
     oversized: all([

@@ -49,11 +49,7 @@ const status =
   };
 
 const ANSWERS: Readonly<Record<string, Answer>> = {
-  'status 400': status(400),
-  'status 401': status(401),
-  'status 403': status(403),
   'status 404': status(404),
-  'status 418': status(418),
   'status 429': status(429, { 'retry-after': '1' }),
   'status 301': status(301, { location: '/elsewhere' }),
   'status 302': status(302, { location: '/jwks' }),

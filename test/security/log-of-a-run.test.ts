@@ -5,15 +5,16 @@
  * password of the store, and no client's text begins a line.
  */
 import { fileURLToPath } from 'node:url';
+import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
 import { openClient } from '../kit/listening.ts';
 import { inMatrix } from '../kit/matrix.ts';
-import type { RawClient, RawClientOptions } from '../kit/raw-client.ts';
+import { envelope, mirrored } from '../kit/modern.ts';
+import type { RawClient, RawClientOptions, RawHeaders } from '../kit/raw-client.ts';
 import { startCli } from '../cli/cli-process.ts';
 import { startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { attackAll } from './canary-client.ts';
-import { ARGUMENT, QUERY, RESULT, THROWN, TOKEN } from './processes/keeper.mjs';
+import { ARGUMENT, CONTROL, KINDS, QUERY, RESULT, THROWN, TOKEN } from './processes/keeper.mjs';
 
 const server = fileURLToPath(new URL('processes/keeper.mjs', import.meta.url));
 const PASSWORD = 'canary-password-8d21';
@@ -27,6 +28,62 @@ const open = (url: string, options: RawClientOptions = {}): RawClient =>
 /** The same session at another process. */
 function joined(url: string, of: RawClient): RawClient {
   return open(url, { ...SLOW, of });
+}
+
+const META = envelope({}, { [CLIENT_INFO_META_KEY]: { name: `c${CONTROL}`, version: CONTROL } });
+const printable = (text: string): string => text.replace(/[^\x20-\x7e]/g, '');
+
+const rpc = (method: string, params: object, id: number | string = 1) => ({ jsonrpc: '2.0', id, method, params });
+
+/** What every client sends, by method and parameters. */
+const messages = (): Array<[method: string, params: Record<string, unknown>]> => [
+  ...KINDS.map((kind): [string, Record<string, unknown>] => [
+    'tools/call',
+    { name: 'keep', arguments: { secret: ARGUMENT, kind } },
+  ]),
+  ['tools/call', { name: 'keep', arguments: { secret: [ARGUMENT], kind: ARGUMENT } }],
+  ['tools/call', { name: `none${CONTROL}`, arguments: { [ARGUMENT]: ARGUMENT } }],
+  ['prompts/get', { name: 'ask', arguments: { secret: ARGUMENT } }],
+  ['resources/read', { uri: `file:///${QUERY}` }],
+  [`method${CONTROL}`, { a: ARGUMENT }],
+];
+
+/** A hostile client: it sends texts that no log may have, and control characters. Resolves with the ids that it used. */
+async function attackAll(url: string, era: 'legacy' | 'modern'): Promise<readonly string[]> {
+  const attack = async (of: RawClient, body: unknown, headers: RawHeaders = {}): Promise<void> => {
+    (await of.post(body, { headers })).abort();
+  };
+  const client = open(url, { headers: { ...HEADERS, cookie: TOKEN, 'x-user': 'alice' } });
+  const ids: string[] = [];
+  if (era === 'legacy') {
+    await client.initialize({ clientInfo: { name: `c${CONTROL}`, version: CONTROL }, initialized: false });
+    if (client.sessionId !== undefined) ids.push(client.sessionId);
+  }
+  for (const [method, params] of messages()) {
+    if (era === 'legacy') {
+      await attack(client, rpc(method, params));
+      continue;
+    }
+    const name = printable(String(params['name'] ?? params['uri'] ?? ''));
+    const headers = { ...mirrored(printable(method)), ...(name !== '' && { 'mcp-name': name }) };
+    await attack(client, rpc(method, { ...params, _meta: META }), { ...headers, 'mcp-session-id': null });
+  }
+  const good = rpc('ping', {});
+  await attack(client, good, { 'mcp-session-id': `canary-unknown-session` });
+  ids.push('canary-unknown-session');
+  await attack(client, good, { origin: `https://evil.example` });
+  await attack(client, good, { authorization: `Basic ${TOKEN}` });
+  await attack(client, good, { authorization: `Bearer refused-${TOKEN}` });
+  await attack(client, good, {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'other',
+    'mcp-param-secret': ARGUMENT,
+  });
+  await attack(client, { ...good, jsonrpc: ARGUMENT, [`member${CONTROL}`]: ARGUMENT });
+  await attack(client, `{"${ARGUMENT}`);
+  await (await fetch(`${url}/../other?token=${QUERY}`)).text();
+  if (client.sessionId !== undefined) (await client.delete({ sessionId: client.sessionId })).abort();
+  return ids;
 }
 
 const call = (name: string, args: object = {}) => ['tools/call', { name, arguments: args }] as const;
@@ -45,8 +102,7 @@ test.each(inMatrix(['json', 'text'], ['text']))(
     const ids: string[] = [];
 
     for (const url of [atA, atB]) {
-      for (const era of ['legacy', 'modern'] as const)
-        ids.push(...(await attackAll((options) => open(url, options), url, era)));
+      for (const era of ['legacy', 'modern'] as const) ids.push(...(await attackAll(url, era)));
     }
     // A call is relayed, and another one runs when its process is killed.
     const here = open(atA, SLOW);

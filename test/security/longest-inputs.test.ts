@@ -1,13 +1,12 @@
 /**
  * Inputs as long as the limits allow, at the places where sojourn once took time that grew with the square of their
  * length: one such request held up every client of the process for seconds to minutes. The lint rule
- * `house/linear-regexp` holds this for each regular expression; this test sends the requests.
+ * `house/linear-regexp` holds this for regular expressions, `shares.test.ts` the length of a URI on 2024-11-05.
  */
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import { connectSse, handshake } from '../kit/legacy-sse.ts';
 import { envelope, MODERN, mirrored } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
@@ -48,22 +47,6 @@ test.each([
   expect(status).toBe(expected);
 });
 
-test('slashes and blanks up to the limit of a head are answered like a few of them', async () => {
-  const { client } = await serve(factory);
-  const one = client();
-  for (const path of [`/${'/'.repeat(12_000)}x`, `/mcp${'/'.repeat(12_000)}`, `/mcp${'/'.repeat(12_000)}x`]) {
-    const { status } = await one.get({ path });
-    expect(status).toBe(path.endsWith('x') ? 404 : 405);
-  }
-  const blanks = ' '.repeat(12_000);
-  const params = { name: 'count', arguments: { n: 1 }, _meta: envelope() };
-  const headers = { ...mirrored('tools/call', params), 'mcp-param-n': '1' };
-  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params };
-  const padded = await one.post(call, { headers: { ...headers, 'mcp-name': `x${blanks}x` } });
-  expect(padded.status).toBe(400);
-  expect((await one.post(call, { headers })).status).toBe(200);
-});
-
 /** As many different characters as a body holds: their conversion would take minutes. */
 const HOST = Array.from({ length: 1_000_000 }, (_, n) => String.fromCodePoint(0x4e00 + (n % 20_000))).join('');
 
@@ -75,35 +58,23 @@ const NAMES: ReadonlyArray<readonly [method: string, params: (uri: string) => Re
   ['subscriptions/listen', (uri) => ({ notifications: { resourceSubscriptions: [uri] } })],
 ];
 
-describe.each(['http://', 'file://', '\u0001 WSS:', 'ht\ttps:\\\\user@'])(
-  'a resource whose host has a million characters, after %j',
-  (before) => {
-    test('is refused on a session, without one and in 2026-07-28', async () => {
-      const one = (await serve(factory, { auth: allowing })).client(BEARER);
-      await one.initialize();
-      const stateless = (await serve(factory, { auth: allowing, sessionMode: 'stateless' })).client(BEARER);
-      stateless.protocolVersion = '2025-11-25';
-      for (const [method, params] of NAMES) {
-        const body = { jsonrpc: '2.0', id: 99, method, params: params(before + HOST) };
-        for (const client of [one, stateless]) {
-          const response = await client.post(body);
-          expect([method, response.body]).toEqual([method, expect.stringContaining('URI of a resource')]);
-        }
-        const modern = { ...body, params: { ...body.params, _meta: envelope() } };
-        const headers = { 'mcp-protocol-version': MODERN, 'mcp-method': method };
-        const refused = await one.post(modern, { headers, sessionId: null });
-        expect([method, refused.status]).toEqual([method, 400]);
+test.each(['http://', 'ht\ttps:\\\\user@'])(
+  'a resource whose host has a million characters, after %j, is refused on a session, without one and in 2026-07-28',
+  async (before) => {
+    const one = (await serve(factory, { auth: allowing })).client(BEARER);
+    await one.initialize();
+    const stateless = (await serve(factory, { auth: allowing, sessionMode: 'stateless' })).client(BEARER);
+    stateless.protocolVersion = '2025-11-25';
+    for (const [method, params] of NAMES) {
+      const body = { jsonrpc: '2.0', id: 99, method, params: params(before + HOST) };
+      for (const client of [one, stateless]) {
+        const response = await client.post(body);
+        expect([method, response.body]).toEqual([method, expect.stringContaining('URI of a resource')]);
       }
-    });
-
-    test('is refused on the 2024-11-05 transport', async () => {
-      const { client } = await serve(factory, { legacySse: true });
-      const { post, stream } = await connectSse(client(), '/mcp/sse');
-      await post(handshake(0));
-      await stream.nextMessage();
-      const [method, params] = NAMES[0] as (typeof NAMES)[number];
-      await post({ jsonrpc: '2.0', id: 1, method, params: params(before + HOST) });
-      expect(await stream.nextMessage()).toMatchObject({ id: 1, error: { code: -32600 } });
-    });
+      const modern = { ...body, params: { ...body.params, _meta: envelope() } };
+      const headers = { 'mcp-protocol-version': MODERN, 'mcp-method': method };
+      const refused = await one.post(modern, { headers, sessionId: null });
+      expect([method, refused.status]).toEqual([method, 400]);
+    }
   },
 );

@@ -1,15 +1,13 @@
 /**
  * Scopes in every mode and era: a caller without the scope `admin` tries whatever asks for it, and is answered as the
- * SDK's own transport answers. `rerun-rights.test.ts` has calls that run again.
+ * SDK's own transport answers.
  */
 import { requireScopes, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { connectNegotiating, sessionClients, sseClients, type Connect } from '../clients/official.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
-import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -102,31 +100,6 @@ describe.each(Object.entries(WAYS))('%s', (_name, start) => {
       2 * BROKEN.length,
     );
   });
-});
-
-const officialClients: Array<[string, Connect]> = [
-  ...sessionClients,
-  ['v2, 2026-07-28', connectNegotiating],
-  ...sseClients,
-];
-
-test.each(officialClients)('an official client %s is refused, and continues', async (_name, connect) => {
-  const { ran, factory } = scopedServer();
-  const served = await serve(factory, { legacySse: true }, { face: 'node', auth: scopesHeader });
-  const as =
-    (scopes: string): typeof fetch =>
-    (input, init) => {
-      const headers = new Headers(init?.headers);
-      headers.set('x-scopes', scopes);
-      return fetch(input, { ...init, headers });
-    };
-  const reader = await connect(served.url, { fetch: as('read') });
-  for (const name of ['admin', 'later']) {
-    await expect(reader.callTool(name)).rejects.toThrow(/403|insufficient_scope|Insufficient scope/i);
-  }
-  expect(ran).toEqual([]);
-  expect(await reader.say('open')).toBe('open ran');
-  expect(await (await connect(served.url, { fetch: as('admin') })).say('admin')).toBe('admin ran');
 });
 
 test('a session that leaves while a check takes its time is found again, and the call is checked there', async () => {

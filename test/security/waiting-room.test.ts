@@ -108,37 +108,29 @@ test(
 );
 
 describe.each(faces)('%s', (face) => {
-  test('clients that leave give their places back, and their calls never run', { timeout: 90_000 }, async () => {
-    const { open, cut, back, port, ran } = await start(face);
-    const [eve, bob] = [await open('eve'), await open('bob')];
-    await cut();
-    const params = { name: 'run', arguments: { padding: 'x'.repeat(1_000) } };
-    await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
-    await bobHasAll(port);
-    const flood = send(eve, CALLS);
-    await waits(flood, CALLS, PLACES / 2);
-    const other = send(bob, PLACES / 4);
-    await back();
-    await Promise.all([flood.over, other.over]);
-    expect([flood.served, other.served, ran]).toEqual([PLACES / 2, PLACES / 4, []]);
-    await bobHasAll(port);
-  });
-});
-
-test('handshakes that are left give their places back, and open no session', { timeout: 90_000 }, async () => {
-  const { open, cut, back, port, endpoint } = await start();
-  const bob = await open('bob');
-  await cut();
-  const clientInfo = { name: 'leaving', version: 'x'.repeat(1_000) };
-  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-  await abortEach(port, CALLS, (id) => rpcBytes({ 'x-user': 'eve' }, id, 'initialize', params));
-  await bobHasAll(port);
-  const flood = send(bob, CALLS);
-  await waits(flood, CALLS, PLACES / 2);
-  await back();
-  await flood.over;
-  expect([flood.served, endpoint.sessions.count]).toEqual([PLACES / 2, 1]);
-  await bobHasAll(port);
+  test(
+    'clients that leave give their places back: their calls never run, and their handshakes open no session',
+    { timeout: 90_000 },
+    async () => {
+      const { open, cut, back, port, ran, endpoint } = await start(face);
+      const [eve, bob] = [await open('eve'), await open('bob')];
+      await cut();
+      const padding = 'x'.repeat(1_000);
+      const params = { name: 'run', arguments: { padding } };
+      const clientInfo = { name: 'leaving', version: padding };
+      const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
+      await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
+      await abortEach(port, CALLS, (n) => rpcBytes({ 'x-user': 'eve' }, n, 'initialize', handshake));
+      await bobHasAll(port);
+      const flood = send(eve, CALLS);
+      await waits(flood, CALLS, PLACES / 2);
+      const other = send(bob, PLACES / 4);
+      await back();
+      await Promise.all([flood.over, other.over]);
+      expect([flood.served, other.served, ran, endpoint.sessions.count]).toEqual([PLACES / 2, PLACES / 4, [], 2]);
+      await bobHasAll(port);
+    },
+  );
 });
 
 test('notifications of clients that left wait on within their share', { timeout: 90_000 }, async () => {

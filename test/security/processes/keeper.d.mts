@@ -1,5 +1,3 @@
-import type { AuthInfo, McpServer } from '@modelcontextprotocol/server';
-
 export const TOKEN: string;
 export const ARGUMENT: string;
 export const RESULT: string;
@@ -7,5 +5,3 @@ export const THROWN: string;
 export const QUERY: string;
 export const CONTROL: string;
 export const KINDS: readonly string[];
-export function keeper(): McpServer;
-export function verify(token: string): AuthInfo;

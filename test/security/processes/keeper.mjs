@@ -31,7 +31,7 @@ function answer({ secret, kind }) {
   }
 }
 
-export function keeper() {
+function keeper() {
   const server = new McpServer({ name: 'keeper', version: '1.0.0' });
   const inputSchema = z.object({ secret: z.string(), kind: z.enum(KINDS) });
   server.registerTool('keep', { inputSchema, outputSchema: z.object({ n: z.number() }) }, answer);
@@ -49,9 +49,9 @@ export function keeper() {
   return server;
 }
 
-export function verify(token) {
+function verify(token) {
   if (token === TOKEN) return { token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: 'alice' } };
   throw Object.assign(new Error(`${token} is wrong`), { name: 'OAuthError', code: 'invalid_token' });
 }
 
-export default { factory: () => keeper(), options: { auth: { verify }, leaseMs: 1_000, waitMs: 20_000 } };
+export default { factory: keeper, options: { auth: { verify }, leaseMs: 1_000, waitMs: 20_000 } };
