@@ -1,26 +1,35 @@
-/** Requests of 2026-07-28 are answered as the SDK's own `createMcpHandler` answers them. */
-import { createServer } from 'node:http';
+/**
+ * What works with the SDK's `createMcpHandler(factory)` works by changing that one call: the same factories, options,
+ * adapter and client run against both, and against the endpoint's own node face.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import {
+  type AuthInfo,
   createMcpHandler,
+  InMemoryServerEventBus,
   inputRequired,
   LOG_LEVEL_META_KEY,
   McpServer,
+  type McpServerFactory,
   MissingRequiredClientCapabilityError,
   ProtocolError,
   ResourceNotFoundError,
+  type ServerEventBus,
+  type ServerNotifier,
 } from '@modelcontextprotocol/server';
 import { toNodeHandler } from '@modelcontextprotocol/node';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointContext, McpServerOptions } from '../../src/index.ts';
+import { createMcpEndpoint, type McpEndpointContext, type McpServerOptions } from '../../src/index.ts';
+import { createLog } from '../kit/log.ts';
 import { usePerSession } from '../kit/making-servers.ts';
-import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { OneRequestTransport } from '../../src/eras/one-request.ts';
 import { callModern, MODERN, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { clientBehind } from '../kit/listening.ts';
+import { listening, openClient } from '../kit/listening.ts';
 
 const LEGACY = '2025-11-25';
 
@@ -29,13 +38,28 @@ const text = (value: unknown) => ({ content: [{ type: 'text' as const, text: Str
 /** What the servers were connected to, in their order. */
 const transports: unknown[] = [];
 
-function createServerOf(given: McpServerOptions): McpServer {
-  const mcp = new McpServer({ name: 'parity', version: '1.0.0' }, { ...given, capabilities: { logging: {} } });
+type Given = Partial<Parameters<McpServerFactory>[0]>;
+
+function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }: Given = {}): McpServer {
+  const capabilities = { logging: {}, resources: { subscribe: true } };
+  const mcp = new McpServer({ name: 'parity', version: '1.0.0' }, { ...given, capabilities });
   const seen = (): void => void transports.push(mcp.server.transport);
   mcp.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, (input) => {
     seen();
     return text(input.text);
   });
+  mcp.registerTool('context', {}, ({ http }) =>
+    text(
+      JSON.stringify([
+        era,
+        authInfo?.extra?.['sub'],
+        http?.authInfo?.extra?.['sub'],
+        requestInfo?.headers.get('x-tenant'),
+        http?.req?.headers.get('x-tenant'),
+        new URL(http?.req?.url ?? 'http://x/').pathname,
+      ]),
+    ),
+  );
   mcp.registerTool('throws', {}, () => {
     throw new Error('broken');
   });
@@ -106,17 +130,43 @@ function createServerOf(given: McpServerOptions): McpServer {
   return mcp;
 }
 
-/** The SDK's own handler, as its readme mounts it. */
-async function official(): Promise<RawClient> {
-  const handler = createMcpHandler(() => createServerOf({}), { legacy: 'reject' });
-  const serveOne = toNodeHandler(handler);
-  const server = createServer((req, res) => void serveOne(req as never, res));
-  const client = await clientBehind(server, handler);
-  return client;
+interface Options {
+  bus?: ServerEventBus;
+  responseMode?: 'auto' | 'sse' | 'json';
+  onerror?: (error: Error) => void;
 }
 
-const ours = async (): Promise<RawClient> =>
-  (await serve((ctx: McpEndpointContext) => createServerOf(ctx.serverOptions))).client();
+interface Subject {
+  listener: (req: IncomingMessage, res: ServerResponse) => unknown;
+  notify: ServerNotifier;
+  bus: ServerEventBus;
+  close(): Promise<void>;
+}
+
+/** A factory written for the SDK's handler. */
+const theirs: McpServerFactory = (ctx) => createServerOf({}, ctx);
+const SUBJECTS: Record<string, (options?: Options) => Subject> = {
+  createMcpHandler: (options) => {
+    const handler = createMcpHandler(theirs, { ...options, legacy: 'reject' });
+    return { ...handler, listener: toNodeHandler(handler) as Subject['listener'] };
+  },
+  createMcpEndpoint: (options) => {
+    const endpoint = createMcpEndpoint(theirs, { ...options, logger: createLog() });
+    return { ...endpoint, listener: toNodeHandler(endpoint) as Subject['listener'] };
+  },
+  'createMcpEndpoint on its node face': (options) => {
+    const endpoint = createMcpEndpoint(theirs, { ...options, logger: createLog() });
+    return { ...endpoint, listener: endpoint.node };
+  },
+};
+
+const auth: AuthInfo = { token: 't', clientId: 'app', scopes: [], extra: { sub: 'ada' } };
+
+async function open(make: (options?: Options) => Subject, options?: Options): Promise<Subject & { url: string }> {
+  const subject = make(options);
+  const server = createServer((req, res) => void subject.listener(Object.assign(req, { auth }), res));
+  return { ...subject, url: `${await listening(server, () => subject.close())}/some/path` };
+}
 
 /** What a client sees of an answer; ids are its own. */
 async function seen(response: RawResponse): Promise<unknown> {
@@ -133,6 +183,7 @@ const call = (name: string, args?: object): [string, Record<string, unknown>] =>
 
 const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]> = {
   'a call': call('echo', { text: 'hi' }),
+  'who asks, and with what': [...call('context'), { headers: { 'x-tenant': 'acme' } }],
   'a call with wrong arguments': call('echo', { text: 1 }),
   'a call of no tool': call('unknown'),
   'a call without a name': ['tools/call', {}],
@@ -172,18 +223,62 @@ const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]
   'a method that this server has not': ['completion/complete', { ref: { type: 'ref/prompt', name: 'greet' } }],
 };
 
-test.each(Object.entries(REQUESTS))(
-  'B132 B133 B135 B136 %s is answered as by createMcpHandler',
-  async (title, [method, params, more]) => {
-    const answers = [];
-    for (const client of [await official(), await ours()]) {
-      answers.push(await seen(await postModern(client, method, params, more)));
+/** An early error picks the status with `sse` too (B26, B137). That of the SDK is an event then. */
+const EARLY_ERRORS = ['a question that the client cannot answer', 'a resource that needs what the client has not'];
+const cases = Object.entries(REQUESTS).flatMap(([title, request]) =>
+  (['auto', 'sse', 'json'] as const)
+    .filter((responseMode) => responseMode !== 'sse' || !EARLY_ERRORS.includes(title))
+    .map((responseMode) => ({ title, request, responseMode })),
+);
+
+test.each(cases)(
+  'B132 B133 B135 B136 $title is answered as by createMcpHandler, with responseMode $responseMode',
+  async ({ title, request: [method, params, more], responseMode }) => {
+    const answers: unknown[] = [];
+    for (const make of Object.values(SUBJECTS)) {
+      const { url } = await open(make, { responseMode });
+      answers.push(await seen(await postModern(openClient(url), method, params, more)));
     }
-    expect(answers[1]).toEqual(answers[0]);
+    expect(answers).toEqual(answers.map(() => answers[0]));
     if (title.endsWith('is gone'))
       expect(answers[1]).toMatchObject({ status: 404, messages: [{ error: { code: -32601 } }] });
   },
 );
+
+describe.each(Object.entries(SUBJECTS))('%s', (_, make) => {
+  test("a subscription by the official client: what was asked for, through the application's own bus too", async () => {
+    const own = new InMemoryServerEventBus();
+    const { url, notify, bus, close } = await open(make, { bus: own, responseMode: 'json' });
+    const heard: string[] = [];
+    const client = new Client({ name: 'client', version: '1' }, { versionNegotiation: { mode: { pin: MODERN } } });
+    await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+    onTestFinished(() => client.close());
+    client.setNotificationHandler('notifications/tools/list_changed', () => void heard.push('tools'));
+    client.setNotificationHandler('notifications/prompts/list_changed', () => void heard.push('prompts'));
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => void heard.push(params.uri));
+    const filter = { toolsListChanged: true, resourceSubscriptions: ['note://1'] };
+    const subscription = await client.listen(filter);
+    expect(subscription.honoredFilter).toEqual(filter);
+    notify.promptsChanged();
+    notify.resourceUpdated('note://2');
+    notify.resourceUpdated('note://1');
+    notify.toolsChanged();
+    own.publish({ kind: 'tools_list_changed' });
+    bus.publish({ kind: 'tools_list_changed' });
+    await until(() => heard.length === 4);
+    expect(heard).toEqual(['note://1', 'tools', 'tools', 'tools']);
+    await close();
+    expect(await subscription.closed).toBe('graceful');
+  });
+
+  test('onerror hears what the SDK refuses', async () => {
+    const errors: Error[] = [];
+    const { url } = await open(make, { onerror: (error) => errors.push(error) });
+    const meta = { 'io.modelcontextprotocol/clientCapabilities': 7 };
+    expect((await callModern(openClient(url), 'tools/list', {}, { meta })).response.status).toBe(400);
+    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('clientCapabilities')]);
+  });
+});
 
 describe('a server', () => {
   usePerSession();
@@ -226,7 +321,7 @@ describe('a server', () => {
   });
 
   test('that closes before it answers ends the request, and others go on', async () => {
-    const client = await ours();
+    const client = (await serve((ctx) => createServerOf(ctx.serverOptions))).client();
     const { message } = await callModern(client, ...call('closes'));
     expect(message.error).toMatchObject({ code: -32000, data: { mayHaveRun: true } });
     expect((await callModern(client, ...call('echo', { text: 'on' }))).message.result).toMatchObject(text('on'));
