@@ -4,7 +4,8 @@
 import { SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
+import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
@@ -104,8 +105,8 @@ describe('B222 request state', () => {
   };
   const keys = ['k'.repeat(32)];
 
-  const open = async (requestStateKeys: readonly string[] = keys) => {
-    const served = await serve(sealer, { requestStateKeys }, { face: 'node', auth: userHeader });
+  const open = async (requestStateKeys: readonly string[] = keys, options: McpEndpointOptions = {}) => {
+    const served = await serve(sealer, { requestStateKeys, ...options }, { face: 'node', auth: userHeader });
     const as = (user: string) => served.client({ headers: { 'x-user': user } });
     const mint = async (user: string) =>
       textOf((await callModern(as(user), 'tools/call', { name: 'open', arguments: { payload: { step: 2 } } })).message);
@@ -118,12 +119,44 @@ describe('B222 request state', () => {
     error: { code: -32602, message: 'Invalid or expired requestState', data: { reason: 'invalid_request_state' } },
   };
 
-  test('comes back as it was sealed, on another instance with the same keys too', async () => {
-    const [one, two] = [await open(), await open()];
-    const state = await one.mint('alice');
-    expect(Buffer.from(String(state).slice(3), 'base64url').includes('step')).toBe(false);
-    expect(textOf(await one.tell('alice', state))).toBe('{"step":2}');
-    expect(textOf(await two.tell('alice', state))).toBe('{"step":2}');
+  test('comes back as it was sealed, and shows nothing: two of one payload differ', async () => {
+    const { mint, tell } = await open();
+    const states = [await mint('alice'), await mint('alice')];
+    expect(states[0]).not.toBe(states[1]);
+    for (const state of states) {
+      const bytes = Buffer.from(String(state).slice(3), 'base64url');
+      for (const part of ['step', '"p"', 'alice', 'open']) expect(bytes.includes(part)).toBe(false);
+      expect(textOf(await tell('alice', state))).toBe('{"step":2}');
+    }
+  });
+
+  test('is opened by every key of another instance, and sealed by the first', async () => {
+    const other = 'o'.repeat(32);
+    const [old, rotated, fresh] = [await open(), await open([other, ...keys]), await open([other])];
+    const [first, second] = [await old.mint('alice'), await rotated.mint('alice')];
+    expect(textOf(await rotated.tell('alice', first))).toBe('{"step":2}');
+    expect(textOf(await fresh.tell('alice', second))).toBe('{"step":2}');
+    expect(await fresh.tell('alice', first)).toMatchObject(refused);
+  });
+
+  test('opens any number of times within 600 s, and not later', async () => {
+    const time = createFakeTime(Date.UTC(2026, 10, 1));
+    const { mint, tell } = await open(keys, { timeProvider: time });
+    const state = await mint('alice');
+    for (const ms of [0, 0, 600_000]) {
+      await time.advance(ms);
+      expect(textOf(await tell('alice', state))).toBe('{"step":2}');
+    }
+    await time.advance(1_000);
+    expect(await tell('alice', state)).toMatchObject(refused);
+  });
+
+  test('in another spelling is refused', async () => {
+    const { mint, tell } = await open();
+    const state = String(await mint('alice'));
+    const others = [`${state}=`, `${state} `, state.replace('.', '..'), state.toUpperCase(), state.slice(0, 20)];
+    for (const spelled of [...others, state.replace('s1', 's2')])
+      expect(await tell('alice', spelled)).toMatchObject(refused);
   });
 
   test.each([
