@@ -1,10 +1,12 @@
-/** `sessions.notify` and `notify.message`: messages of the application to clients, wherever their sessions are live. */
+/** What the application sends to clients, wherever their sessions and their streams are: `notify`, `sessions.notify`. */
 import { describe, expect, test } from 'vitest';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveFleet, type Member } from '../kit/fleet.ts';
+import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { serve } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
+import { postModern } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 
 useSharedStores();
@@ -15,11 +17,53 @@ async function listening(member: Member): Promise<{ client: RawClient; id: strin
   return { client, id: client.sessionId ?? '', stream: await client.get() };
 }
 
+/** The stream of a client of 2026-07-28 that listens to every list. */
+async function subscribed(member: Member): Promise<RawResponse> {
+  const notifications = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
+  const stream = await postModern(member.client(), 'subscriptions/listen', { notifications });
+  await stream.nextMessage(); // the acknowledgement
+  return stream;
+}
+
+const TOOLS_CHANGED = { method: 'notifications/tools/list_changed' };
 const MESSAGE = 'notifications/message';
 const log = (level: string, data: string) => ({ jsonrpc: '2.0', method: MESSAGE, params: { level, data } });
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   const fleet = async (): Promise<[Member, Member]> => await serveFleet(2, { store: sharedStore(kind) });
+
+  test('a changed list reaches the sessions and the listen streams of every instance', async () => {
+    const members = await serveFleet(3, { store: sharedStore(kind) });
+    const sessions = await Promise.all(members.map(listening));
+    const streams = [...sessions.map(({ stream }) => stream), ...(await Promise.all(members.map(subscribed)))];
+    for (const { endpoint } of members) {
+      endpoint.notify.toolsChanged();
+      for (const stream of streams) expect(await stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
+    }
+  });
+
+  test('a session is not told of what its server does not announce', async () => {
+    const store = sharedStore(kind);
+    const a = await serveMember({ store: store() });
+    const withPrompts = createLab((server) => void server.registerPrompt('new', {}, () => ({ messages: [] })));
+    const b = await serveMember({ store: store() }, {}, withPrompts);
+    const [none, some] = [await listening(a), await listening(b)];
+    a.endpoint.notify.promptsChanged();
+    a.endpoint.notify.toolsChanged();
+    expect(await none.stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
+    expect(await some.stream.nextMessage()).toMatchObject({ method: 'notifications/prompts/list_changed' });
+    expect(await some.stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
+  });
+
+  test('an event on the bus of an endpoint reaches the listeners of every instance once', async () => {
+    const members = await serveFleet(3, { store: sharedStore(kind) });
+    const heard: string[] = [];
+    members.forEach(({ endpoint }, n) => endpoint.bus.subscribe((event) => void heard.push(`${n} ${event.kind}`)));
+    members[1]?.endpoint.bus.publish({ kind: 'tools_list_changed' });
+    await until(() => heard.length === 3);
+    await members[0]?.client().initialize(); // a whole round trip: nothing comes twice
+    expect(heard.toSorted()).toEqual(['0 tools_list_changed', '1 tools_list_changed', '2 tools_list_changed']);
+  });
 
   test('a message to one session reaches its client from any instance, and no other client', async () => {
     const [a, b] = await fleet();
