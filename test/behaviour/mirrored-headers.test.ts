@@ -1,12 +1,16 @@
-/** `Mcp-Param-*` (SEP-2243): arguments mirrored in headers, compared as the body's JSON says. */
+/**
+ * Headers that mirror the body of a modern request (SEP-2243): `Mcp-Method`, `Mcp-Name`, and `Mcp-Param-*` for
+ * arguments, which are compared as the body's JSON says.
+ */
 import { createServer } from 'node:http';
 import { fromJsonSchema, McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import { createLog } from '../kit/log.ts';
-import { envelope, mirrored } from '../kit/modern.ts';
+import { callModern, envelope, mirrored } from '../kit/modern.ts';
 import { clientBehind } from '../kit/listening.ts';
+import { serve } from '../kit/serve.ts';
 import { perFace } from '../kit/sessions.ts';
 
 const mirror = (type: string | string[], header: string) => ({ type, 'x-mcp-header': header });
@@ -30,16 +34,29 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
   },
 });
 
-function createQueryServer(): McpServer {
-  const server = new McpServer({ name: 'query', version: '1.0.0' });
-  server.registerTool('query', { inputSchema }, () => ({ content: [{ type: 'text', text: 'found' }] }));
+/** `=?base64?ZWNobw==?=` is the text itself. */
+const PROMPTS = ['hello', 'café', ' padded ', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb'];
+
+function createMirroredServer(): McpServer {
+  const server = new McpServer({ name: 'mirrored', version: '1.0.0' });
+  server.registerTool('query', { inputSchema }, () => ({ content: [] }));
+  for (const name of PROMPTS) server.registerPrompt(name, {}, () => ({ messages: [] }));
+  server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
   return server;
 }
 
+/** The bytes of UTF-8 as a header carries them. */
+const rawUtf8 = (text: string): string => Buffer.from(text).toString('latin1');
 const base64 = (text: string): string => `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
+interface Outcome {
+  readonly status: number;
+  readonly code: number | undefined;
+  readonly error: string | undefined;
+}
+
 /** `args` is JSON text, as it goes over the wire. */
-async function query(client: RawClient, args: string, params: RawHeaders) {
+async function query(client: RawClient, args: string, params: RawHeaders): Promise<Outcome> {
   const name = 'query';
   const meta = JSON.stringify(envelope());
   const response = await client.post(
@@ -47,14 +64,106 @@ async function query(client: RawClient, args: string, params: RawHeaders) {
     { headers: { ...mirrored('tools/call', { name }), ...params } },
   );
   const { id, error } = response.json() as { id: number; error?: { code: number; message: string } };
-  return { status: response.status, id, code: error?.code, error: error?.message };
+  expect(id).toBe(1);
+  return { status: response.status, code: error?.code, error: error?.message };
 }
 
-const served = { status: 200, id: 1, code: undefined, error: undefined };
-const refused = { status: 400, id: 1, code: -32020, error: expect.stringMatching(/mcp-param-/i) as string };
+const served: Outcome = { status: 200, code: undefined, error: undefined };
+const mismatch = (header: string): Outcome => ({
+  status: 400,
+  code: -32020,
+  error: expect.stringContaining(header) as string,
+});
+const refused = mismatch('mcp-param-');
+
+const named = [
+  ['tools/call', { name: 'query' }],
+  ['prompts/get', { name: 'hello' }],
+  ['resources/read', { uri: 'note://1' }],
+] as const;
 
 describe.each(perFace)('over $face', ({ serve }) => {
-  const open = async () => (await serve(createQueryServer)).client();
+  const open = async () => (await serve(createMirroredServer)).client();
+
+  /** Of a call with these headers instead of the right ones. */
+  const outcome = async (method: string, params: Record<string, unknown>, headers: RawHeaders): Promise<Outcome> => {
+    const { id, response, message } = await callModern(await open(), method, params, { headers });
+    expect(message.id).toBe(id);
+    return { status: response.status, code: message.error?.code, error: message.error?.message };
+  };
+
+  test.each([null, 'tools/list', 'TOOLS/CALL', 'tools/calls', '', 'tools/call, tools/call'])(
+    'B156 Mcp-Method %j is not the method tools/call',
+    async (method) => {
+      expect(await outcome('tools/call', { name: 'query' }, { 'mcp-method': method })).toEqual(mismatch('Mcp-Method'));
+    },
+  );
+
+  test('B156 Mcp-Method must be there where nothing else is mirrored', async () => {
+    expect(await outcome('tools/list', {}, { 'mcp-method': null })).toEqual(mismatch('Mcp-Method'));
+  });
+
+  test('B157 sessions know none of these headers', async () => {
+    const client = await open();
+    await client.initialize();
+    const wrong = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
+    for (const headers of [{}, wrong]) {
+      const params = { name: 'query', arguments: { region: 'here' } };
+      const { response, message } = await client.call('tools/call', params, { headers });
+      expect([response.status, message.result]).toEqual([200, { content: [] }]);
+    }
+  });
+
+  test.each(named)('B156 B158 %s is served under its own Mcp-Name alone', async (method, params) => {
+    expect(await outcome(method, params, {})).toEqual(served);
+    for (const name of [null, 'another', Object.values(params).join().toUpperCase()])
+      expect(await outcome(method, params, { 'mcp-name': name })).toEqual(mismatch('Mcp-Name'));
+  });
+
+  test('B158 methods without a name need no Mcp-Name', async () => {
+    expect(await outcome('tools/list', {}, { 'mcp-name': null })).toEqual(served);
+    expect(await outcome('resources/list', {}, { 'mcp-name': 'whatever' })).toEqual(served);
+  });
+
+  test('B160 B223 blanks around a value are not part of it, and header names compare without case', async () => {
+    const padded = {
+      'MCP-PROTOCOL-VERSION': ' \t2026-07-28 ',
+      'mCp-MeThOd': '  tools/call\t ',
+      'MCP-NAME': '\tquery  ',
+    };
+    expect(await outcome('tools/call', { name: 'query' }, padded)).toEqual(served);
+    const region = { 'mcp-param-region': ' here\t' };
+    expect(await outcome('tools/call', { name: 'query', arguments: { region: 'here' } }, region)).toEqual(served);
+    // No-break spaces are no blanks of HTTP.
+    expect(await outcome('tools/call', { name: 'query' }, { 'mcp-name': 'query\u00a0' })).toEqual(mismatch('Mcp-Name'));
+    expect(await outcome('tools/call', { name: 'query' }, { 'mcp-method': 'tools/call\u00a0' })).toEqual(
+      mismatch('Mcp-Method'),
+    );
+  });
+
+  test.each([
+    ['Base64', 'hello', base64('hello'), served],
+    ['Base64, beyond ASCII', 'café', base64('café'), served],
+    ['Base64, with blanks at both ends', ' padded ', base64(' padded '), served],
+    ['Base64, beyond Latin-1', '漢字', base64('漢字'), served],
+    ['Base64, with a tab', 'a\tb', base64('a\tb'), served],
+    ['Base64, although it looks like it', '=?base64?ZWNobw==?=', base64('=?base64?ZWNobw==?='), served],
+    ['the Base64 that it is itself', '=?base64?ZWNobw==?=', '=?base64?ZWNobw==?=', mismatch('Mcp-Name')],
+    ['its own letters, with a blank', 'with blank', 'with blank', served],
+    ['its own letters, with a blank and padded', 'with blank', ' with blank\t', served],
+    ['raw UTF-8', 'café', rawUtf8('café'), mismatch('Mcp-Name')],
+    ['raw Latin-1, which compares equal', 'café', 'café', mismatch('Mcp-Name')],
+    ['blanks that HTTP takes away', ' padded ', ' padded ', mismatch('Mcp-Name')],
+    ['Base64 of another name', 'hello', base64('query'), mismatch('Mcp-Name')],
+    ['Base64 that is none', 'hello', '=?base64?hel-lo?=', mismatch('Mcp-Name')],
+    ['Base64 without its padding', 'hello', '=?base64?aGVsbG8?=', mismatch('Mcp-Name')],
+    ['Base64 with a blank in it', 'hello', '=?base64?aGVs bG8=?=', mismatch('Mcp-Name')],
+    ['Base64 without its end', 'hello', '=?base64?aGVsbG8=', mismatch('Mcp-Name')],
+    ['Base64 of no UTF-8', '\ufffd', '=?base64?/w==?=', mismatch('Mcp-Name')],
+    ['markers in upper case', 'hello', base64('hello').replace('base64', 'BASE64'), mismatch('Mcp-Name')],
+  ])('B161 B223 a name in %s: %s as %s', async (_, name, header, expected) => {
+    expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(expected);
+  });
 
   test.each([
     ['a string', '{"region":"here"}', { 'mcp-param-region': 'here' }, served],
@@ -101,20 +210,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const args = JSON.stringify({ region });
     expect(await query(await open(), args, { 'mcp-param-region': base64(region) })).toEqual(served);
     expect(await query(await open(), args, { 'mcp-param-region': plain })).toEqual(refused);
-  });
-
-  test.each([
-    ['without its padding', 'hello', '=?base64?aGVsbG8?='],
-    ['with a blank in it', 'hello', '=?base64?aGVs bG8=?='],
-    ['in the alphabet of URLs', '???', '=?base64?Pz8_?='],
-    ['of no UTF-8', '\ufffd', '=?base64?/w==?='],
-    ['of something else', 'hello', base64('Hello')],
-    ['without its end', 'hello', '=?base64?aGVsbG8='],
-  ])('B164 Base64 %s is refused', async (_, value, header) => {
-    for (const param of ['region', 'note']) {
-      const args = JSON.stringify({ [param]: value });
-      expect(await query(await open(), args, { [`mcp-param-${param}`]: header })).toEqual(refused);
-    }
   });
 
   const spellings = ['42', '42.0', '4.2e1', '420e-1', '4200E-2', '0.42e+2'];
@@ -165,9 +260,17 @@ describe.each(perFace)('over $face', ({ serve }) => {
   });
 });
 
+test('B157 stateless serving of the 2025 era knows none of these headers either', async () => {
+  const { client } = await serve(createMirroredServer, { stateless: true });
+  const headers = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
+  const params = { name: 'query', arguments: { region: 'here' } };
+  const { response, message } = await client().call('tools/call', params, { headers, version: '2025-11-25' });
+  expect([response.status, message.result]).toEqual([200, { content: [] }]);
+});
+
 describe('behind a body parser', () => {
   const open = async (): Promise<RawClient> => {
-    const endpoint = createMcpEndpoint(createQueryServer, { logger: createLog() });
+    const endpoint = createMcpEndpoint(createMirroredServer, { logger: createLog() });
     const server = createServer((req, res) => {
       let text = '';
       req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
