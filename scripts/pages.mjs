@@ -73,7 +73,7 @@ function commentsOf(table, file) {
 }
 
 async function options() {
-  const { ALL_FLAGS } = await load('src/cli/option-flags.ts');
+  const { ALL_FLAGS } = await load('src/cli/flags.ts');
   const { OPTIONS } = await load('src/options/table.ts');
   // The flag `--metrics` takes an address.
   const flags = new Map([...ALL_FLAGS, ['metrics', OPTIONS.metrics]]);

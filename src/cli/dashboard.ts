@@ -11,7 +11,7 @@ import { isLoopback } from '../listen/exposed.ts';
 import { loopbackNames } from '../options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';
-import type { OriginOf } from './option-flags.ts';
+import type { OriginOf } from './flags.ts';
 
 const PATH = '/dashboard';
 const TOKEN_BYTES = 24;

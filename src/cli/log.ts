@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { REQUEST_LINE } from '../observe/log-lines.ts';
 import { LEVELS, loggerOf, printed } from '../options/logger.ts';
 import type { Logger } from '../types.ts';
-import type { LogFormat } from './option-flags.ts';
+import type { LogFormat } from './flags.ts';
 
 const STDERR = 2;
 /** Log lines that wait for a reader of stderr. Further lines are dropped, and counted. */

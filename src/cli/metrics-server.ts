@@ -9,7 +9,7 @@ import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { loopbackNames } from '../options/hosts.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, Failure, reason, UsageError } from './failure.ts';
-import { METRICS_AT, type OriginOf } from './option-flags.ts';
+import { METRICS_AT, type OriginOf } from './flags.ts';
 
 export interface MetricsSettings {
   readonly host: string;

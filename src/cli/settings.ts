@@ -5,11 +5,21 @@ import { nearestName } from '../base/nearest-name.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { UsageError } from './failure.ts';
-import { AUTH_FLAGS, checkedByName, type Environment, type Given, givenBy, isServiceLink } from './flags.ts';
+import {
+  ALL_FLAGS,
+  AUTH_FLAGS,
+  checkedByName,
+  type Environment,
+  type Given,
+  givenBy,
+  isServiceLink,
+  type OriginOf,
+  SERVE_FLAGS,
+  variableName,
+} from './flags.ts';
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings } from './dashboard.ts';
 import { metricsSettings } from './metrics-server.ts';
-import { ALL_FLAGS, SERVE_FLAGS, variableName, type OriginOf } from './option-flags.ts';
 
 const PREFIX = 'SOJOURN_';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
 import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
-import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, flagName } from '../../src/cli/flags.ts';
 import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
 import { runHere } from './here.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { flagName } from '../../src/cli/option-flags.ts';
+import { flagName } from '../../src/cli/flags.ts';
 import { mergeOptions } from '../../src/cli/settings.ts';
 import { settingsOf } from './here.ts';
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { SERVE_FLAGS } from '../../src/cli/option-flags.ts';
+import { SERVE_FLAGS } from '../../src/cli/flags.ts';
 import { connectV2 } from '../clients/official.ts';
 import { startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/servers/index.ts';

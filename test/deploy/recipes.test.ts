@@ -3,7 +3,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, SERVE_FLAGS, variableName } from '../../src/cli/flags.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
 import { sharesOf } from '../../src/options/heap-shares.ts';

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { ALL_FLAGS, flagName } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, flagName } from '../../src/cli/flags.ts';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { startNode } from '../kit/child-process.ts';
 import { bearer } from '../kit/issuer.ts';

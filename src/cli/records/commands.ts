@@ -5,8 +5,7 @@ import { resolveOptions } from '../../options/resolve.ts';
 import { DEFAULTS } from '../../options/table.ts';
 import { flag, type FlagText, ms, number, option, textIn, type Values, valuesOf } from '../../options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
-import { addFlag, checkedByName, type Environment, type Given, givenBy } from '../flags.ts';
-import { variableName } from '../option-flags.ts';
+import { addFlag, checkedByName, type Environment, type Given, givenBy, variableName } from '../flags.ts';
 
 export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly kind: Kind;

@@ -12,7 +12,7 @@ import { orUndefined } from '../../base/or-undefined.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
-import { variableName } from '../option-flags.ts';
+import { variableName } from '../flags.ts';
 import type { RecordRequest } from './commands.ts';
 import { instanceText } from './printing.ts';
 

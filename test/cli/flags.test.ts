@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ALL_FLAGS, OPTION_FLAGS, defaultOf, flagName, variableName } from '../../src/cli/option-flags.ts';
+import { ALL_FLAGS, OPTION_FLAGS, defaultOf, flagName, variableName } from '../../src/cli/flags.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
 import { settingsOf } from './here.ts';
