@@ -1,5 +1,6 @@
 /** The commands that look into a store: `sojourn sessions | instances | tasks | once`, each with its verbs. */
 import type { Command } from 'commander';
+import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
 import { resolveOptions } from '../../options/resolve.ts';
 import { DEFAULTS } from '../../options/table.ts';
@@ -12,6 +13,22 @@ export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly verb: string;
   /** What the command names: an id or a hash, or the tool and the key of `once`. */
   readonly names: readonly string[];
+}
+
+interface Listed {
+  readonly id: string;
+  readonly status?: string;
+}
+
+export interface RecordKind<T extends Listed = Listed> {
+  /** The table of `ls`. Its widths end before the last column. The column `ID` is shown with `--ids`. */
+  readonly columns?: readonly string[];
+  readonly widths?: readonly number[];
+  cells?(value: T): readonly string[];
+  ls?(store: EndpointStore, request: RecordRequest): AsyncIterable<T>;
+  show(store: EndpointStore, request: RecordRequest): Promise<object>;
+  /** The verb that changes something. Resolves with what it has done, in a line. */
+  act(store: EndpointStore, request: RecordRequest): Promise<string>;
 }
 
 /** A worker has 25 s to drain, if nothing else was said. */

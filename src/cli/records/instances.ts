@@ -2,10 +2,10 @@
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
+import type { RecordKind } from './commands.ts';
 import { sessionsByOwner } from './opened-store.ts';
 import { order } from './orders.ts';
 import { instanceText, timestamp } from './printing.ts';
-import type { RecordKind } from './record-kind.ts';
 
 export const instances: RecordKind<ReturnType<typeof shown>> = {
   columns: ['INSTANCE', 'STATE', 'VERSION', 'HOST', 'PID', 'STARTED', 'RUNTIME', 'SESSIONS'],

@@ -7,10 +7,9 @@ import { readEntry } from '../../once/entry.ts';
 import { entryId, type Scope } from '../../owned/call-key.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { Failure, UsageError } from '../failure.ts';
-import type { RecordRequest } from './commands.ts';
+import type { RecordKind, RecordRequest } from './commands.ts';
 import { idOf, living } from './opened-store.ts';
-import { instanceText } from './printing.ts';
-import { type RecordKind, requireYes } from './record-kind.ts';
+import { instanceText, requireYes } from './printing.ts';
 
 export const once: RecordKind = {
   show: async (store, request) => shown(store, await foundOf(store, request), request),

@@ -7,12 +7,12 @@ import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { storeOf } from '../store-url.ts';
-import type { StoreRequest } from './commands.ts';
+import type { RecordRequest, StoreRequest } from './commands.ts';
 
 /** Log lines show 12 digits. */
 const HASH = /^[0-9a-f]{1,12}$/;
 const DIGITS_LEAST = 4;
-export const PAGE = 100;
+const PAGE = 100;
 
 /**
  * Opens the store for `work`. `shown`: what the store is called.
@@ -49,6 +49,29 @@ export async function withOpenStore<T>(
 /** The instances that have a lease. */
 export async function living({ instances }: EndpointStore): Promise<ReadonlyMap<string, InstanceLease>> {
   return new Map((await instances.list()).map((lease) => [lease.id, lease]));
+}
+
+/** Where the owner of a record runs. */
+export function ownerIn(alive: ReadonlyMap<string, InstanceLease>, { owner }: StoredRecord) {
+  const lease = alive.get(owner ?? '');
+  return lease && { ownerState: lease.state, host: lease.process?.host, pid: lease.process?.pid };
+}
+
+/** The records of all pages, of the user that the command names, if it does: by name or key. */
+export async function* summaries<T extends { readonly user?: string; readonly userName?: string }>(
+  store: EndpointStore,
+  kind: 'sessions' | 'tasks',
+  summary: (record: StoredRecord, alive: ReadonlySet<string>) => T,
+  { user }: RecordRequest,
+): AsyncGenerator<T, void> {
+  for await (const page of pagesOf((cursor) => store[kind].list(PAGE, cursor))) {
+    // Read again for each page, because an instance may die between two pages.
+    const alive = new Set((await living(store)).keys());
+    for (const record of page.records) {
+      const one = summary(record, alive);
+      if (user === undefined || one.user === user || one.userName === user) yield one;
+    }
+  }
 }
 
 /** How many sessions each instance has; under `null`, those of none. */

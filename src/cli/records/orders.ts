@@ -9,7 +9,6 @@ import type { Ordered } from '../../cluster/orders.ts';
 import { SignedMessages } from '../../cluster/signed-messages.ts';
 import { base64url, systemRandom } from '../../base/system.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import { variableName } from '../flags.ts';
@@ -22,18 +21,6 @@ const NAME_BYTES = 9;
 
 const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
-export async function sendOrder(
-  store: EndpointStore,
-  options: ResolvedOptions,
-  to: string,
-  ordered: Ordered,
-): Promise<void> {
-  const messages = new SignedMessages(store, options);
-  await messages.load();
-  const from = `command-${base64url(systemRandom(NAME_BYTES))}`;
-  await messages.send(from, to, { kind: 'order', by: whoami(), ...ordered });
-}
-
 /** Sends an order once, and resolves with what `effect` finds of it. Rejects where that is nothing in time. */
 export async function order<T>(
   store: EndpointStore,
@@ -44,22 +31,22 @@ export async function order<T>(
 ): Promise<T> {
   const isDrain = ordered.run === 'drain';
   // An instance that drains has been told.
-  if (!isDrain || to.state !== 'draining') await sendOrder(store, options, to.id, ordered);
+  if (!isDrain || to.state !== 'draining') {
+    const messages = new SignedMessages(store, options);
+    await messages.load();
+    const from = `command-${base64url(systemRandom(NAME_BYTES))}`;
+    await messages.send(from, to.id, { kind: 'order', by: whoami(), ...ordered });
+  }
   const until = performance.now() + wait;
-  for (;;) {
+  do {
     const found = await effect();
     if (found !== undefined) return found;
-    if (performance.now() >= until) break;
     await delay(LOOK_MS);
-  }
-  const now = await store.instances.read(to.id);
-  const why =
-    now === undefined
-      ? 'it has left, or died'
-      : isDrain && now.state === 'draining'
-        ? 'calls still run'
-        : `it lives. Its log says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} ` +
-          'here). Else it is stuck';
-  const what = isDrain ? 'drain' : 'end the session';
-  throw new Failure(`instance ${instanceText(now ?? to)} did not ${what} within ${wait} ms: ${why}`);
+  } while (performance.now() < until);
+  const now = (await store.instances.read(to.id)) ?? to;
+  throw new Failure(
+    `instance ${instanceText(now)} did not ${isDrain ? 'drain' : 'end the session'} within ${wait} ms: it lives. Its log ` +
+      `says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} here). Else calls ` +
+      'still run, or it is stuck',
+  );
 }

@@ -2,15 +2,8 @@
 import { escapeButLineBreaks, escapeControls } from '../../base/shown.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import { reason } from '../failure.ts';
-
-/** A line of a table. */
-export function row(cells: readonly string[], widths: readonly number[]): string {
-  return `${cells
-    .map((cell, n) => escapeControls(cell).padEnd(widths[n] ?? 0))
-    .join('  ')
-    .trimEnd()}\n`;
-}
+import { Failure, reason } from '../failure.ts';
+import type { RecordRequest } from './commands.ts';
 
 /** Named lines, one below the other. */
 export function rowsText(rows: ReadonlyArray<readonly [name: string, text: string]>): string {
@@ -18,9 +11,25 @@ export function rowsText(rows: ReadonlyArray<readonly [name: string, text: strin
   return rows.map(([name, text]) => `  ${name.padEnd(width)}${escapeControls(text)}\n`).join('');
 }
 
+/** The indent of printed JSON. */
+export const INDENT = 2;
+
 /** `JSON.stringify` does not escape the control characters U+007F to U+009F, and others that reorder a line. */
 export const json = (value: object, space = 0): string =>
   `${escapeButLineBreaks(JSON.stringify(value, undefined, space))}\n`;
+
+/** Leaves the id of what has a hash out unless `--ids` asks for it: it may be a credential. */
+export function shownOf(value: object, { ids }: RecordRequest): object {
+  const { id: _id, ...rest } = value as { readonly id?: string; readonly hash?: string };
+  return ids || rest.hash === undefined ? value : rest;
+}
+
+/** What cannot be taken back is shown first. */
+export function requireYes(shown: object, consequence: string, request: RecordRequest): void {
+  if (request.yes) return;
+  const text = json(shownOf(shown, request), INDENT);
+  throw new Failure(`nothing was done to\n${text}${consequence}. Give --yes to do it`);
+}
 
 export const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
 

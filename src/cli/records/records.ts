@@ -1,12 +1,12 @@
 /** Runs a command on the records of a deployment: `ls` prints a table, `show` JSON, and the other verbs a sentence. */
+import { escapeControls } from '../../base/shown.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { EXIT } from '../failure.ts';
-import type { Kind, RecordRequest } from './commands.ts';
+import type { Kind, RecordKind, RecordRequest } from './commands.ts';
 import { instances } from './instances.ts';
 import { once } from './once.ts';
 import { withOpenStore } from './opened-store.ts';
-import { json, row } from './printing.ts';
-import { INDENT, type RecordKind, shownOf } from './record-kind.ts';
+import { INDENT, json, shownOf } from './printing.ts';
 import { sessions } from './sessions.ts';
 import { tasks } from './tasks.ts';
 
@@ -35,7 +35,10 @@ async function list(
   out: Out,
 ): Promise<void> {
   const from = columns[0] === 'ID' && !request.ids ? 1 : 0;
-  const line = (texts: readonly string[] = []): string => row(texts.slice(from), widths.slice(from));
+  const line = (texts: readonly string[] = []): string => {
+    const cells = texts.map((text, n) => escapeControls(text).padEnd(widths[n] ?? 0));
+    return `${cells.slice(from).join('  ').trimEnd()}\n`;
+  };
   const counts = new Map<string, number>();
   let lines = 0;
   if (!request.json) out(line(columns));

@@ -7,10 +7,10 @@ import { decodeSession, endReasonOf } from '../../session/record/session-record.
 import { bytesOf, type SessionSummary, summary } from '../../session/record/session-summary.ts';
 import { isEnded } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
-import { living, recordOf } from './opened-store.ts';
+import type { RecordKind } from './commands.ts';
+import { living, ownerIn, recordOf, summaries } from './opened-store.ts';
 import { order } from './orders.ts';
 import { timestamp } from './printing.ts';
-import { ownerIn, type RecordKind, summaries } from './record-kind.ts';
 
 export const sessions: RecordKind<SessionSummary> = {
   columns: ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'],

@@ -12,9 +12,9 @@ import { MESSAGE_FIELD, readBody, readHead, readOutcome } from '../../tasks/task
 import { TaskStore } from '../../tasks/task-store.ts';
 import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
 import { Failure } from '../failure.ts';
-import { living, recordOf } from './opened-store.ts';
-import { timestamp } from './printing.ts';
-import { ownerIn, type RecordKind, requireYes, summaries } from './record-kind.ts';
+import type { RecordKind } from './commands.ts';
+import { living, ownerIn, recordOf, summaries } from './opened-store.ts';
+import { requireYes, timestamp } from './printing.ts';
 
 /** The command owns nothing. */
 const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
