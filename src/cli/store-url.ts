@@ -15,71 +15,62 @@ export interface ChosenStore {
   readonly remote: boolean;
 }
 
-/** The stores of this package, by their scheme. `path`: what follows the colon. */
-const OWN: Readonly<Record<string, (path: string) => Promise<Store>>> = {
-  async memory(path) {
-    if (path !== '') throw new UsageError(`memory: takes no path; got ${JSON.stringify(`memory:${path}`)}`);
-    return (await import('../stores/memory/index.ts')).memory();
-  },
-  async sqlite(path) {
-    if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
-    if (path.startsWith('//')) {
-      const name = path.replace(/^[/]+/, '');
-      throw new UsageError(
-        `sqlite:${path} would be a file in the root folder: write sqlite:./${name} for the folder of this command, ` +
-          `or sqlite:/${name} for that path`,
-      );
-    }
-    return (await import('../stores/sqlite/index.ts')).sqlite(path);
-  },
-};
+/** Shown in errors. */
+const EXAMPLES = { redis: 'redis://user:password@host:6379', postgres: 'postgres://user:password@host:5432/database' };
 
-/** A store that is a server, of the package `sojourn-<maker>`, which exports `<maker>()`. */
-interface Server {
-  readonly maker: string;
-  /** Shown in errors. */
-  readonly example: string;
-}
-
-const redis: Server = { maker: 'redis', example: 'redis://user:password@host:6379' };
-const postgres: Server = { maker: 'postgres', example: 'postgres://user:password@host:5432/database' };
-const SERVERS: Readonly<Record<string, Server>> = { redis, rediss: redis, postgres, postgresql: postgres };
+/** The stores that are servers. Each is a package `sojourn-<maker>`, which exports `<maker>()`. */
+const MAKERS: ReadonlyMap<string, keyof typeof EXAMPLES> = new Map([
+  ['redis', 'redis'],
+  ['rediss', 'redis'],
+  ['postgres', 'postgres'],
+  ['postgresql', 'postgres'],
+]);
 
 /** `origin` is the flag or variable that gave the URL. */
 export async function storeOf(url: string, origin: string): Promise<ChosenStore> {
-  const name = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() ?? '';
-  const own = Object.hasOwn(OWN, name) ? OWN[name] : undefined;
-  const server = Object.hasOwn(SERVERS, name) ? SERVERS[name] : undefined;
-  // A reader of such a URL takes a part of the password for a host or a path, which errors name.
-  if (server !== undefined && isBroken(url))
-    throw new UsageError(
-      `${origin}: ${name}: has / ? # or a bare % before an @: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25`,
-    );
+  const [, scheme = '', path = ''] = /^([a-z][a-z0-9+.-]*):(.*)$/is.exec(url) ?? [];
+  const name = scheme.toLowerCase();
+  const maker = MAKERS.get(name);
   try {
-    if (own !== undefined) return { store: await own(url.slice(name.length + 1)), shown: fileUrl(url), remote: false };
-    if (server !== undefined) return { store: await served(server, url), shown: shownUrl(url), remote: true };
-  } catch (error) {
-    if (server !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
-      throw new Failure(
-        `${origin}: ${name}: needs a package that is not installed: npm install sojourn-${server.maker}`,
+    if (name === 'memory') return { store: await memoryStore(path), shown: url, remote: false };
+    if (name === 'sqlite') return { store: await fileStore(path), shown: `sqlite:${resolve(path)}`, remote: false };
+    // A reader of such a URL takes a part of the password for a host or a path, which errors name.
+    if (maker !== undefined && isBroken(url))
+      throw new UsageError(
+        `${name}: has / ? # or a bare % before an @: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25`,
       );
-    const invalid = error instanceof UsageError || codeOf(error) === 'OPTION_INVALID';
-    if (!invalid) throw error;
-    const problem = reason(error).replace(/^Option [\w.]+: /, '');
-    const hint = server === undefined || problem.includes('e.g.') ? '' : `, e.g. ${server.example}`;
-    throw new UsageError(`${origin}: ${problem}${hint}`, { cause: error });
+    if (maker !== undefined) return { store: await serverStore(maker, url), shown: shownUrl(url), remote: true };
+  } catch (error) {
+    if (maker !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
+      throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install sojourn-${maker}`);
+    if (!(error instanceof UsageError) && codeOf(error) !== 'OPTION_INVALID') throw error;
+    throw new UsageError(`${origin}: ${reason(error).replace(/^Option [\w.]+: /, '')}`, { cause: error });
   }
   const got = url.includes('@') ? `${name}:…` : url;
   throw new UsageError(
-    `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${redis.example}, ${postgres.example}; ` +
+    `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${EXAMPLES.redis}, ${EXAMPLES.postgres}; ` +
       `got ${JSON.stringify(got)}`,
   );
 }
 
-async function served({ maker }: Server, url: string): Promise<Store> {
-  const { [maker]: make } = (await import(`sojourn-${maker}`)) as Record<string, (url: string) => Store>;
-  if (make === undefined) throw new Failure(`sojourn-${maker} has no ${maker}()`);
-  return make(url);
+async function memoryStore(path: string): Promise<Store> {
+  if (path !== '') throw new UsageError(`memory: takes no path; got ${JSON.stringify(`memory:${path}`)}`);
+  return (await import('../stores/memory/index.ts')).memory();
+}
+
+async function fileStore(path: string): Promise<Store> {
+  if (path === '') throw new UsageError('sqlite: needs a file, e.g. sqlite:./sessions.db');
+  const name = path.replace(/^[/]+/, '');
+  if (path.startsWith('//'))
+    throw new UsageError(
+      `sqlite:${path} would be a file in the root folder: write sqlite:./${name} for the folder of this command, ` +
+        `or sqlite:/${name} for that path`,
+    );
+  return (await import('../stores/sqlite/index.ts')).sqlite(path);
+}
+
+async function serverStore(maker: keyof typeof EXAMPLES, url: string): Promise<Store> {
+  return ((await import(`sojourn-${maker}`)) as Record<typeof maker, (url: string) => Store>)[maker](url);
 }
 
 function isBroken(url: string): boolean {
@@ -88,10 +79,6 @@ function isBroken(url: string): boolean {
   const end = rest.lastIndexOf('@');
   return (path >= 0 && end > path) || /%(?![\da-f]{2})/i.test(rest.slice(0, end + 1));
 }
-
-/** `memory:`, or `sqlite:` and the whole path. */
-const fileUrl = (url: string): string =>
-  url.replace(/^(sqlite:)(.*)$/i, (_all, scheme, path) => scheme + resolve(path));
 
 /** What the banner and errors name the store by: where it is, and nothing else of its URL. */
 const shownUrl = (url: string): string => {
