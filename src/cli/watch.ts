@@ -1,6 +1,6 @@
 /** When an edit is over: `sojourn dev` watches the folders of a project for changes of its code. */
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, reason } from './failure.ts';
@@ -43,12 +43,11 @@ export function watchProject(cwd: string, logger: Logger, changed: () => void): 
         if (name === null) return;
         const path = join(folder, name);
         if (orUndefined(() => statSync(path).isDirectory()) !== true) return note(path);
-        if (event !== 'rename' || !isProject(name)) return;
-        closeBelow(path, watchers);
-        add(path, true);
+        if (event === 'rename' && isProject(name)) add(path, true);
       });
       // It was deleted. The folder above says when it is made again.
       watcher.on('error', () => {});
+      watchers.get(folder)?.close();
       watchers.set(folder, watcher);
       for (const entry of readdirSync(folder, { withFileTypes: true }))
         if (entry.isDirectory() && isProject(entry.name)) add(join(folder, entry.name), isNew);
@@ -61,13 +60,4 @@ export function watchProject(cwd: string, logger: Logger, changed: () => void): 
     }
   };
   add(cwd, false);
-}
-
-/** Closes the watchers of a folder and of those in it. */
-function closeBelow(folder: string, watchers: Map<string, FSWatcher>): void {
-  for (const [path, watcher] of watchers) {
-    if (path !== folder && !path.startsWith(folder + sep)) continue;
-    watcher.close();
-    watchers.delete(path);
-  }
 }
