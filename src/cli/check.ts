@@ -5,6 +5,7 @@
  * The processes are instances of a lab. `auth`, `store`, `allowedHosts` and `timeProvider` of the module
  * are left out.
  */
+import { pagesOf } from '../base/pages.ts';
 import { escapeControls } from '../base/shown.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { resolveOptions } from '../options/resolve.ts';
@@ -22,13 +23,8 @@ export interface CheckRequest {
   readonly json: boolean;
 }
 
-interface Finding {
-  /** Name and version. */
-  readonly server: string;
-  readonly version: string;
-  /** The names of the items. A list for which the server has no capability is missing. */
-  readonly lists: Readonly<Record<string, readonly string[]>>;
-}
+/** The names of the items. A list for which the server has no capability is missing. */
+type Lists = Readonly<Record<string, readonly string[]>>;
 
 const CLIENTS = {
   '2025': '2025 client',
@@ -39,7 +35,8 @@ const CLIENTS = {
 /** What one client saw. */
 interface Seen {
   readonly client: keyof typeof CLIENTS;
-  readonly found?: Finding;
+  /** `server`: name and version. */
+  readonly found?: { readonly server: string; readonly version: string; readonly lists: Lists };
   readonly problem?: string;
 }
 
@@ -48,7 +45,6 @@ const ANSWER_MS = 30_000;
 /** A list without an end must not keep the command. */
 const MOST_PAGES = 100;
 
-const LEGACY = '2025-11-25';
 const LISTS = [
   ['tools', 'tools', 'tools/list', 'name'],
   ['prompts', 'prompts', 'prompts/list', 'name'],
@@ -62,8 +58,8 @@ export async function check(
   cwd: string,
   out: (text: string) => void,
 ): Promise<number> {
-  const warnings = new Set<string>();
-  const logger = collectingLogger(warnings);
+  const lines = new Set<string>();
+  const logger = collectingLogger(lines);
   const { server, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
   const { sessionMode, supportedProtocolVersions } = resolveOptions({ ...own, logger });
@@ -72,31 +68,31 @@ export async function check(
   const seen = await keepingProcess(async () => look(versions, await openLab(server, { ...own, logger })));
   const given = { auth, store, allowedHosts, timeProvider };
   const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
-  const report = { seen, warnings: [...warnings], leftOut };
-  out(asJson ? json(report) : printed(module, report));
+  const warnings = [...lines];
+  out(asJson ? json({ seen, warnings, leftOut }) : printed(module, seen, warnings, leftOut));
   return seen.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
 }
 
 /** The second instance takes the session of the first over, as the next process does. */
 async function look(versions: readonly string[], lab: Lab): Promise<readonly Seen[]> {
   const seen: Seen[] = [];
-  const see = async (client: Seen['client'], find: () => Promise<Partial<Seen>>): Promise<void> => {
-    seen.push({ client, ...(await find().catch((error: unknown) => ({ problem: reason(error) }))) });
+  const see = async (client: Seen['client'], find: () => Promise<NonNullable<Seen['found']>>): Promise<void> => {
+    const problem = (error: unknown) => ({ problem: reason(error) });
+    seen.push({ client, ...(await find().then((found) => ({ found }), problem)) });
   };
   const session = new Map<string, string>();
   const [first] = await lab.start();
-  if (versions.some((version) => !isModern(version)))
-    await see('2025', async () => ({ found: await foundIn(asker(first, session), session) }));
+  if (versions.some((version) => !isModern(version))) await see('2025', () => foundIn(asker(first, session), session));
   await lab.drain(first);
   const [next] = await lab.start();
   const found = seen[0]?.found;
   if (found !== undefined && session.has('mcp-session-id'))
     await see('after a restart', async () => {
       const lists = await listsOf(asker(next, session), Object.keys(found.lists));
-      const problem = difference(Object.values(found.lists).flat(), Object.values(lists).flat());
-      return problem === undefined ? { found: { ...found, lists } } : { problem };
+      expectSame(Object.values(found.lists).flat(), Object.values(lists).flat());
+      return { ...found, lists };
     });
-  if (versions.some(isModern)) await see('2026-07-28', async () => ({ found: await foundIn(asker(next)) }));
+  if (versions.some(isModern)) await see('2026-07-28', () => foundIn(asker(next)));
   await lab.close();
   return seen;
 }
@@ -125,10 +121,10 @@ function asker(instance: LabInstance, session?: Map<string, string>): Ask {
     });
 }
 
-const CLIENT = { protocolVersion: LEGACY, capabilities: {}, clientInfo: { name: 'sojourn check', version: '1' } };
+const CLIENT = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'sojourn check', version: '1' } };
 
 /** Connects, and asks for every list. Rejects with what went wrong. */
-async function foundIn(ask: Ask, session?: Map<string, string>): Promise<Finding> {
+async function foundIn(ask: Ask, session?: Map<string, string>) {
   const opened = await (session === undefined ? ask('server/discover') : ask('initialize', CLIENT));
   const { capabilities, protocolVersion = '2026-07-28', serverInfo, _meta: meta } = opened;
   if (session !== undefined) {
@@ -143,54 +139,53 @@ async function foundIn(ask: Ask, session?: Map<string, string>): Promise<Finding
   return { server, version: String(protocolVersion), lists: await listsOf(ask, lists) };
 }
 
-async function listsOf(ask: Ask, wanted: readonly string[]): Promise<Finding['lists']> {
-  const lists: Record<string, readonly string[]> = {};
-  for (const [list, , method, key] of LISTS)
-    if (wanted.includes(list)) lists[list] = await allOf(ask, method, list, key);
+async function listsOf(ask: Ask, wanted: readonly string[]): Promise<Lists> {
+  const lists: Record<string, string[]> = {};
+  for (const [list, , method, key] of LISTS.filter(([name]) => wanted.includes(name))) {
+    const names: string[] = (lists[list] = []);
+    let pages = 0;
+    const read = (cursor?: string) => ask(method, { cursor }) as Promise<{ nextCursor?: string; [list]?: unknown }>;
+    for await (const { [list]: items } of pagesOf(read)) {
+      if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
+      if ((pages += 1) > MOST_PAGES) throw new Error(`${method} has more than ${MOST_PAGES} pages`);
+      names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
+    }
+  }
   return lists;
 }
 
-async function allOf(ask: Ask, method: string, list: string, key: string): Promise<string[]> {
-  const names: string[] = [];
-  let cursor: unknown;
-  for (let pages = 0; pages < MOST_PAGES; pages++) {
-    const { [list]: items, nextCursor } = await ask(method, cursor === undefined ? {} : { cursor });
-    if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
-    names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
-    cursor = nextCursor;
-    if (typeof cursor !== 'string') return names;
-  }
-  throw new Error(`${method} has more than ${MOST_PAGES} pages`);
-}
-
-/** How the lists of a session differ after a restart. */
-function difference(before: readonly string[], after: readonly string[]): string | undefined {
+/** Throws if a session has other items after a restart. */
+function expectSame(before: readonly string[], after: readonly string[]): void {
   const lost = before.filter((name) => !after.includes(name));
   const more = after.filter((name) => !before.includes(name));
-  if (lost.length === 0 && more.length === 0) return undefined;
+  if (lost.length === 0 && more.length === 0) return;
   const parts = [lost.length > 0 && `lacks ${lost.join(', ')}`, more.length > 0 && `also has ${more.join(', ')}`];
-  return `the session ${parts.filter(Boolean).join(' and ')}: make the lists in the factory, from session.state`;
+  throw new Error(
+    `the session ${parts.filter(Boolean).join(' and ')}: make the lists in the factory, from session.state`,
+  );
 }
 
-interface Report {
-  readonly seen: readonly Seen[];
-  /** Lines of the log from `warn` on, each once. */
-  readonly warnings: readonly string[];
-  readonly leftOut: readonly string[];
-}
-
-function printed(module: string, { seen, warnings, leftOut }: Report): string {
+function printed(
+  module: string,
+  seen: readonly Seen[],
+  warnings: readonly string[],
+  leftOut: readonly string[],
+): string {
   const { server = 'a server', lists = {} } = seen.find(({ found }) => found !== undefined)?.found ?? {};
-  const counts = Object.entries(lists).flatMap(([name, { length }]) => (length === 0 ? [] : [`${name} (${length})`]));
+  const named = Object.entries(lists).filter(([, items]) => items.length > 0);
+  const counts = named.map(([name, { length }]) => `${name} (${length})`);
   const connects = `connects${counts.length === 0 ? '' : `, and lists ${counts.join(', ')}`}`;
-  const rows: Array<readonly [string, string]> = seen.map(({ client, problem }) => [
-    CLIENTS[client],
-    problem ?? (client === 'after a restart' ? 'the session continues, with the same lists' : connects),
-  ]);
-  for (const [name, items] of Object.entries(lists)) if (items.length > 0) rows.push([name, items.join(', ')]);
-  if (leftOut.length > 0) rows.push(['not checked', `${leftOut.join(', ')} of the module`]);
-  for (const warning of warnings) rows.push(['warning', warning]);
+  const continues = 'the session continues, with the same lists';
   const problems = seen.filter(({ problem }) => problem !== undefined).length;
+  const rows: ReadonlyArray<readonly [string, string]> = [
+    ...seen.map(
+      ({ client, problem = client === 'after a restart' ? continues : connects }) =>
+        [CLIENTS[client], problem] as const,
+    ),
+    ...named.map(([name, items]) => [name, items.join(', ')] as const),
+    ...(leftOut.length > 0 ? [['not checked', `${leftOut.join(', ')} of the module`] as const] : []),
+    ...warnings.map((warning) => ['warning', warning] as const),
+  ];
   const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
   return `${escapeControls(`${module}: ${server}`)}\n\n${rowsText(rows)}\n${end}\n`;
 }
