@@ -31,3 +31,14 @@ export function codeOf(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;
 }
+
+/** `flag`: what chooses the port. `fd`: the socket of a supervisor, which learns here that it is taken, or of systemd. */
+export function listenProblem(error: unknown, host: string, port: number, flag = '--port', fd?: number): string {
+  if (codeOf(error) === 'EADDRINUSE')
+    return (
+      `port ${port} on ${host} is in use: stop the program that listens there, or choose another port with ${flag} ` +
+      '(0 takes any free one)'
+    );
+  const where = fd === undefined ? `port ${port} on ${host}` : `the passed socket (file descriptor ${fd})`;
+  return `cannot listen on ${where}: ${reason(error)}`;
+}

@@ -8,7 +8,7 @@ import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { loopbackNames } from '../options/hosts.ts';
 import type { Logger } from '../types.ts';
-import { codeOf, Failure, reason, UsageError } from './failure.ts';
+import { Failure, listenProblem, UsageError } from './failure.ts';
 import { METRICS_AT, type OriginOf } from './flags.ts';
 
 export interface MetricsSettings {
@@ -64,9 +64,8 @@ export async function serveMetrics(settings: MetricsSettings, text: MetricsText,
   });
   server.maxConnections = MOST_CONNECTIONS;
   server.listen({ host, port });
-  await once(server, 'listening').catch((error: unknown) => {
-    const why = codeOf(error) === 'EADDRINUSE' ? 'is in use: choose another port with --metrics' : reason(error);
-    throw new Failure(`metrics: port ${port} on ${host} ${why}`, { cause: error });
+  await once(server, 'listening').catch((cause: unknown) => {
+    throw new Failure(listenProblem(cause, host, port, '--metrics'), { cause });
   });
   const { address, port: bound } = server.address() as AddressInfo;
   const shown = address.includes(':') ? `[${address}]` : address;

@@ -10,7 +10,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
-import { Failure, UsageError, reason } from './failure.ts';
+import { Failure, listenProblem, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -18,7 +18,7 @@ import { loadServerModule } from './server-module.ts';
 import { mergeOptions, type ServeSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { listenProblem, storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
+import { storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -47,7 +47,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
   const endpoint = createMcpEndpoint(definition, options);
-  watch(endpoint);
+  watch?.(endpoint);
   const signals = worker?.signals ?? context.signals;
   let ordered = false;
   const internals = internalsOf(endpoint);
@@ -123,9 +123,8 @@ async function opened(
   } catch (cause) {
     await endpoint.close();
     const isStore = failure !== undefined && cause === failure;
-    throw new Failure(isStore ? storeProblem(cause, settings, chosen, module) : listenProblem(cause, settings, fd), {
-      cause,
-    });
+    const atStore = (): string => storeProblem(cause, settings, chosen, module);
+    throw new Failure(isStore ? atStore() : listenProblem(cause, host, port, '--port', fd), { cause });
   }
 }
 
@@ -171,29 +170,21 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
     logger,
   );
   const resolved = resolveTogether(module, options);
-  if (worker !== undefined && settings.workers > 1) requireSharedStore(settings, resolved);
+  const { store } = resolved;
+  if (worker !== undefined && settings.workers > 1 && store?.inProcess !== false)
+    throw new UsageError(
+      `${settings.origin('workers')}: ${settings.workers} processes need a store that they share, and ` +
+        `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
+    );
   return { logger, definition, options, resolved, chosen, watch };
 }
 
 /** The worker that this one replaces serves until then. */
 async function storeOpens({ sessions }: McpEndpoint, logger: Logger): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      await sessions.list({ limit: 1 });
-      return;
-    } catch {
-      if (tries === 0) logger.warn({}, STORE_AWAY);
-      await delay(STORE_PAUSE_MS);
-    }
-  }
-}
-
-function requireSharedStore({ origin, workers }: ServeSettings, { store }: ResolvedOptions): void {
-  if (store !== undefined && !store.inProcess) return;
-  throw new UsageError(
-    `${origin('workers')}: ${workers} processes need a store that they share, and ` +
-      `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
-  );
+  const opens = (): Promise<unknown> => sessions.list({ limit: 1 }).catch(() => undefined);
+  if ((await opens()) !== undefined) return;
+  logger.warn({}, STORE_AWAY);
+  while ((await opens()) === undefined) await delay(STORE_PAUSE_MS);
 }
 
 function resolveTogether(module: string, options: McpEndpointOptions): ResolvedOptions {

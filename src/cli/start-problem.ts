@@ -1,7 +1,7 @@
-/** Why `serve` cannot begin, or begins with a warning: its settings, the port, and the store. */
+/** Why `serve` cannot begin, or begins with a warning: its settings, and the store. */
 import { SojournError, type StoreProblem } from '../errors/sojourn-error.ts';
 import type { Logger } from '../types.ts';
-import { codeOf, reason } from './failure.ts';
+import { reason } from './failure.ts';
 import type { ServeSettings } from './settings.ts';
 import type { ChosenStore } from './store-url.ts';
 
@@ -26,26 +26,5 @@ export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number |
   for (const warning of warnings) logger.warn({}, warning);
   if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
     logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
-  }
-}
-
-export function listenProblem(error: unknown, { host, port, origin }: ServeSettings, fd: number | undefined): string {
-  const code = codeOf(error) ?? '';
-  // A supervisor binds its socket, and learns of this when its worker listens. The socket of systemd listens already.
-  if (fd !== undefined && code !== 'EADDRINUSE')
-    return `cannot listen on the passed socket (file descriptor ${fd}): ${reason(error)}`;
-  const where = `port ${port} on ${host}`;
-  const other = `choose another port with --port (0 takes any free one)`;
-  switch (code) {
-    case 'EADDRINUSE':
-      return `${where} is in use: stop the program that listens there, or ${other}`;
-    case 'EACCES':
-      return `this process may not listen on ${where}; ${other}`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `${origin('host') ?? 'host'}: this machine has no address ${host}`;
-    default:
-      return `cannot listen on ${where}: ${reason(error)}`;
   }
 }

@@ -6,10 +6,10 @@ import { closeSync, openSync } from 'node:fs';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { makeToken } from './dashboard.ts';
-import { Failure } from './failure.ts';
+import { Failure, listenProblem } from './failure.ts';
 import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
-import { listenProblem, warnOfSettings } from './start-problem.ts';
+import { warnOfSettings } from './start-problem.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { findModule } from './server-module.ts';
 import type { ServeContext } from './serve.ts';
@@ -71,7 +71,7 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
   try {
     return await bindSocket(settings.host, settings.port);
   } catch (error) {
-    throw new Failure(listenProblem(error, settings, undefined), { cause: error });
+    throw new Failure(listenProblem(error, settings.host, settings.port), { cause: error });
   }
 }
 

@@ -1,6 +1,5 @@
 /** OpenTelemetry under `serve`: on when a provider is registered, as `node --import ./otel.mjs` does. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 
@@ -28,28 +27,20 @@ export async function exportRest(): Promise<void> {
 
 /** `watch` reports the values of now. A module that uses `telemetry()` itself keeps what it has. */
 export async function withTelemetry(options: McpEndpointOptions, logger: Logger) {
-  const none = { options, watch: (_endpoint: McpEndpoint): void => {} };
   const { trace, metrics } = registered();
-  if (trace === undefined && metrics === undefined) return none;
-  try {
-    const { telemetry, watchEndpoint } = await import('../otel/index.ts');
-    const { isTelemetry } = await import('../otel/spans.ts');
-    const own = [options.aroundRequest ?? []].flat();
-    if (own.some(isTelemetry)) return none;
-    const { aroundRequest, observe } = telemetry();
-    const both: McpEndpointOptions['observe'] = (notice) => {
-      void observe(notice);
-      return options.observe?.(notice);
-    };
-    return {
-      options: { ...options, metrics: true, aroundRequest: [aroundRequest, ...own], observe: both },
-      watch: (endpoint: McpEndpoint) => void watchEndpoint(endpoint),
-    };
-  } catch (error) {
-    logger.warn(
-      { err: error },
-      'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here',
-    );
-    return none;
-  }
+  if (trace === undefined && metrics === undefined) return { options };
+  const otel = await import('../otel/index.ts').catch((err: unknown) => {
+    logger.warn({ err }, 'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here');
+  });
+  const own = [options.aroundRequest ?? []].flat();
+  if (otel === undefined || own.some((await import('../otel/spans.ts')).isTelemetry)) return { options };
+  const { aroundRequest, observe } = otel.telemetry();
+  const both: McpEndpointOptions['observe'] = (notice) => {
+    void observe(notice);
+    return options.observe?.(notice);
+  };
+  return {
+    options: { ...options, metrics: true, aroundRequest: [aroundRequest, ...own], observe: both },
+    watch: otel.watchEndpoint,
+  };
 }
