@@ -59,7 +59,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const dashboard = serveDashboard(endpoint, settings.dashboard, settings.drainTimeoutMs, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
   // The supervisor serves those of all workers.
-  worker?.onMeasure(() => worker.report({ sojourn: 'metrics', families: internals?.families() ?? [] }));
+  worker?.orders.on('measure', () => worker.report({ sojourn: 'metrics', families: internals?.families() ?? [] }));
   if (settings.metrics !== undefined && worker === undefined)
     await serveMetrics(settings.metrics, endpoint.metrics, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));

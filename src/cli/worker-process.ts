@@ -7,13 +7,12 @@
  * A worker may end from any state.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { EventEmitter, once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Family } from '../observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
-import { type DrainOrder, isMessage, type ReportOf, WORKER_VARIABLE } from './worker-role.ts';
-import type { WorkerOrder, WorkerStart } from './worker-role.ts';
+import { type Message, type MessageOf, messagesFrom, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
 
 const [STDOUT, STDERR] = [1, 2];
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
@@ -53,8 +52,8 @@ export class WorkerProcess {
   readonly left: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
-  /** Emits what the worker reports, by kind. */
-  readonly #reports = new EventEmitter();
+  /** Emits what the worker reports. */
+  readonly #reports: EventEmitter;
   #listeningSince: number | undefined;
 
   constructor(number: number, command: WorkerCommand, start: WorkerStart = 'first') {
@@ -76,9 +75,7 @@ export class WorkerProcess {
         if (this.#child.pid === undefined) resolve({ code: null, signal: null, error });
       });
     });
-    this.#child.on('message', (message) => {
-      if (isMessage(message)) this.#reports.emit(message.sojourn, message);
-    });
+    this.#reports = messagesFrom(this.#child);
     this.listening = this.#first('listening').then((report) => {
       this.#listeningSince = report && performance.now();
       return report?.banner;
@@ -87,8 +84,8 @@ export class WorkerProcess {
   }
 
   /** Resolves with the first report of this kind; `undefined`: the worker ended before. */
-  #first<Kind extends 'listening' | 'leaving'>(kind: Kind): Promise<ReportOf<Kind> | undefined> {
-    const report = once(this.#reports, kind) as Promise<[ReportOf<Kind>]>;
+  #first<Kind extends 'listening' | 'leaving'>(kind: Kind): Promise<MessageOf<Kind> | undefined> {
+    const report = once(this.#reports, kind) as Promise<[MessageOf<Kind>]>;
     return Promise.race([report.then(([first]) => first), this.ended.then(() => undefined)]);
   }
 
@@ -102,7 +99,7 @@ export class WorkerProcess {
   }
 
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
-  drain(how: Omit<DrainOrder, 'sojourn'>): void {
+  drain(how: Omit<MessageOf<'drain'>, 'sojourn'>): void {
     if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
     else this.#send({ sojourn: 'drain', ...how });
   }
@@ -111,12 +108,12 @@ export class WorkerProcess {
   async metrics(withinMs: number): Promise<readonly Family[] | undefined> {
     this.#send({ sojourn: 'measure' });
     const answer = once(this.#reports, 'metrics', { signal: AbortSignal.timeout(withinMs) });
-    const [report] = (await answer.catch(() => [])) as [ReportOf<'metrics'>?];
+    const [report] = (await answer.catch(() => [])) as [MessageOf<'metrics'>?];
     return report?.families;
   }
 
   /** A worker that has no connection is ending already. */
-  #send(order: WorkerOrder): void {
+  #send(order: Message): void {
     if (this.#child.connected) this.#child.send(order, () => {});
   }
 

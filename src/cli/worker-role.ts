@@ -26,36 +26,28 @@ export const WORKER_FD = 3;
 
 export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
 
-// ——— the messages between both; loaders such as tsx use the same channel, so others are ignored ———
-
-/** From a worker to its supervisor. */
-export type WorkerReport =
-  /** The worker accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
+/** Both sides are of one build. */
+export type Message =
+  /** From a worker: it accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
   | { readonly sojourn: 'listening'; readonly banner: string }
-  /** The worker drains and then ends. */
+  /** From a worker: it drains and then ends. */
   | { readonly sojourn: 'leaving' }
-  /** The metrics of the worker. */
-  | { readonly sojourn: 'metrics'; readonly families: readonly Family[] };
+  /** From the supervisor: report the metrics. */
+  | { readonly sojourn: 'measure' }
+  | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
+  /** From the supervisor. `socketCloses`: no other process holds the socket any more. `timeoutMs`: for running calls. */
+  | { readonly sojourn: 'drain'; readonly socketCloses: boolean; readonly timeoutMs: number };
 
-export interface DrainOrder {
-  readonly sojourn: 'drain';
-  /** No other process holds the socket any more. */
-  readonly socketCloses: boolean;
-  /** How long running calls may take. */
-  readonly timeoutMs: number;
+export type MessageOf<Kind extends Message['sojourn']> = Extract<Message, { readonly sojourn: Kind }>;
+
+/** Emits what the other side sends, by its kind. Loaders such as tsx use the same channel: theirs is ignored. */
+export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {
+  const messages = new EventEmitter();
+  channel.on('message', (message: unknown) => {
+    if (isObject(message) && typeof message['sojourn'] === 'string') messages.emit(message['sojourn'], message);
+  });
+  return messages;
 }
-
-/** From the supervisor. */
-export type WorkerOrder =
-  | DrainOrder
-  /** Report the metrics. */
-  | { readonly sojourn: 'measure' };
-
-export type ReportOf<Kind extends WorkerReport['sojourn']> = Extract<WorkerReport, { sojourn: Kind }>;
-
-/** Both sides are of one build, so no other member is checked. */
-export const isMessage = (message: unknown): message is WorkerReport | WorkerOrder =>
-  isObject(message) && typeof message['sojourn'] === 'string';
 
 /** `undefined`: this process has no supervisor. */
 export function takeWorkerRole(self: NodeJS.Process) {
@@ -94,18 +86,16 @@ export function takeWorkerRole(self: NodeJS.Process) {
     /** The token of the dashboard that the supervisor made. */
     dashboardToken,
     /** What the supervisor's order to drain says. */
-    drainOrder: undefined as DrainOrder | undefined,
-    /** Calls `report` at each order to report the metrics. */
-    onMeasure: (report: () => void) =>
-      void self.on('message', (message) => isMessage(message) && message.sojourn === 'measure' && report()),
+    drainOrder: undefined as MessageOf<'drain'> | undefined,
+    /** Emits the orders of the supervisor. */
+    orders: messagesFrom(self),
     /** Emits a signal for each thing that stops this worker. */
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
-    report: (message: WorkerReport) => void self.send?.(message, undefined, undefined, () => {}),
+    report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
   };
-  self.on('message', (message) => {
-    if (!isMessage(message) || message.sojourn !== 'drain') return;
-    if (!stopping) role.drainOrder = message;
+  role.orders.on('drain', (order: MessageOf<'drain'>) => {
+    if (!stopping) role.drainOrder = order;
     stop();
   });
   return role;
