@@ -16,14 +16,6 @@ export interface DoctorRequest extends StoreRequest {
   readonly json: boolean;
 }
 
-interface Report extends Awaited<ReturnType<typeof examine>> {
-  readonly store: string;
-  readonly openMs: number;
-  /** What the store says of its settings. */
-  readonly facts: readonly string[];
-  readonly warnings: readonly string[];
-}
-
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
 const SCRATCH_MS = 60_000;
@@ -32,37 +24,35 @@ const SLOW_MS = 50;
 
 /** Resolves with the exit code: 1 where something is wrong. */
 export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
+  const report = await examine(request);
+  out(request.json ? json(report) : printed(report));
+  return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
+}
+
+/** `latencyMs`: the median of each operation. `facts`: what the store says of its settings. */
+async function examine(request: DoctorRequest) {
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
-  const collecting = collectingLogger(warnings);
   const logger: Logger = {
-    ...collecting,
+    ...collectingLogger(warnings),
     // The Redis store says at this level whether its server keeps data on disk.
     debug: (fields, text) => 'losesData' in fields && (fields.losesData === true ? warnings : facts).add(text),
   };
   const began = performance.now();
-  const look = async (opened: EndpointStore, store: string): Promise<Report> => {
+  const look = async (opened: EndpointStore, store: string) => {
     const openMs = performance.now() - began;
-    const seen = await examine(opened, warnings);
-    return { store, openMs, ...seen, facts: [...facts], warnings: [...warnings] };
+    const latencyMs = await measure(opened.once);
+    const instances = await opened.instances.list();
+    const owners = await sessionsByOwner(opened);
+    const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
+    const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
+    if (opened.full?.() === true) warnings.add('The store refuses writes for lack of room');
+    for (const [operation, ms] of Object.entries(latencyMs))
+      if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
+    const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
+    if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
+    return { store, openMs, latencyMs, instances, sessions, facts: [...facts], warnings: [...warnings] };
   };
-  const report = await withOpenStore(request, look, logger);
-  out(request.json ? json(report) : printed(report));
-  return warnings.size === 0 ? EXIT.ok : EXIT.failed;
-}
-
-/** `latencyMs`: the median of each operation. */
-async function examine(store: EndpointStore, warnings: Set<string>) {
-  const latencyMs = await measure(store.once);
-  const instances = await store.instances.list();
-  const owners = await sessionsByOwner(store);
-  const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
-  const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
-  if (store.full?.() === true) warnings.add('The store refuses writes for lack of room');
-  for (const [operation, ms] of Object.entries(latencyMs))
-    if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
-  const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
-  if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-  return { latencyMs, instances, sessions };
+  return withOpenStore(request, look, logger);
 }
 
 /** Each operation, on records that no list shows. */
@@ -100,7 +90,8 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-function printed({ store, openMs, latencyMs, instances, sessions, facts, warnings }: Report): string {
+function printed(report: Awaited<ReturnType<typeof examine>>): string {
+  const { store, openMs, latencyMs, instances, sessions, facts, warnings } = report;
   const { live, notLive } = sessions;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const rows: Array<readonly [string, string]> = [

@@ -11,22 +11,12 @@ import type { Logger } from '../types.ts';
 import { Failure, listenProblem, UsageError } from './failure.ts';
 import { METRICS_AT, type OriginOf } from './flags.ts';
 
-export interface MetricsSettings {
-  readonly host: string;
-  readonly port: number;
-  /** What a scraper must send; `undefined`: nothing. */
-  readonly token: string | undefined;
-}
-
 const ADDRESS = /^(?:(\[[\da-f:.]+\]|[\w.-]+):)?(\d{1,5})$/i;
 const [DEFAULT_HOST = ''] = METRICS_AT.split(':');
 const LARGEST_PORT = 65_535;
 
-export function metricsSettings(
-  text: string | undefined,
-  token: string | undefined,
-  originOf: OriginOf,
-): MetricsSettings | undefined {
+/** `undefined`: they are not served. `token`: what a scraper must send; `undefined`: nothing. */
+export function metricsSettings(text: string | undefined, token: string | undefined, originOf: OriginOf) {
   const [origin, ofToken] = [originOf('metrics'), originOf('metricsToken')];
   if (text === undefined) {
     if (token === undefined) return undefined;
@@ -53,7 +43,11 @@ const HEAD_MS = 5_000;
 type MetricsText = () => string | Promise<string>;
 
 /** Resolves when it listens, for as long as the process lives. */
-export async function serveMetrics(settings: MetricsSettings, text: MetricsText, logger: Logger): Promise<void> {
+export async function serveMetrics(
+  settings: NonNullable<ReturnType<typeof metricsSettings>>,
+  text: MetricsText,
+  logger: Logger,
+): Promise<void> {
   const { host, port } = settings;
   const token = settings.token === undefined ? undefined : digestOf(settings.token);
   const server = createServer({ headersTimeout: HEAD_MS, requestTimeout: HEAD_MS }, (req, res) => {

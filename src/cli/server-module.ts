@@ -2,6 +2,7 @@
  * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
  * serve, and options.
  */
+import { once } from 'node:events';
 import { existsSync, statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -88,10 +89,12 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
       `${given} is not loaded yet: ${where} has not settled; serve waits for it`,
     );
   }, SLOW_LOAD_MS).unref();
-  let fail: () => void = () => {};
-  const idle = new Promise<never>((_, reject) => {
-    fail = () => reject(moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`));
+  const loaded = new AbortController();
+  // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
+  const idle = once(process, 'beforeExit', loaded).then(() => {
+    throw moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`);
   });
+  process.channel?.unref();
   // Any other code says itself that something failed.
   const ended = (code: number): void => {
     if (code !== EXIT.ok) return;
@@ -99,14 +102,11 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
     process.exitCode = EXIT.failed;
   };
   process.once('exit', ended);
-  // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
-  process.once('beforeExit', fail);
-  process.channel?.unref();
   try {
     return await Promise.race([namespace, idle]);
   } finally {
     process.channel?.ref();
-    process.off('beforeExit', fail);
+    loaded.abort();
     process.off('exit', ended);
     clearTimeout(timer);
   }

@@ -97,23 +97,17 @@ function authOf(
   return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
 }
 
-function layer(values: Given, where: string): McpEndpointOptions {
+function layer({ eventRetention, ...values }: Given, where: string): McpEndpointOptions {
   const options: Record<string, unknown> = {};
-  const groups: Record<string, Record<string, unknown>> = {};
+  if (eventRetention !== undefined) options['eventRetention'] = eventRetention === true && {};
   for (const [key, value] of Object.entries(values)) {
     const [name = '', member] = key.split('.');
     if (Object.hasOwn(SERVE_FLAGS, key) || key === 'store') continue;
-    if (member !== undefined) (groups[name] ??= {})[member] = value;
-    else options[name] = value;
+    if (member !== undefined && options[name] === false)
+      throw new UsageError(`${where} turns ${name} off and also sets its ${member}; do one of the two`);
+    options[name] = member === undefined ? value : { ...(options[name] as object), [member]: value };
   }
-  const retention = groups['eventRetention'];
-  if (options['eventRetention'] === false && retention !== undefined) {
-    throw new UsageError(
-      `${where} turns eventRetention off and also sets its ${Object.keys(retention).join(', ')}; do one of the two`,
-    );
-  }
-  if (options['eventRetention'] === true) groups['eventRetention'] ??= {};
-  return { ...options, ...groups };
+  return options;
 }
 
 function unknownVariableWarnings(env: Environment): string[] {

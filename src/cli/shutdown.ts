@@ -19,7 +19,6 @@ const SAME_KEYSTROKE_MS = 100;
 
 export interface SignalSource {
   on(signal: StopSignal | 'SIGHUP', listener: () => void): unknown;
-  off(signal: StopSignal, listener: () => void): unknown;
   emit(signal: 'SIGTERM'): unknown;
 }
 
@@ -43,22 +42,17 @@ export function untilStopped(
       if (first === undefined) {
         first = { signal, at: now() };
         server.finish(signal).then(
-          () => end(EXIT.ok),
+          () => resolve(EXIT.ok),
           (error: unknown) => {
             logger.error({ err: error }, `the shutdown failed: ${reason(error)}`);
-            end(EXIT.failed);
+            resolve(EXIT.failed);
           },
         );
       } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
         server.interrupted(signal);
-        end(EXIT.failed);
+        resolve(EXIT.failed);
       }
     };
-    const listeners = STOP_SIGNALS.map((signal) => ({ signal, listener: () => stop(signal) }));
-    const end = (code: number): void => {
-      for (const { signal, listener } of listeners) source.off(signal, listener);
-      resolve(code);
-    };
-    for (const { signal, listener } of listeners) source.on(signal, listener);
+    for (const signal of STOP_SIGNALS) source.on(signal, () => stop(signal));
   });
 }

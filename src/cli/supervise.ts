@@ -36,7 +36,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
   const launch = (number: number, start: WorkerStart) => new WorkerProcess(number, command, start);
   const supervisor = new Supervisor({ workers, drainTimeoutMs, logger, dev, launch });
-  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, workerMetrics(supervisor.slots), logger);
+  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, workerMetrics(supervisor), logger);
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)

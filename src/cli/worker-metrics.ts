@@ -4,18 +4,15 @@
  */
 import { type Family, METRIC_NAMES, type MetricName, type Point } from '../observe/metric-table.ts';
 import { prometheusText } from '../observe/prometheus-text.ts';
+import type { Supervisor } from './supervisor.ts';
 
 /** A worker that is busy or frozen for longer shows its last values. */
 const ANSWER_MS = 500;
 
-interface Slot {
-  readonly number: number;
-  readonly serving: { metrics(withinMs: number): Promise<readonly Family[] | undefined> } | undefined;
-  readonly deaths: number;
-}
+type Slot = Supervisor['slots'][number];
 
 /** Returns a function that asks each worker, and does not wait long for one. */
-export function workerMetrics(slots: readonly Slot[]): () => Promise<string> {
+export function workerMetrics({ slots }: Supervisor): () => Promise<string> {
   const last = new Map<Slot, readonly Family[]>();
   const measure = async (slot: Slot): Promise<boolean> => {
     const families = await slot.serving?.metrics(ANSWER_MS);
