@@ -1,16 +1,14 @@
 /** Waits for a condition, never for a time. */
 
-/** Frequent looks take CPU from the processes that are waited for. */
-const FIRST_PAUSE_MS = 2;
-const LONGEST_PAUSE_MS = 20;
-const PAUSE_SHARE = 1 / 20;
+/** More frequent looks take CPU from the processes that are waited for. */
+const PAUSE_MS = 10;
 
 export interface UntilOptions {
   /** Fails after this long. */
   timeoutMs?: number;
   /** The name of the condition, for the failure message. */
   what?: string;
-  /** The pause between two looks. Default: 2 ms at first, later a twentieth of the time waited, at most 20 ms. */
+  /** The pause between two looks. Default: 10 ms. */
   pollMs?: number;
 }
 
@@ -20,7 +18,7 @@ export interface UntilOptions {
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 5_000, what, pollMs }: UntilOptions = {},
+  { timeoutMs = 5_000, what, pollMs = PAUSE_MS }: UntilOptions = {},
 ): Promise<T> {
   const begun = performance.now();
   for (;;) {
@@ -31,13 +29,8 @@ export async function until<T>(
     } catch (error) {
       cause = error;
     }
-    const waited = performance.now() - begun;
-    if (waited >= timeoutMs) {
+    if (performance.now() - begun >= timeoutMs)
       throw new Error(`not within ${timeoutMs} ms: ${what ?? condition.toString()}`, { cause });
-    }
-    await new Promise((done) => setTimeout(done, pollMs ?? pauseAfter(waited)));
+    await new Promise((done) => setTimeout(done, pollMs));
   }
 }
-
-const pauseAfter = (waited: number): number =>
-  Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, waited * PAUSE_SHARE));
