@@ -1,8 +1,15 @@
-/** One instance of a lab: an endpoint on the lab's store and clock, and the connections of its clients. */
+/**
+ * One instance of a lab: an endpoint on the lab's store and clock, the connections of its clients, and what a kill or a
+ * freeze stops in it: its calls to the store, its timers, what arrives from others. Code that runs continues until it
+ * needs one of them.
+ *
+ *     serving ──freeze──▶ frozen ──wake──▶ serving
+ *        ├──drain, stop──▶ stopping ──▶ stopped
+ *        ╰──kill──▶ killed      (a frozen one too)
+ */
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
-import { cutConnection, refusedConnection } from './broken-connection.ts';
+import type { MaybePromise } from '../../types.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
-import { LabProcess } from './lab-process.ts';
 import type { LabTask } from './lab-task.ts';
 
 /** An instance of your server, in a lab. */
@@ -11,21 +18,64 @@ export type LabInstance = Pick<InstanceOfLab, 'number' | 'endpoint' | 'fetch' | 
 /** A task that this instance has started. */
 type Started = (id: string, tool: string, at: InstanceOfLab, caller: LabCaller) => LabTask;
 
+type State = 'serving' | 'frozen' | 'stopping' | 'stopped' | 'killed';
+
 let requests = 0;
 
-export class InstanceOfLab extends LabProcess {
+export class InstanceOfLab {
+  /** 1 for the first that was started. */
+  readonly number: number;
   readonly #endpoint: McpEndpoint;
   readonly #started: Started;
+  #state: State = 'serving';
+  #waiting: Array<() => void> = [];
+  readonly #killed: Promise<void>;
+  #endKilled!: () => void;
 
-  constructor(number: number, endpointOf: (process: LabProcess) => McpEndpoint, started: Started) {
-    super(number);
-    this.#endpoint = endpointOf(this);
+  constructor(number: number, endpointOf: (instance: InstanceOfLab) => McpEndpoint, started: Started) {
+    this.number = number;
+    this.#killed = new Promise((resolve) => (this.#endKilled = resolve));
     this.#started = started;
+    this.#endpoint = endpointOf(this);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** `states`: the usual one first. */
+  #expect(what: string, ...states: State[]): void {
+    if (states.includes(this.#state)) return;
+    throw new Error(`${what}: instance ${this.number} of the lab is ${this.#state}; it must be ${states[0]}`);
+  }
+
+  /** Runs `work` at once; in a frozen instance when it wakes, in order; in a killed one never. */
+  run<T>(work: () => MaybePromise<T>): MaybePromise<T> {
+    if (this.#state !== 'frozen' && this.#state !== 'killed') return work();
+    return new Promise<void>((wake) => this.#waiting.push(wake)).then(work);
+  }
+
+  /** The same object, whose methods, and the callbacks that they are given, run in this instance. */
+  guard<T extends object>(of: T): T {
+    return new Proxy(of, {
+      get: (_, name) => {
+        const method: unknown = Reflect.get(of, name);
+        if (typeof method !== 'function') return method;
+        return (...given: unknown[]) =>
+          this.run(
+            () =>
+              method.apply(
+                of,
+                given.map((one) => this.#inside(one)),
+              ) as unknown,
+          );
+      },
+    });
   }
 
   /** Its endpoint, for `endpoint.tasks` and the like. Throws once the instance is killed. */
   get endpoint(): McpEndpoint {
-    this.expect('endpoint', 'serving', 'frozen', 'stopping', 'stopped');
+    this.#expect('endpoint', 'serving', 'frozen', 'stopping', 'stopped');
     return this.#endpoint;
   }
 
@@ -46,7 +96,7 @@ export class InstanceOfLab extends LabProcess {
 
   #untilKilled<T>(work: Promise<T>, message: 'fetch failed' | 'terminated'): Promise<T> {
     const cut = async (): Promise<never> => {
-      await this.killed;
+      await this.#killed;
       throw cutConnection(message, `instance ${this.number} of the lab was killed`);
     };
     return Promise.race([work, cut()]);
@@ -63,7 +113,7 @@ export class InstanceOfLab extends LabProcess {
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         const read = endsCleanly
-          ? Promise.race([next(), this.killed.then(() => end)])
+          ? Promise.race([next(), this.#killed.then(() => end)])
           : this.#untilKilled(next(), 'terminated');
         const { done, value } = await read;
         if (done) controller.close();
@@ -101,14 +151,46 @@ export class InstanceOfLab extends LabProcess {
   }
 
   async #called(how: string, tool: string, args: Params, caller: LabCaller, as: 'tasks' | 'none'): Promise<Params> {
-    this.expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
+    this.#expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
     return this.ask('tools/call', { name: tool, arguments: args }, caller, as);
   }
 
   // ——— its end ———
 
+  #inside(given: unknown): unknown {
+    if (typeof given !== 'function') return given;
+    return (...sent: unknown[]) => this.run(() => given(...sent) as unknown);
+  }
+
+  kill(): void {
+    this.#expect('kill()', 'serving', 'frozen');
+    this.#state = 'killed';
+    this.#waiting = [];
+    this.#endKilled();
+  }
+
+  freeze(): void {
+    this.#expect('freeze()', 'serving');
+    this.#state = 'frozen';
+  }
+
+  wake(): void {
+    this.#expect('wake()', 'frozen');
+    this.#state = 'serving';
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Runs `work`, after which the instance has stopped. */
+  async #stopAfter<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#expect(what, 'serving');
+    this.#state = 'stopping';
+    const result = await work();
+    this.#state = 'stopped';
+    return result;
+  }
+
   drain(): ReturnType<McpEndpoint['drain']> {
-    return this.stopAfter('drain()', async () => {
+    return this.#stopAfter('drain()', async () => {
       const drained = await this.#endpoint.drain();
       await this.#endpoint.close();
       return drained;
@@ -116,6 +198,24 @@ export class InstanceOfLab extends LabProcess {
   }
 
   stop(): Promise<void> {
-    return this.stopAfter('stop()', () => this.#endpoint.close());
+    return this.#stopAfter('stop()', () => this.#endpoint.close());
   }
+}
+
+/**
+ * What `fetch` of Node.js rejects with when the process of a server dies before its response has begun (`fetch failed`),
+ * or within it (`terminated`). The innermost cause says what the lab did.
+ */
+function cutConnection(message: 'fetch failed' | 'terminated', why: string): TypeError {
+  const closed = Object.assign(new Error('other side closed', { cause: new Error(why) }), { code: 'UND_ERR_SOCKET' });
+  closed.name = 'SocketError';
+  return new TypeError(message, { cause: closed });
+}
+
+const REFUSED = { errno: -111, code: 'ECONNREFUSED', syscall: 'connect', address: '127.0.0.1', port: 80 };
+
+/** No process listens there any more. */
+export function refusedConnection(why: string): TypeError {
+  const refused = new Error(`connect ECONNREFUSED ${REFUSED.address}:${REFUSED.port}`, { cause: new Error(why) });
+  return new TypeError('fetch failed', { cause: Object.assign(refused, REFUSED) });
 }

@@ -6,28 +6,10 @@
 import { systemTime } from '../../base/system.ts';
 import { memory } from '../../stores/memory/index.ts';
 import { MemoryMailboxes, type SharedMailboxes } from '../../stores/memory/mailboxes.ts';
-import { Instances, LEASES, type Receive } from '../../stores/shared/instances.ts';
-import type { InstanceMessage, OpenStore, Store, StoreOptions } from '../../stores/store.ts';
+import { Instances, LEASES } from '../../stores/shared/instances.ts';
+import type { OpenStore, Store, StoreOptions } from '../../stores/store.ts';
 import type { TimeProvider } from '../../types.ts';
-import type { LabProcess } from './lab-process.ts';
-
-/** Messages are copied, as between processes. */
-class LabMailboxes extends MemoryMailboxes {
-  readonly #process: LabProcess;
-
-  constructor(shared: SharedMailboxes, process: LabProcess) {
-    super(shared);
-    this.#process = process;
-  }
-
-  override open(id: string, receive: Receive): string {
-    return super.open(id, (from, message) => void this.#process.run(() => receive(from, message)));
-  }
-
-  override send(from: string, to: string, message: InstanceMessage): 'sent' | 'suspect' {
-    return super.send(from, to, JSON.parse(JSON.stringify(message)) as InstanceMessage);
-  }
-}
+import type { InstanceOfLab } from './lab-instance.ts';
 
 export class LabStore {
   readonly #store: Store;
@@ -42,12 +24,12 @@ export class LabStore {
     this.#time = time;
   }
 
-  of(process: LabProcess): Store {
+  of(instance: InstanceOfLab): Store {
     const { kind } = this.#store;
-    return { kind, durable: true, inProcess: false, open: (options) => this.#open(options, process) };
+    return { kind, durable: true, inProcess: false, open: (options) => this.#open(options, instance) };
   }
 
-  async #open(given: StoreOptions, process: LabProcess): Promise<OpenStore> {
+  async #open(given: StoreOptions, instance: InstanceOfLab): Promise<OpenStore> {
     const time = this.#time;
     // Another process or a file answers late: the pauses of its store cannot wait for the lab.
     const clock = this.#store.inProcess ? time : { ...systemTime, now: () => time.now() };
@@ -56,12 +38,12 @@ export class LabStore {
     const leases = await this.#leases.open({ ...given, time, kinds: [LEASES] });
     this.#views.push(leases);
     const { leaseMs, logger } = given;
-    const mailboxes = new LabMailboxes(this.#mailboxes, process);
+    const mailboxes = new MemoryMailboxes(this.#mailboxes);
     const instances = new Instances({ records: leases.records(LEASES), mailboxes, leaseMs, logger });
     return {
-      records: (kind) => process.guard(view.records(kind)),
-      instances: process.guard(instances),
-      secret: (name, keepMs) => process.run(() => view.secret(name, keepMs)),
+      records: (kind) => instance.guard(view.records(kind)),
+      instances: instance.guard(instances),
+      secret: (name, keepMs) => instance.run(() => view.secret(name, keepMs)),
       full: () => view.full?.() === true,
       close: () => instances.close(),
     };

@@ -25,10 +25,8 @@ import { memory } from '../../stores/memory/index.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
-import { refusedConnection } from './broken-connection.ts';
 import type { LabCaller, Params } from './lab-client.ts';
-import { InstanceOfLab, type LabInstance } from './lab-instance.ts';
-import type { LabProcess } from './lab-process.ts';
+import { InstanceOfLab, type LabInstance, refusedConnection } from './lab-instance.ts';
 import { LabStore } from './lab-store.ts';
 import { LabTask } from './lab-task.ts';
 
@@ -93,7 +91,7 @@ export class Lab implements AsyncDisposable {
   start(count: 3, server?: LabServer): Promise<[LabInstance, LabInstance, LabInstance]>;
   start(count: number, server?: LabServer): Promise<LabInstance[]>;
   async start(count: number = 1, server = this.#server): Promise<LabInstance[]> {
-    const endpointOf = (process: LabProcess): McpEndpoint => this.#endpointOf(process, server);
+    const endpointOf = (instance: InstanceOfLab): McpEndpoint => this.#endpointOf(instance, server);
     const made = Array.from({ length: count }, () => {
       const number = this.#instances.length + 1;
       const instance = new InstanceOfLab(number, endpointOf, (...given) => this.#started(...given));
@@ -109,40 +107,34 @@ export class Lab implements AsyncDisposable {
     return made;
   }
 
-  #endpointOf(process: LabProcess, server: LabServer): McpEndpoint {
+  #endpointOf(instance: InstanceOfLab, server: LabServer): McpEndpoint {
     const logger = loggerOf((level) => (fields, text) => {
       if (level === 'debug' || level === 'info') return;
       const { err } = fields as { err?: unknown };
       const cause = err === undefined ? '' : ` (${err instanceof Error ? err.message : String(err)})`;
-      this.#lines.push(`instance ${process.number} ${level}: ${text}${cause}`);
+      this.#lines.push(`instance ${instance.number} ${level}: ${text}${cause}`);
       if (this.#lines.length > SHOWN) this.#lines.shift();
     });
     const { time } = this;
     const timeProvider = {
       ...time,
-      setTimeout: (fn: () => void, ms: number) => time.setTimeout(() => void process.run(fn), ms),
+      setTimeout: (fn: () => void, ms: number) => time.setTimeout(() => void instance.run(fn), ms),
     };
-    const store = this.#store.of(process);
+    const store = this.#store.of(instance);
     return createMcpEndpoint(this.#factoryOf(server), { logger, ...this.#options, timeProvider, store });
   }
 
   /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
   readonly fetch: LabInstance['fetch'] = async (input, init) => {
-    const [first] = this.#serving();
+    const first = this.#serving();
     if (first === undefined) throw refusedConnection(this.#noneServes());
     return first.fetch(input, init);
   };
 
-  #serving(): InstanceOfLab[] {
+  #serving(preferred?: InstanceOfLab): InstanceOfLab | undefined {
     const all = (one: InstanceOfLab['state']): InstanceOfLab[] => this.#instances.filter(({ state }) => state === one);
-    return [...all('serving'), ...all('stopping')];
-  }
-
-  #servingAt(preferred: InstanceOfLab): InstanceOfLab {
-    const serving = this.#serving();
-    const found = serving.includes(preferred) ? preferred : serving[0];
-    if (found === undefined) throw new Error(this.#noneServes());
-    return found;
+    const serving = [...all('serving'), ...all('stopping')];
+    return serving.find((one) => one === preferred) ?? serving[0];
   }
 
   #noneServes(): string {
@@ -178,7 +170,11 @@ export class Lab implements AsyncDisposable {
   }
 
   #started(id: string, tool: string, at: InstanceOfLab, caller: LabCaller): LabTask {
-    const ask = async (method: string, params: Params) => this.#servingAt(at).ask(method, params, caller);
+    const ask = async (method: string, params: Params) => {
+      const instance = this.#serving(at);
+      if (instance === undefined) throw new Error(this.#noneServes());
+      return instance.ask(method, params, caller);
+    };
     const task = new LabTask(id, tool, ask, (condition, options) => this.until(condition, options));
     this.#tasks.push(task);
     return task;
