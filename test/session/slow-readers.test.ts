@@ -1,12 +1,12 @@
 /**
  * Clients that read more slowly than their server writes, or not at all: `limits.streamBufferBytes` cuts them off, what
- * the log keeps is there when they come back, and each gets the answer of its call.
+ * the log keeps is there when they come back, and each gets the answer of its call. Clients that read get everything.
  */
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { currentSession } from '../../src/index.ts';
-import { serveFleet } from '../kit/fleet.ts';
-import { createLab, numbersOn, tool, toolCall, upTo } from '../kit/lab.ts';
+import { serveFleet, serveMember } from '../kit/fleet.ts';
+import { createLab, numbersOn, textOf, tool, toolCall, upTo } from '../kit/lab.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { postModern } from '../kit/modern.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -26,13 +26,14 @@ const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
 
 /**
  * A server whose tool `flood` says that it runs and then logs `count` messages, each when the one before it is stored,
- * or all at once.
+ * or all at once: then before its head can leave, or `late`.
  */
 function flooding() {
   const flooded = { ended: 0, aborted: 0 };
   const lab = createLab((server) => {
-    const inputSchema = z.object({ count: z.number(), bytes: z.number(), atOnce: z.boolean() });
-    server.registerTool('flood', { inputSchema }, async ({ count, bytes, atOnce }, { mcpReq }) => {
+    const inputSchema = z.object({ count: z.number(), bytes: z.number(), atOnce: z.boolean(), late: z.boolean() });
+    server.registerTool('flood', { inputSchema }, async ({ count, bytes, atOnce, late }, { mcpReq }) => {
+      if (late) await turns(20);
       await mcpReq.log('error', 'running');
       const text = 'x'.repeat(bytes);
       for (let n = 0; n < count && !mcpReq.signal.aborted; n++) {
@@ -51,7 +52,7 @@ function flooding() {
   return { lab, flooded };
 }
 
-const argsOf = (count: number, bytes: number, atOnce = false) => ({ count, bytes, atOnce });
+const argsOf = (count: number, bytes: number, atOnce = false, late = false) => ({ count, bytes, atOnce, late });
 const flood = (...args: Parameters<typeof argsOf>) => toolCall(ID, 'flood', argsOf(...args));
 
 /** Stops reading after the first message. */
@@ -119,6 +120,23 @@ describe.each(perFace)('over $face', ({ session }) => {
     expect((await one.call('ping')).response.status).toBe(200);
   });
 
+  const VERSIONS = ['2025-06-18', '2025-11-25', '2026-07-28'];
+  test.each(VERSIONS.flatMap((version) => [false, true].map((late) => [version, late] as const)))(
+    'a client that reads gets all that a call says in one go, far more than may wait for it (%s, late: %s)',
+    async (version, late) => {
+      const isModern = version === '2026-07-28';
+      const { one } = await open(isModern ? undefined : version);
+      const args = argsOf(2_000, 1_000, true, late);
+      const meta = { 'io.modelcontextprotocol/logLevel': 'debug' };
+      const stream = await (isModern
+        ? postModern(one, ...tool('flood', args), { meta })
+        : one.post(toolCall(ID, 'flood', args)));
+      await stream.untilEnd();
+      expect(numbersOn(stream)).toEqual(upTo(2_000));
+      expect(textOf(stream.events.at(-1)?.message)).toBe('all said');
+    },
+  );
+
   test('one message larger than the buffer is delivered to a client that reads', async () => {
     const text = 'y'.repeat(2 * 1024 * KIB);
     const { one } = await session(toolServer({ large: () => said(text) }), { limits: { streamBufferBytes: 1 } });
@@ -134,6 +152,38 @@ async function two(kind: StoreKind, store = sharedStore(kind)) {
   const onA = await a.openSession({}, TIMEOUT);
   return { a, b, onA, onB: b.join(onA, TIMEOUT), flooded };
 }
+
+test('a client at another instance gets all that its session sends in one go', async () => {
+  const { a, onB } = await two('sqlite');
+  const get = await onB.get();
+  await until(() => get.events.length === 1);
+  const text = 'x'.repeat(1_000);
+  for (const n of upTo(2_000))
+    void a.lab.made[0]?.server.server.sendLoggingMessage({ level: 'error', data: { n, text } });
+  await until(() => get.messages.length === 2_000);
+  expect(numbersOn(get)).toEqual(upTo(2_000));
+  expect(get.ending).toBeUndefined();
+});
+
+test.each(storeKinds)(
+  'an answer larger than eventRetention.bytes reaches a client that comes back for it (%s)',
+  async (kind) => {
+    const lab = createLab();
+    const options = { store: sharedStore(kind)(), eventRetention: { bytes: 1024 * KIB } };
+    const client = await (await serveMember(options, undefined, lab)).openSession();
+    const call = await client.post(toolCall('big', 'hold'));
+    const { id } = await call.next();
+    const held = await lab.held();
+    call.abort();
+    held.answer('x'.repeat(4 * 1024 * KIB));
+    // Events of other calls that come after it.
+    for (let n = 0; n < 10; n++) await client.call('ping');
+    const resumed = await client.get({ lastEventId: id });
+    await resumed.untilEnd();
+    const texts = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)?.length]));
+    expect(texts).toEqual([4 * 1024 * KIB]);
+  },
+);
 
 const PAUSE_MS = 10;
 
