@@ -1,9 +1,7 @@
 /** The races of the protocol between instances, each placed by hand. The checker judges every scene too. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
-import type { InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { createLog } from '../kit/log.ts';
+import { patched } from './ablation.ts';
 import type { SimClient } from './client.ts';
 import type { Range } from './faults.ts';
 import type { Call } from './ledger.ts';
@@ -277,32 +275,18 @@ test('30. the time of a call is over while its owner is frozen, and another inst
     expect(kindOf(await running)).toBe('owner_lost');
   }));
 
-const KEY = 'the-key-of-the-deployment-in-this-race';
-
-/** A message as the instance itself would have signed it. */
-function signedAs(from: string, { mac: _, ...message }: InstanceMessage): InstanceMessage {
-  let signed: InstanceMessage = message;
-  const directory = {
-    send: (_from: string, _to: string, sent: InstanceMessage) => {
-      signed = sent;
-      return 'sent';
-    },
-  } as unknown as InstanceStore;
-  const store = { instances: directory, secret: () => new Uint8Array() };
-  const options = { instanceKeys: [KEY], leaseMs: 1, timeProvider: createFakeTime(), logger: createLog() };
-  const sender = new SignedMessages(store, { ...options, name: 'mcp' });
-  void sender.send(from, String(message['to']), message);
-  return signed;
-}
-
 describe('13. instances whose builds do not speak with each other refuse what they would relay; sessions stay', () => {
+  /** `altered`: of which messages the version is another one. */
   const scene = (altered: (from: boolean, to: boolean) => boolean): Promise<Stage> =>
-    play({ slots: 2, endpoint: { instanceKeys: [KEY] } }, async (stage) => {
-      const other = stage.instance(1).process;
-      stage.world.intercept = (from, to, message) => {
-        if (!altered(from === other, to === other) || message['kind'] !== 'link') return message;
-        return signedAs(stage.id(from === other ? 1 : 0), { ...message, kind: 'link', v: 99 });
-      };
+    play({ slots: 2 }, async (stage) => {
+      const other = stage.id(1);
+      const send = patched(SignedMessages.prototype, 'send', (original) => {
+        return function (this: SignedMessages, from, to, message) {
+          const isAltered = message['kind'] === 'link' && altered(from === other, to === other);
+          return original.call(this, from, to, isAltered ? { ...message, v: 99 } : message);
+        };
+      });
+      onTestFinished(send());
       const clients = [await stage.client(0), await stage.client(1)];
       for (const [slot, client] of clients.entries()) {
         expect(valueOf(await client.call('count', { slot }))).toBe(1);
@@ -468,49 +452,6 @@ describe('17. the store', () => {
       await stage.sleep(2 * LEASE_MS);
       const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claim');
       expect(claims.length).toBeLessThanOrEqual(2 * clients.length);
-    }));
-});
-
-describe('18. between instances', () => {
-  const items = (message: Readonly<Record<string, unknown>>): readonly string[] =>
-    ((message['items'] ?? []) as Array<{ t: string; values?: ReadonlyArray<readonly [string]> }>).flatMap(
-      ({ t, values = [] }) => [t, ...values.map(([value]) => value)],
-    );
-
-  test.each(['call', 'begin', 'point', 'message', 'end', 'done'])('a lost %s comes again', async (lost) => {
-    await play({ slots: 2 }, async (stage) => {
-      const client = await stage.client(0);
-      let times = 2;
-      stage.world.intercept = (_from, _to, message) =>
-        items(message).includes(lost) && times-- > 0 ? 'lost' : message;
-      const called = await client.call('slowOnce', { slot: 1, ms: 60 });
-      expect(valueOf(called)).toBe(called.nonce);
-      expect(await client.notify({ method: 'notifications/roots/list_changed' })).toBe(202);
-      client.via.push(1);
-      expect(await client.notify({ method: 'notifications/roots/list_changed' })).toBe(202);
-      expect(ranOf(stage, 'slowOnce')).toBe(1);
-      expect(times).toBeLessThan(2);
-    });
-  });
-
-  test('a doubled call runs once', () =>
-    withClient({ slots: 2 }, async (stage, client) => {
-      stage.world.intercept = (_from, _to, message) => (items(message).length > 0 ? 'doubled' : message);
-      for (let n = 1; n <= 5; n++) expect(valueOf(await client.call('count', { slot: 1 }))).toBe(n);
-      expect(ranOf(stage, 'count')).toBe(5);
-    }));
-
-  test('a lost cancel comes again: the tool is aborted', () =>
-    withClient({ slots: 2 }, async (stage, client) => {
-      let times = 2;
-      stage.world.intercept = (_from, _to, message) =>
-        JSON.stringify(message).includes('notifications/cancelled') && times-- > 0 ? 'lost' : message;
-      client.via.push(1);
-      const cancelled = client.call('ask', { slot: 1, cancelAfter: 20 });
-      client.via.push(1);
-      expect(kindOf(await cancelled)).toBe('cancelled');
-      await stage.until(() => stage.world.data.markers(client.story?.id ?? '').length === 0, 'the call to be over');
-      expect(times).toBeLessThan(2);
     }));
 });
 
