@@ -53,7 +53,7 @@ export class LiveWorld implements ClientWorld {
     // Instances come and go behind one address: any may stop, and refuse what waits there.
     this.ledger.retired.push({ slot: 0, from: 0 });
     const after = (ms: number, fn: () => void): Planned => {
-      const planned: Planned = { at: now() + ms, order: 0, fn };
+      const planned: Planned = { at: now() + ms, fn };
       if (this.#closed) return planned;
       const timer = setTimeout(() => {
         this.#timers.delete(timer);

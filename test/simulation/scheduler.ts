@@ -6,11 +6,8 @@ import { hearRejections } from '../kit/rejections.ts';
 
 export interface Planned {
   readonly at: number;
-  readonly order: number;
   fn: (() => void) | undefined;
 }
-
-const before = (a: Planned, b: Planned): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
 /** Requested turns of the event loop that have not come yet. */
 let turnsWanted = 0;
@@ -35,22 +32,19 @@ export class Scheduler {
   /** ms since the world began. */
   now = 0;
   events = 0;
-  readonly #heap: Planned[] = [];
-  #order = 0;
+  /** The next one last. */
+  readonly #planned: Planned[] = [];
 
   at(time: number, fn: () => void): Planned {
-    const planned = { at: time > this.now ? time : this.now, order: this.#order++, fn };
-    const heap = this.#heap;
-    let i = heap.length;
-    heap.push(planned);
-    while (i > 0) {
-      const up = (i - 1) >> 1;
-      const parent = heap[up] as Planned;
-      if (!before(planned, parent)) break;
-      heap[i] = parent;
-      i = up;
+    const planned = { at: Math.max(time, this.now), fn };
+    // Behind all that is planned for this time.
+    let [low, high] = [0, this.#planned.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#planned[middle] as Planned).at > planned.at) low = middle + 1;
+      else high = middle;
     }
-    heap[i] = planned;
+    this.#planned.splice(low, 0, planned);
     return planned;
   }
 
@@ -60,7 +54,7 @@ export class Scheduler {
 
   /** When the next of what is planned happens, cancelled or not. */
   get nextAt(): number {
-    return this.#heap[0]?.at ?? this.now;
+    return this.#planned.at(-1)?.at ?? this.now;
   }
 
   sleep(ms: number): Promise<void> {
@@ -71,34 +65,14 @@ export class Scheduler {
     planned.fn = undefined;
   }
 
-  #pop(): Planned | undefined {
-    const heap = this.#heap;
-    const top = heap[0];
-    const last = heap.pop();
-    if (top === undefined || last === undefined || heap.length === 0) return top;
-    let i = 0;
-    for (;;) {
-      let child = 2 * i + 1;
-      if (child >= heap.length) break;
-      const right = heap[child + 1];
-      if (right !== undefined && before(right, heap[child] as Planned)) child += 1;
-      const down = heap[child] as Planned;
-      if (!before(down, last)) break;
-      heap[i] = down;
-      i = child;
-    }
-    heap[i] = last;
-    return top;
-  }
-
   /** Runs what is planned until `done` says so or nothing is planned any more. */
   run(done: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const step = (): void => {
         if (turnsWanted > 0) return void realSetImmediate(step);
         if (done()) return resolve();
-        let planned = this.#pop();
-        while (planned !== undefined && planned.fn === undefined) planned = this.#pop();
+        let planned = this.#planned.pop();
+        while (planned !== undefined && planned.fn === undefined) planned = this.#planned.pop();
         if (planned?.fn === undefined) return resolve();
         this.now = planned.at;
         this.events += 1;
