@@ -47,10 +47,7 @@ export class ClusterServer implements Server {
 
   /** If some primaries are away, their sessions are unavailable and the other sessions work. */
   async open(): Promise<void> {
-    const open = async (key: string): Promise<unknown> => this.#node(await this.#find(key)).ready();
-    const answers = await Promise.allSettled(this.#settings.keys.map(open));
-    const [first] = answers;
-    if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
+    await anyOf(this.#settings.keys.map(async (key) => this.#node(await this.#find(key)).ready()));
   }
 
   async send(key: string, args: readonly string[]): Promise<Reply> {
@@ -124,9 +121,7 @@ export class ClusterServer implements Server {
       }
       return address;
     });
-    const owner = await Promise.any(asked).catch(({ errors }: AggregateError) => {
-      throw errors[0];
-    });
+    const owner = await anyOf(asked);
     this.#owners.set(tagOf(key), owner);
     return owner;
   }
@@ -153,6 +148,12 @@ export class ClusterServer implements Server {
     });
   }
 }
+
+/** The first answer; where there is none, the first failure. */
+const anyOf = <T>(asked: readonly Promise<T>[]): Promise<T> =>
+  Promise.any(asked).catch(({ errors }: AggregateError) => {
+    throw errors[0];
+  });
 
 /** The part of a key that its slot depends on. */
 const tagOf = (key: string): string => key.slice(key.indexOf('{') + 1, key.indexOf('}'));

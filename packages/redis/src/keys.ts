@@ -5,15 +5,6 @@
  */
 import type { Kind } from 'sojourn/store-kit';
 
-const PLAIN = /^[\w.~-]+$/;
-
-/** Encodes any text as part of a key, without collisions: special characters become `%` and four hex digits. */
-function part(text: string): string {
-  if (PLAIN.test(text)) return text;
-  if (text === '') return '%';
-  return text.replace(/[^\w.~-]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
 /** Spread over the nodes of a Cluster. A list asks each of them. */
 const BUCKETS = 16;
 
@@ -33,7 +24,7 @@ export interface RowKeys extends Orders {
   readonly log: string;
 }
 
-/** The keys of one kind of records. Ids are visible ASCII. */
+/** The keys of one kind of records. Ids are visible ASCII, and `name` has letters, digits, dots, dashes, underscores. */
 export class KindKeys {
   readonly #isGrouped: boolean;
   readonly #buckets: readonly Bucket[];
@@ -41,7 +32,7 @@ export class KindKeys {
   constructor(prefix: string, name: string, { name: kind, grouped }: Kind) {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
-      const base = `${prefix}:${part(name)}:${kind}:{${n}}:`;
+      const base = `${prefix}:${name}:${kind}:{${n}}:`;
       return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
     });
   }
