@@ -18,8 +18,6 @@ export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
   mailboxes(leases: Records): Mailboxes;
   /** How long a step waits for the earlier ones of its record. Absent: for ever. */
   readonly deadlines?: Deadlines;
-  /** Called once, before the instances leave. */
-  closing?(): void;
   /** Called once, when no write is under way. */
   closed?(): MaybePromise<void>;
 }
@@ -51,7 +49,6 @@ export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<st
   const secrets = new Secrets(records(SECRETS), random);
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    parts.closing?.();
     await instances.close();
     await Promise.all([...made.values()].map((one) => one.settled()));
     await parts.closed?.();

@@ -88,12 +88,10 @@ export const newerFormat = (path: string, found: number, known: number): Error =
 export const foreignDatabase = (path: string): Error =>
   storeRefused(`${path} is a SQLite database of another program; name another file for the sessions`);
 
-export const noSuchDirectory = (path: string, directory: string): Error =>
-  storeRefused(`${path} cannot be made: the directory ${directory} does not exist; create it, or name another file`);
-
-export const mayNotMake = (path: string, directory: string, cause: Error): Error =>
+/** The system says in `cause` what is missing. */
+export const cannotBeMade = (path: string, cause: Error): Error =>
   storeRefused(
-    `${path} cannot be made: this process may not write in ${directory}; allow it, or name another file (${cause.message})`,
+    `${path} cannot be made; create its directory, let this process write there, or name another file (${cause.message})`,
     cause,
   );
 

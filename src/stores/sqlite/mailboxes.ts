@@ -83,9 +83,11 @@ export class SqliteMailboxes implements Mailboxes {
     return 'sent';
   }
 
+  /** With its last mailbox a view also closes its connections to other instances. */
   close(id: string): void {
     this.#mailboxes.get(id)?.close();
     this.#mailboxes.delete(id);
+    if (this.#mailboxes.size === 0) for (const peer of this.#peers.keys()) this.#closePeer(peer);
   }
 
   /** Removes nothing but a socket. */
@@ -93,10 +95,6 @@ export class SqliteMailboxes implements Mailboxes {
     const path = this.#pathOf(id);
     if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
     this.#closePeer(id);
-  }
-
-  closePeers(): void {
-    for (const id of this.#peers.keys()) this.#closePeer(id);
   }
 
   /** Messages that were sent already are still written. */

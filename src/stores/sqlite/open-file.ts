@@ -1,11 +1,10 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
-import { logOpenFolder, mayNotMake, noSuchDirectory, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
+import { cannotBeMade, logOpenFolder, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
@@ -33,20 +32,19 @@ export async function openFile(settings: FileSettings, waits: Waits, logger: Log
   makeFile(path);
   const user = processUser();
   if (user !== undefined) checkFiles(path, user);
-  const database = attempt(path, () => {
+  let database: SqliteDatabase | undefined;
+  try {
     // SQLite follows a link to the database, and keeps the other files beside its target.
     const target = lstatSync(path).isSymbolicLink() ? realpathSync(path) : path;
     // Waiting inside SQLite would block the event loop.
-    return new SqliteDatabase(target, new Libsql(target, { timeout: 0 }));
-  });
-  try {
-    await retry(() => prepare(database, settings), path, waits);
+    const opened = (database = new SqliteDatabase(target, new Libsql(target, { timeout: 0 })));
+    await retry(() => prepare(opened, settings), path, waits);
     if (user !== undefined) makePrivate(path, user, logger);
+    return new StoreFile(opened, path, waits, logger);
   } catch (error) {
-    database.close();
-    throw error;
+    database?.close();
+    throw storeFailure(path, error);
   }
-  return new StoreFile(database, path, waits, logger);
 }
 
 /**
@@ -56,14 +54,12 @@ function makeFile(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory() === true) throw notAFile(path);
   if (found !== undefined) return;
-  const directory = dirname(path);
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) throw noSuchDirectory(path, directory);
   try {
     closeSync(openSync(path, 'wx', FILE_MODE));
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    if (['EACCES', 'EPERM', 'EROFS'].includes(code)) throw mayNotMake(path, directory, cause as Error);
-    if (code !== 'EEXIST') throw storeAway(`${path} cannot be made: ${message}`, cause);
+    const { code } = cause as NodeJS.ErrnoException;
+    // Another process was faster.
+    if (code !== 'EEXIST') throw cannotBeMade(path, cause as Error);
   }
 }
 
@@ -110,12 +106,4 @@ function prepare(database: SqliteDatabase, settings: FileSettings): void {
   makeTables(database);
   // Reports a file that cannot be written now, instead of at the first session.
   database.transaction(() => undefined);
-}
-
-function attempt<T>(path: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    throw storeFailure(path, error);
-  }
 }
