@@ -3,7 +3,6 @@
  * with each version: other stores stand on `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
-export { orUndefined } from '../base/or-undefined.ts';
 export { type RandomSource, afterTurn, backoffMs, elapse } from '../base/system.ts';
 export {
   SojournError,
@@ -34,7 +33,7 @@ export { OVER } from './kernel/row-value.ts';
 export { ServerClock } from './kernel/server-clock.ts';
 export { TurnWrites, type Writes } from './kernel/turn-writes.ts';
 export { Deadlines, answerLimitMs } from './shared/deadlines.ts';
-export { LEASES, type Mailboxes, type Receive } from './shared/instances.ts';
+export { LEASES, type Mailboxes, messageText, type Receive, receiveText } from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';
 export type { InstanceMessage, Kind, MaybePromise, Store, StoreOptions, StoreRoom } from './store.ts';

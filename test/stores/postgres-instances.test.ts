@@ -8,7 +8,7 @@ import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 /** Where the messages of the instance `me` go, and how a sender puts one there. */
 const RECEIVER = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key
   FROM sojourn.rows WHERE id = 'me'`;
-const PUT = `INSERT INTO sojourn.messages (mailbox, ord, sender, body) VALUES ($1, $2, '', $3) RETURNING no`;
+const PUT = `INSERT INTO sojourn.messages (mailbox, ord, body) VALUES ($1, $2, $3) RETURNING no`;
 
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in separate processes', () => {
@@ -52,8 +52,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       `SELECT split_part(fence, ' ', 2) AS mailbox FROM sojourn.rows WHERE id = 'other'`,
     );
     await client.query(
-      `INSERT INTO sojourn.messages (mailbox, ord, sender, body, sent)
-        SELECT mailbox, 1, 'me', '{}', now() - interval '2 hours' FROM unnest($1::bigint[]) AS mailbox`,
+      `INSERT INTO sojourn.messages (mailbox, ord, body, sent)
+        SELECT mailbox, 1, '{}', now() - interval '2 hours' FROM unnest($1::bigint[]) AS mailbox`,
       [[rows[0].mailbox, 1]],
     );
     await other.instances.leave('other');
@@ -75,9 +75,9 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       await until(() => heard.length >= n);
     };
     await slow.query('BEGIN');
-    const together = await put(2, '{"kind":"second"}');
+    const together = await put(2, '["x",{"kind":"second"}]');
     for (let n = 1; n <= 5; n++) await hear(n);
-    await put(1, '{"kind":"first"}');
+    await put(1, '["x",{"kind":"first"}]');
     await slow.query('COMMIT');
     const alone = await put(1, 'what another program has put');
     const tell = (no: string) => slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, no]);

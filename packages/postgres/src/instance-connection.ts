@@ -18,7 +18,7 @@ import { CHANNEL, type Statements } from './statements.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
-  receive(from: string, body: string): void;
+  receive(text: string): void;
   lost(): void;
 }
 
@@ -98,8 +98,7 @@ export class InstanceConnection {
         const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], numbers]);
         // The rows of a statement that deletes have no order.
         const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]));
-        for (const [mailbox, , , sender, body] of inOrder)
-          this.#listeners.get(mailbox ?? '')?.receive(sender ?? '', body ?? '');
+        for (const [mailbox, , , body] of inOrder) this.#listeners.get(mailbox ?? '')?.receive(body ?? '');
       } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
         this.#unread = null;

@@ -2,7 +2,14 @@
  * The mailboxes of the instances of one view, on the instance connection of the process. The address of a mailbox, in
  * the lease, is the key of its messages, and the key of the connection. Messages of one turn travel together, in order.
  */
-import { afterTurn, orUndefined, type InstanceMessage, type Mailboxes, type Receive } from 'sojourn/store-kit';
+import {
+  afterTurn,
+  messageText,
+  receiveText,
+  type InstanceMessage,
+  type Mailboxes,
+  type Receive,
+} from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import { keyOf } from './pg.ts';
 import { textArray } from './text-array.ts';
@@ -10,7 +17,6 @@ import { textArray } from './text-array.ts';
 type Sent = 'sent' | 'suspect';
 
 interface Outgoing {
-  readonly from: string;
   readonly to: string;
   readonly body: string;
   resolve(sent: Sent): void;
@@ -31,11 +37,7 @@ export class PostgresMailboxes implements Mailboxes {
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     const { instanceConnection, statements } = this.#database;
     const mailbox = this.#keyOf(id);
-    await instanceConnection.listen(mailbox, {
-      // Another program may have written it. The receiver refuses what is no message.
-      receive: (from, body) => receive(from, orUndefined(() => JSON.parse(body)) as InstanceMessage),
-      lost,
-    });
+    await instanceConnection.listen(mailbox, { receive: (text) => receiveText(receive, text), lost });
     // What fails is left to the next instance.
     this.#database.query(statements.trimMessages, []).catch(() => undefined);
     return `${mailbox} ${instanceConnection.key}`;
@@ -47,9 +49,9 @@ export class PostgresMailboxes implements Mailboxes {
   }
 
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
-    const body = JSON.stringify(message);
+    const body = messageText(from, message);
     return new Promise((resolve, reject) => {
-      if (this.#outgoing.push({ from, to, body, resolve, reject }) === 1) afterTurn(() => void this.#post());
+      if (this.#outgoing.push({ to, body, resolve, reject }) === 1) afterTurn(() => void this.#post());
     });
   }
 
@@ -69,7 +71,6 @@ export class PostgresMailboxes implements Mailboxes {
       const { rows } = await this.#database.tell(statements.send, [
         this.#space,
         textArray(all.map(({ to }) => to)),
-        textArray(all.map(({ from }) => from)),
         textArray(all.map(({ body }) => body)),
       ]);
       for (const [ord, mailbox = null, free] of rows) {

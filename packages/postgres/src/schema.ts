@@ -124,7 +124,6 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   no bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
   ord integer NOT NULL,
   sent timestamptz NOT NULL DEFAULT now(),
-  sender text NOT NULL,
   body text NOT NULL,
   PRIMARY KEY (no, mailbox, ord)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;

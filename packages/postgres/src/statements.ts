@@ -48,21 +48,21 @@ export function statementsOf(schema: string) {
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
     /**
-     * $2 receivers, $3 senders, $4 bodies. Answers for each message the mailbox of its receiver, if it has a lease, and
+     * $2 receivers, $3 bodies. Answers for each message the mailbox of its receiver, if it has a lease, and
      * whether its lock is free. Of two checks at the same moment, one may take the other for the holder.
      *
      * Announcements arrive in the order of the commits, and so after those of the sender's earlier statements.
      */
     send: statementOf(`WITH given AS MATERIALIZED (
-        SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS g (receiver, sender, body, ord)
+        SELECT * FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS g (receiver, body, ord)
       ), receivers AS MATERIALIZED (
         SELECT id, mailbox, pg_try_advisory_xact_lock(key) AS free,
           pg_notify('${CHANNEL}' || key, pg_current_xact_id()::text)
         FROM (SELECT id, ${mailbox} AS mailbox, split_part(fence, ' ', 3)::bigint AS key
           FROM ${s}.rows WHERE space = $1 AND id = ANY ($2::text[]) AND ${living}) AS r
       ), put AS (
-        INSERT INTO ${s}.messages (mailbox, ord, sender, body)
-        SELECT r.mailbox, g.ord, g.sender, g.body FROM given g JOIN receivers r ON r.id = g.receiver
+        INSERT INTO ${s}.messages (mailbox, ord, body)
+        SELECT r.mailbox, g.ord, g.body FROM given g JOIN receivers r ON r.id = g.receiver
       ) SELECT g.ord, r.mailbox, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
     /**
      * $1 mailboxes, $2 the numbers that were announced, or null for all messages. While any transaction in the database
@@ -70,7 +70,7 @@ export function statementsOf(schema: string) {
      */
     receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no = ANY (
         coalesce($2::bigint[], ARRAY(SELECT no FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]))))
-      RETURNING mailbox, no, ord, sender, body`),
+      RETURNING mailbox, no, ord, body`),
     /** Messages to dead instances, of every deployment: others read theirs at once, or after a reconnect. */
     trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE sent < now() - interval '1 hour'`),
   };

@@ -1,10 +1,17 @@
 /**
  * The mailboxes of the instances of one view are channels, each with its own connection. PUBLISH answers how many
  * connections received the message; if none did, the receiver is suspect. Before an instance renews its lease it checks
- * that its channel receives. A message is a JSON list of its sender and itself, of some MiB at most: Redis disconnects a
- * slow subscriber when its output buffer is full (`client-output-buffer-limit pubsub`).
+ * that its channel receives. A message has some MiB at most: Redis disconnects a slow subscriber when its output buffer
+ * is full (`client-output-buffer-limit pubsub`).
  */
-import { orUndefined, storeAway, type InstanceMessage, type Mailboxes, type Receive } from 'sojourn/store-kit';
+import {
+  messageText,
+  receiveText,
+  storeAway,
+  type InstanceMessage,
+  type Mailboxes,
+  type Receive,
+} from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
 import type { RedisLink } from './link.ts';
 import type { Server } from './server.ts';
@@ -22,7 +29,7 @@ export class RedisMailboxes implements Mailboxes {
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     // Nothing is received once the mailbox is closed.
     const received = (text: string): void => {
-      if (this.#links.get(id) === link) receive(...readMessage(text));
+      if (this.#links.get(id) === link) receiveText(receive, text);
     };
     const link: RedisLink = this.#server.listener(this.#channelOf(id), received, lost);
     this.#links.set(id, link);
@@ -48,7 +55,7 @@ export class RedisMailboxes implements Mailboxes {
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
     const channel = this.#channelOf(to);
     const publish = this.#server.isCluster ? 'SPUBLISH' : 'PUBLISH';
-    const receivers = await this.#server.send(channel, [publish, channel, JSON.stringify([from, message])]);
+    const receivers = await this.#server.send(channel, [publish, channel, messageText(from, message)]);
     return Number(receivers) === 0 ? 'suspect' : 'sent';
   }
 
@@ -57,11 +64,4 @@ export class RedisMailboxes implements Mailboxes {
     this.#links.delete(id);
     await link?.close();
   }
-}
-
-/** Every program with access to the server can publish. The receiver refuses what is no message. */
-function readMessage(text: string): readonly [from: string, message: InstanceMessage] {
-  const read = orUndefined(() => JSON.parse(text) as unknown);
-  const [from, message] = (Array.isArray(read) ? read : []) as [unknown, InstanceMessage];
-  return [String(from), message];
 }

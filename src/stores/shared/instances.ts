@@ -12,6 +12,7 @@
  * once, or when it has renewed its lease for some time, because it may replace the one that crashed.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { pagesOf } from '../../base/pages.ts';
 import { internal } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
@@ -43,6 +44,16 @@ export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'l
 
 /** Takes a message; it never throws. */
 export type Receive = (from: string, message: InstanceMessage) => void;
+
+/** A message as a store of texts passes it on. */
+export const messageText = (from: string, message: InstanceMessage): string => JSON.stringify([from, message]);
+
+/** Every program with access to the store can write such a text. The receiver refuses what is no message. */
+export function receiveText(receive: Receive, text: string): void {
+  const read = orUndefined(() => JSON.parse(text) as unknown);
+  const [from, message] = (Array.isArray(read) ? read : []) as [unknown, InstanceMessage];
+  receive(String(from), message);
+}
 
 /** Receives the messages for the instances of one view, and sends theirs. */
 export interface Mailboxes extends Pick<InstanceStore, 'send'> {

@@ -1,6 +1,5 @@
 /**
- * The socket on which one instance receives messages. Each line that a connection brings is a JSON text,
- * `[from, message]`.
+ * The socket on which one instance receives messages. Each line that a connection brings is the text of a message.
  *
  *     open ──close()──▶ closed
  *
@@ -11,8 +10,7 @@ import { chmodSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
-import type { Receive } from '../shared/instances.ts';
-import type { InstanceMessage } from '../store.ts';
+import { type Receive, receiveText } from '../shared/instances.ts';
 
 const SOCKET_MODE = 0o600;
 
@@ -69,21 +67,9 @@ export class SqliteMailbox {
     this.#connections.add(socket);
     socket.unref();
     const take = lines((line) => {
-      const [from, message] = JSON.parse(line) as [unknown, InstanceMessage | null];
-      if (typeof from !== 'string' || typeof message?.kind !== 'string') throw new Error('a line without a message');
-      if (this.#server !== undefined) this.#receive(from, message);
+      if (this.#server !== undefined) receiveText(this.#receive, line);
     });
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      try {
-        take(chunk);
-      } catch (err) {
-        this.#logger.warn(
-          { err, path: this.#path },
-          'The socket of this instance received bytes that are not a message',
-        );
-        socket.destroy();
-      }
-    });
+    socket.setEncoding('utf8').on('data', take);
     // The peer crashed; `close` follows.
     socket.on('error', () => undefined);
     socket.on('close', () => this.#connections.delete(socket));

@@ -13,7 +13,7 @@ import { digestText } from '../../base/digest.ts';
 import { afterTurn } from '../../base/system.ts';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
-import type { LeaseRecords, Mailboxes, Receive } from '../shared/instances.ts';
+import { type LeaseRecords, type Mailboxes, messageText, type Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded } from '../store.ts';
 import { pathTooLong, unsafeSocket } from './failures.ts';
 import { socketDanger } from './file-owners.ts';
@@ -67,7 +67,7 @@ export class SqliteMailboxes implements Mailboxes {
   }
 
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
-    const line = `${JSON.stringify([from, message])}\n`;
+    const line = `${messageText(from, message)}\n`;
     const peer = await (this.#peers.get(to) ?? this.#opened(to));
     if (peer instanceof Socket) {
       if (peer.writableLength > STUCK_BYTES)
