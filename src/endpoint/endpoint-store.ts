@@ -50,9 +50,8 @@ export function endpointStore(
   random: RandomSource = systemRandom,
 ): EndpointStore {
   const [kept, results] = [open.records(KEPT), open.records(RESULTS)];
-  const secret: OpenStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
   const room = open.room && { room: () => open.room?.() };
-  const ledger = new KeptLedger({ kept, results, secret, ...room }, options, random);
+  const ledger = new KeptLedger({ kept, results, ...room }, options, random);
   const counted = (kind: Kind) => new KeptRecords(open.records(kind), ledger, options.timeProvider, kind);
   return {
     sessions: open.records(sessions),
@@ -60,7 +59,7 @@ export function endpointStore(
     tasks: counted(TASKS),
     figures: open.records(FIGURES),
     instances: open.instances,
-    secret,
+    secret: (name, keepMs) => open.secret(name, keepMs),
     full: () => open.full?.() === true,
     close: () => {
       ledger.stop();

@@ -13,7 +13,7 @@
  * instances do not matter. A crash loses what was not saved: at most a 16th of the limit and one second. It also loses
  * the bytes of open records, which the instances charge that take them over.
  */
-import { createHmac } from 'node:crypto';
+import { digestText } from '../base/digest.ts';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
 import { pagesOf } from '../base/pages.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
@@ -50,7 +50,7 @@ export interface KeptOptions {
   readonly logger: Logger;
 }
 
-export interface KeptStore extends Pick<OpenStore, 'secret' | 'room'> {
+export interface KeptStore extends Pick<OpenStore, 'room'> {
   readonly kept: Records;
   readonly results: Records;
 }
@@ -66,7 +66,6 @@ export class KeptLedger {
   readonly #turns = new RecordQueues();
   /** Those that are saved. */
   readonly #large = new Set<KeptShare>();
-  #secret: Promise<Uint8Array> | undefined = undefined;
   #stopSaving: (() => void) | undefined = undefined;
   #isSaving = false;
   #isStopped = false;
@@ -130,7 +129,7 @@ export class KeptLedger {
     return this.#turns.steps(key, async () => {
       await this.#room.look();
       if (!(await this.#makeRoom(share, bytes))) return undefined;
-      const id = `${await this.#groupOf(share)}.${this.#newName()}`;
+      const id = `${groupOf(share)}.${this.#newName()}`;
       const at = this.#options.timeProvider.now();
       const record = { v: RECORD_VERSION, id, epoch: 1, owner: null, user: null, body: '', createdAt: at, stamp: at };
       const ms = keepMs + SLACK_MS;
@@ -213,7 +212,7 @@ export class KeptLedger {
   async #look(share: KeptShare): Promise<void> {
     const began = this.#now;
     if (began - share.readAt < LOOK_MS && share.added < Math.max(LEAST_UNREAD, UNREAD * this.#limitOf(share))) return;
-    const group = await this.#groupOf(share);
+    const group = groupOf(share);
     const results: KeptResult[] = [];
     let others = 0;
     for await (const { records } of pagesOf(async (from) => this.#store.kept.list(PAGE, from, group)))
@@ -263,18 +262,6 @@ export class KeptLedger {
     for (const { key } of empty.length > 0 ? empty : idle.slice(0, MOST_SHARES / 2)) this.#shares.delete(key);
   }
 
-  async #groupOf({ key }: KeptShare): Promise<string> {
-    // A failure is tried again by the next call.
-    this.#secret ??= (async () => this.#store.secret('kept'))().catch((cause: unknown) => {
-      this.#secret = undefined;
-      throw cause;
-    });
-    return createHmac('sha256', await this.#secret)
-      .update(key)
-      .digest('base64url')
-      .slice(0, GROUP_LENGTH);
-  }
-
   #newName(): string {
     return `${this.#me}-${(this.#names += 1)}`;
   }
@@ -301,7 +288,7 @@ export class KeptLedger {
 
   async #saveShare(share: KeptShare): Promise<void> {
     const now = this.#now;
-    const group = await this.#groupOf(share);
+    const group = groupOf(share);
     for (const slot of share.slots(now)) {
       const isOpen = slot.endsAt === Infinity;
       const isOld = isOpen && slot.bytes > 0 && now - slot.savedAt >= RENEW_MS;
@@ -330,3 +317,5 @@ export class KeptLedger {
     slot.savedAt = this.#now;
   }
 }
+
+const groupOf = ({ key }: KeptShare): string => digestText(key).slice(0, GROUP_LENGTH);
