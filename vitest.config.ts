@@ -41,7 +41,7 @@ const OWN = [
   'test/otel/wrappers.test.ts',
   'test/page/*.test.ts',
   'test/security/{aborted-requests,log-volume}.test.ts',
-  'test/security/{notification-floods,shapes,task-memory}.test.ts',
+  'test/security/{shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-readers}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',
   'test/stores/{crashes,postgres-outages,redis-cluster,redis-outage,redis-sentinel}.test.ts',

@@ -10,6 +10,7 @@ import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { failure, seen } from '../kit/refusals.ts';
+import { gate } from '../kit/watched-store.ts';
 
 const tooMany = (id: number | string | null, limit: number): unknown =>
   failure(id, -32000, `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`, {
@@ -149,6 +150,27 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect((await running).message.error).toMatchObject({ data: { reason: 'session_ended' } });
     const ended = await queued.response;
     expect([ended.status, ended.json()]).toMatchObject([404, { error: { code: -32001 } }]);
+  });
+
+  test('B198 as many handlers of notifications run on a session as requests, and a cancellation never waits', async () => {
+    let running = 0;
+    const { hook, open } = gate();
+    const factory = toolServer({}, ({ server }) => {
+      server.fallbackNotificationHandler = async () => {
+        running += 1;
+        await hook();
+        running -= 1;
+      };
+    });
+    const { one } = await session(factory, limited(2, 0));
+    const statuses = await Promise.all(
+      Array.from({ length: 20 }, async () => (await one.notify('vendor/note')).status),
+    );
+    expect([running, statuses.toSorted()]).toEqual([2, [202, 202, ...Array.from({ length: 18 }, () => 429)]]);
+    expect((await one.notify('notifications/cancelled', { requestId: 7 })).status).toBe(202);
+    open();
+    await until(() => running === 0);
+    expect((await one.notify('vendor/note')).status).toBe(202);
   });
 
   test('B198 the answer to a question of the running call passes too', async () => {

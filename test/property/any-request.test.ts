@@ -2,17 +2,19 @@
  * Every request gets an HTTP answer, with a JSON-RPC error or the right status. No session is created without a client
  * that gets its id.
  */
+import { McpServer } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { McpEndpointContext } from '../../src/index.ts';
 import type { SessionMode } from '../../src/protocol/versions.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
+import { said } from '../kit/tool-server.ts';
 import { body, headers, httpMethod, request, type Headers } from './arbitraries.ts';
-import { createHostileServer } from './hostile-server.ts';
-import { probe } from './probe.ts';
 
 const modes: SessionMode[] = ['hybrid', 'stateful', 'stateless'];
 const ways = (['listen', 'fetch'] as const).flatMap((face) => modes.map((sessionMode) => ({ face, sessionMode })));
@@ -97,4 +99,104 @@ async function ready(client: RawClient, sessionMode: SessionMode): Promise<RawCl
 function encodable<T extends object>(fields: T): T {
   const plain = Object.entries(fields).map(([name, value]) => [name, String(value).replace(/[^\x20-\x7e]/g, '?')]);
   return Object.fromEntries(plain.filter(([, value]) => value !== 'null')) as T;
+}
+
+/** A server with one of everything. Its handlers always return, whatever their input. */
+function createHostileServer(ctx: McpEndpointContext): McpServer {
+  const server = new McpServer(
+    { name: 'everything', version: '1.0.0' },
+    { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } } },
+  );
+  server.registerTool('echo', { inputSchema: z.looseObject({}) }, (args) => said(JSON.stringify(args)));
+  server.registerTool('fail', {}, () => {
+    throw new Error('on purpose');
+  });
+  server.registerTool('chatty', {}, async (call) => {
+    await call.mcpReq.log('error', 'one');
+    await new Promise((later) => setImmediate(later));
+    await call.mcpReq.log('error', 'two');
+    return said('three');
+  });
+  server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
+  server.registerPrompt('greet', { argsSchema: z.object({ name: z.string() }) }, ({ name }) => ({
+    messages: [{ role: 'user', content: { type: 'text', text: name } }],
+  }));
+  server.server.setRequestHandler('resources/subscribe', () => ({}));
+  server.server.setRequestHandler('resources/unsubscribe', () => ({}));
+  return server;
+}
+
+// ——— one request, and the rules for every answer ———
+
+interface Shot {
+  readonly method: string;
+  readonly headers: RawHeaders;
+  readonly body?: string | Uint8Array | undefined;
+}
+
+/** None of these is a failure of the server. */
+const STATUSES = [200, 202, 204, 400, 403, 404, 405, 406, 413, 415, 429];
+
+interface Message {
+  readonly jsonrpc?: unknown;
+  readonly id?: unknown;
+  readonly method?: unknown;
+  readonly result?: unknown;
+  readonly error?: { readonly code?: unknown; readonly message?: unknown };
+}
+
+/** Waits for the whole answer. A GET stream is closed once it is open. */
+async function probe(client: RawClient, { method, headers, body }: Shot): Promise<RawResponse> {
+  const started = client.start(method, { headers, sessionId: null, version: null });
+  started.request.end(method === 'POST' ? body : undefined);
+  const response = await started.response;
+  expect(STATUSES).toContain(response.status);
+  if (response.sse) {
+    expect(response.status).toBe(200);
+    if (method === 'GET' || isSubscription(body)) {
+      response.abort();
+      return response;
+    }
+    await response.untilEnd();
+    expect(response.ending).toBe('complete');
+  }
+  if (response.status >= 400) checkRefusal(response, method);
+  else if (response.status !== 200) expect(response.body).toBe('');
+  else if (method === 'POST') checkAnswers(response, body);
+  return response;
+}
+
+function checkRefusal(response: RawResponse, method: string): void {
+  if (method === 'HEAD') return expect(response.body).toBe('');
+  expect(response.header('content-type')).toBe('application/json');
+  const refusal = response.json() as Message;
+  expect(refusal).toMatchObject({ jsonrpc: '2.0', error: { code: expect.any(Number), message: expect.any(String) } });
+  expect(Object.keys(refusal)).toContain('id');
+  expect(['string', 'number', 'object']).toContain(typeof refusal.id);
+  if (response.status === 405) expect(response.header('allow')).toBeTruthy();
+}
+
+/** Every request of the body was answered once, under its own id. */
+function checkAnswers(response: RawResponse, body: string | Uint8Array | undefined): void {
+  const messages = response.sse
+    ? response.events.flatMap(({ message }) => (message === undefined ? [] : [message as Message]))
+    : [response.json() as Message | Message[]].flat();
+  const answers = messages.filter(({ method }) => method === undefined);
+  for (const answer of answers) {
+    expect(answer.jsonrpc).toBe('2.0');
+    expect('result' in answer).not.toBe('error' in answer);
+    if (answer.error !== undefined) expect(Number.isInteger(answer.error.code)).toBe(true);
+  }
+  const asked = [parse(body) as Message | Message[]]
+    .flat()
+    .flatMap((one) => ('method' in one && 'id' in one ? [one.id] : []));
+  expect(answers.map((answer) => answer.id).sort()).toEqual(asked.sort());
+}
+
+function parse(body: string | Uint8Array | undefined): unknown {
+  return JSON.parse(typeof body === 'string' ? body : Buffer.from(body ?? []).toString());
+}
+
+function isSubscription(body: string | Uint8Array | undefined): boolean {
+  return typeof body === 'string' && body.includes('"subscriptions/listen"');
 }

@@ -2,7 +2,6 @@
  * Another user with the id of a session: on every store, at its owner, at an instance that would relay, and where the
  * session was restored. An anonymous caller is another user too, and no user may take the session of one.
  */
-import { requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -10,10 +9,9 @@ import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
 import { handshake } from '../kit/legacy-sse.ts';
-import { createLab, say, textOf, tool, toolCall } from '../kit/lab.ts';
+import { say, textOf, toolCall } from '../kit/lab.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { failure } from '../kit/refusals.ts';
-import { said } from '../kit/tool-server.ts';
 
 useSharedStores();
 
@@ -101,18 +99,13 @@ const refusalOf = (way: string) => {
   return failure(id, -32000, 'Forbidden: this session belongs to another user', { reason: 'user' });
 };
 
-const labOf = () =>
-  createLab((server) => {
-    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => said('admin'));
-  });
-
 describe.each(storeKinds)('on the store %s', (kind) => {
   test.each(SESSIONS)(
     'B51 B179 B180 B203 no request of another user is served in the session of %s, and it stays',
     { timeout: 120_000 },
     async (_of, own, others, more) => {
       const options = { ...more, store: sharedStore(kind), auth };
-      const [a, b] = await serveFleet(2, options, [], [labOf(), labOf()]);
+      const [a, b] = await serveFleet(2, options);
       const client = a.client(as(own));
       expect((await client.initialize()).response.status).toBe(200);
       const running = await client.post(toolCall('running', 'hold'));
@@ -134,14 +127,6 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       };
       await attack('at its owner', a);
       await attack('relayed', b);
-      // What asks for a scope, asked for through another instance than the owner.
-      const { response } = await b.join(client, as(own)).call(...tool('admin'));
-      const challenge = response.header('www-authenticate');
-      expect([response.status, challenge]).toEqual([
-        own === undefined ? 401 : 403,
-        expect.stringContaining('scope="admin"'),
-      ]);
-
       answer('still there');
       expect(textOf((await running.nextMessage()) as object)).toBe('still there');
       await a.endpoint.drain();

@@ -3,20 +3,27 @@
  * occurs nowhere else; after relayed calls, failed hooks and a lost owner that text is searched for in the store, in
  * the messages between the instances, in the log and in what clients were answered.
  */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { expect, test } from 'vitest';
-import type { McpHttpRequest } from '../../src/index.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { postgres } from '../../packages/postgres/src/index.ts';
+import { redis } from '../../packages/redis/src/index.ts';
+import type { McpHttpRequest, Store } from '../../src/index.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
 import { createLab, type Lab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serve } from '../kit/serve.ts';
+import { isAvailable, serverKinds, startServer, type ServerKind } from '../kit/servers/index.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { cut, type WatchedStore } from '../kit/watched-store.ts';
-import { type RecordedKind, recordedKinds, recordedStore } from './recorded-store.ts';
+import { cut, type WatchedStore, watchedStore } from '../kit/watched-store.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 const CREDENTIALS = [
   'authorization',
@@ -79,6 +86,58 @@ function found(haystack: Buffer, texts: readonly string[]): string[] {
     }
     return spellings.some((spelling) => haystack.includes(spelling));
   });
+}
+
+// ——— stores that a test can search: what was asked of them, what went over the wire, what files hold ———
+
+const recordedKinds = ['sqlite', ...serverKinds.filter(isAvailable)] as const;
+type RecordedKind = (typeof recordedKinds)[number];
+
+async function recordedStore(kind: RecordedKind) {
+  const opened: WatchedStore[] = [];
+  const { make, kept } = kind === 'sqlite' ? inFile() : await onServer(kind);
+  return {
+    /** One for each instance. */
+    opened,
+    open(): Store {
+      const store = watchedStore({ durable: true, inProcess: false, inner: make() });
+      opened.push(store);
+      return store;
+    },
+    /** Records, logs, markers, mailboxes: what was asked, sent and kept. */
+    async everything(): Promise<Buffer> {
+      const asked = opened.flatMap(({ calls }) => calls.map(({ call, args }) => `${call} ${JSON.stringify(args)}\n`));
+      return Buffer.concat([Buffer.from(asked.join('')), ...(await kept())]);
+    },
+  };
+}
+
+interface Kept {
+  make(): Store;
+  kept(): Promise<Buffer[]>;
+}
+
+function inFile(): Kept {
+  const folder = temporaryFolder();
+  return { make: () => sqlite(join(folder, 'sessions.db')), kept: async () => filesIn(folder) };
+}
+
+async function onServer(kind: ServerKind): Promise<Kept> {
+  const server = await startServer(kind);
+  onTestFinished(() => server.close());
+  const record: Buffer[][] = [];
+  const proxy = await createFaultProxy({ port: server.port, record });
+  onTestFinished(() => proxy.close());
+  const url = server.url.replace(`:${server.port}`, `:${proxy.port}`);
+  const make = { redis, postgres }[kind];
+  return { make: () => make(url), kept: async () => record.map((chunks) => Buffer.concat(chunks)) };
+}
+
+function filesIn(folder: string): Buffer[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile())
+    .map((path) => readFileSync(path));
 }
 
 /** Two instances on a recorded store, and everything that they let out. */
