@@ -178,3 +178,18 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
     });
   });
 }
+
+describeBehindNginx('affinity by Mcp-Session-Id', () => {
+  test('every request of a session arrives at one instance; those that have no session yet are spread', async () => {
+    const instances = [0, 1, 2].map((n) => standIn((_request, response) => response.end(`${n}`)));
+    const { url } = await behindNginx(AFFINITY, await Promise.all(instances));
+    const many = <T>(count: number, one: (n: number) => Promise<T>) =>
+      Promise.all(Array.from({ length: count }, (_, n) => one(n)));
+    const arrival = async (session?: string) =>
+      (await fetch(url, { headers: session === undefined ? {} : { 'mcp-session-id': session } })).text();
+    const sessions = await many(24, (n) => many(4, () => arrival(`session-${n}`)));
+    expect(sessions.map((arrivals) => new Set(arrivals).size)).toEqual(sessions.map(() => 1));
+    expect(new Set(sessions.flat()).size).toBeGreaterThan(1);
+    expect(new Set(await many(24, () => arrival())).size).toBeGreaterThan(1);
+  });
+});

@@ -1,5 +1,5 @@
 /** nginx with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -52,8 +52,7 @@ ${process.getuid?.() === 0 ? 'user root;' : ''}
 error_log stderr warn;
 events {}
 http {
-  log_format arrivals '$http_mcp_session_id $upstream_addr';
-  access_log arrivals.log arrivals;
+  access_log off;
   client_body_temp_path body;
   proxy_temp_path proxy;
   fastcgi_temp_path fastcgi;
@@ -68,8 +67,6 @@ export interface Proxy {
   readonly port: number;
   /** What nginx wrote to its log of errors. */
   output(): string;
-  /** The addresses that the requests of a session were sent to, in order. */
-  arrivals(sessionId: string): string[];
   /** Cuts open connections. */
   close(): Promise<void>;
 }
@@ -116,10 +113,6 @@ export async function startNginx(
     port,
     output: () => output.stderr,
     close,
-    arrivals: (sessionId) =>
-      readFileSync(join(folder, 'arrivals.log'), 'utf8')
-        .split('\n')
-        .flatMap((line) => (line.startsWith(`${sessionId} `) ? [line.slice(sessionId.length + 1)] : [])),
   };
 }
 

@@ -176,39 +176,15 @@ describe.each(inMatrix(storeKinds, storeKinds.slice(-1)))('on %s', (store) => {
   });
 });
 
-describe('requests that wait behind another on their connection', () => {
-  const BEHIND = 8;
-
-  // `node:http` closes only the response that has the connection, and adapters abort the signal of its request alone.
-  test.each([
-    ['a 2026-07-28 call', 'node'],
-    ['a stateless call', 'node'],
-    ['a 2026-07-28 call', 'fetch'],
-    ['a stateless call', 'fetch'],
-  ] as const)('%s ends on the face %s when the connection closes', async (name, face) => {
-    const path = PATHS[name] as Path;
-    const { port, ports, client, calls } = await open(path, face, 'memory');
-    for (let n = 1; n <= 3; n++) {
-      const socket = connect(port, '127.0.0.1').on('error', () => {});
-      onTestFinished(() => void socket.destroy());
-      socket.write(Array.from({ length: BEHIND }, () => path.send(client, 1)).join(''));
-      await until(() => calls.hanging.size === BEHIND);
-      socket.resetAndDestroy();
-      await expectEmptyBudget(ports, BEARER, calls);
-    }
-    await expectEverySlot(path, client, calls);
-  });
-
-  test('their bodies are given back when the connection closes', async () => {
-    const path = PATHS['a stateless call'] as Path;
-    const { port, ports, client, calls } = await open(path, 'node', 'memory');
-    const socket = connect(port, '127.0.0.1').on('error', () => {});
-    onTestFinished(() => void socket.destroy());
-    const text = 'x'.repeat(200_000);
-    const big = post({}, 1, 'tools/call', { name: 'work', arguments: { how: 'once', text } });
-    socket.write(path.send(client, 1) + big + big);
-    await until(async () => !(await hasWholeBudget(port, BEARER)));
-    socket.resetAndDestroy();
-    await expectEmptyBudget(ports, BEARER, calls);
-  });
+test('the bodies of requests that wait behind another are given back when their connection closes', async () => {
+  const path = PATHS['a stateless call'] as Path;
+  const { port, ports, client, calls } = await open(path, 'node', 'memory');
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  onTestFinished(() => void socket.destroy());
+  const text = 'x'.repeat(200_000);
+  const big = post({}, 1, 'tools/call', { name: 'work', arguments: { how: 'once', text } });
+  socket.write(path.send(client, 1) + big + big);
+  await until(async () => !(await hasWholeBudget(port, BEARER)));
+  socket.resetAndDestroy();
+  await expectEmptyBudget(ports, BEARER, calls);
 });

@@ -2,8 +2,6 @@
  * Tokens without a valid signature, while the issuer gives answers that are no keys, answers slowly, never, or without
  * end. However many there are, one fetch is under way, it ends after 5 s, and the calls of others do not wait.
  */
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -11,7 +9,6 @@ import { bearer, type Issuer, type IssuerAnswer as Answer, RESOURCE, says, start
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { rawRequest } from './aborts.ts';
 
 /** While each is answered at once, and while all wait. */
 const [TOKENS, WAITING] = [60, 200];
@@ -165,21 +162,4 @@ test('the keys are asked for once, and the calls of others do not wait', async (
       await served.expectRecovery();
     }),
   );
-});
-
-test('clients that leave while the issuer is silent leave nothing behind', async () => {
-  const { issuer, port, time, expectRecovery } = await start('/jwks', SLOW['no answer']);
-  const body = { jsonrpc: '2.0', id: 1, method: 'ping', params: { padding: 'x'.repeat(100_000) } };
-  const sockets = Array.from({ length: WAITING }, (_, n) => {
-    const socket = connect(port, '127.0.0.1').on('error', () => {});
-    socket.write(rawRequest('POST', { authorization: `Bearer ${garbage(issuer.url, n)}` }, body));
-    return socket;
-  });
-  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-  await until(() => issuer.requests.length === 1);
-  for (const socket of sockets) socket.resetAndDestroy();
-  await time.advance(FETCH_MS);
-  await until(() => issuer.open === 0);
-  expect(issuer.requests).toEqual(['/jwks']);
-  await expectRecovery();
 });
