@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { optionInvalid } from '../errors.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import { LISTEN } from '../listen/listen-options.ts';
 import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
 import {
@@ -17,9 +18,11 @@ import {
   number,
   option,
   textIn,
+  type Values,
   type ValueSpec,
 } from '../options/value-kinds.ts';
 import { flagName, variableName } from '../options/flag-names.ts';
+import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import { LEVELS } from '../options/logger.ts';
 import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
 import { OPTIONS } from '../options/table.ts';
@@ -181,19 +184,47 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
 }
 
 /** The flags of the members of `auth`. */
-export const AUTH_FLAGS: Readonly<Record<string, string>> = {
+const AUTH_FLAGS: Readonly<Record<string, string>> = {
   'auth.jwt.issuer': 'authIssuer',
   'auth.jwt.audience': 'authAudience',
   'auth.jwt.jwksUri': 'authJwksUri',
   'auth.requiredScopes': 'authScopes',
 };
 
+/** What the flags of `auth` say. `undefined`: nothing. */
+export function authOf(
+  { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,
+  originOf: OriginOf,
+): McpEndpointOptions['auth'] | undefined {
+  const [given] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
+  if (given === undefined) return undefined;
+  if (issuer === undefined || audience === undefined)
+    throw new UsageError(
+      `${given} needs --auth-issuer (the authorization server whose tokens are accepted) and --auth-audience ` +
+        '(the URL of this endpoint, as its tokens name it)',
+    );
+  return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
+}
+
 /**
  * Kubernetes sets SOJOURN_PORT=tcp://10.0.0.1:3000 and similar variables in every pod when a Service is called
  * `sojourn`.
  */
-export function isServiceLink(name: string, text: string): boolean {
+function isServiceLink(name: string, text: string): boolean {
   return /^(tcp|udp|sctp):\/\//.test(text) || /_SERVICE_(HOST|PORT)|_PORT_\d+_/.test(name);
+}
+
+const PREFIX = 'SOJOURN_';
+
+/** A warning for each variable with a name like a known one. */
+export function unknownVariables(env: Environment): string[] {
+  const known = new Set([...ALL_FLAGS.keys()].map((key) => variableName(key).slice(PREFIX.length)));
+  return Object.entries(env).flatMap(([name, text = '']) => {
+    const own = name.slice(PREFIX.length);
+    if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
+    const meant = nearestName(own, known);
+    return meant === undefined ? [] : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
+  });
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */

@@ -1,6 +1,6 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { StoreProblem } from '../errors/sojourn-error.ts';
+import { SojournError, type StoreProblem } from '../errors/sojourn-error.ts';
 import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
@@ -15,10 +15,9 @@ import { INSTANCE_LINES } from '../observe/step-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';
-import { mergeOptions, type ServeSettings } from './settings.ts';
+import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
-import { storeAwayBy, storeProblem, warnOfSettings } from './start-problem.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -106,25 +105,30 @@ async function opened(
   { fd, worker }: ServeContext,
   chosen: ChosenStore | undefined,
 ): Promise<{ readonly server: Listening; readonly away: StoreProblem | undefined }> {
-  let failure: unknown;
+  const { port, host, path, maxConnections, requireStore, origin } = settings;
+  const store: { error?: unknown; away?: StoreProblem } = {};
   const storeMayBeAway = (error: unknown): boolean => {
-    failure = error;
+    const problem = error instanceof SojournError ? error.storeProblem : undefined;
+    const away = problem ?? { what: reason(error), lasting: false };
+    Object.assign(store, { error, away });
     // Another worker serves, or has served, with this store.
     if (worker !== undefined && worker.start !== 'first') return true;
-    const { requireStore } = settings;
-    return requireStore === undefined ? chosen?.remote === true && !storeAwayBy(error).lasting : !requireStore;
+    return requireStore === undefined ? chosen?.remote === true && !away.lasting : !requireStore;
   };
-  const { port, host, path, maxConnections } = settings;
   const where = { port, host, path, maxConnections };
   try {
     // A passed socket replaces port and host. The banner warns of an address that other machines reach.
     const server = await endpoint.listen({ ...where, fd, allowAnyone: true, storeMayBeAway });
-    return { server, away: failure === undefined ? undefined : storeAwayBy(failure) };
+    return { server, away: store.away };
   } catch (cause) {
     await endpoint.close();
-    const isStore = failure !== undefined && cause === failure;
-    const atStore = (): string => storeProblem(cause, settings, chosen, module);
-    throw new Failure(isStore ? atStore() : listenProblem(cause, host, port, '--port', fd), { cause });
+    const { error, away } = store;
+    if (away === undefined || cause !== error)
+      throw new Failure(listenProblem(cause, host, port, '--port', fd), { cause });
+    const named = chosen === undefined ? `the store of ${module}` : (origin('store') ?? chosen.shown);
+    const isAllowed = away.lasting && chosen?.remote === true && requireStore === undefined;
+    const hint = isAllowed ? '\n(--no-require-store serves all the same and keeps trying)' : '';
+    throw new Failure(`${named}: ${away.what}${hint}`, { cause });
   }
 }
 

@@ -1,27 +1,22 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import { type Values, valuesOf } from '../options/value-kinds.ts';
-import { nearestName } from '../base/nearest-name.ts';
+import { valuesOf } from '../options/value-kinds.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import type { Logger } from '../types.ts';
 import { UsageError } from './failure.ts';
 import {
-  ALL_FLAGS,
-  AUTH_FLAGS,
+  authOf,
   checkedByName,
   type Environment,
   type Given,
   givenBy,
-  isServiceLink,
-  type OriginOf,
   SERVE_FLAGS,
-  variableName,
+  unknownVariables,
 } from './flags.ts';
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings } from './dashboard.ts';
 import { metricsSettings } from './metrics-server.ts';
-
-const PREFIX = 'SOJOURN_';
 
 /** The values of the flags of `serve`, and what follows from several of them. */
 export type ServeSettings = ReturnType<typeof readSettings>;
@@ -61,7 +56,7 @@ export function readSettings(flags: Given, env: Environment, dev = false) {
     /** The flag or variable that set an option. */
     origin: originOf,
     /** One warning for each unknown variable with a name like a known one. */
-    warnings: unknownVariableWarnings(env),
+    warnings: unknownVariables(env),
   };
 }
 
@@ -83,20 +78,6 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
   return merged;
 }
 
-function authOf(
-  { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,
-  originOf: OriginOf,
-): McpEndpointOptions['auth'] | undefined {
-  const [given] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
-  if (given === undefined) return undefined;
-  if (issuer === undefined || audience === undefined)
-    throw new UsageError(
-      `${given} needs --auth-issuer (the authorization server whose tokens are accepted) and --auth-audience ` +
-        '(the URL of this endpoint, as its tokens name it)',
-    );
-  return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
-}
-
 function layer({ eventRetention, ...values }: Given, where: string): McpEndpointOptions {
   const options: Record<string, unknown> = {};
   if (eventRetention !== undefined) options['eventRetention'] = eventRetention === true && {};
@@ -110,12 +91,9 @@ function layer({ eventRetention, ...values }: Given, where: string): McpEndpoint
   return options;
 }
 
-function unknownVariableWarnings(env: Environment): string[] {
-  const known = new Set([...ALL_FLAGS.keys()].map((key) => variableName(key).slice(PREFIX.length)));
-  return Object.entries(env).flatMap(([name, text = '']) => {
-    const own = name.slice(PREFIX.length);
-    if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
-    const meant = nearestName(own, known);
-    return meant === undefined ? [] : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
-  });
+export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
+  for (const warning of warnings) logger.warn({}, warning);
+  if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
+    logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
+  }
 }
