@@ -54,14 +54,14 @@ export class RedisBackend implements Backend {
   }
 
   async read(kind: Kind, id: string): Promise<Row | undefined> {
-    const { row } = this.#of(kind).of(id);
+    const { row } = this.keysOf(kind, id);
     const reply = await this.#server.send(row, ['HMGET', row, 'v', 'f', 'w', 'b', 'd']);
     const columns = reply as readonly (string | null)[];
     return columns[0] === null ? undefined : rowOfColumns([id, ...columns], this.where);
   }
 
   async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
-    const { log } = this.#of(kind).of(id);
+    const { log } = this.keysOf(kind, id);
     const wanted = stream === null ? '-' : `${JSON.stringify(stream)},`;
     const texts = (await run(this.#server, LOG, [log], [wanted])) as readonly string[];
     return texts.map((text) => entryOf(text, stream));
@@ -89,9 +89,8 @@ export class RedisBackend implements Backend {
     return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
   }
 
-  /** What is in one bucket is on one node of a Cluster. */
-  bucketOf(kind: Kind, id: string): Orders {
-    return this.#of(kind).bucket(id);
+  keysOf(kind: Kind, id: string): RowKeys {
+    return this.#of(kind).of(id);
   }
 
   #of(kind: Kind): KindKeys {
@@ -99,7 +98,7 @@ export class RedisBackend implements Backend {
   }
 
   async #send(write: Write): Promise<Written> {
-    const keys = this.#of(write.kind).of(write.id);
+    const keys = this.keysOf(write.kind, write.id);
     try {
       return isRowWrite(write) ? await this.#put(keys, write) : await this.#append(keys, write);
     } catch (error) {
@@ -153,7 +152,7 @@ export class RedisBackend implements Backend {
   /** A row that was evicted, or deleted by hand, leaves its orders. */
   async #found(kind: Kind, id: string): Promise<Row | undefined> {
     const row = await this.read(kind, id);
-    if (row === undefined) await this.#put(this.#of(kind).of(id), { kind, id, was: 0, row: null, clear: true });
+    if (row === undefined) await this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true });
     return row;
   }
 

@@ -38,16 +38,16 @@ export class KindKeys {
   }
 
   of(id: string): RowKeys {
-    const { rows, logs, ids, wakes } = this.bucket(id);
+    const { rows, logs, ids, wakes } = this.#bucket(id);
     return { row: rows + id, log: logs + id, ids, wakes };
   }
 
   /** Where ids before `before` are. The rows of a group are in one bucket: `cursor.ts` says how its range ends. */
   orders(before = ''): readonly Orders[] {
-    return this.#isGrouped && before.endsWith('/') ? [this.bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+    return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
   }
 
-  bucket(id: string): Bucket {
+  #bucket(id: string): Bucket {
     return this.#buckets[bucketOf(id, this.#isGrouped ? id.indexOf('.') : id.length)] as Bucket;
   }
 }

@@ -13,7 +13,7 @@ import {
 } from 'sojourn/store-kit';
 import { RedisBackend } from './backend.ts';
 import type { Reply } from './client.ts';
-import { KindKeys, type Orders } from './keys.ts';
+import { KindKeys } from './keys.ts';
 import { RedisMailboxes } from './mailboxes.ts';
 import { factsOf } from './server-check.ts';
 import type { Target } from './server.ts';
@@ -30,23 +30,17 @@ export const redisStore = (target: Target, prefix: string): Store =>
       const lost = (): void => clock.forget();
       const keys = new KindKeys(prefix, name, LEASES).orders().map(({ ids }) => ids);
       const server = target({ random, logger, deadlines, keys, lost });
-      try {
-        await server.open();
-      } catch (error) {
-        await server.close();
-        throw error;
-      }
       return { server, clock, deadlines, close: () => server.close() };
     },
-    ({ server, clock, deadlines }, options) => {
+    async ({ server, clock, deadlines }, options) => {
+      await server.open();
       const { name } = options;
       const keys = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]));
-      const leases = new KindKeys(prefix, name, LEASES);
       const backend = new RedisBackend(server, clock, keys);
       return {
         backend,
         ...(server.isCluster && { newWrites: () => bucketWrites(backend) }),
-        mailboxes: () => new RedisMailboxes(server, (id) => leases.of(id).row),
+        mailboxes: () => new RedisMailboxes(server, (id) => backend.keysOf(LEASES, id).row),
         deadlines,
         // A Cluster has many memories.
         ...(!server.isCluster && { room: async () => roomOf(await server.send('', ['INFO', 'memory'])) }),
@@ -55,14 +49,14 @@ export const redisStore = (target: Target, prefix: string): Store =>
   );
 
 /**
- * The writes of a view of a Cluster: those of each bucket make trips for themselves. So a node that is away delays and
- * fails only what is written to its own buckets.
+ * The writes of a view of a Cluster: those of each bucket make trips for themselves. What is in one bucket is on one
+ * node, so a node that is away delays and fails only what is written to its own buckets.
  */
 function bucketWrites(backend: RedisBackend): Writes {
-  const buckets = new Map<Orders, TurnWrites>();
+  const buckets = new Map<string, TurnWrites>();
   return {
     write(write) {
-      const bucket = backend.bucketOf(write.kind, write.id);
+      const { wakes: bucket } = backend.keysOf(write.kind, write.id);
       let writes = buckets.get(bucket);
       if (writes === undefined) buckets.set(bucket, (writes = new TurnWrites(backend)));
       return writes.write(write);
