@@ -40,9 +40,11 @@ export function rowOf({ id, version, fence, wakeAt, body, data }: RowTexts, wher
   return { id, version, fence, wakeAt, value: { v, id, body, ...members } as unknown as StoredRecord };
 }
 
-/** A row from what a server answers: id, version, fence, wake time, body, data. `null` or empty: there is none. */
-export function rowOfColumns(columns: readonly (string | null | undefined)[], where: string): Row {
-  const [id, version, fence, wake, body, data] = columns;
+/** Id, version, fence, wake time, body, data, as a database answers. `null` or empty: there is none. */
+export type RowColumns = readonly (string | number | null)[];
+
+export function rowOfColumns(columns: RowColumns, where: string): Row {
+  const [id, version, fence, wake, body, data] = columns as readonly (string | null)[];
   const wakeAt = wake ? Number(wake) : null;
   return rowOf(
     { id: id ?? '', version: Number(version), fence: fence || null, wakeAt, body: body ?? '', data: data ?? '' },

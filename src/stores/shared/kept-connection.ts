@@ -66,10 +66,6 @@ export class KeptConnection<Client> {
     return this.#client !== undefined;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** Opens the connection unless it is open. */
   ready(): Promise<Client> {
     if (this.#client !== undefined) return Promise.resolve(this.#client);

@@ -1,21 +1,13 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
 import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
-import { entryOfTexts, entryTexts, rowOf, textsOf } from '../kernel/row-texts.ts';
+import { entryOfTexts, entryTexts, type RowColumns, rowOfColumns, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import { refusesAll } from './failures.ts';
 import type { Value } from './libsql.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-type RowColumns = readonly [
-  id: string,
-  version: number,
-  fence: string | null,
-  wakeAt: number | null,
-  body: string,
-  data: string,
-];
 type EntryColumns = readonly [no: number, stream: string, head: string, data: string | null];
 
 /** `record`: the number of the row. `last`: that of the last entry; null: the log is empty. */
@@ -92,8 +84,7 @@ export class SqliteBackend implements Backend {
     const { body, data } = textsOf(row);
     const values = [row.version, row.fence, row.wakeAt, data];
     if (was === 0) return change(SQL.insertRow, [space, id, ...values, body]);
-    if (clear) return change(SQL.replaceRow, [...values, body, space, id, was]);
-    return change(SQL.updateRow, [...values, space, id, was]);
+    return change(SQL.updateRow, [...values, clear ? body : null, space, id, was]);
   }
 
   #append({ id, fence, entries, cut }: LogWrite, space: number): boolean {
@@ -111,9 +102,7 @@ export class SqliteBackend implements Backend {
 
   #rows(sql: string, values: readonly Value[]): Row[] {
     const { database, path } = this.#file;
-    return database
-      .all<RowColumns>(sql, values)
-      .map(([id, version, fence, wakeAt, body, data]) => rowOf({ id, version, fence, wakeAt, body, data }, path));
+    return database.all<RowColumns>(sql, values).map((columns) => rowOfColumns(columns, path));
   }
 
   #space(kind: Kind): number {

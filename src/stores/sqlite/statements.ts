@@ -12,8 +12,7 @@ export const SQL = {
   row: `${ROW} WHERE space = ? AND id = ?`,
   insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, body) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`,
-  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ? WHERE space = ? AND id = ? AND version = ?`,
-  replaceRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, body = ?
+  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, body = coalesce(?, body)
     WHERE space = ? AND id = ? AND version = ?`,
   deleteRow: 'DELETE FROM rows WHERE space = ? AND id = ? AND version = ?',
   listRows: `${ROW} WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL ORDER BY id LIMIT ?`,
