@@ -40,12 +40,10 @@ export function metricsSettings(text: string | undefined, token: string | undefi
 const MOST_CONNECTIONS = 32;
 const HEAD_MS = 5_000;
 
-type MetricsText = () => string | Promise<string>;
-
 /** Resolves when it listens, for as long as the process lives. */
 export async function serveMetrics(
   settings: NonNullable<ReturnType<typeof metricsSettings>>,
-  text: MetricsText,
+  text: () => string | Promise<string>,
   logger: Logger,
 ): Promise<void> {
   const { host, port } = settings;

@@ -52,17 +52,21 @@ export interface SupervisorOptions {
   launch(number: number, start: WorkerStart): WorkerProcess;
 }
 
-interface Slot {
+class Slot {
   readonly number: number;
   serving: WorkerProcess | undefined;
   /** The worker that starts. Once it listens, it serves. */
   next: WorkerProcess | undefined;
   /** Workers in a row that died before they listened. */
-  failedStarts: number;
+  failedStarts = 0;
   /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
-  earlyDeaths: number;
+  earlyDeaths = 0;
   /** All workers that crashed or were killed. */
-  deaths: number;
+  deaths = 0;
+
+  constructor(number: number) {
+    this.number = number;
+  }
 }
 
 export class Supervisor {
@@ -82,14 +86,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.slots = Array.from({ length: options.workers }, (_, index) => ({
-      number: index + 1,
-      serving: undefined,
-      next: undefined,
-      failedStarts: 0,
-      earlyDeaths: 0,
-      deaths: 0,
-    }));
+    this.slots = Array.from({ length: options.workers }, (_, index) => new Slot(index + 1));
     this.#ended = new Promise((resolve) => (this.#end = resolve));
   }
 
