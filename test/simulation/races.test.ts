@@ -621,15 +621,14 @@ test('29. the answer to a relayed call is stored, its message is lost, and its o
   withClient({ slots: 3, endpoint: { leaseMs: 5_000 } }, async (stage, client) => {
     await client.call('tools/list', { slot: 0 });
     const [owner, relaying] = [stage.instance(0), stage.instance(1)];
-    stage.world.intercept = (from, to, message) =>
-      from === owner.process && to === relaying.process ? 'lost' : message;
+    stage.world.apart.add(`${owner.process.name}|${relaying.process.name}`);
     const call = client.call('read', { slot: 1 });
     await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
     // By then the owner sends a probe in each third of its lease time only.
     await stage.sleep(400);
     const retired = stage.world.retire(owner, 100);
     await stage.sleep(300);
-    stage.world.intercept = (_from, _to, message) => message;
+    stage.world.apart.clear();
     expect(kindOf(await call)).toBe('result');
     await retired;
     expect(ranOf(stage, 'read')).toBe(1);
@@ -673,12 +672,12 @@ test('28. an answer is relayed, its owner never gets it, and the relaying instan
   play({}, async (stage) => {
     const { client, asking, question } = await askedClient(stage);
     const relaying = stage.instance(1);
-    stage.world.intercept = (from, _to, message) => (from === relaying.process ? 'lost' : message);
+    for (const slot of [0, 2]) stage.world.apart.add(`${relaying.process.name}|${stage.instance(slot).process.name}`);
     client.via.push(1);
     const answered = client.reply(question);
     await stage.sleep(100);
     await stage.world.retire(relaying, 100);
-    stage.world.intercept = (_from, _to, message) => message;
+    stage.world.apart.clear();
     expect(await answered).toBe(202);
     expect(valueOf(await asking)).toBe((await asking).nonce);
   }));

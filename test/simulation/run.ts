@@ -23,7 +23,6 @@ export interface RunOptions extends Partial<Pick<WorldOptions, 'lets' | 'onProce
 }
 
 export interface RunResult {
-  readonly scenario: Scenario;
   readonly violations: readonly string[];
   readonly trace: readonly string[];
   readonly events: number;
@@ -92,7 +91,6 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
   if (living.size === 0) checkLeftovers(world);
   const { calls } = world.ledger;
   return {
-    scenario,
     violations: check(world.ledger, world.data),
     trace: world.trace ?? [],
     events: world.scheduler.events,

@@ -133,7 +133,6 @@ export const ACTIONS = {
 type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;
 
 export interface Scenario {
-  readonly seed: number;
   readonly kind: Kind;
   readonly slots: number;
   readonly clients: number;
@@ -160,7 +159,6 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   const [, ...shapes]: readonly [number, ...Shape[]] = SHAPES[kind];
   for (const shape of shapes) shape(draft, random);
   const scenario = {
-    seed,
     kind,
     slots: kind === 'quiet' || kind === 'outages' ? 1 + random.int(3) : 2 + random.int(3),
     clients: 1 + random.int(2),

@@ -75,10 +75,8 @@ export class World {
   readonly tries = 1;
   /** A snapshot was taken, and will come back. */
   rollingBack = false;
-  /** Faults placed by hand: asked for each call to the store, and for each message. */
+  /** Faults placed by hand: asked for each call to the store. */
   interfere: (process: SimProcess, call: string) => Interference | undefined = () => undefined;
-  intercept: (from: SimProcess, to: SimProcess, message: Message) => Message | 'lost' | 'doubled' = (_f, _t, message) =>
-    message;
   readonly options: WorldOptions;
   readonly network: Random;
   readonly #ids: Random;
@@ -314,9 +312,7 @@ export class World {
     const { faults, network } = this;
     const sender = (from?.port as ProcessPort | undefined)?.process;
     const receiver = (to.port as ProcessPort).process;
-    const placed = sender === undefined ? message : this.intercept(sender, receiver, message);
     const lost =
-      placed === 'lost' ||
       this.options.lets?.(message) === false ||
       (sender !== undefined && this.apart.has(`${sender.name}|${receiver.name}`)) ||
       this.cutOff.has(receiver) ||
@@ -328,10 +324,9 @@ export class World {
     }
     if (lost && sender !== undefined) this.ledger.unheard.add(sender.name);
     if (lost) return;
-    const copies = placed === 'doubled' || network.chance(faults.mailDoubled) ? 2 : 1;
+    const copies = network.chance(faults.mailDoubled) ? 2 : 1;
     for (let n = 0; n < copies; n++) {
-      const copy = typeof placed === 'string' ? message : placed;
-      const arrives = (): void => put(n === 0 ? copy : (JSON.parse(JSON.stringify(copy)) as Message));
+      const arrives = (): void => put(n === 0 ? message : (JSON.parse(JSON.stringify(message)) as Message));
       const late = network.chance(faults.mailDelayed) ? this.delay(faults.mailDelay) : 0;
       const at = this.now + this.delay(faults.mail) + late;
       // In order, but for what is late.
