@@ -4,10 +4,16 @@
  * leaves unanswered is not sent twice, and a GET of a stream ends with a closed connection: clients open such a stream
  * again, and some end for good at a 502, 503 or 504.
  */
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { get } from 'node:https';
 import { connect, type Socket } from 'node:net';
+import { text as bodyOf } from 'node:stream/consumers';
+import { connect as secured } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { DEFAULTS } from '../../src/options/table.ts';
+import { newCertificate } from '../kit/certificate.ts';
 import { listening, openClient } from '../kit/listening.ts';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
@@ -60,6 +66,18 @@ function client(port: number, sent: string): Client {
   return { socket, text: () => text, isClosed: () => isClosed };
 }
 
+/** The version of TLS that the proxy agrees to. */
+function agreed(port: number, ca: string, version: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'): Promise<string> {
+  return new Promise((resolve) => {
+    const options = { port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version };
+    const socket = secured({ ...options, ciphers: 'DEFAULT@SECLEVEL=0' }, () => {
+      resolve(socket.getProtocol() ?? 'none');
+      socket.destroy();
+    });
+    socket.on('error', () => resolve('refused'));
+  });
+}
+
 const GET = 'GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n';
 
 describeBehindNginx('what nginx bounds and passes on', () => {
@@ -110,6 +128,19 @@ describeBehindNginx('what nginx bounds and passes on', () => {
     const { port } = await start([await standIn((request, response) => response.end(`to ${request.headers.host}`))]);
     const { text } = client(port, 'GET /mcp HTTP/1.1\r\nHost: mcp.example\r\n\r\n');
     await until(() => text().includes('to mcp.example'), { what: 'the answer' });
+  });
+
+  test('TLS 1.2 and later end here, and nothing is served without TLS', async () => {
+    const certificate = newCertificate();
+    const port = await standIn((request, response) => response.end(`to ${request.headers.host}`));
+    const secure = await behindNginx([...ROUND_ROBIN, 'nginx/tls.conf'], [port], { certificate });
+    const ca = readFileSync(certificate.certificate, 'utf8');
+    const [response] = (await once(get(secure.url, { ca }), 'response')) as [IncomingMessage];
+    expect([response.statusCode, await bodyOf(response)]).toEqual([200, `to 127.0.0.1:${secure.port}`]);
+    expect(await agreed(secure.port, ca, 'TLSv1.1')).toBe('refused');
+    expect(await agreed(secure.port, ca, 'TLSv1.2')).toBe('TLSv1.2');
+    expect(await agreed(secure.port, ca, 'TLSv1.3')).toBe('TLSv1.3');
+    expect((await fetch(secure.url.replace('https', 'http'))).status).toBe(400);
   });
 
   test('while two of three instances refuse connections every POST and every stream is served', async () => {

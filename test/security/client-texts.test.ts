@@ -5,9 +5,9 @@
 import { expect, test } from 'vitest';
 import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
-import type { Caller } from './processes/caller.ts';
+import { Caller } from './processes/caller.ts';
 import { sumOf } from './processes/small-heap.ts';
-import { callerOf, startSmallHeap } from './small-heap.ts';
+import { startSmallHeap } from './small-heap.ts';
 
 const CALLS = 8;
 const NAME_BYTES = 2_000_000;
@@ -30,7 +30,7 @@ test.each([
   ['a client of 2026-07-28', false, ofClient],
 ])('the name of %s is not kept', async (_what, spans, call) => {
   const server = await startSmallHeap({ spans });
-  const caller = callerOf(server.port, 'attacker', 1);
+  const caller = new Caller(server.port, 'attacker');
   if (call !== ofClient) await caller.open();
   await call(caller, CALLS);
   /** What the process holds after a collection and no row of the memory budget has. */

@@ -30,54 +30,18 @@ const version = { 'mcp-protocol-version': '2025-11-25' };
 
 const UP_TO = Array.from({ length: OPEN_REQUESTS }, (_, at) => at + 1);
 
-/** A session whose client sends more behind a call that holds. */
-async function behindHold() {
+test('a GET behind a call on its connection opens its stream when the call is answered', async () => {
   const lab = createLab();
-  const { openSession, port, endpoint, log } = await serve(lab.factory);
-  const one = await openSession({ capabilities: { elicitation: { form: {} } } });
-  return { lab, one, endpoint, log, headers: sessionHeaders(one), ...pipe(port) };
-}
-
-describe('behind a call on its connection', () => {
-  test('the answer to its question begins at once', async () => {
-    const { headers, send, read } = await behindHold();
-    send(rpcBytes(headers, 500, 'tools/call', { name: 'ask', arguments: {} }));
-    const asked = await until(() => /"id":"([^"]+)"/.exec(read.text) ?? undefined);
-    const result = { action: 'accept', content: { colour: 'blue' } };
-    send(rawRequest('POST', headers, { jsonrpc: '2.0', id: asked?.[1], result }));
-    send(rpcBytes(headers, 501, 'ping', {}));
-    await until(() => read.text.includes('"id":501'));
-    expect(read.text).toMatch(/accept [^]*202 Accepted[^]*"id":501/);
-  });
-
-  test('the cancellation of the call begins at once', async () => {
-    const { lab, headers, send } = await behindHold();
-    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
-    const { ctx } = await lab.held();
-    const params = { requestId: 500, reason: 'enough' };
-    send(rawRequest('POST', headers, { jsonrpc: '2.0', method: 'notifications/cancelled', params }));
-    await until(() => ctx.mcpReq.signal.aborted);
-  });
-
-  test('a DELETE ends the session', async () => {
-    const { lab, headers, send, read, endpoint } = await behindHold();
-    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
-    await lab.held();
-    send(rawRequest('DELETE', headers));
-    await until(() => endpoint.sessions.count === 0);
-    await until(() => read.text.includes('session_ended'));
-  });
-
-  test('a GET opens its stream when the call is answered', async () => {
-    const { lab, headers, send, read } = await behindHold();
-    send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
-    const held = await lab.held();
-    send(rawRequest('GET', headers));
-    held.answer('now');
-    await until(() => /"text":"now"[^]*HTTP\/1\.1 200 OK/.test(read.text));
-    lab.made[0]?.server.sendToolListChanged();
-    await until(() => read.text.includes('list_changed'));
-  });
+  const { openSession, port } = await serve(lab.factory);
+  const headers = sessionHeaders(await openSession());
+  const { send, read } = pipe(port);
+  send(rpcBytes(headers, 500, 'tools/call', { name: 'hold', arguments: {} }));
+  const held = await lab.held();
+  send(rawRequest('GET', headers));
+  held.answer('now');
+  await until(() => /"text":"now"[^]*HTTP\/1\.1 200 OK/.test(read.text));
+  lab.made[0]?.server.sendToolListChanged();
+  await until(() => read.text.includes('list_changed'));
 });
 
 test('a response that never gets a connection, as adapters make them, waits for nothing', async () => {

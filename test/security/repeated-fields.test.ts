@@ -69,26 +69,16 @@ test.each(FACES)('a credential with parameters is one credential, at %s', async 
 
 const HOSTS = [
   'localhost\\evil.example',
-  'localhost\\',
   'localhost/evil.example',
-  'localhost/',
   'localhost?evil.example',
   'localhost#evil.example',
   'evil.example@localhost',
-  '@localhost',
-  'a:b@localhost',
   'local\thost',
   '%6cocalhost',
   'localhost%2eevil.example',
-  'localhost:80:80',
-  'localhost:80/x',
   'localhost:8a',
   '[::1]evil.example',
-  '[::1',
-  'localhost,evil.example',
   'localhost, localhost',
-  'localhost;evil.example',
-  'localhost evil.example',
   'loc\u00adalhost',
 ];
 

@@ -9,10 +9,10 @@ import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
+import { Caller } from './processes/caller.ts';
 import type { SmallHeap } from './processes/small-heap.ts';
 import { measureShape, type Scene, unchargedBytes } from './shapes/measure.ts';
 import type { Shape } from './shapes/shape.ts';
-import { callerOf } from './small-heap.ts';
 
 const ATTACK_MS = 1_500;
 /** The client sends 80 MB in this time. */
@@ -262,7 +262,7 @@ const STORED: Readonly<Record<string, Partial<Shape>>> = {
 };
 
 async function expectRoom({ port }: SmallHeap): Promise<void> {
-  const late = callerOf(port, 'late');
+  const late = new Caller(port, 'late');
   await until(async () => (late.sessionId = (await late.initialize()).sessionId) !== undefined, {
     timeoutMs: ROOM_MS,
     what: 'a session of a late user',

@@ -3,7 +3,6 @@
  */
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished } from 'vitest';
-import { Caller } from './processes/caller.ts';
 import { SmallHeap } from './processes/small-heap.ts';
 import { startWitness } from './shapes/witness.ts';
 
@@ -12,12 +11,6 @@ export async function startSmallHeap(options: object = {}, store?: string): Prom
   const server = await SmallHeap.start(options, store);
   onTestFinished(() => server.end());
   return server;
-}
-
-export function callerOf(port: number, user: string | undefined, sockets = 1): Caller {
-  const caller = new Caller(port, { user, sockets });
-  onTestFinished(() => caller.close());
-  return caller;
 }
 
 /** Another user calls while `attack` runs. The process survives, and each of that user's calls is answered. */

@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
-import type { Answer, Caller } from './processes/caller.ts';
-import { callerOf, startSmallHeap, times, underAttack } from './small-heap.ts';
+import { type Answer, Caller } from './processes/caller.ts';
+import { startSmallHeap, times, underAttack } from './small-heap.ts';
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
 const TASKS = 400;
@@ -58,8 +58,8 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
 
 async function survives(attack: Attack, store?: string): Promise<void> {
   const server = await startSmallHeap({ tasks: true }, store);
-  await underAttack(server, async () => void (await attack(callerOf(server.port, 'attacker', 250))));
-  const other = callerOf(server.port, 'other', 1);
+  await underAttack(server, async () => void (await attack(new Caller(server.port, 'attacker'))));
+  const other = new Caller(server.port, 'other');
   const isServed = async () =>
     taskIn(await ask(other, 'tools/call', { name: 'detaches', arguments: {} })) !== undefined;
   await until(isServed, { timeoutMs: 60_000, pollMs: 500, what: 'a task of another user' });

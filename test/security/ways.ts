@@ -36,6 +36,8 @@ export interface Sent {
   readonly status: number;
   /** The answer with the id 0. */
   answer(): Promise<unknown>;
+  /** The client gives the call up: it cancels it, or disconnects where that is how. */
+  leave(): Promise<unknown>;
 }
 
 export interface Way {
@@ -67,9 +69,10 @@ interface Kind {
 const withId0 = (answer: unknown): unknown => ({ ...(answer as object), id: 0 });
 
 /** The answer in the response, among those of the other requests of a batch. `undefined`: its first message. */
-const sent = (response: RawResponse, id?: unknown): Sent => ({
+const sent = (response: RawResponse, id?: unknown, leave: Sent['leave'] = async () => response.abort()): Sent => ({
   response,
   status: response.status,
+  leave,
   answer: async () => {
     const isOwn = (message: unknown): boolean => id === undefined || (message as { id?: unknown }).id === id;
     if (response.sse) return withId0(await response.nextMessage(isOwn));
@@ -77,6 +80,12 @@ const sent = (response: RawResponse, id?: unknown): Sent => ({
     const all: unknown = response.json();
     return withId0(Array.isArray(all) ? all.find(isOwn) : all);
   },
+});
+
+export const cancelOf = ({ id }: { readonly id: number }) => ({
+  jsonrpc: '2.0',
+  method: 'notifications/cancelled',
+  params: { requestId: id },
 });
 
 /** How a client of this kind sends. */
@@ -88,15 +97,20 @@ async function sending(kind: Kind, client: RawClient, { headersOf }: Callers): P
   if (kind.transport === 'legacy SSE') {
     const { post, stream } = await openSse(client);
     return async (method, params, caller) => {
-      const response = await post(body(method, params), headersOf(caller));
-      return { response, status: response.status, answer: async () => withId0(await stream.nextMessage()) };
+      const message = body(method, params);
+      const response = await post(message, headersOf(caller));
+      const answer = async () => withId0(await stream.nextMessage());
+      const leave = () => post(cancelOf(message), headersOf(caller));
+      return { response, status: response.status, answer, leave };
     };
   }
   const before = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
   return async (method, params, caller) => {
     const message = body(method, params);
     const posted = kind.isBatch ? [body('ping', {}), before, message] : message;
-    return sent(await client.post(posted, headersOf(caller)), message.id);
+    const cancel = () => client.post(cancelOf(message), headersOf(caller));
+    const leave = kind.version === undefined ? undefined : cancel;
+    return sent(await client.post(posted, headersOf(caller)), message.id, leave);
   };
 }
 

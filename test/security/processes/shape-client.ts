@@ -48,7 +48,7 @@ process.on('message', () => {
 process.on('disconnect', () => process.exit());
 
 const MODERN = shape.era === '2026';
-const caller = new Caller(port, { user: shape.named ? 'attacker' : undefined, sockets: Infinity });
+const caller = new Caller(port, shape.named ? 'attacker' : undefined);
 
 /** Throws where the connection was cut: the client tries again. */
 async function handshake(path: string): Promise<Answer> {

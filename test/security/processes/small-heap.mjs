@@ -3,9 +3,9 @@
  * header `x-parsed` the application parses the body. Paths that begin with `/fetch` are the fetch face. A parent that
  * has a channel to this process asks for what the process holds: see `measured`.
  * First argument: options as JSON; with `spans` it has telemetry, whose spans wait for their export; with `kind` it is
- * what `limits/rows.ts` measures: `stalls` for a store that stops answering appends when the parent says so, `idles`
- * for a clock that the parent moves, `runs` for neither. Second: the URL of a Redis or PostgreSQL store, a path for
- * the SQLite store, or nothing for the memory store.
+ * what `limits/rows.test.ts` measures: `stalls` for a store that stops answering appends when the parent says so,
+ * `idles` for a clock that the parent moves, `runs` for neither. Second: the URL of a Redis or PostgreSQL store, a path
+ * for the SQLite store, or nothing for the memory store.
  */
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -81,7 +81,7 @@ function stalling(inner) {
 /** Longer than a measurement. */
 const DAY_MS = 86_400_000;
 
-/** Tools of `limits/rows.ts`. */
+/** Tools of `limits/rows.test.ts`. */
 function addRowTools(server) {
   const inputSchema = z.looseObject({ count: z.number().default(1), text: z.string().default('') });
   const said = (text) => ({ content: [{ type: 'text', text }] });

@@ -50,7 +50,7 @@ export class SmallHeap {
     return this.ask('measure');
   }
 
-  /** `rows`: what is charged, without a collection. The others tell the process of `limits/rows.ts` what to do. */
+  /** `rows`: what is charged, without a collection. The others tell the process of `limits/rows.test.ts` what to do. */
   ask(what: 'measure' | 'rows' | 'stall' | 'idle'): Promise<Measured> {
     const question = ++this.#question;
     const answer = new Promise<Measured>((resolve) => {

@@ -17,7 +17,7 @@ function percentile(times: readonly number[], part: number): number {
 }
 
 export async function startWitness(port: number, answerMs?: number) {
-  const [session, modern] = [1, 2].map(() => new Caller(port, { user: 'witness', answerMs })) as [Caller, Caller];
+  const [session, modern] = [1, 2].map(() => new Caller(port, 'witness', answerMs)) as [Caller, Caller];
   await session.open();
   let times: number[] = [];
   /** When the calls began that wait for their answer. */
@@ -60,7 +60,6 @@ export async function startWitness(port: number, answerMs?: number) {
       const known = failed.length;
       stopped = true;
       await Promise.all(both);
-      for (const caller of [session, modern]) caller.close();
       return failed.slice(known);
     },
   };
