@@ -1,5 +1,5 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
-import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Logger } from '../../types.ts';
 import { LOG_BYTES } from './checkpointer.ts';
@@ -21,10 +21,8 @@ export interface FileSettings {
 
 /** Session ids and session data are secrets, so only the owner may read the file. */
 const FILE_MODE = 0o600;
-/** What SQLite has open besides the database. */
-const OPENED = ['-wal', '-shm'];
-/** SQLite also reads a journal that it finds beside a database. */
-const SUFFIXES = ['', ...OPENED, '-journal'];
+/** The database, and what SQLite reads beside it. */
+const SUFFIXES = ['', '-wal', '-shm', '-journal'];
 
 export async function openFile(settings: FileSettings, waits: Waits, logger: Logger): Promise<StoreFile> {
   const Libsql = await loadLibsql();
@@ -84,9 +82,7 @@ function check(file: string, user: number): void {
 /** The opened files are those of this store. Takes the rights of other users on them away. */
 function makePrivate(path: string, user: number, logger: Logger): void {
   const files = checkFiles(path, user);
-  const [database = path, ...logs] = files;
-  for (const log of logs.slice(0, OPENED.length))
-    if (!existsSync(log)) throw unsafeFile(log, 'it was removed while it was opened');
+  const [database = path] = files;
   if (!files.map(closeToOthers).every(Boolean))
     logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
   const folder = dirname(database);
