@@ -1,5 +1,6 @@
 /**
- * Arrays of texts in PostgreSQL's binary format: the store quotes nothing and the server parses no quotes.
+ * Arrays of texts in PostgreSQL's binary format: the store quotes nothing and the server parses no quotes. `pg` quotes
+ * with regular expressions, which takes 3 s for a JSON text of 5 MB, and nothing else runs then.
  * https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const HEAD_BYTES = 20;
