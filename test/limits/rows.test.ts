@@ -83,12 +83,9 @@ class RowServer {
   }
 }
 
-interface Setting {
+interface Shape {
   readonly kind?: 'stalls' | 'idles';
   readonly options?: object;
-}
-
-interface Shape extends Setting {
   /** Runs before the first measure, and its result is given to `fill`. */
   readonly open?: (server: RowServer) => Promise<readonly Caller[]>;
   readonly fill: (server: RowServer, callers: readonly Caller[]) => Promise<unknown>;

@@ -97,6 +97,7 @@ describe('refused with the name of the option:', () => {
     ],
     ['an authorize that is no function', { verify, authorize: true }, /auth\.authorize/],
     ['a verify that is no function', { verify: 'x' }, /auth\.verify/],
+    ['an optional that is a text', { verify, optional: 'yes' }, /auth\.optional/],
     ['a proxy without addresses', proxied(), /trustedProxyUser\.from/],
     ['a name for an address', proxied('proxy'), /trustedProxyUser\.from\[0\]/],
     ['a wrong prefix', proxied('10.0.0.0/33'), /trustedProxyUser\.from\[0\]/],

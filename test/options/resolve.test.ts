@@ -264,6 +264,7 @@ test.each([
 });
 
 const AUTHORIZED = { verify: () => undefined, authorize: () => true };
+const OPTIONAL = { verify: () => undefined, optional: () => true };
 const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
 const OF_USER = 'known are sessions, requests, subscriptions, requestsPerMinute, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
@@ -355,6 +356,8 @@ test.each([
   ['versions', { ...MODERN_ONLY, stateless: false }, /supportedProtocolVersions and stateless: false/],
   ['versions', { ...MODERN_ONLY, legacySse: true }, /legacySse and supportedProtocolVersions/],
   ['lists', { sharedLists: ['tools'], auth: AUTHORIZED }, /sharedLists and auth.authorize contradict/],
+  ['lists', { sharedLists: ['tools'], auth: OPTIONAL }, /sharedLists and auth.optional contradict/],
+  ['anonymous', { auth: { ...AUTHORIZED, optional: true } }, /auth.optional: true and auth.authorize contradict/],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);
 });

@@ -5,7 +5,7 @@
  */
 import { type AuthInfo, McpServer, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, currentRequest, type McpEndpointOptions } from '../../src/index.ts';
+import { currentRequest, type McpEndpointOptions } from '../../src/index.ts';
 import { createLab, say, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type Face, type ServeSettings } from '../kit/serve.ts';
@@ -163,13 +163,4 @@ test('a request in which the proxy names no user is anonymous; two users, or an 
     auth: { trustedProxyUser: { header: 'x-user', from: ['10.9.9.9'] }, optional: true },
   });
   expect((await far.client().initialize()).response.status).toBe(401);
-});
-
-test.each<[Partial<Auth>, McpEndpointOptions, RegExp]>([
-  [{ authorize: () => true }, {}, /auth\.optional: true and auth\.authorize contradict each other/],
-  [{ optional: 'yes' as never }, {}, /auth\.optional/],
-  [{ optional: () => true }, { sharedLists: ['tools'] }, /sharedLists and auth\.optional contradict/],
-])('options that do not fit are refused: %j', (more, options, message) => {
-  const server = () => new McpServer({ name: 's', version: '1' });
-  expect(() => createMcpEndpoint(server, { auth: auth(more), ...options })).toThrow(message);
 });

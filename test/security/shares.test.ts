@@ -115,21 +115,6 @@ test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no
   expect(ping.message).toMatchObject({ result: {} });
 });
 
-test('limits.perTool: running calls of a tool are counted over sessions, users and eras', async () => {
-  const { lab, open, as } = await start({ limits: { perTool: { hold: { requests: 1 } } } });
-  const [ann, bob] = [await open('ann'), await open('bob')];
-  const running = ann.call(...tool('hold'));
-  const hold = await lab.held();
-  expect(refusalOf(await bob.call(...tool('hold')))).toEqual([200, 'tool_limit']);
-  expect(refusalOf(await callModern(as('eve'), ...tool('hold')))).toEqual([429, 'tool_limit']);
-  expect(await say(bob, 'echo', { text: 'other' })).toBe('other');
-  hold.answer('done');
-  await running;
-  const again = bob.call(...tool('hold'));
-  (await lab.held(1)).answer('now');
-  expect(textOf((await again).message)).toBe('now');
-});
-
 const LONG_CAPABILITIES = { experimental: { big: { text: 'x'.repeat(17_000) } } };
 
 /** Of 8 KiB, the longest. */

@@ -44,6 +44,8 @@ function textOf(characters) {
 }
 
 const later = (ms) => new Promise((over) => setTimeout(over, ms));
+const said = (text) => ({ content: [{ type: 'text', text }] });
+const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
 
 let stalls = false;
 /** What a store holds that does not answer. */
@@ -84,8 +86,6 @@ const DAY_MS = 86_400_000;
 /** Tools of `limits/rows.test.ts`. */
 function addRowTools(server) {
   const inputSchema = z.looseObject({ count: z.number().default(1), text: z.string().default('') });
-  const said = (text) => ({ content: [{ type: 'text', text }] });
-  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
   server.registerTool('say', { inputSchema }, ({ count, text }) => said(text.repeat(count)));
   server.registerTool('askAll', { inputSchema }, ({ count, text }) => {
     for (let n = 0; n < count; n++) void server.server.elicitInput(question(`${n}${text}`)).catch(() => {});
@@ -125,10 +125,9 @@ function addRowTools(server) {
 
 /** Tasks that hold as much as one may, for as long as the client says. */
 function addTasks(server) {
-  const question = (message) => ({ message, requestedSchema: { type: 'object', properties: {} } });
   const sizes = z.looseObject({ bytes: z.number().default(0), ms: z.number().default(0) });
   const taskOf = (name, handler) => server.registerTool(name, { inputSchema: sizes }, task(handler));
-  const over = { content: [{ type: 'text', text: 'over' }] };
+  const over = said('over');
   taskOf('steps', async ({ bytes, ms }, _, own) => {
     for (let n = 0; n < 8; n++) await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
     await later(ms);
@@ -151,7 +150,7 @@ function addTasks(server) {
       : later(30_000).then(() => over),
   );
   taskOf('detaches', (_, __, own) => own.detach(() => {}));
-  taskOf('result', ({ bytes }) => ({ content: [{ type: 'text', text: 'x'.repeat(bytes) }] }));
+  taskOf('result', ({ bytes }) => said('x'.repeat(bytes)));
 }
 
 function factory(ctx) {
@@ -163,7 +162,7 @@ function factory(ctx) {
   // Keeps its arguments, and ignores the end of its request.
   server.registerTool('wait', { inputSchema: z.looseObject({ ms: z.number() }) }, async (given) => {
     await later(given.ms);
-    return { content: [{ type: 'text', text: Object.keys(given).join() }] };
+    return said(Object.keys(given).join());
   });
   // A task holds its server, so the servers that are measured have no other tools.
   if (kind !== undefined) return addRowTools(server);
@@ -175,29 +174,25 @@ function factory(ctx) {
   // Asks its client, who need not answer.
   server.registerTool('ask', { inputSchema: z.looseObject({}) }, async (given, { mcpReq }) => {
     const answer = await mcpReq.send({ method: 'roots/list' }, { timeout: ASK_MS }).catch(({ message }) => message);
-    return { content: [{ type: 'text', text: JSON.stringify(answer) + Object.keys(given).length }] };
+    return said(JSON.stringify(answer) + Object.keys(given).length);
   });
-  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
-    content: [{ type: 'text', text }],
-  }));
-  server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) => ({
-    content: [{ type: 'text', text: 'x'.repeat(bytes) }],
-  }));
+  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => said(text));
+  server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) => said('x'.repeat(bytes)));
   // A long message that ends its stream.
   server.registerTool('last', { inputSchema: z.object({ bytes: z.number() }) }, async ({ bytes }, { mcpReq }) => {
     await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'soon' } });
-    return { content: [{ type: 'text', text: 'x'.repeat(bytes) }] };
+    return said('x'.repeat(bytes));
   });
   const long = z.object({ events: z.number(), bytes: z.number() });
   server.registerTool('long', { inputSchema: long }, async ({ events, bytes }, { mcpReq }) => {
     for (let n = 0; n < events; n++) {
       await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: textOf(bytes) } });
     }
-    return { content: [{ type: 'text', text: 'the end' }] };
+    return said('the end');
   });
   server.registerTool('keep', { inputSchema: z.object({ value: z.string() }) }, async ({ value }) => {
     await ctx.session.state.set('value', value);
-    return { content: [{ type: 'text', text: 'kept' }] };
+    return said('kept');
   });
   if (options.tasks) addTasks(server);
   // As servers do that ask for the roots when they changed: a client need not answer.
