@@ -1,0 +1,157 @@
+/** A store that renews leases and refuses other calls, as for a missing right or in a full table. */
+import { expect, test } from 'vitest';
+import { Outage } from '../../src/endpoint/outage.ts';
+import { WatchedStore } from '../../src/endpoint/watched-store.ts';
+import { storeAway, storeRefused } from '../../src/errors.ts';
+import { Notices } from '../../src/observe/notices.ts';
+import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { serveMember } from '../kit/fleet.ts';
+import { tool } from '../kit/lab.ts';
+import { createLog, type Log } from '../kit/log.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import { cut, mend, watchedStore } from '../kit/watched-store.ts';
+
+const fence = { epoch: 1, owner: 'me' };
+const AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
+const BACK = 'The session store is back';
+const told = (log: Log): string[] =>
+  log.lines.filter(({ level }) => level === 'warn' || level === 'info').map(({ message }) => message);
+
+/** Three sessions, on a clock that the test moves. The lease is renewed each second. */
+async function opened() {
+  const time = createFakeTime();
+  const store = watchedStore({ durable: true, inProcess: false });
+  const shared = { store, timeProvider: time, leaseMs: 3_000, waitMs: 0, keepAliveMs: Infinity };
+  const { endpoint, log, port, openSession } = await serveMember(shared);
+  const clients = [await openSession(), await openSession(), await openSession()] as const;
+  return {
+    time,
+    store,
+    clients,
+    outage: () => told(log).filter((line) => line === AWAY || line === BACK),
+    /** Each of these clients calls once a second. */
+    every: async (ms: number, ...callers: readonly RawClient[]): Promise<void> => {
+      for (let at = 0; at < ms; at += 1_000) {
+        await Promise.all(callers.map((client) => client.call(...tool('count'))));
+        await time.advance(1_000);
+      }
+    },
+    /** Why the instance is not ready, as `/readyz` says too. */
+    reason: async (): Promise<string | undefined> => {
+      const { reason } = endpoint.health();
+      expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(reason === undefined ? 200 : 503);
+      return reason;
+    },
+  };
+}
+
+test('is not ready once calls of two sessions have failed for 10 s, until a call of that kind succeeds, or none fails for 10 s', async () => {
+  const { store, clients, every, reason, time } = await opened();
+  const [a, b] = clients;
+  // As a store of Redis says it whose user may not write.
+  store.before['sessions.append'] = () => Promise.reject(storeRefused('NOPERM'));
+  await every(9_000, a, b);
+  expect(await reason()).toBeUndefined();
+  await every(2_000, a);
+  expect(await reason()).toMatch(/^Each append of the session store has failed for 10 s/);
+  await time.advance(10_000);
+  expect(await reason()).toBeUndefined();
+  await every(12_000, a, b);
+  expect(await reason()).toMatch(/^Each append of/);
+  mend(store);
+  await every(1_000, a);
+  expect(await reason()).toBeUndefined();
+});
+
+test('is one line of the log, and back when no call has failed for 10 s', async () => {
+  const { store, clients, every, outage, time } = await opened();
+  cut(store, 'sessions.append');
+  await every(30_000, clients[0]);
+  expect(outage()).toEqual([AWAY]);
+  mend(store);
+  await time.advance(8_000);
+  expect(outage()).toEqual([AWAY]);
+  for (let n = 0; n < 3; n += 1) await time.advance(1_000);
+  expect(outage()).toEqual([AWAY, BACK]);
+});
+
+test('is back at once where it did not renew leases either', async () => {
+  const { store, clients, every, outage, time } = await opened();
+  cut(store);
+  await every(1_000, clients[0]);
+  expect(outage()).toEqual([AWAY]);
+  mend(store);
+  for (let n = 0; n < 2; n += 1) await time.advance(1_000);
+  expect(outage()).toEqual([AWAY, BACK]);
+});
+
+test('a session whose own calls fail says nothing about the store, alone or beside another that succeeds', async () => {
+  const { store, clients, every, reason } = await opened();
+  const [a, b, c] = clients;
+  store.before['sessions.append'] = ({ id }: { id: string }): void => {
+    if (id !== c.sessionId) throw storeAway('no');
+  };
+  await every(30_000, a);
+  expect(await reason()).toBeUndefined();
+  await every(30_000, a, b, c);
+  expect(await reason()).toBeUndefined();
+});
+
+test('marks that are stored show nothing about events that are not', async () => {
+  const time = createFakeTime();
+  const append = async ({ stream }: { readonly stream: string | null }): Promise<void> => {
+    if (stream !== null) throw storeAway('no');
+  };
+  const inner = { sessions: { append } } as unknown as EndpointStore;
+  const store = new WatchedStore(Promise.resolve(inner), () => inner, { timeProvider: time, notices: new Notices() });
+  await store.open();
+  for (let at = 0; at < 12; at += 1) {
+    for (const [id, stream] of [
+      ['a', 'g'],
+      ['b', 'g'],
+      ['a', null],
+    ] as const)
+      await Promise.resolve(store.sessions.append({ id, stream, fence, from: 0, events: [] })).catch(() => {});
+    await time.advance(1_000);
+  }
+  expect(store.reason).toMatch(/^Each append of/);
+});
+
+test('calls without a session count alone', async () => {
+  const { store, reason, time } = await opened();
+  cut(store, 'sessions.due');
+  for (let at = 0; at < 20; at += 1) await time.advance(1_000);
+  expect(await reason()).toMatch(/^Each due of/);
+});
+
+/** The lines of an outage without an endpoint. `full`: what the store says. */
+function lines(full: () => boolean = () => false) {
+  const [time, log] = [createFakeTime(), createLog()];
+  const outage = new Outage({ logger: log, timeProvider: time, notices: new Notices() }, { full });
+  return { outage, lines: () => told(log) };
+}
+
+test('a full store that renews leases is not back before it takes writes', () => {
+  let isFull = true;
+  const { outage, lines: written } = lines(() => isFull);
+  outage.logger.warn({ err: storeAway('it is full') }, 'A call failed');
+  outage.renewed(true);
+  expect(written()).toEqual([AWAY]);
+  isFull = false;
+  outage.renewed(true);
+  expect(written()).toEqual([AWAY, BACK]);
+});
+
+test('an error of the application that is its own cause is a line like any other', () => {
+  const { outage, lines: written } = lines();
+  let reads = 0;
+  const err = Object.defineProperty(new Error('odd'), 'cause', {
+    get() {
+      if ((reads += 1) > 100) throw new Error('read for ever');
+      return err;
+    },
+  });
+  outage.logger.warn({ err }, 'A hook threw');
+  expect(written()).toEqual(['A hook threw']);
+});
