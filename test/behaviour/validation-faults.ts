@@ -1,37 +1,8 @@
-/** For each step of the validation order a fault that only this step sees, and the error that the client gets. */
+/**
+ * The checks of a message, in their order (`src/eras/request-checks.ts`): for each a fault that only this step sees, and
+ * the error that the client gets. The token, which comes with the option `auth`, is checked after the origin.
+ */
 import { envelope } from '../kit/modern.ts';
-
-/** `token` comes with the option `auth`. */
-/** The checks of a message, in their order (`src/eras/request-checks.ts`). */
-export const VALIDATION_ORDER = [
-  'host',
-  'origin',
-  'token',
-  'method',
-  'accept',
-  'content-type',
-  'declared-length',
-  'body',
-  'values',
-  'json',
-  'shape',
-  'version',
-  'era',
-  // modern
-  'header-agreement',
-  'mcp-headers',
-  'meta',
-  'removed-method',
-  // legacy
-  'session-id',
-  'lookup',
-  'user',
-  'session-version',
-  'id-in-flight',
-  'running-requests',
-] as const;
-
-export type Step = Exclude<(typeof VALIDATION_ORDER)[number], 'token'>;
 
 /** A value that is sent without its quotes. */
 export const NOT_JSON = 'not JSON';
@@ -100,7 +71,7 @@ const evil = 'https://evil.example';
 const tooDeep = JSON.parse('['.repeat(200) + ']'.repeat(200)) as unknown;
 const withoutCapabilities = envelope({}, { 'io.modelcontextprotocol/clientCapabilities': undefined });
 
-export const FAULTS: Record<Step, Fault> = {
+export const VALIDATION_ORDER = {
   host: unread(403, -32000, /^Host "evil\.example"/, header('host', 'evil.example')),
   origin: unread(403, -32000, /^Origin "https:\/\/evil\.example"/, header('origin', evil)),
   method: unread(405, -32000, /^Method PUT/, (draft) => {
@@ -145,6 +116,7 @@ export const FAULTS: Record<Step, Fault> = {
     draft.mode = 'stateful';
     params({ _meta: envelope() })(draft);
   }),
+  // Of 2026-07-28.
   'header-agreement': refused(
     400,
     -32020,
@@ -162,6 +134,7 @@ export const FAULTS: Record<Step, Fault> = {
     message.method = 'logging/setLevel';
     headers['mcp-method'] = 'logging/setLevel';
   }),
+  // Of sessions.
   'session-id': refused(400, -32000, /^Bad Request: Mcp-Session-Id must be/, header('mcp-session-id', 'two words')),
   lookup: unread(404, -32001, /^Session not found$/, header('mcp-session-id', 'unknown')),
   user: refused(403, -32000, /^Forbidden/, header('x-user', 'mallory')),
@@ -183,4 +156,6 @@ export const FAULTS: Record<Step, Fault> = {
   'running-requests': answered('too_many_requests', 429, -32000, /^Too Many Requests/, ({ message }) => {
     message.method = 'tools/list';
   }),
-};
+} satisfies Record<string, Fault>;
+
+export type Step = keyof typeof VALIDATION_ORDER;

@@ -1,6 +1,6 @@
 /**
  * B13: every step of the order has a fault that only it sees. A request with the faults of two neighbours gets the
- * answer of the earlier one. `token` comes with the option `auth`.
+ * answer of the earlier one.
  */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
@@ -14,7 +14,6 @@ import {
   BODY_BYTES,
   type Draft,
   type Fault,
-  FAULTS,
   NOT_JSON,
   RUNNING_ID,
   type Step,
@@ -29,7 +28,7 @@ const OPTIONS: McpEndpointOptions = {
   waitMs: 0,
 };
 
-const ORDER = VALIDATION_ORDER.filter((step): step is Step => step !== 'token');
+const ORDER = Object.keys(VALIDATION_ORDER) as Step[];
 const between = (from: Step, to: Step): Step[] => ORDER.slice(ORDER.indexOf(from), ORDER.indexOf(to) + 1);
 const DOOR = between('host', 'era');
 const MODERN = ['era', ...between('header-agreement', 'removed-method')] as const;
@@ -128,9 +127,9 @@ describe.each(perFace)('$face', ({ face }) => {
       for (const id of IDS) {
         const spoiled = draft();
         spoiled.message.id = id;
-        FAULTS[step].spoil(spoiled);
+        VALIDATION_ORDER[step].spoil(spoiled);
         const answer = await sent(spoiled);
-        expectAnswer(answer, echoing(FAULTS[step], spoiled));
+        expectAnswer(answer, echoing(VALIDATION_ORDER[step], spoiled));
         // What was declared is not read.
         if (spoiled.unsent) expect(answer.header('connection')).toBe('close');
       }
@@ -139,18 +138,18 @@ describe.each(perFace)('$face', ({ face }) => {
     test.each(neighbours(steps))(`B8 B13 B181 %s answers before %s (${what})`, async (earlier, later) => {
       const { send: sent, draft } = await ground(face);
       const spoiled = draft();
-      FAULTS[later].spoil(spoiled);
-      FAULTS[earlier].spoil(spoiled);
-      expectAnswer(await sent(spoiled), echoing(FAULTS[earlier], spoiled));
+      VALIDATION_ORDER[later].spoil(spoiled);
+      VALIDATION_ORDER[earlier].spoil(spoiled);
+      expectAnswer(await sent(spoiled), echoing(VALIDATION_ORDER[earlier], spoiled));
     });
   }
 
   test.each(neighbours(GET))('B13 B34 on GET %s answers before %s', async (earlier, later) => {
     const { send: sent, draft } = await inSession(face);
     const spoiled = { ...draft(), method: 'GET' };
-    FAULTS[later].spoil(spoiled);
-    FAULTS[earlier].spoil(spoiled);
-    expectAnswer(await sent(spoiled), echoing(FAULTS[earlier], spoiled));
+    VALIDATION_ORDER[later].spoil(spoiled);
+    VALIDATION_ORDER[earlier].spoil(spoiled);
+    expectAnswer(await sent(spoiled), echoing(VALIDATION_ORDER[earlier], spoiled));
   });
 });
 
