@@ -1,9 +1,7 @@
-/** `limits.bodyBytes`: what is over it is refused before it is read. */
+/** `limits.bodyBytes`: what is over it is refused before it is read. `body-values.test.ts` has each way in. */
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { serve } from '../kit/serve.ts';
 import { perFace } from '../kit/sessions.ts';
-import { connectSse } from '../kit/legacy-sse.ts';
 import { failure, seen } from '../kit/refusals.ts';
 
 const LIMIT = 2_000;
@@ -84,29 +82,6 @@ describe.each(perFace)('over $face', ({ serve }) => {
     }
   });
 
-  test('B200 a notification, an answer and a stateless request keep the status, without an id', async () => {
-    const one = await (await open()).openSession();
-    const pad = { pad: 'x'.repeat(LIMIT) };
-    for (const body of [
-      { jsonrpc: '2.0', method: 'notifications/x', params: pad },
-      { jsonrpc: '2.0', id: 1, result: pad },
-      failure(1, 1, 'no', pad),
-    ]) {
-      const refused = await one.post(body);
-      expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
-    }
-    const stateless = await serve(createEchoServer, { limits: { bodyBytes: LIMIT }, stateless: true });
-    const refused = await stateless.client().post(pingOf(LIMIT + 1), { sessionId: 'ignored' });
-    expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
-  });
-
-  test('B200 a request of 2026-07-28 keeps the status, and has its id', async () => {
-    const one = (await open()).client();
-    const message = { jsonrpc: '2.0', id: 'big', method: 'tools/list', params: { pad: 'x'.repeat(LIMIT) } };
-    const refused = await one.post(message, { headers: { 'mcp-protocol-version': '2026-07-28' } });
-    expect(seen(refused)).toEqual([413, undefined, { ...tooLarge, id: 'big' }]);
-  });
-
   test('B200 a body in chunks of one byte takes as much of the memory budget as its chunks', async () => {
     const { client } = await serve(createEchoServer, { limits: { memoryBytes: 2 ** 21, userShare: 1 } });
     const body = pingOf(16_000);
@@ -153,16 +128,4 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect((await one.initialize()).response.status).toBe(200);
     expect(endpoint.sessions.count).toBe(1);
   });
-});
-
-test('B200 the 2024-11-05 transport has the same limit', async () => {
-  const { client } = await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } });
-  const one = client();
-  const { endpoint: path, post: send } = await connectSse(one, '/mcp/sse');
-  const refused = await send(pingOf(LIMIT + 1));
-  expect([refused.status, refused.json()]).toEqual([413, tooLarge]);
-  const { request, response } = one.start('POST', { path }, post);
-  request.write('x'.repeat(LIMIT + 1));
-  expect((await response).status).toBe(413);
-  request.destroy();
 });

@@ -1,6 +1,6 @@
 /**
- * What a body holds is limited before it is parsed: its levels, and with `limits.bodyKeys` its keys. More is refused on
- * every way into an endpoint, with the id where it can be read.
+ * What a body holds is limited before it is parsed: its levels, with `limits.bodyKeys` its keys, and with
+ * `limits.bodyBytes` its bytes. More is refused on every way into an endpoint, with the id where it can be read.
  */
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
@@ -15,6 +15,7 @@ import { perFace } from '../kit/sessions.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 
 const KEYS = 50;
+const BYTES = 2_000;
 /** The keys and objects of a call around its value: four objects, seven keys. */
 const OWN = 11;
 
@@ -36,11 +37,19 @@ const tooMany = {
   data: { reason: 'too_many_keys' },
 };
 
-/** JSON text that is too much as the argument of a call, and such that is not. */
+const tooLong = {
+  status: 413,
+  code: -32000,
+  message: `Payload Too Large: a body may have ${BYTES} bytes (limits.bodyBytes)`,
+  data: { reason: 'body_too_large' },
+};
+
+/** JSON text that is too much as the argument of a call, and such that is not. A body too long is not read for its id. */
 const FAULTS = [
   { what: 'nested 200 levels deep', over: nested(200), fits: nested(125), ...tooDeep },
   { what: 'nested 500,000 levels deep', over: nested(500_000), fits: nested(125), ...tooDeep },
   { what: `of ${KEYS + 1} keys and objects`, over: withKeys(KEYS + 1), fits: withKeys(KEYS), ...tooMany },
+  { what: 'of too many bytes', over: `"${'x'.repeat(BYTES)}"`, fits: '"x"', ...tooLong },
 ];
 
 const call = {
@@ -53,12 +62,15 @@ const call = {
 const factory = toolServer({ echo: ({ value }) => said(JSON.stringify(value)) });
 
 describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data }) => {
-  const limits = { bodyKeys: KEYS };
+  const isLong = message === tooLong.message;
+  const limits = { bodyKeys: KEYS, bodyBytes: isLong ? BYTES : 2_000_000 };
   const OPTIONS: McpEndpointOptions = { limits, legacySse: true };
   const reason = data?.reason;
   const withValue = (body: unknown, value = over): string => JSON.stringify(body).replace('"VALUE"', value);
   const body = (id: unknown) => failure(id, code, message, data);
   const refused = (id: unknown) => [status, undefined, body(id)];
+  /** Without a session, before 2026-07-28. */
+  const refusedOutside = (id: unknown) => refused(isLong ? null : id);
   const refusedOnSession = [200, reason ?? expect.any(String), body(5)];
 
   describe.each(perFace)('is refused over $face', ({ session, serve }) => {
@@ -79,11 +91,13 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
 
     test('B200 without a session, and in an initialize', async () => {
       const stateless = await serve(factory, { limits, sessionMode: 'stateless' });
-      expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(refused(5));
+      expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(
+        refusedOutside(5),
+      );
       const { client } = await serve(factory, OPTIONS);
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
-      expect(seen(await client().post(withValue(opening)))).toEqual(refused(7));
+      expect(seen(await client().post(withValue(opening)))).toEqual(refusedOutside(7));
     });
 
     test('B200 in the arguments and in the envelope of a request of 2026-07-28', async () => {
@@ -101,8 +115,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       const { stream, post } = await connectSse(client({ sockets: 2 }), '/mcp/sse');
       const opening = handshake(7);
       Object.assign(opening.params.capabilities, { sampling: { x: 'VALUE' } });
-      expect(seen(await post(withValue(opening)))).toEqual(refused(7));
-      expect(seen(await post(withValue(call)))).toEqual(refused(5));
+      expect(seen(await post(withValue(opening)))).toEqual(refusedOutside(7));
+      expect(seen(await post(withValue(call)))).toEqual(refusedOutside(5));
       expect((await post(handshake(8))).status).toBe(202);
       expect(await stream.nextMessage()).toMatchObject({ id: 8, result: { protocolVersion: '2024-11-05' } });
     });
@@ -114,7 +128,7 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
   });
 
-  describe('is refused where it was parsed before', () => {
+  describe.skipIf(isLong)('is refused where it was parsed before', () => {
     const parsed = JSON.parse(withValue(call)) as typeof call;
 
     test('B200 and is given to node(), also for the 2024-11-05 transport', async () => {

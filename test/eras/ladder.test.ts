@@ -108,17 +108,15 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
 
 describe.each(Object.entries(WAYS))('over %s', (_, way) => {
   describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
-    test('a call that authorize refuses takes no place of its tool', async () => {
-      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } });
+    test('a call that authorize refuses, or without its scope, takes no place of its tool', async () => {
+      const limits = { perTool: { guarded: { requestsPerMinute: 1 } } };
+      const ask = await noting(way, wait, { limits });
       ask.allowed.now = false;
       for (let n = 0; n < 3; n += 1) expect(await ask()).toEqual(['authorize']);
       ask.allowed.now = true;
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
-    });
-
-    test('a call without its scope takes no place of its tool', async () => {
-      const ask = await noting(way, wait, { limits: { perTool: { guarded: { requestsPerMinute: 1 } } } }, 'admin');
-      for (let n = 0; n < 3; n += 1) expect(await ask()).toEqual(['authorize', 'scopes']);
+      const other = await noting(way, wait, { limits }, 'admin');
+      for (let n = 0; n < 3; n += 1) expect(await other()).toEqual(['authorize', 'scopes']);
     });
 
     test('aroundRequest comes behind all of them', async () => {

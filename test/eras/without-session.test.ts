@@ -197,43 +197,39 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
   });
 });
 
-test('a run hook that returns during a stateless request ends it with an error that names the hook', async () => {
-  const left = gate();
-  let signal: AbortSignal | undefined;
-  const lab = createLab();
-  const { client } = await serve(lab.factory, {
-    sessionMode: 'stateless',
-    runSessionHandler: async (_request, session, run) => {
-      ({ signal } = session);
+describe('a run hook that returns before its request was answered ends it with an error that names the hook', () => {
+  const leaving = () => {
+    const left = gate();
+    const signals: AbortSignal[] = [];
+    const runSessionHandler: RunSessionHandler = async (_request, { signal }, run) => {
+      signals.push(signal);
       void run();
       await left.hook();
-    },
-  });
-  const called = client().call(...tool('hold'));
-  await lab.held();
-  left.open();
-  const { message } = await called;
-  expect(message.error?.message).toContain(
-    'runSessionHandler returned before its request was answered; it must return',
-  );
-  expect(signal?.reason).toBe('handler_returned');
-});
+    };
+    return { left, signals, runSessionHandler };
+  };
+  const says = { error: { message: /^Internal error: runSessionHandler returned before .*; it must return/ } };
 
-test('a run hook that returns during a subscriptions/listen ends its stream with the same error', async () => {
-  const left = gate();
-  const { client } = await serve(createLab().factory, {
-    runSessionHandler: async (_request, _session, run) => {
-      void run();
-      await left.hook();
-    },
+  test('a stateless request', async () => {
+    const { left, signals, runSessionHandler } = leaving();
+    const lab = createLab();
+    const { client } = await serve(lab.factory, { sessionMode: 'stateless', runSessionHandler });
+    const called = client().call(...tool('hold'));
+    await lab.held();
+    left.open();
+    expect((await called).message).toMatchObject(says);
+    expect(signals.map(({ reason }) => reason as unknown)).toEqual(['handler_returned']);
   });
-  const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
-  await stream.nextMessage();
-  left.open();
-  expect(await stream.nextMessage()).toMatchObject({
-    error: { message: /^Internal error: runSessionHandler returned/ },
+
+  test('a subscriptions/listen, whose stream ends', async () => {
+    const { left, runSessionHandler } = leaving();
+    const { client } = await serve(createLab().factory, { runSessionHandler });
+    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    await stream.nextMessage();
+    left.open();
+    expect(await stream.nextMessage()).toMatchObject(says);
+    await stream.untilEnd();
   });
-  await stream.untilEnd();
 });
 
 test('a notification reaches a server of SDK 1 in stateless serving', async () => {
