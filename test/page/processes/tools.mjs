@@ -25,12 +25,6 @@ async function count(session, text) {
 
 const FORM = { type: 'object', properties: { ok: { type: 'boolean' } } };
 
-async function film({ ms = 600_000 }, _ctx, own) {
-  await own.step('collect', () => delay(20));
-  await own.step('render', () => delay(ms, undefined, { signal: own.signal }));
-  return say('film');
-}
-
 const publish = (_, { mcpReq }) =>
   mcpReq.inputResponses === undefined
     ? inputRequired({
@@ -46,11 +40,6 @@ function factory({ serverOptions, session }) {
       return count(session, name);
     });
   }
-  server.registerTool('create_issue', { inputSchema }, async ({ ms }) => {
-    await delay(ms ?? 150);
-    return count(session, 'create_issue');
-  });
-  server.registerTool('film', { inputSchema }, task(film, { resume: true }));
   server.registerTool('publish', { inputSchema }, task(publish, { resume: true }));
   return server;
 }
