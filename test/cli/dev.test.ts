@@ -1,13 +1,10 @@
 // @module-tag matrix
-/** `sojourn dev`: what an author's edits do to connected clients. */
+/** `sojourn dev`: what an author's edits do to connected clients. In TypeScript: `test/first-minutes/develop.test.ts`. */
 import { renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { installed, lackOf } from '../../tools/installed.ts';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';
 import { keepCalling } from '../kit/calling.ts';
 import { openClient } from '../kit/listening.ts';
-import { inMatrix, isMatrix } from '../kit/matrix.ts';
 import { until } from '../kit/until.ts';
 import { runProcess } from './cli-process.ts';
 import { hasEnded, moduleText, Project } from './dev-project.ts';
@@ -228,28 +225,4 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
     });
     expect(log.match(/\S+ changed$/gm)).toEqual(['mcp.mjs changed']);
   });
-
-  const lack = isMatrix ? lackOf('runtimes') : '';
-  test.skipIf(lack !== '').each(inMatrix([undefined, 24], [undefined]))(
-    `may be TypeScript (Node %s)${lack}`,
-    async (major) => {
-      const node = major === undefined ? undefined : join(installed('runtimes'), `node_modules/node-${major}/bin/node`);
-      const project = new Project();
-      project.write('package.json', '{ "type": "module" }');
-      const typed = (build: string): string =>
-        moduleText({ build, first: "import { name } from './name.ts';", last: 'export const typed: string = name;' });
-      project.write('name.ts', 'export const name: string = "a";');
-      project.write('mcp.ts', typed('1'));
-      const dev = project.dev('mcp.ts', { ...(node !== undefined && { node }) });
-      const client = await connectV2(await dev.url());
-      expect(await dev.edits(() => project.write('name.ts', 'export const name: string = "b";'))).toContain(
-        'name.ts changed\n',
-      );
-      expect(await dev.edits(() => project.write('mcp.ts', `${typed('2')}\nconst broken: = ;`), BROKEN)).toMatch(
-        /mcp\.ts:\d+/,
-      );
-      await dev.edits(() => project.write('mcp.ts', typed('2')));
-      expect(await client.say('build')).toBe('2 1');
-    },
-  );
 });

@@ -145,18 +145,28 @@ describe('the error of a file that cannot be opened has the reason and what to d
     if (size === TEXT.length) expect(readFileSync(path, 'utf8')).toBe(TEXT);
   });
 
-  test('that this process may not write', async () => {
+  test('that this process may not write, read or make', async () => {
     const folder = newFolder();
     const path = join(folder, 'sessions.db');
     await (await openView(path)).close();
     chmodSync(folder, 0o555);
-    chmodSync(path, 0o444);
     // Root ignores permissions.
     const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
-    const { closed, output } = startOpening([path], { ...unprivileged, cwd: '/' });
-    await closed;
+    for (const [file, mode, message] of [
+      [path, 0o444, /sessions\.db: it (cannot be written|could not be opened).* permission/],
+      [path, 0o000, /sessions\.db: it could not be opened; this process needs permission for the file and to write in/],
+      [
+        `${path}.new`,
+        undefined,
+        /\.new cannot be made; .*let this process write there, or name another file \(EACCES: /,
+      ],
+    ] as const) {
+      if (mode !== undefined) chmodSync(file, mode);
+      const { closed, output } = startOpening([file], { ...unprivileged, cwd: '/' });
+      await closed;
+      expect(output.stdout).toMatch(new RegExp(`^STORE_AWAY .*${message.source}`));
+    }
     chmodSync(folder, 0o755);
-    expect(output.stdout).toMatch(/STORE_AWAY .*sessions\.db: it (cannot be written|could not be opened).* permission/);
   });
 });
 
