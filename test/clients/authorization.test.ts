@@ -168,21 +168,6 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
     expect(exchanged?.get('resource')).toBe(url);
   });
 
-  test('uses the client id that was registered before', async () => {
-    const as = await startAuthorizationServer();
-    const { call } = await connect(await startResource(as), as, { clientId: PREREGISTERED });
-    expect(await call('whoami')).toBe('ada');
-    expect(as.grants[0]?.get('client_id')).toBe(PREREGISTERED);
-    expect(as.requests).not.toContain('POST /reg');
-  });
-
-  test('registers itself where metadata documents are not supported', async () => {
-    const as = await startAuthorizationServer({ clientDocuments: false });
-    const { call } = await connect(await startResource(as), as, { document: true });
-    expect(await call('whoami')).toBe('ada');
-    expect(as.requests).toContain('POST /reg');
-  });
-
   test('refreshes an expired token', async () => {
     const as = await startAuthorizationServer({ ttl: 1 });
     const { call, kept } = await connect(await startResource(as), as, { clientId: PREREGISTERED });

@@ -30,7 +30,6 @@ export interface AuthorizationServerOptions {
   /** s that access tokens live. */
   readonly ttl?: number;
   readonly refreshTokens?: boolean;
-  readonly clientDocuments?: boolean;
   /** Access tokens that only introspection can read. */
   readonly opaque?: boolean;
 }
@@ -47,7 +46,6 @@ export const CLIENT = {
 export async function startAuthorizationServer({
   ttl = 600,
   refreshTokens = true,
-  clientDocuments = true,
   opaque = false,
 }: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
   const server = createServer();
@@ -74,7 +72,7 @@ export async function startAuthorizationServer({
       devInteractions: { enabled: false },
       registration: { enabled: true },
       introspection: { enabled: opaque },
-      clientIdMetadataDocument: { enabled: clientDocuments, ack: 'draft-02' },
+      clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,
