@@ -1,6 +1,6 @@
 /**
  * `sojourn serve --dashboard`: the page, the token of its flag or variable, which workers share, and what it refuses to
- * begin with. Attacks on it: `test/security/dashboard-access.test.ts`.
+ * begin with. Attacks on it: `test/security/dashboard-access.test.ts`. Its files in a browser: `test/page`.
  */
 import { describe, expect, test } from 'vitest';
 import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
@@ -25,12 +25,6 @@ test('on a loopback address the page is served, and looking needs the token, as 
   expect((await ask(port, '/dashboard')).headers.location).toBe('./dashboard/');
   const page = await ask(port, '/dashboard/');
   expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
-  const files = [...page.body.matchAll(/(?:src|href)="(?:\.\/)?([\w.-]+\.(?:js|css))"/g)].map(([, name = '']) => name);
-  expect(files.length).toBeGreaterThan(1);
-  for (const file of files) {
-    const answer = await ask(port, `/dashboard/${file}`);
-    expect(answer.status).toBe(200);
-  }
   expect((await ask(port, '/elsewhere')).status).toBe(404);
 
   await openClient(url).initialize();
@@ -45,10 +39,12 @@ test('on a loopback address the page is served, and looking needs the token, as 
 
   // A page that reaches it under another name sees nothing.
   for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.nip.io', '0.0.0.0'])
-    for (const path of ['', 'api/sessions', 'api/fleet']) {
-      const { status } = await ask(port, `/dashboard/${path}`, { headers: { host } });
-      expect([host, path, status]).toEqual([host, path, 403]);
-    }
+    for (const path of ['', 'api/sessions', 'api/fleet'])
+      expect([host, path, (await ask(port, `/dashboard/${path}`, { headers: { host } })).status]).toEqual([
+        host,
+        path,
+        403,
+      ]);
 });
 
 test('no token is printed to a file, and the address is, which opens beside any allowedHosts', async () => {

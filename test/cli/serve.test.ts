@@ -1,18 +1,16 @@
 /** `sojourn serve` as a user runs it: a child process, real modules, HTTP and signals. */
-import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { installed, lackOf } from '../../tools/installed.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { inMatrix } from '../kit/matrix.ts';
+import { projectFolder } from '../kit/project-folder.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
 import { startWorkers } from './workers-process.ts';
-
-const root = join(dist, '..');
 
 const serve = (module: string, flags: string[] = [], options?: CliOptions) =>
   startCli(['serve', program(module), '--port', '0', ...flags], options);
@@ -93,19 +91,11 @@ describe('sojourn serve', () => {
 });
 
 describe('TypeScript', () => {
-  /** The build where tsx is not to be found: with its dependencies and the SDK, nothing else. */
-  const bare = realpathSync(mkdtempSync(join(tmpdir(), 'sojourn-cli-')));
-
-  beforeAll(() => {
-    cpSync(dist, join(bare, 'dist'), { recursive: true });
-    cpSync(join(root, 'package.json'), join(bare, 'package.json'));
-    cpSync(program('typed-server.ts'), join(bare, 'server.ts'));
-    mkdirSync(join(bare, 'node_modules/@modelcontextprotocol'), { recursive: true });
-    for (const name of ['commander', 'zod', '@modelcontextprotocol/server']) {
-      symlinkSync(join(root, 'node_modules', name), join(bare, 'node_modules', name));
-    }
-  });
-  afterAll(() => rmSync(bare, { recursive: true }));
+  /** The build where tsx is not to be found. */
+  function bare() {
+    const cwd = projectFolder({ 'server.ts': readFileSync(program('typed-server.ts'), 'utf8') });
+    return { from: join(cwd, 'node_modules/sojourn/dist'), cwd };
+  }
 
   async function callTyped(module: string, options: CliOptions = {}) {
     const cli = startCli(['serve', module, '--port', '0'], options);
@@ -125,14 +115,14 @@ describe('TypeScript', () => {
     async (name) => {
       const folder = installed('runtimes');
       const node = join(folder, 'node_modules', name, 'bin/node');
-      await callTyped('server.ts', { node, from: join(bare, 'dist'), cwd: bare });
+      await callTyped('server.ts', { node, ...bare() });
     },
   );
 
   test.skipIf((process.features as { typescript?: unknown }).typescript)(
     'without tsx on a Node that does not know it is an error that says what to do (needs Node < 22.18)',
     async () => {
-      const { code, stderr } = await runProcess(['serve', 'server.ts'], { from: join(bare, 'dist'), cwd: bare });
+      const { code, stderr } = await runProcess(['serve', 'server.ts'], bare());
       expect(code).toBe(1);
       expect(stderr).toMatch(
         /^sojourn: server\.ts is TypeScript, which Node [\d.]+ does not run by itself: .*npm install .*tsx/,
