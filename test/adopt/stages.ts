@@ -50,8 +50,6 @@ export interface PublishedServer {
   readonly question?: Call & { readonly expect: string; readonly asks: string };
   /** A resource to which each client subscribes, and a call of another client after which it gets the update. */
   readonly watch?: { readonly uri: string; readonly call: Call };
-  /** What the published version says where it does not start on its own transport either. */
-  readonly doesNotStart?: string;
   /** What follows `--`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
