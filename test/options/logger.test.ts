@@ -1,3 +1,4 @@
+/** What becomes of lines without a logger, and of those that a logger fails to write. `loggers.test.ts` has pino and winston. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { resolveOptions } from '../../src/options/resolve.ts';
 import { consoleLogger, safeLogger } from '../../src/options/logger.ts';
@@ -77,20 +78,6 @@ describe('the option logger', () => {
 });
 
 describe('a logger made safe', () => {
-  test('gets every line with its own this', () => {
-    const lines: unknown[] = [];
-    const methods = LEVELS.map((level) => [
-      level,
-      function (this: unknown, ...args: unknown[]) {
-        lines.push([this === logger, level, ...args]);
-      },
-    ]);
-    const logger = Object.fromEntries(methods) as unknown as Logger;
-    const safe = safeLogger(logger);
-    for (const level of LEVELS) safe[level]({ n: 1 }, 'hello');
-    expect(lines).toEqual(LEVELS.map((level) => [true, level, { n: 1 }, 'hello']));
-  });
-
   test.each([
     [
       'throws',
