@@ -64,29 +64,18 @@ test.each([
   expect(message.result).toMatchObject({ supportedVersions: [MODERN] });
 });
 
-describe('an endpoint pinned to a modern version refuses all others:', () => {
-  const open = async () => (await serve(createWireServer, { supportedProtocolVersions: [MODERN] })).client();
-
-  test('B134 initialize is refused, with the version to use instead', async () => {
-    const client = await open();
-    const { response, message } = await client.initialize();
-    expect([response.status, message.id]).toEqual([400, 1]);
-    expect(message.error).toMatchObject({ code: -32022, data: { supported: [MODERN], requested: '2025-11-25' } });
-    expect(response.header('mcp-session-id')).toBeUndefined();
-  });
-
-  test('B134 a request without a version misses a header', async () => {
-    const { response, message } = await (await open()).call('tools/list');
-    expect([response.status, message.id, message.error?.code]).toEqual([400, 1, -32020]);
-    expect(message.error?.message).toContain(MODERN);
-  });
-
-  test('B134 GET and DELETE are not methods of it', async () => {
-    const client = await open();
-    for (const response of [await client.get({ sessionId: 'x' }), await client.delete({ sessionId: 'x' })]) {
-      expect([response.status, response.header('allow')]).toEqual([405, 'POST']);
-    }
-  });
+test('B134 an endpoint pinned to a modern version refuses initialize, requests without a version, GET and DELETE', async () => {
+  const client = (await serve(createWireServer, { supportedProtocolVersions: [MODERN] })).client();
+  const opened = await client.initialize();
+  expect([opened.response.status, opened.message.id]).toEqual([400, 1]);
+  const data = { supported: [MODERN], requested: '2025-11-25' };
+  expect(opened.message.error).toMatchObject({ code: -32022, data });
+  expect(opened.response.header('mcp-session-id')).toBeUndefined();
+  const { id, response, message } = await client.call('tools/list', undefined, { version: null });
+  expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
+  expect(message.error?.message).toContain(MODERN);
+  for (const other of [await client.get({ sessionId: 'x' }), await client.delete({ sessionId: 'x' })])
+    expect([other.status, other.header('allow')]).toEqual([405, 'POST']);
 });
 
 const VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'];
