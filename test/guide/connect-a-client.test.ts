@@ -70,45 +70,33 @@ async function reaches({ url, headers }: Target): Promise<void> {
   }
 }
 
-interface Remote {
-  type?: string;
-  url: string;
-  headers: Record<string, string>;
-}
-
-/** A JSON file of servers, of which one is `counter`. `variable` is how the host writes a value that it fills in. */
-function remoteOf(text: string, servers: string, variable: string): Remote {
-  const file = JSON.parse(text.replaceAll(variable, TOKEN)) as Record<string, Record<string, Remote>>;
-  expect(Object.keys(file[servers] ?? {})).toEqual(['counter']);
-  return file[servers]?.['counter'] as Remote;
-}
+/** Hosts that take a JSON file: where the page has it, what lists its servers, how it writes a token, what else it has. */
+const FILES = [
+  { host: 'Claude Code', block: 1, servers: 'mcpServers', variable: '${MCP_TOKEN}', rest: { type: 'http' } },
+  { host: 'Cursor', block: 0, servers: 'mcpServers', variable: '${env:MCP_TOKEN}', rest: {} },
+  { host: 'VS Code', block: 0, servers: 'servers', variable: '${input:mcp-token}', rest: { type: 'http' } },
+];
 
 describe('the page on clients', () => {
-  test('Claude Code takes the command lines, and the file of a project', async () => {
+  test('Claude Code takes the command lines', async () => {
     const [plain, withToken] = commandsOf(blocksOf(PAGE, 'Claude Code')[0] as Block).map(({ command }) => command);
     const words = ['mcp', 'add', '--transport', 'http', 'counter', WRITTEN];
     expect(await wordsOf(String(plain), 'claude')).toEqual(words);
     const all = await wordsOf(String(withToken), 'claude');
     expect(all.slice(0, words.length)).toEqual(words);
     await reaches(targetOf(all));
-    const { type, ...remote } = remoteOf(blockOf('Claude Code', 1), 'mcpServers', '${MCP_TOKEN}');
-    expect(type).toBe('http');
-    await reaches(remote);
   });
 
-  test('Cursor takes the file', async () => {
-    const remote = remoteOf(blockOf('Cursor'), 'mcpServers', '${env:MCP_TOKEN}');
-    expect(Object.keys(remote)).toEqual(['url', 'headers']);
-    await reaches(remote);
+  test.each(FILES)('$host takes the file', async ({ host, block, servers, variable, rest }) => {
+    const file = JSON.parse(blockOf(host, block).replaceAll(variable, TOKEN)) as Record<string, object>;
+    const { url, headers, ...more } = (file[servers] as { counter: Target }).counter;
+    expect([Object.keys(file[servers] ?? {}), more]).toEqual([['counter'], rest]);
+    await reaches({ url, headers });
   });
 
-  test('VS Code takes the file, and asks for the token', async () => {
-    const text = blockOf('VS Code');
-    const { type, ...remote } = remoteOf(text, 'servers', '${input:mcp-token}');
-    expect(type).toBe('http');
-    const { inputs } = JSON.parse(text) as { inputs: Array<{ type: string; id: string; password: boolean }> };
+  test('VS Code asks for the token', () => {
+    const { inputs } = JSON.parse(blockOf('VS Code')) as { inputs: object[] };
     expect(inputs).toEqual([expect.objectContaining({ type: 'promptString', id: 'mcp-token', password: true })]);
-    await reaches(remote);
   });
 
   test('Codex takes the table, and reads the token from its variable', async () => {
