@@ -104,9 +104,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
     const far = members.b.join(client, { timeoutMs: 60_000 });
     await until(async () => (await say(far, 'count')) !== undefined);
   });
-});
 
-describeWithServer('redis', 'readiness', (server) => {
   test('an instance is ready that older ones accept, and one whose predecessors have gone', TIMEOUT, async () => {
     const side = (keys: string[]): Side => ({ store: redis(server().url), keys });
     const { a, b } = await pair(side([K]), () => side([K, N]));
