@@ -34,6 +34,8 @@ describe('the code', { timeout: 600_000 }, () => {
     'oxfmt --check',
     'node scripts/pages.mjs --check',
     'knip --no-progress',
+    // Each mutation has its place in `src/` and tests that exist.
+    'tsx test/mutations/run.ts --check',
   ])('%s', passes);
 
   // npm omits those of other platforms where a registry lacks them, and `npm ci` then refuses the lock file elsewhere.
