@@ -106,6 +106,15 @@ describe.each(everyFace)('over %s', (face) => {
     expect(answer.json()).toEqual(failure(null, -32000, `Method ${method} is not allowed here; use GET, POST, DELETE`));
   });
 
+  test.each([
+    ['POST', '/mcp/sse', 'GET'],
+    ['GET', '/mcp/message?sessionId=1', 'POST'],
+  ])('B169 B226 %s %s is 405, with what is allowed', async (method, path, allowed) => {
+    const { client } = await serve(createEchoServer, { legacySse: true }, { face });
+    const answer = await send(client(), method, {}, path);
+    expect([answer.status, answer.header('allow')]).toEqual([405, allowed]);
+  });
+
   test.each(['GET', 'DELETE', 'HEAD', 'PUT', 'PATCH', 'OPTIONS'])(
     'B88 B226 %s is 405 without sessions, where POST alone is allowed',
     async (method) => {

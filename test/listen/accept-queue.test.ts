@@ -1,9 +1,12 @@
 /** The kernel's queue of a listening socket, before it closes. */
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { systemTime } from '../../src/base/system.ts';
 import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
+import { ListeningSocket } from '../../src/listen/listening-socket.ts';
 import { without } from '../kit/moved-member.ts';
 import { connecting } from '../kit/listening.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -71,6 +74,17 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     expect(new Set(await Promise.all(more))).toEqual(new Set(['connected']));
     while (accepted.length < 21) await turns();
     expect(await filled(server)).toBe(true);
+  });
+
+  test('is full when an instance closes the socket', async () => {
+    const server = createHttpServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const listening = queueOf(server)?.listening;
+    const lengths: number[] = [];
+    const listen = listening?.listen.bind(listening);
+    Object.assign(listening ?? {}, { listen: (length: number) => (lengths.push(length), listen?.(length)) });
+    await new ListeningSocket(server, systemTime, false).stopAccepting('alone');
+    expect([lengths, server.listening]).toEqual([[0], false]);
   });
 });
 
