@@ -215,6 +215,13 @@ export class Link {
     return no < this.#expected;
   }
 
+  /** Every further ping is a quick one, because this instance is about to leave. */
+  hurry(): void {
+    this.#pings = -Infinity;
+    this.ping();
+    this.#arm();
+  }
+
   /** Asks for an acknowledgement: with a new item, again with the last one, or without any behind a full window. */
   ping(): void {
     const last = this.#unacked[this.#sent - 1]?.item;

@@ -131,7 +131,11 @@ export class Links {
 
   /** Resolves when everything pushed has been taken, or after `ms`. */
   async flushed(ms: number): Promise<void> {
-    const taken = Promise.all([...this.#links.values()].map((link) => link.taken()));
+    const links = [...this.#links.values()];
+    // A ping carries pending acknowledgements, and it shows whether the peer is alive. A peer without an answer that
+    // waits here sends the call to the next owner again.
+    for (const link of links) link.hurry();
+    const taken = Promise.all(links.map((link) => link.taken()));
     await within(this.#options.time, ms, taken, () => {});
   }
 
