@@ -105,18 +105,19 @@ export class KnownRecords {
   /**
    * `undefined`: another writer was faster, and the record is not known any more. The next append may follow at once:
    * it has the next number, whatever becomes of this one. One whose answer was lost may be stored: a caller that tries
-   * again finds it in the log.
+   * again finds it in the log. `isOwner`: the fence was looked at just now, so what the log has dropped since was its own.
    */
-  append(known: Known, request: AppendRequest, now: number): MaybePromise<WriteOutcome | undefined> {
+  append(known: Known, request: AppendRequest, now: number, isOwner = false): MaybePromise<WriteOutcome | undefined> {
     const { id, log } = known;
     if (log === undefined) return undefined;
     const isLogged = this.#parts.kind.log !== false;
     const entry = log.accept(isLogged ? request : { ...request, stream: null, events: [] }, now);
     if (entry === undefined)
       return after(this.#answered(id), () =>
-        after(this.#entries(id, request.stream), (entries) =>
-          isStored(entries, request, this.#retention, now) ? 'written' : 'fenced',
-        ),
+        after(this.#entries(id, request.stream), (entries) => {
+          const open = isOwner ? this.#lengthOf(id, request.stream ?? '', entries) : undefined;
+          return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
+        }),
       );
     const sent = this.#send(known, [entry], 0, request.share);
     log.take(entry);
@@ -127,10 +128,15 @@ export class KnownRecords {
 
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
     return after(this.#entries(id, stream), (entries) => {
-      // A store that is alone may have dropped what says how long an open stream is.
-      const log = this.#parts.isAlone ? this.#known.get(id)?.log : LogState.of(entries);
-      return replayOf(entries, stream, log?.lengthOf(stream), from, this.#retention, now);
+      return replayOf(entries, stream, this.#lengthOf(id, stream, entries), from, this.#retention, now);
     });
+  }
+
+  /** `undefined`: the stream is complete or unknown. */
+  #lengthOf(id: string, stream: string, entries: readonly Entry[]): number | undefined {
+    // A store that is alone may have dropped what says how long an open stream is.
+    const log = this.#parts.isAlone ? this.#known.get(id)?.log : LogState.of(entries);
+    return log?.lengthOf(stream);
   }
 
   /**

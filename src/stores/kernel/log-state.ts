@@ -209,10 +209,15 @@ export function replayOf(
   return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: open === undefined };
 }
 
-/** Whether the log keeps what a request would add, at its place: an earlier try was stored, and its answer was lost. */
+/**
+ * Whether an earlier try of a request was stored, and its answer was lost: the log has what it would add, at its place,
+ * or has dropped what was there. `open`: the length of the stream, if the caller owns it and it is open: what was there
+ * was the caller's own.
+ */
 export function isStored(
   entries: readonly Entry[],
   { stream, from = 0, events = NO_EVENTS, complete }: AppendRequest,
+  open: number | undefined,
   retention: EventRetention,
   now: number,
 ): boolean {
@@ -221,8 +226,10 @@ export function isStored(
   const isWhole = more?.done === true && first + count === from + events.length;
   if (complete === true ? !isWhole : events.length === 0) return false;
   const stored = eventsOf(own);
-  const place = from - (stored[0]?.offset ?? 0);
-  return events.every((text, n) => stored[place + n]?.data === text);
+  const oldest = stored[0]?.offset ?? open ?? 0;
+  return events.every(
+    (text, n) => stored[from + n - oldest]?.data === text || (open !== undefined && from >= 0 && from + n < oldest),
+  );
 }
 
 /** The entries of a stream that retention keeps. */

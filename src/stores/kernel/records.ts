@@ -250,7 +250,7 @@ export class KernelRecords implements Records {
     const { id, fence } = request;
     return this.#steps.step(id, () =>
       this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-        after(this.#known.load(row, now), (known) => this.#known.append(known, request, now)),
+        after(this.#known.load(row, now), (known) => this.#known.append(known, request, now, true)),
       ),
     );
   }

@@ -184,13 +184,17 @@ export class PlainStore {
     return true;
   }
 
-  /** An append that is tried again hears that it is stored. */
+  /** An append that is tried again hears that it is stored, also where retention has dropped it of an open stream. */
   #isStored(session: PlainSession, { stream, from = 0, events = [], complete = false }: AppendRequest): boolean {
     this.#retain(session);
     const all = session.events.filter((event) => event.stream === stream);
     const isWhole = session.complete.includes(`${stream}`) && all.length === from + events.length;
     if (complete ? !isWhole : events.length === 0) return false;
-    return events.every((data, n) => all[from + n]?.dropped === false && all[from + n]?.data === data);
+    const isOpen = !session.complete.includes(`${stream}`);
+    return events.every((data, n) => {
+      const event = all[from + n];
+      return event?.dropped === true ? isOpen : event?.data === data;
+    });
   }
 
   /** `gone`: a complete stream whose events are all dropped; a store may call it a gap or unknown. */

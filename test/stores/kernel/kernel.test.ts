@@ -119,6 +119,23 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     }
   });
 
+  test('an append that is tried again hears that it is stored, also where events of other streams have pushed it out', async () => {
+    const moved = movedTime();
+    const faults: Fault[] = [undefined, 'lost'];
+    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => faults.shift()) });
+    const { records } = await kit.open({ log: { ttlMs: 60_000, events: 6, bytes: 40 } });
+    await records.create(recordOf('s'));
+    const append = async (stream: string, from: number, event: string) =>
+      records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
+    await expect(append('a', 0, 'first')).rejects.toThrow('the answer was lost');
+    expect(await append('b', 0, 'x'.repeat(60))).toBe('written');
+    expect(await append('b', 1, 'x'.repeat(60))).toBe('written');
+    expect(await append('a', 0, 'first')).toBe('written');
+    expect(await records.replay('s', 'a', -1)).toMatchObject({ found: false, why: 'gap' });
+    expect(await append('a', 1, 'second')).toBe('written');
+    expect([await append('a', 1, 'other'), await append('a', 3, 'too far')]).toEqual(['fenced', 'fenced']);
+  });
+
   test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
     const moved = movedTime();
     const faults: Fault[] = [undefined, 'lost'];
