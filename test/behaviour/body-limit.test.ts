@@ -1,8 +1,10 @@
 /** `limits.bodyBytes`: what is over it is refused before it is read. `body-values.test.ts` has each way in. */
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
+import { connectSse } from '../kit/legacy-sse.ts';
 import { perFace } from '../kit/sessions.ts';
 import { failure, seen } from '../kit/refusals.ts';
+import { serve } from '../kit/serve.ts';
 
 const LIMIT = 2_000;
 
@@ -128,4 +130,13 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect((await one.initialize()).response.status).toBe(200);
     expect(endpoint.sessions.count).toBe(1);
   });
+});
+
+test('B200 on the 2024-11-05 transport it is refused as soon as it is too long, without its end', async () => {
+  const one = (await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } })).client();
+  const { endpoint: path } = await connectSse(one, '/mcp/sse');
+  const { request, response } = one.start('POST', { path }, post);
+  request.write('x'.repeat(LIMIT + 1));
+  expect((await response).status).toBe(413);
+  request.destroy();
 });

@@ -16,12 +16,15 @@ interface Question {
 
 describe.each(perFace)('$face', ({ serve, session }) => {
   const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
+  const page = { mode: 'url' as const, message: 'Pay', url: 'https://pay.example/', elicitationId: 'e1' };
+  const paid = { action: 'accept' };
   const sampling = { messages: [], maxTokens: 1 };
   const asked: Array<[string, (ctx: ServerContext, server: McpServer) => Promise<object>, object]> = [
     ['sampling/createMessage', (ctx) => ctx.mcpReq.requestSampling(sampling), { role: 'assistant', model: 'm' }],
     ['sampling/createMessage', (_ctx, { server }) => server.createMessage(sampling), { role: 'assistant', model: 'm' }],
     ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(form), { action: 'decline' }],
     ['elicitation/create', (_ctx, { server }) => server.elicitInput(form), { action: 'decline' }],
+    ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(page), paid],
     ['roots/list', (ctx) => ctx.mcpReq.send({ method: 'roots/list' }), { roots: [] }],
     ['roots/list', (_ctx, { server }) => server.listRoots(), { roots: [] }],
   ];
@@ -36,11 +39,12 @@ describe.each(perFace)('$face', ({ serve, session }) => {
       const { one } = await session(
         factory,
         {},
-        { capabilities: { sampling: {}, elicitation: { form: {} }, roots: {} } },
+        { capabilities: { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} } },
       );
       const response = await one.post(toolCall(1, 'ask'));
       const question = (await response.nextMessage()) as Question;
       expect(question.method).toBe(method);
+      if (result === paid) expect(question).toMatchObject({ params: page });
       const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
       await one.post({ jsonrpc: '2.0', id: question.id, result: { ...result, ...content } });
       expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toMatchObject(result);

@@ -15,12 +15,16 @@ interface Entering {
 
 const PING: Entering = { user: 'ann', address: undefined, method: 'ping', inSession: false };
 
-function limitsOf(given: { perUser?: Partial<UserLimits>; perTool?: Record<string, Partial<ToolLimits>> }) {
+function limitsOf(given: {
+  requests?: number;
+  perUser?: Partial<UserLimits>;
+  perTool?: Record<string, Partial<ToolLimits>>;
+}) {
   const time = createFakeTime();
   const none = { requests: Infinity, requestsPerMinute: Infinity, callMs: Infinity, userShare: 1 };
   const limits = new RequestLimits({
     time,
-    limits: { requests: Infinity, subscriptions: Infinity, userShare: 1 },
+    limits: { requests: given.requests ?? Infinity, subscriptions: Infinity, userShare: 1 },
     perUser: { ...USER_DEFAULTS, ...given.perUser },
     perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
   });
@@ -39,6 +43,19 @@ const admitted = (entered: Admission | SojournError): Admission => {
 
 const refusal = (entered: Admission | SojournError) =>
   entered instanceof SojournError ? [entered.status, entered.code, entered.headers?.['Retry-After']] : 'admitted';
+
+test('limits.requests counts what runs without a session; what left makes room once', () => {
+  const { enter } = limitsOf({ requests: 2 });
+  const first = admitted(enter());
+  admitted(enter({ user: 'bob' }));
+  expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
+  expect(refusal(enter({ inSession: true }))).toBe('admitted');
+  expect(refusal(enter({ method: 'subscriptions/listen' }))).toBe('admitted');
+  first.release();
+  first.release();
+  expect(refusal(enter())).toBe('admitted');
+  expect(refusal(enter())).toEqual([503, 'OVERLOADED', '1']);
+});
 
 describe('limits.perUser', () => {
   test.each([

@@ -1,5 +1,6 @@
 /**
- * Clients that leave when their request is complete: what it took of `limits` is given back.
+ * Clients that leave when their request is complete, or in the middle of its body: what it took of `limits` is given
+ * back.
  */
 import { connect } from 'node:net';
 import { describe, onTestFinished, test } from 'vitest';
@@ -104,6 +105,11 @@ const PATHS: Readonly<Record<string, Path>> = {
     send: modern,
   },
   'a stateless call': { era: 'stateless', options: { sessionMode: 'stateless' }, send: stateless },
+  'half of the body of a stateless call': {
+    era: 'stateless',
+    options: { sessionMode: 'stateless' },
+    send: (client, n) => stateless(client, n).slice(0, -500),
+  },
   'a stateless call with a factory and scopes that wait': {
     era: 'stateless',
     options: { sessionMode: 'stateless' },
