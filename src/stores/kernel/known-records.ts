@@ -105,7 +105,7 @@ export class KnownRecords {
   /**
    * `undefined`: another writer was faster, and the record is not known any more. The next append may follow at once:
    * it has the next number, whatever becomes of this one. One whose answer was lost may be stored: a caller that tries
-   * again finds it in the log. `isOwner`: the fence was looked at just now, so what the log has dropped since was its own.
+   * again finds it in the log. `isOwner`: the fence was looked at just now, and what the log has dropped was its own.
    */
   append(known: Known, request: AppendRequest, now: number, isOwner = false): MaybePromise<WriteOutcome | undefined> {
     const { id, log } = known;
