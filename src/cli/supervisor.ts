@@ -35,11 +35,11 @@ const STABLE_AFTER_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 const DRAIN_GRACE_MS = 4_000;
 /** How long calls may take after Ctrl+C in `dev`, and the time beyond. */
-const DEV_LAST = { timeoutMs: 700, graceMs: 1_000 };
+const DEV_LAST = { timeoutMs: 700, graceMs: 1_000, isQuiet: true };
 /** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
 const GROUP_SIGNAL_MS = 100;
 /** How long a worker that an earlier restart still starts may take to end by itself. */
-const OVERTAKEN = { timeoutMs: 0, graceMs: 300 };
+const OVERTAKEN = { timeoutMs: 0, graceMs: 300, isQuiet: true };
 /** A build that has not ended by then waits for running calls. */
 const HAND_OVER_MS = 3_000;
 
@@ -238,11 +238,11 @@ export class Supervisor {
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
   async #drain(
     worker: WorkerProcess,
-    { socketCloses = false, timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS } = {},
+    { socketCloses = false, timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS, isQuiet = false } = {},
   ): Promise<boolean> {
     worker.drain({ socketCloses, timeoutMs });
     const timer = systemTime.setTimeout(() => {
-      this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
+      if (!isQuiet) this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
     }, timeoutMs + graceMs);
     const { code } = await worker.ended;

@@ -97,7 +97,7 @@ describe('with real processes', () => {
     cli.kill('SIGSTOP');
     expect(await sojourn(['instances', 'drain', '--wait', '300ms', '--', id])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('did not drain within 300 ms: it lives') as string,
+      stderr: expect.stringContaining('did not drain within 300 ms. Its log') as string,
     });
     // It carries out the order now.
     cli.kill('SIGCONT');
@@ -116,7 +116,7 @@ test('with instanceKeys a command needs a key of the instance, from the environm
   for (const key of ['', 'another-key-of-32-bytes-or-more-for-others']) {
     const refused = await sojourn(['sessions', 'end', hash, '--wait', '500ms'], { SOJOURN_INSTANCE_KEYS: key });
     expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(/did not end the session within 500 ms: it lives.*SOJOURN_INSTANCE_KEYS/);
+    expect(refused.stderr).toMatch(/did not end the session within 500 ms\. Its log.*SOJOURN_INSTANCE_KEYS/);
   }
   expect((await client.call('ping')).response.status).toBe(200);
   expect(await sojourn(['sessions', 'end', hash], { SOJOURN_INSTANCE_KEYS: KEY })).toMatchObject({ code: 0 });

@@ -14,11 +14,30 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const name = newName();
     const view = await openView(server().url, { name });
     const inbox = await announce(view, 'me');
-    const texts = ['{"from":"x","message":{"kind":"call"}}', '[7,8]', 'nonsense', '[]', 'null', '7', '["x",null]'];
+    const texts = [
+      '{"from":"x","message":{"kind":"call"}}',
+      '[7,8]',
+      'nonsense',
+      '[]',
+      'null',
+      '7',
+      '[{"toString":1},7]',
+      '["x",null]',
+    ];
     for (const text of texts) expect(await ask('PUBLISH', channelOf(name, 'me'), text)).toBe(1);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
-    await until(() => inbox.messages.length === 8);
-    expect(inbox.messages).toEqual([undefined, 8, undefined, undefined, undefined, undefined, null, { kind: 'call' }]);
+    await until(() => inbox.messages.length === 9);
+    expect(inbox.messages).toEqual([
+      undefined,
+      8,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      7,
+      null,
+      { kind: 'call' },
+    ]);
   });
 
   test('a mailbox that could not be opened leaves no connection behind', async () => {

@@ -88,12 +88,12 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     const inbox = await announce(here, 'a');
     await there.instances.send('b', 'a', { kind: 'n', n: 1 });
     const socket = connect(socketOf(path));
-    socket.write('GET / HTTP/1.1\r\n\r\n{a}\n["a",[]]\n\n');
-    await until(() => inbox.messages.length === 6);
-    await there.instances.send('b', 'a', { kind: 'n', n: 2 });
+    socket.write('GET / HTTP/1.1\r\n\r\n{a}\n["a",[]]\n[{"toString":1},7]\n\n');
     await until(() => inbox.messages.length === 7);
+    await there.instances.send('b', 'a', { kind: 'n', n: 2 });
+    await until(() => inbox.messages.length === 8);
     const none = undefined;
-    expect(inbox.messages).toEqual([{ kind: 'n', n: 1 }, none, none, none, [], none, { kind: 'n', n: 2 }]);
+    expect(inbox.messages).toEqual([{ kind: 'n', n: 1 }, none, none, none, [], 7, none, { kind: 'n', n: 2 }]);
     await new Promise((closed) => socket.once('close', closed).destroy());
   });
 

@@ -47,7 +47,11 @@ export class ClusterServer implements Server {
 
   /** If some primaries are away, their sessions are unavailable and the other sessions work. */
   async open(): Promise<void> {
-    await anyOf(this.#settings.keys.map(async (key) => this.#node(await this.#find(key)).ready()));
+    const open = async (key: string): Promise<unknown> => this.#node(await this.#find(key)).ready();
+    // All of them: `time` asks the first that is open.
+    const answers = await Promise.allSettled(this.#settings.keys.map(open));
+    const [first] = answers;
+    if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
   }
 
   async send(key: string, args: readonly string[]): Promise<Reply> {

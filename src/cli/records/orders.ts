@@ -38,14 +38,15 @@ export async function order<T>(
     await messages.send(from, to.id, { kind: 'order', by: whoami(), ...ordered });
   }
   const until = performance.now() + wait;
-  do {
+  for (;;) {
     const found = await effect();
     if (found !== undefined) return found;
+    if (performance.now() >= until) break;
     await delay(LOOK_MS);
-  } while (performance.now() < until);
+  }
   const now = (await store.instances.read(to.id)) ?? to;
   throw new Failure(
-    `instance ${instanceText(now)} did not ${isDrain ? 'drain' : 'end the session'} within ${wait} ms: it lives. Its log ` +
+    `instance ${instanceText(now)} did not ${isDrain ? 'drain' : 'end the session'} within ${wait} ms. Its log ` +
       `says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} here). Else calls ` +
       'still run, or it is stuck',
   );

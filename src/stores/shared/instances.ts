@@ -52,7 +52,7 @@ export const messageText = (from: string, message: InstanceMessage): string => J
 export function receiveText(receive: Receive, text: string): void {
   const read = orUndefined(() => JSON.parse(text) as unknown);
   const [from, message] = (Array.isArray(read) ? read : []) as [unknown, InstanceMessage];
-  receive(String(from), message);
+  receive(typeof from === 'string' ? from : '', message);
 }
 
 /** Receives the messages for the instances of one view, and sends theirs. */

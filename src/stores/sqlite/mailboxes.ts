@@ -83,11 +83,14 @@ export class SqliteMailboxes implements Mailboxes {
     return 'sent';
   }
 
-  /** With its last mailbox a view also closes its connections to other instances. */
   close(id: string): void {
     this.#mailboxes.get(id)?.close();
     this.#mailboxes.delete(id);
-    if (this.#mailboxes.size === 0) for (const peer of this.#peers.keys()) this.#closePeer(peer);
+  }
+
+  /** Also of a view without a mailbox, such as that of a command. */
+  closePeers(): void {
+    for (const id of this.#peers.keys()) this.#closePeer(id);
   }
 
   /** Removes nothing but a socket. */

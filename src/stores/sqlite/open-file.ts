@@ -1,6 +1,7 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
@@ -45,6 +46,9 @@ export async function openFile(settings: FileSettings, waits: Waits, logger: Log
   }
 }
 
+/** They last until an operator does something. */
+const REFUSALS: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS']);
+
 /**
  * Does not open an existing file: closing it again would drop the locks that another connection of this process holds.
  */
@@ -55,9 +59,10 @@ function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', FILE_MODE));
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    // Another process was faster.
-    if (code !== 'EEXIST') throw cannotBeMade(path, cause as Error);
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    if (REFUSALS.has(code)) throw cannotBeMade(path, cause as Error);
+    // Else another process was faster.
+    if (code !== 'EEXIST') throw storeAway(`${path} cannot be made: ${message}`, cause);
   }
 }
 
