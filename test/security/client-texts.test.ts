@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { Caller } from './processes/caller.ts';
+import { until } from '../kit/until.ts';
 import { sumOf } from './processes/small-heap.ts';
 import { startSmallHeap } from './small-heap.ts';
 
@@ -40,5 +41,6 @@ test.each([
   };
   const before = await uncharged();
   for (let n = 0; n < CALLS; n++) expect((await call(caller, n)).status).toBe(200);
-  expect((await uncharged()) - before).toBeLessThan(3 * NAME_BYTES);
+  // Node.js keeps the last request of a connection until it closes, and `fetch` may use several.
+  await until(async () => (await uncharged()) - before < 3 * NAME_BYTES, { what: 'the names are not kept' });
 });
