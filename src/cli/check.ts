@@ -142,14 +142,19 @@ async function foundIn(ask: Ask, session?: Map<string, string>) {
 async function listsOf(ask: Ask, wanted: readonly string[]): Promise<Lists> {
   const lists: Record<string, string[]> = {};
   for (const [list, , method, key] of LISTS.filter(([name]) => wanted.includes(name))) {
-    const names: string[] = (lists[list] = []);
+    const names: string[] = [];
     let pages = 0;
-    const read = (cursor?: string) => ask(method, { cursor }) as Promise<{ nextCursor?: string; [list]?: unknown }>;
-    for await (const { [list]: items } of pagesOf(read)) {
+    const read = async (cursor?: string) => {
+      const { [list]: items, nextCursor } = await ask(method, { cursor });
+      return { items, ...(typeof nextCursor === 'string' && { nextCursor }) };
+    };
+    for await (const { items } of pagesOf(read)) {
+      pages += 1;
       if (!Array.isArray(items)) throw new Error(`${method} was answered without ${list}`);
-      if ((pages += 1) > MOST_PAGES) throw new Error(`${method} has more than ${MOST_PAGES} pages`);
+      if (pages > MOST_PAGES) throw new Error(`${method} has more than ${MOST_PAGES} pages`);
       names.push(...items.map((item: unknown) => String(isObject(item) ? item[key] : item)));
     }
+    lists[list] = names;
   }
   return lists;
 }

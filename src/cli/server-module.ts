@@ -91,7 +91,7 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   }, SLOW_LOAD_MS).unref();
   const loaded = new AbortController();
   // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
-  const idle = once(process, 'beforeExit', loaded).then(() => {
+  const idle = once(process, 'beforeExit', { signal: loaded.signal }).then(() => {
     throw moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`);
   });
   process.channel?.unref();

@@ -80,7 +80,7 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
 
 function layer({ eventRetention, ...values }: Given, where: string): McpEndpointOptions {
   const options: Record<string, unknown> = {};
-  if (eventRetention !== undefined) options['eventRetention'] = eventRetention === true && {};
+  if (eventRetention !== undefined) options['eventRetention'] = eventRetention === true ? {} : eventRetention;
   for (const [key, value] of Object.entries(values)) {
     const [name = '', member] = key.split('.');
     if (Object.hasOwn(SERVE_FLAGS, key) || key === 'store') continue;

@@ -19,6 +19,7 @@ const SAME_KEYSTROKE_MS = 100;
 
 export interface SignalSource {
   on(signal: StopSignal | 'SIGHUP', listener: () => void): unknown;
+  off(signal: StopSignal, listener: () => void): unknown;
   emit(signal: 'SIGTERM'): unknown;
 }
 
@@ -42,17 +43,22 @@ export function untilStopped(
       if (first === undefined) {
         first = { signal, at: now() };
         server.finish(signal).then(
-          () => resolve(EXIT.ok),
+          () => end(EXIT.ok),
           (error: unknown) => {
             logger.error({ err: error }, `the shutdown failed: ${reason(error)}`);
-            resolve(EXIT.failed);
+            end(EXIT.failed);
           },
         );
       } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
         server.interrupted(signal);
-        resolve(EXIT.failed);
+        end(EXIT.failed);
       }
     };
-    for (const signal of STOP_SIGNALS) source.on(signal, () => stop(signal));
+    const listeners = STOP_SIGNALS.map((signal) => ({ signal, listener: () => stop(signal) }));
+    const end = (code: number): void => {
+      for (const { signal, listener } of listeners) source.off(signal, listener);
+      resolve(code);
+    };
+    for (const { signal, listener } of listeners) source.on(signal, listener);
   });
 }

@@ -29,7 +29,7 @@ export interface Recorded {
 
 export const NOTHING_RECORDED: Recorded = { values: new Map(), next: 0, events: 0, bytes: 0 };
 
-/** Of a task whose owner writes nothing in between. */
+/** What the runs of a task have recorded. Its owner writes nothing in between. */
 export async function recordedOf(records: Pick<Records, 'replay'>, id: string): Promise<Recorded> {
   let found: ReplayOutcome = await records.replay(id, STREAM, -1);
   if (!found.found && found.why === 'gap' && found.first !== undefined)

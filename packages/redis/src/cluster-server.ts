@@ -125,7 +125,9 @@ export class ClusterServer implements Server {
       }
       return address;
     });
-    const owner = await anyOf(asked);
+    const owner = await Promise.any(asked).catch(({ errors }: AggregateError) => {
+      throw errors[0];
+    });
     this.#owners.set(tagOf(key), owner);
     return owner;
   }
@@ -152,12 +154,6 @@ export class ClusterServer implements Server {
     });
   }
 }
-
-/** The first answer; where there is none, the first failure. */
-const anyOf = <T>(asked: readonly Promise<T>[]): Promise<T> =>
-  Promise.any(asked).catch(({ errors }: AggregateError) => {
-    throw errors[0];
-  });
 
 /** The part of a key that its slot depends on. */
 const tagOf = (key: string): string => key.slice(key.indexOf('{') + 1, key.indexOf('}'));

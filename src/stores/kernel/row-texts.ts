@@ -45,7 +45,7 @@ export type RowColumns = readonly (string | number | null)[];
 
 export function rowOfColumns(columns: RowColumns, where: string): Row {
   const [id, version, fence, wake, body, data] = columns as readonly (string | null)[];
-  const wakeAt = wake ? Number(wake) : null;
+  const wakeAt = wake === undefined || wake === null || wake === '' ? null : Number(wake);
   return rowOf(
     { id: id ?? '', version: Number(version), fence: fence || null, wakeAt, body: body ?? '', data: data ?? '' },
     where,

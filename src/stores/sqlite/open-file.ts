@@ -1,5 +1,5 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
-import { closeSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
@@ -22,8 +22,10 @@ export interface FileSettings {
 
 /** Session ids and session data are secrets, so only the owner may read the file. */
 const FILE_MODE = 0o600;
-/** The database, and what SQLite reads beside it. */
-const SUFFIXES = ['', '-wal', '-shm', '-journal'];
+/** What SQLite has open besides the database. */
+const OPENED = ['-wal', '-shm'];
+/** SQLite also reads a journal that it finds beside a database. */
+const SUFFIXES = ['', ...OPENED, '-journal'];
 
 export async function openFile(settings: FileSettings, waits: Waits, logger: Logger): Promise<StoreFile> {
   const Libsql = await loadLibsql();
@@ -36,7 +38,8 @@ export async function openFile(settings: FileSettings, waits: Waits, logger: Log
     // SQLite follows a link to the database, and keeps the other files beside its target.
     const target = lstatSync(path).isSymbolicLink() ? realpathSync(path) : path;
     // Waiting inside SQLite would block the event loop.
-    const opened = (database = new SqliteDatabase(target, new Libsql(target, { timeout: 0 })));
+    const opened = new SqliteDatabase(target, new Libsql(target, { timeout: 0 }));
+    database = opened;
     await retry(() => prepare(opened, settings), path, waits);
     if (user !== undefined) makePrivate(path, user, logger);
     return new StoreFile(opened, path, waits, logger);
@@ -87,7 +90,9 @@ function check(file: string, user: number): void {
 /** The opened files are those of this store. Takes the rights of other users on them away. */
 function makePrivate(path: string, user: number, logger: Logger): void {
   const files = checkFiles(path, user);
-  const [database = path] = files;
+  const [database = path, ...logs] = files;
+  for (const log of logs.slice(0, OPENED.length))
+    if (!existsSync(log)) throw unsafeFile(log, 'it was removed while it was opened');
   if (!files.map(closeToOthers).every(Boolean))
     logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
   const folder = dirname(database);

@@ -61,16 +61,17 @@ export class InstanceOfLab {
       get: (_, name) => {
         const method: unknown = Reflect.get(of, name);
         if (typeof method !== 'function') return method;
-        return (...given: unknown[]) =>
-          this.run(
-            () =>
-              method.apply(
-                of,
-                given.map((one) => this.#inside(one)),
-              ) as unknown,
-          );
+        return (...given: unknown[]) => {
+          const inside = given.map((one) => this.#inside(one));
+          return this.run(() => method.apply(of, inside) as unknown);
+        };
       },
     });
+  }
+
+  #inside(given: unknown): unknown {
+    if (typeof given !== 'function') return given;
+    return (...sent: unknown[]) => this.run(() => given(...sent) as unknown);
   }
 
   /** Its endpoint, for `endpoint.tasks` and the like. Throws once the instance is killed. */
@@ -156,11 +157,6 @@ export class InstanceOfLab {
   }
 
   // ——— its end ———
-
-  #inside(given: unknown): unknown {
-    if (typeof given !== 'function') return given;
-    return (...sent: unknown[]) => this.run(() => given(...sent) as unknown);
-  }
 
   kill(): void {
     this.#expect('kill()', 'serving', 'frozen');
