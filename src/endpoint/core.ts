@@ -34,7 +34,7 @@ import { WatchedStore } from './watched-store.ts';
 import { CallerChecks, createUserOf } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
 import { EndpointTaskParts } from './task-parts.ts';
-import { createRequestState, type RequestStateKey, type RequestStateOptions } from '../protocol/request-state.ts';
+import { createRequestState, type RequestStateOptions } from '../protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
@@ -87,7 +87,7 @@ export class Core implements ServedHere {
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
   readonly outage: Outage | undefined;
   readonly options: ResolvedOptions;
-  readonly #keys: () => Promise<readonly RequestStateKey[]>;
+  readonly #keys: () => Promise<readonly Uint8Array[]>;
   readonly #stops = new AbortController();
   #isOpen = false;
   /** The attempt to open the store that is under way, or the one after this pause. */
@@ -100,7 +100,7 @@ export class Core implements ServedHere {
     const { store, inProcess, random, authenticator, authorizer, lists } = given;
     const { lifecycle } = this;
     const userOf = createUserOf(given.options);
-    const { timeProvider: time, leaseMs, waitMs, notices, limits, perUser, perTool } = given.options;
+    const { timeProvider: time, leaseMs, waitMs, notices } = given.options;
     this.store = store;
     const mayBeAway = !inProcess || store instanceof WatchedStore;
     this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
@@ -126,7 +126,7 @@ export class Core implements ServedHere {
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
-    const gate = new RequestLimits({ time, limits, perUser, perTool });
+    const gate = new RequestLimits(options);
     const shared = { options, gate, lifecycle };
     const noteClient = seenClients(notices);
     const requests = { ...shared, services, servers, noteClient };

@@ -7,7 +7,7 @@
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
-import type { RequestStateKey } from '../protocol/request-state.ts';
+import { stateKey } from '../protocol/request-state.ts';
 
 const DAY_MS = 86_400_000;
 /**
@@ -17,16 +17,13 @@ const DAY_MS = 86_400_000;
 const KEEP_MS = 4 * DAY_MS;
 
 /** What it returns rejects while the store is away, unless it has answered before. */
-export function dailyKeys(
-  store: Pick<OpenStore, 'secret'>,
-  now: () => number,
-): () => Promise<readonly RequestStateKey[]> {
+export function dailyKeys(store: Pick<OpenStore, 'secret'>, now: () => number): () => Promise<readonly Uint8Array[]> {
   let day: number | undefined;
-  let keys: Promise<readonly RequestStateKey[]> | undefined;
-  let before: readonly RequestStateKey[] | undefined;
-  const ask = async (today: number): Promise<readonly RequestStateKey[]> => {
+  let keys: Promise<readonly Uint8Array[]> | undefined;
+  let before: readonly Uint8Array[] | undefined;
+  const ask = async (today: number): Promise<readonly Uint8Array[]> => {
     const days = [today, today - 1, today + 1];
-    before = await Promise.all(days.map(async (n) => store.secret(`request-state/${n}`, KEEP_MS)));
+    before = await Promise.all(days.map(async (n) => stateKey(await store.secret(`request-state/${n}`, KEEP_MS))));
     return before;
   };
   return () => {
@@ -49,8 +46,9 @@ export function keysOf(
   { requestStateKeys: given, timeProvider: time, waitMs }: ResolvedOptions,
   store: Pick<OpenStore, 'secret'>,
   stopped: () => boolean,
-): () => Promise<readonly RequestStateKey[]> {
-  if (given !== undefined) return async () => given;
+): () => Promise<readonly Uint8Array[]> {
+  const own = given?.map(stateKey);
+  if (own !== undefined) return async () => own;
   const daily = dailyKeys(store, time.now);
   // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
   return () => whileAway({ time, waitMs, stopped }, daily);

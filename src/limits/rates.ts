@@ -2,35 +2,32 @@
 import type { TimeProvider } from '../types.ts';
 
 const MINUTE_MS = 60_000;
-/** Tokens are sums of fractions. */
-const WHOLE_TOKEN = 1 - 1e-6;
+/** Times are sums of fractions. */
+const ROUNDING_MS = 1e-3;
 
-/** It refills evenly. */
+/** It refills evenly: each request that is taken needs its part of a minute. */
 export class TokenBucket {
-  readonly #perMinute: number;
+  readonly #requestMs: number;
   readonly #time: Required<TimeProvider>;
-  #tokens: number;
-  #at: number;
+  /** When the bucket is full again, on the monotonic clock. */
+  #fullAt = 0;
 
   constructor(perMinute: number, time: Required<TimeProvider>) {
-    this.#perMinute = perMinute;
+    this.#requestMs = MINUTE_MS / perMinute;
     this.#time = time;
-    this.#tokens = perMinute;
-    this.#at = time.monotonic();
   }
 
   /** Takes a request, or returns the ms until the next one may come; 0: it was taken. */
   take(): number {
     const now = this.#time.monotonic();
-    const refilled = ((now - this.#at) / MINUTE_MS) * this.#perMinute;
-    this.#tokens = Math.min(this.#perMinute, this.#tokens + refilled);
-    this.#at = now;
-    if (this.#tokens < WHOLE_TOKEN) return ((1 - this.#tokens) / this.#perMinute) * MINUTE_MS;
-    this.#tokens -= 1;
+    const fullAt = Math.max(now, this.#fullAt) + this.#requestMs;
+    const waitMs = fullAt - now - MINUTE_MS;
+    if (waitMs > ROUNDING_MS) return waitMs;
+    this.#fullAt = fullAt;
     return 0;
   }
 
   giveBack(): void {
-    this.#tokens += 1;
+    this.#fullAt -= this.#requestMs;
   }
 }

@@ -14,7 +14,7 @@ import {
 import type { Held } from '../http/body.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
-import type { SessionLimits, ToolLimits, UserLimits } from '../options/resolve-limits.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { Budget, shareKey } from '../base/budget.ts';
@@ -23,14 +23,7 @@ import { TokenBucket } from './rates.ts';
 /** Users whose requests in a minute are counted. Past these the one that asked longest ago begins anew. */
 const USERS_KEPT = 10_000;
 
-export type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;
-
-export interface RequestLimitsOptions {
-  readonly time: Required<TimeProvider>;
-  readonly limits: Readonly<Pick<SessionLimits, 'requests' | 'subscriptions' | 'userShare'>>;
-  readonly perUser: Readonly<UserLimits>;
-  readonly perTool: Readonly<Record<string, Readonly<ToolLimits>>>;
-}
+type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;
 
 /** What all users together use of one tool. */
 interface Tool {
@@ -45,7 +38,7 @@ interface Tool {
 type Tools = ReadonlyMap<string, Tool>;
 
 export class RequestLimits {
-  readonly #perUser: Readonly<UserLimits>;
+  readonly #perUser: ResolvedOptions['perUser'];
   /** Whether requests on sessions must ask too: a limit of users or tools is set. */
   readonly limitsSessions: boolean;
   /** What runs without a session. */
@@ -57,7 +50,7 @@ export class RequestLimits {
   readonly #time: Required<TimeProvider>;
   readonly #tools = new Map<string, Tool>();
 
-  constructor({ time, limits, perUser, perTool }: RequestLimitsOptions) {
+  constructor({ timeProvider: time, limits, perUser, perTool }: ResolvedOptions) {
     this.#perUser = perUser;
     this.#time = time;
     if (perUser.requests < Infinity) this.#ofUsers = new Budget(Infinity, 1);

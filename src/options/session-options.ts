@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { systemTime } from '../base/system.ts';
 import { optionInvalid } from '../errors.ts';
-import { KNOWN_VERSIONS, newestFirst } from '../protocol/versions.ts';
+import { KNOWN_VERSIONS } from '../protocol/versions.ts';
 import type { Store } from '../stores/store.ts';
 import type {
   ConfigureSessionOptions,
@@ -273,7 +273,8 @@ function parseIdGenerator(name: string, value: unknown): SessionIdGenerator {
 function parseVersions(name: string, value: unknown): readonly string[] {
   const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
   const check = (item: string, version: unknown): string => checkChoice(item, version, KNOWN_VERSIONS);
-  return Object.freeze(newestFirst(checkList(name, value, takes, check)));
+  const given = checkList(name, value, takes, check);
+  return Object.freeze(KNOWN_VERSIONS.filter((version) => given.includes(version)));
 }
 
 function parseTime(name: string, value: unknown): Required<TimeProvider> {

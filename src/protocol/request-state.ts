@@ -9,11 +9,9 @@
 import type { AuthInfo, RequestStateCodec, ServerContext } from '@modelcontextprotocol/server';
 import { NONCE_BYTES, open, seal, sealingKey } from './sealed-text.ts';
 
-export type RequestStateKey = string | Uint8Array;
-
 export interface RequestStateOptions {
-  /** Returns the same array as long as the keys are the same. */
-  keys(): Promise<readonly RequestStateKey[]>;
+  /** Made by `stateKey`. */
+  keys(): Promise<readonly Uint8Array[]>;
   userOf(authInfo: AuthInfo | undefined): string | undefined;
   /** The name or URI that is the target of the running request. */
   target(): string | undefined;
@@ -26,8 +24,9 @@ export interface RequestStateOptions {
 
 const TTL_SECONDS = 600;
 const PREFIX = 's1.';
-/** Domain separation, so that the same secret can also be a key of `sealedSessions`. */
-const LABEL = 'sojourn requestState v1';
+
+/** The label lets the same secret be a key of `sealedSessions` too. */
+export const stateKey = (secret: string | Uint8Array): Uint8Array => sealingKey(secret, 'sojourn requestState v1');
 
 interface SealedState {
   readonly p: unknown;
@@ -48,19 +47,11 @@ export function createRequestState({
 }: RequestStateOptions): RequestStateCodec {
   const boundTo = (ctx: ServerContext): string =>
     JSON.stringify([userOf(ctx.http?.authInfo) ?? null, ctx.mcpReq.method, target() ?? null]);
-  let of: readonly RequestStateKey[] | undefined;
-  let derived: readonly Uint8Array[] = [];
-  const sealingKeys = async (): Promise<readonly Uint8Array[]> => {
-    const all = await keys();
-    if (of !== all) derived = all.map((key) => sealingKey(key, LABEL));
-    of = all;
-    return derived;
-  };
   const seconds = (): number => Math.floor(now() / 1_000);
   return {
     async mint(payload, ctx) {
       if (ctx === undefined) throw new TypeError('requestState: mint() needs the context of the request');
-      const [first] = await sealingKeys();
+      const [first] = await keys();
       if (first === undefined) throw new Error('requestState: there is no key');
       const state: SealedState = { p: payload, exp: seconds() + TTL_SECONDS };
       return PREFIX + seal(first, random(NONCE_BYTES), JSON.stringify(state), boundTo(ctx));
@@ -68,7 +59,7 @@ export function createRequestState({
     async verify(text, ctx) {
       if (!text.startsWith(PREFIX)) throw new Error('malformed');
       const bound = boundTo(ctx);
-      for (const key of await sealingKeys()) {
+      for (const key of await keys()) {
         const plain = open(key, text.slice(PREFIX.length), bound);
         if (plain === undefined) continue;
         const { p, exp } = JSON.parse(plain.toString()) as SealedState;

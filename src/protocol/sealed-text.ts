@@ -27,20 +27,10 @@ export function seal(key: Uint8Array, nonce: Uint8Array, plain: string | Uint8Ar
 
 /** `undefined`: it was not sealed with this key and for `bound`. */
 export function open(key: Uint8Array, text: string, bound = ''): Buffer | undefined {
-  const bytes = sealedBytes(text);
-  if (bytes === undefined) return undefined;
+  const bytes = Buffer.from(text, 'base64url');
+  if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== text) return undefined;
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
   decipher.setAAD(Buffer.from(bound));
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
   return orUndefined(() => Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]));
-}
-
-/** The nonce, which names a sealed text; `undefined`: not a sealed text, or not its canonical spelling. */
-export function nonceOf(text: string): string | undefined {
-  return sealedBytes(text)?.toString('base64url', 0, NONCE_BYTES);
-}
-
-function sealedBytes(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64url');
-  return bytes.length > NONCE_BYTES + TAG_BYTES && bytes.toString('base64url') === text ? bytes : undefined;
 }

@@ -12,8 +12,6 @@ const END = 512;
 /** Stands for what was between the ends. No text has it, and no id reaches over it. */
 const CUT = Buffer.of(0xff);
 
-/** What may still become an object. */
-const OBJECT = /^\s*(?:\{|$)/;
 /** The members that precede another one. */
 const FIRST = /^\s*\{\s*((?:"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*,\s*)*)/u;
 /** The members that follow another one. */
@@ -33,6 +31,6 @@ export function endsOf(chunks: readonly Uint8Array[]): Uint8Array {
   return bytes.length <= 2 * END ? bytes : Buffer.concat([bytes.subarray(0, END), CUT, bytes.subarray(-END)]);
 }
 
-/** Whether a body that begins so may have an id. */
+/** Whether a body that begins so may have an id: it may still become an object. */
 export const mayHaveId = (bytes: Uint8Array): boolean =>
-  OBJECT.test(Buffer.from(bytes.subarray(0, END)).toString('latin1'));
+  /^\s*(?:\{|$)/.test(Buffer.from(bytes.subarray(0, END)).toString('latin1'));

@@ -5,30 +5,23 @@
 /** How an endpoint treats the two eras; see the option `sessionMode`. */
 export type SessionMode = 'stateful' | 'stateless' | 'hybrid';
 
-/** The first revision served per request, with no session. */
-const FIRST_MODERN = '2026-07-28';
+/** The first revision served per request, with no session. The SDK serves no later one yet. */
+export const MODERN_VERSION = '2026-07-28';
 
 /**
  * `true`: served per request, with an envelope in `_meta`. `false`: begins with `initialize`. Unknown revisions are
  * classified the same way.
  */
 export function isModern(version: string): boolean {
-  return version >= FIRST_MODERN;
+  return version >= MODERN_VERSION;
 }
-
-/** A new list, newest revision first, each once. */
-export function newestFirst(versions: Iterable<string>): string[] {
-  return [...new Set(versions)].sort((a, b) => (a < b ? 1 : -1));
-}
-
-/** Served per request, newest first. The SDK implements these and exports no list of them. */
-export const MODERN_VERSIONS: readonly string[] = Object.freeze([FIRST_MODERN]);
 
 /**
- * Negotiated by `initialize`, newest first. A test holds them equal to the SDK's list: the command line reads them, and
- * most commands load no SDK.
+ * Newest first. A test holds those that `initialize` negotiates equal to the SDK's list: the command line reads them,
+ * and most commands load no SDK.
  */
-export const LEGACY_VERSIONS: readonly string[] = Object.freeze([
+export const KNOWN_VERSIONS: readonly string[] = Object.freeze([
+  MODERN_VERSION,
   '2025-11-25',
   '2025-06-18',
   '2025-03-26',
@@ -36,15 +29,9 @@ export const LEGACY_VERSIONS: readonly string[] = Object.freeze([
   '2024-10-07',
 ]);
 
-/** Both, newest first. */
-export const KNOWN_VERSIONS: readonly string[] = Object.freeze([...MODERN_VERSIONS, ...LEGACY_VERSIONS]);
-
-/**
- * The part of `supported` that an endpoint serves in this mode, newest first. Version errors list it as `supported`
- * (B108, B147 and B153).
- */
-export function servedVersions(mode: SessionMode, supported: readonly string[]): string[] {
-  return newestFirst(mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported);
+/** What an endpoint serves of `supported` in this mode. Version errors list it as `supported` (B108, B147 and B153). */
+export function servedVersions(mode: SessionMode, supported: readonly string[]): readonly string[] {
+  return mode === 'stateful' ? supported.filter((version) => !isModern(version)) : supported;
 }
 
 /** Streams carry event ids and can be resumed: every revision with sessions over streamable HTTP. */

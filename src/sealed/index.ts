@@ -6,16 +6,17 @@
  * instance where a session ended refuses its id, and only while that instance runs.
  *
  * An id is `v1.` and a sealed text (`../protocol/sealed-text.ts`) of the handshake, the user and the time of sealing,
- * as deflated JSON. Ended ids are remembered by nonce.
+ * as deflated JSON. Ended ids are remembered by digest.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../base/bounded-map.ts';
+import { digestText } from '../base/digest.ts';
 import { optionInvalid, sealTooLong } from '../errors.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { checkKeys, checkMethods, checkNames } from '../options/checks.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { NONCE_BYTES, nonceOf, open, seal, sealingKey } from '../protocol/sealed-text.ts';
+import { NONCE_BYTES, open, seal, sealingKey } from '../protocol/sealed-text.ts';
 import { systemRandom, systemTime } from '../base/system.ts';
 import type { SessionIdGenerator, SessionMigrationHandler, TimeProvider } from '../types.ts';
 
@@ -62,7 +63,7 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
   checkMethods('timeProvider', timeProvider, ['now']);
   const sealingKeys = checkKeys('keys', keys).map((secret) => sealingKey(secret, LABEL));
   if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
-  /** The nonces of the ids whose sessions ended on this instance. */
+  /** The digests of the ids whose sessions ended on this instance. An id has one spelling that opens. */
   const ended = new BoundedMap<string, true>(MAX_ENDED_IDS);
   const generate: SessionIdGenerator = ({ params, user }) => {
     const id = sealedId(sealingKeys[0] as Uint8Array, { params, user: user ?? null, at: timeProvider.now() });
@@ -74,11 +75,10 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
     sessionMigrationHandler: {
       onSessionEnded: (id, reason) => {
         // A memory store loses its sessions when its endpoint closes. Their ids must still work on the next endpoint.
-        const nonce = reason === 'endpoint_closed' ? undefined : nonceIn(id);
-        if (nonce !== undefined) ended.set(nonce, true);
+        if (reason !== 'endpoint_closed') ended.set(digestText(id), true);
       },
       allowSessionMigration: ({ user }, id) => {
-        if (ended.has(nonceIn(id) ?? '')) return null;
+        if (ended.has(digestText(id))) return null;
         for (const key of sealingKeys) {
           const sealed = handshakeIn(key, id);
           if (sealed === undefined) continue;
@@ -90,8 +90,6 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
     },
   };
 }
-
-const nonceIn = (id: string): string | undefined => nonceOf(id.slice(PREFIX.length));
 
 function sealedId(key: Uint8Array, sealed: Sealed): string {
   return PREFIX + seal(key, systemRandom(NONCE_BYTES), deflateRawSync(JSON.stringify(sealed)));

@@ -7,7 +7,7 @@ import {
 import { invalidRequest } from '../errors.ts';
 import { encoded } from '../eras/modern/mcp-headers.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { MODERN_VERSIONS } from '../protocol/versions.ts';
+import { MODERN_VERSION } from '../protocol/versions.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
@@ -15,7 +15,6 @@ import type { McpSession } from '../types.ts';
 import type { RunRequest } from './run-sink.ts';
 import { TASKS_EXTENSION } from './wire-shapes.ts';
 
-const [VERSION = ''] = MODERN_VERSIONS;
 const ID = 'sojourn.task';
 
 /** The call of the client, as a client with tasks would send it. */
@@ -26,7 +25,7 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
   const { pathname, search, href } = new URL(request.url);
   const headers = {
     ...Object.fromEntries(request.headers),
-    'mcp-protocol-version': VERSION,
+    'mcp-protocol-version': MODERN_VERSION,
     'mcp-method': 'tools/call',
     'mcp-name': encoded(target),
   };
@@ -34,7 +33,7 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
     fields: { method: 'POST', url: `${pathname}${search}`, absoluteUrl: href, headers, user, address },
     authInfo,
     request: toolCall(target, sent, session),
-    version: VERSION,
+    version: MODERN_VERSION,
     launched: { session: session?.id },
   };
 }
@@ -46,7 +45,7 @@ function toolCall(name: string, { params }: PostedRequest, session: McpSession |
   const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};
   const _meta = {
     ...meta,
-    [PROTOCOL_VERSION_META_KEY]: VERSION,
+    [PROTOCOL_VERSION_META_KEY]: MODERN_VERSION,
     [CLIENT_INFO_META_KEY]: session?.clientInfo ?? meta[CLIENT_INFO_META_KEY],
     [CLIENT_CAPABILITIES_META_KEY]: { ...declared, extensions: { ...extensions, [TASKS_EXTENSION]: {} } },
   };

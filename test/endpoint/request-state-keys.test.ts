@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
+import { stateKey } from '../../src/protocol/request-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createStoreKit } from '../store-contract/contract/store-kit.ts';
@@ -56,7 +57,7 @@ test('instances share a fresh key each day; what was sealed yesterday, or by a c
   await time.advance(24 * HOUR_MS * 3);
   const view = await open();
   const name = `request-state/${Math.floor(Date.UTC(2026, 10, 1) / (24 * HOUR_MS))}`;
-  expect(await view.secret(name)).not.toEqual(today);
+  expect(stateKey(await view.secret(name))).not.toEqual(today);
 });
 
 test('an instance reads the keys before a request needs them', async () => {

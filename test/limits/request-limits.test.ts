@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../src/errors.ts';
 import type { Admission } from '../../src/limits/request-limits.ts';
 import { RequestLimits } from '../../src/limits/request-limits.ts';
-import { type ToolLimits, USER_DEFAULTS, type UserLimits } from '../../src/options/resolve-limits.ts';
+import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
+import { resolveOptions } from '../../src/options/resolve.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 interface Entering {
@@ -15,19 +16,9 @@ interface Entering {
 
 const PING: Entering = { user: 'ann', address: undefined, method: 'ping', inSession: false };
 
-function limitsOf(given: {
-  requests?: number;
-  perUser?: Partial<UserLimits>;
-  perTool?: Record<string, Partial<ToolLimits>>;
-}) {
+function limitsOf(given: McpEndpointOptions['limits']) {
   const time = createFakeTime();
-  const none = { requests: Infinity, requestsPerMinute: Infinity, callMs: Infinity, userShare: 1 };
-  const limits = new RequestLimits({
-    time,
-    limits: { requests: given.requests ?? Infinity, subscriptions: Infinity, userShare: 1 },
-    perUser: { ...USER_DEFAULTS, ...given.perUser },
-    perTool: Object.fromEntries(Object.entries(given.perTool ?? {}).map(([name, own]) => [name, { ...none, ...own }])),
-  });
+  const limits = new RequestLimits(resolveOptions({ timeProvider: time, limits: { userShare: 1, ...given } }));
   const enter = (request: Partial<Entering> = {}): Admission | SojournError => {
     const { tool, method, inSession, address: clientAddress, ...who }: Entering = { ...PING, ...request };
     const admission = limits.enter({ ...who, clientAddress, relayOrigin: undefined }, method, inSession);
@@ -106,7 +97,7 @@ describe('limits.perUser', () => {
   test('a user over its requests in a minute is refused as long as it asks, however many others come', () => {
     const { enter } = limitsOf({ perUser: { requestsPerMinute: 1 } });
     for (let n = 0; n < 100_000; n++) {
-      admitted(enter({ user: `user ${n}` }));
+      admitted(enter({ user: `user ${n}` })).release();
       if (n % 9_000 === 0) expect(refusal(enter({ user: 'user 0' }))).toEqual([429, 'USER_LIMIT', '60']);
     }
   });

@@ -8,7 +8,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { MODERN_VERSIONS } from '../../protocol/versions.ts';
+import { MODERN_VERSION } from '../../protocol/versions.ts';
 
 /** Who calls. */
 export interface LabCaller {
@@ -28,7 +28,6 @@ export interface LabResult {
 
 export type Params = Readonly<Record<string, unknown>>;
 
-const [VERSION = ''] = MODERN_VERSIONS;
 const ANSWERS = { elicitation: { form: {} }, sampling: {} };
 const CAPABILITIES = { tasks: { ...ANSWERS, extensions: { [TASKS_EXTENSION]: {} } }, none: {} };
 
@@ -41,13 +40,13 @@ export function modernRequest(
   headers: LabCaller['headers'] = {},
 ): Request {
   const _meta = {
-    [PROTOCOL_VERSION_META_KEY]: VERSION,
+    [PROTOCOL_VERSION_META_KEY]: MODERN_VERSION,
     [CLIENT_INFO_META_KEY]: { name: 'lab', version: '1.0.0' },
     [CLIENT_CAPABILITIES_META_KEY]: CAPABILITIES[as],
   };
   const name = params['name'] ?? params['taskId'];
   const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': name } : {};
-  const own = { 'mcp-protocol-version': VERSION, 'mcp-method': method, ...named, ...headers };
+  const own = { 'mcp-protocol-version': MODERN_VERSION, 'mcp-method': method, ...named, ...headers };
   return posted({ id, method, params: { ...params, _meta } }, own);
 }
 
