@@ -22,6 +22,8 @@ const CUTS = 10;
 const BACK_MS = 12_000;
 /** Longer than the clean end after a resume (known clients), so that each cut is a separate break. */
 const HEALTHY_MS = 800;
+/** The same on a machine with other work, where no call limits how long the cuts may take. */
+const IDLE_HEALTHY_MS = 2_000;
 /** As long as ten cuts with the `retry` of the server, and below the limit of the TypeScript clients (60 s). */
 const CALL_MS = 57_000;
 /** Until the stream that is to be cut has its first event, on a machine with other work. */
@@ -86,10 +88,10 @@ async function throughProxy(user: User, use: (proxy: FaultProxy) => Promise<Seen
   }
 }
 
-/** Resolves when no connection has been made for `HEALTHY_MS`: every stream of the client is back, and stays. */
-async function calm(proxy: FaultProxy): Promise<void> {
+/** Resolves when no connection has been made for so long: every stream of the client is back, and stays. */
+async function calm(proxy: FaultProxy, healthyMs: number): Promise<void> {
   let { accepted } = proxy;
-  for (let since = performance.now(); performance.now() - since < HEALTHY_MS; await pause(50)) {
+  for (let since = performance.now(); performance.now() - since < healthyMs; await pause(50)) {
     if (proxy.accepted === accepted) continue;
     ({ accepted } = proxy);
     since = performance.now();
@@ -99,21 +101,21 @@ async function calm(proxy: FaultProxy): Promise<void> {
 /**
  * Breaks every connection, ten times, each time when the client has come back. A client that stays away is left alone.
  */
-async function cut(proxy: FaultProxy): Promise<void> {
+async function cut(proxy: FaultProxy, healthyMs = HEALTHY_MS): Promise<void> {
   await pause(RUNNING_MS);
   for (let n = 0; n < CUTS; n++) {
     const { accepted } = proxy;
     proxy.cutAll();
     const isBack = until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS });
     if (!(await isBack.catch(() => false))) return;
-    await calm(proxy);
+    await calm(proxy, healthyMs);
   }
 }
 
 export const idleCut = (user: User): Promise<Seen[]> =>
   throughProxy(user, async (proxy) => {
     const client = await connect(user, proxy.port);
-    await cut(proxy);
+    await cut(proxy, IDLE_HEALTHY_MS);
     return afterwards(client, user.era);
   });
 
