@@ -65,7 +65,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const stopped = untilStopped(signals, logger, {
     async finish(signal) {
       const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
-      if (worker !== undefined) worker.report({ sojourn: 'leaving' });
+      if (worker !== undefined) worker.leave();
       else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
       // The next build holds the socket already, so a connected client needs no time to find it.
       const stopListening = settings.dev ? 'now' : true;

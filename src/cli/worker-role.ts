@@ -93,6 +93,11 @@ export function takeWorkerRole(self: NodeJS.Process) {
     signals,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
+    /** This worker drains. The supervisor answers with its order, which is no second signal. */
+    leave() {
+      stopping = true;
+      role.report({ sojourn: 'leaving' });
+    },
   };
   role.orders.on('drain', (order: MessageOf<'drain'>) => {
     if (!stopping) role.drainOrder = order;

@@ -1,8 +1,9 @@
 /** `sojourn sessions end` of a live session, and `sojourn instances drain`, on every store and with real processes. */
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { storeOf } from '../../src/cli/store-url.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { createLab } from '../kit/lab.ts';
+import { createLab, say } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
@@ -10,16 +11,18 @@ import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { linesOf, newFile, runHere } from './here.ts';
 import { openClient } from '../kit/listening.ts';
+import { startWorkers } from './workers-process.ts';
 
 const KEY = 'an-instance-key-of-32-bytes-or-more';
+
+type Lease = { readonly id: string; readonly pid: number };
 
 function deployment(kind: DurableKind) {
   const { store = newFile().env.SOJOURN_STORE, env = {} } = sharedDeployment(kind);
   // An id that one command prints is still that of the instance when the next command has started.
   const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '10000' };
   const sojourn = (args: string[], own: Record<string, string> = {}) => runHere(args, { env: { ...shared, ...own } });
-  const instances = async () =>
-    linesOf((await sojourn(['instances', 'ls', '--json'])).stdout) as Array<{ id: string; pid: number }>;
+  const instances = async () => linesOf((await sojourn(['instances', 'ls', '--json'])).stdout) as Lease[];
   return {
     sojourn,
     instances,
@@ -87,6 +90,23 @@ describe('with real processes', () => {
     expect(a.output.stderr).toContain('ordered this process to drain and end');
     expect((await instances()).map(({ pid }) => pid)).toEqual([process.pid]);
   });
+
+  test.runIf(process.platform !== 'win32')(
+    'a worker is drained: its call ends, and another worker serves',
+    async () => {
+      const workers = startWorkers({ workers: 1 });
+      const client = await open(await workers.url());
+      const before = workers.pid(1);
+      const answer = say(client, 'slow', { ms: 2_000 });
+      await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
+      const env = { SOJOURN_STORE: `sqlite:${join(workers.folder, 's.db')}` };
+      const [{ id } = { id: '' }] = linesOf((await runHere(['instances', 'ls', '--json'], { env })).stdout) as Lease[];
+      expect(await runHere(['instances', 'drain', '--', id], { env })).toMatchObject({ code: 0 });
+      expect(await answer).toBe(`done ${before}`);
+      await workers.replaced(1, before);
+      expect(workers.output.stderr).not.toContain('a second signal');
+    },
+  );
 
   test('an instance that is none, or is stuck, is named', async () => {
     const { start, sojourn, instances } = deployment('sqlite');

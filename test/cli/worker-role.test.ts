@@ -21,7 +21,7 @@ test('a worker learns its number, how it starts and the made token, and removes 
   const { self, told } = workerSelf({ SOJOURN_WORKER: '2 again made' });
   const role = takeWorkerRole(self);
   expect([role?.number, role?.start, role?.dashboardToken, self.env]).toEqual([2, 'again', 'made', {}]);
-  role?.report({ sojourn: 'leaving' });
+  role?.leave();
   expect(told).toEqual([{ sojourn: 'leaving' }]);
 });
 
