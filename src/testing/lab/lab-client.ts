@@ -82,10 +82,9 @@ interface Answer {
 /** The result of the request. Rejects with its error as a `ProtocolError` of the SDK. */
 export async function resultOf(id: number, response: Response): Promise<Params> {
   const text = await response.text();
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-  const messages = isStream
-    ? [...text.matchAll(/^data: (.+)$/gm)].map(([, data]) => orUndefined(() => JSON.parse(data ?? '') as Answer))
-    : [orUndefined(() => JSON.parse(text) as Answer)];
+  // A JSON answer is one line, as each message of a stream is.
+  const lines = text.matchAll(/^(?:data: )?(\{.*)$/gm);
+  const messages = [...lines].map(([, json = '']) => orUndefined(() => JSON.parse(json) as Answer));
   const { result, error } = messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
   if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);
   if (result === undefined) throw new Error(`The request was answered with status ${response.status}: ${text}`);

@@ -88,7 +88,7 @@ export class InstanceOfLab {
 
   async #fetch(request: Request, { authInfo }: LabCaller): Promise<Response> {
     if (this.state === 'killed' || this.state === 'stopped')
-      throw refusedConnection(`instance ${this.number} of the lab is ${this.state}`);
+      throw brokenConnection('fetch failed', REFUSED, `instance ${this.number} of the lab is ${this.state}`);
     const arrived = async () => this.run(() => this.#endpoint.fetch(request, { authInfo }));
     const response = await this.#untilKilled(arrived(), 'fetch failed');
     if (response.body === null) return response;
@@ -98,7 +98,7 @@ export class InstanceOfLab {
   #untilKilled<T>(work: Promise<T>, message: 'fetch failed' | 'terminated'): Promise<T> {
     const cut = async (): Promise<never> => {
       await this.#killed;
-      throw cutConnection(message, `instance ${this.number} of the lab was killed`);
+      throw brokenConnection(message, CLOSED, `instance ${this.number} of the lab was killed`);
     };
     return Promise.race([work, cut()]);
   }
@@ -176,42 +176,22 @@ export class InstanceOfLab {
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
-  /** Runs `work`, after which the instance has stopped. */
-  async #stopAfter<T>(what: string, work: () => Promise<T>): Promise<T> {
-    this.#expect(what, 'serving');
+  /** Closes its endpoint, after a drain or without. */
+  async end(how: 'drain' | 'stop'): ReturnType<McpEndpoint['drain']> {
+    this.#expect(`${how}()`, 'serving');
     this.#state = 'stopping';
-    const result = await work();
+    const drained = how === 'drain' ? await this.#endpoint.drain() : { released: 0, interrupted: 0 };
+    await this.#endpoint.close();
     this.#state = 'stopped';
-    return result;
-  }
-
-  drain(): ReturnType<McpEndpoint['drain']> {
-    return this.#stopAfter('drain()', async () => {
-      const drained = await this.#endpoint.drain();
-      await this.#endpoint.close();
-      return drained;
-    });
-  }
-
-  stop(): Promise<void> {
-    return this.#stopAfter('stop()', () => this.#endpoint.close());
+    return drained;
   }
 }
 
-/**
- * What `fetch` of Node.js rejects with when the process of a server dies before its response has begun (`fetch failed`),
- * or within it (`terminated`). The innermost cause says what the lab did.
- */
-function cutConnection(message: 'fetch failed' | 'terminated', why: string): TypeError {
-  const closed = Object.assign(new Error('other side closed', { cause: new Error(why) }), { code: 'UND_ERR_SOCKET' });
-  closed.name = 'SocketError';
-  return new TypeError(message, { cause: closed });
-}
+/** What `fetch` of Node.js gives as the cause when the process of a server dies, and when none listens any more. */
+const CLOSED = { name: 'SocketError', code: 'UND_ERR_SOCKET', message: 'other side closed' };
+export const REFUSED = { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:80' };
 
-const REFUSED = { errno: -111, code: 'ECONNREFUSED', syscall: 'connect', address: '127.0.0.1', port: 80 };
-
-/** No process listens there any more. */
-export function refusedConnection(why: string): TypeError {
-  const refused = new Error(`connect ECONNREFUSED ${REFUSED.address}:${REFUSED.port}`, { cause: new Error(why) });
-  return new TypeError('fetch failed', { cause: Object.assign(refused, REFUSED) });
+/** Before its response has begun (`fetch failed`) or within it (`terminated`). The innermost cause is the lab's. */
+export function brokenConnection(message: 'fetch failed' | 'terminated', how: typeof REFUSED, why: string): TypeError {
+  return new TypeError(message, { cause: Object.assign(new Error(how.message, { cause: new Error(why) }), how) });
 }

@@ -18,31 +18,27 @@ import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import { optionsContradict } from '../../errors.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
-import { loggerOf } from '../../options/logger.ts';
-import { systemTime, within } from '../../base/system.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
 import { memory } from '../../stores/memory/index.ts';
 import type { McpEndpointFactory } from '../../types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
 import type { LabCaller, Params } from './lab-client.ts';
-import { InstanceOfLab, type LabInstance, refusedConnection } from './lab-instance.ts';
+import { brokenConnection, InstanceOfLab, type LabInstance, REFUSED } from './lab-instance.ts';
 import { LabStore } from './lab-store.ts';
 import { LabTask } from './lab-task.ts';
 
 /** What `createMcpEndpoint` takes. A server object serves all instances; its changed lists reach no client. */
 export type LabServer = Parameters<typeof createMcpEndpoint>[0];
 
-/**
- * The options of each instance. `store`: shared by all; default a `memory()` of the lab. `logger`: default none, and
- * failures of `until` name the last warnings.
- */
+/** The options of each instance. `store`: shared by all; default a `memory()` of the lab. `logger`: default none. */
 export type LabOptions = Omit<McpEndpointOptions, 'timeProvider'>;
 
 /** A step of the lab's time, and what it takes of the machine's: the 25 s of a drain take two. */
 const [STEP_MS, PAUSE_MS] = [25, 2];
-/** Tasks and log lines that a failure message has, and how long it waits for an answer about a task. */
-const [SHOWN, SHOWN_MS] = [5, 1_000];
+
+/** Every instance of a lab is one, and its type hides what only the lab may do. */
+const ownOf = (instance: LabInstance): InstanceOfLab => instance as InstanceOfLab;
 
 /** Opens a lab without instances. Throws for a server that cannot serve many sessions. */
 export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
@@ -60,8 +56,6 @@ export class Lab implements AsyncDisposable {
   readonly #began: number;
   readonly #definitions = new Map<object, SharedServer>();
   readonly #instances: InstanceOfLab[] = [];
-  readonly #tasks: LabTask[] = [];
-  readonly #lines: string[] = [];
   /** Every drain and stop. */
   readonly #ending: Array<Promise<unknown>> = [];
 
@@ -98,36 +92,24 @@ export class Lab implements AsyncDisposable {
       this.#instances.push(instance);
       return instance;
     });
-    try {
-      await Promise.all(made.map(({ endpoint }) => endpoint.sessions.list({ limit: 1 })));
-    } catch (cause) {
-      for (const instance of made) instance.kill();
-      throw cause;
-    }
+    await Promise.all(made.map(({ endpoint }) => endpoint.sessions.list({ limit: 1 })));
     return made;
   }
 
   #endpointOf(instance: InstanceOfLab, server: LabServer): McpEndpoint {
-    const logger = loggerOf((level) => (fields, text) => {
-      if (level === 'debug' || level === 'info') return;
-      const { err } = fields as { err?: unknown };
-      const cause = err === undefined ? '' : ` (${err instanceof Error ? err.message : String(err)})`;
-      this.#lines.push(`instance ${instance.number} ${level}: ${text}${cause}`);
-      if (this.#lines.length > SHOWN) this.#lines.shift();
-    });
     const { time } = this;
     const timeProvider = {
       ...time,
       setTimeout: (fn: () => void, ms: number) => time.setTimeout(() => void instance.run(fn), ms),
     };
     const store = this.#store.of(instance);
-    return createMcpEndpoint(this.#factoryOf(server), { logger, ...this.#options, timeProvider, store });
+    return createMcpEndpoint(this.#factoryOf(server), { logger: false, ...this.#options, timeProvider, store });
   }
 
   /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
   readonly fetch: LabInstance['fetch'] = async (input, init) => {
     const first = this.#serving();
-    if (first === undefined) throw refusedConnection(this.#noneServes());
+    if (first === undefined) throw brokenConnection('fetch failed', REFUSED, this.#noneServes());
     return first.fetch(input, init);
   };
 
@@ -158,9 +140,8 @@ export class Lab implements AsyncDisposable {
       return await until(condition, options);
     } catch (failure) {
       const { message, cause } = failure as Error;
-      const tasks = await Promise.all(this.#tasks.slice(-SHOWN).map(shownTask));
       const passed = `${this.time.now() - this.#began} ms have passed there, by pass(ms) alone`;
-      throw new Error([message, this.#states(), ...tasks, passed, ...this.#lines].join('; '), { cause });
+      throw new Error([message, this.#states(), passed].join('; '), { cause });
     }
   }
 
@@ -175,15 +156,7 @@ export class Lab implements AsyncDisposable {
       if (instance === undefined) throw new Error(this.#noneServes());
       return instance.ask(method, params, caller);
     };
-    const task = new LabTask(id, tool, ask, (condition, options) => this.until(condition, options));
-    this.#tasks.push(task);
-    return task;
-  }
-
-  #own(instance: LabInstance): InstanceOfLab {
-    const own = this.#instances.find((known) => known === instance);
-    if (own === undefined) throw new Error('This is no instance of the lab: pass what lab.start() has returned');
-    return own;
+    return new LabTask(id, tool, ask, (condition, options) => this.until(condition, options));
   }
 
   /**
@@ -192,26 +165,26 @@ export class Lab implements AsyncDisposable {
    * other code continues.
    */
   async kill(instance: LabInstance): Promise<void> {
-    this.#own(instance).kill();
+    ownOf(instance).kill();
   }
 
   /** Stops an instance as SIGSTOP does, until `wake`: others take over what it has when its lease ends. */
   async freeze(instance: LabInstance): Promise<void> {
-    this.#own(instance).freeze();
+    ownOf(instance).freeze();
   }
 
   async wake(instance: LabInstance): Promise<void> {
-    this.#own(instance).wake();
+    ownOf(instance).wake();
   }
 
   /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
   drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }> {
-    return this.#inTime(this.#own(instance).drain());
+    return this.#inTime(ownOf(instance).end('drain'));
   }
 
   /** Calls `close()` without a drain. Moves the time. */
   async stop(instance: LabInstance): Promise<void> {
-    await this.#inTime(this.#own(instance).stop());
+    await this.#inTime(ownOf(instance).end('stop'));
   }
 
   /** Moves the time while `work` waits for it. */
@@ -241,16 +214,4 @@ export class Lab implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** For a failure message. */
-async function shownTask(task: LabTask): Promise<string> {
-  const seen = task.status().then(
-    ({ status, statusMessage, inputRequests }) => {
-      const asks = inputRequests === undefined ? '' : ` (asks ${Object.keys(inputRequests).join(', ')})`;
-      return `${status}${statusMessage === undefined ? '' : ` (${statusMessage})`}${asks}`;
-    },
-    ({ message }: Error) => `not known (${message})`,
-  );
-  return `task '${task.tool}' is ${await within(systemTime, SHOWN_MS, seen, () => 'not known (no instance answers)')}`;
 }
