@@ -11,7 +11,7 @@ import type { Logger } from '../types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
 import { Failure, listenProblem, UsageError, reason } from './failure.ts';
-import { INSTANCE_LINES } from '../observe/step-lines.ts';
+import { INSTANCE_LINES } from '../observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule } from './server-module.ts';

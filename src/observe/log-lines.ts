@@ -4,10 +4,9 @@
  * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrors`.
  */
 import { SojournError } from '../errors.ts';
-import { shown } from '../base/shown.ts';
+import { sessionHash, shown } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import { KnownNames } from './few.ts';
-import { logDrained, logDraining, logJoined, logOnce, logTask } from './step-lines.ts';
 import type { HandlerThrewNotice, EmittedNotice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
 import type { StepNotice } from './step-notices.ts';
 
@@ -17,12 +16,6 @@ interface LineOptions {
   readonly store: { readonly inProcess: boolean } | undefined;
   /** Lines about what handlers throw have its message. */
   readonly logErrors: boolean;
-}
-
-/** `requests`: where the lines of requests go; `undefined`: nowhere. */
-export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
-  const firsts = { dropped: new KnownNames(MOST_KEYS), changed: new KnownNames(MOST_KEYS) };
-  notices.listen((notice) => write(notice, options, requests, firsts), { requests: requests !== undefined });
 }
 
 const DROPPED: Readonly<Record<StepNotice<'dropped'>['sender'], string>> = {
@@ -38,69 +31,77 @@ const CHANGED =
   'A call changed a list of its server. After a restart the change is gone, and other instances do not have it. ' +
   'Register everything before the first request; what a call unlocks, keep in session.state, and let a factory read it';
 
+const JOINED = 'This instance joined the deployment';
+const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
+const DRAINED = 'This instance has drained';
+const INTERRUPTED = 'This instance has drained, and interrupted calls that took longer than its time to drain';
+
+/** `sojourn dev` replaces its worker at each edit, and says so itself. */
+export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAINED, INTERRUPTED]);
+
 /** Keys come from clients and from the application, and must not fill the memory. */
 const MOST_KEYS = 100;
 
-/** `firsts`: the keys of lines that are written once each. */
-function write(
-  notice: EmittedNotice,
-  options: LineOptions,
-  requests: Logger | undefined,
-  firsts: { readonly dropped: KnownNames; readonly changed: KnownNames },
-): void {
+/** `requests`: where the lines of requests go; `undefined`: nowhere. */
+export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
   const { logger, store } = options;
-  switch (notice.kind) {
-    case 'dropped': {
-      const fields = { method: shown(notice.method) };
-      if (firsts.dropped.add(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
-      return undefined;
+  const [dropped, changed] = [new KnownNames(MOST_KEYS), new KnownNames(MOST_KEYS)];
+  const write = (notice: EmittedNotice): void => {
+    switch (notice.kind) {
+      case 'dropped': {
+        const fields = { method: shown(notice.method) };
+        if (dropped.add(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
+        return undefined;
+      }
+      case 'listChanged': {
+        const call = calledFields(notice);
+        if (changed.add(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
+        return undefined;
+      }
+      case 'joined':
+        // A store in this process has one instance.
+        if (store?.inProcess === false) logger.info({ instance: notice.instance, before: notice.before }, JOINED);
+        return undefined;
+      case 'request':
+        return requests?.info(requestFields(notice), REQUEST_LINE);
+      case 'refused':
+        // One line for each refusal.
+        return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
+      case 'handlerThrew':
+        return writeThrown(notice, options);
+      case 'clientSeen':
+      case 'opened': {
+        const { name, version } = notice.clientInfo;
+        const client = `${shown(name)} ${shown(version)}`;
+        const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
+        return logger.info({ client, protocol: shown(notice.protocolVersion), ...session }, 'A client connected');
+      }
+      case 'ended':
+        return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+      case 'restored': {
+        const { cause, from, sessionId } = notice;
+        return logger.info({ cause, from, sessionId }, 'A session continues here');
+      }
+      case 'hibernated':
+        return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
+      case 'onceAnswered':
+        return logOnce(notice, logger);
+      case 'taskContinued':
+      case 'taskEnded':
+        return logTask(notice, logger);
+      case 'drainBegun':
+        return logger.info({}, DRAINS);
+      case 'drained':
+        return logDrained(notice, logger);
+      case 'released':
+      case 'fenced':
+        return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
+      // The parts that know more log the other steps themselves.
+      default:
+        return undefined;
     }
-    case 'listChanged': {
-      const call = calledFields(notice);
-      if (firsts.changed.add(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
-      return undefined;
-    }
-    case 'joined':
-      // A store in this process has one instance.
-      return store?.inProcess === false ? logJoined(notice, logger) : undefined;
-    case 'request':
-      return requests?.info(requestFields(notice), REQUEST_LINE);
-    case 'refused':
-      // One line for each refusal.
-      return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
-    case 'handlerThrew':
-      return writeThrown(notice, options);
-    case 'clientSeen':
-    case 'opened': {
-      const { name, version } = notice.clientInfo;
-      const client = `${shown(name)} ${shown(version)}`;
-      const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
-      return logger.info({ client, protocol: shown(notice.protocolVersion), ...session }, 'A client connected');
-    }
-    case 'ended':
-      return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
-    case 'restored': {
-      const { cause, from, sessionId } = notice;
-      return logger.info({ cause, from, sessionId }, 'A session continues here');
-    }
-    case 'hibernated':
-      return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
-    case 'onceAnswered':
-      return logOnce(notice, logger);
-    case 'taskContinued':
-    case 'taskEnded':
-      return logTask(notice, logger);
-    case 'drainBegun':
-      return logDraining(logger);
-    case 'drained':
-      return logDrained(notice, logger);
-    case 'released':
-    case 'fenced':
-      return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
-    // The parts that know more log the other steps themselves.
-    default:
-      return undefined;
-  }
+  };
+  notices.listen(write, { requests: requests !== undefined });
 }
 
 /** The message of a line about a request. */
@@ -191,3 +192,58 @@ function placeOfFrame(frame: string): string {
 }
 
 const isFile = (place: string): boolean => !place.startsWith('node:') && (place.includes('/') || place.includes('\\'));
+
+function logDrained({ released, interrupted, ms }: StepNotice<'drained'>, logger: Logger): void {
+  const fields = { released, interrupted, ms: Math.round(ms) };
+  if (interrupted > 0) logger.warn(fields, INTERRUPTED);
+  else logger.info(fields, DRAINED);
+}
+
+const NO_ROOM =
+  'A task failed: its result or its questions are too large, or there is no room for them. Let its tool return a link to the result';
+const STOPPED =
+  'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
+
+/** What an operator can do about a failed task, by its reason. */
+const FAILURES: Readonly<Record<string, string>> = {
+  owner_lost:
+    'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool',
+  too_many_attempts:
+    'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why',
+  result_too_large: NO_ROOM,
+  over_memory: NO_ROOM,
+  store_full: NO_ROOM,
+  draining: STOPPED,
+  closed: STOPPED,
+};
+
+/** Ends that an operator should look at. The others are ordinary. */
+function logTask(notice: StepNotice<'taskContinued' | 'taskEnded'>, logger: Logger): void {
+  const tool = notice.tool && shown(notice.tool);
+  const task = sessionHash(notice.taskId);
+  if (notice.kind === 'taskContinued') {
+    const { cause, attempt } = notice;
+    // Each answer of a client has a line as a request.
+    if (cause !== 'answered') logger.info({ task, tool, cause, attempt }, 'A task continues here');
+    return;
+  }
+  const { status, reason, ms } = notice;
+  const about = { task, tool, status, reason, ms: ms && Math.round(ms) };
+  const failure = reason === undefined ? undefined : FAILURES[reason];
+  // A client makes as many as it likes.
+  if (failure === undefined) logger.debug(about, 'A task ended');
+  else logger.warn(about, failure);
+}
+
+const ONCE = {
+  attached: 'A call that runs once got the outcome of a run that it waited for',
+  replayed: 'A call that runs once got the outcome of an earlier call',
+  conflict:
+    'A call that runs once is refused: an earlier call with its key had other arguments. Let the key differ where what the tool does differs',
+  unknown:
+    'A call that runs once is refused: an earlier call with its key may have run, and its result is not known. Look there before its key runs again',
+};
+
+/** Clients cause them as fast as they call: the log limits the warnings. */
+const logOnce = ({ tool, how, sessionId }: StepNotice<'onceAnswered'>, logger: Logger): void =>
+  logger[how === 'conflict' || how === 'unknown' ? 'warn' : 'debug']({ tool: shown(tool), sessionId }, ONCE[how]);

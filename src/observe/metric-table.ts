@@ -112,7 +112,7 @@ export const METRICS = metrics({
   sojourn_tasks_ended_total: {
     kind: 'counter',
     labels: ['status', 'reason'],
-    first: [...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status]), ...OUR_FAILURES],
+    first: [...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status, undefined]), ...OUR_FAILURES],
     help: 'Tasks whose end was stored here: completed, failed, cancelled, expired',
   },
   sojourn_task_duration_seconds: {

@@ -47,12 +47,7 @@ export class Metrics {
     for (const name of METRIC_NAMES.filter(isCounted)) {
       this.#counted.set(name, new Map());
       const { labels: names = [], first = names.length === 0 ? [[]] : [] } = metricOf(name);
-      // A count has every label, absent ones too, and its series must be the same.
-      for (const labels of first)
-        this.#seriesOf(
-          name,
-          names.map((_, index) => labels[index]),
-        );
+      for (const labels of first) this.#seriesOf(name, labels);
     }
     const count = countsOf(this.#count);
     notices.listen(

@@ -57,10 +57,9 @@ interface RefusalListener {
 
 /** Trackers of errors group them by their stack, so another value gets one. */
 function thrownError(cause: unknown): Error {
-  return cause instanceof Error ? cause : new Error(`A handler threw ${describe(cause)}`, { cause });
+  if (cause instanceof Error) return cause;
+  return new Error(`A handler threw ${cause === null ? 'null' : typeof cause}`, { cause });
 }
-
-const describe = (value: unknown): string => (value === null || value === undefined ? String(value) : typeof value);
 
 function contextOf({ method, target, sessionId }: HandlerThrewNotice): ErrorContext {
   // The URI of a resource may hold a secret.

@@ -2,7 +2,7 @@
  * The metrics under the names of OpenTelemetry. `observe/metric-table.ts` has what each counts. Operations are measured
  * where the server runs them.
  */
-import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { Attributes, Meter } from '@opentelemetry/api';
 import { internalsOf } from '../endpoint/internals.ts';
 import { boundedText } from '../base/shown.ts';
 import { KnownNames } from '../observe/few.ts';
@@ -26,32 +26,35 @@ function meterName(of: MetricName): string {
 }
 
 export class Counts {
-  readonly #counters = new Map<MetricName, Counter>();
-  readonly #histograms = new Map<MetricName, Histogram>();
+  /** Add to the counter, or record in the histogram, of a metric. */
+  readonly #add = new Map<MetricName, (value: number, attributes: Attributes) => void>();
   readonly #names: ServerNames;
   readonly #versions = new KnownNames(MOST_VERSIONS);
   readonly #codes = new KnownNames(MOST_CODES);
   readonly note: (notice: Notice) => void = countsOf((of, value, labels) => {
-    this.#counters.get(of)?.add(value, attributesOf(of, labels));
-    this.#histograms.get(of)?.record(value, attributesOf(of, labels));
+    this.#add.get(of)?.(value, attributesOf(of, labels));
   });
 
   constructor(meter: Meter, names: ServerNames) {
     this.#names = names;
     for (const of of METRIC_NAMES) {
       const metric = metricOf(of);
-      const description = metric.help;
-      if (metric.kind === 'counter') this.#counters.set(of, meter.createCounter(meterName(of), { description }));
-      if (metric.kind !== 'histogram') continue;
-      const advice = { explicitBucketBoundaries: [...metric.buckets] };
-      this.#histograms.set(of, meter.createHistogram(meterName(of), { unit: 's', description, advice }));
+      const [name, description] = [meterName(of), metric.help];
+      if (metric.kind === 'counter') {
+        const counter = meter.createCounter(name, { description });
+        this.#add.set(of, (value, attributes) => counter.add(value, attributes));
+      } else if (metric.kind === 'histogram') {
+        const advice = { explicitBucketBoundaries: [...metric.buckets] };
+        const histogram = meter.createHistogram(name, { unit: 's', description, advice });
+        this.#add.set(of, (value, attributes) => histogram.record(value, attributes));
+      }
     }
   }
 
   /** `errorType`: `undefined` if it succeeded. */
   ran(request: RunningRequest, seconds: number, errorType: string | undefined): void {
     const { method, name, protocolVersion } = request;
-    this.#histograms.get('mcp_server_operation_duration_seconds')?.record(seconds, {
+    this.#add.get('mcp_server_operation_duration_seconds')?.(seconds, {
       'mcp.method.name': this.#names.method(method),
       'network.transport': 'tcp',
       ...(protocolVersion !== undefined && {

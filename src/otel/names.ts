@@ -7,9 +7,6 @@ import { addListed, KnownNames } from '../observe/few.ts';
 import { isMcpMethod } from '../observe/metrics.ts';
 import type { RequestAnswer, RunningRequest } from '../options/around-request.ts';
 
-/** The list with the names of a method. */
-const LISTED = { 'tools/list': 'tools', 'prompts/list': 'prompts' } as const;
-
 export class ServerNames {
   /** Methods of the application. */
   readonly #methods = new KnownNames();
@@ -29,11 +26,11 @@ export class ServerNames {
   learn(request: RunningRequest, answer: RequestAnswer | undefined): void {
     const { method, name, ranTool } = request;
     if (ranTool && name !== undefined) this.#tools.add(boundedText(name));
-    if (answer?.result === undefined) return;
+    const result = answer?.result;
+    if (result === undefined) return;
     if (method === 'prompts/get' && name !== undefined) this.#prompts.add(boundedText(name));
     if (!isMcpMethod(method)) this.#methods.add(boundedText(method));
-    if (method !== 'tools/list' && method !== 'prompts/list') return;
-    const [of, list] = [LISTED[method], method === 'tools/list' ? this.#tools : this.#prompts];
-    if (list.wantsList) addListed(answer.result[of], list, boundedText);
+    if (method === 'tools/list' && this.#tools.wantsList) addListed(result['tools'], this.#tools, boundedText);
+    if (method === 'prompts/list' && this.#prompts.wantsList) addListed(result['prompts'], this.#prompts, boundedText);
   }
 }
