@@ -1,70 +1,30 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { AroundRequest, AuthOptions, McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient } from '../kit/raw-client.ts';
-import { openSse } from '../kit/legacy-sse.ts';
-import { toolCall } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
-import { serve } from '../kit/serve.ts';
+import type { AroundRequest, AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import { said } from '../kit/tool-server.ts';
 import { turns, until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
 import { z } from 'zod';
 import { McpServer, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { bearer } from '../kit/issuer.ts';
+import { type Start, WAYS } from '../kit/ways.ts';
 
-interface Way {
-  readonly options: McpEndpointOptions;
-  /** Requests of the user that are counted before the first call. */
-  readonly before: number;
-  /** Limits of the user come before the hooks. */
-  readonly limitsFirst: boolean;
-  /** A function that calls the tool once more. Resolves when the call is answered or refused. */
-  open(client: RawClient): Promise<() => Promise<unknown>>;
-}
+const SESSION = 'sessions, 2025-11-25';
 
-const call = { name: 'guarded', arguments: {} };
-const WAYS: Readonly<Record<string, Way>> = {
-  'streamable HTTP': {
-    options: {},
-    before: 1,
-    limitsFirst: false,
-    open: async (client) => {
-      await client.initialize();
-      return () => client.call('tools/call', call);
-    },
-  },
-  '2024-11-05': {
-    options: { legacySse: true },
-    before: 1,
-    limitsFirst: false,
-    open: async (client) => {
-      const { post, stream } = await openSse(client);
-      let id = 0;
-      return async () => {
-        const { status } = await post(toolCall((id += 1), 'guarded'));
-        if (status === 202) await stream.nextMessage();
-      };
-    },
-  },
-  stateless: {
-    options: { sessionMode: 'stateless' },
-    before: 0,
-    limitsFirst: true,
-    open: async (client) => () => client.call('tools/call', call),
-  },
-  '2026-07-28': {
-    options: {},
-    before: 0,
-    limitsFirst: true,
-    open: async (client) => () => callModern(client, 'tools/call', call),
-  },
-};
+/** With a session its handshake is a request of the user too, and the limits of the user come behind the hooks. */
+const NAMES: ReadonlyArray<readonly [way: string, inSession: boolean]> = [
+  [SESSION, true],
+  ['legacy SSE', true],
+  ['stateless, 2025-11-25', false],
+  ['2026-07-28', false],
+];
+
+const startOf = (way: string): Start => WAYS[way] as Start;
 
 const HOOKS = { synchronous: () => {}, 'that wait': () => turns() };
 
 /** An endpoint whose hooks and whose tool note when they run. `scope`: what the tool asks for. */
-async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpointOptions, scope?: string) {
+async function noting(way: string, wait: () => Promise<void> | void, more: McpEndpointOptions, scope?: string) {
   const story: string[] = [];
   const after = <T>(step: string, answer: T): T | Promise<T> => {
     story.push(step);
@@ -85,28 +45,27 @@ async function noting(way: Way, wait: () => Promise<void> | void, more: McpEndpo
     }),
     authorize,
   };
-  const served = await serve(
-    ({ serverOptions }) => {
-      const server = new McpServer({ name: 'noting', version: '1' }, serverOptions);
-      server.registerTool('guarded', { inputSchema: z.looseObject({}), scopeChallenge }, () => {
-        story.push('dispatch');
-        return said('ran');
-      });
-      return server;
-    },
-    { ...way.options, auth, ...more },
-  );
-  const client = served.client(bearer('t'));
-  const call = await way.open(client);
+  const factory: McpEndpointFactory = ({ serverOptions }) => {
+    const server = new McpServer({ name: 'noting', version: '1' }, serverOptions);
+    server.registerTool('guarded', { inputSchema: z.looseObject({}), scopeChallenge }, () => {
+      story.push('dispatch');
+      return said('ran');
+    });
+    return server;
+  };
+  const callers = { options: { auth, ...more }, opener: 't', headersOf: bearer };
+  const { send, served } = await startOf(way)(callers, { ran: [], factory });
+  /** Calls the tool once more. Resolves when the call is answered or refused. */
   const ask = async (): Promise<string[]> => {
     story.length = 0;
-    await call();
+    const { status, answer } = await send('tools/call', { name: 'guarded', arguments: {} }, 't');
+    if (status < 300) await answer();
     return [...story];
   };
-  return Object.assign(ask, { story, client, allowed });
+  return Object.assign(ask, { story, served, allowed });
 }
 
-describe.each(Object.entries(WAYS))('over %s', (_, way) => {
+describe.each(NAMES)('over %s', (way, inSession) => {
   describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
     test('a call that authorize refuses, or without its scope, takes no place of its tool', async () => {
       const limits = { perTool: { guarded: { requestsPerMinute: 1 } } };
@@ -135,10 +94,10 @@ describe.each(Object.entries(WAYS))('over %s', (_, way) => {
       expect(around).toEqual(['c']);
     });
 
-    test(`the limits of a user ${way.limitsFirst ? 'come before every hook' : 'follow the scopes'}`, async () => {
-      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: way.before + 1 } } });
+    test(`the limits of a user ${inSession ? 'follow the scopes' : 'come before every hook'}`, async () => {
+      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: inSession ? 2 : 1 } } });
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
-      expect(await ask()).toEqual(way.limitsFirst ? [] : ['authorize', 'scopes']);
+      expect(await ask()).toEqual(inSession ? ['authorize', 'scopes'] : []);
     });
   });
 });
@@ -146,10 +105,11 @@ describe.each(Object.entries(WAYS))('over %s', (_, way) => {
 test('no further hook is asked once the session has left while one waits', async () => {
   const waits = gate();
   onTestFinished(() => waits.open());
-  const ask = await noting(WAYS['streamable HTTP'] as Way, waits.hook, {});
+  const ask = await noting(SESSION, waits.hook, {});
   const asked = ask();
   await until(() => waits.waiting === 1);
-  await ask.client.delete();
+  const [session] = (await ask.served.endpoint.sessions.list()).sessions;
+  expect((await ask.served.client(bearer('t')).delete({ sessionId: session?.id })).status).toBe(200);
   waits.open();
   await asked;
   await turns();

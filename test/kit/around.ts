@@ -4,13 +4,12 @@
  */
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
-import { openSse } from './legacy-sse.ts';
+import type { McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type { JsonRpcAnswer } from './raw-client.ts';
 import { type Giving, givings } from './making-servers.ts';
-import { callModern } from './modern.ts';
-import { serve, type Served, type ServeSettings } from './serve.ts';
+import type { Served } from './serve.ts';
 import { said } from './tool-server.ts';
+import { anyone, type Kind, start } from './ways.ts';
 
 /** Calls a method of the server, and resolves with the answer. */
 export type Ask = (method: string, params?: object) => Promise<JsonRpcAnswer>;
@@ -24,28 +23,6 @@ export type Wrap = <Given extends unknown[], Result>(
 ) => (...given: Given) => Promise<Result>;
 
 const bare: Wrap = (handler) => handler;
-
-/** Connects to the endpoint, and performs the handshake if there is one. */
-type Open = (client: RawClient) => Promise<Ask>;
-
-const stateful: Open = async (client) => {
-  await client.initialize();
-  return async (method, params) => (await client.call(method, params)).message;
-};
-
-const sse: Open = async (client) => {
-  const connection = await openSse(client);
-  return async (method, params) => {
-    const id = client.nextId();
-    const posted = await connection.post({ jsonrpc: '2.0', id, method, params });
-    if (posted.status !== 202) return posted.json() as JsonRpcAnswer;
-    return (await connection.stream.nextMessage()) as JsonRpcAnswer;
-  };
-};
-
-const stateless: Open = async (client) => async (method, params) => (await client.call(method, params)).message;
-const modern: Open = async (client) => async (method, params) =>
-  (await callModern(client, method, { ...params })).message;
 
 interface Sum {
   readonly a: number;
@@ -76,12 +53,7 @@ export interface Way {
   readonly inSession: boolean;
   /** A client names the version of the protocol. */
   readonly named: boolean;
-  open(
-    add: Add,
-    options: McpEndpointOptions,
-    settings?: ServeSettings,
-    wrap?: Wrap,
-  ): Promise<{ ask: Ask; served: Served }>;
+  open(add: Add, options: McpEndpointOptions, wrap?: Wrap): Promise<{ ask: Ask; served: Served }>;
 }
 
 const [factory, one, factoryV1, oneV1] = givings as [Giving, Giving, Giving, Giving];
@@ -96,33 +68,36 @@ const bySdk: Giving = {
   },
 };
 
-function way(name: string, { sdk, give }: Giving, open: Open, more: McpEndpointOptions = {}): Way {
+function way(name: string, { sdk, give }: Giving, kind: Kind): Way {
   return {
     name,
-    era: open === modern ? 'modern' : 'legacy',
-    inSession: open === stateful || open === sse,
-    named: open !== stateless,
-    open: async (add, options, settings, wrap = bare) => {
+    era: kind === MODERN ? 'modern' : 'legacy',
+    inSession: kind === SESSION || kind === SSE,
+    named: kind !== STATELESS,
+    open: async (add, options, wrap = bare) => {
       const given = give((server) => fill(server, sdk, add, wrap));
-      const served = await serve(given, { ...more, ...options }, settings);
-      return { served, ask: await open(served.client()) };
+      const { send, served } = await start(kind, anyone(options), { ran: [], factory: given as McpEndpointFactory });
+      const ask: Ask = async (method, params = {}) => (await send(method, { ...params }, '')).answer();
+      return { served, ask };
     },
   };
 }
 
-const STATELESS: McpEndpointOptions = { sessionMode: 'stateless' };
-const SSE: McpEndpointOptions = { legacySse: true };
+const SESSION: Kind = { version: '2025-11-25' };
+const STATELESS: Kind = { options: { sessionMode: 'stateless' } };
+const SSE: Kind = { transport: 'legacy SSE', options: { legacySse: true } };
+const MODERN: Kind = { transport: '2026-07-28' };
 
 export const ways: readonly Way[] = [
-  way('a session', factory, stateful),
-  way('a session of one server', one, stateful),
-  way('a session of SDK 1', factoryV1, stateful),
-  way('a session of one server of SDK 1', oneV1, stateful),
-  way('2024-11-05', factory, sse, SSE),
-  way('2024-11-05, SDK 1', factoryV1, sse, SSE),
-  way('stateless', factory, stateless, STATELESS),
-  way('stateless, SDK 1', factoryV1, stateless, STATELESS),
-  way('2026-07-28', factory, modern),
-  way('2026-07-28 with one server', one, modern),
-  way('2026-07-28 by way of the SDK', bySdk, modern),
+  way('a session', factory, SESSION),
+  way('a session of one server', one, SESSION),
+  way('a session of SDK 1', factoryV1, SESSION),
+  way('a session of one server of SDK 1', oneV1, SESSION),
+  way('2024-11-05', factory, SSE),
+  way('2024-11-05, SDK 1', factoryV1, SSE),
+  way('stateless', factory, STATELESS),
+  way('stateless, SDK 1', factoryV1, STATELESS),
+  way('2026-07-28', factory, MODERN),
+  way('2026-07-28 with one server', one, MODERN),
+  way('2026-07-28 by way of the SDK', bySdk, MODERN),
 ];

@@ -24,7 +24,7 @@ describe.each(ways)('$name', (way: Way) => {
       ran.push(value);
       return run(value, signal);
     };
-    const { ask, served } = await way.open(add, options, {}, keyed(more));
+    const { ask, served } = await way.open(add, options, keyed(more));
     return { ask, ran, served };
   }
 

@@ -7,7 +7,7 @@ import { bearer } from '../kit/issuer.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { serve, type Face } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
-import { type Guarded, type Params, type Way, WAYS } from './ways.ts';
+import { type Guarded, type Params, type Way, WAYS } from '../kit/ways.ts';
 
 const info = (token: string): AuthInfo => ({
   token,

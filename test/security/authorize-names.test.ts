@@ -29,7 +29,7 @@ import {
   SPELLINGS,
   text,
 } from './authorize-modes.ts';
-import type { Guarded, Params } from './ways.ts';
+import type { Guarded, Params } from '../kit/ways.ts';
 
 useSharedStores();
 

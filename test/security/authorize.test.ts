@@ -13,7 +13,7 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 import { as, concealed, HOOKS, MODES, NAMES, open, optionsOf, requestsOf, text } from './authorize-modes.ts';
-import { body } from './ways.ts';
+import { body } from '../kit/ways.ts';
 
 useSharedStores();
 

@@ -8,7 +8,7 @@ import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { anyone, WAYS } from './ways.ts';
+import { anyone, WAYS } from '../kit/ways.ts';
 
 useSharedStores();
 
@@ -42,7 +42,7 @@ test.each(Object.entries(WAYS))(
     const errors: unknown[] = [];
     for (let n = 0; n < ATTEMPTS; n++) {
       const sent = await send(...tool('slow'), '');
-      errors.push(((await sent.answer()) as { error?: unknown }).error);
+      errors.push((await sent.answer()).error);
       await until(() => slow.reasons.length === n + 1);
     }
     expect(errors).toEqual(errors.map(() => TIMED_OUT));

@@ -9,7 +9,7 @@ import { serve } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { anyone, body, cancelOf, type Sent, WAYS } from './ways.ts';
+import { anyone, body, cancelOf, type Sent, WAYS } from '../kit/ways.ts';
 
 useSharedStores();
 

@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
-import { type Callers, WAYS } from './ways.ts';
+import { type Callers, WAYS } from '../kit/ways.ts';
 
 useSharedStores();
 

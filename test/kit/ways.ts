@@ -1,11 +1,11 @@
 /** Every mode and era in which a call is checked, each as one way to send a request. */
 import type { McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
-import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
-import { openSse } from '../kit/legacy-sse.ts';
-import { postModern } from '../kit/modern.ts';
-import { serve, type Face, type Served, type ServeSettings } from '../kit/serve.ts';
-import { sharedStore } from '../kit/shared-stores.ts';
+import type { JsonRpcAnswer, RawClient, RawHeaders } from './raw-client.ts';
+import type { RawResponse } from './raw-response.ts';
+import { openSse } from './legacy-sse.ts';
+import { postModern } from './modern.ts';
+import { serve, type Face, type Served, type ServeSettings } from './serve.ts';
+import { sharedStore } from './shared-stores.ts';
 
 export type Params = Readonly<Record<string, unknown>>;
 
@@ -35,7 +35,7 @@ export interface Sent {
   readonly response: RawResponse;
   readonly status: number;
   /** The answer with the id 0. */
-  answer(): Promise<unknown>;
+  answer(): Promise<JsonRpcAnswer>;
   /** The client gives the call up: it cancels it, or disconnects where that is how. */
   leave(): Promise<unknown>;
 }
@@ -53,11 +53,13 @@ export type Start = (callers: Callers, guarded: Guarded) => Promise<Way>;
 let ids = 1_000;
 export const body = (method: string, params: Params) => ({ jsonrpc: '2.0', id: (ids += 1), method, params });
 
-interface Kind {
+export interface Kind {
   readonly options?: McpEndpointOptions;
   readonly face?: Face;
   /** The version of the session. Without it the client opens none. */
   readonly version?: string;
+  /** The version that it names without a session. */
+  readonly names?: string;
   readonly transport?: 'legacy SSE' | '2026-07-28';
   /** The client is connected to another instance than the owner of its session. */
   readonly isRelayed?: true;
@@ -66,7 +68,7 @@ interface Kind {
   readonly give?: (factory: McpEndpointFactory) => McpEndpointFactory;
 }
 
-const withId0 = (answer: unknown): unknown => ({ ...(answer as object), id: 0 });
+const withId0 = (answer: unknown): JsonRpcAnswer => ({ ...(answer as object), id: 0 });
 
 /** The answer in the response, among those of the other requests of a batch. `undefined`: its first message. */
 const sent = (response: RawResponse, id?: unknown, leave: Sent['leave'] = async () => response.abort()): Sent => ({
@@ -114,7 +116,7 @@ async function sending(kind: Kind, client: RawClient, { headersOf }: Callers): P
   };
 }
 
-async function start(kind: Kind, callers: Callers, { ran, factory }: Guarded): Promise<Way> {
+export async function start(kind: Kind, callers: Callers, { ran, factory }: Guarded): Promise<Way> {
   const { face = 'listen', version, isRelayed = false, give = (one) => one } = kind;
   const store = isRelayed ? sharedStore('sqlite') : undefined;
   const { auth } = callers;
@@ -131,7 +133,7 @@ async function start(kind: Kind, callers: Callers, { ran, factory }: Guarded): P
   const opener = served.client(kind.transport === 'legacy SSE' ? callers.headersOf(callers.opener) : {});
   if (version !== undefined) {
     await opener.initialize({ protocolVersion: version, ...callers.headersOf(callers.opener) });
-  } else if (kind.transport === undefined) opener.protocolVersion = '2025-11-25';
+  } else opener.protocolVersion = kind.names;
   const client = isRelayed ? (await open()).client() : opener;
   Object.assign(client, { sessionId: opener.sessionId, protocolVersion: opener.protocolVersion });
   const send = await sending(kind, client, callers);
@@ -158,8 +160,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'sessions of one server': { ...SESSION, give: asOne },
   '2026-07-28 of one server': { ...MODERN, give: asOne },
   'a batch of 2025-03-26': { version: '2025-03-26', isBatch: true },
-  'stateless, 2025-11-25': { options: STATELESS },
-  'stateless, 2025-11-25, JSON, fetch': { options: { ...STATELESS, responseMode: 'json' }, face: 'fetch' },
+  'stateless, 2025-11-25': { options: STATELESS, names: '2025-11-25' },
+  'stateless, 2025-11-25, JSON, fetch': {
+    options: { ...STATELESS, responseMode: 'json' },
+    names: '2025-11-25',
+    face: 'fetch',
+  },
   'legacy SSE': { transport: 'legacy SSE', options: { legacySse: true } },
   '2026-07-28': MODERN,
   '2026-07-28, JSON': { ...MODERN, options: { responseMode: 'json' } },
