@@ -152,17 +152,8 @@ export async function answerOnStdio(server: StdioServerParameters, call: Call): 
     if (!tools.some(({ name }) => name === call.name)) throw new Error(`there is no tool ${call.name}`);
     return await answerOf(client.callTool(paramsOf(call), undefined, { timeout }));
   } catch (cause) {
-    throw new Error(`on stdio: ${String(cause)}: ${errorIn(printed)}`, { cause });
+    throw new Error(`on stdio: ${String(cause)}: ${printed}`, { cause });
   } finally {
     await client.close();
   }
-}
-
-/** The first line that is an error, or the last line: stacks follow their error. */
-export function errorIn(printed: string): string {
-  const lines = printed
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  return (lines.find((line) => /^sojourn: |error\b/i.test(line)) ?? lines.at(-1) ?? 'it printed nothing').slice(0, 300);
 }

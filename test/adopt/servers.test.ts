@@ -36,28 +36,24 @@ async function placeOf({ name, packages }: PublishedServer): Promise<Place> {
 const publishedFile = (path: string): string => `${path}.published`;
 
 /** Undoes the changes that an earlier run made. */
-function restore({ changes = [] }: PublishedServer, folder: string): void {
-  for (const { file } of changes) {
-    const path = join(folder, 'node_modules', file);
-    if (existsSync(publishedFile(path))) cpSync(publishedFile(path), path);
-  }
+function restore({ module }: PublishedServer, folder: string): void {
+  const path = join(folder, 'node_modules', module);
+  if (existsSync(publishedFile(path))) cpSync(publishedFile(path), path);
 }
 
 /** Makes the changes of the author. Returns the module, relative to the folder. */
-function adopt({ changes, module }: PublishedServer, folder: string): string {
-  if (changes === undefined) {
+function adopt({ edits, end, module }: PublishedServer, folder: string): string {
+  if (edits === undefined) {
     cpSync(join(modules, module), join(folder, module));
     return module;
   }
-  for (const { file, edits, end } of changes) {
-    const path = join(folder, 'node_modules', file);
-    cpSync(path, publishedFile(path));
-    let text = readFileSync(path, 'utf8');
-    for (const [from, to] of edits) {
-      if (text.split(from).length !== 2) throw new Error(`${file} does not hold once: ${from.trim().split('\n')[0]}`);
-      text = text.replace(from, () => to);
-    }
-    writeFileSync(path, end === undefined ? text : `${text}\n${end}\n`);
+  const path = join(folder, 'node_modules', module);
+  cpSync(path, publishedFile(path));
+  let text = readFileSync(path, 'utf8');
+  for (const [from, to] of edits) {
+    if (text.split(from).length !== 2) throw new Error(`${module} does not hold once: ${from.trim().split('\n')[0]}`);
+    text = text.replace(from, () => to);
   }
+  writeFileSync(path, end === undefined ? text : `${text}\n${end}\n`);
   return `node_modules/${module}`;
 }

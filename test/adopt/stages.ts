@@ -24,22 +24,16 @@ const urlOf = (port: number): string => `http://127.0.0.1:${port}/mcp`;
 /** Puts the folder of the client where the list of servers says `{root}`. */
 const fill = (text: string, { root }: Place): string => text.replaceAll('{root}', root);
 
-export interface Change {
-  /** Relative to `node_modules/` of the app. */
-  readonly file: string;
-  /** Texts that occur once, and what replaces them. `end`: what follows the last line. */
-  readonly edits: ReadonlyArray<readonly [from: string, to: string]>;
-  readonly end?: string;
-}
-
 /** One entry of `servers.json`. A server is served from a module of its author, or from one of its files, changed. */
 export interface PublishedServer {
   readonly name: string;
   /** `name@version`; the first is the server. */
   readonly packages: readonly string[];
-  /** A file of `test/adopt/servers/`, or of the app's `node_modules/` where `changes` are made. */
+  /** A file of `test/adopt/servers/`, or of the app's `node_modules/` where `edits` are made. */
   readonly module: string;
-  readonly changes?: readonly Change[];
+  /** Texts of the module that occur once, and what replaces them. `end`: what follows its last line. */
+  readonly edits?: ReadonlyArray<readonly [from: string, to: string]>;
+  readonly end?: string;
   /** The SDK whose copy the server uses. */
   readonly sdk: '@modelcontextprotocol/sdk' | '@modelcontextprotocol/server';
   /** A call, and a pattern of its answer. Without it: the same as on stdio. `{root}`: the client's folder. */
@@ -67,8 +61,6 @@ const UPDATED = 'notifications/resources/updated';
 
 /** A question waits for the GET stream of its client: for `retryMs` (4 s) and a second. */
 const ASKED_MS = 8_000;
-
-class Failure extends Error {}
 
 const got = ({ messages }: AdoptingClient, wanted: string): boolean => messages.some(({ method }) => method === wanted);
 
@@ -198,7 +190,7 @@ class StagesRun {
   async #stay(stage: Stage): Promise<void> {
     await this.#each(stage, async (kind) => {
       const person = this.#people.find((each) => each.kind === kind);
-      if (person === undefined) throw new Failure('not connected');
+      if (person === undefined) throw new Error('not connected');
       await this.#use(person);
     });
   }
@@ -215,11 +207,11 @@ class StagesRun {
   async #arrive(kind: ClientKind, url: string): Promise<void> {
     const client = await kind.connect(url, this.#place.root, this.#route);
     const expectedEra = this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
-    if (client.era !== expectedEra) throw new Failure(`the client is connected in the era ${client.era}`);
+    if (client.era !== expectedEra) throw new Error(`the client is connected in the era ${client.era}`);
     const tools = await client.tools();
     const person = { kind, client, url };
     this.#people.push(person);
-    if (tools.length === 0) throw new Failure('no tools are listed');
+    if (tools.length === 0) throw new Error('no tools are listed');
     if (this.#server.watch !== undefined) await client.subscribe(this.#server.watch.uri);
     await this.#use(person);
   }
@@ -231,7 +223,7 @@ class StagesRun {
     // The answer may hold what another client said.
     if (question !== undefined)
       await until(() => got(client, question.asks), { timeoutMs: ASKED_MS }).catch(() => {
-        throw new Failure(`the client was not asked (${question.asks})`);
+        throw new Error(`the client was not asked (${question.asks})`);
       });
     await this.#expect(client, call);
     if (watch !== undefined) await this.#change(client, watch.call, url);
@@ -249,9 +241,9 @@ class StagesRun {
       const filled = JSON.stringify(args ?? {}).replaceAll('{time}', String(performance.now()));
       await other.call({ name, args: JSON.parse(filled) as Record<string, unknown> });
       await until(() => got(subscriber, UPDATED), { timeoutMs: 5_000 }).catch(() => {
-        throw new Failure('the subscriber does not get the update of its resource');
+        throw new Error('the subscriber does not get the update of its resource');
       });
-      if (got(other, UPDATED)) throw new Failure('a client that has not subscribed gets the update');
+      if (got(other, UPDATED)) throw new Error('a client that has not subscribed gets the update');
     } finally {
       await other.close();
     }
@@ -262,7 +254,7 @@ class StagesRun {
     for (;;) {
       const answer = await client.call(filled(call, this.#place));
       if (this.#isExpected(answer, call.expect)) return;
-      if (performance.now() > end) throw new Failure(`${call.name} answers ${answer.slice(0, 200)}`);
+      if (performance.now() > end) throw new Error(`${call.name} answers ${answer.slice(0, 200)}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
