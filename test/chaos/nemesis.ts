@@ -5,19 +5,7 @@ import { type BackingStore, OUTAGES } from './backing-store.ts';
 import type { Instance } from './instance.ts';
 import type { Stage } from './stage.ts';
 
-export const FAULTS = {
-  kill: 'SIGKILL of an instance',
-  killTwo: 'SIGKILL of two instances at once',
-  freeze: 'SIGSTOP of an instance past its lease',
-  freezeAndKill: 'SIGSTOP of one instance and SIGKILL of another',
-  drain: 'SIGTERM of an instance',
-  storeAway: 'the store killed, stopped or frozen for a while',
-  cut: 'the connections of one instance to the store cut',
-  partition: 'one instance without a store, past its lease',
-  slow: 'the store slow',
-} as const;
-
-export type Fault = keyof typeof FAULTS;
+type Fault = 'kill' | 'killTwo' | 'freeze' | 'freezeAndKill' | 'drain' | 'storeAway' | 'cut' | 'partition' | 'slow';
 export type Plan = Readonly<Partial<Record<Fault, number>>>;
 
 /** The rest of a plan follows from how often instances are killed and frozen. */
@@ -57,7 +45,7 @@ export class Nemesis {
       // A client that waits for ever must not hold up everything else.
       const befallen = this.#befall(fault).then(() => true);
       const isOver = await within(systemTime, PATIENCE_MS, befallen, () => false);
-      if (!isOver) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${FAULTS[fault]}`);
+      if (!isOver) world.wrong(`a client waits for ${PATIENCE_MS} ms since: ${fault}`);
       await pause(random.between(50, 400));
     }
   }

@@ -34,7 +34,6 @@ export interface LegReport {
   leg: Leg;
   scenarios: Map<string, Check[]>;
   output: string;
-  tookMs: number;
 }
 
 /** Of each scenario. The longest takes about 2 s alone, and several times as long beside other work. */
@@ -98,11 +97,10 @@ export async function runLeg(leg: Leg, url: string): Promise<LegReport> {
   const folder = installed('conformance');
   const cli = join(folder, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
   const results = await mkdtemp(join(tmpdir(), 'sojourn-conformance-'));
-  const started = performance.now();
   try {
     const args = [cli, 'server', '--url', url, ...leg.args, '--timeout', String(SCENARIO_MS), '-o', results];
     const output = await run(suiteNode(folder), args);
-    return { leg, scenarios: await readChecks(results), output, tookMs: performance.now() - started };
+    return { leg, scenarios: await readChecks(results), output };
   } finally {
     await rm(results, { recursive: true, force: true });
   }
@@ -149,12 +147,4 @@ export function problems({ leg, scenarios, output }: LegReport): string[] {
     if (!same.some((check) => check.status === 'SUCCESS')) found.push(`${wanted}: never passed`);
   }
   return found;
-}
-
-/** `2025-11-25: 33 scenarios, 84 checks passed, 0 failed, 0 warnings (7.1 s)` */
-export function summary({ leg, scenarios, tookMs }: LegReport): string {
-  const checks = [...scenarios.values()].flat();
-  const count = (status: Check['status']) => checks.filter((check) => check.status === status).length;
-  const counts = `${count('SUCCESS')} checks passed, ${count('FAILURE')} failed, ${count('WARNING')} warnings`;
-  return `${leg.name}: ${scenarios.size} scenarios, ${counts} (${(tookMs / 1000).toFixed(1)} s)`;
 }

@@ -16,8 +16,6 @@ import { createLab, say } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { listening, openClient } from '../kit/listening.ts';
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
-
 /** The example of Next.js adds a listener to each. */
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 const othersListen = SIGNALS.flatMap((signal) => process.listeners(signal));
@@ -116,7 +114,7 @@ const mounts: Array<[name: string, path: string, mount: Mount]> = [
 describe.each(mounts)('mounted in %s', (_name, path, mount) => {
   const open = async () => {
     const lab = createLab();
-    const endpoint = createMcpEndpoint(lab.factory, { legacySse: true, retryMs: 5, logger: quiet });
+    const endpoint = createMcpEndpoint(lab.factory, { legacySse: true, retryMs: 5, logger: false });
     return { lab, endpoint, url: `${await listen(await mount(endpoint), endpoint)}${path}` };
   };
 
@@ -151,7 +149,7 @@ const withPaths: typeof mounts = [
 
 describe.each(withPaths)('B170 the 2024-11-05 transport mounted in %s', (_name, path, mount) => {
   test.each(sseClients)('serves the %s client', async (_line, connect) => {
-    const endpoint = createMcpEndpoint(createLab().factory, { legacySse: true, logger: quiet });
+    const endpoint = createMcpEndpoint(createLab().factory, { legacySse: true, logger: false });
     const { say } = await connect(`${await listen(await mount(endpoint), endpoint)}${path}`);
     expect(await say('echo', { text: 'hello' })).toBe('hello');
   });
@@ -193,7 +191,7 @@ describe('who is asking', () => {
   ];
 
   test.each(users)('B180 is known from %s, and owns the session', async (_name, mount) => {
-    const endpoint = createMcpEndpoint(createLab().factory, { logger: quiet });
+    const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
     const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
     const ada = openClient(url, { headers: { 'x-user': 'ada' } });
     await ada.initialize();
@@ -216,7 +214,7 @@ test('handlers find the Express request', async () => {
       });
       return server;
     },
-    { logger: quiet },
+    { logger: false },
   );
   const url = `${await listen(express().use('/a', express.Router().use('/mcp', endpoint.node)), endpoint)}/a/mcp`;
   const client = openClient(url, { headers: { 'x-tenant': 'acme' } });
@@ -226,7 +224,7 @@ test('handlers find the Express request', async () => {
 });
 
 test('a body that express.json() has decoded is served, handed over or not', async () => {
-  const endpoint = createMcpEndpoint(createLab().factory, { logger: quiet });
+  const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
   const app = express().use(express.json()).all('/mcp', endpoint.node);
   const origin = await listen(
     app.all('/given', (req, res) => endpoint.node(req, res, req.body)),

@@ -26,13 +26,12 @@ import { postgres } from 'sojourn-postgres';
 import { redis } from 'sojourn-redis';
 import { sqlite } from 'sojourn/sqlite';
 
-const quiet = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
 const makeServer = () => new McpServer({ name: 'bundled', version: '1.0.0' });
 const away = '127.0.0.1:9'; // discard: no store listens there
 
 async function listened(options) {
-  const endpoint = createMcpEndpoint(makeServer, { logger: quiet, ...options });
+  const endpoint = createMcpEndpoint(makeServer, { logger: false, ...options });
   const said = await endpoint.listen({ port: 0 }).then(({ url }) => initialize(url), (error) => error.message);
   await endpoint.close();
   return said;

@@ -1,7 +1,7 @@
 // @module-tag matrix
 /**
  * One user with as many tasks as an instance lets run, each as large as it may be, on a store in the process and on one
- * outside: a process with a heap of 256 MB survives, and serves another user.
+ * outside: a process with a heap of 512 MB survives, and serves another user.
  */
 import { describe, expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';

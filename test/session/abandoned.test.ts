@@ -4,7 +4,7 @@ import type { McpServer } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
 import { gc } from '../kit/gc.ts';
 import { toolCall } from '../kit/lab.ts';
-import { currentSession, type Logger, type McpSession } from '../../src/index.ts';
+import { currentSession, type McpSession } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serve } from '../kit/serve.ts';
@@ -15,9 +15,6 @@ const SESSIONS = 10_000;
 const AT_ONCE = 50;
 const IDLE_MS = 60_000;
 const TOMBSTONE_MS = 600_000;
-
-/** Ten thousand lines would remain. */
-const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {}, fatal() {} };
 
 function heap(): number {
   gc();
@@ -74,7 +71,7 @@ test(
           server.server.setRequestHandler('resources/subscribe', () => ({}));
         },
       ),
-      { timeProvider, idleTimeoutMs: IDLE_MS, tombstoneMs: TOMBSTONE_MS, maxIdleSessionCount: Infinity, logger: quiet },
+      { timeProvider, idleTimeoutMs: IDLE_MS, tombstoneMs: TOMBSTONE_MS, maxIdleSessionCount: Infinity, logger: false },
     );
     const visitors: RawClient[] = Array.from({ length: AT_ONCE }, () => client({ timeoutMs: 60_000 }));
     const open = async (sessions: number): Promise<void> => {

@@ -1,6 +1,7 @@
 /**
- * Judges a run that is over, of a simulated world or of real processes, by the invariants of the design. What is wrong at the moment it happens (404 for a living
- * session, service after DELETE, a payload of another client) its observers have written into the ledger already.
+ * Judges a run that is over, of a simulated world or of real processes, by the invariants of the design. What is wrong
+ * at the moment it happens (404 for a living session, service after DELETE, a payload of another client) its observers
+ * have written into the ledger already.
  */
 import { type Call, type Ending, grouped, type Ledger } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';

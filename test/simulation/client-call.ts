@@ -161,29 +161,19 @@ export class ClientCall {
   }
 
   async #answer(response: Response): Promise<void> {
-    if (response.refused) {
-      await response.ended;
-      const { status, body, slot } = response;
-      return this.#end({ kind: 'refused', at: this.#now, status, body, slot });
-    }
-    if (response.status === 200) {
+    const { refused, status } = response;
+    if (status === 200 && !refused) {
       this.#call.acceptedAt = this.#now;
       const { attemptAt } = this.#call;
       await this.#read(response);
-      if (!this.#isLost) this.#caller.served(this.#story, response.status, attemptAt);
+      if (!this.#isLost) this.#caller.served(this.#story, status, attemptAt);
       return;
     }
-    this.#caller.saw(this.#story, response, this.#call.attemptAt);
+    if (!refused) this.#caller.saw(this.#story, response, this.#call.attemptAt);
     await response.ended;
-    if (response.status === 404) this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(response) });
-    else
-      this.#end({
-        kind: 'refused',
-        at: this.#now,
-        status: response.status,
-        body: response.body,
-        slot: response.slot,
-      });
+    const { body, slot } = response;
+    if (status === 404 && !refused) this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(response) });
+    else this.#end({ kind: 'refused', at: this.#now, status, body, slot });
   }
 
   async #read(first: Response): Promise<void> {
@@ -209,8 +199,8 @@ export class ClientCall {
         requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
       );
       if (resumed === undefined) continue;
-      if (resumed.status !== 200) this.#caller.saw(this.#story, resumed, sentAt);
       if (resumed.status !== 200) {
+        this.#caller.saw(this.#story, resumed, sentAt);
         await resumed.ended;
         if (resumed.status === 404)
           return this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(resumed) });
