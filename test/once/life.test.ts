@@ -8,6 +8,7 @@ import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { textOf, tool } from '../kit/lab.ts';
+import { hashOf } from '../kit/log.ts';
 import { callModern } from '../kit/modern.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { said } from '../kit/tool-server.ts';
@@ -151,6 +152,37 @@ test('what the store gets holds no token and no arguments', async () => {
   const written = JSON.stringify(store.calls.filter(({ call: one }) => one.startsWith('once.')));
   expect(written).toContain('paid');
   for (const secret of ['very-secret', 'card-number', 'o-1']) expect(written).not.toContain(secret);
+});
+
+test.each(eraNames)('a call that did not run its handler has a line, without its key: in %s', async (era) => {
+  const { first, ran } = await open();
+  const client = await eras[era].connect(first.client(USER));
+  const pay = (id: string, cents = 1) => eras[era].call(client, { id, cents });
+  const running = pay('secret-key');
+  const run = await ran(0);
+  const attached = pay('secret-key');
+  await pay('secret-key', 2);
+  run.answer('paid');
+  await Promise.all([running, attached]);
+  await pay('secret-key');
+  const large = pay('secret-large');
+  (await ran(1)).answer('x'.repeat(300_000));
+  await large;
+  await pay('secret-large');
+  const sessionId = client.sessionId && hashOf(client.sessionId);
+  const lines = first.log.matching(/^A call that runs once/);
+  const line = (level: string, text: string) => ({
+    level,
+    message: expect.stringContaining(text) as string,
+    fields: { tool: 'pay', sessionId },
+  });
+  expect(lines).toEqual([
+    line('warn', 'an earlier call with its key had other arguments'),
+    line('debug', 'got the outcome of a run that it waited for'),
+    line('debug', 'got the outcome of an earlier call'),
+    line('warn', 'an earlier call with its key may have run'),
+  ]);
+  expect(JSON.stringify(first.log.lines)).not.toContain('secret-');
 });
 
 test('an error that waits for the store is counted with its text', async () => {
