@@ -4,17 +4,17 @@
  */
 import type { Attributes, Meter } from '@opentelemetry/api';
 import { internalsOf } from '../endpoint/internals.ts';
-import { boundedText } from '../base/shown.ts';
 import { KnownNames } from '../observe/few.ts';
 import { countsOf } from '../observe/meters.ts';
 import { type Labels, METRIC_NAMES, metricOf, type MetricName } from '../observe/metric-table.ts';
 import type { Notice } from '../observe/notices.ts';
-import type { RunningRequest } from '../options/around-request.ts';
-import type { ServerNames } from './names.ts';
 
 const MOST_VERSIONS = 20;
 const MOST_CODES = 50;
 const STATUS = 'http.response.status_code';
+const VERSION = 'mcp.protocol.version';
+/** What an operation and its span have in common, but for the version, which clients choose. */
+const OPERATION = ['mcp.method.name', 'network.transport', 'gen_ai.operation.name', 'gen_ai.tool.name'];
 
 /** Two words of a name that OpenTelemetry writes as one. */
 const ONE_WORD = ['lost_calls', 'waiting_requests', 'event_loop'];
@@ -28,15 +28,13 @@ function meterName(of: MetricName): string {
 export class Counts {
   /** Add to the counter, or record in the histogram, of a metric. */
   readonly #add = new Map<MetricName, (value: number, attributes: Attributes) => void>();
-  readonly #names: ServerNames;
   readonly #versions = new KnownNames(MOST_VERSIONS);
   readonly #codes = new KnownNames(MOST_CODES);
   readonly note: (notice: Notice) => void = countsOf((of, value, labels) => {
     this.#add.get(of)?.(value, attributesOf(of, labels));
   });
 
-  constructor(meter: Meter, names: ServerNames) {
-    this.#names = names;
+  constructor(meter: Meter) {
     for (const of of METRIC_NAMES) {
       const metric = metricOf(of);
       const [name, description] = [meterName(of), metric.help];
@@ -51,20 +49,12 @@ export class Counts {
     }
   }
 
-  /** `errorType`: `undefined` if it succeeded. */
-  ran(request: RunningRequest, seconds: number, errorType: string | undefined): void {
-    const { method, name, protocolVersion } = request;
+  /** `span`: the attributes of its span. `errorType`: `undefined` if it succeeded. */
+  ran(span: Attributes, seconds: number, errorType: string | undefined): void {
+    const version = span[VERSION];
     this.#add.get('mcp_server_operation_duration_seconds')?.(seconds, {
-      'mcp.method.name': this.#names.method(method),
-      'network.transport': 'tcp',
-      ...(protocolVersion !== undefined && {
-        'mcp.protocol.version': this.#versions.withRoom(boundedText(protocolVersion)),
-      }),
-      ...(method === 'tools/call' &&
-        name !== undefined && {
-          'gen_ai.operation.name': 'execute_tool',
-          'gen_ai.tool.name': this.#names.target(request),
-        }),
+      ...Object.fromEntries(OPERATION.filter((name) => name in span).map((name) => [name, span[name]])),
+      ...(typeof version === 'string' && { [VERSION]: this.#versions.withRoom(version) }),
       ...(errorType !== undefined && { 'error.type': this.#codes.withRoom(errorType) }),
     });
   }

@@ -31,10 +31,9 @@ const SCOPE = 'sojourn';
 /** Spans and metrics of one endpoint: `createMcpEndpoint(server, { ...telemetry() })`. */
 export function telemetry({ tracerProvider, meterProvider, resourceUris = false }: TelemetryOptions = {}): Telemetry {
   const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
-  const names = new ServerNames();
-  const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE), names);
+  const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
   return {
-    aroundRequest: aroundSpan(tracer, { counts, names, resourceUris }),
+    aroundRequest: aroundSpan(tracer, { counts, names: new ServerNames(), resourceUris }),
     observe: (notice) => counts.note(notice),
   };
 }

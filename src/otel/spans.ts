@@ -14,7 +14,6 @@ import {
   isSpanContextValid,
   type Link,
   propagation,
-  ROOT_CONTEXT,
   SpanKind,
   SpanStatusCode,
   trace,
@@ -66,7 +65,7 @@ export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
     } finally {
       names.learn(request, answer);
       const learned = nameOf(request, names);
-      if (learned !== name) span.updateName(learned).setAttributes(namesIn(request, names));
+      if (learned !== name) span.updateName(learned).setAttributes(Object.assign(attributes, namesIn(request, names)));
       // A first run has the id once its call has become a task.
       if (request.taskId !== undefined) span.setAttribute('sojourn.task.id', sessionHash(request.taskId));
       if (errorType !== undefined) {
@@ -74,7 +73,7 @@ export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
         span.setStatus({ code: SpanStatusCode.ERROR });
       }
       span.end();
-      counts.ran(request, (monotonicMs(systemTime) - began) / 1_000, errorType);
+      counts.ran(attributes, (monotonicMs(systemTime) - began) / 1_000, errorType);
     }
   };
   made.add(around);
@@ -124,28 +123,16 @@ interface Parent {
 function parentOf(request: RunningRequest): Parent {
   const around = context.active();
   const ambient = trace.getSpanContext(around);
-  const meta = request.params?.['_meta'];
-  const sent = isObject(meta) ? propagation.extract(ROOT_CONTEXT, meta, META) : ROOT_CONTEXT;
   const isAround = ambient !== undefined && isSpanContextValid(ambient);
   const links = isAround ? [{ context: ambient }] : [];
-  if (isTraced(sent)) return { parent: within(around, sent), links };
-  const isLater = request.taskId !== undefined;
-  if (isAround && !isLater) return { parent: around, links: [] };
-  const inHeader = propagation.extract(ROOT_CONTEXT, request, HEADERS);
-  return { parent: within(isLater ? trace.deleteSpan(around) : around, inHeader), links };
-}
-
-function isTraced(sent: Context): boolean {
-  const span = trace.getSpanContext(sent);
-  return span !== undefined && isSpanContextValid(span);
-}
-
-/** The context of the application, with the span and the baggage that were sent. */
-function within(around: Context, sent: Context): Context {
-  const span = trace.getSpanContext(sent);
-  const baggage = propagation.getBaggage(sent);
-  const traced = span === undefined ? around : trace.setSpanContext(around, span);
-  return baggage === undefined ? traced : propagation.setBaggage(traced, baggage);
+  // The context of the application, to which the propagators add the span and the baggage that were sent.
+  const bare = trace.deleteSpan(around);
+  const meta = request.params?.['_meta'];
+  const sent = isObject(meta) ? propagation.extract(bare, meta, META) : bare;
+  const remote = trace.getSpanContext(sent);
+  if (remote !== undefined && isSpanContextValid(remote)) return { parent: sent, links };
+  if (isAround && request.taskId === undefined) return { parent: around, links: [] };
+  return { parent: propagation.extract(bare, request, HEADERS), links };
 }
 
 const boundedContext = (value: string | undefined): string | undefined =>
