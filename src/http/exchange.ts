@@ -231,8 +231,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   refused(refusal: Refusal): void {
     this.watched?.refused(refusal);
     const sessionId = this.header('mcp-session-id');
-    const watched = this.watched !== undefined;
-    this.host.notices.emit({ kind: 'refused', ...refusal, sessionId, watched, exchange: this });
+    this.host.notices.emit({ kind: 'refused', ...refusal, sessionId, exchange: this });
   }
 
   get share(): string {

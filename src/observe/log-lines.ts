@@ -66,16 +66,13 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
         return requests?.info(requestFields(notice), REQUEST_LINE);
       case 'refused':
         // One line for each refusal.
-        return notice.watched && requests !== undefined ? undefined : writeRefused(notice, logger);
+        if (requests === undefined || notice.exchange.watched === undefined) writeRefused(notice, logger);
+        return undefined;
       case 'handlerThrew':
         return writeThrown(notice, options);
       case 'clientSeen':
-      case 'opened': {
-        const { name, version } = notice.clientInfo;
-        const client = `${shown(name)} ${shown(version)}`;
-        const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
-        return logger.info({ client, protocol: shown(notice.protocolVersion), ...session }, 'A client connected');
-      }
+      case 'opened':
+        return logger.info(clientFields(notice), 'A client connected');
       case 'ended':
         return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
       case 'restored': {
@@ -104,27 +101,29 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
   notices.listen(write, { requests: requests !== undefined });
 }
 
+function clientFields(notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'opened' }>): object {
+  const { name, version } = notice.clientInfo;
+  const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
+  return { client: `${shown(name)} ${shown(version)}`, protocol: shown(notice.protocolVersion), ...session };
+}
+
 /** The message of a line about a request. */
 export const REQUEST_LINE = 'request';
 
-function requestFields({ method, target, ms, ...notice }: RequestNotice): object {
-  const { http, status, refused, failure, sessionId } = notice;
-  const [resumed, left] = [notice.resumed || undefined, notice.left || undefined];
-  const named = { [method === 'prompts/get' ? 'prompt' : 'tool']: target };
+function requestFields(notice: RequestNotice): object {
+  const { http, method, target, status, ms, refused, failure, resumed, left, sessionId } = notice;
   return {
     http,
     method,
-    ...named,
+    [method === 'prompts/get' ? 'prompt' : 'tool']: target,
     status,
     ms: Math.round(ms * 10) / 10,
     refused: refused?.reason,
     why: refused?.why,
     user: refused?.user,
-    error: failure?.error,
-    isError: failure?.isError,
-    reason: failure?.reason,
-    resumed,
-    left,
+    ...failure,
+    resumed: resumed || undefined,
+    left: left || undefined,
     sessionId,
   };
 }

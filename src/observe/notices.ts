@@ -80,8 +80,6 @@ export interface RefusedNotice extends Refusal {
 }
 
 interface NotedRefusal extends RefusedNotice {
-  /** A `request` notice follows, which says it too. */
-  readonly watched: boolean;
   /** What was refused. It must not be kept. */
   readonly exchange: RefusedExchange;
 }
@@ -112,6 +110,8 @@ export type Notice = RefusedNotice | SessionNotice | StepNotice;
 export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;
 
 export interface RefusedExchange {
+  /** Where it is watched, a `request` notice follows, which says the refusal too. */
+  readonly watched?: object | undefined;
   readonly user?: string | undefined;
   readonly authority: string | undefined;
   header(name: string): string | undefined;

@@ -24,7 +24,7 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
 /** A copy, because the notice reaches other listeners too. */
 function publicNotice(notice: Exclude<EmittedNotice, { readonly kind: 'request' | 'handlerThrew' }>): Notice {
   if (notice.kind !== 'refused') return { ...notice };
-  const { watched: _, exchange: __, ...refused } = notice;
+  const { exchange: _, ...refused } = notice;
   return refused;
 }
 

@@ -3,7 +3,7 @@ import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, takesName } from '../protocol/jsonrpc.ts';
 import { keptText, shown } from '../base/shown.ts';
 import type { TimeProvider } from '../types.ts';
-import { addListed, type KnownNames } from './few.ts';
+import { addListed } from './few.ts';
 import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
@@ -48,8 +48,14 @@ export class WatchedRequest {
 
   /** A message leaves in its response. */
   sent(json: string): void {
-    this.#failure ??= failureIn(json);
-    if (this.#method === 'tools/list' && this.#notices.tools.wantsList) learnTools(json, this.#notices.tools);
+    const { tools } = this.#notices;
+    const listsTools = this.#method === 'tools/list' && tools.wantsList;
+    // Almost every message has neither `"error":` nor `"isError":`, which end alike, and needs no parsing.
+    if (!listsTools && !json.includes('rror":')) return;
+    const message: unknown = orUndefined(() => JSON.parse(json));
+    if (!isObject(message)) return;
+    this.#failure ??= failureIn(message);
+    if (listsTools && isObject(message['result'])) addListed(message['result']['tools'], tools, keptText);
   }
 
   /** What was to be sent was not, and the next attempt answers. */
@@ -84,20 +90,8 @@ export class WatchedRequest {
   }
 }
 
-/** The names in the answer to a `tools/list`. */
-function learnTools(json: string, tools: KnownNames): void {
-  const message: unknown = orUndefined(() => JSON.parse(json));
-  const result = isObject(message) ? message['result'] : undefined;
-  if (isObject(result)) addListed(result['tools'], tools, keptText);
-}
-
 /** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */
-function failureIn(json: string): CallFailure | undefined {
-  // Almost every message has neither `"error":` nor `"isError":`, which end alike, and needs no parsing.
-  if (!json.includes('rror":')) return undefined;
-  const message: unknown = orUndefined(() => JSON.parse(json));
-  if (!isObject(message)) return undefined;
-  const { error, result } = message;
+function failureIn({ error, result }: Readonly<Record<string, unknown>>): CallFailure | undefined {
   if (isObject(error)) return { error: Number(error['code']), ...reasonIn(error) };
   if (!isObject(result) || result['isError'] !== true) return undefined;
   const meta = result['_meta'];

@@ -120,7 +120,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
     const headers: Record<string, string> = { origin: `https://${n}.${LONG}`, 'user-agent': `a${n}/${LONG} x` };
     const exchange = { user: `["u","${n}${LONG}"]`, authority: LONG, header: (name: string) => headers[name] };
     const refusal = { status: 400 + (n % 30), reason: `reason_${n % 100}`, why: `${LONG}\u001b[31m` };
-    notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, watched: false, exchange });
+    notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, exchange });
   }
   const text = figures.text();
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(2_048);
@@ -141,7 +141,7 @@ test('a flood of callers hides no client that is refused again and again', () =>
   const refusal = { kind: 'refused', status: 401, reason: 'unauthorized', why: 'no token' } as const;
   const refuse = (client: string): void => {
     const exchange = { authority: 'a', header: (name: string) => (name === 'user-agent' ? client : undefined) };
-    notices.emit({ ...refusal, sessionId: undefined, watched: false, exchange });
+    notices.emit({ ...refusal, sessionId: undefined, exchange });
   };
   for (let n = 0; n < 1_000; n++) {
     refuse(`flood-${n}`);
