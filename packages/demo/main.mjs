@@ -60,7 +60,7 @@ const sum = ({ clients }, of) => clients.reduce((all, client) => all + Number(of
 async function demo({ script }) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-demo-'));
   const file = join(folder, 'sessions.db');
-  const flags = ['--retry-ms=500', '--workers=0', '--log-level=error'];
+  const flags = ['--retry-ms=500', '--workers=0', '--no-require-store', '--log-level=error'];
   const cli = commandLine();
   const sojourn = (port) => [cli, 'serve', beside('counter.mjs'), `--store=sqlite:${file}`, `--port=${port}`, ...flags];
   const sdk = (port) => [beside('map.mjs'), String(port)];

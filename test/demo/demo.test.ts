@@ -38,7 +38,7 @@ test(
   'kills, a drain, a freeze and a store that is away fail no call on sojourn, and end sessions beside it',
   LONG,
   async () => {
-    const { closed, temp, output } = start('--script', '..k..r..d..r..f...f.s......q');
+    const { closed, temp, output } = start('--script', '..k.sr......d..r..f...f..q');
     const [code] = await closed;
     for (const text of ['one was killed', 'has drained', 'is frozen', 'runs again', 'the store answers again'])
       expect(output()).toContain(text);
