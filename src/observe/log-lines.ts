@@ -140,7 +140,9 @@ function writeThrown(
   { sessionId, error, ...called }: Omit<HandlerThrewNotice, 'kind'>,
   { logger, logErrors }: LineOptions,
 ): void {
-  const message = logErrors ? { message: messageOf(error) } : {};
+  // What a hook did wrong, in words of this library.
+  const isMisuse = error instanceof SojournError && error.code === 'FACTORY_FAILED';
+  const message = logErrors || isMisuse ? { message: messageOf(error) } : {};
   const fields = { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
   logger.warn(fields, called.method === 'tools/call' ? 'A tool threw' : 'A handler threw');
 }

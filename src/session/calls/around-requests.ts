@@ -10,7 +10,7 @@
  * run and its handler have settled, the request counts as running, and holds its places. What the handler answers is
  * kept in `served`: what this library learns from lists is never changed here.
  */
-import { callCut, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
+import { callCut, factoryFailed, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { AroundRequest, RequestAnswer, RequestChange, RunningRequest } from '../../options/around-request.ts';
 import { userName } from '../../base/shown.ts';
@@ -261,7 +261,7 @@ function checked(answer: unknown): RequestAnswer {
     if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string') return answer;
     if (isObject(result)) return answer;
   }
-  throw new TypeError('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');
+  throw factoryFailed('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');
 }
 
 /** The context of a handler has the `_meta` of its request. */
