@@ -198,11 +198,13 @@ export function authOf(
 ): McpEndpointOptions['auth'] | undefined {
   const [given] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
   if (given === undefined) return undefined;
-  if (issuer === undefined || audience === undefined)
-    throw new UsageError(
-      `${given} needs --auth-issuer (the authorization server whose tokens are accepted) and --auth-audience ` +
-        '(the URL of this endpoint, as its tokens name it)',
-    );
+  if (issuer === undefined || audience === undefined) {
+    const needs = [
+      ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
+      ...(audience === undefined ? ['--auth-audience (the URL of this endpoint, as its tokens name it)'] : []),
+    ];
+    throw new UsageError(`${given} needs ${needs.join(' and ')}`);
+  }
   return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
 }
 

@@ -161,6 +161,7 @@ const describeDoctor = (command: Command): Command =>
 
 const EPILOGUE = `
 Every flag is also an environment variable: --retry-ms 500 is ${variableName('retryMs')}=500.
+A time may have a unit: --idle-timeout-ms 30m, 90s, 2h, 1d.
 Switches can be turned off (--no-legacy-sse, ${variableName('legacySse')}=false); lists take commas.
 A flag overrides the environment, the environment the module's options, and these the defaults.
 The module's process.argv has what follows --, and none of these flags.

@@ -11,6 +11,7 @@ import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { isClass, type SojournError } from '../errors.ts';
+import { isThenable } from '../options/checks.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { codeOf, EXIT, Failure, moduleInvalid, reason } from './failure.ts';
 import { mergeOptions } from './settings.ts';
@@ -159,6 +160,7 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
     throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
   }
+  if (isThenable(exported)) throw wrong('a promise (write export default await …)');
   if (isServer(exported)) return { server: exported, options: {} };
   if (isEndpoint(exported)) throw wrong('an endpoint, which serve makes by itself from your server and options');
   const { server, factory, options = {}, ...others } = exported as Record<string, unknown>;

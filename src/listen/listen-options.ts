@@ -38,7 +38,7 @@ const listening = textIn('Listening');
 
 function parsePort(name: string, value: unknown): number {
   if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535) return value as number;
-  throw optionInvalid('range', name, value, 'a port, 0 to 65535');
+  throw optionInvalid('range', name, value, 'a port number, 0 to 65535');
 }
 
 const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");

@@ -256,6 +256,8 @@ function parseStore(name: string, value: unknown): Store | undefined {
       `a store: import { ${opener} } from '${from}' and write store: ${opener}(…) around it`,
     );
   }
+  if (typeof value === 'function')
+    throw optionInvalid('type', name, got('a function'), 'a store, which that function returns: call it');
   const store = checkMethods(name, value as Store, ['open']);
   if (typeof store.kind !== 'string')
     throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");

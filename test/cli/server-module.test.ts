@@ -41,6 +41,7 @@ describe('the default export of a server module', () => {
     [{ default: { __esModule: true, createServer: factory } }, 'is missing (it exports createServer);'],
     [{ default: null }, 'is null;'],
     [{ default: 5 }, 'is a number;'],
+    [{ default: Promise.resolve(factory()) }, 'is a promise (write export default await …);'],
     [{ default: class {} }, 'is a class;'],
     [{ default: [factory] }, 'is an array;'],
     [{ default: { server: factory(), factory } }, 'is an object with both server and factory;'],

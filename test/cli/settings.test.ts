@@ -136,7 +136,7 @@ describe('what serve is asked for', () => {
       {},
       "--log-level: got \"loud\", takes one of 'debug', 'info', 'warn', 'error', 'fatal', 'silent'",
     ],
-    [{ port: '70000' }, {}, '--port: got 70000, takes a port, 0 to 65535'],
+    [{ port: '70000' }, {}, '--port: got 70000, takes a port number, 0 to 65535'],
     [{ path: 'mcp' }, {}, '--path: got "mcp", takes a path like \'/mcp\''],
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more'],
     [{ workers: '-1' }, {}, '--workers: got "-1", takes a whole number of processes, 0 to 256, or auto'],
@@ -144,6 +144,11 @@ describe('what serve is asked for', () => {
       {},
       { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
       'SOJOURN_AUTH_ISSUER: got "id.example", takes an https URL, or an http URL on loopback',
+    ],
+    [
+      { authIssuer: 'https://id.example' },
+      {},
+      '--auth-issuer needs --auth-audience (the URL of this endpoint, as its tokens name it)',
     ],
     [
       { authScopes: 'a' },

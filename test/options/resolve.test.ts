@@ -305,6 +305,7 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
   ],
   [{ store: 'postgresql://secret@host/db' }, /^(?!.*secret).*import \{ postgres \} from 'sojourn-postgres'/],
   [{ store: './sessions.db' }, /import \{ sqlite \} from 'sojourn\/sqlite'/],
+  [{ store: () => ({}) }, /Option store: got a function, takes a store, which that function returns: call it/],
   // Options that are no object.
   ...[null, 5, 'stateless', [], () => {}, new Map([['stateless', true]]), Promise.resolve({})].map(
     (input): [unknown, RegExp] => [input, /createMcpEndpoint takes an object of options/],
