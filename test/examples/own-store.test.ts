@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
 import { backendOn, keyValueStore, Table } from '../../examples/own-store/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { compareWithModel } from '../store-contract/model/compare.ts';
 import { storeContract } from '../store-contract/store-contract.ts';
 import { backendTests, contractTests } from '../stores/contract.ts';
+import { compareWithModel } from '../stores/model-runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sojourn-own-store-'));
 let files = 0;
@@ -29,6 +29,6 @@ describe('a store on a table of keys and values', () => {
     const time = createFakeTime();
     const pass = (ms: number): Promise<void> => time.advance(ms);
     const file = newFile();
-    await compareWithModel({ time, pass, connect: () => keyValueStore(file), runs: 10 });
+    await compareWithModel({ time, pass, connect: () => keyValueStore(file) }, 10);
   }, 120_000);
 });

@@ -1,23 +1,45 @@
 /**
- * The model-based runs that every store passes, with a clock that the test moves, on real servers too.
- * `SOJOURN_SEED=<n>` begins with another seed, `SOJOURN_RUNS=<n>` runs more.
+ * The model runs that every store passes: random operations on a store and on a plain model, compared answer by answer.
+ * A failure names the seed and the fewest operations that still show the difference. The test moves the clock, of real
+ * servers too. `SOJOURN_SEED=<n>` takes other operations (`test/kit/seed.ts`), `SOJOURN_RUNS=<n>` runs more.
  */
+import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { ModelRunOptions } from '../store-contract/model/compare.ts';
-import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { compareWithModel } from '../store-contract/model/compare.ts';
+import type { EventRetention } from '../../src/types.ts';
+import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { applyAll } from '../store-contract/model/apply-operations.ts';
+import { PlainStore } from '../store-contract/model/plain-store.ts';
+import { PLACES, randomOperations, type ModelOperation } from '../store-contract/model/random-operations.ts';
+import type { View } from '../store-contract/view.ts';
 
 const TIMEOUT_MS = 240_000;
-const DEFAULT_SEED = 20_261_120;
+/** Then a failure shows the fewest operations that were found so far. */
+const SEARCH_MS = 200_000;
 
 const runsOf = (usual: number): number => Number(process.env['SOJOURN_RUNS'] ?? usual);
-const wanted = process.env['SOJOURN_SEED'] ?? String(DEFAULT_SEED);
-const seed = wanted === 'random' ? Date.now() % 2 ** 31 : Number(wanted);
 
-type Run = Pick<ModelRunOptions, 'log' | 'listed' | 'together'>;
+/** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
+const RETENTION = {
+  small: { ttlMs: 5_000, events: 6, bytes: 40 },
+  large: { ttlMs: 5_000, events: 6, bytes: 4_000 },
+} as const satisfies Record<string, EventRetention>;
+const TOMBSTONE_MS = 4_000;
+/** Instances of the model die only by leaving. */
+const LEASE_MS = 1e9;
 
-const RUNS: Readonly<Record<string, Run>> = {
+export interface ModelRun {
+  /**
+   * Up to so many writes are requested in one turn; they must answer as if they ran one after the other. Default 1:
+   * each operation waits for the one before it, and two connections take turns.
+   */
+  readonly together?: number;
+  readonly log?: keyof typeof RETENTION;
+  /** `false`: of a kind that is not listed. */
+  readonly listed?: boolean;
+}
+
+const RUNS: Readonly<Record<string, ModelRun>> = {
   'two connections, with small logs': { log: 'small' },
   'two connections, with large logs': { log: 'large' },
   'records that are not listed': { listed: false },
@@ -34,9 +56,9 @@ export function modelTests(
     test.each(Object.entries(RUNS))(
       'on %s',
       async (_, run) => {
-        const { close, ...stores }: Awaited<ReturnType<typeof connect>> & { close?(): Promise<void> } = await connect();
+        const { close, ...store }: Awaited<ReturnType<typeof connect>> & { close?(): Promise<void> } = await connect();
         try {
-          await compareWithModel({ ...stores, ...run, runs: runsOf(runs), seed });
+          await compareWithModel(store, runsOf(runs), run);
         } finally {
           await close?.();
         }
@@ -44,6 +66,49 @@ export function modelTests(
       TIMEOUT_MS,
     );
   });
+}
+
+/** Needs `time` or `now`, and `pass`, of a clock that moves only by `pass`. */
+export async function compareWithModel(store: StoreUnderTest, runs: number, run: ModelRun = {}): Promise<void> {
+  const compared = fc.asyncProperty(randomOperations(run.listed), (operations) => compare(store, run, operations));
+  const plugins = [fc.interruptAfterTimeLimit(SEARCH_MS, { failOnInterrupt: true })];
+  await fc.assert(compared, { numRuns: runs, plugins });
+}
+
+async function compare(
+  store: StoreUnderTest,
+  { together = 1, listed = true, log: size = 'small' }: ModelRun,
+  operations: readonly ModelOperation[],
+): Promise<void> {
+  const [log, keepMs, kit] = [RETENTION[size], TOMBSTONE_MS, createStoreKit(store)];
+  const { now, pass } = kit;
+  const settings = { log, keepMs, leaseMs: LEASE_MS, listed, ...(listed && { grouped: true as const }) };
+  const places = [];
+  for (const place of PLACES) {
+    const views = [await kit.open({ ...settings, ...place }), await kit.open({ ...settings, ...place })] as const;
+    places.push({
+      store: together === 1 ? inTurn(views) : views[0],
+      model: new PlainStore({ now, keepMs, log }),
+    });
+  }
+  try {
+    await applyAll({ places, now, pass }, operations, together);
+  } finally {
+    await kit.close();
+  }
+}
+
+/** Runs the operations through the views in turn. */
+function inTurn(views: readonly View[]): View {
+  let turn = 0;
+  const next = (): View => views[turn++ % views.length] as View;
+  const records = new Proxy({} as View['records'], {
+    get: (_, method) => {
+      const target = next().records as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
+      return (...given: unknown[]) => target[method]?.(...given);
+    },
+  });
+  return { ...(views[0] as View), records };
 }
 
 /** For a store that sets no timers: moving its clock needs no turn of the event loop. */

@@ -1,6 +1,6 @@
 /**
- * What one operation after the other does, the model run compares (`../model/compare.ts`). These cases are about calls
- * at the same time, about clocks, and about what is refused.
+ * What one operation after the other does, the model runs compare (`stores/model-runs.ts`). These cases are about
+ * calls at the same time, about clocks, and about what is refused.
  */
 import assert from 'node:assert/strict';
 import { type ClaimOutcome, isEnded, type Records } from '../../../src/stores/store.ts';

@@ -1,8 +1,8 @@
 /**
- * Random operations, the same for the same seed. They say "the next offset" or "a stale fence". `apply-operations.ts`
- * makes that exact when they run, so that most of them have an effect.
+ * Random operations. They say "the next offset" or "a stale fence". `apply-operations.ts` makes that exact when they run,
+ * so that most of them have an effect.
  */
-import { Random } from '../../simulation/random.ts';
+import fc from 'fast-check';
 
 export type FenceKind = 'own' | 'stale' | 'ahead' | 'other';
 
@@ -52,147 +52,109 @@ const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, {
 const MOST = 80;
 
 /** Operations that need a listed kind. */
-const LISTED: readonly Name[] = ['list', 'count', 'due'];
+const LISTED = ['list', 'count', 'due'];
 
-/** What an operation draws from; each draw takes the next random number. */
-class Draws extends Random {
-  readonly expires: boolean;
-  /** Two records of one group, and one of another group. */
+const one = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+/** An object as programs write it. */
+const record = <T extends object>(parts: { readonly [Part in keyof T]: fc.Arbitrary<T[Part]> }): fc.Arbitrary<T> =>
+  fc.record<T>(parts, { noNullPrototype: true });
+const few = (count: number, values: readonly string[]): fc.Arbitrary<string[]> =>
+  fc.shuffledSubarray([...values], { minLength: count, maxLength: count });
+
+/** Two records of one group, and one of another group. Of the three groups one has no records. */
+const NAMES = fc
+  .record({
+    groups: few(3, GROUPS),
+    records: few(2, [...RECORDS, LONGEST_RECORD]),
+    streams: few(3, STREAMS),
+    fields: few(4, [...FIELDS, LONG_FIELD]),
+  })
+  .map(({ groups, records: [first, second], ...names }) => {
+    const ids = [`${groups[0]}.${first}`, `${groups[0]}.${second}`, `${groups[1]}.${first}`];
+    return { ids, groups, ...names };
+  });
+
+interface Names {
   readonly ids: readonly string[];
-  /** Both, and one without records. */
   readonly groups: readonly string[];
   readonly streams: readonly string[];
   readonly fields: readonly string[];
-
-  constructor(seed: number, expires: boolean) {
-    super(seed);
-    this.expires = expires;
-    const [first = '', second = '', none = ''] = this.#few(3, GROUPS);
-    const [one = '', other = ''] = this.#few(2, [...RECORDS, LONGEST_RECORD]);
-    this.ids = [`${first}.${one}`, `${first}.${other}`, `${second}.${one}`];
-    this.groups = [first, second, none];
-    this.streams = this.#few(3, STREAMS);
-    this.fields = this.#few(4, [...FIELDS, LONG_FIELD]);
-  }
-
-  /** So many different ones. */
-  #few(count: number, values: readonly string[]): string[] {
-    const left = [...values];
-    return Array.from({ length: count }, () => left.splice(this.int(left.length), 1)[0] ?? '');
-  }
-
-  /** Up to `most`. */
-  some<T>(most: number, values: readonly T[]): T[] {
-    return Array.from({ length: this.int(most + 1) }, () => this.pick(values));
-  }
-
-  expiresIn(): number | null {
-    return this.pick(this.expires ? EXPIRIES : [null]);
-  }
-
-  dueIn(): number | null {
-    return this.pick(DUE_TIMES);
-  }
-
-  /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
-  due(): { readonly inMs: number | null; readonly off: number } | null {
-    return this.pick([null, { inMs: this.dueIn(), off: this.pick([0, 0, 0, -1, 1]) }]);
-  }
-}
-
-interface Drawn {
-  readonly id: string;
-  readonly fence: FenceKind;
 }
 
 /** How often each operation comes, and what it has. */
-const OPERATIONS = {
-  create: [
-    3,
-    (draws: Draws, { id }: Drawn) => ({
-      id,
-      owner: draws.pick([null, ...INSTANCES]),
-      // Fields from the start: otherwise few runs would remove one that the session has.
-      texts: {
-        user: draws.pick([null, 'https://issuer.example|ada']),
-        head: draws.pick(TEXTS),
-        body: draws.pick(TEXTS),
-        fields: Object.fromEntries(draws.some(4, draws.fields).map((name) => [name, draws.pick(TEXTS)])),
+function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean) {
+  const [id, fence, stream, field] = [one(ids), one(FENCES), one(streams), one(fields)];
+  const [text, me, limit] = [one(TEXTS), one(INSTANCES), one([1, 2, 3])];
+  const expiresIn = one(expires ? EXPIRIES : [null]);
+  const dueIn = one(DUE_TIMES);
+  /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
+  const due = fc.option(record({ inMs: dueIn, off: one([0, 0, 0, -1, 1]) }), { freq: 2 });
+  const someFields = <T>(texts: fc.Arbitrary<T>, maxKeys: number) =>
+    fc.dictionary(field, texts, { maxKeys, size: 'max', noNullPrototype: true });
+  // Fields from the start: otherwise few runs would remove one that the session has.
+  const texts = {
+    user: one([null, 'https://issuer.example|ada']),
+    head: text,
+    body: text,
+    fields: someFields(text, 4),
+  };
+  const changed = { fields: someFields(one([null, null, null, ...TEXTS]), 3), head: one([null, ...TEXTS]) };
+  return {
+    create: [6, { id, owner: one([null, ...INSTANCES]), texts: record(texts), expiresIn, dueIn }],
+    read: [2, { id }],
+    claim: [
+      3,
+      { id, me, off: one([0, 0, 0, -1, 1]), from: one(['stored', 'stored', 'stored', 'none', 'i1'] as const) },
+    ],
+    save: [3, { id, fence, ...changed, expiresIn, due }],
+    release: [2, { id, fence, due }],
+    add: [3, { id, field }],
+    end: [
+      1,
+      {
+        id,
+        fence: fc.option(fence, { freq: 2 }),
+        /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
+        stampOff: one([undefined, undefined, 0, 1]),
+        outcome: text,
+        keepMs: one([undefined, undefined, 1_000]),
       },
-      expiresIn: draws.expiresIn(),
-      dueIn: draws.dueIn(),
-    }),
-  ],
-  read: [2, (_: Draws, { id }: Drawn) => ({ id })],
-  claim: [
-    3,
-    (draws: Draws, { id }: Drawn) => ({
-      id,
-      me: draws.pick(INSTANCES),
-      off: draws.pick([0, 0, 0, -1, 1]),
-      from: draws.pick(['stored', 'stored', 'stored', 'none', 'i1'] as const),
-    }),
-  ],
-  save: [
-    3,
-    (draws: Draws, drawn: Drawn) => {
-      const names = draws.some(3, draws.fields);
-      const fields = Object.fromEntries(names.map((name) => [name, draws.pick([null, null, null, ...TEXTS])]));
-      return { ...drawn, fields, head: draws.pick([null, ...TEXTS]), expiresIn: draws.expiresIn(), due: draws.due() };
-    },
-  ],
-  release: [2, (draws: Draws, drawn: Drawn) => ({ ...drawn, due: draws.due() })],
-  add: [3, (draws: Draws, { id }: Drawn) => ({ id, field: draws.pick(draws.fields) })],
-  end: [
-    1,
-    (draws: Draws, { id, fence }: Drawn) => ({
-      id,
-      fence: draws.pick([null, fence]),
-      /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
-      stampOff: draws.pick([undefined, undefined, 0, 1]),
-      outcome: draws.pick(TEXTS),
-      keepMs: draws.pick([undefined, undefined, 1_000]),
-    }),
-  ],
-  mark: [
-    2,
-    (draws: Draws, drawn: Drawn) => ({
-      ...drawn,
-      mark: { name: draws.pick(['1', '"1"', '2']), stream: draws.pick(draws.streams) },
-      clear: draws.pick([true, false]),
-    }),
-  ],
-  forgetEnd: [2, (draws: Draws, { id }: Drawn) => ({ id, off: draws.pick([0, 0, 1]) })],
-  list: [2, (draws: Draws) => ({ limit: 1 + draws.int(3), group: draws.pick([undefined, ...draws.groups]) })],
-  count: [1, (draws: Draws) => ({ group: draws.pick(draws.groups) })],
-  due: [2, (draws: Draws) => ({ limit: 1 + draws.int(3) })],
-  append: [
-    10,
-    (draws: Draws, drawn: Drawn) => ({
-      ...drawn,
-      stream: draws.pick(draws.streams),
-      off: draws.pick([0, 0, 0, 0, 0, -1, 1]),
-      events: draws.some(4, EVENTS),
-      complete: draws.pick([false, false, false, true]),
-      marks: draws.pick(MARKS),
-      note: draws.pick(['[1]', '[2]']),
-      again: draws.pick([false, false, true]),
-    }),
-  ],
-  replay: [5, (draws: Draws, { id }: Drawn) => ({ id, stream: draws.pick(draws.streams), back: draws.int(10) })],
-  open: [1, (_: Draws, { id }: Drawn) => ({ id })],
-  trim: [1, () => ({})],
-  die: [1, (draws: Draws) => ({ instance: draws.pick(INSTANCES) })],
-  pass: [3, (draws: Draws) => ({ ms: draws.pick([1, 700, 1_500, 3_000, 6_000]) })],
-} as const;
+    ],
+    mark: [2, { id, fence, mark: record({ name: one(['1', '"1"', '2']), stream }), clear: fc.boolean() }],
+    forgetEnd: [2, { id, off: one([0, 0, 1]) }],
+    list: [2, { limit, group: one([undefined, ...groups]) }],
+    count: [1, { group: one(groups) }],
+    due: [2, { limit }],
+    append: [
+      15,
+      {
+        id,
+        fence,
+        stream,
+        off: one([0, 0, 0, 0, 0, -1, 1]),
+        events: fc.array(one(EVENTS), { maxLength: 4, size: 'max' }),
+        complete: one([false, false, false, true]),
+        marks: one<{ mark?: string; unmark?: string }>(MARKS),
+        note: one(['[1]', '[2]']),
+        again: one([false, false, true]),
+      },
+    ],
+    replay: [5, { id, stream, back: fc.nat(9) }],
+    open: [1, { id }],
+    trim: [1, {}],
+    die: [1, { instance: me }],
+    pass: [3, { ms: one([1, 700, 1_500, 3_000, 6_000]) }],
+  } as const;
+}
 
-type Name = keyof typeof OPERATIONS;
+type Operations = ReturnType<typeof operationsOf>;
+type Drawn<Parts> = { readonly [Part in keyof Parts]: Parts[Part] extends fc.Arbitrary<infer T> ? T : never };
 export type ModelOperation = {
-  [Op in Name]: { readonly op: Op; readonly place: number } & Readonly<ReturnType<(typeof OPERATIONS)[Op][1]>>;
-}[Name];
+  [Op in keyof Operations]: { readonly op: Op; readonly place: number } & Drawn<Operations[Op][1]>;
+}[keyof Operations];
 
 /** The whole content of each session, markers too, which only a claim shows. */
-const lastLooks = ({ ids, streams }: Draws, place: number): ModelOperation[] =>
+const lastLooks = ({ ids, streams }: Names, place: number): ModelOperation[] =>
   ids.flatMap((id): ModelOperation[] => [
     { op: 'open', place, id },
     ...streams.map((stream): ModelOperation => ({ op: 'replay', place, id, stream, back: 9 })),
@@ -204,16 +166,15 @@ const lastLooks = ({ ids, streams }: Draws, place: number): ModelOperation[] =>
  * 1 to 80 operations, then a look at everything that is stored. A store may forget a record that is not `listed` as soon
  * as it has expired, so in their runs none does.
  */
-export function randomOperations(seed: number, listed = true): ModelOperation[] {
-  const draws = new Draws(seed, listed);
-  const names = (Object.keys(OPERATIONS) as Name[]).flatMap((name) =>
-    !listed && LISTED.includes(name) ? [] : Array.from({ length: OPERATIONS[name][0] }, () => name),
-  );
-  const operation = (): ModelOperation => {
-    const op = draws.pick(names);
-    const drawn = { id: draws.pick(draws.ids), fence: draws.pick(FENCES) };
-    return { op, place: draws.pick([0, 0, 0, 0, 1, 2]), ...OPERATIONS[op][1](draws, drawn) } as ModelOperation;
-  };
-  const all = Array.from({ length: 1 + draws.int(MOST) }, operation);
-  return [...all, ...PLACES.flatMap((_, place) => lastLooks(draws, place))];
-}
+export const randomOperations = (listed = true): fc.Arbitrary<ModelOperation[]> =>
+  NAMES.chain((names) => {
+    const wanted = Object.entries(operationsOf(names, listed)).filter(([op]) => listed || !LISTED.includes(op));
+    const weighted = wanted.map(([op, [weight, parts]]) => ({
+      weight,
+      arbitrary: record({ op: fc.constant(op), place: one([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]), ...parts }),
+    }));
+    const all = fc.array(fc.oneof(...weighted), { minLength: 1, maxLength: MOST, size: 'max' });
+    const looks = PLACES.flatMap((_, place) => lastLooks(names, place));
+    // Without a bias a run is as long as it may be, not as short.
+    return fc.noBias(all).map((drawn) => [...(drawn as ModelOperation[]), ...looks]);
+  });

@@ -7,10 +7,9 @@ import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
-import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../store-contract/contract/store-kit.ts';
+import { createStoreKit, FENCE, recordOf } from '../../store-contract/contract/store-kit.ts';
 import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
-import { compareWithModel } from '../../store-contract/model/compare.ts';
-import { modelTests, movedTime } from '../model-runs.ts';
+import { compareWithModel, modelTests, movedTime } from '../model-runs.ts';
 
 /** What befalls a trip of writes: its answer is `lost`, it is `refused`, or it arrives again later (`late`). */
 type Fault = 'lost' | 'refused' | 'late' | undefined;
@@ -88,7 +87,11 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
   modelTests(runs, () => underTest());
 
   test('answers as a plain model when each trip arrives once more later', () =>
-    compareWithModel({ ...underTest(() => 'late'), runs, together: 3 }));
+    compareWithModel(
+      underTest(() => 'late'),
+      runs,
+      { together: 3 },
+    ));
 
   test.each([[['lost']], [['refused']], [['lost', 'refused']]] as const)(
     'answers as a plain model when trips fail (%s), and the callers try again',
@@ -96,7 +99,7 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       let trips = 0;
       const faults = [undefined, ...kinds, 'late'] as const;
       const fault = (): Fault => faults[trips++ % faults.length];
-      await compareWithModel({ ...underTest(fault, patient), runs });
+      await compareWithModel(underTest(fault, patient), runs);
     },
   );
 
@@ -176,24 +179,4 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       expect([await renewal, ((await found) as { readonly outcome?: unknown }).outcome]).toEqual([saved, outcome]);
     },
   );
-
-  test('a record that was created since an end was seen is not forgotten for it, in the same millisecond', async () => {
-    const moved = movedTime();
-    const server = new StoreServer({ now: moved.time.now });
-    const [first, held] = [laterPort(() => undefined), heldPort()];
-    const ports = [first, held.port];
-    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? first) });
-    const kind = { kind: 'letters', listed: false, log: false, keepMs: 0 } as const;
-    const [view, late] = [await kit.open(kind), await kit.open(kind)];
-    await view.records.create(recordOf('s'));
-    await view.records.end('s', FENCE, 'first', 60_000);
-    const ended = await readEnded(view, 's');
-    const forgotten = late.records.end('s', ended, '');
-    await turn();
-    expect(await view.records.end('s', ended, '')).toBe('ended');
-    expect(await view.records.create(recordOf('s'))).toBe('created');
-    held.letGo();
-    expect(await forgotten).toBe('fenced');
-    await readLiving(view, 's');
-  });
 });
