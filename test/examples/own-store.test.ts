@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, test } from 'vitest';
 import { backendOn, keyValueStore, Table } from '../../examples/own-store/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { storeContract } from '../store-contract/store-contract.ts';
-import { backendTests, contractTests } from '../stores/contract.ts';
+import { backendTests, contractTests, storeContract } from '../stores/contract.ts';
 import { compareWithModel } from '../stores/model-runs.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sojourn-own-store-'));

@@ -2,8 +2,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { kernelContract, sharedKernelContract, storeContract } from '../store-contract/store-contract.ts';
-import { backendTests, contractTests } from '../stores/contract.ts';
+import {
+  backendTests,
+  contractTests,
+  kernelContract,
+  sharedKernelContract,
+  storeContract,
+} from '../stores/contract.ts';
 import { SimStore, StoreServer, type Port } from './sim-store.ts';
 
 const faultless: Port = {

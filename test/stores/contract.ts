@@ -1,24 +1,39 @@
-/** Runs the contracts of stores. */
+/** The contracts of stores, and how they run. Those above a backend are data: a case gets a new kit. */
 import { test } from 'vitest';
 import { backendContract, type BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
+import { forgottenCases, secretCases } from '../store-contract/contract/forgotten.ts';
+import { leaseCases, sharedLeaseCases } from '../store-contract/contract/leases.ts';
+import { recordCases, sharedRecordCases } from '../store-contract/contract/records.ts';
 import { createStoreKit, type StoreCase, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import { viewCases } from '../store-contract/contract/views.ts';
+
+/** What every store does by itself: its mailboxes, its connections. */
+export const storeContract: readonly StoreCase[] = viewCases;
+
+/** What the kernel does on any backend. The test moves the clock of the store. */
+export const kernelContract: readonly StoreCase[] = [...recordCases, ...leaseCases, ...secretCases];
+
+/** What it does where processes share a store: leases expire, and the clock can be set back. */
+export const sharedKernelContract: readonly StoreCase[] = [
+  ...sharedRecordCases,
+  ...sharedLeaseCases,
+  ...forgottenCases,
+];
 
 const LONG_MS = 120_000;
 
 /** `under` is called for each case. */
 export function contractTests(cases: readonly StoreCase[], under: () => StoreUnderTest): void {
-  test.each(cases)(
-    '$id: $title',
-    async ({ run }) => {
-      const kit = createStoreKit(under());
-      try {
-        await run(kit);
-      } finally {
-        await kit.close();
-      }
-    },
-    LONG_MS,
-  );
+  test.each(cases)('$name', async (one) => runCase(one, under()), LONG_MS);
+}
+
+export async function runCase({ run }: StoreCase, under: StoreUnderTest): Promise<void> {
+  const kit = createStoreKit(under);
+  try {
+    await run(kit);
+  } finally {
+    await kit.close();
+  }
 }
 
 /** `under` is called for each case, and closes what it has opened when the test is over. */

@@ -4,9 +4,8 @@ import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import { randomOperations } from '../store-contract/model/random-operations.ts';
-import { kernelContract, storeContract } from '../store-contract/store-contract.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { backendTests, contractTests } from './contract.ts';
+import { backendTests, contractTests, kernelContract, storeContract } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
 
 describe('a backend in memory', () => {

@@ -5,8 +5,7 @@ import { ClusterServer } from '../../packages/redis/src/cluster-server.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { storeContract } from '../store-contract/store-contract.ts';
-import { backendTests, contractTests } from './contract.ts';
+import { backendTests, contractTests, storeContract } from './contract.ts';
 import { startCluster, type ClusterNode, type TestCluster } from './redis-cluster.ts';
 import {
   announce,

@@ -7,8 +7,7 @@ import { SqliteBackend } from '../../src/stores/sqlite/sqlite-backend.ts';
 import { createLog } from '../kit/log.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
-import { storeContract } from '../store-contract/store-contract.ts';
-import { backendTests, contractTests } from './contract.ts';
+import { backendTests, contractTests, storeContract } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
 import { newPath } from './sqlite-views.ts';
 

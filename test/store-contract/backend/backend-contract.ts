@@ -1,6 +1,6 @@
 /**
  * The contract of a backend (`src/stores/kernel/backend.ts`), as data. What rows and entries mean is the kernel's
- * contract (`../store-contract.ts`), and how messages arrive is the store's.
+ * contract (`stores/contract.ts`), and how messages arrive is the store's.
  */
 import assert from 'node:assert/strict';
 import type { Backend, DuePlace, Entry, Row, Write } from '../../../src/stores/kernel/backend.ts';
