@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
-import { describeWithPgBouncer, startPgBouncer, type PoolMode } from '../kit/servers/pgbouncer.ts';
+import { describeWithPgBouncer, startPgBouncer } from '../kit/servers/pgbouncer.ts';
 import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
@@ -40,52 +40,42 @@ function through(bouncer: TestServer, database: string): string {
 
 describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server) => {
   describeWithPgBouncer('of Debian', () => {
-    const shared: Array<[what: string, mode: PoolMode, settings: Readonly<Record<string, number>>]> = [
-      ['gives out the connection that was given back last', 'transaction', {}],
-      ['gives out its connections in turn', 'transaction', { server_round_robin: 1 }],
-      ['has one connection', 'transaction', { default_pool_size: 1 }],
-      ['gives each statement another connection', 'statement', {}],
-    ];
-    test.each(shared)(
+    test.each([
+      ['gives out the connection that was given back last', {}, 0],
+      ['gives out its connections in turn', { server_round_robin: 1 }, 0],
+      ['has one connection', { default_pool_size: 1 }, 0],
+      ['serves another program at the same time', {}, POOL],
+    ])(
       'refuses a pooler that %s, and leaves the connections of other programs unchanged',
-      async (_, mode, settings) => {
+      async (_, settings: Readonly<Record<string, number>>, others) => {
         const database = await newDatabase(server().url);
-        const bouncer = await startPgBouncer(server(), mode, { default_pool_size: POOL, ...settings });
-        const url = through(bouncer, database);
         const size = settings['default_pool_size'] ?? POOL;
-        if (mode === 'statement') {
-          const other = await connect(url);
-          const { rows } = await other.query('SHOW statement_timeout');
-          expect(rows).toEqual([{ statement_timeout: '0' }]);
-          for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
-          for (let n = 0; n < POOL * 2; n++) {
-            expect((await other.query('SHOW statement_timeout')).rows).toEqual(rows);
-            expect((await other.query('SELECT pg_listening_channels()')).rows).toEqual([]);
-          }
-          return;
-        }
+        const bouncer = await startPgBouncer(server(), 'transaction', { default_pool_size: POOL, ...settings });
+        const url = through(bouncer, database);
         const before = await lent(url, size);
         expect(before.size).toBe(size);
-        for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+        const other = new pg.Pool({ connectionString: url, max: POOL });
+        onTestFinished(() => other.end());
+        let busy = true;
+        const work = Array.from({ length: others }, async () => {
+          while (busy) await other.query('SELECT 1');
+        });
+        for (let n = 0; n < (others > 0 ? 20 : 3); n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+        busy = false;
+        await Promise.all(work);
         expect(await lent(url, size)).toEqual(before);
       },
     );
 
-    test('refuses the pooler also while another program uses it', async () => {
+    test('refuses a pooler that gives each statement another connection', async () => {
       const database = await newDatabase(server().url);
-      const bouncer = await startPgBouncer(server(), 'transaction', { default_pool_size: POOL });
-      const url = through(bouncer, database);
-      const before = await lent(url, POOL);
-      const other = new pg.Pool({ connectionString: url, max: POOL });
-      onTestFinished(() => other.end());
-      let busy = true;
-      const work = Array.from({ length: POOL }, async () => {
-        while (busy) await other.query('SELECT 1');
-      });
-      for (let n = 0; n < 20; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
-      busy = false;
-      await Promise.all(work);
-      expect(await lent(url, POOL)).toEqual(before);
+      const url = through(await startPgBouncer(server(), 'statement', { default_pool_size: POOL }), database);
+      const other = await connect(url);
+      for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+      for (let n = 0; n < POOL * 2; n++) {
+        expect((await other.query('SHOW statement_timeout')).rows).toEqual([{ statement_timeout: '0' }]);
+        expect((await other.query('SELECT pg_listening_channels()')).rows).toEqual([]);
+      }
     });
 
     test('works with a pooler that keeps connections', async () => {

@@ -30,7 +30,7 @@ const recipe = (postgresPort: number, settings: Readonly<Record<string, string |
   url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
 });
 
-export type PoolMode = 'session' | 'transaction' | 'statement';
+type PoolMode = 'session' | 'transaction' | 'statement';
 
 /** Resolves when it answers; stops it after the test. */
 export async function startPgBouncer(
