@@ -156,7 +156,7 @@ export function outageCases({ kind, keepsData }: OutageCases): void {
     expect(unheard).toEqual([]);
   });
 
-  test('a view on an unreachable server closes in time', async () => {
+  test('a view on an unreachable server closes in time, and then refuses writes', async () => {
     const { server } = await link();
     const view = await openView(server.url, IMPATIENT);
     await announce(view, ME);
@@ -164,5 +164,6 @@ export function outageCases({ kind, keepsData }: OutageCases): void {
     const began = performance.now();
     await view.close();
     expect(performance.now() - began).toBeLessThan(BOUND_MS);
+    await expect((async () => view.records.create(recordOf('late')))()).rejects.toThrow(/is closed/);
   });
 }

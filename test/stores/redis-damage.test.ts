@@ -81,16 +81,6 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     expect((await view.instances.list()).map(({ id }) => id).sort()).toEqual(['lives', 'next']);
   });
 
-  test('a server that lost its scripts gets them again', async () => {
-    const ask = await openRedis(server().url);
-    const view = await openView(server().url);
-    await view.records.create(recordOf('s'));
-    await ask('SCRIPT', 'FLUSH');
-    const outcomes = await Promise.all([0, 1, 2].map((from) => append(view, 'g', from, [`${from}`])));
-    expect(outcomes).toEqual(['written', 'written', 'written']);
-    expect(await view.records.read('s')).toEqual(recordOf('s'));
-  });
-
   test('a key of another program is not overwritten, and the error names the cause', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

@@ -25,13 +25,15 @@ const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((n
 const socketOf = (path: string): string => join(dirname(path), sockets(path)[0] ?? '');
 
 describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
-  test('is beside the database, is readable by its owner only, and is removed when the instance leaves', async () => {
+  test('is beside the database, is readable by its owner only, and is removed when the instance leaves or was dead before', async () => {
     const path = newPath();
     const view = await openView(path);
     await announce(view, 'a');
     expect(sockets(path)).toEqual([expect.stringMatching(/^sessions\.db-[\w-]{8}\.sock$/)]);
     expect(statSync(socketOf(path)).mode & 0o777).toBe(0o600);
     await view.instances.leave('a');
+    expect(sockets(path)).toEqual([]);
+    await expect(announce(view, 'a')).rejects.toThrow('Internal error');
     expect(sockets(path)).toEqual([]);
   });
 
@@ -57,29 +59,21 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     expect(await view.instances.read('a')).toBeUndefined();
   });
 
-  test('whose file was deleted is opened again with the next renewal, and messages arrive', async () => {
+  test('whose file was deleted is not suspect, and is opened again with the next renewal', async () => {
     const path = newPath();
     const log = createLog();
-    const [here, there] = [await openView(path, { logger: log }), await openView(path)];
+    const [here, there] = [await openView(path, { logger: log }), await openView(path, { logger: log })];
     const connected = await openView(path);
     const inbox = await announce(here, 'a');
     await connected.instances.send('c', 'a', { kind: 'call' });
     rmSync(socketOf(path));
+    expect(await there.instances.send('b', 'a', { kind: 'lost' })).toBe('sent');
+    expect(log.matching(/does not listen/, 'warn')).toMatchObject([{ fields: { instance: 'a', messages: 1 } }]);
     expect(await here.instances.renew('a', 'serving')).toBe(true);
     expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
     await connected.instances.send('c', 'a', { kind: 'call' });
     await until(() => inbox.messages.length === 3);
     expect(log.matching(/socket .* was removed/, 'warn')).toHaveLength(1);
-  });
-
-  test('whose file stays deleted is never suspect; sent messages are lost and logged', async () => {
-    const path = newPath();
-    const log = createLog();
-    const [here, there] = [await openView(path), await openView(path, { logger: log })];
-    await announce(here, 'a');
-    rmSync(socketOf(path));
-    expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
-    expect(log.matching(/does not listen/, 'warn')).toMatchObject([{ fields: { instance: 'a', messages: 1 } }]);
   });
 
   test('passes garbage on as what is no message, and other messages arrive', async () => {
@@ -94,20 +88,6 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     await until(() => inbox.messages.length === 8);
     const none = undefined;
     expect(inbox.messages).toEqual([{ kind: 'n', n: 1 }, none, none, none, [], 7, none, { kind: 'n', n: 2 }]);
-    await new Promise((closed) => socket.once('close', closed).destroy());
-  });
-
-  test('reads messages from chunks of any size', async () => {
-    const path = newPath();
-    const inbox = await announce(await openView(path), 'a');
-    const messages = [1, 2, 3].map((n) => ({ kind: 'n', n, text: '🧪'.repeat(n) }));
-    const bytes = Buffer.from(messages.map((message) => `${JSON.stringify(['b', message])}\n`).join(''));
-    const socket = connect(socketOf(path));
-    for (const byte of bytes) {
-      await new Promise((written) => socket.write(Buffer.of(byte), written));
-    }
-    await until(() => inbox.messages.length === 3);
-    expect(inbox.messages).toEqual(messages);
     await new Promise((closed) => socket.once('close', closed).destroy());
   });
 });

@@ -117,16 +117,6 @@ describe('while another process writes', () => {
     clearInterval(advancing);
     expect(await view.records.read('s0')).toBeUndefined();
   });
-
-  test('opening the file waits too', async () => {
-    const path = newPath();
-    await (await openView(path)).close();
-    const { release } = lock(path);
-    const opening = openView(path, { name: 'new' });
-    for (let n = 0; n < 100; n++) await turn();
-    release();
-    expect((await (await opening).records.list(1_000)).records.length).toBe(0);
-  });
 });
 
 describe('the write-ahead log', () => {

@@ -3,13 +3,9 @@
  * answers of the server lie in its sockets. It reads them before it calls the server silent.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemTime } from '../../src/base/system.ts';
+import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
-import { CONNECT_MS, createClient } from '../../packages/redis/src/client.ts';
-import { RedisLink } from '../../packages/redis/src/link.ts';
-import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { View } from '../store-contract/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
@@ -105,23 +101,6 @@ describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sock
         { status: 'rejected', reason: { ...AWAY, message: expect.stringContaining('nothing was changed') as string } },
       ]);
       expect(await view.records.read('s')).toMatchObject({ fields: { a: '1' } });
-    });
-  });
-
-  describeWhereInstalled('redis', 'Redis', () => {
-    test('uses the connection whose last answer has arrived', async () => {
-      const server = await ownServer('redis');
-      const settings = { deadlines: new Deadlines(systemTime, LIMIT_MS) };
-      const make = () => createClient({ url: server.url });
-      const link = new RedisLink(settings, 'Redis', make, async (client) => {
-        await frozen(server);
-        const ready = client.sendCommand(['PING']);
-        await answeredInStandstill(CONNECT_MS + 200, server, 1);
-        await ready;
-      });
-      onTestFinished(() => link.close());
-      await link.ready();
-      expect(await link.command(['PING'])).toBe('PONG');
     });
   });
 });
