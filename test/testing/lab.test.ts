@@ -375,7 +375,8 @@ describe('wrong use says what to do', () => {
     const uses = [lab.kill, lab.freeze, lab.drain, lab.stop] as Array<(of: LabInstance) => Promise<unknown>>;
     for (const use of uses)
       await expect(use.call(lab, a)).rejects.toThrow('instance 1 of the lab is killed; it must be serving');
-    await expect(a.callTask('render', SEA)).rejects.toThrow("callTask('render'): instance 1 of the lab is killed");
+    const killed = broken('fetch failed', 'instance 1 of the lab is killed');
+    await expect(a.callTask('render', SEA)).rejects.toMatchObject(killed);
   });
 
   test('an option of the lab, and a server that cannot be shared', async () => {

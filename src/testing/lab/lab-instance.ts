@@ -135,7 +135,7 @@ export class InstanceOfLab {
    * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
    */
   async call(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabResult> {
-    return (await this.#called('call', tool, args, caller, 'none')) as LabResult;
+    return (await this.ask('tools/call', { name: tool, arguments: args }, caller, 'none')) as LabResult;
   }
 
   /**
@@ -143,17 +143,12 @@ export class InstanceOfLab {
    * answered in another way.
    */
   async callTask(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabTask> {
-    const { resultType, taskId } = await this.#called('callTask', tool, args, caller, 'tasks');
+    const { resultType, taskId } = await this.ask('tools/call', { name: tool, arguments: args }, caller);
     if (resultType === 'task') return this.#started(String(taskId), tool, this, caller);
     throw new Error(
       `callTask('${tool}'): the call did not become a task but was answered (${String(resultType)}): wrap its handler ` +
         'in task() of sojourn/tasks and open the lab with tasks: true, or use call()',
     );
-  }
-
-  async #called(how: string, tool: string, args: Params, caller: LabCaller, as: 'tasks' | 'none'): Promise<Params> {
-    this.#expect(`${how}('${tool}')`, 'serving', 'frozen', 'stopping');
-    return this.ask('tools/call', { name: tool, arguments: args }, caller, as);
   }
 
   // ——— its end ———
