@@ -40,5 +40,4 @@ function labelsText(labels: ReadonlyArray<readonly [name: string, value: string 
 const escaped = (value: string): string =>
   value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
-const valueText = (value: number): string =>
-  value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);
+const valueText = (value: number): string => (value === Infinity ? '+Inf' : String(value));

@@ -115,12 +115,7 @@ function attributesOf(request: RunningRequest, { names, resourceUris }: SpanPart
   };
 }
 
-interface Parent {
-  readonly parent: Context;
-  readonly links: Link[];
-}
-
-function parentOf(request: RunningRequest): Parent {
+function parentOf(request: RunningRequest): { readonly parent: Context; readonly links: Link[] } {
   const around = context.active();
   const ambient = trace.getSpanContext(around);
   const isAround = ambient !== undefined && isSpanContextValid(ambient);

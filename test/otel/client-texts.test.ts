@@ -1,5 +1,5 @@
 /** What a client writes into spans, labels and log fields: short texts, and no names that it made up. */
-import type { Attributes, Meter, MeterProvider, Span, Tracer, TracerProvider } from '@opentelemetry/api';
+import type { Attributes, MeterProvider, TracerProvider } from '@opentelemetry/api';
 import { McpServer as McpServer1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { Server } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
@@ -22,28 +22,21 @@ interface KeptSpan {
 function providers() {
   const spans: KeptSpan[] = [];
   const measured: Attributes[] = [];
-  const instrument = {
-    add: (_: number, of: Attributes) => measured.push(of),
-    record: (_: number, of: Attributes) => measured.push(of),
-  };
-  const startSpan = (name: string, { attributes = {} }: { attributes?: Attributes } = {}): Span => {
+  const keep = (_: number, of: Attributes) => measured.push(of);
+  const meter = { createHistogram: () => ({ record: keep }), createCounter: () => ({ add: keep }) };
+  const startSpan = (name: string, { attributes }: { attributes?: Attributes } = {}) => {
     const kept: KeptSpan = { name, attributes: { ...attributes } };
     spans.push(kept);
-    const span = {
-      setAttribute: (key: string, value: unknown) => void (kept.attributes[key] = value),
-      setAttributes: (more: Attributes) => void Object.assign(kept.attributes, more),
-      updateName(changed: string) {
-        kept.name = changed;
-        return span;
-      },
-      setStatus() {},
-      end() {},
+    const setAttributes = (more: Attributes) => Object.assign(kept.attributes, more);
+    return {
+      setAttribute: (key: string, value: string) => setAttributes({ [key]: value }),
+      updateName: (changed: string) => ({ setAttributes, name: (kept.name = changed) }),
+      setStatus: () => {},
+      end: () => {},
     };
-    return span as unknown as Span;
   };
-  const tracerProvider: TracerProvider = { getTracer: () => ({ startSpan }) as unknown as Tracer };
-  const meter = { createHistogram: () => instrument, createCounter: () => instrument } as unknown as Meter;
-  const meterProvider: MeterProvider = { getMeter: () => meter };
+  const tracerProvider = { getTracer: () => ({ startSpan }) } as unknown as TracerProvider;
+  const meterProvider = { getMeter: () => meter } as unknown as MeterProvider;
   return { spans, measured, options: telemetry({ tracerProvider, meterProvider, resourceUris: true }) };
 }
 
