@@ -1,15 +1,19 @@
 /** A store that renews leases and refuses other calls, as for a missing right or in a full table. */
-import { expect, test } from 'vitest';
+import { createClient } from 'redis';
+import { expect, onTestFinished, test } from 'vitest';
+import { redis } from '../../packages/redis/src/index.ts';
 import { Outage } from '../../src/endpoint/outage.ts';
 import { WatchedStore } from '../../src/endpoint/watched-store.ts';
 import { storeAway, storeRefused } from '../../src/errors.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
+import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
 import { tool } from '../kit/lab.ts';
 import { createLog, type Log } from '../kit/log.ts';
 import type { RawClient } from '../kit/raw-client.ts';
+import { describeWithServer } from '../kit/servers/index.ts';
 import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 
 const fence = { epoch: 1, owner: 'me' };
@@ -18,11 +22,11 @@ const BACK = 'The session store is back';
 const told = (log: Log): string[] =>
   log.lines.filter(({ level }) => level === 'warn' || level === 'info').map(({ message }) => message);
 
-/** Three sessions, on a clock that the test moves. The lease is renewed each second. */
-async function opened() {
+/** Three sessions, on a clock that the test moves. A lease of 3 s is renewed each second. */
+async function opened(inner?: Store, leaseMs = 3_000) {
   const time = createFakeTime();
-  const store = watchedStore({ durable: true, inProcess: false });
-  const shared = { store, timeProvider: time, leaseMs: 3_000, waitMs: 0, keepAliveMs: Infinity };
+  const store = watchedStore({ durable: true, inProcess: false, ...(inner && { inner }) });
+  const shared = { store, timeProvider: time, leaseMs, waitMs: 0, keepAliveMs: Infinity };
   const { endpoint, log, port, openSession } = await serveMember(shared);
   const clients = [await openSession(), await openSession(), await openSession()] as const;
   return {
@@ -62,6 +66,27 @@ test('is not ready once calls of two sessions have failed for 10 s, until a call
   mend(store);
   await every(1_000, a);
   expect(await reason()).toBeUndefined();
+});
+
+describeWithServer('redis', 'on Redis', (server) => {
+  test('a right that an account loses while it is connected is not ready, until it has the right again', async () => {
+    const url = new URL(server().url);
+    [url.username, url.password] = ['writer', 'secret'];
+    const admin = createClient({ url: server().url });
+    await admin.connect();
+    onTestFinished(() => admin.destroy());
+    const set = (...rights: string[]) => admin.sendCommand(['ACL', 'SETUSER', 'writer', ...rights]);
+    await set('on', '>secret', '~*', '&*', '+@all');
+    // The lease outlasts a machine that stands still: the server has its own clock.
+    const { clients, every, reason } = await opened(redis(url.href), 30_000);
+    const [a, b] = clients;
+    await set('-rpush');
+    await every(12_000, a, b);
+    expect(await reason()).toMatch(/^Each append of/);
+    await set('+rpush');
+    await every(1_000, a);
+    expect(await reason()).toBeUndefined();
+  });
 });
 
 test('is one line of the log, and back when no call has failed for 10 s', async () => {

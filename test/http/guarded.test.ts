@@ -2,9 +2,10 @@
  * Unexpected errors, thrown in any callback of an exchange: the request is answered, the failure is reported once, and
  * the process survives.
  */
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Exchange, guarded } from '../../src/http/exchange.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
@@ -132,5 +133,20 @@ describe('an endpoint', () => {
     ]);
     expect((await client.initialize()).response.status).toBe(200);
     expect(log.matching(/./, 'error')).toHaveLength(1);
+  });
+
+  test('survives the body of an adapter that fails: its request is one that its client left', async () => {
+    const log = createLog();
+    const endpoint = createMcpEndpoint(toolServer({}), { logger: log, accessLog: true });
+    onTestFinished(() => endpoint.close());
+    const headers = { host: 'localhost', 'content-type': 'application/json', accept: '*/*' };
+    // An adapter without sockets, such as those of tests and of functions in a cloud.
+    const body = Object.assign(new Readable({ read() {} }), { method: 'POST', url: '/mcp', headers, rawHeaders: [] });
+    const req = Object.assign(body, { socket: {} }) as unknown as IncomingMessage;
+    endpoint.node(req, new ServerResponse(req));
+    req.push('{');
+    req.destroy(fault);
+    await until(() => log.matching(/^request$/).length === 1);
+    expect(log.matching(/./, 'error')).toEqual([]);
   });
 });

@@ -2,19 +2,23 @@
  * What two processes log in a run with everything that happens to a deployment: hostile clients, a relayed call, a
  * killed process, a takeover, a store that is away and back, a drain. At the level `debug`, with a line per request, as
  * JSON and as text: no line holds a token, an argument, a result, the message of a thrown error, a session id, or the
- * password of the store, and no client's text begins a line.
+ * password of the store, and no client's text begins a line. Endpoints without sessions, and those behind the fetch
+ * face, log the same in this process.
  */
+import { inspect } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { CLIENT_INFO_META_KEY } from '@modelcontextprotocol/server';
 import { expect, onTestFinished, test } from 'vitest';
+import { redis as redisStore } from '../../packages/redis/src/index.ts';
 import { openClient } from '../kit/listening.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import type { RawClient, RawClientOptions, RawHeaders } from '../kit/raw-client.ts';
 import { startCli } from '../cli/cli-process.ts';
+import { serve } from '../kit/serve.ts';
 import { startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { ARGUMENT, CONTROL, KINDS, QUERY, RESULT, THROWN, TOKEN } from './processes/keeper.mjs';
+import keeper, { ARGUMENT, CONTROL, KINDS, QUERY, RESULT, THROWN, TOKEN } from './processes/keeper.mjs';
 
 const server = fileURLToPath(new URL('processes/keeper.mjs', import.meta.url));
 const PASSWORD = 'canary-password-8d21';
@@ -85,6 +89,24 @@ async function attackAll(url: string, era: 'legacy' | 'modern'): Promise<readonl
   if (client.sessionId !== undefined) (await client.delete({ sessionId: client.sessionId })).abort();
   return ids;
 }
+
+test.each([
+  ['the fetch face', 'fetch', {}],
+  ['the fetch face, whose store is away', 'fetch', { store: redisStore(`redis://canary:${PASSWORD}@127.0.0.1:1`) }],
+  ['the fetch face without sessions', 'fetch', { sessionMode: 'stateless' }],
+  ['the node face without sessions', 'node', { sessionMode: 'stateless' }],
+] as const)('the lines of an endpoint behind %s', async (_where, face, more) => {
+  const options = { ...keeper.options, waitMs: 0, accessLog: true, ...more };
+  const { url, log } = await serve(keeper.factory, options, { face });
+  const ids = [...(await attackAll(url, 'legacy')), ...(await attackAll(url, 'modern'))];
+  await until(() => log.matching(/^request$/).length > 2 * messages().length);
+  const said = log.lines.map(({ message }) => message);
+  expect(said).toContain('A tool threw');
+  if ('store' in more) expect(said).toContainEqual(expect.stringMatching(/^The session store could not be opened/));
+  const secrets = [TOKEN, ARGUMENT, RESULT, THROWN, QUERY, PASSWORD, ...ids];
+  const lines = log.lines.map((line) => inspect(line, { depth: 12, showHidden: true }));
+  expect(lines.filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual([]);
+});
 
 const call = (name: string, args: object = {}) => ['tools/call', { name, arguments: args }] as const;
 

@@ -47,6 +47,19 @@ test.each([
   expect(status).toBe(expected);
 });
 
+test('a path of slashes, as long as a head may be, takes no more time than a short one', async () => {
+  const { client } = await serve(factory);
+  const one = client();
+  const slashes = '/'.repeat(15_000);
+  const before = process.cpuUsage();
+  for (let n = 0; n < 20; n++) {
+    expect((await one.get({ path: `/mcp${slashes}` })).status).toBe(405);
+    expect((await one.get({ path: `/mcp${slashes}x` })).status).toBe(404);
+  }
+  // The square of such a path takes some 200 ms.
+  expect(process.cpuUsage(before).user).toBeLessThan(1_500_000);
+});
+
 /** As many different characters as a body holds: their conversion would take minutes. */
 const HOST = Array.from({ length: 1_000_000 }, (_, n) => String.fromCodePoint(0x4e00 + (n % 20_000))).join('');
 

@@ -5,7 +5,9 @@
 import { expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { tool } from '../kit/lab.ts';
-import { serve } from '../kit/serve.ts';
+import { openSse } from '../kit/legacy-sse.ts';
+import type { JsonRpcAnswer } from '../kit/raw-client.ts';
+import { serve, type Served } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -84,14 +86,27 @@ test.each(STREAMS.filter(([way]) => ['sessions, 2025-11-25', '2026-07-28'].inclu
   },
 );
 
-test('calls whose session is ended by DELETE keep their places', async () => {
+test.each([
+  [
+    'session is ended by DELETE',
+    async ({ openSession }: Served): Promise<Call> => {
+      const client = await openSession();
+      const called = client.call(...HOG);
+      return { answer: () => called.then(({ message }) => message), leave: () => client.delete() };
+    },
+  ],
+  [
+    'connection of 2024-11-05 ends',
+    async ({ client }: Served): Promise<Call> => {
+      const { post, stream } = await openSse(client());
+      await post(body(...HOG));
+      return { answer: () => stream.nextMessage() as Promise<JsonRpcAnswer>, leave: async () => stream.abort() };
+    },
+  ],
+])('calls whose %s keep their places', async (_end, send) => {
   const hog = createHog();
-  const { openSession } = await serve(hog.factory, LIMITED);
-  await giveUp(hog, async () => {
-    const client = await openSession();
-    const called = client.call(...HOG);
-    return { answer: () => called.then(({ message }) => message), leave: () => client.delete() };
-  });
+  const served = await serve(hog.factory, { ...LIMITED, legacySse: true });
+  await giveUp(hog, () => send(served));
 });
 
 test('a batch that cancels its own calls runs no handler past the limit', async () => {

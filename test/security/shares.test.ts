@@ -55,8 +55,8 @@ describe('limits.perUser', () => {
     expect(await say(one, 'echo', { text: 'again' })).toBe('again');
   });
 
-  test('sessions: of many at once exactly as many are opened, and a session that ends makes room', async () => {
-    const { as, endpoint, open } = await start({ limits: { perUser: { sessions: 3 } } });
+  test('sessions: of many at once exactly as many are opened, and one that ends makes room, also of 2024-11-05', async () => {
+    const { as, endpoint, open } = await start({ legacySse: true, limits: { perUser: { sessions: 3 } } });
     const clients = Array.from({ length: 12 }, () => as('ann'));
     const answers = await Promise.all(clients.map((one) => one.initialize()));
     const statuses = answers.map(({ response }) => response.status).sort();
@@ -64,7 +64,10 @@ describe('limits.perUser', () => {
     expect(endpoint.sessions.count).toBe(3);
     await open('bob');
     await clients.find(({ sessionId }) => sessionId !== undefined)?.delete();
-    expect((await as('ann').initialize()).response.status).toBe(200);
+    const { stream } = await connectSse(as('ann'), '/mcp/sse');
+    expect((await as('ann').initialize()).response.status).toBe(429);
+    stream.abort();
+    await until(async () => (await as('ann').initialize()).response.status === 200);
     expect((await as('ann').initialize()).response.status).toBe(429);
   });
 });
@@ -299,7 +302,7 @@ test('subscriptions/listen: one user opens half of limits.subscriptions, also pa
   expect((await listen('bob')).status).toBe(200);
 });
 
-test('the calls of a tool: relayed calls count at the owner, for their own user or address', async () => {
+test('the calls of a tool: those of both eras are one count, and relayed ones count at the owner for their own user', async () => {
   const limits = { perTool: { hold: { requests: 4 } } };
   const settings = { face: 'node', auth: userHeader } as const;
   const [owner, other] = await serveFleet(2, { limits }, [settings, settings]);
@@ -312,6 +315,8 @@ test('the calls of a tool: relayed calls count at the owner, for their own user 
   await owner.lab.held(1);
   const refused = await again.call(...tool('hold'));
   expect(refused.message.error?.message).toContain('the tool "hold" (limits.perTool, limits.userShare)');
+  const modern = await callModern(owner.client({ headers: { 'x-user': 'eve' } }), ...tool('hold'));
+  expect(refusalOf(modern)).toEqual([429, 'tool_limit']);
   running.push(bob.call(...tool('hold')));
   await owner.lab.held(2);
   expect(owner.lab.holds.length).toBeLessThanOrEqual(3);

@@ -1,3 +1,5 @@
+import type { McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
+
 export const TOKEN: string;
 export const ARGUMENT: string;
 export const RESULT: string;
@@ -5,3 +7,6 @@ export const THROWN: string;
 export const QUERY: string;
 export const CONTROL: string;
 export const KINDS: readonly string[];
+
+declare const keeper: { readonly factory: McpEndpointFactory; readonly options: McpEndpointOptions };
+export default keeper;
