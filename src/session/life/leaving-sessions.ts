@@ -190,14 +190,21 @@ export class LeavingSessions {
   }
 
   /**
-   * Repeats the writes that the store did not take. A session that another instance owns by now is not disturbed: its
-   * fence is newer.
+   * Repeats the writes that the store did not take, up to the first that fails again: while the store is away, each of
+   * them may take seconds. That one becomes the last, because the store may take the others. A session that another
+   * instance owns by now is not disturbed: its fence is newer. Never rejects.
    */
   async settle(): Promise<void> {
-    for (const [id, write] of this.#owed) {
-      await write();
-      // The session may have come back during this write, and left again.
-      if (this.#owed.get(id) === write) this.#owed.delete(id);
+    for (const [sessionId, write] of this.#owed) {
+      this.#owed.delete(sessionId);
+      try {
+        await write();
+      } catch (err) {
+        this.#host.logger.error({ err, sessionId }, 'The record of a session that left was not written; it is retried');
+        // The session may have come back during this write, and left again: then a newer write is owed.
+        if (!this.#owed.has(sessionId)) this.#owed.set(sessionId, write);
+        return;
+      }
     }
   }
 

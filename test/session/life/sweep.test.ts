@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
-import { storeAway } from '../../../src/errors.ts';
+import { storeAway, storeRefused } from '../../../src/errors.ts';
 import { elapse } from '../../../src/base/system.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
@@ -163,6 +163,21 @@ test('a write that is repeated forgets no later one of the same session', async 
   repeated.open();
   await time.advance(SWEEP);
   expect((await store.views[0]?.sessions.read(one.sessionId ?? '')) as object).toMatchObject({ owner: null });
+});
+
+test('a write that the store refuses for good keeps neither other sessions nor the sweep', async () => {
+  const ended: string[] = [];
+  const { openSession, leaveDead, time, store } = await sweeping((id) => void ended.push(id), { hibernateAfterMs: 1 });
+  const [damaged, other] = [await openSession(), await openSession()];
+  cut(store, 'sessions.release');
+  await time.advance(SWEEP);
+  store.before['sessions.release'] = (id: string): void => {
+    if (id === damaged.sessionId) throw storeRefused('its row is damaged');
+  };
+  await leaveDead(1);
+  await time.advance(2 * SWEEP);
+  expect((await store.views[0]?.sessions.read(other.sessionId ?? '')) as object).toMatchObject({ owner: null });
+  expect(ended).toEqual(['dead-0']);
 });
 
 describe('an onSessionEnded that hangs', () => {
