@@ -1,3 +1,4 @@
+import { BoundedMap } from './bounded-map.ts';
 import { afterTurn } from './system.ts';
 
 /**
@@ -11,6 +12,8 @@ import { afterTurn } from './system.ts';
  * going while large bodies or unread answers fill the memory.
  */
 const RESERVE = 0.25;
+/** Users whose answers found no room. Past these the one that was refused longest ago may call again. */
+const REFUSED_KEPT = 1_000;
 
 export class Budget {
   readonly size: number;
@@ -21,8 +24,8 @@ export class Budget {
   /** The last user who gave everything back is still in the map: most often the same user takes something next. */
   #empty: string | undefined = undefined;
   #used = 0;
-  /** The last answer that found no room. */
-  #refused: { readonly user: string; readonly amount: number } | undefined = undefined;
+  /** How much the last answer of a user needed that found no room. */
+  readonly #refused = new BoundedMap<string, number>(REFUSED_KEPT);
 
   constructor(size: number, userShare: number) {
     this.size = size;
@@ -85,12 +88,16 @@ export class Budget {
 
   /** An answer of this user found no room. */
   refused(amount: number, user: string): void {
-    this.#refused = { user, amount: Math.min(amount, this.size * RESERVE) };
+    this.#refused.set(user, Math.min(amount, this.size * RESERVE));
   }
 
-  /** Whether there is no room for what this user was refused last: another call would be served in vain. */
+  /** Whether there is no room yet for what this user was refused last: another call would be served in vain. */
   isShort(user: string): boolean {
-    return this.#refused?.user === user && this.isOver(user, this.#refused.amount);
+    const amount = this.#refused.get(user);
+    if (amount === undefined) return false;
+    const isShort = this.isOver(user, amount);
+    if (!isShort) this.#refused.delete(user);
+    return isShort;
   }
 
   /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */

@@ -198,6 +198,15 @@ describe('events that wait for the store', () => {
     expect([data(get).length < 30, get.ending]).toEqual([true, undefined]);
   });
 
+  test('are dropped past it although none waits before them', async () => {
+    const { get, say, send, dropped } = await waiting();
+    (await send(1, () => say('x'.repeat(2_000_000))))();
+    await get.next(({ data: text = '' }) => text.includes('notifications/tools/list_changed'));
+    await say('later');
+    await until(() => data(get).length > 0);
+    expect([data(get), dropped()]).toEqual([['later'], 1]);
+  });
+
   test('past it are those of a call dropped: its client, which comes back, gets an error of the call', async () => {
     const { one, send, dropped, lab } = await waiting();
     const call = await one.post(toolCall(7, 'hold'));

@@ -45,6 +45,17 @@ describe('the share of a user', () => {
     expect([requests.used, sessions.used]).toEqual([400 * KIB, 100 * KIB]);
   });
 
+  test('each user whose answer found no room is short until there is room for it', () => {
+    const { budget } = memoryRows(400 * KIB, 0.5).answers;
+    budget.charge(300 * KIB, undefined);
+    for (const user of [ANN, BOB]) budget.refused(60 * KIB, user);
+    expect([ANN, BOB, 'user eve'].map((user) => budget.isShort(user))).toEqual([true, true, false]);
+    budget.charge(-300 * KIB, undefined);
+    expect(budget.isShort(ANN)).toBe(false);
+    budget.charge(300 * KIB, undefined);
+    expect(budget.isShort(ANN)).toBe(false);
+  });
+
   test('with a share of 1, one user may hold everything', () => {
     const { requests } = memoryRows(800 * KIB, 1);
     expect([requests.take(800 * KIB, 0, ANN), requests.budget.isOver(ANN)]).toEqual([true, false]);

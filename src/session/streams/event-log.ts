@@ -13,6 +13,8 @@ import type { SessionHost } from '../session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
+/** Characters that an event may have to wait on a GET stream in a full memory: `list_changed` says what it dropped. */
+export const SHORT_EVENT = 1_024;
 
 /** A request that a stream answers. Its `params` are absent also where the store did not keep them. */
 export type PostedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;

@@ -15,13 +15,14 @@
 import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
 import { pause } from '../record/pause.ts';
 import { callSuffix, GET_STREAM } from './event-id.ts';
-import type {
-  AppendExtra,
-  CarriedExtra,
-  PostedRequest,
-  PostedRequests,
-  SessionEventLog,
-  WriteResult,
+import {
+  type AppendExtra,
+  type CarriedExtra,
+  type PostedRequest,
+  type PostedRequests,
+  type SessionEventLog,
+  SHORT_EVENT,
+  type WriteResult,
 } from './event-log.ts';
 
 /**
@@ -33,8 +34,6 @@ type StoredState = 'open' | 'gathering' | 'skipping' | 'fenced' | 'failed';
 
 /** A waiting event counts this many times in the memory budget: the message, its text, and the copies of the store. */
 const EVENT_WEIGHT = 4;
-/** A GET stream answers no request. */
-const NONE: PostedRequests = [];
 
 /** An event that waits. */
 interface Write {
@@ -61,7 +60,7 @@ export abstract class StoredStream {
   /** Oldest first, including the append under way. `undefined`: none waits. */
   #waiting: Write[] | undefined = undefined;
 
-  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests = NONE) {
+  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests: PostedRequests = []) {
     this.key = key;
     this.#log = log;
     this.#next = next;
@@ -235,13 +234,14 @@ export abstract class StoredStream {
     else if (write.last) this.endTurn();
   }
 
-  /** The budget has no room for this event. A GET stream lives on: it says what it dropped when none waits any more. */
+  /** The budget has no room for this event. A GET stream continues: once none waits, it says what it dropped. */
   #overflow(log: SessionEventLog, write: Write): void {
     if (this.key !== GET_STREAM) {
       (this.#waiting ??= []).push(write);
       this.#lose(log, 'failed');
     } else if (this.flushing) this.#state = 'skipping';
-    else this.#wait(log, write, undefined);
+    else if ((write.json?.length ?? 0) <= SHORT_EVENT) this.#wait(log, write, undefined);
+    else log.skipped();
   }
 
   /** Until nothing waits. `begun`: the append of the first event. */
