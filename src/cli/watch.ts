@@ -1,6 +1,6 @@
 /** When an edit is over: `sojourn dev` watches the folders of a project for changes of its code. */
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { Logger } from '../types.ts';
 import { codeOf, reason } from './failure.ts';
@@ -36,18 +36,26 @@ export function watchProject(cwd: string, logger: Logger, changed: () => void): 
     clearTimeout(timer);
     timer = setTimeout(over, SETTLED_MS);
   };
+  /** Another folder may have its name by now. A watcher would follow the files of one that was moved. */
+  const forget = (path: string): void => {
+    for (const [folder, watcher] of watchers) {
+      if (folder !== path && !folder.startsWith(path + sep)) continue;
+      watcher.close();
+      watchers.delete(folder);
+    }
+  };
   /** `isNew`: the files in it may have been written before it was watched. */
   const add = (folder: string, isNew: boolean): void => {
     try {
       const watcher = watch(folder, (event, name) => {
         if (name === null) return;
         const path = join(folder, name);
+        if (event === 'rename') forget(path);
         if (orUndefined(() => statSync(path).isDirectory()) !== true) return note(path);
         if (event === 'rename' && isProject(name)) add(path, true);
       });
       // It was deleted. The folder above says when it is made again.
       watcher.on('error', () => {});
-      watchers.get(folder)?.close();
       watchers.set(folder, watcher);
       for (const entry of readdirSync(folder, { withFileTypes: true }))
         if (entry.isDirectory() && isProject(entry.name)) add(join(folder, entry.name), isNew);

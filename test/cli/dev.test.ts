@@ -194,7 +194,7 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
         first: `import { readFileSync } from 'node:fs';\nconst parts = [${parts.map(read).join()}].join();`,
       }),
     );
-    project.write('app/node_modules/installed/index.mjs', '');
+    for (const name of ['node_modules/installed/index.mjs', 'moved/deep/x.mjs']) project.write(`app/${name}`, '');
     const dev = project.dev('mcp.mjs', { cwd: 'app' });
     const client = await connectV2(await dev.url());
     const served = async () => (await client.say('build')).split(' ')[0];
@@ -208,6 +208,7 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
       renameSync(project.file('app/lib/part.mjs~'), project.file('app/lib/part.mjs'));
     });
     expect(await served()).toBe('renamed,new');
+    renameSync(project.file('app/moved'), project.file('moved'));
     await dev.edits(() => rmSync(project.file('app/lib'), { recursive: true }), BROKEN);
     expect(await served()).toBe('renamed,new');
     await dev.edits(() => {
@@ -220,9 +221,9 @@ describe.skipIf(process.platform === 'win32')('the files that sojourn dev watche
     expect(await dev.edits(() => project.write('app/.env', 'A=1'))).toContain('.env changed\n');
     const log = await dev.edits(() => {
       const names = ['node_modules/installed/index.mjs', 'data.json', 'mine.db', '.sojourn/other', '.git/HEAD'];
-      for (const name of [...names, '../beside.mjs']) project.write(`app/${name}`, ' ');
+      for (const name of [...names, '../beside.mjs', '../moved/deep/x.mjs']) project.write(`app/${name}`, ' ');
       project.write('app/mcp.mjs', moduleText({ build: 'last' }));
     });
-    expect(log.match(/\S+ changed$/gm)).toEqual(['mcp.mjs changed']);
+    expect(log.match(/(?:\S+, )*\S+ changed$/gm)).toEqual(['mcp.mjs changed']);
   });
 });
