@@ -57,7 +57,7 @@ export async function serveMetrics(
   server.maxConnections = MOST_CONNECTIONS;
   server.listen({ host, port });
   await once(server, 'listening').catch((cause: unknown) => {
-    throw new Failure(listenProblem(cause, host, port, '--metrics'), { cause });
+    throw new Failure(`--metrics: ${listenProblem(cause, host, port, '--metrics')}`, { cause });
   });
   const { address, port: bound } = server.address() as AddressInfo;
   const shown = address.includes(':') ? `[${address}]` : address;

@@ -230,24 +230,29 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(stderr.match(/^sojourn: /gm)).toHaveLength(1);
   });
 
-  test.each(['0', '2'])('with --workers %s a port in use, an address of another machine', async (workers) => {
-    const { port } = new URL(await listening(createServer()));
-    const shared = workers === '0' ? [] : store();
-    const run = (...flags: string[]) =>
-      runProcess(['serve', program('echo-server.mjs'), '--workers', workers, ...flags].concat(shared));
-    expect(await run('--port', port)).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
-    });
-    expect(await run('--host', '192.0.2.1')).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(
-        /^sojourn: cannot listen on port 3000 on 192\.0\.2\.1: (listen|bind) EADDRNOTAVAIL\b.*\n$/,
-      ) as string,
-    });
-    const free = String(await freePort());
-    const { stderr } = await run('--port', free, '--metrics', free);
-    expect(stderr).toContain(`port ${free} on 127.0.0.1 is in use: `);
-  });
+  test.each(['0', '2'])(
+    'with --workers %s a port in use, an address of another machine, also of --metrics',
+    async (workers) => {
+      const { port } = new URL(await listening(createServer()));
+      const shared = workers === '0' ? [] : store();
+      const run = (...flags: string[]) =>
+        runProcess(['serve', program('echo-server.mjs'), '--workers', workers, ...flags].concat(shared));
+      expect(await run('--port', port)).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `sojourn: port ${port} on 127.0.0.1 is in use: stop the program that listens there, or choose another port with --port (0 takes any free one)\n`,
+      });
+      expect(await run('--host', '192.0.2.1')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /^sojourn: cannot listen on port 3000 on 192\.0\.2\.1: (listen|bind) EADDRNOTAVAIL\b.*\n$/,
+        ) as string,
+      });
+      const free = String(await freePort());
+      const { stderr } = await run('--port', free, '--metrics', free);
+      expect(stderr).toContain(`port ${free} on 127.0.0.1 is in use: `);
+      const other = await run('--port', '0', '--metrics', '192.0.2.1:1', '--metrics-token', 'secret');
+      expect(other.stderr).toContain('--metrics: cannot listen on port 1 on 192.0.2.1: listen EADDRNOTAVAIL');
+    },
+  );
 });
