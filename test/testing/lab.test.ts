@@ -12,6 +12,7 @@ import { task } from '../../src/tasks/index.ts';
 import { recordedOf } from '../../src/tasks/steps.ts';
 import { type LabInstance, type LabOptions, type LabServer, openLab } from '../../src/testing/index.ts';
 import { connectV2 } from '../clients/official.ts';
+import { bearer } from '../kit/issuer.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
@@ -212,6 +213,22 @@ describe('kill', () => {
     expect(await say('count')).toBe('call 2');
     const streams = () => requests.filter((request) => request.startsWith('GET')).length;
     await lab.until(() => streams() === 2, { what: 'the stream of the client, again' });
+  });
+
+  test('what a verifier says of a caller reaches the owner of a session as JSON, as between processes', async () => {
+    const server = filmServer(new Farm());
+    server.registerTool('since', {}, ({ http }) => text(typeof http?.authInfo?.extra?.['since']));
+    const verify = () => ({ ...ADA, expiresAt: 4_000_000_000, extra: { sub: 'ada', since: new Date() } });
+    const lab = await open(server, { auth: { verify } });
+    const [a, b] = await lab.start(2);
+    let at = a;
+    const { say } = await connectV2('http://localhost/mcp', {
+      fetch: (url, init) => at.fetch(new Request(url, init)),
+      ...bearer('ada'),
+    });
+    expect(await say('since')).toBe('object');
+    at = b;
+    expect(await say('since')).toBe('string');
   });
 
   test('no message reaches a killed instance, or comes from it', async () => {

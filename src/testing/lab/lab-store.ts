@@ -7,9 +7,16 @@ import { systemTime } from '../../base/system.ts';
 import { memory } from '../../stores/memory/index.ts';
 import { MemoryMailboxes, type SharedMailboxes } from '../../stores/memory/mailboxes.ts';
 import { Instances, LEASES } from '../../stores/shared/instances.ts';
-import type { OpenStore, Store, StoreOptions } from '../../stores/store.ts';
+import type { InstanceMessage, OpenStore, Store, StoreOptions } from '../../stores/store.ts';
 import type { TimeProvider } from '../../types.ts';
 import type { InstanceOfLab } from './lab-instance.ts';
+
+/** Passes messages as JSON, as stores between processes do. */
+class LabMailboxes extends MemoryMailboxes {
+  override send(from: string, to: string, message: InstanceMessage): 'sent' | 'suspect' {
+    return super.send(from, to, JSON.parse(JSON.stringify(message)) as InstanceMessage);
+  }
+}
 
 export class LabStore {
   readonly #store: Store;
@@ -38,7 +45,7 @@ export class LabStore {
     const leases = await this.#leases.open({ ...given, time, kinds: [LEASES] });
     this.#views.push(leases);
     const { leaseMs, logger } = given;
-    const mailboxes = new MemoryMailboxes(this.#mailboxes);
+    const mailboxes = new LabMailboxes(this.#mailboxes);
     const instances = new Instances({ records: leases.records(LEASES), mailboxes, leaseMs, logger });
     return {
       records: (kind) => instance.guard(view.records(kind)),
