@@ -32,7 +32,10 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** `flag`: what chooses the port. `fd`: the socket of a supervisor, which learns here that it is taken, or of systemd. */
+/**
+ * `flag` chooses the port. `fd` is a socket that a supervisor or systemd passed: binding it showed no error, so that
+ * `listen` is the first to say that its address is in use.
+ */
 export function listenProblem(error: unknown, host: string, port: number, flag = '--port', fd?: number): string {
   if (codeOf(error) === 'EADDRINUSE')
     return (

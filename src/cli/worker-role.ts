@@ -12,8 +12,8 @@ import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 
 /**
- * The number of this worker, 1, 2 …, its `WorkerStart`, and the token of the dashboard that the supervisor made. It is
- * removed before settings are read and the module is loaded.
+ * This variable carries the number of the worker from 1 on, its `WorkerStart`, and the token of the dashboard that the
+ * supervisor made. The worker removes it before it reads settings and loads the module.
  */
 export const WORKER_VARIABLE = 'SOJOURN_WORKER';
 /**
@@ -35,7 +35,10 @@ export type Message =
   /** From the supervisor: report the metrics. */
   | { readonly sojourn: 'measure' }
   | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
-  /** From the supervisor. `socketCloses`: no other process holds the socket any more. `timeoutMs`: for running calls. */
+  /**
+   * From the supervisor: drain. `socketCloses` says that no other process holds the socket any more. Running calls have
+   * `timeoutMs` to end.
+   */
   | { readonly sojourn: 'drain'; readonly socketCloses: boolean; readonly timeoutMs: number };
 
 export type MessageOf<Kind extends Message['sojourn']> = Extract<Message, { readonly sojourn: Kind }>;

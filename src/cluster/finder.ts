@@ -2,7 +2,8 @@
  * Finds where a session lives, on the instance that received the request:
  *
  *     live here ─▶ here, once it is claimed for the present id of this instance
- *     ended ─▶ 404        no record ─▶ ask the migration handler, null ─▶ 404, a handshake ─▶ a record without a copy
+ *     ended ─▶ 404
+ *     no record ─▶ ask the migration handler: null ─▶ 404, a handshake ─▶ a record without a copy
  *     owner alive ─▶ there (relay)
  *     no owner, a dead owner, or this instance without a copy ─▶ claim, restore ─▶ here
  *     the same, while this instance drains and another one serves ─▶ there: that one claims

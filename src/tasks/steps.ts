@@ -65,7 +65,7 @@ export class Steps {
   /** The bytes of every recorded value. */
   readonly #sizes = new Map<string, number>();
   #bytes = 0;
-  /** Of the log, since all values were written last. */
+  /** How much the log got since all values were last written together. */
   #logged: Omit<Recorded, 'values'>;
   #last: Promise<unknown> = Promise.resolve();
   readonly #isOver = (): boolean => this.#task.run.isOver;

@@ -62,7 +62,7 @@ export interface KeptTask extends GivenSettings {
 
 export const bodyText = (kept: KeptTask, request: RpcRequest): string => storedText(kept, JSON.stringify(request));
 
-/** Without the request, which may be long. `undefined`: another build has written it. */
+/** Reads the first line of a body: the request after it may be long. `undefined`: another build wrote the body. */
 export const readBody = (body: string): KeptTask | undefined => readText(body)?.line as KeptTask | undefined;
 
 // ——— questions and answers ———

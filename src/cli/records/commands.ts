@@ -130,8 +130,8 @@ export function describeRecords(
 export type StoreRequest = ReturnType<typeof storeRequest>;
 
 /**
- * `command`: as the user wrote it; `wanted`: what gives the URL. Keys come from the environment alone: a flag would show
- * them to every user of the machine.
+ * `command` is the command as the user wrote it. `wanted` names what gives the URL. Keys come from the environment
+ * alone: a flag would show them to every user of the machine.
  */
 export function storeRequest(command: string, flags: Given, env: Environment, wanted = '--store') {
   const { given, originOf } = givenBy(flags, env, ['store', 'name', 'instanceKeys']);
