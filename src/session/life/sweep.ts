@@ -205,11 +205,15 @@ export class Sweep {
       await store.sessions.trim();
       await store.once.trim();
     } catch (cause) {
-      this.#registry.logger.error(
-        { err: cause },
-        'Expired sessions could not be removed from the store; the next sweep tries again',
-      );
+      this.#notRemoved(cause);
     }
+  }
+
+  #notRemoved(err: unknown): void {
+    this.#registry.logger.error(
+      { err },
+      'Expired sessions could not be removed from the store; the next sweep tries again',
+    );
   }
 
   /** The sessions that no instance serves. `alive`: the owners that are known in this pass. */
@@ -221,17 +225,19 @@ export class Sweep {
     return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !isHere(id));
   }
 
-  /** How many were ended. A failure is thrown once the others that began with it are over. */
+  /** How many were ended. The store may refuse the end of one for good: the last failure is logged. */
   async #endExpired(sessions: readonly DueRecord[]): Promise<number> {
     let ended = 0;
+    let failed: PromiseRejectedResult | undefined;
     for (let n = 0; n < sessions.length && !this.#stopped; n += ENDS_AT_ONCE) {
       const some = sessions.slice(n, n + ENDS_AT_ONCE);
       const ends = some.map((session) => this.#registry.leaving.endRecord(session.id, session, 'idle'));
       for (const outcome of await Promise.allSettled(ends)) {
-        if (outcome.status === 'rejected') throw outcome.reason;
-        if (outcome.value) ended += 1;
+        if (outcome.status === 'rejected') failed = outcome;
+        else if (outcome.value) ended += 1;
       }
     }
+    if (failed !== undefined) this.#notRemoved(failed.reason);
     return ended;
   }
 
