@@ -6,6 +6,9 @@
  * There is one connection to each other instance, so that its messages arrive in order. Messages that are written when
  * the receiver dies are lost, although `send` answered `'sent'`, and so are messages to one whose socket was deleted,
  * until it opens its socket again. A sender that needs an answer waits for one.
+ *
+ * A process that is killed in the milliseconds between its socket and its lease leaves an empty file. No lease names
+ * it, so no instance removes it: it might be the socket of one that is about to store its lease.
  */
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
