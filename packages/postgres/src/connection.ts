@@ -75,10 +75,9 @@ export interface ConnectionUse {
    */
   readonly asIs?: boolean;
   /** Called for each notification on a channel of this connection. */
-  notified?(payload: string): void;
-  /** Run before the first use of a new connection. */
-  readonly first?: readonly string[];
-  opened?(): void;
+  notified?(channel: string, payload: string): void;
+  /** What runs before the first use of a new connection. */
+  first?(): readonly string[];
   lost?(): void;
 }
 
@@ -132,7 +131,7 @@ export async function refusePooler(server: Server): Promise<void> {
 
 function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): Connector<Session> {
   const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
-  const { opened, lost } = use;
+  const { lost } = use;
   return {
     where: place,
     deadlines,
@@ -154,7 +153,9 @@ function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): 
       const { client } = session;
       client.on('error', (error: Error) => broke(connectionLost(place, error)));
       client.on('end', () => broke(connectionLost(place)));
-      client.on('notification', ({ payload }: { payload?: string }) => use.notified?.(payload ?? ''));
+      client.on('notification', ({ channel, payload }: Record<'channel' | 'payload', string>) =>
+        use.notified?.(channel, payload),
+      );
       await client.connect();
       await prepare(session, use, deadlines.limitMs, place);
     },
@@ -164,19 +165,18 @@ function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): 
     isFatal,
     // An idle connection does not keep the process alive. A closed socket would add a listener at each call.
     busy: ({ client }, isBusy) => (isBusy ? client.ref() : client.unref()),
-    ...(opened && { opened }),
     ...(lost && { lost }),
   };
 }
 
 async function prepare(session: Session, use: ConnectionUse, limitMs: number, place: string): Promise<void> {
   const { client } = session;
-  const { asIs = false, quick = false, first = [] } = use;
+  const { asIs = false, quick = false } = use;
   const set = asIs ? queryOf(SERVER_STATE) : queryOf(SET_UP, settingsOf(limitMs, !quick));
   const state = (await client.query(set)).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
-  await Promise.all(first.map((text) => client.query(queryOf(text))));
+  await Promise.all((use.first?.() ?? []).map((text) => client.query(queryOf(text))));
 }
 
 function checkServer([, recovering, number, version, encoding, readOnly]: Row, place: string): void {

@@ -1,20 +1,17 @@
 /**
- * The connection that carries the instances of this process: it listens on a channel, holds a lock, renews leases and
- * sends messages.
+ * The connection that carries the instances of this process: it listens on their channels, holds a lock for each of
+ * these, renews leases and sends messages.
  *
  *     closed ──ready()──▶ connecting ──▶ open ──lost──▶ closed
  *
- * A free lock means that no connection of the process is open. That is a suspicion and no proof: the server may have
- * restarted, or the network may have been cut. When the connection is lost, every listener is called, because other
- * instances may bury its instance now. Messages that arrive in between wait in the mailbox and are read after the
- * reconnect.
+ * A free lock means that no connection listens on the channel. That is a suspicion and no proof: the server may have
+ * restarted, or the network may have been cut. When the connection is lost, so are messages on their way, and every
+ * listener is called, because other instances may bury its instance now.
  *
- * Writes here do not wait for the disk: a crash of the server can lose a lease, or a message of that moment.
+ * Writes here do not wait for the disk: a crash of the server can lose the last renewals of leases.
  */
-import type { RandomSource } from 'sojourn/store-kit';
 import { Connection, type Server } from './connection.ts';
 import type { PgResult, Statement, Value } from './pg.ts';
-import { CHANNEL, type Statements } from './statements.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -22,32 +19,37 @@ export interface Listener {
   lost(): void;
 }
 
-const KEY_BYTES = 8;
+/** The server takes less than 8,000 bytes in a notification: the number of a piece and its sign are before it. */
+const PIECE_BYTES = 7_900;
+
+/** The pieces of a message, each with a sign before it: the last one a dot, the others a plus. */
+export function* piecesOf(text: string): Generator<string> {
+  const bytes = Buffer.from(text);
+  for (let from = 0, to = 0; to < bytes.length; from = to) {
+    to = Math.min(from + PIECE_BYTES, bytes.length);
+    // Not within a character.
+    while (((bytes[to] ?? 0) & 0xc0) === 0x80) to -= 1;
+    yield (to < bytes.length ? '+' : '.') + bytes.toString('utf8', from, to);
+  }
+}
+
+/** The lock of a channel. Every user of the database sees locks, and reads what is sent if it knows the channel. */
+export const lockOf = (channel: string): string => `hashtextextended(${channel}, 0)`;
 
 export class InstanceConnection {
-  /** The key of the lock, and a part of the name of the channel. Later connections of this process have it too. */
-  readonly key: string;
-  readonly #statements: Statements;
   readonly #connection: Connection;
   readonly #listeners = new Map<string, Listener>();
-  /** Numbers that were announced and not read. `null`: any message may be unread. */
-  #unread: string[] | null = null;
-  #reading = false;
+  /** The pieces of a message that is not complete. Those of one message follow each other. */
+  #begun = '';
 
-  constructor(server: Server, statements: Statements, random: RandomSource) {
-    // A positive number; a text, because `pg` would round it.
-    this.key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
-    this.#statements = statements;
+  constructor(server: Server) {
     this.#connection = new Connection(server, {
       quick: true,
-      notified: (no) => this.#read(no),
-      first: [
-        `LISTEN ${CHANNEL}${this.key}`,
-        // Several connections may hold it: an earlier connection of this process may still be open on the server.
-        `SELECT pg_advisory_lock_shared(${this.key})`,
-      ],
-      // Messages that arrived before LISTEN.
-      opened: () => this.#read(null),
+      notified: (channel, payload) => this.#take(channel, payload),
+      first: () => {
+        this.#begun = '';
+        return [...this.#listeners.keys()].map(listenOn);
+      },
       lost: () => {
         for (const { lost } of this.#listeners.values()) lost();
       },
@@ -63,18 +65,18 @@ export class InstanceConnection {
     return this.#connection.check();
   }
 
-  /** `mailbox`: the key of its messages. */
-  async listen(mailbox: string, listener: Listener): Promise<void> {
-    this.#listeners.set(mailbox, listener);
-    await this.#connection.ready();
+  async listen(channel: string, listener: Listener): Promise<void> {
+    this.#listeners.set(channel, listener);
+    await this.#connection.query(listenOn(channel));
   }
 
-  stopListening(mailbox: string): void {
-    this.#listeners.delete(mailbox);
+  /** The server may go on sending until the connection ends; the lease that names the channel is over before. */
+  stopListening(channel: string): void {
+    this.#listeners.delete(channel);
   }
 
-  isListening(mailbox: string): boolean {
-    return this.#listeners.has(mailbox);
+  isListening(channel: string): boolean {
+    return this.#listeners.has(channel);
   }
 
   async close(): Promise<void> {
@@ -82,29 +84,16 @@ export class InstanceConnection {
     await this.#connection.close();
   }
 
-  /** One read at a time; what is announced during a read is read by the next one. */
-  #read(no: string | null): void {
-    if (no === null) this.#unread = null;
-    else this.#unread?.push(no);
-    if (!this.#reading) void this.#readAll();
-  }
-
-  async #readAll(): Promise<void> {
-    this.#reading = true;
-    while (this.#unread?.length !== 0 && this.#connection.isOpen) {
-      const numbers = this.#unread;
-      this.#unread = [];
-      try {
-        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], numbers]);
-        // The rows of a statement that deletes have no order.
-        const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]));
-        for (const [mailbox, , , body] of inOrder) this.#listeners.get(mailbox ?? '')?.receive(body ?? '');
-      } catch {
-        // The next connection reads all messages. A server that refuses to read is asked again with the next message.
-        this.#unread = null;
-        break;
-      }
-    }
-    this.#reading = false;
+  #take(channel: string, payload: string): void {
+    const sign = payload.search(/[+.]/);
+    this.#begun += payload.slice(sign + 1);
+    if (payload[sign] === '+') return;
+    const text = this.#begun;
+    this.#begun = '';
+    this.#listeners.get(channel)?.receive(text);
   }
 }
+
+/** An earlier connection of this process may still be open on the server, and hold the lock too. */
+const listenOn = (channel: string): string =>
+  `LISTEN ${channel}; SELECT pg_advisory_lock_shared(${lockOf(`'${channel}'`)})`;

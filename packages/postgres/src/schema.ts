@@ -87,8 +87,6 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
  *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
  *   new log (`kernel/row-texts.ts`).
- * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
- *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
  *
  * Times are ms since 1970.
  */
@@ -117,13 +115,4 @@ CREATE TABLE IF NOT EXISTS ${s}.log (
   head text NOT NULL,
   data text NOT NULL,
   PRIMARY KEY (space, id, no)
-) WITH (autovacuum_vacuum_scale_factor = 0.05);
-
-CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
-  mailbox bigint NOT NULL,
-  no bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
-  ord integer NOT NULL,
-  sent timestamptz NOT NULL DEFAULT now(),
-  body text NOT NULL,
-  PRIMARY KEY (no, mailbox, ord)
-) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;
+) WITH (autovacuum_vacuum_scale_factor = 0.05);`;
