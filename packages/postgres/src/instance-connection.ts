@@ -8,7 +8,8 @@
  * restarted, or the network may have been cut. When the connection is lost, so are messages on their way, and every
  * listener is called, because other instances may bury its instance now.
  *
- * Writes here do not wait for the disk: a crash of the server can lose the last renewals of leases.
+ * Writes here do not wait for the disk: a crash of the server can lose the last renewals and deaths of leases. It loses
+ * no death that a later write to a session rests on, because the disk gets both in the order in which they were made.
  */
 import { Connection, type Server } from './connection.ts';
 import type { PgResult, Statement, Value } from './pg.ts';

@@ -1,8 +1,9 @@
 /**
  * The statements about rows, their logs and messages, one set per schema. All are written for READ COMMITTED.
  *
- * What changes several rows locks them first, in one order, so that two of these statements never deadlock. This and
- * the change are two statements in one function: the second one sees what was stored while the first one waited.
+ * What changes several rows locks them first, and makes new ones, in one order, so that two of these statements never
+ * deadlock. The locks and the change are two statements in one function: the second one sees what was stored while the
+ * first one waited.
  */
 import { OVER, digestText } from 'sojourn/store-kit';
 import { lockOf } from './instance-connection.ts';
@@ -26,13 +27,7 @@ export function statementsOf(schema: string) {
   const living = `fence <> '${OVER}' AND wake > ${NOW}`;
   return {
     now: statementOf(`SELECT ${NOW}`),
-    /** $1 spaces, then the columns of the rows. Answers the keys of the new rows. */
-    insert: statementOf(`INSERT INTO ${s}.rows (space, ${ROW})
-      SELECT space, ${ROW} FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::float8[], $6::text[],
-        $7::text[]) AS g (space, ${ROW})
-      ORDER BY space, id ON CONFLICT DO NOTHING RETURNING space, id`),
-    put: statementOf(`SELECT space, id FROM ${s}.put_rows($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
-    append: statementOf(`SELECT ${s}.append_entries($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`),
+    write: statementOf(`SELECT ${s}.write_all($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`),
     read: statementOf(`SELECT ${ROW} FROM ${s}.rows WHERE space = $1 AND id = $2`),
     /** $3: the stream of which the data is wanted; null: of none. */
     log: statementOf(`SELECT no, stream, head, CASE WHEN stream = $3 THEN data ELSE '' END FROM ${s}.log
@@ -58,64 +53,64 @@ export function statementsOf(schema: string) {
   };
 }
 
-/** Locks the rows that `space` and `id` of an array each name. */
-const locked = (s: string): string => `PERFORM FROM (
-    SELECT DISTINCT g.space, g.id COLLATE "C" AS id FROM unnest(spaces, ids) AS g (space, id) ORDER BY 1, 2) AS wanted
-    CROSS JOIN LATERAL (SELECT FROM ${s}.rows r WHERE r.space = wanted.space AND r.id = wanted.id
-      FOR NO KEY UPDATE) AS locked;`;
-
 /**
- * The functions of `put` and `append`.
+ * The function of `write`: all writes of a trip in one transaction, at most one for each row. Answers which of them
+ * fitted, counted from 1.
  *
- * `put_rows`: each row replaces the one of version `was`. A row without a version is deleted. `clears`: its log goes,
- * and its body is the new one. Answers the keys of the rows that fitted.
- *
- * `append_entries`: `spaces` to `cuts` say for each write of whom it is, the number that must be above the last one of
- * the log or null, and up to which number entries go or 0; `writes` to `datas` for each entry to which write it
- * belongs, counted from 1. Answers which writes fitted.
+ * `spaces` to `cuts` have a member for each write. A put replaces the row of version `was` (0: there is none); without
+ * a version it deletes the row. `clears`: its log goes, and its body is the new one. A log write has no `was`. `firsts`:
+ * the number that must be above the last one of the log, or null. `cuts`: up to which number entries go, or 0.
+ * `writes` to `events` say for each entry to which write it belongs, and what it is.
  */
 export const functions = (s: string): string => `
-CREATE OR REPLACE FUNCTION ${s}.put_rows(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],
-  wakes float8[], bodies text[], datas text[], clears boolean[])
-RETURNS TABLE (space bigint, id text) LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-BEGIN
-  ${locked(s)}
-  RETURN QUERY WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(spaces, ids, was, versions, fences, wakes, bodies, datas, clears)
-      AS g (space, id, was, version, fence, wake, body, data, clear)
-  ), updated AS (
-    UPDATE ${s}.rows r SET version = g.version, fence = g.fence, wake = g.wake, data = g.data,
-      body = CASE WHEN g.clear THEN g.body ELSE r.body END
-    FROM given g WHERE g.version IS NOT NULL AND r.space = g.space AND r.id = g.id AND r.version = g.was
-    RETURNING r.space, r.id, g.clear
-  ), deleted AS (
-    DELETE FROM ${s}.rows r USING given g
-    WHERE g.version IS NULL AND r.space = g.space AND r.id = g.id AND r.version = g.was
-    RETURNING r.space, r.id, g.clear
-  ), done AS MATERIALIZED (SELECT * FROM updated UNION ALL SELECT * FROM deleted
-  ), cleared AS (
-    DELETE FROM ${s}.log l USING done d WHERE d.clear AND l.space = d.space AND l.id = d.id
-  ) SELECT d.space, d.id FROM done d;
-END $$;
-
-CREATE OR REPLACE FUNCTION ${s}.append_entries(spaces bigint[], ids text[], fences text[], firsts bigint[], cuts bigint[],
-  writes integer[], nos bigint[], streams text[], heads text[], datas text[])
+CREATE OR REPLACE FUNCTION ${s}.write_all(spaces bigint[], ids text[], was bigint[], versions bigint[], fences text[],
+  wakes float8[], bodies text[], datas text[], clears boolean[], firsts bigint[], cuts bigint[],
+  writes integer[], nos bigint[], streams text[], heads text[], events text[])
 RETURNS SETOF integer LANGUAGE plpgsql AS $$
 BEGIN
-  ${locked(s)}
-  RETURN QUERY WITH fitting AS MATERIALIZED (
-    SELECT g.* FROM unnest(spaces, ids, fences, firsts, cuts) WITH ORDINALITY AS g (space, id, fence, first, cut, ord)
-    JOIN ${s}.rows r ON r.space = g.space AND r.id = g.id AND r.fence = g.fence
-    WHERE g.first IS NULL OR g.first > coalesce(
-      (SELECT l.no FROM ${s}.log l WHERE l.space = g.space AND l.id = g.id ORDER BY l.no DESC LIMIT 1), 0)
-  ), added AS (
-    INSERT INTO ${s}.log (space, id, no, stream, head, data)
-    SELECT f.space, f.id, e.no, e.stream, e.head, e.data
-    FROM unnest(writes, nos, streams, heads, datas) AS e (write, no, stream, head, data)
-    JOIN fitting f ON f.ord = e.write
-  ), gone AS (
-    DELETE FROM ${s}.log l USING fitting f WHERE f.cut > 0 AND l.space = f.space AND l.id = f.id AND l.no <= f.cut
-  ) SELECT f.ord::integer FROM fitting f;
+  PERFORM FROM (
+    SELECT g.space, g.id COLLATE "C" AS id FROM unnest(spaces, ids) AS g (space, id) ORDER BY 1, 2) AS wanted
+    CROSS JOIN LATERAL (SELECT FROM ${s}.rows r WHERE r.space = wanted.space AND r.id = wanted.id
+      FOR NO KEY UPDATE) AS locked;
+  IF array_remove(was, NULL) <> '{}' THEN
+    RETURN QUERY WITH given AS MATERIALIZED (
+      SELECT * FROM unnest(spaces, ids, was, versions, fences, wakes, bodies, datas, clears) WITH ORDINALITY
+        AS g (space, id, was, version, fence, wake, body, data, clear, ord)
+    ), inserted AS (
+      INSERT INTO ${s}.rows (space, id, version, fence, wake, body, data)
+      SELECT g.space, g.id, g.version, g.fence, g.wake, g.body, g.data FROM given g
+      WHERE g.version IS NOT NULL AND g.was = 0 ORDER BY g.space, g.id ON CONFLICT DO NOTHING RETURNING space, id
+    ), updated AS (
+      UPDATE ${s}.rows r SET version = g.version, fence = g.fence, wake = g.wake, data = g.data,
+        body = CASE WHEN g.clear THEN g.body ELSE r.body END
+      FROM given g WHERE g.version IS NOT NULL AND r.space = g.space AND r.id = g.id AND r.version = g.was
+      RETURNING r.space, r.id
+    ), deleted AS (
+      DELETE FROM ${s}.rows r USING given g
+      WHERE g.version IS NULL AND r.space = g.space AND r.id = g.id AND r.version = g.was
+      RETURNING r.space, r.id
+    ), done AS MATERIALIZED (
+      SELECT g.* FROM given g
+      JOIN (TABLE inserted UNION ALL TABLE updated UNION ALL TABLE deleted) AS d ON d.space = g.space AND d.id = g.id
+    ), cleared AS (
+      DELETE FROM ${s}.log l USING done d WHERE d.clear AND d.was > 0 AND l.space = d.space AND l.id = d.id
+    ) SELECT d.ord::integer FROM done d;
+  END IF;
+  IF array_position(was, NULL) IS NOT NULL THEN
+    RETURN QUERY WITH fitting AS MATERIALIZED (
+      SELECT g.* FROM unnest(spaces, ids, was, fences, firsts, cuts) WITH ORDINALITY
+        AS g (space, id, was, fence, first, cut, ord)
+      JOIN ${s}.rows r ON r.space = g.space AND r.id = g.id AND r.fence = g.fence
+      WHERE g.was IS NULL AND (g.first IS NULL OR g.first > coalesce(
+        (SELECT l.no FROM ${s}.log l WHERE l.space = g.space AND l.id = g.id ORDER BY l.no DESC LIMIT 1), 0))
+    ), added AS (
+      INSERT INTO ${s}.log (space, id, no, stream, head, data)
+      SELECT f.space, f.id, e.no, e.stream, e.head, e.data
+      FROM unnest(writes, nos, streams, heads, events) AS e (write, no, stream, head, data)
+      JOIN fitting f ON f.ord = e.write
+    ), gone AS (
+      DELETE FROM ${s}.log l USING fitting f WHERE f.cut > 0 AND l.space = f.space AND l.id = f.id AND l.no <= f.cut
+    ) SELECT f.ord::integer FROM fitting f;
+  END IF;
 END $$;
 `;

@@ -7,7 +7,7 @@ const HEAD_BYTES = 20;
 const LENGTH_BYTES = 4;
 const TEXT_OID = 25;
 
-/** One dimension; each element follows its length, which is -1 for null. `texts` is not empty. */
+/** One dimension; each element follows its length, which is -1 for null. */
 export function textArray(texts: readonly (string | null)[]): Buffer {
   let bytes = 0;
   for (const text of texts) if (text !== null) bytes += Buffer.byteLength(text);
