@@ -30,7 +30,7 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
   test('statements that are lost with a connection leave no listeners behind', async () => {
     const config = { connectionString: server().url };
     const deadlines = new Deadlines(systemTime, 1_000);
-    const connection = new Connection({ config, deadlines, place: placeOf(config) });
+    const connection = new Connection({ config, schema: 'sojourn', deadlines, place: placeOf(config) });
     await connection.ready();
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);

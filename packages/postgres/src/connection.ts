@@ -3,6 +3,7 @@ import { KeptConnection, storeAway, storeRefused, type Connector, type Deadlines
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
 import { Client, queryOf, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
 import type { Statement, Value } from './pg.ts';
+import { findSchema } from './schema.ts';
 
 /** 13 is the oldest version in use. */
 const MIN_VERSION = 130_000;
@@ -49,6 +50,7 @@ function settingsOf(limitMs: number, durable: boolean): Value[] {
 /** The server of a store. */
 export interface Server {
   readonly config: PgConfig;
+  readonly schema: string;
   readonly deadlines: Deadlines;
   /** Its name in errors. */
   readonly place: string;
@@ -129,7 +131,8 @@ export async function refusePooler(server: Server): Promise<void> {
   }
 }
 
-function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): Connector<Session> {
+function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
+  const { config, deadlines, place } = server;
   const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
   const { lost } = use;
   return {
@@ -157,7 +160,7 @@ function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): 
         use.notified?.(channel, payload),
       );
       await client.connect();
-      await prepare(session, use, deadlines.limitMs, place);
+      await prepare(session, use, server);
     },
     end: ({ client }) => client.end(),
     destroy: ({ client }) => client.connection.stream.destroy(),
@@ -169,13 +172,14 @@ function connectorOf({ config, deadlines, place }: Server, use: ConnectionUse): 
   };
 }
 
-async function prepare(session: Session, use: ConnectionUse, limitMs: number, place: string): Promise<void> {
+async function prepare(session: Session, use: ConnectionUse, { deadlines, place, schema }: Server): Promise<void> {
   const { client } = session;
   const { asIs = false, quick = false } = use;
-  const set = asIs ? queryOf(SERVER_STATE) : queryOf(SET_UP, settingsOf(limitMs, !quick));
+  const set = asIs ? queryOf(SERVER_STATE) : queryOf(SET_UP, settingsOf(deadlines.limitMs, !quick));
   const state = (await client.query(set)).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
+  if (!asIs) await findSchema(schema, place, (text, values) => client.query(queryOf(text, values)));
   await Promise.all((use.first?.() ?? []).map((text) => client.query(queryOf(text))));
 }
 

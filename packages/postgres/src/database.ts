@@ -4,10 +4,8 @@
  */
 import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
 import { Connection, placeOf, refusePooler, type Server } from './connection.ts';
-import { isSchemaGone } from './failures.ts';
 import { InstanceConnection } from './instance-connection.ts';
 import type { PgConfig, PgResult, Statement, Value } from './pg.ts';
-import { createSchema } from './schema.ts';
 import { statementsOf, type Statements } from './statements.ts';
 
 export interface DatabaseSettings {
@@ -18,7 +16,6 @@ export interface DatabaseSettings {
 
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
-const TRIES = 5;
 
 export class PostgresDatabase {
   readonly server: Server;
@@ -27,17 +24,14 @@ export class PostgresDatabase {
   /** All writes but those of leases, so that those of one turn follow each other without waiting. */
   readonly #writer: Connection;
   readonly instanceConnection: InstanceConnection;
-  readonly #schema: string;
   readonly #rows: Connection;
   /** A log may be large: no other read waits behind it. */
   readonly #logs: Connection;
-  #repairing: Promise<void> | undefined;
 
   private constructor(settings: DatabaseSettings, { time, leaseMs }: StoreOptions) {
     const { config, schema } = settings;
     const deadlines = new Deadlines(time, Math.max(MIN_LIMIT_MS, answerLimitMs(leaseMs)));
-    this.server = { config, deadlines, place: placeOf(config) };
-    this.#schema = schema;
+    this.server = { config, schema, deadlines, place: placeOf(config) };
     this.statements = statementsOf(schema);
     this.#rows = new Connection(this.server);
     this.#logs = new Connection(this.server);
@@ -54,7 +48,7 @@ export class PostgresDatabase {
     const database = new PostgresDatabase(settings, options);
     try {
       await refusePooler(database.server);
-      await createSchema(database.#writer, settings.schema, false);
+      await database.#writer.ready();
       await database.instanceConnection.check();
       await database.query(database.statements.now, []);
       return database;
@@ -64,48 +58,25 @@ export class PostgresDatabase {
     }
   }
 
-  /** A read, or a change that needs no order. */
+  /** A read. */
   query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
     const reader = statement === this.statements.log ? this.#logs : this.#rows;
-    const asked = this.#repeat(() => reader.query(statement, values));
-    return this.server.deadlines.answered(this.server.place, asked);
+    return this.server.deadlines.answered(this.server.place, reader.query(statement, values));
   }
 
   /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
   write(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    return this.#repeat(() => this.#writer.query(statement, values));
+    return this.#writer.query(statement, values);
   }
 
   /** A statement about instances, which waits for nothing else. */
   tell(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    const told = this.#repeat(() => this.instanceConnection.query(statement, values));
-    return this.server.deadlines.answered(this.server.place, told);
+    return this.server.deadlines.answered(this.server.place, this.instanceConnection.query(statement, values));
   }
 
   async close(): Promise<void> {
     await this.#writer.close();
     await this.instanceConnection.close();
     await Promise.all([this.#rows.close(), this.#logs.close()]);
-  }
-
-  /** Sends a statement again that found no tables. */
-  async #repeat(ask: () => Promise<PgResult>): Promise<PgResult> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (tries === TRIES || !isSchemaGone(error)) throw error;
-        await this.#repair();
-      }
-    }
-  }
-
-  /**
-   * The tables are missing: the server came back without its data, or they were dropped. Creates them again; their
-   * contents are lost.
-   */
-  #repair(): Promise<void> {
-    const created = (): Promise<void> => createSchema(this.#writer, this.#schema, true);
-    return (this.#repairing ??= created().finally(() => (this.#repairing = undefined)));
   }
 }

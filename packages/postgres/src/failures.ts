@@ -33,8 +33,9 @@ function sqlState(error: unknown): string | undefined {
 export const isFatal = (error: unknown): boolean =>
   sqlState(error) === undefined ||
   ['FATAL', 'PANIC'].includes(String((error as { readonly severity?: unknown }).severity)) ||
-  // The server has become a standby.
-  sqlState(error) === '25006';
+  // The server has become a standby, or the next connection makes the tables again.
+  sqlState(error) === '25006' ||
+  isSchemaGone(error);
 
 /** The tables are missing: they were dropped, or the server came back with empty data. */
 export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');

@@ -1,11 +1,11 @@
 /**
- * The tables. When several processes start at once, an advisory lock lets one of them create them, and the others find
- * them. A schema of a later version is refused.
+ * The tables, which each new connection looks for, and makes if they are missing: at the first start, after they were
+ * dropped, on a server that came back without its data. When several connections open at once, an advisory lock lets
+ * one of them make the tables, and the others find them. A schema of a later version is refused.
  */
 import { optionInvalid, storeRefused } from 'sojourn/store-kit';
-import type { Connection } from './connection.ts';
 import { isForbidden, isSchemaGone } from './failures.ts';
-import { keyOf, quoted } from './pg.ts';
+import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A build that cannot work with the schema of another one has another number. */
@@ -23,26 +23,31 @@ export function checkSchema(schema: unknown): string {
   return schema;
 }
 
-/** `isBroken`: some of it was found missing. */
-export async function createSchema(connection: Connection, schema: string, isBroken: boolean): Promise<void> {
-  const { where: place } = connection;
+export async function findSchema(
+  schema: string,
+  place: string,
+  query: (text: string, values?: readonly Value[]) => Promise<PgResult>,
+): Promise<void> {
+  const s = quoted(schema);
   try {
-    const { rows } = await connection.query(`SELECT no FROM ${quoted(schema)}.version`);
-    const found = Number(rows[0]?.[0] ?? 0);
+    const parts = `to_regclass($1), to_regclass($2), to_regproc($3)`;
+    const names = ['rows', 'log', 'write_all'].map((name) => `${s}.${name}`);
+    const { rows } = await query(`SELECT no, num_nulls(${parts}) FROM ${s}.version`, names);
+    const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)
       throw storeRefused(
         `${place}: the schema ${schema} was made by a newer version of sojourn (schema ${found}, this one knows ` +
           `${VERSION}); start the newer version, or name another schema`,
       );
-    if (found === VERSION && !isBroken) return;
+    if (found === VERSION && missing === 0) return;
   } catch (error) {
     if (!isSchemaGone(error)) throw error;
   }
   const text = 'SELECT FROM pg_namespace WHERE nspname = $1';
-  const isThere = (await connection.query(text, [schema])).rows.length > 0;
+  const isThere = (await query(text, [schema])).rows.length > 0;
   try {
     // Several statements in one query are one transaction.
-    await connection.query(createSql(schema, isThere));
+    await query(createSql(schema, isThere));
   } catch (error) {
     if (!isForbidden(error)) throw error;
     throw storeRefused(
