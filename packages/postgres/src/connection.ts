@@ -10,13 +10,10 @@ const MIN_VERSION = 130_000;
 /** Silence before the operating system probes the connection. */
 const KEEP_ALIVE_MS = 10_000;
 
-/** Identifies the server; changes nothing. */
-const SERVER_COLUMNS = `pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
+/** Which server this is. $1 names, $2 values of settings; older servers lack some. */
+const SET_UP = `SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('server_version_num'),
     current_setting('server_version'), current_setting('server_encoding'),
-    current_setting('default_transaction_read_only')`;
-const SERVER_STATE = `SELECT ${SERVER_COLUMNS}`;
-/** $1 names, $2 values of settings; older servers lack some. */
-const SET_UP = `SELECT ${SERVER_COLUMNS},
+    current_setting('default_transaction_read_only'),
     (SELECT count(set_config(name, value, false)) FROM unnest($1::text[], $2::text[]) AS setting (name, value)
       WHERE current_setting(name, true) IS NOT NULL)`;
 
@@ -101,7 +98,7 @@ export class Connection extends KeptConnection<Session> {
   /** Rejects, and gives the connection up, if another server process than that of the connection answers. */
   async check(): Promise<void> {
     const isSame = await this.ask(async ({ client, pid }) => {
-      const { rows } = await client.query(queryOf(SERVER_STATE));
+      const { rows } = await client.query(queryOf('SELECT pg_backend_pid()'));
       return Number(rows[0]?.[0]) === pid;
     });
     if (isSame) return;
@@ -175,8 +172,8 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
 async function prepare(session: Session, use: ConnectionUse, { deadlines, place, schema }: Server): Promise<void> {
   const { client } = session;
   const { asIs = false, quick = false } = use;
-  const set = asIs ? queryOf(SERVER_STATE) : queryOf(SET_UP, settingsOf(deadlines.limitMs, !quick));
-  const state = (await client.query(set)).rows[0] ?? [];
+  const settings = asIs ? [[], []] : settingsOf(deadlines.limitMs, !quick);
+  const state = (await client.query(queryOf(SET_UP, settings))).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
   if (!asIs) await findSchema(schema, place, (text, values) => client.query(queryOf(text, values)));

@@ -9,13 +9,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '3D000': 'the database does not exist; create it, or name another',
   '42501': 'this user may not do that; see the permissions that docs/stores/postgres.md lists',
   '53100': 'its disk is full; make room on it. Nothing of the refused write was kept',
-  '53200': 'it has no memory left',
   '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
-  '55P03': 'another program has held a lock on its tables for too long (a backup, an open transaction); end that first',
-  '57014': 'the statement was cancelled, or took longer than the store waits',
-  '57P01': 'it is shutting down, or an administrator ended the connection',
-  '57P02': 'it crashed',
-  '57P03': 'it is starting up',
 };
 
 const FULL = '53100';

@@ -12,7 +12,7 @@
  * no death that a later write to a session rests on, because the disk gets both in the order in which they were made.
  */
 import { Connection, type Server } from './connection.ts';
-import type { PgResult, Statement, Value } from './pg.ts';
+import { lockOf } from './statements.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -34,17 +34,13 @@ export function* piecesOf(text: string): Generator<string> {
   }
 }
 
-/** The lock of a channel. Every user of the database sees locks, and reads what is sent if it knows the channel. */
-export const lockOf = (channel: string): string => `hashtextextended(${channel}, 0)`;
-
-export class InstanceConnection {
-  readonly #connection: Connection;
+export class InstanceConnection extends Connection {
   readonly #listeners = new Map<string, Listener>();
   /** The pieces of a message that is not complete. Those of one message follow each other. */
   #begun = '';
 
   constructor(server: Server) {
-    this.#connection = new Connection(server, {
+    super(server, {
       quick: true,
       notified: (channel, payload) => this.#take(channel, payload),
       first: () => {
@@ -57,18 +53,9 @@ export class InstanceConnection {
     });
   }
 
-  query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    return this.#connection.query(statement, values);
-  }
-
-  /** Opens the connection if it is not open. A pooler would let another server process answer than the one that listens. */
-  check(): Promise<void> {
-    return this.#connection.check();
-  }
-
   async listen(channel: string, listener: Listener): Promise<void> {
     this.#listeners.set(channel, listener);
-    await this.#connection.query(listenOn(channel));
+    await this.query(listenOn(channel));
   }
 
   /** The server may go on sending until the connection ends; the lease that names the channel is over before. */
@@ -78,11 +65,6 @@ export class InstanceConnection {
 
   isListening(channel: string): boolean {
     return this.#listeners.has(channel);
-  }
-
-  async close(): Promise<void> {
-    this.#listeners.clear();
-    await this.#connection.close();
   }
 
   #take(channel: string, payload: string): void {

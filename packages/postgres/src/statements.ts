@@ -6,7 +6,6 @@
  * first one waited.
  */
 import { OVER, digestText } from 'sojourn/store-kit';
-import { lockOf } from './instance-connection.ts';
 import { quoted, type Statement } from './pg.ts';
 
 /** The store's clock, ms since 1970: the current time, not the start of the transaction. */
@@ -16,6 +15,9 @@ const statementOf = (text: string): Statement => ({
   name: `sojourn_${digestText(text).slice(0, 22)}`,
   text,
 });
+
+/** The lock of a channel. Every user of the database sees locks, and reads what is sent if it knows the channel. */
+export const lockOf = (channel: string): string => `hashtextextended(${channel}, 0)`;
 
 export type Statements = ReturnType<typeof statementsOf>;
 
