@@ -123,10 +123,12 @@ test('a session whose own calls fail says nothing about the store, alone or besi
   expect(await reason()).toBeUndefined();
 });
 
-test('marks that are stored show nothing about events that are not', async () => {
+test('marks that are stored, and appends that are refused, show nothing about events that are not stored', async () => {
   const time = createFakeTime();
-  const append = async ({ stream }: { readonly stream: string | null }): Promise<void> => {
+  const append = async ({ id, stream }: { readonly id: string; readonly stream: string | null }): Promise<unknown> => {
+    if (id === 'taken') return 'fenced';
     if (stream !== null) throw storeAway('no');
+    return 'written';
   };
   const inner = { sessions: { append } } as unknown as EndpointStore;
   const store = new WatchedStore(Promise.resolve(inner), () => inner, { timeProvider: time, notices: new Notices() });
@@ -136,6 +138,7 @@ test('marks that are stored show nothing about events that are not', async () =>
       ['a', 'g'],
       ['b', 'g'],
       ['a', null],
+      ['taken', 'g'],
     ] as const)
       await Promise.resolve(store.sessions.append({ id, stream, fence, from: 0, events: [] })).catch(() => {});
     await time.advance(1_000);

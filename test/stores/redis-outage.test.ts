@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { redis } from '../../packages/redis/src/index.ts';
 import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { outageCases } from './outage-cases.ts';
@@ -39,6 +40,19 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     await ask('CONFIG', 'SET', 'maxmemory', '20mb');
     const claimed = { epoch: 2, owner: 'other' };
     expect(await view.records.save('g.s', claimed, { fields: { more: 'x' } })).toBe('written');
+  });
+
+  test('a second view that opens while the server is away is refused, and takes nothing from the first', async () => {
+    const server = await ownServer('redis');
+    const store = redis(server.url);
+    const first = await openView(store);
+    await server.killed();
+    await expect(openView(store)).rejects.toMatchObject(AWAY);
+    await server.start();
+    const second = await until(() => openView(store));
+    expect(await second.records.create(recordOf('s'))).toBe('created');
+    await second.close();
+    expect(await first.records.create(recordOf('s'))).toBe('created');
   });
 
   test('a replica is refused, at the start and when the primary becomes one', async () => {
