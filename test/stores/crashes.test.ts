@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import Libsql from 'libsql';
 import { expect, onTestFinished, test } from 'vitest';
 import { isMatrix } from '../kit/matrix.ts';
-import { describeWhereInstalled, type ServerKind } from '../kit/servers/index.ts';
+import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
 import { runStoreCrashes, type StoreCrashes } from '../store-contract/crash/crashes.ts';
-import { ownServer } from './outages.ts';
+import { KEEPS_DATA, ownServer } from './outages.ts';
 import { newPath } from './sqlite-views.ts';
 
 type Plan = () => Promise<Pick<StoreCrashes, 'target' | 'server' | 'beside'>>;
@@ -32,17 +32,11 @@ crashTest(20, async () => {
   return { target, beside: join(import.meta.dirname, 'processes/copy-log.mjs') };
 });
 
-/** The arguments of servers that keep what they have acknowledged. */
-const SERVERS: Readonly<Record<ServerKind, readonly string[]>> = {
-  redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
-  postgres: [],
-};
-
 if (isMatrix)
-  for (const [kind, args] of Object.entries(SERVERS) as Array<[ServerKind, readonly string[]]>)
+  for (const kind of serverKinds)
     describeWhereInstalled(kind, `on ${kind}`, () => {
       crashTest(30, async () => {
-        const server = await ownServer(kind, ...args);
+        const server = await ownServer(kind, ...KEEPS_DATA[kind]);
         return { target: server.url, server: { kill: () => server.killed(), start: () => server.start() } };
       });
     });

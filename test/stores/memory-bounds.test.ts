@@ -66,27 +66,6 @@ describe('the byte budget of the event logs', () => {
     );
   });
 
-  test('drops events of the log with the oldest last write, in every deployment', () => {
-    const { budget, deployment } = createRoom(4 * (LOG_OVERHEAD_BYTES + EVENT_OVERHEAD_BYTES));
-    const [one, other] = [deployment(), deployment()];
-    const append = (room: typeof one, id: string, from = 0) => {
-      room.records.create(recordOf(id));
-      room.records.append({ id, fence: FENCE, stream: 'p', from, events: [''] });
-    };
-    append(one, 'a');
-    append(other, 'b');
-    append(one, 'c');
-    append(one, 'd');
-    expect(budget.used).toBe(budget.limit);
-    append(one, 'a', 1); // 'b' is the oldest now
-    expect(other.records.replay('b', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
-    expect(one.records.replay('c', 'p', -1).found).toBe(true);
-    expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
-    append(other, 'e'); // 'c' is the oldest, and its one event makes the room
-    expect(one.records.replay('c', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
-    expect(one.records.replay('a', 'p', -1)).toMatchObject({ events: [{ offset: 0 }, { offset: 1 }] });
-  });
-
   test('the long answers of one user drop events of that user, not those of others', () => {
     const { budget, deployment } = createRoom(100_000, { ttlMs: HOUR_MS, events: 1_000, bytes: 10_000 });
     const [one, other] = [deployment(), deployment()];
@@ -106,16 +85,23 @@ describe('the byte budget of the event logs', () => {
     expect([0, 1, 2, 3].every((n) => isKept(one, `ann ${n}`)) && isKept(one, 'bob')).toBe(true);
   });
 
-  test('where no user has more than a quarter, the oldest events of all go', () => {
+  test('where no user has more than a quarter, events of the log with the oldest last write go, in every deployment', () => {
     const { deployment } = createRoom(100_000);
-    const { records } = deployment();
-    for (let n = 0; n < 20; n++) {
-      records.create(recordOf(`s${n}`));
-      const append = { id: `s${n}`, fence: FENCE, stream: 'p', from: 0, share: `user ${n}` };
-      records.append({ ...append, events: ['x'.repeat(10_000)] });
-    }
-    const kept = Array.from({ length: 20 }, (_, n) => records.replay(`s${n}`, 'p', -1).found);
-    expect(kept).toEqual([...Array(11).fill(false), ...Array(9).fill(true)]);
+    const rooms = [deployment(), deployment()].map(({ records }) => records);
+    const roomOf = (n: number) => rooms[n % 2] as (typeof rooms)[number];
+    const append = (n: number, from: number) => {
+      roomOf(n).create(recordOf(`s${n}`));
+      const append = { id: `s${n}`, fence: FENCE, stream: 'p', from, share: `user ${n}` };
+      roomOf(n).append({ ...append, events: ['x'.repeat(10_000)] });
+    };
+    for (let n = 0; n <= 5; n++) append(n, 0);
+    append(0, 1);
+    // Nine events have room, so six go.
+    for (let n = 6; n < 14; n++) append(n, 0);
+    const kept = Array.from({ length: 14 }, (_, n) => roomOf(n).replay(`s${n}`, 'p', -1).found);
+    expect(kept).toEqual([...Array(6).fill(false), ...Array(8).fill(true)]);
+    expect(roomOf(0).replay('s0', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
+    expect(roomOf(0).replay('s0', 'p', 0)).toMatchObject({ found: true, next: 2 });
   });
 
   test('a log forgets a complete stream when the last event of it is dropped', () => {

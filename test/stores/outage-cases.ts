@@ -6,7 +6,7 @@ import { freePort, startServer, type ServerKind, type TestServer } from '../kit/
 import { movingTime } from '../kit/moving-time.ts';
 import { turns, until } from '../kit/until.ts';
 import { storeAt } from './store-at.ts';
-import { ALL_CALLS, AWAY, failing, frozen, ownServer, proxied, TURNS } from './outages.ts';
+import { ALL_CALLS, AWAY, failing, frozen, KEEPS_DATA, ownServer, proxied, TURNS } from './outages.ts';
 import { announce, FENCE, ME, openView, recordOf } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
@@ -15,12 +15,6 @@ const LONGEST_LIMIT_MS = 20_000;
 const IMPATIENT = { leaseMs: 900 };
 /** Two thirds of the lease and two seconds, or what a busy machine takes. */
 const BOUND_MS = 13_000;
-
-export interface OutageCases {
-  readonly kind: ServerKind;
-  /** Arguments of a server that keeps its data when it is killed. */
-  readonly keepsData: readonly string[];
-}
 
 type Link = Awaited<ReturnType<typeof proxied>> & { readonly server: TestServer };
 
@@ -48,9 +42,9 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
-export function outageCases({ kind, keepsData }: OutageCases): void {
+export function outageCases(kind: ServerKind): void {
   async function link(): Promise<Link> {
-    const server = await ownServer(kind, ...keepsData);
+    const server = await ownServer(kind, ...KEEPS_DATA[kind]);
     return { server, ...(await proxied(server)) };
   }
 

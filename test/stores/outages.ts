@@ -46,6 +46,12 @@ export async function useAll(view: View): Promise<void> {
   for (const id of [ME, OTHER]) await view.instances.leave(id);
 }
 
+/** The arguments of servers that keep what they have acknowledged when they are killed. */
+export const KEEPS_DATA: Readonly<Record<ServerKind, readonly string[]>> = {
+  redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
+  postgres: [],
+};
+
 /** Removed when the test is over. */
 export async function ownServer(kind: ServerKind, ...args: string[]): Promise<TestServer> {
   const server = await startServer(kind, { args });

@@ -46,7 +46,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
 });
 
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
-  if (isMatrix) outageCases({ kind: 'postgres', keepsData: [] });
+  if (isMatrix) outageCases('postgres');
 
   test('refuses a standby, which would show old data', async () => {
     const server = await ownServer('postgres');

@@ -7,7 +7,7 @@ import { AWAY, ownServer } from './outages.ts';
 import { FENCE, newName, openRedis, openView, recordOf } from './redis-views.ts';
 
 describeWhereInstalled('redis', 'while Redis is away', () => {
-  outageCases({ kind: 'redis', keepsData: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+  outageCases('redis');
 
   test('a full server takes leases, claims and ends, and refuses what adds data with an error that says what to do', async () => {
     const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
