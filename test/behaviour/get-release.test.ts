@@ -74,7 +74,7 @@ describe.each([['2025-06-18'], ['2025-11-25']])('at %s', (version) => {
 
 test('a session does not hold the request that opened it, nor its connection', async () => {
   const { client, opening } = await session('2025-11-25');
-  client.disconnect();
+  client.close();
   await collected(opening);
   expect((await client.call('ping')).response.status).toBe(200);
 });

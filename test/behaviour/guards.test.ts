@@ -1,8 +1,9 @@
 /** What is refused before anything is read: foreign origins and hosts, and methods that there are not. */
 import { describe, expect, test } from 'vitest';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
+import { openClient } from '../kit/listening.ts';
 import { callModern } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { session } from '../kit/sessions.ts';
@@ -144,14 +145,12 @@ test.runIf(process.platform === 'linux')(
   'B202 another address of this machine is served where it is bound alone',
   async () => {
     const { port, endpoint } = await serve(createEchoServer);
-    const elsewhere = (at: number) => createRawClient(`http://127.0.0.2:${at}/mcp`);
+    const elsewhere = (at: number) => openClient(`http://127.0.0.2:${at}/mcp`);
     const away = elsewhere(port);
     await expect(away.initialize()).rejects.toThrow(/ECONNREFUSED/);
-    away.close();
     for (const host of ['0.0.0.0', '127.0.0.2']) {
       const there = elsewhere((await endpoint.listen({ port: 0, host })).port);
       expect((await there.initialize()).response.status).toBe(200);
-      there.close();
     }
   },
 );
@@ -160,7 +159,6 @@ test('B202 bound to every address, no host is guessed: any passes, unless allowe
   const { endpoint } = await serve(createEchoServer);
   const { port, url } = await endpoint.listen({ port: 0, host: '0.0.0.0' });
   expect(url).toBe(`http://127.0.0.1:${port}/mcp`);
-  const client = createRawClient(url, { headers: { host: 'mcp.example' } });
+  const client = openClient(url, { headers: { host: 'mcp.example' } });
   expect((await client.initialize()).response.status).toBe(200);
-  client.close();
 });

@@ -247,7 +247,7 @@ describe('a session that is slow to end', () => {
     const next = client();
     const opening = next.initialize().catch((error: Error) => error);
     await until(() => ended.length === 1);
-    next.disconnect();
+    next.close();
     expect(await opening).toBeInstanceOf(Error);
     // A round trip on another connection: the server has seen this one close since.
     expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);

@@ -1,14 +1,13 @@
 /** On which paths an endpoint answers. Routers of frameworks: `test/examples/mounting.test.ts`. */
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { createRawClient } from '../kit/raw-client.ts';
+import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { textOf, tool } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
 import { faces, serve } from '../kit/serve.ts';
 
 /** A whole session at `url`: it opens, calls, listens and ends. */
 async function expectSession(url: string): Promise<void> {
-  const client = createRawClient(url);
-  onTestFinished(() => client.close());
+  const client = openClient(url);
   await client.initialize();
   const { message } = await client.call(...tool('echo', { text: url }));
   expect(textOf(message)).toBe(url);

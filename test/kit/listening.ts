@@ -2,7 +2,7 @@
 import { Server as HttpServer } from 'node:http';
 import { type AddressInfo, type Server, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { createRawClient, type RawClient, type RawClientOptions } from './raw-client.ts';
+import { RawClient, type RawClientOptions } from './raw-client.ts';
 
 /** Listens until the test ends, and resolves with the origin. `close` comes before the end of the server. */
 export async function listening(server: Server, close?: () => unknown): Promise<string> {
@@ -29,7 +29,7 @@ export function connecting(port: number): Promise<string | undefined> {
 
 /** A client that is closed when the test ends. */
 export function openClient(url: string, options?: RawClientOptions): RawClient {
-  const client = createRawClient(url, options);
+  const client = new RawClient(url, options);
   onTestFinished(() => client.close());
   return client;
 }
@@ -40,10 +40,5 @@ export async function clientBehind(
   endpoint: { close(): Promise<void> },
   { path = '/mcp', ...options }: RawClientOptions & { readonly path?: string } = {},
 ): Promise<RawClient> {
-  const origin = await listening(server, async () => {
-    client.close();
-    await endpoint.close();
-  });
-  const client = createRawClient(origin + path, options);
-  return client;
+  return openClient((await listening(server, () => endpoint.close())) + path, options);
 }

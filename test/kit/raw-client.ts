@@ -220,13 +220,9 @@ export class RawClient {
   }
 
   /** Cuts every connection. The client can be used again with new ones. */
-  disconnect(): void {
+  close(): void {
     this.#agent.destroy();
     for (const sockets of Object.values(this.#agent.sockets)) for (const socket of sockets ?? []) socket.destroy();
-  }
-
-  close(): void {
-    this.disconnect();
   }
 
   #send(body: Uint8Array | undefined, ...how: Parameters<RawClient['start']>): Promise<RawResponse> {
@@ -253,11 +249,6 @@ export class RawClient {
     response.catch(() => undefined);
     return response;
   }
-}
-
-/** A client of the endpoint at `url`. Close it, or its connections stay open. */
-export function createRawClient(url: string | URL, options?: RawClientOptions): RawClient {
-  return new RawClient(url, options);
 }
 
 /** The answer to one request, parsed. */

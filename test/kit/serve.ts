@@ -13,8 +13,8 @@ import {
   type McpEndpointFactory,
   type McpEndpointOptions,
 } from '../../src/index.ts';
-import { createRawClient, type InitializeOptions, type RawClient, type RawClientOptions } from './raw-client.ts';
-import { listening } from './listening.ts';
+import type { InitializeOptions, RawClient, RawClientOptions } from './raw-client.ts';
+import { listening, openClient } from './listening.ts';
 import { createLog, type Log } from './log.ts';
 import { inMatrix } from './matrix.ts';
 import { serverOf } from './making-servers.ts';
@@ -62,11 +62,7 @@ export async function serve(
   if (face === 'listen' && Object.keys(middleware).length > 0) throw new Error('auth needs the face node or fetch');
   const log = createLog();
   const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
-  const clients = new Set<RawClient>();
-  const close = async (): Promise<void> => {
-    for (const client of clients) client.close();
-    await endpoint.close();
-  };
+  const close = () => endpoint.close();
   let port: number;
   if (face === 'listen') {
     onTestFinished(close);
@@ -75,11 +71,7 @@ export async function serve(
     port = Number(new URL(await listening(mounted(endpoint, face, middleware), close)).port);
   }
   const url = `http://127.0.0.1:${port}${path}`;
-  const client = (clientOptions?: RawClientOptions): RawClient => {
-    const made = createRawClient(url, clientOptions);
-    clients.add(made);
-    return made;
-  };
+  const client = (clientOptions?: RawClientOptions): RawClient => openClient(url, clientOptions);
   const openSession = async (initialize?: InitializeOptions, clientOptions?: RawClientOptions): Promise<RawClient> => {
     const made = client(clientOptions);
     await made.initialize(initialize);

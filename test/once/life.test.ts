@@ -75,7 +75,7 @@ describe('who ends a run', () => {
     const call = eras[era].post(client, PAY).catch(() => {});
     const run = await ran(0);
     if (era === 'a session') await client.delete();
-    client.disconnect();
+    client.close();
     await call;
     await until(() => signals[0]?.aborted);
     expect(run.signal.aborted).toBe(false);

@@ -11,7 +11,7 @@ import type { DeployedInstance, Fleet } from '../deploy/instances.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { say } from '../kit/lab.ts';
 import { listening, openClient } from '../kit/listening.ts';
-import { createRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.ts';
+import { RawClient, type RawClientOptions } from '../kit/raw-client.ts';
 import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
@@ -68,7 +68,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   type Name = (typeof NAMES)[number];
   const instanceOf = (name: Name) => fleet.instances[NAMES.indexOf(name)] as DeployedInstance;
   const clientAt = (name: Name, options?: RawClientOptions): RawClient =>
-    createRawClient(`http://127.0.0.1:${instanceOf(name).port}/mcp`, { timeoutMs: 20_000, ...options });
+    new RawClient(`http://127.0.0.1:${instanceOf(name).port}/mcp`, { timeoutMs: 20_000, ...options });
   /** The client of a user at another instance, for one test. */
   const joinedAt = (name: Name, k: number): RawClient => {
     const client = clientAt(name, { of: clients[k], headers: { 'x-user': USERS[k] } });

@@ -13,7 +13,7 @@ import { NARROW, openBrowser, openPage } from './browser.ts';
 import type { Fleet } from '../deploy/instances.ts';
 import { say, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { createRawClient, type RawClient } from '../kit/raw-client.ts';
+import { RawClient } from '../kit/raw-client.ts';
 import { startDashboards, TOKEN } from './real-fleet.ts';
 
 const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../docs/images', import.meta.url));
@@ -79,11 +79,11 @@ async function traffic(urls: readonly string[]): Promise<{ stop(): Promise<void>
     const [name, version, protocolVersion] = KINDS[k % KINDS.length] as (typeof KINDS)[number];
     const isModern = protocolVersion === '2026-07-28';
     const options = { timeoutMs: 60_000, headers: { 'x-user': USERS[(k * 7) % USERS.length] } };
-    const first = createRawClient(urls[k % urls.length] ?? '', options);
+    const first = new RawClient(urls[k % urls.length] ?? '', options);
     const info = { name, version };
     if (!isModern) await first.initialize({ protocolVersion, clientInfo: info });
     if (!isModern && k % 3 !== 0) void first.get().catch(() => undefined);
-    const clients = [first, ...urls.map((url) => createRawClient(url, { ...options, of: first }))];
+    const clients = [first, ...urls.map((url) => new RawClient(url, { ...options, of: first }))];
     open.push(...clients);
     const meta = { 'io.modelcontextprotocol/clientInfo': info };
     const run = async (): Promise<void> => {

@@ -106,7 +106,7 @@ test(
 
     await pass(IDLE_MS + 5_000);
     // The timer of a kept-alive connection holds the context of the last request on it.
-    for (const visitor of visitors) visitor.disconnect();
+    for (const visitor of visitors) visitor.close();
     const left = (): number => [...seen.servers, ...seen.sessions].filter((ref) => ref.deref() !== undefined).length;
     await until(
       () => {

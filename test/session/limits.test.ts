@@ -72,7 +72,7 @@ test('limits.sessions bounds sessions and 2024-11-05 connections together', asyn
   expect((await two.initialize()).message).toEqual(full(1, 2));
   const refused = await client().get({ path: '/mcp/sse' });
   expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
-  old.disconnect();
+  old.close();
   await until(async () => (await two.initialize()).response.status === 200);
   await one.delete();
   const next = await openSse(client());

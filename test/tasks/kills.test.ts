@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
 import { textOf } from '../kit/lab.ts';
-import { createRawClient, type JsonRpcAnswer } from '../kit/raw-client.ts';
+import { type JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { durableKinds, sharedTarget, useSharedStores } from '../kit/shared-stores.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { TaskClient } from './kit.ts';
@@ -38,7 +38,7 @@ const pause = (ms: number): Promise<void> => new Promise((next) => setTimeout(ne
 
 /** `undefined`: the connection broke, or the instance is dead. */
 async function asked<T>(url: string, ask: (client: TaskClient) => Promise<T>): Promise<T | undefined> {
-  const client = new TaskClient(createRawClient(url, { timeoutMs: 30_000 }));
+  const client = new TaskClient(new RawClient(url, { timeoutMs: 30_000 }));
   try {
     return await ask(client);
   } catch (cause) {
