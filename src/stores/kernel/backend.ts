@@ -7,7 +7,8 @@
  * 2. A log write takes effect whole, and only while the row has the fence that the write names, and only if the number
  *    of its first entry is above those of all stored entries.
  * 3. A put and what it does to the log (`clear`) are one step. No two rows ever change together.
- * 4. So a write may be sent twice, or arrive late: it then changes nothing.
+ * 4. So a write may be sent twice, or arrive late: it then changes nothing. A creation that comes after its row was
+ *    deleted would make it again: rows of ended records stay for longer than a write takes.
  * 5. `due` names every row whose `wakeAt` has come. A row with `wakeAt: null` is never named.
  * 6. The clock of `now` is the store's, the same for all processes. What a process knows of it is never ahead, and late
  *    by the way of an answer at most.

@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../../src/errors.ts';
-import type { Write } from '../../../src/stores/kernel/backend.ts';
+import { isRowWrite, type Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
@@ -17,21 +17,35 @@ type Fault = 'lost' | 'refused' | 'late' | undefined;
 /** Store objects on the same data, behind ports that answer in a later turn. `fault`: asked for each trip of writes. */
 function storesLater(now: () => number, fault: () => Fault = () => undefined): () => Store {
   const server = new StoreServer({ now });
-  return () => new SimStore(server, laterPort(fault));
+  const late: Late[] = [];
+  return () => new SimStore(server, laterPort(fault, late));
+}
+
+/** What arrives once more: at the next trip of its connection, or of any that deletes a row. */
+interface Late {
+  readonly connection: object;
+  again(): unknown;
 }
 
 /** No caller here tries again to announce an instance, so the trips of leases have no faults. */
 const isOfRecords = (trip: readonly Write[]): boolean => trip.some(({ kind }) => kind.name !== LEASES.name);
 
-function laterPort(fault: () => Fault): Port {
-  let late: Array<() => unknown> = [];
+/** A creation is never later than its row is forgotten: then it would make the row again. */
+const deletes = (trip: readonly Write[]): boolean => trip.some((write) => isRowWrite(write) && write.row === null);
+
+function laterPort(fault: () => Fault, late: Late[] = []): Port {
+  const connection = {};
   const call = async <T>(names: readonly string[], effect: () => T | Promise<T>, about?: unknown): Promise<T> => {
-    const placed = writes(names) && isOfRecords(about as readonly Write[]) ? fault() : undefined;
+    const trip = writes(names) ? (about as readonly Write[]) : [];
+    const placed = isOfRecords(trip) ? fault() : undefined;
     await turn();
     if (placed === 'refused') throw storeAway('the connection was refused');
-    if (writes(names)) for (const again of late.splice(0)) again();
+    const all = late.splice(0);
+    const isDue = (one: Late): boolean => trip.length > 0 && (one.connection === connection || deletes(trip));
+    late.push(...all.filter((one) => !isDue(one)));
+    for (const one of all) if (isDue(one)) one.again();
     const outcome = await effect();
-    if (placed !== undefined) late = [...late, effect];
+    if (placed !== undefined) late.push({ connection, again: effect });
     await turn();
     if (placed === 'lost') throw storeAway('the answer was lost');
     return outcome;
