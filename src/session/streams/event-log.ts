@@ -13,8 +13,12 @@ import type { SessionHost } from '../session-host.ts';
 
 /** How often a read of a stream starts again because retention has dropped events that it asked for. */
 const READS = 3;
-/** Characters that an event may have to wait on a GET stream in a full memory: `list_changed` says what it dropped. */
-export const SHORT_EVENT = 1_024;
+/** Characters of an event that may wait on a GET stream in a full memory, and how many may. */
+const [SHORT_EVENT, SHORT_EVENTS] = [1_024, 8];
+
+/** Whether one more event may wait beside `waiting`: `list_changed` of each kind says what the stream has dropped. */
+export const mayWait = (json: string | undefined, waiting: number): boolean =>
+  waiting < SHORT_EVENTS && (json?.length ?? 0) <= SHORT_EVENT;
 
 /** A request that a stream answers. Its `params` are absent also where the store did not keep them. */
 export type PostedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;

@@ -18,10 +18,10 @@ import { callSuffix, GET_STREAM } from './event-id.ts';
 import {
   type AppendExtra,
   type CarriedExtra,
+  mayWait,
   type PostedRequest,
   type PostedRequests,
   type SessionEventLog,
-  SHORT_EVENT,
   type WriteResult,
 } from './event-log.ts';
 
@@ -239,8 +239,8 @@ export abstract class StoredStream {
     if (this.key !== GET_STREAM) {
       (this.#waiting ??= []).push(write);
       this.#lose(log, 'failed');
-    } else if (this.flushing) this.#state = 'skipping';
-    else if ((write.json?.length ?? 0) <= SHORT_EVENT) this.#wait(log, write, undefined);
+    } else if (mayWait(write.json, this.#waiting?.length ?? 0)) this.#wait(log, write, undefined);
+    else if (this.flushing) this.#state = 'skipping';
     else log.skipped();
   }
 
