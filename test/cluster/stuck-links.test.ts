@@ -2,8 +2,10 @@
  * Two living instances between which messages do not pass: another key half way through a rollout, an account that may
  * not send. Requests to the sessions of the other instance end, and the log names the peer and the causes.
  */
+import pg from 'pg';
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
@@ -56,23 +58,12 @@ async function refuses(
   expect(second.message).toMatchObject({ error: { data: { reason: 'owner_unreachable', mayHaveRun: false } } });
   const [line] = b.log.matching(/answers no message of this one/, 'fatal');
   expect(line?.fields).toMatchObject({ instance: a.id });
-  expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*queue/s);
+  expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*INSERT.*queue/s);
   // The calls that ended were taken back: the owner runs them no more.
   expect(await say(client, 'count')).toBe('2');
 }
 
 describeWithServer('redis', 'between two instances on Redis', (server) => {
-  /** A user who may do everything for now. */
-  async function newUser(name: string) {
-    const admin = createClient({ url: server().url });
-    await admin.connect();
-    onTestFinished(() => admin.destroy());
-    await admin.sendCommand(['ACL', 'SETUSER', name, 'on', '>secret', '~*', '&*', '+@all']);
-    const { host } = new URL(server().url);
-    const rule = (text: string) => admin.sendCommand(['ACL', 'SETUSER', name, text]);
-    return { rule, side: { store: redis(`redis://${name}:secret@${host}`), keys: [K] } };
-  }
-
   test('with another key nothing is relayed: calls end, and each side has few lines', TIMEOUT, async () => {
     const members = await pair({ store: redis(server().url), keys: [K] }, () => ({
       store: redis(server().url),
@@ -92,26 +83,26 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
   });
 
   test('an account that may not PUBLISH any more: calls end, and the log says why', TIMEOUT, async () => {
-    const { rule, side } = await newUser('silent');
-    const members = await pair({ store: redis(server().url), keys: [K] }, () => side);
-    await refuses(members, () => rule('-publish'));
+    const admin = createClient({ url: server().url });
+    await admin.connect();
+    onTestFinished(() => admin.destroy());
+    await admin.sendCommand(['ACL', 'SETUSER', 'silent', 'on', '>secret', '~*', '&*', '+@all']);
+    const url = new URL(server().url);
+    [url.username, url.password] = ['silent', 'secret'];
+    const members = await pair({ store: redis(server().url), keys: [K] }, () => ({
+      store: redis(url.href),
+      keys: [K],
+    }));
+    await refuses(members, () => admin.sendCommand(['ACL', 'SETUSER', 'silent', '-publish']));
     const [line] = members.b.log.matching(/answers no message of this one/, 'fatal');
     expect(line?.fields).toMatchObject({
       reason: expect.stringMatching(/publish/i) as string,
     });
     // Messages pass again, and with them calls.
-    await rule('+publish');
+    await admin.sendCommand(['ACL', 'SETUSER', 'silent', '+publish']);
     const client = await members.a.openSession({}, { timeoutMs: 60_000 });
     const far = members.b.join(client, { timeoutMs: 60_000 });
     await until(async () => (await say(far, 'count')) !== undefined);
-  });
-
-  test('an account that may not PUBLISH at the start: it is not ready beside another one', TIMEOUT, async () => {
-    const { rule, side } = await newUser('mute');
-    await rule('-publish');
-    const { a, b } = await pair({ store: redis(server().url), keys: [K] }, () => side);
-    expect([a.endpoint.health().ready, b.endpoint.health().ready]).toEqual([true, false]);
-    expect(b.endpoint.health().reason).toMatch(/PUBLISH on Redis/);
   });
 
   test('an instance is ready that older ones accept, and one whose predecessors have gone', TIMEOUT, async () => {
@@ -124,5 +115,23 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
     expect(await isReady(other.b)).toBe(false);
     await other.a.endpoint.close();
     await until(() => isReady(other.b), { what: 'the second to be ready alone' });
+  });
+});
+
+describeWithServer('postgres', 'between two instances on PostgreSQL', (server) => {
+  test('an instance whose role may not INSERT into messages is not ready beside another one', TIMEOUT, async () => {
+    const admin = new pg.Client(server().url);
+    await admin.connect();
+    onTestFinished(() => admin.end());
+    const url = new URL(server().url);
+    url.username = 'mute';
+    const { a, b } = await pair({ store: postgres(server().url), keys: [K] }, async () => {
+      await admin.query(`CREATE ROLE mute LOGIN; GRANT USAGE ON SCHEMA sojourn TO mute;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sojourn TO mute;
+        REVOKE INSERT ON sojourn.messages FROM mute`);
+      return { store: postgres(url.href), keys: [K] };
+    });
+    expect([a.endpoint.health().ready, b.endpoint.health().ready]).toEqual([true, false]);
+    expect(b.endpoint.health().reason).toMatch(/INSERT into messages on PostgreSQL/);
   });
 });

@@ -5,6 +5,11 @@ import { until } from '../kit/until.ts';
 import { instanceTests, startOpening } from './instances.ts';
 import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
+/** Where the messages of the instance `me` go, and how a sender puts one there. */
+const RECEIVER = `SELECT split_part(fence, ' ', 2) AS mailbox, split_part(fence, ' ', 3) AS key
+  FROM sojourn.rows WHERE id = 'me'`;
+const PUT = `INSERT INTO sojourn.messages (mailbox, ord, body) VALUES ($1, $2, $3) RETURNING no`;
+
 describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
   describe('in separate processes', () => {
     instanceTests(async () => {
@@ -33,38 +38,75 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     expect(rows[0].n).toBeLessThanOrEqual(4);
   });
 
-  test('messages larger than a notification, and several alike, arrive whole and in the order of their sender', async () => {
+  test('messages leave nothing behind, read or sent to dead instances', async () => {
     const url = await newDatabase(server().url);
     const [view, other] = [await openView(url), await openView(url)];
     const { messages: heard } = await announce(other, 'other');
-    // Two, three and four bytes, at every place in which a piece can end.
-    const texts = ['', '.+', 'é', '€', '🧪'].flatMap((text) =>
-      ['', 'a', 'ab', 'abc'].map((end) => text.repeat(5_000) + end),
+    for (let n = 0; n < 100; n++) await view.instances.send('me', 'other', { kind: 'n', n });
+    await until(() => heard.length === 100);
+    const client = await connect(url);
+    const left = async (): Promise<number> =>
+      (await client.query('SELECT count(*)::int AS n FROM sojourn.messages')).rows[0].n as number;
+    await until(async () => (await left()) === 0);
+    const { rows } = await client.query(
+      `SELECT split_part(fence, ' ', 2) AS mailbox FROM sojourn.rows WHERE id = 'other'`,
     );
-    const sent = [...texts, '', ''].map((text) => ({ kind: 'n', text }));
-    const outcomes = await Promise.all(sent.map(async (message) => view.instances.send('me', 'other', message)));
-    expect(new Set(outcomes)).toEqual(new Set(['sent']));
-    await until(() => heard.length >= sent.length);
-    expect(heard).toEqual(sent);
+    await client.query(
+      `INSERT INTO sojourn.messages (mailbox, ord, body, sent)
+        SELECT mailbox, 1, '{}', now() - interval '2 hours' FROM unnest($1::bigint[]) AS mailbox`,
+      [[rows[0].mailbox, 1]],
+    );
+    await other.instances.leave('other');
+    // The next instance removes what was sent to the dead.
+    await announce(view, 'next');
+    await until(async () => (await left()) === 0);
   });
 
-  test('what is no message is left to the receiver to refuse, and what begins one goes with its connection', async () => {
+  test('a slow sender keeps its order, though others are read while it sends and before it is announced', async () => {
     const url = await newDatabase(server().url);
     const view = await openView(url);
-    const inbox = await announce(view, 'me');
-    const client = await connect(url);
-    const { rows } = await client.query(
-      `SELECT split_part(fence, ' ', 2) AS channel FROM sojourn.rows WHERE id = 'me'`,
-    );
-    for (const text of ['nonsense', '.7', '.["x",7]', '+["x",'])
-      await client.query('SELECT pg_notify($1, $2)', [rows[0].channel, text]);
-    await client.query(
-      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
-    );
-    await until(() => inbox.lost > 0);
-    await until(async () => view.instances.renew('me', 'serving'));
-    expect(await view.instances.send('me', 'me', { kind: 'call' })).toBe('sent');
-    await until(() => inbox.messages.length === 4);
-    expect(inbox.messages).toEqual([undefined, undefined, 7, { kind: 'call' }]);
+    const { messages: heard } = await announce(view, 'me');
+    const slow = await connect(url);
+    const [receiver] = (await slow.query(RECEIVER)).rows;
+    const put = async (ord: number, body: string): Promise<string> =>
+      (await slow.query(PUT, [receiver.mailbox, ord, body])).rows[0].no;
+    const hear = async (n: number): Promise<void> => {
+      await view.instances.send('me', 'me', { kind: 'other' });
+      await until(() => heard.length >= n);
+    };
+    await slow.query('BEGIN');
+    const together = await put(2, '["x",{"kind":"second"}]');
+    for (let n = 1; n <= 5; n++) await hear(n);
+    await put(1, '["x",{"kind":"first"}]');
+    await slow.query('COMMIT');
+    const alone = await put(1, 'what another program has put');
+    const tell = (no: string) => slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, no]);
+    // A number between those of the slow sender.
+    await tell(String(Number(together) + 1));
+    await hear(6);
+    for (const no of [together, alone]) await tell(no);
+    await until(() => heard.length === 9);
+    const own = heard.filter((message) => message?.kind !== 'other');
+    expect(own).toEqual([{ kind: 'first' }, { kind: 'second' }, undefined]);
+  });
+
+  test('a transaction that stays open does not make each read scan earlier messages', async () => {
+    const [url, many] = [await newDatabase(server().url), 200];
+    const [reading, writing] = [await connect(url), await connect(url)];
+    const view = await openView(url);
+    const { messages: heard } = await announce(view, 'me');
+    await reading.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await reading.query('SELECT count(*) FROM sojourn.messages');
+    await writing.query('BEGIN');
+    await writing.query('SELECT pg_current_xact_id()');
+    for (let n = 1; n <= many; n++) {
+      await view.instances.send('me', 'me', { kind: 'n', n });
+      await until(() => heard.length === n);
+    }
+    await view.close();
+    const { rows } = await writing.query(`SELECT sum(idx_tup_read)::int AS read FROM pg_stat_user_indexes
+      WHERE relname = 'messages'`);
+    expect(rows[0].read).toBeGreaterThan(0);
+    expect(rows[0].read).toBeLessThan(many * 5);
   });
 });

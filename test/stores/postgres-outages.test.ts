@@ -13,7 +13,7 @@ import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 const LASTING = { leaseMs: 60_000 };
 
 describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps running,', (server) => {
-  test('reconnects after a cut, reports that messages may be lost, and then hears again', async () => {
+  test('reconnects after a cut, reports that messages may be lost, and then reads them', async () => {
     const url = await newDatabase(server().url);
     const { proxy } = await proxied(server());
     const view = await openView(url, LASTING);
@@ -28,6 +28,7 @@ describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps run
     await until(async () => other.instances.renew('cut', 'serving'));
     expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
     await until(() => inbox.messages.some(({ n }) => n === 2));
+    expect(inbox.messages[0]).toMatchObject({ n: 1 });
     expect(inbox.lost).toBe(1);
   });
 

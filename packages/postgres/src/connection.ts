@@ -74,9 +74,10 @@ export interface ConnectionUse {
    */
   readonly asIs?: boolean;
   /** Called for each notification on a channel of this connection. */
-  notified?(channel: string, payload: string): void;
-  /** What runs before the first use of a new connection. */
-  first?(): readonly string[];
+  notified?(payload: string): void;
+  /** Run before the first use of a new connection. */
+  readonly first?: readonly string[];
+  opened?(): void;
   lost?(): void;
 }
 
@@ -131,7 +132,7 @@ export async function refusePooler(server: Server): Promise<void> {
 function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
   const { config, deadlines, place } = server;
   const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
-  const { lost } = use;
+  const { opened, lost } = use;
   return {
     where: place,
     deadlines,
@@ -153,9 +154,7 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
       const { client } = session;
       client.on('error', (error: Error) => broke(connectionLost(place, error)));
       client.on('end', () => broke(connectionLost(place)));
-      client.on('notification', ({ channel, payload }: Record<'channel' | 'payload', string>) =>
-        use.notified?.(channel, payload),
-      );
+      client.on('notification', ({ payload }: { payload?: string }) => use.notified?.(payload ?? ''));
       await client.connect();
       await prepare(session, use, server);
     },
@@ -165,19 +164,20 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
     isFatal,
     // An idle connection does not keep the process alive. A closed socket would add a listener at each call.
     busy: ({ client }, isBusy) => (isBusy ? client.ref() : client.unref()),
+    ...(opened && { opened }),
     ...(lost && { lost }),
   };
 }
 
 async function prepare(session: Session, use: ConnectionUse, { deadlines, place, schema }: Server): Promise<void> {
   const { client } = session;
-  const { asIs = false, quick = false } = use;
+  const { asIs = false, quick = false, first = [] } = use;
   const settings = asIs ? [[], []] : settingsOf(deadlines.limitMs, !quick);
   const state = (await client.query(queryOf(SET_UP, settings))).rows[0] ?? [];
   session.pid = Number(state[0]);
   checkServer(state, place);
   if (!asIs) await findSchema(schema, place, (text, values) => client.query(queryOf(text, values)));
-  await Promise.all((use.first?.() ?? []).map((text) => client.query(queryOf(text))));
+  await Promise.all(first.map((text) => client.query(queryOf(text))));
 }
 
 function checkServer([, recovering, number, version, encoding, readOnly]: Row, place: string): void {

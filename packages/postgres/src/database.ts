@@ -28,7 +28,7 @@ export class PostgresDatabase {
   /** A log may be large: no other read waits behind it. */
   readonly #logs: Connection;
 
-  private constructor(settings: DatabaseSettings, { time, leaseMs }: StoreOptions) {
+  private constructor(settings: DatabaseSettings, { random, time, leaseMs }: StoreOptions) {
     const { config, schema } = settings;
     const deadlines = new Deadlines(time, Math.max(MIN_LIMIT_MS, answerLimitMs(leaseMs)));
     this.server = { config, schema, deadlines, place: placeOf(config) };
@@ -37,7 +37,7 @@ export class PostgresDatabase {
     this.#logs = new Connection(this.server);
     // The server may be another one, with another clock.
     this.#writer = new Connection(this.server, { lost: () => this.clock.forget() });
-    this.instanceConnection = new InstanceConnection(this.server);
+    this.instanceConnection = new InstanceConnection(this.server, this.statements, random);
     // Not behind reads: a large log would delay the clock, and every lease with it.
     const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask });

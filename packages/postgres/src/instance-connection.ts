@@ -1,18 +1,21 @@
 /**
- * The connection that carries the instances of this process: it listens on their channels, holds a lock for each of
- * these, renews leases and sends messages.
+ * The connection that carries the instances of this process: it listens on a channel, holds a lock, renews leases and
+ * sends messages.
  *
  *     closed ──ready()──▶ connecting ──▶ open ──lost──▶ closed
  *
- * A free lock means that no connection listens on the channel. That is a suspicion and no proof: the server may have
- * restarted, or the network may have been cut. When the connection is lost, so are messages on their way, and every
- * listener is called, because other instances may bury its instance now.
+ * A free lock means that no connection of the process is open. That is a suspicion and no proof: the server may have
+ * restarted, or the network may have been cut. When the connection is lost, every listener is called, because other
+ * instances may bury its instance now. Messages that arrive in between wait in the mailbox and are read after the
+ * reconnect.
  *
- * Writes here do not wait for the disk: a crash of the server can lose the last renewals and deaths of leases. It loses
- * no death that a later write to a session rests on, because the disk gets both in the order in which they were made.
+ * Writes here do not wait for the disk: a crash of the server can lose a message of that moment, and the last renewals
+ * and deaths of leases. It loses no death that a later write to a session rests on, because the disk gets both in the
+ * order in which they were made.
  */
+import type { RandomSource } from 'sojourn/store-kit';
 import { Connection, type Server } from './connection.ts';
-import { lockOf } from './statements.ts';
+import { CHANNEL, type Statements } from './statements.ts';
 
 /** An instance that receives on this connection. */
 export interface Listener {
@@ -20,63 +23,75 @@ export interface Listener {
   lost(): void;
 }
 
-/** The server takes less than 8,000 bytes in a notification: the number of a piece and its sign are before it. */
-const PIECE_BYTES = 7_900;
-
-/** The pieces of a message, each with a sign before it: the last one a dot, the others a plus. */
-export function* piecesOf(text: string): Generator<string> {
-  const bytes = Buffer.from(text);
-  for (let from = 0, to = 0; to < bytes.length; from = to) {
-    to = Math.min(from + PIECE_BYTES, bytes.length);
-    // Not within a character.
-    while (((bytes[to] ?? 0) & 0xc0) === 0x80) to -= 1;
-    yield (to < bytes.length ? '+' : '.') + bytes.toString('utf8', from, to);
-  }
-}
+const KEY_BYTES = 8;
 
 export class InstanceConnection extends Connection {
+  /** The key of the lock, and a part of the name of the channel. Later connections of this process have it too. */
+  readonly key: string;
+  readonly #statements: Statements;
   readonly #listeners = new Map<string, Listener>();
-  /** The pieces of a message that is not complete. Those of one message follow each other. */
-  #begun = '';
+  /** Numbers that were announced and not read. `null`: any message may be unread. */
+  #unread: string[] | null = null;
+  #reading = false;
 
-  constructor(server: Server) {
+  constructor(server: Server, statements: Statements, random: RandomSource) {
+    // A positive number; a text, because `pg` would round it.
+    const key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
     super(server, {
       quick: true,
-      notified: (channel, payload) => this.#take(channel, payload),
-      first: () => {
-        this.#begun = '';
-        return [...this.#listeners.keys()].map(listenOn);
-      },
+      notified: (no) => this.#read(no),
+      first: [
+        `LISTEN ${CHANNEL}${key}`,
+        // Several connections may hold it: an earlier connection of this process may still be open on the server.
+        `SELECT pg_advisory_lock_shared(${key})`,
+      ],
+      // Messages that arrived before LISTEN.
+      opened: () => this.#read(null),
       lost: () => {
         for (const { lost } of this.#listeners.values()) lost();
       },
     });
+    this.key = key;
+    this.#statements = statements;
   }
 
-  async listen(channel: string, listener: Listener): Promise<void> {
-    this.#listeners.set(channel, listener);
-    await this.query(listenOn(channel));
+  /** `mailbox`: the key of its messages. */
+  async listen(mailbox: string, listener: Listener): Promise<void> {
+    this.#listeners.set(mailbox, listener);
+    await this.ready();
   }
 
-  /** The server may go on sending until the connection ends; the lease that names the channel is over before. */
-  stopListening(channel: string): void {
-    this.#listeners.delete(channel);
+  stopListening(mailbox: string): void {
+    this.#listeners.delete(mailbox);
   }
 
-  isListening(channel: string): boolean {
-    return this.#listeners.has(channel);
+  isListening(mailbox: string): boolean {
+    return this.#listeners.has(mailbox);
   }
 
-  #take(channel: string, payload: string): void {
-    const sign = payload.search(/[+.]/);
-    this.#begun += payload.slice(sign + 1);
-    if (payload[sign] === '+') return;
-    const text = this.#begun;
-    this.#begun = '';
-    this.#listeners.get(channel)?.receive(text);
+  /** One read at a time; what is announced during a read is read by the next one. */
+  #read(no: string | null): void {
+    if (no === null) this.#unread = null;
+    else this.#unread?.push(no);
+    if (!this.#reading) void this.#readAll();
+  }
+
+  async #readAll(): Promise<void> {
+    this.#reading = true;
+    while (this.#unread?.length !== 0 && this.isOpen) {
+      const numbers = this.#unread;
+      this.#unread = [];
+      try {
+        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], numbers]);
+        // The rows of a statement that deletes have no order.
+        const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]));
+        for (const [mailbox, , , body] of inOrder) this.#listeners.get(mailbox ?? '')?.receive(body ?? '');
+      } catch {
+        // The next connection reads all messages. A server that refuses to read is asked again with the next message.
+        this.#unread = null;
+        break;
+      }
+    }
+    this.#reading = false;
   }
 }
-
-/** An earlier connection of this process may still be open on the server, and hold the lock too. */
-const listenOn = (channel: string): string =>
-  `LISTEN ${channel}; SELECT pg_advisory_lock_shared(${lockOf(`'${channel}'`)})`;

@@ -1,6 +1,6 @@
 /**
- * The mailboxes of the instances of one view are channels on the instance connection of the process. Only the lease
- * names the channel, which cannot be guessed. Messages of one turn travel together, in order.
+ * The mailboxes of the instances of one view, on the instance connection of the process. The address of a mailbox, in
+ * the lease, is the key of its messages, and the key of the connection. Messages of one turn travel together, in order.
  */
 import {
   afterTurn,
@@ -8,43 +8,39 @@ import {
   receiveText,
   type InstanceMessage,
   type Mailboxes,
-  type RandomSource,
   type Receive,
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
-import { piecesOf } from './instance-connection.ts';
+import { keyOf } from './pg.ts';
 import { textArray } from './text-array.ts';
 
 type Sent = 'sent' | 'suspect';
 
 interface Outgoing {
   readonly to: string;
-  readonly text: string;
+  readonly body: string;
   resolve(sent: Sent): void;
   reject(error: unknown): void;
 }
 
-const CHANNEL_BYTES = 16;
-
 export class PostgresMailboxes implements Mailboxes {
   readonly #database: PostgresDatabase;
   readonly #space: string;
-  readonly #random: RandomSource;
-  readonly #channels = new Map<string, string>();
   #outgoing: Outgoing[] = [];
 
   /** `space`: of the leases. */
-  constructor(database: PostgresDatabase, space: string, random: RandomSource) {
+  constructor(database: PostgresDatabase, space: string) {
     this.#database = database;
     this.#space = space;
-    this.#random = random;
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
-    const channel = `sojourn_${Buffer.from(this.#random(CHANNEL_BYTES)).toString('hex')}`;
-    this.#channels.set(id, channel);
-    await this.#database.instanceConnection.listen(channel, { receive: (text) => receiveText(receive, text), lost });
-    return channel;
+    const { instanceConnection, statements } = this.#database;
+    const mailbox = this.#keyOf(id);
+    await instanceConnection.listen(mailbox, { receive: (text) => receiveText(receive, text), lost });
+    // What fails is left to the next instance.
+    this.#database.query(statements.trimMessages, []).catch(() => undefined);
+    return `${mailbox} ${instanceConnection.key}`;
   }
 
   check(): Promise<void> {
@@ -53,31 +49,35 @@ export class PostgresMailboxes implements Mailboxes {
   }
 
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
-    const text = messageText(from, message);
+    const body = messageText(from, message);
     return new Promise((resolve, reject) => {
-      if (this.#outgoing.push({ to, text, resolve, reject }) === 1) afterTurn(() => void this.#post());
+      if (this.#outgoing.push({ to, body, resolve, reject }) === 1) afterTurn(() => void this.#post());
     });
   }
 
   close(id: string): void {
-    this.#database.instanceConnection.stopListening(this.#channels.get(id) ?? '');
-    this.#channels.delete(id);
+    this.#database.instanceConnection.stopListening(this.#keyOf(id));
+  }
+
+  /** The key of the messages of an instance. */
+  #keyOf(id: string): string {
+    return keyOf([this.#space, id]);
   }
 
   async #post(): Promise<void> {
     const { instanceConnection, statements } = this.#database;
     const all = this.#outgoing.splice(0);
-    const pieces = all.flatMap(({ to, text }) => [...piecesOf(text)].map((piece) => ({ to, piece })));
     try {
       const { rows } = await this.#database.tell(statements.send, [
         this.#space,
-        textArray(pieces.map(({ to }) => to)),
-        textArray(pieces.map(({ piece }) => piece)),
+        textArray(all.map(({ to }) => to)),
+        textArray(all.map(({ body }) => body)),
       ]);
-      // A check by the holder itself finds its lock free.
-      const heard = rows.filter(([, channel, free]) => free === 'f' || instanceConnection.isListening(channel ?? ''));
-      const receivers = new Set(heard.map(([id]) => id));
-      for (const { to, resolve } of all) resolve(receivers.has(to) ? 'sent' : 'suspect');
+      for (const [ord, mailbox = null, free] of rows) {
+        // A check by the holder itself finds its lock free.
+        const heard = mailbox !== null && (free === 'f' || instanceConnection.isListening(mailbox));
+        all[Number(ord) - 1]?.resolve(heard ? 'sent' : 'suspect');
+      }
     } catch (error) {
       for (const { reject } of all) reject(error);
     }

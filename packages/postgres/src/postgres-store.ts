@@ -15,7 +15,7 @@ export const postgresStore = (settings: DatabaseSettings): Store =>
       return {
         backend: new PostgresBackend(database, spaces),
         ofLeases: new PostgresBackend(database, spaces, true),
-        mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? '', options.random),
+        mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? ''),
         deadlines: database.server.deadlines,
       };
     },

@@ -8,7 +8,7 @@ import { isForbidden, isSchemaGone } from './failures.ts';
 import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
-/** A build that cannot work with the schema of another one has another number. */
+/** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
 const VERSION = 1;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
@@ -30,9 +30,9 @@ export async function findSchema(
 ): Promise<void> {
   const s = quoted(schema);
   try {
-    const parts = `to_regclass($1), to_regclass($2), to_regproc($3)`;
-    const names = ['rows', 'log', 'write_all'].map((name) => `${s}.${name}`);
-    const { rows } = await query(`SELECT no, num_nulls(${parts}) FROM ${s}.version`, names);
+    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regproc($4)`;
+    const names = ['rows', 'log', 'messages', 'write_all'].map((name) => `${s}.${name}`);
+    const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)
       throw storeRefused(
@@ -92,6 +92,8 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
  *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
  *   new log (`kernel/row-texts.ts`).
+ * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
+ *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
  *
  * Times are ms since 1970.
  */
@@ -120,4 +122,13 @@ CREATE TABLE IF NOT EXISTS ${s}.log (
   head text NOT NULL,
   data text NOT NULL,
   PRIMARY KEY (space, id, no)
-) WITH (autovacuum_vacuum_scale_factor = 0.05);`;
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
+  mailbox bigint NOT NULL,
+  no bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+  ord integer NOT NULL,
+  sent timestamptz NOT NULL DEFAULT now(),
+  body text NOT NULL,
+  PRIMARY KEY (no, mailbox, ord)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);`;

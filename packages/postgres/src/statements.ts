@@ -2,11 +2,14 @@
  * The statements about rows, their logs and messages, one set per schema. All are written for READ COMMITTED.
  *
  * What changes several rows locks them first, and makes new ones, in one order, so that two of these statements never
- * deadlock. The locks and the change are two statements in one function: the second one sees what was stored while the
- * first one waited.
+ * deadlock: a version never comes back, so no change fits a row that was made after the locks. The locks and the change
+ * are two statements in one function: the second one sees what was stored while the first one waited.
  */
 import { OVER, digestText } from 'sojourn/store-kit';
 import { quoted, type Statement } from './pg.ts';
+
+/** The name of each channel begins with it. */
+export const CHANNEL = 'sojourn_';
 
 /** The store's clock, ms since 1970: the current time, not the start of the transaction. */
 const NOW = "floor(date_part('epoch', clock_timestamp()) * 1000)";
@@ -16,16 +19,15 @@ const statementOf = (text: string): Statement => ({
   text,
 });
 
-/** The lock of a channel. Every user of the database sees locks, and reads what is sent if it knows the channel. */
-export const lockOf = (channel: string): string => `hashtextextended(${channel}, 0)`;
-
 export type Statements = ReturnType<typeof statementsOf>;
 
 const ROW = 'id, version, fence, wake, body, data';
 
 export function statementsOf(schema: string) {
   const s = quoted(schema);
-  /** A lease that lives: it wakes when it expires. Its fence is the epoch and the owner, which is the channel. */
+  // The fence is the epoch and the owner. The owner of a lease is its address: the mailbox, then the key of the connection.
+  const mailbox = `split_part(fence, ' ', 2)::bigint`;
+  /** A lease that lives: it wakes when it expires. */
   const living = `fence <> '${OVER}' AND wake > ${NOW}`;
   return {
     now: statementOf(`SELECT ${NOW}`),
@@ -41,17 +43,31 @@ export function statementsOf(schema: string) {
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
     /**
-     * $2 receivers, $3 pieces of messages. Answers id, channel and whether its lock is free, of each receiver that has a
-     * lease. Of two checks at the same moment, one may take the other for the holder. What one transaction announces
-     * arrives in order and without that of others between, and the server drops what is in it twice.
+     * $2 receivers, $3 bodies. Answers for each message the mailbox of its receiver, if it has a lease, and
+     * whether its lock is free. Of two checks at the same moment, one may take the other for the holder.
+     *
+     * Announcements arrive in the order of the commits, and so after those of the sender's earlier statements.
      */
-    send: statementOf(`WITH receivers AS MATERIALIZED (
-        SELECT id, channel, pg_try_advisory_xact_lock(${lockOf('channel')}) AS free
-        FROM (SELECT id, split_part(fence, ' ', 2) AS channel
+    send: statementOf(`WITH given AS MATERIALIZED (
+        SELECT * FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS g (receiver, body, ord)
+      ), receivers AS MATERIALIZED (
+        SELECT id, mailbox, pg_try_advisory_xact_lock(key) AS free,
+          pg_notify('${CHANNEL}' || key, pg_current_xact_id()::text)
+        FROM (SELECT id, ${mailbox} AS mailbox, split_part(fence, ' ', 3)::bigint AS key
           FROM ${s}.rows WHERE space = $1 AND id = ANY ($2::text[]) AND ${living}) AS r
-      ) SELECT id, channel, free, pg_notify(channel, ord || piece)
-        FROM (SELECT r.*, g.ord, g.piece FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS g (receiver, piece, ord)
-          JOIN receivers r ON r.id = g.receiver ORDER BY g.ord) AS told`),
+      ), put AS (
+        INSERT INTO ${s}.messages (mailbox, ord, body)
+        SELECT r.mailbox, g.ord, g.body FROM given g JOIN receivers r ON r.id = g.receiver
+      ) SELECT g.ord, r.mailbox, r.free FROM given g LEFT JOIN receivers r ON r.id = g.receiver`),
+    /**
+     * $1 mailboxes, $2 the numbers that were announced, or null for all messages. While any transaction in the database
+     * stays open (`pg_dump`), entries of deleted messages stay in the index; the numbers keep this from reading them.
+     */
+    receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no = ANY (
+        coalesce($2::bigint[], ARRAY(SELECT no FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]))))
+      RETURNING mailbox, no, ord, body`),
+    /** Messages to dead instances, of every deployment: others read theirs at once, or after a reconnect. */
+    trimMessages: statementOf(`DELETE FROM ${s}.messages WHERE sent < now() - interval '1 hour'`),
   };
 }
 

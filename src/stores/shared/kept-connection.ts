@@ -37,6 +37,7 @@ export interface Connector<Client> {
   isFatal(error: unknown, client: Client): boolean;
   /** Statements are pending from now on, or none is. */
   busy?(client: Client, isBusy: boolean): void;
+  opened?(): void;
   /** An open connection was lost; not by `close`. */
   lost?(): void;
 }
@@ -132,7 +133,7 @@ export class KeptConnection<Client> {
   }
 
   async #open(): Promise<Client> {
-    const { where, deadlines, connectMs, make, connect, destroy, failure, busy } = this.#connector;
+    const { where, deadlines, connectMs, make, connect, destroy, failure, busy, opened } = this.#connector;
     if (this.#isClosed) throw storeClosed(where);
     if (deadlines.now() < this.#pausedUntil) throw this.#cause;
     let client: Client | undefined;
@@ -154,6 +155,7 @@ export class KeptConnection<Client> {
       this.#client = connected;
       this.#pending = 0;
       busy?.(connected, false);
+      opened?.();
       return connected;
     } catch (error) {
       over = failure(error);
