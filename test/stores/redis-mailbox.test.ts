@@ -1,11 +1,24 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { RedisMailboxes } from '../../packages/redis/src/mailboxes.ts';
+import { Instances, type Receive } from '../../src/stores/shared/instances.ts';
+import { createLog } from '../kit/log.ts';
 import { describeWithServer, startServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { instanceTests, startInstance } from './instances.ts';
 import { announce, newName, openRedis, openView } from './redis-views.ts';
 
 describeWithServer('redis', 'mailboxes on Redis', (server) => {
+  test('a mailbox that could not be opened leaves no connection behind', async () => {
+    const close = vi.fn<() => Promise<void>>(async () => {});
+    const link = { ready: () => Promise.reject(new Error('away')), close };
+    const mailboxes = new RedisMailboxes({ listener: () => link } as never, (id) => id);
+    const instances = new Instances({ records: {} as never, mailboxes, leaseMs: null, logger: createLog() });
+    const lease = { id: 'me', state: 'serving', version: '0' } as const;
+    await expect(instances.announce(lease, vi.fn<Receive>())).rejects.toThrow('away');
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
   test('a cut subscription is lost at once; the next renewal finds a new one', async () => {
     const ask = await openRedis(server().url);
     const view = await openView(server().url);

@@ -392,6 +392,7 @@ describe('wrong use says what to do', () => {
     const uses = [lab.kill, lab.freeze, lab.drain, lab.stop] as Array<(of: LabInstance) => Promise<unknown>>;
     for (const use of uses)
       await expect(use.call(lab, a)).rejects.toThrow('instance 1 of the lab is killed; it must be serving');
+    await expect(lab.kill({} as LabInstance)).rejects.toThrow('pass what lab.start() has returned');
     const killed = broken('fetch failed', 'instance 1 of the lab is killed');
     await expect(a.callTask('render', SEA)).rejects.toMatchObject(killed);
   });
@@ -405,9 +406,11 @@ describe('wrong use says what to do', () => {
     await expect(lab.start()).rejects.toThrow('leaseMs');
   });
 
-  test('a store that cannot be opened', async () => {
+  test('a store that cannot be opened, and a start after that', async () => {
     const store = { ...watchedStore(), open: () => Promise.reject(storeAway('it is a test')) };
     const lab = await open(server(), { store });
     await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    const why = 'No instance serves: call lab.start(); in the lab instance 1 is killed, instance 2 is killed';
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(broken('fetch failed', why));
   });
 });

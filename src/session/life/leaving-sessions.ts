@@ -200,7 +200,10 @@ export class LeavingSessions {
       try {
         await write();
       } catch (err) {
-        this.#host.logger.error({ err, sessionId }, 'The record of a session that left was not written; it is retried');
+        this.#host.logger.error(
+          { err, sessionId },
+          'The record of a session that left could not be stored; it is tried again',
+        );
         // The session may have come back during this write, and left again: then a newer write is owed.
         if (!this.#owed.has(sessionId)) this.#owed.set(sessionId, write);
         return;

@@ -225,17 +225,20 @@ export class Sweep {
     return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !isHere(id));
   }
 
-  /** How many were ended. The store may refuse the end of one for good: the last failure is logged. */
+  /** How many were ended. The store may refuse the end of one for good, so one that takes none ends the pass. */
   async #endExpired(sessions: readonly DueRecord[]): Promise<number> {
     let ended = 0;
     let failed: PromiseRejectedResult | undefined;
     for (let n = 0; n < sessions.length && !this.#stopped; n += ENDS_AT_ONCE) {
       const some = sessions.slice(n, n + ENDS_AT_ONCE);
       const ends = some.map((session) => this.#registry.leaving.endRecord(session.id, session, 'idle'));
-      for (const outcome of await Promise.allSettled(ends)) {
+      const outcomes = await Promise.allSettled(ends);
+      for (const outcome of outcomes) {
         if (outcome.status === 'rejected') failed = outcome;
         else if (outcome.value) ended += 1;
       }
+      // A store that is away takes none, and may take seconds to say so.
+      if (outcomes.every(({ status }) => status === 'rejected')) break;
     }
     if (failed !== undefined) this.#notRemoved(failed.reason);
     return ended;

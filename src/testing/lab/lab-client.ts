@@ -82,9 +82,9 @@ interface Answer {
 /** The result of the request. Rejects with its error as a `ProtocolError` of the SDK. */
 export async function resultOf(id: number, response: Response): Promise<Params> {
   const text = await response.text();
-  // A JSON answer is one line, as each message of a stream is.
-  const lines = text.matchAll(/^(?:data: )?(\{.*)$/gm);
-  const messages = [...lines].map(([, json = '']) => orUndefined(() => JSON.parse(json) as Answer));
+  // A JSON answer is one line, as each message of a stream is. JSON may hold other line breaks than this one.
+  const lines = text.split('\n').map((line) => line.replace(/^data: /, ''));
+  const messages = lines.map((json) => orUndefined(() => JSON.parse(json) as Answer | undefined));
   const { result, error } = messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
   if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);
   if (result === undefined) throw new Error(`The request was answered with status ${response.status}: ${text}`);

@@ -37,9 +37,6 @@ export type LabOptions = Omit<McpEndpointOptions, 'timeProvider'>;
 /** A step of the lab's time, and what it takes of the machine's: the 25 s of a drain take two. */
 const [STEP_MS, PAUSE_MS] = [25, 2];
 
-/** Every instance of a lab is one, and its type hides what only the lab may do. */
-const ownOf = (instance: LabInstance): InstanceOfLab => instance as InstanceOfLab;
-
 /** Opens a lab without instances. Throws for a server that cannot serve many sessions. */
 export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
   if ('timeProvider' in options)
@@ -92,7 +89,12 @@ export class Lab implements AsyncDisposable {
       this.#instances.push(instance);
       return instance;
     });
-    await Promise.all(made.map(({ endpoint }) => endpoint.sessions.list({ limit: 1 })));
+    try {
+      await Promise.all(made.map(({ endpoint }) => endpoint.sessions.list({ limit: 1 })));
+    } catch (cause) {
+      for (const instance of made) instance.kill();
+      throw cause;
+    }
     return made;
   }
 
@@ -159,32 +161,38 @@ export class Lab implements AsyncDisposable {
     return new LabTask(id, tool, ask, (condition, options) => this.until(condition, options));
   }
 
+  #own(instance: LabInstance): InstanceOfLab {
+    const own = this.#instances.find((known) => known === instance);
+    if (own === undefined) throw new Error('This is no instance of the lab: pass what lab.start() has returned');
+    return own;
+  }
+
   /**
    * Stops an instance as `kill -9` does: nothing it writes from now on is stored, its connections break, and its lease
    * ends after `leaseMs`. A handler that runs cannot be stopped: what it awaits of `sojourn` never settles, and its
    * other code continues.
    */
   async kill(instance: LabInstance): Promise<void> {
-    ownOf(instance).kill();
+    this.#own(instance).kill();
   }
 
   /** Stops an instance as SIGSTOP does, until `wake`: others take over what it has when its lease ends. */
   async freeze(instance: LabInstance): Promise<void> {
-    ownOf(instance).freeze();
+    this.#own(instance).freeze();
   }
 
   async wake(instance: LabInstance): Promise<void> {
-    ownOf(instance).wake();
+    this.#own(instance).wake();
   }
 
   /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
   drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }> {
-    return this.#inTime(ownOf(instance).end('drain'));
+    return this.#inTime(this.#own(instance).end('drain'));
   }
 
   /** Calls `close()` without a drain. Moves the time. */
   async stop(instance: LabInstance): Promise<void> {
-    await this.#inTime(ownOf(instance).end('stop'));
+    await this.#inTime(this.#own(instance).end('stop'));
   }
 
   /** Moves the time while `work` waits for it. */

@@ -7,7 +7,7 @@ import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
-import { createStoreKit, FENCE, recordOf } from '../../store-contract/contract/store-kit.ts';
+import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../store-contract/contract/store-kit.ts';
 import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
 import { compareWithModel, modelTests, movedTime } from '../model-runs.ts';
 
@@ -193,4 +193,24 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       expect([await renewal, ((await found) as { readonly outcome?: unknown }).outcome]).toEqual([saved, outcome]);
     },
   );
+
+  test('a record that was created since an end was seen is not forgotten for it, in the same millisecond', async () => {
+    const moved = movedTime();
+    const server = new StoreServer({ now: moved.time.now });
+    const [first, held] = [laterPort(() => undefined), heldPort()];
+    const ports = [first, held.port];
+    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? first) });
+    const kind = { kind: 'letters', listed: false, log: false, keepMs: 0 } as const;
+    const [view, late] = [await kit.open(kind), await kit.open(kind)];
+    await view.records.create(recordOf('s'));
+    await view.records.end('s', FENCE, 'first', 60_000);
+    const ended = await readEnded(view, 's');
+    const forgotten = late.records.end('s', ended, '');
+    await turn();
+    expect(await view.records.end('s', ended, '')).toBe('ended');
+    expect(await view.records.create(recordOf('s'))).toBe('created');
+    held.letGo();
+    expect(await forgotten).toBe('fenced');
+    await readLiving(view, 's');
+  });
 });
