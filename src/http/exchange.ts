@@ -116,7 +116,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   protected abstract sendAnswer(status: number, headers: HeaderList, body: string | undefined): void;
   protected abstract sendHead(headers: HeaderList): void;
   protected abstract send(chunk: string): void;
-  /** The exchange is over: ends a stream that is complete. Calls `leaveConnection` once the connection has the answer. */
+  /** The exchange is over: ends a complete stream. Calls `leaveConnection` once the connection has the answer. */
   protected abstract release(): void;
   /** The client has taken everything, or will take nothing more. */
   protected abstract taken(): void;
@@ -169,8 +169,8 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   }
 
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, or one that
-   * finds no memory, is refused, with its id up to `idWithin` bytes. A body that was parsed is read from its JSON.
+   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, or a body
+   * that finds no memory, is refused, with its id up to `idWithin` bytes. A parsed body is read from its JSON.
    */
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     if (this.closed) return;

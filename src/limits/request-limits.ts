@@ -89,7 +89,7 @@ export class RequestLimits {
     return new Admission(this.#tools, shareKey(user, clientAddress), undefined, [], true);
   }
 
-  /** Admits requests of a session, all or none of them. `allowed`: those whose caller may know that their tool exists. */
+  /** Admits requests of a session, all or none of them. `allowed`: the caller may know that their tools exist. */
   enterAll(
     caller: CountedRequest,
     requests: readonly RpcRequest[],

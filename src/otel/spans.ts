@@ -1,8 +1,9 @@
 /**
  * The span of one run of a request. Its parent is the trace context that the client sent in `params._meta`, so it has
  * the same parent when another instance runs the request again, and the span around it (of the HTTP request) is linked.
- * Without that context the span around it is the parent, else the header `traceparent`, which instances relay. A later
- * run of a task has what its first one was sent, and the span around it belongs to another request: it is linked.
+ * Where the client sent none, the span around it is the parent, else the header `traceparent`, which instances relay.
+ * A later run of a task has what its first one was sent, and the span around it belongs to another request: it is
+ * linked.
  *
  * No argument, result or message of an error is in a span, and no text of a client that is longer than 128 characters:
  * finished spans wait by the thousand for their export.

@@ -1,7 +1,7 @@
 /**
  * The id of a request whose body is refused unparsed, or unread. It is looked for in the first and the last 512 bytes:
- * official clients write it before or after `params`. Members that follow the first `{`, or precede the last `}`, are at
- * the top level of any JSON. Only a body with a `method` is a request.
+ * official clients write it before or after `params`. Members that follow the first `{`, or precede the last `}`, are
+ * at the top level of any JSON. Only a body with a `method` is a request.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
