@@ -33,9 +33,9 @@ import { Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
 import { CallerChecks, createUserOf } from './caller-checks.ts';
 import { Shutdown } from './shutdown.ts';
-import { EndpointTaskParts } from './task-parts.ts';
 import { createRequestState, type RequestStateOptions } from '../protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
+import { TaskRequests } from '../tasks/task-requests.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
@@ -81,7 +81,7 @@ export class Core implements ServedHere {
   readonly store: EndpointStore;
   readonly shutdown: Shutdown;
   /** `undefined`: without the option `tasks`. */
-  readonly tasks: EndpointTaskParts | undefined;
+  readonly tasks: TaskRequests | undefined;
   readonly once: OnceLedger;
   readonly orders: OrdersTaken;
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
@@ -110,11 +110,11 @@ export class Core implements ServedHere {
     const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
     this.instance = instance;
     const work = { options, store, random, instance, memory: given.held.requests };
-    const tasks = options.tasks === false ? undefined : new EndpointTaskParts(work, options.tasks);
+    const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);
     this.tasks = tasks;
     const once = (this.once = new OnceLedger(work));
     const startTime = callTimeOf(options);
-    const services = { options, authorizer, lists, startTime, once, tasks: tasks?.requests };
+    const services = { options, authorizer, lists, startTime, once, tasks };
     const { lease } = instance;
     const registry = new Registry(options, store, { ...given, lifecycle, sharesStore: !inProcess, lease, services });
     this.registry = registry;
@@ -130,8 +130,8 @@ export class Core implements ServedHere {
     const shared = { options, gate, lifecycle };
     const noteClient = seenClients(notices);
     const requests = { ...shared, services, servers, noteClient };
-    const modern = new ModernEra({ ...requests, bus, tasks: tasks?.requests });
-    tasks?.serveWith(modern);
+    const modern = new ModernEra({ ...requests, bus, tasks });
+    tasks?.tasks.serveWith(modern);
     const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
     const legacy = (this.legacy = new LegacyEra({ ...shared, registry, instance, finder, opener, random }));

@@ -13,7 +13,7 @@ import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
 import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
 import type { ModernEra } from '../eras/modern/modern-era.ts';
-import type { EndpointTaskParts } from './task-parts.ts';
+import type { TaskRequests } from '../tasks/task-requests.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
@@ -27,7 +27,7 @@ export interface ShutdownParts {
   readonly instance: Instance;
   readonly registry: Registry;
   readonly once: OnceLedger;
-  readonly tasks: EndpointTaskParts | undefined;
+  readonly tasks: TaskRequests | undefined;
   /** Events of the bus reach no client of this core any more. */
   ignoreBus(): void;
 }

@@ -21,7 +21,7 @@ import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type Ta
 import { heldByAll, laterRunBytes, type RunRoom } from './run-room.ts';
 import { recordedOf } from './steps.ts';
 import type { RunRequest } from './run-sink.ts';
-import { REFUSED_MS, type TaskRun, type TaskRunner } from './task-run.ts';
+import { REFUSED_MS, type TaskRun } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -42,16 +42,14 @@ const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', de
 
 export class TakeOver {
   readonly #tasks: Tasks;
-  readonly #runner: TaskRunner;
   readonly #logger: Logger;
   readonly #busy = new Set<string>();
   /** Ends the sweep. */
   readonly stop: () => void;
   #isSweeping = false;
 
-  constructor(tasks: Tasks, runner: TaskRunner) {
+  constructor(tasks: Tasks) {
     this.#tasks = tasks;
-    this.#runner = runner;
     this.#logger = limitedLogger(tasks.options.logger, tasks.options.timeProvider, 1);
     this.stop = every(tasks.options.timeProvider, SWEEP_MS, () => void this.#sweep());
   }
@@ -142,7 +140,7 @@ export class TakeOver {
     const { attempt } = head;
     tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
     const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 2)) : 0;
-    if (pauseMs <= FIRST_PAUSE_MS) this.#runner.serveUnattended(run);
+    if (pauseMs <= FIRST_PAUSE_MS) tasks.serve(run);
     else void this.#afterPause(run, pauseMs);
     return true;
   }
@@ -151,7 +149,7 @@ export class TakeOver {
     await elapse(this.#tasks.options.timeProvider, pauseMs, run.signal);
     // It was cancelled, or the instance drains.
     if (run.signal.aborted) run.postpone(0);
-    else this.#runner.serveUnattended(run);
+    else this.#tasks.serve(run);
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */

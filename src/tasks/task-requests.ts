@@ -10,7 +10,8 @@
 import { once } from 'node:events';
 import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { elapse } from '../base/system.ts';
-import { lookPauseMs } from '../owned/owned-records.ts';
+import { lookPauseMs, type OwnedParts } from '../owned/owned-records.ts';
+import type { ResolvedTasks } from '../options/tasks-options.ts';
 import { internal, invalidParams, SojournError, taskRequired } from '../errors.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { Exchange } from '../http/exchange.ts';
@@ -25,10 +26,10 @@ import { checkedAnswer } from './answer-check.ts';
 import { launchedRequest } from './launched-call.ts';
 import { tooMany } from './task-questions.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
-import type { TakeOver } from './take-over.ts';
+import { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
-import { TaskRun, type TaskRunner } from './task-run.ts';
-import type { Tasks } from './tasks.ts';
+import { TaskRun } from './task-run.ts';
+import { Tasks } from './tasks.ts';
 import { type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
@@ -51,21 +52,25 @@ function listensToTasks({ method, params }: RpcRequest): boolean {
 }
 
 export class TaskRequests {
-  readonly #tasks: Tasks;
+  readonly tasks: Tasks;
   readonly #takeOver: TakeOver;
-  readonly #runner: TaskRunner;
   /** One request after the other for each task: each reads what the earlier ones have stored. */
   readonly #taking = new RecordQueues();
 
-  constructor(tasks: Tasks, takeOver: TakeOver, runner: TaskRunner) {
-    this.#tasks = tasks;
-    this.#takeOver = takeOver;
-    this.#runner = runner;
+  /** `settings`: the option `tasks`. */
+  constructor(given: OwnedParts, settings: ResolvedTasks) {
+    this.tasks = new Tasks(given, settings);
+    this.#takeOver = new TakeOver(this.tasks);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#takeOver.stop();
+    await this.tasks.close(graceMs);
   }
 
   /** Clients without tasks get a handle at once. */
   get fallsBackToTools(): boolean {
-    return this.#tasks.settings.fallback === 'tools';
+    return this.tasks.settings.fallback === 'tools';
   }
 
   /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
@@ -76,7 +81,7 @@ export class TaskRequests {
   /** `undefined`: the call cannot become a task. */
   open(exchange: Exchange, response: AnswerSink, request: RpcRequest, version: string): TaskRun | undefined {
     if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
-    return new TaskRun(callRequestOf(exchange, request, version), this.#tasks, { exchange, response });
+    return new TaskRun(callRequestOf(exchange, request, version), this.tasks, { exchange, response });
   }
 
   /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
@@ -86,7 +91,7 @@ export class TaskRequests {
     const id = taskId as string;
     switch (request.method) {
       case 'tasks/get': {
-        const found = await this.#tasks.store.find(id, user);
+        const found = await this.tasks.store.find(id, user);
         if ('record' in found) void this.#takeOver.look(id, found);
         return gotTask(id, found);
       }
@@ -111,7 +116,7 @@ export class TaskRequests {
     const left = (): void => heard.done();
     signal.addEventListener('abort', left, { once: true });
     call.work.leaveTool();
-    this.#runner.serveUnattended(run);
+    this.tasks.serve(run);
     try {
       const { result, error } = JSON.parse(await heard.answered) as Partial<RpcResponse>;
       signal.throwIfAborted();
@@ -130,7 +135,7 @@ export class TaskRequests {
   /** A run whose handler does not begin by itself. */
   prepare(call: Call): { readonly run: TaskRun; readonly heard: HeardAnswer } {
     const heard = new HeardAnswer();
-    return { run: new TaskRun(launchedRequest(call), this.#tasks, { exchange: heard, response: heard }), heard };
+    return { run: new TaskRun(launchedRequest(call), this.tasks, { exchange: heard, response: heard }), heard };
   }
 
   /**
@@ -138,11 +143,11 @@ export class TaskRequests {
    * aborts.
    */
   async wait(id: string, user: string | undefined, ms: number, signal: AbortSignal): Promise<DetailedTask> {
-    const { timeProvider: time } = this.#tasks.options;
+    const { timeProvider: time } = this.tasks.options;
     const began = time.monotonic();
     for (;;) {
       signal.throwIfAborted();
-      const found = await this.#tasks.store.find(id, user);
+      const found = await this.tasks.store.find(id, user);
       if (!('record' in found) || hasOpenQuestions(found.record.fields)) return readableTask(id, found);
       const waited = time.monotonic() - began;
       if (waited >= ms) return readableTask(id, found);
@@ -154,12 +159,12 @@ export class TaskRequests {
 
   /** `false`: it had ended. Throws `TASK_UNKNOWN`. */
   async cancel(id: string, user: string | undefined): Promise<boolean> {
-    const found = await this.#tasks.store.find(id, user);
-    return 'record' in found && this.#tasks.end(id, { status: 'cancelled' });
+    const found = await this.tasks.store.find(id, user);
+    return 'record' in found && this.tasks.end(id, { status: 'cancelled' });
   }
 
   async #pause(id: string, ms: number, signal: AbortSignal): Promise<void> {
-    const { changes, options } = this.#tasks;
+    const { changes, options } = this.tasks;
     const over = new AbortController();
     const changed = once(changes, id, { signal: over.signal }).catch(() => {});
     await Promise.race([changed, elapse(options.timeProvider, ms, signal)]);
@@ -172,7 +177,7 @@ export class TaskRequests {
   }
 
   async #take(id: string, user: string | undefined, given: unknown): Promise<void> {
-    const found = await this.#tasks.store.find(id, user);
+    const found = await this.tasks.store.find(id, user);
     if (!('record' in found)) return;
     const { fields, owner } = found.record;
     const open = openQuestions(fields);
@@ -190,10 +195,10 @@ export class TaskRequests {
       throw invalidParams('the questions and answers of this task have more bytes than a task may have');
     const answers = Object.entries(added);
     if (answers.length === 0) return;
-    const { store } = this.#tasks;
+    const { store } = this.tasks;
     for (const [field, text] of answers) await store.reach(() => store.records.add(id, field, text));
     // An answer that was there before may be this one: the reply to an earlier try may be lost.
-    this.#tasks.ring(id, owner);
+    this.tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.
     void this.#takeOver.look(id);
   }

@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
+import type { ModernEra } from '../eras/modern/modern-era.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -45,9 +46,9 @@ export class Tasks {
   readonly #turns = new RecordQueues();
   /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
   readonly changes: EventEmitter = new EventEmitter().setMaxListeners(0);
+  #era: ModernEra | undefined;
   #isDraining = false;
 
-  /** `settings`: the option `tasks`. */
   constructor(given: OwnedParts, settings: ResolvedTasks) {
     const { options } = given;
     this.#given = given;
@@ -61,6 +62,15 @@ export class Tasks {
   /** Whether tasks that have no run continue here. */
   get takes(): boolean {
     return !this.#isDraining && this.store.lease.valid && this.places.used < this.places.size;
+  }
+
+  serveWith(era: ModernEra): void {
+    this.#era = era;
+  }
+
+  /** Calls the handler of a run that no request of a client has brought. */
+  serve(run: TaskRun): void {
+    this.#era?.serveUnattended(run);
   }
 
   roomFor(share: string): RunRoom {

@@ -11,7 +11,7 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, SojournError, unsupportedVersion } from '../../errors.ts';
 import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import type { AnswerSink, ResponsePolicy } from '../../http/sink.ts';
+import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
@@ -26,11 +26,11 @@ import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from './mcp-
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
-import type { SentRequest } from '../../relay/sent-request.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
 import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
 import { rememberSchemas } from '../../sdk/tools.ts';
 import type { TaskRequests } from '../../tasks/task-requests.ts';
+import type { TaskRun } from '../../tasks/task-run.ts';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
 
 /**
@@ -48,17 +48,6 @@ export interface ModernOptions extends SessionlessOptions {
   readonly bus: ServerEventBus;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskRequests | undefined;
-}
-
-/** A request that no client sends now: a run of a task. */
-export interface UnattendedRequest {
-  readonly caller: SentRequest;
-  readonly request: RpcRequest;
-  readonly version: string;
-  /** Set: a request of its user waits for it, and is counted. */
-  readonly launched?: object | undefined;
-  /** Called when the call has become a task. */
-  onStart?: (() => void) | undefined;
 }
 
 export class ModernEra extends SessionlessRequests {
@@ -135,16 +124,18 @@ export class ModernEra extends SessionlessRequests {
     return checkStandardHeaders(exchange, request) ?? checkListen(request);
   }
 
-  serveUnattended(unattended: UnattendedRequest, response: AnswerSink): void {
-    const { caller, request, version } = unattended;
+  /** Calls the handler of a run that no request of a client has brought. */
+  serveUnattended(run: TaskRun): void {
+    const { caller, request, version } = run;
     const { gate } = this.host;
-    const admission = unattended.launched ? gate.within(caller) : gate.enter(caller, request.method, false);
-    if (admission instanceof SojournError) return response.refuse(admission, request.id);
+    // A request of its user waits for a launched one, and is counted.
+    const admission = run.launched ? gate.within(caller) : gate.enter(caller, request.method, false);
+    if (admission instanceof SojournError) return run.refuse(admission, request.id);
     const sent = { kind: 'request', message: request } as const;
-    const call = new SessionlessCall(this.host, sent, caller, version, admission, response);
+    const call = new SessionlessCall(this.host, sent, caller, version, admission, run);
     call.own = caller;
-    if (response.taskId !== undefined) admission.leaveRequest();
-    else unattended.onStart = this.#startOf(call);
+    if (run.taskId !== undefined) admission.leaveRequest();
+    else run.onStart = this.#startOf(call);
     this.#serve(call);
   }
 
