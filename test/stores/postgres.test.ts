@@ -2,7 +2,7 @@ import pg from 'pg';
 import { onTestFinished } from 'vitest';
 import { PostgresBackend } from '../../packages/postgres/src/backend.ts';
 import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
-import { postgresStore } from '../../packages/postgres/src/postgres-store.ts';
+import { postgres } from '../../packages/postgres/src/index.ts';
 import { movedTime } from './model-runs.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
 import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
@@ -27,7 +27,7 @@ async function moveClock(server: string): Promise<MovedClock> {
   const { time, pass } = movedTime();
   let ms = BEGIN_MS;
   return {
-    connect: () => postgresStore({ config, schema: 'sojourn' }),
+    connect: () => postgres(config),
     time,
     now: () => ms,
     async pass(more) {

@@ -18,7 +18,6 @@ import {
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import type { PgResult, Value } from './pg.ts';
-import { textArray } from './text-array.ts';
 
 export class PostgresBackend implements Backend {
   readonly where: string;
@@ -87,47 +86,29 @@ export class PostgresBackend implements Backend {
 
   async #send(writes: readonly Write[]): Promise<readonly Written[]> {
     const database = this.#database;
-    const columns = writes.map(columnsOf);
-    const entries = writes.flatMap((write, n) =>
-      isRowWrite(write) ? [] : write.entries.map((entry) => ({ ...entryTexts(entry), write: n + 1 })),
+    // One text: `pg` takes seconds to quote the texts of an array of some MB, and nothing else runs then.
+    const trip = JSON.stringify(
+      writes.map((write, n) => ({ ord: n, space: this.#space(write.kind), ...partsOf(write) })),
     );
-    const values = [
-      writes.map(({ kind }) => this.#space(kind)),
-      textArray(writes.map(({ id }) => id)),
-      columns.map(({ was }) => was),
-      columns.map(({ version }) => version),
-      textArray(columns.map(({ fence }) => fence)),
-      columns.map(({ wake }) => wake),
-      textArray(columns.map(({ body }) => body)),
-      textArray(columns.map(({ data }) => data)),
-      columns.map(({ clear }) => clear),
-      columns.map(({ first }) => first),
-      columns.map(({ cut }) => cut),
-      entries.map(({ write }) => write),
-      entries.map(({ no }) => no),
-      textArray(entries.map(({ stream }) => stream)),
-      textArray(entries.map(({ head }) => head)),
-      textArray(entries.map(({ data }) => data)),
-    ];
     // A locked row of another record could delay leases for longer than they last.
     const { rows } = await (this.#isOfLeases
-      ? database.tell(database.statements.write, values)
-      : database.write(database.statements.write, values));
+      ? database.tell(database.statements.write, [trip])
+      : database.write(database.statements.write, [trip]));
     const done = new Set(rows.map(([n]) => Number(n)));
-    return writes.map((_, n) => done.has(n + 1));
+    return writes.map((_, n) => done.has(n));
   }
 }
 
-/** What the statement knows of a write. */
-function columnsOf(write: Write) {
-  const none = { was: null, version: null, wake: null, body: '', data: null, clear: false, first: null, cut: 0 };
+/** What the function knows of a write (`statements.ts`). */
+function partsOf(write: Write): object {
+  const { id } = write;
   if (!isRowWrite(write)) {
     const { fence, entries, cut } = write;
-    return { ...none, fence, first: entries[0]?.no ?? null, cut };
+    return { id, fence, entries: entries.map(entryTexts), first: entries[0]?.no, cut };
   }
   const { was, row, clear } = write;
-  if (row === null) return { ...none, fence: null, was, clear };
+  if (row === null) return { id, was, clear };
   const { version, fence, wakeAt: wake } = row;
   const { body, data } = textsOf(row);
-  return { ...none, was, version, fence, wake, body: clear ? body : '', data, clear };
+  return { id, was, version, fence, wake, body: clear ? body : undefined, data, clear };
 }

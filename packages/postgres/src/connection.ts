@@ -1,7 +1,7 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
 import { KeptConnection, storeAway, storeRefused, type Connector, type Deadlines } from 'sojourn/store-kit';
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
-import { Client, queryOf, type PgClient, type PgConfig, type PgResult, type Row } from './pg.ts';
+import { Client, queryOf, type PgClient, type PostgresConfig, type PgResult, type Row } from './pg.ts';
 import type { Statement, Value } from './pg.ts';
 import { findSchema } from './schema.ts';
 
@@ -37,7 +37,6 @@ function settingsOf(limitMs: number, durable: boolean): Value[] {
     default_transaction_isolation: 'read committed',
     plan_cache_mode: 'force_generic_plan',
     enable_seqscan: 'off',
-    enable_mergejoin: 'off',
     jit: 'off',
     ...(!durable && { synchronous_commit: 'off' }),
   };
@@ -46,7 +45,7 @@ function settingsOf(limitMs: number, durable: boolean): Value[] {
 
 /** The server of a store. */
 export interface Server {
-  readonly config: PgConfig;
+  readonly config: PostgresConfig;
   readonly schema: string;
   readonly deadlines: Deadlines;
   /** Its name in errors. */
@@ -54,7 +53,7 @@ export interface Server {
 }
 
 /** The name of the server in errors, without user and password. */
-export function placeOf(config: PgConfig): string {
+export function placeOf(config: PostgresConfig): string {
   try {
     const { host, port, database } = new Client(config);
     return `PostgreSQL at ${host}:${port}/${database ?? ''}`;

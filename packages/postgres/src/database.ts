@@ -5,14 +5,10 @@
 import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
 import { Connection, placeOf, refusePooler, type Server } from './connection.ts';
 import { InstanceConnection } from './instance-connection.ts';
-import type { PgConfig, PgResult, Statement, Value } from './pg.ts';
+import type { PgResult, Statement, Value } from './pg.ts';
 import { statementsOf, type Statements } from './statements.ts';
 
-export interface DatabaseSettings {
-  /** The configuration of each connection. */
-  readonly config: PgConfig;
-  readonly schema: string;
-}
+type DatabaseSettings = Pick<Server, 'config' | 'schema'>;
 
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;

@@ -1,9 +1,12 @@
 /** The PostgreSQL store: sessions and instances of any number of machines, in a database that you run. */
-import { checkNames, got, optionInvalid, type Store } from 'sojourn/store-kit';
-import type { PgConfig } from './pg.ts';
-import { postgresStore } from './postgres-store.ts';
+import { LEASES, checkNames, got, kindsOf, optionInvalid, sharedStore, type Store } from 'sojourn/store-kit';
+import { PostgresBackend } from './backend.ts';
+import { PostgresDatabase } from './database.ts';
+import { PostgresMailboxes } from './mailboxes.ts';
+import { keyOf, type PostgresConfig } from './pg.ts';
 import { checkSchema } from './schema.ts';
 
+export type { PostgresConfig } from './pg.ts';
 export { migrationSql, type MigrationSqlOptions } from './schema.ts';
 
 /** A `Pool` of `pg`. The store neither uses nor closes it: it makes its own connections with the pool's configuration. */
@@ -12,9 +15,6 @@ export interface PostgresPool {
   connect(): Promise<unknown>;
   query(text: string): Promise<unknown>;
 }
-
-/** The configuration of a `Client` or a `Pool` of `pg`: `{ host, port, user, password, database, ssl, max, … }`. */
-export type PostgresConfig = Readonly<Record<string, unknown>>;
 
 export interface PostgresOptions {
   /** The schema that holds all tables; created if missing. Default `'sojourn'`. */
@@ -31,10 +31,24 @@ const TAKES_SERVER =
  */
 export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
   const { schema = 'sojourn' } = checkNames('postgres', options, OPTIONS, []);
-  return postgresStore({ config: configOf(server), schema: checkSchema(schema) });
+  const settings = { config: configOf(server), schema: checkSchema(schema) };
+  return sharedStore(
+    'postgres',
+    (view) => PostgresDatabase.open(settings, view),
+    (database, view) => {
+      // The records of one kind in a deployment: a hash of their names, so that it is the same after a loss of data.
+      const spaces = new Map(kindsOf(view).map((kind) => [kind, keyOf([view.name, kind.name])]));
+      return {
+        backend: new PostgresBackend(database, spaces),
+        ofLeases: new PostgresBackend(database, spaces, true),
+        mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? ''),
+        deadlines: database.server.deadlines,
+      };
+    },
+  );
 }
 
-function configOf(given: unknown): PgConfig {
+function configOf(given: unknown): PostgresConfig {
   if (typeof given === 'string') {
     // `pg` takes a URL without a host too, after a user. The text may hold a password, so the message does not show it.
     if (/^postgres(ql)?:\/\//.test(given) && URL.canParse(given.replace('@/', '@localhost/')))
@@ -43,10 +57,10 @@ function configOf(given: unknown): PgConfig {
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw optionInvalid('type', 'postgres.server', given, TAKES_SERVER);
-  if (isPool(given)) return given.options as PgConfig;
+  if (isPool(given)) return given.options as PostgresConfig;
   // A `Client` has the members of a configuration, and its connection among them.
   if ('query' in given) throw optionInvalid('type', 'postgres.server', got('a client that is no Pool'), TAKES_SERVER);
-  return given as PgConfig;
+  return given as PostgresConfig;
 }
 
 function isPool(given: object): given is PostgresPool {

@@ -12,7 +12,6 @@ import {
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import { keyOf } from './pg.ts';
-import { textArray } from './text-array.ts';
 
 type Sent = 'sent' | 'suspect';
 
@@ -70,13 +69,12 @@ export class PostgresMailboxes implements Mailboxes {
     try {
       const { rows } = await this.#database.tell(statements.send, [
         this.#space,
-        textArray(all.map(({ to }) => to)),
-        textArray(all.map(({ body }) => body)),
+        JSON.stringify(all.map(({ to, body }, ord) => ({ receiver: to, body, ord }))),
       ]);
       for (const [ord, mailbox = null, free] of rows) {
         // A check by the holder itself finds its lock free.
         const heard = mailbox !== null && (free === 'f' || instanceConnection.isListening(mailbox));
-        all[Number(ord) - 1]?.resolve(heard ? 'sent' : 'suspect');
+        all[Number(ord)]?.resolve(heard ? 'sent' : 'suspect');
       }
     } catch (error) {
       for (const { reject } of all) reject(error);

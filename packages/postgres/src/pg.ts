@@ -5,9 +5,8 @@
 import pg from 'pg';
 import { digestOf } from 'sojourn/store-kit';
 
-/** What can be bound. A buffer is sent as binary. */
-type Scalar = string | number | boolean | null;
-export type Value = Scalar | Buffer | readonly Scalar[];
+/** What can be bound. */
+export type Value = string | number | null | readonly string[];
 export type Row = readonly (string | null)[];
 
 /** Prepared once per connection, under a name that is unique to its text. */
@@ -20,8 +19,8 @@ export interface PgResult {
   readonly rows: readonly Row[];
 }
 
-/** The configuration of a client of `pg`. */
-export type PgConfig = Readonly<Record<string, unknown>>;
+/** The configuration of a `Client` or a `Pool` of `pg`: `{ host, port, user, password, database, ssl, max, … }`. */
+export type PostgresConfig = Readonly<Record<string, unknown>>;
 
 export interface PgClient {
   readonly host: string;
@@ -37,7 +36,7 @@ export interface PgClient {
   unref(): void;
 }
 
-export const Client = pg.Client as unknown as new (config: PgConfig) => PgClient;
+export const Client = pg.Client as unknown as new (config: PostgresConfig) => PgClient;
 
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 

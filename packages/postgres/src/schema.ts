@@ -9,7 +9,7 @@ import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
-const VERSION = 1;
+const VERSION = 2;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;
@@ -31,7 +31,7 @@ export async function findSchema(
   const s = quoted(schema);
   try {
     const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regproc($4)`;
-    const names = ['rows', 'log', 'messages', 'write_all'].map((name) => `${s}.${name}`);
+    const names = ['rows', 'log', 'messages', 'write_trip'].map((name) => `${s}.${name}`);
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)
@@ -90,7 +90,7 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
 
 /**
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
- *   (`postgres-store.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
+ *   (`index.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
  *   new log (`kernel/row-texts.ts`).
  * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
  *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
