@@ -94,10 +94,11 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(
         refusedOutside(5),
       );
-      const { client } = await serve(factory, OPTIONS);
+      const { client, endpoint } = await serve(factory, OPTIONS);
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
       expect(seen(await client().post(withValue(opening)))).toEqual(refusedOutside(7));
+      expect(endpoint.sessions.count).toBe(0);
     });
 
     test('B200 in the arguments and in the envelope of a request of 2026-07-28', async () => {

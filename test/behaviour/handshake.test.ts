@@ -105,6 +105,12 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);
   });
 
+  test('B12 B217 an initialize without what it needs is refused with its id', async () => {
+    const { client } = await serve(createLab().factory);
+    const { id, response, message } = await client().call('initialize', {});
+    expect([response.status, message]).toMatchObject([400, { id, error: { code: -32602 } }]);
+  });
+
   test('B217 an initialize that the server itself refuses is answered with its error, and opens nothing', async () => {
     const lab = createLab();
     const { client, endpoint } = await serve(

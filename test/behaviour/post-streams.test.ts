@@ -116,16 +116,6 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     },
   );
 
-  test('B25 so it is without sessions', async () => {
-    const held = heldTool();
-    const client = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
-    const response = await client.post(toolCall(1, 'hold'));
-    expect(response.status).toBe(200);
-    expect(response.body).toBe('');
-    held.release('late');
-    expect(textOf(await response.nextMessage())).toBe('late');
-  });
-
   test.each([['auto'], ['sse']] as const)(
     'B26 the head of a modern call waits 30 ms, then a stream is committed and kept alive (%s)',
     async (responseMode) => {
@@ -214,7 +204,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     });
   });
 
-  test('B28 a client that goes away cancels its handler where there are no sessions', async () => {
+  test('B25 B28 a client that goes away cancels its handler where there are no sessions', async () => {
     const held = heldTool();
     const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();
     const response = await stateless.post(toolCall(1, 'hold'));

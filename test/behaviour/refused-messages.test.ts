@@ -64,6 +64,23 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     }
   });
 
+  test.each(['{"jsonrpc":"2.0","id":5,"method":"ping"', '{id:5}', 'ping', '', '{"jsonrpc":"2.0"}{}', 'NaN'])(
+    'B9 the body %j is no JSON: a parse error, with the id null',
+    async (body) => {
+      const { one } = await inLab();
+      expect(await said400(one, body)).toEqual(failure(null, -32700, 'Parse error: the body is not JSON'));
+    },
+  );
+
+  test.each([
+    ...['null', '[]', '"ping"', '5', 'true', '{}', '[null]', '[1]', '{"jsonrpc":"2.0"}'],
+    '{"jsonrpc":"2.0","id":null,"method":"ping"}',
+    '{"jsonrpc":"2.0","id":null,"method":"notifications/x"}',
+  ])('B10 B11 the body %s is JSON and no message', async (body) => {
+    const { one } = await session(createLab().factory, {}, { protocolVersion: '2025-03-26' });
+    expect(await said400(one, body)).toEqual(failure(null, -32600, expect.any(String)));
+  });
+
   test.each([
     ['a stray continuation byte', [0x80]],
     ['a sequence that breaks off', [0xc3, 0x28]],
