@@ -5,8 +5,6 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { once, RUNS_ONCE } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { task, taskTools } from '../../src/tasks/index.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
-import { bearer, userToken } from '../kit/issuer.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import type { JsonRpcAnswer, RawClient } from '../kit/raw-client.ts';
 import { type Fill, type Giving, givings } from '../kit/making-servers.ts';
@@ -20,7 +18,6 @@ const inputSchema = z.looseObject({});
 type Order = { readonly id?: string };
 const USER = { headers: { 'x-user': 'ada' } };
 const KEY = { key: ({ id = 'o-1' }: Order) => id };
-const BOB = { headers: { 'x-user': 'bob' } };
 const SETTINGS = { face: 'node', auth: userHeader } as const;
 
 type Call = (name: string, args?: object) => Promise<JsonRpcAnswer>;
@@ -106,58 +103,6 @@ describe.each(ways)('$name', ({ giving, era }) => {
     for (const name of ['marked', 'unmarked']) expect(textOf(await call(name))).toBe('paid');
     if (era === 'a session') await until(() => warned().length > 0);
     expect(warned()).toEqual(era === 'a session' ? ['unmarked'] : []);
-  });
-
-  test('limits.perTool and limits.callMs hold', async () => {
-    const runs = new Runs();
-    const fill: Fill = (server) => {
-      server.registerTool('held', { inputSchema }, runs.run);
-      server.registerTool('slow', { inputSchema }, runs.run);
-    };
-    const perTool = { held: { requests: 1 }, slow: { callMs: 50 } };
-    const time = createFakeTime();
-    const served = await open(giving, fill, { limits: { perTool }, timeProvider: time });
-    const [ada, bob] = [await connect(served.client(USER)), await connect(served.client(BOB))];
-    const first = ada('held');
-    await runs.began(0);
-    expect((await bob('held')).error).toMatchObject({ data: { reason: 'tool_limit' } });
-    await runs.end(0, 'held');
-    expect(textOf(await first)).toBe('held');
-    const slow = ada('slow');
-    await runs.began(1);
-    await time.advance(50);
-    expect((await slow).error).toMatchObject({ data: { reason: 'call_timeout' } });
-    const second = bob('held');
-    await runs.end(2, 'again');
-    expect(textOf(await second)).toBe('again');
-    await runs.end(1, 'late');
-  });
-
-  test('auth.authorize hides a tool, and aroundRequest changes what another one gets and answers', async () => {
-    const ran: string[] = [];
-    const fill: Fill = (server) => {
-      for (const name of ['open', 'secret'])
-        server.registerTool(name, { inputSchema }, async ({ id }) => {
-          ran.push(`${name} ${id}`);
-          return said(id);
-        });
-    };
-    const served = await open(giving, fill, {
-      auth: {
-        verify: userToken,
-        authorize: async (_kind, name, { extra }) => name !== 'secret' || extra?.['sub'] === 'admin',
-      },
-      aroundRequest: async (request, next) => {
-        if (request.method !== 'tools/call') return next();
-        const answer = await next({ params: { ...request.params, arguments: { id: 'changed' } } });
-        return { ...answer, ...(answer.result && { result: { ...answer.result, _meta: { seen: true } } }) };
-      },
-    });
-    const [user, admin] = [await connect(served.client(bearer('user'))), await connect(served.client(bearer('admin')))];
-    expect(textOf(await user('secret')) ?? (await user('secret')).error?.message).toMatch(/Tool secret not found/);
-    expect((await admin('secret')).result).toMatchObject({ ...said('changed'), _meta: { seen: true } });
-    expect((await user('open')).result).toMatchObject({ ...said('changed'), _meta: { seen: true } });
-    expect(ran).toEqual(['secret changed', 'open changed']);
   });
 });
 

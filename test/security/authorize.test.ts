@@ -103,9 +103,12 @@ test('a subscriptions/listen asks once about URIs that are equal, and about a bo
   expect(asked).toHaveLength(1);
 });
 
-test('a server of SDK version 1 is filtered and answers as it answers unknown names', async () => {
+test.each([
+  ['a factory', (factory: () => McpServerV1) => factory],
+  ['one server', (factory: () => McpServerV1) => factory()],
+])('%s of SDK version 1 is filtered and answers as it answers unknown names', async (_, give) => {
   const ran: string[] = [];
-  const factory: McpEndpointFactory = () => {
+  const factory = () => {
     const server = new McpServerV1({ name: 'v1', version: '1' });
     server.registerTool('open', {}, () => ({ content: [] }));
     for (const name of NAMES) {
@@ -116,7 +119,7 @@ test('a server of SDK version 1 is filtered and answers as it answers unknown na
     }
     return server;
   };
-  const { openSession } = await serve(factory, optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
+  const { openSession } = await serve(give(factory), optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
   const one = await openSession(as('user'));
   const call = async (name: string) => (await one.call('tools/call', { name, arguments: {} }, as('user'))).message;
   const [refused, unknown] = [await call('secret'), await call('nothing')];
