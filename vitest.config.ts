@@ -107,6 +107,9 @@ export default defineConfig({
     unstubEnvs: true,
     // A module is compiled once for both kinds of workers, and again only when its text changes.
     experimental: { fsModuleCache: true, fsModuleCachePath: 'node_modules/.cache/sojourn/modules' },
-    tags: [{ name: 'matrix', description: 'what only `npm run test:matrix` runs' }],
+    tags: [
+      { name: 'matrix', description: 'what only `npm run test:matrix` runs' },
+      { name: 'per-session', description: 'what needs a server for each session: not of its part `servers`' },
+    ],
   },
 });

@@ -32,9 +32,9 @@ const PARTS = {
   ],
   // One server object for all sessions, save for tests that need one each.
   servers: [
-    'SOJOURN_ONE_DEFINITION=1 npx vitest run test/behaviour test/definition test/tasks test/once test/session/calls ' +
-      'test/session/limits test/limits/request-limits test/security/authorize test/security/scopes ' +
-      'test/security/anonymous test/security/rerun-rights test/security/shares',
+    'SOJOURN_ONE_DEFINITION=1 npx vitest run --tagsFilter "!per-session" test/behaviour test/definition test/tasks ' +
+      'test/once test/session/calls test/session/limits test/limits/request-limits test/security/authorize ' +
+      'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/shares',
   ],
   // The newest SDKs and clients of stores.
   newest: [NEWEST],

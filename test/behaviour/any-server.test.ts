@@ -15,7 +15,6 @@ import { z } from 'zod';
 import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { connectNegotiating, connectV1, sessionClients } from '../clients/official.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { callModern, MODERN } from '../kit/modern.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -166,9 +165,7 @@ class OwnServer implements ConnectableServer {
   }
 }
 
-describe("a server of one's own", () => {
-  usePerSession();
-
+describe("a server of one's own", { tags: ['per-session'] }, () => {
   const open = async () => {
     const own = new OwnServer();
     return { own, ...(await session(() => own)) };
@@ -193,8 +190,7 @@ describe("a server of one's own", () => {
   });
 });
 
-describe('an option that runs around handlers', () => {
-  usePerSession();
+describe('an option that runs around handlers', { tags: ['per-session'] }, () => {
   const options: Array<[string, McpEndpointOptions]> = [
     ['aroundRequest', { aroundRequest: (_, next) => next() }],
     ['auth.authorize', { auth: { verify: userToken, authorize: () => true } }],

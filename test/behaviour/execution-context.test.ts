@@ -1,3 +1,4 @@
+// @module-tag per-session
 /** In which asynchronous context handlers run: of the HTTP request, or one of the session's own. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
@@ -5,13 +6,9 @@ import { currentRequest, currentSession, type McpEndpointOptions, type RunSessio
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
 import { turns } from '../kit/until.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const room = new AsyncLocalStorage<string>();
 const requests = new AsyncLocalStorage<string>();

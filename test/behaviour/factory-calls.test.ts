@@ -1,15 +1,12 @@
+// @module-tag per-session
 /** The factory is what a server costs: when it is called, and when it need not be. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 /** More than `hibernateAfterMs` and the time between two sweeps. */
 const SWEPT_MS = 7_000;

@@ -1,15 +1,12 @@
+// @module-tag per-session
 /** The standalone GET stream: what comes on it, who reads it, how it ends. */
 import type { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { usePerSession } from '../kit/making-servers.ts';
 import { tool } from '../kit/lab.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { perFace } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const VERSIONS = [['2025-06-18'], ['2025-11-25']];
 const TOOLS_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };

@@ -1,8 +1,8 @@
+// @module-tag per-session
 /** Whose session it is, and what everybody else gets. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { currentRequest, type McpEndpointOptions } from '../../src/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { postModern } from '../kit/modern.ts';
@@ -10,9 +10,6 @@ import type { ServeSettings } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
 import { perFace } from '../kit/sessions.ts';
 import { failure } from '../kit/refusals.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const info = (extra: Record<string, unknown> = {}, clientId = 'c', token = 't'): AuthInfo => ({
   token,

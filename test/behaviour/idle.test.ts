@@ -1,9 +1,9 @@
+// @module-tag per-session
 /** Sessions that no client uses: the idle timeout, and the limit of their number. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { DEFAULTS } from '../../src/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
@@ -12,9 +12,6 @@ import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { NOT_FOUND } from '../kit/refusals.ts';
 import { inLab } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;

@@ -1,9 +1,9 @@
+// @module-tag per-session
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import type { SessionMigrationHandler } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
 import { createHandler, HANDSHAKE, serveMigrating } from '../kit/migrating.ts';
@@ -13,9 +13,6 @@ import { gate, watchedStore } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
 import { hashOf } from '../kit/log.ts';
 import { failure, NOT_FOUND, refusalOf } from '../kit/refusals.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const who = async (client: RawClient): Promise<unknown> =>
   JSON.parse(textOf((await client.call(...tool('who'))).message) ?? 'null');

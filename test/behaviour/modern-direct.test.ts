@@ -23,7 +23,6 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpEndpoint, type McpEndpointContext, type McpServerOptions } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { OneRequestTransport } from '../../src/eras/one-request.ts';
 import { callModern, MODERN, type ModernRequest, postModern } from '../kit/modern.ts';
@@ -280,9 +279,7 @@ describe.each(Object.entries(SUBJECTS))('%s', (_, make) => {
   });
 });
 
-describe('a server', () => {
-  usePerSession();
-
+describe('a server', { tags: ['per-session'] }, () => {
   test.each<[string, (ctx: McpEndpointContext) => McpServerOptions]>([
     ['passes ctx.serverOptions on', ({ serverOptions }) => serverOptions],
     ['does not', () => ({})],

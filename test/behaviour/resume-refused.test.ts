@@ -1,7 +1,7 @@
+// @module-tag per-session
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawEvent } from '../kit/sse-parser.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -14,9 +14,6 @@ import { hashOf } from '../kit/log.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { NOT_FOUND } from '../kit/refusals.ts';
 import { inLab } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 /** The ids of the events of an answered call. */
 async function idsOfCall(client: RawClient): Promise<string[]> {

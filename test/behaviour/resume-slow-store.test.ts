@@ -1,19 +1,16 @@
+// @module-tag per-session
 /** Resuming from a log that takes its time, as one over a network does. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { storeAway } from '../../src/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { toolCall } from '../kit/lab.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { later as passes, passing } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 import { inLab } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 async function serveSlow(options: McpEndpointOptions = {}) {
   const store = watchedStore();

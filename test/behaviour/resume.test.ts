@@ -1,14 +1,11 @@
+// @module-tag per-session
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, saidOn, tool, type Held, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'];
 

@@ -1,3 +1,4 @@
+// @module-tag per-session
 /**
  * How a session ends: by DELETE, with its endpoint, and in which order. A session that ended stays ended: on every
  * instance, for every late comer.
@@ -11,7 +12,6 @@ import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab, tool, toolCall } from '../kit/lab.ts';
 import { clientBehind } from '../kit/listening.ts';
 import { createLog, hashOf } from '../kit/log.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { createHandler, HANDSHAKE } from '../kit/migrating.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { failure, NOT_FOUND } from '../kit/refusals.ts';
@@ -20,9 +20,6 @@ import { inLab, perFace, session } from '../kit/sessions.ts';
 import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 const VERSIONS = ['2025-03-26', '2025-06-18', '2025-11-25'];
 

@@ -1,7 +1,7 @@
+// @module-tag per-session
 /** The two hooks around a session: its options from the request that opens it, and code that surrounds it. */
 import { describe, expect, test } from 'vitest';
 import type { ConfigureSessionOptions, McpSession, RunSessionHandler } from '../../src/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import { createLab, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { gate } from '../kit/watched-store.ts';
@@ -9,9 +9,6 @@ import { until } from '../kit/until.ts';
 import { hashOf } from '../kit/log.ts';
 import { perFace } from '../kit/sessions.ts';
 import { failure } from '../kit/refusals.ts';
-
-// These tests look at the server of each session.
-usePerSession();
 
 /** It called run(). */
 const RETURNED = 'runSessionHandler returned ';

@@ -1,3 +1,4 @@
+// @module-tag per-session
 /**
  * Notifications that nothing awaits: a timer, a pool, a logger sends them when the handler has ended, or the session. A
  * rejection would end the process with all its sessions, and vitest fails a file in which one is unhandled.
@@ -16,7 +17,6 @@ import {
   type McpEndpointOptions,
 } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { usePerSession } from '../kit/making-servers.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLog } from '../kit/log.ts';
@@ -24,9 +24,6 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-
-// The table has both ways to give a server.
-usePerSession();
 
 const require = createRequire(import.meta.url);
 const otherCopy = require('@modelcontextprotocol/server') as { McpServer: typeof McpServer };

@@ -4,10 +4,10 @@
  *
  * `givings` is the table for `describe.each`. `SOJOURN_ONE_DEFINITION=1` makes the server of a test once and passes
  * that server to the endpoint. Without the switch an endpoint gets the factory. A test gets its factory all the same
- * where that reads more of its context than `serverOptions`, or is marked as `perSession`.
+ * where that reads more of its context than `serverOptions`, or is marked as `perSession`. Tests tagged `per-session`
+ * look at the servers of their sessions one by one.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import { afterAll, beforeAll } from 'vitest';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import type { ConnectableServer, McpEndpointContext, McpEndpointFactory } from '../../src/index.ts';
 
@@ -50,17 +50,9 @@ export function perSession<Factory extends object>(factory: Factory): Factory {
   return factory;
 }
 
-let arePerSession = false;
-
-/** For a file or a `describe` whose tests look at the servers of its sessions one by one. */
-export function usePerSession(): void {
-  beforeAll(() => void (arePerSession = true));
-  afterAll(() => void (arePerSession = false));
-}
-
 /** What an endpoint of a test gets. */
 export function serverOf(given: Given): Given {
-  if (!ONE_DEFINITION || arePerSession || typeof given !== 'function' || perSessions.has(given)) return given;
+  if (!ONE_DEFINITION || typeof given !== 'function' || perSessions.has(given)) return given;
   return madeOnce(given) ?? given;
 }
 
