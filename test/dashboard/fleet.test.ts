@@ -1,6 +1,7 @@
 /** What the pages of a fleet see, over every store: several instances, of which one has no dashboard. */
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
+import type { Store } from '../../src/stores/store.ts';
 import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
@@ -9,7 +10,7 @@ import { tool } from '../kit/lab.ts';
 import { later } from '../kit/moving-time.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { cut, mend, watchedStore } from '../kit/watched-store.ts';
+import { cut, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -109,6 +110,8 @@ describe.each(storeKinds)('on %s', (kind) => {
     expect(await act(one, `instances/${id}/drain`)).toBe(kind === 'memory' ? 409 : 200);
     if (kind === 'memory') expect(await act(two, `instances/${id}/drain`)).toBe(200);
     await until(async () => (await rowOf(one, id))?.state === 'draining');
+    const { joinedAt, since } = (await rowOf(one, id)) ?? {};
+    expect(since).toBeGreaterThan(Number(joinedAt));
     expect(two.endpoint.health().state).toBe('draining');
     await two.endpoint.close();
     await until(async () => (await rowOf(one, id))?.state === 'left');
@@ -128,6 +131,70 @@ test('an instance that has joined again drains when it is ordered to', async () 
   expect(await act(one, `instances/${id}/drain`)).toBe(404);
   expect(await act(one, `instances/${one.id}/drain`)).toBe(200);
   await until(() => one.endpoint.health().state === 'draining');
+});
+
+describe('an instance that does not renew its lease', () => {
+  /** `watch`: each state in which the first instance shows the second one, and since when, in ms after it joined. */
+  async function cutOff() {
+    const time = createFakeTime();
+    const connect = sharedStore('sqlite');
+    const [own, other] = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
+    const stores = [own, other] as [WatchedStore, WatchedStore];
+    let opened = 0;
+    const options = { store: () => stores[opened++] as Store, timeProvider: time, keepAliveMs: Infinity };
+    const [one, { id }] = await mountedFleet('memory', options);
+    const began = time.now();
+    const watch = async (forMs: number, rowOfIt = () => rowOf(one, id)): Promise<unknown[]> => {
+      const seen = new Map<string | undefined, number>();
+      for (let ms = 0; ms < forMs; ms += 100) {
+        await time.advance(100);
+        const { state, since = NaN } = (await rowOfIt()) ?? {};
+        seen.set(state, since - began);
+      }
+      return [...seen];
+    };
+    return { one, stores, watch };
+  }
+
+  test('is silent since its last renewal, and killed since then once the lease is gone', async () => {
+    const { stores, watch } = await cutOff();
+    await watch(2_500);
+    cut(stores[1]);
+    expect(await watch(5_000)).toEqual([
+      ['serving', 0],
+      ['silent', 2_000],
+      ['killed', 2_000],
+    ]);
+  });
+
+  test('serves while nothing is known: the store is away for all, and it comes back later than others', async () => {
+    const { one, stores, watch } = await cutOff();
+    await watch(100);
+    for (const store of stores) cut(store);
+    const other = async () => {
+      const { instances } = await valueOf<FleetPage>(one.dashboard, 'fleet');
+      expect(instances).toHaveLength(2);
+      return instances.find(({ id }) => id !== one.id);
+    };
+    const states = await watch(6_000, other);
+    mend(stores[0]);
+    states.push(...(await watch(1_000, other)));
+    mend(stores[1]);
+    expect([...states, ...(await watch(3_000, other))]).toEqual(Array(3).fill(['serving', 0]));
+  });
+});
+
+test('an instance that has left is shown for two minutes', async () => {
+  const time = createFakeTime();
+  const [one, two] = await mountedFleet('memory', { timeProvider: time });
+  const { id } = two;
+  expect(await rowOf(one, id)).toMatchObject({ state: 'serving' });
+  await two.endpoint.close();
+  expect(await rowOf(one, id)).toMatchObject({ state: 'left' });
+  await time.advance(119_000);
+  expect(await rowOf(one, id)).toMatchObject({ state: 'left' });
+  await time.advance(2_000);
+  expect(await rowOf(one, id)).toBeUndefined();
 });
 
 test('a list has pages of 100 at any instance, which tell no id', async () => {

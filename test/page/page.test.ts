@@ -6,6 +6,8 @@ import { createServer } from 'node:http';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
+import type { FleetPage } from '../../src/dashboard/wire.ts';
+import { TOKEN, valueOf } from '../kit/dashboard.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import type { DeployedInstance, Fleet } from '../deploy/instances.ts';
 import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
@@ -17,7 +19,7 @@ import { until } from '../kit/until.ts';
 import { TaskClient } from '../tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
 import { lacksBrowser, NARROW, openBrowser, openPage } from './browser.ts';
-import { startDashboards, TOKEN } from './real-fleet.ts';
+import { startDashboards } from './real-fleet.ts';
 
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
 const CLOSE_S = 4;
@@ -271,6 +273,10 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     serving.port = instanceOf('b').port;
     await instanceOf('a').kill();
     const began = performance.now();
+    // It takes no message, long before its lease ends.
+    const { instances } = await valueOf<FleetPage>(instanceOf('b').port, 'fleet', '/dashboard');
+    const { pid } = instanceOf('a');
+    expect(instances.find((one) => one.process?.pid === pid)).toMatchObject({ state: 'silent' });
     await titled(page, new RegExp(`^.* ${killed} (was killed|has not answered)`));
     expect(await say(client, 'read_file')).toContain('read_file');
     await titled(page, new RegExp(`^.* ${killed} was killed \\d+ s ago`));

@@ -1,10 +1,9 @@
 /** A real deployment: processes of `sojourn serve --dashboard` on one store. */
 import { fileURLToPath } from 'node:url';
+import { TOKEN } from '../kit/dashboard.ts';
 import { type Fleet, type InstanceOptions, startFleet } from '../deploy/instances.ts';
 
 const MODULE = fileURLToPath(new URL('processes/tools.mjs', import.meta.url));
-
-export const TOKEN = 'a-token-of-this-test';
 
 /** Three instances. `more`: further options of each. */
 export const startDashboards = (

@@ -11,10 +11,11 @@ import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import { NARROW, openBrowser, openPage } from './browser.ts';
 import type { Fleet } from '../deploy/instances.ts';
+import { TOKEN } from '../kit/dashboard.ts';
 import { say, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { RawClient } from '../kit/raw-client.ts';
-import { startDashboards, TOKEN } from './real-fleet.ts';
+import { startDashboards } from './real-fleet.ts';
 
 const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../docs/images', import.meta.url));
 const BYTES_MOST = 120_000;
