@@ -2,7 +2,11 @@
  * A task that this instance owns, from its creation or claim until its run is over, and all that the owner writes. A
  * write is repeated while the store is away, and refused once another instance has the task: then the run stops.
  */
+import type { EventEmitter } from 'node:events';
+import type { MemoryUse } from '../base/budget.ts';
 import { TEXT_WEIGHT } from '../owned/owned-records.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { RunRoom } from './run-room.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
@@ -19,9 +23,7 @@ import {
   type TaskEnd,
   type TaskHead,
 } from './task-record.ts';
-import type { TaskRun } from './task-run.ts';
-import { RESULT_BYTES, storedEnd } from './task-store.ts';
-import type { Tasks } from './tasks.ts';
+import { RESULT_BYTES, storedEnd, type TaskStore } from './task-store.ts';
 import { WaitingQuestions } from './waiting-questions.ts';
 import { type DetailedTask, livingTask } from './wire-shapes.ts';
 
@@ -35,6 +37,27 @@ const SHORT_LENGTH = 4_096;
 /** What its client is shown, and how often that is stored. */
 const MESSAGE_LENGTH = 1_000;
 const MESSAGE_MS = 1_000;
+
+/** The run of a task, as the task sees it. */
+export interface OwnRun {
+  readonly signal: AbortSignal;
+  /** What its handler still does is not recorded. */
+  readonly isOver: boolean;
+  readonly isParked: boolean;
+  readonly room: RunRoom;
+  stop(reason: string): void;
+  /** The time of its task is over. */
+  expire(): void;
+}
+
+/** The tasks of the instance, as one of them sees them. */
+export interface OwnTaskHost {
+  readonly options: ResolvedOptions;
+  readonly store: TaskStore;
+  readonly memory: MemoryUse;
+  over(task: OwnTask): void;
+  readonly changes: Pick<EventEmitter, 'emit'>;
+}
 
 /** A stored task that this instance owns. */
 export interface ClaimedTask {
@@ -56,9 +79,9 @@ export class OwnTask {
   readonly steps: Steps;
   readonly questions: WaitingQuestions;
   readonly owned: OwnedRecord;
-  readonly run: TaskRun;
+  readonly run: OwnRun;
   readonly fields: Record<string, string>;
-  readonly #tasks: Tasks;
+  readonly #tasks: OwnTaskHost;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly #timers: Timers;
@@ -69,7 +92,7 @@ export class OwnTask {
   /** A message waits to be stored, or is on its way. */
   #isShowing = false;
 
-  constructor(tasks: Tasks, run: TaskRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
+  constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
     const { timeProvider: time } = tasks.options;
     const { id, createdAt, fields, rung, stamp } = record;
     this.id = id;

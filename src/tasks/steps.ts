@@ -5,9 +5,9 @@
  */
 import { overMemory, stepInvalid, storeAway } from '../errors.ts';
 import { TASK_LOG } from '../session/record/record-kinds.ts';
+import type { OwnedRecord } from '../owned/owned-record.ts';
 import type { Fence, Records, ReplayOutcome } from '../stores/store.ts';
-import type { OwnTask } from './own-task.ts';
-import { heldBytes } from './run-room.ts';
+import { heldBytes, type RunRoom } from './run-room.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const STREAM = 'steps';
@@ -52,8 +52,14 @@ const eventOf = (field: string, json: string): string => `[${JSON.stringify(fiel
 /** The result of a step, or a value of the state. */
 export type StepKind = 's' | 't';
 
+/** A task whose run is recorded. */
+interface RecordedTask {
+  readonly owned: OwnedRecord;
+  readonly run: { readonly isOver: boolean; readonly room: RunRoom; stop(reason: string): void };
+}
+
 export class Steps {
-  readonly #task: OwnTask;
+  readonly #task: RecordedTask;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
@@ -64,7 +70,7 @@ export class Steps {
   #last: Promise<unknown> = Promise.resolve();
   readonly #isOver = (): boolean => this.#task.run.isOver;
 
-  constructor(task: OwnTask, { values, ...logged }: Recorded) {
+  constructor(task: RecordedTask, { values, ...logged }: Recorded) {
     this.#task = task;
     this.#values = new Map(values);
     this.#logged = logged;

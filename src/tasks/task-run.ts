@@ -16,13 +16,12 @@ import { shareKey } from '../base/budget.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../relay/sent-request.ts';
-import type { OwnTask } from './own-task.ts';
+import type { OwnTask, OwnTaskHost } from './own-task.ts';
 import type { RunRoom } from './run-room.ts';
 import { RunHandler } from './run-handler.ts';
 import { type FirstClient, type RunRequest, RunSink } from './run-sink.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
-import type { Tasks } from './tasks.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
 type RunState = 'direct' | 'creating' | 'running' | 'over';
@@ -40,6 +39,13 @@ export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
+/** The tasks of the instance, as a run sees them. */
+interface TaskRunHost extends Pick<OwnTaskHost, 'options'> {
+  roomFor(share: string): RunRoom;
+  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
+  end(id: string, end: TaskEnd): Promise<unknown>;
+}
+
 export class TaskRun extends RunSink implements RequestLife {
   readonly caller: SentRequest;
   readonly request: RpcRequest;
@@ -47,7 +53,7 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly room: RunRoom;
   readonly launched: RunRequest['launched'];
   readonly handler = new RunHandler();
-  readonly #tasks: Tasks;
+  readonly #tasks: TaskRunHost;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
   #task: OwnTask | undefined = undefined;
@@ -61,7 +67,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** A client has sent the call, or this instance has claimed its task. */
   constructor(
     { fields, authInfo, request, version, launched }: RunRequest,
-    tasks: Tasks,
+    tasks: TaskRunHost,
     from: FirstClient | ((run: TaskRun) => OwnTask),
     room = tasks.roomFor(shareKey(fields.user, fields.address)),
   ) {

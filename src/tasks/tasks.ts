@@ -4,7 +4,6 @@
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
-import type { ModernEra } from '../eras/modern/modern-era.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -31,6 +30,12 @@ const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
+/** The era of tasks. */
+interface TaskEra {
+  /** Calls the handler of a run that no request of a client has brought. */
+  serveUnattended(run: TaskRun): void;
+}
+
 export class Tasks {
   readonly #given: OwnedParts;
   readonly options: ResolvedOptions;
@@ -46,7 +51,7 @@ export class Tasks {
   readonly #turns = new RecordQueues();
   /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
   readonly changes: EventEmitter = new EventEmitter().setMaxListeners(0);
-  #era: ModernEra | undefined;
+  #era: TaskEra | undefined;
   #isDraining = false;
 
   constructor(given: OwnedParts, settings: ResolvedTasks) {
@@ -64,11 +69,10 @@ export class Tasks {
     return !this.#isDraining && this.store.lease.valid && this.places.used < this.places.size;
   }
 
-  serveWith(era: ModernEra): void {
+  serveWith(era: TaskEra): void {
     this.#era = era;
   }
 
-  /** Calls the handler of a run that no request of a client has brought. */
   serve(run: TaskRun): void {
     this.#era?.serveUnattended(run);
   }

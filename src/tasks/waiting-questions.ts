@@ -1,17 +1,23 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../errors.ts';
-import type { OwnTask } from './own-task.ts';
-import { heldBytes } from './run-room.ts';
+import { heldBytes, type RunRoom } from './run-room.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
 const QUESTION_WEIGHT = 3;
 
+/** A task whose handler asks. */
+interface AskingTask {
+  readonly fields: Record<string, string>;
+  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly room: RunRoom };
+  storeQuestion(field: string, text: string): Promise<void>;
+}
+
 export class WaitingQuestions {
-  readonly #task: OwnTask;
+  readonly #task: AskingTask;
   readonly #wakes: Array<() => void> = [];
 
-  constructor(task: OwnTask) {
+  constructor(task: AskingTask) {
     this.#task = task;
     // A handler whose task parks never hears of it.
     task.run.signal.addEventListener('abort', () => !task.run.isParked && this.#wake(), { once: true });
