@@ -4,6 +4,7 @@
  */
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
+import { isStoreFull } from '../errors.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
@@ -19,6 +20,9 @@ export interface DoctorRequest extends StoreRequest {
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
 const SCRATCH_MS = 60_000;
+const FULL =
+  'The store is full, or has less room left than sojourn leaves free: tasks and calls of once() are refused, and once ' +
+  'it is full all writes. Give it more';
 /** A call that is recorded waits for a write. */
 const SLOW_MS = 50;
 
@@ -40,12 +44,16 @@ async function examine(request: DoctorRequest) {
   const began = performance.now();
   const look = async (opened: EndpointStore, store: string) => {
     const openMs = performance.now() - began;
-    const latencyMs = await measure(opened.once);
+    const latencyMs = await measure(opened.once).catch((error: unknown): Record<string, number> => {
+      if (!isStoreFull(error)) throw error;
+      warnings.add(FULL);
+      return {};
+    });
     const instances = await opened.instances.list();
     const owners = await sessionsByOwner(opened);
     const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
     const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
-    if (opened.full?.() === true) warnings.add('The store refuses writes for lack of room');
+    if (opened.full?.() === true) warnings.add(FULL);
     for (const [operation, ms] of Object.entries(latencyMs))
       if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
     const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
@@ -96,7 +104,7 @@ function printed(report: Awaited<ReturnType<typeof examine>>): string {
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const rows: Array<readonly [string, string]> = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
-    ['latency', `${operations.join(', ')} (median of ${ROUNDS})`],
+    ['latency', operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`],
     ['sessions', `${live + notLive} not ended, ${live} of them live`],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),

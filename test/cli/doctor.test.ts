@@ -99,6 +99,21 @@ describeWhereInstalled('redis', 'a Redis that loses data', () => {
     expect(report?.facts).toEqual(facts);
   });
 
+  test('that is full is a warning of its own, beside who serves and what is open', async () => {
+    const server = await startServer('redis', { args: ['--appendonly', 'yes'] });
+    onTestFinished(() => server.close());
+    await serving(server.url);
+    const ask = await openRedis(server.url);
+    await ask('CONFIG', 'SET', 'maxmemory', '1mb');
+    const { code, stdout, stderr } = await runHere(['doctor', server.url]);
+    await ask('CONFIG', 'SET', 'maxmemory', '0');
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    expect(stdout).toMatch(
+      /^ {2}latency +not measured\n {2}sessions +1 not ended, 1 of them live\n {2}instance +\S+ serving/m,
+    );
+    expect(stdout).toMatch(/^ {2}warning +The store is full, .* Give it more$/m);
+  });
+
   test('its eviction is a warning, exit code 1, and it keeps nothing of the look', async () => {
     const server = await startServer('redis', { args: ['--maxmemory-policy', 'allkeys-lru'] });
     onTestFinished(() => server.close());

@@ -9,7 +9,7 @@ import { instanceText, timestamp } from './printing.ts';
 
 export const instances: RecordKind<ReturnType<typeof shown>> = {
   columns: ['INSTANCE', 'STATE', 'VERSION', 'HOST', 'PID', 'STARTED', 'RUNTIME', 'SESSIONS'],
-  widths: [12, 8, 8, 20, 7, 20, 16],
+  widths: [16, 8, 8, 20, 7, 20, 16],
 
   cells({ id, state, version, host = '–', pid = '–', startedAt, runtime = '–', sessions }) {
     const started = startedAt === undefined ? '–' : timestamp(startedAt);

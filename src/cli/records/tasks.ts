@@ -21,7 +21,7 @@ const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
 
 export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
   columns: ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'CREATED', 'EXPIRES', 'OWNER', 'USER'],
-  widths: [39, 12, 20, 14, 7, 20, 20, 12],
+  widths: [39, 12, 20, 14, 7, 20, 20, 16],
   cells({ id, hash, tool = '?', status, attempt = '?', createdAt, expiresAt, owner = '-', userName = '-' }) {
     const until = expiresAt === null ? 'never' : timestamp(expiresAt);
     return [id, hash, tool, status, String(attempt), timestamp(createdAt), until, owner, userName];
