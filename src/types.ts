@@ -284,6 +284,7 @@ export interface EndpointHealth {
   /** What a readiness check says: this instance should get requests. */
   ready: boolean;
   state: 'serving' | 'draining' | 'lapsed' | 'closed';
+  /** `'away'`: it cannot be reached, or refuses calls. */
   store: 'ok' | 'away';
   instance: string;
   /** Sessions that are live on this instance. */

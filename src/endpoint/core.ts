@@ -226,8 +226,9 @@ export class Core implements ServedHere {
     if (!this.#isOpen) return { ready: false, state, store: 'away', instance: '', sessions: 0 };
     const { lease, notReady } = this.instance;
     const { store } = this;
-    const reason = (store instanceof WatchedStore ? store.reason : undefined) ?? notReady;
-    const isAway = lease.storeAway || store.full?.() === true;
+    const broken = store instanceof WatchedStore ? store.reason : undefined;
+    const reason = broken ?? notReady;
+    const isAway = lease.storeAway || store.full?.() === true || broken !== undefined;
     return {
       ready: state === 'serving' && lease.valid && !isAway && reason === undefined,
       state: state === 'serving' && !lease.valid ? 'lapsed' : state,

@@ -70,7 +70,7 @@ export class WatchedStore implements EndpointStore {
     for (const [call, { since, last, sessions }] of this.#failing) {
       const broken = now - since >= FAILING_MS && (sessions.size > 1 || sessions.has(undefined));
       if (broken && now - last < FAILING_MS)
-        return `Each ${call} of the session store has failed for 10 s or more, although the store can be reached`;
+        return `Each ${call} of the session store has failed for 10 s or more, although its leases are renewed`;
     }
     return undefined;
   }

@@ -43,7 +43,9 @@ async function opened(inner?: Store, leaseMs = 3_000) {
     },
     /** Why the instance is not ready, as `/readyz` says too. */
     reason: async (): Promise<string | undefined> => {
-      const { reason } = endpoint.health();
+      const { reason, store: state } = endpoint.health();
+      // `sojourn_store_up`, by which an alert fires
+      expect(state).toBe(reason === undefined ? 'ok' : 'away');
       expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(reason === undefined ? 200 : 503);
       return reason;
     },
