@@ -105,12 +105,12 @@ export const SESSIONS = {
   ),
   /**
    * How long an instance may be silent before others take over its sessions. A handler that blocks the event loop for
-   * two thirds of it costs the instance its sessions.
+   * two thirds of it costs the instance its sessions. At least 100.
    * @default 3,000
    */
   leaseMs: number(
     3_000,
-    ms(undefined, 1),
+    ms(undefined, 100),
     sessions('other instances take over sessions after this long without a sign of life'),
   ),
   // Clients of some SDKs give up after 20 s.

@@ -229,7 +229,7 @@ const OUT_OF_RANGE: ReadonlyArray<readonly [name: string, given: Given]> = [
   ['maxIdleSessionCount', { maxIdleSessionCount: 1.5 }],
   ['hibernateAfterMs', { hibernateAfterMs: -1 }],
   ['waitMs', { waitMs: -1 }],
-  ['leaseMs', { leaseMs: 0 }],
+  ['leaseMs', { leaseMs: 99 }],
   ['leaseMs', { leaseMs: Infinity }],
   ['tombstoneMs', { tombstoneMs: -1 }],
   ['tombstoneMs', { tombstoneMs: Infinity }],
