@@ -9,8 +9,6 @@ import { Failure } from './failure.ts';
 
 export interface HeldSocket {
   readonly fd: number;
-  /** Another process passed the socket to the supervisor and keeps it open. */
-  readonly isPassed: boolean;
   /** Closes the supervisor's handle. Once the workers have closed theirs too, connections are refused. */
   release(): void;
 }
@@ -44,7 +42,7 @@ export async function bindSocket(host: string, port: number): Promise<HeldSocket
     handle.close();
     throw bindError(failure);
   }
-  return { fd: handle.fd, isPassed: false, release: () => handle.close() };
+  return { fd: handle.fd, release: () => handle.close() };
 }
 
 /** The first descriptor of `sd_listen_fds(3)`. */

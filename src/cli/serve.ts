@@ -10,7 +10,7 @@ import { resolveOptions } from '../options/resolve.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
-import { Failure, listenProblem, UsageError, reason } from './failure.ts';
+import { EXIT, Failure, listenProblem, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
@@ -48,9 +48,9 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const endpoint = createMcpEndpoint(definition, options);
   watch?.(endpoint);
   const signals = worker?.signals ?? context.signals;
-  let ordered = false;
   const internals = internalsOf(endpoint);
-  if (internals !== undefined) internals.drainOrdered = () => (ordered = !signals.emit('SIGTERM'));
+  if (internals !== undefined)
+    internals.drainOrdered = () => void (signals.emit('SIGTERM') || process.exit(EXIT.failed));
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
   const { server, away } = await opened(endpoint, module, settings, context, chosen);
   const { url, address } = server;
@@ -78,8 +78,6 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   });
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined) context.signals.on('SIGHUP', () => signals.emit('SIGTERM'));
-  // The order came before this process served.
-  if (ordered) signals.emit('SIGTERM');
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
     url,
@@ -92,8 +90,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     storeAway: endpoint.health().store === 'away' ? away : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
-  if (worker !== undefined) worker.report({ sojourn: 'listening', banner: text });
-  else context.out(text);
+  if (worker === undefined || worker.start === 'first') context.out(text);
+  worker?.report({ sojourn: 'listening' });
   return stopped;
 }
 

@@ -43,7 +43,7 @@ export async function supervise(module: string, settings: ServeSettings, context
           `${signal}: draining for at most ${drainTimeoutMs} ms; a second signal ends all processes at once\n`,
         );
       socket.release();
-      if ((await supervisor.stop(!socket.isPassed)) !== 0)
+      if ((await supervisor.stop(context.fd === undefined)) !== 0)
         throw new Error('a worker failed or was killed before its drain was done');
       if (!dev) logger.info({ signal, workers }, 'drained');
     },
@@ -57,7 +57,7 @@ export async function supervise(module: string, settings: ServeSettings, context
   // A terminal that closes sends SIGHUP too.
   context.signals.on('SIGHUP', () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()));
   if (dev) watchProject(context.cwd, logger, roll);
-  return Promise.race([stopped, supervisor.run(context.out)]);
+  return Promise.race([stopped, supervisor.run()]);
 }
 
 async function openSocket(settings: ServeSettings, fd: number | undefined): Promise<HeldSocket> {
@@ -66,7 +66,7 @@ async function openSocket(settings: ServeSettings, fd: number | undefined): Prom
       `${settings.dev ? 'sojourn dev' : '--workers'} needs a Unix system: Windows cannot pass a socket to a process`,
     );
   // The process that passed the socket keeps it.
-  if (fd !== undefined) return { fd, isPassed: true, release: () => {} };
+  if (fd !== undefined) return { fd, release: () => {} };
   try {
     return await bindSocket(settings.host, settings.port);
   } catch (error) {

@@ -7,9 +7,9 @@
  *
  * An empty slot starts a worker. The first worker starts alone. An error in the module or the store is then logged once
  * and ends the command. When `MAX_FAILED_STARTS` workers of one slot in a row die before they listen, the supervisor
- * drains the others and ends. A worker that dies after it listened is always replaced, after a pause that grows: a
- * client's request may have killed it, and no client may be able to end the deployment. When the supervisor itself is
- * killed, each worker sees its channel close, leaves the socket, drains and ends.
+ * drains the others and ends. A worker that dies after it listened is always replaced: a client's request may have killed
+ * it, and no client may be able to end the deployment. When the supervisor itself is killed, each worker sees its channel
+ * close, leaves the socket, drains and ends.
  *
  * In a rolling restart the new worker listens once its store is open. Every other worker but the first listens while
  * its store is away, and its requests wait there. The next restart does not wait for this one: a worker that still
@@ -18,7 +18,7 @@
  * `sojourn dev` is a rolling restart for each edit. A build that does not load is tried again at the next edit.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { backoffMs, systemTime } from '../base/system.ts';
+import { systemTime } from '../base/system.ts';
 import type { Logger } from '../types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
@@ -26,12 +26,8 @@ import type { WorkerStart } from './worker-role.ts';
 
 /** Per slot and in a row. With the pauses between them these starts take some seconds. */
 const MAX_FAILED_STARTS = 5;
-/** The pause after the first early death of a slot. Each further early death doubles it. */
-const FIRST_PAUSE_MS = 100;
-/** Long enough that workers which die at once cost little CPU, short enough that the slot serves soon again. */
-const MAX_PAUSE_MS = 3_200;
-/** A worker that died after it served this long resets the pause. */
-const STABLE_AFTER_MS = 1_000;
+/** A worker that dies before it has served this long is replaced after this time: many such starts cost little CPU. */
+const EARLY_MS = 1_000;
 /** Time beyond the drain timeout: to stop accepting connections, close the open ones and close the store. */
 const DRAIN_GRACE_MS = 4_000;
 /** How long calls may take after Ctrl+C in `dev`, and the time beyond. */
@@ -59,8 +55,6 @@ class Slot {
   next: WorkerProcess | undefined;
   /** Workers in a row that died before they listened. */
   failedStarts = 0;
-  /** Workers in a row that died before they had served `STABLE_AFTER_MS`. They set the pause. */
-  earlyDeaths = 0;
   /** All workers that crashed or were killed. */
   deaths = 0;
 
@@ -75,8 +69,6 @@ export class Supervisor {
   /** The worker processes that have not ended. */
   readonly #running = new Set<WorkerProcess>();
   #hasServed = false;
-  /** `undefined`: the banner is printed. */
-  #print: ((banner: string) => void) | undefined;
   #end!: (outcome: number | Promise<never>) => void;
   readonly #ended: Promise<number>;
   /** Pending while all workers drain. */
@@ -91,11 +83,10 @@ export class Supervisor {
   }
 
   /**
-   * Prints the banner when all workers listen. Resolves with the exit code when the first worker failed, and rejects
-   * when a worker cannot be kept alive. After `stop` it may stay pending.
+   * Resolves with the exit code when the first worker failed, and rejects when a worker cannot be kept alive. After
+   * `stop` it may stay pending.
    */
-  run(print: (banner: string) => void): Promise<number> {
-    this.#print = print;
+  run(): Promise<number> {
     for (const slot of this.slots.slice(0, 1)) void this.#start(slot);
     return this.#ended;
   }
@@ -154,12 +145,12 @@ export class Supervisor {
     void worker.ended.then(({ code }) => {
       this.#running.delete(worker);
       // A restart ends a worker that still starts. That is no death.
-      if (code !== EXIT.ok && (slot.next === worker || worker.servedMs !== undefined)) slot.deaths += 1;
+      if (code !== EXIT.ok && (slot.next === worker || worker.listensSince !== undefined)) slot.deaths += 1;
     });
-    const banner = await worker.listening;
+    const listens = await worker.listening;
     if (slot.next !== worker || this.#isStopping) return undefined;
     slot.next = undefined;
-    if (banner === undefined) {
+    if (!listens) {
       this.#notStarted(slot, worker, await worker.ended);
       return undefined;
     }
@@ -168,12 +159,9 @@ export class Supervisor {
     slot.failedStarts = 0;
     if (!dev) this.#log('info', worker, 'worker listens');
     void this.#replaceLeaving(slot, worker);
-    if (!this.#hasServed) for (const other of this.slots.slice(1)) void this.#start(other);
+    const others = this.#hasServed ? [] : this.slots.slice(1);
     this.#hasServed = true;
-    if (this.slots.every(({ serving }) => serving !== undefined)) {
-      this.#print?.(banner);
-      this.#print = undefined;
-    }
+    for (const other of others) void this.#start(other);
     return { drained: old === undefined ? Promise.resolve() : this.#drain(old) };
   }
 
@@ -199,9 +187,8 @@ export class Supervisor {
       );
     }
     this.#log('error', worker, 'worker died before it listened', how);
-    slot.earlyDeaths += 1;
     slot.failedStarts += 1;
-    if (slot.failedStarts < MAX_FAILED_STARTS) return void this.#fill(slot);
+    if (slot.failedStarts < MAX_FAILED_STARTS) return void this.#fill(slot, EARLY_MS);
     const times = `${MAX_FAILED_STARTS} times in a row (last: ${how.end}); see the log above`;
     this.#endWith(new Failure(`worker ${number} died before it listened, ${times}`, { cause }));
   }
@@ -214,8 +201,6 @@ export class Supervisor {
     // A rolling restart has replaced it by now.
     if (slot.serving !== worker || this.#isStopping) return;
     slot.serving = undefined;
-    const early = end !== undefined && (worker.servedMs ?? 0) < STABLE_AFTER_MS;
-    slot.earlyDeaths = early ? slot.earlyDeaths + 1 : 0;
     if (end === undefined) {
       this.#log('info', worker, 'worker drains; another one takes its place');
       void this.#drain(worker);
@@ -225,12 +210,13 @@ export class Supervisor {
     } else {
       this.#log('error', worker, 'worker died; another one takes its place', { end: endText(end) });
     }
-    await this.#fill(slot);
+    const isEarly = !leaves && performance.now() - (worker.listensSince ?? 0) < EARLY_MS;
+    await this.#fill(slot, isEarly ? EARLY_MS : 0);
   }
 
   /** Starts a worker in a slot that is empty. */
-  async #fill(slot: Slot): Promise<void> {
-    if (slot.earlyDeaths > 0) await delay(backoffMs(slot.earlyDeaths - 1, FIRST_PAUSE_MS, MAX_PAUSE_MS));
+  async #fill(slot: Slot, pauseMs: number): Promise<void> {
+    await delay(pauseMs);
     // A rolling restart may have started one.
     if (slot.serving === undefined && slot.next === undefined && !this.#isStopping) await this.#start(slot);
   }
@@ -247,7 +233,7 @@ export class Supervisor {
     }, timeoutMs + graceMs);
     const { code } = await worker.ended;
     systemTime.clearTimeout(timer);
-    return code === EXIT.ok || worker.servedMs === undefined;
+    return code === EXIT.ok || worker.listensSince === undefined;
   }
 
   async #drainAll(socketCloses: boolean): Promise<number> {

@@ -46,17 +46,18 @@ export interface WorkerCommand {
 
 export class WorkerProcess {
   readonly number: number;
-  /** Resolves with the banner when the worker listens, and with `undefined` when it ends before. */
-  readonly listening: Promise<string | undefined>;
+  /** Resolves with `true` when the worker listens, and with `false` when it ends before. */
+  readonly listening: Promise<boolean>;
   /** Resolves with `true` when the worker begins to drain, and with `false` when it ends without. */
   readonly left: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   /** Emits what the worker reports. */
   readonly #reports: EventEmitter;
-  #listeningSince: number | undefined;
+  /** By `performance.now()`. `undefined`: the worker has not listened yet. */
+  listensSince: number | undefined;
 
-  constructor(number: number, command: WorkerCommand, start: WorkerStart = 'first') {
+  constructor(number: number, command: WorkerCommand, start: WorkerStart) {
     const { program, args, env, dashboardToken, fd } = command;
     this.number = number;
     const [out, err] = [ownPipe(STDOUT), ownPipe(STDERR)];
@@ -76,31 +77,24 @@ export class WorkerProcess {
       });
     });
     this.#reports = messagesFrom(this.#child);
-    this.listening = this.#first('listening').then((report) => {
-      this.#listeningSince = report && performance.now();
-      return report?.banner;
+    this.listening = this.#reported('listening').then((listens) => {
+      if (listens) this.listensSince = performance.now();
+      return listens;
     });
-    this.left = this.#first('leaving').then((report) => report !== undefined);
+    this.left = this.#reported('leaving');
   }
 
-  /** Resolves with the first report of this kind; `undefined`: the worker ended before. */
-  #first<Kind extends 'listening' | 'leaving'>(kind: Kind): Promise<MessageOf<Kind> | undefined> {
-    const report = once(this.#reports, kind) as Promise<[MessageOf<Kind>]>;
-    return Promise.race([report.then(([first]) => first), this.ended.then(() => undefined)]);
+  #reported(kind: Message['sojourn']): Promise<boolean> {
+    return Promise.race([once(this.#reports, kind).then(() => true), this.ended.then(() => false)]);
   }
 
   get pid(): number | undefined {
     return this.#child.pid;
   }
 
-  /** ms since the worker began to listen; `undefined`: it does not listen yet. */
-  get servedMs(): number | undefined {
-    return this.#listeningSince === undefined ? undefined : performance.now() - this.#listeningSince;
-  }
-
   /** Drains the worker. A worker that does not listen yet has no sessions to hand over, so it is ended. */
   drain(how: Omit<MessageOf<'drain'>, 'sojourn'>): void {
-    if (this.#listeningSince === undefined) this.#child.kill('SIGTERM');
+    if (this.listensSince === undefined) this.#child.kill('SIGTERM');
     else this.#send({ sojourn: 'drain', ...how });
   }
 

@@ -28,8 +28,8 @@ export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
 
 /** Both sides are of one build. */
 export type Message =
-  /** From a worker: it accepts connections. `banner` is the banner that `serve` prints without a supervisor. */
-  | { readonly sojourn: 'listening'; readonly banner: string }
+  /** From a worker: it accepts connections. */
+  | { readonly sojourn: 'listening' }
   /** From a worker: it drains and then ends. */
   | { readonly sojourn: 'leaving' }
   /** From the supervisor: report the metrics. */

@@ -15,7 +15,6 @@ describe.skipIf(process.platform === 'win32')('a worker whose parent was killed 
       const flags = ['--port', String(await freePort())];
       let workers = startWorkers({ workers: count, flags });
       const url = await workers.url();
-      await until(() => workers.all().length === count, { what: 'every worker' });
       const { folder } = workers;
       const client = openClient(url);
       await client.initialize();

@@ -40,6 +40,12 @@ export function startWorkers({
   return {
     ...cli,
     folder,
+    /** The endpoint's URL, once every worker listens. */
+    async url(): Promise<string> {
+      const url = await cli.url();
+      await until(() => all().length >= workers, { what: 'every worker to listen' });
+      return url;
+    },
     /** The process ids that ever listened, in order. */
     all,
     /** The process that took a number last. */

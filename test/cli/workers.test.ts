@@ -155,9 +155,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     const listened = workers
       .lines()
       .flatMap(({ msg, worker, time }) => (msg === 'worker listens' && worker === 1 ? [time] : []));
-    // The second pause of a row is 200 ms; a worker that a slow machine let serve for a second begins a new row.
+    // There is no pause after a worker that a slow machine let serve for a second.
     const pauses = died.map((at, n) => (listened[n + 1] ?? Infinity) - at);
-    expect(Math.max(...pauses)).toBeGreaterThan(200);
+    expect(Math.max(...pauses)).toBeGreaterThanOrEqual(1_000);
 
     process.kill(two, 'SIGCONT');
     writeFileSync(broken, '');
@@ -185,7 +185,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
       for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');
     });
     await says(/Stop with Ctrl\+C/);
-    expect(new Set(pids().filter(isAlive)).size).toBe(3);
+    await until(() => new Set(pids().filter(isAlive)).size === 3, { what: 'both workers to listen' });
     terminal.kill('SIGKILL');
     await until(() => !pids().some(isAlive), { what: 'all of them to end' });
     expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain('rolling restart');
@@ -224,12 +224,6 @@ describe.runIf(unix)('workers that cannot be', () => {
     expect(stderr.split(message)).toHaveLength(2);
   });
 
-  test.each(['throwing.mjs', 'nowhere.mjs'])('the module %s: exit code 1, said once', async (module) => {
-    const { code, stdout, stderr } = await runProcess(['serve', module, '--workers', '2', '--port', '0', ...store()]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr.match(/^sojourn: /gm)).toHaveLength(1);
-  });
-
   test.each(['0', '2'])(
     'with --workers %s a port in use, an address of another machine, also of --metrics',
     async (workers) => {
@@ -250,7 +244,10 @@ describe.runIf(unix)('workers that cannot be', () => {
       });
       const free = String(await freePort());
       const { stderr } = await run('--port', free, '--metrics', free);
+      // A supervisor has bound the port, and its worker is the second to listen.
+      const second = workers === '0' ? '--metrics' : '--port';
       expect(stderr).toContain(`port ${free} on 127.0.0.1 is in use: `);
+      expect(stderr).toContain(`choose another port with ${second} `);
       const other = await run('--port', '0', '--metrics', '192.0.2.1:1', '--metrics-token', 'secret');
       expect(other.stderr).toContain('--metrics: cannot listen on port 1 on 192.0.2.1: listen EADDRNOTAVAIL');
     },

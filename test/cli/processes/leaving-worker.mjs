@@ -8,13 +8,13 @@ import { serialize } from 'node:v8';
 const CHANNEL_FD = 4;
 
 const [, , folder] = process.argv;
-const [number, , token] = process.env.SOJOURN_WORKER.split(' ');
+const [number] = process.env.SOJOURN_WORKER.split(' ');
 const seen = `${folder}/${number}`;
 const first = !existsSync(seen);
 writeFileSync(seen, '');
 if (existsSync(`${folder}/broken`)) process.exit(1);
 process.on('message', () => process.exit(0));
-const reports = [{ sojourn: 'listening', banner: `banner ${token}` }];
+const reports = [{ sojourn: 'listening' }];
 if (first && number === '2') reports.push({ sojourn: 'leaving' });
 if (existsSync(`${folder}/hang`)) renameSync(`${folder}/hang`, `${folder}/hangs`);
 else writeSync(CHANNEL_FD, Buffer.concat(reports.map(framed)));
