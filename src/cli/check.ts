@@ -6,7 +6,6 @@
  * are left out.
  */
 import { pagesOf } from '../base/pages.ts';
-import { escapeControls } from '../base/shown.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -14,27 +13,16 @@ import { isModern, servedVersions } from '../protocol/versions.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
-import { EXIT, reason } from './failure.ts';
-import { collectingLogger, json, rowsText } from './records/printing.ts';
+import { reason } from './failure.ts';
+import { collectingLogger, type Findings } from './records/printing.ts';
 import { loadServerModule } from './server-module.ts';
-
-export interface CheckRequest {
-  readonly module: string;
-  readonly json: boolean;
-}
 
 /** The names of the items. A list for which the server has no capability is missing. */
 type Lists = Readonly<Record<string, readonly string[]>>;
 
-const CLIENTS = {
-  '2025': '2025 client',
-  'after a restart': '  after a restart',
-  '2026-07-28': '2026-07-28 client',
-} as const;
-
 /** What one client saw. */
 interface Seen {
-  readonly client: keyof typeof CLIENTS;
+  readonly client: '2025' | 'after a restart' | '2026-07-28';
   /** `server`: name and version. */
   readonly found?: { readonly server: string; readonly version: string; readonly lists: Lists };
   readonly problem?: string;
@@ -52,25 +40,34 @@ const LISTS = [
   ['resourceTemplates', 'resources', 'resources/templates/list', 'uriTemplate'],
 ] as const;
 
-/** Resolves with the exit code. */
-export async function check(
-  { module, json: asJson }: CheckRequest,
-  cwd: string,
-  out: (text: string) => void,
-): Promise<number> {
+export async function check(module: string, cwd: string): Promise<Findings> {
   const lines = new Set<string>();
   const logger = collectingLogger(lines);
-  const { server, options } = await loadServerModule(module, { cwd, logger });
+  const { server: definition, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
   const { sessionMode, supportedProtocolVersions } = resolveOptions({ ...own, logger });
   const versions = servedVersions(sessionMode, supportedProtocolVersions);
   // A factory that never returns leaves Node nothing to wait for.
-  const seen = await keepingProcess(async () => look(versions, await openLab(server, { ...own, logger })));
+  const seen = await keepingProcess(async () => look(versions, await openLab(definition, { ...own, logger })));
   const given = { auth, store, allowedHosts, timeProvider };
   const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   const warnings = [...lines];
-  out(asJson ? json({ seen, warnings, leftOut }) : printed(module, seen, warnings, leftOut));
-  return seen.some(({ problem }) => problem !== undefined) ? EXIT.failed : EXIT.ok;
+  const { server = 'a server', lists = {} } = seen.find(({ found }) => found !== undefined)?.found ?? {};
+  const named = Object.entries(lists).filter(([, items]) => items.length > 0);
+  const counts = named.map(([name, { length }]) => `${name} (${length})`);
+  const connects = `connects${counts.length === 0 ? '' : `, and lists ${counts.join(', ')}`}`;
+  const rows: Findings['rows'] = [
+    ...seen.map(({ client, problem }) =>
+      client === 'after a restart'
+        ? ([`  ${client}`, problem ?? 'the session continues, with the same lists'] as const)
+        : ([`${client} client`, problem ?? connects] as const),
+    ),
+    ...named.map(([name, items]) => [name, items.join(', ')] as const),
+    ...(leftOut.length > 0 ? [['not checked', `${leftOut.join(', ')} of the module`] as const] : []),
+    ...warnings.map((warning) => ['warning', warning] as const),
+  ];
+  const problems = seen.filter(({ problem }) => problem !== undefined).length;
+  return { report: { seen, warnings, leftOut }, title: `${module}: ${server}`, rows, problems };
 }
 
 /** The second instance takes the session of the first over, as the next process does. */
@@ -168,29 +165,4 @@ function expectSame(before: readonly string[], after: readonly string[]): void {
   throw new Error(
     `the session ${parts.filter(Boolean).join(' and ')}: make the lists in the factory, from session.state`,
   );
-}
-
-function printed(
-  module: string,
-  seen: readonly Seen[],
-  warnings: readonly string[],
-  leftOut: readonly string[],
-): string {
-  const { server = 'a server', lists = {} } = seen.find(({ found }) => found !== undefined)?.found ?? {};
-  const named = Object.entries(lists).filter(([, items]) => items.length > 0);
-  const counts = named.map(([name, { length }]) => `${name} (${length})`);
-  const connects = `connects${counts.length === 0 ? '' : `, and lists ${counts.join(', ')}`}`;
-  const continues = 'the session continues, with the same lists';
-  const problems = seen.filter(({ problem }) => problem !== undefined).length;
-  const rows: ReadonlyArray<readonly [string, string]> = [
-    ...seen.map(
-      ({ client, problem = client === 'after a restart' ? continues : connects }) =>
-        [CLIENTS[client], problem] as const,
-    ),
-    ...named.map(([name, items]) => [name, items.join(', ')] as const),
-    ...(leftOut.length > 0 ? [['not checked', `${leftOut.join(', ')} of the module`] as const] : []),
-    ...warnings.map((warning) => ['warning', warning] as const),
-  ];
-  const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
-  return `${escapeControls(`${module}: ${server}`)}\n\n${rowsText(rows)}\n${end}\n`;
 }

@@ -8,14 +8,10 @@ import { isStoreFull } from '../errors.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
-import { EXIT, Failure } from './failure.ts';
+import { Failure } from './failure.ts';
 import type { StoreRequest } from './records/commands.ts';
 import { sessionsByOwner, withOpenStore } from './records/opened-store.ts';
-import { collectingLogger, instanceText, json, rowsText } from './records/printing.ts';
-
-export interface DoctorRequest extends StoreRequest {
-  readonly json: boolean;
-}
+import { collectingLogger, type Findings, instanceText } from './records/printing.ts';
 
 const ROUNDS = 20;
 /** A record that is left behind, because the command was killed, is gone after this. */
@@ -26,15 +22,25 @@ const FULL =
 /** A call that is recorded waits for a write. */
 const SLOW_MS = 50;
 
-/** Resolves with the exit code: 1 where something is wrong. */
-export async function doctor(request: DoctorRequest, out: (text: string) => void): Promise<number> {
+export async function doctor(request: StoreRequest): Promise<Findings> {
   const report = await examine(request);
-  out(request.json ? json(report) : printed(report));
-  return report.warnings.length === 0 ? EXIT.ok : EXIT.failed;
+  const { store, openMs, latencyMs, instances, sessions, facts, warnings } = report;
+  const { live, notLive } = sessions;
+  const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
+  const rows: Findings['rows'] = [
+    ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
+    ['latency', operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`],
+    ['sessions', `${live + notLive} not ended, ${live} of them live`],
+    ...instances.map((lease) => ['instance', instanceText(lease)] as const),
+    ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
+    ...facts.map((fact) => ['settings', fact] as const),
+    ...warnings.map((warning) => ['warning', warning] as const),
+  ];
+  return { report, title: store, rows, problems: warnings.length };
 }
 
 /** `latencyMs`: the median of each operation. `facts`: what the store says of its settings. */
-async function examine(request: DoctorRequest) {
+async function examine(request: StoreRequest) {
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
   const logger: Logger = {
     ...collectingLogger(warnings),
@@ -97,20 +103,3 @@ function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' 
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
-
-function printed(report: Awaited<ReturnType<typeof examine>>): string {
-  const { store, openMs, latencyMs, instances, sessions, facts, warnings } = report;
-  const { live, notLive } = sessions;
-  const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
-  const rows: Array<readonly [string, string]> = [
-    ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
-    ['latency', operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`],
-    ['sessions', `${live + notLive} not ended, ${live} of them live`],
-    ...instances.map((lease) => ['instance', instanceText(lease)] as const),
-    ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
-    ...facts.map((fact) => ['settings', fact] as const),
-    ...warnings.map((warning) => ['warning', warning] as const),
-  ];
-  const end = warnings.length === 0 ? 'No problem found.' : `${warnings.length} to look at.`;
-  return `${store}\n\n${rowsText(rows)}\n${end}\n`;
-}

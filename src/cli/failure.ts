@@ -1,8 +1,6 @@
 /**
  * Errors that end the CLI with a message and no stack. Exit code 1: the command failed. 2: the command line is wrong.
  */
-import { SojournError } from '../errors.ts';
-
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** The command line or the environment asks for something that does not exist or does not fit. */
@@ -15,10 +13,8 @@ export class Failure extends Error {
   override readonly name = 'Failure';
 }
 
-/** The file given to `serve` cannot be loaded, or is no server module. */
-export function moduleInvalid(message: string, cause?: unknown): SojournError {
-  return new SojournError('MODULE_INVALID', message, { cause });
-}
+/** The user's module cannot be loaded. What it threw is printed with its stack. */
+export class LoadFailure extends Failure {}
 
 export function reason(error: unknown): string {
   // Node joins the errors of several addresses of a host into one error without a message.

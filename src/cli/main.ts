@@ -31,11 +31,11 @@ const code = await runCli(args, {
   out,
   err,
   serve: serveHere,
-  check: async (request, passed) => {
+  check: async (module, passed) => {
     process.argv.splice(2, args.length, ...passed);
-    return (await import('./check.ts')).check(request, process.cwd(), out);
+    return (await import('./check.ts')).check(module, process.cwd());
   },
-  doctor: async (request) => (await import('./doctor.ts')).doctor(request, out),
+  doctor: async (request) => (await import('./doctor.ts')).doctor(request),
   records: async (request) => (await import('./records/records.ts')).records(request, out),
 });
 const written = [process.stdout, process.stderr].map(

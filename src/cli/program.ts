@@ -3,11 +3,16 @@ import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
 import { placeOf } from '../observe/log-lines.ts';
-import { EXIT, Failure, UsageError } from './failure.ts';
+import { EXIT, Failure, LoadFailure, UsageError } from './failure.ts';
 import { addFlag, ALL_FLAGS, type Environment, type Given, GROUPS, variableName } from './flags.ts';
-import type { CheckRequest } from './check.ts';
-import type { DoctorRequest } from './doctor.ts';
-import { describeRecords, RECORD_COMMANDS, type RecordRequest, storeRequest } from './records/commands.ts';
+import {
+  describeRecords,
+  RECORD_COMMANDS,
+  type RecordRequest,
+  type StoreRequest,
+  storeRequest,
+} from './records/commands.ts';
+import { type Findings, printFindings } from './records/printing.ts';
 import { readSettings, type ServeSettings } from './settings.ts';
 
 export interface CliContext {
@@ -16,8 +21,8 @@ export interface CliContext {
   err(text: string): void;
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
-  check(request: CheckRequest, passed: readonly string[]): Promise<number>;
-  doctor(request: DoctorRequest): Promise<number>;
+  check(module: string, passed: readonly string[]): Promise<Findings>;
+  doctor(request: StoreRequest): Promise<Findings>;
   records(request: RecordRequest): Promise<number>;
 }
 
@@ -60,12 +65,14 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   describeDev(program.command('dev')).action((module: string, flags: Given) =>
     ends(context.serve(module, readSettings(flags, env, true), passed)),
   );
-  describeCheck(program.command('check')).action((module: string, { json = false }: { readonly json?: boolean }) =>
-    ends(context.check({ module, json }, passed)),
+  const prints = async ({ json }: Given, found: Promise<Findings>): Promise<void> =>
+    void (code = printFindings(await found, json === true, out));
+  describeCheck(program.command('check')).action((module: string, flags: Given) =>
+    prints(flags, context.check(module, passed)),
   );
-  describeDoctor(program.command('doctor')).action((store: string | undefined, { json, ...flags }: Given) => {
-    const request = storeRequest('doctor', { ...flags, ...(store !== undefined && { store }) }, env, '<store>');
-    return ends(context.doctor({ ...request, json: json === true }));
+  describeDoctor(program.command('doctor')).action((store: string | undefined, flags: Given) => {
+    const given = { ...flags, ...(store !== undefined && { store }) };
+    return prints(flags, context.doctor(storeRequest('doctor', given, env, '<store>')));
   });
   describeRecords(program, env, (request) => ends(context.records(request)));
   try {
@@ -84,9 +91,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       throw cause;
     }
     // One write: another process may print too.
-    err(
-      `sojourn: ${message}\n${error instanceof SojournError && cause instanceof Error ? thrown(cause, command) : ''}`,
-    );
+    err(`sojourn: ${message}\n${error instanceof LoadFailure && cause instanceof Error ? thrown(cause, command) : ''}`);
     return EXIT.failed;
   }
 }

@@ -10,10 +10,10 @@ import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
-import { isClass, type SojournError } from '../errors.ts';
+import { isClass } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { codeOf, EXIT, Failure, moduleInvalid, reason } from './failure.ts';
+import { codeOf, EXIT, Failure, LoadFailure, reason } from './failure.ts';
 import { mergeOptions } from './settings.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 
@@ -57,11 +57,11 @@ export async function loadServerModule(given: string, { cwd, logger, worker, aut
 }
 
 /** `given` names the module as the command does. Of a mistake in the syntax Node prints the file and the line. */
-function loadFailure(given: string, error: unknown): SojournError {
-  const hint = HINTS.find(([what]) => what.test(`${codeOf(error)} ${reason(error)}`))?.[1];
+function loadFailure(given: string, cause: unknown): LoadFailure {
+  const hint = HINTS.find(([what]) => what.test(`${codeOf(cause)} ${reason(cause)}`))?.[1];
   const hinted = hint === undefined ? '' : `(${hint})\n`;
-  if (error instanceof SyntaxError) return moduleInvalid(`cannot load ${given}: ${hinted}`, error);
-  return moduleInvalid(`cannot load ${given}: ${reason(error)}${hinted && `\n${hinted.trimEnd()}`}`, error);
+  const said = cause instanceof SyntaxError ? hinted : `${reason(cause)}${hinted && `\n${hinted.trimEnd()}`}`;
+  return new LoadFailure(`cannot load ${given}: ${said}`, { cause });
 }
 
 const HINTS = [
@@ -93,7 +93,7 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   const loaded = new AbortController();
   // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
   const idle = once(process, 'beforeExit', { signal: loaded.signal }).then(() => {
-    throw moduleInvalid(`cannot load ${given}: ${where} waits for something that never happens`);
+    throw new Failure(`cannot load ${given}: ${where} waits for something that never happens`);
   });
   process.channel?.unref();
   // Any other code says itself that something failed.
@@ -124,7 +124,7 @@ export function findModule(given: string, cwd: string): string {
   ]);
   const meant = candidates.find((candidate) => isFile(resolve(cwd, candidate)));
   const problem = existsSync(file) ? `${given} is a folder` : `module not found: ${given} (looked for ${file})`;
-  throw moduleInvalid(meant === undefined ? problem : `${problem}; did you mean ${meant}?`);
+  throw new Failure(meant === undefined ? problem : `${problem}; did you mean ${meant}?`);
 }
 
 /**
@@ -140,7 +140,7 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
     await import(pathToFileURL(loader).href);
     return;
   }
-  throw moduleInvalid(
+  throw new Failure(
     `${given} is TypeScript, which Node ${process.versions.node} does not run by itself: ` +
       'install tsx in its project (npm install --save-dev tsx), use Node 22.18 or later, or serve the compiled JavaScript',
   );
@@ -150,7 +150,7 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
 export function serverModuleOf(given: string, namespace: unknown): ServerModule {
   const exports = exportsOf(namespace);
   const exported: unknown = Reflect.get(exports, 'default');
-  const wrong = (what: string): Error => moduleInvalid(`${given}: the default export is ${what}; it must be ${SHAPE}`);
+  const wrong = (what: string): Failure => new Failure(`${given}: the default export is ${what}; it must be ${SHAPE}`);
   if (isClass(exported)) throw wrong('a class');
   if (typeof exported === 'function') return { server: exported as McpEndpointFactory, options: {} };
   if (exported === undefined) {

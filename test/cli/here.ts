@@ -34,8 +34,8 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
     out,
     err,
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
-    check: (request) => check(request, cwd, out),
-    doctor: (request) => doctor(request, out),
+    check: (module) => check(module, cwd),
+    doctor,
     records: async (request) => {
       if (looks !== undefined) return looks(request);
       if (between === undefined) return records(request, out);

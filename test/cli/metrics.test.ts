@@ -9,7 +9,7 @@ import { readScrape, type Scrape } from '../kit/prometheus.ts';
 import { say } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { answersGoOn, keepCalling } from '../kit/calling.ts';
-import { program, runProcess, startCli } from './cli-process.ts';
+import { program, startCli } from './cli-process.ts';
 import { isAlive, pinnedTo, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
@@ -116,12 +116,6 @@ test('one process: the metrics are at their own address alone, without a fault, 
   expect((await get(url, { host: 'localhost:1' })).status).toBe(200);
   expect((await get(new URL('/', url).href)).status).toBe(404);
   expect((await get(url, {}, 'POST')).status).toBe(405);
-  const { port } = new URL(url);
-  const used = await runProcess([...serve, '--metrics', `${host}:${port}`]);
-  expect(used).toMatchObject({
-    code: 1,
-    stderr: expect.stringContaining('choose another port with --metrics') as string,
-  });
 });
 
 test('away from loopback no scrape without the token is answered', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import manifest from '../../package.json' with { type: 'json' };
-import { Failure, UsageError, moduleInvalid } from '../../src/cli/failure.ts';
+import { Failure, UsageError } from '../../src/cli/failure.ts';
 import { ALL_FLAGS, flagName } from '../../src/cli/flags.ts';
 import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
@@ -169,10 +169,6 @@ describe('the command line', () => {
     expect(await run(['serve', 'x'], failing(new Failure('port 3000 is in use')))).toMatchObject({
       code: 1,
       stderr: 'sojourn: port 3000 is in use\n',
-    });
-    expect(await run(['serve', 'x'], failing(moduleInvalid('module not found: x')))).toMatchObject({
-      code: 1,
-      stderr: 'sojourn: module not found: x\n',
     });
     expect(await run(['serve', 'x'], failing(new UsageError('--store takes a URL')))).toMatchObject({
       code: 2,

@@ -7,6 +7,7 @@ import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { projectFolder } from '../kit/project-folder.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess, startCli, type CliOptions } from './cli-process.ts';
 import { runHere } from './here.ts';
@@ -133,15 +134,17 @@ describe('TypeScript', () => {
 });
 
 describe('what cannot be done', () => {
-  test('a module that throws, and flags that contradict the module', async () => {
+  test('a module that throws, said once by two workers, and flags that contradict the module', async () => {
+    const workers = ['--workers', '2', '--port', '0', '--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
     const [throwing, contradicting] = await Promise.all([
-      runProcess(['serve', 'throwing.mjs']),
+      runProcess(['serve', 'throwing.mjs', ...workers]),
       runProcess(['serve', 'with-options.mjs', '--legacy-sse']),
     ]);
     expect(throwing).toMatchObject({ code: 1, stdout: '' });
     expect(throwing.stderr).toMatch(
       /^sojourn: cannot load throwing\.mjs: the database is away\nError: the database is away\n +at .*throwing/,
     );
+    expect(throwing.stderr.match(/^sojourn: /gm)).toHaveLength(1);
     expect(contradicting.code).toBe(2);
     expect(contradicting.stderr).toMatch(
       /^sojourn: the flags do not fit the options of with-options\.mjs: Options legacySse and sessionMode/,

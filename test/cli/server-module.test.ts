@@ -50,12 +50,7 @@ describe('the default export of a server module', () => {
     [{ default: { factory, port: 80 } }, 'is an object with the unknown member port;'],
     [{ default: { factory, options: 5 } }, 'is an object whose member options is not an object;'],
   ])('%j is refused', (namespace, message) => {
-    expect(() => serverModuleOf('x.js', namespace)).toThrow(
-      expect.objectContaining({
-        code: 'MODULE_INVALID',
-        message: expect.stringContaining(`x.js: the default export `) as string,
-      }) as Error,
-    );
+    expect(() => serverModuleOf('x.js', namespace)).toThrow('x.js: the default export ');
     expect(() => serverModuleOf('x.js', namespace)).toThrow(message);
   });
 });

@@ -128,8 +128,8 @@ describe('sojourn sessions', () => {
       bytes: { handshake: expect.any(Number) as number, fields: expect.any(Number) as number },
     });
     expect(shown).not.toHaveProperty('id');
-    const [line] = linesOf((await run('sessions', 'show', '--json', '--ids', '--', client.sessionId)).stdout);
-    expect(line).toMatchObject({ id: client.sessionId, state: { n: 2 } });
+    const withId = (await run('sessions', 'show', '--ids', '--', client.sessionId)).stdout;
+    expect(JSON.parse(withId)).toMatchObject({ id: client.sessionId, state: { n: 2 } });
     await served.endpoint.drain({ timeoutMs: 0 });
     const released = JSON.parse((await run('sessions', 'show', '--', client.sessionId)).stdout) as object;
     expect(released).toMatchObject({ status: 'released' });

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { moduleInvalid } from '../../src/cli/failure.ts';
 import * as errors from '../../src/errors.ts';
 import { ERROR_CODES, SojournError } from '../../src/errors.ts';
 import { readFileSync } from 'node:fs';
@@ -20,7 +19,7 @@ const rows = [...page.matchAll(/^- `([A-Z_]+)`(?: \(([^)]*)\))?: ((?:.+\n)(?: {2
 );
 
 /** One of each: the builders take texts, numbers and lists of texts, and only print them. */
-const built = [...Object.values(errors), moduleInvalid].flatMap((value): SojournError[] => {
+const built = Object.values(errors).flatMap((value): SojournError[] => {
   if (typeof value !== 'function' || value === SojournError || value === errors.rpcError) return [];
   const error = (value as (...args: unknown[]) => unknown)('x', ['y'], 'z');
   return error instanceof SojournError ? [error] : [];
@@ -42,7 +41,6 @@ const THROWN = [
   'ONCE_KEY_INVALID',
   'STEP_INVALID',
   'DEFINITION_REFUSED',
-  'MODULE_INVALID',
   'PACKAGE_UNSUPPORTED',
 ];
 
@@ -107,7 +105,7 @@ describe('the errors page', () => {
     const statuses = new Set(own.map(({ status }) => status));
     if (row.status !== undefined)
       expect(statuses).toEqual(new Set(row.what.includes('200: ') ? [row.status, 200] : [row.status]));
-    if (row.code !== 'MODULE_INVALID') expect(own.map(({ rpc }) => rpc)).toEqual(own.map(() => row.rpc));
+    expect(own.map(({ rpc }) => rpc)).toEqual(own.map(() => row.rpc));
     expect(own.some(({ retryable }) => retryable)).toBe(row.status === 429 || row.status === 503);
     const reasons = [...row.what.matchAll(/`reason: (\w+)`/g)].map(([, reason]) => reason);
     for (const { data } of own) {

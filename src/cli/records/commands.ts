@@ -57,15 +57,15 @@ const COMMANDS = {
   sessions: {
     summary: 'list, show and end the sessions in a store',
     verbs: [
-      ['ls', 'list the sessions that have not ended', 'ids', 'user'],
+      ['ls', 'list the sessions that have not ended', 'json', 'ids', 'user'],
       ['show <session>', 'show one session; of its state the keys and sizes, never the values', 'ids'],
-      ['end <session>', 'end a session, wherever it is; its id answers 404 from then on', 'ids', 'wait'],
+      ['end <session>', 'end a session, wherever it is; its id answers 404 from then on', 'wait'],
     ],
   },
   instances: {
     summary: 'list and drain the instances that serve with a store',
     verbs: [
-      ['ls', 'list the instances of a deployment: where each runs, and its sessions'],
+      ['ls', 'list the instances of a deployment: where each runs, and its sessions', 'json'],
       ['show <instance>', 'show one instance'],
       [
         'drain <instance>',
@@ -78,9 +78,9 @@ const COMMANDS = {
   tasks: {
     summary: 'list, show and cancel the tasks in a store',
     verbs: [
-      ['ls', 'list the tasks that have not ended', 'ids', 'user'],
+      ['ls', 'list the tasks that have not ended', 'json', 'ids', 'user'],
       ['show <task>', 'show one task, or how it ended; never arguments, questions, answers and result', 'ids'],
-      ['cancel <task>', 'end a task as cancelled, wherever it runs', 'ids', 'yes'],
+      ['cancel <task>', 'end a task as cancelled, wherever it runs', 'yes'],
     ],
   },
   once: {
@@ -112,7 +112,6 @@ export function describeRecords(
       const command = group.command(usage).description(help);
       const verb = command.name();
       for (const [name, spec] of Object.entries(STORE_FLAGS)) addFlag(command, name, spec);
-      if (verb === 'ls' || verb === 'show') addFlag(command, 'json', FLAGS.json);
       for (const name of flags) addFlag(command, name, FLAGS[name]);
       command.action(() => {
         const given = command.opts<Given>();

@@ -2,17 +2,27 @@
 import { escapeButLineBreaks, escapeControls } from '../../base/shown.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
-import { Failure, reason } from '../failure.ts';
+import { EXIT, Failure, reason } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 
-/** Named lines, one below the other. */
-export function rowsText(rows: ReadonlyArray<readonly [name: string, text: string]>): string {
-  const width = Math.max(...rows.map(([name]) => name.length)) + 2;
-  return rows.map(([name, text]) => `  ${name.padEnd(width)}${escapeControls(text)}\n`).join('');
+/** What `check` and `doctor` find. `report`: with `--json`. */
+export interface Findings {
+  readonly report: object;
+  readonly title: string;
+  readonly rows: ReadonlyArray<readonly [name: string, text: string]>;
+  readonly problems: number;
 }
 
-/** The indent of printed JSON. */
-export const INDENT = 2;
+/** Returns the exit code. */
+export function printFindings({ report, title, rows, problems }: Findings, asJson: boolean, out: Out): number {
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2;
+  const lines = rows.map(([name, text]) => `  ${name.padEnd(width)}${text}`);
+  const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
+  out(asJson ? json(report) : [title, '', ...lines, '', end].map((line) => `${escapeControls(line)}\n`).join(''));
+  return problems === 0 ? EXIT.ok : EXIT.failed;
+}
+
+export type Out = (text: string) => void;
 
 /** `JSON.stringify` does not escape the control characters U+007F to U+009F, and others that reorder a line. */
 export const json = (value: object, space = 0): string =>
@@ -24,11 +34,13 @@ export function shownOf(value: object, { ids }: RecordRequest): object {
   return ids || rest.hash === undefined ? value : rest;
 }
 
+/** What `show` prints. */
+export const recordText = (record: object, request: RecordRequest): string => json(shownOf(record, request), 2);
+
 /** What cannot be taken back is shown first. */
 export function requireYes(shown: object, consequence: string, request: RecordRequest): void {
   if (request.yes) return;
-  const text = json(shownOf(shown, request), INDENT);
-  throw new Failure(`nothing was done to\n${text}${consequence}. Give --yes to do it`);
+  throw new Failure(`nothing was done to\n${recordText(shown, request)}${consequence}. Give --yes to do it`);
 }
 
 export const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');

@@ -6,13 +6,11 @@ import type { Kind, RecordKind, RecordRequest } from './commands.ts';
 import { instances } from './instances.ts';
 import { once } from './once.ts';
 import { withOpenStore } from './opened-store.ts';
-import { INDENT, json, shownOf } from './printing.ts';
+import { json, type Out, recordText, shownOf } from './printing.ts';
 import { sessions } from './sessions.ts';
 import { tasks } from './tasks.ts';
 
 const KINDS: Readonly<Record<Kind, RecordKind>> = { sessions, instances, tasks, once };
-
-type Out = (text: string) => void;
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, out: Out): Promise<number> {
@@ -24,8 +22,7 @@ export async function perform(store: EndpointStore, request: RecordRequest, out:
   const kind = KINDS[request.kind];
   if (request.verb === 'ls') return list(kind, store, request, out);
   if (request.verb !== 'show') return out(`${await kind.act(store, request)}\n`);
-  const value = await kind.show(store, request);
-  return out(json(shownOf(value, request), request.json ? 0 : INDENT));
+  return out(recordText(await kind.show(store, request), request));
 }
 
 async function list(

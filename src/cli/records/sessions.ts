@@ -46,10 +46,10 @@ export const sessions: RecordKind<SessionSummary> = {
   async act(store, request) {
     const found = await recordOf(store, 'sessions', request.names[0]);
     const { id } = found;
-    const shown = request.ids ? id : sessionHash(id);
+    const hash = sessionHash(id);
     if (isEnded(found))
       throw new Failure(
-        `session ${shown} has already ended (${endReasonOf(found)}) at ${timestamp(found.at)}, so nothing was done`,
+        `session ${hash} has already ended (${endReasonOf(found)}) at ${timestamp(found.at)}, so nothing was done`,
       );
     const owner = (await living(store)).get(found.owner ?? '');
     const outcome =
@@ -61,7 +61,7 @@ export const sessions: RecordKind<SessionSummary> = {
             const isThere = now.owner === owner.id && (await store.instances.read(owner.id)) !== undefined;
             return isThere ? undefined : 'moved';
           });
-    if (outcome === 'ended') return `ended ${shown}`;
-    throw new Failure(`session ${shown} has moved to another instance; try again`);
+    if (outcome === 'ended') return `ended ${hash}`;
+    throw new Failure(`session ${hash} has moved to another instance; try again`);
   },
 };

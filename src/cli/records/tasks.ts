@@ -53,7 +53,7 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
     const owner = await new TaskStore(parts).end(id, { status: 'cancelled' });
     if (owner === undefined)
       throw new Failure('the task has ended since, so nothing was cancelled: `tasks show` says how it ended');
-    const done = `cancelled ${request.ids ? id : sessionHash(id)}`;
+    const done = `cancelled ${sessionHash(id)}`;
     if ((await living(store)).has(owner ?? '')) return `${done}\ninstance ${owner} runs it, and stops it within 15 s`;
     return readHead(found.head)?.state === 'detached' ? `${done}\nwhat works on it elsewhere is not told` : done;
   },
