@@ -107,7 +107,7 @@ export const METRICS = metrics({
     kind: 'counter',
     labels: ['cause'],
     first: [['answered'], ['released'], ['takeover']],
-    help: 'Later runs of tasks that began here: answered, released (by a drain), takeover (an instance died)',
+    help: 'Later runs of tasks that began here: answered, released (given back, by a drain or for later), takeover (an instance died)',
   },
   sojourn_tasks_ended_total: {
     kind: 'counter',

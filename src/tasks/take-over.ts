@@ -1,10 +1,13 @@
 /**
- * Tasks that have no run: parked ones that were answered, those that a draining instance has given back, and those
- * whose instance died. The instance that is asked for such a task continues it, else the sweep of any instance.
+ * Tasks that have no run: parked ones that were answered, those that an instance has given back, and those whose
+ * instance died. The instance that is asked for such a task continues it, else the sweep of any instance.
  *
  *     queued, or parked and answered ──claimed──▶ its next run
- *     running, its owner dead ──may run again──▶ claimed, its next attempt
+ *     running, its owner dead ──may run again──▶ claimed, its next attempt, from the third on after a pause: queued
  *                  ╰──may not──▶ ended: `owner_lost`
+ *
+ * A task that an instance cannot run now is queued with a later due time, and only a sweep takes it then. A client that
+ * asks this instance all the time would put it off again and again, and no other instance would find it due.
  */
 import { ownerLost, rpcError, type SojournError, tooManyAttempts } from '../errors.ts';
 import { limitedLogger } from '../options/log-limit.ts';
@@ -21,7 +24,7 @@ import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type Ta
 import { heldByAll, laterRunBytes, type RunRoom } from './run-room.ts';
 import { recordedOf } from './steps.ts';
 import type { RunRequest } from './run-sink.ts';
-import { REFUSED_MS, type TaskRun } from './task-run.ts';
+import { REFUSED_MS } from './task-run.ts';
 import type { LivingTask } from './task-store.ts';
 import type { Tasks } from './tasks.ts';
 
@@ -33,9 +36,15 @@ const PAUSE_MS = 2;
 const ASKED_MS = 25;
 /** Many tasks of one owner are looked at together, and each time that a client asks for one. */
 const ALIVE_MS = 500;
-/** The pause after a death doubles with each one. */
-const FIRST_PAUSE_MS = 1_000;
+/** The pause after the second death, which doubles with each one. */
+const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 60_000;
+
+/** A task that is due so long after it was given back was put off: both clocks may differ a little. */
+const PUT_OFF_MS = 1_000;
+
+const isPutOff = ({ head, dueAt, stamp }: StoredRecord): boolean =>
+  readHead(head)?.state === 'queued' && dueAt !== null && dueAt - stamp > PUT_OFF_MS;
 
 /** Why a task that was found in this state continues. */
 const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
@@ -61,6 +70,7 @@ export class TakeOver {
    */
   async look(id: string, found?: LivingTask): Promise<void> {
     if (this.#busy.has(id) || this.#tasks.holds(id) || !this.#tasks.takes) return;
+    if (found !== undefined && isPutOff(found.record)) return;
     this.#busy.add(id);
     const taken = async (): Promise<void> => {
       const task = found ?? (await this.#tasks.store.read(id));
@@ -120,12 +130,18 @@ export class TakeOver {
     const fence = { epoch: claim.record.epoch, owner: me };
     // An owner that woke after its lease began the run that this one was to be.
     if (claim.record.head !== seen.head) return this.#giveBack(claim.record, fence, 0);
+    const queued = { ...claim.record, head: headText({ ...head, state: 'queued' }) };
+    if (isLost && head.attempt > 2) {
+      this.#noteLost(true);
+      const pauseMs = FIRST_PAUSE_MS * 2 ** (head.attempt - 3);
+      return this.#giveBack(queued, fence, Math.min(LONGEST_PAUSE_MS, pauseMs));
+    }
     // The claim was stored, so no earlier run records anything more.
     const recorded = await store.reach(() => recordedOf(store.records, id));
     const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
     const asked = await this.#laterRequest(record, kept);
-    if (asked === undefined) return this.#giveBack(seen, fence, REFUSED_MS);
-    if (!room.take(heldByAll(recorded.values))) return this.#giveBack(seen, fence, SWEEP_MS);
+    if (asked === undefined) return this.#giveBack(queued, fence, REFUSED_MS);
+    if (!room.take(heldByAll(recorded.values))) return this.#giveBack(queued, fence, SWEEP_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
     const saved = await store.reach(() => store.records.save(id, fence, change));
@@ -134,22 +150,12 @@ export class TakeOver {
     const tookMs = tasks.options.timeProvider.monotonic() - began;
     const restMs = Math.max(1, Math.ceil((claim.expiresInMs ?? kept.ttlMs) - tookMs));
     const run = tasks.restart({ record, kept, head, fence, restMs, recorded }, asked, room);
-    if (run === undefined) return this.#giveBack(seen, fence, SWEEP_MS);
+    if (run === undefined) return this.#giveBack(queued, fence, 0);
     if (isLost) this.#noteLost(true);
     const cause = CAUSES[before.state];
-    const { attempt } = head;
-    tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt });
-    const pauseMs = isLost ? Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 2)) : 0;
-    if (pauseMs <= FIRST_PAUSE_MS) tasks.serve(run);
-    else void this.#afterPause(run, pauseMs);
+    tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt: head.attempt });
+    tasks.serve(run);
     return true;
-  }
-
-  async #afterPause(run: TaskRun, pauseMs: number): Promise<void> {
-    await elapse(this.#tasks.options.timeProvider, pauseMs, run.signal);
-    // It was cancelled, or the instance drains.
-    if (run.signal.aborted) run.postpone(0);
-    else this.#tasks.serve(run);
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */
@@ -174,7 +180,7 @@ export class TakeOver {
     return { fields: { ...kept.fields, user }, authInfo, request: nextRound(record), version };
   }
 
-  /** This instance has no room or drains, or the task may not run now. */
+  /** The task has a pause, or this instance has no room for it or drains, or it may not run now. */
   async #giveBack({ id, head, rung }: StoredRecord, fence: Fence, inMs: number): Promise<false> {
     const change = { head, release: true, due: { inMs, seen: rung } } as const;
     const { store } = this.#tasks;

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointContext, Notice } from '../../src/index.ts';
 import type { TaskToRun } from '../../src/options/tasks-options.ts';
 import { memory } from '../../src/stores/memory/index.ts';
-import { openLab } from '../../src/testing/index.ts';
+import { createFakeTime, openLab } from '../../src/testing/index.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -41,6 +41,25 @@ test('a build that lacks the tool fails no task', async () => {
     expect(await b.client.get(id)).toMatchObject({ status: 'working' });
     await new Promise((next) => setTimeout(next, 100));
   }
+});
+
+test('a task that waits for a build with its tool begins there, although its client asks another one all the time', async () => {
+  const time = createFakeTime();
+  const { a, b, runs, lose } = await open({ resume: true }, { timeProvider: time }, ['b']);
+  const id = await a.client.start('hold');
+  await until(() => runs.length === 1);
+  await lose();
+  const claims = () => b.store.calls.filter(({ call }) => call === 'tasks.claim').length;
+  await until(async () => (await time.advance(500), await b.client.get(id), claims() > 0));
+  mend(a.store);
+  for (let n = 0; n < 60 && runs.length === 1; n++) {
+    await time.advance(1_000);
+    await b.client.get(id);
+  }
+  expect(runs.map(({ by }) => by)).toEqual(['a', 'a']);
+  expect(claims()).toBe(1);
+  runs.forEach(({ answer }) => answer('done'));
+  await until(async () => (await b.client.get(id))['status'] === 'completed');
 });
 
 test('a task whose callers have no place at an instance is not claimed there', async () => {
@@ -118,36 +137,35 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   await until(async () => (await b.as('ada').get(ids[0] as string)) && runs.length > 32);
 });
 
-test.each(['cancelled', 'given back by a drain'])(
-  'a task that is %s in the pause before its third run reaches no server there',
-  async (how) => {
-    const [seen, made] = [[] as Notice[], [] as McpEndpointContext[]];
-    const server = toolServer({ hold: taskTool(() => new Promise(() => {}), { resume: true }) }, (_, ctx) =>
-      made.push(ctx),
-    );
-    const lab = await openLab(server, { tasks: true, observe: (notice: Notice) => seen.push(notice) });
-    onTestFinished(() => lab.close());
-    const [a] = await lab.start(1);
-    const held = await a.callTask('hold');
-    const [b] = await lab.start(1);
-    const continued = (attempt: number) => async () => {
-      await lab.pass(1_000);
-      return seen.some((notice) => notice.kind === 'taskContinued' && notice.attempt === attempt);
-    };
-    await lab.kill(a);
-    await lab.until(continued(2));
-    const [c] = await lab.start(1);
-    await lab.kill(b);
-    await lab.until(continued(3));
-    const [before, now] = [made.length, lab.time.now()];
-    if (how === 'cancelled') await held.cancel();
-    else void lab.drain(c);
-    await lab.until(() => seen.some(({ kind }) => kind === (how === 'cancelled' ? 'taskEnded' : 'taskReleased')));
-    expect(lab.time.now() - now).toBeLessThan(500);
-    await lab.pass(10_000);
-    expect(made.length).toBe(before);
-  },
-);
+test.each([
+  ['begins its third run', 1],
+  ['ends where it is cancelled', 0],
+])('after the second death of its process a task waits, and then %s', async (_, runs) => {
+  const [seen, made] = [[] as Notice[], [] as McpEndpointContext[]];
+  const server = toolServer({ hold: taskTool(() => new Promise(() => {}), { resume: true }) }, (_server, ctx) =>
+    made.push(ctx),
+  );
+  const lab = await openLab(server, { tasks: true, observe: (notice: Notice) => seen.push(notice) });
+  onTestFinished(() => lab.close());
+  const [a] = await lab.start(1);
+  const held = await a.callTask('hold');
+  const [b] = await lab.start(1);
+  const lost = (times: number) => async () => {
+    await lab.pass(500);
+    return seen.filter(({ kind }) => kind === 'callLost').length === times;
+  };
+  await lab.kill(a);
+  await lab.until(lost(1));
+  await lab.start(1);
+  await lab.kill(b);
+  const before = made.length;
+  await lab.until(lost(2));
+  expect((await held.status()).status).toBe('working');
+  expect(made.length).toBe(before);
+  if (runs === 0) await held.cancel();
+  await lab.pass(10_000);
+  expect(made.length - before).toBe(runs);
+});
 
 // ——— each write held at the point where it matters ———
 
