@@ -1,6 +1,7 @@
 /**
  * Entries in the store: which call of a key may run, what became of an earlier one, and the writes of the instance that
- * runs it. A write whose reply was lost is found again by the stamp of the creation.
+ * runs it. A key is used again, so each creation begins with an epoch of its own: a late write about an earlier entry,
+ * whose reply was lost, is refused.
  */
 import { onceConflict } from '../errors.ts';
 import { lookPauseMs, OwnedRecords, type RecordParts } from '../owned/owned-records.ts';
@@ -19,8 +20,8 @@ import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
 import type { OnceCall, OnceEntry } from './once-call.ts';
 import type { OnceRun } from './once-run.ts';
 
-/** 48 random bits: no two creations of one key have the same stamp. */
-const STAMP_BYTES = 6;
+/** 48 random bits: no two creations of one key have the same epoch. */
+const EPOCH_BYTES = 6;
 /** The store may be away for 15 s, also when the entry should be renewed. */
 const LEAST_MS = 60_000;
 
@@ -37,8 +38,8 @@ export class OwnedEntry extends OwnedRecord {
   readonly #entry: OnceEntry;
   readonly #kind: OwnedRecords;
 
-  constructor(kind: OwnedRecords, { entry, abort }: OnceRun, fence: Fence, stamp: number) {
-    super(kind, entry.id, fence, () => abort('another instance runs it'), stamp);
+  constructor(kind: OwnedRecords, { entry, abort }: OnceRun, fence: Fence) {
+    super(kind, entry.id, fence, () => abort('another instance runs it'));
     this.#entry = entry;
     this.#kind = kind;
   }
@@ -73,7 +74,7 @@ export class OwnedEntry extends OwnedRecord {
 }
 
 export class EntryStore extends OwnedRecords {
-  /** Stamps of creations that may be stored, although no handler runs for them: they are being taken back. */
+  /** Epochs of creations that may be stored, although no handler runs for them: they are being taken back. */
   readonly #unbegun = new Set<number>();
 
   constructor(given: RecordParts) {
@@ -106,8 +107,8 @@ export class EntryStore extends OwnedRecords {
     const left = (): boolean => call.signal.aborted;
     await this.leased(left);
     const { random, options } = this.given;
-    const fence = { epoch: 1, owner: this.lease.owner };
-    const stamp = Buffer.from(random(STAMP_BYTES)).readUIntBE(0, STAMP_BYTES);
+    const epoch = Buffer.from(random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
+    const fence = { epoch, owner: this.lease.owner };
     const record: NewRecord = {
       v: RECORD_VERSION,
       id: entry.id,
@@ -117,30 +118,25 @@ export class EntryStore extends OwnedRecords {
       body: bodyOf(entry),
       fields: {},
       createdAt: options.timeProvider.now(),
-      stamp,
+      stamp: 0,
     };
-    const owned = new OwnedEntry(this, run, fence, stamp);
+    const owned = new OwnedEntry(this, run, fence);
     try {
       const isOurs = await this.create(record, lastsMs(entry), null, entry.share, left);
-      if (isOurs && this.#mayBegin(owned)) return owned;
-      if (isOurs) this.#takeBack(owned, stamp);
+      if (isOurs && owned.isCertain) return owned;
+      if (isOurs) this.#takeBack(owned);
       return undefined;
     } catch (cause) {
-      this.#takeBack(owned, stamp);
+      this.#takeBack(owned);
       throw cause;
     }
   }
 
-  /** A process that was frozen for longer than its lease has lost what it owned, and does not know it yet. */
-  #mayBegin({ fence }: OwnedRecord): boolean {
-    const { lease } = this;
-    return lease.valid && fence.owner === lease.owner;
-  }
-
   /** Its entry may be stored, and no handler runs for it. */
-  #takeBack(owned: OwnedEntry, stamp: number): void {
-    this.#unbegun.add(stamp);
-    void owned.settle().then(() => this.#unbegun.delete(stamp));
+  #takeBack(owned: OwnedEntry): void {
+    const { epoch } = owned.fence;
+    this.#unbegun.add(epoch);
+    void owned.settle().then(() => this.#unbegun.delete(epoch));
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
@@ -159,31 +155,32 @@ export class EntryStore extends OwnedRecords {
     if (entry === undefined) return { is: 'ended', outcome: { is: 'large' }, waited };
     if (entry.args !== call.entry.args) throw onceConflict();
     if (isEnded(stored)) return { is: 'ended', outcome: entry.outcome ?? { is: 'lost' }, waited };
-    if (this.#unbegun.has(stored.stamp)) return undefined;
+    if (this.#unbegun.has(stored.epoch)) return undefined;
     // No call here runs an entry of this instance: its handler has run, and its outcome could not be stored.
     if (await this.#reach(call, () => this.runsElsewhere(stored))) return undefined;
     return this.#crashed(call, run, stored);
   }
 
   async #crashed(call: OnceCall, run: OnceRun, stored: StoredRecord): Promise<FoundEntry | undefined> {
-    const { epoch, owner, stamp } = stored;
+    const { epoch, owner } = stored;
     const { entry } = call;
     const policy = await call.afterCrash();
     if (policy === 'fail') {
       const lost: Outcome = { is: 'lost' };
-      const seen = { epoch, owner, atStamp: stamp };
       const text = outcomeText(entry, lost);
       const kept = { share: entry.share, short: text };
-      const ended = await this.#reach(call, () => this.records.end(entry.id, seen, text, entry.keepMs, kept));
+      const ended = await this.#reach(call, () =>
+        this.records.end(entry.id, { epoch, owner }, text, entry.keepMs, kept),
+      );
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }
     await this.leased(() => call.signal.aborted);
     const me = this.lease.owner;
-    const owned = new OwnedEntry(this, run, { epoch: epoch + 1, owner: me }, stamp);
+    const owned = new OwnedEntry(this, run, { epoch: epoch + 1, owner: me });
     try {
       const { claimed } = await this.#reach(call, () => this.records.claim(entry.id, { epoch, owner }, me));
       if (!claimed) return undefined;
-      if (!this.#mayBegin(owned)) {
+      if (!owned.isCertain) {
         void owned.release();
         return undefined;
       }

@@ -14,18 +14,15 @@ export class OwnedRecord {
   readonly #kind: OwnersKind;
   /** Another instance has claimed the record, or it has ended. */
   readonly #lost: () => void;
-  /** The stamp of its creation; `undefined`: its id is never used again. */
-  readonly #stamp: number | undefined;
   #fence: Fence;
   #claiming: Promise<unknown> | undefined = undefined;
   #isLost = false;
 
-  constructor(kind: OwnersKind, id: string, fence: Fence, lost: () => void, stamp?: number) {
+  constructor(kind: OwnersKind, id: string, fence: Fence, lost: () => void) {
     this.#kind = kind;
     this.#lost = lost;
     this.id = id;
     this.#fence = fence;
-    this.#stamp = stamp;
   }
 
   get fence(): Fence {
@@ -36,14 +33,19 @@ export class OwnedRecord {
     return this.#kind.records;
   }
 
+  /** `false`: a process that was frozen for longer than its lease may have lost the record, and does not know it yet. */
+  get isCertain(): boolean {
+    const { lease } = this.#kind;
+    return lease.valid && this.#fence.owner === lease.owner;
+  }
+
   /** `change`: asked at each try. */
   save(change: () => RecordChange, stopped?: () => boolean): Promise<SaveOutcome> {
     return this.write((fence) => this.records.save(this.id, fence, change()), stopped);
   }
 
   end(outcome: string, keepMs: number, kept?: KeptEnd): Promise<EndOutcome> {
-    const seen = this.#stamp === undefined ? {} : { atStamp: this.#stamp };
-    return this.write((fence) => this.records.end(this.id, { ...fence, ...seen }, outcome, keepMs, kept));
+    return this.write((fence) => this.records.end(this.id, fence, outcome, keepMs, kept));
   }
 
   /** Repeats a write until the store has answered it, unless the instance has `stopped`. */

@@ -70,7 +70,7 @@ export interface Kind {
 export interface StoredRecord {
   readonly v: number;
   readonly id: string;
-  /** 1 at creation; each new owner adds 1. */
+  /** What its creator says, 1 where its id is not used again; each new owner adds 1. */
   readonly epoch: number;
   /** The instance that may write; `null`: none. */
   readonly owner: string | null;

@@ -296,15 +296,15 @@ export class OwnTask {
   }
 
   /**
-   * Resolves when this instance owns the task for sure: a process that was frozen for longer than its lease does not
-   * know yet that the task was cancelled, or has another run. Rejects when the run is over.
+   * Resolves when this instance owns the task for sure: it may have been cancelled, or have another run. Rejects when
+   * the run is over.
    */
   async confirmed(): Promise<void> {
     await this.owned.reach(async () => {
       const { lease } = this.#tasks.store;
       if (lease.valid) await this.owned.reclaim();
       if (this.run.isOver) throw this.run.signal.reason;
-      if (!lease.valid || this.owned.fence.owner !== lease.owner) throw storeAway('this instance takes its lease');
+      if (!this.owned.isCertain) throw storeAway('this instance takes its lease');
     });
   }
 

@@ -24,8 +24,7 @@ export const once: RecordKind = {
         `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
       );
     requireYes(known, 'The next call with this key runs the tool again', request);
-    const seen = isEnded(record) ? record : { epoch: record.epoch, owner: record.owner, atStamp: record.stamp };
-    if ((await store.once.end(record.id, seen, '', 0)) === 'ended') return 'forgotten: the next call runs';
+    if ((await store.once.end(record.id, record, '', 0)) === 'ended') return 'forgotten: the next call runs';
     throw new Failure('a call has used this key since, so nothing was forgotten: `once show` says what became of it');
   },
 };
