@@ -69,7 +69,6 @@ export class KeptLedger {
   #stopSaving: (() => void) | undefined = undefined;
   #isSaving = false;
   #isStopped = false;
-  #names = 0;
 
   constructor(store: KeptStore, options: KeptOptions, random: RandomSource) {
     this.#store = store;
@@ -80,7 +79,7 @@ export class KeptLedger {
 
   /** The owner of what this instance saves: another one after each start. */
   get #me(): string {
-    return (this.#name ??= base64url(this.#random(NAME_BYTES)));
+    return (this.#name ??= this.#newName());
   }
 
   get #now(): number {
@@ -263,7 +262,7 @@ export class KeptLedger {
   }
 
   #newName(): string {
-    return `${this.#me}-${(this.#names += 1)}`;
+    return base64url(this.#random(NAME_BYTES));
   }
 
   // ——— what others must know ———

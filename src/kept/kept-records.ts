@@ -61,8 +61,8 @@ interface Open {
   bytes: number;
   /** Bytes of its log among them. */
   logged: number;
-  /** A time of the monotonic clock: then it has expired, or another instance may have taken it over. */
-  until: number;
+  /** As this instance has stored it; `null`: given back. */
+  owner: string | null;
 }
 
 const TRIM_MS = 60_000;
@@ -103,7 +103,7 @@ export class KeptRecords implements Records {
       outcome = await this.#records.create(record, expiresInMs, dueInMs);
       return outcome;
     } finally {
-      if (outcome === 'created') this.#opens(record, share, bytes, expiresInMs);
+      if (outcome === 'created') this.#opens(record, share, bytes);
       else this.#ledger.charge(share, -bytes);
     }
   }
@@ -119,12 +119,12 @@ export class KeptRecords implements Records {
     const outcome = await this.#records.claim(id, from, me);
     const open = this.#open.get(id);
     if (!outcome.claimed) this.lost(id);
-    else if (open !== undefined) open.until = this.#after(outcome.expiresInMs);
+    else if (open !== undefined) open.owner = me;
     else {
-      const { record, expiresInMs } = outcome;
+      const { record } = outcome;
       const share = shareKey(record.user ?? undefined);
       this.#ledger.charge(share, bytesOf(record));
-      this.#opens(record, share, bytesOf(record), expiresInMs);
+      this.#opens(record, share, bytesOf(record));
     }
     return outcome;
   }
@@ -140,8 +140,7 @@ export class KeptRecords implements Records {
     await this.#growFields(id, open, change.fields);
     const outcome = await this.#records.save(id, fence, change);
     if (outcome === 'fenced') this.lost(id);
-    else if (change.release === true) open.until = this.#now;
-    else if (typeof change.expiresInMs === 'number') open.until = this.#after(change.expiresInMs);
+    else if (change.release === true) open.owner = null;
     return outcome;
   }
 
@@ -286,43 +285,25 @@ export class KeptRecords implements Records {
 
   /** Sweeps call it more often. */
   async trim(): Promise<void> {
-    if (this.#now - this.#trimmedAt < TRIM_MS) return;
-    this.#trimmedAt = this.#now;
+    const now = monotonicMs(this.#time);
+    if (now - this.#trimmedAt < TRIM_MS) return;
+    this.#trimmedAt = now;
     await this.#records.trim();
     await this.#prune();
     await this.#ledger.sweep();
   }
 
-  get #now(): number {
-    return monotonicMs(this.#time);
-  }
-
-  #after(ms: number | null): number {
-    return this.#now + (ms ?? Infinity);
-  }
-
-  #opens(
-    { id, fields }: Pick<StoredRecord, 'id' | 'fields'>,
-    share: string,
-    bytes: number,
-    lastsMs: number | null,
-  ): void {
-    this.#open.set(id, {
-      share,
-      bytes,
-      logged: 0,
-      fields: new Map(sizesOf(fields)),
-      until: this.#after(lastsMs),
-    });
+  #opens({ id, owner, fields }: Pick<StoredRecord, 'id' | 'owner' | 'fields'>, share: string, bytes: number): void {
+    this.#open.set(id, { share, bytes, logged: 0, owner, fields: new Map(sizesOf(fields)) });
   }
 
   /** What this instance gave back counts here until it has ended, or another instance has it. */
   async #prune(): Promise<void> {
     for (const [id, open] of this.#open) {
-      if (open.until > this.#now) continue;
+      const { owner } = open;
       const found = await this.#records.read(id);
-      const isFree = found !== undefined && !isEnded(found) && found.owner === null;
-      if (!isFree && open.until <= this.#now && this.#open.get(id) === open) this.lost(id);
+      const counts = found !== undefined && !isEnded(found) && (found.owner === null || found.owner === owner);
+      if (!counts && open.owner === owner && this.#open.get(id) === open) this.lost(id);
     }
   }
 }
