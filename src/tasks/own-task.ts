@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import type { MemoryUse } from '../base/budget.ts';
 import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { RunRoom } from './run-room.ts';
+import type { OwnRun } from './run-room.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
@@ -37,18 +37,6 @@ const SHORT_LENGTH = 4_096;
 /** What its client is shown, and how often that is stored. */
 const MESSAGE_LENGTH = 1_000;
 const MESSAGE_MS = 1_000;
-
-/** The run of a task, as the task sees it. */
-export interface OwnRun {
-  readonly signal: AbortSignal;
-  /** What its handler still does is not recorded. */
-  readonly isOver: boolean;
-  readonly isParked: boolean;
-  readonly room: RunRoom;
-  stop(reason: string): void;
-  /** The time of its task is over. */
-  expire(): void;
-}
 
 /** The tasks of the instance, as one of them sees them. */
 export interface OwnTaskHost {
@@ -106,8 +94,8 @@ export class OwnTask {
     this.#rung = rung;
     this.#stamp = stamp;
     this.owned = new OwnedRecord(tasks.store, id, fence, () => run.stop('another instance runs it'));
-    this.steps = new Steps(this, recorded);
-    this.questions = new WaitingQuestions(this);
+    this.steps = new Steps(this.owned, run, recorded);
+    this.questions = new WaitingQuestions(this.fields, run, (field, text) => this.#storeQuestion(field, text));
     this.#timers = new Timers(time);
     this.#renewLater();
     this.#timers.after(restMs, () => this.#lookAtTime());
@@ -279,7 +267,7 @@ export class OwnTask {
     }
   }
 
-  async storeQuestion(field: string, text: string): Promise<void> {
+  async #storeQuestion(field: string, text: string): Promise<void> {
     const saved = await this.#save({ fields: { [field]: text }, stamp: this.#now() });
     if (saved === 'fenced') this.run.stop('another instance runs it, or it has ended');
     this.#tasks.changes.emit(this.id);

@@ -22,6 +22,18 @@ export const heldByAll = (texts: Iterable<readonly [string, string]>): number =>
 export const laterRunBytes = ({ body, fields }: StoredRecord): number =>
   CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity) + heldByAll(Object.entries(fields));
 
+/** The run of a task, as the task and its parts see it. */
+export interface OwnRun {
+  readonly signal: AbortSignal;
+  /** What its handler still does is not recorded. */
+  readonly isOver: boolean;
+  readonly isParked: boolean;
+  readonly room: RunRoom;
+  stop(reason: string): void;
+  /** The time of its task is over. */
+  expire(): void;
+}
+
 export class RunRoom {
   readonly #places: Budget;
   readonly #memory: MemoryUse;

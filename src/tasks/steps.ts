@@ -5,9 +5,9 @@
  */
 import { overMemory, stepInvalid, storeAway } from '../errors.ts';
 import { TASK_LOG } from '../session/record/record-kinds.ts';
-import type { OwnedRecord } from '../owned/owned-record.ts';
 import type { Fence, Records, ReplayOutcome } from '../stores/store.ts';
-import { heldBytes, type RunRoom } from './run-room.ts';
+import type { OwnedRecord } from '../owned/owned-record.ts';
+import { heldBytes, type OwnRun } from './run-room.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const STREAM = 'steps';
@@ -52,14 +52,9 @@ const eventOf = (field: string, json: string): string => `[${JSON.stringify(fiel
 /** The result of a step, or a value of the state. */
 export type StepKind = 's' | 't';
 
-/** A task whose run is recorded. */
-interface RecordedTask {
-  readonly owned: OwnedRecord;
-  readonly run: { readonly isOver: boolean; readonly room: RunRoom; stop(reason: string): void };
-}
-
 export class Steps {
-  readonly #task: RecordedTask;
+  readonly #owned: OwnedRecord;
+  readonly #run: OwnRun;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
@@ -68,10 +63,11 @@ export class Steps {
   /** How much the log got since all values were last written together. */
   #logged: Omit<Recorded, 'values'>;
   #last: Promise<unknown> = Promise.resolve();
-  readonly #isOver = (): boolean => this.#task.run.isOver;
+  readonly #isOver = (): boolean => this.#run.isOver;
 
-  constructor(task: RecordedTask, { values, ...logged }: Recorded) {
-    this.#task = task;
+  constructor(owned: OwnedRecord, run: OwnRun, { values, ...logged }: Recorded) {
+    this.#owned = owned;
+    this.#run = run;
     this.#values = new Map(values);
     this.#logged = logged;
     for (const [field, json] of values) this.#resize(field, Buffer.byteLength(eventOf(field, json)));
@@ -93,14 +89,14 @@ export class Steps {
       throw stepInvalid(String(name), `needs another name: a name has ${FIELD_NAME}`);
     if (this.#sizes.has(kind + name)) return;
     // Its effect could not be recorded.
-    if (this.#task.run.isOver) throw stepInvalid(name, OVER);
+    if (this.#run.isOver) throw stepInvalid(name, OVER);
     if (this.#sizes.size >= MOST_VALUES)
       throw stepInvalid(name, `is one too many: a task records ${MOST_VALUES} steps and values`);
   }
 
   /** Resolves when the value is stored. */
   async record(kind: StepKind, name: string, json: string): Promise<void> {
-    if (this.#task.run.isOver) throw stepInvalid(name, OVER);
+    if (this.#run.isOver) throw stepInvalid(name, OVER);
     const field = kind + name;
     const event = eventOf(field, json);
     const size = Buffer.byteLength(event);
@@ -108,7 +104,7 @@ export class Steps {
     if (bytes > MOST_BYTES)
       throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
     const held = heldBytes(field, json);
-    const { room } = this.#task.run;
+    const { room } = this.#run;
     if (!room.take(held)) throw overMemory();
     this.#resize(field, size);
     const before = kind === 't' ? this.#values.get(field) : undefined;
@@ -126,13 +122,13 @@ export class Steps {
     const { events, bytes } = this.#logged;
     const fits = events < TASK_LOG.events && bytes + size <= TASK_LOG.bytes;
     const isStored = (fits || (await this.#storeAll())) && (await this.#append([event], size));
-    if (!isStored) this.#task.run.stop('another instance runs it');
+    if (!isStored) this.#run.stop('another instance runs it');
     return isStored;
   }
 
   /** Writes all values again: what is before them in the log may go. */
   async #storeAll(): Promise<boolean> {
-    const { owned } = this.#task;
+    const owned = this.#owned;
     const { values, next } = await owned.reach(() => recordedOf(owned.records, owned.id), this.#isOver);
     const events = Array.from(values, ([field, json]) => eventOf(field, json));
     const size = events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
@@ -141,7 +137,7 @@ export class Steps {
 
   /** `after`: what the log has before these events, since all values were written last. */
   async #append(events: readonly string[], size: number, after = this.#logged): Promise<boolean> {
-    const { owned } = this.#task;
+    const owned = this.#owned;
     const request = { id: owned.id, stream: STREAM, from: after.next, events };
     const append = (fence: Fence) => owned.records.append({ ...request, fence });
     if ((await owned.write(append, this.#isOver)) === 'fenced') return false;

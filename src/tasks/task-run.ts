@@ -39,6 +39,11 @@ export const REFUSED_MS = 30_000;
 
 const aborted = (why: string): DOMException => new DOMException(why, 'AbortError');
 
+/** Calls the handler of a run that no request of a client has brought. */
+export interface TaskRunner {
+  serveUnattended(run: TaskRun): void;
+}
+
 /** The tasks of the instance, as a run sees them. */
 interface TaskRunHost extends Pick<OwnTaskHost, 'options'> {
   roomFor(share: string): RunRoom;

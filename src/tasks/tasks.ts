@@ -18,7 +18,7 @@ import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
 import type { TaskEnd, TaskHead } from './task-record.ts';
-import { TaskRun } from './task-run.ts';
+import { TaskRun, type TaskRunner } from './task-run.ts';
 import { laterRunBytes, RunRoom } from './run-room.ts';
 import { NOTHING_RECORDED } from './steps.ts';
 import { argsOf, type TaskKey, TaskStore } from './task-store.ts';
@@ -29,12 +29,6 @@ const BODY_BYTES = 262_144;
 const TRIES = 8;
 const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
-
-/** The era of tasks. */
-interface TaskEra {
-  /** Calls the handler of a run that no request of a client has brought. */
-  serveUnattended(run: TaskRun): void;
-}
 
 export class Tasks {
   readonly #given: OwnedParts;
@@ -51,7 +45,7 @@ export class Tasks {
   readonly #turns = new RecordQueues();
   /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
   readonly changes: EventEmitter = new EventEmitter().setMaxListeners(0);
-  #era: TaskEra | undefined;
+  #runner: TaskRunner | undefined;
   #isDraining = false;
 
   constructor(given: OwnedParts, settings: ResolvedTasks) {
@@ -69,12 +63,12 @@ export class Tasks {
     return !this.#isDraining && this.store.lease.valid && this.places.used < this.places.size;
   }
 
-  serveWith(era: TaskEra): void {
-    this.#era = era;
+  serveWith(runner: TaskRunner): void {
+    this.#runner = runner;
   }
 
   serve(run: TaskRun): void {
-    this.#era?.serveUnattended(run);
+    this.#runner?.serveUnattended(run);
   }
 
   roomFor(share: string): RunRoom {

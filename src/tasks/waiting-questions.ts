@@ -1,26 +1,24 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../errors.ts';
-import { heldBytes, type RunRoom } from './run-room.ts';
+import { heldBytes, type OwnRun } from './run-room.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
 const QUESTION_WEIGHT = 3;
 
-/** A task whose handler asks. */
-interface AskingTask {
-  readonly fields: Record<string, string>;
-  readonly run: { readonly signal: AbortSignal; readonly isParked: boolean; readonly room: RunRoom };
-  storeQuestion(field: string, text: string): Promise<void>;
-}
-
 export class WaitingQuestions {
-  readonly #task: AskingTask;
+  readonly #fields: Record<string, string>;
+  readonly #run: OwnRun;
+  readonly #write: (field: string, text: string) => Promise<void>;
   readonly #wakes: Array<() => void> = [];
 
-  constructor(task: AskingTask) {
-    this.#task = task;
+  /** `fields`: of the task. `write`: stores one of them. */
+  constructor(fields: Record<string, string>, run: OwnRun, write: (field: string, text: string) => Promise<void>) {
+    this.#fields = fields;
+    this.#run = run;
+    this.#write = write;
     // A handler whose task parks never hears of it.
-    task.run.signal.addEventListener('abort', () => !task.run.isParked && this.#wake(), { once: true });
+    run.signal.addEventListener('abort', () => !run.isParked && this.#wake(), { once: true });
   }
 
   #wake(): void {
@@ -29,7 +27,7 @@ export class WaitingQuestions {
 
   /** Resolves with the answer of its client. Rejects when the run is over before. */
   async ask(key: string, question: InputRequest): Promise<unknown> {
-    const { fields, run } = this.#task;
+    const [fields, run] = [this.#fields, this.#run];
     const [field, answer] = [questionField(key), answerField(key)];
     while (fields[answer] === undefined) {
       if (!run.isParked) run.signal.throwIfAborted();
@@ -40,11 +38,11 @@ export class WaitingQuestions {
   }
 
   async #store(field: string, text: string): Promise<void> {
-    const { fields, run } = this.#task;
+    const [fields, run] = [this.#fields, this.#run];
     if (!run.room.take(QUESTION_WEIGHT * heldBytes(field, text))) throw overMemory();
     fields[field] = text;
     try {
-      await this.#task.storeQuestion(field, text);
+      await this.#write(field, text);
     } catch (cause) {
       delete fields[field];
       throw cause;
@@ -53,7 +51,7 @@ export class WaitingQuestions {
 
   /** Takes the answers of a record. */
   hear(stored: Readonly<Record<string, string>>): void {
-    const { fields, run } = this.#task;
+    const [fields, run] = [this.#fields, this.#run];
     for (const [name, text] of Object.entries(stored)) {
       if (!name.startsWith('a') || fields[name] !== undefined) continue;
       run.room.charge(heldBytes(name, text));
