@@ -149,7 +149,7 @@ export class Finder {
     const { hibernated, options, store } = this.#registry;
     const createdAt = options.timeProvider.now();
     const { protocolVersion: version } = handshake.params;
-    const head = { version, initialized: true, getPrimed: false, logLevel: null, answer: NO_ANSWER };
+    const head = { version, initialized: true, logLevel: null, answer: NO_ANSWER };
     const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
     // The session counts as one that hibernates until its restore takes it.
     hibernated.add({ id, bytes: handshake.bytes, share: shareKey(user, clientAddress) }, record.stamp);

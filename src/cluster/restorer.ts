@@ -107,8 +107,7 @@ export class Restorer {
           ...record,
           fence,
           address: caller.clientAddress,
-          // The log knows better than the record whether the GET stream was primed, because the record is saved later.
-          record: get === undefined ? record : { ...record, getPrimed: true },
+          record,
           getNext: get?.next,
         },
         caller,

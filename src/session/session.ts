@@ -159,7 +159,7 @@ export class LiveSession implements SessionParts {
     return this.#controller.signal;
   }
 
-  /** Made on first use, because many clients never open one. */
+  /** Made when the client opens it. A logged one is kept from then on: an instance that restores the session finds it. */
   get getStream(): Stream {
     return (this.#getStream ??= new Stream(GET_STREAM, this.streamLog));
   }
@@ -242,7 +242,7 @@ export class LiveSession implements SessionParts {
 
   /** Whether a message on the GET stream can reach the client, now or when it resumes that stream. */
   get #isGetReachable(): boolean {
-    return this.hasGetSink || this.record.head.getPrimed;
+    return this.hasGetSink || this.#getStream?.logged === true;
   }
 
   /** Sends a message about the session on its GET stream. */

@@ -80,7 +80,7 @@ export interface StoredRecord {
   readonly head: string;
   /** A text that never changes. A store may keep equal bodies once. */
   readonly body: string;
-  /** Texts by name, without order. Names have at most 400 bytes, values at least one character. */
+  /** Texts by name, without order. Names and values have at least one character. */
   readonly fields: Readonly<Record<string, string>>;
   /** ms since 1970, by the clock of the instance that created it. To be shown; nothing is decided by it. */
   readonly createdAt: number;

@@ -5,6 +5,7 @@
 import { sessionHash } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, type SessionSummary, summary } from '../../session/record/session-summary.ts';
+import { GET_STREAM } from '../../session/streams/event-id.ts';
 import { isEnded } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import type { RecordKind } from './commands.ts';
@@ -25,7 +26,7 @@ export const sessions: RecordKind<SessionSummary> = {
     const { id } = found;
     if (isEnded(found)) return { id, hash: sessionHash(id), ended: endReasonOf(found), at: found.at };
     const alive = await living(store);
-    const { epoch, initialized, logLevel, subscriptions, getPrimed, handshake, state } = decodeSession(found);
+    const { epoch, initialized, logLevel, subscriptions, handshake, state } = decodeSession(found);
     return {
       ...summary(found, new Set(alive.keys())),
       ...ownerIn(alive, found),
@@ -34,7 +35,8 @@ export const sessions: RecordKind<SessionSummary> = {
       initialized,
       logLevel,
       subscriptions,
-      getStream: getPrimed,
+      // Its log has the stream from the first one on that its client opened.
+      getStream: (await store.sessions.replay(id, GET_STREAM, Infinity)).found,
       bytes: bytesOf(found),
       expiresAt: found.expiresAt,
       // Private data is not printed.

@@ -127,10 +127,10 @@ async function resume(
   inbound: Inbound,
   position: EventPosition,
 ): Promise<'resumed' | 'finished' | undefined> {
-  const { record, getStream, calls } = session;
+  const { usedGetStream, calls } = session;
   const isGetStream = position.stream === GET_STREAM;
-  const stream = isGetStream ? record.head.getPrimed && getStream : calls.running.stream(position.stream);
-  if (stream) {
+  const stream = isGetStream ? usedGetStream : calls.running.stream(position.stream);
+  if (stream !== undefined) {
     if (!(await resumeStream(session, stream, () => open(parts, inbound), position))) return undefined;
     if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
       const end = stream.laterEndToResume(position);

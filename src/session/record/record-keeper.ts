@@ -18,7 +18,7 @@ import { isStoreAway, pause } from './pause.ts';
 import {
   encodeHead,
   encodeSession,
-  fieldOf,
+  fieldName,
   merged,
   type SessionHead,
   type SessionIdentity,
@@ -54,11 +54,9 @@ export class RecordKeeper {
     this.#ownership = owner;
     this.#phase = kept === undefined ? 'new' : 'stored';
     this.#identity = identity;
-    const { version = identity.handshake.params.protocolVersion, initialized = false, getPrimed = false } = kept ?? {};
     this.#head = {
-      version,
-      initialized,
-      getPrimed,
+      version: kept?.version ?? identity.handshake.params.protocolVersion,
+      initialized: kept?.initialized ?? false,
       logLevel: kept?.logLevel ?? null,
       answer: kept?.answer ?? NO_ANSWER,
     };
@@ -137,8 +135,7 @@ export class RecordKeeper {
   }
 
   saveField(kind: 's' | 'u', key: string, value: string | null): void {
-    const [name, text] = fieldOf(kind, key, value);
-    this.save({ fields: { [name]: text } });
+    this.save({ fields: { [fieldName(kind, key)]: value } });
   }
 
   /** After a restore: the record expires in `expiresInMs`. */

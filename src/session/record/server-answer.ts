@@ -1,17 +1,15 @@
 /**
  * What a record keeps of the server's answer to `initialize`: the lists whose changes the server announces, and a hash,
- * in one word of at most 16 characters: `pt.0123456789ab`. It is enough to notice that a deploy changed the answer.
+ * as words: `tools prompts 0123456789ab`. It is enough to notice that a deploy changed the answer.
  */
 import { digestText } from '../../base/digest.ts';
 
 const LISTS = ['tools', 'prompts', 'resources'] as const;
-const METHODS = LISTS.map((list) => `notifications/${list}/list_changed`);
 /** 72 bits: two builds of one server do not meet by chance. */
 const HASH_LENGTH = 12;
-const WORD = /^([tpr]*)\.(?:[\w-]{12})?$/;
 
 /** The answer of a session whose server has not answered yet. */
-export const NO_ANSWER = '.';
+export const NO_ANSWER = '';
 
 /** Most sessions of one factory have the same answer. */
 let last: { readonly json: string; readonly answer: string } | undefined;
@@ -23,13 +21,13 @@ export function answerOf(json: string): string {
     capabilities?: Record<string, { listChanged?: boolean } | undefined>;
   };
   const announced = LISTS.filter((list) => capabilities?.[list]?.listChanged === true);
-  const answer = `${announced.map((list) => list[0]).join('')}.${digestText(json).slice(0, HASH_LENGTH)}`;
+  const answer = [...announced, digestText(json).slice(0, HASH_LENGTH)].join(' ');
   last = { json, answer };
   return answer;
 }
 
-/** The `list_changed` methods that the server announces. A word that another build wrote in another form names none. */
+/** The `list_changed` methods that the server announces. */
 export function listChangesOf(answer: string): readonly string[] {
-  const letters = WORD.exec(answer)?.[1] ?? '';
-  return METHODS.filter((_method, n) => letters.includes(LISTS[n]?.[0] ?? ''));
+  const words = answer.split(' ');
+  return LISTS.filter((list) => words.includes(list)).map((list) => `notifications/${list}/list_changed`);
 }

@@ -1,16 +1,13 @@
 /**
  * What the texts of a session's record mean. The store keeps them and reads none of them.
  *
- *     head    version, flags, log level and the word for the answer to `initialize`, with blanks
- *             `2025-11-25 ig %22info%22 tp.0123…`
+ *     head    JSON list of the members of `SessionHead`
  *     body    JSON text of the client's `initialize` parameters
  *     fields  `s` and a key of `session.state` → JSON text of its value; `u` and a subscribed resource URI → `1`
  *     stamp   when the session was last in use, coarse: ms since 1970, by the clock of the instance that saved it
  *
- * A key or a URI is written as JSON text in the name of its field. A long one is written as a hash, and the value of
- * the field then begins with it.
+ * A key or a URI is written as JSON text in the name of its field.
  */
-import { digestText } from '../../base/digest.ts';
 import {
   type EndedRecord,
   RECORD_VERSION,
@@ -21,7 +18,6 @@ import {
 } from '../../stores/store.ts';
 import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn } from './handshake.ts';
-import { NO_ANSWER } from './server-answer.ts';
 
 /** The parts of a record that its session holds. */
 export interface SessionIdentity {
@@ -41,8 +37,6 @@ export interface SessionHead {
   readonly version: string;
   /** Whether `notifications/initialized` has arrived. */
   readonly initialized: boolean;
-  /** Whether a GET stream was ever primed: from then on its messages are logged. */
-  readonly getPrimed: boolean;
   readonly logLevel: string | null;
   /** See `server-answer.ts`. */
   readonly answer: string;
@@ -63,32 +57,19 @@ export interface SessionRecord extends SessionHead, Ownership {
   readonly activeAt: number;
 }
 
-/** The field names of `StoredRecord` are no longer than this. */
-const NAME_BYTES = 400;
-/** In place of a log level. */
-const NO_LEVEL = '-';
-
 /** `hibernated`: for the last write of a copy that leaves. */
-export function encodeHead(
-  { version, initialized, getPrimed, logLevel, answer }: SessionHead,
-  hibernated = false,
-): string {
-  const flags = `${initialized ? 'i' : ''}${getPrimed ? 'g' : ''}${hibernated ? 'h' : ''}`;
-  // A client may send any text as the level, and its server may accept it.
-  const level = logLevel === null ? NO_LEVEL : encodeURIComponent(JSON.stringify(logLevel));
-  return `${version} ${flags} ${level} ${answer}`;
-}
+export const encodeHead = ({ version, initialized, logLevel, answer }: SessionHead, hibernated = false): string =>
+  JSON.stringify([version, initialized, logLevel, answer, hibernated]);
 
 export function decodeHead(head: string): SessionHead {
-  const [version = '', flags = '', level = NO_LEVEL, answer = NO_ANSWER] = head.split(' ');
-  return {
-    version,
-    initialized: flags.includes('i'),
-    getPrimed: flags.includes('g'),
-    ...(flags.includes('h') && { hibernated: true }),
-    logLevel: level === NO_LEVEL ? null : (JSON.parse(decodeURIComponent(level)) as string),
-    answer,
-  };
+  const [version, initialized, logLevel, answer, hibernated] = JSON.parse(head) as [
+    string,
+    boolean,
+    string | null,
+    string,
+    boolean,
+  ];
+  return { version, initialized, logLevel, answer, hibernated };
 }
 
 /** The record of a session that is created. Its client is subscribed to nothing yet. */
@@ -98,7 +79,7 @@ export function encodeSession(
   head: SessionHead,
   state: SessionRecord['state'],
 ): NewRecord {
-  const fields = Object.fromEntries(Object.entries(state).map(([key, json]) => fieldOf('s', key, json)));
+  const fields = Object.fromEntries(Object.entries(state).map(([key, json]) => [fieldName('s', key), json]));
   const texts = { head: encodeHead(head), body: handshake.text, fields };
   return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, ...texts, createdAt, stamp: createdAt };
 }
@@ -107,8 +88,8 @@ export function decodeSession(record: StoredRecord): SessionRecord {
   const { id, epoch, owner, user, head, body, fields, createdAt, stamp } = record;
   const subscriptions: string[] = [];
   const state: [string, string][] = [];
-  for (const [name, value] of Object.entries(fields)) {
-    const [key, text] = named(name, value);
+  for (const [name, text] of Object.entries(fields)) {
+    const key = JSON.parse(name.slice(1)) as string;
     if (name.startsWith('u')) subscriptions.push(key);
     else state.push([key, text]);
   }
@@ -127,21 +108,8 @@ export function decodeSession(record: StoredRecord): SessionRecord {
   };
 }
 
-/** The field of a key of `session.state`, or of a subscribed URI. `null` deletes it. */
-export function fieldOf<T extends string | null>(kind: 's' | 'u', key: string, value: T): [name: string, value: T] {
-  const text = JSON.stringify(key);
-  if (Buffer.byteLength(text) < NAME_BYTES) return [kind + text, value];
-  const name = `${kind}#${digestText(text)}`;
-  return [name, (value === null ? null : `${text.length}:${text}${value}`) as T];
-}
-
-/** The key that a field is of, and its value. */
-function named(name: string, value: string): readonly [key: string, text: string] {
-  if (name[1] !== '#') return [JSON.parse(name.slice(1)) as string, value];
-  const begin = value.indexOf(':') + 1;
-  const end = begin + Number(value.slice(0, begin - 1));
-  return [JSON.parse(value.slice(begin, end)) as string, value.slice(end)];
-}
+/** The field of a key of `session.state`, or of a subscribed URI. */
+export const fieldName = (kind: 's' | 'u', key: string): string => kind + JSON.stringify(key);
 
 /** Why a session ended. A session without an outcome has expired. */
 export const endReasonOf = ({ outcome }: EndedRecord): EndReason => (outcome === '' ? 'idle' : (outcome as EndReason));

@@ -12,11 +12,11 @@ import type { SessionEventLog, WriteResult } from './event-log.ts';
  * stream before and sends no `Last-Event-ID` missed some too.
  */
 export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
-  const { getStream, record } = session;
-  if (missed || (record.head.getPrimed && !getStream.hasOpenSink)) session.missed();
+  const before = session.usedGetStream;
+  if (missed || (before?.logged === true && !before.hasOpenSink)) session.missed();
+  const { getStream } = session;
   session.enter();
   getStream.use(sink, () => session.exit());
-  if (getStream.logged) record.change({ getPrimed: true });
   const primed = getStream.storePoint();
   session.sendMissed(getStream);
   session.usedQuestions?.send();
@@ -39,7 +39,7 @@ export async function resumeStream(
   }
   // The session left while the log was read: end the sink, so that its client resumes at the next owner.
   if (resumed && session.left) stream.endSink();
-  else if (resumed && stream === session.getStream) {
+  else if (resumed && stream === session.usedGetStream) {
     session.sendMissed(stream);
     session.usedQuestions?.send();
   }
