@@ -122,7 +122,7 @@ describe('B119 a Last-Event-ID', () => {
     const [place = '', call] = id.split('.');
     const [tag, epoch, stream, offset] = place.split('-');
     for (const made of [
-      [tag, epoch, 'p1xzz', '0'],
+      [tag, epoch, 'p1_zz', '0'],
       [tag, epoch, stream, 'zz'],
       [tag, 'zz', stream, offset],
     ]) {

@@ -35,7 +35,7 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     const again = await client.get({ lastEventId });
     await again.untilEnd();
     expect(again.events.at(-1)?.message).toEqual(response.events.at(-1)?.message);
-    const kept = async () => (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1x0', -1))?.found;
+    const kept = async () => (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1_0', -1))?.found;
     expect(await kept()).toBe(true);
 
     await client.notify('notifications/initialized');

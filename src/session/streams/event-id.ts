@@ -1,14 +1,13 @@
 /**
  * Event ids, opaque to clients: `tag-epoch-stream-offset`, then `.call`, `.rN` or `.e` where they apply. Numbers are in
- * base 36, those in the name of a stream in base 33, which has no digit `x`.
+ * base 36.
  *
- *     tag     a hash of the session id: an id of another session's stream is recognised. In 2026-07-28 there is no
+ *     tag     the hash of the session id: an id of another session's stream is recognised. In 2026-07-28 there is no
  *             session, and no stream is read again: every id has the same tag
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
  *             replaced it
  *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where
- *             the session is unknown. `.i` a number, `.s` a plain text, `.b` another text; in upper case for
- *             `tools/call`
+ *             the session is unknown. `.c`, or `.t` for `tools/call`, and its JSON text in base64url
  *     .rN     the N-th resume from this position: a client that gets the id which it resumed from counts that as no
  *             progress, and gives up after some interruptions
  *     .e      the stream ended here, and nothing of it follows
@@ -16,6 +15,7 @@
  * Each id has one spelling, and at most 150 characters.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
+import { orUndefined } from '../../base/or-undefined.ts';
 
 export interface EventPosition {
   readonly tag: string;
@@ -37,27 +37,12 @@ export const GET_STREAM = 'g';
 const CALL_STREAM = 'm';
 
 const PATTERN =
-  /^([0-9a-z]{1,11})-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}x[0-9a-z]{1,8})-([0-9a-z]{1,10})(\.[isbISB][0-9A-Za-z_-]{1,86})?(?:\.r([0-9a-z]{1,5})|(\.e))?$/;
+  /^([0-9a-f]{12}|m)-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}_[0-9a-z]{1,8})-([0-9a-z]{1,10})(?:\.([ct])([\w-]{2,88}))?(?:\.r([0-9a-z]{1,6})|(\.e))?$/;
 
 /** Longer request ids are left out, because every event would carry them. */
-const CALL_BYTES = 64;
-const PLAIN_CALL = /^[0-9A-Za-z_-]{1,64}$/;
-/** Resumes past this number count from 1 again: five digits. */
-const RESUMES = 36 ** 5 - 1;
+const CALL_BYTES = 66;
 
-/** FNV-1a over two lanes. 62 bits tell sessions apart, and the tag is no secret. */
-export function sessionTag(id: string): string {
-  let a = 0x811c9dc5;
-  let b = 0x01000193;
-  for (let i = 0; i < id.length; i++) {
-    const code = id.charCodeAt(i);
-    a = Math.imul(a ^ code, 0x01000193);
-    b = Math.imul(b ^ code, 0x85ebca6b) + i;
-  }
-  return ((a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)).toString(36);
-}
-
-/** The beginning of every id of one session under one owner. */
+/** The beginning of every id of one session under one owner. `tag`: its `sessionHash`. */
 export function eventPrefix(tag: string, epoch: number): string {
   // `join` makes one string. A template makes a rope of strings, and each session keeps its prefix.
   return [tag, epoch.toString(36), ''].join('-');
@@ -68,27 +53,16 @@ export function formatEventId(prefix: string, stream: string, offset: number, su
   return `${prefix}${stream}-${offset.toString(36)}${suffix}`;
 }
 
-/** A request id as part of an event id; empty where it is too long, or cannot be read back. */
+/** A request id as part of an event id; empty where it is too long, or no number of JSON-RPC. */
 export function callSuffix(id: RequestId | undefined, isTool = false): string {
-  if (typeof id === 'number') return Number.isSafeInteger(id) ? `.${isTool ? 'I' : 'i'}${id}` : '';
-  if (id === undefined) return '';
-  if (PLAIN_CALL.test(id)) return `.${isTool ? 'S' : 's'}${id}`;
-  const bytes = id.length > CALL_BYTES ? undefined : Buffer.from(id);
-  const isExact = bytes !== undefined && bytes.length > 0 && bytes.length <= CALL_BYTES && bytes.toString() === id;
-  return isExact ? `.${isTool ? 'B' : 'b'}${bytes.toString('base64url')}` : '';
-}
-
-function readCall(suffix: string | undefined): RequestId | undefined {
-  if (suffix === undefined) return undefined;
-  const text = suffix.slice(2);
-  const kind = suffix[1]?.toLowerCase();
-  if (kind === 'i') return Number(text);
-  return kind === 's' ? text : Buffer.from(text, 'base64url').toString();
+  if (typeof id !== 'string' && !Number.isSafeInteger(id)) return '';
+  const json = Buffer.from(JSON.stringify(id));
+  return json.length > CALL_BYTES ? '' : `.${isTool ? 't' : 'c'}${json.toString('base64url')}`;
 }
 
 /** The suffix of the next resume after `resumes` resumes. */
 export function resumeSuffix(resumes: number): string {
-  return `.r${((resumes % RESUMES) + 1).toString(36)}`;
+  return `.r${(resumes + 1).toString(36)}`;
 }
 
 /** On the stream of a session. */
@@ -113,16 +87,15 @@ export function parseCallEventId(text = ''): (EventPosition & { readonly call: R
 function parsePosition(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
-  const [, tag = '', epoch = '', stream = '', offset = '', call, resumes, ended] = match;
+  const [, tag = '', epoch = '', stream = '', offset = '', kind, call = '', resumes = '0', ended] = match;
   const position: EventPosition = {
     tag,
     epoch: parseInt(epoch, 36),
     stream,
     offset: parseInt(offset, 36),
-    call: readCall(call),
-    // An upper-case letter.
-    isTool: call !== undefined && call.charCodeAt(1) < 0x5b,
-    resumes: resumes === undefined ? 0 : parseInt(resumes, 36),
+    call: orUndefined(() => JSON.parse(Buffer.from(call, 'base64url').toString()) as RequestId),
+    isTool: kind === 't',
+    resumes: parseInt(resumes, 36),
     ended: ended !== undefined,
   };
   return idOf(position) === text ? position : undefined;
@@ -149,12 +122,9 @@ export function endedId(position: EventPosition): string {
   return withSuffix(position, ENDED);
 }
 
-/** Numbers in this base have no digit `x`. */
-const KEY_RADIX = 33;
-
 /** POST streams are numbered per owner, so that two owners never use the same name. */
 export function postStreamKey(epoch: number, n: number): string {
-  return `p${epoch.toString(KEY_RADIX)}x${n.toString(KEY_RADIX)}`;
+  return `p${epoch.toString(36)}_${n.toString(36)}`;
 }
 
 /** The stream of `initialize`: the first POST at the first owner. */
@@ -173,6 +143,6 @@ export function epochOf(key: string): number {
 }
 
 function placeOf(key: string): [epoch: number, n: number] {
-  const [epoch = '', n = ''] = key.slice(1).split('x');
-  return [parseInt(epoch, KEY_RADIX), parseInt(n, KEY_RADIX)];
+  const [epoch = '', n = ''] = key.slice(1).split('_');
+  return [parseInt(epoch, 36), parseInt(n, 36)];
 }
