@@ -1,8 +1,5 @@
-/**
- * The resource URIs that the client of one session is subscribed to. Their size is counted with each change, and charged
- * to the memory budget of the endpoint until the session leaves.
- */
-import { overMemory, type SojournError, subscriptionsTooLarge } from '../../errors.ts';
+/** The resource URIs that the client of one session is subscribed to, charged to the memory budget until it leaves. */
+import { type SojournError, subscriptionsTooLarge } from '../../errors.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { memoryOfUri } from './memory.ts';
 
@@ -20,9 +17,6 @@ export class Subscriptions {
   /** Whose share they count in. */
   readonly #share: string;
   readonly #uris = new Set<string>();
-  /** What all URIs count. */
-  #bytes = 0;
-  #charged = 0;
 
   constructor(memory: MemoryUse, share: string) {
     this.#memory = memory;
@@ -31,29 +25,23 @@ export class Subscriptions {
 
   /** What they take in memory. */
   get charged(): number {
-    return this.#charged;
+    return sum(this.#uris, memoryOfUri);
   }
 
-  /** Why these cannot all be added; `undefined`: there is room, which is charged when their server has taken each. */
+  /**
+   * Why these cannot all be added. A full memory refuses the request that names them, so here only their number of
+   * bytes counts.
+   */
   refusal(uris: ReadonlySet<string>): SojournError | undefined {
-    let bytes = this.#bytes;
-    let more = 0;
-    for (const uri of uris) {
-      if (this.#uris.has(uri)) continue;
-      bytes += countedBytes(uri);
-      more += memoryOfUri(uri);
-    }
-    if (more === 0) return undefined;
-    if (bytes > SUBSCRIPTION_BYTES) return subscriptionsTooLarge(SUBSCRIPTION_BYTES);
-    if (!this.#memory.take(more, this.#charged, this.#share)) return overMemory();
-    this.#memory.give(more, this.#share);
-    return undefined;
+    if ([...uris].every((uri) => this.#uris.has(uri))) return undefined;
+    const bytes = sum(new Set([...this.#uris, ...uris]), countedBytes);
+    return bytes > SUBSCRIPTION_BYTES ? subscriptionsTooLarge(SUBSCRIPTION_BYTES) : undefined;
   }
 
   /** The session leaves. */
   release(): void {
-    this.#memory.give(this.#charged, this.#share);
-    this.#charged = 0;
+    this.#memory.give(this.charged, this.#share);
+    this.#uris.clear();
   }
 
   has(uri: string): boolean {
@@ -68,21 +56,17 @@ export class Subscriptions {
   add(uri: string): boolean {
     if (this.#uris.has(uri)) return false;
     this.#uris.add(uri);
-    this.#count(uri, 1);
+    this.#memory.charge(memoryOfUri(uri), this.#share);
     return true;
   }
 
   /** `false`: the URI is not in the list. */
   delete(uri: string): boolean {
     if (!this.#uris.delete(uri)) return false;
-    this.#count(uri, -1);
+    this.#memory.give(memoryOfUri(uri), this.#share);
     return true;
   }
-
-  #count(uri: string, by: 1 | -1): void {
-    const bytes = by * memoryOfUri(uri);
-    this.#bytes += by * countedBytes(uri);
-    this.#charged += bytes;
-    this.#memory.charge(bytes, this.#share);
-  }
 }
+
+const sum = (uris: Iterable<string>, of: (uri: string) => number): number =>
+  [...uris].reduce((all, uri) => all + of(uri), 0);

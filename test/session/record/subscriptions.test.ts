@@ -66,10 +66,17 @@ test('the bytes that are charged follow the changes of the list, until the sessi
   expect(memory.used).toBe(0);
 });
 
-test('a URI for which the memory budget has no room is refused, and nothing is charged', () => {
-  const memory = memoryRows(8_192).sessions;
-  const uris = new Subscriptions(memory, 'user a');
-  uris.add('a'.repeat(3_000));
-  expect(uris.refusal(new Set(['b'.repeat(3_000)]))).toMatchObject({ code: 'OVER_MEMORY' });
-  expect([uris.refusal(new Set(['b'])), memory.used]).toEqual([undefined, 6_896]);
+test('a full memory refuses the request that names a URI', async () => {
+  const { endpoint, openSession } = await serve(createLab().factory, {
+    limits: { memoryBytes: 65_536, userShare: 1 },
+    metrics: true,
+  });
+  const client = await openSession();
+  let reason: unknown;
+  for (let n = 0; n < 200 && reason === undefined; n++)
+    reason = (await client.call('resources/subscribe', { uri: `note://${n}` })).message.error?.data;
+  expect(reason).toMatchObject({ reason: 'over_memory' });
+  const held = /memory_bytes\{row="sessions"\} (\d+)/.exec(endpoint.metrics())?.[1];
+  // A small request may use the reserve of a quarter.
+  expect(Number(held)).toBeLessThan(1.25 * 65_536);
 });
