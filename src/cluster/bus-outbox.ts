@@ -21,11 +21,11 @@ export class BusOutbox {
   }
 
   async publish(event: ServerEvent): Promise<void> {
-    const { directory, logger, time } = this.#options;
+    const { messages, logger, time } = this.#options;
     const now = time.monotonic();
     this.#events.note(event, now);
     try {
-      await directory.publish(this.#lease.id, { kind: 'bus', event });
+      await messages.publish(this.#lease.id, { kind: 'bus', event });
     } catch (err) {
       if (err instanceof SojournError && err.retryable) this.#unsentSince = Math.min(this.#unsentSince, now);
       else

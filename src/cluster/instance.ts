@@ -11,7 +11,7 @@
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { lapsed, type SojournError, storeAway } from '../errors.ts';
 import { elapsedMs, type Moment, momentOf } from '../base/system.ts';
-import type { InstanceLease, InstanceStore } from '../stores/store.ts';
+import type { InstanceLease } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
@@ -25,6 +25,7 @@ import {
   type Notification,
   type NotifyMessage,
 } from './messages.ts';
+import type { Directory, Messages } from './signed-messages.ts';
 
 /** What serves requests in this instance. */
 export interface ServedHere {
@@ -53,7 +54,8 @@ export interface ServedHere {
 }
 
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
-  readonly directory: InstanceStore;
+  readonly directory: Directory;
+  readonly messages: Messages;
 }
 
 /** How long peers may take to acknowledge the last messages. */
@@ -61,7 +63,8 @@ const FLUSH_MS = 500;
 const NOT_ACCEPTED = `The instances that were here before this one take none of its messages: ${PASSING_CAUSES}`;
 
 export class Instance implements Leaseholder {
-  readonly #directory: InstanceStore;
+  readonly #directory: Directory;
+  readonly #messages: Messages;
   readonly #logger: Logger;
   readonly lease: Lease;
   readonly links: Links;
@@ -81,8 +84,9 @@ export class Instance implements Leaseholder {
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
-    const { directory, inProcess, logger } = options;
+    const { directory, messages, inProcess, logger } = options;
     this.#directory = directory;
+    this.#messages = messages;
     this.#logger = logger;
     this.inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
@@ -127,7 +131,7 @@ export class Instance implements Leaseholder {
   }
 
   async #sendMissed(to: string, ms: number): Promise<void> {
-    for (const event of this.#outbox.recent(ms)) await this.#directory.send(this.lease.id, to, { kind: 'bus', event });
+    for (const event of this.#outbox.recent(ms)) await this.#messages.send(this.lease.id, to, { kind: 'bus', event });
   }
 
   cutOff(): void {
@@ -243,7 +247,7 @@ export class Instance implements Leaseholder {
 
   /** Whether another instance seems to listen. It may be dead and seem so until its lease expires. */
   async listens(id: string): Promise<boolean> {
-    return (await this.#directory.send(this.lease.id, id, { kind: 'probe' })) === 'sent';
+    return (await this.#messages.send(this.lease.id, id, { kind: 'probe' })) === 'sent';
   }
 
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
@@ -252,8 +256,8 @@ export class Instance implements Leaseholder {
     message: NotifyMessage | LookMessage | MissedMessage | OrderMessage,
   ): Promise<boolean> {
     if (!this.lease.valid) return false;
-    if (to !== undefined) return (await this.#directory.send(this.lease.id, to, message)) === 'sent';
-    await this.#directory.publish(this.lease.id, message);
+    if (to !== undefined) return (await this.#messages.send(this.lease.id, to, message)) === 'sent';
+    await this.#messages.publish(this.lease.id, message);
     return true;
   }
 

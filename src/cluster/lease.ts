@@ -14,12 +14,13 @@
  *
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
-import type { InstanceLease, InstanceStore } from '../stores/store.ts';
+import type { InstanceLease } from '../stores/store.ts';
 import { backoffMs, elapsedMs, idText, type Moment, momentOf, type RandomSource } from '../base/system.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
+import type { Directory, Messages } from './signed-messages.ts';
 import { thisProcess } from '../base/this-process.ts';
 
 const NEVER: Moment = { monotonic: -Infinity, wall: -Infinity };
@@ -63,7 +64,8 @@ export interface Leaseholder {
 }
 
 export interface LeaseOptions {
-  readonly directory: Pick<InstanceStore, 'announce' | 'renew' | 'leave'>;
+  readonly directory: Pick<Directory, 'renew' | 'leave'>;
+  readonly messages: Pick<Messages, 'announce'>;
   readonly inProcess: boolean;
   /** A dashboard acts with each renewal, so the lease is renewed in one process too. */
   isWatched?(): boolean;
@@ -213,7 +215,7 @@ export class Lease {
 
   async #announce(): Promise<void> {
     const [id, sent, losses] = [this.#id, momentOf(this.#options.time), this.#losses];
-    await this.#options.directory.announce(
+    await this.#options.messages.announce(
       { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.firstId } },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),

@@ -13,13 +13,14 @@
  * Either the renewal is first, and the burial fails; or the instance finds its lease removed.
  */
 import { BoundedMap } from '../base/bounded-map.ts';
-import type { InstanceLease, InstanceStore } from '../stores/store.ts';
+import type { InstanceLease } from '../stores/store.ts';
 import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
 import type { Logger } from '../types.ts';
 import { within } from '../base/system.ts';
 import { Link } from './instance-link.ts';
 import type { Lease, LeaseOptions } from './lease.ts';
 import type { CallItem, ClusterMessage, LinkMessage } from './messages.ts';
+import type { Directory, Messages } from './signed-messages.ts';
 
 /** Ids that are known to be dead; their messages are dropped. Above this number the oldest are forgotten. */
 const DEAD_KEPT = 1_000;
@@ -39,7 +40,8 @@ const NOT_PASSING =
   `Likely causes: ${PASSING_CAUSES}`;
 
 export interface LinksOptions extends Omit<LeaseOptions, 'inProcess' | 'isWatched' | 'random'> {
-  readonly directory: InstanceStore;
+  readonly directory: Directory;
+  readonly messages: Messages;
 }
 
 /** What is done here with calls that instances relay to each other. */
@@ -162,9 +164,9 @@ export class Links {
   }
 
   async #send(peer: string, message: ClusterMessage): Promise<'sent' | 'suspect' | 'unknown'> {
-    const { directory, logger } = this.#options;
+    const { messages, logger } = this.#options;
     try {
-      const sent = await directory.send(this.#lease.id, peer, message);
+      const sent = await messages.send(this.#lease.id, peer, message);
       if (sent === 'suspect') void this.suspect(peer);
       this.#unsent.delete(peer);
       return sent;

@@ -1,7 +1,6 @@
 /**
- * Signs every message that leaves this instance, and refuses what arrives without a valid signature. It wraps the
- * instance directory of a store, so that no other code sends or receives messages. Messages within one process are
- * passed by reference and not signed.
+ * Signs every message that leaves this instance, and refuses what arrives without a valid signature. Messages within one
+ * process are passed by reference and not signed: there the store itself is the `Messages`.
  *
  * The signature is a member of the message, `mac`: one letter and HMAC-SHA256 in base64url. `d`: for one instance;
  * `a`: for all others. It covers the deployment, the sender, the receiver and the JSON text of the message, so that a
@@ -20,26 +19,26 @@ import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
 import type { Logger } from '../types.ts';
 import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
 
+/** Where messages of instances leave and arrive. */
+export type Messages = Pick<InstanceStore, 'announce' | 'send' | 'publish'>;
+/** All else that a store keeps of instances. */
+export type Directory = Omit<InstanceStore, keyof Messages>;
+
 type Receive = (from: string, message: InstanceMessage) => void;
 type Refusal = 'unsigned' | 'wrong signature';
 
-export class SignedMessages implements InstanceStore {
-  readonly #store: Pick<OpenStore, 'instances'>;
+export class SignedMessages implements Messages {
+  readonly #sent: Messages;
   /** The endpoint's `name`. */
   readonly #deployment: string;
   readonly #keys: MessageKeys;
   readonly #logger: Logger;
 
   constructor(store: Pick<OpenStore, 'instances' | 'secret'>, options: MessageKeysOptions & { readonly name: string }) {
-    this.#store = store;
+    this.#sent = store.instances;
     this.#deployment = options.name;
     this.#keys = new MessageKeys(store, options);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1, LASTING_MS);
-  }
-
-  /** Read anew for each call: the store may have been opened since. */
-  get #directory(): InstanceStore {
-    return this.#store.instances;
   }
 
   /** For a sender without a lease: makes sure that there is a key to sign with. */
@@ -51,39 +50,15 @@ export class SignedMessages implements InstanceStore {
     await this.#keys.load();
     const { id } = lease;
     const withKeys = { ...lease, keys: this.#keys.fingerprints };
-    await this.#directory.announce(withKeys, (from, message) => this.#receive(from, id, message, receive), lost);
+    await this.#sent.announce(withKeys, (from, message) => this.#receive(from, id, message, receive), lost);
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
-    return this.#directory.send(from, to, this.#signed(from, to, message));
+    return this.#sent.send(from, to, this.#signed(from, to, message));
   }
 
   publish(from: string, message: InstanceMessage): MaybePromise<void> {
-    return this.#directory.publish(from, this.#signed(from, null, message));
-  }
-
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
-    return this.#directory.renew(id, state);
-  }
-
-  read(id: string): MaybePromise<InstanceLease | undefined> {
-    return this.#directory.read(id);
-  }
-
-  list(): MaybePromise<readonly InstanceLease[]> {
-    return this.#directory.list();
-  }
-
-  bury(lease: InstanceLease): MaybePromise<boolean> {
-    return this.#directory.bury(lease);
-  }
-
-  leave(id: string): MaybePromise<void> {
-    return this.#directory.leave(id);
-  }
-
-  left(id: string): MaybePromise<boolean> {
-    return this.#directory.left?.(id) ?? false;
+    return this.#sent.publish(from, this.#signed(from, null, message));
   }
 
   #signed(from: string, to: string | null, message: InstanceMessage): InstanceMessage {

@@ -106,8 +106,9 @@ export class Core implements ServedHere {
     this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
     const logger = this.outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = (this.options = { ...given.options, logger });
-    const directory = inProcess ? store.instances : new SignedMessages(store, options);
-    const instance = new Instance({ directory, inProcess, leaseMs, waitMs, random, time, logger, notices });
+    const directory = store.instances;
+    const messages = inProcess ? directory : new SignedMessages(store, options);
+    const instance = new Instance({ directory, messages, inProcess, leaseMs, waitMs, random, time, logger, notices });
     this.instance = instance;
     const work = { options, store, random, instance, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);

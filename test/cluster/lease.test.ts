@@ -8,19 +8,20 @@ import { createLog } from '../kit/log.ts';
 const LEASE_MS = 3_000;
 const WAIT_MS = 15_000;
 
-type Directory = ConstructorParameters<typeof Lease>[0]['directory'];
+type Options = ConstructorParameters<typeof Lease>[0];
 
-interface Given extends Partial<Directory> {
+interface Given extends Partial<Options['directory'] & Options['messages']> {
   readonly random?: (bytes: number) => Uint8Array;
 }
 
 /** A lease that has joined, with a directory that takes every call except for what is given. */
-async function join({ random = (bytes) => new Uint8Array(bytes), ...directory }: Given) {
+async function join({ random = (bytes) => new Uint8Array(bytes), ...given }: Given) {
   const [time, log] = [createFakeTime(), createLog()];
   const lapsed: string[] = [];
   let cutOffs = 0;
   const lease = new Lease({
-    directory: { announce: async () => {}, renew: async () => true, leave: async () => {}, ...directory },
+    directory: { renew: async () => true, leave: async () => {}, ...given },
+    messages: { announce: async () => {}, ...given },
     inProcess: false,
     leaseMs: LEASE_MS,
     random,
