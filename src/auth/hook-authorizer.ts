@@ -12,12 +12,11 @@
  * The hook decides about a resource by its URI as sent and by `new URL(uri).href`, which SDK servers look up. Both must
  * be allowed. The server gets the URI as sent.
  */
-import { createHmac } from 'node:crypto';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { invalidParams, noToken, RPC, rpcError, type SojournError } from '../errors.ts';
 import type { AuthorizeKind } from '../options/auth-options.ts';
 import type { ResolvedAuth } from '../options/resolve-auth.ts';
-import type { RandomSource } from '../base/system.ts';
+import { base64url, type RandomSource } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { isHighLevel } from '../sdk/server-shape.ts';
@@ -29,10 +28,10 @@ import { thrownWithoutToken } from './without-token.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
 
-/** A scheme of a URI as well, so that it replaces URIs. */
+/** A scheme of a URI as well, so that it replaces URIs. Random bytes follow, which no server has seen. */
 const UNKNOWN = 'sojourn-unknown:';
-const UNKNOWN_NAME = /sojourn-unknown:[\w-]{43}/g;
-const KEY_BYTES = 32;
+const UNKNOWN_BYTES = 32;
+const NONE: ReadonlySet<string> = new Set();
 /** In a challenge that the SDK wrote. */
 const SCOPE = /\bscope="([^"]*)"/;
 
@@ -48,23 +47,15 @@ const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, na
   'resources/templates/list': ['resourceTemplates', 'template', 'uriTemplate'],
 };
 
-/** A `subscriptions/listen` as its caller may send it. */
-export interface AllowedListen {
-  readonly request: RpcRequest;
-  /** A text that answers it, with the names that were sent. */
-  reveal(text: string): string;
-}
-
 export class Authorizer {
   readonly #auth: Rights;
   readonly #times: HookTimes;
-  /** Only this process can make the names that it makes. */
-  readonly #key: Uint8Array;
+  readonly #random: RandomSource;
 
   constructor(auth: Rights, times: HookTimes, random: RandomSource) {
     this.#auth = auth;
     this.#times = times;
-    this.#key = random(KEY_BYTES);
+    this.#random = random;
   }
 
   /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
@@ -97,45 +88,24 @@ export class Authorizer {
 
   /** The server gets an unknown name. In what it returns or throws the name is put back. */
   async #asUnknown(request: RpcRequest, name: string, run: (request: RpcRequest) => unknown): Promise<unknown> {
-    const unknown = this.#unknown(name);
-    const names = new Map([[unknown, name]]);
+    const unknown = UNKNOWN + base64url(this.#random(UNKNOWN_BYTES));
+    const revealed = (value: unknown): unknown =>
+      JSON.parse(JSON.stringify(value).replaceAll(unknown, () => JSON.stringify(name).slice(1, -1)));
     try {
-      return JSON.parse(revealed(JSON.stringify(await run(withName(request, unknown))), names));
+      return revealed(await run(withName(request, unknown)));
     } catch (cause) {
-      throw new AnswerError(JSON.parse(revealed(JSON.stringify(thrownAnswer(cause)), names)) as RpcErrorObject);
+      throw new AnswerError(revealed(thrownAnswer(cause)) as RpcErrorObject);
     }
   }
 
-  /** `subscriptions/listen` of 2026-07-28 shows events of resources that the caller may read. */
-  async listen(request: RpcRequest, authInfo: AuthInfo | undefined): Promise<AllowedListen> {
-    const { params } = request;
+  /** The URIs in a `subscriptions/listen` that its caller may not read: it gets no event of them. Each is asked once. */
+  async unheard({ params }: RpcRequest, authInfo: AuthInfo | undefined): Promise<ReadonlySet<unknown>> {
     const filter = params?.['notifications'];
     const uris = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
-    if (!isObject(filter) || !Array.isArray(uris)) return { request, reveal: (text) => text };
-    const names = new Map<string, string>();
-    // Equal ones are asked about once.
-    const different = [...new Set(uris as unknown[])];
-    const shown = new Map(
-      await Promise.all(
-        different.map(async (uri): Promise<[unknown, unknown]> => {
-          if (typeof uri !== 'string' || (await this.#allows('resource', uri, authInfo))) return [uri, uri];
-          const unknown = this.#unknown(uri);
-          names.set(unknown, uri);
-          return [uri, unknown];
-        }),
-      ),
-    );
-    const resourceSubscriptions = (uris as unknown[]).map((uri) => shown.get(uri));
-    return {
-      request: { ...request, params: { ...params, notifications: { ...filter, resourceSubscriptions } } },
-      reveal: (text) => revealed(text, names),
-    };
-  }
-
-  /** The same for the same name, so that a retry of a renamed request is known as such. */
-  #unknown(name: string): string {
-    // JSON text tells lone surrogates apart, and UTF-8 does not.
-    return UNKNOWN + createHmac('sha256', this.#key).update(JSON.stringify(name)).digest('base64url');
+    if (!Array.isArray(uris)) return NONE;
+    const named = [...new Set(uris as unknown[])].filter((uri): uri is string => typeof uri === 'string');
+    const decided = named.map((uri) => this.#allows('resource', uri, authInfo));
+    return withAll(decided, (allowed) => new Set(named.filter((_uri, n) => allowed[n] !== true)));
   }
 
   #allows(kind: NameKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
@@ -196,14 +166,6 @@ export class Authorizer {
     });
     return withAll(decided, (allowed) => ({ ...result, [member]: items.filter((_item, n) => allowed[n] === true) }));
   }
-}
-
-/** JSON text with the names that were sent, escaped as JSON text. */
-function revealed(json: string, names: ReadonlyMap<string, string>): string {
-  return json.replace(UNKNOWN_NAME, (found) => {
-    const name = names.get(found);
-    return name === undefined ? found : JSON.stringify(name).slice(1, -1);
-  });
 }
 
 /** What `use` makes of all decisions, at once where no decision is a promise. */

@@ -43,16 +43,15 @@ export class ListenStreams {
     const { request, authInfo } = call.caller;
     const server = modernServerOf(await this.#requests.make(call));
     const { sent, authorizer, response: to } = call;
-    const listen = sent && (await authorizer?.listen(sent, authInfo));
+    const unheard = sent && (await authorizer?.unheard(sent, authInfo));
     const stop = call.stopIfLeft();
     if (stop !== undefined || server === undefined) return stop;
     this.#servers.set(request, server);
-    const parsed = { parsedBody: listen?.request ?? sent, ...(authInfo !== undefined && { authInfo }) };
+    const parsed = { parsedBody: sent, ...(authInfo !== undefined && { authInfo }) };
     const response = await this.#handler.fetch(request, parsed);
     this.#requests.closeServer(call);
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-    if (isStream && response.body !== null)
-      await passOn(response.body, call, (frame) => listen?.reveal(frame) ?? frame);
+    if (isStream && response.body !== null) await passOn(response.body, call, unheard);
     else to.answer(await response.text(), response.status);
     return 'done';
   }
@@ -73,7 +72,7 @@ export class ListenStreams {
 async function passOn(
   body: ReadableStream<Uint8Array>,
   call: SessionlessCall,
-  reveal: (frame: string) => string,
+  unheard: ReadonlySet<unknown> | undefined,
 ): Promise<void> {
   const { response: to } = call;
   const reader = body.getReader();
@@ -93,9 +92,11 @@ async function passOn(
     const { done, value } = await reader.read();
     if (done || !to.isOpen) break;
     // The SDK writes one event per chunk.
-    const json = DATA.exec(reveal(decoder.decode(value, { stream: true })))?.[1];
-    if (json !== undefined && isAnswer(json)) answer = json;
-    else if (json !== undefined) to.message(json);
+    const json = DATA.exec(decoder.decode(value, { stream: true }))?.[1];
+    const message: unknown = json === undefined ? undefined : orUndefined(() => JSON.parse(json) as unknown);
+    if (json === undefined || !isObject(message)) continue;
+    if ('id' in message && !('method' in message)) answer = json;
+    else if (!unheard?.has(updatedIn(message))) to.message(json);
   }
   answer ??= call.unanswered();
   if (answer === undefined) to.done(200);
@@ -112,7 +113,7 @@ const completed = ({ id }: SessionlessCall): string =>
 /** JSON may hold U+2028, which `.` and `$` take for the end of a line. */
 const DATA = /(?:^|\n)data: ([^\n]*)\n/;
 
-function isAnswer(json: string): boolean {
-  const message = orUndefined(() => JSON.parse(json) as unknown);
-  return isObject(message) && 'id' in message && !('method' in message);
+/** The URI that a `notifications/resources/updated` is about. */
+function updatedIn({ method, params }: Readonly<Record<string, unknown>>): unknown {
+  return method === 'notifications/resources/updated' && isObject(params) ? params['uri'] : undefined;
 }
