@@ -1,5 +1,6 @@
 /** What the application sends to clients, wherever their sessions and their streams are: `notify`, `sessions.notify`. */
 import { describe, expect, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
@@ -7,6 +8,7 @@ import { serve } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
 import { postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 
 useSharedStores();
@@ -116,6 +118,26 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(await stream.nextMessage()).toEqual(log('info', 'end'));
     }
   });
+});
+
+test('a listener hears of a change once the other instances were told, or after a second: its client may ask any of them', async () => {
+  const [store, time] = [watchedStore({ durable: true, inProcess: false }), createFakeTime()];
+  const [{ endpoint }] = await serveFleet(2, { store, timeProvider: time });
+  let heard = 0;
+  endpoint.bus.subscribe(() => (heard += 1));
+  for (const answers of [true, false]) {
+    const sending = gate();
+    store.before['instances.publish'] = sending.hook;
+    endpoint.notify.toolsChanged();
+    await time.advance(500);
+    expect([sending.waiting, heard]).toEqual([1, answers ? 0 : 1]);
+    if (answers) sending.open();
+    await time.advance(answers ? 0 : 500);
+    expect(heard).toBe(answers ? 1 : 2);
+    sending.open();
+    await time.advance(0);
+  }
+  expect(heard).toBe(2);
 });
 
 test('what is no notification is refused, and a message is a copy', async () => {
