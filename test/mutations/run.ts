@@ -21,15 +21,6 @@ interface Mutation {
   readonly to: string;
 }
 
-/** Of vitest's JSON reporter. */
-interface Report {
-  readonly numPassedTests: number;
-  readonly testResults: ReadonlyArray<{
-    readonly name: string;
-    readonly assertionResults: ReadonlyArray<{ readonly status: string; readonly fullName: string }>;
-  }>;
-}
-
 const root = resolve(import.meta.dirname, '../..');
 /** A mutation may let a test wait for ever. */
 const MOST_MS = 300_000;
@@ -67,21 +58,17 @@ function copyOfTree(): string {
   return copy;
 }
 
-/** The first test that fails. Throws where none fails and none passes. */
-function firstFailure(copy: string, tests: readonly string[]): string | undefined {
-  const output = join(copy, 'report.json');
-  rmSync(output, { force: true });
+/** The first test that fails. */
+function firstFailure(copy: string, tests: readonly string[], timeout?: number): string | undefined {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const args = [vitest, 'run', '--bail=1', '--reporter=json', `--outputFile=${output}`, ...tests];
-  spawnSync(process.execPath, args, { cwd: copy, stdio: 'ignore', timeout: MOST_MS });
-  if (!existsSync(output)) throw new Error(`vitest wrote no report: ${tests.join(' ')}`);
-  const report = JSON.parse(readFileSync(output, 'utf8')) as Report;
-  for (const { name, assertionResults } of report.testResults) {
-    const failed = assertionResults.find(({ status }) => status === 'failed');
-    if (failed !== undefined) return `${name.slice(copy.length + 1)}: ${failed.fullName}`;
-  }
-  if (report.numPassedTests === 0) throw new Error(`no test ran: ${tests.join(' ')}`);
-  return undefined;
+  const args = [vitest, 'run', '--bail=1', '--no-color', ...tests];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd: copy,
+    encoding: 'utf8',
+    maxBuffer: Infinity,
+    timeout,
+  });
+  return status === 0 ? undefined : (/^ *FAIL +(.+)$/m.exec(stdout + stderr)?.[1] ?? `vitest ended with ${status}`);
 }
 
 function failureWith(copy: string, { file, from, to, caughtBy }: Mutation): string | undefined {
@@ -91,30 +78,20 @@ function failureWith(copy: string, { file, from, to, caughtBy }: Mutation): stri
     source.replace(from, () => to),
   );
   try {
-    return firstFailure(copy, caughtBy);
+    return firstFailure(copy, caughtBy, MOST_MS);
   } finally {
     writeFileSync(join(copy, file), source);
   }
 }
 
-/** Files whose tests pass without a mutation. */
-const passing = new Set<string>();
-
-/** The first test that the mutation fails; `undefined`: none does. */
-function caught(copy: string, mutation: Mutation): string | undefined {
-  const unknown = mutation.caughtBy.filter((file) => !passing.has(file));
-  const before = unknown.length === 0 ? undefined : firstFailure(copy, unknown);
-  if (before !== undefined) throw new Error(`${mutation.id}: this fails without it: ${before}`);
-  for (const file of unknown) passing.add(file);
-  return failureWith(copy, mutation);
-}
-
 /** How many are not caught. */
 function run(copy: string, mutations: readonly Mutation[]): number {
+  const before = firstFailure(copy, [...new Set(mutations.flatMap(({ caughtBy }) => caughtBy))]);
+  if (before !== undefined) throw new Error(`this fails without a mutation: ${before}`);
   let missed = 0;
   for (const mutation of mutations) {
     const began = performance.now();
-    const test = caught(copy, mutation);
+    const test = failureWith(copy, mutation);
     if (test === undefined) missed += 1;
     const seconds = ((performance.now() - began) / 1_000).toFixed(1).padStart(5);
     console.log(`${seconds} s  ${mutation.id} | ${mutation.promise} | ${test ?? 'SURVIVED'}`);
