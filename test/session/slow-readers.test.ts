@@ -185,19 +185,6 @@ test.each(storeKinds)(
   },
 );
 
-const PAUSE_MS = 10;
-
-/** Reads in pieces with pauses between them, more slowly than it is written, until it has ended. */
-async function readSlowly(response: RawResponse): Promise<RawResponse> {
-  while (response.ending === undefined) {
-    response.pause();
-    await new Promise((later) => setTimeout(later, PAUSE_MS));
-    void response.resume();
-    await turns();
-  }
-  return response;
-}
-
 test('a client is not cut off for what the instance it is connected to has not acknowledged', async () => {
   const store = watchedStore();
   const { b, onB, flooded } = await two('memory', () => store);
@@ -215,79 +202,29 @@ test('a client is not cut off for what the instance it is connected to has not a
 });
 
 const THROUGH = ['its owner', 'another instance'] as const;
+/** Every store and both ways; not both together. */
+const through = inMatrix<StoreKind>(storeKinds, ['memory']).map((kind, n) => [kind, THROUGH[n % 2]] as const);
 
-describe.each(inMatrix<StoreKind>(storeKinds, ['memory']))('on %s', (kind) => {
-  describe.each(THROUGH)('through %s', (through) => {
-    // Every store and both ways have each case; not all three together.
-    const isEven = (storeKinds.indexOf(kind) + THROUGH.indexOf(through)) % 2 === 0;
-    const testWhen = (wanted: boolean, name: string, work: () => Promise<void>): void => {
-      if (wanted) test(name, { timeout: 120_000 }, work);
-    };
-
-    testWhen(
-      isEven,
-      'a client that stops reading, is cut off and comes back gets what is kept, and the answer',
-      async () => {
-        const { onA, onB, flooded } = await two(kind);
-        const client = through === 'its owner' ? onA : onB;
-        const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
-        const stream = await stalled(await client.post(flood(count, LARGE)));
-        await until(() => flooded.ended === 1, { timeoutMs: 30_000 });
-        await stream.resume();
-        const numbers = numbersOn(stream);
-        expect(numbers).toEqual(upTo(numbers.length));
-        expect(numbers.length).toBeLessThan(count);
-        const resumed = await client.get({ lastEventId: stream.lastId });
-        expect(resumed.status).toBe(200);
-        await resumed.untilEnd();
-        expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
-        const late = numbersOn(resumed);
-        // In order, up to the last; and 8 MiB of them.
-        expect(late).toEqual(upTo(count, count - late.length));
-        expect(late.length).toBeGreaterThan(60);
-      },
-    );
-
-    testWhen(
-      isEven,
-      'a client that reads all the time gets every one of 100,000 messages that are said at once',
-      async () => {
-        const { a, b, onA, onB } = await two(kind);
-        const client = through === 'its owner' ? onA : onB;
-        const count = 100_000;
-        const response = await client.post(flood(count, 100, true));
-        await response.untilEnd();
-        expect(response.ending).toBe('complete');
-        expect(response.events.at(-1)?.message).toMatchObject(ANSWER);
-        const numbers = numbersOn(response);
-        // On a busy machine this blocks the event loop for longer than the lease, and then the log has the newest
-        // 10,000.
-        const lapses = [a, b].flatMap(({ log }) => log.matching(/^The lease ran out/));
-        expect(numbers).toEqual(lapses.length === 0 ? upTo(count) : numbers.toSorted((x, y) => x - y));
-        expect(new Set(numbers).size).toBe(numbers.length);
-      },
-    );
-
-    testWhen(
-      !isEven,
-      'a client that reads slowly gets the answer after 20,000 messages, however often it is cut',
-      async () => {
-        const { onA, onB } = await two(kind);
-        const client = through === 'its owner' ? onA : onB;
-        const numbers: number[] = [];
-        let last: string | undefined;
-        let stream = await readSlowly(await client.post(flood(20_000, 1_000, true)));
-        for (;;) {
-          numbers.push(...numbersOn(stream));
-          last = stream.lastId ?? last;
-          if (stream.body.includes('all said')) break;
-          expect(last).toBeDefined();
-          stream = await readSlowly(await client.get({ lastEventId: last }));
-        }
-        // In order, and none twice.
-        expect(numbers).toEqual([...new Set(numbers)].toSorted((x, y) => x - y));
-        expect(numbers.at(-1)).toBe(19_999);
-      },
-    );
-  });
-});
+test.each(through)(
+  'a client that stops reading, is cut off and comes back gets what is kept, and the answer (%s, through %s)',
+  { timeout: 120_000 },
+  async (kind, way) => {
+    const { onA, onB, flooded } = await two(kind);
+    const client = way === 'its owner' ? onA : onB;
+    const count = 240; // 30 MiB: far more than the buffers of two sockets take and the log keeps
+    const stream = await stalled(await client.post(flood(count, LARGE)));
+    await until(() => flooded.ended === 1, { timeoutMs: 30_000 });
+    await stream.resume();
+    const numbers = numbersOn(stream);
+    expect(numbers).toEqual(upTo(numbers.length));
+    expect(numbers.length).toBeLessThan(count);
+    const resumed = await client.get({ lastEventId: stream.lastId });
+    expect(resumed.status).toBe(200);
+    await resumed.untilEnd();
+    expect(resumed.events.at(-1)?.message).toMatchObject(ANSWER);
+    const late = numbersOn(resumed);
+    // In order, up to the last; and 8 MiB of them.
+    expect(late).toEqual(upTo(count, count - late.length));
+    expect(late.length).toBeGreaterThan(60);
+  },
+);
