@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
-import { tool } from '../kit/lab.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { userHeader } from '../kit/serve.ts';
 import { watchedStore } from '../kit/watched-store.ts';
@@ -17,25 +16,6 @@ async function pair(options: FleetOptions = {}) {
   const onA = await a.openSession();
   return { a, b, onA, onB: b.join(onA), ended };
 }
-
-// `behaviour/session-end.test.ts` has the 404 of every later request.
-test('a terminate() at another instance ends what runs, and the session everywhere', async () => {
-  const { a, b, onA, onB, ended } = await pair();
-  const stream = await onB.get();
-  const called = onA.call(...tool('hold'));
-  const { ctx } = await a.lab.held();
-  const id = onA.sessionId ?? '';
-  expect(await b.endpoint.sessions.terminate(id)).toBe(true);
-  expect([a.lab.made[0]?.closed, ctx.mcpReq.signal.aborted]).toEqual([true, true]);
-  expect((await called).message.error).toMatchObject({ data: { reason: 'session_ended' } });
-  await stream.untilEnd();
-  for (const { endpoint } of [a, b]) {
-    expect(await endpoint.sessions.terminate(id)).toBe(false);
-    expect(await endpoint.sessions.get(id)).toBeUndefined();
-    expect((await endpoint.sessions.list()).sessions).toEqual([]);
-  }
-  expect(ended).toEqual(['terminated']);
-});
 
 describe('a session without a live owner', () => {
   test.each(['drained', 'crashed'])(

@@ -1,27 +1,21 @@
 /** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { createServer } from 'node:http';
 import { completable, McpServer, requireScopes, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
   type AroundRequest,
   type AuthOptions,
-  createMcpEndpoint,
   type McpEndpointContext,
   type McpEndpointOptions,
   SojournError,
 } from '../../../src/index.ts';
 import { serveFleet, serveMember, type Member } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool, toolCall } from '../../kit/lab.ts';
-import { createLog } from '../../kit/log.ts';
 import { callModern, MODERN, postModern } from '../../kit/modern.ts';
 import { serve } from '../../kit/serve.ts';
-import { said, toolServer } from '../../kit/tool-server.ts';
-import { sharedStore } from '../../kit/shared-stores.ts';
+import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { watchedStore } from '../../kit/watched-store.ts';
-import { listening, openClient } from '../../kit/listening.ts';
 import { userToken } from '../../kit/issuer.ts';
 
 /** Notes `method name attempt` of each run. */
@@ -79,42 +73,6 @@ describe('a request that is cut', () => {
   });
 });
 
-describe('the lists', () => {
-  test.each([false, true])(
-    'a shared one is wrapped each time, and kept as the server made it (modern: %s)',
-    async (isModern) => {
-      const story: string[] = [];
-      const lists: unknown[] = [];
-      let n = 0;
-      const aroundRequest: AroundRequest = async (request, next) => {
-        const answer = await next();
-        if (request.method !== 'tools/list') return answer;
-        story.push(request.method);
-        return { result: { ...answer.result, tools: [], _meta: { n: (n += 1) } } };
-      };
-      const served = await serve(toolServer({ one: () => said(1) }), {
-        sharedLists: ['tools'],
-        aroundRequest: [
-          aroundRequest,
-          async (request, next) => {
-            const answer = await next();
-            if (request.method === 'tools/list') lists.push(answer.result?.['tools']);
-            return answer;
-          },
-        ],
-      });
-      for (let user = 1; user <= 3; user += 1) {
-        const client = served.client();
-        if (!isModern) await client.initialize();
-        const { message } = isModern ? await callModern(client, 'tools/list') : await client.call('tools/list');
-        expect(message.result).toMatchObject({ tools: [], _meta: { n: user } });
-      }
-      expect(story).toHaveLength(3);
-      expect(lists).toEqual(Array(3).fill([expect.objectContaining({ name: 'one' })]));
-    },
-  );
-});
-
 describe('two instances', () => {
   test('a restored session: its handshake is not wrapped again, and a call is at the owner, once', async () => {
     const stories: string[][] = [[], []];
@@ -159,52 +117,6 @@ describe('two instances', () => {
       'tools/call peek 2',
     ]);
   });
-
-  test.each(['an identifier in authInfo.extra', 'a relayed header'])(
-    'what middleware entered is empty at the owner of a relayed call, and %s leads to it',
-    async (means) => {
-      const keys: Readonly<Record<string, string>> = { ada: 'key of ada' };
-      const entered = new AsyncLocalStorage<string>();
-      const found = new AsyncLocalStorage<string>();
-      const connect = sharedStore('sqlite');
-      const aroundRequest: AroundRequest = (request, next) => {
-        const extra = request.authInfo?.extra?.['tenant'];
-        const tenant = means === 'a relayed header' ? request.header('X-Tenant') : extra;
-        return found.run(keys[String(tenant)] ?? '', () => next());
-      };
-      const bases: string[] = [];
-      for (let n = 0; n < 2; n += 1) {
-        const factory = toolServer({
-          call: () => said(JSON.stringify([entered.getStore() ?? null, found.getStore() ?? null])),
-        });
-        const endpoint = createMcpEndpoint(factory, {
-          store: connect(),
-          aroundRequest,
-          relayedHeaders: ['x-tenant'],
-          logger: createLog(),
-        });
-        // Middleware of the application, as with Express.
-        const server = createServer((req, res) => {
-          const auth = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada', tenant: 'ada' } };
-          entered.run('key of ada', () => endpoint.node(Object.assign(req, { auth }), res));
-        });
-        bases.push(`${await listening(server, () => endpoint.close())}/mcp`);
-      }
-      const headers = { 'x-tenant': 'ada' };
-      const one = openClient(bases[0] ?? '');
-      await one.initialize();
-      const other = openClient(bases[1] ?? '', { of: one });
-      const seen: unknown[] = [];
-      for (const client of [one, other, one, other])
-        seen.push(JSON.parse(textOf((await client.call(...tool('call'), { headers })).message) ?? ''));
-      expect(seen).toEqual([
-        ['key of ada', 'key of ada'],
-        [null, 'key of ada'],
-        ['key of ada', 'key of ada'],
-        [null, 'key of ada'],
-      ]);
-    },
-  );
 });
 
 describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {

@@ -351,24 +351,29 @@ test('pages are bounded in bytes', () => {
   expect(timesAsked(9 * 1024 * 1024, undefined, 'a')).toBe(2);
 });
 
-test('an application that changes the answer in aroundRequest changes its own copy, or fails', async () => {
-  const { definition } = counting();
-  let lists = 0;
-  const served = await serve(definition, {
-    sharedLists: ['tools'],
-    aroundRequest: async (request, next) => {
-      const answer = await next();
-      const tools = answer.result?.['tools'] as object[] | undefined;
-      if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1) return answer;
-      if (lists === 2) tools.splice(0);
-      else Reflect.set(answer.result as object, 'tools', []);
-      return answer;
-    },
-  });
-  const client = await opened(served);
-  expect(namesOf(await list(client))).toEqual(['first']);
-  expect(await list(client)).toMatchObject({ error: { code: -32603 } });
-  expect(namesOf(await list(client))).toEqual([]);
-  lists = 0;
-  expect(namesOf(await list(client))).toEqual(['first']);
-});
+test.each([false, true])(
+  'an aroundRequest wraps a shared list each time, and changes its own copy, or fails (modern: %s)',
+  async (isModern) => {
+    const { definition, count } = counting();
+    let lists = 0;
+    const served = await serve(definition, {
+      sharedLists: ['tools'],
+      aroundRequest: async (request, next) => {
+        const answer = await next();
+        const tools = answer.result?.['tools'] as object[] | undefined;
+        if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1) return answer;
+        if (lists === 2) tools.splice(0);
+        else Reflect.set(answer.result as object, 'tools', []);
+        return answer;
+      },
+    });
+    const client = await opened(served);
+    const ask = async () => (isModern ? (await callModern(served.client(), 'tools/list')).message : list(client));
+    expect(namesOf(await ask())).toEqual(['first']);
+    expect(await ask()).toMatchObject({ error: { code: -32603 } });
+    expect(namesOf(await ask())).toEqual([]);
+    lists = 0;
+    expect(namesOf(await ask())).toEqual(['first']);
+    expect(count()).toBe(1);
+  },
+);
