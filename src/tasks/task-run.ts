@@ -244,6 +244,11 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#abort.abort(aborted('The instance drains'));
   }
 
+  /** Another run continues the task if its handler throws. */
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
   /** Whether another run may take its place. */
   get resumes(): boolean {
     return this.#isDraining || this.#task?.kept.resume === true;

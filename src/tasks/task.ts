@@ -6,7 +6,7 @@
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
-import { onceNeedsUser, optionInvalid, optionsContradict, taskRequired } from '../errors.ts';
+import { onceNeedsUser, optionInvalid, optionsContradict, requestDrained, taskRequired } from '../errors.ts';
 import { withContext } from '../session/calls/handler-context.ts';
 import { asTaskHandler, keyOf, scopeOf } from '../owned/call-key.ts';
 import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../options/checks.ts';
@@ -99,7 +99,8 @@ export function task<Result>(
       );
     } catch (cause) {
       run.handler.throws(cause);
-      throw cause;
+      // Another run continues the task, so what ended this one is no failure of the tool.
+      throw run.isDraining ? new CallRefusal(requestDrained()) : cause;
     } finally {
       run.handlerSettled();
     }

@@ -332,6 +332,28 @@ test('what a call has set in its state before it becomes a task is read afterwar
   expect(seen).toEqual([undefined, 1, 1]);
 });
 
+test('what a handler throws because its instance drains is no failure of its tool', async () => {
+  const thrown: unknown[] = [];
+  const [drains, store] = [held(), memory()];
+  const durable = (): McpEndpointOptions => ({
+    store: watchedStore({ durable: true, inProcess: false, inner: store }),
+    onerror: (error) => thrown.push(error),
+  });
+  const handler: Handler = async (own) => {
+    drains.note('run');
+    if (drains.count('run') === 1) await drains.wait(own.signal);
+    return 'done';
+  };
+  const first = await open(handler, { resume: true }, durable());
+  const second = await open(handler, { resume: true }, durable());
+  const id = await first.client.start('run');
+  await until(() => drains.all.length === 1);
+  await first.endpoint.drain();
+  expect(await second.client.ended(id)).toMatchObject({ status: 'completed' });
+  expect(first.log.matching(/threw/)).toEqual([]);
+  expect(thrown).toEqual([]);
+});
+
 test('a message that is shown just before a drain is there while the task waits', async () => {
   const drains = held();
   const handler: Handler = async (own) => {
