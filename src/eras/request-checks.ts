@@ -18,7 +18,7 @@ import {
   unsupportedVersion,
 } from '../errors.ts';
 import { accepted } from '../http/accept.ts';
-import { answerable, refuse, refuseOnSession } from '../http/answer.ts';
+import { answerable, refuse } from '../http/answer.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, claimedVersion, handshakeVersion } from '../protocol/jsonrpc.ts';
@@ -98,24 +98,11 @@ export class RequestChecks {
       : methodNotAllowed(method, allow);
   }
 
-  /**
-   * How many bytes of a body that is refused unread are read for its id: on a session, and in 2026-07-28. Longer bodies
-   * are refused without their id.
-   */
-  #idWithin(exchange: Exchange): number {
-    const { sessionMode, limits } = this.#options;
-    const version = exchange.header('mcp-protocol-version');
-    const seeks =
-      version !== undefined && isModern(version)
-        ? this.#servesModern
-        : sessionMode !== 'stateless' && exchange.header('mcp-session-id') !== undefined;
-    return seeks ? ID_SOUGHT * limits.bodyBytes : 0;
-  }
-
   /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
-    const idWithin = this.#idWithin(exchange);
-    if (wrongHead !== undefined && (idWithin === 0 || Number(exchange.header('content-length')) > idWithin))
+    const { bodyBytes } = this.#options.limits;
+    const idWithin = ID_SOUGHT * bodyBytes;
+    if (wrongHead !== undefined && Number(exchange.header('content-length')) > idWithin)
       return refuse(exchange, wrongHead, null);
     const received = (read: Uint8Array | RefusedBody): void => {
       try {
@@ -124,7 +111,7 @@ export class RequestChecks {
         this.#failed(exchange, cause, null);
       }
     };
-    exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
+    exchange.readBody(wrongHead === undefined ? bodyBytes : 0, idWithin, received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -177,18 +164,18 @@ export class RequestChecks {
   }
 
   #post(exchange: Exchange, read: Uint8Array | RefusedBody, wrongHead: SojournError | undefined): void {
-    if (wrongHead !== undefined) return this.#refuse(exchange, wrongHead, 'id' in read ? read.id : null);
+    if (wrongHead !== undefined) return refuse(exchange, wrongHead, 'id' in read ? read.id : null);
     const post = readMessages(exchange, read, this.#options.limits.bodyKeys);
-    if ('error' in post) return this.#refuse(exchange, post.error, post.id);
+    if ('error' in post) return refuse(exchange, post.error, post.id);
     const id = requestIdOf(post);
     const header = this.#versionHeader(post);
     const refusal =
       this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
-    if (refusal !== undefined) return this.#refuse(exchange, refusal, id);
+    if (refusal !== undefined) return refuse(exchange, refusal, id);
     // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
     // an error with its id.
     const closing = this.#lifecycle.refusal;
-    if (closing !== undefined) return refuseOnSession(exchange, beforeItRan(closing), id);
+    if (closing !== undefined) return refuse(exchange, beforeItRan(closing), id);
     try {
       this.#era(post, header, id);
     } catch (cause) {
@@ -237,13 +224,6 @@ export class RequestChecks {
         ? headerMismatch('MCP-Protocol-Version', undefined, served)
         : unsupportedVersion(requested, this.#versions);
     refuse(post.exchange, error, id);
-  }
-
-  #refuse(exchange: Exchange, error: SojournError, id: RequestId | null): void {
-    const version = exchange.header('mcp-protocol-version');
-    const modern = version !== undefined && isModern(version);
-    if (modern || this.#options.sessionMode === 'stateless') refuse(exchange, error, id);
-    else refuseOnSession(exchange, error, id);
   }
 
   #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {

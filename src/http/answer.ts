@@ -1,14 +1,14 @@
 /**
  * How a refusal reaches its client.
  *
- *     a request on a session      → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429, 503:
+ *     a POST that names a session → 200 and a JSON-RPC error with the request's id, for 400, 406, 413, 415, 429, 503:
  *                                   clients of several SDKs crash or hang on these statuses. The header
  *                                   `Sojourn-Refused` names the reason. On a connection of 2024-11-05: 202, and the
  *                                   error on its stream
  *     an unknown session          → 404 with `id: null`: go-sdk takes a 404 with an id for the answer to its request
  *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
  *     closed                      → 503: a load balancer sends the next request to another instance
- *     no session, 2026-07-28      → the error's own status
+ *     any other request           → the error's own status
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the cases. No other file answers with a status of 400 or more,
@@ -93,13 +93,18 @@ export function lostCallJson(
 }
 
 /**
- * Answers with the error's HTTP status and headers. The body is `error.body`, or a JSON-RPC error with `id` where there
- * is none. `id` is the request's id, or null.
+ * Refuses a request: on a session as above, else with the error's HTTP status and headers. The body is `error.body`, or
+ * a JSON-RPC error with `id` where there is none. `id` is the request's id, or null.
  */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   noticeRefusal(exchange, error);
+  const isOnSession = exchange.method === 'POST' && exchange.header('mcp-session-id') !== undefined;
+  if (isOnSession && id !== null && isAnsweredOnSession(error)) {
+    const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
+    return exchange.respond(200, headers, errorJson(error, id, form));
+  }
   const own = Object.entries(error.headers ?? {}).filter(([name]) => name !== 'Connection' || !exchange.isHttp2);
-  const body = error.body ?? errorJson(error, id, form);
+  const body = error.body ?? errorJson(error, error.code === 'SESSION_NOT_FOUND' ? null : id, form);
   // The status does not tell that it failed.
   if (error.status === 200) exchange.watched?.sent(body);
   exchange.respond(error.status, [...JSON_HEADERS, ...own], body);
@@ -146,19 +151,6 @@ export function reasonOf({ code, data }: SojournError): string {
 /** Whether a request on a session gets status 200 and this error, not the error's own status. */
 export function isAnsweredOnSession({ status, code }: SojournError): boolean {
   return HARMFUL.has(status) && !KEPT.has(code);
-}
-
-/** Refuses a request of the 2025 era on an endpoint that keeps sessions. */
-export function refuseOnSession(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
-  const asAnswer =
-    id !== null &&
-    isAnsweredOnSession(error) &&
-    exchange.method === 'POST' &&
-    exchange.header('mcp-session-id') !== undefined;
-  if (!asAnswer) return refuse(exchange, error, error.code === 'SESSION_NOT_FOUND' ? null : id, form);
-  noticeRefusal(exchange, error);
-  const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
-  exchange.respond(200, headers, errorJson(error, id, form));
 }
 
 /** Accepts a POST of the 2024-11-05 transport whose refusal goes out on its connection. */

@@ -12,7 +12,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
-import { errorJson, type LostForm, refuse, refuseOnSession } from './answer.ts';
+import { errorJson, type LostForm, refuse } from './answer.ts';
 import { type Exchange, JSON_HEADERS } from './exchange.ts';
 import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
 import { type HostedStream, hostedWith } from './host-servers.ts';
@@ -112,7 +112,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       return this.end();
     }
     this.#become('over');
-    (onSession === undefined ? refuse : refuseOnSession)(this.#exchange, error, id, form);
+    refuse(this.#exchange, error, id, form);
     this.#over();
   }
 
