@@ -176,7 +176,6 @@ export class Router implements WaitingHost {
     const next = afterFailure(inbound, cause);
     if (next === 'handOver') return inbound.sink.handOver(false);
     if (next === 'wait') {
-      if (this.#deliverAnswers(id, inbound)) return;
       const waiting = this.waiting.add(id, inbound, cause);
       if (waiting !== undefined) return reads(inbound) ? waiting : track(this.#parts, caller, waiting);
       if (reads(inbound) && this.#parts.lifecycle.refusal === undefined && answerToResume(this.#parts, inbound)) return;
@@ -201,20 +200,6 @@ export class Router implements WaitingHost {
     if (method !== 'notifications/cancelled') return false;
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
     return this.waiting.cancel(id, requestId, caller.user);
-  }
-
-  /**
-   * Answers to questions of a handler that runs here reach the handler at once: it continues in any case, and its sends
-   * wait for the lease.
-   */
-  #deliverAnswers(id: string, { caller, sink, post }: Inbound): boolean {
-    const live = this.#parts.registry.get(id);
-    if (live === undefined || live.user !== caller.user || post === undefined) return false;
-    const answers = post.messages.flatMap((checked) => (checked.kind === 'response' ? [checked.message] : []));
-    if (answers.length < post.messages.length || !answers.every((answer) => live.questions.has(answer))) return false;
-    for (const answer of answers) live.calls.response(answer, caller);
-    sink.done(202);
-    return true;
   }
 
   /** One attempt: locates the session and serves the call there. */

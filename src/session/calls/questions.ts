@@ -128,11 +128,6 @@ export class Questions {
     }
   }
 
-  /** Whether a question waits for this answer. */
-  has({ id }: RpcResponse): boolean {
-    return this.#asked.has(id);
-  }
-
   /** The answer under the server's id of the question; `undefined`: no question waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
     const question = this.#asked.get(response.id);
