@@ -84,7 +84,7 @@ export class NodeExchange extends Exchange {
 
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
     const res = this.#res;
-    if (res === undefined || this.closed || res.headersSent) return;
+    if (res === undefined || res.headersSent) return;
     this.#setHead(res, status, headers);
     res.end(encoded(body));
   }
@@ -144,13 +144,6 @@ export class NodeExchange extends Exchange {
 
   get pendingBytes(): number {
     return this.#res?.writableLength ?? 0;
-  }
-
-  override get closed(): boolean {
-    // A response of HTTP/2 lacks the member.
-    if (this.over !== undefined || this.#res === undefined || this.#res.destroyed) return true;
-    // Its response waits behind one that was cut.
-    return this.connection?.destroyed === true;
   }
 
   protected listen(): void {
