@@ -138,14 +138,14 @@ export class Core implements ServedHere {
     const legacy = (this.legacy = new LegacyEra({ ...shared, registry, instance, finder, opener, random }));
     const stateless = new StatelessEra(requests);
     const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-    const sse = options.legacySse ? new LegacySseEra({ builder, legacy: legacy.parts }) : undefined;
+    const sse = options.legacySse ? new LegacySseEra(legacy) : undefined;
     const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
     this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       changes.note(event, time.now());
-      broadcast([...registry.values(), ...(sse?.sessions() ?? [])], event);
+      broadcast([...registry.values()], event);
     });
     this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };

@@ -128,8 +128,7 @@ export class Shutdown {
   }
 
   get #busy(): boolean {
-    if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0 || this.#parts.sse?.busy === true)
-      return true;
+    if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0) return true;
     if (this.#parts.legacy.running > 0 || this.#parts.once.running > 0) return true;
     if ((this.#parts.tasks?.tasks.awaitedByDrain ?? 0) > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
@@ -156,6 +155,8 @@ export class Shutdown {
     const handsOver = registry.durable || (await instance.otherServing()) !== undefined;
     await this.#parts.tasks?.close(GRACE_MS);
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
+    // Their sessions ended, with an answer to each call.
+    this.#parts.sse?.close();
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     registry.stop();
@@ -164,8 +165,8 @@ export class Shutdown {
   }
 
   async #closeEras(): Promise<void> {
-    const { modern, stateless, sse } = this.#parts;
-    await Promise.all([modern.close(), stateless.close(), sse?.close()]);
+    const { modern, stateless } = this.#parts;
+    await Promise.all([modern.close(), stateless.close()]);
   }
 
   /** Releases the sessions, or ends them. */

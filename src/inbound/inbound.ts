@@ -42,6 +42,8 @@ export interface Inbound {
   readonly mayHaveRun?: boolean;
   /** The stream that an attempt stored for its call without running it. The next owner may run the call from there. */
   readonly storedAs?: string;
+  /** Its client can resume nothing: the session that it opens logs no messages (the 2024-11-05 transport). */
+  readonly unlogged?: boolean;
   /** Answered with 202 before its messages reached their session. They are delivered even if the client disconnects. */
   readonly isAccepted?: boolean;
   /** How long it may wait for a lease or a store, as a time of the monotonic clock. Set when it first waits. */

@@ -56,7 +56,7 @@ export interface SessionStart {
   readonly createdAt: number;
   /** The record of a session that is restored. */
   readonly record?: SessionRecord;
-  /** Nothing of it is stored, and its streams have no event ids, whatever its version (the 2024-11-05 transport). */
+  /** Its messages and calls are not stored: its client can resume nothing, whatever its version (2024-11-05 transport). */
   readonly unlogged?: boolean;
   /** The length of the GET stream so far. `undefined`: the log holds none. */
   readonly getNext?: number | undefined;

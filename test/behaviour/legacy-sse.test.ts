@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
+import { serveFleet } from '../kit/fleet.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
@@ -133,7 +134,7 @@ test('B173 no idle timeout and no idle limit end it', async () => {
   const old = await openSse(client());
   const streamable = await openSession();
   await time.advance(120_000);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.count).toBe(1);
   expect((await streamable.call('ping')).response.status).toBe(404);
   await old.post(toolCall(1, 'echo', { text: 'still here' }));
   expect(await old.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
@@ -148,9 +149,11 @@ test('B173 a call of such a session writes nothing into a store that other proce
   const store = watchedStore({ durable: true, inProcess: false });
   const { client } = await serve(createEchoServer, { legacySse, store });
   const { stream, post } = await openSse(client());
+  const written = () => store.calls.filter(({ call }) => call.startsWith('sessions.'));
+  const before = written();
   await post(toolCall(1, 'echo', { text: 'hi' }));
   expect(await stream.nextMessage()).toMatchObject({ id: 1, result: { content: [{ text: 'hi' }] } });
-  expect(store.calls.filter(({ call }) => call.startsWith('sessions.'))).toEqual([]);
+  expect(written()).toEqual(before);
 });
 
 test('B175 the hooks run once per session, and see its end', async () => {
@@ -197,6 +200,21 @@ test('B176 a shutdown answers what runs, and ends every connection at once and c
   for (const { stream } of [busy, quiet, unopened]) expect(await stream.ended).toBe('complete');
 });
 
+test('B176 a drain waits for what runs, ends every connection cleanly, and leaves no session in the store', async () => {
+  const [a, b] = await serveFleet(2, { legacySse });
+  const busy = await openSse(a.client());
+  const quiet = await openSse(a.client());
+  await busy.post(toolCall(1, 'hold'));
+  const call = await a.lab.held();
+  const drained = a.endpoint.drain();
+  expect(await quiet.stream.ended).toBe('complete');
+  call.answer('done');
+  expect(await busy.stream.nextMessage()).toMatchObject({ id: 1, result: said('done') });
+  expect(await busy.stream.ended).toBe('complete');
+  await drained;
+  await until(async () => (await b.endpoint.sessions.list()).sessions.length === 0);
+});
+
 test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => {
   const { client } = await serve(createEchoServer, { legacySse });
   const raw = client();
@@ -212,14 +230,13 @@ test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => 
   expect(await again.next()).toMatchObject({ event: 'endpoint' });
 });
 
-/** A server of one's own: `answer` says what it answers to the nth `initialize`. */
-function createOwnServer(answer: (n: number) => object | Promise<object>, onClose: () => void = () => {}) {
-  let handshakes = 0;
+/** A server of one's own: `answer` says what it answers to `initialize`. */
+function createOwnServer(answer: () => object | Promise<object>, onClose: () => void) {
   return (): ConnectableServer => ({
     connect: async (transport: Transport) => {
       transport.onmessage = (message) => {
         if (!('id' in message) || !('method' in message)) return;
-        void Promise.resolve(answer(++handshakes)).then((outcome) =>
+        void Promise.resolve(answer()).then((outcome) =>
           transport.send({ jsonrpc: '2.0', id: message.id, ...outcome } as never),
         );
       };
@@ -227,10 +244,6 @@ function createOwnServer(answer: (n: number) => object | Promise<object>, onClos
     close: async () => onClose(),
   });
 }
-
-const agreed = {
-  result: { protocolVersion: '2024-11-05', capabilities: {}, serverInfo: { name: 'own', version: '1' } },
-};
 
 test('B175 a request that is refused gets its error on the stream, which clients survive', async () => {
   const { client } = await serve(createEchoServer, { legacySse });
@@ -245,20 +258,20 @@ const refused = { error: { code: -32602, message: 'Not you' } };
 test.each([
   ['refuses', refused, refused],
   ['does not answer', new Promise<object>(() => {}), { error: { data: { reason: 'hook_timeout' } } }],
-])('B173 a handshake that the server %s leaves no session, and may be tried again', async (_, outcome, told) => {
+])('B173 a handshake that the server %s leaves no session, and ends the connection', async (_, outcome, told) => {
   let closed = 0;
   const own = createOwnServer(
-    (n) => (n === 1 ? outcome : agreed),
+    () => outcome,
     () => (closed += 1),
   );
-  const { client } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
+  const { client, endpoint } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
   const { stream, post } = await connectSse(client(), '/mcp/sse');
   expect((await post(handshake(1))).status).toBe(202);
   expect(await stream.nextMessage()).toMatchObject({ jsonrpc: '2.0', id: 1, ...told });
   await until(() => closed === 1);
-  expect((await post({ jsonrpc: '2.0', id: 2, method: 'ping' })).status).toBe(400);
-  await post(handshake(3));
-  expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', id: 3, ...agreed });
+  expect(await stream.ended).toBe('complete');
+  expect((await post(handshake(2))).status).toBe(400);
+  expect(endpoint.sessions.count).toBe(0);
 });
 
 test('B173 a client that leaves in the middle of its handshake leaves nothing behind', async () => {
@@ -271,7 +284,7 @@ test('B173 a client that leaves in the middle of its handshake leaves nothing be
     },
     () => (closed = true),
   );
-  const { client } = await serve(perSession(own), { legacySse });
+  const { client } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
   const { stream, post } = await connectSse(client(), '/mcp/sse');
   await post(handshake(1));
   await until(() => asked);

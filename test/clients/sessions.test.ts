@@ -54,7 +54,7 @@ describe.each(faces)('the face %s', (face) => {
     const ids = await Promise.all(all.map(sessionOf));
     expect(new Set(ids).size).toBe(8);
     expect(ids.slice(0, 4)).toEqual(all.slice(0, 4).map(({ sessionId }) => sessionId));
-    expect([endpoint.sessions.count, lab.made.length]).toEqual([4, 8]);
+    expect([endpoint.sessions.count, lab.made.length]).toEqual([8, 8]);
     await lab.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
     await until(() => all.some((one) => one.notifications('notifications/message').length > 0), { what: 'the one' });
     for (const one of all) await one.client.ping();

@@ -11,12 +11,12 @@ import { type Start, WAYS } from '../kit/ways.ts';
 
 const SESSION = 'sessions, 2025-11-25';
 
-/** With a session its handshake is a request of the user too, and the limits of the user come behind the hooks. */
-const NAMES: ReadonlyArray<readonly [way: string, inSession: boolean]> = [
-  [SESSION, true],
-  ['legacy SSE', true],
-  ['stateless, 2025-11-25', false],
-  ['2026-07-28', false],
+/** `opening`: requests of the user that open a session. The limits of the user come behind the hooks then. */
+const NAMES: ReadonlyArray<readonly [way: string, opening: number]> = [
+  [SESSION, 1],
+  ['legacy SSE', 2],
+  ['stateless, 2025-11-25', 0],
+  ['2026-07-28', 0],
 ];
 
 const startOf = (way: string): Start => WAYS[way] as Start;
@@ -65,7 +65,8 @@ async function noting(way: string, wait: () => Promise<void> | void, more: McpEn
   return Object.assign(ask, { story, served, allowed });
 }
 
-describe.each(NAMES)('over %s', (way, inSession) => {
+describe.each(NAMES)('over %s', (way, opening) => {
+  const inSession = opening > 0;
   describe.each(Object.entries(HOOKS))('with hooks %s', (__, wait) => {
     test('a call that authorize refuses, or without its scope, takes no place of its tool', async () => {
       const limits = { perTool: { guarded: { requestsPerMinute: 1 } } };
@@ -95,7 +96,7 @@ describe.each(NAMES)('over %s', (way, inSession) => {
     });
 
     test(`the limits of a user ${inSession ? 'follow the scopes' : 'come before every hook'}`, async () => {
-      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: inSession ? 2 : 1 } } });
+      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: opening + 1 } } });
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
       expect(await ask()).toEqual(inSession ? ['authorize', 'scopes'] : []);
     });

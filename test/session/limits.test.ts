@@ -75,7 +75,7 @@ test('limits.sessions: on a durable store a 2024-11-05 connection takes the plac
   });
   const idle = await openSession();
   await openSse(client());
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.count).toBe(1);
   const woken = await idle.call('ping');
   expect(refusalOf(woken.response, woken.id)).toBe('too_many_sessions');
 });

@@ -28,7 +28,6 @@ import type { WaitingRequests } from './waiting.ts';
 const STORED_HEAD_MS = 5;
 
 export class LegacyEra implements RelayedServer, Continuation {
-  /** What POSTs of the 2024-11-05 transport are served with too. */
   readonly parts: LegacyParts;
   readonly #router: Router;
   /** Calls that wait for a lease or the store. */
@@ -60,7 +59,7 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   post({ exchange, ...post }: ReceivedPost): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
-    this.#enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post) });
+    this.enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post) });
   }
 
   getOrDelete(exchange: Exchange): void {
@@ -69,13 +68,13 @@ export class LegacyEra implements RelayedServer, Continuation {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
     const inbound: Inbound = { kind: isGet ? 'get' : 'delete', caller: exchange, sink, requestId: null, after };
     const refusal = this.parts.gate.count(exchange);
-    if (refusal === undefined) return this.#enter(inbound);
+    if (refusal === undefined) return this.enter(inbound);
     const { parts } = this;
     if (answerToResume(parts, inbound) || refuseResume(parts, inbound, answerOverLimit())) return;
     inbound.sink.refuse(refusal, null);
   }
 
-  #enter(inbound: Inbound): void {
+  enter(inbound: Inbound): void {
     const { caller, sink, post, requestId } = inbound;
     const id = caller.header('mcp-session-id');
     if (id !== undefined) return this.#router.run(id, inbound);
@@ -94,7 +93,7 @@ export class LegacyEra implements RelayedServer, Continuation {
    */
   serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, caller: SentRequest, sink: LinkSink): void {
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, mayHaveRun };
-    if (kind !== 'post') return this.#enter(inbound);
+    if (kind !== 'post') return this.enter(inbound);
     // What the owner keeps counts in its memory too.
     const refused = holdText(sink, text, this.parts.options.limits.bodyKeys, text.length * BODY_WEIGHT);
     if (refused !== undefined) return sink.refuse(refused.error, refused.id);
@@ -104,7 +103,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = { messages, batch, text };
     const requestId = requestIdOf(post);
-    this.#enter({ ...inbound, post, requestId });
+    this.enter({ ...inbound, post, requestId });
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
@@ -119,7 +118,7 @@ export class LegacyEra implements RelayedServer, Continuation {
   async terminate(id: string): Promise<boolean> {
     const sink = new HeardAnswer();
     const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id } };
-    this.#enter({ kind: 'terminate', caller: new SentRequest(fields, undefined, sink), sink, requestId: null });
+    this.enter({ kind: 'terminate', caller: new SentRequest(fields, undefined, sink), sink, requestId: null });
     await sink.answered;
     const { refused } = sink;
     if (refused === undefined) return true;

@@ -11,7 +11,7 @@ import type { LegacyParts } from './parts.ts';
 
 /** Throws why no session was opened. */
 export async function openSession(parts: LegacyParts, inbound: Inbound): Promise<void> {
-  const { caller, sink, post } = inbound;
+  const { caller, sink, post, unlogged } = inbound;
   const first = post?.messages[0];
   if (first?.kind !== 'request') throw new Error('Only an initialize opens a session');
   const { message } = first;
@@ -21,7 +21,7 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
     if (caller.relayOrigin !== undefined) return sink.handOver(false);
     if (await openElsewhere(parts, inbound, message)) return;
   }
-  const opened = await parts.opener.open(message, caller);
+  const opened = await parts.opener.open(message, caller, unlogged);
   if (opened === undefined) return;
   const { session, answer } = opened;
   sink.sessionId = session?.id;

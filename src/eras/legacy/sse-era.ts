@@ -1,7 +1,7 @@
 /**
  * The 2024-11-05 transport (`legacySse`): GET …/sse opens the stream of a session, POST …/message?sessionId=… takes its
- * messages, and every answer goes to the stream. The session lives as long as that connection, on this instance.
- * Nothing of it is stored, so nothing can be resumed. Its server is made at `initialize`.
+ * messages, and every answer goes to the stream. The session begins with `initialize`, and ends with that connection
+ * (`sse-connection.ts`). No message of it is stored, so nothing can be resumed.
  */
 import {
   batchNotAllowed,
@@ -17,10 +17,10 @@ import { accepted } from '../../http/accept.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
 import type { RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
-import type { LiveSession } from '../../session/session.ts';
 import { idText } from '../../base/system.ts';
 import { readMessages } from '../message-checks.ts';
-import { type LegacySseParts, SseConnection } from './sse-connection.ts';
+import type { LegacyEra } from './legacy-era.ts';
+import { SseConnection } from './sse-connection.ts';
 
 const ID_BYTES = 16;
 const NOT_FOUND = 'Session not found: open GET /sse first';
@@ -33,11 +33,11 @@ export function legacySsePath(url: string): 'sse' | 'message' | undefined {
 }
 
 export class LegacySseEra {
-  readonly #given: LegacySseParts;
+  readonly #legacy: LegacyEra;
   readonly #connected = new Map<string, SseConnection>();
 
-  constructor(given: LegacySseParts) {
-    this.#given = given;
+  constructor(legacy: LegacyEra) {
+    this.#legacy = legacy;
   }
 
   /** Host and Origin have been checked. */
@@ -48,17 +48,8 @@ export class LegacySseEra {
     else this.#message(exchange);
   }
 
-  get busy(): boolean {
-    for (const { session } of this.#connected.values()) if (session?.busy === true) return true;
-    return false;
-  }
-
-  *sessions(): Generator<LiveSession> {
-    for (const { session } of this.#connected.values()) if (session !== undefined) yield session;
-  }
-
   #connect(exchange: Exchange): void {
-    const { gate, options } = this.#given.legacy;
+    const { gate, options } = this.#legacy.parts;
     const refusal = accepted(exchange.header('accept')).stream
       ? gate.count(exchange)
       : notAcceptable('text/event-stream');
@@ -70,7 +61,7 @@ export class LegacySseEra {
 
   /** Connections count against the limits of sessions, users and memory like the sessions of the registry. */
   async #begin(exchange: Exchange): Promise<void> {
-    const { registry, random } = this.#given.legacy;
+    const { registry, random } = this.#legacy.parts;
     if (registry.lifecycle.prefersOthers) throw draining();
     const leavePlaces = await registry.takePlaces(exchange, false, 0);
     const isLate = registry.lifecycle.prefersOthers;
@@ -78,15 +69,13 @@ export class LegacySseEra {
     if (isLate) throw draining();
     if (exchange.closed) return;
     const id = idText(random(ID_BYTES));
-    const gone = (): void => void this.#take(id)?.leave('deleted');
-    this.#connected.set(id, new SseConnection(this.#given, id, exchange, leavePlaces, gone));
-  }
-
-  /** `undefined`: it has left already. */
-  #take(id: string): SseConnection | undefined {
-    const connection = this.#connected.get(id);
-    this.#connected.delete(id);
-    return connection;
+    const connection = new SseConnection(this.#legacy, id, exchange, leavePlaces);
+    this.#connected.set(id, connection);
+    const sinkClosed = (): void => {
+      this.#connected.delete(id);
+      connection.over();
+    };
+    connection.response.listener = { sinkClosed };
   }
 
   #message(exchange: Exchange): void {
@@ -94,10 +83,10 @@ export class LegacySseEra {
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
     const connection = this.#connected.get(id);
     if (connection === undefined) return refusePlain(exchange, NOT_FOUND);
-    if (connection.user !== exchange.user) return refuse(exchange, otherUser(), null);
+    if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
-    const { bodyBytes, bodyKeys } = this.#given.legacy.options.limits;
+    const { bodyBytes, bodyKeys } = this.#legacy.parts.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
     exchange.readBody(bodyBytes, 0, (read) => {
       const post = readMessages(exchange, read, bodyKeys);
@@ -110,13 +99,8 @@ export class LegacySseEra {
   }
 
   /** Ends every connection, cleanly. */
-  async close(): Promise<void> {
-    const close = async (id: string): Promise<void> => {
-      const connection = this.#take(id);
-      await connection?.leave('closed');
-      connection?.end();
-    };
-    await Promise.all([...this.#connected.keys()].map(close));
+  close(): void {
+    for (const { response } of this.#connected.values()) response.end();
   }
 }
 

@@ -55,12 +55,14 @@ export class SessionOpener {
     this.#random = random;
   }
 
-  /** `undefined`: the client disconnected, and the session was dropped. */
-  async open(message: RpcRequest, caller: CallerRequest): Promise<Opened | undefined> {
+  /** `undefined`: the client disconnected, and the session was dropped. `unlogged`: see `SessionStart`. */
+  async open(message: RpcRequest, caller: CallerRequest, unlogged = false): Promise<Opened | undefined> {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
-    return this.#registry.withPlaces(caller, false, handshake.bytes, () => this.#open(message, handshake, caller));
+    return this.#registry.withPlaces(caller, false, handshake.bytes, () =>
+      this.#open(message, handshake, caller, unlogged),
+    );
   }
 
   #checkAdmitted(): void {
@@ -68,14 +70,19 @@ export class SessionOpener {
     if (refusal !== undefined) throw refusal;
   }
 
-  async #open(message: RpcRequest, handshake: Handshake, caller: CallerRequest): Promise<Opened | undefined> {
+  async #open(
+    message: RpcRequest,
+    handshake: Handshake,
+    caller: CallerRequest,
+    unlogged: boolean,
+  ): Promise<Opened | undefined> {
     const { sessionIdGenerator } = this.#options;
     const id =
       sessionIdGenerator === undefined
         ? idText(this.#random(ID_BYTES))
         : await this.#newId(sessionIdGenerator, message, caller);
     if (caller.closed) return undefined;
-    const session = await this.#builder.make(id, handshake, caller);
+    const session = await this.#builder.make(id, handshake, caller, unlogged);
     try {
       const answer = await this.#builder.initialize(session, message, caller);
       checkOpen(session);
@@ -152,7 +159,7 @@ export class SessionOpener {
 }
 
 /** The handshake of an `initialize`, or what is wrong with it. A known handshake is not checked again. */
-export function checkedHandshake(message: RpcRequest): Handshake | SojournError {
+function checkedHandshake(message: RpcRequest): Handshake | SojournError {
   const text = JSON.stringify(message.params) ?? '';
   if (Buffer.byteLength(text) > HANDSHAKE_BYTES) return handshakeTooLarge(HANDSHAKE_BYTES);
   const found = knownHandshake(text);
