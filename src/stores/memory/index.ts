@@ -1,5 +1,5 @@
 /**
- * The memory store: all data is in this process, and every method answers at once. One store object serves any number
+ * The memory store: all data is in this process, and records are answered at once. One store object serves any number
  * of endpoints. Endpoints with the same `name` are one deployment and share records, mailboxes and secrets.
  * Endpoints with other names see none of them.
  *

@@ -83,15 +83,15 @@ export class MemoryBackend implements Backend {
   }
 
   list(kind: Kind, after: string, before: string, limit: number): readonly Row[] {
-    return this.#table(kind).byId.pageById(after, before, limit);
+    return this.#table(kind).byId.page([0, after], ({ id }) => id < before, limit);
   }
 
   due(kind: Kind, after: DuePlace, until: number, limit: number): readonly Row[] {
-    return this.#table(kind).byWake.pageByWake(after, until, limit);
+    return this.#table(kind).byWake.page(after, ({ wakeAt }) => wakeAt !== null && wakeAt <= until, limit);
   }
 
   count(kind: Kind, after: string, before: string): number {
-    return this.#table(kind).byId.count(after, before);
+    return this.list(kind, after, before, Infinity).length;
   }
 
   #put({ kind, id, was, row, clear }: RowWrite): boolean {

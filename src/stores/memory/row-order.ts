@@ -52,17 +52,8 @@ export class RowOrder {
     this.#bounds.splice(at, 1);
   }
 
-  /** Rows after an id and before another. */
-  pageById(after: string, before: string, limit: number): HeldRow[] {
-    return this.#page([0, after], (row) => row.id < before, limit);
-  }
-
-  /** Rows after a place whose time is at most `until`. */
-  pageByWake(after: DuePlace, until: number, limit: number): HeldRow[] {
-    return this.#page(after, ({ wakeAt }) => wakeAt !== null && wakeAt <= until, limit);
-  }
-
-  #page([time, id]: DuePlace, isWithin: (row: HeldRow) => boolean, limit: number): HeldRow[] {
+  /** The first rows after a place. */
+  page([time, id]: DuePlace, isWithin: (row: HeldRow) => boolean, limit: number): HeldRow[] {
     const found: HeldRow[] = [];
     const first = this.#blockOf(time, id);
     for (let at = first; at < this.#blocks.length; at++) {
@@ -74,20 +65,6 @@ export class RowOrder {
       }
     }
     return found;
-  }
-
-  /** How many rows `pageById` would find without a limit. */
-  count(after: string, before: string): number {
-    return Math.max(0, this.#rank(before) - this.#rank(`${after}\0`));
-  }
-
-  /** How many rows are before an id. */
-  #rank(id: string): number {
-    const last = this.#blockOf(0, id);
-    let count = 0;
-    for (let at = 0; at < last; at++) count += this.#blocks[at]?.length ?? 0;
-    for (const row of this.#blocks[last] ?? []) if (row.id < id) count++;
-    return count;
   }
 
   #timeOf({ wakeAt }: HeldRow): number {
