@@ -184,8 +184,6 @@ export const ERRORS = {
   DEFINITION_REFUSED: [500, RPC.internal],
   /** An option has a wrong value, is unknown, or contradicts another. The message names it. */
   OPTION_INVALID: [500, RPC.internal],
-  /** A client that was passed to `redis()` is of a version that does not work. The message has the command. */
-  PACKAGE_UNSUPPORTED: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -18,10 +18,6 @@ export function optionInvalid(kind: 'range' | 'type', option: string, got: unkno
 export const definitionRefused = (why: string): SojournError =>
   new SojournError('DEFINITION_REFUSED', `The server passed to createMcpEndpoint cannot be used: ${why}`);
 
-/** `user` needs the package, `needed` lists the versions that work, and `install` is a command. */
-export const packageUnsupported = (user: string, found: string, needed: string, install: string): SojournError =>
-  new SojournError('PACKAGE_UNSUPPORTED', `${user} cannot use ${found}. These versions work: ${needed}. ${install}`);
-
 export function optionsContradict(message: string): Error {
   return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
 }

@@ -12,7 +12,6 @@ export {
   storeWithoutRoom,
   internal,
   optionInvalid,
-  packageUnsupported,
 } from '../errors.ts';
 export { checkNames, checkText, got } from '../options/checks.ts';
 export {

@@ -41,7 +41,6 @@ const THROWN = [
   'ONCE_KEY_INVALID',
   'STEP_INVALID',
   'DEFINITION_REFUSED',
-  'PACKAGE_UNSUPPORTED',
 ];
 
 /** A message with one of these makes some hosts run the call again (Mastra 2's client has this list). */

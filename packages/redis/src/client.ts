@@ -3,7 +3,6 @@
  * queue commands offline and has no timer for each command. Replies have the form of RESP 3, whatever is configured.
  */
 import { createClient as createOne, type RedisClientOptions } from 'redis';
-import { packageUnsupported } from 'sojourn/store-kit';
 
 /** The reply to a command. */
 export type Reply = string | number | null | readonly Reply[];
@@ -31,18 +30,6 @@ const OWN = {
   readonly: false,
 };
 const OWN_SOCKET = { reconnectStrategy: false, connectTimeout: CONNECT_MS, socketTimeout: undefined };
-
-/**
- * node-redis has no public member for what the store needs of a Cluster or Sentinel client. Clients do not say their
- * version either, so each is recognised by its members.
- * @throws PACKAGE_UNSUPPORTED
- */
-export function checkMembers(kind: string, client: object, members: readonly string[]): void {
-  const missing = members.find((member) => !(member in client));
-  if (missing === undefined) return;
-  const found = `a ${kind} without \`${missing}\`, of another version of redis`;
-  throw packageUnsupported('redis()', found, 'redis ^6.0', 'npm install redis@6');
-}
 
 /** The package throws for a client that is closed already, or was never connected. */
 export function destroyClient(client: RedisClient): void {

@@ -3,7 +3,7 @@
  * Sentinel, or a Cluster.
  */
 import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/store-kit';
-import { checkMembers, createClient, destroyClient } from './client.ts';
+import { createClient, destroyClient } from './client.ts';
 import { ClusterServer, type ClusterClient } from './cluster-server.ts';
 import { redisStore } from './redis-store.ts';
 import type { Target } from './server.ts';
@@ -26,7 +26,7 @@ export interface RedisOptions {
 const OPTIONS = ['prefix'] as const satisfies readonly (keyof RedisOptions)[];
 const TAKES =
   "a URL of redis: or rediss:, e.g. 'redis://user:password@localhost:6379/0' with %25 for a %, or what createClient, " +
-  'createCluster or createSentinel of the package redis returned';
+  'createCluster or createSentinel of the package redis 6 returned';
 
 /**
  * A store on Redis or Valkey, with the package `redis`. `server`: `redis://user:password@host:6379/0`, `rediss://` for
@@ -50,24 +50,28 @@ function urlTarget(url: string): Target {
   return single(options);
 }
 
-/** Recognises each kind by a member that only it has. The installed package makes the connections of a Cluster. */
+/**
+ * Recognises each kind by its members. The package has no public one for what the store uses of a Cluster or Sentinel
+ * client, and clients do not say their version.
+ */
 function clientTarget(client: unknown): Target {
   const given = typeof client === 'object' && client !== null ? client : {};
-  if ('getSentinelNode' in given) {
-    checkMembers('Sentinel client', given, ['_execute', 'duplicate']);
+  const has = (...members: readonly string[]): boolean => members.every((member) => member in given);
+  if (has('getSentinelNode', '_execute', 'duplicate'))
     return (settings) => new SentinelServer(given as unknown as SentinelClient, settings);
-  }
-  if ('duplicate' in given && 'nodeByAddress' in given) {
-    checkMembers('Cluster client', given, ['_options']);
+  if (has('nodeByAddress', '_options', 'duplicate'))
     return (settings) => new ClusterServer(given as unknown as ClusterClient, settings);
-  }
   // Clients of ioredis have the other members too, and options of other names.
-  if ('duplicate' in given && 'sSubscribe' in given && 'options' in given) {
+  if ('options' in given && has('duplicate', 'sSubscribe')) {
     // A client of version 4 that was given no options has none.
     return single(given.options ?? {});
   }
-  const what = 'connect' in given ? 'a client of another kind' : typeof client;
-  throw optionInvalid('type', 'redis.server', got(what), TAKES);
+  throw optionInvalid(
+    'type',
+    'redis.server',
+    got(has('connect') ? 'a client of another kind or version' : typeof client),
+    TAKES,
+  );
 }
 
 const checkPrefix = (prefix: unknown = 'sojourn'): string =>
