@@ -57,7 +57,7 @@ export class SignedMessages implements Messages {
     return this.#sent.send(from, to, this.#signed(from, to, message));
   }
 
-  publish(from: string, message: InstanceMessage): MaybePromise<void> {
+  publish(from: string, message: InstanceMessage): Promise<void> {
     return this.#sent.publish(from, this.#signed(from, null, message));
   }
 

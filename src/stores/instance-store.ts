@@ -46,26 +46,26 @@ export interface InstanceStore {
     lease: InstanceLease,
     receive: (from: string, message: InstanceMessage) => void,
     lost?: () => void,
-  ): MaybePromise<void>;
+  ): Promise<void>;
   /** Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. */
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean>;
+  renew(id: string, state: InstanceLease['state']): Promise<boolean>;
   /**
    * The lease of a live instance. `undefined` is final: callers rely on it and do not read again. So a lease that is
    * found expired must never be renewed, not even by a renewal that is running.
    */
   read(id: string): MaybePromise<InstanceLease | undefined>;
-  list(): MaybePromise<readonly InstanceLease[]>;
+  list(): Promise<readonly InstanceLease[]>;
   /**
    * `'suspect'`: the receiver seems not to listen. Suspicion is not death. `'sent'` is no receipt: a message to a
    * mailbox that has just closed may be lost.
    */
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'>;
   /** Removes the lease if it still equals the given one; then that instance is dead. */
-  bury(lease: InstanceLease): MaybePromise<boolean>;
+  bury(lease: InstanceLease): Promise<boolean>;
   /** Gives the lease back. */
-  leave(id: string): MaybePromise<void>;
+  leave(id: string): Promise<void>;
   /** Whether an instance without a lease gave it back, to be shown. `false`: it died, or the store has forgotten it. */
-  left(id: string): MaybePromise<boolean>;
+  left(id: string): Promise<boolean>;
   /** To every other live instance of the deployment; at most once, without order across publishers. */
-  publish(from: string, message: InstanceMessage): MaybePromise<void>;
+  publish(from: string, message: InstanceMessage): Promise<void>;
 }

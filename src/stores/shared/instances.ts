@@ -99,7 +99,7 @@ export class Instances implements InstanceStore {
     this.#options = options;
   }
 
-  announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): MaybePromise<void> {
+  async announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): Promise<void> {
     const { records, mailboxes, leaseMs, logger } = this.#options;
     const { id } = lease;
     const received: Receive = (from, message) => {
@@ -112,74 +112,62 @@ export class Instances implements InstanceStore {
         );
       }
     };
-    const announced = after(mailboxes.open(id, received, lost), (address) =>
-      after(records.create(recordOf(lease, address), leaseMs), (outcome) => {
-        if (outcome === 'exists') throw announcedBefore(id);
-        this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
-      }),
-    );
     if (leaseMs !== null) void this.#forgetDead();
-    if (!(announced instanceof Promise)) return announced;
-    return announced.catch(async (cause: unknown) => {
+    try {
+      const address = await mailboxes.open(id, received, lost);
+      if ((await records.create(recordOf(lease, address), leaseMs)) === 'exists') throw announcedBefore(id);
+      this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
+    } catch (cause) {
       await this.#close(id);
       throw cause;
-    });
+    }
   }
 
-  renew(id: string, state: InstanceLease['state']): MaybePromise<boolean> {
+  async renew(id: string, state: InstanceLease['state']): Promise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
     const held = this.#own.get(id);
     if (held === undefined) return false;
-    return after(mailboxes.check(id), () => {
-      const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
-      if (held.stamp % LOOK_EVERY === 0 && leaseMs !== null) void this.#forgetDead();
-      return after(records.save(id, held, change), (outcome) =>
-        outcome === 'fenced' ? after(this.#close(id), () => false) : true,
-      );
-    });
+    await mailboxes.check(id);
+    const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+    if (held.stamp % LOOK_EVERY === 0 && leaseMs !== null) void this.#forgetDead();
+    if ((await records.save(id, held, change)) !== 'fenced') return true;
+    await this.#close(id);
+    return false;
   }
 
   read(id: string): MaybePromise<InstanceLease | undefined> {
     return after(this.#living(id), (found) => found && leaseOf(found));
   }
 
-  list(cursor?: string): MaybePromise<readonly InstanceLease[]> {
-    return after(this.#options.records.list(PAGE, cursor), ({ records, nextCursor }) => {
-      const leases = records.map(leaseOf);
-      return nextCursor === undefined ? leases : after(this.list(nextCursor), (more) => [...leases, ...more]);
-    });
+  async list(): Promise<readonly InstanceLease[]> {
+    const leases: InstanceLease[] = [];
+    for await (const { records } of pagesOf((cursor) => this.#options.records.list(PAGE, cursor)))
+      leases.push(...records.map(leaseOf));
+    return leases;
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {
     return this.#options.mailboxes.send(from, to, message);
   }
 
-  bury({ id, stamp }: InstanceLease): MaybePromise<boolean> {
-    return after(this.#living(id), (found) => {
-      if (found === undefined || String(found.stamp) !== stamp) return false;
-      return this.#end(id, { ...found, atStamp: found.stamp });
-    });
+  async bury({ id, stamp }: InstanceLease): Promise<boolean> {
+    const found = await this.#living(id);
+    if (found === undefined || String(found.stamp) !== stamp) return false;
+    return this.#end(id, { ...found, atStamp: found.stamp });
   }
 
-  leave(id: string): MaybePromise<void> {
+  async leave(id: string): Promise<void> {
     const held = this.#own.get(id);
-    const closed = this.#close(id);
-    const ended = held && this.#end(id, held, LEFT);
-    if (closed instanceof Promise || ended instanceof Promise)
-      return Promise.all([closed, ended]).then(() => undefined);
+    await Promise.all([this.#close(id), held && this.#end(id, held, LEFT)]);
   }
 
-  left(id: string): MaybePromise<boolean> {
-    return after(
-      this.#options.records.read(id),
-      (found) => found !== undefined && isEnded(found) && found.outcome === LEFT,
-    );
+  async left(id: string): Promise<boolean> {
+    const found = await this.#options.records.read(id);
+    return found !== undefined && isEnded(found) && found.outcome === LEFT;
   }
 
-  publish(from: string, message: InstanceMessage): MaybePromise<void> {
-    return after(this.list(), (leases) => {
-      for (const { id } of leases) if (id !== from) void this.#publishTo(id, from, message);
-    });
+  async publish(from: string, message: InstanceMessage): Promise<void> {
+    for (const { id } of await this.list()) if (id !== from) void this.#publishTo(id, from, message);
   }
 
   /** An instance whose view is closed has left, whether or not it called `leave`. */
@@ -204,12 +192,11 @@ export class Instances implements InstanceStore {
   }
 
   /** `false`: the lease changed since it was seen, or there is none. */
-  #end(id: string, seen: SeenLiving, outcome = ''): MaybePromise<boolean> {
+  async #end(id: string, seen: SeenLiving, outcome = ''): Promise<boolean> {
     const { records, mailboxes } = this.#options;
-    return after(records.end(id, seen, outcome), (ended) => {
-      if (ended === 'ended') mailboxes.forget?.(id, seen.owner ?? '');
-      return ended === 'ended';
-    });
+    if ((await records.end(id, seen, outcome)) !== 'ended') return false;
+    mailboxes.forget?.(id, seen.owner ?? '');
+    return true;
   }
 
   #close(id: string): MaybePromise<void> {
