@@ -121,7 +121,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
       },
     ],
     mark: [2, { id, fence, mark: record({ name: one(['1', '"1"', '2']), stream }), clear: fc.boolean() }],
-    forgetEnd: [2, { id, off: one([0, 0, 1]) }],
+    forgetEnd: [6, { id, off: one([0, 0, 1]) }],
     list: [2, { limit, group: one([undefined, ...groups]) }],
     count: [1, { group: one(groups) }],
     due: [2, { limit }],
