@@ -38,7 +38,7 @@ describe('a relayed call whose relaying instance has lost its lease is sent agai
       const called = client.call('read', { slot: 1, ms: 20 });
       await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
       const returns = await frozen(stage, 1);
-      stage.fail('log', 'fails', 2);
+      stage.fail('log', 'fails', { times: 2 });
       await returns();
       expect(kindOf(await called)).toBe('result');
       expect(ranOf(stage, 'read')).toBe(1);

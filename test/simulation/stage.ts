@@ -121,15 +121,21 @@ export class Stage {
     };
   }
 
-  /** The next call of a name fails, before or after its effect. */
-  fail(call: string, outcome: 'fails' | 'reply-lost', times = 1): void {
+  /** The next calls of a name fail, before or after their effect; `slot`: of the instance there now. */
+  fail(
+    call: string,
+    outcome: 'fails' | 'reply-lost',
+    { slot, times = 1 }: { readonly slot?: number; readonly times?: number } = {},
+  ): { readonly left: number } {
+    const process = slot === undefined ? undefined : this.instance(slot).process;
     const { interfere } = this.world;
-    let left = times;
+    const calls = { left: times };
     this.world.interfere = (of, name) => {
-      if (name !== call || left === 0) return interfere(of, name);
-      left -= 1;
+      if (name !== call || calls.left === 0 || (process !== undefined && of !== process)) return interfere(of, name);
+      calls.left -= 1;
       return { outcome };
     };
+    return calls;
   }
 }
 
