@@ -13,7 +13,8 @@ import { type ClientWorld, isForgiven, notFound } from './client-world.ts';
 
 /** What a client sends to a session that is not its own. */
 const TRESPASSES = [
-  { id: 1, method: 'tools/call', params: { name: 'effect', arguments: { nonce: 'trespass' } } },
+  // Who cancels a call of their own that waits for the store gets 202, so none below has this id.
+  { id: 'own', method: 'tools/call', params: { name: 'effect', arguments: { nonce: 'trespass' } } },
   { id: 2, method: 'ping' },
   { id: 's1.0', result: { action: 'accept', content: { answer: 'trespass' } } },
   { method: 'notifications/cancelled', params: { requestId: 1 } },
