@@ -4,7 +4,8 @@ import { pathToFileURL } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport, type StdioServerParameters } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { ConnectOptions, FirstLine, Message, OfficialClient, SecondLine } from '../kit/official-client.ts';
+import type { ConnectOptions, FirstLine, OfficialClient, SecondLine } from '../kit/official-client.ts';
+import type { Message } from '../kit/sse-parser.ts';
 import { openV1, openV2 } from '../kit/official-client.ts';
 
 export type Era = '2025' | '2026-07-28';

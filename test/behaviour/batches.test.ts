@@ -11,8 +11,7 @@ import { failure } from '../kit/refusals.ts';
 const ping = (id: number | string) => ({ jsonrpc: '2.0', id, method: 'ping' });
 const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' };
 
-const idsOf = (response: RawResponse): unknown[] =>
-  response.events.flatMap(({ message }) => (message === undefined ? [] : [(message as { id?: unknown }).id]));
+const idsOf = ({ messages }: RawResponse): unknown[] => messages.map(({ id }) => id);
 
 const refused = (message: string): unknown => failure(null, -32600, `Invalid Request: ${message}`);
 
@@ -20,7 +19,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 a batch may mix requests, notifications and answers; its stream ends after the last answer', async () => {
     const { one, lab } = await inLab({}, { protocolVersion: '2025-03-26', capabilities: { elicitation: {} } });
     const asking = await one.post(toolCall('asks', 'ask'));
-    const question = (await asking.nextMessage()) as { id: string };
+    const question = await asking.nextMessage();
 
     const mixed = await one.post([
       toolCall('held', 'hold'),
@@ -33,7 +32,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(textOf(await asking.nextMessage())).toBe('decline undefined');
     await until(() => idsOf(mixed).length === 2);
     expect(idsOf(mixed).sort()).toEqual(['echo', 'ping']);
-    const echo = mixed.events.find(({ message }) => (message as { id?: string } | undefined)?.id === 'echo');
+    const echo = mixed.events.find(({ message }) => message?.id === 'echo');
     expect(textOf(echo?.message)).toBe('in a batch');
     const { answer } = await lab.held();
     expect(mixed.ending).toBeUndefined();

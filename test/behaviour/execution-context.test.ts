@@ -88,7 +88,7 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const one = client();
     await one.initialize({ capabilities: { elicitation: {} } });
     const stream = await one.post(toolCall('q', 'ask'));
-    const question = (await stream.nextMessage()) as { id: string; method: string };
+    const question = await stream.nextMessage();
     expect(question.method).toBe('elicitation/create');
     await one.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });
     expect(textOf(await stream.nextMessage())).toBe('decline in room 1');

@@ -155,7 +155,7 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
     const { one, server, log } = await at('2025-11-25');
     const get = await one.get();
     const roots = server.server.listRoots();
-    const question = (await get.nextMessage()) as { id: string; method: string };
+    const question = await get.nextMessage();
     expect(question.method).toBe('roots/list');
     expect(log.lines.filter(({ level }) => level === 'warn')).toEqual([
       {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
+import type { Message } from '../kit/sse-parser.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';
@@ -17,14 +18,11 @@ import { perFace } from '../kit/sessions.ts';
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
 
 const subscriptionOf = (message: unknown): unknown => {
-  const { params, result } = message as { params?: { _meta?: object }; result?: { _meta?: object } };
-  return ((params ?? result)?._meta as Record<string, unknown> | undefined)?.[SUBSCRIPTION_ID_META_KEY];
+  const { params, result } = message as Message;
+  return (params ?? result)?.['_meta']?.[SUBSCRIPTION_ID_META_KEY];
 };
 
-const methods = (response: RawResponse): unknown[] =>
-  response.events.flatMap(({ message }) =>
-    message === undefined ? [] : [(message as { method?: string }).method ?? 'result'],
-  );
+const methods = (response: RawResponse): unknown[] => response.messages.map(({ method }) => method ?? 'result');
 
 describe.each(perFace)('over $face', ({ serve }) => {
   test.each([

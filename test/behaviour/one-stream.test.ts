@@ -15,11 +15,9 @@ const inFlight = (id: number | string): unknown =>
 
 /** The messages of a stream, in a word each. */
 const words = (response: RawResponse): unknown[] =>
-  response.events.flatMap(({ message }) => {
-    if (message === undefined) return [];
-    const { method, params, id } = message as { method?: string; params?: { data?: unknown }; id?: unknown };
-    return [method === undefined ? `answer ${id}` : `${method.replace(/^.*\//, '')} ${params?.data ?? ''}`.trim()];
-  });
+  response.messages.map(({ method, params, id }) =>
+    method === undefined ? `answer ${id}` : `${method.replace(/^.*\//, '')} ${params?.['data'] ?? ''}`.trim(),
+  );
 
 /** Tools that wait in the middle, and say when they are there. */
 function steps() {

@@ -9,11 +9,6 @@ import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 
-interface Question {
-  readonly id: string;
-  readonly method: string;
-}
-
 describe.each(perFace)('$face', ({ serve, session }) => {
   const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
   const page = { mode: 'url' as const, message: 'Pay', url: 'https://pay.example/', elicitationId: 'e1' };
@@ -42,7 +37,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
         { capabilities: { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} } },
       );
       const response = await one.post(toolCall(1, 'ask'));
-      const question = (await response.nextMessage()) as Question;
+      const question = await response.nextMessage();
       expect(question.method).toBe(method);
       if (result === paid) expect(question).toMatchObject({ params: page });
       const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
@@ -75,12 +70,12 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const waiting = client.call(...tool('ask'));
     await until(() => asked === 2);
     const get = await client.get();
-    const first = (await get.nextMessage()) as Question;
+    const first = await get.nextMessage();
     await client.post({ jsonrpc: '2.0', id: first.id, result: { action: 'decline' } });
     await waiting;
     const answered = client.call(...tool('ask'));
     expect(await get.nextMessage()).toEqual({ jsonrpc: '2.0', ...progress });
-    const question = (await get.nextMessage()) as Question;
+    const question = await get.nextMessage();
     expect(question.method).toBe('elicitation/create');
     await client.post({ jsonrpc: '2.0', id: question.id, result: { action: 'decline' } });
     const { response, message } = await answered;
@@ -92,7 +87,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
     const { one } = await session(toolServer({ ask }), {}, { capabilities: { elicitation: { form: {} } } });
     const response = await one.post(toolCall('s1.0', 'ask'));
-    const question = (await response.nextMessage()) as Question;
+    const question = await response.nextMessage();
     expect(question).toMatchObject({ id: 's1.0', method: 'elicitation/create' });
     await one.call('ping');
     expect(response.ending).toBeUndefined();

@@ -233,7 +233,7 @@ describe('B130 a gap', () => {
     for (const data of [1, 2, 3]) await say(data);
     const again = await one.get({ lastEventId: id });
     await until(() => again.events.length === 4);
-    const seen = again.events.map(({ message }) => (message as { params?: { data: number } })?.params?.data);
+    const seen = again.events.map(({ message }) => message?.params?.['data']);
     expect(seen).toEqual([undefined, 1, 2, 3]);
   });
 

@@ -27,9 +27,7 @@ async function left(options: McpEndpointOptions = {}) {
 }
 
 const data = (...streams: RawResponse[]): unknown[] =>
-  streams.flatMap(({ events }) =>
-    events.flatMap(({ message }) => (message as { params?: { data: number } } | undefined)?.params?.data ?? []),
-  );
+  streams.flatMap(({ events }) => events.flatMap(({ message }) => message?.params?.['data'] ?? []));
 
 describe('B117 what is sent while the log is being read comes once, in its place', () => {
   test.each(['before', 'after'] as const)('%s the log was read', async (when) => {
@@ -215,7 +213,7 @@ describe('events that wait for the store', () => {
     answer('lost');
     await until(async () => {
       const resumed = await one.get({ lastEventId: call.lastId });
-      return (await resumed.untilEnd()).some(({ message }) => (message as { id?: number } | undefined)?.id === 7);
+      return (await resumed.untilEnd()).some(({ message }) => message?.id === 7);
     });
   });
 

@@ -176,7 +176,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B198 the answer to a question of the running call passes too', async () => {
     const { one } = await inLab(limited(1), { capabilities: { elicitation: {} } });
     const stream = await one.post(toolCall('asks', 'ask'));
-    const { id } = (await stream.nextMessage()) as { id: string };
+    const { id } = await stream.nextMessage();
     const queued = watched(one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' }));
     expect((await one.call('ping')).response.status).toBe(200);
     expect(queued.begun).toBe(false);
@@ -199,7 +199,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ]);
     expect(echoes).toBe(0);
     const fits = await one.post([...three.slice(1), { jsonrpc: '2.0', id: 4, method: 'ping' }]);
-    expect((await fits.untilEnd()).map(({ message }) => (message as { id: number }).id).sort()).toEqual([2, 3, 4]);
+    expect((await fits.untilEnd()).map(({ message }) => message?.id).sort()).toEqual([2, 3, 4]);
     expect(echoes).toBe(2);
   });
 

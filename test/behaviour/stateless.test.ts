@@ -197,10 +197,7 @@ test('B95 a notification outside of a request rejects, one of the request does n
   answer('done');
   const { response } = await called;
   const messages = (await response.untilEnd()).map(({ message }) => message);
-  expect(messages.map((message) => (message as { method?: string }).method)).toEqual([
-    'notifications/message',
-    undefined,
-  ]);
+  expect(messages.map((message) => message?.method)).toEqual(['notifications/message', undefined]);
 });
 
 test('B98 listChanged is not promised to a legacy client; it is promised to a modern client, which can listen', async () => {

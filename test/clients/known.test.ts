@@ -142,16 +142,15 @@ describe.each([
     response.abort();
     return { ...opened, get, held };
   };
-  const answers = ({ events }: RawResponse): unknown[] => events.flatMap(({ message }) => message ?? []);
 
   test.each(['2025-03-26', '2025-11-25'])('as it comes (%s)', async (protocolVersion) => {
     const { get, held, client } = await broken({ name, protocolVersion });
     // The server notices that the connection is closed.
     await client.call('ping');
-    await until(() => (held.answer('done'), answers(get).length === 1), { what: 'the answer' });
-    expect(answers(get)).toMatchObject([{ id: 'held', result: { content: [{ text: 'done' }] } }]);
+    await until(() => (held.answer('done'), get.messages.length === 1), { what: 'the answer' });
+    expect(get.messages).toMatchObject([{ id: 'held', result: { content: [{ text: 'done' }] } }]);
     await client.call('ping');
-    expect(answers(get).length).toBe(1);
+    expect(get.messages.length).toBe(1);
   });
 
   test('and a stream that was read does not', async () => {
@@ -162,7 +161,7 @@ describe.each([
     (await lab.held()).answer('done');
     await response.untilEnd();
     await client.call('ping');
-    expect(answers(get)).toEqual([]);
+    expect(get.messages).toEqual([]);
   });
 
   test('not with another client', async () => {
@@ -171,7 +170,7 @@ describe.each([
     held.answer('done');
     await client.call('ping');
     await client.call('ping');
-    expect(answers(get)).toEqual([]);
+    expect(get.messages).toEqual([]);
   });
 });
 

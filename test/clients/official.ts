@@ -2,7 +2,8 @@
 import { onTestFinished } from 'vitest';
 import { type Connect, openV1, openV2 } from '../kit/official-client.ts';
 
-export type { Connect, ConnectOptions, Message, OfficialClient } from '../kit/official-client.ts';
+export type { Connect, ConnectOptions, OfficialClient } from '../kit/official-client.ts';
+export type { Message } from '../kit/sse-parser.ts';
 
 const inTest =
   (open: Connect): Connect =>

@@ -3,13 +3,14 @@
  * has: through the context, through the shared server, and through `currentSession()`. Each session has a user, a log
  * level, capabilities and another marker, and every message that it gets must carry its marker.
  */
-import { CLIENT_INFO_META_KEY, McpServer, type CallToolResult } from '@modelcontextprotocol/server';
+import { CLIENT_INFO_META_KEY, McpServer } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
 import { toolCall } from '../kit/lab.ts';
 import { z } from 'zod';
 import { currentRequest, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
+import type { Message } from '../kit/sse-parser.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
@@ -20,13 +21,6 @@ const SESSIONS = isMatrix ? 1_000 : 100;
 /** Requests at once, so that the test needs fewer connections than sessions. */
 const AT_ONCE = 100;
 const SCHEMA = { type: 'object' as const, properties: {} };
-
-interface Message {
-  readonly id?: unknown;
-  readonly method?: string;
-  readonly params?: { readonly data?: unknown; readonly message?: string; readonly level?: string };
-  readonly result?: CallToolResult;
-}
 
 interface Talker {
   readonly marker: string;
@@ -104,7 +98,7 @@ const versionOf = (index: number): string => (index % 3 === 0 ? '2025-06-18' : '
 async function converse({ client, marker }: Talker, response: RawResponse, id: number): Promise<Message[]> {
   const messages: Message[] = [];
   for (;;) {
-    const message = (await response.nextMessage()) as Message;
+    const message = await response.nextMessage();
     messages.push(message);
     if (message.method === 'elicitation/create') {
       const answer = { action: 'accept', content: { marker } };
@@ -168,7 +162,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
       await response.ended;
       return undefined;
     }
-    return ((await response.nextMessage()) as Message).result?.content[0];
+    return (await response.nextMessage()).result?.content[0];
   });
   const held = await holding;
   await until(() => aborted.length >= SESSIONS / 2);
@@ -179,11 +173,9 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
   );
 
   // What came on the GET streams: late sends of the own session, and nothing else.
-  await until(() => gets.every(({ events }) => events.some(({ message }) => message !== undefined)));
-  for (const [index, { events }] of gets.entries()) {
-    const messages = events.flatMap(({ message }) => (message === undefined ? [] : [message as Message]));
+  await until(() => gets.every(({ messages }) => messages.length > 0));
+  for (const [index, { messages }] of gets.entries())
     expect(messages.map(({ params }) => params?.data)).toEqual([`m${index} late`]);
-  }
 
   // One change of the definition is one message on each of these streams.
   server.registerTool('more', {}, () => ({ content: [] }));
@@ -202,7 +194,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
       { headers: { 'x-user': marker }, meta: { [CLIENT_INFO_META_KEY]: { name: marker, version: '1' } } },
     ),
   );
-  expect(answers.map(({ message }) => (message as Message).result?.content[0])).toEqual(
+  expect(answers.map(({ message }) => message.result?.content[0])).toEqual(
     talkers.map(({ marker }) => ({ type: 'text', text: `${marker} no elicitation 2026-07-28` })),
   );
 });

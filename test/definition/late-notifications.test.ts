@@ -18,7 +18,6 @@ import {
 } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import type { RawResponse } from '../kit/raw-response.ts';
 import { createLog } from '../kit/log.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
@@ -92,8 +91,6 @@ async function areDropped(held: Held, { log }: Served): Promise<void> {
   expect(methodsOf(log.matching(ENDED, 'warn'))).toEqual(['notifications/message', 'notifications/resources/updated']);
 }
 
-const messagesOf = (stream: RawResponse): unknown[] => stream.events.flatMap(({ message }) => message ?? []);
-
 describe.each(makers)('a shared server of SDK %s', (_, make) => {
   test('drops what a handler left behind, for its own client too, with one warning per method', async () => {
     const server = make();
@@ -126,7 +123,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     release();
     expect(await stream.nextMessage()).toMatchObject({ params: { data: 'own' } });
     await until(() => isSent);
-    expect([messagesOf(stream).length, messagesOf(other).length]).toEqual([1, 0]);
+    expect([stream.messages.length, other.messages.length]).toEqual([1, 0]);
     const warned = log.matching(SHARED, 'warn');
     expect(methodsOf(warned)).toEqual([
       'notifications/message',
@@ -179,11 +176,11 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     );
     for (const [n, stream] of streams.entries()) {
       expect(await stream.nextMessage()).toMatchObject({ params: { data: `w${n} own` } });
-      expect(messagesOf(stream)).toHaveLength(1);
+      expect(stream.messages).toHaveLength(1);
     }
-    expect(messagesOf(finished)).toEqual([]);
+    expect(finished.messages).toEqual([]);
     for (const answer of answers)
-      expect(messagesOf(answer)).toEqual([expect.objectContaining({ result: said('finished') })]);
+      expect(answer.messages).toEqual([expect.objectContaining({ result: said('finished') })]);
   });
 
   test('drops notifications before an endpoint serves a client, and after it closed', async () => {

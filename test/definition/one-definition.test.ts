@@ -23,15 +23,12 @@ const definition = (): McpServer => new McpServer(info, LOGGING);
 async function callAnswering(client: RawClient, name: string, result: object): Promise<unknown> {
   const id = client.nextId();
   const response = await client.post(toolCall(id, name));
-  const asked = (await response.nextMessage((m) => 'method' in (m as object) && 'id' in (m as object))) as {
-    id: unknown;
-  };
+  const asked = await response.nextMessage((m) => m.method !== undefined && m.id !== undefined);
   await client.post({ jsonrpc: '2.0', id: asked.id, result });
-  return response.nextMessage((m) => Reflect.get(m as object, 'id') === id && Reflect.has(m as object, 'result'));
+  return response.nextMessage((m) => m.id === id && m.result !== undefined);
 }
 
-const methodsOf = (response: RawResponse): unknown[] =>
-  response.events.flatMap(({ message }) => (message === undefined ? [] : [Reflect.get(message as object, 'method')]));
+const methodsOf = ({ messages }: RawResponse): unknown[] => messages.map(({ method }) => method);
 
 describe.each(faces)('one definition, over %s', (face) => {
   test('serves sessions and modern requests, with its tools, prompts and resources', async () => {
@@ -306,7 +303,7 @@ describe('a server of SDK version 1', () => {
     expect(answers.map(textOf)).toEqual(['ann decline', 'bob decline']);
     const stream = await clients[1]!.get();
     const late = server.registerTool('late', {}, () => ({ content: [] }));
-    await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
+    await stream.nextMessage(({ method }) => method === 'notifications/tools/list_changed');
     late.remove();
     await expect(
       server.server.elicitInput({ message: '', requestedSchema: { type: 'object', properties: {} } }),

@@ -68,10 +68,7 @@ async function listening({ client }: Served, uri: string): Promise<RawResponse> 
 }
 
 const seen = (stream: RawResponse): unknown[] =>
-  stream.events.flatMap(({ message }) => {
-    const { method, params } = (message ?? {}) as { method?: string; params?: { uri?: string } };
-    return method === UPDATED ? [params?.uri] : [];
-  });
+  stream.messages.flatMap(({ method, params }) => (method === UPDATED ? [params?.['uri']] : []));
 
 /** What came before everything that was sent by now. Lists are announced by each instance to its own clients. */
 async function settled(streams: readonly RawResponse[], ...members: readonly Served[]): Promise<unknown[][]> {
@@ -80,8 +77,7 @@ async function settled(streams: readonly RawResponse[], ...members: readonly Ser
   await until(() => streams.every((stream, n) => countOf(stream) > (had[n] ?? 0)));
   return streams.map(seen);
 }
-const countOf = (stream: RawResponse): number =>
-  stream.events.filter(({ message }) => Reflect.get(message ?? {}, 'method') === CHANGED).length;
+const countOf = (stream: RawResponse): number => stream.messages.filter(({ method }) => method === CHANGED).length;
 
 const makers = [
   ['2', ofVersion2],

@@ -46,8 +46,7 @@ describe.each([
     ids.push(String(one.sessionId), String(two.sessionId));
     const answer = await one.post(toolCall(9, 'tell'));
     await answer.ended;
-    const sent = answer.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
-    expect(sent).toMatchObject([
+    expect(answer.messages).toMatchObject([
       { method: 'notifications/message', params: { data: one.sessionId } },
       { result: { content: [{ text: 'resolved,resolved' }] } },
     ]);
@@ -55,7 +54,7 @@ describe.each([
       { fields: { method: 'notifications/message' } },
     ]);
     await two.call('ping');
-    expect(other.events.flatMap(({ message }) => message ?? [])).toEqual([]);
+    expect(other.messages).toEqual([]);
   });
 
   test('keeps onclose and onerror that a handler sets for its session alone', async () => {
@@ -144,7 +143,7 @@ describe.each([
     const { client } = await serve(server);
     const stream = await (await joined(client(), 'ann')).get();
     server.registerTool('second', {}, () => said(''));
-    await stream.nextMessage((m) => Reflect.get(m as object, 'method') === 'notifications/tools/list_changed');
+    await stream.nextMessage(({ method }) => method === 'notifications/tools/list_changed');
   });
 
   test('has what the application keeps on it, and what a handler sets there stays in its session', async () => {
@@ -247,10 +246,10 @@ test('sessions of SDK 1 create no validator before a form is answered', async ()
   await joined(client(), 'bob');
   expect(made).toBe(0);
   const response = await one.post(toolCall(8, 'ask'));
-  const asked = await response.nextMessage((m) => Reflect.get(m as object, 'method') === 'elicitation/create');
+  const asked = await response.nextMessage(({ method }) => method === 'elicitation/create');
   const answer = { action: 'accept', content: { n: 'no number' } };
-  await one.post({ jsonrpc: '2.0', id: Reflect.get(asked as object, 'id') as number, result: answer });
-  const answered = await response.nextMessage((m) => Reflect.get(m as object, 'id') === 8);
+  await one.post({ jsonrpc: '2.0', id: asked.id, result: answer });
+  const answered = await response.nextMessage(({ id }) => id === 8);
   expect(textOf(answered)).toMatch(/does not match requested schema/);
   expect(made).toBe(1);
 });

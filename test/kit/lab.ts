@@ -5,8 +5,9 @@
 import { McpServer, type ServerContext, type ServerOptions } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession, type McpEndpointContext, type McpSession } from '../../src/index.ts';
-import type { JsonRpcAnswer, RawClient } from './raw-client.ts';
-import type { RawEvent } from './sse-parser.ts';
+import type { RawClient } from './raw-client.ts';
+import type { RawResponse } from './raw-response.ts';
+import type { Message } from './sse-parser.ts';
 import { said } from './tool-server.ts';
 import { until } from './until.ts';
 
@@ -122,18 +123,12 @@ export function createLab(
 
 /** The text of a tool's answer. */
 export function textOf(message: unknown): string | undefined {
-  const { result } = message as JsonRpcAnswer;
-  return (result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
+  return (message as Message).result?.['content']?.[0]?.text as string | undefined;
 }
 
 /** What a stream's events said: texts of answers, progress, data of log messages; else the message itself. */
-export function saidOn({ events }: { readonly events: readonly RawEvent[] }): unknown[] {
-  return events.flatMap(({ message }) => {
-    const sent = message as { params?: { progress?: number; data?: unknown } } | undefined;
-    if (sent === undefined) return [];
-    return [textOf(sent) ?? sent.params?.progress ?? sent.params?.data ?? sent];
-  });
-}
+export const saidOn = ({ messages }: Pick<RawResponse, 'messages'>): unknown[] =>
+  messages.map((message) => textOf(message) ?? message.params?.['progress'] ?? message.params?.['data'] ?? message);
 
 /** The numbers `n` in the data of a stream's log messages. */
 export const numbersOn = (stream: Parameters<typeof saidOn>[0]): number[] =>

@@ -13,6 +13,7 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { SSEClientTransport as SseV1 } from '@modelcontextprotocol/sdk/client/sse.js';
 import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import * as types from '@modelcontextprotocol/sdk/types.js';
+import type { Message, Params } from './sse-parser.ts';
 
 /** What the person and the model behind a client answer. */
 interface Behind {
@@ -21,7 +22,6 @@ interface Behind {
   roots?(): Reply;
 }
 
-type Params = Readonly<Record<string, any>>;
 type Reply = object | Promise<object>;
 
 interface CallOptions {
@@ -30,15 +30,6 @@ interface CallOptions {
   timeout?: number;
   resumptionToken?: string;
   onresumptiontoken?(token: string): void;
-}
-
-/** A message as it came; which of its members there are depends on its kind. */
-export interface Message {
-  readonly id?: string | number;
-  readonly method?: string;
-  readonly params?: Params;
-  readonly result?: Params;
-  readonly error?: { readonly code: number; readonly message: string };
 }
 
 interface ToolAnswer {

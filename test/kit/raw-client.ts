@@ -6,6 +6,7 @@ import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHea
 import { connect } from 'node:net';
 import { systemTime, within } from '../../src/base/system.ts';
 import { RawResponse } from './raw-response.ts';
+import type { Message } from './sse-parser.ts';
 
 /** `null` omits a default header; a list sends the header several times. */
 export type RawHeaders = Readonly<Record<string, string | readonly string[] | null | undefined>>;
@@ -252,21 +253,14 @@ export class RawClient {
 }
 
 /** The answer to one request, parsed. */
-export interface JsonRpcAnswer {
-  readonly jsonrpc?: string;
-  readonly id?: string | number | null;
-  readonly result?: unknown;
-  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
-}
+export type JsonRpcAnswer = Message;
 
 async function answerTo(id: number, response: RawResponse): Promise<JsonRpcAnswer> {
   if (!response.sse) {
     if (response.body === '') return {};
     return response.json() as JsonRpcAnswer;
   }
-  const answers = (message: unknown): boolean =>
-    typeof message === 'object' && message !== null && 'id' in message && message.id === id && !('method' in message);
-  return (await response.nextMessage(answers)) as JsonRpcAnswer;
+  return response.nextMessage((message) => message.id === id && message.method === undefined);
 }
 
 /** An IPv6 address without its brackets. */

@@ -2,7 +2,7 @@
 import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { systemTime } from '../../src/base/system.ts';
-import { SseParser, type RawEvent } from './sse-parser.ts';
+import { type Message, SseParser, type RawEvent } from './sse-parser.ts';
 
 /**
  * `complete`: ended as HTTP ends a body; `cut`: the connection closed before; `aborted`: by {@link RawResponse.abort}.
@@ -54,7 +54,7 @@ export class RawResponse {
   }
 
   /** The messages so far, of every event that carries one. */
-  get messages(): unknown[] {
+  get messages(): Message[] {
     return this.events.flatMap(({ message }) => (message === undefined ? [] : [message]));
   }
 
@@ -88,9 +88,9 @@ export class RawResponse {
   }
 
   /** The next event that carries a message, or the next event whose message matches. */
-  async nextMessage(fits: (message: unknown) => boolean = () => true): Promise<unknown> {
+  async nextMessage(fits: (message: Message) => boolean = () => true): Promise<Message> {
     const event = await this.next(({ message }) => message !== undefined && fits(message));
-    return event.message;
+    return event.message as Message;
   }
 
   /** Every event of the stream, once it has ended in any way. */

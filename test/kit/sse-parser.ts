@@ -1,6 +1,18 @@
 /** Server-sent events as they were written: every field that came, comments too (WHATWG HTML, section 9.2.6). */
 import { orUndefined } from '../../src/base/or-undefined.ts';
 
+export type Params = Readonly<Record<string, any>>;
+
+/** A message as it came; which of its members there are depends on its kind. */
+export interface Message {
+  readonly jsonrpc?: string;
+  readonly id?: string | number | null;
+  readonly method?: string;
+  readonly params?: Params;
+  readonly result?: Params;
+  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown };
+}
+
 export interface RawEvent {
   readonly event?: string;
   readonly id?: string;
@@ -9,7 +21,7 @@ export interface RawEvent {
   readonly data?: string;
   readonly comment?: string;
   /** `data` as JSON; undefined if it is not JSON. */
-  readonly message?: unknown;
+  readonly message?: Message;
 }
 
 type Fields = { -readonly [K in keyof RawEvent]: RawEvent[K] };
@@ -61,6 +73,6 @@ export class SseParser {
 function withMessage(fields: Fields): RawEvent {
   if (!fields.data) return fields;
   const { data } = fields;
-  const message = orUndefined(() => JSON.parse(data) as unknown);
+  const message = orUndefined(() => JSON.parse(data) as Message);
   return message === undefined ? fields : { ...fields, message };
 }

@@ -10,6 +10,7 @@ import type { McpEndpointContext } from '../../src/index.ts';
 import type { SessionMode } from '../../src/protocol/versions.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
+import type { Message } from '../kit/sse-parser.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
@@ -137,14 +138,6 @@ interface Shot {
 /** None of these is a failure of the server. */
 const STATUSES = [200, 202, 204, 400, 403, 404, 405, 406, 413, 415, 429];
 
-interface Message {
-  readonly jsonrpc?: unknown;
-  readonly id?: unknown;
-  readonly method?: unknown;
-  readonly result?: unknown;
-  readonly error?: { readonly code?: unknown; readonly message?: unknown };
-}
-
 /** Waits for the whole answer. A GET stream is closed once it is open. */
 async function probe(client: RawClient, { method, headers, body }: Shot): Promise<RawResponse> {
   const started = client.start(method, { headers, sessionId: null, version: null });
@@ -178,9 +171,7 @@ function checkRefusal(response: RawResponse, method: string): void {
 
 /** Every request of the body was answered once, under its own id. */
 function checkAnswers(response: RawResponse, body: string | Uint8Array | undefined): void {
-  const messages = response.sse
-    ? response.events.flatMap(({ message }) => (message === undefined ? [] : [message as Message]))
-    : [response.json() as Message | Message[]].flat();
+  const messages = response.sse ? response.messages : [response.json() as Message | Message[]].flat();
   const answers = messages.filter(({ method }) => method === undefined);
   for (const answer of answers) {
     expect(answer.jsonrpc).toBe('2.0');

@@ -121,7 +121,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     const near = b.join(client);
     expect(await say(near, 'count')).toBe('2');
     expect([a.endpoint.sessions.count, a.endpoint.health().state]).toEqual([1, 'serving']);
-    expect(get.events.filter(({ message }) => message !== undefined)).toEqual([]);
+    expect(get.messages).toEqual([]);
     expect((await near.delete()).status).toBe(200);
   });
 

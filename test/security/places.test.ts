@@ -6,7 +6,6 @@ import { expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { tool } from '../kit/lab.ts';
 import { openSse } from '../kit/legacy-sse.ts';
-import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -100,7 +99,7 @@ test.each([
     async ({ client }: Served): Promise<Call> => {
       const { post, stream } = await openSse(client());
       await post(body(...HOG));
-      return { answer: () => stream.nextMessage() as Promise<JsonRpcAnswer>, leave: async () => stream.abort() };
+      return { answer: () => stream.nextMessage(), leave: async () => stream.abort() };
     },
   ],
 ])('calls whose %s keep their places', async (_end, send) => {

@@ -210,7 +210,7 @@ describe('what a wake brings back', () => {
     expect(lab.made.length).toBe(1);
     const methods = async () => {
       const { response } = await client.call('ping');
-      const messages = response.events.map(({ message }) => message as { method?: string } | undefined);
+      const messages = response.events.map(({ message }) => message);
       return messages.flatMap((message) => message?.method ?? []);
     };
     expect(await methods()).toEqual(['notifications/resources/list_changed']);

@@ -257,10 +257,7 @@ test('a client that resumes a call that runs again and also sends it again gets 
   const newer = await again;
   ends.open();
   await newer.untilEnd();
-  const progress = newer.events.flatMap(
-    ({ message }) => (message as { params?: { progress?: number } } | undefined)?.params?.progress ?? [],
-  );
-  expect(progress).toEqual([1]);
+  expect(newer.messages.flatMap(({ params }) => params?.['progress'] ?? [])).toEqual([1]);
   expect(textOf(newer.json())).toBe('done by b');
   expect(runs.map(({ at }) => at)).toEqual(['a', 'b']);
 });

@@ -279,7 +279,7 @@ test('the calls of a batch have their tasks, and each key its arguments', async 
     call(3, { id: 'b', cents: 1 }),
   ]);
   await batch.untilEnd();
-  const answers = batch.events.flatMap(({ message }) => (message as JsonRpcAnswer | undefined) ?? []);
+  const answers = batch.messages;
   answers.sort((a, b) => Number(a.id) - Number(b.id));
   expect(answers.map((answer) => said(answer) ?? answer.error?.data)).toMatchObject([
     'paid a',
