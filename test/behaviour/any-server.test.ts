@@ -61,16 +61,6 @@ function createV1Server(): McpServerV1 {
 const textOf = (result: object): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
 
 describe('a server of SDK v1', () => {
-  test.each(faces)('serves both official clients in sessions, over %s', async (face) => {
-    const { url } = await serve(createV1Server, {}, { face });
-    for (const [, connect] of sessionClients) {
-      const { client, say } = await connect(url);
-      expect(client.getServerVersion()).toEqual(info);
-      expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['add', 'extra', 'ask']);
-      expect(await say('add', { a: 2, b: 3 })).toBe('5');
-    }
-  });
-
   test('asks its client on the stream of the call', async () => {
     const { url } = await serve(createV1Server);
     const content = { type: 'text' as const, text: '42' };

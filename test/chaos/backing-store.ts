@@ -13,6 +13,8 @@ import { type ServerKind, startServer, type TestServer } from '../kit/servers/in
 export const STORES = ['sqlite', 'redis', 'postgres'] as const;
 export type StoreKind = (typeof STORES)[number];
 
+export const INSTANCES = ['a', 'b', 'c'];
+
 /** How the servers are run: nothing that was acknowledged may be lost when one is killed. */
 export const SERVER_ARGS: Readonly<Record<ServerKind, readonly string[]>> = {
   redis: ['--appendonly', 'yes', '--appendfsync', 'always'],
@@ -41,14 +43,14 @@ export type Outage = (typeof OUTAGES)[number];
 
 const SLOW_MS = 25;
 
-export function openBackingStore(kind: StoreKind, instances: number): Promise<BackingStore> {
-  return kind === 'sqlite' ? openFile() : openServer(kind, instances);
+export function openBackingStore(kind: StoreKind): Promise<BackingStore> {
+  return kind === 'sqlite' ? openFile() : openServer(kind);
 }
 
-async function openServer(kind: ServerKind, instances: number): Promise<BackingStore> {
+async function openServer(kind: ServerKind): Promise<BackingStore> {
   const args = SERVER_ARGS[kind];
   const server: TestServer = await startServer(kind, { args });
-  const links = await Promise.all(Array.from({ length: instances }, () => createFaultProxy({ port: server.port })));
+  const links = await Promise.all(INSTANCES.map(() => createFaultProxy({ port: server.port })));
   return {
     kind,
     links,

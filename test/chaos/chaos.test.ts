@@ -23,7 +23,7 @@ const OUTAGES_MS = [300, 3_000];
 
 describeWhereInstalled('postgres', 'postgres restarted', () => {
   test('no call of official or raw clients fails, none times out, each runs once', { timeout }, async () => {
-    const outages = { instances: 1, awayMs: OUTAGES_MS, ways: ['stopped'] } as const;
+    const outages = { awayMs: OUTAGES_MS, ways: ['stopped'] } as const;
     const run = { ...RUN, kind: 'postgres', servers: 'factory', leaseMs: 1_500, ...outages } as const;
     const report = await runOutage(run);
     expect(report.found).toEqual([]);

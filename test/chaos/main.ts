@@ -7,7 +7,6 @@
  *     --seed N          the order of faults and the clients' choices follow from it (1)
  *     --kills N         SIGKILLs of the scenario faults (100); drains, store restarts and the rest follow from it
  *     --stops N         SIGSTOPs past the lease (30)
- *     --instances N     in the scenarios outage and failover: 1 to 3 (3)
  *     --servers KIND    factory: a server for each session; definition: one for all (factory)
  *     --logs FOLDER     keep what the instances log there, with debug lines, the effects file, and what happened when
  */
@@ -27,7 +26,6 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     kills: { type: 'string', default: '100' },
     stops: { type: 'string', default: '30' },
-    instances: { type: 'string', default: '3' },
     servers: { type: 'string', default: 'factory' },
     logs: { type: 'string' },
   },
@@ -55,7 +53,7 @@ function play(kind: StoreKind, scenario: Scenario): Promise<Report> | undefined 
   const [seed, kills, stops] = [Number(values.seed), Number(values.kills), Number(values.stops)];
   const [servers = 'factory'] = listed('servers', values.servers, SERVERS);
   const leaseMs = scenario === 'faults' ? FAULTS_LEASE_MS : LEASE_MS;
-  const options = { kind, seed, servers, leaseMs, size: 1, logs: values.logs, instances: Number(values.instances) };
+  const options = { kind, seed, servers, leaseMs, size: 1, logs: values.logs };
   switch (scenario) {
     case 'faults':
       return runFaults({ ...options, kills, stops });

@@ -10,7 +10,6 @@ import { now } from './live-world.ts';
 import { Nemesis, type Plan, planOf } from './nemesis.ts';
 import { type Report, type ScenarioOptions, Stage } from './stage.ts';
 
-const INSTANCES = 3;
 /** `waitMs` of the instances: its default. */
 const WAIT_MS = 15_000;
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
@@ -36,46 +35,37 @@ export interface FaultsOptions extends ScenarioOptions {
 
 /** Everything that a deployment may suffer, under load, and then a calm in which every session must still work. */
 export async function runFaults(options: FaultsOptions): Promise<Report> {
-  const store = await openBackingStore(options.kind, INSTANCES);
+  const store = await openBackingStore(options.kind);
   const { kills, stops, plan = planOf(kills, stops, store.links.length > 0) } = options;
   const own = { drainMs: 5_000, longestMs: 1_500, actions: ANYTHING, usersMayFail: true };
-  return Stage.play({ ...options, ...own, instances: INSTANCES, store }, (stage) =>
-    new Nemesis(stage, store).run(plan),
-  );
+  return Stage.play({ ...options, ...own, store }, (stage) => new Nemesis(stage, store).run(plan));
 }
 
 /** All instances are replaced, one after the other, again and again: no client notices. */
 export async function runRolling(options: ScenarioOptions): Promise<Report> {
-  const store = await openBackingStore(options.kind, INSTANCES);
+  const store = await openBackingStore(options.kind);
   // Longer than any call.
   const own = { ...CALM, drainMs: 10_000, longestMs: 800, actions: STAYING };
-  return Stage.play(
-    { ...options, ...own, instances: INSTANCES, store },
-    async ({ instances, random, world, found }) => {
-      for (let round = 1; round <= ROUNDS; round++) {
-        for (const instance of instances) {
-          await instance.drain();
-          await instance.begin();
-          await pause(random.between(0, 500));
-        }
+  return Stage.play({ ...options, ...own, store }, async ({ instances, random, world, found }) => {
+    for (let round = 1; round <= ROUNDS; round++) {
+      for (const instance of instances) {
+        await instance.drain();
+        await instance.begin();
+        await pause(random.between(0, 500));
       }
-      return () => {
-        for (const { at, status, text, what, instance } of world.refusals)
-          found.push(`failed: ${what} at ${at}: ${status} ${text} by ${instance}`);
-        for (const { at, what, instance } of world.broken)
-          found.push(`failed: ${what} at ${at}: the connection to ${instance} broke`);
-        for (const call of world.ledger.calls)
-          if (call.ending?.kind !== 'result') found.push(`failed: ${nameOf(call)}: ${JSON.stringify(call.ending)}`);
-      };
-    },
-  );
+    }
+    return () => {
+      for (const { at, status, text, what, instance } of world.refusals)
+        found.push(`failed: ${what} at ${at}: ${status} ${text} by ${instance}`);
+      for (const { at, what, instance } of world.broken)
+        found.push(`failed: ${what} at ${at}: the connection to ${instance} broke`);
+      for (const call of world.ledger.calls)
+        if (call.ending?.kind !== 'result') found.push(`failed: ${nameOf(call)}: ${JSON.stringify(call.ending)}`);
+    };
+  });
 }
 
-export interface FailOverOptions extends ScenarioOptions {
-  readonly instances: number;
-}
-
-export interface OutageOptions extends FailOverOptions {
+export interface OutageOptions extends ScenarioOptions {
   /** Of the outages, each in every way. */
   readonly awayMs: readonly number[];
   readonly ways?: readonly Outage[];
@@ -83,8 +73,8 @@ export interface OutageOptions extends FailOverOptions {
 
 /** The store is away, for so long, in each way that it can be. */
 export async function runOutage(options: OutageOptions): Promise<Report> {
-  const { kind, instances, awayMs, ways = OUTAGES } = options;
-  const store = await openBackingStore(kind, instances);
+  const { kind, awayMs, ways = OUTAGES } = options;
+  const store = await openBackingStore(kind);
   // A file has no server to kill or freeze: it is locked.
   const all = (kind === 'sqlite' ? (['frozen'] as const) : ways).flatMap((how) =>
     awayMs.map((ms) => [ms, how] as const),
@@ -94,7 +84,7 @@ export async function runOutage(options: OutageOptions): Promise<Report> {
 }
 
 /** The store is away until its replica has taken over. */
-export async function runFailOver(options: FailOverOptions, kind: ServerKind): Promise<Report> {
+export async function runFailOver(options: ScenarioOptions, kind: ServerKind): Promise<Report> {
   const store = await openFailOverStore(kind);
   return underStrikes(store, [() => store.failOver()], options);
 }
@@ -103,7 +93,7 @@ export async function runFailOver(options: FailOverOptions, kind: ServerKind): P
 function underStrikes(
   store: ReachableStore,
   strikes: ReadonlyArray<() => Promise<void>>,
-  options: FailOverOptions,
+  options: ScenarioOptions,
 ): Promise<Report> {
   const own = { ...CALM, drainMs: 5_000, longestMs: 500, actions: ALLOWED };
   return Stage.play({ ...options, ...own, store }, async (stage) => {

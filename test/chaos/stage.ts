@@ -10,12 +10,12 @@ import { freePort } from '../kit/free-port.ts';
 import { type Call, grouped } from '../simulation/ledger.ts';
 import type { Pace } from '../simulation/life.ts';
 import { Random } from '../simulation/random.ts';
-import type { ReachableStore, StoreKind } from './backing-store.ts';
+import { INSTANCES, type ReachableStore, type StoreKind } from './backing-store.ts';
 import { judge } from './checker.ts';
 import { Crowd } from './crowd.ts';
 import { readEffects } from './effects.ts';
 import { type Absence, Instance } from './instance.ts';
-import { LiveWorld, now } from './live-world.ts';
+import { LiveWorld } from './live-world.ts';
 
 /** How the instances make their servers. */
 export const SERVERS = ['factory', 'definition'] as const;
@@ -35,8 +35,6 @@ export interface ScenarioOptions {
 export interface StageOptions extends ScenarioOptions {
   /** Closed with the stage. */
   readonly store: ReachableStore;
-  /** Three at most. */
-  readonly instances: number;
   readonly drainMs: number;
   /** How long a tool waits for its user's answer. */
   readonly askMs?: number;
@@ -50,7 +48,6 @@ export interface StageOptions extends ScenarioOptions {
 /** What a run says in the end. */
 export interface Report {
   readonly store: StoreKind;
-  readonly seconds: number;
   readonly sessions: number;
   readonly trespasses: number;
   readonly calls: number;
@@ -60,7 +57,6 @@ export interface Report {
   readonly found: readonly string[];
 }
 
-const NAMES = ['a', 'b', 'c'];
 /** How long clients wait before they reconnect: short, so that more streams are resumed in less time. */
 const RETRY_MS = 60;
 /** For each client to arrive. */
@@ -77,7 +73,6 @@ export class Stage {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sojourn-chaos-'));
   /** What the tools did. */
   readonly #effects: string;
-  readonly #started = now();
 
   private constructor(options: StageOptions, ports: readonly number[]) {
     const { world } = this;
@@ -92,7 +87,7 @@ export class Stage {
     const own = { SERVERS: servers, EFFECTS: this.#effects, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
     this.instances = ports.map((port, n) => {
       const { url, env } = store.reach(n);
-      return new Instance(world, { name: NAMES[n] ?? '', port, store: url, flags, env: { ...own, ...env }, logs });
+      return new Instance(world, { name: INSTANCES[n] ?? '', port, store: url, flags, env: { ...own, ...env }, logs });
     });
     world.upstreams = this.instances;
   }
@@ -102,7 +97,7 @@ export class Stage {
    * was begun ends, and every session works. What `befall` returns judges that, too.
    */
   static async play(options: StageOptions, befall: (stage: Stage) => Promise<void | (() => void)>): Promise<Report> {
-    const stage = new Stage(options, await Promise.all(Array.from({ length: options.instances }, () => freePort())));
+    const stage = new Stage(options, await Promise.all(INSTANCES.map(() => freePort())));
     const { instances, crowd } = stage;
     try {
       await Promise.all(instances.map((instance) => instance.begin()));
@@ -147,7 +142,6 @@ export class Stage {
     const ends = [...grouped(calls, nameOf)].map(([name, of]): [string, number] => [name, of.length]);
     return {
       store: options.kind,
-      seconds: (now() - this.#started) / 1000,
       sessions: sessions.size,
       trespasses,
       calls: calls.length,

@@ -82,7 +82,7 @@ function lowLevel(server = new Server(info, { capabilities })): Server {
   return server;
 }
 
-/** As FastMCP: the server is made in `connect()`, in a private field. `shown`: it can be read. */
+/** As FastMCP: the server is made in `connect()`, in a private field. */
 class Session {
   readonly #polls: Polls;
   readonly #make: () => ServerV1 | Server;
@@ -93,23 +93,14 @@ class Session {
     this.#make = make;
   }
 
-  protected get made(): ServerV1 | Server {
-    return (this.#server ??= this.#make());
-  }
-
   async connect(transport: Transport): Promise<void> {
-    await this.made.connect(transport);
-    await this.#polls.poll(this.made);
+    this.#server = this.#make();
+    await this.#server.connect(transport);
+    await this.#polls.poll(this.#server);
   }
 
   async close(): Promise<void> {
     await this.#server?.close();
-  }
-}
-
-class ShownSession extends Session {
-  get server(): unknown {
-    return this.made;
   }
 }
 
@@ -128,7 +119,6 @@ export const POLLING: Readonly<Record<string, Make>> = {
     return ({ serverOptions }) => lowLevel(new Polling(info, { ...serverOptions, capabilities }));
   },
   'an object that hides a Server of SDK 1': (polls) => () => new Session(polls, lowLevelV1),
-  'an object that shows a Server of SDK 1': (polls) => () => new ShownSession(polls, lowLevelV1),
   'an object that hides a Server': (polls) => () => new Session(polls, lowLevel),
 };
 

@@ -3,26 +3,13 @@ import { describe, expect, test } from 'vitest';
 import type { SimClient } from './client.ts';
 import { kindOf, LEASE_MS, listening, ranOf, type Stage, valueOf, withClient } from './stage.ts';
 
-/** The instance of a slot is frozen past its lease. It has a new id when what this returns is called. */
-async function frozen(stage: Stage, slot: number, ms = LEASE_MS * 1.5): Promise<() => Promise<void>> {
-  const before = stage.id(slot);
-  const { process } = stage.instance(slot);
-  process.freeze(false);
-  await stage.sleep(ms);
-  return async () => {
-    process.thaw(true);
-    await stage.until(() => stage.id(slot) !== before, 'a new id');
-    await stage.sleep(50);
-  };
-}
-
 describe('a relayed call whose relaying instance has lost its lease is sent again', () => {
   test('while its answer is being stored: it gets that answer', () =>
     withClient({ slots: 2 }, async (stage, client) => {
       const first = stage.hold('append', 0);
       const called = client.call('effect', { slot: 1 });
       await stage.until(() => first.waiting === 1, 'its first write');
-      const returns = await frozen(stage, 1);
+      const returns = await stage.frozen(1);
       first.letGo();
       const answer = stage.hold('append', 0);
       await stage.until(() => answer.waiting === 1, 'its answer');
@@ -37,7 +24,7 @@ describe('a relayed call whose relaying instance has lost its lease is sent agai
       await client.call('tools/list', { slot: 0 });
       const called = client.call('read', { slot: 1, ms: 20 });
       await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
-      const returns = await frozen(stage, 1);
+      const returns = await stage.frozen(1);
       stage.fail('log', 'fails', { times: 2 });
       await returns();
       expect(kindOf(await called)).toBe('result');
@@ -51,7 +38,7 @@ describe('a relayed call whose relaying instance has lost its lease is sent agai
       await client.call('tools/list', { slot: 0 });
       const called = client.call('read', { slot: 1, ms: 20 });
       await stage.until(() => ranOf(stage, 'read') === 1, 'the tool to run');
-      const returns = await frozen(stage, 1);
+      const returns = await stage.frozen(1);
       for (let n = 0; n < 4; n++) await client.call('count', { slot: 0 });
       await returns();
       expect(kindOf(await called)).toBe('result');
@@ -128,7 +115,7 @@ describe('progress', () => {
         const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
         await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
         // The owner has let go of the exchange when it sends the first progress.
-        const returns = await frozen(stage, 1, 5 * LEASE_MS);
+        const returns = await stage.frozen(1, 5 * LEASE_MS);
         await returns();
         expect(kindOf(await called)).toBe('result');
         expect(progressOf(stage, nonce)).toEqual(isKept ? [1, 2, 3] : [2, 3]);

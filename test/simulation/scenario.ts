@@ -8,7 +8,7 @@ import { CLEAR, type Weather } from './weather.ts';
 interface Draft {
   readonly weather: Weather;
   readonly faults: { -readonly [K in keyof Faults]?: Faults[K] };
-  readonly endpoint: { hibernateAfterMs?: number; idleTimeoutMs?: number; maxIdleSessionCount?: number };
+  readonly endpoint: { hibernateAfterMs?: number; idleTimeoutMs?: number };
   activeMs: number;
   thinkMs: readonly [number, number];
 }

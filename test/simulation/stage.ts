@@ -74,15 +74,22 @@ export class Stage {
     await this.sleep(LEASE_MS);
   }
 
-  /** It is frozen past its lease, and has another id and a lease when this resolves. */
-  async lapse(slot: number): Promise<void> {
+  /** It is frozen past its lease. It has another id and a lease when what this returns has resolved. */
+  async frozen(slot: number, ms = LEASE_MS * 1.5): Promise<() => Promise<void>> {
     const before = this.id(slot);
-    const { process } = this.instance(slot);
+    const { process, core } = this.instance(slot);
     process.freeze(false);
-    await this.sleep(LEASE_MS * 1.5);
-    process.thaw(true);
-    const { lease } = this.instance(slot).core?.instance ?? {};
-    await this.until(() => this.id(slot) !== before && lease?.valid === true, 'a new id with a lease');
+    await this.sleep(ms);
+    return () => {
+      process.thaw(true);
+      const hasLease = (): boolean => this.id(slot) !== before && core?.instance.lease.valid === true;
+      return this.until(hasLease, 'a new id with a lease');
+    };
+  }
+
+  async lapse(slot: number): Promise<void> {
+    const returns = await this.frozen(slot);
+    await returns();
   }
 
   sleep(ms: number): Promise<void> {

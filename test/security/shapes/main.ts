@@ -6,10 +6,10 @@
  * Fails where a shape ends the process, makes another user's calls fail or wait for more than 0.5 s (p99), or makes the
  * heap grow by what no row of `src/limits/held.ts` charges.
  */
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { Random } from '../../simulation/random.ts';
 import { faults, measureShape } from './measure.ts';
-import { described, ERAS, METHODS, randomShape, type Shape } from './shape.ts';
+import { ERAS, METHODS, randomShape, type Shape } from './shape.ts';
 
 const ATTACK_MS = 3_000;
 const P99_MS = 500;
@@ -37,7 +37,7 @@ while (performance.now() < until) {
   if (first.length === 0) continue;
   // A machine that is busy with other things makes others wait, so a fault counts when it comes twice.
   const again = faults(await measureShape(shape, ATTACK_MS), P99_MS);
-  const text = `${described(shape)}\n  ${first.join('\n  ')}\n  a second time: ${again.join('; ') || 'nothing'}`;
+  const text = `${inspect(shape, { breakLength: Infinity })}\n  ${first.join('\n  ')}\n  a second time: ${again.join('; ') || 'nothing'}`;
   console.log(text);
   if (again.length > 0) faulty.push(text);
 }

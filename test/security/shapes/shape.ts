@@ -178,14 +178,3 @@ export function randomShape(random: Random, given: Partial<Shape> = {}): Shape {
   const shape = Object.fromEntries(NAMES.map((name) => [name, GENES[name](random, { era })]));
   return bounded({ ...(shape as unknown as Shape), ...given, era });
 }
-
-const DEFAULTS: Partial<Shape> = { batch: 1, headers: 0, chunk: 0, pipelined: 1, perConnection: 0, paceMs: 0 };
-
-/** One line, without the members that have no effect. */
-export function described(shape: Shape): string {
-  const { era, method, ...more } = shape;
-  const told = Object.entries(more)
-    .filter(([name, value]) => DEFAULTS[name as keyof Shape] !== value)
-    .map(([name, value]) => `${name}: ${typeof value === 'string' ? `'${value}'` : String(value)}`);
-  return `{ era: '${era}', method: '${method}', ${told.join(', ')} }`;
-}
