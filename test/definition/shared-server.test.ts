@@ -136,6 +136,19 @@ describe.each([
     expect(() => createMcpEndpoint(server)).toThrow(/its method notification\(\) was replaced.*pass a factory/);
   });
 
+  test.each(['_requestHandlers', '_notificationHandlers'])(
+    'is refused where a version of the SDK keeps its handlers elsewhere: without %s',
+    (member) => {
+      const server = make() as McpServer;
+      Reflect.deleteProperty(server.server, member);
+      expect(() => createMcpEndpoint(server)).toThrow(
+        new RegExp(
+          `keeps what its servers are made of elsewhere \\(it has no ${member}\\); pass a factory, a function`,
+        ),
+      );
+    },
+  );
+
   test('announces its tools when an earlier endpoint served its low-level server alone', async () => {
     const server = make() as McpServer;
     server.registerTool('first', {}, () => said(''));

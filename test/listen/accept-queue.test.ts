@@ -7,7 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
 import { fillQueue, queueOf } from '../../src/listen/accept-queue.ts';
 import { ListeningSocket } from '../../src/listen/listening-socket.ts';
-import { without } from '../kit/moved-member.ts';
+import { without } from '../kit/without.ts';
 import { connecting } from '../kit/listening.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { turns } from '../kit/until.ts';

@@ -9,7 +9,7 @@ import { backendContract } from '../store-contract/backend/backend-contract.ts';
 import { newCertificate } from '../kit/certificate.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, freePort } from '../kit/servers/index.ts';
-import { without } from '../kit/moved-member.ts';
+import { without } from '../kit/without.ts';
 import { until } from '../kit/until.ts';
 import { runCase, storeContract } from './contract.ts';
 import { ownServer, useAll } from './outages.ts';
