@@ -20,7 +20,7 @@ const modules = fileURLToPath(new URL('servers/', import.meta.url));
 test.each(SERVERS)('$name', { timeout: 900_000 }, async (server) => {
   const place = await placeOf(server);
   restore(server, place.app);
-  const expected = server.own === undefined ? undefined : await ownAnswer(server, place);
+  const expected = server.call.expect === undefined ? await ownAnswer(server, place) : undefined;
   expect(await runStages(server, place, adopt(server, place.app), expected)).toEqual([]);
 });
 

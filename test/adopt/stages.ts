@@ -38,7 +38,7 @@ export interface PublishedServer {
   readonly sdk: '@modelcontextprotocol/sdk' | '@modelcontextprotocol/server';
   /** A call, and a pattern of its answer. Without it: the same as on stdio. `{root}`: the client's folder. */
   readonly call: Call & { readonly expect?: string };
-  /** The published server on stdio, its own transport: a file of `node_modules/` and its arguments. */
+  /** The published server on stdio, its own transport, if it is not `module`: a file of `node_modules/`, its arguments. */
   readonly own?: readonly [file: string, ...args: string[]];
   /** A call whose answer needs what the client says, and a pattern of that answer. */
   readonly question?: Call & { readonly expect: string; readonly asks: string };
@@ -77,7 +77,7 @@ const environmentOf = ({ env = {} }: PublishedServer, place: Place): Record<stri
 
 /** The answer that the published server gives on stdio, before its author changes it. */
 export async function ownAnswer(server: PublishedServer, place: Place): Promise<string> {
-  const [file = '', ...args] = server.own ?? [];
+  const [file, ...args] = server.own ?? ([server.module, ...(server.args ?? [])] as const);
   const command = process.execPath;
   const started = { command, args: [join(place.app, 'node_modules', file), ...args], cwd: place.app };
   const env = { ...inherited, ...environmentOf(server, place) } as Record<string, string>;

@@ -12,7 +12,7 @@ import * as nextRoute from '../../examples/nextjs/app/mcp/route.ts';
 import { createMcpEndpoint, currentRequest, type McpEndpoint } from '../../src/index.ts';
 import { connectNegotiating, sessionClients, sseClients } from '../clients/official.ts';
 import { until } from '../kit/until.ts';
-import { createLab, say } from '../kit/lab.ts';
+import { createLab } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { listening, openClient } from '../kit/listening.ts';
 
@@ -248,30 +248,4 @@ test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, 
   await listening;
   expect(await say('greet', { name: 'Ada' })).toBe('Hello Ada!');
   await terminate();
-});
-
-let newest: Pick<typeof nextRoute, 'POST'> = nextRoute;
-
-test('examples/nextjs, run again after an edit: a new endpoint serves the sessions of the old one, which closes', async () => {
-  const kept = globalThis as { mcpEndpoint?: McpEndpoint };
-  const client = openClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
-  await client.initialize();
-  const old = kept.mcpEndpoint;
-  const edited = '../../examples/nextjs/app/mcp/route.ts?edited';
-  newest = (await import(edited)) as typeof nextRoute;
-  expect(await say(client, 'greet', { name: 'Ada' })).toBe('Hello Ada!');
-  expect(kept.mcpEndpoint).not.toBe(old);
-  await until(() => old?.health().state === 'closed');
-  expect(kept.mcpEndpoint?.health()).toMatchObject({ state: 'serving', sessions: 1 });
-});
-
-test('examples/nextjs ends its streams at SIGTERM, and closes', async () => {
-  const kept = globalThis as { mcpEndpoint?: McpEndpoint };
-  const client = openClient(`${await listen(onFetch((request) => newest.POST(request)))}/mcp`);
-  await client.initialize();
-  const stream = await client.get();
-  await stream.next();
-  process.listeners('SIGTERM').find((listener) => !othersListen.includes(listener))?.('SIGTERM');
-  expect((await stream.untilEnd()).at(-1)).toMatchObject({ retry: expect.any(Number) });
-  await until(() => kept.mcpEndpoint?.health().state === 'closed');
 });

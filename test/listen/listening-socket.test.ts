@@ -1,11 +1,10 @@
-/** `drain({ stopListening: true })`: how `listen()` stops using its socket. */
+/** `drain({ stopListening: true })`: how `listen()` stops using its socket. `close-with.test.ts` has what both servers do. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
 import type { TimeProvider } from '../../src/types.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
-import { connecting } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { rawRequest, sessionHeaders } from '../security/aborts.ts';
 
@@ -26,11 +25,11 @@ async function connection({ port }: Member, first = '') {
 }
 
 /** The session has a call that runs until the test ends it. */
-async function draining(member: Member, stopListening: boolean) {
+async function draining(member: Member) {
   const busy = await open(member);
   const called = busy.call(...tool('hold'));
   const call = await member.lab.held();
-  const drained = member.endpoint.drain({ timeoutMs: 20_000, stopListening });
+  const drained = member.endpoint.drain({ timeoutMs: 20_000, stopListening: true });
   return {
     async finish() {
       call.answer('done');
@@ -43,24 +42,6 @@ async function draining(member: Member, stopListening: boolean) {
 }
 
 describe('a socket that is left at a drain', () => {
-  test('stops accepting connections before the drain refuses anything', async () => {
-    const [a] = await serveFleet(2);
-    const { finish } = await draining(a, true);
-    await until(async () => (await connecting(a.port)) === 'ECONNREFUSED', { what: 'connections to be refused' });
-    await finish();
-  });
-
-  test('serves those who are connected, and tells them to end with that answer', async () => {
-    const [a, b] = await serveFleet(2);
-    const kept = await open(a);
-    const { finish } = await draining(a, true);
-    await until(async () => (await connecting(a.port)) === 'ECONNREFUSED');
-    const { response } = await kept.call('ping');
-    expect([response.status, response.header('connection')]).toEqual([200, 'close']);
-    await finish();
-    expect((await b.join(kept).call('ping')).response.status).toBe(200);
-  });
-
   test.each([
     ['nothing more', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n'],
     ['nothing at all', ''],
@@ -68,7 +49,7 @@ describe('a socket that is left at a drain', () => {
     const [a] = await serveFleet(2);
     const { read, closed } = await connection(a, request);
     if (request !== '') await until(() => read.text.includes('}'), { what: 'the answer' });
-    const { finish } = await draining(a, true);
+    const { finish } = await draining(a);
     await closed;
     await finish();
   });
@@ -79,7 +60,7 @@ describe('a socket that is left at a drain', () => {
     const [a] = await serveFleet(2);
     const begun = await connection(a, 'GET /healthz HTTP/1.1\r\nHost: local');
     const quiet = await connection(a);
-    const { finish } = await draining(a, true);
+    const { finish } = await draining(a);
     // The quiet time is over.
     await quiet.closed;
     begun.socket.write('host\r\n\r\n');
@@ -123,15 +104,5 @@ describe('a socket that is left at a drain', () => {
     await closed;
     await drained;
     expect(waited).toBeLessThan(10_000);
-  });
-
-  test('only with stopListening: otherwise it answers until the end, and then with 503', async () => {
-    const [a] = await serveFleet(2);
-    const { finish } = await draining(a, false);
-    await until(() => a.endpoint.health().state === 'draining');
-    expect(await connecting(a.port)).toBe('connected');
-    await finish();
-    const { response } = await a.client().call('initialize', {});
-    expect(response.status).toBe(503);
   });
 });

@@ -1,7 +1,6 @@
 /** What a client writes into spans, labels and log fields: short texts, and no names that it made up. */
 import type { Attributes, MeterProvider, TracerProvider } from '@opentelemetry/api';
 import { McpServer as McpServer1 } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { Server } from '@modelcontextprotocol/server';
 import { expect, test } from 'vitest';
 import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
 import { telemetry } from '../../src/otel/index.ts';
@@ -88,24 +87,6 @@ test('a tool that version 1 of the SDK does not have is the same name, though it
   const one = await openSession();
   for (const name of ['fails', 'made-up']) await one.call(...tool(name));
   expect(spans.slice(1).map(({ name }) => name)).toEqual(['tools/call fails', 'tools/call _OTHER']);
-});
-
-test('a low-level server has the names that it lists', async () => {
-  const { spans, openSession } = await served(() => {
-    const low = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
-    const inputSchema = { type: 'object' as const };
-    low.setRequestHandler('tools/list', () => ({ tools: [{ name: 'listed', inputSchema }] }));
-    low.setRequestHandler('tools/call', ({ params }) => ({ content: [], isError: params.name === 'listed' }));
-    return low;
-  });
-  const one = await openSession();
-  await one.call(...tool('listed'));
-  await one.call('tools/list');
-  for (const name of ['listed', 'made-up', LONG]) await one.call(...tool(name));
-  const names = spans
-    .filter(({ name }) => name.startsWith('tools/call'))
-    .map(({ attributes }) => attributes['gen_ai.tool.name']);
-  expect(names).toEqual(['_OTHER', 'listed', '_OTHER', '_OTHER']);
 });
 
 test('no text of a client is longer than 128 characters in a span, a label or a field of the log', async () => {
