@@ -1,5 +1,6 @@
 /** What `serve` prints once it listens. */
 import { nameOf } from '../sdk/sdk-server.ts';
+import { isOlderServer } from '../sdk/server-shape.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isExposed } from '../listen/exposed.ts';
@@ -11,6 +12,8 @@ export interface BannerFacts {
   /** The address that is bound. */
   readonly address: string;
   readonly options: ResolvedOptions;
+  /** The server, or the function that makes it. */
+  readonly definition?: unknown;
   /** No warning, although other machines may reach the address. */
   readonly allowAnyone: boolean;
   /** The address of the dashboard, if it is served. */
@@ -35,10 +38,11 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
 }
 
 export function banner({ url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
-  const { address, allowAnyone, clientName, dashboard } = facts;
+  const { address, allowAnyone, clientName, dashboard, definition } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
-  const served = servedVersions(sessionMode, supportedProtocolVersions);
+  // A server of SDK 1 serves the revisions that begin with initialize.
+  const served = servedVersions(isOlderServer(definition) ? 'stateful' : sessionMode, supportedProtocolVersions);
   const rows: [name: string, value: string | undefined][] = [
     ['endpoint', url],
     ['old SSE', legacySse ? `${url.replace(/\/$/, '')}/sse` : undefined],

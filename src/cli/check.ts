@@ -7,6 +7,7 @@
  */
 import { pagesOf } from '../base/pages.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
+import { RPC } from '../errors/codes.ts';
 import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
@@ -74,8 +75,13 @@ export async function check(module: string, cwd: string): Promise<Findings> {
 async function look(versions: readonly string[], lab: Lab): Promise<readonly Seen[]> {
   const seen: Seen[] = [];
   const see = async (client: Seen['client'], find: () => Promise<NonNullable<Seen['found']>>): Promise<void> => {
-    const problem = (error: unknown) => ({ problem: reason(error) });
-    seen.push({ client, ...(await find().then((found) => ({ found }), problem)) });
+    try {
+      seen.push({ client, found: await find() });
+    } catch (error) {
+      // A server of SDK 1 serves the revisions that begin with `initialize`.
+      const isOlder = error instanceof Error && isObject(error.cause) && error.cause['code'] === RPC.unsupportedVersion;
+      if (!isOlder || seen[0]?.found === undefined) seen.push({ client, problem: reason(error) });
+    }
   };
   const session = new Map<string, string>();
   const [first] = await lab.start();

@@ -84,6 +84,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     address,
     allowAnyone: settings.allowAnyone,
     options: resolved,
+    definition,
     dashboard,
     workers: settings.workers > 1 ? settings.workers : undefined,
     store: chosen?.store.durable === true ? chosen.shown : undefined,

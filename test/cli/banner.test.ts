@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
@@ -19,6 +20,7 @@ interface Facts {
   readonly allowAnyone?: boolean;
   readonly url?: string;
   readonly clientName?: string;
+  readonly definition?: unknown;
 }
 
 /** What `serve` prints once it listens, without a process. */
@@ -42,6 +44,14 @@ describe('the banner', () => {
     ],
   ])('with %j its lines about sessions and versions agree', (options, sessions, versions) => {
     expect(bannerOf(options)).toContain(`  sessions  ${sessions}\n  versions  ${versions}\n`);
+  });
+
+  test('of a server of SDK 1 says that it serves sessions alone', () => {
+    const definition = new OlderServer({ name: 'older', version: '1' });
+    const versions = '2025-11-25, 2025-06-18, 2025-03-26, 2024-11-05, 2024-10-07';
+    expect(bannerOf({}, { definition })).toContain(
+      `  sessions  hybrid: a session for every client\n  versions  ${versions}\n`,
+    );
   });
 
   test('is that which the guide shows', () => {

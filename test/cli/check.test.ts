@@ -70,6 +70,17 @@ test('a server that works: every client, the session after a restart, its lists,
   expect(left).toEqual(['server.mjs']);
 });
 
+test('a server of SDK 1 serves the revisions with sessions, which is no problem, unless it should serve no others', async () => {
+  const source = (options: object) => `
+    import { McpServer as Older } from '${modules}/@modelcontextprotocol/sdk/dist/esm/server/mcp.js';
+    const factory = () => { const server = new Older({ name: 'older', version: '1' }); server.tool('a', () => ({ content: [] })); return server; };
+    export default { factory, options: ${JSON.stringify(options)} };`;
+  const { code, report } = await check(source({}));
+  expect([code, report?.seen.map(({ client }) => client)]).toEqual([0, ['2025', 'after a restart']]);
+  const modern = await check(source({ supportedProtocolVersions: ['2026-07-28'] }));
+  expect([modern.code, modern.report?.seen.map(({ client }) => client)]).toEqual([1, ['2026-07-28']]);
+});
+
 test('a list that a session loses in a restart is named', async () => {
   const { code, report } = await check(`
     let made = 0;
