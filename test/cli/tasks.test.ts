@@ -200,24 +200,17 @@ describe('on a store without a server', () => {
     nonce: 'n',
   };
 
-  test('every page is listed, and a task whose instance died is orphaned', async () => {
+  test('a task whose instance died is orphaned', async () => {
     const { run, create } = await opened();
     expect(await run('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
     expect(await run('ls', undefined, { json: true })).toBe('');
-    const ids: string[] = [];
-    for (let n = 0; n < 230; n++)
-      ids.push(
-        await create(n, bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' }), n === 0 ? 'dead' : null),
-      );
+    const body = bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' });
+    const [orphan, queued] = [await create(0, body, 'dead'), await create(1, body)];
     const lines = linesOf(await run('ls', undefined, { json: true }));
-    expect(lines.map(({ hash }) => hash).toSorted()).toEqual(ids.map(hashOf).toSorted());
-    expect((await run('ls')).split('\n').slice(-2)).toEqual([
-      expect.stringMatching(/^230 tasks: (229 queued|1 orphaned), (229 queued|1 orphaned)$/),
-      '',
-    ]);
-    const orphan = ids[0] ?? '';
+    expect(lines.map(({ hash }) => hash).toSorted()).toEqual([orphan, queued].map(hashOf).toSorted());
+    expect(await run('ls')).toMatch(/\n2 tasks: (1 queued|1 orphaned), (1 queued|1 orphaned)\n$/);
     expect(JSON.parse(await run('show', orphan))).toMatchObject({ owner: 'dead', status: 'orphaned' });
-    for (const id of ids.slice(0, 2)) expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
+    for (const id of [orphan, queued]) expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
   });
 
   test('a task that ends in between is not cancelled', async () => {
