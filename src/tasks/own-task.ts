@@ -201,7 +201,7 @@ export class OwnTask {
 
   /** Its handler returned questions. */
   parks(result: Readonly<Record<string, unknown>>): void {
-    const asked = askedFields(this.head.round, this.fields, result);
+    const asked = askedFields(this.fields, result);
     if (asked instanceof SojournError) this.#fails(asked);
     else void this.release('parked', { fields: asked });
   }
@@ -219,8 +219,7 @@ export class OwnTask {
     const taken = this.#takes(Object.values(shown).reduce((sum, { length }) => sum + length, 0));
     if (taken === undefined) return this.#fails(overMemory());
     this.#timers.stop();
-    const round = this.head.round + (state === 'parked' ? 1 : 0);
-    const head = headText({ ...this.head, state, round });
+    const head = headText({ ...this.head, state });
     const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();

@@ -148,11 +148,16 @@ export class TaskHandle implements RunningTask {
       const known = steps?.get('s', name);
       if (known !== undefined) return JSON.parse(known) as T;
       await this.#task?.confirmed();
-      // A task has the id of an earlier one where it has a key, and other steps.
-      const json = jsonOf(name, await run(`${this.#task?.kept.nonce ?? this.#callId}:${name}`));
+      const json = jsonOf(name, await run(`${this.#stepsOf}:${name}`));
       await steps?.record('s', name, json);
       return JSON.parse(json) as T;
     });
+  }
+
+  /** Whose steps these are. A task has the id of an earlier one where it has a key, and other steps. */
+  get #stepsOf(): string {
+    const { id, createdAt } = this.#task ?? {};
+    return id === undefined ? this.#callId : digestText(`${id} ${createdAt}`).slice(0, NAME_LENGTH);
   }
 
   #once(used: string, name: string): void {

@@ -1,7 +1,7 @@
 /**
- * Questions to the client of a task. A handler names its questions as it likes, in each round anew. A client of the
- * extension takes a name that comes back for the question that it has answered, so names of later rounds get the number
- * of their round.
+ * Questions to the client of a task. A handler that returns questions names them as it likes, each time anew. A client of
+ * the extension takes a name that comes back for the question that it has answered, so a name that the task has asked
+ * before gets a number.
  */
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { quoted } from '../base/shown.ts';
@@ -13,32 +13,34 @@ const MOST_QUESTIONS = 100;
 const MOST_BYTES = 262_144;
 /** Room for the answer of each open question: without it a task could not be continued. */
 const ANSWER_BYTES = 1_024;
-/** A name that ends as the names of later rounds do. */
-const NUMBERED = /\.\d+$/;
 
-const keyInRound = (name: string, round: number): string =>
-  round === 1 && !NUMBERED.test(name) ? name : `${name}.${round}`;
+/** The name by which the client answers it. */
+function keyOf(name: string, fields: Readonly<Record<string, string>>): string {
+  let key = name;
+  for (let times = 2; fields[questionField(key)] !== undefined; times++) key = `${name}.${times}`;
+  return key;
+}
 
 /** The fields that an `input_required` result of a handler adds; an error where it cannot be asked. */
 export function askedFields(
-  round: number,
   fields: Readonly<Record<string, string>>,
   { inputRequests, requestState }: Readonly<Record<string, unknown>>,
 ): Record<string, string> | SojournError {
   const asked = isObject(inputRequests) ? Object.entries(inputRequests) : [];
   const added: Record<string, string> = {};
+  const all = { ...fields };
   const keys: Array<[string, string]> = [];
   for (const [name, request] of asked) {
-    const key = keyInRound(name, round);
+    const key = keyOf(name, all);
     const wrong = wrongQuestion(key, request);
     if (wrong !== undefined) return wrong;
-    added[questionField(key)] = JSON.stringify(request);
+    all[questionField(key)] = added[questionField(key)] = JSON.stringify(request);
     keys.push([key, name]);
   }
   const state = typeof requestState === 'string' ? requestState : undefined;
   const next: Round = { keys: Object.fromEntries(keys), ...(state !== undefined && { requestState: state }) };
-  added[ROUND_FIELD] = JSON.stringify(next);
-  return tooMany({ ...fields, ...added }) ?? added;
+  all[ROUND_FIELD] = added[ROUND_FIELD] = JSON.stringify(next);
+  return tooMany(all) ?? added;
 }
 
 /** Why this cannot be asked. A question would stay open whose name comes back changed, or whose form checks nothing. */

@@ -23,19 +23,15 @@ export interface TaskHead {
   readonly state: TaskState;
   /** 1, and 1 more after each crash. */
   readonly attempt: number;
-  /** 1, and 1 more each time that its client has answered. */
-  readonly round: number;
 }
 
-const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8}) ([1-9]\d{0,8})$/;
+const HEAD = /^(running|parked|queued|detached) ([1-9]\d{0,8})$/;
 
-export const headText = ({ state, attempt, round }: TaskHead): string => `${state} ${attempt} ${round}`;
+export const headText = ({ state, attempt }: TaskHead): string => `${state} ${attempt}`;
 
 export function readHead(text: string): TaskHead | undefined {
-  const [, state, attempt, round] = HEAD.exec(text) ?? [];
-  return state === undefined
-    ? undefined
-    : { state: state as TaskState, attempt: Number(attempt), round: Number(round) };
+  const [, state, attempt] = HEAD.exec(text) ?? [];
+  return state === undefined ? undefined : { state: state as TaskState, attempt: Number(attempt) };
 }
 
 /** How a task is run, as its author said. */
@@ -54,8 +50,6 @@ export interface KeptTask extends GivenSettings {
   readonly version: string;
   readonly fields: Omit<RequestFields, 'user' | 'address'>;
   readonly auth?: AuthInfo | undefined;
-  /** No two creations have the same. */
-  readonly nonce: string;
   /** A hash of its arguments, where its id is made of a key. */
   readonly args?: string | undefined;
 }

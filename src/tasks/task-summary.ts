@@ -34,7 +34,6 @@ export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
     ...(user !== null && { user, userName: userName(user) }),
     ...(owner !== null && { owner }),
     attempt: head?.attempt,
-    round: head?.round,
     createdAt,
     updatedAt: stamp,
     expiresAt,

@@ -8,7 +8,7 @@ import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { base64url, elapse } from '../base/system.ts';
+import { elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
@@ -27,7 +27,6 @@ import { type DetailedTask, shownTask } from './wire-shapes.ts';
 const BODY_BYTES = 262_144;
 /** A record of a key that comes and goes is looked for so often. */
 const TRIES = 8;
-const NONCE_BYTES = 12;
 const CLOSE_POLL_MS = 10;
 
 export class Tasks {
@@ -134,7 +133,6 @@ export class Tasks {
       version,
       fields: storedFields(caller, relayedFields(this.options.relayedHeaders)),
       auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
-      nonce: base64url(this.#given.random(NONCE_BYTES)),
     };
   }
 
@@ -163,7 +161,7 @@ export class Tasks {
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
     const fence = { epoch: 1, owner: this.store.lease.owner };
     const now = this.options.timeProvider.now();
-    const head: TaskHead = { state: 'running', attempt: 1, round: 1 };
+    const head: TaskHead = { state: 'running', attempt: 1 };
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };

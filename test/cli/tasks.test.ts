@@ -113,7 +113,6 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
     host: hostname(),
     pid: process.pid,
     attempt: 1,
-    round: 1,
     maxAttempts: 5,
     resume: true,
   });
@@ -181,7 +180,7 @@ describe('on a store without a server', () => {
     const create = async (n: number, body: string, owner: string | null = null): Promise<string> => {
       const id = `${'g'.repeat(16)}.${String(n).padStart(22, '0')}`;
       const at = Date.now();
-      const head = headText({ state: 'queued', attempt: 1, round: 1 });
+      const head = headText({ state: 'queued', attempt: 1 });
       const record = { v: RECORD_VERSION, id, epoch: 1, owner, user: null, head, body, fields: {} };
       await store.tasks.create({ ...record, createdAt: at, stamp: at }, 60_000, 0);
       return id;
@@ -197,7 +196,6 @@ describe('on a store without a server', () => {
     maxAttempts: 5,
     version: '2026-07-28',
     fields: {} as KeptTask['fields'],
-    nonce: 'n',
   };
 
   test('a task whose instance died is orphaned', async () => {

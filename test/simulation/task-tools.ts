@@ -178,4 +178,4 @@ class Handler {
 
 const round = (name = ''): number => Number(/\d+$/.exec(name)?.[0] ?? '0');
 /** The key of a question in the record. */
-const numbered = (name: string, of: number): string => (of === 1 ? `${name}1` : `${name}${of}.${of}`);
+const numbered = (name: string, of: number): string => `${name}${of}`;

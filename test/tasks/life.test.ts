@@ -276,7 +276,7 @@ test('a handler that waits for its client parks after a minute, and holds nothin
   await client.until(id, 'input_required');
   await time.advance(61_000);
   const [record] = (await store.views[0]?.tasks.list(1))?.records ?? [];
-  expect(record).toMatchObject({ owner: null, head: 'parked 1 2' });
+  expect(record).toMatchObject({ owner: null, head: 'parked 1' });
   expect(isOver).toBe(false);
   store.after['tasks.add'] = () => {
     delete store.after['tasks.add'];

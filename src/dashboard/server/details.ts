@@ -54,7 +54,7 @@ export async function sessionDetail(hash: string, id: string, { store, instance,
 }
 
 export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
-  const { id: _, user: __, round: ___, tool, userName, ...shown } = taskSummary(record, alive);
+  const { id: _, user: __, tool, userName, ...shown } = taskSummary(record, alive);
   return {
     ...shown,
     /** Absent: another build has made it. */
