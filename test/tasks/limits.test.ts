@@ -148,12 +148,11 @@ test('calls of one user at once make as many open tasks as it may have, and its 
 
 test('one user gets half of the running tasks of an instance', async () => {
   const effects = new Effects();
-  const options = { tasks: { limits: { running: 8 } }, limits: { requests: 2 } };
+  const options = { tasks: { limits: { running: 8 } } };
   const { client } = await serve(taskServer(effects), options, { face: 'node', auth: userHeader });
   const ada = new TaskClient(client(as('ada')));
   for (let n = 0; n < 4; n++) await ada.start('held');
   expect((await ada.call('held')).error).toMatchObject({ data: { reason: 'too_many_tasks' } });
-  // They hold no place of `limits.requests` either.
   expect(await new TaskClient(client(as('bob'))).start('held')).toContain('.');
   effects.open();
 });

@@ -19,13 +19,6 @@ describe.each(storeKinds)('on %s', (kind) => {
     return { ...served, effects, client: new TaskClient(served.client()) };
   }
 
-  test('server/discover advertises the extension, and no capability tasks', async () => {
-    const { client } = await open();
-    const result = resultOf(await client.ask('server/discover', {}));
-    expect(result['capabilities']).toMatchObject({ extensions: { [EXTENSION]: {} } });
-    expect(result['capabilities']).not.toHaveProperty('tasks');
-  });
-
   test('a call is answered with a task, which is found at once, and ends with the result of the handler', async () => {
     const { client, effects } = await open();
     const result = resultOf(await client.call('held'));
@@ -61,14 +54,6 @@ describe.each(storeKinds)('on %s', (kind) => {
       expect(message.error?.code, method).toBe(-32021);
       expect(answered.status).toBe(400);
     }
-  });
-
-  test('methods that do not exist, and a header that names another task', async () => {
-    const { client } = await open();
-    for (const method of ['tasks/result', 'tasks/list'])
-      expect((await client.ask(method, { taskId: 'unknown' })).error?.code, method).toBe(-32601);
-    const { error } = await client.ask('tasks/get', { taskId: 'one' }, { headers: { 'mcp-name': 'other' } });
-    expect(error?.code).toBe(-32020);
   });
 
   test('only slow calls become tasks', async () => {
