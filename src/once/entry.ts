@@ -2,6 +2,7 @@
  * What a store keeps of the calls with one key: an entry, a record of the kind `ONCE`. Its body is there before the
  * handler runs, its outcome when the handler has settled.
  */
+import { orUndefined } from '../base/or-undefined.ts';
 import { isAnswer } from '../session/calls/answer-error.ts';
 import { readText, storedText } from '../owned/stored-text.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
@@ -53,14 +54,16 @@ export function readEntry(text: string): ReadEntry | undefined {
   return { tool, args, outcome: is === 'result' ? { is, json } : is === 'error' ? { is, error } : { is } };
 }
 
-/** The outcome of a handler that returned. A result that has no JSON is not kept. */
+/** `undefined`: it is too large to keep, or has no JSON. */
+function keptJson(value: unknown): string | undefined {
+  const json = orUndefined(() => JSON.stringify(value) ?? 'null');
+  return json === undefined || Buffer.byteLength(json) > RESULT_BYTES ? undefined : json;
+}
+
+/** The outcome of a handler that returned. */
 export function resultOutcome(value: unknown): Outcome {
-  try {
-    const json = JSON.stringify(value) ?? 'null';
-    return Buffer.byteLength(json) > RESULT_BYTES ? { is: 'large' } : { is: 'result', json };
-  } catch {
-    return { is: 'large' };
-  }
+  const json = keptJson(value);
+  return json === undefined ? { is: 'large' } : { is: 'result', json };
 }
 
 /** The outcome of a handler that threw. */
@@ -68,11 +71,7 @@ export function errorOutcome(cause: unknown): Outcome {
   const { name, message } = cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
   const answer = isAnswer(cause) ? { code: cause.code, data: cause.data } : {};
   const error: ThrownError = { name, message, ...answer };
-  try {
-    return Buffer.byteLength(JSON.stringify(error)) > RESULT_BYTES ? { is: 'large' } : { is: 'error', error };
-  } catch {
-    return { is: 'large' };
-  }
+  return keptJson(error) === undefined ? { is: 'large' } : { is: 'error', error };
 }
 
 /** The recorded error, from which the SDK makes the same answer. */

@@ -73,13 +73,12 @@ export class TaskStore extends OwnedRecords {
       .digest('base64url');
   }
 
-  async newId(user: string | undefined): Promise<string> {
-    return `${await this.group(user)}.${base64url(this.given.random(NAME_BYTES))}`;
-  }
-
-  /** The id of the task of a key. */
-  async idOf(user: string | undefined, tool: string, { scope, key }: TaskKey): Promise<string> {
-    const name = (await this.#sealed([...scope, tool, key])).slice(0, NAME_LENGTH);
+  /** The id of the task of a key, or a new one. */
+  async idOf(user: string | undefined, tool: string, of?: TaskKey): Promise<string> {
+    const name =
+      of === undefined
+        ? base64url(this.given.random(NAME_BYTES))
+        : (await this.#sealed([...of.scope, tool, of.key])).slice(0, NAME_LENGTH);
     return `${await this.group(user)}.${name}`;
   }
 

@@ -90,19 +90,15 @@ export class Tasks {
   async create(run: TaskRun, given: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask> {
     if (this.#isDraining) throw requestDrained(false);
     const kept = this.#keptOf(run, given);
-    const id = key === undefined ? undefined : await this.store.idOf(run.caller.user, kept.tool, key);
-    if (key === undefined || id === undefined) {
-      const made = await this.#inPlace(run, kept);
-      if (made === undefined) throw storeAway('a task has ended before its own instance knew of it');
-      return made;
-    }
-    const keyed = { ...kept, args: argumentsHash(id, key.args) };
+    const id = await this.store.idOf(run.caller.user, kept.tool, key);
+    const args = key && argumentsHash(id, key.args);
     return this.#turns.steps(id, async () => {
       for (let tries = 0; tries < TRIES; tries++) {
-        const made = (await this.#known(id, keyed.args)) ?? (await this.#inPlace(run, keyed, id));
+        const known = args === undefined ? undefined : await this.#known(id, args);
+        const made = known ?? (await this.#inPlace(run, { ...kept, args }, id));
         if (made !== undefined) return made;
       }
-      throw storeAway('the task of a key changes all the time');
+      throw storeAway('the task of a call has ended before its own instance knew of it');
     });
   }
 
@@ -113,7 +109,7 @@ export class Tasks {
     return shownTask(id, found).task;
   }
 
-  async #inPlace(run: TaskRun, kept: KeptTask, id?: string): Promise<OwnTask | undefined> {
+  async #inPlace(run: TaskRun, kept: KeptTask, id: string): Promise<OwnTask | undefined> {
     if (!run.room.enter()) throw tooManyTasks('This instance', this.settings.limits.running);
     let task: OwnTask | undefined;
     try {
@@ -136,8 +132,8 @@ export class Tasks {
     };
   }
 
-  /** `undefined`: another call has made the task of its key. */
-  async #create(run: TaskRun, kept: KeptTask, keyed: string | undefined): Promise<OwnTask | undefined> {
+  /** `undefined`: there is a task with this id. */
+  async #create(run: TaskRun, kept: KeptTask, id: string): Promise<OwnTask | undefined> {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
     const body = bodyText(kept, run.request);
@@ -149,7 +145,6 @@ export class Tasks {
     try {
       const count = await this.store.reach(() => this.store.records.count(group));
       if (count + before >= most) throw tooManyTasks('This user', most);
-      const id = keyed ?? (await this.store.newId(user));
       await this.store.leased();
       if (this.#isDraining) throw requestDrained(false);
       return await this.#store(run, kept, body, id);
