@@ -41,6 +41,7 @@ export class WellKnown {
   serve(exchange: Exchange): boolean {
     const [path = ''] = exchange.url.split('?', 1);
     if (this.#path === undefined || path.replace(/\/$/, '') !== this.#path) return false;
+    if (!exchange.open()) return true;
     const { method } = exchange;
     if (method === 'OPTIONS') {
       const asked = exchange.header('access-control-request-headers');

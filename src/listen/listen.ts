@@ -146,6 +146,7 @@ function route(exchange: NodeExchange, base: string, hosts: readonly string[] | 
     const beside = target.beside();
     if (node !== undefined && beside !== undefined && `${path}/`.startsWith(`${beside.path}/`))
       return beside.serve(node.req, node.res);
+    if (!exchange.open()) return;
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);
@@ -166,6 +167,7 @@ function serves(path: string, base: string, { legacySse }: ResolvedOptions): boo
 }
 
 function health(exchange: NodeExchange, path: string, target: ListenTarget): void {
+  if (!exchange.open()) return;
   const state = target.health();
   const status = path === '/healthz' || state.ready ? 200 : 503;
   exchange.respond(status, [...JSON_HEADERS, ['Cache-Control', 'no-store']], JSON.stringify(state));
