@@ -86,7 +86,7 @@ describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
   });
 });
 
-test.each(['an McpServer', 'a subclass of Server', 'an McpServer of another copy'])(
+test.each(['an McpServer', 'a subclass of Server'])(
   'in 2026-07-28 %s that polls finds its client at once',
   async (name) => {
     const polls = pollsOf(() => {
