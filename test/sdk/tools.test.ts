@@ -127,22 +127,18 @@ test('a tool that changes at run time is listed as it is', async () => {
 /** Of each kind of schema, what the SDK lists before anything is remembered. */
 const schemas: Array<[string, () => object]> = [
   [
-    'zod',
-    () =>
-      z.object({
-        text: z.string().describe('what to say'),
-        n: z.number().int().default(1),
-        list: z.array(z.enum(['a', 'b'])),
-      }),
-  ],
-  [
-    'zod with a definition that refers to itself',
+    'zod, with metadata and a definition that refers to itself',
     () => {
       const tree: z.ZodType = z.object({ name: z.string(), children: z.array(z.lazy(() => tree)) });
-      return z.object({ tree });
+      const text = z.string().meta({ id: 'text', title: 'Text', examples: ['a'] });
+      return z.object({
+        tree,
+        text,
+        n: z.number().int().default(1),
+        list: z.array(z.enum(['a', 'b'])).describe('all'),
+      });
     },
   ],
-  ['zod with metadata', () => z.object({ text: z.string().meta({ id: 'text', title: 'Text', examples: ['a'] }) })],
   ['JSON Schema', () => fromJsonSchema({ type: 'object', properties: { text: { type: 'string' } } })],
   [
     'a name like any other',
@@ -163,41 +159,17 @@ describe.each(schemas)('the list of a tool with %s', (_name, createSchema) => {
 });
 
 describe('converted each time, without an error, is a schema', () => {
-  const converters = () => {
-    const convert = () => {
-      conversions += 1;
-      return { type: 'object', properties: {} };
-    };
-    return { input: convert, output: convert };
-  };
-  const standard = (jsonSchema: object) => ({
-    version: 1,
-    vendor: 'test',
-    validate: (value: unknown) => ({ value }),
-    jsonSchema,
-  });
+  const standard = () => counted({})['~standard'];
 
   test.each<[string, () => object]>([
-    ['that is frozen', () => Object.freeze({ '~standard': Object.freeze(standard(Object.freeze(converters()))) })],
     [
-      'that creates the interface for each access',
-      () => ({
-        get '~standard'() {
-          return standard(converters());
-        },
-      }),
+      'that is frozen',
+      () => {
+        const { jsonSchema, ...rest } = standard();
+        return Object.freeze({ '~standard': Object.freeze({ ...rest, jsonSchema: Object.freeze(jsonSchema) }) });
+      },
     ],
-    [
-      'whose converters cannot be written',
-      () => ({
-        '~standard': standard(
-          Object.defineProperties(
-            {},
-            { input: { get: () => converters().input }, output: { get: () => converters().output } },
-          ),
-        ),
-      }),
-    ],
+    ['that creates the interface for each access', () => Object.defineProperty({}, '~standard', { get: standard })],
   ])('%s', async (_what, createSchema) => {
     const client = await opened(await fromFactory(createSchema()));
     for (let n = 1; n <= 3; n++) {
