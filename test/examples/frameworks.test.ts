@@ -1,11 +1,10 @@
 // @module-tag matrix
 /** The framework examples, started as their readers start them, used by the official clients of both lines. */
-import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { connectNegotiating, connectV2, sessionClients } from '../clients/official.ts';
 import { bearer, RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { say, tool } from '../kit/lab.ts';
-import { listening, openClient } from '../kit/listening.ts';
+import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { startExample } from './example-process.ts';
 
@@ -26,14 +25,6 @@ describe.each(['express', 'fastify', 'hono'])('examples/%s', (name) => {
     // Two GET streams are open.
     expect(await example.stop()).toBe(0);
     expect(example.complaints()).toBe('');
-  });
-
-  test('on a taken port says so and ends', async () => {
-    const { port } = new URL(await listening(createServer()));
-    const example = startExample(`${name}/server.ts`, { env: { PORT: port } });
-    expect(await example.ended()).toBe(1);
-    expect(example.complaints()).toContain(`EADDRINUSE: address already in use 127.0.0.1:${port}`);
-    expect(example.output.stdout).not.toContain('http:');
   });
 });
 

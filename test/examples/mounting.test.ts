@@ -2,7 +2,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { getRequestListener } from '@hono/node-server';
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import express from 'express';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { Hono } from 'hono';
@@ -152,53 +151,6 @@ describe.each(withPaths)('B170 the 2024-11-05 transport mounted in %s', (_name, 
     const endpoint = createMcpEndpoint(createLab().factory, { legacySse: true, logger: false });
     const { say } = await connect(`${await listen(await mount(endpoint), endpoint)}${path}`);
     expect(await say('echo', { text: 'hello' })).toBe('hello');
-  });
-});
-
-describe('who is asking', () => {
-  const auth = (sub: string): AuthInfo => ({ token: 't', clientId: 'c', scopes: [], extra: { sub } });
-  const users: Array<[string, Mount]> = [
-    [
-      'req.auth in Express',
-      (endpoint) =>
-        express().all(
-          '/mcp',
-          (req, _res, next) => {
-            Object.assign(req, { auth: auth(String(req.headers['x-user'])) });
-            next();
-          },
-          endpoint.node,
-        ),
-    ],
-    [
-      'request.raw.auth in Fastify',
-      (endpoint) => {
-        const app = Fastify();
-        app.addHook('onRequest', async (request) => {
-          Object.assign(request.raw, { auth: auth(String(request.headers['x-user'])) });
-        });
-        app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
-        return onFastify(app);
-      },
-    ],
-    [
-      'authInfo in Hono',
-      (endpoint) =>
-        onHono(
-          new Hono().all('/mcp', (c) => endpoint.fetch(c.req.raw, { authInfo: auth(String(c.req.header('x-user'))) })),
-        ),
-    ],
-  ];
-
-  test.each(users)('B180 is known from %s, and owns the session', async (_name, mount) => {
-    const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
-    const url = `${await listen(await mount(endpoint), endpoint)}/mcp`;
-    const ada = openClient(url, { headers: { 'x-user': 'ada' } });
-    await ada.initialize();
-    expect((await endpoint.sessions.list()).sessions[0]?.user).toBe('["sub","","ada"]');
-    const stolen = await openClient(url, { headers: { 'x-user': 'bob' }, of: ada }).call('ping');
-    expect([stolen.response.status, stolen.message.error?.data]).toEqual([403, { reason: 'user' }]);
-    expect((await ada.call('ping')).message.result).toEqual({});
   });
 });
 

@@ -4,14 +4,12 @@ import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions, SessionState } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
-import { createLab, toolCall } from '../kit/lab.ts';
+import { createLab } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
-import { openSse } from '../kit/legacy-sse.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { faces, serve } from '../kit/serve.ts';
 import { refusalOf } from '../kit/refusals.ts';
 import { openState, stateOf } from '../kit/sessions.ts';
-import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 /** `more`: in its data. */
@@ -28,14 +26,16 @@ const full = (id: number, limit: number, more = {}): unknown => ({
 describe.each(faces)('limits.sessions over %s', (face) => {
   test('a session too many gets 503 and a time to try again; a session that ends makes room', async () => {
     const lab = createLab();
-    const limits = { sessions: 2, userShare: 1 };
-    const { client, endpoint } = await serve(perSession(lab.factory), { limits }, { face });
+    const options = { limits: { sessions: 2, userShare: 1 }, legacySse: true };
+    const { client, endpoint } = await serve(perSession(lab.factory), options, { face });
     const [one, two, three] = [client(), client(), client()];
     await one.initialize();
     await two.initialize();
     const { response, message } = await three.initialize();
     expect([response.status, response.header('retry-after'), message]).toEqual([503, '1', full(1, 2)]);
     expect(response.header('mcp-session-id')).toBeUndefined();
+    const old = await client().get({ path: '/mcp/sse' });
+    expect([old.status, old.header('retry-after')]).toEqual([503, '1']);
     expect([endpoint.sessions.count, lab.made.length]).toEqual([2, 2]);
     expect((await one.call('ping')).response.status).toBe(200);
     await one.delete();
@@ -47,37 +47,6 @@ describe.each(faces)('limits.sessions over %s', (face) => {
     expect((await client().initialize()).response.status).toBe(503);
     expect((await callModern(client(), 'tools/list')).response.status).toBe(200);
   });
-});
-
-test('limits.sessions bounds sessions and 2024-11-05 connections together', async () => {
-  const { client } = await serve(createEchoServer, { legacySse: true, limits: { sessions: 2, userShare: 1 } });
-  const [old, one, two] = [client(), client(), client()];
-  await openSse(old);
-  expect((await one.initialize()).response.status).toBe(200);
-  expect((await two.initialize()).message).toEqual(full(1, 2));
-  const refused = await client().get({ path: '/mcp/sse' });
-  expect([refused.status, refused.header('retry-after')]).toEqual([503, '1']);
-  old.close();
-  await until(async () => (await two.initialize()).response.status === 200);
-  await one.delete();
-  const next = await openSse(client());
-  await next.post(toolCall(1, 'echo', { text: 'hi' }));
-  expect(await next.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
-});
-
-test('limits.sessions: on a durable store a 2024-11-05 connection takes the place of an idle session', async () => {
-  const store = watchedStore({ durable: true });
-  const { client, openSession, endpoint } = await serve(createEchoServer, {
-    legacySse: true,
-    store,
-    waitMs: 100,
-    limits: { sessions: 1 },
-  });
-  const idle = await openSession();
-  await openSse(client());
-  expect(endpoint.sessions.count).toBe(1);
-  const woken = await idle.call('ping');
-  expect(refusalOf(woken.response, woken.id)).toBe('too_many_sessions');
 });
 
 /** A session that another endpoint gave back, and another, which has the only place where the first one comes. */
