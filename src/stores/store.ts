@@ -282,6 +282,11 @@ export interface Records {
   replay(id: string, stream: string, after: number): MaybePromise<ReplayOutcome>;
   /** Deletes what no retention and no keep time holds, for records without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
+  /**
+   * Its client has shown that it has this whole stream, so a complete stream may be dropped before retention drops it.
+   * Only for stores where that is no write; the others leave it out.
+   */
+  forget?(id: string, stream: string): void;
 }
 
 /** In bytes, of all that shares the room. */

@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { saidOn, tool, type Held, toolCall } from '../kit/lab.ts';
+import { createLab, saidOn, tool, type Held, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 import { perFace, type LabSession, inLab } from '../kit/sessions.ts';
 
 const VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'];
@@ -23,7 +24,26 @@ const progress = (call: Held, n: number): Promise<void> =>
   });
 
 /** Progress numbers and the text of the answer, in the order in which they came. */
-describe.each(perFace)('over the $face face', ({ inLab }) => {
+describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
+  test('the answer to initialize can be resumed until notifications/initialized shows that the client has read it', async () => {
+    const lab = createLab();
+    const store = watchedStore();
+    const served = await serve(lab.factory, { store });
+    const client = served.client();
+    const { response } = await client.initialize({ initialized: false });
+    const lastEventId = response.events[0]?.id ?? '';
+    const again = await client.get({ lastEventId });
+    await again.untilEnd();
+    expect(again.events.at(-1)?.message).toEqual(response.events.at(-1)?.message);
+    const kept = async () => (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1_0', -1))?.found;
+    expect(await kept()).toBe(true);
+
+    await client.notify('notifications/initialized');
+    expect(await kept()).toBe(false);
+    expect((await client.get({ lastEventId })).status).toBe(204);
+    expect((await client.get({ lastEventId: response.events.at(-1)?.id })).status).toBe(204);
+  });
+
   test.each(VERSIONS)(
     'B29 B112 B115 B116 B123 after a disconnect in the middle of a call every message comes once over all the connections (%s)',
     async (protocolVersion) => {

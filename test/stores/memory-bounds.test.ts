@@ -120,4 +120,27 @@ describe('the byte budget of the event logs', () => {
     expect([append(999), append(0)]).toEqual(['written', 'written']);
     expect(records.replay('s', 'p0', -1)).toMatchObject({ found: true, next: 2 });
   });
+
+  test('a complete stream that its client has read is dropped at once, and others stay', () => {
+    const { budget, deployment } = createRoom(1_000_000);
+    const { entries, records } = deployment();
+    records.create(recordOf('s'));
+    const append = (stream: string, complete: boolean) =>
+      records.append({ id: 's', fence: FENCE, stream, from: 0, events: ['', '1'], complete });
+    append('first', true);
+    append('open', false);
+    records.forget('s', 'open');
+    records.forget('s', 'unknown');
+    expect(entries('s').flatMap(({ events }) => events)).toHaveLength(4);
+    records.forget('s', 'first');
+    expect(records.replay('s', 'first', -1)).toEqual({ found: false, why: 'unknown' });
+    expect(records.replay('s', 'open', -1)).toMatchObject({ found: true, next: 2, complete: false });
+
+    records.create(recordOf('t'));
+    records.append({ id: 't', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+    const used = budget.used;
+    records.forget('t', 'p');
+    expect(entries('t')).toEqual([]);
+    expect(budget.used).toBeLessThan(used);
+  });
 });

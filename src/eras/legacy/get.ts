@@ -9,6 +9,7 @@
  *     a finished stream, no events after the id → 204, no reason to reconnect. A client that asks again and again while
  *                                                 the session has no open GET stream gets one: one SDK reconnects for
  *                                                 ever, and reads no other stream until then
+ *     the answer to `initialize`, which the client has shown to have read → as for a finished stream
  *     an event id of another origin             → a new GET stream
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`. The rest of a POST's response after
@@ -23,7 +24,14 @@ import { hasPriming } from '../../protocol/versions.ts';
 import type { Inbound, NextAttempt } from '../../inbound/inbound.ts';
 import { forResume } from '../../inbound/retries.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { endedId, type EventPosition, GET_STREAM, parseEventId, resumedId } from '../../session/streams/event-id.ts';
+import {
+  endedId,
+  type EventPosition,
+  GET_STREAM,
+  HANDSHAKE_STREAM,
+  parseEventId,
+  resumedId,
+} from '../../session/streams/event-id.ts';
 import { openGet, replayComplete, resumeStream } from '../../session/streams/attach.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { LegacyParts } from './parts.ts';
@@ -96,7 +104,8 @@ function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
 async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
   const position = parseEventId(inbound.after ?? '');
   const kept = position !== undefined && isOurs(session, position) && !position.ended;
-  const resumed = kept ? await resume(parts, session, inbound, position) : undefined;
+  let resumed = kept ? await resume(parts, session, inbound, position) : undefined;
+  if (kept && resumed === undefined && hasRead(session, position)) resumed = 'finished';
   const ours = resumed === 'resumed' || (!session.left && session.ownership.leaseValid);
   if (!ours) return inbound;
   const isGetStream = position === undefined || position.stream === GET_STREAM;
@@ -211,4 +220,9 @@ function comesBack({ caller }: Inbound): boolean {
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
   return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.ownership.epoch;
+}
+
+/** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */
+function hasRead({ record }: LiveSession, { stream }: EventPosition): boolean {
+  return record.head.initialized && stream === HANDSHAKE_STREAM;
 }

@@ -48,7 +48,8 @@ export class RunningCalls {
   #streams: SmallMap<string, Stream> | undefined = undefined;
   #earlier: BoundedMap<RequestId, EarlierRun> | undefined = undefined;
   readonly #epoch: number;
-  #opened = 0;
+  /** Number 0 is that of `HANDSHAKE_STREAM`: a session that was not opened here has no such stream. */
+  #opened = 1;
   #counted = 0;
   #freed: Array<(ended: true) => void> | undefined = undefined;
 

@@ -30,6 +30,7 @@ import { removedMark } from './markers.ts';
 import type { SessionParts } from '../parts.ts';
 import type { AdmittedPost, Call, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
+import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
 import { KEPT_MESSAGES } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
@@ -208,6 +209,8 @@ export class SessionCalls {
     if (method === 'notifications/initialized') {
       session.record.change({ initialized: true });
       session.usedQuestions?.send();
+      // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
+      session.streamLog?.forget(HANDSHAKE_STREAM);
     }
     const delivered = method === 'notifications/progress' ? session.questions.progress(message) : message;
     session.transport.deliver(delivered, call);

@@ -127,6 +127,9 @@ export function postStreamKey(epoch: number, n: number): string {
   return `p${epoch.toString(36)}_${n.toString(36)}`;
 }
 
+/** The stream of `initialize`: the first POST at the first owner. */
+export const HANDSHAKE_STREAM = postStreamKey(1, 0);
+
 /** Orders streams by owner, then by number: the order in which they were opened. */
 export function comparePostStreams(a: string, b: string): number {
   const [epochA, numberA] = placeOf(a);

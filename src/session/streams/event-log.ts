@@ -104,6 +104,11 @@ export class SessionEventLog {
     return this.#host.store.sessions.replay(this.ownership.sessionId, stream, after);
   }
 
+  /** The client has the whole stream. */
+  forget(stream: string): void {
+    this.#host.store.sessions.forget?.(this.ownership.sessionId, stream);
+  }
+
   /**
    * For a sink. Where retention has dropped the next events of a POST's stream, it reads the kept events after them,
    * the answer included.

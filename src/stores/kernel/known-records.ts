@@ -161,6 +161,18 @@ export class KnownRecords {
     return after(this.#read(row, now), (known) => after(this.#trim(known, now), () => this.delete(row.id)));
   }
 
+  /** Called only where this object is alone. */
+  forgetStream(id: string, stream: string): void {
+    const known = this.#known.get(id);
+    if (known?.log === undefined || known.log.lengthOf(stream) !== undefined) return;
+    let cut = 0;
+    for (const entry of this.#entries(id) as readonly Entry[]) {
+      if (entry.stream !== stream) break;
+      cut = entry.no;
+    }
+    if (cut > 0) void this.#cut(known, known.log, cut, 0);
+  }
+
   #know(row: Row, log: LogState | undefined, now: number): Known {
     const known = { id: row.id, row, log, trimmedAt: now };
     this.#known.set(row.id, known);

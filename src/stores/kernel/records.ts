@@ -237,6 +237,10 @@ export class KernelRecords implements Records {
     );
   }
 
+  forget(id: string, stream: string): void {
+    if (this.#isAlone) this.#known.forgetStream(id, stream);
+  }
+
   /** Resolves when every step that was asked for has been answered. */
   async settled(): Promise<void> {
     await this.#steps.settled();

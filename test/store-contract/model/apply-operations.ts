@@ -40,7 +40,7 @@ export async function applyAll(world: World, all: readonly ModelOperation[], mos
 }
 
 /** What the store and the model are asked alike. */
-type Asked = Omit<View['records'], 'replay' | 'trim'>;
+type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 
 /** The answers of the store and of the model. */
 function apply({ places, now, pass }: World, step: ModelOperation): [unknown, unknown] {
