@@ -72,23 +72,6 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     await a.endpoint.drain({ timeoutMs: 0 });
     expect(await call).toEqual({ text: expect.stringContaining('may have run') });
   });
-
-  test("with 'result' gets the error of a request that is no tool call", async () => {
-    let runs: () => void = () => {};
-    const running = new Promise<void>((resolve) => (runs = resolve));
-    const lab = createLab((server) => {
-      server.registerResource('slow', 'note://slow', {}, () => {
-        runs();
-        return new Promise(() => {});
-      });
-    });
-    const { endpoint, url } = await serve(lab.factory, { lostCalls: 'result' });
-    const client = await connect(url);
-    const read = client.client.readResource({ uri: 'note://slow' }).catch((error: Error) => error.message);
-    await running;
-    await endpoint.close();
-    expect(await read).toContain('may have run');
-  });
 });
 
 describe('the v2 client at 2026-07-28', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { once, RUNS_ONCE } from '../../src/once/index.ts';
+import { once } from '../../src/once/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { task, taskTools } from '../../src/tasks/index.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
@@ -82,27 +82,6 @@ describe.each(ways)('$name', ({ giving, era }) => {
     await runs.end(1, 'again');
     expect(textOf(await again)).toBe('again');
     await runs.end(0, 'late');
-  });
-
-  test('a tool of once() is named in a warning where it lacks its mark, in a session', async () => {
-    const fill: Fill = (server) => {
-      server.registerTool(
-        'marked',
-        { inputSchema, _meta: RUNS_ONCE },
-        once(async (_order: Order) => said('paid'), KEY),
-      );
-      server.registerTool(
-        'unmarked',
-        { inputSchema },
-        once(async (_order: Order) => said('paid'), KEY),
-      );
-    };
-    const { a } = await openTwo(giving, fill);
-    const call = await connect(a.client(USER));
-    const warned = () => a.log.matching(/has no _meta: RUNS_ONCE/, 'warn').map(({ fields }) => fields['tool']);
-    for (const name of ['marked', 'unmarked']) expect(textOf(await call(name))).toBe('paid');
-    if (era === 'a session') await until(() => warned().length > 0);
-    expect(warned()).toEqual(era === 'a session' ? ['unmarked'] : []);
   });
 });
 

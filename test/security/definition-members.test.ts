@@ -67,24 +67,4 @@ describe.each([
     const expected = targets.map(([, name]) => `${name}: DEFINITION_REFUSED`).join();
     expect(message.result).toMatchObject({ content: [{ text: expected }] });
   });
-
-  test('the application may wrap a method outside of handlers, and a session its own', async () => {
-    const definition = make() as McpServer;
-    definition.registerTool('tell', {}, async () => {
-      await definition.server.sendLoggingMessage({ level: 'error', data: 'said' });
-      return said('told');
-    });
-    const { openSession } = await serve(definition);
-    const wrapped = definition.server.sendLoggingMessage.bind(definition.server);
-    const seen: unknown[] = [];
-    definition.server.sendLoggingMessage = (params, ...rest) => {
-      seen.push(params.data);
-      return wrapped(params, ...rest);
-    };
-    const one = await openSession();
-    const answer = await one.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
-    await answer.ended;
-    expect(seen).toEqual(['said']);
-    expect(JSON.stringify(answer.events)).toContain('"data":"said"');
-  });
 });
