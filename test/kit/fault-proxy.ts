@@ -10,8 +10,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 export interface FaultProxyTarget {
   /** On 127.0.0.1. */
   readonly port: number;
-  /** Gets what passes: for each connection the chunks of both directions. */
-  readonly record?: Buffer[][];
 }
 
 /** One connection through the proxy. */
@@ -96,7 +94,7 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
-    const { port, record } = this.#target;
+    const { port } = this.#target;
     const server = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
     client.setNoDelay(true);
     const sides = [client, server];
@@ -133,9 +131,6 @@ export class FaultProxy {
     if (!this.#silent) silence(false);
     this.#links.add(link);
     for (const socket of sides) {
-      const chunks: Buffer[] = [];
-      record?.push(chunks);
-      if (record !== undefined) socket.on('data', (chunk: Buffer) => chunks.push(chunk));
       socket.on('error', ignore);
       socket.on('close', (failed: boolean) => {
         // A broken side breaks the other one; a side that ended has already passed its end on.

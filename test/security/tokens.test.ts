@@ -1,29 +1,22 @@
 /**
  * A token stays on the instance that received it. Every credential header and `authInfo.token` carries a text that
- * occurs nowhere else; after relayed calls, failed hooks and a lost owner that text is searched for in the store, in
- * the messages between the instances, in the log and in what clients were answered.
+ * occurs nowhere else; after relayed calls, failed hooks and a lost owner that text is searched for in what the store was
+ * given, the messages between the instances among it, in the log and in what clients were answered.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { inspect } from 'node:util';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { expect, onTestFinished, test } from 'vitest';
-import { postgres } from '../../packages/postgres/src/index.ts';
-import { redis } from '../../packages/redis/src/index.ts';
-import type { McpHttpRequest, Store } from '../../src/index.ts';
-import { sqlite } from '../../src/stores/sqlite/index.ts';
-import { createFaultProxy } from '../kit/fault-proxy.ts';
+import { expect, test } from 'vitest';
+import type { McpHttpRequest } from '../../src/index.ts';
 import { serveFleet, type FleetOptions, type Member } from '../kit/fleet.ts';
 import { bearer } from '../kit/issuer.ts';
 import { createLab, type Lab, textOf, tool } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serve } from '../kit/serve.ts';
-import { isAvailable, serverKinds, startServer, type ServerKind } from '../kit/servers/index.ts';
+import { sharedStore } from '../kit/shared-stores.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { cut, type WatchedStore, watchedStore } from '../kit/watched-store.ts';
-import { temporaryFolder } from '../kit/temporary.ts';
 
 const CREDENTIALS = [
   'authorization',
@@ -88,62 +81,16 @@ function found(haystack: Buffer, texts: readonly string[]): string[] {
   });
 }
 
-// ——— stores that a test can search: what was asked of them, what went over the wire, what files hold ———
-
-const recordedKinds = ['sqlite', ...serverKinds.filter(isAvailable)] as const;
-type RecordedKind = (typeof recordedKinds)[number];
-
-async function recordedStore(kind: RecordedKind) {
+/** Two instances on a store that is watched, and everything that they let out. */
+async function recorded(options: FleetOptions, labs: readonly Lab[]) {
   const opened: WatchedStore[] = [];
-  const { make, kept } = kind === 'sqlite' ? inFile() : await onServer(kind);
-  return {
-    /** One for each instance. */
-    opened,
-    open(): Store {
-      const store = watchedStore({ durable: true, inProcess: false, inner: make() });
-      opened.push(store);
-      return store;
-    },
-    /** Records, logs, markers, mailboxes: what was asked, sent and kept. */
-    async everything(): Promise<Buffer> {
-      const asked = opened.flatMap(({ calls }) => calls.map(({ call, args }) => `${call} ${JSON.stringify(args)}\n`));
-      return Buffer.concat([Buffer.from(asked.join('')), ...(await kept())]);
-    },
+  const connect = sharedStore('sqlite');
+  const store = (): WatchedStore => {
+    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    opened.push(store);
+    return store;
   };
-}
-
-interface Kept {
-  make(): Store;
-  kept(): Promise<Buffer[]>;
-}
-
-function inFile(): Kept {
-  const folder = temporaryFolder();
-  return { make: () => sqlite(join(folder, 'sessions.db')), kept: async () => filesIn(folder) };
-}
-
-async function onServer(kind: ServerKind): Promise<Kept> {
-  const server = await startServer(kind);
-  onTestFinished(() => server.close());
-  const record: Buffer[][] = [];
-  const proxy = await createFaultProxy({ port: server.port, record });
-  onTestFinished(() => proxy.close());
-  const url = server.url.replace(`:${server.port}`, `:${proxy.port}`);
-  const make = { redis, postgres }[kind];
-  return { make: () => make(url), kept: async () => record.map((chunks) => Buffer.concat(chunks)) };
-}
-
-function filesIn(folder: string): Buffer[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .map((name) => join(folder, name))
-    .filter((path) => statSync(path).isFile())
-    .map((path) => readFileSync(path));
-}
-
-/** Two instances on a recorded store, and everything that they let out. */
-async function recorded(kind: RecordedKind, options: FleetOptions, labs: readonly Lab[]) {
-  const store = await recordedStore(kind);
-  const given = { ...options, store: () => store.open(), leaseMs: LEASE_MS };
+  const given = { ...options, store, leaseMs: LEASE_MS };
   const [a, b] = await serveFleet(2, given, [{ face: 'node' }, { face: 'fetch' }], labs);
   const answers: string[] = [];
   return {
@@ -156,7 +103,7 @@ async function recorded(kind: RecordedKind, options: FleetOptions, labs: readonl
     },
     /** Takes the lease from the first instance, until the other one has its session. */
     lose: async (taken: () => boolean): Promise<void> => {
-      const [own] = store.opened as [WatchedStore];
+      const [own] = opened as [WatchedStore];
       // Else it comes back under a new id, and keeps its session and the call.
       cut(own, 'instances.announce');
       const leave = async (): Promise<boolean> => {
@@ -166,9 +113,11 @@ async function recorded(kind: RecordedKind, options: FleetOptions, labs: readonl
       };
       await until(leave, { timeoutMs: 40_000, pollMs: 50, what: 'another instance to take the session' });
     },
-    /** None of the texts is anywhere; `visible` texts, which went the same ways, are in the store. */
-    expectNone: async (texts: readonly string[], visible: readonly string[]): Promise<void> => {
-      const everything = await store.everything();
+    /** None of the texts is anywhere; `visible` texts, which went the same ways, were given to the store. */
+    expectNone: (texts: readonly string[], visible: readonly string[]): void => {
+      // Records, logs, markers, mailboxes: a store keeps what it was asked to keep.
+      const asked = opened.flatMap(({ calls }) => calls.map(({ call, args }) => `${call} ${JSON.stringify(args)}\n`));
+      const everything = Buffer.from(asked.join(''));
       expect(visible.filter((text) => !everything.includes(text))).toEqual([]);
       expect({
         store: found(everything, texts),
@@ -186,86 +135,83 @@ const logOf = (...members: readonly Member[]): string =>
     .map((line) => `${inspect(line, { depth: 12, showHidden: true })}\n${JSON.stringify(line)}`)
     .join('\n');
 
-test.each(recordedKinds)(
-  'B204 no token and no credential reaches the store %s, another instance, the log or an answer, in both eras',
-  async (kind) => {
-    let looks = 0;
-    const labOf = () =>
-      createLab((server) =>
-        server.registerTool('look', { annotations: { readOnlyHint: true } }, () => {
-          looks += 1;
-          // The first run ends with its instance.
-          return looks === 1 ? new Promise<never>(() => {}) : said('looked-again');
-        }),
-      );
-    let failing = false;
-    const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
-    const options: FleetOptions = {
-      auth: { verify, metadata },
-      relayedHeaders: ['x-user'],
-      configureSessionOptions: (request: McpHttpRequest) => {
-        if (failing) throw carrying(request);
-      },
-    };
-    const { a, b, keep, lose, expectNone } = await recorded(kind, options, [labOf(), labOf()]);
-    const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } }, as(GOOD));
-    const onB = b.join(onA, as(GOOD));
+test('B204 no token and no credential reaches the store, another instance, the log or an answer, in both eras', async () => {
+  let looks = 0;
+  const labOf = () =>
+    createLab((server) =>
+      server.registerTool('look', { annotations: { readOnlyHint: true } }, () => {
+        looks += 1;
+        // The first run ends with its instance.
+        return looks === 1 ? new Promise<never>(() => {}) : said('looked-again');
+      }),
+    );
+  let failing = false;
+  const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
+  const options: FleetOptions = {
+    auth: { verify, metadata },
+    relayedHeaders: ['x-user'],
+    configureSessionOptions: (request: McpHttpRequest) => {
+      if (failing) throw carrying(request);
+    },
+  };
+  const { a, b, keep, lose, expectNone } = await recorded(options, [labOf(), labOf()]);
+  const onA = await a.openSession({ capabilities: { elicitation: { form: {} } } }, as(GOOD));
+  const onB = b.join(onA, as(GOOD));
 
-    // Relayed: a call that the handler looks at, a GET, an error, a notification.
-    const relayed = keep(onB.call(...tool('hold')));
-    const held = await a.lab.held();
-    const { req, authInfo } = held.ctx.http ?? {};
-    const seen = [...(req?.headers.keys() ?? [])];
-    held.answer('visible-in-the-log-of-events');
-    expect(textOf((await relayed).message)).toBe('visible-in-the-log-of-events');
-    expect((await onB.get()).status).toBe(200);
-    await keep(onB.call(...tool('no-such-tool')));
-    await keep(onB.call('no/such/method'));
-    expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
+  // Relayed: a call that the handler looks at, a GET, an error, a notification.
+  const relayed = keep(onB.call(...tool('hold')));
+  const held = await a.lab.held();
+  const { req, authInfo } = held.ctx.http ?? {};
+  const seen = [...(req?.headers.keys() ?? [])];
+  held.answer('visible-in-the-log-of-events');
+  expect(textOf((await relayed).message)).toBe('visible-in-the-log-of-events');
+  expect((await onB.get()).status).toBe(200);
+  await keep(onB.call(...tool('no-such-tool')));
+  await keep(onB.call('no/such/method'));
+  expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
 
-    // In both eras at each instance: calls, and refused tokens.
-    for (const member of [a, b]) {
-      expect((await keep(member.join(onA, as(GOOD)).call(...tool('count')))).message.error).toBeUndefined();
-      const { message } = await keep(callModern(member.client(as(GOOD)), ...tool('echo', { text: 'x' })));
-      expect(textOf(message)).toBe('x');
-      for (const [token, status] of [
-        [BAD, 401],
-        [BROKEN, 500],
-      ] as const) {
-        expect((await keep(member.join(onA, as(token)).call(...tool('count')))).response.status).toBe(status);
-        expect((await keep(callModern(member.client(as(token)), 'tools/list', {}))).response.status).toBe(status);
-      }
+  // In both eras at each instance: calls, and refused tokens.
+  for (const member of [a, b]) {
+    expect((await keep(member.join(onA, as(GOOD)).call(...tool('count')))).message.error).toBeUndefined();
+    const { message } = await keep(callModern(member.client(as(GOOD)), ...tool('echo', { text: 'x' })));
+    expect(textOf(message)).toBe('x');
+    for (const [token, status] of [
+      [BAD, 401],
+      [BROKEN, 500],
+    ] as const) {
+      expect((await keep(member.join(onA, as(token)).call(...tool('count')))).response.status).toBe(status);
+      expect((await keep(callModern(member.client(as(token)), 'tools/list', {}))).response.status).toBe(status);
     }
+  }
 
-    // What fails in a hook, with the request in its error.
-    failing = true;
-    expect((await keep(b.client(as(GOOD)).initialize())).response.status).toBe(500);
-    failing = false;
+  // What fails in a hook, with the request in its error.
+  failing = true;
+  expect((await keep(b.client(as(GOOD)).initialize())).response.status).toBe(500);
+  failing = false;
 
-    // Of two calls whose owner is lost one runs again; then a call in the restored session, and its end.
-    const lost = keep(onB.call(...tool('hold')));
-    await a.lab.held(1);
-    const looking = keep(onB.call(...tool('look')));
-    await until(() => looks === 1);
-    await lose(() => looks === 2);
-    expect((await lost).message.error).toMatchObject({ data: { reason: 'owner_lost' } });
-    expect(textOf((await looking).message)).toBe('looked-again');
-    expect(textOf((await keep(onB.call(...tool('count')))).message)).toBe('3');
-    expect(b.lab.made.at(-1)?.ctx.restored).toBe(true);
-    expect((await onB.delete()).status).toBe(200);
-    await until(() => b.endpoint.sessions.count === 0);
+  // Of two calls whose owner is lost one runs again; then a call in the restored session, and its end.
+  const lost = keep(onB.call(...tool('hold')));
+  await a.lab.held(1);
+  const looking = keep(onB.call(...tool('look')));
+  await until(() => looks === 1);
+  await lose(() => looks === 2);
+  expect((await lost).message.error).toMatchObject({ data: { reason: 'owner_lost' } });
+  expect(textOf((await looking).message)).toBe('looked-again');
+  expect(textOf((await keep(onB.call(...tool('count')))).message)).toBe('3');
+  expect(b.lab.made.at(-1)?.ctx.restored).toBe(true);
+  expect((await onB.delete()).status).toBe(200);
+  await until(() => b.endpoint.sessions.count === 0);
 
-    expect(logOf(a, b)).toContain('the upstream refused');
-    // Messages between the instances are among what is searched: the claim is in them alone.
-    const visible = ['visible-in-the-log-of-events', 'looked-again', 'visible-claim', 'x-user'];
-    await expectNone([GOOD, BAD, BROKEN, ...Object.values(headers)], visible);
+  expect(logOf(a, b)).toContain('the upstream refused');
+  // Messages between the instances are among what is searched: the claim is in them alone.
+  const visible = ['visible-in-the-log-of-events', 'looked-again', 'visible-claim', 'x-user'];
+  expectNone([GOOD, BAD, BROKEN, ...Object.values(headers)], visible);
 
-    // The handler's own view at the owner.
-    expect(authInfo).toMatchObject({ ...info(''), resource: expect.anything() as unknown });
-    expect(seen).toContain('x-user');
-    expect(seen.filter((name) => CREDENTIALS.includes(name))).toEqual([]);
-  },
-);
+  // The handler's own view at the owner.
+  expect(authInfo).toMatchObject({ ...info(''), resource: expect.anything() as unknown });
+  expect(seen).toContain('x-user');
+  expect(seen.filter((name) => CREDENTIALS.includes(name))).toEqual([]);
+});
 
 test('the instance that received a request shows its handlers the token and every header', async () => {
   const lab = createLab();
