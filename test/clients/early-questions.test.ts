@@ -3,7 +3,6 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
-import { memory } from '../../src/stores/memory/index.ts';
 import { deployment, kill } from '../cli/deployment.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
@@ -65,30 +64,6 @@ describe.each(overFaces([...sessionClients, ...sseClients]))(
     });
   },
 );
-
-describe.each(sessionClients)('the %s client', (_name, connect) => {
-  test.each(['memory', 'sqlite'] as const)(
-    'tells its folders where its GET reaches another instance, on %s',
-    async (kind) => {
-      const one = memory();
-      const stores = kind === 'memory' ? () => one : sharedStore(kind);
-      const { factory, found } = foldersServer();
-      const instances = [await serve(factory, { store: stores() }), await serve(factory, { store: stores() })] as const;
-      let turns = 0;
-      // Its POSTs reach both in turn, its GET the second one.
-      const byMethod: typeof fetch = (url, init) => fetch(init?.method === 'GET' ? instances[1].url : url, init);
-      const client = await connect(instances[0].url, {
-        roots: () => FOLDER,
-        fetch: byMethod,
-        route: () => (instances[turns++ % 2] ?? instances[0]).url,
-      });
-      await until(() => found.length === 1, { what: 'the answer' });
-      expect(found).toEqual([KNOWN]);
-      expect(await client.say('folders')).toBe(KNOWN);
-      expect(instances.map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
-    },
-  );
-});
 
 // A process takes longer to start than both clients take.
 describe.each(inMatrix(sessionClients, sessionClients.slice(1)))('the %s client', (_name, connect) => {

@@ -1,11 +1,8 @@
 /** What a server asks the official clients in the middle of a call: their model, their user, their folders. */
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions } from '../../src/index.ts';
-import { createFakeTime } from '../../src/testing/index.ts';
 import { faces, type Face } from '../kit/serve.ts';
 import { openExample, openFixture, openLab, overFaces } from './opened.ts';
 import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
-import { createSlowPerson } from './slow-person.ts';
 
 /** Without a GET stream a question can only take the stream of its call. */
 function at(face: Face, connect: Connect) {
@@ -14,8 +11,7 @@ function at(face: Face, connect: Connect) {
     /** Its tools return what they need. */
     example: (behind?: ConnectOptions) => openExample(face, connect, { withoutGet, ...behind }),
     /** Its tool `ask` asks in the middle of its work. */
-    lab: (behind?: ConnectOptions, options?: McpEndpointOptions) =>
-      openLab(face, connect, { withoutGet, ...behind, options }),
+    lab: (behind?: ConnectOptions) => openLab(face, connect, { withoutGet, ...behind }),
     fixture: (behind?: ConnectOptions) => openFixture(face, connect, { withoutGet, ...behind }),
   };
 }
@@ -59,20 +55,6 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     expect(await say('echo', { text: 'still here' })).toBe('still here');
   });
 
-  test('waits for a person longer than a session may be idle', async () => {
-    const time = createFakeTime();
-    const person = createSlowPerson();
-    const { say } = await lab(
-      { elicit: person.elicit },
-      { timeProvider: time, idleTimeoutMs: 60_000, maxIdleSessionCount: 0 },
-    );
-    const call = say('ask');
-    await person.asked;
-    await time.advance(10 * 60_000);
-    person.answer({ action: 'accept', content: { colour: 'at last' } });
-    expect(await call).toBe('accept {"colour":"at last"}');
-  });
-
   test('answers many questions at once, each to who asked it', async () => {
     const { say } = await example({
       sample: async ({ messages }) => text(`re: ${messages[0].content.text}`),
@@ -81,17 +63,6 @@ describe.each(overFaces([...sessionClients, ...sseClients]))('the %s client on t
     const answers = await Promise.all(questions.map((question) => say('ask-model', { question })));
     const said = (question: string) => JSON.stringify({ type: 'text', text: `re: ${question}` });
     expect(answers).toEqual(questions.map((question) => `The model says: ${said(question)}`));
-  });
-
-  test('two sessions with the same question get their own answers', async () => {
-    const [ada, bob] = [createSlowPerson(), createSlowPerson()];
-    const { url, say } = await lab({ elicit: ada.elicit });
-    const other = await connect(url, { elicit: bob.elicit });
-    const calls = [say('ask'), other.say('ask')];
-    await Promise.all([ada.asked, bob.asked]);
-    bob.answer({ action: 'accept', content: { colour: 'blue' } });
-    ada.answer({ action: 'accept', content: { colour: 'amber' } });
-    expect(await Promise.all(calls)).toEqual(['accept {"colour":"amber"}', 'accept {"colour":"blue"}']);
   });
 });
 

@@ -4,12 +4,9 @@ import { createFaultProxy, type FaultProxy } from '../kit/fault-proxy.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { createLab, type Lab } from '../kit/lab.ts';
+import { gate } from '../kit/watched-store.ts';
 import { overFaces } from './opened.ts';
 import { sessionClients, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
-import { createSlowPerson } from './slow-person.ts';
-
-/** What a client is asked in these tests, and answers. */
-const form = { message: 'Go on?', requestedSchema: { type: 'object', properties: {} } };
 
 interface Opened extends OfficialClient {
   readonly lab: Lab;
@@ -104,30 +101,17 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 
   test('answers a question whose connection broke', async () => {
-    const person = createSlowPerson();
-    const { say, proxy } = await open({ elicit: person.elicit });
+    const person = gate();
+    const elicit = async () => {
+      await person.hook();
+      return { action: 'accept', content: { colour: 'green' } };
+    };
+    const { say, proxy } = await open({ elicit });
     const call = say('ask');
-    await person.asked;
+    await until(() => person.waiting === 1);
     proxy.cutAll();
-    person.answer({ action: 'accept', content: { colour: 'green' } });
+    person.open();
     expect(await call).toBe('accept {"colour":"green"}');
-  });
-
-  test('is asked when it comes back what it was asked while it was away', async () => {
-    const { lab, callTool, proxy, messages } = await open({ elicit: () => ({ action: 'decline' }) });
-    const call = callTool('hold', {}, { onprogress: () => {} });
-    const held = await lab.held();
-    // Its stream has to be open before it breaks: a POST that got no head is not sent again.
-    await held.progress(1);
-    await until(() => progressOf(messages).length === 1, { what: 'the open stream' });
-    proxy.refuse(true);
-    proxy.cutAll();
-    const reply = held.ctx.mcpReq.send({ method: 'elicitation/create', params: form });
-    proxy.refuse(false);
-    expect(await reply).toMatchObject({ action: 'decline' });
-    held.answer('done');
-    await call;
-    expect(messages.filter(({ method }) => method === 'elicitation/create')).toHaveLength(1);
   });
 
   test('another client of the same session takes a call over by its token', async () => {

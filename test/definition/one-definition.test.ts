@@ -5,7 +5,6 @@ import { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks/
 import { Client, InMemoryTransport } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
 import { say, textOf, tool, toolCall } from '../kit/lab.ts';
-import { z } from 'zod';
 import { createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -31,31 +30,6 @@ async function callAnswering(client: RawClient, name: string, result: object): P
 const methodsOf = ({ messages }: RawResponse): unknown[] => messages.map(({ method }) => method);
 
 describe.each(faces)('one definition, over %s', (face) => {
-  test('serves sessions and modern requests, with its tools, prompts and resources', async () => {
-    const server = definition();
-    server.registerTool('add', { inputSchema: z.object({ a: z.number(), b: z.number() }) }, ({ a, b }) => said(a + b));
-    server.registerPrompt('hello', {}, () => ({
-      messages: [{ role: 'user', content: { type: 'text', text: 'hello' } }],
-    }));
-    server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
-    const { client, endpoint } = await serve(server, {}, { face });
-    const [one, two] = [client(), client()];
-    await one.initialize();
-    await two.initialize();
-    expect(endpoint.sessions.count).toBe(2);
-    expect(await say(one, 'add', { a: 1, b: 2 })).toBe('3');
-    expect((await two.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });
-    expect((await two.call('prompts/get', { name: 'hello' })).message.result).toMatchObject({ messages: [{}] });
-    const read = await callModern(client(), 'resources/read', { uri: 'note://1' });
-    expect(read.message.result).toMatchObject({ contents: [{ text: 'noted' }] });
-    expect((await callModern(client(), 'server/discover')).message.result).toMatchObject({
-      supportedVersions: ['2026-07-28'],
-      capabilities: { tools: {} },
-    });
-    expect((await callModern(client(), 'no/such')).response.status).toBe(404);
-    expect((await one.call('no/such')).message.error).toMatchObject({ code: -32601 });
-  });
-
   test('announces what is registered at run time once per turn, to sessions and to subscriptions', async () => {
     const server = definition();
     const tool = server.registerTool('first', {}, () => said('first'));
