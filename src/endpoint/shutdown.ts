@@ -108,6 +108,7 @@ export class Shutdown {
     this.#parts.legacy.waiting.refuseAll();
     await this.#parts.tasks?.close(0);
     await this.#closeEras();
+    this.#parts.sse?.close();
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
     this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });

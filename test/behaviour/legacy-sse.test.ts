@@ -204,6 +204,7 @@ test('B176 a drain waits for what runs, ends every connection cleanly, and leave
   const [a, b] = await serveFleet(2, { legacySse });
   const busy = await openSse(a.client());
   const quiet = await openSse(a.client());
+  const unopened = await connectSse(a.client(), '/mcp/sse');
   await busy.post(toolCall(1, 'hold'));
   const call = await a.lab.held();
   const drained = a.endpoint.drain();
@@ -212,6 +213,7 @@ test('B176 a drain waits for what runs, ends every connection cleanly, and leave
   expect(await busy.stream.nextMessage()).toMatchObject({ id: 1, result: said('done') });
   expect(await busy.stream.ended).toBe('complete');
   await drained;
+  expect(await unopened.stream.ended).toBe('complete');
   await until(async () => (await b.endpoint.sessions.list()).sessions.length === 0);
 });
 

@@ -23,9 +23,8 @@ import {
   storeAway,
   versionChanged,
 } from '../../errors.ts';
-import { answerable, lostForm, reasonOf } from '../../http/answer.ts';
+import { answerable, lostForm } from '../../http/answer.ts';
 import { guarded } from '../../http/exchange.ts';
-import { limitedLogger } from '../../options/log-limit.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import {
@@ -50,7 +49,7 @@ import { allowsBatches } from '../../protocol/versions.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
-import type { EndReason, Logger } from '../../types.ts';
+import type { EndReason } from '../../types.ts';
 import { answerToResume, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './parts.ts';
@@ -80,13 +79,9 @@ export class Router implements WaitingHost {
     KNOWN_OWNERS,
   );
   readonly waiting: WaitingRequests;
-  /** One line per reason and second. */
-  readonly #refusals: Logger;
 
   constructor(parts: LegacyParts) {
-    const { logger, timeProvider } = parts.options;
     this.#parts = parts;
-    this.#refusals = limitedLogger(logger, timeProvider, 1);
     this.waiting = new WaitingRequests(parts, this);
   }
 
@@ -256,13 +251,7 @@ export class Router implements WaitingHost {
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#parts.options.logger, 'A request could not be served');
-    const { caller, requestId, post } = inbound;
-    const sessionId = caller.header('mcp-session-id');
-    if (error.status >= 429 && sessionId !== undefined) {
-      const reason = reasonOf(error);
-      this.#refusals.warn({ reason, sessionId }, `A request on a session was refused: ${reason}`);
-    }
-    inbound.sink.refuse(error, requestId, lostForm(this.#parts.options, methodOf(post)));
+    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, methodOf(inbound.post)));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */

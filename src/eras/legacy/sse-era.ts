@@ -64,10 +64,7 @@ export class LegacySseEra {
     const { registry, random } = this.#legacy.parts;
     if (registry.lifecycle.prefersOthers) throw draining();
     const leavePlaces = await registry.takePlaces(exchange, false, 0);
-    const isLate = registry.lifecycle.prefersOthers;
-    if (isLate || exchange.closed) leavePlaces();
-    if (isLate) throw draining();
-    if (exchange.closed) return;
+    if (exchange.closed) return leavePlaces();
     const id = idText(random(ID_BYTES));
     const connection = new SseConnection(this.#legacy, id, exchange, leavePlaces);
     this.#connected.set(id, connection);
