@@ -15,6 +15,9 @@
  *
  * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
  * need not keep an order within a trip.
+ *
+ * A trim may say what the entries before it say (`LogState.stateEntry`), also of those that are under way. If one of
+ * them is refused, the trim that waits is refused too.
  */
 import { afterTurn } from '../../base/system.ts';
 import { type Backend, isRowWrite, type LogWrite, type Row, type Write } from './backend.ts';
@@ -46,6 +49,8 @@ export interface Writes {
 export class TurnWrites implements Writes {
   readonly #backend: Backend;
   #waiting: Waiting[] = [];
+  /** The logs of which the last trip has refused entries. */
+  readonly #refused = new Set<string>();
   #isArmed = false;
   #idle: Array<() => void> = [];
 
@@ -72,6 +77,7 @@ export class TurnWrites implements Writes {
       const answers = await this.#backend.write(trip.map(writeOf));
       for (const [n, joined] of trip.entries()) {
         const answer = answers[n];
+        if (answer !== true) this.#refused.add(keyOf(joined[0].write));
         for (const { resolve, reject } of joined) {
           if (answer instanceof Error) reject(answer);
           else resolve(answer === true);
@@ -92,10 +98,13 @@ export class TurnWrites implements Writes {
     let bytes = 0;
     let isFull = false;
     this.#waiting = this.#waiting.filter((one) => {
+      if (isTrim(one.write) && this.#refused.has(keyOf(one.write))) {
+        one.resolve(false);
+        return false;
+      }
       isFull ||= bytes > 0 && bytes + one.bytes > MOST_BYTES;
       if (isFull) return true;
-      const { kind, id } = one.write;
-      const key = `${kind.name} ${id}`;
+      const key = keyOf(one.write);
       const before = trip.get(key);
       if (later.has(key) || (before !== undefined && !joins(before, one))) {
         later.add(key);
@@ -106,9 +115,14 @@ export class TurnWrites implements Writes {
       bytes += one.bytes;
       return false;
     });
+    this.#refused.clear();
     return [...trip.values()];
   }
 }
+
+const keyOf = ({ kind, id }: Write): string => `${kind.name} ${id}`;
+
+const isTrim = (write: Write): boolean => !isRowWrite(write) && write.cut > 0;
 
 function joins(joined: Joined, { write }: Waiting): boolean {
   const { write: before } = joined.at(-1) as Waiting;

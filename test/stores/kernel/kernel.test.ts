@@ -1,7 +1,7 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../../src/errors.ts';
+import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
 import { isRowWrite, type Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
@@ -151,6 +151,31 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     expect(await records.replay('s', 'a', -1)).toMatchObject({ found: false, why: 'gap' });
     expect(await append('a', 1, 'second')).toBe('written');
     expect([await append('a', 1, 'other'), await append('a', 3, 'too far')]).toEqual(['fenced', 'fenced']);
+  });
+
+  test('what a full store refuses is stored later, also where the log was trimmed meanwhile', async () => {
+    const moved = movedTime();
+    const port = laterPort(() => undefined);
+    let isFull = false;
+    const call: Port['call'] = async <T>(names: readonly string[], effect: () => T | Promise<T>, about?: unknown) => {
+      if (!isFull || !writes(names)) return port.call(names, effect, about);
+      isFull = false;
+      // The log is read for its trim meanwhile.
+      for (let n = 0; n < 8; n++) await turn();
+      return [storeWithoutRoom('no room')] as T;
+    };
+    const connect = () => new SimStore(new StoreServer({ now: moved.time.now }), { ...port, call });
+    const kit = createStoreKit({ ...moved, connect });
+    const { records } = await kit.open({ log: { ttlMs: 60_000, events: 4, bytes: 1_000 } });
+    await records.create(recordOf('s'));
+    const append = async (stream: string, from: number) =>
+      records.append({ id: 's', fence: FENCE, stream, from, events: [`${stream}${from}`] });
+    expect(await append('a', 0)).toBe('written');
+    for (let n = 0; n < 7; n++) expect(await append('b', n)).toBe('written');
+    isFull = true;
+    await expect(append('a', 1)).rejects.toThrow('no room');
+    expect(await append('a', 1)).toBe('written');
+    expect(await records.replay('s', 'a', 0)).toMatchObject({ found: true, next: 2 });
   });
 
   test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
