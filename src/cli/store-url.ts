@@ -46,7 +46,7 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
     if (!(error instanceof UsageError) && codeOf(error) !== 'OPTION_INVALID') throw error;
     throw new UsageError(`${origin}: ${reason(error).replace(/^Option [\w.]+: /, '')}`, { cause: error });
   }
-  const got = url.includes('@') ? `${name}:…` : url;
+  const got = url.includes('@') ? `${/^[^:@]*:/.exec(url)?.[0] ?? ''}…` : url;
   throw new UsageError(
     `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${EXAMPLES.redis}, ${EXAMPLES.postgres}; ` +
       `got ${JSON.stringify(got)}`,

@@ -22,6 +22,9 @@ describe('the URL of a store', () => {
     ['', /; got ""$/],
     ['constructor:', /; got "constructor:"$/],
     ['mysql://root:hunter22@db', /; got "mysql:…"$/],
+    // As `docker --env-file` gives it: with its quotation marks.
+    ['"redis://root:hunter22@db"', /; got "\\"redis:…"$/],
+    ['hunter22@db:6379', /; got "…"$/],
     ['memory:x', /^--store: memory: takes no path; got "memory:x"$/],
     [
       'sqlite://sessions.db',
