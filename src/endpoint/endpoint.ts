@@ -277,10 +277,11 @@ function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: DrainOptions): number {
 }
 
 function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost {
-  const { timeProvider: time, keepAliveMs, logger, notices, limits } = options;
+  const { timeProvider: time, keepAliveMs, logger, notices, limits, sessionMode } = options;
   return {
     time,
     keepAliveMs,
+    keepsSessions: sessionMode !== 'stateless',
     // The last resort of every face: an unexpected error is logged and does not end the process.
     report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,

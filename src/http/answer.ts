@@ -8,7 +8,7 @@
  *     an unknown session          → 404 with `id: null`: go-sdk takes a 404 with an id for the answer to its request
  *     what the specification asks → its status: an unsupported or changed `MCP-Protocol-Version`, 401, 403
  *     closed                      → 503: a load balancer sends the next request to another instance
- *     any other request           → the error's own status
+ *     no session, 2026-07-28      → the error's own status
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the cases. No other file answers with a status of 400 or more,
@@ -19,6 +19,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { responseJson } from '../protocol/kept-lists.ts';
+import { isModern } from '../protocol/versions.ts';
 import { shown, userName } from '../base/shown.ts';
 import type { Logger } from '../types.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -98,8 +99,7 @@ export function lostCallJson(
  */
 export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
   noticeRefusal(exchange, error);
-  const isOnSession = exchange.method === 'POST' && exchange.header('mcp-session-id') !== undefined;
-  if (isOnSession && id !== null && isAnsweredOnSession(error)) {
+  if (id !== null && isAnsweredOnSession(error) && namesSession(exchange)) {
     const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
     return exchange.respond(200, headers, errorJson(error, id, form));
   }
@@ -108,6 +108,13 @@ export function refuse(exchange: Exchange, error: SojournError, id: RequestId | 
   // The status does not tell that it failed.
   if (error.status === 200) exchange.watched?.sent(body);
   exchange.respond(error.status, [...JSON_HEADERS, ...own], body);
+}
+
+/** Stateless endpoints and 2026-07-28 have no sessions, and ignore the header of one. */
+function namesSession(exchange: Exchange): boolean {
+  const version = exchange.header('mcp-protocol-version');
+  const isPost = exchange.method === 'POST' && exchange.header('mcp-session-id') !== undefined;
+  return isPost && exchange.host.keepsSessions && (version === undefined || !isModern(version));
 }
 
 /** What a notice says instead of the message of an error. */

@@ -31,6 +31,8 @@ export interface ExchangeHost {
   readonly time: Required<TimeProvider>;
   /** Between comments on a stream whose client has taken everything. `Infinity`: none. */
   readonly keepAliveMs: number;
+  /** `false`: the endpoint is stateless. */
+  readonly keepsSessions: boolean;
   /** An HTTP/1 connection was cut, because this many of its requests were open. */
   cutCrowded(requests: number): void;
 }

@@ -91,6 +91,13 @@ describe.each(perFace)('over the $face face', ({ face }) => {
       expect(modern.response.status).toBe(200);
       expect(modern.response.header('mcp-session-id')).toBeUndefined();
       expect(JSON.parse(textOf(modern.message) ?? '')).not.toHaveProperty('id');
+      const refused = await callModern(
+        one,
+        'tools/call',
+        { name: 'who' },
+        { sessionId, headers: { accept: 'text/html' } },
+      );
+      expect([refused.response.status, refused.response.header('sojourn-refused')]).toEqual([406, undefined]);
     }
     expect(asked).toEqual([]);
     expect(lab.made.length).toBe(5);

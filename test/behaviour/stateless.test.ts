@@ -72,6 +72,10 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
     const who = await one.call(...tool('who'), { sessionId: 'made-up' });
     expect(JSON.parse(textOf(who.message) ?? '')).toMatchObject({ restored: false });
     expect(JSON.parse(textOf(who.message) ?? '')).not.toHaveProperty('id');
+    const wrong = await one.post('{', { sessionId: 'made-up' });
+    expect([wrong.status, wrong.header('sojourn-refused')]).toEqual([400, undefined]);
+    const unfit = await one.post(toolCall(7, 'echo'), { sessionId: 'made-up', headers: { accept: 'text/html' } });
+    expect([unfit.status, unfit.header('sojourn-refused')]).toEqual([406, undefined]);
     expect(endpoint.sessions.count).toBe(0);
     expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(lab.made.map(() => [true, undefined]));
     // One of them for `notifications/initialized`.

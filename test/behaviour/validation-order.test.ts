@@ -154,12 +154,12 @@ describe.each(perFace)('$face', ({ face }) => {
 });
 
 /**
- * The id of the answer is the request's own, whatever a fault made of it. A request that names no session keeps its
- * status, and so does a GET or what is too long for its id to be looked for.
+ * The id of the answer is the request's own, whatever a fault made of it. A request of a version that no session has
+ * keeps its status, and so does a GET or what is too long for its id to be looked for.
  */
 function echoing(fault: Fault, { method, message, headers, unsent }: Draft): Fault {
   const { id, spoil, code, says, plain = fault.status } = fault;
   const known = id !== null && !unsent && method === 'POST' ? message.id : null;
-  const answered = known !== null && headers['mcp-session-id'] !== undefined;
+  const answered = known !== null && headers['mcp-protocol-version'] === '2025-11-25';
   return answered ? { ...fault, id: known } : { spoil, code, says, id: known, status: plain };
 }

@@ -13,6 +13,15 @@ export function exchangeHost(
 ) {
   const time = createFakeTime();
   const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: (why) => cut.push(why) });
-  const host = { report, notices: new Notices(), memory, unread, time, keepAliveMs: Infinity, cutCrowded: () => {} };
+  const host = {
+    report,
+    notices: new Notices(),
+    memory,
+    unread,
+    time,
+    keepAliveMs: Infinity,
+    keepsSessions: true,
+    cutCrowded: () => {},
+  };
   return host satisfies ExchangeHost;
 }
