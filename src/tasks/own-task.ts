@@ -231,7 +231,6 @@ export class OwnTask {
       });
       if (saved instanceof SojournError) return this.#fails(saved);
       const isReleased = saved !== 'fenced';
-      this.#tasks.over(this);
       const { notices } = this.#tasks.options;
       if (isReleased) notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
       return isReleased;

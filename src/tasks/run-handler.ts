@@ -6,7 +6,6 @@ import type { TaskEnd } from './task-record.ts';
 export class RunHandler {
   #running = 0;
   #hasBegun = false;
-  #abandon = (): void => {};
   #thrown: { readonly cause: unknown } | undefined = undefined;
 
   get isActive(): boolean {
@@ -37,16 +36,9 @@ export class RunHandler {
     return cause instanceof CallRefusal ? cause.refusal : undefined;
   }
 
-  /** `abandon`: of its call, whose handler is not waited for any more. */
-  enters(abandon: () => void): void {
+  enters(): void {
     this.#hasBegun = true;
     this.#running += 1;
-    this.#abandon = abandon;
-  }
-
-  /** It never settles: it waits for an answer that another run gets, or for work elsewhere. */
-  abandon(): void {
-    this.#abandon();
   }
 
   settles(): void {

@@ -189,12 +189,18 @@ export class TaskHandle implements RunningTask {
       const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });
       if (full !== undefined) throw full;
     }
-    const stop = this.#settings.resume === true ? run.after(PARK_MS, () => run.park()) : undefined;
+    const stop = this.#settings.resume === true ? run.after(PARK_MS, () => this.#park(run)) : undefined;
     try {
       return (await task.questions.ask(name, { method, params })) as T;
     } finally {
       stop?.();
     }
+  }
+
+  /** Its handler never settles: another run gets the answer. */
+  #park(run: TaskRun): void {
+    run.park();
+    this.#call?.work.abandon();
   }
 
   status(text: string): void {
@@ -226,7 +232,7 @@ export class TaskHandle implements RunningTask {
       if (run === undefined) return this.#detachHere(begin);
       await this.start();
       await detached(run, begin);
-      run.handler.abandon();
+      this.#call?.work.abandon();
       return new Promise<never>(() => {});
     });
   }

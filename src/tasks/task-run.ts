@@ -264,7 +264,6 @@ export class TaskRun extends RunSink implements RequestLife {
   park(): void {
     this.#isParked = true;
     this.#over('The task is parked', (task) => void task.release('parked'));
-    this.handler.abandon();
   }
 
   /** The rest of the work is done elsewhere. Resolves when that is stored. `false`: the task is no longer here. */

@@ -91,7 +91,7 @@ export function task<Result>(
     const handle = new TaskHandle(call, run, checked.settings, given.at(-1));
     if (run === undefined)
       return inTask(handle, () => Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]));
-    run.handler.enters(() => call?.work.abandon());
+    run.handler.enters();
     try {
       const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
       return await started(run, handle, checked, key, () =>
