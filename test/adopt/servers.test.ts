@@ -4,7 +4,7 @@
  * Each server is installed in an app, its author's changes are made, and it goes through the stages. `npm run adopt --
  * -t TEXT`: only the servers whose name contains it.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -19,26 +19,17 @@ const modules = fileURLToPath(new URL('servers/', import.meta.url));
 
 test.each(SERVERS)('$name', { timeout: 900_000 }, async (server) => {
   const place = await placeOf(server);
-  restore(server, place.app);
   const expected = server.call.expect === undefined ? await ownAnswer(server, place) : undefined;
   expect(await runStages(server, place, adopt(server, place.app), expected)).toEqual([]);
 });
 
-async function placeOf({ name, packages }: PublishedServer): Promise<Place> {
+async function placeOf({ packages }: PublishedServer): Promise<Place> {
   const folder = temporaryFolder();
-  const root = join(folder, 'root');
-  mkdirSync(root);
+  const [root, app] = [join(folder, 'root'), join(folder, 'app')];
+  for (const path of [root, app]) mkdirSync(path);
   writeFileSync(join(root, 'present.txt'), 'present');
-  const app = await installApp(name.replace(/\W+/g, '-'), packages);
+  await installApp(app, packages);
   return { app, root, database: join(folder, 'sessions.db') };
-}
-
-const publishedFile = (path: string): string => `${path}.published`;
-
-/** Undoes the changes that an earlier run made. */
-function restore({ module }: PublishedServer, folder: string): void {
-  const path = join(folder, 'node_modules', module);
-  if (existsSync(publishedFile(path))) cpSync(publishedFile(path), path);
 }
 
 /** Makes the changes of the author. Returns the module, relative to the folder. */
@@ -48,7 +39,6 @@ function adopt({ edits, end, module }: PublishedServer, folder: string): string 
     return module;
   }
   const path = join(folder, 'node_modules', module);
-  cpSync(path, publishedFile(path));
   let text = readFileSync(path, 'utf8');
   for (const [from, to] of edits) {
     if (text.split(from).length !== 2) throw new Error(`${module} does not hold once: ${from.trim().split('\n')[0]}`);
