@@ -48,14 +48,6 @@ const mounts: Array<[name: string, path: string, mount: Mount]> = [
   ['Express', '/mcp', (endpoint) => express().all('/mcp', endpoint.node)],
   ['Express behind express.json()', '/mcp', (endpoint) => express().use(express.json()).all('/mcp', endpoint.node)],
   [
-    'Express behind express.json(), with the body handed over',
-    '/mcp',
-    (endpoint) =>
-      express()
-        .use(express.json())
-        .all('/mcp', (req, res) => endpoint.node(req, res, req.body)),
-  ],
-  [
     'an Express router under a prefix',
     '/api/v1/mcp',
     (endpoint) => express().use('/api/v1', express.Router().use('/mcp', endpoint.node)),

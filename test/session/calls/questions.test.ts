@@ -1,4 +1,7 @@
-/** Questions of a server whose client has no stream open yet: they wait at the owner, and nothing of them is left. */
+/**
+ * Questions of a server whose client has no stream open yet: they wait at the owner, and nothing of them is left.
+ * `clients/early-questions.test.ts` has the stream that opens, here and at another instance.
+ */
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../../src/index.ts';
@@ -9,14 +12,11 @@ import type { RawResponse } from '../../kit/raw-response.ts';
 import { givings, perSession } from '../../kit/making-servers.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { serve } from '../../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
 import { said, toolServer, type Tool } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
 import { textOf, tool, toolCall } from '../../kit/lab.ts';
 import type { Log } from '../../kit/log.ts';
 import { BUDGET, hasWholeBudget } from '../../security/aborts.ts';
-
-useSharedStores();
 
 /** `retryMs` and a second, by default. */
 const WAIT = 5_000;
@@ -73,34 +73,6 @@ const messagesOf = async (stream: RawResponse, count: number): Promise<(string |
 };
 const answer = (client: RawClient, { id }: Asked) =>
   client.post({ jsonrpc: '2.0', id, result: { action: 'accept', content: {} } });
-
-describe.each(['memory', 'sqlite'] as const)('on %s', (kind) => {
-  test('questions go out in their order when the GET stream opens, and are answered', async () => {
-    const { open, ask, ended, log } = await ground({ store: sharedStore(kind)(), timeProvider: undefined });
-    const client = await open();
-    const asked = ['a', 'b', 'c'].map((name) => ask(name));
-    const get = await client.get();
-    const questions = [await next(get), await next(get), await next(get)];
-    expect(questions.map(({ params }) => params?.message)).toEqual(['a', 'b', 'c']);
-    for (const question of questions) await answer(client, question);
-    await Promise.all(asked);
-    expect(ended).toEqual(['a answered', 'b answered', 'c answered']);
-    expect(log.lines.filter(({ level }) => level !== 'debug' && level !== 'info')).toEqual([]);
-  });
-
-  test('the GET stream may open at another instance than the owner', async () => {
-    const one = memory();
-    const stores = kind === 'memory' ? () => one : sharedStore(kind);
-    const owner = await ground({ store: stores(), timeProvider: undefined });
-    const other = await ground({ store: stores(), timeProvider: undefined });
-    const client = await owner.open();
-    const asked = owner.ask('a');
-    const elsewhere = other.client({ of: client });
-    await answer(elsewhere, await next(await elsewhere.get()));
-    await asked;
-    expect([owner.ended, other.servers]).toEqual([['a answered'], []]);
-  });
-});
 
 test('before notifications/initialized a question waits too, and takes the stream of its call if that is open', async () => {
   let ctx: ServerContext | undefined;
