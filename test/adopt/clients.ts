@@ -116,8 +116,6 @@ export const CLIENTS: readonly ClientKind[] = [
   secondLine('v2 pinned', NEWEST.second, 'pinned'),
 ];
 
-const paramsOf = ({ name, args = {} }: Call) => ({ name, arguments: args });
-
 /** Errors that a client makes itself: a closed connection, and a call without an answer. */
 const OWN_CODES = [-32000, -32001];
 
@@ -141,7 +139,7 @@ async function answerOf(calling: Promise<unknown>): Promise<string> {
 }
 
 /** What a published server answers to one call on stdio, its own transport. Rejects with what it printed last. */
-export async function answerOnStdio(server: StdioServerParameters, call: Call): Promise<string> {
+export async function answerOnStdio(server: StdioServerParameters, { name, args = {} }: Call): Promise<string> {
   const client = new Client(identity, options);
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
   const transport = new StdioClientTransport({ ...server, stderr: 'pipe' });
@@ -150,8 +148,8 @@ export async function answerOnStdio(server: StdioServerParameters, call: Call): 
   try {
     await client.connect(transport, { timeout });
     const { tools } = await client.listTools({}, { timeout });
-    if (!tools.some(({ name }) => name === call.name)) throw new Error(`there is no tool ${call.name}`);
-    return await answerOf(client.callTool(paramsOf(call), undefined, { timeout }));
+    if (!tools.some((tool) => tool.name === name)) throw new Error(`there is no tool ${name}`);
+    return await answerOf(client.callTool({ name, arguments: args }, undefined, { timeout }));
   } catch (cause) {
     throw new Error(`on stdio: ${String(cause)}: ${printed}`, { cause });
   } finally {

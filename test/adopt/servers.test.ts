@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { installApp } from './app-folder.ts';
-import { ownAnswer, type Place, type PublishedServer, runStages } from './stages.ts';
+import { ownAnswer, type Place, type PublishedServer, StagesRun } from './stages.ts';
 
 const SERVERS = JSON.parse(
   readFileSync(new URL('servers.json', import.meta.url), 'utf8'),
@@ -20,7 +20,8 @@ const modules = fileURLToPath(new URL('servers/', import.meta.url));
 test.each(SERVERS)('$name', { timeout: 900_000 }, async (server) => {
   const place = await placeOf(server);
   const expected = server.call.expect === undefined ? await ownAnswer(server, place) : undefined;
-  expect(await runStages(server, place, adopt(server, place.app), expected)).toEqual([]);
+  const run = new StagesRun(server, place, adopt(server, place.app), expected);
+  expect(await run.all()).toEqual([]);
 });
 
 async function placeOf({ packages }: PublishedServer): Promise<Place> {

@@ -89,28 +89,16 @@ const filled = ({ name, args = {} }: Call, place: Place): Call => ({
   args: JSON.parse(fill(JSON.stringify(args), place)) as Record<string, unknown>,
 });
 
-/**
- * Resolves with each stage of a client that failed, and why. `expected`: what the call answers, where the list does not
- * say it.
- */
-export function runStages(
-  server: PublishedServer,
-  place: Place,
-  module: string,
-  expected: string | undefined,
-): Promise<string[]> {
-  return new StagesRun(server, place, module, expected).all();
-}
-
 /** Longer than the default: loading a large server blocks a busy machine, and a stage is not about that. */
 const LEASE_MS = 8_000;
 /** A module that listens for SIGTERM may keep its process from ending. */
 const STOPPED_MS = 20_000;
 
-class StagesRun {
+export class StagesRun {
   readonly #server: PublishedServer;
   readonly #place: Place;
   readonly #module: string;
+  /** What the call answers, where the list does not say it. */
   readonly #expected: string | undefined;
   readonly #failures: string[] = [];
   /** The processes that no stage has stopped. */
@@ -126,6 +114,7 @@ class StagesRun {
     this.#expected = expected;
   }
 
+  /** Resolves with each stage of a client that failed, and why. */
   async all(): Promise<string[]> {
     const port = await this.#start(await freePort());
     await this.#each('fresh', (kind) => this.#arrive(kind, urlOf(port)));

@@ -1,6 +1,5 @@
 /** nginx with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, onTestFailed, onTestFinished } from 'vitest';
@@ -9,6 +8,7 @@ import { findProgram } from '../../scripts/servers.mjs';
 import type { Certificate } from '../kit/certificate.ts';
 import { spawnNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
+import { connecting } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { recipe } from './recipe-files.ts';
 
@@ -100,9 +100,9 @@ export async function startNginx(
     await stop();
     rmSync(folder, { recursive: true, force: true });
   };
-  const isReady = (): Promise<boolean> => {
+  const isReady = async (): Promise<boolean> => {
     if (!alive()) throw new Error('it ended');
-    return accepts(port);
+    return (await connecting(port)) === 'connected';
   };
   await until(isReady, { what: 'nginx to listen' }).catch(async (error: unknown) => {
     await close();
@@ -122,14 +122,4 @@ export async function behindNginx(...given: Parameters<typeof startNginx>): Prom
   onTestFailed(() => console.log(proxy.output()));
   onTestFinished(() => proxy.close());
   return proxy;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.once('error', () => done(false));
-  });
 }
