@@ -5,12 +5,12 @@
  * scenario that gave up early reports INFO, and `--requirements` leaves out the scenarios of the transport. So every
  * `checks.json` is read, and the checks that must have been reached are named here.
  */
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { installed } from '../../tools/installed.ts';
+import { startNode } from '../kit/child-process.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 
 export interface Check {
   id: string;
@@ -96,25 +96,12 @@ function suiteNode(folder: string): string {
 export async function runLeg(leg: Leg, url: string): Promise<LegReport> {
   const folder = installed('conformance');
   const cli = join(folder, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
-  const results = await mkdtemp(join(tmpdir(), 'sojourn-conformance-'));
-  try {
-    const args = [cli, 'server', '--url', url, ...leg.args, '--timeout', String(SCENARIO_MS), '-o', results];
-    const output = await run(suiteNode(folder), args);
-    return { leg, scenarios: await readChecks(results), output };
-  } finally {
-    await rm(results, { recursive: true, force: true });
-  }
-}
-
-/** Standard output and error; the exit code says nothing that the checks do not say better. */
-function run(command: string, args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const pipe of [child.stdout, child.stderr]) pipe.setEncoding('utf8').on('data', (text) => (output += text));
-    child.on('error', reject);
-    child.on('close', () => resolve(output));
-  });
+  const results = temporaryFolder();
+  const args = [cli, 'server', '--url', url, ...leg.args, '--timeout', String(SCENARIO_MS), '-o', results];
+  // The exit code says nothing that the checks do not say better.
+  const { closed, output } = startNode(args, { program: suiteNode(folder) });
+  await closed;
+  return { leg, scenarios: await readChecks(results), output: output.stdout + output.stderr };
 }
 
 /** One folder per scenario: `server-<scenario>-<time of the run>`. */
