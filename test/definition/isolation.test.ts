@@ -14,6 +14,7 @@ import type { Message } from '../kit/sse-parser.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, userHeader } from '../kit/serve.ts';
+import { times } from '../security/small-heap.ts';
 import { until } from '../kit/until.ts';
 
 /** Ten times as many in the matrix. As many requests run at once in both. */
@@ -80,17 +81,8 @@ function createServer(aborted: string[], late: Array<Promise<unknown>>): McpServ
 }
 
 /** Runs `work` for all, some at once. */
-async function forAll<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const queue = [...items.entries()];
-  const worker = async (): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      results[next[0]] = await work(next[1]);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return results;
-}
+const forAll = <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> =>
+  times(items.length, AT_ONCE, (n) => work(items[n] as T));
 
 const versionOf = (index: number): string => (index % 3 === 0 ? '2025-06-18' : '2025-11-25');
 

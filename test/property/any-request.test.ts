@@ -2,15 +2,14 @@
  * Every request gets an HTTP answer, with a JSON-RPC error or the right status. No session is created without a client
  * that gets its id.
  */
-import { McpServer } from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/index.ts';
 import type { SessionMode } from '../../src/protocol/versions.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import type { Message } from '../kit/sse-parser.ts';
+import { createLab } from '../kit/lab.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
@@ -24,7 +23,7 @@ const RUNS = isMatrix ? 300 : 50;
 
 describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
   const open = async () => {
-    const served = await serve(createHostileServer, { sessionMode }, { face });
+    const served = await serve(factory, { sessionMode }, { face });
     const client = served.client({ timeoutMs: 15_000 });
     const live = served.client({ timeoutMs: 15_000 });
     /** Sessions whose id a client got and that it has not ended. */
@@ -102,13 +101,8 @@ function encodable<T extends object>(fields: T): T {
   return Object.fromEntries(plain.filter(([, value]) => value !== 'null')) as T;
 }
 
-/** A server with one of everything. Its handlers always return, whatever their input. */
-function createHostileServer(ctx: McpEndpointContext): McpServer {
-  const server = new McpServer(
-    { name: 'everything', version: '1.0.0' },
-    { ...ctx.serverOptions, capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } } },
-  );
-  server.registerTool('echo', { inputSchema: z.looseObject({}) }, (args) => said(JSON.stringify(args)));
+/** With one of everything. Its handlers that are called always return, whatever their input. */
+const { factory } = createLab((server) => {
   server.registerTool('fail', {}, () => {
     throw new Error('on purpose');
   });
@@ -118,14 +112,10 @@ function createHostileServer(ctx: McpEndpointContext): McpServer {
     await call.mcpReq.log('error', 'two');
     return said('three');
   });
-  server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
   server.registerPrompt('greet', { argsSchema: z.object({ name: z.string() }) }, ({ name }) => ({
     messages: [{ role: 'user', content: { type: 'text', text: name } }],
   }));
-  server.server.setRequestHandler('resources/subscribe', () => ({}));
-  server.server.setRequestHandler('resources/unsubscribe', () => ({}));
-  return server;
-}
+});
 
 // ——— one request, and the rules for every answer ———
 

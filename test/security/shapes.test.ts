@@ -47,16 +47,9 @@ const PLAIN: Shape = {
   named: true,
 };
 
-/** Most of them ended the process. Of the first three an adapter held whole answers that no row had. */
+/** Most of them ended the process. Of the first two an adapter held whole answers that no row had. */
 const FOUND: Readonly<Record<string, Partial<Shape>>> = {
   'long answers of 2026-07-28 that are not read, on the fetch face': {
-    face: 'fetch',
-    method: 'tools/call big',
-    answer: 4_000_000,
-    reads: false,
-  },
-  'long answers of sessions that are not read, on the fetch face': {
-    era: '2025',
     face: 'fetch',
     method: 'tools/call big',
     answer: 4_000_000,
@@ -68,12 +61,6 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
     method: 'tools/call last',
     pipelined: 4,
     answer: 1_000_000,
-    reads: false,
-  },
-  'streams that are not read, on the fetch face': {
-    face: 'fetch',
-    method: 'tools/call long',
-    answer: 4_000_000,
     reads: false,
   },
   'many short answers that are not read, on the fetch face': {

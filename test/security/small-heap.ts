@@ -31,7 +31,7 @@ export async function times<T>(count: number, parallel: number, work: (index: nu
   let next = 0;
   await Promise.all(
     Array.from({ length: Math.min(count, parallel) }, async () => {
-      while (next < count) results.push(await work(next++));
+      for (let n = next++; n < count; n = next++) results[n] = await work(n);
     }),
   );
   return results;
