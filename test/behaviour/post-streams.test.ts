@@ -7,6 +7,7 @@ import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { heldTool, said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 import { perFace } from '../kit/sessions.ts';
 
 describe.each(perFace)('$face', ({ serve, session }) => {
@@ -143,12 +144,11 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test('B26 an error within these 30 ms picks the HTTP status; a later one is an event', async () => {
     const time = createFakeTime();
     let factoryCalled = 0;
-    let open!: () => void;
-    const opened = new Promise<void>((resolve) => (open = resolve));
+    const opened = gate();
     const factory = toolServer({});
     const slow = async (ctx: Parameters<typeof factory>[0]) => {
       factoryCalled += 1;
-      await opened;
+      await opened.hook();
       return factory(ctx);
     };
     const { client } = await serve(slow, { timeProvider: time });
@@ -158,7 +158,7 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const committed = await late;
     const early = callModern(client(), 'no/such/method');
     await until(() => factoryCalled === 2);
-    open();
+    opened.open();
     expect((await early).response.status).toBe(404);
     expect(committed.status).toBe(200);
     expect(await committed.nextMessage()).toMatchObject({ id: 1, error: { code: -32601 } });

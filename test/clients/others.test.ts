@@ -6,6 +6,7 @@
  */
 import { afterAll, describe, expect, test } from 'vitest';
 import { isAvailable, missingServer } from '../kit/servers/index.ts';
+import { times } from '../security/small-heap.ts';
 import { connect, type User } from './other-cases.ts';
 import { OtherProgram, type Seen } from './other-client.ts';
 import { OtherDeployment, type Size, type StoreKind } from './other-deployment.ts';
@@ -74,16 +75,8 @@ async function go(other: Other, id: CaseId, where: string, use: () => Promise<Se
   return [`${where}: ${other.title}, ${id}, of ${seen.length}: ${counts.join('; ')}`];
 }
 
-/** At most `atOnce` of `works` at a time. */
-async function inTurns<T>(works: readonly (() => Promise<T>)[], atOnce: number): Promise<T[]> {
-  const results: T[] = [];
-  const left = [...works];
-  const worker = async (): Promise<void> => {
-    for (let work = left.shift(); work !== undefined; work = left.shift()) results.push(await work());
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, works.length) }, worker));
-  return results;
-}
+const inTurns = <T>(works: readonly (() => Promise<T>)[], atOnce: number): Promise<T[]> =>
+  times(works.length, atOnce, (n) => (works[n] as () => Promise<T>)());
 
 const casesOf = <T>(cases: Readonly<Partial<Record<CaseId, T>>>): readonly (readonly [CaseId, T])[] =>
   Object.entries(cases) as [CaseId, T][];

@@ -23,6 +23,7 @@ import { callModern, postModern } from '../kit/modern.ts';
 import { type Served, serve } from '../kit/serve.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 
 const require = createRequire(import.meta.url);
 const otherCopy = require('@modelcontextprotocol/server') as { McpServer: typeof McpServer };
@@ -94,13 +95,12 @@ async function areDropped(held: Held, { log }: Served): Promise<void> {
 describe.each(makers)('a shared server of SDK %s', (_, make) => {
   test('drops what a handler left behind, for its own client too, with one warning per method', async () => {
     const server = make();
-    let release!: () => void;
-    const released = new Promise<void>((resolve) => (release = resolve));
+    const released = gate();
     let isSent = false;
     server.registerTool('leave', {}, () => {
       const own = currentSession()?.server as McpServer;
       // As a timer or a pooled connection: it keeps the context of this request, and awaits nothing.
-      void released.then(async () => {
+      void released.hook()?.then(async () => {
         for (let n = 0; n < 2; n++) {
           void server.sendLoggingMessage(LOG.params);
           void server.server.sendLoggingMessage(LOG.params, own.server.transport?.sessionId);
@@ -120,7 +120,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     await two.initialize();
     const [stream, other] = [await one.get(), await two.get()];
     await one.call('tools/call', { name: 'leave', arguments: {} });
-    release();
+    released.open();
     expect(await stream.nextMessage()).toMatchObject({ params: { data: 'own' } });
     await until(() => isSent);
     expect([stream.messages.length, other.messages.length]).toEqual([1, 0]);
@@ -194,13 +194,12 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
 
   test('drops what a handler sends on after its session has ended', async () => {
     const server = make();
-    let release!: () => void;
-    const released = new Promise<void>((resolve) => (release = resolve));
+    const released = gate();
     const outcomes: unknown[] = [];
     let isHeld = false;
     server.registerTool('hold', {}, async () => {
       isHeld = true;
-      await released;
+      await released.hook();
       outcomes.push(await server.sendLoggingMessage(LOG.params).then(() => 'sent', String));
       outcomes.push(
         await server.server.listRoots().then(
@@ -215,7 +214,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     const called = one.call('tools/call', { name: 'hold', arguments: {} }).catch(() => {});
     await until(() => isHeld);
     await endpoint.sessions.terminate(String(one.sessionId));
-    release();
+    released.open();
     await until(() => outcomes.length === 2);
     await called;
     expect(outcomes).toEqual(['sent', 'refused']);
