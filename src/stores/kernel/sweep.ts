@@ -24,7 +24,7 @@ export class Sweep {
   constructor(parts: KernelParts, steps: RowSteps, known: KnownRecords) {
     const { kind, isAlone } = parts;
     this.#parts = parts;
-    this.#ttlMs = isAlone || kind.log === false || !kind.listed ? Infinity : kind.log.ttlMs;
+    this.#ttlMs = isAlone || kind.log === false ? Infinity : kind.log.ttlMs;
     this.#steps = steps;
     this.#known = known;
   }

@@ -2,7 +2,6 @@
  * The secrets of a deployment, as records without an owner: the body is the secret. The first request makes it. Of
  * several at once, one creates the record and the others read it.
  */
-import { storeAway } from '../../errors.ts';
 import type { RandomSource } from '../../base/system.ts';
 import { type CreateOutcome, isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
 import { after } from './after.ts';
@@ -13,8 +12,6 @@ export const SECRETS: Kind = { name: 'secrets', log: false, keepMs: 0, listed: f
 /** The format of secrets: not that of sessions, because instances of two builds share them. */
 const VERSION = 1;
 const BYTES = 32;
-/** A secret that exists may expire before it is read. */
-const TRIES = 8;
 
 export class Secrets {
   readonly #records: Pick<Records, 'create' | 'read' | 'trim'>;
@@ -26,13 +23,13 @@ export class Secrets {
   }
 
   /** Each call returns new bytes, so that a caller can overwrite them. */
-  get(name: string, keepMs?: number, tries = TRIES): MaybePromise<Uint8Array> {
+  get(name: string, keepMs?: number): MaybePromise<Uint8Array> {
     return after(this.#records.read(name), (found) => {
       if (found !== undefined && !isEnded(found)) return Uint8Array.from(Buffer.from(found.body, 'base64'));
-      if (tries === 0) throw storeAway(`the secret ${name} is neither there nor can it be made`);
       const made = this.#random(BYTES);
       return after(this.#create(name, made, keepMs), (outcome) => {
-        if (outcome === 'exists') return this.get(name, keepMs, tries - 1);
+        // One that exists may expire before it is read.
+        if (outcome === 'exists') return this.get(name, keepMs);
         if (keepMs !== undefined) this.#forgetOthers();
         return made;
       });
