@@ -3,7 +3,7 @@
  * with each version: other stores stand on `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
-export { type RandomSource, afterTurn, backoffMs, elapse } from '../base/system.ts';
+export { type RandomSource, afterTurn, elapse } from '../base/system.ts';
 export {
   SojournError,
   findsNoRoom,

@@ -7,7 +7,7 @@ import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redisStore } from '../../packages/redis/src/redis-store.ts';
 import type { Server, Target } from '../../packages/redis/src/server.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
-import { systemRandom, systemTime } from '../../src/base/system.ts';
+import { systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
@@ -30,7 +30,7 @@ export const channelOf = (name: string, instance: string): string => keysOf(name
 export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {
   const deadlines = new Deadlines(systemTime, limitMs);
   const keys = new KindKeys('sojourn', name, LEASES).orders().map(({ ids }) => ids);
-  const server = target({ random: systemRandom, logger: createLog(), deadlines, keys });
+  const server = target({ logger: createLog(), deadlines, keys });
   onTestFinished(() => server.close());
   await server.open();
   return server;

@@ -12,7 +12,7 @@
  * sends the second one after the answer to the first.
  */
 import type { createCluster } from 'redis';
-import { backoffMs, elapse, storeAway } from 'sojourn/store-kit';
+import { elapse, storeAway } from 'sojourn/store-kit';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import { RedisLink } from './link.ts';
@@ -21,9 +21,8 @@ import type { Server, ServerSettings } from './server.ts';
 
 export type ClusterClient = Pick<ReturnType<typeof createCluster>, '_options'>;
 
-/** The pauses between tries while slots move. */
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 200;
+/** Between tries while slots move, or their node is replaced. */
+const PAUSE_MS = 50;
 
 export class ClusterServer implements Server {
   readonly where = 'the Redis Cluster';
@@ -55,10 +54,10 @@ export class ClusterServer implements Server {
   }
 
   async send(key: string, args: readonly string[]): Promise<Reply> {
-    const { deadlines, random } = this.#settings;
+    const { deadlines } = this.#settings;
     const until = deadlines.deadline();
     let asking: string | undefined;
-    for (let tries = 0; ; tries++) {
+    for (;;) {
       let asked = asking ?? this.#openOwner(key) ?? '';
       try {
         if (asked === '') asked = await this.#find(key);
@@ -74,7 +73,7 @@ export class ClusterServer implements Server {
         else if (code === 'ASK') asking = namedIn(error, asked);
         else if (code === 'TRYAGAIN' || code === 'CLUSTERDOWN') {
           if (code === 'CLUSTERDOWN') this.#owners.delete(tagOf(key));
-          await elapse(deadlines.time, backoffMs(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
+          await elapse(deadlines.time, PAUSE_MS);
         } else throw error;
       }
     }

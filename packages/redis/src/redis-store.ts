@@ -22,14 +22,14 @@ export const redisStore = (target: Target, prefix: string): Store =>
   sharedStore(
     'redis',
     /** The first view sets how long a reply may take: a part of its lease. */
-    async ({ name, time, random, logger, leaseMs }) => {
+    async ({ name, time, logger, leaseMs }) => {
       const ask = async (): Promise<number> => timeOf(await server.time());
       const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
       const clock = new ServerClock({ time, ask });
       // The next server may have another clock.
       const lost = (): void => clock.forget();
       const keys = new KindKeys(prefix, name, LEASES).orders().map(({ ids }) => ids);
-      const server = target({ random, logger, deadlines, keys, lost });
+      const server = target({ logger, deadlines, keys, lost });
       return { server, clock, deadlines, close: () => server.close() };
     },
     async ({ server, clock, deadlines }, options) => {

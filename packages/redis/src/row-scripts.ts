@@ -14,15 +14,9 @@
  */
 import { createHash } from 'node:crypto';
 
-export interface Script {
-  readonly lua: string;
-  readonly sha: string;
-}
+const script = (lua: string) => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
 
-function script(text: string): Script {
-  const lua = text.trim();
-  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
-}
+export type Script = Readonly<ReturnType<typeof script>>;
 
 const PASSES = `redis.call('HDEL', KEYS[1], '')`;
 

@@ -1,12 +1,11 @@
 /** The interface through which the store uses Redis: one server, a server behind Sentinel, or a Cluster. */
-import type { Logger, RandomSource } from 'sojourn/store-kit';
+import type { Logger } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import type { LinkSettings, RedisLink } from './link.ts';
 import type { Script } from './row-scripts.ts';
 
 export interface ServerSettings extends LinkSettings {
-  readonly random: RandomSource;
   readonly logger: Logger;
   /** A key of each slot of a Cluster that the store uses. */
   readonly keys: readonly string[];
