@@ -17,6 +17,19 @@ export interface Authenticator {
   authenticate(caller: CallerHeaders): Identity | Promise<Identity>;
 }
 
+const ANONYMOUS = Object.freeze({});
+
+/** Who is asked for scopes where a request has no credentials, and is served without. */
+export const anonymousInfo = (resourceMetadataUrl: string | undefined): AuthInfo => ({
+  token: '',
+  clientId: '',
+  scopes: [],
+  extra: ANONYMOUS,
+  ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
+});
+
+export const isAnonymous = (authInfo: AuthInfo | undefined): boolean => authInfo?.extra === ANONYMOUS;
+
 /** What a challenge names. */
 export type Needs = Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
 

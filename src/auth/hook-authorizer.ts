@@ -13,7 +13,7 @@
  * be allowed. The server gets the URI as sent.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { invalidParams, noToken, RPC, rpcError, type SojournError } from '../errors.ts';
+import { invalidParams, RPC, rpcError } from '../errors.ts';
 import type { AuthorizeKind } from '../options/auth-options.ts';
 import type { ResolvedAuth } from '../options/resolve-auth.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
@@ -23,7 +23,7 @@ import { isHighLevel } from '../sdk/server-shape.ts';
 import { AnswerError, type RpcErrorObject, thrownAnswer } from '../session/calls/answer-error.ts';
 import { kindOfName, nameIn, type NameKind, namesSomething, withName } from './request-names.ts';
 import { isThenable } from '../options/checks.ts';
-import { challengeOf } from './context.ts';
+import { anonymousInfo } from './context.ts';
 import { thrownWithoutToken } from './without-token.ts';
 import { type HookTimes, inHookTime } from '../session/hook-time.ts';
 import type { MaybePromise } from '../types.ts';
@@ -32,11 +32,6 @@ import type { MaybePromise } from '../types.ts';
 const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_BYTES = 32;
 const NONE: ReadonlySet<string> = new Set();
-/** In a challenge that the SDK wrote. */
-const SCOPE = /\bscope="([^"]*)"/;
-
-const UNSCOPED: AuthInfo = Object.freeze({ token: '', clientId: '', scopes: [] });
-
 type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadataUrl'>;
 
 /** Where a list has its items, and an item its name. */
@@ -51,11 +46,14 @@ export class Authorizer {
   readonly #auth: Rights;
   readonly #times: HookTimes;
   readonly #random: RandomSource;
+  /** The caller whom a server asks for scopes in place of an anonymous one. */
+  readonly unscoped: AuthInfo | undefined;
 
   constructor(auth: Rights, times: HookTimes, random: RandomSource) {
     this.#auth = auth;
     this.#times = times;
     this.#random = random;
+    this.unscoped = auth.optional === false ? undefined : anonymousInfo(auth.metadataUrl);
   }
 
   /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
@@ -136,23 +134,6 @@ export class Authorizer {
     } catch (cause) {
       return failed(cause);
     }
-  }
-
-  /** The error for an anonymous caller whom this error refuses: a token may help. */
-  challenge(refusal: SojournError | undefined): SojournError | undefined {
-    const { optional, metadataUrl: resourceMetadataUrl } = this.#auth;
-    if (refusal?.code !== 'INSUFFICIENT_SCOPE' || optional === false) return refusal;
-    const [, scope = ''] = SCOPE.exec(refusal.headers?.['WWW-Authenticate'] ?? '') ?? [];
-    const needs = {
-      requiredScopes: scope.split(' '),
-      ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
-    };
-    return noToken(challengeOf(needs), 'Missing Authorization header');
-  }
-
-  /** The caller whom a server asks for scopes in place of an anonymous one. */
-  get unscoped(): AuthInfo | undefined {
-    return this.#auth.optional === false ? undefined : UNSCOPED;
   }
 
   async #filtered(answer: unknown, list: string, authInfo: AuthInfo | undefined): Promise<unknown> {

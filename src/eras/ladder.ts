@@ -59,9 +59,5 @@ export function authorize(entry: Entry): MaybePromise<undefined> {
 
 export function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {
   if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
-  const refused = transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
-  if (caller.authInfo !== undefined || authorizer === undefined) return refused;
-  return refused instanceof Promise
-    ? refused.then((refusal) => authorizer.challenge(refusal))
-    : authorizer.challenge(refused);
+  return transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
 }

@@ -5,7 +5,6 @@
  */
 import {
   type AuthInfo,
-  bearerAuthChallengeResponse,
   getOAuthProtectedResourceMetadataUrl,
   OAuthError,
   OAuthErrorCode,
@@ -13,7 +12,8 @@ import {
   type ScopeChallenge,
   type ScopeChallengeHandler,
 } from '@modelcontextprotocol/server';
-import { insufficientScope, internal, type SojournError } from '../../errors.ts';
+import { challengeOf, isAnonymous } from '../../auth/context.ts';
+import { insufficientScope, internal, noToken, type SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
@@ -65,13 +65,12 @@ function refusal({ scopes, errorDescription }: ScopeChallenge, authInfo: AuthInf
   if (typeof description !== 'string' || !DESCRIPTION.test(description)) {
     throw new TypeError('a scope challenge has an errorDescription that no header can carry');
   }
-  const error = new OAuthError(OAuthErrorCode.InsufficientScope, description);
   const resourceMetadataUrl = metadataUrlOf(authInfo);
-  const { headers } = bearerAuthChallengeResponse(error, {
-    requiredScopes: [...scopes],
-    ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
-  });
-  return insufficientScope(headers.get('www-authenticate') ?? '', description);
+  const needs = { requiredScopes: [...scopes], ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }) };
+  // A token may help.
+  if (isAnonymous(authInfo)) return noToken(challengeOf(needs), 'Missing Authorization header');
+  const error = new OAuthError(OAuthErrorCode.InsufficientScope, description);
+  return insufficientScope(challengeOf(needs, error), description);
 }
 
 /** Where the challenge sends a client to find the authorization server. */
