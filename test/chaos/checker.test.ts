@@ -101,7 +101,7 @@ const idOf = (session: string, epoch: number, offset: number): string =>
   formatEventId(eventPrefix(sessionHash(session), epoch), 'g', offset);
 
 /** Of an event on the stream of the call 7. */
-const callId = (session: string): string => formatEventId(eventPrefix(sessionHash(session), 1), 'p1_0', 3, '.cNw');
+const callId = (session: string): string => formatEventId(eventPrefix(sessionHash(session), 1), 'p1_0', 3, '.n7');
 const refusal = (id: number): object => ({ jsonrpc: '2.0', error: rpcError(answerNotKept()), id });
 
 type Tell = (tale: Tale) => void;

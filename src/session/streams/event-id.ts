@@ -7,7 +7,7 @@
  *     epoch   of the owner who sent the event: a position in a lost stream is not mistaken for one in the stream that
  *             replaced it
  *     .call   on the stream of one request, its id: a resume that cannot be served gets an error of that id, even where
- *             the session is unknown. `.c`, or `.t` for `tools/call`, and its JSON text in base64url
+ *             the session is unknown. `.n` and a number, `.t` and JSON text in base64url; in upper case for `tools/call`
  *     .rN     the N-th resume from this position: a client that gets the id which it resumed from counts that as no
  *             progress, and gives up after some interruptions
  *     .e      the stream ended here, and nothing of it follows
@@ -37,7 +37,7 @@ export const GET_STREAM = 'g';
 const CALL_STREAM = 'm';
 
 const PATTERN =
-  /^([0-9a-f]{12}|m)-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}_[0-9a-z]{1,8})-([0-9a-z]{1,10})(?:\.([ct])([\w-]{2,88}))?(?:\.r([0-9a-z]{1,6})|(\.e))?$/;
+  /^([0-9a-f]{12}|m)-([0-9a-z]{1,8})-(g|m|p[0-9a-z]{1,8}_[0-9a-z]{1,8})-([0-9a-z]{1,10})(?:\.([ntNT])([\w-]{1,88}))?(?:\.r([0-9a-z]{1,6})|(\.e))?$/;
 
 /** Longer request ids are left out, because every event would carry them. */
 const CALL_BYTES = 66;
@@ -55,9 +55,16 @@ export function formatEventId(prefix: string, stream: string, offset: number, su
 
 /** A request id as part of an event id; empty where it is too long, or no number of JSON-RPC. */
 export function callSuffix(id: RequestId | undefined, isTool = false): string {
-  if (typeof id !== 'string' && !Number.isSafeInteger(id)) return '';
-  const json = Buffer.from(JSON.stringify(id));
-  return json.length > CALL_BYTES ? '' : `.${isTool ? 't' : 'c'}${json.toString('base64url')}`;
+  if (typeof id === 'number') return Number.isSafeInteger(id) ? `.${isTool ? 'N' : 'n'}${id}` : '';
+  const json = typeof id === 'string' ? Buffer.from(JSON.stringify(id)) : undefined;
+  if (json === undefined || json.length > CALL_BYTES) return '';
+  return `.${isTool ? 'T' : 't'}${json.toString('base64url')}`;
+}
+
+/** `kind`: the letter of the suffix. */
+function readCall(kind: string, text: string): RequestId | undefined {
+  if (kind === 'n') return Number(text);
+  return orUndefined(() => JSON.parse(Buffer.from(text, 'base64url').toString()) as string);
 }
 
 /** The suffix of the next resume after `resumes` resumes. */
@@ -87,14 +94,14 @@ export function parseCallEventId(text = ''): (EventPosition & { readonly call: R
 function parsePosition(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
-  const [, tag = '', epoch = '', stream = '', offset = '', kind, call = '', resumes = '0', ended] = match;
+  const [, tag = '', epoch = '', stream = '', offset = '', kind = '', call = '', resumes = '0', ended] = match;
   const position: EventPosition = {
     tag,
     epoch: parseInt(epoch, 36),
     stream,
     offset: parseInt(offset, 36),
-    call: orUndefined(() => JSON.parse(Buffer.from(call, 'base64url').toString()) as RequestId),
-    isTool: kind === 't',
+    call: readCall(kind.toLowerCase(), call),
+    isTool: kind === 'T' || kind === 'N',
     resumes: parseInt(resumes, 36),
     ended: ended !== undefined,
   };

@@ -18,7 +18,7 @@ const idOf = (call: string | number | undefined, isTool = false): string =>
 
 test('an id on the stream of a 2026-07-28 call is none of a session', () => {
   const id = callEventId(7, 'tools/call') ?? '';
-  expect(id).toBe('m-1-m-0.tNw');
+  expect(id).toBe('m-1-m-0.N7');
   expect(parseEventId(id)).toBeUndefined();
   expect(parseCallEventId(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
   expect(parseCallEventId(idOf(7))).toBeUndefined();
@@ -56,17 +56,18 @@ describe('a position has one spelling', () => {
   test.each([
     `${prefix}p1_0-05`,
     `0${prefix.slice(1).replace('-', '-0')}p1_0-5`,
-    ...['05', '1e3', '-0', '1.5', 'null', '{}', '"', '"\\u0061"', `"${'a'.repeat(65)}"`].map(
-      (json) => `${prefix}p1_0-5.c${Buffer.from(json).toString('base64url')}`,
+    ...['05', '1e3', '-0', '', '7.', 'x'].map((digits) => `${prefix}p1_0-5.n${digits}`),
+    ...['7', 'null', '{}', '"', '"\\u0061"', `"${'a'.repeat(65)}"`].map(
+      (json) => `${prefix}p1_0-5.T${Buffer.from(json).toString('base64url')}`,
     ),
     // Not UTF-8, and bits that no byte has.
-    `${prefix}p1_0-5.cIv8i`,
-    `${prefix}p1_0-5.cNx`,
-    `${prefix}p1_0-5.c`,
+    `${prefix}p1_0-5.tIv8i`,
+    `${prefix}p1_0-5.tImEij`,
+    `${prefix}p1_0-5.t`,
     `${prefix}p1_0-5.r0`,
     `${prefix}p1_0-5.r01`,
     `${prefix}p1_0-5.r1.e`,
-    `${prefix}p1_0-5.r1.cNw`,
+    `${prefix}p1_0-5.r1.n1`,
     `${prefix}p1_0-5 `,
     `${prefix}p1_0-5\n`,
   ])('%j is none', (text) => expect(parseEventId(text)).toBeUndefined());
