@@ -144,9 +144,12 @@ function route(exchange: NodeExchange, base: string, hosts: readonly string[] | 
   if (!serves(path, base, target.options)) {
     if (target.wellKnown.serve(exchange)) return;
     const beside = target.beside();
-    if (node !== undefined && beside !== undefined && `${path}/`.startsWith(`${beside.path}/`))
-      return beside.serve(node.req, node.res);
     if (!exchange.open()) return;
+    if (node !== undefined && beside !== undefined && `${path}/`.startsWith(`${beside.path}/`)) {
+      // It answers by itself, and its request counts on its connection until then.
+      node.res.once('close', () => exchange.connectionClosed());
+      return beside.serve(node.req, node.res);
+    }
     const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
     exchange.refused({ status: 404, reason: 'path', why });
     return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);

@@ -6,6 +6,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { internalsOf } from '../../src/endpoint/internals.ts';
 import { OPEN_REQUESTS } from '../../src/http/exchange.ts';
 import { createLab } from '../kit/lab.ts';
 import { type Face, serve } from '../kit/serve.ts';
@@ -57,23 +58,30 @@ test('a response that never gets a connection, as adapters make them, waits for 
   await until(() => calls.over === 1 && res.writableEnded);
 });
 
-test.each(['/healthz', '/readyz', '/elsewhere', '/.well-known/oauth-protected-resource/mcp'])(
-  'a connection with 17 open requests of %s is cut',
-  async (path) => {
-    const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
-    const { port } = await serve(createLab().factory, { auth: { verify: () => undefined, metadata } });
-    const { send, read } = pipe(port);
-    send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`.repeat(400));
-    await until(() => read.closed);
-    expect(read.text.split('HTTP/1.1 ').length - 1).toBeLessThanOrEqual(OPEN_REQUESTS);
-    const inTurn = pipe(port);
-    for (let sent = 1; sent <= 2 * OPEN_REQUESTS; sent += 1) {
-      inTurn.send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
-      await until(() => inTurn.read.text.split('HTTP/1.1 ').length - 1 === sent);
-    }
-    expect(inTurn.read.closed).toBe(false);
-  },
-);
+test.each([
+  '/healthz',
+  '/readyz',
+  '/elsewhere',
+  '/.well-known/oauth-protected-resource/mcp',
+  '/dashboard/',
+  '/dashboard/api/fleet',
+])('a connection with 17 open requests of %s is cut', async (path) => {
+  const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
+  const { endpoint, port } = await serve(createLab().factory, { auth: { verify: () => undefined, metadata } });
+  // As `sojourn serve --dashboard` serves it.
+  const dashboard = { path: '/dashboard', serve: endpoint.dashboard({ token: 'a-token-of-sixteen' }).node };
+  Object.assign(internalsOf(endpoint) ?? {}, { beside: dashboard });
+  const { send, read } = pipe(port);
+  send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`.repeat(400));
+  await until(() => read.closed);
+  expect(read.text.split('HTTP/1.1 ').length - 1).toBeLessThanOrEqual(OPEN_REQUESTS);
+  const inTurn = pipe(port);
+  for (let sent = 1; sent <= 2 * OPEN_REQUESTS; sent += 1) {
+    inTurn.send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    await until(() => inTurn.read.text.split('HTTP/1.1 ').length - 1 === sent);
+  }
+  expect(inTurn.read.closed).toBe(false);
+});
 
 describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
   test('a connection with 17 open requests is cut: its calls end, and other connections are served', async () => {
