@@ -5,6 +5,7 @@
 import { connect } from 'node:net';
 import type { Transport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { storeAway } from '../../src/errors.ts';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
@@ -14,7 +15,7 @@ import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { toolCall } from '../kit/lab.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
+import { turns, until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
 const legacySse = true;
@@ -215,6 +216,25 @@ test('B176 a drain waits for what runs, ends every connection cleanly, and leave
   await drained;
   expect(await unopened.stream.ended).toBe('complete');
   await until(async () => (await b.endpoint.sessions.list()).sessions.length === 0);
+});
+
+test('a session ends whose connection closed while the store was away', async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const { client, endpoint } = await serve(createEchoServer, { legacySse, store, leaseMs: 300 });
+  const away = () => {
+    throw storeAway('away');
+  };
+  for (const failing of [['sessions.end'], ['sessions.end', 'instances.renew', 'instances.announce']] as const) {
+    const { stream } = await openSse(client());
+    for (const call of failing) store.before[call] = away;
+    if (failing.length > 1) await until(() => endpoint.health().state === 'lapsed');
+    const ends = store.calls.length;
+    stream.abort();
+    await until(() => failing.length > 1 || store.calls.slice(ends).some(({ call }) => call === 'sessions.end'));
+    await turns();
+    for (const call of failing) delete store.before[call];
+    await until(async () => (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.count === 0);
+  }
 });
 
 test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => {
