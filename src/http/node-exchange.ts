@@ -146,6 +146,14 @@ export class NodeExchange extends Exchange {
     return this.#res?.writableLength ?? 0;
   }
 
+  /** A connection that was cut closes a turn later. Until then its bytes still wait, and would be counted and cut again. */
+  override get closed(): boolean {
+    // A response of HTTP/2 lacks the member.
+    if (this.over !== undefined || this.#res === undefined || this.#res.destroyed) return true;
+    // Its response waits behind one that was cut.
+    return this.connection?.destroyed === true;
+  }
+
   protected listen(): void {
     const res = this.#res;
     if (res === undefined || res.destroyed) this.left();

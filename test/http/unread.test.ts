@@ -6,7 +6,9 @@ import { expect, test } from 'vitest';
 import { UNREAD_BYTES, type UnreadAnswer, UnreadAnswers } from '../../src/http/unread.ts';
 import { memoryRows } from '../../src/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { turns } from '../kit/until.ts';
+import { createLab } from '../kit/lab.ts';
+import { bothFaces, serve } from '../kit/serve.ts';
+import { turns, until } from '../kit/until.ts';
 
 const LIMIT = 2 * UNREAD_BYTES;
 
@@ -61,6 +63,19 @@ test('what a cut connection held counts in the share of its user until the turn 
   ]);
   await turns();
   expect([unread.refuses(next, LIMIT), memory.take(1, 0, 'a')]).toEqual([false, true]);
+});
+
+test.each(bothFaces)('a stream that is cut in a turn with many messages is cut once (%s)', async (face) => {
+  const lab = createLab();
+  const options = { limits: { memoryBytes: 1_000_000, userShare: 1 }, eventRetention: false } as const;
+  const { openSession, log } = await serve(lab.factory, options, { face });
+  const one = await openSession();
+  const stream = await one.get();
+  stream.pause();
+  const data = 'x'.repeat(30_000);
+  for (let n = 0; n < 200; n++) void lab.made[0]?.server.sendLoggingMessage({ level: 'info', data });
+  await until(() => log.matching(/A connection is cut/, 'warn').length > 0);
+  expect(log.matching(/A connection is cut/, 'warn')).toHaveLength(1);
 });
 
 test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
