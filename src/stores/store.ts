@@ -273,9 +273,8 @@ export interface Records {
    */
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>>;
   /**
-   * Fenced. Resolves when stored. Appends of one turn may travel together, those of one stream in order; where one may
-   * fail, the next of its stream comes after the answer. An append to a complete stream is `'fenced'`. Marks alone may
-   * be written twice.
+   * Fenced, in order per stream. Resolves when stored. Appends of one turn may travel together. An append to a complete
+   * stream is `'fenced'`. Marks alone may be written twice.
    */
   append(request: AppendRequest): MaybePromise<WriteOutcome>;
   /** Events with a higher offset than `after`, in order. A complete stream of which nothing is kept is `unknown`. */

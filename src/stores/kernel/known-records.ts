@@ -156,8 +156,8 @@ export class KnownRecords {
     });
   }
 
-  /** Removes events that are too old, of a log that this process does not own. */
-  trimOther(row: Row, now: number): MaybePromise<void> {
+  /** Removes events that are too old, of a log that this process may not own. The fence is new, so the log is at rest. */
+  trimAtRest(row: Row, now: number): MaybePromise<void> {
     return after(this.#read(row, now), (known) => after(this.#trim(known, now), () => this.delete(row.id)));
   }
 

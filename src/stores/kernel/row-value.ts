@@ -23,6 +23,14 @@ export function livingRow(record: StoredRecord, trimAt: number | null): Row {
   return { id: record.id, version, fence: fenceText(record), wakeAt, value: record };
 }
 
+/**
+ * The row with another fence: what its owner has sent before is refused, and the owner reads the row and the log again.
+ */
+export function fencedRow(record: StoredRecord, trimAt: number | null): Row {
+  const row = livingRow(record, trimAt);
+  return { ...row, fence: `${row.fence} ${row.version}` };
+}
+
 /** The row woke, and not for its record. */
 export function wokeForLog(row: Row, now: number): boolean {
   const record = livingOf(row, now);

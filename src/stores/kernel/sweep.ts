@@ -3,15 +3,14 @@
  * owners have left are trimmed.
  *
  * An owner trims its log itself, until it crashes or releases the record. So the row of a record wakes when its events
- * are too old, and every save of a living owner moves that. The process whose sweep finds the row trims the log. Of an
- * append under way and the trim, one has the next number first, and the other is refused and made again.
+ * are too old, and every save of a living owner moves that. The process whose sweep finds the row trims the log.
  */
 import { after, repeated } from '../shared/after.ts';
 import type { DueRecord, MaybePromise, RecordPage } from '../store.ts';
 import type { DuePlace, Row } from './backend.ts';
 import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
-import { isExpired, livingOf, livingRow, recordOf, shownOf, wokeForLog } from './row-value.ts';
+import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
@@ -78,9 +77,9 @@ export class Sweep {
       const record = livingOf(row, now);
       if (row === undefined || record === undefined || !wokeForLog(row, now)) return true;
       // No event is added to the log of a released record, so this is its last trim.
-      const next = livingRow(record, record.owner === null ? null : this.trimAt(now));
+      const next = fencedRow(record, record.owner === null ? null : this.trimAt(now));
       return after(this.#steps.replace(id, row.version, next), (done) =>
-        done ? after(this.#known.trimOther(next, now), () => true as const) : undefined,
+        done ? after(this.#known.trimAtRest(next, now), () => true as const) : undefined,
       );
     };
     return this.#steps.step(id, () => this.#steps.attempt(id, trimmed));

@@ -14,19 +14,19 @@
  * writers (`limits/held.ts`).
  *
  * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
- * need not keep an order within a trip.
- *
- * A trim may say what the entries before it say (`LogState.stateEntry`), also of those that are under way. If one of
- * them is refused, the trim that waits is refused too.
+ * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
+ * holds: the log would lack an entry.
  */
 import { afterTurn } from '../../base/system.ts';
-import { type Backend, isRowWrite, type LogWrite, type Row, type Write } from './backend.ts';
+import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
 import type { MaybePromise } from '../store.ts';
 
+/** Writes of one trip: SQLite stores them in some 5 ms. */
+const MOST = 512;
 /** Bytes of one trip; a single write may have more. */
 const MOST_BYTES = 4_194_304;
-/** What a write counts besides its events and texts. So a trip has 512 writes at most: SQLite stores them in some 5 ms. */
-const WRITE_BYTES = 8_192;
+/** What a write takes besides its events and its body. */
+const WRITE_BYTES = 1_000;
 
 interface Waiting {
   readonly write: Write;
@@ -49,8 +49,6 @@ export interface Writes {
 export class TurnWrites implements Writes {
   readonly #backend: Backend;
   #waiting: Waiting[] = [];
-  /** The logs of which the last trip has refused entries. */
-  readonly #refused = new Set<string>();
   #isArmed = false;
   #idle: Array<() => void> = [];
 
@@ -75,14 +73,7 @@ export class TurnWrites implements Writes {
     const trip = this.#take();
     try {
       const answers = await this.#backend.write(trip.map(writeOf));
-      for (const [n, joined] of trip.entries()) {
-        const answer = answers[n];
-        if (answer !== true) this.#refused.add(keyOf(joined[0].write));
-        for (const { resolve, reject } of joined) {
-          if (answer instanceof Error) reject(answer);
-          else resolve(answer === true);
-        }
-      }
+      for (const [n, joined] of trip.entries()) this.#settle(joined, answers[n]);
     } catch (cause) {
       for (const { reject } of [...trip.flat(), ...this.#waiting.splice(0)]) reject(cause);
     }
@@ -91,20 +82,32 @@ export class TurnWrites implements Writes {
     for (const done of this.#idle.splice(0)) done();
   }
 
+  #settle(joined: Joined, answer: Written | undefined): void {
+    if (answer instanceof Error) {
+      for (const { reject } of joined) reject(answer);
+      this.#refuseBehind(joined[0].write);
+    } else for (const { resolve } of joined) resolve(answer === true);
+  }
+
+  /** Entries that wait behind a refused one of their log would leave a gap in it. */
+  #refuseBehind({ kind, id }: Write): void {
+    const behind = this.#waiting.filter(({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind);
+    if (behind.length === 0) return;
+    this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
+    for (const { resolve } of behind) resolve(false);
+  }
+
   #take(): readonly Joined[] {
     const trip = new Map<string, Joined>();
     /** Rows of which a write waits. */
     const later = new Set<string>();
-    let bytes = 0;
+    let [count, bytes] = [0, 0];
     let isFull = false;
     this.#waiting = this.#waiting.filter((one) => {
-      if (isTrim(one.write) && this.#refused.has(keyOf(one.write))) {
-        one.resolve(false);
-        return false;
-      }
-      isFull ||= bytes > 0 && bytes + one.bytes > MOST_BYTES;
+      isFull ||= count === MOST || (count > 0 && bytes + one.bytes > MOST_BYTES);
       if (isFull) return true;
-      const key = keyOf(one.write);
+      const { kind, id } = one.write;
+      const key = `${kind.name} ${id}`;
       const before = trip.get(key);
       if (later.has(key) || (before !== undefined && !joins(before, one))) {
         later.add(key);
@@ -112,17 +115,13 @@ export class TurnWrites implements Writes {
       }
       if (before === undefined) trip.set(key, [one]);
       else before.push(one);
+      count += 1;
       bytes += one.bytes;
       return false;
     });
-    this.#refused.clear();
     return [...trip.values()];
   }
 }
-
-const keyOf = ({ kind, id }: Write): string => `${kind.name} ${id}`;
-
-const isTrim = (write: Write): boolean => !isRowWrite(write) && write.cut > 0;
 
 function joins(joined: Joined, { write }: Waiting): boolean {
   const { write: before } = joined.at(-1) as Waiting;
