@@ -1,6 +1,7 @@
 /** How much may run on a session at once, and what never counts. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { storeAway } from '../../src/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -10,7 +11,7 @@ import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 import { openSse } from '../kit/legacy-sse.ts';
 import { failure, seen } from '../kit/refusals.ts';
-import { gate } from '../kit/watched-store.ts';
+import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const tooMany = (id: number | string | null, limit: number): unknown =>
   failure(id, -32000, `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`, {
@@ -184,6 +185,27 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect((await one.post(answer)).status).toBe(202);
     expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"red"}');
     expect(await (await queued.response).nextMessage()).toMatchObject({ id: 'waits', result: {} });
+  });
+
+  test('B198 so does an answer that waited for the lease behind a request, which then runs', async () => {
+    const store = watchedStore({ durable: true, inProcess: false });
+    const options = { ...limited(1, 10_000), store, leaseMs: 300, metrics: true };
+    const { one, endpoint } = await inLab(options, { capabilities: { elicitation: {} } });
+    const stream = await one.post(toolCall('asks', 'ask'));
+    const { id } = await stream.nextMessage();
+    store.before['instances.renew'] = store.before['instances.announce'] = () => {
+      throw storeAway('away');
+    };
+    await until(() => endpoint.health().state === 'lapsed');
+    const queued = one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' });
+    await until(() => endpoint.metrics().includes('sojourn_waiting_requests 1'));
+    const answered = one.post({ jsonrpc: '2.0', id, result: { action: 'accept', content: { colour: 'red' } } });
+    await until(() => endpoint.metrics().includes('sojourn_waiting_requests 2'));
+    delete store.before['instances.renew'];
+    delete store.before['instances.announce'];
+    expect((await answered).status).toBe(202);
+    expect(textOf(await stream.nextMessage())).toBe('accept {"colour":"red"}');
+    expect(await (await queued).nextMessage()).toMatchObject({ id: 'waits', result: {} });
   });
 
   test('B198 every request of a batch counts, and a batch that does not fit runs not at all', async () => {

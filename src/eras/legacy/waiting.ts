@@ -6,7 +6,7 @@
  *        │                                             ╰──still away──▶ waiting
  *        ╰──its deadline, or the endpoint drained──▶ refused, or accepted
  *
- * The calls of one session wait in order, and only the first is attempted, until it is placed or refused:
+ * The calls of one session wait in order, and only one is attempted at a time, until it is placed or refused:
  *
  *     request              → waits up to `waitMs`, then its error says what was missing
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
@@ -222,7 +222,7 @@ export class WaitingRequests {
 
   /** `false`: an attempt is under way. */
   #attempt(queue: Queue): boolean {
-    const [first] = queue.calls;
+    const first = nextOf(queue.calls);
     if (first === undefined || queue.attempted !== undefined) return false;
     queue.attempted = first;
     void this.#place(first);
@@ -297,6 +297,14 @@ export class WaitingRequests {
     notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id || undefined });
     call.over(end);
   }
+}
+
+/** The oldest. One that waits for a place in its session is passed by answers: a call that runs may wait for them. */
+function nextOf(calls: Iterable<QueuedCall>): QueuedCall | undefined {
+  const [first] = calls;
+  if (first === undefined || !isFull(first.cause)) return first;
+  for (const call of calls) if (isSilent(call.inbound) && !isFull(call.cause)) return call;
+  return first;
 }
 
 /** Whose share of the places a call counts in. */
