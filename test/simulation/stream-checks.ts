@@ -1,6 +1,5 @@
 /** Judges the streams that clients read: in order, nothing twice, nothing missing. */
-import { sessionHash } from '../../src/base/shown.ts';
-import { parseEventId } from '../../src/session/streams/event-id.ts';
+import { parseEventId, sessionTag } from '../../src/session/streams/event-id.ts';
 import { grouped, type Ledger, type Received } from './ledger.ts';
 import type { StoreData, StoredEvent } from './store-data.ts';
 
@@ -18,7 +17,7 @@ export function checkStreams(ledger: Ledger, data: StoreData | undefined, say: S
     const { id, session } = received;
     if (id === undefined) return [];
     const position = parseEventId(id);
-    if (position?.tag !== sessionHash(session)) say(session, `an event id that is none of ${session}: ${id}`);
+    if (position?.tag !== sessionTag(session)) say(session, `an event id that is none of ${session}: ${id}`);
     if (position === undefined) return [];
     if (!position.ended) return [{ ...received, ...position, id }];
     // An error in place of a stream has no position.

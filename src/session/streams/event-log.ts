@@ -6,8 +6,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../inbound/retries.ts';
-import { sessionHash } from '../../base/shown.ts';
-import { eventPrefix, formatEventId, GET_STREAM } from './event-id.ts';
+import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { SessionIdentity } from '../record/session-record.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';
@@ -60,7 +59,7 @@ export class SessionEventLog {
 
   /** Tells its event ids from those of other sessions. */
   get tag(): string {
-    return sessionHash(this.ownership.sessionId);
+    return sessionTag(this.ownership.sessionId);
   }
 
   get options(): SessionHost['options'] {

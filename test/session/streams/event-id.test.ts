@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { sessionHash } from '../../../src/base/shown.ts';
 import {
   callEventId,
   callSuffix,
@@ -10,9 +9,10 @@ import {
   parseCallEventId,
   parseEventId,
   resumedId,
+  sessionTag,
 } from '../../../src/session/streams/event-id.ts';
 
-const prefix = eventPrefix(sessionHash('session'), 3);
+const prefix = eventPrefix(sessionTag('session'), 3);
 const idOf = (call: string | number | undefined, isTool = false): string =>
   formatEventId(prefix, 'p1_0', 5, callSuffix(call, isTool));
 
@@ -22,6 +22,10 @@ test('an id on the stream of a 2026-07-28 call is none of a session', () => {
   expect(parseEventId(id)).toBeUndefined();
   expect(parseCallEventId(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
   expect(parseCallEventId(idOf(7))).toBeUndefined();
+});
+
+test('the tag of a session is the same in every build', () => {
+  expect(['', 'session', 'x'.repeat(128)].map(sessionTag)).toEqual(['18q9bdjkryr', '1vonb8octkc', 'ges7w9navn']);
 });
 
 test.each([1, 0, -7, 'a', 'b5c0-11', '', ' ', 'ü', '7', '\ud800', '"', '.r1', 'a'.repeat(64), Number.MAX_SAFE_INTEGER])(
@@ -39,7 +43,7 @@ test.each([['a'.repeat(65)], ['ü'.repeat(33)], [1.5], [Infinity]])(
 );
 
 test('every id of a call gives an event id of visible ASCII, at most 150 characters, which is read back', () => {
-  const tag = sessionHash('x'.repeat(128));
+  const tag = sessionTag('x'.repeat(128));
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.integer()), fc.nat(), fc.nat(), (call, epoch, offset) => {
       const id = formatEventId(eventPrefix(tag, epoch), 'p1_0', offset, callSuffix(call));
