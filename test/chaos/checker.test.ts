@@ -1,8 +1,7 @@
 /** The judge of runs, on made-up ledgers: each holds one thing that must not happen. */
 import { describe, expect, test } from 'vitest';
 import { answerNotKept, rpcError } from '../../src/errors.ts';
-import { sessionHash } from '../../src/base/shown.ts';
-import { eventPrefix, formatEventId } from '../../src/session/streams/event-id.ts';
+import { eventPrefix, formatEventId, sessionTag } from '../../src/session/streams/event-id.ts';
 import { notFound } from '../simulation/client-world.ts';
 import { SimClient } from '../simulation/client.ts';
 import type { Call, Ending, SessionStory } from '../simulation/ledger.ts';
@@ -98,10 +97,10 @@ const error = (reason: string | undefined, mayHaveRun?: unknown): Ending => {
 const ownerLost = (mayHaveRun: unknown): Ending => error('owner_lost', mayHaveRun);
 
 const idOf = (session: string, epoch: number, offset: number): string =>
-  formatEventId(eventPrefix(sessionHash(session), epoch), 'g', offset);
+  formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset);
 
 /** Of an event on the stream of the call 7. */
-const callId = (session: string): string => formatEventId(eventPrefix(sessionHash(session), 1), 'p1_0', 3, '.n7');
+const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1_0', 3, '.n7');
 const refusal = (id: number): object => ({ jsonrpc: '2.0', error: rpcError(answerNotKept()), id });
 
 type Tell = (tale: Tale) => void;
