@@ -216,7 +216,7 @@ export class Supervisor {
 
   /** Starts a worker in a slot that is empty. */
   async #fill(slot: Slot, pauseMs: number): Promise<void> {
-    await delay(pauseMs);
+    if (pauseMs > 0) await delay(pauseMs);
     // A rolling restart may have started one.
     if (slot.serving === undefined && slot.next === undefined && !this.#isStopping) await this.#start(slot);
   }

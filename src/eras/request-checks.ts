@@ -18,7 +18,7 @@ import {
   unsupportedVersion,
 } from '../errors.ts';
 import { accepted } from '../http/accept.ts';
-import { answerable, refuse } from '../http/answer.ts';
+import { answerable, namesSession, refuse } from '../http/answer.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, claimedVersion, handshakeVersion } from '../protocol/jsonrpc.ts';
@@ -98,11 +98,20 @@ export class RequestChecks {
       : methodNotAllowed(method, allow);
   }
 
+  /**
+   * How many bytes of a body that is refused unread are read for its id: on a session, and in 2026-07-28. Longer bodies
+   * are refused without their id.
+   */
+  #idWithin(exchange: Exchange): number {
+    const version = exchange.header('mcp-protocol-version');
+    const seeks = version !== undefined && isModern(version) ? this.#servesModern : namesSession(exchange);
+    return seeks ? ID_SOUGHT * this.#options.limits.bodyBytes : 0;
+  }
+
   /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
-    const { bodyBytes } = this.#options.limits;
-    const idWithin = ID_SOUGHT * bodyBytes;
-    if (wrongHead !== undefined && Number(exchange.header('content-length')) > idWithin)
+    const idWithin = this.#idWithin(exchange);
+    if (wrongHead !== undefined && (idWithin === 0 || Number(exchange.header('content-length')) > idWithin))
       return refuse(exchange, wrongHead, null);
     const received = (read: Uint8Array | RefusedBody): void => {
       try {
@@ -111,7 +120,7 @@ export class RequestChecks {
         this.#failed(exchange, cause, null);
       }
     };
-    exchange.readBody(wrongHead === undefined ? bodyBytes : 0, idWithin, received);
+    exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {

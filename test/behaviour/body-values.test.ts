@@ -69,8 +69,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
   const withValue = (body: unknown, value = over): string => JSON.stringify(body).replace('"VALUE"', value);
   const body = (id: unknown) => failure(id, code, message, data);
   const refused = (id: unknown) => [status, undefined, body(id)];
-  /** The 2024-11-05 transport looks for no id in a body that is too long. */
-  const refusedOnSse = (id: unknown) => refused(isLong ? null : id);
+  /** Without a session, before 2026-07-28. */
+  const refusedOutside = (id: unknown) => refused(isLong ? null : id);
   const refusedOnSession = [200, reason ?? expect.any(String), body(5)];
 
   describe.each(perFace)('is refused over $face', ({ session, serve }) => {
@@ -91,11 +91,13 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
 
     test('B200 without a session, and in an initialize', async () => {
       const stateless = await serve(factory, { limits, sessionMode: 'stateless' });
-      expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(refused(5));
+      expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(
+        refusedOutside(5),
+      );
       const { client, endpoint } = await serve(factory, OPTIONS);
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
-      expect(seen(await client().post(withValue(opening)))).toEqual(refused(7));
+      expect(seen(await client().post(withValue(opening)))).toEqual(refusedOutside(7));
       expect(endpoint.sessions.count).toBe(0);
     });
 
@@ -114,8 +116,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       const { stream, post } = await connectSse(client({ sockets: 2 }), '/mcp/sse');
       const opening = handshake(7);
       Object.assign(opening.params.capabilities, { sampling: { x: 'VALUE' } });
-      expect(seen(await post(withValue(opening)))).toEqual(refusedOnSse(7));
-      expect(seen(await post(withValue(call)))).toEqual(refusedOnSse(5));
+      expect(seen(await post(withValue(opening)))).toEqual(refusedOutside(7));
+      expect(seen(await post(withValue(call)))).toEqual(refusedOutside(5));
       expect((await post(handshake(8))).status).toBe(202);
       expect(await stream.nextMessage()).toMatchObject({ id: 8, result: { protocolVersion: '2024-11-05' } });
     });

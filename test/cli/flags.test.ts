@@ -38,7 +38,7 @@ describe('the flags', () => {
     if (key === 'store') return [];
     // Event retention that is switched on is an object (settings.test.ts).
     const switched = key === 'eventRetention' ? ['false'] : ['true', 'false'];
-    const samples = kind === 'switch' ? switched : [SAMPLES[key] ?? '77'];
+    const samples = kind === 'switch' ? switched : [SAMPLES[key] ?? '177'];
     return samples.map((sample) => [key, kind, sample] as const);
   });
   test.each(given)('%s reaches its option from the flag and the environment: a %s, %s', async (key, kind, sample) => {
