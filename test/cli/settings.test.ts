@@ -145,6 +145,12 @@ describe('what serve is asked for', () => {
       { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
       'SOJOURN_AUTH_ISSUER: got "id.example", takes an https URL, or an http URL on loopback',
     ],
+    // A template that was not filled in.
+    ...['ISSUER', 'AUDIENCE', 'JWKS_URI', 'SCOPES'].map((name): [Flags, Environment, string] => [
+      {},
+      { SOJOURN_AUTH_ISSUER: 'https://id.example', SOJOURN_AUTH_AUDIENCE: 'a', [`SOJOURN_AUTH_${name}`]: '' },
+      `SOJOURN_AUTH_${name} is empty; set it, or remove it`,
+    ]),
     [
       { authIssuer: 'https://id.example' },
       {},
