@@ -138,6 +138,7 @@ describe('what serve is asked for', () => {
     ],
     [{ port: '70000' }, {}, '--port: got 70000, takes a port number, 0 to 65535'],
     [{ path: 'mcp' }, {}, '--path: got "mcp", takes a path like \'/mcp\''],
+    [{ path: '/healthz' }, {}, '--path: got "/healthz", takes a path like \'/mcp\''],
     [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more'],
     [{ workers: '-1' }, {}, '--workers: got "-1", takes a whole number of processes, 0 to 256, or auto'],
     [
