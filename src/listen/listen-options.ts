@@ -43,7 +43,10 @@ function parsePort(name: string, value: unknown): number {
 
 const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");
 
-/** Writes the path as clients send it, which are not those of probes. What follows `?` or `#`, and blanks, are never part of it. */
+/**
+ * Writes the path as clients send it. What follows `?` or `#`, and blanks, are never part of it. Probes have their own
+ * paths.
+ */
 const parsePath = (name: string, value: unknown): string =>
   new URL(`http://localhost${checkText(name, value, /^\/(?!(?:health|ready)z$)[^?#\s]*$/, "a path like '/mcp'")}`)
     .pathname;
