@@ -32,6 +32,7 @@ import type { MaybePromise } from '../types.ts';
 const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_BYTES = 32;
 const NONE: ReadonlySet<string> = new Set();
+
 type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadataUrl'>;
 
 /** Where a list has its items, and an item its name. */

@@ -114,11 +114,18 @@ export class LegacyEra implements RelayedServer, Continuation {
     this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
   }
 
+  /** A DELETE that no client sends now, so none leaves while it waits for a store that is away. `from`: who ends it. */
+  end(kind: 'delete' | 'terminate', id: string, from?: Exchange): HeardAnswer {
+    const sink = new HeardAnswer();
+    const { user, clientAddress: address, authInfo } = from ?? {};
+    const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id }, user, address };
+    this.enter({ kind, caller: new SentRequest(fields, authInfo, sink), sink, requestId: null });
+    return sink;
+  }
+
   /** Ends a session wherever it lives, as a DELETE of its client does; `false`: there is no such session. */
   async terminate(id: string): Promise<boolean> {
-    const sink = new HeardAnswer();
-    const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id } };
-    this.enter({ kind: 'terminate', caller: new SentRequest(fields, undefined, sink), sink, requestId: null });
+    const sink = this.end('terminate', id);
     await sink.answered;
     const { refused } = sink;
     if (refused === undefined) return true;

@@ -16,11 +16,9 @@ import {
   refuse,
 } from '../../http/answer.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
 import { methodOf, type Posted, requestIdOf } from '../../inbound/inbound.ts';
-import { SentRequest } from '../../relay/sent-request.ts';
 import type { LegacyEra } from './legacy-era.ts';
 
 export class SseConnection {
@@ -92,21 +90,7 @@ export class SseConnection {
   /** The connection is over. */
   over(): void {
     this.#leavePlaces?.();
-    const { sessionId } = this;
-    if (sessionId === undefined) return;
-    const { user, clientAddress: address, authInfo } = this.exchange;
-    const fields = {
-      method: 'DELETE',
-      url: '',
-      absoluteUrl: '',
-      headers: { 'mcp-session-id': sessionId },
-      user,
-      address,
-    };
-    // The exchange is closed, and a DELETE whose client has left does not wait for a store that is away.
-    const sink = new HeardAnswer();
-    const caller = new SentRequest(fields, authInfo, sink);
-    this.#legacy.enter({ kind: 'delete', caller, sink, requestId: null });
+    if (this.sessionId !== undefined) this.#legacy.end('delete', this.sessionId, this.exchange);
   }
 }
 
