@@ -7,6 +7,7 @@ import type { ServerEvent } from '@modelcontextprotocol/server';
 import { SojournError } from '../errors.ts';
 import { RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { LinksOptions } from './links.ts';
+import type { MissedMessage } from './messages.ts';
 
 export class BusOutbox {
   readonly #options: LinksOptions;
@@ -36,9 +37,10 @@ export class BusOutbox {
     }
   }
 
-  /** For an instance that heard nothing in the last `ms`. What the store did not take yet goes to all. */
-  recent(ms: number): readonly ServerEvent[] {
-    return this.#events.since(this.#options.time.monotonic() - ms - SLACK_MS, this.#unsentSince);
+  /** What an instance has missed. What the store did not take yet goes to all. */
+  recent({ ms, backMs }: MissedMessage): readonly ServerEvent[] {
+    const now = this.#options.time.monotonic();
+    return this.#events.since(now - ms - SLACK_MS, Math.min(this.#unsentSince, now - backMs));
   }
 
   /** The store is back, and the other instances receive again. */

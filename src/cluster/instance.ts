@@ -79,6 +79,8 @@ export class Instance implements Leaseholder {
   /** When messages last arrived for sure, and after how many gaps of the lease. */
   #heard: Moment;
   #gaps = 0;
+  /** Since when messages arrive again, and after how many gaps. */
+  #back: { readonly at: Moment; readonly gaps: number };
   /** Instances that had a lease before this one. Empty once half of those that live take its messages. */
   #before: readonly string[] = [];
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
@@ -93,6 +95,7 @@ export class Instance implements Leaseholder {
     this.#outbox = new BusOutbox(options, this.lease);
     this.#time = options.time;
     this.#heard = momentOf(this.#time);
+    this.#back = { at: this.#heard, gaps: 0 };
     this.links = new Links(options, this.lease);
   }
 
@@ -103,6 +106,8 @@ export class Instance implements Leaseholder {
   }
 
   extended(): void {
+    const { gaps } = this.lease;
+    if (gaps !== this.#back.gaps) this.#back = { at: momentOf(this.#time), gaps };
     void this.#readOthers();
     this.#served.registry.claims.extended();
     this.#served.once.extended();
@@ -122,16 +127,18 @@ export class Instance implements Leaseholder {
   async #askForMissed(): Promise<void> {
     const [now, { gaps }] = [momentOf(this.#time), this.lease];
     const ms = elapsedMs(this.#time, this.#heard);
+    const backMs = elapsedMs(this.#time, this.#back.at);
     try {
-      if (gaps !== this.#gaps && !(await this.notify(undefined, { kind: 'missed', ms }))) return;
+      if (gaps !== this.#gaps && !(await this.notify(undefined, { kind: 'missed', ms, backMs }))) return;
       [this.#heard, this.#gaps] = [now, gaps];
     } catch (err) {
       this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached');
     }
   }
 
-  async #sendMissed(to: string, ms: number): Promise<void> {
-    for (const event of this.#outbox.recent(ms)) await this.#messages.send(this.lease.id, to, { kind: 'bus', event });
+  async #sendMissed(to: string, missed: MissedMessage): Promise<void> {
+    for (const event of this.#outbox.recent(missed))
+      await this.#messages.send(this.lease.id, to, { kind: 'bus', event });
   }
 
   cutOff(): void {
@@ -286,7 +293,7 @@ export class Instance implements Leaseholder {
           return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
         }
         case 'missed':
-          return void this.#sendMissed(from, message.ms).catch(() => {});
+          return void this.#sendMissed(from, message).catch(() => {});
         case 'look':
           return this.#served.tasks?.tasks.rung(message.id);
         case 'order':

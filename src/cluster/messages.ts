@@ -61,8 +61,11 @@ export type NotifyMessage = Notification & {
 /** The receiver owns this record, and is to read it. */
 export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
 
-/** The sender was without its lease for this long: it wants the bus events of that time again. */
-export type MissedMessage = { readonly kind: 'missed'; readonly ms: number };
+/**
+ * The sender was without its lease or mailbox: it wants the bus events of the last `ms` again, but for those of the last
+ * `backMs`, which it has heard.
+ */
+export type MissedMessage = { readonly kind: 'missed'; readonly ms: number; readonly backMs: number };
 
 /** An error, as the instance of the client answers with it. */
 export type SentError = Pick<SojournError, 'code' | 'message' | 'status' | 'data' | 'headers' | 'body'>;

@@ -63,8 +63,29 @@ test('an instance that lost its mailbox, and not its lease, asks for the changes
     if (failures-- > 0) throw storeAway('the test says so');
   };
   await time.advance(6_000);
-  expect(asked).toMatchObject([[id, { ms: 3_500 }]]);
+  expect(asked).toMatchObject([[id, { ms: 3_500, backMs: 3_000 }]]);
   expect(endpoint.health().instance).toBe(id);
+});
+
+test('an instance that asks for the changes that it missed hears none of those that it was told since it is back', async () => {
+  const [store, time] = [watchedStore(), createFakeTime()];
+  const [{ id, endpoint }] = await serveFleet(1, { store, timeProvider: time });
+  const heard: string[] = [];
+  const { instances } = store.views[0]!;
+  await instances.announce({ id: 'stranger', state: 'serving', version: '0' }, (_, message) => {
+    if (message.kind === 'bus') heard.push((message['event'] as { kind: string }).kind);
+  });
+  endpoint.notify.promptsChanged();
+  await time.advance(2_000);
+  endpoint.notify.toolsChanged();
+  await until(() => heard.length === 2);
+  await time.advance(1_000);
+  const asks = (backMs: number): void => void instances.send('stranger', id, { kind: 'missed', ms: 5_000, backMs });
+  asks(2_000);
+  await until(() => heard.length === 3);
+  asks(500);
+  await until(() => heard.length === 5);
+  expect(heard.slice(2)).toEqual(['prompts_list_changed', 'prompts_list_changed', 'tools_list_changed']);
 });
 
 test.each([

@@ -187,27 +187,21 @@ test('an owner whose answers were lost learns that the client of a call got an e
   await passes(time, () => ctx.http?.req?.signal.aborted === true);
 });
 
-// An instance that asks for what it missed just after it was told hears a change twice, which is rare and harmless
-// (src/cluster/bus-outbox.ts).
-test(
-  'what changed while the store was away reaches the clients of other instances once it is back, each change once',
-  { retry: 2 },
-  async () => {
-    const { time, stores, a, b } = await pair(5_000);
-    const there = await b.openSession();
-    const stream = await there.get();
-    for (const store of stores) cut(store);
-    a.endpoint.notify.toolsChanged();
-    a.endpoint.notify.toolsChanged();
-    await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
-    for (const store of stores) mend(store);
-    await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
-    const changed = { method: 'notifications/tools/list_changed' };
-    expect(await passing(time, stream.nextMessage(), STEP_MS)).toMatchObject(changed);
-    a.endpoint.notify.resourcesChanged();
-    expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
-  },
-);
+test('what changed while the store was away reaches the clients of other instances once it is back, each change once', async () => {
+  const { time, stores, a, b } = await pair(5_000);
+  const there = await b.openSession();
+  const stream = await there.get();
+  for (const store of stores) cut(store);
+  a.endpoint.notify.toolsChanged();
+  a.endpoint.notify.toolsChanged();
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
+  for (const store of stores) mend(store);
+  await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'serving'));
+  const changed = { method: 'notifications/tools/list_changed' };
+  expect(await passing(time, stream.nextMessage(), STEP_MS)).toMatchObject(changed);
+  a.endpoint.notify.resourcesChanged();
+  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
+});
 
 test('a notification that waits is accepted when its time is over, or its client left, and is delivered when the store is back', async () => {
   const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
