@@ -172,7 +172,7 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
   for (const key of keys) {
     const [name, spec] = [variableName(key), ALL_FLAGS.get(key)];
     const text = env[name] ?? '';
-    // Of others an empty variable counts as not set. Here a name that was not filled in would open the endpoint to all.
+    // An empty variable counts as not set. One of `auth` that was not filled in would open the endpoint to all.
     if (env[name] === '' && Object.values(AUTH_FLAGS).includes(key))
       throw new UsageError(`${name} is empty; set it, or remove it`);
     if (spec !== undefined && text !== '' && !isServiceLink(name, text))

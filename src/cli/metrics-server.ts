@@ -73,6 +73,10 @@ export async function serveMetrics(
       return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
     }
     if (req.url?.split('?', 1)[0] !== '/metrics') return end(res, 404, 'Not found. The metrics are at /metrics\n');
+    if (req.method !== 'GET' && req.method !== 'HEAD') {
+      res.setHeader('Allow', 'GET, HEAD');
+      return end(res, 405, 'Use GET\n');
+    }
     return end(res, 200, await text(), PROMETHEUS_TYPE);
   }
 }

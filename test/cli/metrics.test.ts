@@ -17,9 +17,9 @@ import * as programs from '../../scripts/servers.mjs';
 const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
 const unix = process.platform !== 'win32';
 
-const get = (url: string, headers: Record<string, string> = {}) => {
+const get = (url: string, headers: Record<string, string> = {}, method = 'GET') => {
   const { hostname, port, pathname } = new URL(url);
-  return ask(Number(port), pathname, { headers, host: hostname });
+  return ask(Number(port), pathname, { headers, method, host: hostname });
 };
 
 async function metricsUrl({ output }: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
@@ -115,6 +115,7 @@ test('one process: the metrics are at their own address alone, without a fault, 
   expect((await get(url, { host: 'evil.example' })).status).toBe(403);
   expect((await get(url, { host: 'localhost:1' })).status).toBe(200);
   expect((await get(new URL('/', url).href)).status).toBe(404);
+  expect((await get(url, {}, 'POST')).status).toBe(405);
 });
 
 test('away from loopback no scrape without the token is answered', async () => {

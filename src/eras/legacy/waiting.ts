@@ -299,7 +299,7 @@ export class WaitingRequests {
   }
 }
 
-/** The oldest. One that waits for a place in its session is passed by answers: a call that runs may wait for them. */
+/** The oldest call. While that waits for a place in its session, answers pass it: a call that runs may wait for them. */
 function nextOf(calls: Iterable<QueuedCall>): QueuedCall | undefined {
   const [first] = calls;
   if (first === undefined || !isFull(first.cause)) return first;
