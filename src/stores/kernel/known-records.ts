@@ -105,20 +105,23 @@ export class KnownRecords {
   /**
    * `undefined`: another writer was faster, and the record is not known any more. The next append may follow at once:
    * it has the next number, whatever becomes of this one. One whose answer was lost may be stored: a caller that tries
-   * again finds it in the log. `isOwner`: the fence was looked at just now, and what the log has dropped was its own.
+   * again finds it in the log. Only a step asks the log, where `isOwner` says that the fence was looked at just now: no
+   * later step may change the log meanwhile, and what it has dropped was the owner's own.
    */
   append(known: Known, request: AppendRequest, now: number, isOwner = false): MaybePromise<WriteOutcome | undefined> {
     const { id, log } = known;
     if (log === undefined) return undefined;
     const isLogged = this.#parts.kind.log !== false;
     const entry = log.accept(isLogged ? request : { ...request, stream: null, events: [] }, now);
-    if (entry === undefined)
+    if (entry === undefined) {
+      if (!isOwner) return undefined;
       return after(this.#answered(id), () =>
         after(this.#entries(id, request.stream), (entries) => {
-          const open = isOwner ? this.#lengthOf(id, request.stream ?? '', entries) : undefined;
+          const open = this.#lengthOf(id, request.stream ?? '', entries);
           return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
         }),
       );
+    }
     const sent = this.#send(known, [entry], 0, request.share);
     log.take(entry);
     const trims = log.trimIsDue(this.#retention);

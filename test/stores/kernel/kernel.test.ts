@@ -11,6 +11,9 @@ import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../st
 import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
 import { compareWithModel, modelTests, movedTime } from '../model-runs.ts';
 
+/** Two trips of writes take less. */
+const SLOW_TURNS = 12;
+
 /** What befalls a trip of writes: its answer is `lost`, it is `refused`, or it arrives again later (`late`). */
 type Fault = 'lost' | 'refused' | 'late' | undefined;
 
@@ -51,6 +54,16 @@ function laterPort(fault: () => Fault, late: Late[] = []): Port {
     return outcome;
   };
   return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
+}
+
+/** PostgreSQL has a connection of its own for logs. */
+function slowLogsPort(): Port {
+  const port = laterPort(() => undefined);
+  const call: Port['call'] = async (names, effect, about) => {
+    for (let turns = names.includes('log') ? SLOW_TURNS : 0; turns > 0; turns--) await turn();
+    return port.call(names, effect, about);
+  };
+  return { ...port, call };
 }
 
 /** A connection whose writes wait until `letGo`. */
@@ -106,6 +119,12 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       runs,
       { together: 3 },
     ));
+
+  test('answers as a plain model where a log is read more slowly than rows are written', () => {
+    const moved = movedTime();
+    const server = new StoreServer({ now: moved.time.now });
+    return compareWithModel({ ...moved, connect: () => new SimStore(server, slowLogsPort()) }, runs, { together: 40 });
+  });
 
   test.each([[['lost']], [['refused']], [['lost', 'refused']]] as const)(
     'answers as a plain model when trips fail (%s), and the callers try again',
