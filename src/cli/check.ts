@@ -8,7 +8,6 @@
 import { pagesOf } from '../base/pages.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { RPC } from '../errors/codes.ts';
-import { resolveOptions } from '../options/resolve.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
@@ -16,7 +15,7 @@ import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
 import { reason } from './failure.ts';
 import { collectingLogger, type Findings } from './records/printing.ts';
-import { loadServerModule } from './server-module.ts';
+import { loadServerModule, resolvedOf } from './server-module.ts';
 
 /** The names of the items. A list for which the server has no capability is missing. */
 type Lists = Readonly<Record<string, readonly string[]>>;
@@ -46,7 +45,7 @@ export async function check(module: string, cwd: string): Promise<Findings> {
   const logger = collectingLogger(lines);
   const { server: definition, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
-  const { sessionMode, supportedProtocolVersions } = resolveOptions({ ...own, logger });
+  const { sessionMode, supportedProtocolVersions } = resolvedOf(module, { ...own, logger });
   const versions = servedVersions(sessionMode, supportedProtocolVersions);
   // A factory that never returns leaves Node nothing to wait for.
   const seen = await keepingProcess(async () => look(versions, await openLab(definition, { ...own, logger })));

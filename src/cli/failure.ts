@@ -13,12 +13,10 @@ export class Failure extends Error {
   override readonly name = 'Failure';
 }
 
-/** The user's module cannot be loaded. What it threw is printed with its stack. */
+/** The user's module cannot be loaded. `cause` is what it threw. */
 export class LoadFailure extends Failure {}
 
 export function reason(error: unknown): string {
-  // Node joins the errors of several addresses of a host into one error without a message.
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(reason).join('; ');
   return error instanceof Error ? error.message : String(error);
 }
 

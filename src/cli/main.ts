@@ -37,6 +37,10 @@ const code = await runCli(args, {
   },
   doctor: async (request) => (await import('./doctor.ts')).doctor(request),
   records: async (request) => (await import('./records/records.ts')).records(request, out),
+}).catch((error: unknown) => {
+  // Node prints it, and ends the process. A listener of the module would take its place.
+  process.removeAllListeners('uncaughtException');
+  throw error;
 });
 const written = [process.stdout, process.stderr].map(
   (stream) => new Promise<void>((done) => stream.write('', () => done())),

@@ -2,7 +2,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { SojournError } from '../errors.ts';
-import { placeOf } from '../observe/log-lines.ts';
 import { EXIT, Failure, LoadFailure, UsageError } from './failure.ts';
 import { addFlag, ALL_FLAGS, type Environment, type Given, GROUPS, variableName } from './flags.ts';
 import {
@@ -33,7 +32,7 @@ const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COM
 /**
  * `given` are the arguments without the name of the program. An error of the user goes to `err`.
  *
- * @throws SyntaxError of the module: Node alone knows its place, and prints it
+ * @throws what a module threw while it was loaded: Node prints it with its file, line and stack
  */
 export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
   const { env, out, err } = context;
@@ -84,22 +83,15 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       err(`sojourn: ${error.message}\n${hint}\n`);
       return EXIT.usage;
     }
-    if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;
-    const { message, cause } = error;
-    if (cause instanceof SyntaxError) {
-      err(`sojourn: ${message}`);
-      throw cause;
+    if (error instanceof LoadFailure) {
+      err(`sojourn: ${error.message}: `);
+      throw error.cause;
     }
-    // One write: another process may print too.
-    err(`sojourn: ${message}\n${error instanceof LoadFailure && cause instanceof Error ? thrown(cause, command) : ''}`);
+    if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;
+    const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
+    err(`sojourn: ${problem ?? error.message}\n`);
     return EXIT.failed;
   }
-}
-
-/** What the user's module threw, with its stack. `dev` prints its place alone, at each edit. */
-function thrown(error: Error, command: string): string {
-  const place = command === 'dev' ? placeOf(error) : undefined;
-  return place === undefined ? `${error.stack ?? error.message}\n` : `    at ${place.replace('file://', '')}\n`;
 }
 
 /** A command that loads a module. */

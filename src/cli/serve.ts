@@ -5,8 +5,7 @@ import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
-import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
-import { resolveOptions } from '../options/resolve.ts';
+import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
@@ -14,7 +13,7 @@ import { EXIT, Failure, listenProblem, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
-import { loadServerModule } from './server-module.ts';
+import { loadServerModule, resolvedOf } from './server-module.ts';
 import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { untilStopped, type SignalSource } from './shutdown.ts';
@@ -154,12 +153,7 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   const number = dev ? undefined : worker?.number;
   const lines = cliLogger({ level, worker: number, format });
   const logger = dev ? withoutInstanceLines(lines) : lines;
-  const { server: definition, options: own } = await loadServerModule(module, {
-    cwd,
-    logger,
-    worker,
-    auth: settings.options.auth,
-  });
+  const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, fd, logger);
   const chosen = given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
@@ -172,7 +166,7 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
     },
     logger,
   );
-  const resolved = resolveTogether(module, options);
+  const resolved = resolvedOf(`${module}, with those of the command line`, options);
   const { store } = resolved;
   if (worker !== undefined && settings.workers > 1 && store?.inProcess !== false)
     throw new UsageError(
@@ -188,12 +182,4 @@ async function storeOpens({ sessions }: McpEndpoint, logger: Logger): Promise<vo
   if ((await opens()) !== undefined) return;
   logger.warn({}, STORE_AWAY);
   while ((await opens()) === undefined) await delay(STORE_PAUSE_MS);
-}
-
-function resolveTogether(module: string, options: McpEndpointOptions): ResolvedOptions {
-  try {
-    return resolveOptions(options);
-  } catch (error) {
-    throw new UsageError(`the flags do not fit the options of ${module}: ${reason(error)}`, { cause: error });
-  }
 }

@@ -8,13 +8,12 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
-import type { McpEndpointOptions } from '../options/endpoint-options.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
 import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
 import { isClass } from '../errors.ts';
 import { isThenable } from '../options/checks.ts';
 import { resolveOptions } from '../options/resolve.ts';
-import { codeOf, EXIT, Failure, LoadFailure, reason } from './failure.ts';
-import { mergeOptions } from './settings.ts';
+import { EXIT, Failure, LoadFailure, reason } from './failure.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 
 export interface ServerModule {
@@ -34,43 +33,20 @@ export interface Loading {
   readonly logger: Logger;
   /** All workers load the same module, so the first one warns of its listeners. */
   readonly worker?: { readonly number: number } | undefined;
-  /** A module may leave it to the flags how callers are identified. */
-  readonly auth?: McpEndpointOptions['auth'];
 }
 
-export async function loadServerModule(given: string, { cwd, logger, worker, auth }: Loading): Promise<ServerModule> {
+export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
   const file = findModule(given, cwd);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
-  const namespace = import(pathToFileURL(file).href).catch((error: unknown) => {
-    throw loadFailure(given, error);
+  const namespace = import(pathToFileURL(file).href).catch((cause: unknown) => {
+    throw new LoadFailure(`cannot load ${given}`, { cause });
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
-  try {
-    resolveOptions(auth === undefined ? loaded.options : mergeOptions(loaded.options, { auth }));
-  } catch (error) {
-    throw new Failure(`wrong options in ${given}: ${reason(error)}`, { cause: error });
-  }
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
   if (added.length > 0 && (worker?.number ?? 1) === 1) warnOfListeners(given, added, logger);
   return loaded;
 }
-
-/** `given` names the module as the command does. Of a mistake in the syntax Node prints the file and the line. */
-function loadFailure(given: string, cause: unknown): LoadFailure {
-  const hint = HINTS.find(([what]) => what.test(`${codeOf(cause)} ${reason(cause)}`))?.[1];
-  const hinted = hint === undefined ? '' : `(${hint})\n`;
-  const said = cause instanceof SyntaxError ? hinted : `${reason(cause)}${hinted && `\n${hinted.trimEnd()}`}`;
-  return new LoadFailure(`cannot load ${given}: ${said}`, { cause });
-}
-
-const HINTS = [
-  [
-    /outside a module|Unexpected token 'export'|await is only valid|"cjs" output format/,
-    'Node loads this file as CommonJS: run `npm pkg set type=module` beside its package.json, or name it .mjs or .mts',
-  ],
-  [/UNSUPPORTED_TYPESCRIPT_SYNTAX/, 'Node only strips types: compile the module, or use syntax that needs no compiler'],
-] as const;
 
 function warnOfListeners(module: string, signals: readonly string[], logger: Logger): void {
   logger.warn(
@@ -79,6 +55,15 @@ function warnOfListeners(module: string, signals: readonly string[], logger: Log
       'cuts the drain, and running calls are lost. Remove it, because serve stops at these signals; ' +
       "clean up in process.on('exit')",
   );
+}
+
+/** `from`: where the options are from, for an error. */
+export function resolvedOf(from: string, options: McpEndpointOptions): ResolvedOptions {
+  try {
+    return resolveOptions(options);
+  } catch (error) {
+    throw new Failure(`wrong options in ${from}: ${reason(error)}`, { cause: error });
+  }
 }
 
 /** A top-level await of the module may settle late, or never, and the module may end the process. */

@@ -21,7 +21,7 @@ const BREAKS: readonly [name: string, text: string, says: RegExp][] = [
   [
     'throws while it loads',
     moduleText({ build: 'x', first: "throw new Error('no key');" }),
-    /cannot load mcp\.mjs: no key\n {4}at \/\S+mcp\.mjs:4:7\n(?! +at )/,
+    /cannot load mcp\.mjs: \S+mcp\.mjs:4\nthrow [^]*\nError: no key\n {4}at \S+mcp\.mjs:4:7\n/,
   ],
   ['exports no server', moduleText({ build: 'x', exported: 'export const made = server;' }), /it exports made/],
   ['imports what is not there', moduleText({ build: 'x', first: "import './nothing.mjs';" }), /nothing\.mjs/],

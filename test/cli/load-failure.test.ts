@@ -49,15 +49,28 @@ describe('a mistake in the syntax', () => {
   });
 });
 
+test('a module that fails to load ends the command, also where it listens for uncaught exceptions', async () => {
+  const cwd = folderOf({
+    'server.mjs': "process.on('uncaughtException', () => {});\nsetInterval(() => {}, 1_000);\nJSON.parse('{');\n",
+  });
+  const { code, stderr } = await runProcess(['serve', 'server.mjs'], { cwd });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^sojourn: cannot load server\.mjs: [^]*SyntaxError: Expected property name/);
+});
+
+const SET = /Warning: .* set "type": "module" in the /;
+const stripsTypes = (process.features as { typescript?: unknown }).typescript;
+
 test.each([
-  ['server.js', "import 'node:fs';\nexport default () => {};\n"],
-  ['server.ts', 'await Promise.resolve();\nexport default () => {};\n'],
-])('%s, %j in a CommonJS package: the message says what to set', async (module, text) => {
+  ['server.js', "import 'node:fs';\nexport default () => {};\n", SET],
+  // tsx says what it cannot do.
+  ['server.ts', 'await Promise.resolve();\nexport default () => {};\n', stripsTypes ? SET : /"cjs" output format/],
+])('%s, %j in a CommonJS package: Node says what to set', async (module, text, says) => {
   const folder = folderOf({ 'package.json': COMMON_JS, [module]: text });
   const { code, stderr } = await runProcess(['serve', module], { cwd: folder });
   expect(code).toBe(1);
   expect(stderr).toContain(`sojourn: cannot load ${module}: `);
-  expect(stderr).toContain('Node loads this file as CommonJS: run `npm pkg set type=module`');
+  expect(stderr).toMatch(says);
 });
 
 test.each(['serve', 'check'])('%s of a module that ends the process with code 0 fails', async (command) => {

@@ -54,10 +54,8 @@ async function walk(node?: 24): Promise<void> {
   );
   await server.says(/not loaded/);
   expect(await hello()).toEqual([{ type: 'text', text: 'Hi!' }]);
-  expectLines(
-    asOnPage(server.output.stdout.slice(before), folder.path).replace(/mcp\.ts:\d+:\d+/, 'mcp.ts:5:67'),
-    broken,
-  );
+  const said = asOnPage(server.output.stdout.slice(before), folder.path);
+  expectLines(said.replace(/: (?:file:\/\/)?\/app\/mcp\.ts:\d+$/m, ': /app/mcp.ts:5'), broken);
   folder.write('mcp.ts', saved);
   await server.says(/not loaded[^]*loaded in/);
 
