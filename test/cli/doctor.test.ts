@@ -81,7 +81,7 @@ describe.each(serverKinds)('on %s', (kind) => {
       url.password = 'hunter22-hunter';
       const { code, stderr } = await doctor(url.href);
       expect(code).toBe(1);
-      expect(stderr).toMatch(/^sojourn: \S+:\/\/.*(ECONNREFUSED|refused).*\n$/i);
+      expect(stderr).toMatch(/^sojourn: (Redis|PostgreSQL) at .*(ECONNREFUSED|refused).*\n$/i);
       expect(stderr).not.toContain('hunter22');
     });
   });

@@ -1,6 +1,5 @@
 /** The store of a deployment, opened by a command that is no instance and takes no lease, and a record in it. */
 import { existsSync } from 'node:fs';
-import { SojournError } from '../../errors.ts';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
 import { type EndedRecord, type InstanceLease, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { pagesOf } from '../../base/pages.ts';
@@ -32,17 +31,11 @@ export async function withOpenStore<T>(
   const file = storeUrl.replace(/^sqlite:/i, '');
   if (chosen.kind === 'sqlite' && !existsSync(file))
     throw new Failure(`${file} does not exist; check the path in ${origin}`);
-  let store: EndpointStore | undefined;
+  const store = await openEndpointStore(chosen, { ...options, logger });
   try {
-    store = await openEndpointStore(chosen, { ...options, logger });
     return await work(store, shown);
-  } catch (error) {
-    // One line and no stack: the store's errors say what to do, and the user's code is not involved.
-    if (!(error instanceof SojournError)) throw error;
-    const { storeProblem, message } = error;
-    throw new Failure(storeProblem === undefined ? message : `${shown}: ${storeProblem.what}`, { cause: error });
   } finally {
-    await store?.close();
+    await store.close();
   }
 }
 
