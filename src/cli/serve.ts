@@ -5,7 +5,6 @@ import type { Listening } from '../listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
-import type { McpEndpointOptions } from '../options/endpoint-options.ts';
 import type { Logger } from '../types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';

@@ -175,7 +175,7 @@ function messageOf(error: unknown, depth = 5): string | undefined {
 const STACK_LENGTH = 4_096;
 
 /** File, line and column of the throw, outside of packages where it can. The message before the stack is left out. */
-export function placeOf(error: unknown): string | undefined {
+function placeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || error instanceof SojournError || typeof error.stack !== 'string') return undefined;
   const message = String(error.message);
   const from = error.stack.indexOf(message);
