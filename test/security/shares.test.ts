@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -12,6 +13,7 @@ import { connectSse, handshake, openSse } from '../kit/legacy-sse.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { HANDSHAKE } from '../kit/migrating.ts';
 import { callModern, postModern } from '../kit/modern.ts';
+import { later } from '../kit/moving-time.ts';
 import { bothFaces, serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
@@ -73,14 +75,17 @@ describe('limits.perUser', () => {
 });
 
 test('limits.perUser.sessions holds when sessions wake and when they migrate here', async () => {
+  const time = createFakeTime();
   const { lab, as, open, endpoint } = await start({
     store: sharedStore('sqlite')(),
+    timeProvider: time,
+    leaseMs: 3_600_000,
     hibernateAfterMs: 1,
     limits: { perUser: { sessions: 2 } },
     sessionMigrationHandler: { allowSessionMigration: () => HANDSHAKE },
   });
   const asleep = [await open('ann'), await open('ann')];
-  await until(() => endpoint.sessions.count === 0, { timeoutMs: 20_000 });
+  await later(time, () => endpoint.sessions.count === 0);
   const busy = [await open('ann'), await open('ann')];
   const running = busy.map((one) => one.call(...tool('hold')));
   const holds = [await lab.held(0), await lab.held(1)];
@@ -217,7 +222,7 @@ describe('the 2024-11-05 transport has the same limits', () => {
   });
 
   test('a call past limits.requestsPerSession is refused', async () => {
-    const { ask, post, lab } = await connect({ limits: { requestsPerSession: 1 } });
+    const { ask, post, lab } = await connect({ waitMs: 0, limits: { requestsPerSession: 1 } });
     await ask(handshake(0));
     await post(toolCall(1, 'hold'));
     await lab.held();

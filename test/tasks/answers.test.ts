@@ -145,6 +145,7 @@ test('a form that is no JSON Schema is refused where the handler asks, and two f
   };
   expect((await tasks.update(id, answers)).error).toMatchObject({ message: expect.stringContaining('"one"') });
   expect(Object.keys((await tasks.get(id))['inputRequests'] ?? {})).toEqual(['one', 'two']);
+  await tasks.cancel(id);
 });
 
 describe.each(storeKinds)('on %s', (kind) => {

@@ -1,13 +1,14 @@
 /** Clients without tasks: `fallback`, `taskTools()`, `detach` in an ordinary call, and the option's object form. */
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpEndpoint, type McpEndpointOptions, type TasksOptions } from '../../src/index.ts';
 import { type RunningTask, task, taskTools } from '../../src/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { JsonRpcAnswer } from '../kit/raw-client.ts';
 import { perSession } from '../kit/making-servers.ts';
+import { passing } from '../kit/moving-time.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -16,7 +17,6 @@ import {
   askSure,
   Effects,
   type Fields,
-  held,
   officialClient,
   QUESTION,
   resultOf,
@@ -63,9 +63,11 @@ function toolsOf(effects: Effects, hasTaskTools = true) {
 }
 
 async function open(tasks: TasksOptions | true, options: McpEndpointOptions = {}, hasTaskTools = true) {
-  const effects = held();
+  const effects = new Effects();
   const settings = { face: 'node', auth: userHeader } as const;
   const served = await serve(toolsOf(effects, hasTaskTools), { tasks, ...options }, settings);
+  // Before the endpoint is closed, which waits for handlers.
+  onTestFinished(effects.open);
   return { ...served, effects, official: (version: (typeof VERSIONS)[number]) => officialClient(served.url, version) };
 }
 
@@ -158,11 +160,15 @@ describe("fallback: 'tools'", () => {
   });
 
   test('hears after 4 s how far a task is', async () => {
-    const { official } = await open({ fallback: 'tools' });
+    const time = createFakeTime();
+    const { official, effects } = await open({ fallback: 'tools' }, { timeProvider: time });
     const client = await official('2026-07-28');
-    const status = await client.callTool(statusOf(idOf(await client.callTool({ name: 'held' }))));
+    const id = idOf(await client.callTool({ name: 'held' }));
+    const status = await passing(time, client.callTool(statusOf(id)), 500);
     expect(status.structuredContent).toMatchObject({ status: 'working', statusMessage: 'half of it' });
     expect(said(status)).toMatch(/^The task is not over: half of it/);
+    effects.open();
+    expect(said(await client.callTool(statusOf(id)))).toBe('done');
   });
 
   test('a wait for an old task looks at it once a second, and hears at once what it asks', async () => {

@@ -17,6 +17,7 @@ import { callModern, MODERN, type ModernRequest } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { type Tool, toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
+import { gate } from '../kit/watched-store.ts';
 
 export const EXTENSION = 'io.modelcontextprotocol/tasks';
 export const CAPABILITIES = { extensions: { [EXTENSION]: {} }, elicitation: { form: {} }, sampling: {} };
@@ -32,22 +33,20 @@ export const QUESTION = {
 /** What the handlers of one test did, by the instance that ran them. */
 export class Effects {
   readonly all: string[] = [];
-  readonly #waiting: Array<() => void> = [];
+  readonly #opens = gate();
+  /** Handlers that wait go on, and none waits any more. */
+  readonly open = this.#opens.open;
   note(what: string): void {
     this.all.push(what);
   }
   count(what: string): number {
     return this.all.filter((one) => one === what).length;
   }
-  /** Handlers that wait go on. */
-  open(): void {
-    for (const go of this.#waiting.splice(0)) go();
-  }
-  wait(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push(resolve);
+  async wait(signal?: AbortSignal): Promise<void> {
+    const aborted = new Promise<never>((_, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
+    await Promise.race([this.#opens.hook(), aborted]);
   }
 }
 

@@ -45,6 +45,7 @@ test('answers that arrive at once have the room of a task together', async () =>
   adds.open();
   const taken = await Promise.all(taking);
   expect(taken.filter(({ error }) => error === undefined)).toHaveLength(4);
+  await ada.cancel(id);
 });
 
 test('a question that leaves no room for its answer is refused, and one stays that is asked until its answer fits', async () => {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { AroundRequest, Notice } from '../../src/index.ts';
 import { sessionHash } from '../../src/base/shown.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { passing } from '../kit/moving-time.ts';
 import { readScrape } from '../kit/prometheus.ts';
 import { serve, type Served } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -129,10 +130,11 @@ test.each([
 });
 
 test('a stop that ends a task has its line', async () => {
-  const { own, endpoint, log, effects } = await open();
+  const time = createFakeTime();
+  const { own, endpoint, log, effects } = await open({ timeProvider: time });
   await own.start('held');
   await until(() => effects.count('held a') === 1);
-  await endpoint.close();
+  await passing(time, endpoint.close(), 500);
   const [line] = log.matching(/^A task failed: its instance stopped/, 'warn');
   expect(line?.fields).toMatchObject({ tool: 'held', reason: 'draining' });
 });

@@ -26,7 +26,6 @@ export async function openTwo(
 ) {
   const inner = memory();
   const runs: Run[] = [];
-  onTestFinished(() => runs.forEach(({ answer }) => answer('the test is over')));
   const serverOf = (by: string) => {
     const hold = (_: object, _ctx: ServerContext, own: RunningTask) =>
       new Promise<string>((answer) => runs.push({ by, own, attempt: own.attempt, answer }));
@@ -44,6 +43,8 @@ export async function openTwo(
     return { ...served, client: new TaskClient(served.client()), as, store };
   };
   const [a, b] = [await member('a'), await member('b')];
+  // Before the instances are closed, which wait for handlers.
+  onTestFinished(() => runs.forEach(({ answer }) => answer('the test is over')));
   const lose = ({ store, endpoint } = a) => loseLease(store, endpoint.health().instance);
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
   /** The first instance loses its lease; the other one, which is asked for the task, runs it. */
