@@ -9,7 +9,6 @@ import { pagesOf } from '../base/pages.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
 import { RPC } from '../errors/codes.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { isModern, servedVersions } from '../protocol/versions.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';
@@ -45,10 +44,9 @@ export async function check(module: string, cwd: string): Promise<Findings> {
   const logger = collectingLogger(lines);
   const { server: definition, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
-  const { sessionMode, supportedProtocolVersions } = resolvedOf(module, { ...own, logger });
-  const versions = servedVersions(sessionMode, supportedProtocolVersions);
+  resolvedOf(module, own);
   // A factory that never returns leaves Node nothing to wait for.
-  const seen = await keepingProcess(async () => look(versions, await openLab(definition, { ...own, logger })));
+  const seen = await keepingProcess(async () => look(await openLab(definition, { ...own, logger })));
   const given = { auth, store, allowedHosts, timeProvider };
   const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   const warnings = [...lines];
@@ -71,20 +69,20 @@ export async function check(module: string, cwd: string): Promise<Findings> {
 }
 
 /** The second instance takes the session of the first over, as the next process does. */
-async function look(versions: readonly string[], lab: Lab): Promise<readonly Seen[]> {
-  const seen: Seen[] = [];
+async function look(lab: Lab): Promise<readonly Seen[]> {
+  const [seen, refused]: [Seen[], Seen[]] = [[], []];
   const see = async (client: Seen['client'], find: () => Promise<NonNullable<Seen['found']>>): Promise<void> => {
     try {
       seen.push({ client, found: await find() });
     } catch (error) {
-      // A server of SDK 1 serves the revisions that begin with `initialize`.
-      const isOlder = error instanceof Error && isObject(error.cause) && error.cause['code'] === RPC.unsupportedVersion;
-      if (!isOlder || seen[0]?.found === undefined) seen.push({ client, problem: reason(error) });
+      const isRefused =
+        error instanceof Error && isObject(error.cause) && error.cause['code'] === RPC.unsupportedVersion;
+      (isRefused ? refused : seen).push({ client, problem: reason(error) });
     }
   };
   const session = new Map<string, string>();
   const [first] = await lab.start();
-  if (versions.some((version) => !isModern(version))) await see('2025', () => foundIn(asker(first, session), session));
+  await see('2025', () => foundIn(asker(first, session), session));
   await lab.drain(first);
   const [next] = await lab.start();
   const found = seen[0]?.found;
@@ -94,9 +92,10 @@ async function look(versions: readonly string[], lab: Lab): Promise<readonly See
       expectSame(Object.values(found.lists).flat(), Object.values(lists).flat());
       return { ...found, lists };
     });
-  if (versions.some(isModern)) await see('2026-07-28', () => foundIn(asker(next)));
+  await see('2026-07-28', () => foundIn(asker(next)));
   await lab.close();
-  return seen;
+  // An era that a server does not serve is no problem, unless it serves none.
+  return seen.length > 0 ? seen : refused;
 }
 
 /** One request at a time is asked: they share an id. */
