@@ -1,9 +1,8 @@
 /**
- * Finds and loads the user's module (JavaScript or TypeScript), and reads from its default export what to
- * serve, and options.
+ * Loads the user's module (JavaScript or TypeScript), and reads from its default export what to serve, and options.
  */
 import { once } from 'node:events';
-import { existsSync, statSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,7 +21,6 @@ export interface ServerModule {
   readonly options: McpEndpointOptions;
 }
 
-const EXTENSIONS = ['.js', '.mjs', '.ts', '.mts'];
 /** Longer than a module takes that connects to something. */
 const SLOW_LOAD_MS = 10_000;
 const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
@@ -36,7 +34,7 @@ export interface Loading {
 }
 
 export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
-  const file = findModule(given, cwd);
+  const file = resolve(cwd, given);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
   const namespace = import(pathToFileURL(file).href).catch((cause: unknown) => {
@@ -96,20 +94,6 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
     process.off('exit', ended);
     clearTimeout(timer);
   }
-}
-
-/** The file of a module, by the name that the command line gives. */
-export function findModule(given: string, cwd: string): string {
-  const file = resolve(cwd, given);
-  const isFile = (path: string): boolean => existsSync(path) && statSync(path).isFile();
-  if (isFile(file)) return file;
-  const candidates = EXTENSIONS.flatMap((extension) => [
-    `${given}${extension}`,
-    `${given.replace(/\/$/, '')}/index${extension}`,
-  ]);
-  const meant = candidates.find((candidate) => isFile(resolve(cwd, candidate)));
-  const problem = existsSync(file) ? `${given} is a folder` : `module not found: ${given} (looked for ${file})`;
-  throw new Failure(meant === undefined ? problem : `${problem}; did you mean ${meant}?`);
 }
 
 /**

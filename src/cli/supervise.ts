@@ -10,7 +10,6 @@ import { Failure, listenProblem } from './failure.ts';
 import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';
 import { cliLogger } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
-import { findModule } from './server-module.ts';
 import type { ServeContext } from './serve.ts';
 import { type ServeSettings, warnOfSettings } from './settings.ts';
 import { untilStopped } from './shutdown.ts';
@@ -28,7 +27,6 @@ export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
 /** Resolves with the exit code when every worker has ended. */
 export async function supervise(module: string, settings: ServeSettings, context: SuperviseContext): Promise<number> {
   const { workers, drainTimeoutMs, dev } = settings;
-  if (dev) findModule(module, context.cwd);
   const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
   const socket = await openSocket(settings, context.fd);

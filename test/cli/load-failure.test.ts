@@ -1,5 +1,5 @@
 /** What `sojourn serve` says of a module that does not load: the file and the line, and what to set. */
-import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
@@ -71,6 +71,16 @@ test.each([
   expect(code).toBe(1);
   expect(stderr).toContain(`sojourn: cannot load ${module}: `);
   expect(stderr).toMatch(says);
+});
+
+test.each([
+  ['nowhere.js', /^sojourn: cannot load nowhere\.js: [^]*Cannot find module '\/.*\/nowhere\.js'/],
+  ['folder', /^sojourn: cannot load folder: [^]*Directory import '\/.*\/folder' is not supported/],
+])('%s, which is no file, is said as Node says it', async (module, message) => {
+  const cwd = folderOf({});
+  mkdirSync(join(cwd, 'folder'));
+  const { code, stderr } = await runProcess(['serve', module], { cwd });
+  expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
 });
 
 test.each(['serve', 'check'])('%s of a module that ends the process with code 0 fails', async (command) => {

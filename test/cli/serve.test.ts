@@ -152,9 +152,6 @@ describe('what cannot be done', () => {
   });
 
   test.each([
-    ['nowhere.js', /^sojourn: module not found: nowhere\.js \(looked for \/.*\/processes\/nowhere\.js\)\n$/],
-    ['echo-server', /^sojourn: module not found: echo-server \(.*\); did you mean echo-server\.mjs\?\n$/],
-    ['../processes', /^sojourn: \.\.\/processes is a folder\n$/],
     ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
     ['wrong-options.mjs', /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
   ])('the module %s: exit code 1', async (module, message) => {
