@@ -48,12 +48,10 @@ export async function serveMetrics(
 ): Promise<void> {
   const { host, port } = settings;
   const token = settings.token === undefined ? undefined : digestOf(settings.token);
-  const server = createServer({ headersTimeout: HEAD_MS, requestTimeout: HEAD_MS }, (req, res) => {
-    answer(req, res).catch((err: unknown) => {
-      logger.error({ err }, 'The metrics could not be served');
-      end(res, 500, 'The metrics could not be collected; the log says why\n');
-    });
-  });
+  const server = createServer(
+    { headersTimeout: HEAD_MS, requestTimeout: HEAD_MS },
+    (req, res) => void answer(req, res),
+  );
   server.maxConnections = MOST_CONNECTIONS;
   server.listen({ host, port });
   await once(server, 'listening').catch((cause: unknown) => {

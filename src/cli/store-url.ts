@@ -32,7 +32,8 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   const name = scheme.toLowerCase();
   const maker = MAKERS.get(name);
   try {
-    if (name === 'memory') return { store: await memoryStore(path), shown: url, remote: false };
+    if (name === 'memory')
+      return { store: (await import('../stores/memory/index.ts')).memory(), shown: url, remote: false };
     if (name === 'sqlite') return { store: await fileStore(path), shown: `sqlite:${resolve(path)}`, remote: false };
     // A reader of such a URL takes a part of the password for a host or a path, which errors name.
     if (maker !== undefined && isBroken(url))
@@ -51,11 +52,6 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
     `${origin} takes a store's URL, e.g. sqlite:./sessions.db, ${EXAMPLES.redis}, ${EXAMPLES.postgres}; ` +
       `got ${JSON.stringify(got)}`,
   );
-}
-
-async function memoryStore(path: string): Promise<Store> {
-  if (path !== '') throw new UsageError(`memory: takes no path; got ${JSON.stringify(`memory:${path}`)}`);
-  return (await import('../stores/memory/index.ts')).memory();
 }
 
 async function fileStore(path: string): Promise<Store> {
@@ -95,14 +91,8 @@ const FOLDER = '.sojourn';
  */
 export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
   const folder = join(cwd, FOLDER);
-  try {
-    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
-      writeFileSync(join(folder, '.gitignore'), '*\n');
-  } catch (cause) {
-    throw new Failure(`cannot make the folder ${folder}: ${reason(cause)}; choose another store with --store`, {
-      cause,
-    });
-  }
+  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
+    writeFileSync(join(folder, '.gitignore'), '*\n');
   const name = relative(cwd, resolve(cwd, module)).replaceAll(/[^\w.-]/g, '-');
   return storeOf(`sqlite:${join(folder, `${name}.db`)}`, 'sojourn dev');
 }

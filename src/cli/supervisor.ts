@@ -70,7 +70,6 @@ export class Supervisor {
   readonly #running = new Set<WorkerProcess>();
   #hasServed = false;
   #end!: (outcome: number | Promise<never>) => void;
-  readonly #ended: Promise<number>;
   /** Pending while all workers drain. */
   #stopped: Promise<number> | undefined;
   /** Rolling restarts that have begun. */
@@ -79,7 +78,6 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.slots = Array.from({ length: options.workers }, (_, index) => new Slot(index + 1));
-    this.#ended = new Promise((resolve) => (this.#end = resolve));
   }
 
   /**
@@ -88,7 +86,7 @@ export class Supervisor {
    */
   run(): Promise<number> {
     for (const slot of this.slots.slice(0, 1)) void this.#start(slot);
-    return this.#ended;
+    return new Promise((resolve) => (this.#end = resolve));
   }
 
   /**
