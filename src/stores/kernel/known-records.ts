@@ -67,6 +67,7 @@ export class KnownRecords {
     const known = this.#known.get(row.id);
     if (this.#parts.isAlone) {
       if (isNew) this.delete(row.id);
+      else if (known !== undefined) known.row = row;
       return;
     }
     // The log of a released record gets no more events, until another claim reads it.

@@ -15,12 +15,11 @@ import {
 import type { Writes } from '../kernel/turn-writes.ts';
 import type { Kind } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
-import { HeldRow } from './held-row.ts';
 import { MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
 
 interface Table {
-  readonly rows: Map<string, HeldRow>;
+  readonly rows: Map<string, Row>;
   /** Rows with a fence. */
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
@@ -28,8 +27,10 @@ interface Table {
    * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/kept/` takes no more
    * for its users than there is room for.
    */
-  readonly ended: BoundedMap<string, HeldRow> | undefined;
-  readonly logs: EventBudget;
+  readonly ended: BoundedMap<string, Row> | undefined;
+  /** Those that are not empty. */
+  readonly logs: Map<string, MemoryLog>;
+  readonly budget: EventBudget;
 }
 
 export interface MemoryBackendOptions {
@@ -79,7 +80,7 @@ export class MemoryBackend implements Backend {
 
   /** With all events. */
   log(kind: Kind, id: string): readonly Entry[] {
-    return this.#table(kind).rows.get(id)?.log?.entries ?? NO_ENTRIES;
+    return this.#table(kind).logs.get(id)?.entries ?? NO_ENTRIES;
   }
 
   list(kind: Kind, after: string, before: string, limit: number): readonly Row[] {
@@ -98,46 +99,33 @@ export class MemoryBackend implements Backend {
     const table = this.#table(kind);
     const held = table.rows.get(id);
     if ((held?.version ?? 0) !== was) return false;
-    if (clear || row === null) held?.log?.clear();
-    if (row !== null) this.#set(table, held ?? this.#added(table, row), row);
-    else if (held !== undefined) this.#delete(table, held);
+    if (clear) table.logs.get(id)?.clear();
+    if (held !== undefined) this.#takeOut(table, held);
+    if (row !== null) this.#putIn(table, row);
+    else table.rows.delete(id);
     return true;
   }
 
-  #added({ rows }: Table, row: Row): HeldRow {
-    const held = new HeldRow(row);
-    rows.set(row.id, held);
-    return held;
+  #putIn({ rows, ended, byId, byWake }: Table, row: Row): void {
+    rows.set(row.id, row);
+    if (row.wakeAt !== null) byWake.add(row);
+    if (row.fence !== null) byId.add(row);
+    else ended?.set(row.id, row);
   }
 
-  #set(table: Table, held: HeldRow, row: Row): void {
-    const { wakeAt, fence } = held;
-    if (fence === null) table.ended?.delete(held.id);
-    const moves = wakeAt !== row.wakeAt;
-    if (moves && wakeAt !== null) table.byWake.delete(held);
-    if (fence !== null && row.fence === null) table.byId.delete(held);
-    held.set(row);
-    if (moves && row.wakeAt !== null) table.byWake.add(held);
-    if (fence === null && row.fence !== null) table.byId.add(held);
-    if (row.fence === null) table.ended?.set(held.id, held);
-  }
-
-  #delete(table: Table, held: HeldRow): void {
-    held.log?.clear();
-    table.rows.delete(held.id);
-    if (held.fence !== null) table.byId.delete(held);
-    else table.ended?.delete(held.id);
-    if (held.wakeAt !== null) table.byWake.delete(held);
+  #takeOut({ ended, byId, byWake }: Table, row: Row): void {
+    if (row.wakeAt !== null) byWake.delete(row);
+    if (row.fence !== null) byId.delete(row);
+    else ended?.delete(row.id);
   }
 
   #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
-    const { rows, logs } = this.#table(kind);
-    const held = rows.get(id);
-    if (held === undefined || held.fence !== fence) return false;
+    const { rows, logs, budget } = this.#table(kind);
+    if (rows.get(id)?.fence !== fence) return false;
     const [first] = entries;
-    if (first !== undefined && first.no <= (held.log?.last?.no ?? 0)) return false;
-    for (const entry of entries) (held.log ?? new MemoryLog(held, logs, share)).add(entry, kind.log);
-    if (cut > 0) held.log?.cut(cut);
+    if (first !== undefined && first.no <= (logs.get(id)?.last?.no ?? 0)) return false;
+    for (const entry of entries) (logs.get(id) ?? new MemoryLog({ logs, id, budget, share })).add(entry, kind.log);
+    if (cut > 0) logs.get(id)?.cut(cut);
     return true;
   }
 
@@ -146,18 +134,23 @@ export class MemoryBackend implements Backend {
     if (known !== undefined) return known;
     const { tombstones, eventLogBytes } = this.#options;
     const isLasting = kind.evicts === false;
-    const logs = isLasting ? new EventBudget(Infinity) : this.#options.budget;
+    const budget = isLasting ? new EventBudget(Infinity) : this.#options.budget;
     const bytes = { most: eventLogBytes, of: outcomeBytes };
     const ended = isLasting
       ? undefined
-      : new BoundedMap<string, HeldRow>(tombstones, bytes, (oldest) => this.#delete(made, oldest));
-    const made: Table = { rows: new Map(), byId: new RowOrder('id'), byWake: new RowOrder('wake'), ended, logs };
+      : new BoundedMap<string, Row>(tombstones, bytes, (oldest) => {
+          orders.byWake.delete(oldest);
+          rows.delete(oldest.id);
+        });
+    const rows = new Map<string, Row>();
+    const orders = { byId: new RowOrder('id'), byWake: new RowOrder('wake') };
+    const made: Table = { rows, ...orders, ended, logs: new Map(), budget };
     this.#tables.set(kind.name, made);
     return made;
   }
 }
 
-function outcomeBytes({ value }: HeldRow): number {
+function outcomeBytes({ value }: Row): number {
   const length = 'outcome' in value ? value.outcome.length : 0;
   return length > SHORT ? length : 0;
 }

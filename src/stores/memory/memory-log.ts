@@ -12,27 +12,31 @@ import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
 export const EVENT_OVERHEAD_BYTES = 130;
 export const LOG_OVERHEAD_BYTES = 950;
 
-/** Refers to the log. An empty log removes this reference. */
-interface LogHolder {
-  log: MemoryLog | undefined;
+/** Where a log is kept while it is not empty, and whose share of which bytes it counts in. */
+interface LogPlace {
+  readonly logs: Map<string, MemoryLog>;
+  readonly id: string;
+  readonly budget: EventBudget;
+  readonly share: string;
 }
 
 export class MemoryLog implements BudgetedLog {
   readonly share: LogShare;
   readonly ofAll: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
   readonly ofShare: Place<BudgetedLog> = entryOf<BudgetedLog>(this);
-  readonly #holder: LogHolder;
+  readonly #logs: Map<string, MemoryLog>;
+  readonly #id: string;
   readonly #budget: EventBudget;
   #entries: Entry[] = [];
   #events = 0;
   #bytes = 0;
 
-  /** `user`: whose share of the bytes the log counts in. */
-  constructor(holder: LogHolder, budget: EventBudget, user: string) {
-    this.#holder = holder;
+  constructor({ logs, id, budget, share }: LogPlace) {
+    this.#logs = logs;
+    this.#id = id;
     this.#budget = budget;
-    this.share = budget.shareOf(user);
-    holder.log = this;
+    this.share = budget.shareOf(share);
+    logs.set(id, this);
     budget.count(this, LOG_OVERHEAD_BYTES);
   }
 
@@ -89,7 +93,7 @@ export class MemoryLog implements BudgetedLog {
   #release(): void {
     this.#budget.remove(this);
     this.#budget.count(this, -LOG_OVERHEAD_BYTES);
-    this.#holder.log = undefined;
+    this.#logs.delete(this.#id);
   }
 }
 

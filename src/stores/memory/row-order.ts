@@ -3,26 +3,25 @@
  * by bounds, and a block is sorted when it is read or divided: a row that is added goes to the end of its block, and no
  * other row in the heap is looked at.
  */
-import type { DuePlace } from '../kernel/backend.ts';
-import type { HeldRow } from './held-row.ts';
+import type { DuePlace, Row } from '../kernel/backend.ts';
 
 /** Rows of one block. */
 const MOST = 128;
 
 export class RowOrder {
   readonly #byWake: boolean;
-  readonly #blocks: HeldRow[][] = [[]];
+  readonly #blocks: Row[][] = [[]];
   /** The first place of each block. In the order of ids, all times are 0. */
   readonly #bounds: DuePlace[] = [[-Infinity, '']];
-  readonly #unsorted = new Set<HeldRow[]>();
+  readonly #unsorted = new Set<Row[]>();
 
   constructor(by: 'id' | 'wake') {
     this.#byWake = by === 'wake';
   }
 
-  add(row: HeldRow): void {
+  add(row: Row): void {
     const at = this.#blockOf(this.#timeOf(row), row.id);
-    const block = this.#blocks[at] as HeldRow[];
+    const block = this.#blocks[at] as Row[];
     block.push(row);
     this.#unsorted.add(block);
     if (block.length > MOST) this.#divide(at);
@@ -30,18 +29,17 @@ export class RowOrder {
 
   #divide(at: number): void {
     const upper = this.#sorted(at).splice(MOST / 2);
-    const [first] = upper as [HeldRow];
+    const [first] = upper as [Row];
     this.#blocks.splice(at + 1, 0, upper);
     this.#bounds.splice(at + 1, 0, [this.#timeOf(first), first.id]);
   }
 
-  /** Call it before the time of the row changes. */
-  delete(row: HeldRow): void {
+  delete(row: Row): void {
     const at = this.#blockOf(this.#timeOf(row), row.id);
-    const block = this.#blocks[at] as HeldRow[];
+    const block = this.#blocks[at] as Row[];
     const index = block.indexOf(row);
     if (index === -1) return;
-    const last = block.pop() as HeldRow;
+    const last = block.pop() as Row;
     if (last !== row) {
       block[index] = last;
       this.#unsorted.add(block);
@@ -53,8 +51,8 @@ export class RowOrder {
   }
 
   /** The first rows after a place. */
-  page([time, id]: DuePlace, isWithin: (row: HeldRow) => boolean, limit: number): HeldRow[] {
-    const found: HeldRow[] = [];
+  page([time, id]: DuePlace, isWithin: (row: Row) => boolean, limit: number): Row[] {
+    const found: Row[] = [];
     const first = this.#blockOf(time, id);
     for (let at = first; at < this.#blocks.length; at++) {
       for (const row of this.#sorted(at)) {
@@ -67,7 +65,7 @@ export class RowOrder {
     return found;
   }
 
-  #timeOf({ wakeAt }: HeldRow): number {
+  #timeOf({ wakeAt }: Row): number {
     return this.#byWake ? (wakeAt ?? Infinity) : 0;
   }
 
@@ -84,8 +82,8 @@ export class RowOrder {
     return low - 1;
   }
 
-  #sorted(at: number): HeldRow[] {
-    const block = this.#blocks[at] as HeldRow[];
+  #sorted(at: number): Row[] {
+    const block = this.#blocks[at] as Row[];
     if (!this.#unsorted.delete(block)) return block;
     return block.sort((one, other) => this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1));
   }
