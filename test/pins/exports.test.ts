@@ -34,15 +34,11 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: ['SqliteOptions'],
   },
   './store': {
-    values: names(`
-      RECORD_VERSION entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf
-    `),
+    values: names(`entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`),
     types: names(`
-      AppendRequest Backend ClaimOutcome DuePlace DueRecord EndedRecord Entry EntryHead EntryTexts EventRetention
-      Fence HeadMore InstanceLease InstanceMessage InstanceProcess InstanceStore Kind LogWrite LoggedEvent Logger
-      Mailboxes Mark MaybePromise NewRecord OpenStore OpenStream Ownership RandomSource Receive RecordChange
-      RecordPage Records ReplayOutcome Row RowTexts RowWrite SaveOutcome Seen Store StoreOptions StoredRecord
-      TimeProvider ViewParts Write WriteOutcome Written
+      Backend DuePlace EndedRecord Entry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
+      Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
+      RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),
   },
   './tasks': { values: ['currentTask', 'task', 'taskTools'], types: ['RunningTask', 'TaskOptions'] },

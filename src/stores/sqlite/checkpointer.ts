@@ -11,6 +11,9 @@
  * `synchronous=normal`. On the event loop this flush would block every request. So each copy ends with a write on the
  * thread (`WRITE`).
  *
+ * SQLite flushes the database only in a copy that reaches the end of the log. This process pauses its writes for such a
+ * copy, because `RESTART` would have the write lock during that flush.
+ *
  * A disk that does not answer blocks the thread alone. Other writes go on, unless the thread has the write lock during
  * its flush: in `WRITE`, and in `RESTART`, which shuts out other processes that write all the time. Then the writes
  * find the file locked and fail after BUSY_LIMIT_MS.
@@ -28,7 +31,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { backoffMs, monotonicMs, within } from '../../base/system.ts';
 import type { Logger, TimeProvider } from '../../types.ts';
-import { isBusy, logDiskAnswers, logDiskStalled, logHeldOpen, logLogKept } from './failures.ts';
+import { isBusy } from './failures.ts';
 import { loadBackgroundLibsql, type BackgroundConnection } from './libsql.ts';
 import { APPLICATION_ID } from './schema.ts';
 import { BUSY_LIMIT_MS } from './retry.ts';
@@ -70,6 +73,7 @@ export class Checkpointer {
   /** The size of the log file after the last copy, or its size now if that is smaller. */
   #copiedBytes = 0;
   #running: Promise<void> | undefined;
+  /** The disk has not finished the running copy for STALLED_MS. */
   #stalled = false;
   #connection: Promise<BackgroundConnection> | undefined;
   #closed = false;
@@ -93,11 +97,6 @@ export class Checkpointer {
     this.#logger = logger;
   }
 
-  /** The disk has not finished the running copy for STALLED_MS. */
-  get stalled(): boolean {
-    return this.#stalled;
-  }
-
   /** Call it after every commit. `full`: the disk had no room for it. */
   committed(full = false): void {
     const looks = ++this.#commits % LOOK_EVERY === 0 || full;
@@ -118,7 +117,11 @@ export class Checkpointer {
     this.#closed = true;
     const emptied = this.#empty();
     await within(this.#time, STALLED_MS, emptied, () =>
-      this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logLogKept(this.#file.path)),
+      this.#logger.warn(
+        { file: this.#file.path, ms: STALLED_MS },
+        `${this.#file.path} was closed without copying its write-ahead log into it, because its disk does not answer. ` +
+          `Nothing is lost: keep ${this.#file.path}-wal, the next process that opens the file reads both`,
+      ),
     );
   }
 
@@ -169,11 +172,16 @@ export class Checkpointer {
     const copied = this.#copyAll();
     await within(this.#time, STALLED_MS, copied, () => {
       this.#stalled = true;
-      this.#logger.warn({ file: this.#file.path, ms: STALLED_MS }, logDiskStalled(this.#file.path, STALLED_MS));
+      this.#logger.warn(
+        { file: this.#file.path, ms: STALLED_MS },
+        `The disk of ${this.#file.path} has not finished a copy of the write-ahead log for ${STALLED_MS} ms; writes may fail ` +
+          'until it does. Look at the load of the disk and at the log of the machine',
+      );
     });
     await copied;
+    const took = `copying the write-ahead log took ${Math.round(monotonicMs(this.#time) - since)} ms`;
     if (this.#stalled)
-      this.#logger.info({ file: this.#file.path }, logDiskAnswers(this.#file.path, monotonicMs(this.#time) - since));
+      this.#logger.info({ file: this.#file.path }, `The disk of ${this.#file.path} answers again; ${took}`);
     this.#stalled = false;
   }
 
@@ -212,7 +220,11 @@ export class Checkpointer {
     const bytes = this.#bytes;
     if (this.#warned || this.#stalled || bytes < WARN_BYTES || this.#refusals < WARN_REFUSALS) return;
     this.#warned = true;
-    this.#logger.warn({ file: `${this.#file.path}-wal`, bytes }, logHeldOpen(this.#file.path, bytes));
+    this.#logger.warn(
+      { file: `${this.#file.path}-wal`, bytes },
+      `${this.#file.path}-wal has ${Math.round(bytes / 1_048_576)} MiB and grows, because another program keeps a read ` +
+        `transaction on ${this.#file.path} open. Find the program with lsof ${this.#file.path} (a shell, a backup, a copy) and end it`,
+    );
   }
 }
 

@@ -14,11 +14,11 @@ import { lstatSync, rmSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { digestText } from '../../base/digest.ts';
 import { afterTurn } from '../../base/system.ts';
-import { storeAway } from '../../errors.ts';
+import { shown } from '../../base/shown.ts';
+import { storeAway, storeRefused } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { type LeaseRecords, type Mailboxes, messageText, type Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded } from '../store.ts';
-import { pathTooLong, unsafeSocket } from './failures.ts';
 import { socketDanger } from './file-owners.ts';
 import { SqliteMailbox } from './mailbox.ts';
 import type { StoreFile } from './store-file.ts';
@@ -53,7 +53,12 @@ export class SqliteMailboxes implements Mailboxes {
 
   async open(id: string, receive: Receive): Promise<string> {
     const path = this.#pathOf(id);
-    if (Buffer.byteLength(path) > PATH_BYTES) throw pathTooLong(this.#options.file.path, path, PATH_BYTES);
+    const bytes = Buffer.byteLength(path);
+    if (bytes > PATH_BYTES)
+      throw storeRefused(
+        `${this.#options.file.path}: the socket of this instance beside it would have a path of ${bytes} bytes, and ` +
+          `systems allow ${PATH_BYTES}; put the database where its path is shorter`,
+      );
     const mailbox = new SqliteMailbox(path, receive, this.#options.logger);
     await mailbox.open();
     this.#mailboxes.set(id, mailbox);
@@ -135,7 +140,8 @@ export class SqliteMailboxes implements Mailboxes {
     if (lease === undefined || isEnded(lease)) return undefined;
     const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
-    if (danger !== undefined) throw unsafeSocket(id, path, danger);
+    if (danger !== undefined)
+      throw storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${path} is not safe: ${danger}`);
     return new Promise((resolve) => {
       const socket = connect(path, () => resolve(socket));
       socket.unref();

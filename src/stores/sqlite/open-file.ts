@@ -1,11 +1,11 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { storeAway } from '../../errors.ts';
+import { storeAway, storeRefused } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
-import { cannotBeMade, logOpenFolder, noWal, notAFile, storeFailure, unsafeFile } from './failures.ts';
+import { storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
 import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
@@ -57,15 +57,20 @@ const REFUSALS: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'E
  */
 function makeFile(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() === true) throw notAFile(path);
+  if (found?.isDirectory() === true)
+    throw storeRefused(
+      `${path} is not a file; name the file that the sessions are to be kept in, e.g. ${path}/sessions.db`,
+    );
   if (found !== undefined) return;
   try {
     closeSync(openSync(path, 'wx', FILE_MODE));
   } catch (cause) {
     const { code = '', message } = cause as NodeJS.ErrnoException;
-    if (REFUSALS.has(code)) throw cannotBeMade(path, cause as Error);
-    // Else another process was faster.
-    if (code !== 'EEXIST') throw storeAway(`${path} cannot be made: ${message}`, cause);
+    // Another process was faster.
+    if (code === 'EEXIST') return;
+    if (!REFUSALS.has(code)) throw storeAway(`${path} cannot be made: ${message}`, cause);
+    const what = `create its directory, let this process write there, or name another file (${message})`;
+    throw storeRefused(`${path} cannot be made; ${what}`, cause);
   }
 }
 
@@ -97,13 +102,22 @@ function makePrivate(path: string, user: number, logger: Logger): void {
     logger.warn({ path }, 'Every user of this machine can read the sessions in this file');
   const folder = dirname(database);
   const danger = folderDanger(statSync(folder), user);
-  if (danger !== undefined) logger.warn({ folder }, logOpenFolder(path, danger));
+  if (danger !== undefined)
+    logger.warn(
+      { folder },
+      `Other users can replace ${path} and the files beside it, and with them the sessions: the folder is open to them, ` +
+        `as ${danger}. Where they are not trusted, keep the file in a folder of this process alone (chmod 700)`,
+    );
 }
 
 function prepare(database: SqliteDatabase, settings: FileSettings): void {
   database.execute('PRAGMA journal_mode = WAL');
   const mode = database.one<[string]>('PRAGMA journal_mode')?.[0];
-  if (mode !== 'wal') throw noWal(settings.path, mode);
+  if (mode !== 'wal')
+    throw storeRefused(
+      `${settings.path}: its file system cannot share memory between processes (journal_mode stays ${String(mode)} ` +
+        'instead of wal); put it on a local disk of this machine',
+    );
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
   // The checkpointer copies the log.
   database.all('PRAGMA wal_autocheckpoint = 0');

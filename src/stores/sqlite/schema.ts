@@ -2,8 +2,8 @@
  * The tables of the file, and the format that its header names. A build refuses a file of a newer format. So a change
  * that earlier builds can live with, such as another table, leaves the number as it is.
  */
+import { storeRefused } from '../../errors.ts';
 import type { SqliteDatabase } from './database.ts';
-import { foreignDatabase, newerFormat } from './failures.ts';
 import { SQL } from './statements.ts';
 
 /** `SJRN` in the file's header marks a database of sojourn. */
@@ -57,7 +57,10 @@ export function makeTables(database: SqliteDatabase): void {
   if (isMade(database)) return;
   database.transaction(() => {
     if (isMade(database)) return;
-    if (database.one(SQL.anyTable) !== undefined) throw foreignDatabase(database.path);
+    if (database.one(SQL.anyTable) !== undefined)
+      throw storeRefused(
+        `${database.path} is a SQLite database of another program; name another file for the sessions`,
+      );
     database.execute(TABLES);
   });
 }
@@ -66,6 +69,10 @@ function isMade(database: SqliteDatabase): boolean {
   const header = (name: string): number => database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
   if (header('application_id') !== APPLICATION_ID) return false;
   const format = header('user_version');
-  if (format > FORMAT) throw newerFormat(database.path, format, FORMAT);
+  if (format > FORMAT)
+    throw storeRefused(
+      `${database.path} was made or changed by a newer version of sojourn (format ${format}, this one reads ` +
+        `${FORMAT}); start the newer version, or name another file`,
+    );
   return format === FORMAT;
 }

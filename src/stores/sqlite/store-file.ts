@@ -4,12 +4,13 @@
  */
 import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
+import { storeAway } from '../../errors.ts';
 import { storeClosed } from '../shared/failures.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
-import { diskStalled, fileGone, isBusy, isFull, storeFailure, storeLocked } from './failures.ts';
-import { BUSY_LIMIT_MS, retry, type Waits } from './retry.ts';
+import { isBusy, isFull, storeFailure } from './failures.ts';
+import { retry, type Waits } from './retry.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const USUAL_BYTES = 65_536;
@@ -63,10 +64,9 @@ export class StoreFile {
     if (this.#closed) throw storeClosed(this.path);
     if (this.#gone) this.checkIdentity();
     const store = (): T => this.database.transaction(step);
-    const locked = (): Error => (this.#checkpointer.stalled ? diskStalled : storeLocked)(this.path, BUSY_LIMIT_MS);
     let isRefused = false;
     try {
-      return await retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits, locked);
+      return await retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits);
     } catch (error) {
       isRefused = isFull((error as Error).cause ?? {});
       this.#full ||= isRefused;
@@ -86,7 +86,12 @@ export class StoreFile {
     const wasGone = this.#gone;
     this.#gone = this.#found() !== this.#opened;
     if (!this.#gone) return;
-    const error = fileGone(this.#given);
+    const error = storeAway(
+      `${this.#given} or its -wal was deleted or replaced while this process has it open. Nothing more is written, ` +
+        'because no other process would see it. Put both files back, or restart this process: it uses the file that it ' +
+        'then finds, and the sessions of the deleted file are lost. Find out what removed it (a cleaner of temporary ' +
+        'files, git clean, a deploy), and keep the file where it is left alone',
+    );
     if (!wasGone) this.#logger.fatal({ file: this.#given }, error.message);
     throw error;
   }
