@@ -16,7 +16,7 @@ import { toolCall } from '../kit/lab.ts';
 import { faces, serve, userHeader } from '../kit/serve.ts';
 import { said, toolServer, type Tool } from '../kit/tool-server.ts';
 import { turns, until } from '../kit/until.ts';
-import { watchedStore } from '../kit/watched-store.ts';
+import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 
 const legacySse = true;
 test.each(['stateful', 'hybrid', 'stateless'] as const)(
@@ -235,6 +235,19 @@ test('a session ends whose connection closed while the store was away', async ()
     for (const call of failing) delete store.before[call];
     await until(async () => (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.count === 0);
   }
+});
+
+test('a session whose connection closed in an outage longer than waitMs is idle from then on', async () => {
+  const store = watchedStore({ durable: true, inProcess: false });
+  const options = { legacySse, store, leaseMs: 300, waitMs: 200, idleTimeoutMs: 1_000, metrics: true };
+  const { client, endpoint } = await serve(createEchoServer, options);
+  const { stream } = await openSse(client());
+  cut(store, 'instances.renew', 'instances.announce');
+  await until(() => endpoint.health().state === 'lapsed');
+  stream.abort();
+  for (const waiting of [1, 0]) await until(() => endpoint.metrics().includes(`sojourn_waiting_requests ${waiting}\n`));
+  mend(store);
+  await until(() => endpoint.sessions.count === 0);
 });
 
 test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => {

@@ -27,7 +27,8 @@ export class SseConnection {
   readonly #legacy: LegacyEra;
   /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`, which its session takes then. */
   #leavePlaces: (() => void) | undefined;
-  #reads = false;
+  /** Its session writes its GET stream to it, once the handshake is answered. */
+  #reader: PostSink | undefined = undefined;
 
   constructor(legacy: LegacyEra, id: string, exchange: Exchange, leavePlaces: () => void) {
     this.#legacy = legacy;
@@ -82,14 +83,16 @@ export class SseConnection {
   /** A request is answered, the handshake first: the session reads from then on, or there is none. */
   answered(): void {
     if (this.sessionId === undefined) return this.response.end();
-    if (this.#reads) return;
-    this.#reads = true;
-    this.#legacy.enter({ kind: 'get', caller: this.exchange, sink: new PostSink(this), requestId: null });
+    if (this.#reader !== undefined) return;
+    this.#reader = new PostSink(this);
+    this.#legacy.enter({ kind: 'get', caller: this.exchange, sink: this.#reader, requestId: null });
   }
 
   /** The connection is over. */
   over(): void {
     this.#leavePlaces?.();
+    // The DELETE may find no store for too long: then the session is idle from here on.
+    this.#reader?.listener?.sinkClosed(this.#reader);
     if (this.sessionId !== undefined) this.#legacy.end('delete', this.sessionId, this.exchange);
   }
 }
