@@ -250,6 +250,16 @@ test('a session whose connection closed in an outage longer than waitMs is idle 
   await until(() => endpoint.sessions.count === 0);
 });
 
+test('a GET may name another version than its handshake negotiates', async () => {
+  const { client } = await serve(createEchoServer, { legacySse });
+  const named = { headers: { 'mcp-protocol-version': '2025-06-18' } };
+  const { stream, post } = await connectSse(client(), '/mcp/sse', named);
+  await post(handshake(0), { headers: { 'mcp-protocol-version': null } });
+  expect(await stream.nextMessage()).toMatchObject({ id: 0, result: { protocolVersion: '2024-11-05' } });
+  await post(toolCall(1, 'echo', { text: 'hi' }), { headers: { 'mcp-protocol-version': '2024-11-05' } });
+  expect(await stream.nextMessage()).toMatchObject({ id: 1, result: said('hi') });
+});
+
 test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => {
   const { client } = await serve(createEchoServer, { legacySse });
   const raw = client();

@@ -77,7 +77,8 @@ export class SseConnection {
   }
 
   set sessionId(id: string | undefined) {
-    this.exchange.headers = { ...this.exchange.headers, 'mcp-session-id': id };
+    // A version that the GET named is none that its handshake negotiates later.
+    this.exchange.headers = { ...this.exchange.headers, 'mcp-session-id': id, 'mcp-protocol-version': undefined };
   }
 
   /** A request is answered, the handshake first: the session reads from then on, or there is none. */
