@@ -10,7 +10,7 @@ import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Failure } from './failure.ts';
 import type { StoreRequest } from './records/commands.ts';
-import { sessionsByOwner, withOpenStore } from './records/opened-store.ts';
+import { withOpenStore } from './records/opened-store.ts';
 import { collectingLogger, type Findings, instanceText } from './records/printing.ts';
 
 const ROUNDS = 20;
@@ -24,13 +24,11 @@ const SLOW_MS = 50;
 
 export async function doctor(request: StoreRequest): Promise<Findings> {
   const report = await examine(request);
-  const { store, openMs, latencyMs, instances, sessions, facts, warnings } = report;
-  const { live, notLive } = sessions;
+  const { store, openMs, latencyMs, instances, facts, warnings } = report;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const rows: Findings['rows'] = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
     ['latency', operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`],
-    ['sessions', `${live + notLive} not ended, ${live} of them live`],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
     ...facts.map((fact) => ['settings', fact] as const),
@@ -56,15 +54,12 @@ async function examine(request: StoreRequest) {
       return {};
     });
     const instances = await opened.instances.list();
-    const owners = await sessionsByOwner(opened);
-    const live = instances.reduce((sum, { id }) => sum + (owners.get(id) ?? 0), 0);
-    const sessions = { live, notLive: [...owners.values()].reduce((sum, count) => sum + count, -live) };
     if (opened.full?.() === true) warnings.add(FULL);
     for (const [operation, ms] of Object.entries(latencyMs))
       if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
     const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
     if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-    return { store, openMs, latencyMs, instances, sessions, facts: [...facts], warnings: [...warnings] };
+    return { store, openMs, latencyMs, instances, facts: [...facts], warnings: [...warnings] };
   };
   return withOpenStore(request, look, logger);
 }

@@ -150,7 +150,7 @@ const describeDoctor = (command: Command): Command =>
     .summary('look at a store: whether it can be used, how fast it is, and what is wrong')
     .description(
       'Opens a store as `serve` does, measures its operations on records that it removes, and prints the instances ' +
-        'and sessions of a deployment. Exit code 1 if the store cannot be used, or if there is a warning.',
+        'of a deployment. Exit code 1 if the store cannot be used, or if there is a warning.',
     )
     .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
     .option('--name <name>', "the endpoint's name")
