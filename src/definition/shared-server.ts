@@ -40,7 +40,7 @@ import {
   TABLES,
 } from '../sdk/sdk-server.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { createFacades, LIST_SENDS, setByHandler } from './facade.ts';
+import { createFacades, LIST_SENDS } from './facade.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -144,7 +144,11 @@ export class SharedServer {
     enter: (entered, handler, message, given) => {
       const call = currentCall.getStore();
       const running = call?.handlerServer;
-      if (call === undefined || (running !== undefined && running !== entered.inner)) throw foreignHandler();
+      if (call === undefined || (running !== undefined && running !== entered.inner))
+        throw definitionRefused(
+          'code that wraps the handlers of one session called a handler outside of a request of that session. ' +
+            'Call it within the request that it is for, or pass a factory: createMcpEndpoint(() => createServer())',
+        );
       const run: RunHandler = (request, context) => handler.call(this.server, request, context);
       // What wraps the handler in `connect()` may refuse or change a list for one session.
       const isShared = handler === this.#handlerOfAll(message);
@@ -194,12 +198,10 @@ export class SharedServer {
     return isMethod ? (...args: unknown[]) => Reflect.apply(value as AnyFunction, of, args) : value;
   }
 
-  /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
+  /** What a handler sets is for its session, a method too. */
   #set(name: PropertyKey, value: unknown): boolean {
-    const light = this.light;
-    if (light !== undefined && this.#isMethod(name)) throw setByHandler(String(name));
-    const own = DEFINING.has(name) ? this.#connecting : light;
-    return Reflect.set(own ?? this.idle, name, value);
+    const isTable = DEFINING.has(name) && !this.#isMethod(name);
+    return Reflect.set((isTable ? this.#connecting : this.light) ?? this.idle, name, value);
   }
 
   // ——— what is for no single client ———
@@ -242,9 +244,11 @@ export class SharedServer {
       });
     for (const name of SENDS) forward(name, async () => Promise.reject(outsideHandler(`${name}()`)));
     for (const [name, change] of Object.entries(LIST_SENDS)) replace(name, async () => this.listChanged(change));
+    const connected =
+      'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport';
     forward(
       'connect',
-      async () => Promise.reject(connected()),
+      async () => Promise.reject(definitionRefused(connected)),
       (light) => light.transport === undefined,
     );
     replace('notification', async (...args) => {
@@ -267,17 +271,4 @@ function isNamed({ transport }: SdkServer, [, sessionId]: unknown[]): boolean {
 
 function call(server: SdkServer, name: string, args: unknown[]): unknown {
   return (Reflect.get(server, name) as AnyFunction).apply(server, args);
-}
-
-function connected(): Error {
-  return definitionRefused(
-    'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport',
-  );
-}
-
-function foreignHandler(): Error {
-  return definitionRefused(
-    'code that wraps the handlers of one session called a handler outside of a request of that session. ' +
-      'Call it within the request that it is for, or pass a factory: createMcpEndpoint(() => createServer())',
-  );
 }

@@ -120,11 +120,6 @@ export function dropNotifications(made: unknown, listener: NotificationListener)
   });
 }
 
-export function isConnected(made: unknown): boolean {
-  const inner = innerServer(made);
-  return isObject(inner) && inner['transport'] !== undefined;
-}
-
 /** Where servers of version 2 keep the revision that they serve. */
 const REVISION = '_negotiatedProtocolVersion';
 

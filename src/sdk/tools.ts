@@ -31,6 +31,12 @@ function registeredTools(server: object): Readonly<Record<string, unknown>> {
   return member === undefined ? {} : objectIn(server, member);
 }
 
+/** The tool of this name, else all: code around a handler may call a tool by another name than its client does. */
+function toolsNamed(server: object, name: string | undefined): unknown[] {
+  const tools = registeredTools(server);
+  return name !== undefined && Object.hasOwn(tools, name) ? [tools[name]] : Object.values(tools);
+}
+
 const objectIn = (of: object, name: string): Record<string, unknown> =>
   Object(Reflect.get(of, name)) as Record<string, unknown>;
 
@@ -48,14 +54,9 @@ const noticing = new WeakSet<object>();
 /** What runs a tool: the first of these that it has, from SDK 2 to SDK 1.10. */
 const RUNNERS = ['executor', 'handler', 'callback'];
 
-/**
- * Puts the function that `wrap` makes in the place of what runs the called tool. Code around the handler may call a
- * tool by another name than its client does.
- */
+/** Puts the function that `wrap` makes in the place of what runs the called tool. */
 export function noticeThrows(server: object, called: string, wrap: Wrap): void {
-  const tools = registeredTools(server);
-  if (Object.hasOwn(tools, called)) replaceRunner(tools[called], wrap);
-  else for (const tool of Object.values(tools)) replaceRunner(tool, wrap);
+  for (const tool of toolsNamed(server, called)) replaceRunner(tool, wrap);
 }
 
 function replaceRunner(tool: unknown, wrap: Wrap): void {
@@ -85,15 +86,8 @@ const known = new WeakSet<object>();
 export function rememberSchemas(server: object, name?: string): void {
   // SDK 1 lacks this method.
   if (!('toolInputSchemaJson' in server)) return;
-  const tools = registeredTools(server);
-  if (name === undefined) for (const tool of Object.values(tools)) rememberTool(tool);
-  else if (Object.hasOwn(tools, name)) rememberTool(tools[name]);
-}
-
-function rememberTool(tool: unknown): void {
-  if (!isObject(tool)) return;
-  remember(tool['inputSchema']);
-  remember(tool['outputSchema']);
+  for (const tool of toolsNamed(server, name))
+    if (isObject(tool)) for (const io of ['inputSchema', 'outputSchema']) remember(tool[io]);
 }
 
 function remember(schema: unknown): void {

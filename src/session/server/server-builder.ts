@@ -7,7 +7,7 @@ import {
   type AnyServer,
   closeServer,
   dropNotifications,
-  isConnected,
+  innerServer,
   isOlderServer,
   modernServerOf,
   propertyWithServer,
@@ -121,7 +121,7 @@ export class ServerBuilder {
     // Its messages would have no answer.
     if (transport.onmessage === undefined) throw factoryFailed('the connect() of the server connected nothing');
     // An object of the application may have connected another server than the server that it shows.
-    if (!isConnected(server)) this.#refuseWithoutSeam(server);
+    if (Reflect.get(innerServer(server) as object, 'transport') === undefined) this.#refuseWithoutSeam(server);
   }
 
   /** Closes a server that a hook returned, or connected, too late. */
