@@ -47,7 +47,7 @@ type Connection = Socket | ServerHttp2Stream;
 const openRequests = new WeakMap<Connection, Set<Exchange>>();
 
 /** `undefined`: an adapter passed none, or what only looks like one. */
-export function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
+function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
   if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
   return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket ? incoming.socket : undefined;
 }
@@ -110,8 +110,6 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
    * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
    */
   abstract addHeader(name: string, value: string): void;
-  /** Cuts the connection. */
-  abstract cut(): void;
   /** Bytes that were written and that the client's connection has not taken yet. */
   abstract readonly pendingBytes: number;
   /** Throws where HTTP does not allow the answer, which was not sent then. */
@@ -124,6 +122,8 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   protected abstract taken(): void;
   /** Calls `left` when the client disconnects, where its connection does not tell. */
   protected abstract listen(): void;
+  /** Cuts the answer, where its connection is not known. */
+  protected abstract cutAnswer(): void;
 
   /**
    * Counts the request on its connection, where that is known. `false`: the connection has too many open requests and
@@ -139,8 +139,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
       open.add(this);
       if (open.size <= OPEN_REQUESTS) return true;
       this.host.cutCrowded(open.size);
-      connection.destroy();
-      this.left();
+      this.cut();
     }
     return !this.closed;
   }
@@ -150,9 +149,13 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     return refusedFields(this, this.#incoming);
   }
 
-  /** A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer. */
-  protected cutOff(connection: Connection): void {
+  /** Cuts the connection, and ends each request on it now: until Node has closed it, their bytes would be cut again. */
+  cut(): void {
+    const { connection } = this;
+    if (connection === undefined) return this.cutAnswer();
+    // A stream of HTTP/2 that is destroyed without an error looks to its client like a complete answer.
     connection.destroy(connection instanceof Socket ? undefined : wasCut());
+    for (const exchange of openRequests.get(connection) ?? []) exchange.connectionClosed();
   }
 
   protected leaveConnection(): void {

@@ -64,9 +64,7 @@ export class FetchExchange extends Exchange {
     super(host, { method, url: targetOf(url), headers: fields }, authInfo ?? auth, parsedBody, incoming);
     this.#request = request;
     this.#url = url;
-    this.response = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
+    this.response = new Promise((resolve) => void (this.#resolve = resolve));
   }
 
   /** Adapters name a host of HTTP/2 in the URL alone. */
@@ -75,19 +73,18 @@ export class FetchExchange extends Exchange {
   }
 
   get absoluteUrl(): string {
-    const url = this.#url;
-    return URL.canParse(url) ? url : 'http://localhost/';
+    return URL.canParse(this.#url) ? this.#url : 'http://localhost/';
   }
 
   protected receive(body: Body, done: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
-    const read = (): Promise<void> =>
+    guarded(this, () =>
       this.#read(request, body).then(done, (cause: unknown) => {
         if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
         else done({ error: bodyUnreadable(cause), id: null });
-      });
-    guarded(this, read);
+      }),
+    );
   }
 
   async #read(request: Request, body: Body): Promise<Uint8Array | RefusedBody> {
@@ -144,8 +141,7 @@ export class FetchExchange extends Exchange {
         // The adapter gives it up. It is closed already.
         cancel: () => {
           this.#body = undefined;
-          this.left();
-          this.taken();
+          this.connectionClosed();
         },
       },
       { highWaterMark: 0 },
@@ -184,17 +180,14 @@ export class FetchExchange extends Exchange {
     else body?.error(error);
   }
 
-  cut(): void {
-    const { connection } = this;
+  protected cutAnswer(): void {
     // A GET asks for a stream. Some clients open none after a status of 400 or more, and one again that has ended.
-    if (connection === undefined && this.method === 'GET' && !this.isStream && !this.closed) {
+    if (this.method === 'GET' && !this.isStream && !this.closed) {
       this.openStream(SSE_HEADERS);
       return this.end();
     }
-    // An adapter logs the error of a body with its stack, and a client could fill a log with those.
-    if (connection === undefined) this.taken(wasCut());
-    else this.cutOff(connection);
-    this.connectionClosed();
+    this.taken(wasCut());
+    this.left();
   }
 
   // ——— its end ———

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
-import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
+import { Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
 import { WRITE_TIMEOUT_MS } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -83,22 +83,22 @@ export class NodeExchange extends Exchange {
   }
 
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {
-    const res = this.#res;
-    if (res === undefined || res.headersSent) return;
-    this.#setHead(res, status, headers);
-    res.end(encoded(body));
+    this.#withHead(status, headers)?.end(encoded(body));
   }
 
-  #setHead(res: ServerResponse, status: number, headers: HeaderList): void {
+  /** `undefined`: it has no response any more, or other code has sent one. */
+  #withHead(status: number, headers: HeaderList): ServerResponse | undefined {
+    const res = this.#res;
+    if (res === undefined || res.headersSent) return undefined;
     res.statusCode = status;
     for (const [name, value] of headers) res.setHeader(name, value);
     if (this.sessionId !== undefined) res.setHeader('Mcp-Session-Id', this.sessionId);
+    return res;
   }
 
   protected sendHead(headers: HeaderList): void {
-    const res = this.#res;
-    if (res === undefined || res.headersSent) return;
-    this.#setHead(res, 200, headers);
+    const res = this.#withHead(200, headers);
+    if (res === undefined) return;
     // Send the head together with the first event if that follows at once. A client that has the head alone waits for
     // ever when this process crashes.
     const { socket } = res;
@@ -131,27 +131,18 @@ export class NodeExchange extends Exchange {
     this.host.unread.forget(this);
     // Streams are silent for any time.
     this.#res?.setTimeout(0);
-    if (this.over !== undefined) this.#res = undefined;
+    if (this.over === undefined) return;
+    this.#res = undefined;
+    this.leaveConnection();
   }
 
-  cut(): void {
-    const res = this.#res;
-    // A response that waits for its turn has no connection to destroy.
-    const connection = connectionOf(res?.req);
-    if (connection !== undefined) this.cutOff(connection);
-    res?.destroy();
+  protected cutAnswer(): void {
+    this.#res?.destroy();
+    this.connectionClosed();
   }
 
   get pendingBytes(): number {
     return this.#res?.writableLength ?? 0;
-  }
-
-  /** A connection that was cut closes a turn later. Until then its bytes still wait, and would be counted and cut again. */
-  override get closed(): boolean {
-    // A response of HTTP/2 lacks the member.
-    if (this.over !== undefined || this.#res === undefined || this.#res.destroyed) return true;
-    // Its response waits behind one that was cut.
-    return this.connection?.destroyed === true;
   }
 
   protected listen(): void {
@@ -166,11 +157,12 @@ export class NodeExchange extends Exchange {
       if (this.isStream && !res.destroyed) res.end();
       this.#noteUnread(res);
     }
+    this.#req = this.parsedBody = undefined;
+    if (this.#isUnread) return;
+    this.#res = undefined;
     // `node:http` holds the answer behind others.
     if (this.over === 'complete' && res?.socket === null) res.once('socket', () => this.leaveConnection());
     else this.leaveConnection();
-    this.#req = this.parsedBody = undefined;
-    if (!this.#isUnread) this.#res = undefined;
   }
 }
 

@@ -64,7 +64,7 @@ export class SimExchange extends Exchange {
     this.#wire.send((response) => response.text(chunk));
   }
 
-  cut(): void {
+  protected cutAnswer(): void {
     if (this.closed) return;
     this.#wire.send((response) => response.finish('cut'));
     this.clientLeft();
