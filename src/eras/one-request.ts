@@ -124,7 +124,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
     const json = answerJson(answer, id, this.logger);
-    noteLarge(json, this.#call, this.#call.host.options.logger);
+    noteLarge(json, this.#call, this.#call.host.options);
     response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);

@@ -19,7 +19,7 @@ import { shareKey } from '../base/budget.ts';
 import type { Admission, RequestLimits } from '../limits/request-limits.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { Sink, SinkListener } from '../http/sink.ts';
-import type { AnswerSink, TaskOfCall } from '../http/sink.ts';
+import type { AnswerSink } from '../http/sink.ts';
 import { afterTurn } from '../base/system.ts';
 import {
   cancelledMessage,
@@ -241,7 +241,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     return this.host.services;
   }
 
-  override get task(): TaskOfCall {
+  override get task(): Pick<AnswerSink, 'taskId'> {
     return this.response;
   }
 

@@ -78,16 +78,10 @@ export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Lo
   }
 }
 
-/** A request that ends without its result. */
-interface LostRequest {
-  readonly id: RequestId | null | undefined;
-  readonly method: string | undefined;
-}
-
 /** The answer to a request of the 2025 era that ends without its result. */
 export function lostCallJson(
   options: Pick<ResolvedOptions, 'lostCalls'>,
-  { id = null, method }: LostRequest,
+  { id = null, method }: { readonly id: RequestId | null | undefined; readonly method: string | undefined },
   error: SojournError,
 ): string {
   return errorJson(error, id, lostForm(options, method));
@@ -127,14 +121,9 @@ const WHY: Partial<Record<ErrorCode, string>> = {
 
 function noticeRefusal(exchange: Exchange, error: SojournError): void {
   const { status, code, message, notice } = error;
-  const user = code === 'USER_LIMIT' ? sharerOf(exchange) : undefined;
+  const sharer = exchange.user === undefined ? exchange.clientAddress : shown(userName(exchange.user));
+  const user = code === 'USER_LIMIT' ? sharer : undefined;
   exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message, user });
-}
-
-/** Who the limits of a user count a request for. */
-function sharerOf({ user, clientAddress }: Exchange): string | undefined {
-  const name = user === undefined ? clientAddress : userName(user);
-  return name && shown(name);
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);

@@ -29,8 +29,6 @@ export interface RefusedBody {
 
 export type BodyRead = (read: Uint8Array | RefusedBody) => void;
 
-const NO_BYTES: Uint8Array = new Uint8Array(0);
-
 /**
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
  */
@@ -61,8 +59,10 @@ export class Body {
   /** `false`: the body is refused, and its rest need not be read. */
   take(chunk: Uint8Array): boolean {
     this.#size += chunk.byteLength;
+    // Most bodies are one chunk, whose object is a part of what each request takes.
+    const bytes = chunk.byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
     if (this.#refusal === undefined && this.#size > this.#limit) this.#refusal = bodyTooLarge(this.#limit);
-    else if (this.#refusal === undefined && !this.#exchange.holds(this.#chargeOf(chunk))) this.#refusal = overMemory();
+    else if (this.#refusal === undefined && !this.#exchange.holds(bytes)) this.#refusal = overMemory();
     this.#chunks.push(chunk);
     if (this.#refusal === undefined) return true;
     const ends = endsOf(this.#chunks);
@@ -70,14 +70,9 @@ export class Body {
     return this.#size <= this.#idWithin && mayHaveId(ends);
   }
 
-  /** Most bodies are one chunk, whose object is a part of what each request takes. */
-  #chargeOf({ byteLength }: Uint8Array): number {
-    return byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
-  }
-
   /** The whole body, once it has ended, or why it is refused. Node keeps the last request of an idle connection. */
   read(): Uint8Array | RefusedBody {
-    const [first = NO_BYTES, second] = this.#chunks;
+    const [first = Buffer.alloc(0), second] = this.#chunks;
     const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];
     if (this.#refusal === undefined) return bytes;

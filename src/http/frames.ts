@@ -15,14 +15,10 @@ export function pointFrame(id: string, retryMs: number, emptyData: boolean): str
 
 /** The Python SDK 2.x refuses longer events, and takes JSON bodies of any size. */
 const LARGE_EVENT_BYTES = 1_048_576;
-/** UTF-8 bytes of one UTF-16 unit, at most. */
-const MOST_BYTES_PER_UNIT = 3;
 
-/** Whether some clients refuse the message as an event. */
-export function isLarge(json: string): boolean {
-  if (json.length * MOST_BYTES_PER_UNIT <= LARGE_EVENT_BYTES) return false;
-  return json.length > LARGE_EVENT_BYTES || Buffer.byteLength(json) > LARGE_EVENT_BYTES;
-}
+/** Whether some clients refuse the message as an event. A UTF-16 unit has three bytes of UTF-8 at most. */
+export const isLarge = (json: string): boolean =>
+  json.length * 3 > LARGE_EVENT_BYTES && Buffer.byteLength(json) > LARGE_EVENT_BYTES;
 
 export const KEEP_ALIVE_FRAME = ': keepalive\n\n';
 

@@ -25,15 +25,13 @@ function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
 }
 
-/** Node.js keeps this many names and values of a request, unless its server has a `maxHeadersCount`. */
-const MOST_KEPT = 2_000;
+/** Node.js keeps this many fields of a request, unless its server has a `maxHeadersCount`. */
+const MOST_KEPT = 1_000;
 
 /** Node.js may have left out fields, a second `Authorization` for example: it says nothing about it. HTTP/2 refuses. */
 function mayLackFields({ rawHeaders, httpVersionMajor, socket }: IncomingMessage | Http2ServerRequest): boolean {
-  const { length } = rawHeaders;
-  const count = serverOf(socket)?.maxHeadersCount;
-  const most = typeof count === 'number' ? count * 2 : MOST_KEPT;
-  return length >= 2 && most > 0 && length >= most && !(httpVersionMajor > 1);
+  const most = serverOf(socket)?.maxHeadersCount ?? MOST_KEPT;
+  return most > 0 && rawHeaders.length >= 2 * most && !(httpVersionMajor > 1);
 }
 
 /** Why the fields of a request are refused. `incoming`: Node's request, where it is known. */

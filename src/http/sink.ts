@@ -73,9 +73,6 @@ export interface AnswerSink extends Pick<
   answer(json: string, status?: number): void;
 }
 
-/** What a call knows of its task. */
-export type TaskOfCall = Pick<AnswerSink, 'taskId'>;
-
 /** An object instead of a function: the stream of a call listens without allocating a closure. */
 export interface SinkListener {
   /**

@@ -13,12 +13,10 @@ export interface TurnTask {
 }
 
 let tasks: TurnTask[] = [];
-let isDue = false;
 
 function flush(): void {
   const due = tasks;
   tasks = [];
-  isDue = false;
   for (const task of due) {
     try {
       task.endTurn();
@@ -29,8 +27,6 @@ function flush(): void {
 }
 
 export function atEndOfTurn(task: TurnTask): void {
+  if (tasks.length === 0) setImmediate(flush);
   tasks.push(task);
-  if (isDue) return;
-  isDue = true;
-  setImmediate(flush);
 }

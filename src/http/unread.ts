@@ -69,7 +69,12 @@ export class UnreadAnswers {
     const { time, memory, streamBufferBytes } = this.#options;
     const isNew = !this.#watched.has(answer);
     const watched = this.#measure(answer);
-    if (watched.bytes > streamBufferBytes && watched.most === undefined) this.#passed(answer, watched);
+    if (watched.bytes > streamBufferBytes && watched.most === undefined) {
+      watched.most = Infinity;
+      afterTurn(() => {
+        if (watched.most === Infinity) watched.most = answer.pendingBytes + streamBufferBytes;
+      });
+    }
     this.#stop ??= every(time, LOOK_MS, () => this.#look());
     if (memory.budget.isOver(answer.share)) this.#cutLongest(answer.share);
     if (memory.budget.full) this.#cutLongest();
@@ -90,13 +95,6 @@ export class UnreadAnswers {
     if (watched.most === undefined || pendingBytes <= watched.most) return false;
     this.#cut(answer, 'behind');
     return true;
-  }
-
-  #passed(answer: UnreadAnswer, watched: Watched): void {
-    watched.most = Infinity;
-    afterTurn(() => {
-      if (watched.most === Infinity) watched.most = answer.pendingBytes + this.#options.streamBufferBytes;
-    });
   }
 
   /** The answer is over, or its client has taken everything. */

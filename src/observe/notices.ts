@@ -123,6 +123,8 @@ export class Notices {
   readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
   /** The names of the server's tools, as listeners of requests learn them. */
   readonly tools = new KnownNames();
+  /** The tools, prompts and methods whose large answers have a line in the log. */
+  readonly largeAnswers = new KnownNames();
 
   listen(listener: (notice: EmittedNotice) => void, { requests = false } = {}): void {
     this.#listeners.push(listener);

@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
-import type { TaskOfCall } from '../../http/sink.ts';
+import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
@@ -217,7 +217,7 @@ export class Call {
   }
 
   /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
-  get task(): TaskOfCall | undefined {
+  get task(): Pick<AnswerSink, 'taskId'> | undefined {
     return undefined;
   }
 

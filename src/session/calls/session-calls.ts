@@ -270,7 +270,7 @@ export class SessionCalls {
     const { host, markers } = this.#session;
     const { stream } = call;
     this.#settle(call);
-    if (json !== undefined) noteLarge(json, call, host.options.logger);
+    if (json !== undefined) noteLarge(json, call, host.options);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
     if (isUnread && json !== undefined) this.#session.pushAnswer(json);
