@@ -33,14 +33,7 @@ function resultSchema(method: string, asked: Asked) {
 export function checkedAnswer({ method, params }: InputRequest, answer: unknown): CheckedAnswer {
   const asked: Asked = isObject(params) ? params : {};
   const { issues, value } = resultSchema(method, asked)['~standard'].validate(answer) as Outcome;
-  if (issues !== undefined)
-    return {
-      why: issues
-        .map(({ message }) => message)
-        .join(', ')
-        .slice(0, WHY_LENGTH),
-    };
-  const why = formProblem(asked['requestedSchema'], value);
+  const why = issues?.map(({ message }) => message).join(', ') ?? formProblem(asked['requestedSchema'], value);
   return why === undefined ? { json: JSON.stringify(value) } : { why: why.slice(0, WHY_LENGTH) };
 }
 
