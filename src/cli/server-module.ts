@@ -1,7 +1,6 @@
 /**
  * Loads the user's module (JavaScript or TypeScript), and reads from its default export what to serve, and options.
  */
-import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
@@ -66,32 +65,28 @@ export function resolvedOf(from: string, options: McpEndpointOptions): ResolvedO
 
 /** A top-level await of the module may settle late, or never, and the module may end the process. */
 async function settled(given: string, namespace: Promise<unknown>, logger: Logger): Promise<unknown> {
-  const where = `a top-level await in it, or in a file that it imports,`;
   const timer = setTimeout(() => {
     logger.warn(
       { module: given, ms: SLOW_LOAD_MS },
-      `${given} is not loaded yet: ${where} has not settled; serve waits for it`,
+      `${given} is not loaded yet: a top-level await in it, or in a file that it imports, has not settled; serve waits for it`,
     );
   }, SLOW_LOAD_MS).unref();
-  const loaded = new AbortController();
-  // Node emits it when there is nothing left to wait for. The channel to a supervisor must not count.
-  const idle = once(process, 'beforeExit', { signal: loaded.signal }).then(() => {
-    throw new Failure(`cannot load ${given}: ${where} waits for something that never happens`);
-  });
+  // A process ends that has nothing left to wait for. The channel to a supervisor must not count.
   process.channel?.unref();
-  // Any other code says itself that something failed.
   const ended = (code: number): void => {
+    // Any other code says itself that something failed.
     if (code !== EXIT.ok) return;
-    writeSync(process.stderr.fd, `sojourn: cannot load ${given}: it, or a file that it imports, ended the process\n`);
-    process.exitCode = EXIT.failed;
+    const what = 'ended the process, or waits in a top-level await for something that never happens';
+    writeSync(process.stderr.fd, `sojourn: cannot load ${given}: it, or a file that it imports, ${what}\n`);
+    process.exit(EXIT.failed);
   };
-  process.once('exit', ended);
+  const ends = ['beforeExit', 'exit'] as const;
+  for (const end of ends) process.once(end, ended);
   try {
-    return await Promise.race([namespace, idle]);
+    return await namespace;
   } finally {
     process.channel?.ref();
-    loaded.abort();
-    process.off('exit', ended);
+    for (const end of ends) process.off(end, ended);
     clearTimeout(timer);
   }
 }

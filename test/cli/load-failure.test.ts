@@ -70,13 +70,14 @@ test.each([
   expect([code, stderr]).toEqual([1, expect.stringMatching(message)]);
 });
 
+const NEVER =
+  'sojourn: cannot load server.mjs: it, or a file that it imports, ended the process, or waits in a top-level await ' +
+  'for something that never happens\n';
+
 test.each(['serve', 'check'])('%s of a module that ends the process with code 0 fails', async (command) => {
   const cwd = folderOf({ 'server.mjs': 'process.exit(0);\n' });
   const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
-  expect([code, stderr]).toEqual([
-    1,
-    'sojourn: cannot load server.mjs: it, or a file that it imports, ended the process\n',
-  ]);
+  expect([code, stderr]).toEqual([1, NEVER]);
 });
 
 describe('a top-level await that never settles, with and without workers', () => {
@@ -92,9 +93,7 @@ describe('a top-level await that never settles, with and without workers', () =>
       expect(await cli.ended()).toMatchObject({
         code: 1,
         stdout: '',
-        stderr:
-          'sojourn: cannot load server.mjs: a top-level await in it, or in a file that it imports, waits for something ' +
-          'that never happens\n',
+        stderr: NEVER,
       });
   });
 
