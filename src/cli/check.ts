@@ -44,7 +44,8 @@ export async function check(module: string, cwd: string): Promise<Findings> {
   const logger = collectingLogger(lines);
   const { server: definition, options } = await loadServerModule(module, { cwd, logger });
   const { auth, store, allowedHosts, timeProvider, ...own } = options;
-  resolvedOf(module, own);
+  // Its `auth` may be a part, which flags of `serve` complete.
+  resolvedOf(module, { ...options, auth: undefined });
   // A factory that never returns leaves Node nothing to wait for.
   const seen = await keepingProcess(async () => look(await openLab(definition, { ...own, logger })));
   const given = { auth, store, allowedHosts, timeProvider };

@@ -121,11 +121,17 @@ test('a factory that never returns is a problem after 30 s', async () => {
 });
 
 test('a module whose callers need tokens is checked without them, and says so', async () => {
-  const { code, report, text } = await check(`
+  const guarded = (host: string) =>
+    check(`
     const factory = () => { const server = new McpServer({ name: 'guarded', version: '1' }); tool(server, 'a'); return server; };
-    export default { factory, options: { auth: { verify: () => undefined }, allowedHosts: ['mcp.example'] } };`);
+    // The flags of serve may say how callers are identified.
+    export default { factory, options: { auth: { authorize: () => true }, allowedHosts: ['${host}'] } };`);
+  const { code, report, text } = await guarded('mcp.example');
   expect({ code, leftOut: report?.leftOut }).toEqual({ code: 0, leftOut: ['auth', 'allowedHosts'] });
   expect(await text()).toMatch(/^ {2}not checked +auth, allowedHosts of the module$/m);
+  expect((await guarded('https://mcp.example')).stderr).toMatch(
+    /: wrong options in .*: Option allowedHosts\[0\]: got /,
+  );
 });
 
 test('a list without an end does not keep the command, and names write nothing to the terminal', async () => {
