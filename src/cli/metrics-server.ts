@@ -36,9 +36,11 @@ export function metricsSettings(text: string | undefined, token: string | undefi
   return { host, port, token };
 }
 
-/** More than scrapers need. They do not wait longer for a request's head. */
+/** More than scrapers need. One that sends no head within this time is closed. */
 const MOST_CONNECTIONS = 32;
 const HEAD_MS = 5_000;
+/** How often Node looks for those. */
+const CHECK_MS = 1_000;
 
 /** Resolves when it listens, for as long as the process lives. */
 export async function serveMetrics(
@@ -49,7 +51,7 @@ export async function serveMetrics(
   const { host, port } = settings;
   const token = settings.token === undefined ? undefined : digestOf(settings.token);
   const server = createServer(
-    { headersTimeout: HEAD_MS, requestTimeout: HEAD_MS },
+    { headersTimeout: HEAD_MS, requestTimeout: HEAD_MS, connectionsCheckingInterval: CHECK_MS },
     (req, res) => void answer(req, res),
   );
   server.maxConnections = MOST_CONNECTIONS;

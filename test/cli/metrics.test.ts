@@ -1,5 +1,7 @@
 /** `sojourn serve --metrics`, scraped while official clients call and workers come and go. */
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { METRICS } from '../../src/observe/metric-table.ts';
@@ -135,4 +137,18 @@ test('away from loopback no scrape without the token is answered', async () => {
     expect((await get(url, { authorization: 'Bearer sesame', host: 'any.example' })).status).toBe(200);
   }
   expect(cli.output.stderr).not.toContain('sesame');
+});
+
+test('connections that ask for nothing keep a scraper out for seconds only', { timeout: 60_000 }, async () => {
+  const cli = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0']);
+  await cli.url();
+  const url = await metricsUrl(cli);
+  const idle = Array.from({ length: 32 }, () => connect(Number(new URL(url).port), '127.0.0.1'));
+  await Promise.all(idle.map((one) => once(one, 'connect')));
+  await expect(get(url)).rejects.toThrow();
+  await until(async () => (await get(url).catch(() => undefined))?.status === 200, {
+    timeoutMs: 15_000,
+    what: 'a scrape',
+  });
+  for (const one of idle) one.destroy();
 });
