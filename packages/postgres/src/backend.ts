@@ -18,6 +18,7 @@ import {
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import type { PgResult, Value } from './pg.ts';
+import { APART } from './statements.ts';
 
 export class PostgresBackend implements Backend {
   readonly where: string;
@@ -86,29 +87,33 @@ export class PostgresBackend implements Backend {
 
   async #send(writes: readonly Write[]): Promise<readonly Written[]> {
     const database = this.#database;
-    // One text: `pg` takes seconds to quote the texts of an array of some MB, and nothing else runs then.
+    // Two texts: `pg` takes seconds to quote the texts of an array of some MB, and nothing else runs then.
+    const texts: string[] = [];
+    const place = (data: string): number => texts.push(data);
     const trip = JSON.stringify(
-      writes.map((write, n) => ({ ord: n, space: this.#space(write.kind), ...partsOf(write) })),
+      writes.map((write, n) => ({ ord: n, space: this.#space(write.kind), ...partsOf(write, place) })),
     );
+    const values = [trip, texts.join(APART)];
     // A locked row of another record could delay leases for longer than they last.
     const { rows } = await (this.#isOfLeases
-      ? database.tell(database.statements.write, [trip])
-      : database.write(database.statements.write, [trip]));
+      ? database.tell(database.statements.write, values)
+      : database.write(database.statements.write, values));
     const done = new Set(rows.map(([n]) => Number(n)));
     return writes.map((_, n) => done.has(n));
   }
 }
 
-/** What the function knows of a write (`statements.ts`). */
-function partsOf(write: Write): object {
+/** What the function knows of a write (`statements.ts`). `place`: of a text among the others. */
+function partsOf(write: Write, place: (data: string) => number): object {
   const { id } = write;
   if (!isRowWrite(write)) {
     const { fence, entries, cut } = write;
-    return { id, fence, entries: entries.map(entryTexts), first: entries[0]?.no, cut };
+    const texts = entries.map(entryTexts).map((entry) => ({ ...entry, data: place(entry.data) }));
+    return { id, fence, entries: texts, first: entries[0]?.no, cut };
   }
   const { was, row, clear } = write;
   if (row === null) return { id, was, clear };
   const { version, fence, wakeAt: wake } = row;
   const { body, data } = textsOf(row);
-  return { id, was, version, fence, wake, body: clear ? body : undefined, data, clear };
+  return { id, was, version, fence, wake, body: clear ? body : undefined, data: place(data), clear };
 }

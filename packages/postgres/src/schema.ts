@@ -9,7 +9,7 @@ import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
-const VERSION = 2;
+const VERSION = 3;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;

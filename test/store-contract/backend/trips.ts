@@ -75,6 +75,11 @@ export const TABLE: Readonly<Record<string, Trips>> = {
     [yes(put('a', 10, 11, { fence: NEXT })), no(add('a', [2])), yes(add('a', [2], { fence: NEXT }))],
     [yes(put('a', 11, 12, { fence: null, wakeAt: 7, clear: true })), no(add('a', [3], { fence: NEXT }))],
   ],
+  'an event may have no text, alone in its trip or among others': [
+    [yes(put('a', 0, 10))],
+    [yes(add('a', [1], { event: '' }))],
+    [yes(add('a', [2, 3], { event: '' })), yes(put('b', 0, 20)), yes(add('b', [1, 2], { event: '' }))],
+  ],
   '2: the first number of a log write is above all that are stored': [
     [yes(put('a', 0, 10)), yes(add('a', [1, 2])), yes(put('b', 0, 20)), yes(add('b', [5]))],
     [no(add('a', [2])), no(add('a', [1, 3])), yes(add('a', [3])), no(add('a', [3, 4])), yes(add('a', [4]))],
