@@ -4,16 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { newPath, openView, recordOf } from './sqlite-views.ts';
 
 describe('a lease', () => {
-  test.each([
-    ['of an earlier boot', "boot = 'an earlier one'"],
-    ['that ends later than any lease could, where boots have no id', 'base = base - 60000'],
-  ])('%s is dead for every process that opens the file', async (_, change) => {
+  test('that ends later than any lease could is dead for every process that opens the file', async () => {
     const path = newPath();
     const view = await openView(path);
     await view.instances.announce({ id: 'a', state: 'serving', version: '1' }, () => undefined);
     await view.records.create(recordOf('s', { owner: 'a' }));
     expect(await view.instances.read('a')).toMatchObject({ id: 'a' });
-    new Libsql(path).exec(`UPDATE lease_clock SET ${change}`);
+    new Libsql(path).exec('UPDATE lease_clock SET base = base - 60000');
     const [next, further] = [await openView(path), await openView(path)];
     expect(await next.instances.list()).toEqual([]);
     expect(await next.instances.read('a')).toBeUndefined();

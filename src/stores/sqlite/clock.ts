@@ -4,21 +4,16 @@
  * machine and is the same in every process, so a date correction does not change when a lease ends. With a time provider
  * other than the system's, `now` is both clocks: its `monotonic` may start anywhere, and the processes must agree.
  *
- * The clock of the leases of a deployment is a base in the file, plus the monotonic clock. A restart of the machine ends
- * every lease: the first process that opens the file afterwards sets a base after all of them. The boot id shows a
- * restart. Systems without one (not Linux) recognise it by a lease that ends later than the longest lease of this
- * deployment could.
+ * The clock of the leases of a deployment is a base in the file, plus the monotonic clock. A restart of the machine sets
+ * that back. A lease then ends later than the longest lease of this deployment could, and the first process that opens
+ * the file sets a base after all of them. Where no lease shows it, all of them end within the time of one lease.
  */
-import { readFileSync } from 'node:fs';
-import { orUndefined } from '../../base/or-undefined.ts';
 import { systemTime } from '../../base/system.ts';
 import type { TimeProvider } from '../../types.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
-type LeaseClockRow = readonly [boot: string, base: number, leaseMs: number];
-
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
+type LeaseClockRow = readonly [base: number, leaseMs: number];
 
 /** `space`: of the leases. `leaseMs`: how long those of this view last. The clock returns ms since 1970. */
 export async function leaseClock(
@@ -27,18 +22,16 @@ export async function leaseClock(
   time: TimeProvider,
   leaseMs: number,
 ): Promise<() => number> {
-  const isSystem = time === systemTime;
-  const machine = isSystem ? machineMs : () => time.now();
-  const boot = isSystem ? (orUndefined(() => readFileSync(BOOT_ID, 'utf8').trim()) ?? '') : 'given';
+  const machine = time === systemTime ? machineMs : () => time.now();
   const { database } = file;
   const base = await file.write(() => {
-    const [bootBefore, baseBefore, longest] = database.one<LeaseClockRow>(SQL.leaseClock, [space]) ?? [undefined, 0, 0];
+    const [before, longest] = database.one<LeaseClockRow>(SQL.leaseClock, [space]) ?? [-Infinity, 0];
     const last = database.one<[number | null]>(SQL.lastLease, [space])?.[0] ?? 0;
     const lasts = Math.max(longest, leaseMs);
-    const sameBoot = bootBefore === boot && last <= baseBefore + machine() + lasts;
-    if (sameBoot && lasts === longest) return baseBefore;
-    const next = sameBoot ? baseBefore : Math.max(time.now(), last) - machine();
-    database.run(SQL.setLeaseClock, [space, boot, next, lasts]);
+    const isGood = last <= before + machine() + lasts;
+    if (isGood && lasts === longest) return before;
+    const next = isGood ? before : Math.max(time.now(), last) - machine();
+    database.run(SQL.setLeaseClock, [space, next, lasts]);
     return next;
   });
   return () => base + machine();

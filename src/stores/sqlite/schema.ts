@@ -43,7 +43,6 @@ CREATE UNIQUE INDEX log_by_no ON log (record, no);
 
 CREATE TABLE lease_clock (
   space INTEGER PRIMARY KEY,
-  boot TEXT NOT NULL,
   base REAL NOT NULL,
   lease_ms REAL NOT NULL
 ) STRICT;

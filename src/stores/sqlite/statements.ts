@@ -31,7 +31,7 @@ export const SQL = {
     WHERE record = (SELECT no FROM rows WHERE space = ?1 AND id = ?2) ORDER BY no`,
 
   // ——— leases ———
-  leaseClock: 'SELECT boot, base, lease_ms FROM lease_clock WHERE space = ?',
-  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (space, boot, base, lease_ms) VALUES (?, ?, ?, ?)',
+  leaseClock: 'SELECT base, lease_ms FROM lease_clock WHERE space = ?',
+  setLeaseClock: 'INSERT OR REPLACE INTO lease_clock (space, base, lease_ms) VALUES (?, ?, ?)',
   lastLease: 'SELECT max(wake) FROM rows WHERE fence IS NOT NULL AND space = ?',
 } as const;
