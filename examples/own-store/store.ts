@@ -141,5 +141,5 @@ export function keyValueStore(file: string): Store {
     const mailboxes = (): Mailboxes => mailOn(table, options);
     return openView({ backend: backendOn(table, options), mailboxes, closed: () => table.close() }, options);
   };
-  return { kind: 'key-value', durable: true, inProcess: false, open };
+  return { kind: 'key-value', durable: true, open };
 }

@@ -167,7 +167,7 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   );
   const resolved = resolvedOf(`${module}, with those of the command line`, options);
   const { store } = resolved;
-  if (worker !== undefined && settings.workers > 1 && store?.inProcess !== false)
+  if (worker !== undefined && settings.workers > 1 && store?.durable !== true)
     throw new UsageError(
       `${settings.origin('workers')}: ${settings.workers} processes need a store that they share, and ` +
         `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,

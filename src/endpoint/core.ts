@@ -61,8 +61,6 @@ export interface CoreOptions
   readonly makesNew: boolean;
   readonly options: ResolvedOptions;
   readonly store: EndpointStore;
-  /** The store passes messages between instances as objects within this process. */
-  readonly inProcess: boolean;
   /** `by`: who ordered it. The endpoint stops more than its core. */
   drainOrdered(by: string): void;
   readonly random: RandomSource;
@@ -97,7 +95,8 @@ export class Core implements ServedHere {
   #reports: (error: unknown) => boolean = () => false;
 
   constructor(given: CoreOptions) {
-    const { store, inProcess, random, authenticator, authorizer, lists } = given;
+    const { store, random, authenticator, authorizer, lists } = given;
+    const inProcess = !given.durable;
     const { lifecycle } = this;
     const userOf = createUserOf(given.options);
     const { timeProvider: time, leaseMs, waitMs, notices } = given.options;
@@ -117,7 +116,7 @@ export class Core implements ServedHere {
     const startTime = callTimeOf(options);
     const services = { options, authorizer, lists, startTime, once, tasks };
     const { lease } = instance;
-    const registry = new Registry(options, store, { ...given, lifecycle, sharesStore: !inProcess, lease, services });
+    const registry = new Registry(options, store, { ...given, lifecycle, lease, services });
     this.registry = registry;
     const bus = (this.bus = new EndpointBus({ options, others: instance, lists }));
     this.notifications = new Notifications(registry, instance, logger);

@@ -131,7 +131,6 @@ class Endpoint {
       options,
       store: opened instanceof Promise ? new WatchedStore(opened, open, options) : opened,
       durable: store.durable,
-      inProcess: store.inProcess,
       random: systemRandom,
       authenticator: this.#authenticator,
       authorizer: auth && decidesByName ? new Authorizer(auth, options, systemRandom) : undefined,

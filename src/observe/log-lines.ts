@@ -13,7 +13,7 @@ import type { StepNotice } from './step-notices.ts';
 interface LineOptions {
   readonly logger: Logger;
   /** `undefined`: the memory store. */
-  readonly store: { readonly inProcess: boolean } | undefined;
+  readonly store: { readonly durable: boolean } | undefined;
   /** Lines about what handlers throw have its message. */
   readonly logErrors: boolean;
 }
@@ -60,7 +60,7 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
       }
       case 'joined':
         // A store in this process has one instance.
-        if (store?.inProcess === false) logger.info({ instance: notice.instance, before: notice.before }, JOINED);
+        if (store?.durable === true) logger.info({ instance: notice.instance, before: notice.before }, JOINED);
         return undefined;
       case 'request':
         return requests?.info(requestFields(notice), REQUEST_LINE);

@@ -26,13 +26,12 @@ import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-export type RegistryOptions = Pick<Registry, 'sharesStore' | 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
+export type RegistryOptions = Pick<Registry, 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
 
 export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly options: ResolvedOptions;
   readonly logger: Logger;
   readonly store: EndpointStore;
-  readonly sharesStore: boolean;
   readonly durable: boolean;
   readonly services: CallServices;
   readonly held: MemoryRows;
@@ -51,7 +50,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.options = options;
     this.logger = options.logger;
     this.store = store;
-    this.sharesStore = given.sharesStore;
     this.durable = given.durable;
     this.services = given.services;
     this.held = given.held;

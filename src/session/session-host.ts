@@ -30,7 +30,7 @@ export interface SessionHost {
   readonly store: EndpointStore;
   readonly services: CallServices;
   /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
-  readonly sharesStore: boolean;
+  readonly durable: boolean;
   readonly lifecycle: Lifecycle;
   readonly lease: OwnLease;
   readonly claims: ClaimQueue;

@@ -115,7 +115,7 @@ export class LiveSession implements SessionParts {
     host.held.sessions.charge(this.handshake.bytes + fieldBytes, this.share);
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
-    this.markers = host.sharesStore && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
+    this.markers = host.durable && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     const returned = (): void => host.endedItself(this, 'handler_returned');

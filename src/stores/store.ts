@@ -335,9 +335,10 @@ export interface StoreOptions {
 export interface Store {
   /** e.g. `'memory'`. */
   readonly kind: string;
-  /** Whether records survive the process. */
+  /**
+   * Records survive the process, and other processes may share them. Otherwise all endpoints are in this process, and
+   * messages between instances are passed by reference; those of a durable store are plain JSON values.
+   */
   readonly durable: boolean;
-  /** Whether messages between instances are passed by reference (one process); otherwise they are plain JSON values. */
-  readonly inProcess: boolean;
   open(options: StoreOptions): MaybePromise<OpenStore>;
 }

@@ -147,7 +147,7 @@ const wait: Tool = (_, { mcpReq }) =>
 const waiting = toolServer({ wait });
 
 test('B173 a call of such a session writes nothing into a store that other processes share', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const { client } = await serve(createEchoServer, { legacySse, store });
   const { stream, post } = await openSse(client());
   const written = () => store.calls.filter(({ call }) => call.startsWith('sessions.'));
@@ -219,7 +219,7 @@ test('B176 a drain waits for what runs, ends every connection cleanly, and leave
 });
 
 test('a session ends whose connection closed while the store was away', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const { client, endpoint } = await serve(createEchoServer, { legacySse, store, leaseMs: 300 });
   const away = () => {
     throw storeAway('away');
@@ -238,7 +238,7 @@ test('a session ends whose connection closed while the store was away', async ()
 });
 
 test('a session whose connection closed in an outage longer than waitMs is idle from then on', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const options = { legacySse, store, leaseMs: 300, waitMs: 200, idleTimeoutMs: 1_000, metrics: true };
   const { client, endpoint } = await serve(createEchoServer, options);
   const { stream } = await openSse(client());

@@ -153,7 +153,7 @@ describe('a log that cannot be read', () => {
 describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {
-    const store = watchedStore({ inProcess: false });
+    const store = watchedStore({ durable: true });
     const { one, log, say, lab } = await inLab({ store, limits: { memoryBytes: 8 * 1_048_576 } });
     const get = await one.get();
     await get.next();

@@ -188,7 +188,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   });
 
   test('B198 so does an answer that waited for the lease behind a request, which then runs', async () => {
-    const store = watchedStore({ durable: true, inProcess: false });
+    const store = watchedStore({ durable: true });
     const options = { ...limited(1, 10_000), store, leaseMs: 300, metrics: true };
     const { one, endpoint } = await inLab(options, { capabilities: { elicitation: {} } });
     const stream = await one.post(toolCall('asks', 'ask'));

@@ -114,7 +114,7 @@ async function twoInstances() {
         server.registerTool(tool, { inputSchema: z.object({ key: z.string() }) }, handler);
       }
     });
-    const store = watchedStore({ durable: true, inProcess: false, inner: sqlite(file) });
+    const store = watchedStore({ durable: true, inner: sqlite(file) });
     const { client, endpoint } = await serve(lab.factory, { store });
     const raw = client();
     const call = async (tool: string, key: string) => {

@@ -39,7 +39,7 @@ test('a renewal that is so late that the lease nearly expired is logged', async 
   const time = createFakeTime();
   let skipped = 0;
   const late = { ...time, now: () => time.now() + skipped, monotonic: () => (time.monotonic ?? time.now)() + skipped };
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const { log } = await serveMember({ store, timeProvider: late, leaseMs: 3_000 });
   await time.advance(5_000);
   expect(log.matching(/event loop was blocked/)).toEqual([]);

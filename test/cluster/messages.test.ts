@@ -48,7 +48,7 @@ test('messages of kinds that this build does not know reach nothing, and the sto
 });
 
 test('an instance that lost its mailbox, and not its lease, asks for the changes of that time', async () => {
-  const [store, time] = [watchedStore({ durable: true, inProcess: false }), createFakeTime()];
+  const [store, time] = [watchedStore({ durable: true }), createFakeTime()];
   let lost!: () => void;
   store.before['instances.announce'] = (_lease: never, _receive: never, given: typeof lost) => void (lost = given);
   const [{ id, endpoint }] = await serveFleet(1, { store, timeProvider: time, leaseMs: 3_000 });

@@ -32,10 +32,7 @@ async function pair(waitMs: number) {
   onTestFinished(() => clearInterval(moving));
   // Leases run out in it by themselves, those of an id that could not be given back too.
   const connect = sharedStore('sqlite');
-  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() })) as [
-    WatchedStore,
-    WatchedStore,
-  ];
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inner: connect() })) as [WatchedStore, WatchedStore];
   let next = 0;
   const [a, b] = await serveFleet(2, {
     store: () => stores[next++] as WatchedStore,
@@ -204,7 +201,7 @@ test('what changed while the store was away reaches the clients of other instanc
 });
 
 test('a notification that waits is accepted when its time is over, or its client left, and is delivered when the store is back', async () => {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const store = watchedStore({ durable: true, inner: sharedStore('sqlite')() });
   const time = createFakeTime();
   const heard: unknown[] = [];
   const hears = toolServer({}, (server) =>
@@ -233,7 +230,7 @@ test('a notification that waits is accepted when its time is over, or its client
 });
 
 test('a resume that has no place to wait ends cleanly, so that its client comes back, and any other GET is refused', async () => {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const store = watchedStore({ durable: true, inner: sharedStore('sqlite')() });
   const limits = { waitingRequests: 1 };
   const time = createFakeTime();
   const [a] = await serveFleet(1, { store, leaseMs: LEASE_MS, timeProvider: time, limits });

@@ -120,7 +120,7 @@ describe.each(storeKinds)('on %s', (kind) => {
 });
 
 test('an instance that has joined again drains when it is ordered to', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const time = createFakeTime();
   const [one] = await mountedFleet('memory', { store, timeProvider: time });
   const { id } = one;
@@ -138,7 +138,7 @@ describe('an instance that does not renew its lease', () => {
   async function cutOff() {
     const time = createFakeTime();
     const connect = sharedStore('sqlite');
-    const [own, other] = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
+    const [own, other] = [0, 1].map(() => watchedStore({ durable: true, inner: connect() }));
     const stores = [own, other] as [WatchedStore, WatchedStore];
     let opened = 0;
     const options = { store: () => stores[opened++] as Store, timeProvider: time, keepAliveMs: Infinity };

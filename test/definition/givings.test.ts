@@ -57,9 +57,9 @@ async function open(giving: Giving, fill: Fill, options: McpEndpointOptions = {}
 /** Two instances on one store. `lose`: the first one has lost its lease, and the other takes what it owned. */
 async function openTwo(giving: Giving, fill: Fill) {
   const inner = memory();
-  const store = watchedStore({ inner, durable: true, inProcess: false });
+  const store = watchedStore({ inner, durable: true });
   const a = await open(giving, fill, { store });
-  const b = await open(giving, fill, { store: watchedStore({ inner, durable: true, inProcess: false }) });
+  const b = await open(giving, fill, { store: watchedStore({ inner, durable: true }) });
   const lose = () => loseLease(store, a.endpoint.health().instance);
   return { a, b, lose };
 }

@@ -25,7 +25,7 @@ const told = (log: Log): string[] =>
 /** Three sessions, on a clock that the test moves. A lease of 3 s is renewed each second. */
 async function opened(inner?: Store, leaseMs = 3_000) {
   const time = createFakeTime();
-  const store = watchedStore({ durable: true, inProcess: false, ...(inner && { inner }) });
+  const store = watchedStore({ durable: true, ...(inner && { inner }) });
   const shared = { store, timeProvider: time, leaseMs, waitMs: 0, keepAliveMs: Infinity };
   const { endpoint, log, port, openSession } = await serveMember(shared);
   const clients = [await openSession(), await openSession(), await openSession()] as const;

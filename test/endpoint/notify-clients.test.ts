@@ -121,7 +121,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 });
 
 test('a listener hears of a change once the other instances were told, or after a second: its client may ask any of them', async () => {
-  const [store, time] = [watchedStore({ durable: true, inProcess: false }), createFakeTime()];
+  const [store, time] = [watchedStore({ durable: true }), createFakeTime()];
   const [{ endpoint }] = await serveFleet(2, { store, timeProvider: time });
   let heard = 0;
   endpoint.bus.subscribe(() => (heard += 1));

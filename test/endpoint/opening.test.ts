@@ -16,7 +16,6 @@ function awayStore(): Store & { attempts: number; back(): void } {
   return {
     kind: 'away',
     durable: true,
-    inProcess: true,
     attempts: 0,
     async open(options) {
       this.attempts += 1;

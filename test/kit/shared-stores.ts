@@ -96,6 +96,6 @@ function urlOf(kind: ServerKind): string {
 
 /** The tests of a file share a server, so each has its own names. */
 function renamed(store: Store, prefix: string): Store {
-  const { kind, durable, inProcess } = store;
-  return { kind, durable, inProcess, open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }) };
+  const { kind, durable } = store;
+  return { kind, durable, open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }) };
 }

@@ -39,12 +39,11 @@ interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly tasks: Records;
 }
 
-/** `durable`, `inProcess`: what endpoints take the store for, whatever it is. */
+/** `durable`: what endpoints take the store for, whatever it is. */
 export function watchedStore({
   durable = false,
-  inProcess = true,
   inner = memory(),
-}: { durable?: boolean; inProcess?: boolean; inner?: Store } = {}): WatchedStore {
+}: { durable?: boolean; inner?: Store } = {}): WatchedStore {
   const calls: WatchedStore['calls'] = [];
   const before: WatchedStore['before'] = {};
   const after: WatchedStore['after'] = {};
@@ -70,7 +69,6 @@ export function watchedStore({
   return {
     kind: 'watched',
     durable,
-    inProcess,
     calls,
     before,
     after,

@@ -110,7 +110,7 @@ describe.each(durableKinds)('on %s', (kind) => {
 });
 
 test('an outage is observed: the store goes and comes back, the lease lapses, a call waits and is served', async () => {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const store = watchedStore({ durable: true, inner: sharedStore('sqlite')() });
   const { member, seen, sum } = await observed(store, { leaseMs: LEASE_MS });
   const one = await member.openSession();
   expect(sum('sojourn_store_up')).toBe(1);
@@ -144,7 +144,7 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
 
 test('an owner that is cut off: its session is taken over from it, and its running call is lost', async () => {
   const connect = sharedStore('sqlite');
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const store = watchedStore({ durable: true, inner: connect() });
   const [a, b] = [
     await observed(store, { leaseMs: LEASE_MS, waitMs: 0 }),
     await observed(connect(), { leaseMs: LEASE_MS }),

@@ -125,7 +125,7 @@ test.each([true, false])(
 
 test('an instance that has not stored its lease yet makes no entry: another one would find its owner dead', async () => {
   const held = gate();
-  const store = watchedStore({ inner: memory(), durable: true, inProcess: false });
+  const store = watchedStore({ inner: memory(), durable: true });
   store.before['instances.announce'] = held.hook;
   const member = await servePay(
     once(({ id }: { id: string }) => said(id), KEY),

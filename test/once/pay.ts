@@ -99,7 +99,7 @@ export async function openPay(
       const inputSchema = z.object({ id: z.string(), cents: z.number().optional() });
       server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE, ...tool }, pay as never);
     });
-    const store = watchedStore({ inner: make(), durable: true, inProcess: false });
+    const store = watchedStore({ inner: make(), durable: true });
     return serveMember({ ...options, store }, { face: 'node', auth: userHeader }, lab).then((one) => ({
       ...one,
       store,

@@ -151,7 +151,6 @@ describe('what is resolved', () => {
   test('hands on what is yours as it is, and leaves it unfrozen', () => {
     const store = {
       kind: 'own',
-      inProcess: true,
       durable: true,
       open: () => Promise.reject(new Error('never opened')),
     };

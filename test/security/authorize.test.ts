@@ -145,7 +145,7 @@ describe('an instance takes over', () => {
   /** A read that waits for the test at the first instance. `may` decides, before and after. */
   async function lost(uri: string, may: (uri: string, after: boolean) => boolean) {
     const connect = sharedStore('sqlite');
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const store = watchedStore({ durable: true, inner: connect() });
     const waits = gate();
     onTestFinished(() => waits.open());
     const state = { after: false, got: [] as string[], asked: [] as string[] };

@@ -38,7 +38,7 @@ async function servePeeking(
   scope?: string,
 ) {
   const connect = sharedStore(kind);
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const store = watchedStore({ durable: true, inner: connect() });
   const waits = gate();
   onTestFinished(() => waits.open());
   const ran: string[] = [];

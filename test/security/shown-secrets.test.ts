@@ -39,7 +39,7 @@ test('a session id that another instance has just used is in no answer and no lo
   const sessionIdGenerator = (): string => ID;
   const options = { sessionMode: 'stateful', sessionIdGenerator } as const;
   const first = await serve(toolServer({}), { ...options, store: connect() });
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const store = watchedStore({ durable: true, inner: connect() });
   const second = await serve(toolServer({}), { ...options, store });
   store.before['sessions.create'] = async () => {
     await first.client().initialize();

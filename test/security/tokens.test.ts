@@ -86,7 +86,7 @@ async function recorded(options: FleetOptions, labs: readonly Lab[]) {
   const opened: WatchedStore[] = [];
   const connect = sharedStore('sqlite');
   const store = (): WatchedStore => {
-    const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+    const store = watchedStore({ durable: true, inner: connect() });
     opened.push(store);
     return store;
   };

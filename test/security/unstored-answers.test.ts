@@ -11,7 +11,7 @@ const ANSWER = 'x'.repeat(200_000);
 const MEMORY_BYTES = 2 ** 21;
 
 test('an answer without room never reaches the store, and until there is room no call of its user runs', async () => {
-  const store = watchedStore({ inProcess: false, durable: true });
+  const store = watchedStore({ durable: true });
   let runs = 0;
   const big = () => Promise.resolve(said(`${ANSWER}${++runs}`));
   const { openSession, log } = await serve(toolServer({ big }), { store, limits: { memoryBytes: MEMORY_BYTES } });

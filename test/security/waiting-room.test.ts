@@ -24,7 +24,7 @@ const SLOW = { timeoutMs: 60_000 };
 
 /** An endpoint whose store can be cut off. */
 async function start(face: Face = 'node', options: McpEndpointOptions = {}) {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const ran: string[] = [];
   const lab = createLab((mcp) => {
     mcp.registerTool('run', {}, (ctx) => {

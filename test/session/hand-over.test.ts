@@ -167,7 +167,7 @@ describe('when the rebuilt server differs', () => {
 });
 
 test('list_changed of what changed while its restore wrote into the store', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const lab = createLab((server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})));
   const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab]);
   const onA = await a.openSession();

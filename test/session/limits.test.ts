@@ -106,7 +106,7 @@ describe('limits.stateBytes', () => {
   });
 
   test('what was deleted before its change was stored is gone', async () => {
-    const state = await openState({ store: watchedStore({ durable: true, inProcess: false }) });
+    const state = await openState({ store: watchedStore({ durable: true }) });
     const [, deleted] = await Promise.all([state.set('k', 1), state.delete('k')]);
     expect([deleted, await state.entries()]).toEqual([true, []]);
   });

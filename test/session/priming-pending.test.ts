@@ -18,7 +18,7 @@ useSharedStores();
 
 /** `peek` may run twice; `runs` counts it on this instance, and `answer` lets those that wait go on. */
 async function served(connect = sharedStore('sqlite'), options: McpEndpointOptions = {}) {
-  const store = watchedStore({ durable: true, inProcess: false, inner: connect() });
+  const store = watchedStore({ durable: true, inner: connect() });
   const runs: string[] = [];
   const asked: unknown[] = [];
   const answers = gate();

@@ -198,7 +198,7 @@ test('a session that is being adopted here is not claimed from under its adopter
 });
 
 test('an owner that lost its lease without knowing accepts no notification that it could not save: the new owner gets it', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   // No renewal tells the owner.
   const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 });
   const client = await a.openSession({ initialized: false });
@@ -233,7 +233,7 @@ test('a client that resumes a call that runs again and also sends it again gets 
         return { content: [{ type: 'text', text: `done by ${at}` }] };
       });
     });
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [{}, {}], [lab('a'), lab('b')]);
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');

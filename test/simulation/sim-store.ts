@@ -173,7 +173,6 @@ export class StoreServer {
 export class SimStore implements Store {
   readonly kind = 'simulated';
   readonly durable = true;
-  readonly inProcess = false;
   readonly #server: StoreServer;
   readonly #port: Port;
 

@@ -235,7 +235,6 @@ export class World {
       options,
       store: endpointStore(opened, this.#sessions, options, random),
       durable: true,
-      inProcess: false,
       random,
       held: memoryRows(options.limits.memoryBytes),
     });

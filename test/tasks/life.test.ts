@@ -321,7 +321,7 @@ test('what a call has set in its state before it becomes a task is read afterwar
   };
   const store = memory();
   const durable = (): McpEndpointOptions => ({
-    store: watchedStore({ durable: true, inProcess: false, inner: store }),
+    store: watchedStore({ durable: true, inner: store }),
   });
   const first = await open(handler, { resume: true, when: 'manual' }, durable());
   const second = await open(handler, { resume: true, when: 'manual' }, durable());
@@ -336,7 +336,7 @@ test('what a handler throws because its instance drains is no failure of its too
   const thrown: unknown[] = [];
   const [drains, store] = [held(), memory()];
   const durable = (): McpEndpointOptions => ({
-    store: watchedStore({ durable: true, inProcess: false, inner: store }),
+    store: watchedStore({ durable: true, inner: store }),
     onerror: (error) => thrown.push(error),
   });
   const handler: Handler = async (own) => {
@@ -364,7 +364,7 @@ test('a message that is shown just before a drain is there while the task waits'
     await drains.wait(own.signal);
     return 'not released';
   };
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const { client, endpoint } = await open(handler, { resume: true }, { store });
   const id = await client.start('run');
   await until(() => store.calls.some(({ call }) => call === 'tasks.save'), { what: 'the first message' });

@@ -210,7 +210,7 @@ test('aroundRequest gets the task and the attempt of each run: the first, after 
 });
 
 test('a store that calls are counted for has those of tasks', async () => {
-  const store = watchedStore({ durable: true, inProcess: false });
+  const store = watchedStore({ durable: true });
   const { own, endpoint } = await open({ store });
   await own.ended(await own.start('refuses'));
   expect(scrape({ endpoint }).sum('sojourn_store_call_duration_seconds_count', { operation: 'tasks.create' })).toBe(1);

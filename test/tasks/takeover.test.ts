@@ -183,7 +183,7 @@ test('an instance that stops while it asks whether a task may run has not begun 
   const [inner, asked] = [memory(), gate()];
   const member = async (hook: () => unknown) => {
     const authorize = async () => (await hook(), { token: '', clientId: 'c', scopes: [] });
-    const store = watchedStore({ inner, durable: true, inProcess: false });
+    const store = watchedStore({ inner, durable: true });
     const served = await serve(taskServer(new Effects()), { tasks: { authorize }, store });
     return { ...served, client: new TaskClient(served.client()) };
   };

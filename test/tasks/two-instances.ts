@@ -37,7 +37,7 @@ export async function openTwo(
   };
   const member = async (by: string) => {
     const given = typeof options === 'function' ? options(by) : options;
-    const store = watchedStore({ inner, durable: true, inProcess: false });
+    const store = watchedStore({ inner, durable: true });
     const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store });
     const as = (user: string) => new TaskClient(served.client({ headers: { authorization: `Bearer ${user}` } }));
     return { ...served, client: new TaskClient(served.client()), as, store };

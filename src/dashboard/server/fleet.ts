@@ -157,7 +157,7 @@ export class Fleet {
     const since = deafAt === undefined ? seenAt : Math.min(deafAt, seenAt + leaseMs / 3);
     if (goneAt !== undefined) return hasLeft === true ? { state: 'left', since: goneAt } : { state: 'killed', since };
     const isLate = this.#readAt - seenAt > SILENT_LEASES * leaseMs;
-    const canBeLate = !isOwn && store?.inProcess === false;
+    const canBeLate = !isOwn && store?.durable === true;
     const isSilent = deafAt !== undefined || (canBeLate && isLate);
     if (isSilent && !this.#core.instance.lease.ownersMayReturn) return { state: 'silent', since };
     return drainingAt === undefined ? { state: 'serving', since: joinedAt } : { state: 'draining', since: drainingAt };

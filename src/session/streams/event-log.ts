@@ -146,9 +146,9 @@ export class SessionEventLog {
    */
   hold(bytes: number): boolean {
     // A store in this process answers at once, and no event waits.
-    const { held, sharesStore } = this.#host;
+    const { held, durable } = this.#host;
     const { share } = this.#session;
-    if (!sharesStore || held.answers.take(bytes, 0, share)) return true;
+    if (!durable || held.answers.take(bytes, 0, share)) return true;
     held.answers.budget.refused(bytes, share);
     this.#host.logger.warn(
       { sessionId: this.ownership.sessionId },
@@ -163,7 +163,7 @@ export class SessionEventLog {
 
   /** Such an event does not wait any more. */
   release(bytes: number): void {
-    if (this.#host.sharesStore) this.#host.held.answers.give(bytes, this.#session.share);
+    if (this.#host.durable) this.#host.held.answers.give(bytes, this.#session.share);
   }
 
   /** The store was not reached. */

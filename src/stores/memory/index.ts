@@ -23,7 +23,6 @@ interface Deployment {
 class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly durable = false;
-  readonly inProcess = true;
   readonly #deployments = new Map<string, Deployment>();
   #views = 0;
   #budget: EventBudget | undefined;

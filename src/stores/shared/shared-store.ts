@@ -23,7 +23,6 @@ export function sharedStore<T extends { close(): MaybePromise<void> }>(
   return {
     kind,
     durable: true,
-    inProcess: false,
     async open(options) {
       views += 1;
       try {

@@ -33,13 +33,13 @@ export class LabStore {
 
   of(instance: InstanceOfLab): Store {
     const { kind } = this.#store;
-    return { kind, durable: true, inProcess: false, open: (options) => this.#open(options, instance) };
+    return { kind, durable: true, open: (options) => this.#open(options, instance) };
   }
 
   async #open(given: StoreOptions, instance: InstanceOfLab): Promise<OpenStore> {
     const time = this.#time;
     // Another process or a file answers late: the pauses of its store cannot wait for the lab.
-    const clock = this.#store.inProcess ? time : { ...systemTime, now: () => time.now() };
+    const clock = !this.#store.durable ? time : { ...systemTime, now: () => time.now() };
     const view = await this.#store.open({ ...given, time: clock });
     this.#views.push(view);
     const leases = await this.#leases.open({ ...given, time, kinds: [LEASES] });

@@ -15,7 +15,7 @@ const LEASE_MS = 30_000;
 
 test('calls that waited for the store are sent to the owner that the first of them found', async () => {
   const connect = sharedStore('sqlite');
-  const stores = [0, 1].map(() => watchedStore({ durable: true, inProcess: false, inner: connect() }));
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inner: connect() }));
   const ofB = stores[1] as WatchedStore;
   let next = 0;
   const options = { store: () => stores[next++] as WatchedStore, leaseMs: LEASE_MS };

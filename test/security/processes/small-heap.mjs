@@ -71,8 +71,7 @@ function stalling(inner) {
     });
   return {
     kind: 'stalling',
-    durable: false,
-    inProcess: false,
+    durable: true,
     async open(opened) {
       const view = await inner.open(opened);
       return { ...view, records: (of) => records(view.records(of), of.name) };

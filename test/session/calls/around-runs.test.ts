@@ -96,7 +96,7 @@ describe('two instances', () => {
         hangs ? new Promise<never>(() => {}) : said('seen'),
       );
     });
-    const store = watchedStore({ durable: true, inProcess: false });
+    const store = watchedStore({ durable: true });
     const aroundRequest = noting(story);
     // No renewal tells the owner that its lease is lost.
     const [a, b] = await serveFleet(2, { store, aroundRequest, leaseMs: 60_000 }, [], [lab, lab]);

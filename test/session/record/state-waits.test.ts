@@ -18,7 +18,7 @@ const CHANGES = 6;
  * order; `read` answers with the last of either key, and with the key that `drop` has set and deleted.
  */
 async function serveWriter(options: McpEndpointOptions) {
-  const store = watchedStore({ durable: true, inProcess: false, inner: sharedStore('sqlite')() });
+  const store = watchedStore({ durable: true, inner: sharedStore('sqlite')() });
   const outcomes: string[] = [];
   const lab = createLab((server) => {
     server.registerTool('write', {}, async () => {
