@@ -116,16 +116,6 @@ describe('the memory store', () => {
     for (const cursor of [' ', 'a b', 'ä', 'x\n'])
       expect(() => records.list(10, cursor), cursor).toThrow(/Option cursor/);
   });
-
-  test('without retention an append is still fenced, and no event is kept', async () => {
-    const { records } = await openView(memory(), { log: false });
-    await records.create(recordOf('s'));
-    const append = { id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] };
-    expect(await records.append(append)).toBe('written');
-    expect(await records.append({ ...append, fence: { epoch: 2, owner: 'me' } })).toBe('fenced');
-    expect(await records.replay('s', 'p', -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await records.trim()).toBeUndefined();
-  });
 });
 
 describe('messages in one process', () => {

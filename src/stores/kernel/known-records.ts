@@ -112,8 +112,7 @@ export class KnownRecords {
   append(known: Known, request: AppendRequest, now: number, isOwner = false): MaybePromise<WriteOutcome | undefined> {
     const { id, log } = known;
     if (log === undefined) return undefined;
-    const isLogged = this.#parts.kind.log !== false;
-    const entry = log.accept(isLogged ? request : { ...request, stream: null, events: [] }, now);
+    const entry = log.accept(request, now);
     if (entry === undefined) {
       if (!isOwner) return undefined;
       return after(this.#answered(id), () =>

@@ -1,5 +1,4 @@
 /** The view of an endpoint on a store: the kernel, leases and secrets above a backend and its mailboxes. */
-import { internal } from '../../errors.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import { Instances, LEASES, type Mailboxes } from '../shared/instances.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
@@ -39,11 +38,7 @@ export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<st
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
     made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: alone !== undefined, deadlines }));
   }
-  const records = ({ name }: Kind): KernelRecords => {
-    const found = made.get(name);
-    if (found === undefined) throw internal(new Error(`the store was not opened for records of the kind ${name}`));
-    return found;
-  };
+  const records = ({ name }: Kind): KernelRecords => made.get(name) as KernelRecords;
   const leases = records(LEASES);
   const instances = new Instances({ records: leases, mailboxes: parts.mailboxes(leases), leaseMs, logger });
   const secrets = new Secrets(records(SECRETS), random);

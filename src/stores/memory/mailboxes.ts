@@ -2,7 +2,6 @@
  * The mailboxes of one deployment in this process. Messages are passed by reference and in order. Delivery starts after
  * the call that sends them.
  */
-import { internal } from '../../errors.ts';
 import type { Mailboxes, Receive } from '../shared/instances.ts';
 import type { InstanceMessage } from '../store.ts';
 
@@ -17,7 +16,6 @@ export class MemoryMailboxes implements Mailboxes {
   }
 
   open(id: string, receive: Receive): string {
-    if (this.#mailboxes.has(id)) throw internal(new Error(`instance ${id} has a mailbox already`));
     this.#mailboxes.set(id, receive);
     return id;
   }

@@ -64,7 +64,7 @@ export interface Mailboxes extends Pick<InstanceStore, 'send'> {
   /** Receives nothing from now on. The mailbox may be closed already, or have failed to open. */
   close(id: string): MaybePromise<void>;
   /** Removes what a crash has left of the mailbox of a dead instance. */
-  forget?(id: string, address: string): void;
+  forget?(id: string): void;
 }
 
 export interface InstancesOptions {
@@ -115,7 +115,8 @@ export class Instances implements InstanceStore {
     if (leaseMs !== null) void this.#forgetDead();
     try {
       const address = await mailboxes.open(id, received, lost);
-      if ((await records.create(recordOf(lease, address), leaseMs)) === 'exists') throw announcedBefore(id);
+      if ((await records.create(recordOf(lease, address), leaseMs)) === 'exists')
+        throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
       this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
     } catch (cause) {
       await this.#close(id);
@@ -195,7 +196,7 @@ export class Instances implements InstanceStore {
   async #end(id: string, seen: SeenLiving, outcome = ''): Promise<boolean> {
     const { records, mailboxes } = this.#options;
     if ((await records.end(id, seen, outcome)) !== 'ended') return false;
-    mailboxes.forget?.(id, seen.owner ?? '');
+    mailboxes.forget?.(id);
     return true;
   }
 
@@ -240,6 +241,3 @@ const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease
   const more = { ...(keys && { keys }), ...(process && { process }) };
   return Object.freeze({ id, state, version: body, stamp: String(stamp), ...more });
 };
-
-const announcedBefore = (id: string): Error =>
-  internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));

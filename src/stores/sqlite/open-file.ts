@@ -1,7 +1,7 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { storeAway, storeRefused } from '../../errors.ts';
+import { storeRefused } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
@@ -49,9 +49,6 @@ export async function openFile(settings: FileSettings, waits: Waits, logger: Log
   }
 }
 
-/** They last until an operator does something. */
-const REFUSALS: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS']);
-
 /**
  * Does not open an existing file: closing it again would drop the locks that another connection of this process holds.
  */
@@ -65,10 +62,9 @@ function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', FILE_MODE));
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
+    const { code, message } = cause as NodeJS.ErrnoException;
     // Another process was faster.
     if (code === 'EEXIST') return;
-    if (!REFUSALS.has(code)) throw storeAway(`${path} cannot be made: ${message}`, cause);
     const what = `create its directory, let this process write there, or name another file (${message})`;
     throw storeRefused(`${path} cannot be made; ${what}`, cause);
   }
