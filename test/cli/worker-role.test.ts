@@ -14,6 +14,8 @@ function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
   return { self, events, exits };
 }
 
+const nextTurn = () => new Promise((done) => setImmediate(done));
+
 const DRAIN = { sojourn: 'drain' };
 
 test('a worker learns its number, how it starts and the made token, and removes them from the environment', () => {
@@ -49,20 +51,22 @@ test.each<[what: string, sent: ReadonlyArray<readonly [event: string, message?: 
     ],
     0,
   ],
-])('a worker is asked to stop when %s', (_what, sent, asked) => {
+])('a worker is asked to stop when %s', async (_what, sent, asked) => {
   const { self, events, exits } = workerSelf();
   let stops = 0;
   takeWorkerRole(self)?.signals.on('SIGTERM', () => (stops += 1));
   for (const [event, message] of sent) expect(events.emit(event, message)).toBe(true);
+  await nextTurn();
   expect([stops, exits]).toEqual([asked, []]);
 });
 
 test.each([true, false])(
   'a worker that does not serve yet ends with its supervisor (connected before: %s)',
-  (connected) => {
+  async (connected) => {
     const { self, events, exits } = workerSelf();
     takeWorkerRole(Object.assign(self, { connected }));
     events.emit('disconnect');
+    await nextTurn();
     expect(exits).toEqual([1]);
   },
 );
