@@ -4,14 +4,10 @@
 export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /** The command line or the environment asks for something that does not exist or does not fit. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
+export class UsageError extends Error {}
 
 /** The command line is right, but the command failed. */
-export class Failure extends Error {
-  override readonly name = 'Failure';
-}
+export class Failure extends Error {}
 
 /** The user's module cannot be loaded. `cause` is what it threw. */
 export class LoadFailure extends Failure {}

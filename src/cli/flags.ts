@@ -47,7 +47,7 @@ function flagsOf(scope: string, specs: Readonly<Record<string, ValueSpec<unknown
 
 const running = textIn('Running');
 const callers = textIn('Who may call');
-const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
+export const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
 
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */

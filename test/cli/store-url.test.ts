@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { UsageError } from '../../src/cli/failure.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
 
 const chosen = (url: string) => storeOf(url, '--store');
@@ -38,7 +39,8 @@ describe('the URL of a store', () => {
     ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
   ])('%s is refused, and no secret is shown', async (url, message) => {
     const error = await chosen(url).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ name: 'UsageError', message: expect.stringMatching(message) as string });
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as UsageError).message).toMatch(message);
     expect(String(error)).not.toContain('hunter22');
   });
 });

@@ -4,9 +4,9 @@ import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
 import { resolveOptions } from '../../options/resolve.ts';
 import { DEFAULTS } from '../../options/table.ts';
-import { flag, type FlagText, ms, number, option, textIn, type Values, valuesOf } from '../../options/value-kinds.ts';
+import { flag, ms, number, textIn, type Values, valuesOf } from '../../options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
-import { addFlag, checkedByName, type Environment, type Given, givenBy, variableName } from '../flags.ts';
+import { addFlag, checkedByName, type Environment, type Given, givenBy, text, variableName } from '../flags.ts';
 
 export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly kind: Kind;
@@ -35,7 +35,6 @@ export interface RecordKind<T extends Listed = Listed> {
 const WAIT_MS = 60_000;
 
 const told = textIn('Running');
-const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
 
 const STORE_FLAGS = {
   store: text(told(`the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`, { value: 'url' })),
