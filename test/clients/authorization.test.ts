@@ -14,7 +14,8 @@ import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/s
 import { McpServer, requireScopes } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import * as oauth from 'oauth4webapi';
-import { createMcpEndpoint, type AuthOptions } from '../../src/index.ts';
+import { createMcpEndpoint, type AuthOptions, type TimeProvider } from '../../src/index.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import {
   CLIENT,
   CLIENT_DOCUMENT,
@@ -25,13 +26,12 @@ import {
   type AuthorizationServer,
 } from '../kit/authorization-server.ts';
 import { said } from '../kit/tool-server.ts';
-import { until } from '../kit/until.ts';
 import { listening } from '../kit/listening.ts';
 
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
 async function startResource(
   { issuer }: AuthorizationServer,
-  verify?: NonNullable<AuthOptions['verify']>,
+  { verify, timeProvider }: { verify?: NonNullable<AuthOptions['verify']>; timeProvider?: TimeProvider } = {},
 ): Promise<string> {
   const server = createServer();
   const url: string = `${await listening(server, () => endpoint.close())}/mcp`;
@@ -43,6 +43,7 @@ async function startResource(
       return mcp;
     },
     {
+      ...(timeProvider && { timeProvider }),
       auth: {
         ...(verify === undefined ? { jwt: { issuer, audience: url } } : { verify }),
         metadata: { resource: url, authorization_servers: [issuer] },
@@ -169,13 +170,18 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
   });
 
   test('refreshes an expired token', async () => {
-    const as = await startAuthorizationServer({ ttl: 1 });
-    const { call, kept } = await connect(await startResource(as), as, { clientId: PREREGISTERED });
+    let ttl = 1;
+    const as = await startAuthorizationServer({ ttl: () => ttl });
+    const time = createFakeTime(Date.now());
+    const url = await startResource(as, { timeProvider: time });
+    const { call, kept } = await connect(url, as, { clientId: PREREGISTERED });
     expect(await call('whoami')).toBe('ada');
     const { exp } = JSON.parse(Buffer.from(kept.get('tokens').access_token.split('.')[1], 'base64url').toString()) as {
       exp: number;
     };
-    await until(() => Date.now() / 1_000 > exp + 5, { what: 'the clocks to differ by 5 s' });
+    ttl = 600;
+    // The clocks of both servers may differ by 5 s.
+    await time.advance((exp + 5) * 1_000 + 1 - time.now());
     expect(await call('whoami')).toBe('ada');
     expect(as.grants.some((grant) => grant.get('grant_type') === 'refresh_token')).toBe(true);
     expect(as.grants.filter((grant) => grant.has('code_challenge'))).toHaveLength(1);
@@ -214,7 +220,7 @@ test('opaque tokens are introspected, as the guide shows', async () => {
       extra: { iss: as.issuer, sub: found.sub },
     };
   };
-  const url = await startResource(server, verify);
+  const url = await startResource(server, { verify });
   const { call, kept } = await connectV2('auto')(url, server, { clientId: PREREGISTERED });
   expect(kept.get('tokens').access_token).not.toContain('.');
   expect(await call('whoami')).toBe('ada');

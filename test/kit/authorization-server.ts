@@ -27,8 +27,8 @@ export interface AuthorizationServer {
 }
 
 export interface AuthorizationServerOptions {
-  /** s that access tokens live. */
-  readonly ttl?: number;
+  /** s that the next access token lives. */
+  readonly ttl?: () => number;
   readonly refreshTokens?: boolean;
   /** Access tokens that only introspection can read. */
   readonly opaque?: boolean;
@@ -44,7 +44,7 @@ export const CLIENT = {
 };
 
 export async function startAuthorizationServer({
-  ttl = 600,
+  ttl = () => 600,
   refreshTokens = true,
   opaque = false,
 }: AuthorizationServerOptions = {}): Promise<AuthorizationServer> {
@@ -79,7 +79,7 @@ export async function startAuthorizationServer({
         getResourceServerInfo: (_ctx: unknown, resource: string) => ({
           scope: 'notes admin',
           audience: resource,
-          accessTokenTTL: ttl,
+          accessTokenTTL: ttl(),
           ...(opaque ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
         }),
       },
