@@ -133,6 +133,7 @@ export function mend({ before }: WatchedStore, ...calls: readonly Call[]): void 
  */
 export async function loseLease({ before, views }: WatchedStore, id: string): Promise<void> {
   const [firstId = ''] = id.split('.');
+  if (firstId === '') throw new Error('this instance has no lease yet');
   const refuse = (own: string): void => {
     if (own.startsWith(firstId)) throw storeAway('the lease of this instance is lost for a test');
   };

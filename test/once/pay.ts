@@ -78,7 +78,7 @@ export async function openPay(
 ) {
   const runs: Run[] = [];
   const make = sharedStore(kind);
-  const member = (who: string) => {
+  const member = async (who: string) => {
     const lab = createLab((server) => {
       const pay = once<[Order, ServerContext], ReturnType<typeof said>>(
         (_order, ctx) =>
@@ -100,10 +100,9 @@ export async function openPay(
       server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE, ...tool }, pay as never);
     });
     const store = watchedStore({ inner: make(), durable: true });
-    return serveMember({ ...options, store }, { face: 'node', auth: userHeader }, lab).then((one) => ({
-      ...one,
-      store,
-    }));
+    const served = await serveMember({ ...options, store }, { face: 'node', auth: userHeader }, lab);
+    // Not a copy: its `id` is known once the store is open.
+    return Object.assign(served, { store });
   };
   const [first, second] = [await member('first'), await member('second')];
   const { store } = first;
