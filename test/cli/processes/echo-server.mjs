@@ -1,4 +1,4 @@
-/** Three tools: at once, slow, and a third that returns the options of the endpoint. */
+/** Two tools: at once, and slow. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
