@@ -43,6 +43,13 @@ async function refusal(path: string): Promise<string> {
   return (error as Error).message;
 }
 
+/** As another program would. */
+const change = (path: string, sql: string): void => {
+  const file = new Libsql(path);
+  file.exec(sql);
+  file.close();
+};
+
 describe('sqlite()', () => {
   test('refuses wrong options by their names', () => {
     expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
@@ -52,6 +59,29 @@ describe('sqlite()', () => {
     expect(() => sqlite({ path: 7 } as never)).toThrow(/Option sqlite\.path: got 7/);
     expect(() => sqlite({ path: 'a.db', synchronos: 'full' } as never)).toThrow(/did you mean sqlite\.synchronous\?/);
     expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(/one of 'normal', 'full'/);
+  });
+
+  test.each([
+    ['written by a newer build', `json_set(data, '$[0]', 99)`, /newer version of sojourn/],
+    ['damaged', `'{'`, /JSON/],
+  ])('sweeps the rows beside those that are %s, and then tells of these', async (_, data, told) => {
+    const path = newPath();
+    const { records } = await openView(path);
+    for (const id of ['a', 'unread', 'z']) await records.create(recordOf(id), -1_000);
+    change(path, `UPDATE rows SET data = ${data} WHERE id = 'unread'`);
+    for (const limit of [1, 3, 10]) {
+      const due: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await records.due(limit, cursor);
+        due.push(...page.records.map(({ id }) => id));
+        cursor = page.nextCursor;
+      } while (cursor !== undefined && due.length < 2);
+      expect(due).toEqual(['a', 'z']);
+    }
+    for (const id of ['a', 'z']) await records.end(id, FENCE, 'idle');
+    for (const limit of [1, 10]) await expect((async () => records.due(limit))()).rejects.toThrow(told);
+    await expect((async () => records.read('unread'))()).rejects.toThrow(told);
   });
 
   test('creates a file and a log that only its owner can read', async () => {
@@ -93,11 +123,6 @@ describe('the error of a file that cannot be opened has the reason and what to d
   });
 
   const TEXT = 'a text that its author wants to keep\n'.repeat(100);
-  const change = (path: string, sql: string): void => {
-    const file = new Libsql(path);
-    file.exec(sql);
-    file.close();
-  };
   const made = async (path: string): Promise<void> => {
     const view = await openView(path);
     for (let n = 0; n < 50; n++)

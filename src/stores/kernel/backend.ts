@@ -34,6 +34,8 @@ export interface Row {
   readonly wakeAt: number | null;
   /** A store that keeps texts finds them in `row-texts.ts`. The body changes only with `clear`. */
   readonly value: StoredRecord | EndedRecord;
+  /** Why the value cannot be read, which throws this: a newer build has written it, for example. */
+  readonly unreadable?: unknown;
 }
 
 export interface Entry {

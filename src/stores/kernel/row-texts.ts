@@ -28,16 +28,28 @@ export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<Ro
   return { body: record.body, data: JSON.stringify([record.v, ...PARTS.map((name) => record[name])]) };
 }
 
-/** `where`: the server or file, for the error about a record of a newer build. */
-export function rowOf({ id, version, fence, wakeAt, body, data }: RowTexts, where: string): Row {
+/** `where`: the server or file, for the error about a record of a newer build. One such row hides no other of its page. */
+export function rowOf(texts: RowTexts, where: string): Row {
+  const { id, version, fence, wakeAt } = texts;
+  try {
+    return { id, version, fence, wakeAt, value: valueOf(texts, where) };
+  } catch (cause) {
+    const value = (): never => {
+      throw cause;
+    };
+    return Object.defineProperty({ id, version, fence, wakeAt, unreadable: cause } as Row, 'value', { get: value });
+  }
+}
+
+function valueOf({ id, fence, body, data }: RowTexts, where: string): Row['value'] {
   const [v, ...parts] = JSON.parse(data) as [number, ...unknown[]];
   if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
   if (fence === null) {
     const [at, outcome] = parts as [number, string];
-    return { id, version, fence, wakeAt, value: { id, outcome, at } };
+    return { id, outcome, at };
   }
   const members = Object.fromEntries(PARTS.map((name, n) => [name, parts[n]]));
-  return { id, version, fence, wakeAt, value: { v, id, body, ...members } as unknown as StoredRecord };
+  return { v, id, body, ...members } as unknown as StoredRecord;
 }
 
 /** Id, version, fence, wake time, body, data, as a database answers. `null` or empty: there is none. */

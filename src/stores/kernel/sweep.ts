@@ -35,21 +35,29 @@ export class Sweep {
 
   due(now: number, limit: number, cursor: string | undefined): MaybePromise<RecordPage<DueRecord>> {
     let place = placeOf(cursor);
+    let unread: Row | undefined;
     return repeated<RecordPage<DueRecord>>(() =>
-      after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) =>
-        after(this.#clean(rows, now), () => {
-          const records = rows.flatMap((row) => {
+      after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) => {
+        // A row that this build cannot read keeps no other from being swept. It stays: another build may read it.
+        const read = rows.filter(({ unreadable }) => unreadable === undefined);
+        return after(this.#clean(read, now), () => {
+          const records = read.flatMap((row) => {
             const record = recordOf(row);
             if (record === undefined || wokeForLog(row, now)) return [];
             const { id, epoch, owner } = record;
             return [{ id, epoch, owner, expired: isExpired(row, now) }];
           });
           const last = rows.at(-1);
-          if (rows.length < limit || last === undefined) return { records };
+          unread ??= rows.find(({ unreadable }) => unreadable !== undefined);
+          if (rows.length < limit || last === undefined) {
+            // The caller hears of it when nothing else is due any more.
+            if (records.length === 0 && unread !== undefined) throw unread.unreadable;
+            return { records };
+          }
           place = [last.wakeAt ?? now, last.id];
           return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
-        }),
-      ),
+        });
+      }),
     );
   }
 
