@@ -48,7 +48,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const signals = worker?.signals ?? context.signals;
   const internals = internalsOf(endpoint);
   if (internals !== undefined)
-    internals.drainOrdered = worker?.stop ?? (() => void (signals.emit('SIGTERM') || process.exit(EXIT.failed)));
+    internals.drainOrdered = () => void (signals.emit('SIGTERM') || process.exit(EXIT.failed));
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
   const { server, away } = await opened(endpoint, module, settings, context, chosen);
   const { url, address } = server;
@@ -63,8 +63,8 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const stopped = untilStopped(signals, logger, {
     async finish(signal) {
       const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
-      if (worker === undefined)
-        context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
+      if (worker !== undefined) worker.leave();
+      else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
       // The next build holds the socket already, so a connected client needs no time to find it.
       const stopListening = settings.dev ? 'now' : true;
       await endpoint.drain({ timeoutMs, stopListening, socketCloses });

@@ -1,7 +1,7 @@
 /**
  * Keeps N workers running. Each worker has a slot, and its log lines carry the slot's number:
  *
- *     empty ──start──▶ starting ──listens──▶ serving ──died, or has drained after a SIGTERM──▶ empty
+ *     empty ──start──▶ starting ──listens──▶ serving ──died, or drains after a SIGTERM──▶ empty
  *                          │                    └──restart: another worker starts, and listens──▶ drains, then ends
  *                          └──died──▶ as before the start
  *
@@ -32,6 +32,8 @@ const EARLY_MS = 1_000;
 const DRAIN_GRACE_MS = 4_000;
 /** How long calls may take after Ctrl+C in `dev`, and the time beyond. */
 const DEV_LAST = { timeoutMs: 700, graceMs: 1_000, isQuiet: true };
+/** A signal to all processes reaches a worker first at times: its message is here before the own signal. */
+const GROUP_SIGNAL_MS = 100;
 /** How long a worker that an earlier restart still starts may take to end by itself. */
 const OVERTAKEN = { timeoutMs: 0, graceMs: 300, isQuiet: true };
 /** A build that has not ended by then waits for running calls. */
@@ -154,7 +156,7 @@ export class Supervisor {
     slot.serving = worker;
     slot.failedStarts = 0;
     if (!dev) this.#log('info', worker, 'worker listens');
-    void this.#replaceEnded(slot, worker);
+    void this.#replaceLeaving(slot, worker);
     const others = this.#hasServed ? [] : this.slots.slice(1);
     this.#hasServed = true;
     for (const other of others) void this.#start(other);
@@ -189,18 +191,24 @@ export class Supervisor {
     this.#endWith(new Failure(`worker ${number} died before it listened, ${times}`, { cause }));
   }
 
-  /** Starts another worker after one has drained by itself or died. */
-  async #replaceEnded(slot: Slot, worker: WorkerProcess): Promise<void> {
-    const end = await worker.ended;
+  /** Starts another worker after one drains by itself or has died. */
+  async #replaceLeaving(slot: Slot, worker: WorkerProcess): Promise<void> {
+    const leaves = await worker.left;
+    if (leaves) await delay(GROUP_SIGNAL_MS);
+    const end = leaves ? undefined : await worker.ended;
     // A rolling restart has replaced it by now.
     if (slot.serving !== worker || this.#isStopping) return;
     slot.serving = undefined;
-    const how = { end: endText(end) };
-    if (end.code === EXIT.ok) this.#log('info', worker, 'worker has ended; another one takes its place');
-    else if (this.#options.dev === true)
+    if (end === undefined) {
+      this.#log('info', worker, 'worker drains; another one takes its place');
+      void this.#drain(worker);
+    } else if (this.#options.dev === true) {
+      const how = { end: endText(end) };
       this.#options.logger.error(how, 'the server crashed; it starts again, and sessions continue');
-    else this.#log('error', worker, 'worker died; another one takes its place', how);
-    const isEarly = performance.now() - (worker.listensSince ?? 0) < EARLY_MS;
+    } else {
+      this.#log('error', worker, 'worker died; another one takes its place', { end: endText(end) });
+    }
+    const isEarly = !leaves && performance.now() - (worker.listensSince ?? 0) < EARLY_MS;
     await this.#fill(slot, isEarly ? EARLY_MS : 0);
   }
 

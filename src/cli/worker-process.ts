@@ -2,7 +2,7 @@
  * A worker process, as its supervisor sees it: it runs the same command again, on the socket that the supervisor
  * passes.
  *
- *     starting ──▶ listening ──told to drain, or SIGTERM──▶ draining ──▶ ended
+ *     starting ──▶ listening ──told to drain, or SIGTERM──▶ leaving ──▶ ended
  *
  * A worker may end from any state.
  */
@@ -48,6 +48,8 @@ export class WorkerProcess {
   readonly number: number;
   /** Resolves with `true` when the worker listens, and with `false` when it ends before. */
   readonly listening: Promise<boolean>;
+  /** Resolves with `true` when the worker begins to drain, and with `false` when it ends without. */
+  readonly left: Promise<boolean>;
   readonly ended: Promise<WorkerEnd>;
   readonly #child: ChildProcess;
   /** Emits what the worker reports. */
@@ -75,11 +77,15 @@ export class WorkerProcess {
       });
     });
     this.#reports = messagesFrom(this.#child);
-    const listens = once(this.#reports, 'listening').then(() => {
-      this.listensSince = performance.now();
-      return true;
+    this.listening = this.#reported('listening').then((listens) => {
+      if (listens) this.listensSince = performance.now();
+      return listens;
     });
-    this.listening = Promise.race([listens, this.ended.then(() => false)]);
+    this.left = this.#reported('leaving');
+  }
+
+  #reported(kind: Message['sojourn']): Promise<boolean> {
+    return Promise.race([once(this.#reports, kind).then(() => true), this.ended.then(() => false)]);
   }
 
   get pid(): number | undefined {

@@ -30,6 +30,8 @@ export type WorkerRole = NonNullable<ReturnType<typeof takeWorkerRole>>;
 export type Message =
   /** From a worker: it accepts connections. */
   | { readonly sojourn: 'listening' }
+  /** From a worker: it drains and then ends. */
+  | { readonly sojourn: 'leaving' }
   /** From the supervisor: report the metrics. */
   | { readonly sojourn: 'measure' }
   | { readonly sojourn: 'metrics'; readonly families: readonly Family[] }
@@ -85,10 +87,13 @@ export function takeWorkerRole(self: NodeJS.Process) {
     orders: messagesFrom(self),
     /** Emits a signal for each thing that stops this worker. */
     signals,
-    /** Stops it, as the supervisor's order does. */
-    stop,
     // Errors are ignored: `disconnect` reports the death of the supervisor.
     report: (message: Message) => void self.send?.(message, undefined, undefined, () => {}),
+    /** This worker drains. The supervisor answers with its order, which is no second signal. */
+    leave() {
+      stopping = true;
+      role.report({ sojourn: 'leaving' });
+    },
   };
   role.orders.on('drain', (order: MessageOf<'drain'>) => {
     if (!stopping) role.drainOrder = order;

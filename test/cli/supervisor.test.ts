@@ -40,7 +40,7 @@ function supervise(of: { workers: number; dev: boolean } = { workers: 2, dev: fa
   return { supervisor, served, launched, starts, workers, logger, folder };
 }
 
-test('a worker that ends as soon as it listens is replaced', async () => {
+test('a worker that leaves as soon as it listens is replaced', async () => {
   const { served, launched, starts } = supervise();
   await served();
   await until(() => launched.length === 3, { what: 'a second worker in the second slot' });
@@ -49,12 +49,12 @@ test('a worker that ends as soon as it listens is replaced', async () => {
   expect(starts).toEqual(['first', 'again', 'again']);
 });
 
-test('a rolling restart replaces each slot once, also one whose worker ends as soon as it listens', async () => {
+test('a rolling restart replaces each slot once, also one whose worker leaves as soon as it listens', async () => {
   const { supervisor, served, launched } = supervise();
   await served();
   await supervisor.roll();
   await served();
-  // The restart reaches the second slot before or after its worker has ended.
+  // The restart reaches the second slot before or after its worker has left it.
   expect([[1, 1, 2, 2].join(), [1, 1, 2, 2, 2].join()]).toContain(launched.toSorted().join());
 });
 

@@ -5,13 +5,14 @@ import { takeWorkerRole } from '../../src/cli/worker-role.ts';
 function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
   const events = new EventEmitter();
   const exits: number[] = [];
+  const told: unknown[] = [];
   const self = Object.assign(events, {
     env,
     connected: true,
-    send: () => {},
+    send: (message: unknown) => told.push(message),
     exit: (code: number) => void exits.push(code),
   }) as unknown as NodeJS.Process;
-  return { self, events, exits };
+  return { self, events, exits, told };
 }
 
 const nextTurn = () => new Promise((done) => setImmediate(done));
@@ -19,9 +20,11 @@ const nextTurn = () => new Promise((done) => setImmediate(done));
 const DRAIN = { sojourn: 'drain' };
 
 test('a worker learns its number, how it starts and the made token, and removes them from the environment', () => {
-  const { self } = workerSelf({ SOJOURN_WORKER: '2 again made' });
+  const { self, told } = workerSelf({ SOJOURN_WORKER: '2 again made' });
   const role = takeWorkerRole(self);
   expect([role?.number, role?.start, role?.dashboardToken, self.env]).toEqual([2, 'again', 'made', {}]);
+  role?.leave();
+  expect(told).toEqual([{ sojourn: 'leaving' }]);
 });
 
 test.each([

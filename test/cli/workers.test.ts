@@ -47,7 +47,7 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     // What a terminal sends to every process is for the supervisor alone.
     for (const signal of ['SIGINT', 'SIGHUP'] as const) for (const pid of [one, two]) process.kill(pid, signal);
 
-    // A worker that gets SIGTERM drains alone, and is replaced.
+    // A worker that gets SIGTERM drains alone, and is replaced while it still runs what it has.
     await here.initialize();
     // Another worker passes the calls of its session to it.
     expect(await instanceOf(await pinnedTo(workers, two, here))).toBe(await instanceOf(there));
