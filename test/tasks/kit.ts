@@ -113,7 +113,7 @@ export const taskServer = (effects: Effects, name = 'a') =>
       },
       { when: { slowerThanMs: 60 } },
     ),
-    detaches: taskTool((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required' }),
+    detaches: taskTool((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required', ttlMs: 600_000 }),
     'cannot-detach': taskTool((_, ctx, own) =>
       own.detach(() => {
         throw new Error('the cluster is full');
