@@ -108,6 +108,6 @@ export async function openPay(
   const { store } = first;
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
   /** The lease of the first instance is gone. */
-  const lose = () => loseLease(store, first.id);
+  const lose = async () => loseLease(store, await until(() => first.id));
   return { store, first, second, runs, ran, lose };
 }
