@@ -1,4 +1,5 @@
 /** A store that renews leases and refuses other calls, as for a missing right or in a full table. */
+import Libsql from 'libsql';
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../packages/redis/src/index.ts';
@@ -7,6 +8,7 @@ import { WatchedStore } from '../../src/endpoint/watched-store.ts';
 import { storeAway, storeRefused } from '../../src/errors.ts';
 import { Notices } from '../../src/observe/notices.ts';
 import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { serveMember } from '../kit/fleet.ts';
@@ -15,6 +17,7 @@ import { createLog, type Log } from '../kit/log.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { cut, mend, watchedStore } from '../kit/watched-store.ts';
+import { newPath, recordOf } from '../stores/sqlite-views.ts';
 
 const fence = { epoch: 1, owner: 'me' };
 const AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
@@ -68,6 +71,21 @@ test('is not ready once calls of two sessions have failed for 10 s, until a call
   mend(store);
   await every(1_000, a);
   expect(await reason()).toBeUndefined();
+});
+
+test('is ready, and sweeps all others, where one expired record was written by a newer build', async () => {
+  const path = newPath();
+  const { store, clients, every, reason } = await opened(sqlite(path));
+  const sessions = store.views[0]?.sessions;
+  for (const id of ['newer', 'other']) await sessions?.create(recordOf(id), 1);
+  const file = new Libsql(path);
+  file.exec(`UPDATE rows SET data = json_set(data, '$[0]', 99) WHERE id = 'newer'`);
+  file.close();
+  await every(30_000, clients[0]);
+  expect(await reason()).toBeUndefined();
+  const ends = store.calls.filter(({ call }) => call === 'sessions.end');
+  expect(ends.map(({ args }) => args[0])).toEqual(['other']);
+  expect(store.calls.map(({ call }) => call)).toContain('once.trim');
 });
 
 describeWithServer('redis', 'on Redis', (server) => {

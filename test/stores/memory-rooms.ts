@@ -3,6 +3,7 @@ import { KernelRecords } from '../../src/stores/kernel/records.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import type { Kind } from '../../src/stores/store.ts';
+import { createLog } from '../kit/log.ts';
 
 type AtOnce<T> = T extends (...args: infer A) => infer R ? (...args: A) => Awaited<R> : T;
 type RecordsAtOnce = { readonly [Name in keyof KernelRecords]: AtOnce<KernelRecords[Name]> };
@@ -19,6 +20,7 @@ export function memoryRooms(kind: Kind, { logBytes = Infinity, tombstones = 1_00
       backend,
       writes: backend.atOnce,
       isAlone: true,
+      logger: createLog(),
     }) as unknown as RecordsAtOnce;
     return { backend, records, entries: (id: string) => backend.log(kind, id) };
   };

@@ -7,7 +7,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { after, repeated } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
-import type { EventRetention } from '../../types.ts';
+import type { EventRetention, Logger } from '../../types.ts';
 import type { Backend, Entry, Row } from './backend.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
 import { recordOf } from './row-value.ts';
@@ -39,6 +39,7 @@ export interface KernelParts {
    * known that have a log, and all logs that are not empty are known: the store may drop entries.
    */
   readonly isAlone: boolean;
+  readonly logger: Logger;
   /** How long a step waits for the earlier ones of its record. Absent: for ever. */
   readonly deadlines?: Deadlines | undefined;
 }

@@ -36,7 +36,7 @@ export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<st
   for (const kind of kindsOf(options)) {
     if (made.has(kind.name)) continue;
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: alone !== undefined, deadlines }));
+    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: alone !== undefined, logger, deadlines }));
   }
   const records = ({ name }: Kind): KernelRecords => made.get(name) as KernelRecords;
   const leases = records(LEASES);

@@ -12,6 +12,8 @@ import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
 import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
+/** After a roll-back thousands may be those of a newer build. */
+const MOST_TOLD = 20;
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
 export class Sweep {
@@ -19,6 +21,8 @@ export class Sweep {
   readonly #ttlMs: number;
   readonly #steps: RowSteps;
   readonly #known: KnownRecords;
+  /** Rows that cannot be read, each with its line in the log. */
+  readonly #told = new Set<string>();
 
   constructor(parts: KernelParts, steps: RowSteps, known: KnownRecords) {
     const { kind, isAlone } = parts;
@@ -35,11 +39,9 @@ export class Sweep {
 
   due(now: number, limit: number, cursor: string | undefined): MaybePromise<RecordPage<DueRecord>> {
     let place = placeOf(cursor);
-    let unread: Row | undefined;
     return repeated<RecordPage<DueRecord>>(() =>
       after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) => {
-        // A row that this build cannot read keeps no other from being swept. It stays: another build may read it.
-        const read = rows.filter(({ unreadable }) => unreadable === undefined);
+        const read = rows.filter((row) => this.#isRead(row));
         return after(this.#clean(read, now), () => {
           const records = read.flatMap((row) => {
             const record = recordOf(row);
@@ -48,17 +50,24 @@ export class Sweep {
             return [{ id, epoch, owner, expired: isExpired(row, now) }];
           });
           const last = rows.at(-1);
-          unread ??= rows.find(({ unreadable }) => unreadable !== undefined);
-          if (rows.length < limit || last === undefined) {
-            // The caller hears of it when nothing else is due any more.
-            if (records.length === 0 && unread !== undefined) throw unread.unreadable;
-            return { records };
-          }
+          if (rows.length < limit || last === undefined) return { records };
           place = [last.wakeAt ?? now, last.id];
           return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
         });
       }),
     );
+  }
+
+  /**
+   * A row that this build cannot read keeps no other from being swept, and is no failure of the store: an instance whose
+   * sweeps fail is not ready. It stays where it is, because another build may read it.
+   */
+  #isRead({ id, unreadable }: Row): boolean {
+    if (unreadable === undefined) return true;
+    if (this.#told.has(id) || this.#told.size === MOST_TOLD) return false;
+    this.#told.add(id);
+    this.#parts.logger.error({ err: unreadable }, 'A record in the store cannot be read, and is left as it is');
+    return false;
   }
 
   /** The next sweep finds what fails. */
