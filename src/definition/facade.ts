@@ -48,12 +48,8 @@ export function createFacades(shared: Shared, highLevel: object): (light: SdkSer
       get: () => method,
       set(this: object, value: unknown) {
         if (this !== highLevel) Object.defineProperty(this, name, { configurable: true, writable: true, value });
-        else if (shared.light === undefined) method = value;
-        else
-          throw definitionRefused(
-            `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
-              'or on currentSession().server for one session',
-          );
+        else if (shared.light !== undefined) throw setByHandler(name);
+        else method = value;
       },
     });
   };
@@ -88,5 +84,12 @@ function refuseRegistration(name: string): never {
   throw definitionRefused(
     `${name}() was called on the server of one session, but one definition serves all sessions. ` +
       'Register on the definition itself, or pass a factory for tools of one user',
+  );
+}
+
+export function setByHandler(name: string): Error {
+  return definitionRefused(
+    `a handler set its ${name}, but one definition serves all sessions. Set it before the first request, ` +
+      'or on currentSession().server for one session',
   );
 }

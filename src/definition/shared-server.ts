@@ -40,7 +40,7 @@ import {
   TABLES,
 } from '../sdk/sdk-server.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../types.ts';
-import { createFacades, LIST_SENDS } from './facade.ts';
+import { createFacades, LIST_SENDS, setByHandler } from './facade.ts';
 
 /** They return promises, which reject outside of a handler. */
 const SENDS = ['request', 'ping', 'createMessage', 'elicitInput', 'listRoots', 'close'];
@@ -80,8 +80,6 @@ export class SharedServer {
   #served: (light: SdkServer) => unknown = (light) => light;
   /** `undefined`: no endpoint serves it. */
   #endpoint: ServingEndpoint | undefined = undefined;
-  /** The shared methods that handlers have set, by light server: what a wrapper calls is the method as it was. */
-  readonly #ofSessions = new WeakMap<SdkServer, Map<PropertyKey, unknown>>();
   /** The lists that have changed in this turn. */
   readonly #changed = new Set<ListChange>();
 
@@ -187,17 +185,11 @@ export class SharedServer {
     return name in this.#class && typeof Reflect.get(this.#class, name) === 'function';
   }
 
-  /** A method that is one for all sessions: it registers, or finds the light server itself. */
-  #isShared(name: PropertyKey): boolean {
-    return this.#isMethod(name) && (DEFINING.has(name) || Object.hasOwn(this.idle, name));
-  }
-
   #get(name: PropertyKey): unknown {
     const { idle } = this;
     const isMethod = this.#isMethod(name);
-    if (name === 'constructor') return Reflect.get(idle, name);
-    if (this.#isShared(name))
-      return (this.light && this.#ofSessions.get(this.light)?.get(name)) ?? Reflect.get(idle, name);
+    if (name === 'constructor' || (isMethod && (DEFINING.has(name) || Object.hasOwn(idle, name))))
+      return Reflect.get(idle, name);
     const light = DEFINING.has(name) ? this.#connecting : this.light;
     // What the application itself keeps on its server, no light server has.
     const of = light !== undefined && name in light ? light : idle;
@@ -206,16 +198,12 @@ export class SharedServer {
     return isMethod ? (...args: unknown[]) => Reflect.apply(value as AnyFunction, of, args) : value;
   }
 
-  /** What a handler sets is for its session, a method too. */
+  /** Tools may wrap a method. A handler may not: what it sets would serve every session. */
   #set(name: PropertyKey, value: unknown): boolean {
     const { light } = this;
-    if (light !== undefined && this.#isShared(name)) {
-      const own = this.#ofSessions.get(light) ?? new Map<PropertyKey, unknown>();
-      this.#ofSessions.set(light, own.set(name, value));
-      return true;
-    }
-    const isTable = DEFINING.has(name) && !this.#isMethod(name);
-    return Reflect.set((isTable ? this.#connecting : light) ?? this.idle, name, value);
+    if (light !== undefined && this.#isMethod(name)) throw setByHandler(String(name));
+    const own = DEFINING.has(name) ? this.#connecting : light;
+    return Reflect.set(own ?? this.idle, name, value);
   }
 
   // ——— what is for no single client ———

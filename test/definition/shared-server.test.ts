@@ -7,7 +7,7 @@ import { McpServer, Server } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
-import { saidOn, say, textOf, toolCall } from '../kit/lab.ts';
+import { say, textOf, toolCall } from '../kit/lab.ts';
 import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../src/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { callModern } from '../kit/modern.ts';
@@ -177,38 +177,6 @@ describe.each([
     expect([kept.greeting, kept.mood]).toEqual(['hello', undefined]);
     kept.greeting = 'good day';
     expect(await say(two, 'get')).toBe('good day, undefined');
-  });
-
-  test('lets a handler wrap each of its methods for its session alone', async () => {
-    const server = make() as McpServer;
-    const inner = server.server as unknown as Record<string, (...args: unknown[]) => unknown>;
-    const seen: string[] = [];
-    const names = ['notification', 'sendLoggingMessage', 'setRequestHandler', 'getClientVersion'];
-    server.registerTool('wrap', {}, () => {
-      for (const name of names) {
-        const original = inner[name];
-        inner[name] = (...args) => {
-          seen.push(name);
-          return original?.apply(inner, args);
-        };
-      }
-      return said('wrapped');
-    });
-    server.registerTool('send', {}, async () => {
-      await server.server.notification({ method: 'notifications/message', params: { level: 'error', data: 'a' } });
-      await server.server.sendLoggingMessage({ level: 'error', data: 'b' });
-      return said(`${inner['setRequestHandler']?.name} of ${server.server.getClientVersion()?.name}`);
-    });
-    const { client } = await serve(server);
-    const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
-    await say(one, 'wrap');
-    const answers = [await one.post(toolCall(9, 'send')), await two.post(toolCall(9, 'send'))];
-    await Promise.all(answers.map(({ ended }) => ended));
-    expect(answers.map(saidOn)).toEqual([
-      ['a', 'b', ' of ann'],
-      ['a', 'b', 'setRequestHandler of bob'],
-    ]);
-    expect(seen).toEqual(['notification', 'sendLoggingMessage', 'getClientVersion']);
   });
 
   test('stays an instance of its class, and keeps nothing of a client', async () => {

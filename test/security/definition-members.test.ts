@@ -1,4 +1,4 @@
-/** A handler of a definition sets methods of the server that all sessions share. No other session uses them. */
+/** A handler of a definition sets methods of the server that all sessions share. No other session may use them. */
 import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
@@ -7,8 +7,6 @@ import { said } from '../kit/tool-server.ts';
 
 const info = { name: 'one', version: '1.0.0' };
 const LOGGING = { capabilities: { logging: {} } };
-
-const LOGS = ['for its own client', 'and once more'];
 
 const LOW = [
   'request',
@@ -25,8 +23,6 @@ const LOW = [
   'createElicitationCompletionNotifier',
   'close',
   'connect',
-  'setRequestHandler',
-  'registerCapabilities',
 ];
 const HIGH = ['sendLoggingMessage', 'sendToolListChanged', 'sendPromptListChanged', 'sendResourceListChanged'];
 
@@ -40,7 +36,7 @@ describe.each([
       ...LOW.map((name): [object, string] => [definition.server, name]),
       ...HIGH.map((name): [object, string] => [definition, name]),
     ];
-    const stolen: unknown[][] = [];
+    const stolen: unknown[] = [];
     definition.registerTool('replace', {}, () => {
       const outcomes = targets.map(([target, name]) => {
         try {
@@ -54,8 +50,8 @@ describe.each([
       return said(outcomes.join());
     });
     definition.registerTool('tell', {}, async () => {
-      await definition.sendLoggingMessage({ level: 'error', data: LOGS[0] });
-      await definition.server.sendLoggingMessage({ level: 'error', data: LOGS[1] });
+      await definition.sendLoggingMessage({ level: 'error', data: 'for its own client' });
+      await definition.server.sendLoggingMessage({ level: 'error', data: 'and once more' });
       return said('told');
     });
     const { client } = await serve(definition);
@@ -66,13 +62,9 @@ describe.each([
     const answer = await bob.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
     await answer.ended;
     expect(stolen).toEqual([]);
-    for (const log of LOGS) expect(JSON.stringify(answer.events)).toContain(log);
-    const expected = targets.map(([of, name]) => `${name}: ${of === definition ? 'DEFINITION_REFUSED' : 'set'}`);
-    expect(message.result).toMatchObject({ content: [{ text: expected.join() }] });
-    // In the session of the handler it stays.
-    await mallory.call('tools/call', { name: 'tell', arguments: {} });
-    expect(stolen.map(([, sent]) => (sent as { data: unknown }).data)).toEqual(LOGS);
-    definition.registerTool('late', {}, () => said(''));
-    expect(JSON.stringify((await bob.call('tools/list')).message)).toContain('"late"');
+    expect(JSON.stringify(answer.events)).toContain('for its own client');
+    expect(JSON.stringify(answer.events)).toContain('and once more');
+    const expected = targets.map(([, name]) => `${name}: DEFINITION_REFUSED`).join();
+    expect(message.result).toMatchObject({ content: [{ text: expected }] });
   });
 });
