@@ -36,6 +36,7 @@ async function opened(inner?: Store, leaseMs = 3_000) {
     time,
     store,
     clients,
+    list: () => endpoint.sessions.list(),
     outage: () => told(log).filter((line) => line === AWAY || line === BACK),
     /** Each of these clients calls once a second. */
     every: async (ms: number, ...callers: readonly RawClient[]): Promise<void> => {
@@ -73,15 +74,19 @@ test('is not ready once calls of two sessions have failed for 10 s, until a call
   expect(await reason()).toBeUndefined();
 });
 
-test('is ready, and sweeps all others, where one expired record was written by a newer build', async () => {
+test('is ready, and sweeps and lists all others, where records were written by a newer build', async () => {
   const path = newPath();
-  const { store, clients, every, reason } = await opened(sqlite(path));
+  const { store, clients, every, list, reason } = await opened(sqlite(path));
   const sessions = store.views[0]?.sessions;
   for (const id of ['newer', 'other']) await sessions?.create(recordOf(id), 1);
+  await sessions?.create(recordOf('newer, and living'));
   const file = new Libsql(path);
-  file.exec(`UPDATE rows SET data = json_set(data, '$[0]', 99) WHERE id = 'newer'`);
+  file.exec(`UPDATE rows SET data = json_set(data, '$[0]', 99) WHERE id LIKE 'newer%'`);
   file.close();
-  await every(30_000, clients[0]);
+  for (let n = 0; n < 6; n += 1) {
+    await every(5_000, clients[0]);
+    expect((await list()).sessions).toHaveLength(clients.length);
+  }
   expect(await reason()).toBeUndefined();
   const ends = store.calls.filter(({ call }) => call === 'sessions.end');
   expect(ends.map(({ args }) => args[0])).toEqual(['other']);

@@ -18,6 +18,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { sqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLab } from '../kit/lab.ts';
+import { allPages } from '../store-contract/view.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
@@ -64,12 +65,15 @@ describe('sqlite()', () => {
   test.each([
     ['written by a newer build', `json_set(data, '$[0]', 99)`, /newer version of sojourn/],
     ['damaged', `'{'`, /JSON/],
-  ])('sweeps the rows beside those that are %s, and tells of these once', async (_, data, told) => {
+  ])('sweeps and lists the rows beside those that are %s, and tells of these once', async (_, data, told) => {
     const path = newPath();
     const log = createLog();
     const { records } = await openView(path, { logger: log });
     for (const id of ['a', 'unread', 'z']) await records.create(recordOf(id), -1_000);
-    change(path, `UPDATE rows SET data = ${data} WHERE id = 'unread'`);
+    for (const id of ['b', 'm', 'y']) await records.create(recordOf(id));
+    change(path, `UPDATE rows SET data = ${data} WHERE id IN ('unread', 'm')`);
+    for (const limit of [1, 2, 10])
+      expect(await allPages((cursor) => records.list(limit, cursor))).toMatchObject([{ id: 'b' }, { id: 'y' }]);
     for (const limit of [1, 3, 10]) {
       const due: string[] = [];
       let cursor: string | undefined;
@@ -83,7 +87,10 @@ describe('sqlite()', () => {
     for (const id of ['a', 'z']) await records.end(id, FENCE, 'idle');
     for (const limit of [1, 10]) expect(await records.due(limit)).toEqual({ records: [] });
     const lines = log.matching(/^A record in the store cannot be read/, 'error');
-    expect(lines.map(({ fields }) => String(fields['err']))).toEqual([expect.stringMatching(told)]);
+    expect(lines.map(({ fields }) => String(fields['err']))).toEqual([
+      expect.stringMatching(told),
+      expect.stringMatching(told),
+    ]);
     await expect((async () => records.read('unread'))()).rejects.toThrow(told);
   });
 

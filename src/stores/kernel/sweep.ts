@@ -41,7 +41,7 @@ export class Sweep {
     let place = placeOf(cursor);
     return repeated<RecordPage<DueRecord>>(() =>
       after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) => {
-        const read = rows.filter((row) => this.#isRead(row));
+        const read = rows.filter((row) => this.reads(row));
         return after(this.#clean(read, now), () => {
           const records = read.flatMap((row) => {
             const record = recordOf(row);
@@ -59,10 +59,10 @@ export class Sweep {
   }
 
   /**
-   * A row that this build cannot read keeps no other from being swept, and is no failure of the store: an instance whose
-   * sweeps fail is not ready. It stays where it is, because another build may read it.
+   * A row that this build cannot read keeps no other from being swept or listed, and is no failure of the store: an
+   * instance whose sweeps fail is not ready. It stays where it is, because another build may read it.
    */
-  #isRead({ id, unreadable }: Row): boolean {
+  reads({ id, unreadable }: Row): boolean {
     if (unreadable === undefined) return true;
     if (this.#told.has(id) || this.#told.size === MOST_TOLD) return false;
     this.#told.add(id);
