@@ -99,6 +99,10 @@ describeWithServer(
         await admin.query('ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC');
         // Once more it changes nothing.
         for (let n = 0; n < 2; n++) await admin.query(migrationSql('theirs "own"', { user: 'app' }));
+        // The function of an earlier version, beside that of this one.
+        await admin.query(
+          'CREATE FUNCTION "theirs ""own""".write_trip(json) RETURNS integer LANGUAGE sql AS $$SELECT 0$$',
+        );
         const view = await openView(postgres(url, { schema: 'theirs "own"' }));
         await useAll(view);
       });

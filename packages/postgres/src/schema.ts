@@ -30,8 +30,9 @@ export async function findSchema(
 ): Promise<void> {
   const s = quoted(schema);
   try {
-    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regproc($4)`;
-    const names = ['rows', 'log', 'messages', 'write_trip'].map((name) => `${s}.${name}`);
+    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regprocedure($4)`;
+    // An earlier version of the function stays for the instances that use it.
+    const names = ['rows', 'log', 'messages', 'write_trip(json, text)'].map((name) => `${s}.${name}`);
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)
