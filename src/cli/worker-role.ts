@@ -5,7 +5,7 @@
  * closes the socket first, because the next supervisor needs the port. A second SIGTERM ends it at once. It ignores
  * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import type { Family } from '../observe/metric-table.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
@@ -66,7 +66,8 @@ export function takeWorkerRole(self: NodeJS.Process) {
     // A worker without a listener does not serve yet, and has no sessions to hand over.
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
-  const orphaned: Promise<unknown> = self.connected ? once(self, 'disconnect') : Promise.resolve();
+  // Not with the `once` of Node, which rejects where the channel reports that a message of the module was not sent.
+  const orphaned = self.connected ? new Promise((resolve) => self.once('disconnect', resolve)) : Promise.resolve();
   void orphaned.then(stop);
   self.on('SIGTERM', () => {
     if (signalled) signals.emit('SIGTERM');

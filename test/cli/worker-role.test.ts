@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { takeWorkerRole } from '../../src/cli/worker-role.ts';
 
 function workerSelf(env: NodeJS.ProcessEnv = { SOJOURN_WORKER: '2 again' }) {
-  const events = new EventEmitter();
+  // The module listens for uncaught exceptions.
+  const events = new EventEmitter().on('error', () => {});
   const exits: number[] = [];
   const told: unknown[] = [];
   const self = Object.assign(events, {
@@ -40,6 +41,7 @@ test.each([
 test.each<[what: string, sent: ReadonlyArray<readonly [event: string, message?: unknown]>, asked: number]>([
   ['its supervisor asks it to drain', [['message', DRAIN]], 1],
   ['its supervisor is gone', [['disconnect']], 1],
+  ['its supervisor is gone, which a message of its module met', [['error', new Error('EPIPE')], ['disconnect']], 1],
   ['it gets SIGTERM', [['SIGTERM']], 1],
   ['all of them happen', [['message', DRAIN], ['message', DRAIN], ['SIGTERM'], ['disconnect']], 1],
   ['it gets a second SIGTERM, and so ends at once', [['SIGTERM'], ['SIGTERM']], 2],
