@@ -36,8 +36,12 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
   const file = resolve(cwd, given);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
-  const namespace = import(pathToFileURL(file).href).catch((cause: unknown) => {
-    throw new LoadFailure(`cannot load ${given}`, { cause });
+  // An import that is awaited adds the functions that await it to the stack of what the module throws.
+  const namespace = new Promise((loads, fails) => {
+    import(pathToFileURL(file).href).then(
+      (loaded) => loads(loaded),
+      (cause: unknown) => fails(new LoadFailure(`cannot load ${given}`, { cause })),
+    );
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { orUndefined } from '../base/or-undefined.ts';
 import type { Store } from '../stores/store.ts';
 import { Failure, UsageError, codeOf, reason } from './failure.ts';
 
@@ -91,7 +92,8 @@ const FOLDER = '.sojourn';
  */
 export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
   const folder = join(cwd, FOLDER);
-  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
+  // The store says what is wrong with a folder that cannot be made.
+  if (orUndefined(() => mkdirSync(folder, { recursive: true, mode: 0o700 })) !== undefined)
     writeFileSync(join(folder, '.gitignore'), '*\n');
   const name = relative(cwd, resolve(cwd, module)).replaceAll(/[^\w.-]/g, '-');
   return storeOf(`sqlite:${join(folder, `${name}.db`)}`, 'sojourn dev');

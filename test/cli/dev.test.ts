@@ -105,6 +105,18 @@ describe.skipIf(process.platform === 'win32')('sojourn dev (a Unix system)', { t
     expect(await (await connectV2(await dev.url())).say('build')).toBe('mended 1');
   });
 
+  test('a folder for its sessions that cannot be made is said by the store, without a stack', async () => {
+    const project = new Project();
+    project.write('mcp.mjs', moduleText({ build: 1 }));
+    project.write('.sojourn', 'a file');
+    const dev = project.dev('mcp.mjs');
+    await until(() => dev.log().includes('nothing is served until the next edit'), {
+      timeoutMs: MS,
+      what: 'the error',
+    });
+    expect(dev.log()).toMatch(/^sojourn: sqlite:\S+\.sojourn\/mcp\.mjs\.db: .*\n.*not loaded: nothing is served/);
+  });
+
   test('a call that runs during an edit ends in its build, and later edits do not wait for it', async () => {
     const project = new Project();
     project.write('mcp.mjs', moduleText({ build: 1 }));

@@ -36,6 +36,14 @@ test.each([
   },
 );
 
+test.each(['serve', 'check'])('%s: the stack of what a module throws ends in Node', async (command) => {
+  const cwd = folderOf({ 'server.mjs': "import './tools.mjs';\n", 'tools.mjs': "throw new Error('no key');\n" });
+  const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
+  const places = stderr.match(/^ {4}at .*/gm) ?? [];
+  expect([code, places[0]]).toEqual([1, expect.stringContaining(`${cwd}/tools.mjs:1:7`)]);
+  expect(places.slice(1).filter((place) => !place.includes('node:internal/'))).toEqual([]);
+});
+
 test('a module that fails to load ends the command, also where it listens for uncaught exceptions', async () => {
   const cwd = folderOf({
     'server.mjs': "process.on('uncaughtException', () => {});\nsetInterval(() => {}, 1_000);\nJSON.parse('{');\n",
