@@ -128,6 +128,7 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
       'postgres',
       /the password is wrong \(password authentication failed for user "ann", 28P01\)/,
     ],
+    ['missing password', 'ann', 'postgres', /it asks for a password; put it into the URL \(SASL: .*\)/],
     ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
     ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
     ['schema', 'ann:right-password', 'postgres', /this user may not make the schema sojourn; .*/],

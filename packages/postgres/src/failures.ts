@@ -44,6 +44,9 @@ export function storeFailure(place: string, error: unknown): Error {
   // Node joins the errors of several addresses into one error without a message.
   const [first = error] = (error as { readonly errors?: readonly unknown[] }).errors ?? [];
   const message = first instanceof Error ? first.message : String(first);
+  // `pg` gives this error no code.
+  if (message.includes('client password must be'))
+    return storeRefused(`${place}: it asks for a password; put it into the URL (${message})`, error);
   if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error)) return internal(error);
