@@ -1,7 +1,7 @@
 /**
  * Loads the user's module (JavaScript or TypeScript), and reads from its default export what to serve, and options.
  */
-import { writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -34,6 +34,8 @@ export interface Loading {
 
 export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
   const file = resolve(cwd, given);
+  // The most common mistake: Node says it in some twenty lines.
+  if (!existsSync(file)) throw new Failure(`module not found: ${given} (looked for ${file})`);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
   // An import that is awaited adds the functions that await it to the stack of what the module throws.

@@ -69,9 +69,9 @@ test.each([
 });
 
 test.each([
-  ['nowhere.js', /^sojourn: cannot load nowhere\.js: [^]*Cannot find module '\/.*\/nowhere\.js'/],
+  ['nowhere.js', /^sojourn: module not found: nowhere\.js \(looked for \/.*\/nowhere\.js\)\n$/],
   ['folder', /^sojourn: cannot load folder: [^]*Directory import '\/.*\/folder' is not supported/],
-])('%s, which is no file, is said as Node says it', async (module, message) => {
+])('%s, which is no file, is refused', async (module, message) => {
   const cwd = folderOf({});
   mkdirSync(join(cwd, 'folder'));
   const { code, stderr } = await runProcess(['serve', module], { cwd });
