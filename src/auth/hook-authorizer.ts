@@ -97,7 +97,10 @@ export class Authorizer {
     }
   }
 
-  /** The URIs in a `subscriptions/listen` that its caller may not read: it gets no event of them. Each is asked once. */
+  /**
+   * The URIs in a `subscriptions/listen` that its caller may not read: it gets no event of them. Each is asked about
+   * once.
+   */
   async unheard({ params }: RpcRequest, authInfo: AuthInfo | undefined): Promise<ReadonlySet<unknown>> {
     const filter = params?.['notifications'];
     const uris = isObject(filter) ? filter['resourceSubscriptions'] : undefined;

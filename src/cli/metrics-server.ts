@@ -36,10 +36,10 @@ export function metricsSettings(text: string | undefined, token: string | undefi
   return { host, port, token };
 }
 
-/** More than scrapers need. One that sends no head within this time is closed. */
+/** More than scrapers need. Node closes a connection that sends no head within `HEAD_MS`. */
 const MOST_CONNECTIONS = 32;
 const HEAD_MS = 5_000;
-/** How often Node looks for those. */
+/** How often Node looks for such connections. */
 const CHECK_MS = 1_000;
 
 /** Resolves when it listens, for as long as the process lives. */

@@ -8,8 +8,8 @@
  * An empty slot starts a worker. The first worker starts alone. An error in the module or the store is then logged once
  * and ends the command. When `MAX_FAILED_STARTS` workers of one slot in a row die before they listen, the supervisor
  * drains the others and ends. A worker that dies after it listened is always replaced: a client's request may have
- * killed it, and no client may be able to end the deployment. When the supervisor itself is killed, each worker sees its
- * channel close, leaves the socket, drains and ends.
+ * killed it, and no client may be able to end the deployment. When the supervisor itself is killed, each worker sees
+ * its channel close, leaves the socket, drains and ends.
  *
  * In a rolling restart the new worker listens once its store is open. Every other worker but the first listens while
  * its store is away, and its requests wait there. The next restart does not wait for this one: a worker that still

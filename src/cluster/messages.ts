@@ -62,8 +62,8 @@ export type NotifyMessage = Notification & {
 export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
 
 /**
- * The sender was without its lease or mailbox: it wants the bus events of the last `ms` again, but for those of the last
- * `backMs`, which it has heard.
+ * The sender was without its lease or mailbox: it wants the bus events of the last `ms` again, but not those of the
+ * last `backMs`, which it has heard.
  */
 export type MissedMessage = { readonly kind: 'missed'; readonly ms: number; readonly backMs: number };
 

@@ -1,6 +1,6 @@
 /**
  * The instances of the deployment, as the leases show them that this instance reads with each renewal, and that it
- * reads again for a page, with the figures. One that left is kept for two minutes.
+ * reads again for a page, with the figures. An instance that left is kept for two minutes.
  *
  *     serving ──▶ draining ──lease given back──▶ left
  *        ╰──no renewal, or takes no message──▶ silent ──lease gone──▶ killed

@@ -186,8 +186,7 @@ export class KernelRecords implements Records {
     return repeated<RecordPage>(() =>
       after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
         after(this.#steps.now(), (now) => {
-          const read = rows.filter((row) => this.#sweep.reads(row));
-          records.push(...read.flatMap((row) => livingOf(row, now) ?? []));
+          records.push(...this.#steps.readable(rows).flatMap((row) => livingOf(row, now) ?? []));
           // There is a cursor only if another record follows, so the last page has none.
           const end = records[limit - 1];
           if (records.length > limit && end !== undefined)

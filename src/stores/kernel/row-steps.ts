@@ -16,6 +16,8 @@ import { isExpired, OVER, recordOf } from './row-value.ts';
 const UNSURE = 20_000;
 /** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
+/** After a roll-back thousands may be those of a newer build. */
+const MOST_TOLD = 20;
 
 export class RowSteps {
   readonly #parts: KernelParts;
@@ -26,6 +28,8 @@ export class RowSteps {
    * again, its step finds what the earlier try has stored, and answers what that try would have answered.
    */
   readonly #unsure = new BoundedMap<string, number>(UNSURE);
+  /** Rows that cannot be read, each with its line in the log. */
+  readonly #told = new Set<string>();
 
   constructor(parts: KernelParts, known: KnownRecords) {
     this.#parts = parts;
@@ -34,6 +38,20 @@ export class RowSteps {
 
   now(): MaybePromise<number> {
     return this.#parts.backend.now();
+  }
+
+  /**
+   * A row that this build cannot read keeps no other from being swept or listed, and is no failure of the store: an
+   * instance whose sweeps fail is not ready. It stays where it is, because another build may read it.
+   */
+  readable(rows: readonly Row[]): readonly Row[] {
+    return rows.filter(({ id, unreadable }) => {
+      if (unreadable !== undefined && !this.#told.has(id) && this.#told.size < MOST_TOLD) {
+        this.#told.add(id);
+        this.#parts.logger.error({ err: unreadable }, 'A record in the store cannot be read, and is left as it is');
+      }
+      return unreadable === undefined;
+    });
   }
 
   /** The record as it is known, for an append that waits for nothing. `undefined`: it waits, or is not known. */

@@ -12,8 +12,6 @@ import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
 import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from './row-value.ts';
 
-/** After a roll-back thousands may be those of a newer build. */
-const MOST_TOLD = 20;
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
 export class Sweep {
@@ -21,8 +19,6 @@ export class Sweep {
   readonly #ttlMs: number;
   readonly #steps: RowSteps;
   readonly #known: KnownRecords;
-  /** Rows that cannot be read, each with its line in the log. */
-  readonly #told = new Set<string>();
 
   constructor(parts: KernelParts, steps: RowSteps, known: KnownRecords) {
     const { kind, isAlone } = parts;
@@ -41,7 +37,7 @@ export class Sweep {
     let place = placeOf(cursor);
     return repeated<RecordPage<DueRecord>>(() =>
       after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) => {
-        const read = rows.filter((row) => this.reads(row));
+        const read = this.#steps.readable(rows);
         return after(this.#clean(read, now), () => {
           const records = read.flatMap((row) => {
             const record = recordOf(row);
@@ -56,18 +52,6 @@ export class Sweep {
         });
       }),
     );
-  }
-
-  /**
-   * A row that this build cannot read keeps no other from being swept or listed, and is no failure of the store: an
-   * instance whose sweeps fail is not ready. It stays where it is, because another build may read it.
-   */
-  reads({ id, unreadable }: Row): boolean {
-    if (unreadable === undefined) return true;
-    if (this.#told.has(id) || this.#told.size === MOST_TOLD) return false;
-    this.#told.add(id);
-    this.#parts.logger.error({ err: unreadable }, 'A record in the store cannot be read, and is left as it is');
-    return false;
   }
 
   /** The next sweep finds what fails. */
