@@ -27,7 +27,7 @@ export class InstanceOfLab {
   readonly number: number;
   readonly #endpoint: McpEndpoint;
   readonly #started: Started;
-  #state: State = 'serving';
+  state: State = 'serving';
   #waiting: Array<() => void> = [];
   readonly #killed: Promise<void>;
   #endKilled!: () => void;
@@ -39,19 +39,15 @@ export class InstanceOfLab {
     this.#endpoint = endpointOf(this);
   }
 
-  get state(): State {
-    return this.#state;
-  }
-
   /** `states`: the usual one first. */
   #expect(what: string, ...states: State[]): void {
-    if (states.includes(this.#state)) return;
-    throw new Error(`${what}: instance ${this.number} of the lab is ${this.#state}; it must be ${states[0]}`);
+    if (states.includes(this.state)) return;
+    throw new Error(`${what}: instance ${this.number} of the lab is ${this.state}; it must be ${states[0]}`);
   }
 
   /** Runs `work` at once; in a frozen instance when it wakes, in order; in a killed one never. */
   run<T>(work: () => MaybePromise<T>): MaybePromise<T> {
-    if (this.#state !== 'frozen' && this.#state !== 'killed') return work();
+    if (this.state !== 'frozen' && this.state !== 'killed') return work();
     return new Promise<void>((wake) => this.#waiting.push(wake)).then(work);
   }
 
@@ -155,29 +151,29 @@ export class InstanceOfLab {
 
   kill(): void {
     this.#expect('kill()', 'serving', 'frozen');
-    this.#state = 'killed';
+    this.state = 'killed';
     this.#waiting = [];
     this.#endKilled();
   }
 
   freeze(): void {
     this.#expect('freeze()', 'serving');
-    this.#state = 'frozen';
+    this.state = 'frozen';
   }
 
   wake(): void {
     this.#expect('wake()', 'frozen');
-    this.#state = 'serving';
+    this.state = 'serving';
     for (const wake of this.#waiting.splice(0)) wake();
   }
 
   /** Closes its endpoint, after a drain or without. */
   async end(how: 'drain' | 'stop'): ReturnType<McpEndpoint['drain']> {
     this.#expect(`${how}()`, 'serving');
-    this.#state = 'stopping';
+    this.state = 'stopping';
     const drained = how === 'drain' ? await this.#endpoint.drain() : { released: 0, interrupted: 0 };
     await this.#endpoint.close();
-    this.#state = 'stopped';
+    this.state = 'stopped';
     return drained;
   }
 }
