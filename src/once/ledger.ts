@@ -159,6 +159,7 @@ export class OnceLedger {
     let value: unknown = 'run';
     try {
       if (asks) value = await inside.run(now, () => call.asks(run.signal));
+      if (asks && value === 'run') await owned.confirmed(() => run.signal.throwIfAborted());
     } catch (cause) {
       // The next call with this key asks again.
       this.#again(run, owned.release());

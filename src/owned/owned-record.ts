@@ -3,6 +3,7 @@
  * store is away. The instance may get a new id after a lapse of its lease: then the record is claimed for that id, unless
  * another instance was first.
  */
+import { storeAway } from '../errors.ts';
 import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
 import type { EndOutcome, Fence, MaybePromise, RecordChange, SaveOutcome } from '../stores/store.ts';
 import type { OwnedRecords } from './owned-records.ts';
@@ -37,6 +38,18 @@ export class OwnedRecord {
   get isCertain(): boolean {
     const { lease } = this.#kind;
     return lease.valid && this.#fence.owner === lease.owner;
+  }
+
+  /**
+   * Resolves when this instance owns the record for sure: before an effect, whatever was awaited since it was claimed.
+   * Rejects with what `throwIfOver` throws.
+   */
+  confirmed(throwIfOver: () => void): Promise<void> {
+    return this.reach(async () => {
+      if (this.#kind.lease.valid) await this.reclaim();
+      throwIfOver();
+      if (!this.isCertain) throw storeAway('this instance takes its lease');
+    });
   }
 
   /** `change`: asked at each try. */

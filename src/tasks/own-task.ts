@@ -8,7 +8,7 @@ import { TEXT_WEIGHT } from '../owned/owned-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { OwnRun } from './run-room.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
-import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError, storeAway } from '../errors.ts';
+import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../errors.ts';
 import { Timers } from '../base/timers.ts';
 import { sessionHash } from '../base/shown.ts';
 import type { Fence, RecordChange, SaveOutcome, StoredRecord } from '../stores/store.ts';
@@ -285,12 +285,9 @@ export class OwnTask {
    * Resolves when this instance owns the task for sure: it may have been cancelled, or have another run. Rejects when
    * the run is over.
    */
-  async confirmed(): Promise<void> {
-    await this.owned.reach(async () => {
-      const { lease } = this.#tasks.store;
-      if (lease.valid) await this.owned.reclaim();
+  confirmed(): Promise<void> {
+    return this.owned.confirmed(() => {
       if (this.run.isOver) throw this.run.signal.reason;
-      if (!this.owned.isCertain) throw storeAway('this instance takes its lease');
     });
   }
 

@@ -34,6 +34,8 @@ export class OnceRuns {
   /** The run whose result the store gave to a caller: nothing may follow it. */
   readonly #recorded = new Map<string, number>();
   readonly #effects = new Map<string, Run>();
+  /** How often a key had run when a process last asked what became of it. */
+  readonly asked = new Map<string, number>();
 
   constructor(world: World, well: WellInstances, random: Random, runMs: Range) {
     this.#world = world;
@@ -48,7 +50,7 @@ export class OnceRuns {
         ({ key }: { key: string }, { mcpReq }: ServerContext) => this.#run(key, process, mcpReq.signal),
         {
           key: ({ key }) => key,
-          afterCrash: policy === 'ask' ? ({ key }) => this.#found(key) : policy,
+          afterCrash: policy === 'ask' ? ({ key }) => this.#found(key, process) : policy,
         },
       );
       server.registerTool(policy, { inputSchema }, handler);
@@ -56,9 +58,15 @@ export class OnceRuns {
   }
 
   /** What the application finds outside after a crash. */
-  #found(key: string): ReturnType<typeof said> | 'run' {
+  async #found(key: string, process: SimProcess): Promise<ReturnType<typeof said> | 'run'> {
     const effect = this.#effects.get(key);
+    this.asked.set(`${process.name} ${key}`, this.#runsOf(key).length);
+    await new Promise<void>((over) => void process.setTimeout(over, this.#random.between(...this.#runMs)));
     return effect === undefined ? 'run' : said(effect.n);
+  }
+
+  #runsOf(key: string): readonly Run[] {
+    return this.runs.filter((run) => run.key === key);
   }
 
   async #run(key: string, process: SimProcess, signal: AbortSignal): Promise<ReturnType<typeof said>> {
@@ -75,9 +83,10 @@ export class OnceRuns {
 
   #began({ key, n, process }: Run): void {
     this.#world.note(`${process.name} begins run ${n} of ${key}`);
-    const earlier = this.runs.filter((run) => run.key === key);
+    const earlier = this.#runsOf(key);
     if (key.startsWith('fail') && earlier.length > 0) this.#world.wrong(`${key} ran again, and may not`);
-    if (key.startsWith('ask') && this.#effects.has(key)) this.#world.wrong(`${key} ran again without a question`);
+    const asked = this.asked.get(`${process.name} ${key}`) ?? 0;
+    if (key.startsWith('ask') && earlier.length !== asked) this.#world.wrong(`${key} ran again without a question`);
     if (this.#recorded.has(key)) this.#world.wrong(`${key} ran again after its result was stored`);
     for (const other of earlier) {
       if (this.#well.has(other.process) && !other.settled && other.process !== process)

@@ -197,3 +197,26 @@ test('an instance with a new id claims what it runs: a call elsewhere, a second 
     expect(await first).toBe('run 0');
   });
 });
+
+test('an application that is asked after a crash, at an instance that lost the call in the meantime, runs nothing there', async () => {
+  let ledger: TaskLedger;
+  const serverOf: StageOptions['serverOf'] = ({ process }, context) =>
+    new TaskTools(ledger, () => {}).server(process, context);
+  await play({ slots: 3, endpoint: { tasks: true }, serverOf }, async (stage) => {
+    const random = new Random(1);
+    ledger = new TaskLedger(stage.world, random, [1_000, 1_000]);
+    const client = new TaskClient(ledger, random, 'c');
+    void client.once('ask 1', 0);
+    await stage.until(() => ledger.once.runs.length === 1, 'the handler to run');
+    stage.world.kill(stage.instance(0));
+    const first = client.once('ask 1', 1);
+    await stage.until(() => ledger.once.asked.size === 1, 'the application to be asked');
+    stage.instance(1).process.freeze(true);
+    const second = client.onceWithin(20_000, 'ask 1', 2);
+    await stage.until(() => ledger.once.runs.length === 2, 'the handler to run elsewhere');
+    stage.instance(1).process.thaw(true);
+    expect(await second).toBe('run 1');
+    expect(await first).toMatch(/another instance runs it/);
+    expect(ledger.once.runs.length).toBe(2);
+  });
+});
