@@ -204,6 +204,19 @@ export async function openV2(
   });
 }
 
+/** Each stream that has ended comes back by a timer, and a transport of SDK 1 keeps the last. Returns what clears all. */
+function reconnectionTimers(transport: AnyTransport): () => void {
+  const timers: NodeJS.Timeout[] = [];
+  Object.defineProperty(transport, '_reconnectionTimeout', {
+    set(timer) {
+      timers.push(timer);
+    },
+  });
+  return () => {
+    for (const timer of timers) clearTimeout(timer);
+  };
+}
+
 interface Differences {
   connect(): Promise<void>;
   call(params: { name: string; arguments: Record<string, unknown> }, options: CallOptions): Promise<unknown>;
@@ -219,9 +232,11 @@ async function finish(
 ): Promise<OfficialClient> {
   const messages: Message[] = [];
   const errors: Error[] = [];
+  const clearTimers = reconnectionTimers(transport);
   const close = (): Promise<void> => {
-    // Closing takes the timer of one stream away; another that waited to come back would go on trying for a while.
+    // A stream that is coming back as its client closes would try again.
     wire.reconnection.maxRetries = 0;
+    clearTimers();
     return client.close();
   };
   try {
