@@ -199,6 +199,25 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     });
   });
 
+  test('progress ends with its call: none follows an answer or a cancellation on the GET stream', async () => {
+    const held = heldTool();
+    const { one } = await session(toolServer({ hold: held.tool }));
+    const get = await one.get();
+    const responses = [await one.post(toolCall(1, 'hold')), await one.post(toolCall(2, 'hold'))];
+    await until(() => held.calls.length === 2);
+    await one.notify('notifications/cancelled', { requestId: 1 });
+    await responses[0]?.untilEnd();
+    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
+    await held.calls[0]?.mcpReq.notify(progress);
+    await held.calls[1]?.mcpReq.notify(progress);
+    expect(await responses[1]?.nextMessage()).toMatchObject(progress);
+    held.release();
+    await responses[1]?.untilEnd();
+    await held.calls[1]?.mcpReq.notify(progress);
+    await held.calls[1]?.mcpReq.log('error', 'the next message');
+    expect(await get.nextMessage()).toMatchObject({ params: { data: 'the next message' } });
+  });
+
   test('B25 B28 a client that goes away cancels its handler where there are no sessions', async () => {
     const held = heldTool();
     const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();

@@ -8,8 +8,9 @@
  *     everything else              → the GET stream; a request without one waits for it (`questions.ts`)
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
- * Progress of a call whose stream has no log and no sink is dropped: two streams have no order, so its client could
- * read later progress on the GET stream before earlier progress on the stream of the call.
+ * Progress of a call that was answered or cancelled is dropped: the specification ends it with its call. So is progress
+ * of a call whose stream has no log and no sink: two streams have no order, so its client could read later progress on
+ * the GET stream before earlier progress on the stream of the call.
  */
 import {
   type AuthInfo,
@@ -178,9 +179,11 @@ export class SessionTransport extends ServerTransport {
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
+    const isOver = related !== undefined && call === undefined;
+    const isUnreachable = call?.stream !== undefined && session.host.options.responseMode !== 'json';
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (method === 'notifications/progress' && call?.stream && session.host.options.responseMode !== 'json')
-      session.logger.debug({ sessionId: session.id, method }, 'Dropped: the stream of its call cannot be reached');
+    else if (method === 'notifications/progress' && (isOver || isUnreachable))
+      session.logger.debug({ sessionId: session.id, method }, 'Dropped: its call is over, or has no stream to its client');
     else session.push(out);
   }
 
