@@ -70,7 +70,7 @@ export class RequestChecks {
     const wrong = this.#method(exchange) ?? this.#accept(exchange);
     if (exchange.method === 'POST')
       return this.#receive(exchange, wrong ?? this.#contentType(exchange) ?? this.#declaredLength(exchange));
-    const refusal = wrong ?? this.#version(exchange.header('mcp-protocol-version'), false);
+    const refusal = wrong ?? this.#version(exchange.header('mcp-protocol-version'), undefined);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
     else if (exchange.method === 'DELETE' && this.#lifecycle.refusal !== undefined)
@@ -146,11 +146,13 @@ export class RequestChecks {
   }
 
   /**
-   * `enveloped`: the client speaks the modern era, so the error lists only the versions that `server/discover` lists.
+   * `claim`: the version in an envelope. Its client speaks the modern era, so the error lists only the versions that
+   * `server/discover` lists. A header that differs from a modern claim is a mismatch, which that era refuses.
    */
-  #version(header: string | undefined, enveloped: boolean): SojournError | undefined {
+  #version(header: string | undefined, claim: unknown): SojournError | undefined {
     if (header === undefined || this.#versions.includes(header)) return undefined;
-    const modern = enveloped ? this.#versions.filter(isModern) : [];
+    if (this.#servesModern && typeof claim === 'string' && isModern(claim) && claim !== header) return undefined;
+    const modern = claim === undefined ? [] : this.#versions.filter(isModern);
     return unsupportedVersion(header, modern.length > 0 ? modern : this.#versions);
   }
 
@@ -178,8 +180,7 @@ export class RequestChecks {
     if ('error' in post) return refuse(exchange, post.error, post.id);
     const id = requestIdOf(post);
     const header = this.#versionHeader(post);
-    const refusal =
-      this.#version(header, claimedVersion(post.messages[0]) !== undefined) ?? this.#listens(exchange, post.messages);
+    const refusal = this.#version(header, claimedVersion(post.messages[0])) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return refuse(exchange, refusal, id);
     // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
     // an error with its id.

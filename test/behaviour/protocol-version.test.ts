@@ -104,11 +104,23 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
     ['B150 a modern header over an envelope of 2027-01-01', over('2027-01-01'), ''],
     ['B150 a modern header over an envelope of junk', over('junk'), ''],
     ['B150 a header of an earlier revision over a modern envelope', under('2025-11-25'), ''],
+    ['B150 a header of 2027-01-01 over a modern envelope', under('2027-01-01'), ''],
+    ['B150 an empty header over a modern envelope', under(''), ''],
+    ['B150 the header twice over a modern envelope', under(`${MODERN}, ${MODERN}`), ''],
     ['B152 a modern envelope without the header', under(null), 'MCP-Protocol-Version'],
   ])('%s is refused', async (_, options, word) => {
     const { id, response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, options);
     expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
     expect(message.error?.message).toContain(word);
+  });
+
+  test('B146 a version of header and envelope that is not served is refused as a version', async () => {
+    const version = '2027-01-01';
+    const { message } = await callModern(await open({ sessionMode }), 'tools/call', echo, {
+      ...over(version),
+      ...under(version),
+    });
+    expect(message.error).toMatchObject({ code: -32022, data: { requested: version, supported: [MODERN] } });
   });
 
   test.each([
