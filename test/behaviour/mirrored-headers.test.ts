@@ -35,7 +35,7 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
 });
 
 /** `=?base64?ZWNobw==?=` is the text itself. */
-const PROMPTS = ['hello', 'café', ' padded ', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb'];
+const PROMPTS = ['hello', 'café', ' padded ', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb', '\ufeffmarked'];
 
 function createMirroredServer(): McpServer {
   const server = new McpServer({ name: 'mirrored', version: '1.0.0' });
@@ -147,6 +147,8 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['Base64, with blanks at both ends', ' padded ', base64(' padded '), served],
     ['Base64, beyond Latin-1', '漢字', base64('漢字'), served],
     ['Base64, with a tab', 'a\tb', base64('a\tb'), served],
+    ['Base64, with a byte-order mark', '\ufeffmarked', base64('\ufeffmarked'), served],
+    ['Base64 of the name after a byte-order mark', 'hello', base64('\ufeffhello'), mismatch('Mcp-Name')],
     ['Base64, although it looks like it', '=?base64?ZWNobw==?=', base64('=?base64?ZWNobw==?='), served],
     ['the Base64 that it is itself', '=?base64?ZWNobw==?=', '=?base64?ZWNobw==?=', mismatch('Mcp-Name')],
     ['its own letters, with a blank', 'with blank', 'with blank', served],

@@ -22,6 +22,8 @@ const SENTINEL = /^=\?base64\?(.*)\?=$/;
 /** A number of JSON, in any spelling. */
 const NUMBER = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/** It keeps a byte-order mark, which is part of the text. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Decodes the Base64 form of a header value; `undefined` when the value is invalid. Its server took blanks away. */
 function decode(value: string): string | undefined {
@@ -30,7 +32,7 @@ function decode(value: string): string | undefined {
   const encoded = SENTINEL.exec(value)?.[1];
   if (encoded === undefined) return value;
   if (!BASE64.test(encoded)) return undefined;
-  return orUndefined(() => new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(encoded, 'base64')));
+  return orUndefined(() => UTF8.decode(Buffer.from(encoded, 'base64')));
 }
 
 /** A header value that decodes to `text`. */

@@ -183,7 +183,10 @@ export class SessionTransport extends ServerTransport {
     const isUnreachable = call?.stream !== undefined && session.host.options.responseMode !== 'json';
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (method === 'notifications/progress' && (isOver || isUnreachable))
-      session.logger.debug({ sessionId: session.id, method }, 'Dropped: its call is over, or has no stream to its client');
+      session.logger.debug(
+        { sessionId: session.id, method },
+        'Dropped: its call is over, or has no stream to its client',
+      );
     else session.push(out);
   }
 
