@@ -84,7 +84,8 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       return EXIT.usage;
     }
     if (error instanceof LoadFailure) {
-      err(`sojourn: ${error.message}: `);
+      // Another process may write a line between this one and what Node prints.
+      err(`sojourn: ${error.message}:\n`);
       throw error.cause;
     }
     if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;

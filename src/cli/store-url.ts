@@ -92,9 +92,11 @@ const FOLDER = '.sojourn';
  */
 export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
   const folder = join(cwd, FOLDER);
-  // The store says what is wrong with a folder that cannot be made.
-  if (orUndefined(() => mkdirSync(folder, { recursive: true, mode: 0o700 })) !== undefined)
-    writeFileSync(join(folder, '.gitignore'), '*\n');
+  // The store says what is wrong with a folder that cannot be made, or whose disk is full.
+  orUndefined(() => {
+    if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
+      writeFileSync(join(folder, '.gitignore'), '*\n');
+  });
   const name = relative(cwd, resolve(cwd, module)).replaceAll(/[^\w.-]/g, '-');
   return storeOf(`sqlite:${join(folder, `${name}.db`)}`, 'sojourn dev');
 }

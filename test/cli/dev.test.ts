@@ -17,11 +17,11 @@ const EDITS = process.env['SOJOURN_FIRST_MINUTES'] === 'all' ? 25 : 6;
 
 /** Each way to break a module, and what the log says about it. */
 const BREAKS: readonly [name: string, text: string, says: RegExp][] = [
-  ['does not parse', `${moduleText({ build: 'x' })}\nconst broken = (;`, /cannot load mcp\.mjs: \S+mcp\.mjs:\d+\n/],
+  ['does not parse', `${moduleText({ build: 'x' })}\nconst broken = (;`, /cannot load mcp\.mjs:\n\S+mcp\.mjs:\d+\n/],
   [
     'throws while it loads',
     moduleText({ build: 'x', first: "throw new Error('no key');" }),
-    /cannot load mcp\.mjs: \S+mcp\.mjs:4\nthrow [^]*\nError: no key\n {4}at \S+mcp\.mjs:4:7\n/,
+    /cannot load mcp\.mjs:\n\S+mcp\.mjs:4\nthrow [^]*\nError: no key\n {4}at \S+mcp\.mjs:4:7\n/,
   ],
   ['exports no server', moduleText({ build: 'x', exported: 'export const made = server;' }), /it exports made/],
   ['imports what is not there', moduleText({ build: 'x', first: "import './nothing.mjs';" }), /nothing\.mjs/],

@@ -30,7 +30,7 @@ test.each([
     const folder = folderOf(files);
     const { code, stdout, stderr } = await runProcess(['serve', module], { cwd: folder });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr.startsWith(`sojourn: cannot load ${module}: `)).toBe(true);
+    expect(stderr.startsWith(`sojourn: cannot load ${module}:\n`)).toBe(true);
     expect(stderr).toContain(`${folder}/${place}`);
     expect(stderr).toContain(excerpt);
   },
@@ -50,7 +50,7 @@ test('a module that fails to load ends the command, also where it listens for un
   });
   const { code, stderr } = await runProcess(['serve', 'server.mjs'], { cwd });
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^sojourn: cannot load server\.mjs: [^]*SyntaxError: Expected property name/);
+  expect(stderr).toMatch(/^sojourn: cannot load server\.mjs:\n[^]*SyntaxError: Expected property name/);
 });
 
 const SET = /Warning: .* set "type": "module" in the /;
@@ -64,13 +64,13 @@ test.each([
   const folder = folderOf({ 'package.json': COMMON_JS, [module]: text });
   const { code, stderr } = await runProcess(['serve', module], { cwd: folder });
   expect(code).toBe(1);
-  expect(stderr).toContain(`sojourn: cannot load ${module}: `);
+  expect(stderr).toContain(`sojourn: cannot load ${module}:\n`);
   expect(stderr).toMatch(says);
 });
 
 test.each([
   ['nowhere.js', /^sojourn: module not found: nowhere\.js \(looked for \/.*\/nowhere\.js\)\n$/],
-  ['folder', /^sojourn: cannot load folder: [^]*Directory import '\/.*\/folder' is not supported/],
+  ['folder', /^sojourn: cannot load folder:\n[^]*Directory import '\/.*\/folder' is not supported/],
 ])('%s, which is no file, is refused', async (module, message) => {
   const cwd = folderOf({});
   mkdirSync(join(cwd, 'folder'));

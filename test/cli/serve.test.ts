@@ -142,7 +142,7 @@ describe('what cannot be done', () => {
     ]);
     expect(throwing).toMatchObject({ code: 1, stdout: '' });
     expect(throwing.stderr).toMatch(
-      /^sojourn: cannot load throwing\.mjs: \S+throwing\.mjs:1\nthrow new .*\n +\^\n\nError: the database is away\n +at .*throwing/,
+      /^sojourn: cannot load throwing\.mjs:\n\S+throwing\.mjs:1\nthrow new .*\n +\^\n\nError: the database is away\n +at .*throwing/,
     );
     expect(throwing.stderr.match(/^sojourn: /gm)).toHaveLength(1);
     expect(contradicting.code).toBe(1);
