@@ -4,16 +4,18 @@
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
+import { OwnedRecord } from '../owned/owned-record.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
+import { sessionHash } from '../base/shown.ts';
 import { elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
-import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import { type Fence, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
@@ -161,7 +163,12 @@ export class Tasks {
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    if (!(await this.store.create(record, kept.ttlMs, DUE_MS, run.room.share))) return undefined;
+    const created = this.store.create(record, kept.ttlMs, DUE_MS, run.room.share).catch((cause: unknown) => {
+      // A call with its key finds the task.
+      if (kept.args === undefined) this.#takeBack(id, fence);
+      throw cause;
+    });
+    if (!(await created)) return undefined;
     this.options.notices.emit({ kind: 'taskCreated', taskId: id, tool: kept.tool });
     const stored: StoredRecord = { ...record, expiresAt: null, dueAt: null, rung: 0 };
     // No client holds the call of a task that this instance has called itself.
@@ -169,6 +176,15 @@ export class Tasks {
     // What it records must not outlive it: its key may be called again.
     const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
     return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
+  }
+
+  /** Its call is refused, and the task may be stored all the same: no instance may run it. */
+  #takeBack(id: string, fence: Fence): void {
+    const owned = new OwnedRecord(this.store, id, fence, () => {});
+    void this.store.send(
+      () => owned.end('', 0),
+      (err) => this.options.logger.debug({ err, task: sessionHash(id) }, 'A task could not be taken back'),
+    );
   }
 
   own(run: TaskRun, claimed: ClaimedTask): OwnTask {

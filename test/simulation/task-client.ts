@@ -70,7 +70,10 @@ export class TaskClient {
 
   /** The id of a new task; `undefined`: it was refused, was answered at once, or its answer was lost. */
   async start(name: Tool, plan: Plan): Promise<string | undefined> {
-    const { result } = await this.post('tools/call', { name, arguments: { ...plan } });
+    const slot = this.#random.int(this.#world.slots.length);
+    const process = this.#world.slots[slot]?.process;
+    const { result, error } = await this.post('tools/call', { name, arguments: { ...plan } }, slot);
+    if (process !== undefined && error?.data?.reason === 'store_away') this.#ledger.refused(plan.key, process);
     return result?.['resultType'] === 'task' ? String(result['taskId']) : undefined;
   }
 

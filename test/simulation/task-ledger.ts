@@ -19,6 +19,7 @@ const NEAR_MS = 500;
 export interface TaskRunNote {
   readonly n: number;
   readonly tool: string;
+  readonly key: string;
   readonly process: SimProcess;
   /** `undefined`: its call is no task, or not yet. */
   readonly id: () => string | undefined;
@@ -47,6 +48,8 @@ export class TaskLedger {
   readonly created = new Set<string>();
   /** Tasks whose work elsewhere has begun. A crash before that leaves a task that nothing ends. */
   readonly detached = new Set<string>();
+  /** Keys of calls whose clients were told that the store is away. */
+  readonly #refused = new Map<string, SimProcess>();
   readonly #byTask = new Map<string, TaskRunNote[]>();
   readonly #steps = new Map<string, string>();
   readonly #answers = new Map<string, string>();
@@ -146,8 +149,12 @@ export class TaskLedger {
     const isLate = core?.registry.lifecycle.refusal !== undefined;
     const run: TaskRunNote = { ...of, n: this.runs.length, isLate };
     this.runs.push(run);
-    const { process, attempt, round } = of;
-    world.note(`${process.name} begins run ${run.n} of ${of.tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`);
+    const { process, attempt, round, key, tool } = of;
+    const refused = this.#refused.get(key);
+    // One that died with the store away could not take it back.
+    if (refused !== undefined && refused.state !== 'dead' && tool !== 'keyed')
+      world.wrong(`${tool} ${key} was refused, and run ${run.n} begins`);
+    world.note(`${process.name} begins run ${run.n} of ${tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`);
     const id = of.id() ?? '';
     if (world.now - (this.#endedAt.get(id) ?? Infinity) > NEAR_MS && this.well.has(process))
       this.world.wrong(`${id} had ended, and run ${run.n} begins`);
@@ -219,6 +226,13 @@ export class TaskLedger {
   }
 
   // ——— clients ———
+
+  /** `process`: which told the client. */
+  refused(key: string, process: SimProcess): void {
+    this.#refused.set(key, process);
+    const run = this.runs.find((one) => one.key === key && one.tool !== 'keyed');
+    if (run !== undefined) this.world.wrong(`${run.tool} ${key} was refused, after run ${run.n} began`);
+  }
 
   /** A client got the state of a task. `askedAt`: when it sent its request. */
   reads(id: string, askedAt: number, got: Ended): void {

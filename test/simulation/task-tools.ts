@@ -18,7 +18,7 @@ export interface Plan {
   readonly heeds: boolean;
   /** How often a handler of rounds returns questions. */
   readonly rounds: number;
-  /** Calls of `keyed` with the same key are one task. */
+  /** Calls of `keyed` with the same key are one task. Every other call has a key of its own. */
   readonly key: string;
 }
 
@@ -77,7 +77,15 @@ export class TaskTools {
         const round = Object.keys(given ?? {}).join(',');
         let hasSettled = false;
         const isOver = (): boolean => hasSettled || own.signal?.aborted === true;
-        const run = this.#ledger.begins({ tool, process, attempt: own.attempt, round, id: () => own.taskId, isOver });
+        const run = this.#ledger.begins({
+          tool,
+          key: plan.key,
+          process,
+          attempt: own.attempt,
+          round,
+          id: () => own.taskId,
+          isOver,
+        });
         try {
           return await this.#handle(new Handler(this.#ledger, run, process, plan, own), tool, given);
         } finally {

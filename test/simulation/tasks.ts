@@ -60,6 +60,8 @@ export interface TasksOptions extends Partial<Pick<WorldOptions, 'changes'>> {
   readonly weather?: Partial<Weather>;
   readonly faults?: Partial<Faults>;
   readonly habits?: Partial<TaskHabits>;
+  /** How long calls wait for the store before they are refused. */
+  readonly waitMs?: number;
   readonly traced?: boolean;
 }
 
@@ -71,11 +73,12 @@ const SLEEPY: TasksOptions = {
 };
 
 /** What befalls the seeds of `npm test`. */
-export const optionsOf = (seed: number): TasksOptions => (seed % 8 === 5 ? SLEEPY : {});
+export const optionsOf = (seed: number): TasksOptions =>
+  seed % 8 === 5 ? SLEEPY : seed % 8 === 6 ? { waitMs: 200 } : {};
 
 /** One run, and what the ledger found in it. */
 export async function runTasks(seed: number, options: TasksOptions = {}) {
-  const { weather = {}, faults = {}, habits: changed = {}, traced = false, ...rest } = options;
+  const { weather = {}, faults = {}, habits: changed = {}, waitMs, traced = false, ...rest } = options;
   const random = new Random(seed);
   const isLong = seed % 4 === 3;
   const once = { callers: 4, keys: 9, onceMs: [1, 400] as const };
@@ -83,7 +86,7 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   const world: World = new World({
     seed: random.int(2 ** 31),
     slots: SLOTS,
-    endpoint: { tasks: true },
+    endpoint: { tasks: true, waitMs },
     faults: habits.isCalm ? NO_FAULTS : { ...NO_FAULTS, ...FAULTS, ...faults },
     traced,
     serverOf: ({ process }, context) => tools.server(process, context),
@@ -201,7 +204,7 @@ function planOf(random: Random): Plan {
     asks: random.int(3),
     heeds: random.chance(0.7),
     rounds: 1 + random.int(2),
-    key: '',
+    key: `own ${random.int(2 ** 31)}`,
   };
 }
 

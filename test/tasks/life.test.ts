@@ -194,15 +194,22 @@ test('a user whose right was taken back: the parked task does not continue', asy
 });
 
 describe('the store is away', () => {
-  test('at the creation: the call is refused, and its handler does not run', async () => {
-    const store = watchedStore();
-    let ran = 0;
-    const { client } = await open(() => (ran += 1), {}, { store, waitMs: 100 });
-    await client.ask('server/discover', {});
-    cut(store, 'tasks.create');
-    expect((await client.call('run')).error).toMatchObject({ data: { reason: 'store_away' } });
-    expect(ran).toBe(0);
-  });
+  test.each(['before', 'after'] as const)(
+    'at the creation, %s it is stored: the call is refused, and its handler does not run',
+    async (when) => {
+      const store = watchedStore();
+      let ran = 0;
+      const { client, endpoint } = await open(() => (ran += 1), { resume: true }, { store, waitMs: 100 });
+      await client.ask('server/discover', {});
+      store[when]['tasks.create'] = () => {
+        throw storeAway('the cable is out');
+      };
+      expect((await client.call('run')).error).toMatchObject({ data: { reason: 'store_away' } });
+      // A sweep would continue it.
+      await until(async () => (await endpoint.tasks.count()) === 0, { what: 'its end' });
+      expect(ran).toBe(0);
+    },
+  );
 
   test('at the creation of a slow call: it stays an ordinary call', async () => {
     const store = watchedStore();
