@@ -150,6 +150,21 @@ describe('a log that cannot be read', () => {
   });
 });
 
+// session/races has the reader whose stream is complete: that one is answered otherwise.
+test('a session that ends while its log is read ends the stream that resumes', async () => {
+  const { store, one, lastEventId } = await left();
+  const reading = gate();
+  store.after['sessions.replay'] = reading.hook;
+  const resuming = one.get({ lastEventId });
+  await until(() => reading.waiting === 1);
+  expect((await one.delete()).status).toBe(200);
+  reading.open();
+  const resumed = await resuming;
+  expect(resumed.status).toBe(200);
+  await resumed.untilEnd();
+  expect((await one.get({ lastEventId })).status).toBe(404);
+});
+
 describe('events that wait for the store', () => {
   /** An event counts four times: the message, its text, and the copies of the store. */
   async function waiting() {
