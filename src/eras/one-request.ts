@@ -19,13 +19,13 @@ import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
 import { noteLarge } from '../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
+import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGES } from '../protocol/list-changed.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
 import { openRun } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
 import { ServerTransport } from '../session/server/server-transport.ts';
-import type { Logger } from '../types.ts';
 import type { Stop } from './ladder.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 
@@ -68,8 +68,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     this.server = server;
   }
 
-  protected get logger(): Logger {
-    return this.#call.host.options.logger;
+  protected get options(): ResolvedOptions {
+    return this.#call.host.options;
   }
 
   start(): Promise<void> {
@@ -88,7 +88,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.#call.host.options.aroundRequest, this, call, call.response.attempt);
+      call.around = openRun(this.options.aroundRequest, this, call, call.response.attempt);
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -123,8 +123,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     this.#answered = true;
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
-    const json = answerJson(answer, id, this.logger);
-    noteLarge(json, this.#call, this.#call.host.options);
+    const json = answerJson(answer, id, this.options.logger);
+    noteLarge(json, this.#call, this.options);
     response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);
@@ -156,7 +156,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   // ——— its end ———
 
   fail(cause: unknown): void {
-    this.logger.warn({ err: cause }, 'The server of a request could not be closed');
+    this.options.logger.warn({ err: cause }, 'The server of a request could not be closed');
   }
 
   /** Before an answer this means that its client left. */
@@ -176,7 +176,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const isDelivered = this.#deliver !== undefined && id !== undefined;
     if (!this.#answered && (refusal !== undefined || isDelivered)) this.#call.refuse(refusal ?? requestClosed());
     try {
-      tellClosed(this.server, this.onclose, !this.#answered, this.#call.host.options.notices);
+      tellClosed(this.server, this.onclose, !this.#answered, this.options.notices);
     } finally {
       this.#deliver?.('done');
     }
@@ -184,7 +184,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   connectFailed(cause: unknown): void {
     const failed = factoryFailed('the connect() of the server rejected', cause);
-    const error = answerable(failed, this.logger, 'A request without a session could not be served');
+    const error = answerable(failed, this.options.logger, 'A request without a session could not be served');
     guarded(this.#call.caller, () => this.refuse(error));
   }
 

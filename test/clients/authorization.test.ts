@@ -39,7 +39,7 @@ async function startResource(
     (ctx) => {
       const mcp = new McpServer({ name: 'notes', version: '1' }, { ...ctx.serverOptions });
       mcp.registerTool('whoami', {}, ({ http }) => said(http?.authInfo?.extra?.['sub']));
-      mcp.registerTool('admin', { scopeChallenge: requireScopes('notes', 'admin') }, () => said('done'));
+      mcp.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => said('done'));
       return mcp;
     },
     {

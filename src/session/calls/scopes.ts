@@ -12,11 +12,14 @@ import {
   type ScopeChallenge,
   type ScopeChallengeHandler,
 } from '@modelcontextprotocol/server';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { challengeOf, isAnonymous } from '../../auth/context.ts';
 import { insufficientScope, internal, noToken, type SojournError } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type { Logger } from '../../types.ts';
+
+type ScopeOptions = Pick<ResolvedOptions, 'auth' | 'logger'>;
 
 /**
  * The error to refuse these requests with; `undefined`: the caller may send all of them. Synchronous where every
@@ -26,7 +29,7 @@ export function checkScopes(
   resolver: ScopeChallengeHandler | undefined,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
-  logger: Logger,
+  options: ScopeOptions,
 ): MaybePromise<SojournError | undefined> {
   if (resolver === undefined) return undefined;
   let next = 0;
@@ -35,15 +38,15 @@ export function checkScopes(
     try {
       const challenge = resolver({ request, ...(authInfo !== undefined && { authInfo }) });
       if (challenge === undefined) continue;
-      if (!('then' in challenge)) return refusal(challenge, authInfo);
+      if (!('then' in challenge)) return refusal(challenge, authInfo, options);
       const later = requests.slice(next);
       return Promise.resolve(challenge)
         .then((found) =>
-          found === undefined ? checkScopes(resolver, later, authInfo, logger) : refusal(found, authInfo),
+          found === undefined ? checkScopes(resolver, later, authInfo, options) : refusal(found, authInfo, options),
         )
-        .catch((cause: unknown) => failed(cause, request, logger));
+        .catch((cause: unknown) => failed(cause, request, options.logger));
     } catch (cause) {
-      return failed(cause, request, logger);
+      return failed(cause, request, options.logger);
     }
   }
   return undefined;
@@ -57,8 +60,15 @@ function failed(cause: unknown, { method }: RpcRequest, logger: Logger): Sojourn
 /** RFC 6750 `error_description`, as the SDK checks it: it goes into a header. */
 const DESCRIPTION = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/;
 
-/** The error that the SDK's own transports send for such a challenge. */
-function refusal({ scopes, errorDescription }: ScopeChallenge, authInfo: AuthInfo | undefined): SojournError {
+/**
+ * The error that the SDK's own transports send for such a challenge. It names the scopes of every request too: clients
+ * of SDK 1 ask for the scopes of a challenge alone, and would lose those.
+ */
+function refusal(
+  { scopes, errorDescription }: ScopeChallenge,
+  authInfo: AuthInfo | undefined,
+  { auth }: ScopeOptions,
+): SojournError {
   // Called for its check of the grammar, which the SDK does not export.
   requireScopes(...scopes);
   const description = errorDescription ?? 'Insufficient scope';
@@ -66,7 +76,8 @@ function refusal({ scopes, errorDescription }: ScopeChallenge, authInfo: AuthInf
     throw new TypeError('a scope challenge has an errorDescription that no header can carry');
   }
   const resourceMetadataUrl = metadataUrlOf(authInfo);
-  const needs = { requiredScopes: [...scopes], ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }) };
+  const requiredScopes = [...new Set([...(auth?.requiredScopes ?? []), ...scopes])];
+  const needs = { requiredScopes, ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }) };
   // A token may help.
   if (isAnonymous(authInfo)) return noToken(challengeOf(needs), 'Missing Authorization header');
   const error = new OAuthError(OAuthErrorCode.InsufficientScope, description);

@@ -11,10 +11,10 @@ import type {
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import type { SojournError } from '../../errors.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
 import { type Call, currentCall } from '../calls/call.ts';
 import { checkScopes } from '../calls/scopes.ts';
 import type { EnterContext } from './run.ts';
@@ -49,7 +49,7 @@ export abstract class ServerTransport implements Transport {
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.logger);
+    return checkScopes(this.#scopeChallenge, requests, authInfo, this.options);
   }
 
   abstract start(): Promise<void>;
@@ -61,7 +61,7 @@ export abstract class ServerTransport implements Transport {
   abstract connectFailed(cause: unknown): void;
   /** The server that the application connected, once it is known. */
   protected abstract get server(): object | undefined;
-  protected abstract get logger(): Logger;
+  protected abstract get options(): ResolvedOptions;
 
   /** Passes a message to the server in the context of its call, within that of the run hook (`enter`) if there is one. */
   protected enterServer(message: unknown, call: Call, enter: EnterContext | undefined): void {

@@ -21,13 +21,13 @@ import {
 } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
+import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, dropNotifications, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
 import { openRun } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
 import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
@@ -49,8 +49,8 @@ export class SessionTransport extends ServerTransport {
     return this.#session.server;
   }
 
-  protected get logger(): Logger {
-    return this.#session.logger;
+  protected get options(): ResolvedOptions {
+    return this.#session.host.options;
   }
 
   get sessionId(): string {
