@@ -17,6 +17,7 @@
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { TimeProvider } from '../types.ts';
+import { EventRoom } from './event-room.ts';
 import { JoinedParts, partsOf, type Part } from './item-parts.ts';
 import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
 
@@ -48,14 +49,15 @@ const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
 /**
- * Undelivered bytes to one peer. Above it calls wait, and so do the events of logged streams (in the `AppendQueue` of
- * each). Any other stream with more than `streamBufferBytes` among them is cut; above twice as much every other stream
- * that keeps writing in later turns is cut.
+ * Undelivered bytes to one peer. Above it calls wait, and so do the events of logged streams (`event-room.ts`). Any other
+ * stream with more than `streamBufferBytes` among them is cut; above twice as much every other stream that keeps writing
+ * in later turns is cut.
  */
 export const CREDIT_BYTES = 8_388_608;
 
 export class Link {
   readonly peer: string;
+  readonly eventRoom = new EventRoom(this);
   readonly #options: LinkOptions;
   #failed = false;
   // ——— outgoing ———

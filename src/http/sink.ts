@@ -5,7 +5,14 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { LostForm } from './answer.ts';
+import type { MaybePromise } from '../stores/store.ts';
 import type { Exchange } from './exchange.ts';
+
+/**
+ * Room on the link to the instance of a client. `undefined`: there is some. A function gives back what was kept, once
+ * the events were sent or never will be. A promise: ask again when it resolves, which it does too when the link fails.
+ */
+export type Room = MaybePromise<(() => void) | void>;
 
 /** Gets the messages of a stream. Sessions write to their clients only through this interface. */
 export interface Sink {
@@ -28,8 +35,8 @@ export interface Sink {
   readonly takes: 'events' | 'answers';
   /** Its client is connected to another instance, and it takes events. */
   readonly isRelayed?: boolean;
-  /** Resolves when the link to the instance of its client has room, or has failed; `undefined`: it has room. */
-  room?(): Promise<void> | undefined;
+  /** For events of so many bytes that are about to be stored, and then sent. */
+  room?(bytes: number): Room;
   listener: SinkListener | undefined;
 }
 

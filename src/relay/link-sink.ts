@@ -18,7 +18,7 @@ import type { LostForm } from '../http/answer.ts';
 import { RequestBytes, type RunningWork } from '../http/body.ts';
 import type { RelayOrigin } from '../http/caller-request.ts';
 import { guarded } from '../http/exchange.ts';
-import type { ResponseSink, SinkListener, ResponsePolicy } from '../http/sink.ts';
+import type { ResponseSink, Room, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
@@ -62,6 +62,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   #bytes = 0;
   #isDue = false;
   #hasSent = false;
+  /** The link has room for the events that are being stored. */
+  #hasRoom = false;
   #onClose: Array<() => unknown> = [];
   #onAcknowledged: Array<() => void> = [];
   listener: SinkListener | undefined;
@@ -91,7 +93,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   message(json: string, id?: string): void {
     this.lastId = id ?? this.lastId;
     // The relaying instance judges whether its client is too slow. Here a link that is too slow loses its streams.
-    if (this.#options.link.unackedBytes > MOST_UNACKED) this.cut();
+    if (!this.#hasRoom && this.#options.link.unackedBytes > MOST_UNACKED) this.cut();
     else this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
   }
 
@@ -202,9 +204,14 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     return this.takes === 'events';
   }
 
-  room(): Promise<void> | undefined {
-    const { link } = this.#options;
-    return link.fits(0) ? undefined : link.room(0);
+  room(bytes: number): Room {
+    const room = this.#options.link.eventRoom.take(bytes);
+    if (typeof room !== 'function') return room;
+    this.#hasRoom = true;
+    return () => {
+      this.#hasRoom = false;
+      room();
+    };
   }
 
   /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */

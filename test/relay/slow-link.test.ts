@@ -5,6 +5,10 @@ import { memoryRows } from '../../src/limits/held.ts';
 import { LinkSink } from '../../src/relay/link-sink.ts';
 import { Relay } from '../../src/relay/relay.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
+import { serveFleet } from '../kit/fleet.ts';
+import { textOf } from '../kit/lab.ts';
+import { turns } from '../kit/until.ts';
+import { watchedStore } from '../kit/watched-store.ts';
 
 const MESSAGE = 'x'.repeat(CREDIT_BYTES / 4);
 const quiet = { send: () => {}, receive: () => {}, onDoubt: () => {} };
@@ -51,4 +55,17 @@ test('calls that wait for room are sent as there is room for them, however many 
   expect(link.unackedBytes).toBeGreaterThan(CREDIT_BYTES / 2);
   expect(link.unackedBytes).toBeLessThanOrEqual(CREDIT_BYTES);
   link.fail();
+});
+
+test('long answers that are stored at the same time all arrive: each waits until the link has room', async () => {
+  const store = watchedStore({ durable: true });
+  store.before['sessions.append'] = () => turns(20);
+  const [a, b] = await serveFleet(2, { store });
+  const clients = await Promise.all(Array.from({ length: 16 }, async () => b.join(await a.openSession())));
+  const calls = clients.map((one) => one.call('tools/call', { name: 'hold', arguments: {} }));
+  await a.lab.held(clients.length - 1);
+  const answer = 'x'.repeat(1_500_000);
+  for (const held of a.lab.holds) held.answer(answer);
+  const texts = (await Promise.all(calls)).map(({ message }) => textOf(message) === answer);
+  expect(texts).toEqual(clients.map(() => true));
 });

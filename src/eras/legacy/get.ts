@@ -81,7 +81,7 @@ export function serveGet(
   const share = shareKey(caller.user, caller.clientAddress);
   if (!parts.replays.take(1, share)) throw tooManyResumes();
   const over = async (): Promise<void> => {
-    await inbound.sink.room?.();
+    await inbound.sink.room?.(0);
     parts.replays.charge(-1, share);
     freed();
   };

@@ -35,6 +35,19 @@ export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
 /** `AppendExtra` with its note written out. */
 export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
 
+/**
+ * What the append that begins with one write and ends with another carries. A stream's marker comes with its first
+ * write and goes with its last, so no write between them carries any.
+ */
+export function carriedBy(
+  first: AppendExtra | undefined,
+  last: AppendExtra | undefined,
+  completes: boolean,
+): CarriedExtra | undefined {
+  if (first === undefined && last === undefined) return undefined;
+  return { note: completes ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
+}
+
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 

@@ -13,11 +13,12 @@
  * stored. What waits counts in the memory budget, from before the store gets it until the store has answered.
  */
 import type { Mark, MaybePromise, WriteOutcome } from '../../stores/store.ts';
+import type { Room } from '../../http/sink.ts';
 import { pause } from '../record/pause.ts';
 import { callSuffix, GET_STREAM } from './event-id.ts';
 import {
   type AppendExtra,
-  type CarriedExtra,
+  carriedBy,
   mayWait,
   type PostedRequest,
   type PostedRequests,
@@ -72,8 +73,8 @@ export abstract class StoredStream {
   protected abstract stored(json: string | undefined, last: boolean, offset: number): void;
   /** The events will never be stored. `answered`: the answer of the call is among them. */
   protected abstract storingFailed(answered: boolean, why: 'fenced' | 'failed'): void;
-  /** Resolves when further events may be stored; `undefined`: they may. */
-  protected abstract room(): Promise<void> | undefined;
+  /** For events of so many bytes that are about to be stored. */
+  protected abstract room(bytes: number): Room;
 
   // ——— what it answers ———
 
@@ -177,7 +178,10 @@ export abstract class StoredStream {
     if (this.#state === 'skipping' && held > 0) return;
     const extra = unmark === undefined ? undefined : { unmark };
     if (held > 0 && !log.hold(held)) return this.#overflow(log, { json, last, extra, tell: undefined, held: 0 });
-    const begun = this.room() === undefined ? this.#append(log, json, last, extra) : undefined;
+    const room = this.room(json?.length ?? 0);
+    const begun = room === undefined ? this.#append(log, json, last, extra) : undefined;
+    // The event asks again when it is its turn.
+    if (typeof room === 'function') room();
     if (begun === 'written') log.release(held);
     else this.#wait(log, { json, last, extra, tell: undefined, held }, begun);
   }
@@ -248,22 +252,23 @@ export abstract class StoredStream {
   async #run(log: SessionEventLog, begun?: MaybePromise<WriteOutcome>): Promise<void> {
     let append = begun;
     while (this.#waiting !== undefined && this.#waiting.length > 0) {
-      const room = append === undefined ? this.room() : undefined;
-      if (room !== undefined) {
+      const writes = this.#waiting.slice(0, append === undefined ? undefined : 1);
+      let held = 0;
+      for (const write of writes) held += write.held;
+      const room = append === undefined ? this.room(held / EVENT_WEIGHT) : undefined;
+      if (room instanceof Promise) {
         await room;
         continue;
       }
-      const writes = this.#waiting.slice(0, append === undefined ? undefined : 1);
       // The store has them until it answers, also where the stream is lost before.
-      let held = 0;
-      for (const write of writes) held += write.held;
       for (const write of writes) write.held = 0;
       const result = await this.#store(log, writes, append);
       log.release(held);
       append = undefined;
-      if (this.outcome !== undefined) return;
+      if (this.outcome !== undefined) return room?.();
       if (result === 'written') this.#written(writes);
       else this.#lose(log, result);
+      room?.();
     }
     this.#waiting = undefined;
     if (this.#state !== 'skipping') return;
@@ -334,17 +339,4 @@ export abstract class StoredStream {
       tell?.(why);
     }
   }
-}
-
-/**
- * What the append that begins with one write and ends with another carries. A stream's marker comes with its first
- * write and goes with its last, so no write between them carries any.
- */
-function carriedBy(
-  first: AppendExtra | undefined,
-  last: AppendExtra | undefined,
-  completes: boolean,
-): CarriedExtra | undefined {
-  if (first === undefined && last === undefined) return undefined;
-  return { note: completes ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
 }

@@ -14,7 +14,7 @@
  * sinks belong to one client. Ending the parked response would make that client reconnect and end the newer response,
  * and so on in turn.
  */
-import type { Sink, SinkListener } from '../../http/sink.ts';
+import type { Room, Sink, SinkListener } from '../../http/sink.ts';
 import type { LoggedEvent, Mark, ReplayOutcome } from '../../stores/store.ts';
 import { GET_STREAM, resumeSuffix } from './event-id.ts';
 import type { AppendExtra, WriteResult } from './event-log.ts';
@@ -102,8 +102,8 @@ export class Stream extends StoredStream implements SinkListener {
     if (last) this.endSink();
   }
 
-  protected override room(): Promise<void> | undefined {
-    return this.#sink?.room?.();
+  protected override room(bytes: number): Room {
+    return this.#sink?.room?.(bytes);
   }
 
   protected override stored(json: string | undefined, last: boolean, offset: number): void {
