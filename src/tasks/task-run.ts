@@ -190,7 +190,8 @@ export class TaskRun extends RunSink implements RequestLife {
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
     if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.postpone(REFUSED_MS);
     if (this.#isDraining && this.handler.thrown !== undefined) return this.postpone(0);
-    const failure = this.handler.error ?? error;
+    // What the SDK answers with is right for the revision.
+    const failure = error ?? this.handler.error;
     if (failure !== undefined) this.#finish({ status: 'failed', error: failure });
     else this.#finish({ status: 'completed', resultJson: JSON.stringify(result) });
   }

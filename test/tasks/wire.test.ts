@@ -1,4 +1,5 @@
 /** The wire of the extension `io.modelcontextprotocol/tasks`, on every store. */
+import { ProtocolError, ProtocolErrorCode, UrlElicitationRequiredError } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -73,6 +74,24 @@ describe.each(storeKinds)('on %s', (kind) => {
     for (const over of [id, '', '\0']) expect(await endpoint.tasks.complete(over, {})).toBe(false);
     expect(await client.get(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'from afar' }] } });
   });
+});
+
+test.each([
+  [
+    'what its handler threw',
+    new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so', { why: 1 }),
+    -32602,
+    /^not so$/,
+  ],
+  ['what the SDK makes of it for the revision', new UrlElicitationRequiredError([]), -32603, /^URL elicitation cannot/],
+])('a failed task has the error that its call would have: %s', async (_, thrown, code, message) => {
+  const { client } = await serve(
+    runServer(() => Promise.reject(thrown)),
+    { tasks: true },
+  );
+  const tasks = new TaskClient(client());
+  const ended = await tasks.ended(await tasks.start('run'));
+  expect(ended).toMatchObject({ status: 'failed', error: { code, message: expect.stringMatching(message) } });
 });
 
 test('tasks/get sends a long result as it is stored: it is neither parsed nor written again', async () => {
