@@ -32,7 +32,8 @@ export const GROUPS = [
 const RECORDS = ['0', '1', 'A', 'a', 'a:b', 'a*', '{a}', "a'b", 'a"b', 'a\\b', 'a%b', '../a', 'a.b', '__proto__'];
 const LONGEST_RECORD = 'x'.repeat(246);
 const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',', 'a*', '__proto__', 'x'.repeat(390)];
-const FIELDS = ['a', '1', '0', ' ', '"', "'", '\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
+/** No backslash alone: Node 24 and 26 then read the key of one escape as a backslash too (nodejs/node#63785). */
+const FIELDS = ['a', '1', '0', ' ', '"', "'", 'a\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
 const LONG_FIELD = 'x'.repeat(70_000);
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 0, 1_500, 4_000, 60_000];
