@@ -79,7 +79,10 @@ test('metadata of another issuer is refused', async () => {
 });
 
 test('keys that are known verify for a day while the issuer is away, and may have moved then', async () => {
-  const [issuer, timeProvider] = [await startIssuer(), createFakeTime()];
+  const [issuer, time] = [await startIssuer(), createFakeTime()];
+  /** A day has thousands of sweeps, which no key needs. */
+  let skipped = 0;
+  const timeProvider = { ...time, now: () => time.now() + skipped, monotonic: () => time.monotonic() + skipped };
   const { client } = await serve(createLab().factory, { timeProvider, auth: authOf(issuer) });
   let tokens = 0;
   const statusOf = async (kid: string) => {
@@ -90,18 +93,18 @@ test('keys that are known verify for a day while the issuer is away, and may hav
   const statuses = () => Promise.all(['first', 'second'].map(statusOf));
   expect(await statuses()).toEqual([200, 401]);
   issuer.answer = () => {};
-  await timeProvider.advance(1_800_000);
+  await time.advance(1_800_000);
   issuer.requests.length = 0;
   const known = statusOf('first');
   await until(() => issuer.requests.length > 0);
   // A key that is known does not wait for the end of the look.
-  await timeProvider.advance(1_000);
+  await time.advance(1_000);
   expect([await known, await statusOf('first'), await statusOf('second')]).toEqual([200, 200, 503]);
-  await timeProvider.advance(5_000);
+  await time.advance(5_000);
   issuer.answer = says('', 503);
-  await timeProvider.advance(23 * 3_600_000);
+  skipped += 23 * 3_600_000;
   expect(await statuses()).toEqual([200, 503]);
-  await timeProvider.advance(2 * 3_600_000);
+  skipped += 2 * 3_600_000;
   expect(await statuses()).toEqual([503, 503]);
   const moved = { keys: [{ ...issuer.publicJwk, kid: 'second' }] };
   issuer.answer = (res, url) => {
@@ -109,7 +112,7 @@ test('keys that are known verify for a day while the issuer is away, and may hav
     const document = { '/.well-known/openid-configuration': metadata, '/moved': moved }[res.req.url ?? ''];
     says(document === undefined ? '<p>Sign in' : JSON.stringify(document))(res, url);
   };
-  await timeProvider.advance(1_000);
+  await time.advance(1_000);
   expect(await statuses()).toEqual([401, 200]);
 });
 

@@ -5,8 +5,10 @@
 import { connect } from 'node:net';
 import type { Transport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { systemTime } from '../../src/base/system.ts';
 import { storeAway } from '../../src/errors.ts';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
+import { SWEEP_MS } from '../../src/session/life/sweep.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { perSession } from '../kit/making-servers.ts';
 import { serveFleet } from '../kit/fleet.ts';
@@ -240,7 +242,9 @@ test('a session ends whose connection closed while the store was away', async ()
 test('a session whose connection closed in an outage longer than waitMs is idle from then on', async () => {
   const store = watchedStore({ durable: true });
   const options = { legacySse, store, leaseMs: 300, waitMs: 200, idleTimeoutMs: 1_000, metrics: true };
-  const { client, endpoint } = await serve(createEchoServer, options);
+  const sooner = (fn: () => void, ms: number) => systemTime.setTimeout(fn, ms === SWEEP_MS ? 100 : ms);
+  const timeProvider = { ...systemTime, setTimeout: sooner };
+  const { client, endpoint } = await serve(createEchoServer, { ...options, timeProvider });
   const { stream } = await openSse(client());
   cut(store, 'instances.renew', 'instances.announce');
   await until(() => endpoint.health().state === 'lapsed');

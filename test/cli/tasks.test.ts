@@ -1,7 +1,7 @@
 /** `sojourn tasks ls | show | cancel` on the store of an endpoint, and on records that no instance has. */
 import { hostname } from 'node:os';
 import { type CallToolResult, McpServer, ProtocolError } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import type { McpEndpointContext } from '../../src/index.ts';
@@ -19,6 +19,9 @@ import { TaskClient } from '../tasks/kit.ts';
 import { linesOf, newFile, runHere } from './here.ts';
 
 const QUESTION = { message: 'secret question', requestedSchema: { type: 'object' as const, properties: {} } };
+
+/** An owner renews its task after this time. */
+const RENEWED_MS = 15_000;
 
 /** Tools whose calls become tasks. What is secret is in no printout. */
 function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpServer {
@@ -63,7 +66,11 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   const { env, serve } = newFile();
   const stopped: string[] = [];
   const auth = { trustedProxyUser: { header: 'x-user', from: ['127.0.0.0/8', '::1/128'] } };
-  const { endpoint, client } = await serve((ctx) => films(ctx, stopped), { tasks: true, auth });
+  const own = setTimeout;
+  const sooner = (fn: () => void, ms?: number) => own(fn, ms === RENEWED_MS ? 300 : ms);
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(sooner);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const { endpoint, client } = await serve((ctx) => films(ctx, stopped), { tasks: true, auth, leaseMs: 10_000 });
   const { instance } = endpoint.health();
   const clientOf = (user: string): TaskClient => new TaskClient(client(), { headers: { 'x-user': user } });
   const printed: string[] = [];
@@ -138,7 +145,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
     `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 15 s\n`,
   );
   expect(await bob.get(asks)).toMatchObject({ status: 'cancelled' });
-  // Its owner renews it every 15 s, and sees the cancel then.
+  // Its owner sees the cancel when it renews the task.
   await until(() => stopped.includes('asks'), { what: 'the handler to stop' });
   expect(await told('cancel', '--yes', '--', leaves)).toBe(
     `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
