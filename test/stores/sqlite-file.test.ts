@@ -65,6 +65,8 @@ describe('sqlite()', () => {
   test.each([
     ['written by a newer build', `json_set(data, '$[0]', 99)`, /newer version of sojourn/],
     ['damaged', `'{'`, /JSON/],
+    ['of another owner than a text', `json_set(data, '$[2]', json('true'))`, /is damaged/],
+    ['without a version', `data, version = 0`, /is damaged/],
   ])('sweeps and lists the rows beside those that are %s, and tells of these once', async (_, data, told) => {
     const path = newPath();
     const log = createLog();

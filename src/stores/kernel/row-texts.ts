@@ -2,15 +2,34 @@
  * Rows and entries as texts, for stores that keep texts. A record is a list, not an object: the names of its members
  * would be half of what is stored.
  */
-import { newerRecord } from '../shared/failures.ts';
+import { damagedRecord, newerRecord } from '../shared/failures.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
 import type { Entry, EntryHead, Row } from './backend.ts';
 
+const isText = (part: unknown): boolean => typeof part === 'string';
+const isNumber = (part: unknown): boolean => typeof part === 'number';
+const isTextOrNull = (part: unknown): boolean => part === null || isText(part);
+const isNumberOrNull = (part: unknown): boolean => part === null || isNumber(part);
+const areTexts = (part: unknown): boolean => part instanceof Object && Object.values(part).every(isText);
+
 /**
  * A record is stored as its version and these members; `id` and `body` are beside it. An ended one as its version, when
- * and how it ended. The version is first, so that any build can read it.
+ * and how it ended. The version is first, so that any build can read it. Every program with access to the store can
+ * write a row, and a client of a database may end the process for a value of a type that it does not know.
  */
-const PARTS = ['epoch', 'owner', 'user', 'head', 'fields', 'createdAt', 'stamp', 'expiresAt', 'dueAt', 'rung'] as const;
+const PARTS = {
+  epoch: isNumber,
+  owner: isTextOrNull,
+  user: isTextOrNull,
+  head: isText,
+  fields: areTexts,
+  createdAt: isNumber,
+  stamp: isNumber,
+  expiresAt: isNumberOrNull,
+  dueAt: isNumberOrNull,
+  rung: isNumber,
+} as const satisfies Partial<Record<keyof StoredRecord, (part: unknown) => boolean>>;
+const NAMES = Object.keys(PARTS) as Array<keyof typeof PARTS>;
 
 /** A row as a store of texts keeps it. An ended record has no body. */
 export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt'> {
@@ -25,7 +44,7 @@ export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<Ro
     return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome]) };
   }
   const record = value as StoredRecord;
-  return { body: record.body, data: JSON.stringify([record.v, ...PARTS.map((name) => record[name])]) };
+  return { body: record.body, data: JSON.stringify([record.v, ...NAMES.map((name) => record[name])]) };
 }
 
 /** `where`: the server or file, for the error about a record of a newer build. One such row hides no other of its page. */
@@ -41,14 +60,18 @@ export function rowOf(texts: RowTexts, where: string): Row {
   }
 }
 
-function valueOf({ id, fence, body, data }: RowTexts, where: string): Row['value'] {
+function valueOf({ id, version, fence, body, data }: RowTexts, where: string): Row['value'] {
   const [v, ...parts] = JSON.parse(data) as [number, ...unknown[]];
   if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
+  // No put could ever replace it.
+  if (!(version > 0)) throw damagedRecord(where, id);
   if (fence === null) {
     const [at, outcome] = parts as [number, string];
+    if (!isNumber(at) || !isText(outcome)) throw damagedRecord(where, id);
     return { id, outcome, at };
   }
-  const members = Object.fromEntries(PARTS.map((name, n) => [name, parts[n]]));
+  if (!NAMES.every((name, n) => PARTS[name](parts[n]))) throw damagedRecord(where, id);
+  const members = Object.fromEntries(NAMES.map((name, n) => [name, parts[n]]));
   return { v, id, body, ...members } as unknown as StoredRecord;
 }
 

@@ -18,3 +18,5 @@ export const newerRecord = (where: string, id: string, found: number, known: num
     `${where}: ${shownRecord(id)} was written by a newer version of sojourn (record ${found}, ` +
       `this one reads up to ${known})`,
   );
+
+export const damagedRecord = (where: string, id: string): Error => new Error(`${where}: ${shownRecord(id)} is damaged`);
