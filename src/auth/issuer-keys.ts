@@ -16,8 +16,9 @@ import type { AuthContext } from './context.ts';
 type Jose = typeof import('jose');
 type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
-/** The limit of one document. */
+/** The limits of one document. Sets of keys have some KB; a long one would stall this process while it is parsed. */
 const FETCH_MS = 5_000;
+const DOCUMENT_BYTES = 1_048_576;
 /** A token with a known key waits this long, from the start of a look on. */
 const LOOK_MS = 1_000;
 /** After a failed look. */
@@ -141,11 +142,22 @@ async function documentAt(url: string, signal: AbortSignal, mayBeMissing: boolea
   const headers = { accept: 'application/json, application/jwk-set+json' };
   const response = await fetch(url, { headers, redirect: 'manual', signal });
   if (response.status === 200) {
-    const text = await response.text();
+    const text = await textOf(url, response);
     const parse = (): unknown => JSON.parse(text) as unknown;
     return mayBeMissing ? orUndefined(parse) : parse();
   }
   await response.body?.cancel();
   if (mayBeMissing && response.status < 500) return undefined;
   throw new Error(`${url} answered with ${response.status}`);
+}
+
+async function textOf(url: string, { body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > DOCUMENT_BYTES) throw new Error(`${url} answered with more than ${DOCUMENT_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
 }

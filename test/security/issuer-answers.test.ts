@@ -60,6 +60,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
   'an empty object': says('{}'),
   'keys that are no list': says('{"keys":1}'),
   'keys that are no objects': says('{"keys":[1,null]}'),
+  'keys behind a MiB of spaces': says(`${' '.repeat(1_048_576)}{"keys":[]}`),
   'a connection that is cut': (res) => void res.destroy(),
 };
 
