@@ -5,12 +5,13 @@
  *     the stream is kept                        → the events after the id, then new events
  *     the GET stream, those events are not kept → a new GET stream, which begins with `list_changed` of each kind
  *     the stream of a call, which is not kept   → an event with a JSON-RPC error of the call's id, then the end
+ *                                                 (also of a call of another session)
  *     … and the event id does not name the call → as for a finished stream
  *     a finished stream, no events after the id → 204, no reason to reconnect. A client that asks again and again while
  *                                                 the session has no open GET stream gets one: one SDK reconnects for
  *                                                 ever, and reads no other stream until then
  *     the answer to `initialize`, which the client has shown to have read → as for a finished stream
- *     an event id of another origin             → a new GET stream
+ *     any other event id                        → a new GET stream
  *
  * An ended or unknown session is 404, unless the id names a call: `refuseResume`. The rest of a POST's response after
  * the loss of its owner comes here too (kind `resume`), and never becomes a GET stream.
