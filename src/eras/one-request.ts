@@ -176,7 +176,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const isDelivered = this.#deliver !== undefined && id !== undefined;
     if (!this.#answered && (refusal !== undefined || isDelivered)) this.#call.refuse(refusal ?? requestClosed());
     try {
-      tellClosed(this.server, this.onclose, !this.#answered, this.options.notices);
+      tellClosed(this.server, this.onclose, !this.#answered);
     } finally {
       this.#deliver?.('done');
     }

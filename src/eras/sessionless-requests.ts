@@ -8,7 +8,7 @@ import { hookReturned, SojournError } from '../errors.ts';
 import { answerable, refuse } from '../http/answer.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { Admission } from '../limits/request-limits.ts';
-import { type AnyServer, closeServer, dropNotifications, isOwnOfSdk } from '../sdk/server-shape.ts';
+import { type AnyServer, closeServer, isOwnOfSdk } from '../sdk/server-shape.ts';
 import { afterTurn } from '../base/system.ts';
 import { inHookTime, isHookTimeout } from '../session/hook-time.ts';
 import type { MaybePromise } from '../stores/store.ts';
@@ -206,10 +206,8 @@ export abstract class SessionlessRequests {
   /** Closes the server that was made for a call, once. */
   closeServer(call: SessionlessCall): void {
     const { made, transport } = call;
-    const { logger, notices } = this.host.options;
+    const { logger } = this.host.options;
     call.made = undefined;
-    // No other code may know this server, and it may have no connection.
-    if (transport === undefined) dropNotifications(made, notices);
     // The SDK's own method would only close the transport.
     if (made === undefined || (transport?.closed === true && isOwnOfSdk(made, 'close'))) return;
     closeServer(made).catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));

@@ -13,9 +13,13 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
   return name !== undefined && allowed.includes(name) ? undefined : hostNotAllowed(header);
 }
 
-/** Entries of `allowed` are `'*'`, host names, or whole origins as browsers spell them. */
+/**
+ * Entries of `allowed` are `'*'`, host names, or whole origins as browsers spell them: `null` for a page from a file and
+ * for a sandboxed frame.
+ */
 function originAllowed(header: string, allowed: readonly string[]): boolean {
   if (allowed.includes('*')) return true;
+  if (header === 'null') return allowed.includes(header);
   const url = URL.canParse(header) ? new URL(header) : undefined;
   if (url === undefined || url.hostname === '') return false;
   return allowed.includes(header) || allowed.includes(url.hostname);

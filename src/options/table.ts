@@ -115,8 +115,9 @@ export const REQUESTS = {
   ),
   // `'*'`, origins as browsers spell them, or host names in lower case (IPv6 in brackets).
   /**
-   * The web pages whose scripts may call: origins (`https://app.example`), host names, or `'*'`. A request without
-   * `Origin` passes. CORS headers follow this list; an empty one refuses every browser.
+   * The web pages whose scripts may call: origins (`https://app.example`), host names, or `'*'`; `'null'` for pages
+   * from files, and for every sandboxed frame. A request without `Origin` passes. CORS headers follow this list; an
+   * empty one refuses every browser.
    * @default `localhost`, `127.0.0.1`, `[::1]`
    */
   allowedOrigins: list(

@@ -98,26 +98,33 @@ interface NotificationListener {
   dropped(method: string): void;
 }
 
-/** Every notification of version 2 goes through it, those of a handler's context too. Version 1 lacks it. */
-const FUNNEL = '_notificationViaCodec';
+/** What a server of version 2 makes the context of a handler from. Its `log` sends through this `notify`. */
+interface BaseContext {
+  readonly mcpReq: { notify(this: void, message: { readonly method: string }, options?: unknown): Promise<unknown> };
+}
 
 /**
- * For a server that has no connection, or is about to lose it: without a connection its notifications resolve and go
- * nowhere. The SDK rejects them, and code that does not await them would end the process. Requests still reject.
- * Functions in place of `notify` and `log` of each context would do the same, and cost a tenth of the CPU of a call.
+ * Before its first message: what the server sends while it has no connection is dropped, where the SDK would reject it.
+ * Code that does not await its notifications would end the process. Requests still reject. In version 2 the context of a
+ * handler does not send through `notification`. A copy of it costs nothing, and a member that is set costs a tenth of
+ * the CPU of a call.
  */
-export function dropNotifications(made: unknown, listener: NotificationListener): void {
+export function dropLateNotifications(made: unknown, listener: NotificationListener): void {
   const inner = innerServer(made);
   if (!isObject(inner)) return;
-  const hasFunnel = typeof inner[FUNNEL] === 'function';
-  const member = hasFunnel ? FUNNEL : 'notification';
-  const send = inner[member];
-  if (typeof send !== 'function') return;
-  Reflect.set(inner, member, async (...args: unknown[]): Promise<unknown> => {
-    const { method } = args[hasFunnel ? 1 : 0] as { readonly method: string };
-    if (inner['transport'] === undefined) return listener.dropped(method);
-    return Reflect.apply(send, inner, args);
-  });
+  const { notification, buildContext } = inner;
+  const orDropped = async ({ method }: { readonly method: string }, send: () => unknown): Promise<unknown> =>
+    inner['transport'] === undefined ? listener.dropped(method) : send();
+  if (typeof notification === 'function')
+    inner['notification'] = (message: { readonly method: string }, ...more: unknown[]) =>
+      orDropped(message, () => Reflect.apply(notification, inner, [message, ...more]));
+  if (typeof buildContext === 'function')
+    inner['buildContext'] = (context: BaseContext, transportInfo: unknown): unknown => {
+      const { mcpReq } = context;
+      const notify: BaseContext['mcpReq']['notify'] = (message, options) =>
+        orDropped(message, () => mcpReq.notify(message, options));
+      return Reflect.apply(buildContext, inner, [{ ...context, mcpReq: { ...mcpReq, notify } }, transportInfo]);
+    };
 }
 
 /** Where servers of version 2 keep the revision that they serve. */
@@ -136,13 +143,7 @@ export function bindToRevision(server: Server, version: string): void {
  * connection, even when nothing does (`isAwaited`). Without its stack that error costs little. A listener of the
  * application may make errors, which need their stacks.
  */
-export function tellClosed(
-  made: unknown,
-  onclose: (() => void) | undefined,
-  isAwaited: boolean,
-  listener: NotificationListener,
-): void {
-  dropNotifications(made, listener);
+export function tellClosed(made: unknown, onclose: (() => void) | undefined, isAwaited: boolean): void {
   const inner = innerServer(made);
   if (isAwaited || !isObject(inner) || inner['onclose'] !== undefined) return onclose?.();
   const { stackTraceLimit } = Error;

@@ -1,10 +1,11 @@
 /** What a handler does with its task. Where its call is no task, everything works that needs no client with tasks. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type {
-  CreateMessageRequestParams,
-  CreateMessageResult,
-  ElicitRequestParams,
-  ElicitResult,
+import {
+  type CreateMessageRequestParams,
+  type CreateMessageResult,
+  type ElicitRequestParams,
+  type ElicitResult,
+  MissingRequiredClientCapabilityError,
 } from '@modelcontextprotocol/server';
 import { digestText } from '../base/digest.ts';
 import { handledIf } from '../base/own-rejections.ts';
@@ -15,7 +16,7 @@ import { changedContext, type MethodWay, notifying, signalOf } from '../session/
 import type { Call } from '../session/calls/call.ts';
 import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { mayRepeat } from '../session/calls/markers.ts';
-import { tooMany, wrongQuestion } from './task-questions.ts';
+import { tooMany, undeclared, wrongQuestion } from './task-questions.ts';
 import { resultOf, tasksOf } from './task-requests.ts';
 import type { OwnTask } from './own-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
@@ -113,7 +114,9 @@ export class TaskHandle implements RunningTask {
 
   /** What this handle rejects by itself, and all once the run is over, is no mistake of the handler. */
   #told<T>(work: () => Promise<T>): Promise<T> {
-    return handledIf((cause) => cause instanceof SojournError || this.signal?.aborted === true, work());
+    const isOwn = (cause: unknown): boolean =>
+      cause instanceof SojournError || cause instanceof MissingRequiredClientCapabilityError;
+    return handledIf((cause) => isOwn(cause) || this.signal?.aborted === true, work());
   }
 
   start(): Promise<void> {
@@ -184,6 +187,8 @@ export class TaskHandle implements RunningTask {
       if (typeof ask === 'function') return ask.call(request, params) as Promise<T>;
       throw stepInvalid(name, `cannot be asked: the handler has no ctx.mcpReq.${way}`);
     }
+    const missing = undeclared(name, { method, params }, run.request);
+    if (missing !== undefined) throw missing;
     const field = questionField(name);
     if (task.fields[field] === undefined) {
       const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });

@@ -3,11 +3,21 @@
  * the extension takes a name that comes back for the question that it has answered, so a name that the task has asked
  * before gets a number.
  */
+import { MissingRequiredClientCapabilityError } from '@modelcontextprotocol/server';
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { quoted } from '../base/shown.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { uncheckable } from './answer-check.ts';
-import { FIELD_NAME, isFieldName, isOpen, questionField, type Round, ROUND_FIELD } from './task-record.ts';
+import {
+  FIELD_NAME,
+  type InputRequest,
+  isFieldName,
+  isOpen,
+  questionField,
+  type Round,
+  ROUND_FIELD,
+} from './task-record.ts';
+import { declaredIn } from './wire-shapes.ts';
 
 const MOST_QUESTIONS = 100;
 const MOST_BYTES = 262_144;
@@ -50,6 +60,29 @@ export function wrongQuestion(key: string, question: unknown): SojournError | un
   const why = uncheckable(question);
   if (why === undefined) return undefined;
   return invalidRequest(`the requestedSchema of the question ${quoted(key)} of a task is no JSON Schema: ${why}`);
+}
+
+/** Why the client of this call may not be asked that, in the words of the SDK about the result of a handler. */
+export function undeclared(
+  name: string,
+  { method, params }: InputRequest,
+  call: RpcRequest,
+): MissingRequiredClientCapabilityError | undefined {
+  const asked = isObject(params) ? params : {};
+  const isOfTools = asked['tools'] !== undefined || asked['toolChoice'] !== undefined;
+  const [capability, kind] =
+    method === 'elicitation/create'
+      ? ['elicitation', asked['mode'] === 'url' ? 'url' : 'form']
+      : ['sampling', isOfTools ? 'tools' : undefined];
+  const declared = declaredIn(call)[capability];
+  // A bare declaration of elicitation is one of forms.
+  const has =
+    isObject(declared) && (kind === undefined || kind in declared || (kind === 'form' && !('url' in declared)));
+  if (has) return undefined;
+  return new MissingRequiredClientCapabilityError(
+    { requiredCapabilities: { [capability]: kind === undefined ? {} : { [kind]: {} } } },
+    `Cannot request input ${quoted(name)} (${method}): the client of the call does not declare the required capability`,
+  );
 }
 
 /** Questions and answers are read each time that the client asks for the task. */

@@ -8,7 +8,6 @@
  * tasks. The call of the client waits for that task, or tells its id.
  */
 import { once } from 'node:events';
-import { CLIENT_CAPABILITIES_META_KEY } from '@modelcontextprotocol/server';
 import { elapse } from '../base/system.ts';
 import { lookPauseMs, type OwnedParts } from '../owned/owned-records.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
@@ -30,7 +29,7 @@ import { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
 import { Tasks } from './tasks.ts';
-import { type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
+import { declaredIn, type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
 const DONE = JSON.stringify({ resultType: 'complete' });
@@ -38,10 +37,8 @@ const DONE = JSON.stringify({ resultType: 'complete' });
 const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
 
 /** Whether its client has declared the extension, in this request. */
-function declaresTasks({ params }: RpcRequest): boolean {
-  const meta = params?.['_meta'];
-  const capabilities = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
-  const extensions = isObject(capabilities) ? capabilities['extensions'] : undefined;
+function declaresTasks(request: RpcRequest): boolean {
+  const { extensions } = declaredIn(request);
   return isObject(extensions) && isObject(extensions[TASKS_EXTENSION]);
 }
 

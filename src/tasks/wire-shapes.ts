@@ -1,12 +1,20 @@
 /** Tasks on the wire: `CreateTaskResult` and `DetailedTask` of `io.modelcontextprotocol/tasks` (SEP-2663). */
-import type { RequestId } from '@modelcontextprotocol/server';
+import { CLIENT_CAPABILITIES_META_KEY, type RequestId } from '@modelcontextprotocol/server';
 import { taskUnreadable } from '../errors.ts';
+import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import { MESSAGE_FIELD, openQuestions, type KeptTask, readOutcome, type TaskOutcome } from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 
 /** Revision of August 2026. */
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
+
+/** What the client of a request declares in it. */
+export function declaredIn({ params }: RpcRequest): Readonly<Record<string, unknown>> {
+  const meta = params?.['_meta'];
+  const declared = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
+  return isObject(declared) ? declared : {};
+}
 
 /** A task as `tasks/get` answers it. */
 export interface DetailedTask {

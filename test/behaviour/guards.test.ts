@@ -68,6 +68,9 @@ describe.each(everyFace)('over %s', (face) => {
     ['https://sub.app.example', ['app.example'], 403],
     ['http://localhost', ['app.example'], 403],
     ['https://anything.example', ['*'], 200],
+    // Of a page from a file, and of a sandboxed frame.
+    ['null', ['null'], 200],
+    ['null', ['app.example'], 403],
   ])('B201 the origin %s, where %j are allowed, gets %i', async (origin, allowedOrigins, status) => {
     const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
     expect((await client({ headers: { origin } }).initialize()).response.status).toBe(status);

@@ -1,5 +1,10 @@
 /** What a client may answer to the questions of a task: what the SDK lets through in a session, and nothing else. */
-import { inputRequired, type McpServer, type ServerContext } from '@modelcontextprotocol/server';
+import {
+  type ClientCapabilities,
+  inputRequired,
+  type McpServer,
+  type ServerContext,
+} from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { type RunningTask, taskTools } from '../../src/tasks/index.ts';
 import { serve } from '../kit/serve.ts';
@@ -22,11 +27,14 @@ const AMOUNT = {
 const PAGE = { mode: 'url' as const, message: 'Sign', url: 'https://a.example', elicitationId: '1' };
 const WORDS = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'Hi' } }], maxTokens: 9 };
 
+const TOOLS = { ...WORDS, tools: [{ name: 'x', inputSchema: { type: 'object' as const } }] };
+
 const SAID = { model: 'm', role: 'assistant', content: { type: 'text', text: 'Hello' } };
 const RIGHT = {
   amount: { action: 'accept', content: { cents: 5 } },
   page: { action: 'accept' },
   words: SAID,
+  tools: SAID,
 };
 type Question = keyof typeof RIGHT;
 
@@ -49,12 +57,15 @@ const WRONG: ReadonlyArray<readonly [name: string, question: Question, answer: u
 ];
 
 const asked = (own: RunningTask, question: Question): Promise<unknown> =>
-  question === 'words' ? own.sample(question, WORDS) : own.elicit(question, question === 'page' ? PAGE : AMOUNT);
+  question === 'words' || question === 'tools'
+    ? own.sample(question, question === 'tools' ? TOOLS : WORDS)
+    : own.elicit(question, question === 'page' ? PAGE : AMOUNT);
 
 const requests = {
   amount: inputRequired.elicit(AMOUNT),
   page: inputRequired.elicitUrl(PAGE),
   words: inputRequired.createMessage(WORDS),
+  tools: inputRequired.createMessage(TOOLS),
 };
 
 type Way = (question: Question, own: RunningTask, ctx: ServerContext) => Promise<unknown>;
@@ -70,6 +81,15 @@ const ways: Readonly<Record<string, Way>> = {
 type Asked = { readonly question: Question };
 const serverOf = (run: Way, onServer?: (server: McpServer) => void) =>
   toolServer({ run: taskTool(({ question }: Asked, ctx, own) => run(question, own, ctx)) }, onServer);
+
+/** What a client declares, and a question that it is not asked then. */
+const UNDECLARED: ReadonlyArray<readonly [question: Question, declared: ClientCapabilities, missing: object]> = [
+  ['amount', {}, { elicitation: { form: {} } }],
+  ['amount', { elicitation: { url: {} } }, { elicitation: { form: {} } }],
+  ['page', { elicitation: {}, sampling: {} }, { elicitation: { url: {} } }],
+  ['words', { elicitation: {} }, { sampling: {} }],
+  ['tools', { sampling: {} }, { sampling: { tools: {} } }],
+];
 
 async function ask(way: Way, question: Question) {
   const { client } = await serve(serverOf(way), { tasks: true });
@@ -90,6 +110,27 @@ describe.each(Object.entries(ways))('a question %s', (_, way) => {
     const { result } = await tasks.ended(id);
     expect(result).toMatchObject({ content: [{ text: JSON.stringify(RIGHT[question]) }] });
   });
+});
+
+const { extensions } = CAPABILITIES;
+
+describe.each(Object.entries(ways))('a client that does not declare what a question %s needs', (_, way) => {
+  test.each(UNDECLARED)(
+    'is not asked for %s where it declares %j',
+    async (question, declared, requiredCapabilities) => {
+      const { client } = await serve(serverOf(way), { tasks: true });
+      const tasks = new TaskClient(client(), { capabilities: { ...declared, extensions } });
+      const ended = await tasks.until(await tasks.start('run', { question }), 'input_required', 'failed');
+      expect(ended).toMatchObject({ status: 'failed', error: { code: -32021, data: { requiredCapabilities } } });
+    },
+  );
+});
+
+test('a bare declaration of elicitation is one of forms', async () => {
+  const { client } = await serve(serverOf(ways['in the middle of a handler'] as Way), { tasks: true });
+  const tasks = new TaskClient(client(), { capabilities: { elicitation: {}, extensions } });
+  const id = await tasks.start('run', { question: 'amount' });
+  expect(await tasks.until(id, 'input_required', 'failed')).toMatchObject({ status: 'input_required' });
 });
 
 /** Fields of records on every store keep none of these as they are. */

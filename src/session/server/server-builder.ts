@@ -6,7 +6,7 @@ import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import {
   type AnyServer,
   closeServer,
-  dropNotifications,
+  dropLateNotifications,
   innerServer,
   isOlderServer,
   modernServerOf,
@@ -88,6 +88,7 @@ export class ServerBuilder {
       if (this.#mayWarn) this.#warn();
       if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
+      dropLateNotifications(server, this.#options.options.notices);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew && !watchHandlers(server)) this.#refuseWithoutSeam(server);
       return server;
@@ -126,7 +127,6 @@ export class ServerBuilder {
 
   /** Closes a server that a hook returned, or connected, too late. */
   closeLate(server: AnyServer): void {
-    dropNotifications(server, this.#options.options.notices);
     closeServer(server).catch((err: unknown) =>
       this.#options.options.logger.warn({ err }, 'A server that the factory returned too late could not be closed'),
     );

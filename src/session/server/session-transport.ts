@@ -24,7 +24,7 @@ import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
-import { type AnyServer, dropNotifications, isOlderServer } from '../../sdk/server-shape.ts';
+import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
 import { openRun } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -69,7 +69,7 @@ export class SessionTransport extends ServerTransport {
 
   /** Reports at once that the transport is closed, when a server connects after its session has left. */
   start(): Promise<void> {
-    if (this.#isClosed) this.#tellClosed();
+    if (this.#isClosed) this.onclose?.();
     return DONE;
   }
 
@@ -90,15 +90,9 @@ export class SessionTransport extends ServerTransport {
   close(): Promise<void> {
     if (this.#isClosed) return DONE;
     this.#isClosed = true;
-    this.#tellClosed();
+    this.onclose?.();
     this.#session.serverClosed();
     return DONE;
-  }
-
-  #tellClosed(): void {
-    const { server, host } = this.#session;
-    dropNotifications(server, host.options.notices);
-    this.onclose?.();
   }
 
   // ——— messages in ———
