@@ -1,5 +1,6 @@
 /** Two ends, two owners or two tries of a call at the same moment. `test/simulation` has the races of whole instances. */
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
 import { storeAway } from '../../src/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { decodeHead } from '../../src/session/record/session-record.ts';
@@ -215,6 +216,39 @@ test('an owner that lost its lease without knowing accepts no notification that 
   expect((await told).status).toBe(202);
   const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
   expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
+});
+
+test('another call under the id of a call that runs again is refused, and does not get its answer', async () => {
+  const ends = gate();
+  onTestFinished(() => ends.open());
+  const runs: unknown[] = [];
+  const lab = (at: string) =>
+    createLab((server) => {
+      const annotations = { readOnlyHint: true };
+      server.registerTool('find', { annotations, inputSchema: z.looseObject({}) }, async ({ text }) => {
+        runs.push(`${at} ${String(text)}`);
+        if (at === 'a') await new Promise(() => {});
+        await ends.hook();
+        return { content: [{ type: 'text', text: `found ${String(text)}` }] };
+      });
+    });
+  const store = watchedStore({ durable: true });
+  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [{}, {}], [lab('a'), lab('b')]);
+  const onA = await a.openSession({ protocolVersion: '2025-11-25' });
+  await onA.call('tools/list');
+  await (await onA.post(toolCall(1, 'find', { text: 'one' }))).next();
+  await until(() => runs.length === 1);
+  await loseLease(store, a.id);
+  const client = b.join(onA);
+  await client.call('ping');
+  await until(() => runs.length === 2);
+  const other = await client.post(toolCall(1, 'find', { text: 'two' }));
+  const same = await client.post(toolCall(1, 'find', { text: 'one' }));
+  ends.open();
+  await same.untilEnd();
+  expect(other.json()).toMatchObject({ id: 1, error: { code: -32600 } });
+  expect(textOf(same.json())).toBe('found one');
+  expect(runs).toEqual(['a one', 'b one']);
 });
 
 test('a client that resumes a call that runs again and also sends it again gets each message once in the newer response', async () => {

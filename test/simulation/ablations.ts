@@ -99,8 +99,8 @@ const forgetsRuns = (reran: boolean) =>
     RunningCalls.prototype,
     'remember',
     (remember) =>
-      function (this: RunningCalls, id, run) {
-        if (run.reran !== reran) remember.call(this, id, run);
+      function (this: RunningCalls, request, stream, isReran) {
+        if (isReran !== reran) remember.call(this, request, stream, isReran);
       },
   );
 

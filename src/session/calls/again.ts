@@ -16,12 +16,12 @@ import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { attemptKey, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
-import { type Call, type Caller, targetOf } from './call.ts';
+import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
 import { type KeptRequest, readKept, requestKey, rightsOf } from './markers.ts';
 
@@ -127,13 +127,13 @@ export function isRetry(
 
 /** From a caller with the same rights. */
 function isSameCall(first: Call, request: RpcRequest, authInfo: AuthInfo | undefined): boolean {
-  const { method, target, authInfo: before } = first;
-  return method === request.method && target === targetOf(request) && rightsOf(before) === rightsOf(authInfo);
+  const { sent, authInfo: before } = first;
+  return sent !== undefined && attemptKey(sent) === attemptKey(request) && rightsOf(before) === rightsOf(authInfo);
 }
 
 /** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
 function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
-  return calls.running.earlier(request)?.stream ?? markers?.marked(request.id);
+  return calls.running.earlier(request)?.stream ?? markers?.marked(request);
 }
 
 export async function attachToFirstAttempt(
@@ -146,7 +146,7 @@ export async function attachToFirstAttempt(
   for (const { id } of requests) await running.get(id)?.starting;
   const attached = await attach(session, requests, open);
   const runs = requests.some(({ id }) => running.get(id) !== undefined);
-  const marked = requests.some(({ id }) => session.markers?.marked(id) !== undefined);
+  const marked = requests.some((request) => session.markers?.marked(request) !== undefined);
   const first = forRepeat({ attached, runs, marked });
   if (first === 'run') for (const { id } of requests) running.forget(id);
   return first;

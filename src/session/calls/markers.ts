@@ -8,7 +8,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { digestText } from '../../base/digest.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { attemptKey, isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -16,7 +16,7 @@ import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
+import type { AppendExtra, PostedRequest, WriteResult } from '../streams/event-log.ts';
 
 /** In the `_meta` of a tool that runs once for each key (`once/once.ts`). */
 export const RUNS_ONCE_KEY = 'sojourn/once';
@@ -37,7 +37,7 @@ export class Markers {
   readonly #host: SessionHost;
   readonly #ownership: SessionOwnership;
   #repeatableTools: Set<string> | undefined = undefined;
-  /** The markers in the store: request key → stream key. */
+  /** The markers in the store: `attemptKey` → stream key. */
   #markers: Map<string, string> | undefined = undefined;
 
   constructor(host: SessionHost, ownership: SessionOwnership) {
@@ -68,8 +68,8 @@ export class Markers {
   }
 
   /** The stream of a request that may have run, here or on an earlier owner. */
-  marked(id: RequestId): string | undefined {
-    return this.#markers?.get(requestKey(id));
+  marked(request: PostedRequest): string | undefined {
+    return this.#markers?.get(attemptKey(request));
   }
 
   /**
@@ -77,7 +77,7 @@ export class Markers {
    * instance may send such a call again. There is one for each call that a crash interrupted.
    */
   adopt(markers: readonly Mark[]): void {
-    // If an id was used twice, the later call counts.
+    // If a request was sent twice, the later call counts.
     for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) this.#add(marker);
   }
 
@@ -97,7 +97,7 @@ export class Markers {
   #markOf(call: Call, stream: Stream): Mark | undefined {
     const request = call.sent;
     if (request === undefined || this.repeatable(request)) return undefined;
-    const mark = { name: requestKey(request.id), stream: stream.key };
+    const mark = { name: attemptKey(request), stream: stream.key };
     call.marker = { mark, origin: undefined };
     this.#add(mark);
     return mark;

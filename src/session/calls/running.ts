@@ -18,7 +18,7 @@ import {
   type SojournError,
   tooManyRequests,
 } from '../../errors.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { attemptKey, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
@@ -35,7 +35,8 @@ import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/
 const EARLIER_RUNS = 256;
 
 export interface EarlierRun {
-  readonly method: string;
+  /** Of its request. */
+  readonly attemptKey: string;
   /** The key of its stream. */
   readonly stream: string;
   /** It ran again here, after its owner was lost. */
@@ -151,13 +152,14 @@ export class RunningCalls {
     return this.#earlier !== undefined;
   }
 
-  earlier({ id, method }: RpcRequest): EarlierRun | undefined {
-    const run = this.#earlier?.get(id);
-    return run?.method === method ? run : undefined;
+  earlier(request: PostedRequest): EarlierRun | undefined {
+    const run = this.#earlier?.get(request.id);
+    return run !== undefined && run.attemptKey === attemptKey(request) ? run : undefined;
   }
 
-  remember(id: RequestId, run: EarlierRun): void {
-    (this.#earlier ??= new BoundedMap(EARLIER_RUNS)).set(id, run);
+  remember(request: PostedRequest, stream: string, reran: boolean): void {
+    const run = { attemptKey: attemptKey(request), stream, reran };
+    (this.#earlier ??= new BoundedMap(EARLIER_RUNS)).set(request.id, run);
   }
 
   /** A retry of this call may run. `stream`: only if it ran on this stream. */

@@ -144,9 +144,9 @@ export class SessionCalls {
     stored: (result: WriteResult) => void,
   ): void {
     if (relayOrigin !== undefined)
-      for (const { id, method } of calls.flatMap(({ sent }) => sent ?? [])) {
-        this.running.remember(id, { method, stream: stream.key, reran: false });
-        relayOrigin.onAcknowledged(() => this.running.forget(id, stream.key));
+      for (const request of calls.flatMap(({ sent }) => sent ?? [])) {
+        this.running.remember(request, stream.key, false);
+        relayOrigin.onAcknowledged(() => this.running.forget(request.id, stream.key));
       }
     stream.beginAhead(sink, extra, stored);
     if (!this.#session.hasGetSink) this.#session.sendMissed(stream);
@@ -167,7 +167,7 @@ export class SessionCalls {
   /** Runs the call of a lost owner again, on its old stream. */
   rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream, isAllowed: boolean): void {
     const call = this.#admit(message, caller, stream, this.running.attemptOn(stream), isAllowed);
-    this.running.remember(message.id, { method: message.method, stream: stream.key, reran: true });
+    this.running.remember(message, stream.key, true);
     this.dispatch(message, call);
   }
 
