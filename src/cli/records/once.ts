@@ -36,8 +36,8 @@ async function foundOf(store: EndpointStore, request: RecordRequest): Promise<St
     if (record !== undefined && !(isEnded(record) && record.outcome === '')) return record;
   }
   throw new Failure(
-    `nothing is known of this key: the next call with it runs. A user whose tokens name an issuer is given by key: ` +
-      `--user '["sub","<issuer>","<subject>"]'`,
+    `nothing is known of this key: if tool, key and --name are right, the next call runs. Set --name to the name of the ` +
+      `endpoint; a user whose tokens name an issuer is given by key: --user '["sub","<issuer>","<subject>"]'`,
   );
 }
 
