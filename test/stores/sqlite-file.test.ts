@@ -96,6 +96,14 @@ describe('sqlite()', () => {
     await expect((async () => records.read('unread'))()).rejects.toThrow(told);
   });
 
+  test('lists an instance whose process is no JSON, beside the others', async () => {
+    const path = newPath();
+    const view = await openView(path);
+    for (const id of ['a', 'b']) await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+    change(path, `UPDATE rows SET data = json_set(data, '$[5].process', '{') WHERE id = 'a'`);
+    expect(await view.instances.list()).toMatchObject([{ id: 'a' }, { id: 'b' }]);
+  });
+
   test('creates a file and a log that only its owner can read', async () => {
     const path = newPath();
     await openView(path);

@@ -235,7 +235,8 @@ const recordOf = ({ id, state, version, process, keys }: InstanceLease, address:
 };
 
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
-  const process = fields['process'] === undefined ? undefined : (JSON.parse(fields['process']) as InstanceProcess);
+  // To be shown only: a text that is no JSON keeps no message from the other instances.
+  const process = orUndefined(() => JSON.parse(fields['process'] ?? '') as InstanceProcess);
   const state = head === 'draining' ? head : 'serving';
   const keys = fields['keys']?.split(' ');
   const more = { ...(keys && { keys }), ...(process && { process }) };
