@@ -218,6 +218,21 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(await get.nextMessage()).toMatchObject({ params: { data: 'the next message' } });
   });
 
+  test('progress of a task of 2025-11-25 goes on after the answer that created the task', async () => {
+    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
+    const answered = gate();
+    const later: Tool = (_args, ctx) => {
+      void answered.hook()?.then(() => ctx.mcpReq.notify(progress));
+      return said('created');
+    };
+    const { one } = await session(toolServer({ later }));
+    const get = await one.get();
+    const { params, ...call } = toolCall(1, 'later');
+    await (await one.post({ ...call, params: { ...params, task: { ttl: 60_000 } } })).untilEnd();
+    answered.open();
+    expect(await get.nextMessage()).toMatchObject(progress);
+  });
+
   test('B25 B28 a client that goes away cancels its handler where there are no sessions', async () => {
     const held = heldTool();
     const stateless = (await serve(toolServer({ hold: held.tool }), { stateless: true })).client();

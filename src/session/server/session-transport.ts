@@ -8,9 +8,10 @@
  *     everything else              → the GET stream; a request without one waits for it (`questions.ts`)
  *
  * `list_changed` and `resources/updated` are about the session and take the GET stream unless they name a request.
- * Progress of a call that was answered or cancelled is dropped: the specification ends it with its call. So is progress
- * of a call whose stream has no log and no sink: two streams have no order, so its client could read later progress on
- * the GET stream before earlier progress on the stream of the call.
+ * Progress of a call that was answered or cancelled is dropped: the specification ends it with its call, or with the
+ * task of 2025-11-25 that the call asked for (servers of SDK 1). So is progress of a call whose stream has no log and no
+ * sink: two streams have no order, so its client could read later progress on the GET stream before earlier progress on
+ * the stream of the call.
  */
 import {
   type AuthInfo,
@@ -173,7 +174,8 @@ export class SessionTransport extends ServerTransport {
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
-    const isOver = related !== undefined && call === undefined;
+    const isOfTask = currentCall.getStore()?.sent?.params?.['task'] !== undefined;
+    const isOver = related !== undefined && call === undefined && !isOfTask;
     const isUnreachable = call?.stream !== undefined && session.host.options.responseMode !== 'json';
     if (stream !== undefined) stream.send(JSON.stringify(out));
     else if (method === 'notifications/progress' && (isOver || isUnreachable))
