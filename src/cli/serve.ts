@@ -75,7 +75,11 @@ export async function serve(module: string, settings: ServeSettings, context: Se
     interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
   });
   // A terminal closes, or its user means the supervisor of a durable store.
-  if (worker === undefined) context.signals.on('SIGHUP', () => signals.emit('SIGTERM'));
+  if (worker === undefined)
+    context.signals.on('SIGHUP', () => {
+      context.out('SIGHUP: no supervisor starts another process, so this one ends\n');
+      signals.emit('SIGTERM');
+    });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
   const text = banner({
     url,

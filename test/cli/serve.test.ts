@@ -88,6 +88,7 @@ describe('sojourn serve', () => {
     cli.kill(signal);
     expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
     expect((await cli.ended()).code).toBe(0);
+    expect(cli.output.stdout).toMatch(new RegExp(`^${signal}: `, 'm'));
   });
 });
 
