@@ -202,7 +202,7 @@ describe('the 2024-11-05 transport has the same limits', () => {
     return { ...served, ask, stream, post };
   };
 
-  test('a long handshake is refused, and ends its connection', async () => {
+  test('a long handshake is refused, and ends its connection', { tags: ['per-session'] }, async () => {
     const { ask, lab, stream } = await connect();
     const long = handshake(0);
     Object.assign(long.params.capabilities, LONG_CAPABILITIES);
