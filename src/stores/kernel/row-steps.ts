@@ -12,8 +12,9 @@ import type { Row } from './backend.ts';
 import type { KernelParts, Known, KnownRecords } from './known-records.ts';
 import { isExpired, OVER, recordOf } from './row-value.ts';
 
-/** Puts without an answer that are known. */
+/** Rows with puts without an answer that are known, and the newest such puts of each. */
 const UNSURE = 20_000;
+const UNSURE_PUTS = 16;
 /** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
 /** After a roll-back thousands may be those of a newer build. */
@@ -24,10 +25,11 @@ export class RowSteps {
   readonly #known: KnownRecords;
   readonly #queues = new RecordQueues();
   /**
-   * The versions of puts whose answers were lost; 0: the row was deleted. They may be stored. When the caller tries
-   * again, its step finds what the earlier try has stored, and answers what that try would have answered.
+   * The versions of puts whose answers were lost; 0: the row was deleted. They may be stored, the first of them too,
+   * after later ones were sent. When the caller tries again, its step finds what an earlier try has stored, and answers
+   * what that try would have answered.
    */
-  readonly #unsure = new BoundedMap<string, number>(UNSURE);
+  readonly #unsure = new BoundedMap<string, readonly number[]>(UNSURE);
   /** Rows that cannot be read, each with its line in the log. */
   readonly #told = new Set<string>();
 
@@ -130,7 +132,7 @@ export class RowSteps {
     if (!(written instanceof Promise)) return done(written);
     return written.then(done, (cause: unknown) => {
       this.#known.forget(id);
-      this.#unsure.set(id, row?.version ?? 0);
+      this.#unsure.set(id, [...(this.#unsure.get(id) ?? []), row?.version ?? 0].slice(-UNSURE_PUTS));
       throw cause;
     });
   }
@@ -144,7 +146,7 @@ export class RowSteps {
   wasMade(id: string, row: Row | undefined): boolean {
     const sent = this.#unsure.get(id);
     this.#unsure.delete(id);
-    return sent === (row?.version ?? 0);
+    return sent?.includes(row?.version ?? 0) === true;
   }
 
   /** `isAsked`: whether it is this step that has stored the row. */

@@ -14,8 +14,11 @@ import { compareWithModel, modelTests, movedTime } from '../model-runs.ts';
 /** Two trips of writes take less. */
 const SLOW_TURNS = 12;
 
-/** What befalls a trip of writes: its answer is `lost`, it is `refused`, or it arrives again later (`late`). */
-type Fault = 'lost' | 'refused' | 'late' | undefined;
+/**
+ * What befalls a trip of writes: its answer is `lost`, it is `refused`, it arrives again later (`late`), or it takes
+ * effect later alone, and nobody hears of it (`stalled`).
+ */
+type Fault = 'lost' | 'refused' | 'late' | 'stalled' | undefined;
 
 /** Store objects on the same data, behind ports that answer in a later turn. `fault`: asked for each trip of writes. */
 function storesLater(now: () => number, fault: () => Fault = () => undefined): () => Store {
@@ -47,11 +50,11 @@ function laterPort(fault: () => Fault, late: Late[] = []): Port {
     const isDue = (one: Late): boolean => trip.length > 0 && (one.connection === connection || deletes(trip));
     late.push(...all.filter((one) => !isDue(one)));
     for (const one of all) if (isDue(one)) one.again();
-    const outcome = await effect();
+    const outcome = placed === 'stalled' ? undefined : await effect();
     if (placed !== undefined) late.push({ connection, again: effect });
     await turn();
-    if (placed === 'lost') throw storeAway('the answer was lost');
-    return outcome;
+    if (placed === 'lost' || placed === 'stalled') throw storeAway('the answer was lost');
+    return outcome as Awaited<ReturnType<typeof effect>>;
   };
   return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
 }
@@ -126,7 +129,7 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     return compareWithModel({ ...moved, connect: () => new SimStore(server, slowLogsPort()) }, runs, { together: 40 });
   });
 
-  test.each([[['lost']], [['refused']], [['lost', 'refused']]] as const)(
+  test.each([[['lost']], [['refused']], [['lost', 'refused']], [['stalled', 'stalled', 'lost']]] as const)(
     'answers as a plain model when trips fail (%s), and the callers try again',
     async (kinds) => {
       let trips = 0;
