@@ -109,7 +109,7 @@ export class EntryStore extends OwnedRecords {
     const { random, options } = this.given;
     const epoch = Buffer.from(random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
     const fence = { epoch, owner: this.lease.owner };
-    const record: NewRecord = {
+    const record = {
       v: RECORD_VERSION,
       id: entry.id,
       ...fence,
@@ -124,19 +124,17 @@ export class EntryStore extends OwnedRecords {
     try {
       const isOurs = await this.create(record, lastsMs(entry), null, entry.share, left);
       if (isOurs && owned.isCertain) return owned;
-      if (isOurs) this.#takeBack(owned);
+      if (isOurs) this.#notBegun(record, entry);
       return undefined;
     } catch (cause) {
-      this.#takeBack(owned);
+      this.#notBegun(record, entry);
       throw cause;
     }
   }
 
-  /** Its entry may be stored, and no handler runs for it. */
-  #takeBack(owned: OwnedEntry): void {
-    const { epoch } = owned.fence;
-    this.#unbegun.add(epoch);
-    void owned.settle().then(() => this.#unbegun.delete(epoch));
+  #notBegun(record: NewRecord & Fence, entry: OnceEntry): void {
+    this.#unbegun.add(record.epoch);
+    void this.takeBack(record, lastsMs(entry), null, entry.share).then(() => this.#unbegun.delete(record.epoch));
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {

@@ -12,7 +12,7 @@ import type { KeptRecords } from '../kept/kept-records.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { MaybePromise, NewRecord, Ownership } from '../stores/store.ts';
+import type { Fence, MaybePromise, NewRecord, Ownership } from '../stores/store.ts';
 
 const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
@@ -120,6 +120,19 @@ export class OwnedRecords {
   /** Stores a new record. `false`: there is another one with its id. */
   async create(record: NewRecord, lastsMs: number, dueInMs: number | null, share: string, stopped = never) {
     return (await this.reach(() => this.records.create(record, lastsMs, dueInMs, share), stopped)) === 'created';
+  }
+
+  /**
+   * Ends a record whose creation has no answer, or came too late: nothing runs for it. First it is created once more,
+   * because the earlier creation may still be under way, and would be stored after the end.
+   */
+  takeBack(record: NewRecord & Fence, lastsMs: number, dueInMs: number | null, share: string): Promise<unknown> {
+    const taken = async (): Promise<void> => {
+      const created = () => this.records.create(record, lastsMs, dueInMs, share);
+      await this.reach(created, never, Infinity).catch(() => undefined);
+      await this.reach(() => this.records.end(record.id, record, '', 0), never, Infinity);
+    };
+    return this.send(taken, (err) => this.logger.debug({ err }, 'What did not begin could not be taken back'));
   }
 
   /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */

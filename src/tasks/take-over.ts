@@ -144,7 +144,8 @@ export class TakeOver {
     if (!room.take(heldByAll(recorded.values))) return this.#giveBack(queued, fence, SWEEP_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
-    const saved = await store.reach(() => store.records.save(id, fence, change));
+    // Once this may be stored the task counts as run, so it is repeated until there is an answer.
+    const saved = await store.reach(() => store.records.save(id, fence, change), undefined, Infinity);
     if (saved === 'fenced') return false;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;

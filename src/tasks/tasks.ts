@@ -4,18 +4,16 @@
  */
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse } from '../base/budget.ts';
-import { OwnedRecord } from '../owned/owned-record.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { sessionHash } from '../base/shown.ts';
 import { elapse } from '../base/system.ts';
 import { argumentsHash } from '../owned/call-key.ts';
 import type { ResolvedTasks } from '../options/tasks-options.ts';
 import { sentAuth, storedFields } from '../relay/sent-request.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
-import { type Fence, type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
+import { type Ownership, RECORD_VERSION, type StoredRecord } from '../stores/store.ts';
 import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
 import type { RunRequest } from './run-sink.ts';
 import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
@@ -163,9 +161,10 @@ export class Tasks {
     const user = run.caller.user ?? null;
     const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    const created = this.store.create(record, kept.ttlMs, DUE_MS, run.room.share).catch((cause: unknown) => {
+    const { share } = run.room;
+    const created = this.store.create(record, kept.ttlMs, DUE_MS, share).catch((cause: unknown) => {
       // A call with its key finds the task.
-      if (kept.args === undefined) this.#takeBack(id, fence);
+      if (kept.args === undefined) void this.store.takeBack(record, kept.ttlMs, DUE_MS, share);
       throw cause;
     });
     if (!(await created)) return undefined;
@@ -176,15 +175,6 @@ export class Tasks {
     // What it records must not outlive it: its key may be called again.
     const restMs = kept.ttlMs - (this.options.timeProvider.monotonic() - began);
     return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
-  }
-
-  /** Its call is refused, and the task may be stored all the same: no instance may run it. */
-  #takeBack(id: string, fence: Fence): void {
-    const owned = new OwnedRecord(this.store, id, fence, () => {});
-    void this.store.send(
-      () => owned.end('', 0),
-      (err) => this.options.logger.debug({ err, task: sessionHash(id) }, 'A task could not be taken back'),
-    );
   }
 
   own(run: TaskRun, claimed: ClaimedTask): OwnTask {

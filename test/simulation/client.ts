@@ -104,6 +104,7 @@ export class SimClient {
       );
       if (response === undefined) return;
       await response.ended;
+      if (!response.streams && response.status === 200) answered = (JSON.parse(response.body) as Message).id === 0;
       const id = response.headers.get('mcp-session-id');
       if (response.status !== 200 || !answered || id === undefined) {
         if (response.status !== 200) this.#wrong(`initialize was answered ${response.status}: ${response.body}`);

@@ -130,6 +130,15 @@ export const ACTIONS = {
   confirm: 0,
 } as const;
 
+/** Options of few deployments: how many have them, and what their clients do differently. */
+const RARE: ReadonlyArray<readonly [share: number, endpoint: McpEndpointOptions, actions?: Partial<Actions>]> = [
+  [0.06, { eventRetention: false }],
+  [0.06, { limits: { requestsPerSession: 2 } }],
+  [0.06, { waitMs: 500 }],
+  // Its questions are lost with the GET stream.
+  [0.06, { responseMode: 'json' }, { ask: 0, cancel: 0, leave: 0 }],
+];
+
 type Actions = Readonly<Record<keyof typeof ACTIONS, number>>;
 
 export interface Scenario {
@@ -167,6 +176,9 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
     concurrency: 5,
     ...draft,
   };
-  // Drawn last.
-  return random.chance(0.06) ? { ...scenario, endpoint: { ...draft.endpoint, eventRetention: false } } : scenario;
+  let drawn = random.next();
+  for (const [share, endpoint, actions] of RARE)
+    if ((drawn -= share) < 0)
+      return { ...scenario, endpoint: { ...draft.endpoint, ...endpoint }, actions: { ...ACTIONS, ...actions } };
+  return scenario;
 }

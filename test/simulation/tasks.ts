@@ -72,9 +72,30 @@ const SLEEPY: TasksOptions = {
   habits: { clients: 12, tools: ['plain', 'once', 'roundsOnce', 'keyed'] },
 };
 
+/** Clients that are refused. The task of a key that may be stored stays, as one that may have run. */
+const IMPATIENT: TasksOptions = {
+  waitMs: 200,
+  habits: { tools: TOOLS.filter((tool) => tool !== 'keyed') },
+};
+
+/** No write arrives twice: a creation that does so after its end was swept would make the record again. */
+const STALLING: TasksOptions = { weather: { stall: 0.4 }, faults: { storeStalls: 0.03, storeTwice: 0 } };
+
+const ASTRAY: TasksOptions = {
+  weather: { clockJump: 0.4, setBack: 0.2, mailboxLoss: 0.4, apart: 0.3 },
+  faults: { mailDoubled: 0.1, mailDelayed: 0.1 },
+};
+
+const KINDS: Readonly<Record<number, TasksOptions>> = {
+  1: ASTRAY,
+  2: STALLING,
+  4: { ...STALLING, ...IMPATIENT },
+  5: SLEEPY,
+  6: IMPATIENT,
+};
+
 /** What befalls the seeds of `npm test`. */
-export const optionsOf = (seed: number): TasksOptions =>
-  seed % 8 === 5 ? SLEEPY : seed % 8 === 6 ? { waitMs: 200 } : {};
+export const optionsOf = (seed: number): TasksOptions => KINDS[seed % 8] ?? {};
 
 /** One run, and what the ledger found in it. */
 export async function runTasks(seed: number, options: TasksOptions = {}) {

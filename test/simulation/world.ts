@@ -98,7 +98,7 @@ export class World {
       carry: (from, to, message, put) => this.#carry(from, to, message, put),
       ...(options.changes !== undefined && { changes: options.changes }),
     });
-    this.ledger.logged = this.#endpoint.eventRetention !== false;
+    this.ledger.logged = this.#endpoint.eventRetention !== false && this.#endpoint.responseMode !== 'json';
   }
 
   get now(): number {
