@@ -4,7 +4,7 @@
  * instance at once, and an instance that has not heard of it answers with what it knows (`sharedLists`).
  */
 import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
-import { within } from '../base/system.ts';
+import { afterTurn, within } from '../base/system.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
@@ -12,6 +12,8 @@ import type { Notifier } from './notifications.ts';
 
 /** How long listeners wait for the store. */
 const SENT_MS = 1_000;
+/** Events that wait for a turn. Above it the publisher waits for the oldest. */
+const MOST_WAITING = 1_000;
 
 export interface EndpointBusOptions {
   /** `bus`: the bus of the application, which delivers to this process too. */
@@ -25,6 +27,9 @@ export interface EndpointBusOptions {
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
   readonly #given: EndpointBusOptions;
+  /** By what each says, oldest first. */
+  readonly #waiting = new Map<string, ServerEvent>();
+  #isDelivering = false;
 
   constructor(given: EndpointBusOptions) {
     const { logger } = given.options;
@@ -37,12 +42,32 @@ export class EndpointBus implements ServerEventBus {
     lists?.changed(event.kind);
     if (options.bus !== undefined) return options.bus.publish(event);
     const sent = within(options.timeProvider, SENT_MS, others.publish(event), () => undefined);
-    void sent.then(() => this.#local.publish(event));
+    void sent.then(() => this.deliver(event));
   }
 
-  /** Delivers an event from another instance, or one for the clients of this instance alone. */
+  /**
+   * Delivers an event to the listeners of this process: one in each turn of the event loop, and one for all that say the
+   * same. A user has up to 256 streams, and an application may publish hundreds of events at once.
+   */
   deliver(event: ServerEvent): void {
-    this.#local.publish(event);
+    this.#given.lists?.changed(event.kind);
+    this.#waiting.set('uri' in event ? `${event.kind} ${event.uri}` : event.kind, event);
+    if (!this.#isDelivering) this.#nextTurn();
+    else if (this.#waiting.size > MOST_WAITING) this.#deliverOldest();
+  }
+
+  #nextTurn(): void {
+    this.#isDelivering = this.#waiting.size > 0;
+    if (!this.#isDelivering) return;
+    this.#deliverOldest();
+    afterTurn(() => this.#nextTurn());
+  }
+
+  #deliverOldest(): void {
+    for (const [key, event] of this.#waiting) {
+      this.#waiting.delete(key);
+      return this.#local.publish(event);
+    }
   }
 
   subscribe(listener: (event: ServerEvent) => void): () => void {

@@ -1,11 +1,13 @@
 /** What the application sends to clients, wherever their sessions and their streams are: `notify`, `sessions.notify`. */
 import { describe, expect, test } from 'vitest';
+import { EndpointBus } from '../../src/endpoint/bus.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { serveFleet, serveMember, type Member } from '../kit/fleet.ts';
 import { serve } from '../kit/serve.ts';
 import { createLab } from '../kit/lab.ts';
+import { createLog } from '../kit/log.ts';
 import { postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
@@ -163,4 +165,20 @@ test('what is no notification is refused, and a message is a copy', async () => 
   params.data = 'changed';
   expect(await sent).toBe(true);
   expect(await stream.nextMessage()).toEqual(log('info', 'as given'));
+});
+
+test('of many events at once a turn of the event loop delivers one, and events that say the same once', async () => {
+  const others = { publish: () => Promise.resolve() };
+  const options = { bus: undefined, logger: createLog(), timeProvider: createFakeTime() };
+  const bus = new EndpointBus({ options, others, lists: undefined });
+  const heard: string[] = [];
+  bus.subscribe((event) => heard.push('uri' in event ? event.uri : event.kind));
+  for (const uri of ['a', 'b', 'a', 'b', 'c']) bus.publish({ kind: 'resource_updated', uri });
+  const turn = (): Promise<void> => new Promise((over) => setImmediate(over));
+  const turns: string[] = [];
+  for (let n = 0; n < 5; n++) {
+    await turn();
+    turns.push(heard.join(''));
+  }
+  expect(turns).toEqual(['a', 'ab', 'aba', 'abac', 'abac']);
 });
