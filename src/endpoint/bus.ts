@@ -27,8 +27,8 @@ export interface EndpointBusOptions {
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
   readonly #given: EndpointBusOptions;
-  /** By what each says, oldest first. */
-  readonly #waiting = new Map<string, ServerEvent>();
+  /** By what each says, oldest first. With `params` it says what no other does. */
+  readonly #waiting = new Map<string | ServerEvent, ServerEvent>();
   #isDelivering = false;
 
   constructor(given: EndpointBusOptions) {
@@ -51,7 +51,8 @@ export class EndpointBus implements ServerEventBus {
    */
   deliver(event: ServerEvent): void {
     this.#given.lists?.changed(event.kind);
-    this.#waiting.set('uri' in event ? `${event.kind} ${event.uri}` : event.kind, event);
+    const said = 'uri' in event ? `${event.kind} ${event.uri}` : event.kind;
+    this.#waiting.set(event.params === undefined ? said : event, event);
     if (!this.#isDelivering) this.#nextTurn();
     else if (this.#waiting.size > MOST_WAITING) this.#deliverOldest();
   }

@@ -182,3 +182,13 @@ test('of many events at once a turn of the event loop delivers one, and events t
   }
   expect(turns).toEqual(['a', 'ab', 'aba', 'abac', 'abac']);
 });
+
+test('events of one resource with other params are all delivered', async () => {
+  const { endpoint } = await serve(createLab().factory);
+  const heard: unknown[] = [];
+  endpoint.bus.subscribe(({ params }) => void heard.push(params?.['_meta']));
+  for (const part of [1, 2, 3])
+    endpoint.bus.publish({ kind: 'resource_updated', uri: 'a', params: { _meta: { part } } });
+  await until(() => heard.length === 3);
+  expect(heard).toEqual([{ part: 1 }, { part: 2 }, { part: 3 }]);
+});
