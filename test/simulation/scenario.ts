@@ -133,7 +133,8 @@ export const ACTIONS = {
 /** Options of few deployments: how many have them, and what their clients do differently. */
 const RARE: ReadonlyArray<readonly [share: number, endpoint: McpEndpointOptions, actions?: Partial<Actions>]> = [
   [0.06, { eventRetention: false }],
-  [0.06, { limits: { requestsPerSession: 2 } }],
+  // A call that asks a client which was cut off keeps its place.
+  [0.06, { limits: { requestsPerSession: 2 } }, { ask: 0 }],
   [0.06, { waitMs: 500 }],
   // Its questions are lost with the GET stream.
   [0.06, { responseMode: 'json' }, { ask: 0, cancel: 0, leave: 0 }],
