@@ -55,7 +55,8 @@ export async function runRounds(work: Work, options: RoundsOptions): Promise<Sid
   try {
     for (let round = 1; round <= options.rounds; round++) {
       options.progress(`${work.id}, round ${round} of ${options.rounds}`);
-      await runRound(work, results, store, options);
+      // Who starts first, and is first warm, has rested longest when it is measured.
+      await runRound(work, round % 2 === 0 ? results.toReversed() : results, store, options);
     }
   } finally {
     await store?.close();
