@@ -18,8 +18,7 @@ export function checkHost(header: string | undefined, allowed: readonly string[]
  * for a sandboxed frame.
  */
 function originAllowed(header: string, allowed: readonly string[]): boolean {
-  if (allowed.includes('*')) return true;
-  if (header === 'null') return allowed.includes(header);
+  if (allowed.includes('*') || (header === 'null' && allowed.includes(header))) return true;
   const url = URL.canParse(header) ? new URL(header) : undefined;
   if (url === undefined || url.hostname === '') return false;
   return allowed.includes(header) || allowed.includes(url.hostname);

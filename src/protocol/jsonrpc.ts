@@ -3,7 +3,6 @@
  * no answer to a message that its schemas refuse, so the POST would hang. An id above 2^53 would come back changed.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { digestText } from '../base/digest.ts';
 import { quoted } from '../base/shown.ts';
 
 /** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */
@@ -44,14 +43,6 @@ export type Checked =
 export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
   const name = method === 'tools/call' ? params?.['name'] : undefined;
   return typeof name === 'string' ? name : undefined;
-}
-
-/**
- * The same for each attempt of one request. An id is not enough: clients that continue a session after their own restart
- * begin with the first id again, and some send one id with every request.
- */
-export function attemptKey({ id, method, params }: Pick<RpcRequest, 'id' | 'method' | 'params'>): string {
-  return digestText(JSON.stringify([id, method, params]));
 }
 
 /** The `notifications/cancelled` that aborts the handler of a request. */

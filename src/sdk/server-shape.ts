@@ -3,6 +3,7 @@
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
+import type { Notices } from '../observe/notices.ts';
 import type { ConnectableServer } from '../types.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 
@@ -93,11 +94,6 @@ const OWN: ReadonlySet<unknown> = new Set(
 export const isOwnOfSdk = (made: AnyServer, method: 'connect' | 'close'): boolean =>
   OWN.has(made[method]) && OWN.has((innerServer(made) as AnyServer)[method]);
 
-/** Takes the methods of notifications that a server sent too late. */
-interface NotificationListener {
-  dropped(method: string): void;
-}
-
 /** What a server of version 2 makes the context of a handler from. Its `log` sends through this `notify`. */
 interface BaseContext {
   readonly mcpReq: { notify(this: void, message: { readonly method: string }, options?: unknown): Promise<unknown> };
@@ -109,12 +105,12 @@ interface BaseContext {
  * handler does not send through `notification`. A copy of it costs nothing, and a member that is set costs a tenth of
  * the CPU of a call.
  */
-export function dropLateNotifications(made: unknown, listener: NotificationListener): void {
+export function dropLateNotifications(made: unknown, notices: Pick<Notices, 'dropped'>): void {
   const inner = innerServer(made);
   if (!isObject(inner)) return;
   const { notification, buildContext } = inner;
   const orDropped = async ({ method }: { readonly method: string }, send: () => unknown): Promise<unknown> =>
-    inner['transport'] === undefined ? listener.dropped(method) : send();
+    inner['transport'] === undefined ? notices.dropped(method) : send();
   if (typeof notification === 'function')
     inner['notification'] = (message: { readonly method: string }, ...more: unknown[]) =>
       orDropped(message, () => Reflect.apply(notification, inner, [message, ...more]));

@@ -16,14 +16,14 @@ import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
-import { attemptKey, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
-import { type KeptRequest, readKept, requestKey, rightsOf } from './markers.ts';
+import { attemptKey, type KeptRequest, readKept, requestKey, rightsOf } from './markers.ts';
 
 // ——— calls of a lost owner ———
 

@@ -8,7 +8,7 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { digestText } from '../../base/digest.ts';
-import { attemptKey, isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -211,6 +211,14 @@ export function removedMark({ marker }: Call): Mark | undefined {
 /** `1` and `"1"` are two requests. */
 export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
+}
+
+/**
+ * The same for each attempt of one request. An id is not enough: clients that continue a session after their own restart
+ * begin with the first id again, and some send one id with every request.
+ */
+export function attemptKey({ id, method, params }: Pick<RpcRequest, 'id' | 'method' | 'params'>): string {
+  return digestText(JSON.stringify([id, method, params]));
 }
 
 /** A `KeptRequest`: the request as it was sent, also where its caller may not use what it names. */

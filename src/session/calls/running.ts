@@ -18,11 +18,12 @@ import {
   type SojournError,
   tooManyRequests,
 } from '../../errors.ts';
-import { attemptKey, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { Call } from './call.ts';
+import { attemptKey } from './markers.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { epochOf, postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
