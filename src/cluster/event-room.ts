@@ -1,6 +1,6 @@
 /**
- * Room on a link for the events of logged streams. An event is stored before it is pushed, and many may be stored at the
- * same time: those that found the link empty would fill it many times over.
+ * Room on a link for the events of logged streams. An event is stored before it is pushed, and many may be stored at
+ * the same time: those that found the link empty would fill it many times over.
  */
 import type { Room } from '../http/sink.ts';
 

@@ -49,9 +49,9 @@ const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
 /**
- * Undelivered bytes to one peer. Above it calls wait, and so do the events of logged streams (`event-room.ts`). Any other
- * stream with more than `streamBufferBytes` among them is cut; above twice as much every other stream that keeps writing
- * in later turns is cut.
+ * Undelivered bytes to one peer. Above it calls wait, and so do the events of logged streams (`event-room.ts`). Any
+ * other stream with more than `streamBufferBytes` among them is cut; above twice as much every other stream that keeps
+ * writing in later turns is cut.
  */
 export const CREDIT_BYTES = 8_388_608;
 

@@ -8,6 +8,7 @@ import { afterTurn, within } from '../base/system.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
+import { changeOf } from '../session/recent-changes.ts';
 import type { Notifier } from './notifications.ts';
 
 /** How long listeners wait for the store. */
@@ -27,7 +28,7 @@ export interface EndpointBusOptions {
 export class EndpointBus implements ServerEventBus {
   readonly #local: InMemoryServerEventBus;
   readonly #given: EndpointBusOptions;
-  /** By what each says, oldest first. With `params` it says what no other does. */
+  /** The events that wait, oldest first: one about each change, and each that has `params`. */
   readonly #waiting = new Map<string | ServerEvent, ServerEvent>();
   #isDelivering = false;
 
@@ -46,13 +47,12 @@ export class EndpointBus implements ServerEventBus {
   }
 
   /**
-   * Delivers an event to the listeners of this process: one in each turn of the event loop, and one for all that say the
-   * same. A user has up to 256 streams, and an application may publish hundreds of events at once.
+   * Delivers an event to the listeners of this process: one in each turn of the event loop, and one for all that say
+   * the same. A user has up to 256 streams, and an application may publish hundreds of events at once.
    */
   deliver(event: ServerEvent): void {
     this.#given.lists?.changed(event.kind);
-    const said = 'uri' in event ? `${event.kind} ${event.uri}` : event.kind;
-    this.#waiting.set(event.params === undefined ? said : event, event);
+    this.#waiting.set(event.params === undefined ? changeOf(event) : event, event);
     if (!this.#isDelivering) this.#nextTurn();
     else if (this.#waiting.size > MOST_WAITING) this.#deliverOldest();
   }

@@ -132,6 +132,7 @@ export class EntryStore extends OwnedRecords {
     }
   }
 
+  /** Its entry may be stored, and no handler runs for it. */
   #notBegun(record: NewRecord & Fence, entry: OnceEntry): void {
     this.#unbegun.add(record.epoch);
     void this.takeBack(record, lastsMs(entry), null, entry.share).then(() => this.#unbegun.delete(record.epoch));

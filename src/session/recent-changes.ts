@@ -6,7 +6,7 @@ const MOST = 1_000;
 export const SLACK_MS = 5_000;
 
 /** What an event reports as changed. */
-const changeOf = (event: ServerEvent): string =>
+export const changeOf = (event: ServerEvent): string =>
   event.kind === 'resource_updated' ? `${event.kind} ${event.uri}` : event.kind;
 
 /**

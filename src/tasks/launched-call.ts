@@ -13,7 +13,7 @@ import { CallRefusal } from '../session/calls/answer-error.ts';
 import type { PostedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
 import type { RunRequest } from './run-sink.ts';
-import { TASKS_EXTENSION } from './wire-shapes.ts';
+import { declaredIn, TASKS_EXTENSION } from './wire-shapes.ts';
 
 const ID = 'sojourn.task';
 
@@ -38,10 +38,9 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
   };
 }
 
-function toolCall(name: string, { params }: PostedRequest, session: McpSession | undefined): RpcRequest {
-  const { progressToken: _, ...meta } = isObject(params?.['_meta']) ? params['_meta'] : {};
-  const capabilities = session?.clientCapabilities ?? meta[CLIENT_CAPABILITIES_META_KEY];
-  const declared: Readonly<Record<string, unknown>> = isObject(capabilities) ? capabilities : {};
+function toolCall(name: string, { params = {} }: PostedRequest, session: McpSession | undefined): RpcRequest {
+  const { progressToken: _, ...meta } = isObject(params['_meta']) ? params['_meta'] : {};
+  const declared: Readonly<Record<string, unknown>> = session?.clientCapabilities ?? declaredIn({ params });
   const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};
   const _meta = {
     ...meta,
@@ -49,6 +48,5 @@ function toolCall(name: string, { params }: PostedRequest, session: McpSession |
     [CLIENT_INFO_META_KEY]: session?.clientInfo ?? meta[CLIENT_INFO_META_KEY],
     [CLIENT_CAPABILITIES_META_KEY]: { ...declared, extensions: { ...extensions, [TASKS_EXTENSION]: {} } },
   };
-  const { arguments: args } = params ?? {};
-  return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: args, _meta } };
+  return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: params['arguments'], _meta } };
 }

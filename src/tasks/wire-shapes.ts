@@ -10,7 +10,7 @@ import type { FoundTask } from './task-store.ts';
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 
 /** What the client of a request declares in it. */
-export function declaredIn({ params }: RpcRequest): Readonly<Record<string, unknown>> {
+export function declaredIn({ params }: Pick<RpcRequest, 'params'>): Readonly<Record<string, unknown>> {
   const meta = params?.['_meta'];
   const declared = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
   return isObject(declared) ? declared : {};

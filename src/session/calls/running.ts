@@ -36,7 +36,7 @@ import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/
 const EARLIER_RUNS = 256;
 
 export interface EarlierRun {
-  /** Of its request. */
+  /** The `attemptKey` of its request. */
   readonly attemptKey: string;
   /** The key of its stream. */
   readonly stream: string;

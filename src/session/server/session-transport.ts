@@ -174,16 +174,19 @@ export class SessionTransport extends ServerTransport {
     const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
     const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
-    const isOfTask = currentCall.getStore()?.sent?.params?.['task'] !== undefined;
-    const isOver = related !== undefined && call === undefined && !isOfTask;
-    const isUnreachable = call?.stream !== undefined && session.host.options.responseMode !== 'json';
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (method === 'notifications/progress' && (isOver || isUnreachable))
+    else if (method === 'notifications/progress' && this.#goesNowhere(related, call))
       session.logger.debug(
         { sessionId: session.id, method },
         'Dropped: its call is over, or has no stream to its client',
       );
     else session.push(out);
+  }
+
+  /** Progress of a call that is over, or has no stream to its client. */
+  #goesNowhere(related: RequestId | undefined, call: Call | undefined): boolean {
+    if (call !== undefined) return call.stream !== undefined && this.options.responseMode !== 'json';
+    return related !== undefined && currentCall.getStore()?.sent?.params?.['task'] === undefined;
   }
 
   #noticeChange(method: string): void {

@@ -8,8 +8,7 @@
  * until it opens its socket again. A sender that needs an answer waits for one.
  *
  * A process that is killed in the milliseconds between its socket and its lease leaves an empty file. No lease names
- * it, so no instance removes it: it might be the socket of an instance that is about to
- * store its lease.
+ * it, so no instance removes it: it might be the socket of an instance that is about to store its lease.
  */
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
