@@ -1,11 +1,11 @@
 /**
- * The keys of an issuer, read when they are first needed and again after ten minutes. A token with an unknown `kid` may
- * mean a new key, so it makes this instance read them again, at most once in 30 s. While the issuer is away, the keys
- * that are known verify for a day. Each look begins with the issuer's metadata, because the place of the keys may move.
- * It fails by a connection, a status or a text, and is repeated at most once a second. So no caller can make
- * this instance send a request per token.
+ * The keys of an issuer, read when they are first needed and again after ten minutes. A token with an unknown `kid`, or
+ * whose signature does not fit, may mean a new key: such tokens make this instance look for the keys again, at most
+ * once in 30 s, whether the look succeeds or fails. While the issuer is away, the keys that are known verify for a day.
+ * Each look begins with the issuer's metadata, because the place of the keys may move. It fails by a connection, a
+ * status or a text. Where there are no keys, or only ones older than ten minutes, it is repeated at most once a second.
+ * So no caller can make this instance send a request per token.
  */
-import type { JWTVerifyGetKey } from 'jose';
 import { authAway, type SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { orUndefined } from '../base/or-undefined.ts';
@@ -14,7 +14,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import type { AuthContext } from './context.ts';
 
 type Jose = typeof import('jose');
-type Keys = ReturnType<Jose['createLocalJWKSet']>;
+export type Keys = ReturnType<Jose['createLocalJWKSet']>;
 
 /** The limits of one document. Sets of keys have some KB; a long one would stall this process while it is parsed. */
 const FETCH_MS = 5_000;
@@ -23,8 +23,8 @@ const DOCUMENT_BYTES = 1_048_576;
 const LOOK_MS = 1_000;
 /** After a failed look. */
 const PAUSE_MS = 1_000;
-/** An attacker's `kid` that is unknown. */
-const UNKNOWN_KEY_PAUSE_MS = 30_000;
+/** Between looks that tokens cause, which an attacker may have made. */
+const TOKEN_PAUSE_MS = 30_000;
 const KEPT_MS = 600_000;
 /** A key that the issuer withdrew would otherwise be kept by cutting the way to it. */
 const KEPT_WHILE_AWAY_MS = 86_400_000;
@@ -51,20 +51,25 @@ export class IssuerKeys {
     this.#context = context;
   }
 
-  /** Rejects with AUTH_AWAY when the keys cannot be fetched. */
-  async keyOf(...token: Parameters<JWTVerifyGetKey>): Promise<Awaited<ReturnType<Keys>>> {
+  /** The keys that are known. Rejects with AUTH_AWAY when there are none, and they cannot be fetched. */
+  async current(): Promise<Keys> {
     const look = this.#age < KEPT_MS ? undefined : this.#read();
     const away = await (look && this.#age < KEPT_WHILE_AWAY_MS ? this.#soon(look) : look);
     if (this.#keys === undefined || this.#age >= KEPT_WHILE_AWAY_MS) throw away ?? authAway();
-    try {
-      return await this.#keys(...token);
-    } catch (cause) {
-      const isUnknown = (cause as { readonly code?: unknown }).code === 'ERR_JWKS_NO_MATCHING_KEY';
-      if (!isUnknown || this.#age < UNKNOWN_KEY_PAUSE_MS) throw cause;
-      const failure = away ?? (await this.#read());
-      if (failure !== undefined) throw failure;
-      return this.#keys(...token);
-    }
+    return this.#keys;
+  }
+
+  /** The keys that replaced these. `undefined`: none did, so far as a look in the last 30 s could tell. */
+  async newerThan(keys: Keys): Promise<Keys | undefined> {
+    const mayLook = this.#look !== undefined || this.#now - this.#lookedAt >= TOKEN_PAUSE_MS;
+    // After ten minutes `current` has looked, and waited as long as it may.
+    if (this.#keys === keys && mayLook && this.#age < KEPT_MS) await this.#read();
+    return this.#keys === keys ? undefined : this.#keys;
+  }
+
+  /** Whether the last look failed, or takes too long. */
+  get away(): boolean {
+    return this.#failedAt > this.#readAt || this.#age >= KEPT_MS;
   }
 
   get #age(): number {
@@ -105,26 +110,35 @@ export class IssuerKeys {
     this.#readAt = this.#now;
   }
 
-  /** The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery. */
+  /**
+   * The `jwks_uri` of the issuer's metadata: RFC 8414 first, then OpenID Connect Discovery, with the path of the issuer
+   * before its well-known name or after it. A document that cannot be used does not end the search.
+   */
   async #discover(): Promise<string> {
-    const { issuer } = this.#jwt;
-    const { origin, pathname } = new URL(issuer);
+    const { origin, pathname } = new URL(this.#jwt.issuer);
     const path = pathname.replace(/\/$/, '');
-    const places = [
+    const places = new Set([
       `${origin}/.well-known/oauth-authorization-server${path}`,
       `${origin}${path}/.well-known/openid-configuration`,
-    ];
+      `${origin}/.well-known/openid-configuration${path}`,
+    ]);
+    const faults: string[] = [];
     for (const place of places) {
       const document = await this.#document(place, true);
-      if (document === undefined) continue;
-      const { issuer: found, jwks_uri: uri } = Object(document) as Readonly<Record<string, unknown>>;
-      const other = `${place} is of the issuer ${String(found)}, and auth.jwt.issuer is ${issuer}`;
-      if (found !== issuer) throw new Error(other);
-      const secure = typeof uri === 'string' && URL.canParse(uri) && new URL(uri).protocol === new URL(issuer).protocol;
-      if (!secure) throw new Error(`${place} names no jwks_uri that can be trusted; set auth.jwt.jwksUri`);
-      return uri;
+      const { issuer, jwks_uri: uri } = Object(document) as Readonly<Record<string, unknown>>;
+      const fault = document === undefined ? `${place} has none` : this.#faultOf(place, issuer, uri);
+      if (fault === undefined) return String(uri);
+      faults.push(fault);
     }
-    throw new Error(`the issuer ${issuer} has no metadata at ${places.join(' or ')}; set auth.jwt.jwksUri`);
+    throw new Error(`the metadata of the issuer names no keys: ${faults.join('; ')}; set auth.jwt.jwksUri`);
+  }
+
+  #faultOf(place: string, found: unknown, uri: unknown): string | undefined {
+    const { issuer } = this.#jwt;
+    if (found !== issuer) return `${place} is of the issuer ${String(found)}, and auth.jwt.issuer is ${issuer}`;
+    if (uri === undefined) return `${place} has no jwks_uri`;
+    const secure = typeof uri === 'string' && URL.canParse(uri) && new URL(uri).protocol === new URL(issuer).protocol;
+    return secure ? undefined : `${place} names no jwks_uri that can be trusted`;
   }
 
   async #document(url: string, mayBeMissing = false): Promise<unknown> {

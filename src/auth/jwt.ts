@@ -1,17 +1,19 @@
 /** Access tokens that are JWTs (RFC 9068 and the like), verified by `jose` with the keys of their issuer. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
-import type { JWTPayload } from 'jose';
-import { SojournError } from '../errors.ts';
+import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
+import { authAway, SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { quoted } from '../base/shown.ts';
 import type { AuthContext } from './context.ts';
-import { IssuerKeys, loadJose } from './issuer-keys.ts';
+import { IssuerKeys, type Keys, loadJose } from './issuer-keys.ts';
 
 /** The asymmetric algorithms of `jose`: a key is never a shared secret. */
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
 /** How far the clocks of the issuer and of this machine may differ. */
 const CLOCK_TOLERANCE_S = 5;
+/** Keys of one set that are tried for a token without `kid`: a forged one costs a signature for each. */
+const MOST_TRIALS = 8;
 
 /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
 export type JwtVerifier = (token: string) => Promise<AuthInfo>;
@@ -21,8 +23,7 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
   return async (token) => {
-    const { jwtVerify } = await loadJose();
-    const verified = jwtVerify(token, (...parts) => keys.keyOf(...parts), {
+    const verified = verifyWith(keys, token, {
       issuer,
       audience,
       algorithms: ALGORITHMS,
@@ -47,6 +48,44 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       extra: { ...payload },
     };
   };
+}
+
+/** A token that no known key fits is tried once more where its issuer has other keys by now. */
+async function verifyWith(keys: IssuerKeys, token: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+  const known = await keys.current();
+  try {
+    return await verifyWithSet(known, token, options);
+  } catch (cause) {
+    const isUnknown = codeOf(cause) === 'ERR_JWKS_NO_MATCHING_KEY';
+    if (!isUnknown && codeOf(cause) !== WRONG_SIGNATURE) throw cause;
+    const newer = await keys.newerThan(known);
+    if (newer !== undefined) return verifyWithSet(newer, token, options);
+    throw isUnknown && keys.away ? authAway() : cause;
+  }
+}
+
+/** Where several keys fit, the set rejects with an iterator over them, which leaves broken ones out. */
+async function verifyWithSet(set: Keys, token: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+  const { errors, jwtVerify } = await loadJose();
+  try {
+    return await jwtVerify(token, set, options);
+  } catch (cause) {
+    if (!(cause instanceof errors.JWKSMultipleMatchingKeys)) throw cause;
+    let failure: unknown = cause;
+    let trials = 0;
+    for await (const key of cause) {
+      try {
+        return await jwtVerify(token, key, options);
+      } catch (found) {
+        const isWrongKey = codeOf(found) === WRONG_SIGNATURE;
+        if (isWrongKey) failure = found;
+        // Of claims that are refused the signature was valid. The platform may refuse to use a weak key.
+        else if (isJoseError(found)) throw found;
+      }
+      if ((trials += 1) === MOST_TRIALS) break;
+    }
+    throw failure;
+  }
 }
 
 /** `logged`: what the log says more than the client may read. */
@@ -88,8 +127,12 @@ interface JoseError extends Error {
   readonly payload?: JWTPayload;
 }
 
+const WRONG_SIGNATURE = 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED';
+
+const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
+
 function isJoseError(cause: unknown): cause is JoseError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const code = codeOf(cause);
   return typeof code === 'string' && /^ERR_(?:JWT|JWS|JOSE|JWK)/.test(code);
 }
 

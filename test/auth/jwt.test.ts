@@ -1,5 +1,5 @@
 /** `auth.jwt`: tokens of a real issuer, its keys fetched over HTTP. */
-import { generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair } from 'jose';
 import { expect, test } from 'vitest';
 import type { AuthOptions, JwtOptions } from '../../src/index.ts';
 import { createLab, say } from '../kit/lab.ts';
@@ -114,6 +114,85 @@ test('keys that are known verify for a day while the issuer is away, and may hav
   };
   await time.advance(1_000);
   expect(await statuses()).toEqual([401, 200]);
+});
+
+const newKeys = (count: number) => Promise.all(Array.from({ length: count }, () => generateKeyPair('ES256')));
+const keySet = async (pairs: Awaited<ReturnType<typeof newKeys>>, more: object = {}) => ({
+  keys: await Promise.all(pairs.map(async ({ publicKey }) => ({ ...(await exportJWK(publicKey)), ...more }))),
+});
+
+test('a token without kid is tried with each key that fits, and with eight at most', async () => {
+  const [issuer, pairs] = [await startIssuer(), await newKeys(9)];
+  const { keys } = await keySet(pairs);
+  const broken = { ...keys[0], y: keys[0]?.x };
+  issuer.answer = says(JSON.stringify({ keys: [broken, issuer.publicJwk, ...keys] }));
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer, { jwksUri: issuer.jwksUri }) });
+  const answerTo = async (n: number, more: TokenParts = {}) => {
+    const key = (pairs[n] ?? (await generateKeyPair('ES256'))).privateKey;
+    const { response } = await client(
+      bearer(await issuer.token({ alg: 'ES256', kid: null, key, ...more })),
+    ).initialize();
+    return response;
+  };
+  const answers = await Promise.all([0, 1, 7, 8, 9].map((n) => answerTo(n)));
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 401, 401]);
+  expect((await answerTo(1, { expiresIn: -100 })).json()).toMatchObject({ error_description: 'Token has expired' });
+});
+
+test.each([null, 'one'])('an issuer with new keys under the kid %s is asked again, once in 30 s', async (kid) => {
+  const [issuer, time, [old, renewed]] = [await startIssuer(), createFakeTime(), await newKeys(2)];
+  const { client } = await serve(createLab().factory, {
+    timeProvider: time,
+    auth: authOf(issuer, { jwksUri: issuer.jwksUri }),
+  });
+  const named = kid === null ? {} : { kid };
+  const publishes = async (pair = old) =>
+    (issuer.answer = says(JSON.stringify(await keySet(pair ? [pair] : [], named))));
+  let tokens = 0;
+  const statusOf = async (pair = old) => {
+    const claims = { exp: 4_000_000_000, jti: String((tokens += 1)) };
+    const token = await issuer.token({ alg: 'ES256', kid, claims, ...(pair && { key: pair.privateKey }) });
+    return (await client(bearer(token)).initialize()).response.status;
+  };
+  await publishes();
+  expect([await statusOf(), await statusOf(renewed), issuer.requests.length]).toEqual([200, 401, 1]);
+  await publishes(renewed);
+  await time.advance(30_000);
+  const both = [...(await Promise.all([renewed, renewed, renewed].map(statusOf))), await statusOf(old)];
+  expect([both, issuer.requests.length]).toEqual([[200, 200, 200, 401], 2]);
+  // A look that failed counts too, and a token with a known key is not held back by it.
+  issuer.answer = says('', 503);
+  await time.advance(30_000);
+  const away = [await statusOf(old), await statusOf(renewed)];
+  await time.advance(29_000);
+  expect([...away, await statusOf(old), issuer.requests.length]).toEqual([401, 200, 401, 3]);
+});
+
+test.each([
+  ['without jwks_uri', '', (url: string) => ({ issuer: url }), '/.well-known/openid-configuration'],
+  [
+    'of another issuer',
+    '',
+    () => ({ issuer: 'https://x.example', jwks_uri: '/' }),
+    '/.well-known/openid-configuration',
+  ],
+  ['without jwks_uri', '/realm', (url: string) => ({ issuer: url }), '/realm/.well-known/openid-configuration'],
+  ['without jwks_uri', '/realm', (url: string) => ({ issuer: url }), '/.well-known/openid-configuration/realm'],
+])('an RFC 8414 document %s does not end the search: issuer %s', async (_what, path, document, place) => {
+  const issuer = await startIssuer();
+  const url = issuer.url + path;
+  issuer.answer = (res) => {
+    const documents: Record<string, unknown> = {
+      [`/.well-known/oauth-authorization-server${path}`]: document(url),
+      [place]: { issuer: url, jwks_uri: issuer.jwksUri },
+      '/jwks': { keys: [issuer.publicJwk] },
+    };
+    const found = documents[res.req.url ?? ''];
+    says(JSON.stringify(found ?? {}), found === undefined ? 404 : 200)(res, url);
+  };
+  const { client } = await serve(createLab().factory, { auth: { jwt: { issuer: url, audience: RESOURCE } } });
+  const token = await issuer.token({ claims: { iss: url } });
+  expect((await client(bearer(token)).initialize()).response.status).toBe(200);
 });
 
 test('a broken key of the issuer costs only the tokens that name it', async () => {

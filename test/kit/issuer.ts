@@ -8,7 +8,8 @@ export const RESOURCE = 'https://mcp.example/mcp';
 
 export interface TokenParts {
   readonly alg?: string;
-  readonly kid?: string;
+  /** `null`: the token names no key. */
+  readonly kid?: string | null;
   readonly key?: CryptoKey | Uint8Array;
   /** s from now. */
   readonly expiresIn?: number;
@@ -77,7 +78,7 @@ export async function startIssuer(answer?: IssuerAnswer): Promise<Issuer> {
         exp: seconds() + expiresIn,
         ...claims,
       })
-        .setProtectedHeader({ alg, kid: ownKid, typ: 'at+jwt' })
+        .setProtectedHeader({ alg, ...(ownKid !== null && { kid: ownKid }), typ: 'at+jwt' })
         .sign(key),
   };
   return issuer;
