@@ -6,10 +6,7 @@ import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Member, serveFleet } from '../kit/fleet.ts';
-import { textOf, tool } from '../kit/lab.ts';
-import { callModern } from '../kit/modern.ts';
-import type { RawClient } from '../kit/raw-client.ts';
+import { WALKS } from '../kit/walks.ts';
 
 const page = readFileSync(join(resolve(import.meta.dirname, '../..'), 'ARCHITECTURE.md'), 'utf8');
 
@@ -21,7 +18,7 @@ function walkOf(heading: string): string[] {
 }
 
 /** The functions of `src/` that run during `work`, each as `file function`. */
-async function ranDuring(work: () => Promise<void>): Promise<Set<string>> {
+async function ranDuring(work: () => Promise<unknown>): Promise<Set<string>> {
   const inspector = new Session();
   inspector.connect();
   try {
@@ -44,42 +41,10 @@ async function ranDuring(work: () => Promise<void>): Promise<Set<string>> {
   }
 }
 
-const ECHO = tool('echo', { text: 'hello' });
+const walked = Object.values(WALKS).flatMap(({ heading, open }) => (heading === undefined ? [] : [{ heading, open }]));
 
-async function called({ message }: { readonly message: unknown }): Promise<void> {
-  expect(textOf(message)).toBe('hello');
-}
-
-/** What each way needs before its call. `a` owns the session of `onA`; `onB` speaks in it through the other instance. */
-interface Fleet {
-  readonly a: Member;
-  readonly onA: RawClient;
-  readonly onB: RawClient;
-}
-
-const WAYS: Readonly<Record<string, (fleet: Fleet) => Promise<() => Promise<void>>>> = {
-  'The session is live here':
-    async ({ onA }) =>
-    async () =>
-      called(await onA.call(...ECHO)),
-  'Another instance owns it':
-    async ({ onB }) =>
-    async () =>
-      called(await onB.call(...ECHO)),
-  'No living owner': async ({ a, onB }) => {
-    await a.endpoint.close();
-    return async () => called(await onB.call(...ECHO));
-  },
-  '2026-07-28': async ({ a }) => {
-    const client = a.client();
-    return async () => called(await callModern(client, ...ECHO));
-  },
-};
-
-test.each(Object.entries(WAYS))('%s: its call runs each function of its walk', async (heading, prepare) => {
-  const [a, b] = await serveFleet(2, {}, [{ face: 'node' }, { face: 'node' }]);
-  const onA = await a.openSession();
-  const call = await prepare({ a, onA, onB: b.join(onA) });
+test.each(walked)('$heading: its call runs each function of its walk', async ({ heading, open }) => {
+  const { call } = await open();
   const walk = walkOf(heading);
   expect(walk.length).toBeGreaterThan(5);
   const ran = await ranDuring(call);
