@@ -4,7 +4,7 @@ import type { SojournError } from '../errors.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 
-export type AuthContext = Pick<ResolvedOptions, 'timeProvider' | 'logger'>;
+export type AuthContext = Pick<ResolvedOptions, 'timeProvider' | 'logger' | 'sessionUser'>;
 
 export type CallerHeaders = Pick<Exchange, 'header' | 'request'>;
 
@@ -15,6 +15,12 @@ export interface Authenticator {
   /** Rejects when a package that it needs is not installed; no token can be verified then. */
   readonly ready?: Promise<unknown> | undefined;
   authenticate(caller: CallerHeaders): Identity | Promise<Identity>;
+}
+
+/** The user that a claim names. `undefined`: none. Some verifiers pass the numeric ids of their database. */
+export function userNamedBy(claim: unknown): string | undefined {
+  if (typeof claim === 'number' && Number.isFinite(claim)) return String(claim);
+  return typeof claim === 'string' && claim !== '' ? claim : undefined;
 }
 
 const ANONYMOUS = Object.freeze({});

@@ -5,13 +5,11 @@ import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
 import { authAway, SojournError } from '../errors.ts';
 import type { ResolvedJwt } from '../options/resolve-auth.ts';
 import { quoted } from '../base/shown.ts';
-import type { AuthContext } from './context.ts';
+import { type AuthContext, userNamedBy } from './context.ts';
 import { IssuerKeys, type Keys, loadJose } from './issuer-keys.ts';
 
 /** The asymmetric algorithms of `jose`: a key is never a shared secret. */
 const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' ');
-/** How far the clocks of the issuer and of this machine may differ. */
-const CLOCK_TOLERANCE_S = 5;
 /** Keys of one set that are tried for a token without `kid`: a forged one costs a signature for each. */
 const MOST_TRIALS = 8;
 
@@ -19,7 +17,8 @@ const MOST_TRIALS = 8;
 export type JwtVerifier = (token: string) => Promise<AuthInfo>;
 
 export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext): JwtVerifier {
-  const { issuer } = jwt;
+  const { issuer, userClaim } = jwt;
+  const toleranceS = jwt.clockToleranceMs / 1_000;
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
   return async (token) => {
@@ -27,7 +26,7 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       issuer,
       audience,
       algorithms: ALGORITHMS,
-      clockTolerance: CLOCK_TOLERANCE_S,
+      clockTolerance: toleranceS,
       currentDate: new Date(context.timeProvider.now()),
       requiredClaims: ['exp'],
     });
@@ -37,13 +36,18 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
       // The platform does not import the key that it names: it is broken, or too short.
       throw refusedToken('Token is not valid: its key cannot be used', String(cause));
     });
+    if (context.sessionUser === undefined && userNamedBy(payload[userClaim]) === undefined)
+      throw refusedToken(
+        `Token is not valid: its claim ${userClaim} names no user`,
+        'set auth.jwt.userClaim (--auth-user-claim) to a claim that does, or sessionUser',
+      );
     const { exp = 0, client_id: client, azp } = payload;
     return {
       token,
       clientId: text(client) ?? text(azp) ?? '',
       scopes: scopesOf(payload),
       // Until then it is accepted.
-      expiresAt: exp + CLOCK_TOLERANCE_S,
+      expiresAt: exp + toleranceS,
       ...(resource !== undefined && { resource }),
       extra: { ...payload },
     };

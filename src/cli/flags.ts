@@ -72,6 +72,12 @@ export const SERVE_FLAGS = {
   authIssuer: text(callers('callers need a JWT of this authorization server (with --auth-audience)', { value: 'url' })),
   authAudience: names(callers('aud of these JWTs: the URL of this endpoint', { value: 'names' })),
   authJwksUri: text(callers('where its keys are, if its metadata does not say', { value: 'url' })),
+  authUserClaim: text(callers('claim of these JWTs that names the user', { value: 'name', shown: 'sub' })),
+  authClockToleranceMs: option<number | undefined>(
+    'number',
+    undefined,
+    callers('how far the clocks of the issuer and of this machine may differ', { value: 'ms', shown: '60000' }),
+  ),
   authScopes: names(callers('scopes that every token must have', { value: 'names' })),
   workers: option<number | undefined>(
     'text',
@@ -191,24 +197,26 @@ const AUTH_FLAGS: Readonly<Record<string, string>> = {
   'auth.jwt.issuer': 'authIssuer',
   'auth.jwt.audience': 'authAudience',
   'auth.jwt.jwksUri': 'authJwksUri',
+  'auth.jwt.userClaim': 'authUserClaim',
+  'auth.jwt.clockToleranceMs': 'authClockToleranceMs',
   'auth.requiredScopes': 'authScopes',
 };
 
 /** What the flags of `auth` say. `undefined`: nothing. */
-export function authOf(
-  { authIssuer: issuer, authAudience: audience, authJwksUri: jwksUri, authScopes }: Values<typeof SERVE_FLAGS>,
-  originOf: OriginOf,
-): McpEndpointOptions['auth'] | undefined {
-  const [given] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
-  if (given === undefined) return undefined;
+export function authOf(given: Values<typeof SERVE_FLAGS>, originOf: OriginOf): McpEndpointOptions['auth'] | undefined {
+  const { authIssuer: issuer, authAudience: audience, authScopes } = given;
+  const [first] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
+  if (first === undefined) return undefined;
   if (issuer === undefined || audience === undefined) {
     const needs = [
       ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
       ...(audience === undefined ? ['--auth-audience (the URL of this endpoint, as its tokens name it)'] : []),
     ];
-    throw new UsageError(`${given} needs ${needs.join(' and ')}`);
+    throw new UsageError(`${first} needs ${needs.join(' and ')}`);
   }
-  return { jwt: { issuer, audience, jwksUri }, ...(authScopes && { requiredScopes: authScopes }) };
+  const { authJwksUri: jwksUri, authUserClaim: userClaim, authClockToleranceMs: clockToleranceMs } = given;
+  const jwt = { issuer, audience, jwksUri, userClaim, clockToleranceMs };
+  return { jwt, ...(authScopes && { requiredScopes: authScopes }) };
 }
 
 /**

@@ -7,7 +7,7 @@
  * `eras/request-checks.ts` has the checks of a message, `eras/ladder.ts` those after it.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { Authenticator, Identity } from '../auth/context.ts';
+import { type Authenticator, type Identity, userNamedBy } from '../auth/context.ts';
 import type { RequestChecks } from '../eras/request-checks.ts';
 import { type LegacySseEra, legacySsePath } from '../eras/legacy/sse-era.ts';
 import { thrownWithoutToken } from '../auth/without-token.ts';
@@ -99,6 +99,7 @@ export class CallerChecks {
  */
 export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessionUser' | 'auth'>): UserOf {
   const unnamed = auth === undefined || auth.optional === false ? undefined : UNNAMED;
+  const claim = auth?.identification.by === 'jwt' ? auth.identification.jwt.userClaim : 'sub';
   return (authInfo) => {
     if (authInfo === undefined) return undefined;
     if (sessionUser !== undefined) {
@@ -109,17 +110,17 @@ export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessi
         throw new TypeError(`sessionUser returned ${typeof user}, takes a string or undefined`);
       return JSON.stringify(['user', user]);
     }
-    const { sub, iss } = authInfo.extra ?? {};
-    return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', subjectOf(sub)]);
+    const { extra = {} } = authInfo;
+    const { iss } = extra;
+    return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', subjectOf(claim, extra[claim])]);
   };
 }
 
-/** Some verifiers pass the numeric ids of their database. */
-function subjectOf(sub: unknown): string {
-  if (typeof sub === 'string' && sub !== '') return sub;
-  if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub);
+function subjectOf(claim: string, value: unknown): string {
+  const found = userNamedBy(value);
+  if (found !== undefined) return found;
   throw new TypeError(
-    `authInfo.extra.sub names no user (${sub === '' ? 'it is empty' : `it is ${sub === null ? 'null' : typeof sub}`}): ` +
+    `authInfo.extra.${claim} names no user (${value === '' ? 'it is empty' : `it is ${value === null ? 'null' : typeof value}`}): ` +
       'in the code that verifies tokens, set it to the subject of the token, or give the option sessionUser',
   );
 }

@@ -10,6 +10,10 @@ export interface JwtOptions {
   audience: string | readonly string[];
   /** Where the issuer's keys are. Default: as the issuer's metadata says (RFC 8414, OpenID Connect Discovery). */
   jwksUri?: string | undefined;
+  /** The claim that names the user. Default: `sub`. Set it where tokens have none. `sessionUser` goes before it. */
+  userClaim?: string | undefined;
+  /** How far the clocks of the issuer and of this machine may differ: 0 to 600,000 ms. Default: 60,000. */
+  clockToleranceMs?: number | undefined;
 }
 
 /** The user that a proxy in front has authenticated, such as oauth2-proxy or a service mesh. */

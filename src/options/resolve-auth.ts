@@ -3,7 +3,7 @@ import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/serve
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
 import type { Anonymous, Authorize, JwtOptions, TrustedProxyUser, VerifyToken } from './auth-options.ts';
-import { checkFunction, checkList, checkNames, checkText, got } from './checks.ts';
+import { checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 import { type Given, hook, value, type Values, valuesIn } from './value-kinds.ts';
 
@@ -11,6 +11,11 @@ import { type Given, hook, value, type Values, valuesIn } from './value-kinds.ts
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 /** RFC 9728, section 3.1: the path of the resource follows. */
 const WELL_KNOWN = '/.well-known/oauth-protected-resource';
+/** A challenge names it. */
+const CLAIM = /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/;
+/** A token is accepted so much longer than its issuer says. */
+const CLOCK_TOLERANCE = { unit: 'ms', min: 0, max: 600_000 };
+const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'userClaim', 'clockToleranceMs'] as const;
 const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
 
 type Metadata = Partial<OAuthProtectedResourceMetadata>;
@@ -21,7 +26,10 @@ const AUTH = {
    * `OAuthError` decides the answer; any other error is a 500.
    */
   verify: hook<VerifyToken>('a function (token, request) that returns AuthInfo'),
-  /** Verifies JWTs: `{ issuer, audience, jwksUri? }`. */
+  /**
+   * Verifies JWTs: `{ issuer, audience, jwksUri?, userClaim?, clockToleranceMs? }`. `userClaim` names the user, default
+   * `sub`; `clockToleranceMs` is how far clocks may differ, default 60,000.
+   */
   jwt: value<ResolvedJwt | undefined, JwtOptions>(undefined, resolveJwt),
   /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser: value<TrustedProxyUser | undefined>(undefined, resolveProxy),
@@ -103,13 +111,15 @@ function resolveProxy(name: string, input: unknown): TrustedProxyUser {
 }
 
 function resolveJwt(name: string, input: unknown) {
-  const given = checkNames(name, input, ['issuer', 'audience', 'jwksUri']) as Partial<JwtOptions>;
-  const { issuer, jwksUri } = given;
+  const given = checkNames(name, input, JWT_NAMES) as Partial<JwtOptions>;
+  const { issuer, jwksUri, userClaim = 'sub', clockToleranceMs = 60_000 } = given;
   const audience = typeof given.audience === 'string' ? [given.audience] : given.audience;
   return Object.freeze({
     issuer: checkUrl(`${name}.issuer`, issuer),
     audience: checkList(`${name}.audience`, audience, 'a string, or a list of strings', notEmpty),
     jwksUri: jwksUri === undefined ? undefined : checkUrl(`${name}.jwksUri`, jwksUri),
+    userClaim: checkText(`${name}.userClaim`, userClaim, CLAIM, 'the name of a claim'),
+    clockToleranceMs: checkNumber(`${name}.clockToleranceMs`, clockToleranceMs, CLOCK_TOLERANCE),
   });
 }
 

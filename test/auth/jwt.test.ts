@@ -26,7 +26,7 @@ test('a token fills in subject, issuer, client, scopes, expiry and resource', as
       token,
       clientId: 'cli',
       scopes: ['read', 'write'],
-      expiresAt: exp + 5,
+      expiresAt: exp + 60,
       resource: RESOURCE,
       resourceMetadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
       extra: {
@@ -207,11 +207,13 @@ test('a broken key of the issuer costs only the tokens that name it', async () =
 });
 
 const refused: Array<[string, (issuer: Issuer) => TokenParts | Promise<TokenParts>, RegExp]> = [
-  ['has expired', () => ({ expiresIn: -10 }), /has expired/],
+  ['has expired', () => ({ expiresIn: -70 }), /has expired/],
   ['is for another audience', () => ({ claims: { aud: 'https://other.example' } }), /not issued for this resource/],
   ['has no audience', () => ({ claims: { aud: undefined } }), /not issued for this resource/],
   ['is of another issuer', () => ({ claims: { iss: 'https://evil.example' } }), /claim iss/],
-  ['is not valid yet', () => ({ claims: { nbf: Math.floor(Date.now() / 1_000) + 60 } }), /claim nbf/],
+  ['is not valid yet', () => ({ claims: { nbf: Math.floor(Date.now() / 1_000) + 70 } }), /claim nbf/],
+  ['has no sub', () => ({ claims: { sub: undefined } }), /its claim sub names no user/],
+  ['has an empty sub', () => ({ claims: { sub: '' } }), /its claim sub names no user/],
   ['never expires', () => ({ claims: { exp: undefined } }), /claim exp/],
   ['was signed with another key', async () => ({ key: (await generateKeyPair('RS256')).privateKey }), /not valid/],
   ['names an unknown key', () => ({ kid: 'unknown' }), /its key is unknown/],
@@ -225,6 +227,44 @@ test.each(refused)('B204 a token that %s is 401', async (_name, parts, why) => {
     401,
     { error: 'invalid_token', error_description: expect.stringMatching(why) },
   ]);
+});
+
+test('userClaim names the user where tokens have no sub, and sessionUser goes before it', async () => {
+  const issuer = await startIssuer();
+  const tokenOf = async (name?: string) =>
+    bearer(await issuer.token({ claims: { sub: undefined, preferred_username: name, 'https://x.example/id': 7 } }));
+  const [ann, bob, none] = [await tokenOf('ann'), await tokenOf('bob'), await tokenOf()];
+  const { openSession, client, log } = await serve(createLab().factory, {
+    auth: authOf(issuer, { userClaim: 'preferred_username' }),
+  });
+  const session = await openSession({}, ann);
+  expect((await session.call('ping', {}, ann)).response.status).toBe(200);
+  expect((await session.call('ping', {}, bob)).response.status).toBe(403);
+  expect((await client(none).initialize()).response.status).toBe(401);
+  expect(log.matching(/^A request is refused: 401/)[0]?.fields['why']).toBe(
+    'Token is not valid: its claim preferred_username names no user: set auth.jwt.userClaim (--auth-user-claim) to a ' +
+      'claim that does, or sessionUser',
+  );
+  const byId = await serve(createLab().factory, { auth: authOf(issuer, { userClaim: 'https://x.example/id' }) });
+  expect((await byId.client(none).initialize()).response.status).toBe(200);
+  const hooked = await serve(createLab().factory, { auth: authOf(issuer), sessionUser: () => 'ann' });
+  expect((await hooked.client(none).initialize()).response.status).toBe(200);
+});
+
+test.each([
+  [undefined, [200, 401]],
+  [0, [401, 401]],
+  [120_000, [200, 200]],
+])('with clockToleranceMs %s the clocks may differ so far', async (clockToleranceMs, statuses) => {
+  const issuer = await startIssuer();
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer, { clockToleranceMs }) });
+  const statusOf = async (parts: TokenParts) =>
+    (await client(bearer(await issuer.token(parts))).initialize()).response.status;
+  const now = Math.floor(Date.now() / 1_000);
+  for (const s of [50, 70])
+    expect([await statusOf({ expiresIn: -s }), await statusOf({ claims: { nbf: now + s } })]).toEqual(
+      Array(2).fill(statuses[s === 50 ? 0 : 1]),
+    );
 });
 
 test('the log names what a refused token is for beside what is expected, and its client does not read it', async () => {

@@ -69,11 +69,17 @@ describe('what serve is asked for', () => {
       },
     ],
     [
-      { authScopes: 'x,y' },
+      { authScopes: 'x,y', authUserClaim: 'email', authClockToleranceMs: '10s' },
       { ...ISSUER, SOJOURN_AUTH_JWKS_URI: 'https://id.example/keys' },
       {
         auth: {
-          jwt: { issuer: 'https://id.example', audience: ['a', 'b'], jwksUri: 'https://id.example/keys' },
+          jwt: {
+            issuer: 'https://id.example',
+            audience: ['a', 'b'],
+            jwksUri: 'https://id.example/keys',
+            userClaim: 'email',
+            clockToleranceMs: 10_000,
+          },
           requiredScopes: ['x', 'y'],
         },
       },

@@ -44,16 +44,17 @@ async function badHeaders(issuer: Issuer): Promise<Array<string | undefined>> {
   };
   const broken = [`${header}.${payload}.`, `${header}.${payload}`, '..', 'a.b.c', '%'.repeat(40)];
   const long = [`${header}.${LONG}.${signature}`, `${LONG}.${payload}.${signature}`, `${header}.${payload}.${LONG}`];
-  const times = [{ exp: undefined }, { exp: `${seconds() + 600}` }, { nbf: seconds() + 60 }, { nbf: 'now' }];
+  const times = [{ exp: undefined }, { exp: `${seconds() + 600}` }, { nbf: seconds() + 70 }, { nbf: 'now' }];
   const claims = [
     ...times,
     ...['https://other.example/mcp', `${RESOURCE}/`, [RESOURCE.toUpperCase(), 'x'], undefined].map((aud) => ({ aud })),
     ...['https://evil.example', `${issuer.url}/`, issuer.url.replace('127.0.0.1', 'localhost')].map((iss) => ({ iss })),
     { iss: undefined },
+    ...[undefined, '', null, {}].map((subject) => ({ sub: subject })),
   ];
   const tokens = [
     ...(await Promise.all(claims.map((more) => issuer.token({ claims: more })))),
-    await issuer.token({ expiresIn: -6 }),
+    await issuer.token({ expiresIn: -61 }),
     await issuer.token({ key: privateKey }),
     `${encode({ alg: 'none' })}.${payload}.`,
     `${encode({ alg: 'none' })}.${payload}.${signature}`,
