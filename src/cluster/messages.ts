@@ -32,6 +32,8 @@ export type RequestItem = {
   readonly call: InboundKind;
   /** Its earlier owner crashed, or the relaying instance stopped waiting for it. */
   readonly mayHaveRun: boolean;
+  /** How often, with `mayHaveRun`; absent: once. */
+  readonly runs?: number;
   readonly method: string;
   readonly url: string;
   readonly absoluteUrl: string;

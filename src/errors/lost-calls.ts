@@ -49,6 +49,14 @@ export const callUnreachable = (): SojournError =>
     true,
   );
 
+/** It does not run again, although it may run twice: its handler may be what ends the processes. */
+export const ranTooOften = (runs: number): SojournError =>
+  ended(
+    'OWNER_LOST',
+    `This request began ${runs} times, and each time its instance crashed, lost its lease or was drained: it is not run again; it may have run`,
+    true,
+  );
+
 export const ownerLost = (mayHaveRun: boolean): SojournError =>
   ended(
     'OWNER_LOST',

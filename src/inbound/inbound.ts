@@ -38,8 +38,8 @@ export interface Inbound {
   readonly requestId: RequestId | null;
   /** The last event that the client has. */
   readonly after?: string | undefined;
-  /** An earlier attempt may have run it, and no instance can tell whether it did. */
-  readonly mayHaveRun?: boolean;
+  /** How many earlier attempts may have run it: no instance can tell whether they did. */
+  readonly mayHaveRun?: number;
   /** The stream that an attempt stored for its call without running it. The next owner may run the call from there. */
   readonly storedAs?: string;
   /** Its client can resume nothing: the session that it opens logs no messages (the 2024-11-05 transport). */
@@ -72,6 +72,11 @@ export function endsSession({ kind }: Pick<Inbound, 'kind'>): boolean {
 export function counts({ kind, post }: Inbound): boolean {
   if (kind !== 'post') return false;
   return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
+}
+
+/** How often it runs if it runs now, as far as this instance can tell. */
+export function attemptOf({ mayHaveRun = 0 }: Pick<Inbound, 'mayHaveRun'>): number {
+  return 1 + mayHaveRun;
 }
 
 /** Only answers and notifications, which are delivered even if the client disconnects: it sends them once. */

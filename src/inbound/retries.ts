@@ -7,6 +7,7 @@
  *     its time to wait is over               afterWait                  eras/legacy/waiting.ts
  *     its first event was to be stored       afterStoring               eras/legacy/posts.ts
  *     it comes a second time                 forRepeat                  session/calls/again.ts
+ *     it may have run before                 ranOften                   eras/legacy/posts.ts
  *     its session leaves this instance       forLeaving, endError,      session/calls/session-calls.ts
  *                                            staysResumable
  *     its owner was lost                     forLost                    session/calls/again.ts
@@ -32,7 +33,13 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
-import { endsSession, type Inbound, isAbandoned, isRequest, isSilent } from './inbound.ts';
+import { attemptOf, endsSession, type Inbound, isAbandoned, isRequest, isSilent } from './inbound.ts';
+
+/**
+ * How often a call may run, over all owners of its session. Its handler may be what ends their processes: beyond this
+ * number it would take one process after the other from all users.
+ */
+export const MOST_RUNS = 3;
 
 // ——— what a failure is ———
 
@@ -96,7 +103,7 @@ export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wa
  * `undefined`: the owner that was to end the session did so before it crashed.
  */
 export function errorAfter({ kind, mayHaveRun, sink, post }: Inbound, cause: unknown): unknown {
-  if (mayHaveRun !== true && !sink.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
+  if (mayHaveRun === undefined && !sink.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
   if (endsSession({ kind }) && isNotFound(cause)) return undefined;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;
@@ -117,8 +124,9 @@ export function afterRelay(inbound: Inbound, outcome: RelayOutcome): Inbound | u
   if (outcome === 'refused') return inbound;
   const { kind, sink, requestId, caller } = inbound;
   const after = sink.lastId;
-  if (after === undefined) return { ...inbound, mayHaveRun: true };
-  return { kind: kind === 'get' ? kind : 'resume', caller, sink, requestId, after, mayHaveRun: true };
+  const mayHaveRun = attemptOf(inbound);
+  if (after === undefined) return { ...inbound, mayHaveRun };
+  return { kind: kind === 'get' ? kind : 'resume', caller, sink, requestId, after, mayHaveRun };
 }
 
 /**
@@ -185,6 +193,11 @@ export function forRepeat(first: { attached: boolean; runs: boolean; marked: boo
   return first.runs || first.marked ? 'lost' : 'run';
 }
 
+/** Whether a call that no owner remembers may not run, because it may have run `MOST_RUNS` times before. */
+export function ranOften(inbound: Pick<Inbound, 'mayHaveRun'>): boolean {
+  return attemptOf(inbound) > MOST_RUNS;
+}
+
 /**
  * A session leaves while a call runs. `handOverUnsent`: the client has received nothing, and the new owner runs the
  * call. `handOver`: after a fence that owner has ended the call or runs it again, so its outcome is the true one.
@@ -216,15 +229,19 @@ export function staysResumable(reason: LeaveReason): boolean {
  * A call whose owner was lost. It runs again without a marker, because it never ran or may run twice, and with a marker
  * if it is `repeatable`, as the server says now. `kept`: the whole request. `newest`: no later stream has its id. Two
  * streams have one id when the store took the first event of a stream and its reply was lost: the client got an error,
- * and repeated its request. Two runs under one id would answer each other's stream. `mayHaveRun`: for the error of a
- * call that does not run after all.
+ * and repeated its request. Two runs under one id would answer each other's stream. `begun`: how often it may have
+ * begun. `ranOften`, `mayHaveRun`, `neverRan`: what its error says.
  */
-export function forLost(call: { kept: boolean; newest: boolean; marked: boolean; repeatable: boolean }): {
-  readonly runs: boolean;
-  readonly mayHaveRun: boolean;
-} {
-  const runs = call.kept && call.newest && (!call.marked || call.repeatable);
-  return { runs, mayHaveRun: runs || call.marked || !call.newest };
+export function forLost(call: {
+  kept: boolean;
+  newest: boolean;
+  marked: boolean;
+  repeatable: boolean;
+  begun: number;
+}): 'run' | 'ranOften' | 'mayHaveRun' | 'neverRan' {
+  const mayRun = call.kept && call.newest && (!call.marked || call.repeatable);
+  if (mayRun) return call.begun < MOST_RUNS ? 'run' : 'ranOften';
+  return call.marked || !call.newest ? 'mayHaveRun' : 'neverRan';
 }
 
 /**

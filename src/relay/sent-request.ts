@@ -40,7 +40,7 @@ export function sentFields(
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
-  { kind, caller, after, mayHaveRun = false }: Inbound,
+  { kind, caller, after, mayHaveRun: runs }: Inbound,
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,
@@ -50,7 +50,8 @@ export function sentCall(
     t: 'call',
     n,
     call: kind,
-    mayHaveRun,
+    mayHaveRun: runs !== undefined,
+    ...(runs !== undefined && { runs }),
     ...sentFields(caller, isRelayed),
     ...(authInfo !== undefined && { auth: sentAuth(authInfo) }),
     ...(user !== undefined && { user }),

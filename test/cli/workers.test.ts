@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startNode } from '../kit/child-process.ts';
+import { connectV2 } from '../clients/official.ts';
 import { freePort } from '../kit/free-port.ts';
 import { say } from '../kit/lab.ts';
 import { listening } from '../kit/listening.ts';
@@ -168,6 +169,29 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
       /^sojourn: worker 2 died before it listened, 5 times in a row \(last: exit code 1\); see the log above$/m,
     );
     expect(isAlive(one)).toBe(false);
+  });
+
+  test('a call that may run twice and kills its process takes three workers; its client hears why, others go on', async () => {
+    const workers = startWorkers();
+    const { url } = await served(workers);
+    const deaths = () => workers.lines().filter(({ end }) => end === 'exit code 8').length;
+    const [own, other] = [await connectV2(url), await connectV2(url)];
+    await own.client.listTools();
+    const outcome = own.callTool('doom').catch((error: Error) => error.message);
+    let isOver = false;
+    void outcome.finally(() => (isOver = true));
+    // Each request of its session restores it, where the call runs again.
+    await until(
+      async () => {
+        await own.client.ping().catch(() => {});
+        return isOver;
+      },
+      { timeoutMs: 60_000, what: 'the call to end' },
+    );
+    expect(await outcome).toContain('began 3 times');
+    await own.client.ping();
+    expect(deaths()).toBe(3);
+    expect((await other.callTool('count')).content?.[0]?.text).toBe('1');
   });
 
   test.skipIf(!hasScript)('end with the terminal that is closed (needs script(1))', async () => {

@@ -72,6 +72,7 @@ describe('an error that says that a call may have run', () => {
       'DRAINING',
       'EVENT_UNKNOWN',
       'OWNER_LOST',
+      'OWNER_LOST',
       'OWNER_UNREACHABLE',
       'RESULT_NOT_KEPT',
       'RESULT_TOO_LARGE',

@@ -14,6 +14,7 @@ import {
   forResume,
   forStop,
   mayWaitOn,
+  ranOften,
   relayLost,
 } from '../../src/inbound/retries.ts';
 import {
@@ -98,16 +99,16 @@ test.each<[unknown, number, boolean]>([
 test.each<[Given, unknown, unknown]>([
   [{ posts: 'tool' }, lapsed(), 'LAPSED false'],
   [{ posts: 'tool' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
-  [{ posts: 'tool', mayHaveRun: true }, lapsed(), 'OWNER_LOST true'],
+  [{ posts: 'tool', mayHaveRun: 1 }, lapsed(), 'OWNER_LOST true'],
   [{ posts: 'tool', hasBegun: true }, lapsed(), 'OWNER_LOST true'],
-  [{ posts: 'tool', mayHaveRun: true }, sessionNotFound(), 'SESSION_ENDED true'],
-  [{ posts: 'tool', mayHaveRun: true }, ownerUnreachable(), 'OWNER_UNREACHABLE true'],
-  [{ posts: 'tool', mayHaveRun: true }, internal(new Error('a bug')), 'INTERNAL'],
-  [{ posts: 'list', mayHaveRun: true }, lapsed(), 'LAPSED'],
-  [{ kind: 'get', mayHaveRun: true }, sessionNotFound(), 'SESSION_NOT_FOUND'],
+  [{ posts: 'tool', mayHaveRun: 1 }, sessionNotFound(), 'SESSION_ENDED true'],
+  [{ posts: 'tool', mayHaveRun: 1 }, ownerUnreachable(), 'OWNER_UNREACHABLE true'],
+  [{ posts: 'tool', mayHaveRun: 1 }, internal(new Error('a bug')), 'INTERNAL'],
+  [{ posts: 'list', mayHaveRun: 1 }, lapsed(), 'LAPSED'],
+  [{ kind: 'get', mayHaveRun: 1 }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ kind: 'delete' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
-  [{ kind: 'delete', mayHaveRun: true }, sessionNotFound(), undefined],
-  [{ kind: 'terminate', mayHaveRun: true }, sessionNotFound(), undefined],
+  [{ kind: 'delete', mayHaveRun: 1 }, sessionNotFound(), undefined],
+  [{ kind: 'terminate', mayHaveRun: 1 }, sessionNotFound(), undefined],
 ])('%j that ends with %s gets %s', (given, cause, error) => {
   expect(codeOf(errorAfter(callOf(given), cause))).toBe(error);
 });
@@ -116,13 +117,15 @@ describe('a call that another instance had', () => {
   test.each<[Given, 'done' | 'refused' | 'lost' | 'unreachable', object | undefined]>([
     [{ posts: 'tool' }, 'done', undefined],
     [{ posts: 'tool' }, 'refused', { kind: 'post', requestId: 1 }],
-    [{ posts: 'tool' }, 'lost', { kind: 'post', mayHaveRun: true }],
-    [{ posts: 'tool' }, 'unreachable', { kind: 'post', mayHaveRun: true }],
-    [{ posts: 'tool', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7', mayHaveRun: true, requestId: 1 }],
-    [{ kind: 'get', after: 'e-1' }, 'lost', { kind: 'get', after: 'e-1', mayHaveRun: true }],
-    [{ kind: 'get', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'get', after: 'e-7', mayHaveRun: true }],
+    [{ posts: 'tool' }, 'lost', { kind: 'post', mayHaveRun: 1 }],
+    [{ posts: 'tool' }, 'unreachable', { kind: 'post', mayHaveRun: 1 }],
+    [{ posts: 'tool', mayHaveRun: 2 }, 'lost', { kind: 'post', mayHaveRun: 3 }],
+    [{ posts: 'tool', mayHaveRun: 2 }, 'refused', { kind: 'post', mayHaveRun: 2 }],
+    [{ posts: 'tool', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7', mayHaveRun: 1, requestId: 1 }],
+    [{ kind: 'get', after: 'e-1' }, 'lost', { kind: 'get', after: 'e-1', mayHaveRun: 1 }],
+    [{ kind: 'get', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'get', after: 'e-7', mayHaveRun: 1 }],
     [{ kind: 'resume', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7' }],
-    [{ kind: 'delete' }, 'lost', { kind: 'delete', mayHaveRun: true }],
+    [{ kind: 'delete' }, 'lost', { kind: 'delete', mayHaveRun: 1 }],
     [{ posts: 'tool', closed: true }, 'lost', undefined],
     [{ posts: 'answer', closed: true }, 'refused', { kind: 'post' }],
   ])('%j, %s: %j', (given, outcome, next) => {
@@ -217,26 +220,29 @@ test.each<[LeaveReason, Partial<typeof running>, string]>([
   expect(forLeaving(reason, { ...running, ...call })).toBe(next);
 });
 
-const lost = { kept: true, newest: true, marked: false, repeatable: false };
-test.each<[Partial<typeof lost>, { runs: boolean; mayHaveRun: boolean }]>([
-  [{}, { runs: true, mayHaveRun: true }],
-  [
-    { marked: true, repeatable: true },
-    { runs: true, mayHaveRun: true },
-  ],
-  [{ marked: true }, { runs: false, mayHaveRun: true }],
-  [{ kept: false }, { runs: false, mayHaveRun: false }],
-  [
-    { kept: false, marked: true },
-    { runs: false, mayHaveRun: true },
-  ],
-  [
-    { kept: false, marked: true, repeatable: true },
-    { runs: false, mayHaveRun: true },
-  ],
-  [{ newest: false }, { runs: false, mayHaveRun: true }],
-])('the owner of a call was lost, %j: %j', (call, outcome) => {
-  expect(forLost({ ...lost, ...call })).toEqual(outcome);
+const lost = { kept: true, newest: true, marked: false, repeatable: false, begun: 1 };
+test.each<[Partial<typeof lost>, ReturnType<typeof forLost>]>([
+  [{}, 'run'],
+  [{ marked: true, repeatable: true }, 'run'],
+  [{ marked: true }, 'mayHaveRun'],
+  [{ kept: false }, 'neverRan'],
+  [{ kept: false, marked: true }, 'mayHaveRun'],
+  [{ kept: false, marked: true, repeatable: true }, 'mayHaveRun'],
+  [{ newest: false }, 'mayHaveRun'],
+  [{ begun: 2 }, 'run'],
+  [{ begun: 3 }, 'ranOften'],
+  [{ begun: 3, marked: true, repeatable: true }, 'ranOften'],
+  [{ begun: 3, marked: true }, 'mayHaveRun'],
+])('the owner of a call was lost, %j: %s', (call, outcome) => {
+  expect(forLost({ ...lost, ...call })).toBe(outcome);
+});
+
+test.each([
+  [undefined, false],
+  [2, false],
+  [3, true],
+])('a call that %s earlier attempts may have run has run too often: %s', (mayHaveRun, often) => {
+  expect(ranOften(mayHaveRun === undefined ? {} : { mayHaveRun })).toBe(often);
 });
 
 const dropped = { isGetStream: false, isFinished: false, namesCall: true };

@@ -46,3 +46,11 @@ export function patched<T extends object, K extends keyof T>(of: T, name: K, oth
     };
   };
 }
+
+/** Several patches as one. */
+export const together =
+  (...patches: ReadonlyArray<() => () => void>) =>
+  (): (() => void) => {
+    const putBack = patches.map((patch) => patch());
+    return () => putBack.forEach((one) => one());
+  };

@@ -6,10 +6,11 @@
 import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
+import { Markers } from '../../src/session/calls/markers.ts';
 import { RunningCalls } from '../../src/session/calls/running.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import { SimExchange } from './exchange.ts';
-import { type Ablation, patched } from './ablation.ts';
+import { type Ablation, patched, together } from './ablation.ts';
 import type { RunOptions } from './run.ts';
 import { ACTIONS, type Scenario } from './scenario.ts';
 import { CLEAR, type Weather } from './weather.ts';
@@ -103,6 +104,9 @@ const forgetsRuns = (reran: boolean) =>
         if (isReran !== reran) remember.call(this, request, stream, isReran);
       },
   );
+
+/** The number of a run is not stored, nor does it mark its call. */
+const countsNoRuns = patched(Markers.prototype, 'countRun', () => () => Promise.resolve('written'));
 
 export const ABLATIONS: readonly Ablation<RunOptions>[] = [
   {
@@ -259,7 +263,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     shows: /ran twice on one copy/,
     within: { kind: 'crashes', change: repeatableCalls },
     without: {},
-    patch: forgetsRuns(true),
+    patch: together(forgetsRuns(true), countsNoRuns),
   },
   {
     rule: 'a copy remembers the calls whose relaying instance may send them again',
@@ -268,6 +272,20 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     within: { kind: 'stalls' },
     without: {},
     patch: forgetsRuns(false),
+  },
+  {
+    rule: 'the number of a run is stored before it begins',
+    seeds: 40,
+    shows: /^began \d+ times/,
+    within: {
+      kind: 'crashes',
+      change: (scenario) => {
+        const { weather, ...rest } = repeatableCalls(scenario);
+        return { ...rest, slots: 3, activeMs: 6_000, weather: { ...weather, crash: 3 } };
+      },
+    },
+    without: {},
+    patch: countsNoRuns,
   },
   {
     rule: 'question ids carry the epoch',
@@ -282,15 +300,13 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
       }),
     },
     without: {},
-    patch: () => {
-      const asks = patched(
+    patch: together(
+      patched(
         Questions.prototype,
         'ask',
         () => (question, call) => call?.stream?.send(JSON.stringify(question)) as undefined,
-      );
-      const answers = patched(Questions.prototype, 'answer', () => (response) => response);
-      const putBack = [asks(), answers()];
-      return () => putBack.forEach((one) => one());
-    },
+      ),
+      patched(Questions.prototype, 'answer', () => (response) => response),
+    ),
   },
 ];

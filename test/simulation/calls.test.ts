@@ -1,6 +1,7 @@
 /** Calls whose first write, whose answer or whose instance comes late. The checker judges every scene too. */
 import { describe, expect, test } from 'vitest';
 import type { SimClient } from './client.ts';
+import type { Call } from './ledger.ts';
 import { kindOf, LEASE_MS, listening, ranOf, type Stage, valueOf, withClient } from './stage.ts';
 
 describe('a relayed call whose relaying instance has lost its lease is sent again', () => {
@@ -233,3 +234,74 @@ test('under way when its instance drains, a restore is finished first, and no re
     expect((await Promise.all(calls)).map(kindOf)).toEqual(['draining', 'refused', 'result']);
     expect(stage.live(2)).toBe(1);
   }));
+
+describe('a call whose instance dies each time that it begins', () => {
+  /** Kills each instance that runs the tool, until the call has ended. `before`: what comes before the n-th death. */
+  async function doomed(stage: Stage, called: Promise<Call>, tool: string, before?: (n: number) => Promise<unknown>) {
+    let isOver = false;
+    const ended = called.finally(() => (isOver = true));
+    for (let n = 0; ; n++) {
+      await stage.until(() => isOver || ranOf(stage, tool) > n, `run ${n + 1}, or the end`);
+      const run = stage.ledger.ran.filter((one) => one.tool === tool)[n];
+      if (run === undefined) return ended;
+      await before?.(n);
+      const slot = stage.world.slots.findIndex((one) => one?.process.name === run.instance);
+      if (slot !== -1) stage.kill(slot);
+    }
+  }
+
+  test.each([
+    ['read', '2025-11-25', 0],
+    ['read', '2025-11-25', 1],
+    ['slow', '2025-06-18', 1],
+    ['peek', '2025-11-25', 0],
+  ])('takes three with it, and its client hears why (%s, %s, through slot %i)', (tool, version, slot) =>
+    withClient({ slots: 6, client: { version } }, async (stage, client) => {
+      const other = await stage.client(5);
+      await client.call('tools/list', { slot: 0 });
+      const called = client.call(tool, { slot, ms: LEASE_MS });
+      const { ending } = await doomed(stage, called, tool, () => stage.sleep(30));
+      expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
+      expect(ending).toMatchObject({ message: expect.stringContaining('began 3 times') });
+      expect(ranOf(stage, tool)).toBe(3);
+      expect(valueOf(await other.call('count', { slot: 5 }))).toBe(1);
+    }),
+  );
+
+  /** Without an event log only the instance that has the client counts: it sends the call to one owner after another. */
+  test.each([{ eventRetention: false as const }, { responseMode: 'json' as const }])(
+    'ends the same way where no stream is stored (%j)',
+    (endpoint) =>
+      withClient({ slots: 6, endpoint }, async (stage, client) => {
+        const wake = async (n: number): Promise<void> => {
+          const looks = stage.hold('read', 5);
+          stage.kill(n);
+          // Its next owner is not the instance that has the client.
+          await client.call('tools/list', { slot: n + 1 });
+          looks.letGo();
+        };
+        await client.call('tools/list', { slot: 0 });
+        const { ending } = await doomed(stage, client.call('read', { slot: 5, ms: LEASE_MS }), 'read', wake);
+        expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
+        expect(ranOf(stage, 'read')).toBe(3);
+      }),
+  );
+
+  test('counts as the same call when the instance that has the client sends it again', () =>
+    withClient({ slots: 6 }, async (stage, client) => {
+      await client.call('tools/list', { slot: 0 });
+      // Its first run dies before its first event is stored: nothing but the relaying instance knows of it.
+      const first = stage.hold('append', 0);
+      const called = client.call('read', { slot: 5, ms: LEASE_MS });
+      const { ending } = await doomed(stage, called, 'read', async (n) => {
+        if (n > 0) return stage.sleep(30);
+        const looks = stage.hold('read', 5);
+        stage.kill(0);
+        await client.call('tools/list', { slot: 1 });
+        looks.letGo();
+        first.letGo();
+      });
+      expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
+      expect(ranOf(stage, 'read')).toBe(3);
+    }));
+});

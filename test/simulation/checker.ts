@@ -3,6 +3,7 @@
  * at the moment it happens (404 for a living session, service after DELETE, a payload of another client) its observers
  * have written into the ledger already.
  */
+import { MOST_RUNS } from '../../src/inbound/retries.ts';
 import { type Call, type Ending, grouped, type Ledger } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';
@@ -58,6 +59,8 @@ function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): voi
       say(call, `ran, and was sent after its session was deleted: ${nameOf(call)}`);
     // Its first round asks, its second gets the answer: both are calls of the client.
     const most = tool === 'confirm' ? 2 : 1;
+    if (of.length > most * MOST_RUNS)
+      say(call, `began ${of.length} times: ${nameOf(call)}, ${of.map(({ instance }) => instance).join(', ')}`);
     if (REPEATABLE[tool] !== true && of.length > most)
       say(
         call,

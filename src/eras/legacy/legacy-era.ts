@@ -91,8 +91,13 @@ export class LegacyEra implements RelayedServer, Continuation {
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  serveRelayed({ call: kind, mayHaveRun, after, text = '' }: RequestItem, caller: SentRequest, sink: LinkSink): void {
-    const inbound: Inbound = { kind, caller, sink, requestId: null, after, mayHaveRun };
+  serveRelayed(
+    { call: kind, mayHaveRun, runs = 1, after, text = '' }: RequestItem,
+    caller: SentRequest,
+    sink: LinkSink,
+  ): void {
+    const before = mayHaveRun ? { mayHaveRun: runs } : undefined;
+    const inbound: Inbound = { kind, caller, sink, requestId: null, after, ...before };
     if (kind !== 'post') return this.enter(inbound);
     // What the owner keeps counts in its memory too.
     const refused = holdText(sink, text, this.parts.options.limits.bodyKeys, text.length * BODY_WEIGHT);
@@ -111,7 +116,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: true });
+    this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: 1 });
   }
 
   /** A DELETE that no client sends now, so none leaves while it waits for a store that is away. `from`: who ends it. */

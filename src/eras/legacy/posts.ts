@@ -6,10 +6,10 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
  */
-import { beforeItRan, overMemory, ownerLost, SojournError, storeAway } from '../../errors.ts';
+import { beforeItRan, overMemory, ownerLost, ranTooOften, SojournError, storeAway } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { afterTurn } from '../../base/system.ts';
-import { afterStoring, type FirstAttempt, isFull } from '../../inbound/retries.ts';
+import { afterStoring, type FirstAttempt, isFull, ranOften } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
@@ -20,7 +20,7 @@ import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
-import { type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
+import { attemptOf, type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { type LegacyParts, track } from './parts.ts';
@@ -82,7 +82,7 @@ class PostEntry implements Entry {
   }
 
   get attempt(): number {
-    return this.#inbound.mayHaveRun === true ? 2 : 1;
+    return attemptOf(this.#inbound);
   }
 
   /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */
@@ -95,15 +95,25 @@ class PostEntry implements Entry {
     return !left && ownership.leaseValid && this.caller.relayOrigin?.linkFailed !== true;
   }
 
-  get #marked(): InboundPost {
-    return { ...this.#inbound, mayHaveRun: true };
+  /** `runs`: how often this attempt may have run it. */
+  #marked(runs: 0 | 1): InboundPost {
+    const { mayHaveRun = 0 } = this.#inbound;
+    return { ...this.#inbound, mayHaveRun: Math.max(1, mayHaveRun + runs) };
   }
 
   repeat(): MaybePromise<Stop> {
     const session = this.#session;
     const { requests, caller } = this;
-    const mayBeRetry = this.#inbound.mayHaveRun === true || session.calls.running.anyEarlier;
-    return mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound) ? this.#repeat() : undefined;
+    const mayBeRetry = this.#inbound.mayHaveRun !== undefined || session.calls.running.anyEarlier;
+    if (mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound)) return this.#repeat();
+    return requests.length > 0 && ranOften(this.#inbound) ? this.#lost(ranTooOften(this.attempt - 1)) : undefined;
+  }
+
+  #lost(error: SojournError): Stop {
+    const sink = this.#beginSink(false);
+    for (const request of this.requests) sink.message(lostCallJson(this.#parts.options, request, error));
+    sink.end();
+    return 'done';
   }
 
   /** Answers a call that an earlier attempt began with the answer of that attempt, or with `owner_lost`. */
@@ -111,26 +121,21 @@ class PostEntry implements Entry {
     const session = this.#session;
     const { requests } = this;
     const { logger } = this.#parts.options;
-    const { sink, mayHaveRun } = this.#inbound;
-    const open = (): Sink => this.#beginSink(false);
+    const { mayHaveRun } = this.#inbound;
     let first: FirstAttempt = 'lost';
     try {
-      first = await attachToFirstAttempt(session, requests, open);
+      first = await attachToFirstAttempt(session, requests, () => this.#beginSink(false));
     } catch (err) {
       // The call waits for the store, which may have its answer.
-      if (mayHaveRun === true && isStoreAway(err)) throw err;
+      if (mayHaveRun !== undefined && isStoreAway(err)) throw err;
       logger.error(
         { err, sessionId: session.id },
         'Whether a call has run before could not be read: it counts as a call that may have run',
       );
     }
     if (first === 'attached') return 'done';
-    if (!this.#stays) return this.#marked;
-    if (first === 'run') return undefined;
-    open();
-    for (const request of requests) sink.message(lostCallJson(this.#parts.options, request, ownerLost(true)));
-    sink.end();
-    return 'done';
+    if (!this.#stays) return this.#marked(0);
+    return first === 'run' ? undefined : this.#lost(ownerLost(true));
   }
 
   /** Ids that are in flight, and how many requests and notifications of the session run. */
@@ -214,7 +219,7 @@ class PostEntry implements Entry {
     this.#inbound.sink.withdraw();
     if (next === 'refuse') return storeAway('writing before an answer');
     if (next === 'again') return this.#inbound;
-    if (this.caller.relayOrigin === undefined) return this.#marked;
+    if (this.caller.relayOrigin === undefined) return this.#marked(1);
     // Its calls have run here: the relaying instance takes them to the next owner marked, as those of a lost owner.
     this.#inbound.sink.handOver(true);
     return 'done';
@@ -244,7 +249,7 @@ class PostEntry implements Entry {
     if (stored === 'fenced') session.ownership.fenced();
     session.calls.withdraw(admitted);
     if (next === 'refuse') return storeAway('writing before a call');
-    if (next === 'mayHaveRun') return this.#marked;
+    if (next === 'mayHaveRun') return this.#marked(0);
     return stored === 'written' ? { ...this.#inbound, storedAs: admitted.stream.key } : this.#inbound;
   }
 

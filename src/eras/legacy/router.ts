@@ -234,7 +234,7 @@ export class Router implements WaitingHost {
       this.refuse(next, ownerUnreachable());
       return undefined;
     }
-    if (next.mayHaveRun !== true || inbound.mayHaveRun === true) return next;
+    if (next.mayHaveRun === undefined || inbound.mayHaveRun !== undefined) return next;
     // The client must not get an error that invites a retry. The call waits at least until this instance can have
     // learnt its outcome.
     const { waitMs, leaseMs, timeProvider } = options;
@@ -274,7 +274,7 @@ export class Router implements WaitingHost {
     }
     // Answers, notifications and pings are for calls that run here.
     const { lifecycle } = this.#parts;
-    const isNewCall = inbound.mayHaveRun !== true && counts(inbound);
+    const isNewCall = inbound.mayHaveRun === undefined && counts(inbound);
     if (isNewCall && lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
     return servePost(this.#parts, session, inbound);
   }

@@ -157,7 +157,7 @@ export class WaitingRequests {
       if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.caller.user !== user) continue;
       inbound.sink.end();
       this.#remove(call);
-      return inbound.mayHaveRun !== true;
+      return inbound.mayHaveRun === undefined;
     }
     return false;
   }

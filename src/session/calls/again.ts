@@ -3,15 +3,16 @@
  *
  * A lost owner left streams that are not complete, and markers of calls that may have run. `forLost` says which of them
  * run again (`inbound/retries.ts`), the others end with `owner_lost`. So does a call when the caller who restores the
- * session has other rights than its caller, or lacks a scope that the server asks for. Clients find the outcome by
- * `Last-Event-ID`. Markers stay: an instance that relayed such a call may send it again, and then gets its outcome.
+ * session has other rights than its caller, or lacks a scope that the server asks for, and a call that has begun
+ * `MOST_RUNS` times. Clients find the outcome by `Last-Event-ID`. Markers stay, also those that count runs: an instance
+ * that relayed such a call may send it again, and then gets its outcome.
  *
  * A request arrives a second time where the outcome of its first attempt is unknown: the relaying instance lost the
  * owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first attempt
  * runs here, its stream gets a new sink. Otherwise `forRepeat` decides.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { ownerLost } from '../../errors.ts';
+import { ownerLost, ranTooOften, restoreFailed } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
@@ -23,9 +24,17 @@ import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
-import { attemptKey, type KeptRequest, readKept, requestKey, rightsOf } from './markers.ts';
+import { attemptKey, begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
 
 // ——— calls of a lost owner ———
+
+/** The open stream of a call whose owner was lost. */
+interface LostCall extends Pick<OpenStream, 'stream' | 'next'> {
+  /** `undefined`: an unknown version stored it. */
+  readonly request: KeptRequest | undefined;
+  /** `undefined`: it was too large to keep whole. */
+  readonly whole: KeptRequest | undefined;
+}
 
 export async function takeLostCalls(
   session: LiveSession,
@@ -33,47 +42,67 @@ export async function takeLostCalls(
   markers: readonly Mark[],
   caller: Caller,
 ): Promise<void> {
-  const { running } = session.calls;
   session.markers?.adopt(markers);
   const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
-    .map(({ stream, next, note }) => {
+    .map(({ stream, next, note }): LostCall => {
       const request = readKept(note);
       return { stream, next, request, whole: request?.cut === undefined ? request : undefined };
     })
+    // In the order in which they were opened.
     .toSorted((a, b) => comparePostStreams(a.stream, b.stream));
-  const marked = new Set(markers.map(({ stream }) => stream));
-  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined)) {
-    const tools = await toolsOf((cursor, page) =>
-      session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
-    );
-    session.markers?.learn({ result: { tools: [...tools.values()] } });
-  }
-  // In the order in which they were opened.
-  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
-  for (const { stream: key, next, request, whole } of lostCalls) {
-    const stream = running.openStream([request], session.log, { key, next });
-    const { runs, mayHaveRun } = forLost({
-      kept: whole !== undefined,
-      newest: newest.get(request && requestKey(request.id)) === key,
-      marked: marked.has(key),
-      repeatable: whole !== undefined && session.markers?.repeatable(whole) === true,
-    });
-    const run = runs && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
+  const judged = await judge(session, lostCalls, markers, caller);
+  // No run begins before all are counted, because its handler may end this process.
+  const counted = judged.map(async ({ stream, run }) =>
+    run === undefined ? undefined : session.markers?.countRun(run.request, stream, run.attempt),
+  );
+  if ((await Promise.all(counted)).includes('fenced')) throw restoreFailed();
+  for (const { stream: key, next, request, run, error } of judged) {
+    const stream = session.calls.running.openStream([request], session.log, { key, next });
     const runsAgain = run !== undefined;
     session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
     if (run !== undefined) {
-      session.calls.rerun(run.request, caller, stream, run.isAllowed);
+      session.calls.rerun(run.request, caller, stream, run);
       continue;
     }
     // An unknown request has no id to answer.
-    const json = request && lostCallJson(session.host.options, request, ownerLost(mayHaveRun));
-    running.reply(stream, json);
+    const json = request && lostCallJson(session.host.options, request, error);
+    session.calls.running.reply(stream, json);
     if (json !== undefined) {
       session.pushAnswer(json);
       await stream.flushed();
     }
   }
+}
+
+/** `run`: the next run of the call; `undefined`: the call ends with `error`. */
+async function judge(session: LiveSession, lostCalls: readonly LostCall[], markers: readonly Mark[], caller: Caller) {
+  const marked = new Set(markers.filter(saysMayHaveRun).map(({ stream }) => stream));
+  if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined))
+    await learnTools(session, caller);
+  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
+  const judged = lostCalls.map(async ({ stream, next, request, whole }) => {
+    const begun = begunOn(stream, request, markers);
+    const outcome = forLost({
+      kept: whole !== undefined,
+      newest: newest.get(request && requestKey(request.id)) === stream,
+      marked: marked.has(stream),
+      repeatable: whole !== undefined && session.markers?.repeatable(whole) === true,
+      begun,
+    });
+    const run = outcome === 'run' && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
+    const error = outcome === 'ranOften' ? ranTooOften(begun) : ownerLost(outcome !== 'neverRan');
+    return { stream, next, request, run: run && { ...run, attempt: begun + 1 }, error };
+  });
+  return Promise.all(judged);
+}
+
+/** Asks the server which of its tools may run twice. */
+async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
+  const tools = await toolsOf((cursor, page) =>
+    session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
+  );
+  session.markers?.learn({ result: { tools: [...tools.values()] } });
 }
 
 /**
@@ -109,8 +138,9 @@ export function isRetry(
   session: LiveSession,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
-  { mayHaveRun = false, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
+  { mayHaveRun: runs, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
 ): boolean {
+  const mayHaveRun = runs !== undefined;
   const { running } = session.calls;
   return requests.some((request) => {
     const first = running.get(request.id);

@@ -40,6 +40,8 @@ export interface AdmittedPost {
   readonly stream: Stream;
   /** One for each request. */
   readonly calls: readonly Call[];
+  /** How often its requests run, this run included. */
+  readonly attempt: number;
 }
 
 /** What a call keeps of the request that brought its message. */

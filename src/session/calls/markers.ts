@@ -4,6 +4,10 @@
  * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, tools with
  * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
+ *
+ * Markers also count the runs of a call (`MOST_RUNS`). The first run needs no number: the open stream, or the marker,
+ * shows it. Before a call runs again on its stream, a marker with the number of that run is stored. A call that arrives
+ * again and opens a new stream has the number of its earlier runs in the first event of that stream.
  */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
@@ -31,6 +35,8 @@ export interface KeptRequest {
   readonly rights?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
+  /** How often it may have run before this stream was opened; absent: never. */
+  readonly ran?: number;
 }
 
 export class Markers {
@@ -81,15 +87,22 @@ export class Markers {
     for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) this.#add(marker);
   }
 
+  /** Before a call runs again on its stream. `run`: the number of that run. */
+  async countRun(request: PostedRequest, stream: string, run: number): Promise<WriteOutcome> {
+    const mark = runMark(request, stream, run);
+    this.#add(mark);
+    return this.#mark(mark, run > FIRST_COUNTED ? runMark(request, stream, run - 1) : undefined);
+  }
+
   #add({ name, stream }: Mark): void {
-    (this.#markers ??= new Map()).set(name, stream);
+    (this.#markers ??= new Map()).set(name.split(RUN)[0] ?? name, stream);
   }
 
   /** What to store with the first event of a logged stream, which has one request. */
-  firstEvent({ stream, calls: [call] }: AdmittedPost): AppendExtra {
+  firstEvent({ stream, calls: [call], attempt }: AdmittedPost): AppendExtra {
     if (call === undefined) return {};
     const mark = this.#markOf(call, stream);
-    const note = (): string => keptText(call);
+    const note = (): string => keptText(call, attempt - 1);
     return mark === undefined ? { note } : { note, mark };
   }
 
@@ -131,10 +144,12 @@ export class Markers {
     }
   }
 
-  async #mark(mark: Mark): Promise<WriteOutcome> {
+  async #mark(mark: Mark, unmark?: Mark): Promise<WriteOutcome> {
     const { sessionId: id, fence } = this.#ownership;
-    const outcome = await this.#host.store.sessions.append({ id, fence, stream: null, mark });
-    return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch)) ? this.#mark(mark) : outcome;
+    const outcome = await this.#host.store.sessions.append({ id, fence, stream: null, mark, unmark });
+    return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch))
+      ? this.#mark(mark, unmark)
+      : outcome;
   }
 
   /**
@@ -221,11 +236,32 @@ export function attemptKey({ id, method, params }: Pick<RpcRequest, 'id' | 'meth
   return digestText(JSON.stringify([id, method, params]));
 }
 
+/** In the name of a marker, between the digest of its request and the number of the run. */
+const RUN = '.';
+/** The number of the first run that is stored. */
+const FIRST_COUNTED = 2;
+
+function runMark(request: PostedRequest, stream: string, run: number): Mark {
+  return { name: `${attemptKey(request)}${RUN}${run}`, stream };
+}
+
+/** Whether it is a marker of a call that must not run twice, and no number of a run. */
+export function saysMayHaveRun({ name }: Mark): boolean {
+  return !name.includes(RUN);
+}
+
+/** How often the call of an open stream may have begun. `markers`: all of its session. */
+export function begunOn(stream: string, request: KeptRequest | undefined, markers: readonly Mark[]): number {
+  const counted = markers.filter((one) => one.stream === stream).map(({ name }) => Number(name.split(RUN)[1] ?? 0));
+  return Math.max(1 + (request?.ran ?? 0), ...counted);
+}
+
 /** A `KeptRequest`: the request as it was sent, also where its caller may not use what it names. */
-function keptText({ sent, authInfo }: Call): string {
+function keptText({ sent, authInfo }: Call, before: number): string {
   const { id, method, params } = sent ?? {};
+  const ran = before > 0 ? before : undefined;
   // The text has no member that is `undefined`.
-  const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo) });
+  const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo), ran });
   return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true });
 }
 

@@ -2,13 +2,13 @@
  * The calls that a session runs: which ids are taken, how many calls count against the limit, and which streams answer
  * them. A request that was cancelled gives its id back at once, and its places when its handler has settled.
  *
- * Also the calls that ran on this copy of the session, have no marker, and may arrive once more. Their answers are in
- * the log, so a retry gets the answer of that run:
+ * Also the calls that ran on this copy of the session, have no marker that says so, and may arrive once more. Their
+ * answers are in the log, so a retry gets the answer of that run:
  *
  *     another instance relays the call  → remembered until that instance has the whole answer
  *     a lost owner's call ran again     → remembered until its client uses the request id again
  *
- * The next copy knows nothing of these runs: each owner of a session may run such a call once.
+ * The next copy knows of no first run of such a call, and may run it too: up to `MOST_RUNS` in all.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import {
@@ -25,7 +25,7 @@ import type { Mark } from '../../stores/store.ts';
 import type { Call } from './call.ts';
 import { attemptKey } from './markers.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
-import { epochOf, postStreamKey } from '../streams/event-id.ts';
+import { postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
 import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/event-log.ts';
 
@@ -181,11 +181,6 @@ export class RunningCalls {
     const stream = new Stream(key, log, next, requests);
     if (log !== undefined) (this.#streams ??= new SmallMap()).set(key, stream);
     return stream;
-  }
-
-  /** How often the call of a stream runs, this run included: each owner since the first may have begun it. */
-  attemptOn({ key }: Stream): number {
-    return 1 + this.#epoch - epochOf(key);
   }
 
   stream(key: string): Stream | undefined {

@@ -67,7 +67,7 @@ export class SessionCalls {
     const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
-    return { caller, stream, calls };
+    return { caller, stream, calls, attempt };
   }
 
   /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */
@@ -164,9 +164,14 @@ export class SessionCalls {
     this.answer({ jsonrpc: '2.0', id, error: rpcError(error) });
   }
 
-  /** Runs the call of a lost owner again, on its old stream. */
-  rerun(message: RpcRequest, caller: Caller | undefined, stream: Stream, isAllowed: boolean): void {
-    const call = this.#admit(message, caller, stream, this.running.attemptOn(stream), isAllowed);
+  /** Runs the call of a lost owner again, on its old stream. The number of the run is stored. */
+  rerun(
+    message: RpcRequest,
+    caller: Caller | undefined,
+    stream: Stream,
+    { isAllowed, attempt }: { readonly isAllowed: boolean; readonly attempt: number },
+  ): void {
+    const call = this.#admit(message, caller, stream, attempt, isAllowed);
     this.running.remember(message, stream.key, true);
     this.dispatch(message, call);
   }

@@ -156,11 +156,6 @@ export function comparePostStreams(a: string, b: string): number {
   return epochA - epochB || numberA - numberB;
 }
 
-/** The epoch of the owner that opened the stream of a POST. */
-export function epochOf(key: string): number {
-  return placeOf(key)[0];
-}
-
 function placeOf(key: string): [epoch: number, n: number] {
   const [epoch = '', n = ''] = key.slice(1).split('_');
   return [parseInt(epoch, 36), parseInt(n, 36)];

@@ -45,6 +45,10 @@ export default function createServer(ctx) {
     for (const kept = []; ;) kept.push(Array.from({ length: 100_000 }, (_, n) => ({ n })));
   });
   server.registerTool('crash', {}, () => process.exit(7));
+  server.registerTool('doom', { annotations: { readOnlyHint: true } }, async () => {
+    await new Promise((done) => setTimeout(done, 100));
+    process.exit(8);
+  });
   server.registerTool('ring', {}, () => {
     void outside(() => server.server.sendLoggingMessage({ level: 'info', data: 'ringing' }));
     return text(process.pid);
