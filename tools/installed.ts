@@ -3,7 +3,15 @@ import { join } from 'node:path';
 // @ts-expect-error a script without declarations
 import * as servers from '../scripts/servers.mjs';
 
-export type ToolFolder = 'conformance' | 'ext-tasks' | 'otel-2' | 'otel-3' | 'runtimes' | 'sdks' | 'wrappers';
+export type ToolFolder =
+  | 'adapters'
+  | 'conformance'
+  | 'ext-tasks'
+  | 'otel-2'
+  | 'otel-3'
+  | 'runtimes'
+  | 'sdks'
+  | 'wrappers';
 
 const missing = servers.lackOf as (name: string) => string | undefined;
 

@@ -32,7 +32,7 @@ export function createProxyUsers({ header, from }: Proxy, optional: boolean, log
   return {
     authenticate({ request: { node } }) {
       if (node === undefined) warnOfFetch();
-      const peer = node?.req.socket.remoteAddress;
+      const peer = (node?.req.socket as { readonly remoteAddress?: string } | null | undefined)?.remoteAddress;
       if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);

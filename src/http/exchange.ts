@@ -47,7 +47,7 @@ type Connection = Socket | ServerHttp2Stream;
 const openRequests = new WeakMap<Connection, Set<Exchange>>();
 
 /** `undefined`: an adapter passed none, or what only looks like one. */
-function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
+export function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
   if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
   return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket ? incoming.socket : undefined;
 }

@@ -1,14 +1,17 @@
 /**
- * The node face: an exchange directly on `node:http`. A call creates no web `Request`, `Response`, `Headers` or stream.
+ * The node face: an exchange directly on `node:http`, or on what looks like it: adapters of other platforms (AWS Lambda,
+ * `fetch`) have a socket without most members, or none, and fields that no parser has read. A call creates no web `Request`, `Response`, `Headers` or stream.
  * Headers are set one by one, so that `res.getHeader` works and headers that middleware set stay. A complete answer is
  * sent with its head in one `end`, which also adds `Content-Length`.
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
-import { Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
+import type { HeaderFields } from './caller-request.ts';
+import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
 import { WRITE_TIMEOUT_MS } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -32,11 +35,12 @@ export class NodeExchange extends Exchange {
   constructor(req: NodeRequest, res: ServerResponse, parsedBody: unknown, host: ExchangeHost) {
     // A body parser that has read the stream left its result on `req.body`, as Express's do.
     const parsed = parsedBody === undefined && req.readableEnded ? req.body : parsedBody;
-    const { method = 'GET', headers } = req;
+    const { method = 'GET' } = req;
+    const headers = connectionOf(req) === undefined ? fieldsOf(req.headers) : req.headers;
     super(host, { method, url: req.originalUrl ?? req.url ?? '/', headers }, req.auth, parsed, req);
     this.#req = req;
     this.#res = res;
-    this.#isSecure = 'encrypted' in req.socket && req.socket.encrypted === true;
+    this.#isSecure = (req.socket as { readonly encrypted?: unknown } | null)?.encrypted === true;
   }
 
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
@@ -101,11 +105,11 @@ export class NodeExchange extends Exchange {
     if (res === undefined) return;
     // Send the head together with the first event if that follows at once. A client that has the head alone waits for
     // ever when this process crashes.
-    const { socket } = res;
-    socket?.cork();
+    const socket: LikeSocket | null = res.socket;
+    socket?.cork?.();
     res.flushHeaders();
-    socket?.setTimeout(0);
-    queueMicrotask(() => socket?.uncork());
+    socket?.setTimeout?.(0);
+    queueMicrotask(() => socket?.uncork?.());
     res.on('error', () => this.left());
   }
 
@@ -119,7 +123,7 @@ export class NodeExchange extends Exchange {
   #noteUnread(res: ServerResponse): void {
     const { unread } = this.host;
     if (!unread.note(this)) return;
-    res.setTimeout(WRITE_TIMEOUT_MS);
+    setTimeoutOf(res, WRITE_TIMEOUT_MS);
     if (this.#isUnread) return;
     this.#isUnread = true;
     const taken = (): void => this.taken();
@@ -130,7 +134,7 @@ export class NodeExchange extends Exchange {
   protected taken(): void {
     this.host.unread.forget(this);
     // Streams are silent for any time.
-    this.#res?.setTimeout(0);
+    setTimeoutOf(this.#res, 0);
     if (this.over === undefined) return;
     this.#res = undefined;
     this.leaveConnection();
@@ -142,7 +146,8 @@ export class NodeExchange extends Exchange {
   }
 
   get pendingBytes(): number {
-    return this.#res?.writableLength ?? 0;
+    // It is the sum of several, and not a number where the socket lacks one.
+    return this.#res?.writableLength || 0;
   }
 
   protected listen(): void {
@@ -164,6 +169,26 @@ export class NodeExchange extends Exchange {
     if (this.over === 'complete' && res?.socket === null) res.once('socket', () => this.leaveConnection());
     else this.leaveConnection();
   }
+}
+
+type LikeSocket = Partial<Pick<Socket, 'cork' | 'uncork' | 'setTimeout'>>;
+
+/** The response passes it on to its socket. */
+function setTimeoutOf(res: ServerResponse | undefined, ms: number): void {
+  const socket: LikeSocket | null | undefined = res?.socket;
+  if (socket?.setTimeout !== undefined) res?.setTimeout(ms);
+}
+
+/** Fields as the parser of Node has them: names in lower case, of which one comes once, and texts. */
+function fieldsOf(given: Readonly<Record<string, unknown>> | undefined): HeaderFields {
+  const fields: Record<string, string | readonly string[]> = {};
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (value === undefined || value === null) continue;
+    const key = name.toLowerCase();
+    const texts = [fields[key] ?? [], value].flat().map(String);
+    fields[key] = texts.length === 1 ? String(texts[0]) : texts;
+  }
+  return fields;
 }
 
 /** Node.js counts and copies a longer text several times before it encodes it. Shorter texts leave with their head. */

@@ -25,22 +25,24 @@ function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   return hosts > 1 ? 'Host' : credentials > 1 ? 'Authorization' : undefined;
 }
 
+/** What an adapter passes may lack the fields as they came. */
+type Incoming = Pick<IncomingMessage | Http2ServerRequest, 'httpVersionMajor' | 'socket'> & {
+  readonly rawHeaders?: readonly string[];
+};
+
 /** Node.js keeps this many fields of a request, unless its server has a `maxHeadersCount`. */
 const MOST_KEPT = 1_000;
 
 /** Node.js may have left out fields, a second `Authorization` for example: it says nothing about it. HTTP/2 refuses. */
-function mayLackFields({ rawHeaders, httpVersionMajor, socket }: IncomingMessage | Http2ServerRequest): boolean {
+function mayLackFields({ rawHeaders, httpVersionMajor, socket }: Incoming): boolean {
   const most = serverOf(socket)?.maxHeadersCount ?? MOST_KEPT;
-  return most > 0 && rawHeaders.length >= 2 * most && !(httpVersionMajor > 1);
+  return most > 0 && (rawHeaders?.length ?? 0) >= 2 * most && !(httpVersionMajor > 1);
 }
 
 /** Why the fields of a request are refused. `incoming`: Node's request, where it is known. */
-export function refusedFields(
-  request: CallerRequest,
-  incoming: IncomingMessage | Http2ServerRequest | undefined,
-): SojournError | undefined {
+export function refusedFields(request: CallerRequest, incoming: Incoming | undefined): SojournError | undefined {
   if (incoming !== undefined && mayLackFields(incoming)) return tooManyFields();
-  const repeated = (incoming && repeatedIn(incoming.rawHeaders)) ?? joinedIn(request);
+  const repeated = repeatedIn(incoming?.rawHeaders ?? []) ?? joinedIn(request);
   return repeated === undefined ? undefined : repeatedField(repeated);
 }
 
