@@ -20,6 +20,7 @@
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
 import type { SojournError } from '../errors.ts';
 import type { InboundKind } from '../inbound/inbound.ts';
+import type { AttemptId } from '../session/calls/attempts.ts';
 import type { OrderMessage } from './orders.ts';
 
 /** The format of link messages and of the items in them. */
@@ -34,6 +35,9 @@ export type RequestItem = {
   readonly mayHaveRun: boolean;
   /** How often, with `mayHaveRun`; absent: once. */
   readonly runs?: number;
+  readonly attemptId?: AttemptId;
+  /** The stream that an attempt on another instance stored for it without running it. */
+  readonly storedAs?: string;
   readonly method: string;
   readonly url: string;
   readonly absoluteUrl: string;

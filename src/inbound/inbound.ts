@@ -8,6 +8,7 @@ import type { CallerRequest } from '../http/caller-request.ts';
 import type { Exchange } from '../http/exchange.ts';
 import type { ResponseSink } from '../http/sink.ts';
 import type { Checked } from '../protocol/jsonrpc.ts';
+import type { AttemptId } from '../session/calls/attempts.ts';
 
 /**
  * `resume`: the rest of a POST's response. `terminate`: a DELETE by the application.
@@ -40,6 +41,8 @@ export interface Inbound {
   readonly after?: string | undefined;
   /** How many earlier attempts may have run it: no instance can tell whether they did. */
   readonly mayHaveRun?: number;
+  /** What names its attempts (`session/calls/attempts.ts`). */
+  readonly attemptId?: AttemptId | undefined;
   /** The stream that an attempt stored for its call without running it. The next owner may run the call from there. */
   readonly storedAs?: string;
   /** Its client can resume nothing: the session that it opens logs no messages (the 2024-11-05 transport). */

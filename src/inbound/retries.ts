@@ -100,10 +100,12 @@ export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wa
 /**
  * The error of a call that ends. A call that may have run gets `owner_lost`, because its client must not retry it. If
  * its session has ended, or the store has lost it, it is `session_ended`: a client may send a call again after a 404.
+ * A proxy may have sent it to another instance before: then nothing is said about a run.
  * `undefined`: the owner that was to end the session did so before it crashed.
  */
-export function errorAfter({ kind, mayHaveRun, sink, post }: Inbound, cause: unknown): unknown {
-  if (mayHaveRun === undefined && !sink.hasBegun) return cause instanceof SojournError ? beforeItRan(cause) : cause;
+export function errorAfter({ kind, mayHaveRun, attemptId, sink, post }: Inbound, cause: unknown): unknown {
+  if (mayHaveRun === undefined && !sink.hasBegun)
+    return cause instanceof SojournError && attemptId?.ofProxy !== true ? beforeItRan(cause) : cause;
   if (endsSession({ kind }) && isNotFound(cause)) return undefined;
   const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
   if (calls !== true) return cause;

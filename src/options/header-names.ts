@@ -59,6 +59,16 @@ export function checkRelayedName(option: string, value: unknown): string {
   );
 }
 
+/** A credential is the same in every request. */
+export function checkAttemptName(option: string, value: unknown): string {
+  const name = checkHeaderName(option, value);
+  if (!CREDENTIAL_HEADERS.includes(name)) return name;
+  throw optionsContradict(
+    `Option ${option} names ${name}, which is a credential and the same in every request; ` +
+      'take a header that your proxy sets to a new id for each, e.g. X-Request-Id',
+  );
+}
+
 /** Says of a field, by its lower-case name, whether a relayed request keeps it. */
 export function relayedFields(relayed: readonly string[]): (name: string) => boolean {
   const kept = new Set([...RELAYED_HEADERS, ...relayed]);

@@ -8,7 +8,7 @@ import type { Observe } from '../observe/observer.ts';
 import type { EventRetention } from '../types.ts';
 import type { AroundRequest } from './around-request.ts';
 import { checkFunction, checkList } from './checks.ts';
-import { checkRelayedName } from './header-names.ts';
+import { checkAttemptName, checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
 import { type AuthOptions, resolveAuth, type ResolvedAuth } from './resolve-auth.ts';
 import {
@@ -134,6 +134,18 @@ export const REQUESTS = {
     Object.freeze([]),
     { takes: 'a list of header names', item: checkRelayedName, least: 0 },
     callers('headers your handlers read, passed on between instances', { value: 'names' }),
+  ),
+  /**
+   * The header in which your proxy names an attempt, equal in all its tries of one request, such as `X-Request-Id`. A
+   * POST of a session that arrives again under its id runs once (docs/guide/deployment.md#when-a-connection-breaks).
+   * **Only a header that the proxy sets itself**: one that clients could send, the proxy must replace. Ids have 8 to
+   * 128 visible ASCII characters; others are ignored. Default: none.
+   */
+  attemptHeader: option<string | undefined>(
+    'text',
+    undefined,
+    callers('header with which the proxy names a request in all its tries', { value: 'name', shown: 'none' }),
+    checkAttemptName,
   ),
   /**
    * Who may call, and what (docs/guide/auth.md). Set one of `jwt`, `verify` and `trustedProxyUser`. Default: every

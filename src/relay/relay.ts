@@ -19,6 +19,7 @@ import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
 import { endsSession, type Inbound, isAbandoned, isSilent, methodOf } from '../inbound/inbound.ts';
 import { forStop, type RelayOutcome } from '../inbound/retries.ts';
+import type { AttemptId } from '../session/calls/attempts.ts';
 import { LinkSink, readError } from './link-sink.ts';
 import { authOf, sentCall, SentRequest } from './sent-request.ts';
 
@@ -125,6 +126,7 @@ export class Relay implements RelayedCalls {
   readonly #options: RelayOptions;
   readonly #isRelayed: (field: string) => boolean;
   #calls = 0;
+  #attempts = 0;
   readonly #outgoing = new Map<number, OutgoingCall>();
   readonly #serving = new Map<Link, Map<number, LinkSink>>();
 
@@ -135,6 +137,11 @@ export class Relay implements RelayedCalls {
 
   get #refuses(): boolean {
     return this.#options.lifecycle.refusal !== undefined;
+  }
+
+  /** Names the attempts of a call whose client or proxy did not. */
+  newAttempt(): AttemptId {
+    return { id: `${this.#options.instance.lease.owner}.${this.#attempts++}`, ofProxy: false };
   }
 
   async send(to: string, inbound: Inbound): Promise<RelayOutcome> {

@@ -40,7 +40,7 @@ export function sentFields(
 
 /** `isRelayed`: whether the owner gets the field with that lower-case name. */
 export function sentCall(
-  { kind, caller, after, mayHaveRun: runs }: Inbound,
+  { kind, caller, after, mayHaveRun: runs, attemptId, storedAs }: Inbound,
   n: number,
   text: string | undefined,
   isRelayed: (field: string) => boolean,
@@ -57,6 +57,8 @@ export function sentCall(
     ...(user !== undefined && { user }),
     ...(clientAddress !== undefined && { address: clientAddress }),
     ...(after !== undefined && { after }),
+    ...(attemptId !== undefined && { attemptId }),
+    ...(storedAs !== undefined && { storedAs }),
     ...(text !== undefined && { text }),
   };
 }

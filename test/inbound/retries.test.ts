@@ -98,6 +98,9 @@ test.each<[unknown, number, boolean]>([
 
 test.each<[Given, unknown, unknown]>([
   [{ posts: 'tool' }, lapsed(), 'LAPSED false'],
+  [{ posts: 'tool', attemptId: { id: 'i.1', ofProxy: false } }, lapsed(), 'LAPSED false'],
+  // The proxy may have sent it to another instance before.
+  [{ posts: 'tool', attemptId: { id: 'attempt-1', ofProxy: true } }, lapsed(), 'LAPSED'],
   [{ posts: 'tool' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ posts: 'tool', mayHaveRun: 1 }, lapsed(), 'OWNER_LOST true'],
   [{ posts: 'tool', hasBegun: true }, lapsed(), 'OWNER_LOST true'],

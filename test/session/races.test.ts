@@ -218,7 +218,7 @@ test('an owner that lost its lease without knowing accepts no notification that 
   expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
 });
 
-test('another call under the id of a call that runs again is refused, and does not get its answer', async () => {
+test('another call under the id of a call that runs again is refused, also an equal one: a proxy alone names a retry', async () => {
   const ends = gate();
   onTestFinished(() => ends.open());
   const runs: unknown[] = [];
@@ -233,25 +233,32 @@ test('another call under the id of a call that runs again is refused, and does n
       });
     });
   const store = watchedStore({ durable: true });
-  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [{}, {}], [lab('a'), lab('b')]);
+  const [a, b] = await serveFleet(
+    2,
+    { store, leaseMs: 60_000, attemptHeader: 'X-Request-Id' },
+    [{}, {}],
+    [lab('a'), lab('b')],
+  );
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
-  await (await onA.post(toolCall(1, 'find', { text: 'one' }))).next();
+  const attempt = { headers: { 'x-request-id': 'attempt-1' } };
+  await (await onA.post(toolCall(1, 'find', { text: 'one' }), attempt)).next();
   await until(() => runs.length === 1);
   await loseLease(store, a.id);
   const client = b.join(onA);
   await client.call('ping');
   await until(() => runs.length === 2);
   const other = await client.post(toolCall(1, 'find', { text: 'two' }));
-  const same = await client.post(toolCall(1, 'find', { text: 'one' }));
+  const equal = await client.post(toolCall(1, 'find', { text: 'one' }));
+  const same = await client.post(toolCall(1, 'find', { text: 'one' }), attempt);
   ends.open();
   await same.untilEnd();
-  expect(other.json()).toMatchObject({ id: 1, error: { code: -32600 } });
+  for (const refused of [other, equal]) expect(refused.json()).toMatchObject({ id: 1, error: { code: -32600 } });
   expect(textOf(same.json())).toBe('found one');
   expect(runs).toEqual(['a one', 'b one']);
 });
 
-test('a client that resumes a call that runs again and also sends it again gets each message once in the newer response', async () => {
+test('a client that resumes a call that runs again, and whose proxy also sends it again, gets each message once in the newer response', async () => {
   const ends = gate();
   onTestFinished(() => ends.open());
   const runs: Array<{ at: string; step(progress: number): Promise<void> }> = [];
@@ -268,11 +275,17 @@ test('a client that resumes a call that runs again and also sends it again gets 
       });
     });
   const store = watchedStore({ durable: true });
-  const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [{}, {}], [lab('a'), lab('b')]);
+  const [a, b] = await serveFleet(
+    2,
+    { store, leaseMs: 60_000, attemptHeader: 'X-Request-Id' },
+    [{}, {}],
+    [lab('a'), lab('b')],
+  );
   const onA = await a.openSession({ protocolVersion: '2025-11-25' });
   await onA.call('tools/list');
   const call = toolCall('steps-1', 'steps', {}, { progressToken: 'p' });
-  const { id: lastEventId } = await (await onA.post(call)).next();
+  const attempt = { headers: { 'x-request-id': 'attempt-1' } };
+  const { id: lastEventId } = await (await onA.post(call, attempt)).next();
   await until(() => runs.length === 1);
   await loseLease(store, a.id);
   const client = b.join(onA);
@@ -282,7 +295,7 @@ test('a client that resumes a call that runs again and also sends it again gets 
   store.after['sessions.replay'] = reads.hook;
   const resumed = client.get({ lastEventId });
   await until(() => reads.waiting === 1);
-  const again = client.post(call);
+  const again = client.post(call, attempt);
   // The server has both requests by then.
   await client.call('ping');
   await runs[1]?.step(1);

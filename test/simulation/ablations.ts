@@ -7,7 +7,7 @@ import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem } from '../../src/cluster/messages.ts';
 import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
 import { Markers } from '../../src/session/calls/markers.ts';
-import { RunningCalls } from '../../src/session/calls/running.ts';
+import { keyOf, SessionCalls } from '../../src/session/calls/session-calls.ts';
 import { Questions } from '../../src/session/calls/questions.ts';
 import { SimExchange } from './exchange.ts';
 import { type Ablation, patched, together } from './ablation.ts';
@@ -94,16 +94,27 @@ const repeatableCalls = (scenario: Scenario): Scenario => ({
   weather: { ...scenario.weather, crash: 1 },
 });
 
-/** Copies of sessions forget runs of one sort. */
-const forgetsRuns = (reran: boolean) =>
-  patched(
-    RunningCalls.prototype,
-    'remember',
-    (remember) =>
-      function (this: RunningCalls, request, stream, isReran) {
-        if (isReran !== reran) remember.call(this, request, stream, isReran);
-      },
-  );
+/** Copies of sessions forget the calls that run again. */
+const forgetsReruns = patched(
+  SessionCalls.prototype,
+  'rerun',
+  (rerun) =>
+    function (this: SessionCalls, message, caller, stream, run) {
+      rerun.call(this, message, caller, stream, run);
+      this.running.forget(run.key, stream.key);
+    },
+);
+
+/** Copies of sessions forget the calls that another instance relayed. */
+const forgetsRelayed = patched(
+  SessionCalls.prototype,
+  'beginAhead',
+  (begin) =>
+    function (this: SessionCalls, post, ...given) {
+      begin.call(this, post, ...given);
+      for (const call of post.calls) this.running.forget(keyOf(call), post.stream.key);
+    },
+);
 
 /** The number of a run is not stored, nor does it mark its call. */
 const countsNoRuns = patched(Markers.prototype, 'countRun', () => () => Promise.resolve('written'));
@@ -263,7 +274,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     shows: /ran twice on one copy/,
     within: { kind: 'crashes', change: repeatableCalls },
     without: {},
-    patch: together(forgetsRuns(true), countsNoRuns),
+    patch: together(forgetsReruns, countsNoRuns),
   },
   {
     rule: 'a copy remembers the calls whose relaying instance may send them again',
@@ -271,7 +282,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     shows: /ran twice on one copy/,
     within: { kind: 'stalls' },
     without: {},
-    patch: forgetsRuns(false),
+    patch: forgetsRelayed,
   },
   {
     rule: 'the number of a run is stored before it begins',

@@ -88,11 +88,12 @@ export class ClientCall {
     const response = await requester.until(
       () => {
         this.#call.attemptAt = this.#now;
-        this.#current = requester.post(this.#story.id, this.#message(), this.#onEvent, slot);
+        const attempt = this.#caller.isProxied ? `attempt-${this.#call.nonce}` : undefined;
+        this.#current = requester.post(this.#story.id, this.#message(), this.#onEvent, slot, attempt);
         slot = undefined;
         return this.#current;
       },
-      { onCut: 'stop', ...(patience !== undefined && { patience }) },
+      { onCut: this.#caller.isProxied ? 'once' : 'stop', ...(patience !== undefined && { patience }) },
     );
     this.#call.arrivedAt = this.#current?.arrivedAt;
     this.#call.held = this.#current?.held === true;

@@ -36,6 +36,8 @@ export interface ClientOptions {
   readonly answersTwice?: number;
   /** Waits no longer than this for the head of a response. */
   readonly headPatience?: number;
+  /** Behind a proxy that sends a call once more when its connection is cut. */
+  readonly isProxied?: boolean;
 }
 
 export class SimClient {
@@ -67,6 +69,10 @@ export class SimClient {
     this.version = options.version;
     const { world, random, name: user, version, headPatience = Infinity } = options;
     this.requester = new Requester({ world, random, user, version, headPatience });
+  }
+
+  get isProxied(): boolean {
+    return this.#options.isProxied === true;
   }
 
   get gone(): boolean {

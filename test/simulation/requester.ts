@@ -11,8 +11,11 @@ export type OnEvent = (event: SseEvent) => void;
 export interface Tries {
   /** No longer than this; then `undefined`. */
   readonly patience?: number;
-  /** A connection that is cut before the head of a response came says nothing about what was sent. */
-  readonly onCut?: 'again' | 'stop';
+  /**
+   * A connection that is cut before the head of a response came says nothing about what was sent. `once`: sent once
+   * more, as a proxy does.
+   */
+  readonly onCut?: 'again' | 'once' | 'stop';
 }
 
 export interface RequesterOptions {
@@ -24,6 +27,8 @@ export interface RequesterOptions {
   readonly headPatience: number;
 }
 
+/** Where a proxy names a request, if there is one between clients and instances. */
+export const ATTEMPT_HEADER = 'x-request-id';
 const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 300;
 
@@ -53,9 +58,10 @@ export class Requester {
     return this.#options.world.http(slot, { ...request, authInfo: this.#authInfo }, onEvent);
   }
 
-  post(session: string | undefined, message: object, onEvent?: OnEvent, slot?: number): Response {
+  post(session: string | undefined, message: object, onEvent?: OnEvent, slot?: number, attempt?: string): Response {
     const body = JSON.stringify({ jsonrpc: '2.0', ...message });
-    return this.send({ method: 'POST', headers: this.headers(session), body }, onEvent, slot);
+    const headers = { ...this.headers(session), ...(attempt !== undefined && { [ATTEMPT_HEADER]: attempt }) };
+    return this.send({ method: 'POST', headers, body }, onEvent, slot);
   }
 
   /** Until it is accepted, or refused for good: 503 and a refused connection are neither. */
@@ -67,10 +73,13 @@ export class Requester {
   ): Promise<Response | 'cut' | 'late' | undefined> {
     const { world, random } = this.#options;
     const deadline = world.now + patience;
+    let cuts = 0;
     for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       const response = send();
       const came = await this.#headOf(response);
-      if ((came === 'cut' || came === 'late') && onCut === 'stop') return came;
+      if (came === 'cut') cuts += 1;
+      const isOver = onCut === 'stop' || (onCut === 'once' && (came === 'late' || cuts > 1));
+      if ((came === 'cut' || came === 'late') && isOver) return came;
       if (came === 'head' && response.status !== 503) return response;
       if (came === 'head') world.ledger.refusals.push({ at: world.now, slot: response.slot, body: response.body });
       if (world.now > deadline) return undefined;

@@ -73,6 +73,7 @@ export async function run(seed: number, options: RunOptions = {}): Promise<RunRe
         ]),
         answersTwice: random.pick([0, 0.5]),
         headPatience: random.pick([1_500, PATIENT_MS]),
+        isProxied: scenario.endpoint.attemptHeader !== undefined,
       }),
   );
   const begin = async (): Promise<void> => {

@@ -2,6 +2,7 @@
 import type { McpEndpointOptions } from '../../src/options/endpoint-options.ts';
 import type { Faults } from './faults.ts';
 import { Random } from './random.ts';
+import { ATTEMPT_HEADER } from './requester.ts';
 import { CLEAR, type Weather } from './weather.ts';
 
 /** What a kind of weather makes of a scenario. */
@@ -158,6 +159,12 @@ export interface Scenario {
   readonly faults: Partial<Faults>;
   readonly weather: Weather;
 }
+
+/** Behind a proxy that sends calls once more. */
+export const proxied = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  endpoint: { ...scenario.endpoint, attemptHeader: ATTEMPT_HEADER },
+});
 
 export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   const random = new Random(seed ^ 0x5eed);

@@ -12,6 +12,7 @@ import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
+import { attemptIdOf } from '../../session/calls/attempts.ts';
 import { holdText } from '../message-checks.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
@@ -59,7 +60,8 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   post({ exchange, ...post }: ReceivedPost): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
-    this.enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post) });
+    const attemptId = attemptIdOf(exchange, this.parts.options.attemptHeader);
+    this.enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post), attemptId });
   }
 
   getOrDelete(exchange: Exchange): void {
@@ -91,11 +93,8 @@ export class LegacyEra implements RelayedServer, Continuation {
   /**
    * Serves a call that another instance relayed: its session lives here, or opens here because that instance drains.
    */
-  serveRelayed(
-    { call: kind, mayHaveRun, runs = 1, after, text = '' }: RequestItem,
-    caller: SentRequest,
-    sink: LinkSink,
-  ): void {
+  serveRelayed(item: RequestItem, caller: SentRequest, sink: LinkSink): void {
+    const { call: kind, mayHaveRun, runs = 1, attemptId, storedAs, after, text = '' } = item;
     const before = mayHaveRun ? { mayHaveRun: runs } : undefined;
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, ...before };
     if (kind !== 'post') return this.enter(inbound);
@@ -108,7 +107,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = { messages, batch, text };
     const requestId = requestIdOf(post);
-    this.enter({ ...inbound, post, requestId });
+    this.enter({ ...inbound, post, requestId, attemptId, ...(storedAs !== undefined && { storedAs }) });
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */

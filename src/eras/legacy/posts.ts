@@ -12,15 +12,23 @@ import { afterTurn } from '../../base/system.ts';
 import { afterStoring, type FirstAttempt, isFull, ranOften } from '../../inbound/retries.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Sink } from '../../http/sink.ts';
-import type { Checked, RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Authorizer } from '../../auth/hook-authorizer.ts';
+import type { AttemptId } from '../../session/calls/attempts.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
 import { attachToFirstAttempt, isRetry } from '../../session/calls/again.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
-import { attemptOf, type Inbound, isAbandoned, type NextAttempt, type InboundPost } from '../../inbound/inbound.ts';
+import {
+  attemptOf,
+  type Inbound,
+  isAbandoned,
+  type NextAttempt,
+  type InboundPost,
+  type Posted,
+} from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { type LegacyParts, track } from './parts.ts';
@@ -67,7 +75,7 @@ class PostEntry implements Entry {
 
   constructor(parts: LegacyParts, session: LiveSession, inbound: InboundPost) {
     this.caller = inbound.caller;
-    this.requests = this.allowed = requestsOf(inbound.post.messages);
+    this.requests = this.allowed = requestsOf(inbound.post);
     this.#parts = parts;
     this.#session = session;
     this.#inbound = inbound;
@@ -83,6 +91,10 @@ class PostEntry implements Entry {
 
   get attempt(): number {
     return attemptOf(this.#inbound);
+  }
+
+  get attemptId(): AttemptId | undefined {
+    return this.#inbound.attemptId;
   }
 
   /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */
@@ -103,9 +115,8 @@ class PostEntry implements Entry {
 
   repeat(): MaybePromise<Stop> {
     const session = this.#session;
-    const { requests, caller } = this;
-    const mayBeRetry = this.#inbound.mayHaveRun !== undefined || session.calls.running.anyEarlier;
-    if (mayBeRetry && isRetry(session, requests, caller.authInfo, this.#inbound)) return this.#repeat();
+    const { requests } = this;
+    if (isRetry(session, requests, this.#inbound)) return this.#repeat();
     return requests.length > 0 && ranOften(this.#inbound) ? this.#lost(ranTooOften(this.attempt - 1)) : undefined;
   }
 
@@ -124,7 +135,7 @@ class PostEntry implements Entry {
     const { mayHaveRun } = this.#inbound;
     let first: FirstAttempt = 'lost';
     try {
-      first = await attachToFirstAttempt(session, requests, () => this.#beginSink(false));
+      first = await attachToFirstAttempt(session, requests, this.#inbound, () => this.#beginSink(false));
     } catch (err) {
       // The call waits for the store, which may have its answer.
       if (mayHaveRun !== undefined && isStoreAway(err)) throw err;
@@ -299,7 +310,7 @@ class PostEntry implements Entry {
   }
 }
 
-function requestsOf(messages: readonly Checked[]): RpcRequest[] {
+export function requestsOf({ messages }: Posted): RpcRequest[] {
   const requests: RpcRequest[] = [];
   for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
   return requests;

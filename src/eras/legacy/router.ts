@@ -46,6 +46,7 @@ import {
   relayLost,
 } from '../../inbound/retries.ts';
 import { allowsBatches } from '../../protocol/versions.ts';
+import { isRetry } from '../../session/calls/again.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
@@ -53,7 +54,7 @@ import type { EndReason } from '../../types.ts';
 import { answerToResume, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './parts.ts';
-import { servePost } from './posts.ts';
+import { requestsOf, servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 
 /** Stands for the id of a call that opens a session. */
@@ -224,8 +225,10 @@ export class Router implements WaitingHost {
     return { outcome: this.#relay(id, found.there, inbound) };
   }
 
-  async #relay(id: string, owner: string, inbound: Inbound): Promise<NextAttempt> {
+  async #relay(id: string, owner: string, given: Inbound): Promise<NextAttempt> {
     const { options, relay } = this.#parts;
+    const isNamed = given.kind !== 'post' || given.attemptId !== undefined || given.mayHaveRun !== undefined;
+    const inbound = isNamed ? given : { ...given, attemptId: relay.newAttempt() };
     const outcome = await relay.send(owner, inbound);
     if (outcome !== 'done') this.#owners.delete(id);
     const next = afterRelay(inbound, outcome);
@@ -275,7 +278,8 @@ export class Router implements WaitingHost {
     // Answers, notifications and pings are for calls that run here.
     const { lifecycle } = this.#parts;
     const isNewCall = inbound.mayHaveRun === undefined && counts(inbound);
-    if (isNewCall && lifecycle.keepsCallsForOthers) throw sessionIsLeaving();
+    if (isNewCall && lifecycle.keepsCallsForOthers && !isRetry(session, requestsOf(inbound.post), inbound))
+      throw sessionIsLeaving();
     return servePost(this.#parts, session, inbound);
   }
 

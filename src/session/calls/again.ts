@@ -8,10 +8,9 @@
  * that relayed such a call may send it again, and then gets its outcome.
  *
  * A request arrives a second time where the outcome of its first attempt is unknown: the relaying instance lost the
- * owner, or its own lease; or a client retries a call that runs again after its owner was lost. If the first attempt
- * runs here, its stream gets a new sink. Otherwise `forRepeat` decides.
+ * owner, or its own lease; or a proxy lost the instance that had the request (`attempts.ts`). If the first attempt runs
+ * here, its stream gets a new sink. Otherwise `forRepeat` decides.
  */
-import type { AuthInfo } from '@modelcontextprotocol/server';
 import { ownerLost, ranTooOften, restoreFailed } from '../../errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
@@ -20,11 +19,13 @@ import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts'
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
+import { keyOf } from './session-calls.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
+import { attemptKey } from './attempts.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
-import { attemptKey, begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
+import { begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
 
 // ——— calls of a lost owner ———
 
@@ -54,7 +55,7 @@ export async function takeLostCalls(
   const judged = await judge(session, lostCalls, markers, caller);
   // No run begins before all are counted, because its handler may end this process.
   const counted = judged.map(async ({ stream, run }) =>
-    run === undefined ? undefined : session.markers?.countRun(run.request, stream, run.attempt),
+    run === undefined ? undefined : session.markers?.countRun(run.key, stream, run.attempt),
   );
   if ((await Promise.all(counted)).includes('fenced')) throw restoreFailed();
   for (const { stream: key, next, request, run, error } of judged) {
@@ -92,7 +93,8 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
     });
     const run = outcome === 'run' && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
     const error = outcome === 'ranOften' ? ranTooOften(begun) : ownerLost(outcome !== 'neverRan');
-    return { stream, next, request, run: run && { ...run, attempt: begun + 1 }, error };
+    const key = run && (whole?.attempt ?? attemptKey(run.request));
+    return { stream, next, request, run: run && { ...run, key: key ?? '', attempt: begun + 1 }, error };
   });
   return Promise.all(judged);
 }
@@ -130,64 +132,77 @@ async function allowedRequest(
 
 // ——— requests that arrive a second time ———
 
+/** What an arrival says of earlier ones. */
+type Arrival = Pick<Inbound, 'mayHaveRun' | 'storedAs' | 'attemptId' | 'caller'>;
+
+/** The first attempt of a request. */
+interface First {
+  readonly key: string;
+  /** It runs here. */
+  readonly call?: Call;
+  /** The stream on which it ran here, or may have run on an earlier owner. */
+  readonly earlier?: string | undefined;
+  readonly marked?: string | undefined;
+}
+
+function firstOf({ calls, markers }: LiveSession, request: RpcRequest, { attemptId, caller }: Arrival): First {
+  const { running } = calls;
+  const key = attemptKey(request, attemptId);
+  const call = running.get(request.id);
+  const first = { key, earlier: running.earlier(key), marked: markers?.marked(key) };
+  if (call === undefined || keyOf(call) !== key) return first;
+  // A caller with other rights does not get its answer: its id is in flight.
+  return rightsOf(call.authInfo) === rightsOf(caller.authInfo) ? { ...first, call } : { key };
+}
+
 /**
- * Whether a first attempt of one of these requests runs here, or `mayHaveRun` on some instance, or ran here from what
- * an attempt stored. A running request with one of their ids that is another call is no first attempt.
+ * Whether a first attempt of one of these requests runs here, or may have run on some instance, or ran here from what
+ * an attempt stored. Without an `attemptId` only this library says so.
  */
-export function isRetry(
-  session: LiveSession,
-  requests: readonly RpcRequest[],
-  authInfo: AuthInfo | undefined,
-  { mayHaveRun: runs, storedAs }: Pick<Inbound, 'mayHaveRun' | 'storedAs'>,
-): boolean {
-  const mayHaveRun = runs !== undefined;
-  const { running } = session.calls;
+export function isRetry(session: LiveSession, requests: readonly RpcRequest[], arrival: Arrival): boolean {
+  const { storedAs, attemptId } = arrival;
+  const mayHaveRun = arrival.mayHaveRun !== undefined;
+  const isNamed = attemptId !== undefined || mayHaveRun;
+  if (!isNamed && storedAs === undefined) return false;
   return requests.some((request) => {
-    const first = running.get(request.id);
-    const earlier = running.earlier(request);
-    if (first === undefined)
-      return mayHaveRun
-        ? earlierStream(session, request) !== undefined
-        : earlier !== undefined && earlier.stream === storedAs;
-    // The client retries a call of a lost owner that runs again here.
-    const reran = requests.length === 1 && earlier?.reran === true;
-    return (mayHaveRun || reran) && isSameCall(first, request, authInfo);
+    const { call, earlier, marked } = firstOf(session, request, arrival);
+    if (!isNamed) return earlier === storedAs;
+    if (call !== undefined || earlier !== undefined) return true;
+    // What was stored for it and did not run is no run.
+    return marked !== undefined && (mayHaveRun || marked !== storedAs);
   });
-}
-
-/** From a caller with the same rights. */
-function isSameCall(first: Call, request: RpcRequest, authInfo: AuthInfo | undefined): boolean {
-  const { sent, authInfo: before } = first;
-  return sent !== undefined && attemptKey(sent) === attemptKey(request) && rightsOf(before) === rightsOf(authInfo);
-}
-
-/** The stream of an attempt of this request that ran here, or may have run on an earlier owner. */
-function earlierStream({ markers, calls }: LiveSession, request: RpcRequest): string | undefined {
-  return calls.running.earlier(request)?.stream ?? markers?.marked(request);
 }
 
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
+  arrival: Arrival,
   open: () => Sink,
 ): Promise<FirstAttempt> {
-  const { running } = session.calls;
   // It may wait for the store, and be refused before it runs.
-  for (const { id } of requests) await running.get(id)?.starting;
-  const attached = await attach(session, requests, open);
-  const runs = requests.some(({ id }) => running.get(id) !== undefined);
-  const marked = requests.some((request) => session.markers?.marked(request) !== undefined);
+  for (const request of requests) await firstOf(session, request, arrival).call?.starting;
+  const attached = await attach(session, requests, arrival, open);
+  const firsts = requests.map((request) => firstOf(session, request, arrival));
+  const runs = firsts.some(({ call }) => call !== undefined);
+  // Without markers nothing says whether a call may run twice.
+  const marked = firsts.some((first) => (session.markers === undefined ? first.earlier : first.marked) !== undefined);
   const first = forRepeat({ attached, runs, marked });
-  if (first === 'run') for (const { id } of requests) running.forget(id);
+  if (first === 'run') for (const { key } of firsts) session.calls.running.forget(key);
   return first;
 }
 
-async function attach(session: LiveSession, requests: readonly RpcRequest[], open: () => Sink): Promise<boolean> {
+async function attach(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  arrival: Arrival,
+  open: () => Sink,
+): Promise<boolean> {
   const { calls } = session;
   for (const request of requests) {
     const { id: call, method } = request;
-    const key = earlierStream(session, request);
-    const running = calls.running.get(call)?.stream;
+    const first = firstOf(session, request, arrival);
+    const key = first.earlier ?? first.marked;
+    const running = first.call?.stream;
     // The stream of an answered call is here while the log does not hold its end.
     const stream = running ?? (key === undefined ? undefined : calls.running.stream(key));
     if (stream?.logged === true) {

@@ -88,6 +88,8 @@ export class Call {
   handlerServer: object | undefined = undefined;
   /** Why the request counts as not run here, although it ran or was about to. */
   takenBack: TakenBack | undefined = undefined;
+  /** Where a proxy or another instance named the attempt (`attempts.ts`). */
+  attemptKey: string | undefined = undefined;
   /** Set before the call is dispatched, if it must not run twice. */
   marker: CallMarker | undefined = undefined;
   /** `authorize` hides what the request names: its server answers as for an unknown name. */

@@ -19,8 +19,9 @@ import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
+import { attemptKey, isOfProxy, KeptMarkers } from './attempts.ts';
 import type { Stream } from '../streams/stream.ts';
-import type { AppendExtra, PostedRequest, WriteResult } from '../streams/event-log.ts';
+import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 /** In the `_meta` of a tool that runs once for each key (`once/once.ts`). */
 export const RUNS_ONCE_KEY = 'sojourn/once';
@@ -33,6 +34,8 @@ export interface KeptRequest {
   readonly params?: Readonly<Record<string, unknown>>;
   /** The rights of the caller (`rightsOf`); absent: an anonymous caller. */
   readonly rights?: string;
+  /** Its `attemptKey` where a proxy or another instance named the attempt. */
+  readonly attempt?: string;
   /** The request was too large to keep whole. */
   readonly cut?: true;
   /** How often it may have run before this stream was opened; absent: never. */
@@ -45,10 +48,12 @@ export class Markers {
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: `attemptKey` → stream key. */
   #markers: Map<string, string> | undefined = undefined;
+  readonly #kept: KeptMarkers;
 
   constructor(host: SessionHost, ownership: SessionOwnership) {
     this.#host = host;
     this.#ownership = ownership;
+    this.#kept = new KeptMarkers(host.options.timeProvider);
   }
 
   /** Whether a request may run again when its first outcome is unknown. */
@@ -73,25 +78,39 @@ export class Markers {
     this.#repeatableTools = undefined;
   }
 
-  /** The stream of a request that may have run, here or on an earlier owner. */
-  marked(request: PostedRequest): string | undefined {
-    return this.#markers?.get(attemptKey(request));
+  /** The stream of a request that may have run, here or on an earlier owner. `key`: its `attemptKey`. */
+  marked(key: string): string | undefined {
+    return this.#markers?.get(key);
   }
 
   /**
-   * Takes over the markers of earlier owners, in any order. They stay until the session ends, because a relaying
-   * instance may send such a call again. There is one for each call that a crash interrupted.
+   * Takes over the markers of earlier owners, in any order. Those of calls that a crash interrupted stay until the
+   * session ends, because a relaying instance may send such a call again; those of a proxy as long as made here.
    */
   adopt(markers: readonly Mark[]): void {
     // If a request was sent twice, the later call counts.
-    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) this.#add(marker);
+    for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
+      this.#add(marker);
+      if (isOfProxy(marker.name) && saysMayHaveRun(marker)) this.#kept.add(marker);
+    }
+  }
+
+  #drop({ name, stream }: Mark): void {
+    if (this.#markers?.get(name) === stream) this.#markers.delete(name);
+  }
+
+  /** A marker of a call that ended, which no proxy sends again any more. */
+  #takeSurplus(): Mark | undefined {
+    const surplus = this.#kept.takeSurplus();
+    if (surplus !== undefined) this.#drop(surplus);
+    return surplus;
   }
 
   /** Before a call runs again on its stream. `run`: the number of that run. */
-  async countRun(request: PostedRequest, stream: string, run: number): Promise<WriteOutcome> {
-    const mark = runMark(request, stream, run);
+  async countRun(key: string, stream: string, run: number): Promise<WriteOutcome> {
+    const mark = runMark(key, stream, run);
     this.#add(mark);
-    return this.#mark(mark, run > FIRST_COUNTED ? runMark(request, stream, run - 1) : undefined);
+    return this.#mark(mark, run > FIRST_COUNTED ? runMark(key, stream, run - 1) : undefined);
   }
 
   #add({ name, stream }: Mark): void {
@@ -103,14 +122,14 @@ export class Markers {
     if (call === undefined) return {};
     const mark = this.#markOf(call, stream);
     const note = (): string => keptText(call, attempt - 1);
-    return mark === undefined ? { note } : { note, mark };
+    return mark === undefined ? { note } : { note, mark, unmark: this.#takeSurplus() };
   }
 
   /** `undefined`: the request may run twice. */
   #markOf(call: Call, stream: Stream): Mark | undefined {
     const request = call.sent;
     if (request === undefined || this.repeatable(request)) return undefined;
-    const mark = { name: attemptKey(request), stream: stream.key };
+    const mark = { name: call.attemptKey ?? attemptKey(request), stream: stream.key };
     call.marker = { mark, origin: undefined };
     this.#add(mark);
     return mark;
@@ -130,7 +149,7 @@ export class Markers {
         let tries = 0;
         const outcome = await whileAway(wait, () => {
           if (tries++ > 0) stream.noteDelay();
-          return this.#mark(mark);
+          return this.#mark(mark, this.#takeSurplus());
         });
         if (outcome === 'fenced') return 'fenced';
       }
@@ -159,7 +178,7 @@ export class Markers {
   keep({ calls, caller: { relayOrigin } }: AdmittedPost): void {
     if (relayOrigin === undefined) return;
     for (const call of calls) {
-      if (call.marker === undefined) continue;
+      if (call.marker === undefined || isOfProxy(call.attemptKey)) continue;
       call.marker.origin = relayOrigin;
       relayOrigin.onAcknowledged(() => {
         if (call.isOver) void this.#unmarkAcknowledged(call);
@@ -167,8 +186,19 @@ export class Markers {
     }
   }
 
+  /** The marker that the last event of the call's stream removes. */
+  removedBy(call: Call): Mark | undefined {
+    return isOfProxy(call.attemptKey) && call.marker !== undefined ? this.#takeSurplus() : removedMark(call);
+  }
+
+  /** A call has ended. */
+  ended(call: Call): void {
+    if (call.marker !== undefined && isOfProxy(call.attemptKey)) this.#kept.add(call.marker.mark);
+    else this.unmark(call);
+  }
+
   /**
-   * A call has ended. On a logged stream only its last append removes the marker: without the marker, the next owner
+   * A call has ended, or did not run. On a logged stream only its last append removes the marker: without the marker, the next owner
    * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
   unmark(call: Call): void {
@@ -185,7 +215,7 @@ export class Markers {
   }
 
   #remove(marker: Mark): void {
-    if (this.#markers?.get(marker.name) === marker.stream) this.#markers.delete(marker.name);
+    this.#drop(marker);
     // The next owner would run the call of an open stream without a marker, beside the retry of its client.
     if (this.#ownership.left) return;
     // If this write fails, the marker names a call that has ended. The next owner finds no open stream for it.
@@ -219,7 +249,7 @@ export function isHarmless(tool: unknown): boolean {
  * The marker that the last event of the call's stream removes. It stays while the instance that relayed the call does
  * not know how it ended.
  */
-export function removedMark({ marker }: Call): Mark | undefined {
+function removedMark({ marker }: Call): Mark | undefined {
   return marker?.origin?.acknowledged === false ? undefined : marker?.mark;
 }
 
@@ -228,22 +258,12 @@ export function requestKey(id: RequestId): string {
   return JSON.stringify(id);
 }
 
-/**
- * The same for each attempt of one request. An id is not enough: clients that continue a session after their own restart
- * begin with the first id again, and some send one id with every request.
- */
-export function attemptKey({ id, method, params }: Pick<RpcRequest, 'id' | 'method' | 'params'>): string {
-  return digestText(JSON.stringify([id, method, params]));
-}
-
-/** In the name of a marker, between the digest of its request and the number of the run. */
+/** In the name of a marker, between the `attemptKey` of its request and the number of the run. */
 const RUN = '.';
 /** The number of the first run that is stored. */
 const FIRST_COUNTED = 2;
 
-function runMark(request: PostedRequest, stream: string, run: number): Mark {
-  return { name: `${attemptKey(request)}${RUN}${run}`, stream };
-}
+const runMark = (key: string, stream: string, run: number): Mark => ({ name: `${key}${RUN}${run}`, stream });
 
 /** Whether it is a marker of a call that must not run twice, and no number of a run. */
 export function saysMayHaveRun({ name }: Mark): boolean {
@@ -257,12 +277,12 @@ export function begunOn(stream: string, request: KeptRequest | undefined, marker
 }
 
 /** A `KeptRequest`: the request as it was sent, also where its caller may not use what it names. */
-function keptText({ sent, authInfo }: Call, before: number): string {
+function keptText({ sent, authInfo, attemptKey: attempt }: Call, before: number): string {
   const { id, method, params } = sent ?? {};
   const ran = before > 0 ? before : undefined;
   // The text has no member that is `undefined`.
-  const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo), ran });
-  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, cut: true });
+  const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo), attempt, ran });
+  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, attempt, cut: true });
 }
 
 /**

@@ -6,7 +6,8 @@
  * answers are in the log, so a retry gets the answer of that run:
  *
  *     another instance relays the call  → remembered until that instance has the whole answer
- *     a lost owner's call ran again     → remembered until its client uses the request id again
+ *     a lost owner's call ran again     → remembered among the last `EARLIER_RUNS`
+ *     a proxy may send it again         → remembered among the last `ANSWERED_RUNS` that have ended
  *
  * The next copy knows of no first run of such a call, and may run it too: up to `MOST_RUNS` in all.
  */
@@ -23,7 +24,6 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { Call } from './call.ts';
-import { attemptKey } from './markers.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
@@ -34,21 +34,16 @@ import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/
  * never acknowledged, so entries can be left over. A retry of a call that was dropped from here runs it once more.
  */
 const EARLIER_RUNS = 256;
-
-export interface EarlierRun {
-  /** The `attemptKey` of its request. */
-  readonly attemptKey: string;
-  /** The key of its stream. */
-  readonly stream: string;
-  /** It ran again here, after its owner was lost. */
-  readonly reran: boolean;
-}
+/** A proxy repeats at once, and an idle session keeps them. A call that was dropped from here runs once more. */
+const ANSWERED_RUNS = 16;
 
 export class RunningCalls {
   readonly #calls = new SmallMap<RequestId, Call>();
   /** The logged streams: only those can be resumed. */
   #streams: SmallMap<string, Stream> | undefined = undefined;
-  #earlier: BoundedMap<RequestId, EarlierRun> | undefined = undefined;
+  /** `attemptKey` → stream key. */
+  #earlier: BoundedMap<string, string> | undefined = undefined;
+  #answered: BoundedMap<string, string> | undefined = undefined;
   readonly #epoch: number;
   /** Number 0 is that of `HANDSHAKE_STREAM`: a session that was not opened here has no such stream. */
   #opened = 1;
@@ -106,9 +101,7 @@ export class RunningCalls {
     return this.#calls.get(id);
   }
 
-  /** Its client uses the id for this request from here on. */
   add(id: RequestId, call: Call): void {
-    this.forget(id);
     this.#calls.set(id, call);
     if (call.method !== 'ping') this.#counted += 1;
   }
@@ -153,19 +146,24 @@ export class RunningCalls {
     return this.#earlier !== undefined;
   }
 
-  earlier(request: PostedRequest): EarlierRun | undefined {
-    const run = this.#earlier?.get(request.id);
-    return run !== undefined && run.attemptKey === attemptKey(request) ? run : undefined;
+  /** The stream on which this attempt ran. */
+  earlier(key: string): string | undefined {
+    return this.#earlier?.get(key) ?? this.#answered?.get(key);
   }
 
-  remember(request: PostedRequest, stream: string, reran: boolean): void {
-    const run = { attemptKey: attemptKey(request), stream, reran };
-    (this.#earlier ??= new BoundedMap(EARLIER_RUNS)).set(request.id, run);
+  /** It has ended, has no marker, and a proxy may send it again. */
+  answered(key: string, stream: string): void {
+    (this.#answered ??= new BoundedMap(ANSWERED_RUNS)).set(key, stream);
+  }
+
+  remember(key: string, stream: string): void {
+    (this.#earlier ??= new BoundedMap(EARLIER_RUNS)).set(key, stream);
   }
 
   /** A retry of this call may run. `stream`: only if it ran on this stream. */
-  forget(id: RequestId, stream?: string): void {
-    if (stream === undefined || this.#earlier?.get(id)?.stream === stream) this.#earlier?.delete(id);
+  forget(key: string, stream?: string): void {
+    if (stream === undefined || this.#earlier?.get(key) === stream) this.#earlier?.delete(key);
+    if (stream === undefined) this.#answered?.delete(key);
     // Idle sessions are many, and hold nothing that they need not.
     if (this.#earlier?.size === 0) this.#earlier = undefined;
   }

@@ -26,7 +26,7 @@ import {
 import { shownId } from '../../base/shown.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
-import { removedMark } from './markers.ts';
+import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
 import type { SessionParts } from '../parts.ts';
 import type { AdmittedPost, Call, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
@@ -45,6 +45,7 @@ interface EnteringPost {
   readonly allowed: readonly RpcRequest[];
   /** How often its requests run, this run included. */
   readonly attempt: number;
+  readonly attemptId: AttemptId | undefined;
 }
 
 export class SessionCalls {
@@ -62,9 +63,12 @@ export class SessionCalls {
    * Takes the ids, and opens the stream. Streams of several requests are not logged: a re-run or an error would end only
    * the first of them. `admissions`: for each request, where limits of users or tools are set.
    */
-  admitPost({ caller, requests, attempt, allowed }: EnteringPost, admissions: readonly Admission[]): AdmittedPost {
+  admitPost(post: EnteringPost, admissions: readonly Admission[]): AdmittedPost {
+    const { caller, requests, attempt, attemptId, allowed } = post;
     const stream = this.running.openStream(requests, requests.length === 1 ? this.#session.streamLog : undefined);
     const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
+    if (attemptId !== undefined)
+      for (const [n, request] of requests.entries()) (calls[n] as Call).attemptKey = attemptKey(request, attemptId);
     for (const { work } of calls) caller.heldBy(work);
     for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
     return { caller, stream, calls, attempt };
@@ -95,7 +99,7 @@ export class SessionCalls {
     for (const call of calls) {
       this.#settle(call);
       this.#session.markers?.unmark(call);
-      if (call.id !== undefined) this.running.forget(call.id, stream.key);
+      if (this.running.anyEarlier) this.running.forget(keyOf(call), stream.key);
     }
     this.running.forgetStream(stream.key);
   }
@@ -144,9 +148,9 @@ export class SessionCalls {
     stored: (result: WriteResult) => void,
   ): void {
     if (relayOrigin !== undefined)
-      for (const request of calls.flatMap(({ sent }) => sent ?? [])) {
-        this.running.remember(request, stream.key, false);
-        relayOrigin.onAcknowledged(() => this.running.forget(request.id, stream.key));
+      for (const key of calls.map(keyOf)) {
+        this.running.remember(key, stream.key);
+        relayOrigin.onAcknowledged(() => this.running.forget(key, stream.key));
       }
     stream.beginAhead(sink, extra, stored);
     if (!this.#session.hasGetSink) this.#session.sendMissed(stream);
@@ -169,10 +173,11 @@ export class SessionCalls {
     message: RpcRequest,
     caller: Caller | undefined,
     stream: Stream,
-    { isAllowed, attempt }: { readonly isAllowed: boolean; readonly attempt: number },
+    { isAllowed, attempt, key }: { readonly isAllowed: boolean; readonly attempt: number; readonly key: string },
   ): void {
     const call = this.#admit(message, caller, stream, attempt, isAllowed);
-    this.running.remember(message, stream.key, true);
+    call.attemptKey = key;
+    this.running.remember(key, stream.key);
     this.dispatch(message, call);
   }
 
@@ -277,9 +282,12 @@ export class SessionCalls {
     this.#settle(call);
     if (json !== undefined) noteLarge(json, call, host.options);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
-    if (stream !== undefined) this.running.reply(stream, json, removedMark(call));
+    if (stream !== undefined) {
+      this.running.reply(stream, json, markers?.removedBy(call));
+      if (call.marker === undefined && isOfProxy(call.attemptKey)) this.running.answered(keyOf(call), stream.key);
+    }
     if (isUnread && json !== undefined) this.#session.pushAnswer(json);
-    markers?.unmark(call);
+    markers?.ended(call);
   }
 
   #settle(call: Call): void {
@@ -313,7 +321,16 @@ export class SessionCalls {
       if (!staysResumable(reason)) call.stream?.stopLogging();
       if (call.take !== undefined) call.take(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
-        this.running.reply(call.stream, lostCallJson(this.#session.host.options, call, error), removedMark(call));
+        this.running.reply(
+          call.stream,
+          lostCallJson(this.#session.host.options, call, error),
+          this.#session.markers?.removedBy(call),
+        );
     }
   }
+}
+
+/** What a retry of the call is known by. */
+export function keyOf({ attemptKey: key, sent }: Call): string {
+  return key ?? (sent === undefined ? '' : attemptKey(sent));
 }
