@@ -10,7 +10,7 @@ import type { Node } from './server-process.ts';
 import { measureSessions, sidesOf } from './sessions.ts';
 import { measureStartup } from './startup.ts';
 import { measureStores } from './stores.ts';
-import { selectWorks } from './works.ts';
+import { selectWorks, withItself } from './works.ts';
 
 const USAGE = `npm run bench -- [COMMAND] [options]
 
@@ -19,14 +19,15 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   startup                   from the start of a process to its server's first answer
   stores                    operations of a store without HTTP, in this process
 
-  --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, sessions; a list. Of
-                   stores: sqlite, redis, postgres
-  --sides SIDE     ours, one, official, baseline, baseline-one; of sessions also no-log, hibernated; a list
+  --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, sessions; a
+                   list. Of stores: sqlite, redis, postgres
+  --sides SIDE     ours, one, official, floor, bare, baseline, baseline-one, dashboard, looked-at; of sessions also
+                   no-log, hibernated; a list
   --baseline DIST  another build of this package beside ours, in the same rounds; below this folder, so that both import
-                   the same SDK
-  --rounds N       of each side (5; ratio: 3; startup: 15)
-  --connections N  calls at once (16)
-  --requests N     of each side and round, after twice as many (10000; ratio: 5000)
+                   the same SDK. Without --sides these two alone
+  --rounds N       of each side (3; startup: 15)
+  --slices N       of 100 ms, of each side in a round (15)
+  --connections N  calls at once (16); a list
   --node PATH      the Node.js that runs the servers
   --cpu-prof DIR   CPU profiles of the servers
   --json           JSON lines instead of tables, of load
@@ -52,8 +53,8 @@ function parse() {
       sides: { type: 'string', multiple: true },
       baseline: { type: 'string' },
       rounds: { type: 'string' },
-      requests: { type: 'string' },
-      connections: { type: 'string', default: '16' },
+      slices: { type: 'string', default: '15' },
+      connections: { type: 'string', multiple: true, default: ['16'] },
       node: { type: 'string', default: process.execPath },
       'cpu-prof': { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -66,21 +67,28 @@ function parse() {
     path: values.node,
     flags: profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`],
   };
-  const rounds = values.rounds ?? { ratio: '3', startup: '15' }[command] ?? '5';
+  const rounds = values.rounds ?? (command === 'startup' ? '15' : '3');
   const options: RoundsOptions = {
     node,
     rounds: Math.ceil(positive('rounds', rounds)),
-    connections: Math.ceil(positive('connections', values.connections)),
-    requests: Math.ceil(positive('requests', values.requests ?? (command === 'ratio' ? '5000' : '10000'))),
+    slices: Math.ceil(positive('slices', values.slices)),
     progress,
   };
   const { baseline } = values;
   if (baseline !== undefined && !existsSync(resolve(baseline, 'index.js')))
     throw new Error(`--baseline ${baseline}: the folder has no index.js. It is the dist of another build`);
-  return { ...values, command, options, only: list(values.only), sides: list(values.sides) };
+  const connections = list(values.connections).map((text) => Math.ceil(positive('connections', text)));
+  return { ...values, command, options, connections, only: list(values.only), sides: list(values.sides) };
 }
 
-async function runWorks({ only, sides, baseline, json, options }: ReturnType<typeof parse>): Promise<void> {
+async function runWorks({
+  only,
+  sides,
+  baseline,
+  json,
+  connections,
+  options,
+}: ReturnType<typeof parse>): Promise<void> {
   const known = [...selectWorks([], [], baseline), { sides: sidesOf(baseline) }].flatMap((each) => each.sides);
   const unknown = sides.filter((side) => !known.some(({ id }) => id === side));
   if (unknown.length > 0)
@@ -89,28 +97,30 @@ async function runWorks({ only, sides, baseline, json, options }: ReturnType<typ
     );
   const works = only.length > 0 && only.every((id) => id === 'sessions') ? [] : only.filter((id) => id !== 'sessions');
   for (const work of only.includes('sessions') && works.length === 0 ? [] : selectWorks(works, sides, baseline)) {
-    const results = await runRounds(work, options);
-    progress('');
-    if (json) console.log(JSON.stringify({ work: work.id, results, ratios: ratiosOf(results) }));
-    else console.log(formatWork(work, results));
+    for (const atOnce of connections) {
+      const results = await runRounds(withItself(work), atOnce, options);
+      progress('');
+      if (json) console.log(JSON.stringify({ work: work.id, connections: atOnce, results, ratios: ratiosOf(results) }));
+      else console.log(formatWork(work, atOnce, results));
+    }
   }
   if (only.length === 0 || only.includes('sessions')) console.log(await measureSessions(options.node, sides, baseline));
 }
 
 async function main(): Promise<void> {
   const given = parse();
-  const { command, options, only, baseline, json, help } = given;
+  const { command, options, connections, only, baseline, json, help } = given;
   const version = execFileSync(options.node.path, ['--version'], { encoding: 'utf8' }).trim();
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${process.platform} ${release()}, Node ${version}`;
-  const { connections, rounds, requests } = options;
-  const load = `${connections} connections, ${rounds} rounds of ${requests} requests, load average ${loadavg()[0]?.toFixed(1)}`;
+  const load = `${options.rounds} rounds of ${options.slices} slices, load average ${loadavg()[0]?.toFixed(1)}`;
   if (help) return console.log(USAGE);
   if (!json) console.log(`${machine}\n${load}\n`);
   switch (command) {
     case 'load':
       return runWorks(given);
     case 'ratio':
-      if (!(await compareRecorded(options, version.slice(1).split('.')[0] ?? ''))) process.exitCode = 1;
+      if (!(await compareRecorded(connections[0] ?? 16, options, version.slice(1).split('.')[0] ?? '')))
+        process.exitCode = 1;
       return;
     case 'startup':
       return console.log(await measureStartup(options.node, options.rounds, progress, baseline));

@@ -1,14 +1,14 @@
-import type { Measurement, SideResult } from './rounds.ts';
+import type { SideResult, Slice } from './rounds.ts';
 import { formatTable } from './table.ts';
 import type { Work } from './works.ts';
 
 export interface Summary {
+  /** What a quiet machine shows: little but its own work takes time from a process then. */
+  readonly p10: number;
   readonly median: number;
-  readonly lower: number;
-  readonly upper: number;
+  readonly p99: number;
 }
 
-/** The median, and the quartiles, between which half of the values lie. */
 export function summarize(values: readonly number[]): Summary {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number): number => {
@@ -16,69 +16,98 @@ export function summarize(values: readonly number[]): Summary {
     const [low = Number.NaN, high = low] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
     return low + (high - low) * (place - Math.floor(place));
   };
-  return { median: at(0.5), lower: at(0.25), upper: at(0.75) };
+  return { p10: at(0.1), median: at(0.5), p99: at(0.99) };
 }
 
-/** `requests`: requests/s of the first over the second. `cpu`: CPU per request of the second over the first. */
-export type By = 'requests' | 'cpu';
+const slicesOf = ({ rounds }: SideResult): Slice[] => rounds.flatMap(({ slices }) => slices);
+const cpuOf = (result: SideResult): Summary => summarize(slicesOf(result).map(({ cpuUs }) => cpuUs));
 
-export interface Ratio extends Summary {
+/** Of CPU per request: the first side's over the second's. */
+export interface Ratio {
   readonly of: string;
   readonly against: string;
-  readonly by: By;
+  /** Of the ratios of slices beside each other, so that what changes over the run affects both. */
+  readonly median: number;
+  /** Of the values that a quiet machine shows. */
+  readonly quiet: number;
+  /** The lowest and the highest median of a round, which has processes of its own. */
+  readonly lowest: number;
+  readonly highest: number;
+  /** Of requests/s. */
+  readonly requests: number;
 }
 
-/** Ratios are of the two sides of one round, so that what changes over the run affects both. */
-export function ratioOf(of: SideResult, against: SideResult, by: By): Ratio {
-  const ratios = of.rounds.map((round, index) => {
-    const other = against.rounds[index] as Measurement;
-    return by === 'requests' ? other.wallUs / round.wallUs : other.cpuUs / round.cpuUs;
-  });
-  return { of: of.side.title, against: against.side.title, by, ...summarize(ratios) };
+export function ratioOf(of: SideResult, against: SideResult): Ratio {
+  const ratiosBy = (key: keyof Slice): number[][] =>
+    of.rounds.map(({ slices }, round) =>
+      slices.map((slice, n) => slice[key] / (against.rounds[round]?.slices[n]?.[key] ?? Number.NaN)),
+    );
+  const cpu = ratiosBy('cpuUs');
+  const medians = cpu.map((ratios) => summarize(ratios).median);
+  return {
+    of: of.side.title,
+    against: against.side.title,
+    median: summarize(cpu.flat()).median,
+    quiet: cpuOf(of).p10 / cpuOf(against).p10,
+    lowest: Math.min(...medians),
+    highest: Math.max(...medians),
+    requests: 1 / summarize(ratiosBy('wallUs').flat()).median,
+  };
 }
 
-/** Each side that is ours beside the official one, and beside its baseline. */
+/** First what two processes of one build differ by. */
+const PAIRS = [
+  ['again', 'ours'],
+  ['again', 'one'],
+  ['ours', 'baseline'],
+  ['one', 'baseline-one'],
+  ['ours', 'official'],
+  ['one', 'official'],
+  ['ours', 'floor'],
+  ['one', 'floor'],
+  ['floor', 'bare'],
+  ['dashboard', 'ours'],
+  ['looked-at', 'ours'],
+] as const;
+
 export function ratiosOf(results: readonly SideResult[]): Ratio[] {
   const find = (id: string): SideResult | undefined => results.find(({ side }) => side.id === id);
-  const pairs = [
-    ['ours', 'official'],
-    ['one', 'official'],
-    ['ours', 'baseline'],
-    ['one', 'baseline-one'],
-    ['dashboard', 'ours'],
-    ['looked-at', 'ours'],
-  ] as const;
-  return pairs.flatMap(([first, second]) => {
+  return PAIRS.flatMap(([first, second]) => {
     const [of, against] = [find(first), find(second)];
-    return of && against ? (['requests', 'cpu'] as const).map((by) => ratioOf(of, against, by)) : [];
+    return of && against && !(second === 'one' && find('ours')) ? [ratioOf(of, against)] : [];
   });
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
-const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
-const times = (value: number): string => `${value.toFixed(value < 2 ? 3 : 2)}×`;
+const percent = (share: number): string => (Number.isNaN(share) ? '' : `${(share * 100).toFixed(0)} %`);
+const times = (value: number): string => value.toFixed(value < 2 ? 3 : 2);
 
-export function formatWork({ id, title }: Work, results: readonly SideResult[]): string {
-  const hasServer = results.some(({ rounds }) => rounds.some(({ storeUs }) => storeUs > 0));
-  const header = ['', 'requests/s', 'CPU µs', 'quartiles', ...(hasServer ? ['store’s µs'] : []), 'p99 ms', 'others'];
-  const rows = results.map(({ side, rounds }) => {
-    const of = (key: keyof Measurement): Summary => summarize(rounds.map((round) => round[key]));
-    const cpu = of('cpuUs');
+export function formatWork({ id, title }: Work, connections: number, results: readonly SideResult[]): string {
+  const hasServer = results.some((result) => slicesOf(result).some(({ storeUs }) => storeUs > 0));
+  const header = ['', 'requests/s', 'CPU µs', 'quiet', ...(hasServer ? ['store’s µs'] : []), 'p99 ms', 'others'];
+  const rows = results.map((result) => {
+    const medianOf = (key: keyof Slice): number => summarize(slicesOf(result).map((slice) => slice[key])).median;
+    const { median, p10 } = cpuOf(result);
     return [
-      side.title,
-      count(1e6 / of('wallUs').median),
-      cpu.median.toFixed(1),
-      `${cpu.lower.toFixed(1)} to ${cpu.upper.toFixed(1)}`,
-      ...(hasServer ? [of('storeUs').median.toFixed(1)] : []),
-      of('p99Ms').median.toFixed(1),
-      percent(of('others').median),
+      result.side.title,
+      count(1e6 / medianOf('wallUs')),
+      median.toFixed(1),
+      p10.toFixed(1),
+      ...(hasServer ? [medianOf('storeUs').toFixed(1)] : []),
+      summarize(result.rounds.map(({ p99Ms }) => p99Ms)).median.toFixed(1),
+      percent(summarize(result.rounds.map(({ others }) => others)).median),
     ];
   });
-  const ratios = ratiosOf(results).map(({ of, against, by, median, lower, upper }) => [
-    `${of} / ${against}, ${by === 'requests' ? 'requests/s' : 'requests per CPU second'}`,
+  const ratios = ratiosOf(results).map(({ of, against, median, quiet, lowest, highest, requests }) => [
+    `${of} ÷ ${against}`,
     times(median),
-    `quartiles ${times(lower)} to ${times(upper)}`,
+    times(quiet),
+    `${times(lowest)} to ${times(highest)}`,
+    times(requests),
   ]);
-  const tables = [[header, ...rows], ratios].filter((table) => table.length > 0).map(formatTable);
-  return `${id}: ${title}\n\n${tables.join('\n\n')}\n`;
+  const tables = [
+    [header, ...rows],
+    ...(ratios.length > 0 ? [[['', 'CPU', 'quiet', 'rounds', 'requests/s'], ...ratios]] : []),
+  ].map(formatTable);
+  return `${id}: ${title}, ${connections} at once\n\n${tables.join('\n\n')}\n`;
 }

@@ -1,17 +1,23 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Load, runLoad } from './load.ts';
+import { LoadClient } from './load.ts';
+import { summarize } from './report.ts';
 import { type Node, ServerProcess } from './server-process.ts';
 import { cpuUsOf, foreignShare } from './usage.ts';
 import { type RunningStore, type Side, startStore, type Work } from './works.ts';
 
-export interface Measurement {
+/** What one request cost in one slice. */
+export interface Slice {
   /** Time of the load over its requests: the reciprocal of requests/µs, whatever the number of connections. */
   readonly wallUs: number;
   readonly cpuUs: number;
   /** CPU time of the store's server. */
   readonly storeUs: number;
+}
+
+export interface Round {
+  readonly slices: readonly Slice[];
   readonly p99Ms: number;
   /** Share of the machine that other programs used. */
   readonly others: number;
@@ -19,44 +25,48 @@ export interface Measurement {
 
 export interface SideResult {
   readonly side: Side;
-  readonly rounds: readonly Measurement[];
+  readonly rounds: readonly Round[];
 }
 
 export interface RoundsOptions {
   readonly node: Node;
   readonly rounds: number;
-  /** Calls at once. */
-  readonly connections: number;
   /** Of each side in a round. */
-  readonly requests: number;
+  readonly slices: number;
   readonly progress: (text: string) => void;
 }
 
-/** A round is cut into slices, in which the sides take turns: what the machine does beside them changes in seconds. */
-const SLICES = 10;
-/** The requests before those that are measured, as a multiple: a call gets cheaper for some ten thousand requests. */
-const WARM_UP = 2;
+/** Short beside what the machine does else, which changes in seconds, and long beside the turns of an event loop. */
+const SLICE_MS = 100;
+/** What a server does after its last answer belongs to the slice. */
+const AFTER_MS = 2;
+/**
+ * A call gets cheaper for some ten thousand requests. Where they are expensive, the CPU time ends the warm-up: on a busy
+ * machine a time would leave the compiler with less to go by.
+ */
+const WARM_UP = 16_000;
+const WARM_UP_US = 2_000_000;
 
 interface Running {
-  readonly result: { readonly side: Side; readonly rounds: Measurement[] };
+  readonly result: { readonly side: Side; readonly rounds: Round[] };
   readonly server: ServerProcess;
-  readonly load: Load;
-  readonly slices: Measurement[];
+  readonly client: LoadClient;
+  readonly slices: Slice[];
+  readonly times: number[];
 }
 
 /**
  * Runs all sides of a work. Every round starts a process for each side, because two processes of the same code differ by
- * some per cent for as long as they live, and warms it up. All sides answer the same number of requests: on a busy
- * machine a time would leave the compiler with less to go by.
+ * some per cent for as long as they live, and warms it up. Then the sides are asked for a slice each, in turns.
  */
-export async function runRounds(work: Work, options: RoundsOptions): Promise<SideResult[]> {
-  const results = work.sides.map((side) => ({ side, rounds: [] as Measurement[] }));
+export async function runRounds(work: Work, connections: number, options: RoundsOptions): Promise<SideResult[]> {
+  const results = work.sides.map((side) => ({ side, rounds: [] as Round[] }));
   const store = await openStore(work);
   try {
     for (let round = 1; round <= options.rounds; round++) {
       options.progress(`${work.id}, round ${round} of ${options.rounds}`);
       // Who starts first, and is first warm, has rested longest when it is measured.
-      await runRound(work, round % 2 === 0 ? results.toReversed() : results, store, options);
+      await runRound(work, round % 2 === 0 ? results.toReversed() : results, store, connections, options);
     }
   } finally {
     await store?.close();
@@ -68,49 +78,54 @@ async function runRound(
   work: Work,
   results: readonly Running['result'][],
   store: RunningStore | undefined,
-  { node, requests, connections }: RoundsOptions,
+  connections: number,
+  { node, slices }: RoundsOptions,
 ): Promise<void> {
-  const each = Math.ceil((requests * (work.share ?? 1)) / SLICES);
+  const servers: ServerProcess[] = [];
   const running: Running[] = [];
   try {
     for (const result of results) {
       const env = { ...result.side.env, ...(store && { BENCH_STORE: store.url }) };
       const server = await ServerProcess.start(node, { script: result.side.script, env });
-      running.push({ result, server, load: await work.load(server.port), slices: [] });
+      servers.push(server);
+      const client = new LoadClient(await work.load(server.port), connections);
+      running.push({ result, server, client, slices: [], times: [] });
     }
-    for (const { load } of running) await runLoad(load, each * SLICES * WARM_UP, connections);
-    for (let slice = 0; slice < SLICES; slice++)
-      for (const side of slice % 2 === 0 ? running : running.toReversed())
-        side.slices.push(await measure(side, each, store, connections));
-    for (const { result, slices } of running) result.rounds.push(meanOf(slices));
+    for (const side of running) await warmUp(side);
+    const used = async (): Promise<number> => {
+      const each = await Promise.all(servers.map((server) => server.cpuUs()));
+      return each.reduce((sum, us) => sum + us, storeCpuUs(store));
+    };
+    const [share, before] = [foreignShare(), await used()];
+    for (let slice = 0; slice < slices; slice++)
+      for (const side of slice % 2 === 0 ? running : running.toReversed()) await measure(side, store);
+    const others = share((await used()) - before);
+    for (const { result, slices: each, times } of running)
+      result.rounds.push({ slices: each, p99Ms: summarize(times).p99, others });
   } finally {
-    await Promise.all(running.map(({ server }) => server.stop()));
+    for (const { client } of running) client.close();
+    await Promise.all(servers.map((server) => server.stop()));
   }
 }
 
-async function measure(
-  { server, load }: Running,
-  requests: number,
-  store: RunningStore | undefined,
-  connections: number,
-): Promise<Measurement> {
-  const storeCpu = (): number => (store?.processes ?? []).reduce((sum, pid) => sum + cpuUsOf(pid), 0);
-  const [share, storeBefore, before] = [foreignShare(), storeCpu(), await server.cpuUs()];
-  const { seconds, p99Ms } = await runLoad(load, requests, connections);
-  const [cpuUs, storeUs] = [(await server.cpuUs()) - before, storeCpu() - storeBefore];
-  const others = share(cpuUs + storeUs);
-  return { wallUs: (seconds * 1e6) / requests, cpuUs: cpuUs / requests, storeUs: storeUs / requests, p99Ms, others };
+async function warmUp({ server, client }: Running): Promise<void> {
+  const end = (await server.cpuUs()) + WARM_UP_US;
+  let answered = 0;
+  while (answered < WARM_UP && (await server.cpuUs()) < end) answered += (await client.run(SLICE_MS)).length;
 }
 
-function meanOf(slices: readonly Measurement[]): Measurement {
-  const mean = (key: keyof Measurement): number => slices.reduce((sum, slice) => sum + slice[key], 0) / slices.length;
-  return {
-    wallUs: mean('wallUs'),
-    cpuUs: mean('cpuUs'),
-    storeUs: mean('storeUs'),
-    p99Ms: mean('p99Ms'),
-    others: mean('others'),
-  };
+const storeCpuUs = (store: RunningStore | undefined): number =>
+  (store?.processes ?? []).reduce((sum, pid) => sum + cpuUsOf(pid), 0);
+
+async function measure({ server, client, slices, times }: Running, store: RunningStore | undefined): Promise<void> {
+  const [storeBefore, before, began] = [storeCpuUs(store), await server.cpuUs(), performance.now()];
+  const answered = await client.run(SLICE_MS);
+  const wallUs = (performance.now() - began) * 1_000;
+  await new Promise((resolve) => setTimeout(resolve, AFTER_MS));
+  const [cpuUs, storeUs] = [(await server.cpuUs()) - before, storeCpuUs(store) - storeBefore];
+  const { length } = answered;
+  slices.push({ wallUs: wallUs / length, cpuUs: cpuUs / length, storeUs: storeUs / length });
+  for (const ms of answered) times.push(ms);
 }
 
 async function openStore({ store }: Work): Promise<RunningStore | undefined> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { cpuUsOf, hasCounters } from './usage.ts';
 import type { Side } from './works.ts';
 
 export interface Node {
@@ -38,8 +39,9 @@ export class ServerProcess {
     return (await answer).answer;
   }
 
-  /** User and system time so far. */
+  /** CPU time so far. */
   async cpuUs(): Promise<number> {
+    if (hasCounters) return cpuUsOf(this.#child.pid as number);
     const { user, system } = await this.ask<NodeJS.CpuUsage>('cpu');
     return user + system;
   }

@@ -1,16 +1,25 @@
 /** CPU time by the counters of Linux. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
-/** Linux shows its times in ticks of 10 ms, whatever its own clock is. */
+/** `/proc/stat` has ticks of 10 ms, whatever its own clock is. */
 const US_PER_TICK = 10_000;
 
-/** User and system time of a process so far. */
+/** Without these counters, as on macOS, a server says itself what it used, and nothing tells what stores and others did. */
+export const hasCounters = existsSync(`/proc/${process.pid}/task/${process.pid}/schedstat`);
+
+/** The time for which the threads of a process have run so far, by the scheduler, which counts in ns. */
 export function cpuUsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // After the name of the process, which may hold any character.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * US_PER_TICK;
+  if (!hasCounters) return 0;
+  let ns = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      ns += Number.parseInt(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8'), 10);
+    } catch {
+      // It has ended.
+    }
+  }
+  return ns / 1_000;
 }
 
 function busyUs(): number {
@@ -21,6 +30,7 @@ function busyUs(): number {
 
 /** Starts a measurement. The function that it returns gives the share of the machine that others than `ownUs` used. */
 export function foreignShare(): (ownUs: number) => number {
+  if (!hasCounters) return () => Number.NaN;
   const [busy, wall, harness] = [busyUs(), performance.now(), process.cpuUsage()];
   return (ownUs) => {
     const { user, system } = process.cpuUsage(harness);

@@ -9,6 +9,8 @@ export interface Side {
   readonly title: string;
   /** A file of `bench/servers/`. */
   readonly script: string;
+  /** It runs only where `--sides` names it. */
+  readonly isNamed?: true;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -20,8 +22,6 @@ export interface Work {
   readonly sides: readonly Side[];
   /** The store of the sides that keep data there. */
   readonly store?: StoreKind;
-  /** Of the requests of a run, where they are expensive. */
-  readonly share?: number;
   load(port: number): Promise<Load> | Load;
 }
 
@@ -35,22 +35,27 @@ const side = (id: string, title: string, options: object = {}, env: Side['env'] 
   env: { BENCH_DIST: DIST, BENCH_OPTIONS: JSON.stringify(options), ...env },
 });
 const ours = (options?: object): Side => side('ours', 'ours, a factory', options);
-const watched = (id: string, title: string, wants: string): Side => side(id, title, {}, { BENCH_WITH: wants });
+const watched = (id: string, title: string, wants: string): Side => ({
+  ...side(id, title, {}, { BENCH_WITH: wants }),
+  isNamed: true,
+});
 const one = (options?: object): Side => side('one', 'ours, one server object', options, { BENCH_ONE: 'yes' });
 const official: Side = { id: 'official', title: 'official transport', script: 'official-stateful.mjs' };
+const bare: Side = { id: 'bare', title: 'bare node:http', script: 'floor.mjs', env: { BENCH_FLOOR: 'bare' } };
+const floor: Side = { id: 'floor', title: 'the floor', script: 'floor.mjs' };
 const handler: Side = { id: 'official', title: 'createMcpHandler', script: 'official-modern.mjs' };
 
 /** No session ends while a round runs, and none is refused, which costs less than to open one. */
 const KEPT = { maxIdleSessionCount: 10_000_000, limits: { sessions: 10_000_000 } };
 const LISTED = '100';
-const withTools = (given: Side): Side => ({ ...given, env: { ...given.env, BENCH_TOOLS: LISTED } });
+const withEnv = (env: Side['env']) => (given: Side) => ({ ...given, env: { ...given.env, ...env } });
 
 /** The log is stored before an event is sent. */
 const durable = (store: StoreKind): Work => ({
   id: store === 'sqlite' ? 'durable' : `durable-${store}`,
   title: `tools/call of a read-only tool on one session, 2025-11-25, event log on ${store}`,
   store,
-  sides: [ours()],
+  sides: [ours(), one(), floor],
   load: (port) => sessionCalls(port, '2025-11-25'),
 });
 
@@ -58,7 +63,7 @@ export const works: readonly Work[] = [
   {
     id: 'initialize',
     title: 'initialize, a session each, 2025-06-18',
-    sides: [ours(KEPT), one(KEPT), official],
+    sides: [ours(KEPT), one(KEPT), official, floor, bare],
     load: (port) => initializeLoad(port, '2025-06-18'),
   },
   {
@@ -68,6 +73,8 @@ export const works: readonly Work[] = [
       ours(),
       one(),
       official,
+      floor,
+      bare,
       watched('dashboard', 'ours, a dashboard', 'dashboard'),
       watched('looked-at', 'ours, a dashboard that a page asks', 'page'),
     ],
@@ -76,17 +83,25 @@ export const works: readonly Work[] = [
   durable('sqlite'),
   durable('redis'),
   durable('postgres'),
-  { id: 'modern', title: 'tools/call, 2026-07-28', sides: [ours(), one(), handler], load: modernCalls },
+  { id: 'modern', title: 'tools/call, 2026-07-28', sides: [ours(), one(), handler, floor, bare], load: modernCalls },
   {
     id: 'lists',
-    share: 0.3,
     title: `tools/list of ${LISTED} tools on one session, 2025-06-18`,
-    sides: [ours(), one(), official].map(withTools),
+    sides: [ours(), one(), official, floor, bare].map(withEnv({ BENCH_TOOLS: LISTED })),
     load: (port) => sessionLists(port, '2025-06-18'),
+  },
+  {
+    id: 'express',
+    title: 'tools/call on one session, 2025-06-18, behind Express and express.json()',
+    sides: [ours(), one(), official, floor, bare].map(withEnv({ BENCH_FRONT: 'express' })),
+    load: (port) => sessionCalls(port, '2025-06-18'),
   },
 ];
 
-/** The works of `--only`, with another build of this package beside each side that is ours, and the sides of `--sides`. */
+/**
+ * The works of `--only` and their sides: those of `--sides`; with another build of this package each side that is ours,
+ * and that build beside it; otherwise all.
+ */
 export function selectWorks(only: readonly string[], sides: readonly string[], baseline?: string): Work[] {
   const unknown = only.filter((id) => !works.some((work) => work.id === id));
   if (unknown.length > 0)
@@ -97,16 +112,28 @@ export function selectWorks(only: readonly string[], sides: readonly string[], b
       ...work,
       sides: work.sides
         .flatMap((each) => (baseline === undefined ? [each] : [each, ...baselineOf(each, baseline)]))
-        .filter(({ id }) => sides.length === 0 || sides.includes(id)),
+        .filter((each) => (sides.length > 0 ? sides.includes(each.id) : isDefault(each, baseline))),
     }))
     .filter((work) => work.sides.length > 0);
 }
 
+const isOurs = ({ env }: Side): boolean => env?.['BENCH_DIST'] !== undefined;
+const isDefault = (given: Side, baseline: string | undefined): boolean =>
+  given.isNamed !== true && (baseline === undefined || isOurs(given));
+
+/** The first side that is ours runs twice: two processes of one build show how far to trust a difference. */
+export function withItself(work: Work): Work {
+  const [first] = work.sides.filter(isOurs);
+  if (first === undefined) return work;
+  return { ...work, sides: [{ ...first, id: 'again', title: `${first.title}, again` }, ...work.sides] };
+}
+
 /** `ours` has `baseline`, `one` has `baseline-one`. */
-export function baselineOf({ id, title, script, env }: Side, dist: string): Side[] {
-  if (env?.['BENCH_DIST'] === undefined) return [];
-  const own = id === 'ours' ? 'baseline' : `baseline-${id}`;
-  return [{ id: own, title: `${title}, baseline`, script, env: { ...env, BENCH_DIST: build(dist) } }];
+export function baselineOf(given: Side, dist: string): Side[] {
+  if (!isOurs(given)) return [];
+  const id = given.id === 'ours' ? 'baseline' : `baseline-${given.id}`;
+  const env = { ...given.env, BENCH_DIST: build(dist) };
+  return [{ ...given, id, title: `${given.title}, baseline`, env }];
 }
 
 /** A running store: its URL, and the processes of its server. */

@@ -9,7 +9,7 @@ const transports = new Map();
 serve(async (req, res) => {
   const id = req.headers['mcp-session-id'];
   const known = id === undefined ? undefined : transports.get(id);
-  if (known) return known.handleRequest(req, res);
+  if (known) return known.handleRequest(req, res, req.body);
   if (id !== undefined) return res.writeHead(404).end();
   const transport = new NodeStreamableHTTPServerTransport({
     sessionIdGenerator: () => randomUUID(),
@@ -19,5 +19,5 @@ serve(async (req, res) => {
   });
   transport.onclose = () => transports.delete(transport.sessionId);
   await buildEchoServer().connect(transport);
-  return transport.handleRequest(req, res);
+  return transport.handleRequest(req, res, req.body);
 });

@@ -1,5 +1,8 @@
 import { createServer } from 'node:http';
 
+// BENCH_FRONT: `express` puts Express, which reads the bodies, before the handler.
+const express = process.env.BENCH_FRONT === 'express' ? (await import('express')).default : undefined;
+
 /** Listens on a free port of the loopback and answers the harness's questions about this process. */
 export function serve(handler, more = {}) {
   const answers = { cpu: () => process.cpuUsage(), memory, ...more };
@@ -7,7 +10,7 @@ export function serve(handler, more = {}) {
   const answer = async (ask) => process.send({ answer: await answers[ask]() });
   // A profile of `--cpu-prof` is written then.
   process.on('disconnect', () => process.exit(0));
-  const server = createServer(handler);
+  const server = createServer(express?.().use(express.json()).all('/mcp', handler) ?? handler);
   server.keepAliveTimeout = 75_000;
   server.listen(0, '127.0.0.1', () => process.send({ port: server.address().port }));
 }
