@@ -6,9 +6,11 @@ import type { Instance } from '../cluster/instance.ts';
 import { requestClosed, requestDrained } from '../errors.ts';
 import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
+import { learnTools } from '../session/calls/again.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
 import type { Registry } from '../session/registry.ts';
+import type { LiveSession } from '../session/session.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
 import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
@@ -36,6 +38,8 @@ export class Shutdown {
   readonly #parts: ShutdownParts;
   #draining: Promise<{ released: number; interrupted: number }> | undefined;
   #drainsSince: number | undefined;
+  /** Sessions whose server this drain has asked about its tools. */
+  readonly #asked = new WeakSet<LiveSession>();
 
   constructor(parts: ShutdownParts) {
     this.#parts = parts;
@@ -64,6 +68,7 @@ export class Shutdown {
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.sessionless > 0;
     while (left() > 0 && (others || calls.some(({ isOver }) => !isOver))) {
+      this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
       others &&= this.sessionless > 0;
       if ((await this.#parts.instance.otherServing()) !== undefined) break;
@@ -96,6 +101,7 @@ export class Shutdown {
       await this.#noteOthers();
       if (this.#parts.registry.lifecycle.othersServe) released += await this.#release((session) => !session.busy);
       if (!this.#busy && !expectsRequests()) break;
+      this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted = this.sessionless + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
@@ -122,6 +128,18 @@ export class Shutdown {
       notices.emit({ kind: 'drainBegun' });
     }
     return this.#drainsSince;
+  }
+
+  /** When the time is over, calls that may run twice are left to the next owner: clients need not have listed them. */
+  #learnTools(): void {
+    for (const session of this.#parts.registry.values()) {
+      const caller = this.#asked.has(session) ? undefined : session.calls.markedCall?.caller;
+      if (caller === undefined) continue;
+      this.#asked.add(session);
+      learnTools(session, caller).catch((err: unknown) =>
+        session.logger.debug({ err, sessionId: session.id }, 'A drain could not learn which calls may run twice'),
+      );
+    }
   }
 
   async #noteOthers(): Promise<void> {

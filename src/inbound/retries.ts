@@ -160,16 +160,16 @@ export function afterWait(
 }
 
 /**
- * The first event of a stream was to be stored, and its calls do not run here. `left`: the session has left. `moved`:
- * the next owner of the session runs them. After a failure the store may hold the event, and a marker that the next
- * owner checks.
+ * The first event of a stream was to be stored, and its calls do not go on here. `left`: the session has left. `ran`:
+ * they ran while the event was being stored. An earlier try may have stored it, and the next owner then runs them from
+ * the log. After a failure the store may hold the event, and a marker that the next owner checks.
  */
 export function afterStoring(
   result: 'written' | 'fenced' | 'failed',
-  { left, moved }: { left: boolean; moved: boolean },
+  { left, ran }: { left: boolean; ran: boolean },
 ): 'refuse' | 'again' | 'mayHaveRun' {
   if (result === 'failed') return left ? 'mayHaveRun' : 'refuse';
-  return result === 'written' && moved ? 'mayHaveRun' : 'again';
+  return ran ? 'mayHaveRun' : 'again';
 }
 
 /** `accept`: its owner has the answer or notification. A client opens a stream again whose connection is closed. */

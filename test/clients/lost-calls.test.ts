@@ -4,6 +4,7 @@ import type { LostCalls } from '../../src/index.ts';
 import { serveFleet, type Member } from '../kit/fleet.ts';
 import { createLab } from '../kit/lab.ts';
 import { serve } from '../kit/serve.ts';
+import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 import { connectNegotiating, sessionClients, type OfficialClient } from './official.ts';
 
@@ -63,6 +64,31 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     const told = { code: -32_000, data: { reason: 'owner_lost', mayHaveRun: true } };
     expect(await call).toEqual({ isError: true, text: expect.stringContaining('may have run'), told });
     expect(b.lab.holds.length).toBe(0);
+  });
+
+  test('of a tool that may run twice it gets the answer of the next owner after a drain, also if it never listed it', async () => {
+    const runs: Array<{ readonly signal: AbortSignal; answer(): void }> = [];
+    const lab = (at: string) =>
+      createLab((server) => {
+        server.registerTool('look', { annotations: { readOnlyHint: true } }, async ({ mcpReq: { signal } }) => {
+          await new Promise<void>((answer) => runs.push({ signal, answer }));
+          return { content: [{ type: 'text', text: `seen by ${at}` }] };
+        });
+      });
+    const options = { store: watchedStore({ durable: true }), retryMs: 5 };
+    const [a, b] = await serveFleet(2, options, [{}, {}], [lab('a'), lab('b')]);
+    const route = { url: a.url };
+    const client = await connect(a.url, { route: () => route.url });
+    const call = seen(client.callTool('look'));
+    await until(() => runs.length === 1);
+    const draining = a.endpoint.drain({ timeoutMs: 100 });
+    route.url = b.url;
+    expect(await draining).toEqual({ released: 1, interrupted: 1 });
+    await client.client.ping();
+    await until(() => runs.length === 2);
+    expect(runs[0]?.signal.aborted).toBe(true);
+    for (const { answer } of runs) answer();
+    expect(await call).toEqual({ isError: false, text: 'seen by b' });
   });
 
   test("with 'error', the default, throws", async () => {

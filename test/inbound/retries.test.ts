@@ -174,12 +174,12 @@ test.each<[Given, 'serving' | 'draining' | 'closed', string]>([
 });
 
 test.each([
-  ['written', { left: true, moved: false }, 'again'],
-  ['written', { left: true, moved: true }, 'mayHaveRun'],
-  ['fenced', { left: false, moved: false }, 'again'],
-  ['fenced', { left: true, moved: true }, 'again'],
-  ['failed', { left: false, moved: false }, 'refuse'],
-  ['failed', { left: true, moved: false }, 'mayHaveRun'],
+  ['written', { left: true, ran: false }, 'again'],
+  ['written', { left: true, ran: true }, 'mayHaveRun'],
+  ['fenced', { left: false, ran: false }, 'again'],
+  ['fenced', { left: true, ran: true }, 'mayHaveRun'],
+  ['failed', { left: false, ran: true }, 'refuse'],
+  ['failed', { left: true, ran: false }, 'mayHaveRun'],
 ] as const)('a first event was %s, %j: %s', (result, how, next) => {
   expect(afterStoring(result, how)).toBe(next);
 });

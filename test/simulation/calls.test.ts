@@ -177,8 +177,8 @@ test('a drain gives a session back when its last answer is stored, though that w
   }));
 
 describe('a drain that runs out of time', () => {
-  const drained = async (stage: Stage, client: SimClient, tool: string, slot: number) => {
-    await client.call('tools/list', { slot: 0 });
+  const drained = async (stage: Stage, client: SimClient, tool: string, slot: number, isListed = true) => {
+    if (isListed) await client.call('tools/list', { slot: 0 });
     const called = client.call(tool, { slot, ms: LEASE_MS });
     await stage.until(() => ranOf(stage, tool) === 1, 'the tool to run');
     await stage.world.retire(stage.instance(0), 100);
@@ -186,14 +186,44 @@ describe('a drain that runs out of time', () => {
   };
 
   test.each([
-    ['2025-11-25', 0],
-    ['2025-11-25', 1],
-    ['2025-06-18', 1],
-  ])('leaves a call that may run twice to the next owner (%s, through slot %i)', (version, slot) =>
-    withClient({ client: { version } }, async (stage, client) => {
-      expect(kindOf(await drained(stage, client, 'read', slot))).toBe('result');
-      expect(ranOf(stage, 'read')).toBe(2);
-    }),
+    ['2025-11-25', 0, true],
+    ['2025-11-25', 1, true],
+    ['2025-06-18', 1, true],
+    ['2025-11-25', 0, false],
+    ['2025-11-25', 1, false],
+    ['2025-06-18', 1, false],
+  ])(
+    'leaves a call that may run twice to the next owner (%s, through slot %i, listed: %s)',
+    (version, slot, isListed) =>
+      withClient({ client: { version } }, async (stage, client) => {
+        const { ending, nonce } = await drained(stage, client, 'slow', slot, isListed);
+        expect(ending).toMatchObject({ kind: 'result', value: nonce });
+        expect(ranOf(stage, 'slow')).toBe(2);
+        // What its first run says from then on is dropped.
+        expect(progressOf(stage, nonce)).toEqual([1, 2, 3]);
+      }),
+  );
+
+  test('three times ends such a call with its error', () =>
+    withClient({ slots: 5 }, async (stage, client) => {
+      const called = client.call('slow', { slot: 0, ms: 3 * LEASE_MS });
+      for (let n = 0; n < 3; n++) {
+        await stage.until(() => ranOf(stage, 'slow') > n, 'the tool to run');
+        const { instance } = stage.ledger.ran[n] ?? {};
+        const slot = stage.world.slots.findIndex((one) => one?.process.name === instance);
+        await stage.world.retire(stage.instance(slot), 100);
+      }
+      expect((await called).ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
+      expect(ranOf(stage, 'slow')).toBe(3);
+    }));
+
+  test.each([{ responseMode: 'json' as const }, { eventRetention: false as const }])(
+    'ends it with its error where its client cannot resume (%j)',
+    (endpoint) =>
+      withClient({ endpoint }, async (stage, client) => {
+        expect(kindOf(await drained(stage, client, 'read', 0))).toBe('draining');
+        expect(ranOf(stage, 'read')).toBe(1);
+      }),
   );
 
   test.each([0, 1])('ends a call with effects with its error (through slot %i)', (slot) =>

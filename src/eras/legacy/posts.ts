@@ -225,11 +225,10 @@ class PostEntry implements Entry {
     // The priming event was stored, but the session has a new owner, which runs the call again.
     const moved = admitted.calls.some(({ takenBack }) => takenBack === 'handedOver');
     if (result === 'written' && !moved) return 'done';
-    const next = afterStoring(result, { left: session.left, moved });
+    const next = afterStoring(result, { left: session.left, ran: true });
     session.calls.withdrawRunning(admitted);
     this.#inbound.sink.withdraw();
     if (next === 'refuse') return storeAway('writing before an answer');
-    if (next === 'again') return this.#inbound;
     if (this.caller.relayOrigin === undefined) return this.#marked(1);
     // Its calls have run here: the relaying instance takes them to the next owner marked, as those of a lost owner.
     this.#inbound.sink.handOver(true);
@@ -256,7 +255,7 @@ class PostEntry implements Entry {
   /** Nothing has run or was sent. The session has another owner now, or has ended: the next attempt finds out which. */
   #notRun(admitted: AdmittedPost, stored: WriteResult): Stop {
     const session = this.#session;
-    const next = afterStoring(stored, { left: session.left, moved: false });
+    const next = afterStoring(stored, { left: session.left, ran: false });
     if (stored === 'fenced') session.ownership.fenced();
     session.calls.withdraw(admitted);
     if (next === 'refuse') return storeAway('writing before a call');

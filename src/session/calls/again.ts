@@ -99,8 +99,8 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
   return Promise.all(judged);
 }
 
-/** Asks the server which of its tools may run twice. */
-async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
+/** Asks the server which of its tools may run twice. Rejects with HOOK_TIMEOUT. */
+export async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
   const tools = await toolsOf((cursor, page) =>
     session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
   );

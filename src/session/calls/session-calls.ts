@@ -296,6 +296,17 @@ export class SessionCalls {
     this.#session.exit();
   }
 
+  /** The next owner ends a call that has a marker and no stored stream. */
+  #mustNotRunAgain({ marker, sent, stream }: Call): boolean {
+    if (marker === undefined) return false;
+    return stream?.logged !== true || sent === undefined || this.#session.markers?.repeatable(sent) !== true;
+  }
+
+  /** A running call with a marker: the next owner may run it again if the server says that its tool may run twice. */
+  get markedCall(): Call | undefined {
+    return this.running.values().find((call) => call.stream?.canHandOver === true && this.#mustNotRunAgain(call));
+  }
+
   /**
    * The session leaves: each running request gets an error, or is left to the next owner. After a fence that owner has
    * ended the request or runs it again, so its outcome is the true one.
@@ -309,8 +320,8 @@ export class SessionCalls {
       const next = forLeaving(reason, {
         isStoring: call.stream?.runsAhead === true,
         isDurable: this.#session.markers !== undefined,
-        // The call has no marker, and the log keeps its stream open, as after a crash.
-        mayRunTwice: call.marker === undefined && call.stream?.canHandOver === true,
+        // The log keeps its stream open, as after a crash.
+        mayRunTwice: call.stream?.canHandOver === true && !this.#mustNotRunAgain(call),
       });
       if (next === 'handOverUnsent') call.takenBack = 'handedOver';
       if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
