@@ -132,7 +132,8 @@ export const SESSIONS = {
   ),
   /**
    * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authorize`, `afterCrash` of
-   * `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the hook.
+   * `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the hook. It also bounds the 4 s that a
+   * restored session waits for what `oninitialized` asks (docs/guide/sessions.md#restoring-a-session).
    * @default 30,000
    */
   hookTimeoutMs: number(30_000, ms('no limit', 1), sessions('time limit of the factory and of each hook')),

@@ -75,5 +75,6 @@ interface PartQuestions {
   cancel(notification: RpcNotification): RpcNotification | undefined;
   progress(notification: RpcNotification): RpcNotification;
   send(): void;
+  firstAnswers(stream: Stream): Promise<void> | undefined;
   leave(reason: LeaveReason): Promise<void> | undefined;
 }

@@ -227,7 +227,7 @@ export class LiveSession implements SessionParts {
 
   /** Whether a drain waits for this session. */
   get busy(): boolean {
-    return this.calls.running.size > 0 || (this.#questions !== undefined && this.#questions.size > 0);
+    return this.calls.running.size > 0 || this.#questions?.anyReadable === true;
   }
 
   enter(): void {

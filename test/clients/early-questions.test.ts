@@ -3,7 +3,7 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
-import { deployment, kill } from '../cli/deployment.ts';
+import { deployment } from '../cli/deployment.ts';
 import { inMatrix } from '../kit/matrix.ts';
 import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
@@ -76,16 +76,22 @@ describe.each(inMatrix(sessionClients, sessionClients.slice(1)))('the %s client'
     expect(await cli.ended()).toMatchObject({ code: 0, stderr: expect.not.stringContaining('nhandled') as string });
   });
 
-  test('tells its folders to each process, when the one before was killed', { timeout: 120_000 }, async () => {
+  test('is asked for its folders by each process before its first call there', { timeout: 120_000 }, async () => {
     const { start } = deployment({ server: 'roots-server.mjs' });
-    let serving = await start();
+    let serving = await start({ SDK: '1' });
     const client = await connect(serving.url, { roots: () => FOLDER, route: () => serving.url });
     const folders = (): Promise<string> => client.say('folders').catch(String);
     await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, { what: 'the first process' });
-    for (const what of ['the second process', 'the third process']) {
-      await kill(serving.cli);
-      serving = await start();
-      await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, { what });
+    for (const [signal, SDK] of [
+      ['SIGKILL', '1'],
+      ['SIGKILL', '2'],
+      ['SIGTERM', '1'],
+      ['SIGTERM', '2'],
+    ] as const) {
+      serving.cli.kill(signal);
+      await serving.cli.ended();
+      serving = await start({ SDK });
+      expect(await folders(), `${signal}, SDK ${SDK}`).toBe(`${serving.cli.parent} ${KNOWN}`);
     }
   });
 });

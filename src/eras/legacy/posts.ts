@@ -23,6 +23,7 @@ import type { LiveSession } from '../../session/session.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
 import {
   attemptOf,
+  counts,
   type Inbound,
   isAbandoned,
   type NextAttempt,
@@ -43,6 +44,7 @@ const STEPS: LadderSteps<PostEntry> = [
   (entry) => entry.userLimits(),
   (entry) => entry.admitted && entry.store(entry.admitted),
   (entry) => entry.admitted && entry.begin(entry.admitted),
+  (entry) => entry.admitted && entry.firstAnswers(entry.admitted),
   (entry) => entry.dispatch(),
 ];
 
@@ -216,7 +218,9 @@ class PostEntry implements Entry {
           reject(cause);
         }
       });
-      this.dispatch();
+      const answers = this.firstAnswers(admitted);
+      if (answers === undefined) this.dispatch();
+      else void answers.then((stop) => stop ?? this.dispatch());
     });
   }
 
@@ -280,6 +284,16 @@ class PostEntry implements Entry {
     if (stream.hasOpenSink) this.#inbound.sink.cut();
     else session.calls.begin(stream, this.#beginSink(stream.clientResumes));
     return undefined;
+  }
+
+  /** Waits for what a restored server asked first. A ping need not, and a batch with an answer must not. */
+  firstAnswers({ stream }: AdmittedPost): Promise<Stop> | undefined {
+    const { usedQuestions: questions } = this.#session;
+    if (questions === undefined) return undefined;
+    const waits = counts(this.#inbound) && !this.#inbound.post.messages.some(({ kind }) => kind === 'response');
+    if (!waits) questions.carryFirst(stream);
+    const answers = waits ? questions.firstAnswers(stream) : undefined;
+    return answers?.then(() => (this.#session.left ? 'done' : undefined));
   }
 
   /** Delivers the messages, in their order. */

@@ -4,7 +4,8 @@
  * the number as progress token too, and the token is rewritten in the same way.
  *
  * A question cannot go out while its client has not sent `notifications/initialized`, or has no GET stream open.
- * Official clients open that stream after their handshake, and again `retryMs` after they lost it:
+ * Official clients open that stream after their handshake, and again `retryMs` after they lost it. What a restored
+ * server asks first may take the stream of a request (`first-answers.ts`):
  *
  *     unsent ──the client opens its GET stream, or has initialized──▶ sent, in order
  *        ├──nothing comes for `retryMs` and a second──▶ refused; so are later ones at once, until something comes
@@ -20,6 +21,7 @@ import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } fro
 import type { LeaveReason } from '../../types.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Call } from './call.ts';
+import { FirstAnswers } from './first-answers.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** How long a client may take to open a stream, beyond the `retryMs` after which it reconnects. */
@@ -34,7 +36,9 @@ const TEXT_WEIGHT = 4;
 interface AskedQuestion {
   /** The server's. */
   readonly id: RequestId;
-  readonly unlogged: { readonly stream: Stream; readonly json: string } | undefined;
+  readonly stream: Stream;
+  /** For a sink that comes later. `undefined`: the log keeps the question. */
+  readonly unlogged: string | undefined;
 }
 
 interface UnsentQuestion {
@@ -55,6 +59,8 @@ export class Questions {
   readonly #unsent = new Set<UnsentQuestion>();
   /** A question waited in vain, and nothing has come of the client since. */
   #inVain = false;
+  /** `undefined`: no restore, or what its server asked has ended. */
+  #first: FirstAnswers | undefined = undefined;
 
   constructor(session: SessionParts) {
     this.#session = session;
@@ -62,8 +68,15 @@ export class Questions {
 
   // ——— questions that wait for their answer ———
 
-  get size(): number {
-    return this.#asked.size;
+  /** Whether a client reads the stream of a question that it has not answered. */
+  get anyReadable(): boolean {
+    for (const { stream } of this.#asked.values()) if (stream.hasOpenSink) return true;
+    return false;
+  }
+
+  /** Whether a question has no answer yet, sent or not. */
+  get any(): boolean {
+    return this.#asked.size > 0 || this.anyUnsent;
   }
 
   #wireId(id: RequestId): string {
@@ -77,11 +90,14 @@ export class Questions {
     if (stream === undefined) {
       // A handler that this library asks: its session opens or is restored, and no client can come before it returns.
       if (call !== undefined && call.stream === undefined) throw this.#refusal(question);
-      return this.#wait(question, own);
+      const sent = this.#wait(question, own);
+      if (call === undefined) this.#first?.asked(question.id);
+      return sent;
     }
     const { id: sessionId, logger } = this.#session;
     const { method } = question;
-    if (own === undefined)
+    if (call === undefined) this.#first?.asked(question.id);
+    if (own === undefined && stream === this.#session.usedGetStream)
       logger.warn(
         { sessionId, method },
         `${method} goes out on the GET stream; send it from its handler's context, so that it takes the stream of its request`,
@@ -93,7 +109,7 @@ export class Questions {
   /** `own`: the stream of its request. `undefined`: the question cannot go out now. */
   #streamFor(question: RpcRequest, own: Stream | undefined): Stream | undefined {
     if (!this.#isAllowed(question)) return undefined;
-    return own ?? (this.#session.hasGetSink ? this.#session.getStream : undefined);
+    return own ?? (this.#session.hasGetSink ? this.#session.getStream : this.#first?.carrier);
   }
 
   /** Whether the client may get this question now, by the state of its handshake. */
@@ -115,24 +131,28 @@ export class Questions {
         ? { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } }
         : { ...question, id: wireId };
     const json = JSON.stringify(out);
-    // The log keeps the questions of a logged stream.
-    const unlogged = stream.logged ? undefined : { stream, json };
-    this.#asked.set(wireId, { id: question.id, unlogged });
+    this.#asked.set(wireId, { id: question.id, stream, unlogged: stream.logged ? undefined : json });
     stream.send(json);
   }
 
   /** For a new sink of a stream without a log: it is unknown which questions the sink before it received. */
   askAgain(stream: Stream): void {
-    for (const { unlogged } of this.#asked.values()) {
-      if (unlogged?.stream === stream) stream.send(unlogged.json);
+    for (const { stream: own, unlogged } of this.#asked.values()) {
+      if (own === stream && unlogged !== undefined) stream.send(unlogged);
     }
   }
 
   /** The answer under the server's id of the question; `undefined`: no question waits for it. */
   answer(response: RpcResponse): RpcResponse | undefined {
-    const question = this.#asked.get(response.id);
-    this.#asked.delete(response.id);
+    const question = this.#forget(response.id);
     return question && { ...response, id: question.id };
+  }
+
+  #forget(wireId: unknown): AskedQuestion | undefined {
+    const question = this.#asked.get(wireId);
+    this.#asked.delete(wireId);
+    if (question !== undefined) this.#first?.ended(question.id);
+    return question;
   }
 
   /**
@@ -145,12 +165,13 @@ export class Questions {
       // The server may cancel `1` as `"1"`.
       if (String(unsent.question.id) !== String(id)) continue;
       this.#remove(unsent);
+      this.#first?.ended(unsent.question.id);
       unsent.done();
       return undefined;
     }
     if (typeof id !== 'string' && typeof id !== 'number') return notification;
     const wireId = this.#wireId(id);
-    this.#asked.delete(wireId);
+    this.#forget(wireId);
     return { ...notification, params: { ...notification.params, requestId: wireId } };
   }
 
@@ -161,9 +182,34 @@ export class Questions {
     return { ...notification, params: { ...notification.params, progressToken: question.id } };
   }
 
+  // ——— what a restored server asks first ———
+
+  /** The server has got what a restore repeats. `returned`: when its handler of `notifications/initialized` has. */
+  restored(returned: Promise<void>): void {
+    const asked = [...this.#unsent].filter(({ stream }) => stream === undefined).map(({ question }) => question.id);
+    if (asked.length > 0) this.#first = new FirstAnswers(this.#session.host.options, asked, returned);
+  }
+
+  /**
+   * Of a restored session: when its server has the answers to what it asked first. `stream`: of a request, which carries
+   * the questions while the client has no GET stream. `undefined`: the request need not wait, or no stream can carry them.
+   */
+  firstAnswers(stream: Stream): Promise<void> | undefined {
+    this.carryFirst(stream);
+    const isCarried = stream.carriesAll || this.#session.hasGetSink;
+    return isCarried && this.#first?.isOver === false ? this.#first.wait() : undefined;
+  }
+
+  /** `stream`: of a request, whose client reads it now. */
+  carryFirst(stream: Stream): void {
+    if (this.#first?.isOver === true) this.#first = undefined;
+    if (this.#first === undefined) return;
+    this.#first.take(stream);
+    this.#sendUnsent();
+  }
+
   // ——— questions that cannot go out yet ———
 
-  /** Whether a question could not go out yet. */
   get anyUnsent(): boolean {
     return this.#unsent.size > 0;
   }
@@ -188,10 +234,13 @@ export class Questions {
         timer: timeProvider.setTimeout(() => {
           this.#inVain = true;
           this.#remove(unsent);
-          failed(this.#refusal(question));
+          unsent.failed(this.#refusal(question));
         }, retryMs + OPENING_MS),
         done,
-        failed,
+        failed: (cause) => {
+          this.#first?.ended(question.id);
+          failed(cause);
+        },
       };
       this.#unsent.add(unsent);
     });
@@ -200,6 +249,10 @@ export class Questions {
   /** The client has opened its GET stream, or has sent `notifications/initialized`: sends what can go out now. */
   send(): void {
     this.#inVain = false;
+    this.#sendUnsent();
+  }
+
+  #sendUnsent(): void {
     for (const unsent of this.#unsent) {
       const { question, stream: own, done, failed } = unsent;
       const stream = this.#streamFor(question, own?.isComplete === true ? undefined : carrying(own));
@@ -219,6 +272,7 @@ export class Questions {
    * They say more than the error of a closed connection.
    */
   leave(reason: LeaveReason): Promise<void> | undefined {
+    this.#first?.end();
     if (!this.anyUnsent) return undefined;
     for (const unsent of this.#unsent) {
       this.#remove(unsent);

@@ -178,7 +178,9 @@ export class SessionCalls {
     const call = this.#admit(message, caller, stream, attempt, isAllowed);
     call.attemptKey = key;
     this.running.remember(key, stream.key);
-    this.dispatch(message, call);
+    const answers = this.#session.usedQuestions?.firstAnswers(stream);
+    if (answers === undefined) this.dispatch(message, call);
+    else void answers.then(() => call.isOver || this.dispatch(message, call));
   }
 
   /**

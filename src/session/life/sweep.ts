@@ -104,7 +104,7 @@ export class Sweep {
         if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs) break;
         if (
           session.busy ||
-          session.usedQuestions?.anyUnsent === true ||
+          session.usedQuestions?.any === true ||
           session.record.saving ||
           (session.hasMissed && this.#registry.options.responseMode !== 'json')
         )

@@ -6,7 +6,8 @@
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
-import type { Caller } from '../calls/call.ts';
+import { afterTurn } from '../../base/system.ts';
+import type { Call, Caller } from '../calls/call.ts';
 import { replayed } from '../calls/replayed-messages.ts';
 import type { Handshake } from '../record/handshake.ts';
 import { answerOf } from '../record/server-answer.ts';
@@ -84,9 +85,11 @@ export class SessionBuilder {
    */
   async replay(session: LiveSession, caller: Caller): Promise<Negotiated> {
     let negotiated: Negotiated | undefined;
+    let initialized: Call | undefined;
     for (const message of replayed(session.handshake, session.record)) {
       if (!('id' in message)) {
-        session.transport.deliver(message, session.transport.callOf(message, caller));
+        initialized = session.transport.callOf(message, caller);
+        session.transport.deliver(message, initialized);
         continue;
       }
       if ((await this.#host.services.authorizer?.allows(message, caller.authInfo)) === false) {
@@ -110,7 +113,16 @@ export class SessionBuilder {
       }
     }
     if (negotiated === undefined) throw new Error('The rebuilt server was not initialized');
+    if (initialized !== undefined) await this.#initialized(session, initialized);
     return negotiated;
+  }
+
+  /** A handler of `notifications/initialized` may ask the client. The SDK starts it in a microtask. */
+  async #initialized(session: LiveSession, { work }: Call): Promise<void> {
+    await new Promise<void>(afterTurn);
+    const returned = new Promise<void>((release) => work.holds({ release }));
+    work.end();
+    session.usedQuestions?.restored(returned);
   }
 }
 

@@ -42,7 +42,7 @@ export async function resumeStream(
   else if (resumed && stream === session.usedGetStream) {
     session.sendMissed(stream);
     session.usedQuestions?.send();
-  }
+  } else if (resumed) session.usedQuestions?.carryFirst(stream);
   return resumed;
 }
 

@@ -1,31 +1,30 @@
-/** Asks for the folders of its client in `oninitialized` and keeps them in a variable, as published servers do. */
-import { Server } from '@modelcontextprotocol/sdk/server/index.js';
-import {
-  CallToolRequestSchema,
-  ListToolsRequestSchema,
-  RootsListChangedNotificationSchema,
-} from '@modelcontextprotocol/sdk/types.js';
+/**
+ * Asks for the folders of its client in `oninitialized` and keeps them in a variable, as published servers do. `SDK`:
+ * the line of its SDK.
+ */
+import { realpath } from 'node:fs/promises';
+
+const { SDK = '1' } = process.env;
+const { McpServer } = await import(
+  SDK === '1' ? '@modelcontextprotocol/sdk/server/mcp.js' : '@modelcontextprotocol/server'
+);
 
 let folders = [];
 let failure;
 
-const server = new Server({ name: 'folders', version: '1.0.0' }, { capabilities: { tools: {} } });
-const read = async () => {
+const server = new McpServer({ name: 'folders', version: '1.0.0' });
+server.registerTool('folders', { annotations: { readOnlyHint: true } }, () => ({
+  content: [{ type: 'text', text: `${process.pid} ${failure ?? folders.join(' ')}` }],
+}));
+server.server.oninitialized = async () => {
+  if (server.server.getClientCapabilities()?.roots === undefined) return;
   try {
-    folders = (await server.listRoots()).roots.map(({ uri }) => uri);
+    const { roots } = await server.server.listRoots();
+    await realpath('.');
+    folders = roots.map(({ uri }) => uri);
   } catch (error) {
     failure = String(error);
   }
-};
-server.setRequestHandler(ListToolsRequestSchema, () => ({
-  tools: [{ name: 'folders', inputSchema: { type: 'object' }, annotations: { readOnlyHint: true } }],
-}));
-server.setRequestHandler(CallToolRequestSchema, () => ({
-  content: [{ type: 'text', text: `${process.pid} ${failure ?? folders.join(' ')}` }],
-}));
-server.setNotificationHandler(RootsListChangedNotificationSchema, read);
-server.oninitialized = () => {
-  if (server.getClientCapabilities()?.roots) void read();
 };
 
 export default server;
