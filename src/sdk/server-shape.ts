@@ -99,6 +99,17 @@ interface BaseContext {
   readonly mcpReq: { notify(this: void, message: { readonly method: string }, options?: unknown): Promise<unknown> };
 }
 
+/** The servers whose run hook has not called `run()` yet. */
+const AWAITING_RUN = new WeakSet<object>();
+
+/** What the server sends before the returned function is called rejects, as in the SDK. Its run hook runs. */
+export function rejectUntilRun(made: unknown): () => void {
+  const inner = innerServer(made);
+  if (!isObject(inner)) return () => {};
+  AWAITING_RUN.add(inner);
+  return () => AWAITING_RUN.delete(inner);
+}
+
 /**
  * Before its first message: what the server sends while it has no connection is dropped, where the SDK would reject it.
  * Code that does not await its notifications would end the process. Requests still reject. In version 2 the context of a
@@ -110,7 +121,7 @@ export function dropLateNotifications(made: unknown, notices: Pick<Notices, 'dro
   if (!isObject(inner)) return;
   const { notification, buildContext } = inner;
   const orDropped = async ({ method }: { readonly method: string }, send: () => unknown): Promise<unknown> =>
-    inner['transport'] === undefined ? notices.dropped(method) : send();
+    inner['transport'] === undefined && !AWAITING_RUN.has(inner) ? notices.dropped(method) : send();
   if (typeof notification === 'function')
     inner['notification'] = (message: { readonly method: string }, ...more: unknown[]) =>
       orDropped(message, () => Reflect.apply(notification, inner, [message, ...more]));

@@ -204,6 +204,30 @@ test('B95 a notification outside of a request rejects, one of the request does n
   expect(messages.map((message) => message?.method)).toEqual(['notifications/message', undefined]);
 });
 
+test.each(['legacy', 'modern', 'session'] as const)(
+  'B95 a notification that a run hook sends before run() rejects, and its request is served (%s)',
+  async (era) => {
+    const log = { method: 'notifications/message', params: { level: 'info', data: 'x' } } as const;
+    const sent: string[] = [];
+    const { client } = await serve(perSession(createLab().factory), {
+      sessionMode: era === 'session' ? 'hybrid' : 'stateless',
+      runSessionHandler: async (_request, { server }, run) => {
+        await (server as McpServer).server.notification(log).then(
+          () => sent.push('dropped'),
+          (error: Error) => sent.push(error.message),
+        );
+        await run();
+      },
+    });
+    const one = client();
+    if (era === 'session') await one.initialize();
+    const args = { text: 'hi' };
+    const served = era === 'modern' ? callModern(one, ...tool('echo', args)) : one.call(...tool('echo', args));
+    expect(textOf((await served).message)).toBe('hi');
+    expect(sent).toEqual(['Not connected']);
+  },
+);
+
 test('B98 listChanged is not promised to a legacy client; it is promised to a modern client, which can listen', async () => {
   const { client, endpoint } = await serveStateless();
   const one = client();

@@ -10,6 +10,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { factoryFailed, hookReturned, type SojournError } from '../../errors.ts';
 import { afterTurn, within } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { rejectUntilRun } from '../../sdk/server-shape.ts';
 import type { LeaveReason, McpHttpRequest, McpRequestRun, McpSession } from '../../types.ts';
 import { GRACE_MS, type HookTimes, inHookTime } from '../hook-time.ts';
 
@@ -57,6 +58,7 @@ export class SessionRun {
       this.#capture();
       return Promise.resolve();
     }
+    const called = rejectUntilRun(session.server);
     const started = new Promise<void>((resolve, reject) => {
       let running = false;
       const run = (): Promise<LeaveReason> => {
@@ -80,7 +82,7 @@ export class SessionRun {
         },
       );
     });
-    return inHookTime(this.#options, { hook: 'runSessionHandler', sessionId: session.id }, started);
+    return inHookTime(this.#options, { hook: 'runSessionHandler', sessionId: session.id }, started).finally(called);
   }
 
   /** Why the session left; `undefined`: it has not. */
