@@ -59,7 +59,7 @@ interface Person {
 
 const UPDATED = 'notifications/resources/updated';
 
-/** A question waits for the GET stream of its client: for `retryMs` (4 s) and a second. */
+/** The question of a new session waits for the GET stream of its client: for `retryMs` (4 s) and a second. */
 const ASKED_MS = 8_000;
 
 const got = ({ messages }: AdoptingClient, wanted: string): boolean => messages.some(({ method }) => method === wanted);
@@ -202,13 +202,13 @@ export class StagesRun {
     this.#people.push(person);
     if (tools.length === 0) throw new Error('no tools are listed');
     if (this.#server.watch !== undefined) await client.subscribe(this.#server.watch.uri);
-    await this.#use(person);
+    await this.#use(person, ASKED_MS);
   }
 
-  async #use({ client, url }: Person): Promise<void> {
+  /** `askedMs`: a new server that asks in its first moments has an answer some time later. A restored one has it. */
+  async #use({ client, url }: Person, askedMs = 0): Promise<void> {
     const { call, question, watch } = this.#server;
-    // A server that asks in its first moments has an answer some time later.
-    if (question !== undefined) await this.#expect(client, question, ASKED_MS);
+    if (question !== undefined) await this.#expect(client, question, askedMs);
     // The answer may hold what another client said.
     if (question !== undefined)
       await until(() => got(client, question.asks), { timeoutMs: ASKED_MS }).catch(() => {

@@ -26,7 +26,7 @@ export class FirstAnswers {
   readonly #options: FirstAnswersOptions;
   /** The ids that the server has given to its questions. */
   readonly #pending: Set<RequestId>;
-  readonly #streams: Stream[] = [];
+  #streams: Stream[] = [];
   #hasReturned = false;
   #returning: unknown = undefined;
   #waiting: { readonly over: Promise<void>; readonly tell: () => void; readonly timer: unknown } | undefined =
@@ -65,7 +65,7 @@ export class FirstAnswers {
 
   /** The stream of a request, from when its client reads it. */
   take(stream: Stream): void {
-    this.#streams.push(stream);
+    this.#streams = [...this.#streams.filter(({ isComplete }) => !isComplete), stream];
   }
 
   /** A stream that can carry a question now. */
@@ -88,7 +88,7 @@ export class FirstAnswers {
   end(): void {
     const { timeProvider } = this.#options;
     this.isOver = true;
-    this.#streams.length = 0;
+    this.#streams = [];
     timeProvider.clearTimeout(this.#returning);
     timeProvider.clearTimeout(this.#waiting?.timer);
     this.#waiting?.tell();
