@@ -8,8 +8,7 @@
  * is answered with the number that is expected, and the sender sends all from there again. A `ping` follows items that
  * are not acknowledged after 10 ms, then every 20 ms for 200 ms, then every third of the lease time: an item that shows
  * the receiver such a gap, and the sender whether its messages pass. Behind a full window it is a message without
- * items. Large items are cut into parts, and at most `WINDOW_BYTES` are under way: a store takes messages of bounded
- * size, and little is sent twice.
+ * items. What is sent next, and in which order, is in `send-queue.ts`.
  *
  * While something is held open, a silent peer is checked: every third of the lease time, or after 100 ms where a call
  * waits for its answer. A peer that is heard is checked once in a lease time. An earlier message is no sign of life.
@@ -17,9 +16,10 @@
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
 import type { TimeProvider } from '../types.ts';
-import { EventRoom } from './event-room.ts';
-import { JoinedParts, partsOf, type Part } from './item-parts.ts';
+import type { Room } from '../http/sink.ts';
+import { JoinedParts } from './item-parts.ts';
 import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';
+import { SendQueue, type Writer } from './send-queue.ts';
 
 export interface LinkOptions {
   readonly peer: string;
@@ -31,42 +31,20 @@ export interface LinkOptions {
   onDoubt(): void;
 }
 
-interface Pending extends Part {
-  taken: (() => void) | undefined;
-  /** What was pushed: `item`, or what it is a part of. */
-  readonly of: LinkItem;
-}
-
 /** Delay of acknowledgements but those of pings. A message that is pushed within it carries it. */
 const ACK_MS = 5;
 const FIRST_PING_MS = 10;
 const QUICK_PING_MS = 20;
 const QUICK_PINGS = 10;
-const PING_BYTES = 64;
-/** Sent and not acknowledged. */
-const WINDOW_BYTES = 1_048_576;
 const SLOW_PART = 3;
 /** How long a client's call may wait in silence before the link checks whether the owner is alive. */
 const CALL_WATCH_MS = 100;
-/**
- * Undelivered bytes to one peer. Above it calls wait, and so do the events of logged streams (`event-room.ts`). Any
- * other stream with more than `streamBufferBytes` among them is cut; above twice as much every other stream that keeps
- * writing in later turns is cut.
- */
-export const CREDIT_BYTES = 8_388_608;
-
 export class Link {
   readonly peer: string;
-  readonly eventRoom = new EventRoom(this);
   readonly #options: LinkOptions;
   #failed = false;
   // ——— outgoing ———
-  #next = 0;
-  #unacked: Pending[] = [];
-  #unackedBytes = 0;
-  /** How many of the unacknowledged items were sent, whether they arrived or not. */
-  #sent = 0;
-  #sentBytes = 0;
+  readonly #queue = new SendQueue();
   #flushing = false;
   #waiting: Array<() => void> = [];
   /** All was sent again since the peer last took an item, or since the last ping. */
@@ -126,48 +104,52 @@ export class Link {
   }
 
   get unackedBytes(): number {
-    return this.#unackedBytes;
+    return this.#queue.bytes;
   }
 
   /** Resolves when the peer has taken everything pushed so far, or the link has failed. */
   async taken(): Promise<void> {
-    while (!this.#failed && this.#unacked.length > 0) await this.#change();
+    while (!this.#failed && !this.#queue.isEmpty) await this.#change();
   }
 
   /**
-   * `taken` is called when the peer has the item, and never after a failure. Items of one turn of microtasks are sent
-   * together.
+   * `share`: of the user of the call. Items of one user arrive in their order. `taken` is called when the peer has the
+   * item, and never after a failure. Items of one turn of microtasks are sent together.
    */
-  push(item: LinkItem, bytes: number, taken?: () => void): void {
+  push(item: LinkItem, bytes: number, share: string, taken?: () => void): void {
     if (this.#failed) return;
     this.#askedAt ??= this.#options.time.monotonic();
-    for (const part of partsOf(item, bytes)) {
-      this.#next += 1;
-      this.#unacked.push({ ...part, taken: undefined, of: item });
-      this.#unackedBytes += part.bytes;
-    }
-    const last = this.#unacked.at(-1);
-    if (last !== undefined) last.taken = taken;
+    this.#queue.push(item, bytes, share, taken);
     this.#flushSoon();
   }
 
-  /** The item is not sent again. The peer may have it all the same: its acknowledgement may be lost. */
-  withdraw(item: LinkItem): void {
-    const ping = { item: { t: 'ping' }, bytes: PING_BYTES, taken: undefined } as const;
-    for (const part of this.#unacked) if (part.of === item) Object.assign(part, ping);
-    this.#unackedBytes = bytesOf(this.#unacked);
-    this.#sentBytes = bytesOf(this.#unacked.slice(0, this.#sent));
+  withdraw(isMeant: (item: LinkItem) => boolean): void {
+    this.#queue.withdraw(isMeant);
     this.#release();
   }
 
-  /** Resolves when `bytes` more may be pushed, or the link has failed. */
-  async room(bytes: number): Promise<void> {
-    while (!this.#failed && !this.fits(bytes)) await this.#change();
+  largest(writer: Writer, isOpen: (n: number) => boolean): number {
+    return this.#queue.largest(writer, isOpen);
   }
 
-  /** An item may be larger than the credit. On a busy link something is always unacknowledged. */
-  fits(bytes: number): boolean {
-    return this.#unackedBytes + Math.min(bytes, CREDIT_BYTES / 2) <= CREDIT_BYTES;
+  /** Resolves when this user may push `bytes` more, or the link has failed. */
+  async room(share: string, bytes: number): Promise<void> {
+    while (!this.#failed && !this.fits(share, bytes)) await this.#change();
+  }
+
+  fits(share: string, bytes: number): boolean {
+    return this.#queue.fits(share, bytes);
+  }
+
+  /** For events of so many bytes that are about to be stored, and then pushed. */
+  storingRoom(share: string, bytes: number): Room {
+    if (!this.fits(share, bytes)) return this.room(share, bytes);
+    const give = this.#queue.keep(share, bytes);
+    if (give === undefined) return undefined;
+    return () => {
+      give();
+      this.#release();
+    };
   }
 
   #change(): Promise<void> {
@@ -202,13 +184,13 @@ export class Link {
       if (this.#failed) return;
     }
     if (first > this.#expected) {
-      this.#owes = 'gap';
-      this.#flushSoon();
+      // Two ends with a gap each would answer each other without end. Their pings show the one that is left.
+      if (gap !== true || items.length > 0 || ask === true) this.#oweGap();
     } else if (items.length > 0 || ask === true) this.#oweAck(ask === true || items.at(-1)?.t === 'ping');
     // Each message behind a gap is answered, so all is sent again once.
-    if (gap !== true || this.#wentBack || ack !== this.#firstUnacked || this.#sent === 0) return;
+    if (gap !== true || this.#wentBack || ack !== this.#queue.first || this.#queue.lastSent === undefined) return;
     this.#wentBack = true;
-    this.#sent = this.#sentBytes = 0;
+    this.#queue.goBack();
     this.#flushSoon();
   }
 
@@ -226,38 +208,30 @@ export class Link {
 
   /** Asks for an acknowledgement: with a new item, again with the last one, or without any behind a full window. */
   ping(): void {
-    const last = this.#unacked[this.#sent - 1]?.item;
-    const isFull = last !== undefined && this.#sent < this.#unacked.length;
-    if (isFull) this.#send(this.#firstUnacked + this.#sent, [], true);
-    else if (last?.t === 'ping') this.#send(this.#firstUnacked + this.#sent - 1, [last]);
-    else this.push({ t: 'ping' }, PING_BYTES);
+    const { lastSent, nextSent, allSent } = this.#queue;
+    if (lastSent !== undefined && !allSent) return this.#send(nextSent, [], true);
+    if (lastSent?.t === 'ping') return this.#send(nextSent - 1, [lastSent]);
+    this.#askedAt ??= this.#options.time.monotonic();
+    this.#queue.pushPing();
+    this.#flushSoon();
   }
 
   fail(): void {
     if (this.#failed) return;
     this.#failed = true;
     for (const timer of [this.#ackTimer, this.#timer]) this.#options.time.clearTimeout(timer);
-    this.#unacked = [];
-    this.#unackedBytes = 0;
+    this.#queue.clear();
     this.#release();
-  }
-
-  get #firstUnacked(): number {
-    return this.#next - this.#unacked.length;
   }
 
   /** Whether the peer has taken items that it had not acknowledged before. */
   #acknowledged(ack: number): boolean {
-    const count = ack - this.#firstUnacked;
-    if (count <= 0 || count > this.#unacked.length) return false;
-    const taken = this.#unacked.splice(0, count);
-    this.#sentBytes = this.#sent > count ? this.#sentBytes - bytesOf(taken) : 0;
-    this.#sent = Math.max(0, this.#sent - count);
+    const taken = this.#queue.acknowledged(ack);
+    if (taken.length === 0) return false;
     this.#wentBack = false;
     this.#progressed = true;
-    this.#askedAt = this.#unacked.length > 0 ? this.#options.time.monotonic() : undefined;
-    this.#unackedBytes -= bytesOf(taken);
-    if (this.#sent < this.#unacked.length) this.#flushSoon();
+    this.#askedAt = this.#queue.isEmpty ? undefined : this.#options.time.monotonic();
+    if (!this.#queue.allSent) this.#flushSoon();
     for (const pending of taken) pending.taken?.();
     if (this.#waiting.length > 0) this.#release();
     return true;
@@ -265,6 +239,11 @@ export class Link {
 
   #release(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #oweGap(): void {
+    this.#owes = 'gap';
+    this.#flushSoon();
   }
 
   #oweAck(isAsked: boolean): void {
@@ -285,16 +264,10 @@ export class Link {
   #flush(): void {
     this.#flushing = false;
     if (this.#failed) return;
-    const from = this.#sent;
-    const items: LinkItem[] = [];
-    for (const { item, bytes } of this.#unacked.slice(from)) {
-      if (this.#sentBytes >= WINDOW_BYTES) break;
-      this.#sentBytes += bytes;
-      items.push(item);
-    }
+    const from = this.#queue.nextSent;
+    const items = this.#queue.send();
     if (items.length === 0 && this.#owes === 'nothing') return;
-    this.#send(this.#firstUnacked + from, items);
-    this.#sent += items.length;
+    this.#send(from, items);
     this.#arm();
   }
 
@@ -306,7 +279,7 @@ export class Link {
   }
 
   #arm(): void {
-    const waits = this.#unacked.length > 0;
+    const waits = !this.#queue.isEmpty;
     if (this.#failed || (!waits && this.#held === 0)) return;
     const { time } = this.#options;
     const isSlow = !waits || this.#pings > QUICK_PINGS;
@@ -334,10 +307,10 @@ export class Link {
     if (this.#isSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
     if (this.#failed) return;
     this.#wentBack = false;
-    if (this.#unacked.length === 0 || this.#progressed) {
+    if (this.#queue.isEmpty || this.#progressed) {
       this.#pings = 0;
       // Its acknowledgement shows that messages pass in both directions.
-      if (this.#unacked.length === 0 && !this.heardWithin(this.#options.leaseMs)) this.ping();
+      if (this.#queue.isEmpty && !this.heardWithin(this.#options.leaseMs)) this.ping();
     } else {
       this.#pings += 1;
       this.ping();
@@ -345,5 +318,3 @@ export class Link {
     this.#arm();
   }
 }
-
-const bytesOf = (pending: readonly Pending[]): number => pending.reduce((sum, { bytes }) => sum + bytes, 0);

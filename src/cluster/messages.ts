@@ -95,11 +95,11 @@ export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly va
 
 export type CallItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number };
 
-/** `text`: of the JSON of a `CallItem`. The parts of an item follow each other. */
+/** `text`: of the JSON of a `CallItem`, which `of` names on the link; `null`: the item was taken back. */
 export type LinkItem =
   | CallItem
   | { readonly t: 'ping' }
-  | { readonly t: 'part'; readonly text: string; readonly isLast: boolean };
+  | { readonly t: 'part'; readonly of: number; readonly text: string | null; readonly isLast: boolean };
 
 export type LinkMessage = {
   readonly kind: 'link';

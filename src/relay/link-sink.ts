@@ -11,7 +11,7 @@
  * does not retry a call with another answer.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { CREDIT_BYTES, type Link } from '../cluster/instance-link.ts';
+import type { Link } from '../cluster/instance-link.ts';
 import type { SentError, SentValue } from '../cluster/messages.ts';
 import { ERROR_CODES, internal, SojournError } from '../errors.ts';
 import type { LostForm } from '../http/answer.ts';
@@ -25,8 +25,6 @@ import { follow, type Transitions } from '../base/transitions.ts';
 import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
-/** Items of one turn are pushed when it ends, so what one turn sends is never too much. */
-const MOST_UNACKED = 2 * CREDIT_BYTES;
 
 type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
 
@@ -47,6 +45,8 @@ export interface LinkSinkOptions {
   /** Whose share its body counts in. */
   readonly share: string;
   report(cause: unknown): void;
+  /** This user sends so much more: where that is too much, a stream on the link is cut. */
+  makeRoom(bytes: number): void;
   /** The call needs nothing of this instance any more. */
   finished(): void;
 }
@@ -92,9 +92,9 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 
   message(json: string, id?: string): void {
     this.lastId = id ?? this.lastId;
-    // The relaying instance judges whether its client is too slow. Here a link that is too slow loses its streams.
-    if (!this.#hasRoom && this.#options.link.unackedBytes > MOST_UNACKED) this.cut();
-    else this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
+    // The relaying instance judges whether its client is too slow. Here a link that is too slow loses streams.
+    if (!this.#hasRoom) this.#options.makeRoom(json.length);
+    this.#add(id === undefined ? ['message', json] : ['message', json, id], json.length);
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {
@@ -119,6 +119,15 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     if (!this.isOpen) return;
     this.#finish(['cut']);
     this.#runCloseListeners();
+  }
+
+  /** It has most on a link that is too slow. What its client gets has no gap. */
+  cutToMakeRoom(): void {
+    const { link, n } = this.#options;
+    link.withdraw((item) => item.t === 'answer' && item.n === n);
+    this.#values = [];
+    this.#bytes = 0;
+    this.cut();
   }
 
   handOver(mayHaveRun: boolean): void {
@@ -182,7 +191,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
     this.#values = [];
     this.#bytes = 0;
     this.#hasSent = true;
-    this.#options.link.push(item, bytes, taken);
+    this.#options.link.push(item, bytes, this.#options.share, taken);
   }
 
   // ——— how far it is ———
@@ -205,7 +214,8 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   }
 
   room(bytes: number): Room {
-    const room = this.#options.link.eventRoom.take(bytes);
+    const { link, share } = this.#options;
+    const room = link.storingRoom(share, bytes);
     if (typeof room !== 'function') return room;
     this.#hasRoom = true;
     return () => {

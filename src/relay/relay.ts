@@ -9,6 +9,7 @@ import type { Lifecycle } from '../session/lifecycle.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { RelayedCalls } from '../cluster/links.ts';
 import type { Link } from '../cluster/instance-link.ts';
+import { CREDIT_BYTES, type Writer } from '../cluster/send-queue.ts';
 import type { AnswerItem, CallItem, RequestItem, SentValue } from '../cluster/messages.ts';
 import { closedEndpoint, type SojournError } from '../errors.ts';
 import { lostForm, type LostForm } from '../http/answer.ts';
@@ -39,6 +40,17 @@ export interface RelayedServer {
 }
 
 const ENVELOPE_BYTES = 1_024;
+/**
+ * Undelivered bytes on a link above which streams without a log give way: a user with more than its part of the credit
+ * writes nothing more there until the stream that has most is cut. A call that ended waits: it adds nothing. Items of
+ * one turn are pushed when it ends, so what one turn sends is never too much.
+ */
+const MOST_UNACKED = 2 * CREDIT_BYTES;
+
+interface Sender {
+  readonly user?: string | undefined;
+  readonly address?: string | undefined;
+}
 
 /** A call of a client connected here that another instance serves. */
 class OutgoingCall implements SinkListener {
@@ -82,7 +94,7 @@ class OutgoingCall implements SinkListener {
   }
 
   tellGone(): void {
-    this.link.push({ t: 'gone', n: this.item.n }, ENVELOPE_BYTES);
+    this.link.push({ t: 'gone', n: this.item.n }, ENVELOPE_BYTES, shareOf(this.item));
   }
 
   take(value: SentValue): void {
@@ -151,8 +163,10 @@ export class Relay implements RelayedCalls {
     if (link === undefined) return 'refused';
     const text = inbound.post?.text;
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
+    const { user, clientAddress: address } = inbound.caller;
+    const share = shareOf({ user, address });
     // Others that waited may have taken the room first.
-    while (!link.fits(bytes)) await link.room(bytes);
+    while (!link.fits(share, bytes)) await link.room(share, bytes);
     if (link.failed || this.#refuses) return 'refused';
     return isAbandoned(inbound) ? 'done' : this.#push(link, inbound, text, bytes);
   }
@@ -173,7 +187,7 @@ export class Relay implements RelayedCalls {
         resolve(outcome);
       });
       this.#outgoing.set(n, outgoing);
-      link.push(item, bytes, () => (outgoing.isDelivered = true));
+      link.push(item, bytes, shareOf(item), () => (outgoing.isDelivered = true));
       if (!isSilent(inbound)) caller.onClose(() => outgoing.sinkClosed());
     });
   }
@@ -213,7 +227,7 @@ export class Relay implements RelayedCalls {
   linkStuck(link: Link): void {
     for (const outgoing of this.#outgoing.values()) {
       if (outgoing.link !== link) continue;
-      link.withdraw(outgoing.item);
+      link.withdraw((item) => item === outgoing.item);
       outgoing.tellGone();
       outgoing.settle('unreachable');
     }
@@ -238,15 +252,17 @@ export class Relay implements RelayedCalls {
 
   serve(link: Link, item: RequestItem): void {
     const { n } = item;
-    if (this.#refuses) return link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES);
+    if (this.#refuses) return link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES, shareOf(item));
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const { memory, options, server } = this.#options;
+    const share = shareOf(item);
     const sink = new LinkSink({
       link,
       n,
       memory,
-      share: shareKey(item.user, item.address),
+      share,
+      makeRoom: (bytes) => this.#makeRoom(link, { n, share, bytes }),
       report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });
@@ -254,4 +270,12 @@ export class Relay implements RelayedCalls {
     serving.set(n, sink);
     guarded(caller, () => server.serveRelayed(item, caller, sink));
   }
+
+  #makeRoom(link: Link, writer: Writer): void {
+    if (link.unackedBytes <= MOST_UNACKED || link.fits(writer.share, writer.bytes)) return;
+    const serving = this.#serving.get(link);
+    serving?.get(link.largest(writer, (n) => serving.has(n)))?.cutToMakeRoom();
+  }
 }
+
+const shareOf = ({ user, address }: Sender): string => shareKey(user, address);

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
-import { CREDIT_BYTES, Link } from '../../src/cluster/instance-link.ts';
+import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem, LinkMessage } from '../../src/cluster/messages.ts';
+import { CREDIT_BYTES } from '../../src/cluster/send-queue.ts';
 import { createFakeTime, type FakeTime } from '../../src/testing/index.ts';
 
 const LEASE_MS = 3_000;
@@ -60,12 +61,28 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
     { weight: 2, arbitrary: fc.constant<Fate>('lost') },
     { weight: 2, arbitrary: fc.record({ delays: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 3 }) }) },
   );
+  const users = ['ann', 'bob', 'cyd'] as const;
   const step = fc.oneof(
-    fc.record({ push: fc.constantFrom('a' as const, 'b' as const) }),
-    fc.record({ pass: fc.nat({ max: 15 }) }),
+    {
+      weight: 4,
+      arbitrary: fc.record({ push: fc.constantFrom('a' as const, 'b' as const), user: fc.constantFrom(...users) }),
+    },
+    // In two parts.
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        push: fc.constant('a' as const),
+        user: fc.constantFrom(...users),
+        length: fc.constant(270_000),
+      }),
+    },
+    { weight: 1, arbitrary: fc.record({ withdraw: fc.constantFrom(...users) }) },
+    { weight: 4, arbitrary: fc.record({ pass: fc.nat({ max: 15 }) }) },
   );
+  const own = (got: readonly LinkItem[], user: string): unknown[] =>
+    got.flatMap((one) => (one.t === 'answer' && one.values[0]?.[1] === user ? [one.n] : []));
 
-  test('everything pushed arrives once and in order, both ways, and is known to', async () => {
+  test('all that users push arrives once, in the order of each, and is known to; what is taken back may not', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fate, { minLength: 10, maxLength: 60 }),
@@ -75,16 +92,37 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
           let sent = 0;
           // After the given fates, every message arrives.
           const ends = pair(time, () => fates[sent++] ?? { delays: [0] });
-          const pushed = { a: 0, b: 0 };
-          const taken = { a: 0, b: 0 };
+          const pushed = { a: [] as LinkItem[], b: [] as LinkItem[] };
+          const taken = { a: new Set<LinkItem>(), b: new Set<LinkItem>() };
+          const back = new Set<LinkItem>();
           for (const one of steps) {
             if ('pass' in one) await time.advance(one.pass);
-            else ends[one.push].link.push(item(pushed[one.push]++), 1, () => void (taken[one.push] += 1));
+            else if ('withdraw' in one) {
+              const last = pushed.a.findLast((each) => own([each], one.withdraw).length > 0);
+              if (last === undefined || taken.a.has(last)) continue;
+              back.add(last);
+              ends.a.link.withdraw((each) => each === last);
+            } else {
+              const { push, user } = one;
+              const length = 'length' in one ? one.length : 1;
+              const values = [['message', user, 'x'.repeat(length)]] as const;
+              const next: LinkItem = { t: 'answer', n: pushed[push].length, values };
+              pushed[push].push(next);
+              ends[push].link.push(next, length, user, () => taken[push].add(next));
+            }
           }
           await time.advance(60 * LEASE_MS);
-          expect(numbers(ends.b)).toEqual(Array.from({ length: pushed.a }, (_, n) => n));
-          expect(numbers(ends.a)).toEqual(Array.from({ length: pushed.b }, (_, n) => n));
-          expect(taken).toEqual(pushed);
+          for (const user of users) {
+            expect(own(ends.a.got, user)).toEqual(own(pushed.b, user));
+            const arrived = own(ends.b.got, user);
+            const wanted = pushed.a.filter((each) => !back.has(each) || arrived.includes((each as { n: number }).n));
+            expect(arrived).toEqual(own(wanted, user));
+          }
+          const kept = pushed.a.filter((each) => !back.has(each));
+          expect(
+            [kept, pushed.b].map((all, n) => all.every((each) => (n === 0 ? taken.a : taken.b).has(each))),
+          ).toEqual([true, true]);
+          expect([taken.a.size, taken.b.size]).toEqual([kept.length, pushed.b.length]);
           expect([ends.a.link.unackedBytes, ends.b.link.unackedBytes, time.pendingTimers]).toEqual([0, 0, 0]);
         },
       ),
@@ -93,12 +131,30 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
   });
 });
 
+test('users take turns: beside one with much, an item of another is sent next, and a large item is whole between them', async () => {
+  const time = createFakeTime();
+  const { a, b } = pair(time, () => ({ delays: [10] }));
+  const large = (n: number): LinkItem => ({ t: 'answer', n, values: [['message', 'x'.repeat(2_000_000)]] });
+  for (let n = 0; n < 8; n++) a.link.push(large(n), 2_000_000, 'ann');
+  await time.advance(1);
+  for (let n = 10; n < 20; n++) a.link.push(item(n), 100, n % 2 === 0 ? 'bob' : 'cyd');
+  await time.advance(LEASE_MS);
+  const order = numbers(b).filter((n) => n !== false);
+  // The first window had left when they came.
+  expect(order.indexOf(0)).toBe(10);
+  expect(order.toSorted((x, y) => Number(x) - Number(y))).toEqual(
+    Array.from({ length: 18 }, (_, n) => (n < 8 ? n : n + 2)),
+  );
+  const lengths = b.got.flatMap((one) => (one.t === 'answer' ? [`${one.values[0]?.[1]}`.length] : []));
+  expect(lengths).toEqual(Array(8).fill(2_000_000));
+});
+
 test('a lost item is sent again as soon as a later one arrives, with all that followed it', async () => {
   const time = createFakeTime();
   let lose = 1;
   const { a, b } = pair(time, () => (lose-- > 0 ? 'lost' : { delays: [0] }));
   for (let n = 0; n < 4; n++) {
-    a.link.push(item(n), 1);
+    a.link.push(item(n), 1, 'user');
     await Promise.resolve();
   }
   await time.advance(1);
@@ -110,11 +166,11 @@ test('a lost item is sent again as soon as a later one arrives, with all that fo
 test('items of one turn leave in one message, and an answer in that turn carries the acknowledgement', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time);
-  a.link.push(item(0), 1);
-  a.link.push(item(1), 1);
+  a.link.push(item(0), 1, 'user');
+  a.link.push(item(1), 1, 'user');
   await Promise.resolve();
   await Promise.resolve();
-  b.link.push(item(9), 1);
+  b.link.push(item(9), 1, 'user');
   await time.advance(5);
   expect(a.sent.filter(({ items }) => items.length > 0).map(({ items }) => items.length)).toEqual([2]);
   expect(b.sent.map(({ items, ack }) => [items.length, ack])).toEqual([[1, 2]]);
@@ -123,7 +179,7 @@ test('items of one turn leave in one message, and an answer in that turn carries
 test('a ping follows an unacknowledged item after 10 ms, every 20 ms for 200 ms, then every third of the lease', async () => {
   const time = createFakeTime();
   const { a } = pair(time, () => 'lost');
-  a.link.push(item(0), 1);
+  a.link.push(item(0), 1, 'user');
   const at: number[] = [];
   const start = time.now();
   let seen = 1;
@@ -160,7 +216,7 @@ test('while a call waits for its answer a silent peer is checked every 100 ms; a
   await time.advance(350);
   expect(a.doubts).toBe(3);
   for (let n = 0; n < 30; n++) {
-    b.link.push(item(n), 1);
+    b.link.push(item(n), 1, 'user');
     await time.advance(90);
   }
   expect([numbers(a).length, a.doubts]).toEqual([30, 3]);
@@ -175,8 +231,8 @@ test('while a call waits for its answer a silent peer is checked every 100 ms; a
 test('copies of what arrived before show nothing about the peer: it is doubted as if it were silent', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time);
-  a.link.push(item(0), 1);
-  b.link.push(item(1), 1);
+  a.link.push(item(0), 1, 'user');
+  b.link.push(item(1), 1, 'user');
   a.link.ping();
   b.link.ping();
   await time.advance(10);
@@ -204,7 +260,7 @@ test('a peer that is heard is doubted once in a lease time', async () => {
   const { a, b } = pair(time);
   const call = a.link.hold('call');
   for (let n = 0; n < 200; n++) {
-    b.link.push(item(n), 1);
+    b.link.push(item(n), 1, 'user');
     await time.advance(LEASE_MS / 50);
   }
   expect(a.doubts).toBe(4);
@@ -216,9 +272,9 @@ test('a large item travels in parts, a window at a time, and arrives whole betwe
   const { a, b } = pair(time);
   const taken = vi.fn<(what: string) => void>();
   const large: LinkItem = { t: 'answer', n: 1, values: [['message', '\u{1F600}"a'.repeat(700_000)]] };
-  a.link.push(item(0), 1);
-  a.link.push(large, 3_000_000, () => taken('large'));
-  a.link.push(item(2), 1, () => taken('last'));
+  a.link.push(item(0), 1, 'user');
+  a.link.push(large, 3_000_000, 'user', () => taken('large'));
+  a.link.push(item(2), 1, 'user', () => taken('last'));
   await Promise.resolve();
   expect(JSON.stringify(a.sent).length).toBeLessThan(3_000_000);
   await time.advance(200);
@@ -234,7 +290,7 @@ test('behind a full window a slow peer whose answers are lost is asked, and no p
   time.setTimeout(() => (losesAcks = false), 400);
   const { a, b } = pair(time, ({ to }) => (to === 'a' && losesAcks ? 'lost' : { delays: [100] }));
   const large: LinkItem = { t: 'answer', n: 1, values: [['message', 'x'.repeat(3_000_000)]] };
-  a.link.push(large, 3_000_000);
+  a.link.push(large, 3_000_000, 'user');
   await time.advance(2 * LEASE_MS);
   expect(b.got).toEqual([large]);
   expect(JSON.stringify(a.sent).length).toBeLessThan(3_100_000);
@@ -247,10 +303,10 @@ test.each([1, 2])(
     let open = arrive;
     const { a, b } = pair(time, () => (open-- > 0 ? { delays: [0] } : 'lost'));
     const large: LinkItem = { t: 'answer', n: 1, values: [['message', 'x'.repeat(3_000_000)]] };
-    a.link.push(large, 3_000_000);
+    a.link.push(large, 3_000_000, 'user');
     await time.advance(20);
-    a.link.withdraw(large);
-    for (const next of [item(7), { ...large, n: 2 }]) a.link.push(next, 3_000_000);
+    a.link.withdraw((one) => one === large);
+    for (const next of [item(7), { ...large, n: 2 }]) a.link.push(next, 3_000_000, 'user');
     open = Infinity;
     await time.advance(LEASE_MS);
     expect(b.got).toEqual([item(7), { ...large, n: 2 }]);
@@ -261,9 +317,9 @@ test('past its credit what is to be pushed waits, until the peer has taken what 
   const time = createFakeTime();
   let open = false;
   const { a, b } = pair(time, () => (open ? { delays: [0] } : 'lost'));
-  a.link.push(item(0), CREDIT_BYTES);
+  a.link.push(item(0), CREDIT_BYTES, 'user');
   const waiting = vi.fn<() => void>();
-  void a.link.room(1).then(waiting);
+  void a.link.room('user', 1).then(waiting);
   await time.advance(100);
   expect(waiting).not.toHaveBeenCalled();
   open = true;
@@ -271,13 +327,13 @@ test('past its credit what is to be pushed waits, until the peer has taken what 
   expect(waiting).toHaveBeenCalled();
   expect(numbers(b)).toEqual([0]);
   open = false;
-  a.link.push(item(1), 1);
-  expect(a.link.fits(2 * CREDIT_BYTES)).toBe(true);
-  a.link.push(item(1), CREDIT_BYTES);
-  const failing = a.link.room(1);
+  a.link.push(item(1), 1, 'user');
+  expect(a.link.fits('user', 2 * CREDIT_BYTES)).toBe(true);
+  a.link.push(item(1), CREDIT_BYTES, 'user');
+  const failing = a.link.room('user', 1);
   a.link.fail();
   await failing;
-  a.link.push(item(2), 1);
+  a.link.push(item(2), 1, 'user');
   await time.advance(1_000);
   expect([numbers(b), time.pendingTimers]).toEqual([[0], 0]);
 });
