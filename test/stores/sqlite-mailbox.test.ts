@@ -1,6 +1,7 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -12,6 +13,7 @@ import {
 import { connect, createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { withShortPath } from '../../src/stores/sqlite/socket-paths.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
@@ -20,6 +22,14 @@ import { announce, newFolder, newPath, openView } from './sqlite-views.ts';
 const ON_WINDOWS = process.platform === 'win32';
 
 const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
+
+/** In a folder of its own. */
+function pathOf(length: number): string {
+  let folder = newFolder();
+  while (folder.length + 200 < length) folder = join(folder, 'f'.repeat(150));
+  mkdirSync(folder, { recursive: true });
+  return join(folder, 'n'.repeat(Math.max(1, length - folder.length - 1)));
+}
 
 /** The socket of the only instance. */
 const socketOf = (path: string): string => join(dirname(path), sockets(path)[0] ?? '');
@@ -51,12 +61,45 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     await until(() => sockets(path).length === 1);
   });
 
-  test('whose path would be too long is refused with what to do', async () => {
-    const folder = join(newFolder(), 'long'.repeat(30));
-    mkdirSync(folder);
-    const view = await openView(join(folder, 'sessions.db'));
-    await expect(announce(view, 'a')).rejects.toThrow(/of 1\d\d bytes, .* put the database where its path is shorter/);
-    expect(await view.instances.read('a')).toBeUndefined();
+  test.each([60, 100, 200, 480])('is reached beside a database whose path has %i bytes', async (length) => {
+    const path = pathOf(length);
+    const log = createLog();
+    const [here, there] = [await openView(path, { logger: log }), await openView(path, { logger: log })];
+    const inbox = await announce(here, 'a');
+    const back = await announce(there, 'b');
+    expect(await there.instances.send('b', 'a', { kind: 'n', n: 1 })).toBe('sent');
+    expect(await here.instances.send('a', 'b', { kind: 'n', n: 2 })).toBe('sent');
+    await until(() => inbox.messages.length === 1 && back.messages.length === 1);
+    expect(sockets(path)).toHaveLength(2);
+    expect(statSync(socketOf(path)).mode & 0o777).toBe(0o600);
+    rmSync(socketOf(path));
+    expect([await here.instances.renew('a', 'serving'), await there.instances.renew('b', 'serving')]).toEqual([
+      true,
+      true,
+    ]);
+    expect([sockets(path).length, log.matching(/socket .* was removed/, 'warn').length]).toEqual([2, 1]);
+    await here.instances.leave('a');
+    await there.instances.leave('b');
+    expect(sockets(path)).toEqual([]);
+  });
+
+  test('has a short name for one call where the system shows no open folders, and nothing is left of it', async () => {
+    const path = join(dirname(pathOf(300)), 'own.sock');
+    const names: string[] = [];
+    const through = <T>(use: (short: string) => T): T =>
+      withShortPath(path, (short) => (names.push(short), use(short)), '/nowhere');
+    const server = createServer((connection) => connection.end('hello'));
+    await new Promise<void>((listens) => through((short) => server.listen(short, listens)));
+    const said = await new Promise((done) => through((short) => connect(short).once('data', done)));
+    expect([String(said), sockets(path)]).toEqual(['hello', ['own.sock']]);
+    expect(() =>
+      through(() => {
+        throw new Error('refused');
+      }),
+    ).toThrow('refused');
+    expect(new Set(names).size).toBe(3);
+    expect(names.filter((name) => existsSync(dirname(dirname(name))) && existsSync(dirname(name)))).toEqual([]);
+    await new Promise((closed) => server.close(closed));
   });
 
   test('whose file was deleted is not suspect, and is opened again with the next renewal', async () => {

@@ -6,11 +6,12 @@
  * A crash leaves the socket's file, and connections to it are refused. If only the file is deleted, the socket still
  * listens but cannot be found; `repair` opens it again.
  */
-import { chmodSync, statSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { type Receive, receiveText } from '../shared/instances.ts';
+import { withShortPath } from './socket-paths.ts';
 
 const SOCKET_MODE = 0o600;
 
@@ -33,11 +34,16 @@ export class SqliteMailbox {
     server.unref();
     return new Promise((done, failed) => {
       // A socket that listens has errors of single connections, and listens on.
-      server.on('error', (err) =>
-        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err)),
-      );
+      const cannot = (err: Error): void =>
+        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err));
+      server.on('error', cannot);
       // A worker of node:cluster would ask its parent to listen, if this were not `exclusive`.
-      server.listen({ path: this.#path, exclusive: true }, done);
+      const listen = (path: string): Server => server.listen({ path, exclusive: true }, done);
+      try {
+        withShortPath(this.#path, listen);
+      } catch (err) {
+        return cannot(err as Error);
+      }
       // The file exists as soon as `listen` returns, unless the error event follows.
       if (process.platform !== 'win32' && this.#isThere) chmodSync(this.#path, SOCKET_MODE);
     });
@@ -52,9 +58,10 @@ export class SqliteMailbox {
     await this.open();
   }
 
-  /** Removes the file too. */
+  /** Removes the file too, which Node does by the path that it was bound with. */
   close(): void {
     this.#server?.close();
+    if (this.#server !== undefined && process.platform !== 'win32') rmSync(this.#path, { force: true });
     this.#server = undefined;
     for (const socket of this.#connections) socket.destroy();
   }

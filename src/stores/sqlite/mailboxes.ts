@@ -11,22 +11,18 @@
  * it, so no instance removes it: it might be the socket of an instance that is about to store its lease.
  */
 import { lstatSync, rmSync } from 'node:fs';
-import { connect, Socket } from 'node:net';
-import { digestText } from '../../base/digest.ts';
+import { Socket } from 'node:net';
 import { afterTurn } from '../../base/system.ts';
 import { shown } from '../../base/shown.ts';
-import { storeAway, storeRefused } from '../../errors.ts';
+import { storeAway } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
 import { type LeaseRecords, type Mailboxes, messageText, type Receive } from '../shared/instances.ts';
 import { type InstanceMessage, isEnded } from '../store.ts';
 import { socketDanger } from './file-owners.ts';
 import { SqliteMailbox } from './mailbox.ts';
+import { socketPathOf, withShortPath } from './socket-paths.ts';
 import type { StoreFile } from './store-file.ts';
 
-/** Systems allow 104 to 108 bytes, and libuv cuts longer paths without an error. */
-const PATH_BYTES = 103;
-/** 48 bits: unique among the instances of a file. */
-const NAME_CHARACTERS = 8;
 /** An instance with more unread bytes counts as stuck. The relay's own credit is far below. */
 const STUCK_BYTES = 67_108_864;
 
@@ -52,14 +48,7 @@ export class SqliteMailboxes implements Mailboxes {
   }
 
   async open(id: string, receive: Receive): Promise<string> {
-    const path = this.#pathOf(id);
-    const bytes = Buffer.byteLength(path);
-    if (bytes > PATH_BYTES)
-      throw storeRefused(
-        `${this.#options.file.path}: the socket of this instance beside it would have a path of ${bytes} bytes, and ` +
-          `systems allow ${PATH_BYTES}; put the database where its path is shorter`,
-      );
-    const mailbox = new SqliteMailbox(path, receive, this.#options.logger);
+    const mailbox = new SqliteMailbox(this.#pathOf(id), receive, this.#options.logger);
     await mailbox.open();
     this.#mailboxes.set(id, mailbox);
     return id;
@@ -120,8 +109,7 @@ export class SqliteMailboxes implements Mailboxes {
 
   #pathOf(id: string): string {
     const { file, name } = this.#options;
-    const own = digestText(JSON.stringify([name, id])).slice(0, NAME_CHARACTERS);
-    return process.platform === 'win32' ? `\\\\.\\pipe\\sojourn-${own}` : `${file.path}-${own}.sock`;
+    return socketPathOf(file.path, name, id);
   }
 
   /** The next message after a connection has failed or closed opens another. */
@@ -143,9 +131,13 @@ export class SqliteMailboxes implements Mailboxes {
     if (danger !== undefined)
       throw storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${path} is not safe: ${danger}`);
     return new Promise((resolve) => {
-      const socket = connect(path, () => resolve(socket));
-      socket.unref();
-      socket.on('error', resolve);
+      const socket = new Socket().unref().on('error', resolve);
+      try {
+        // The path is used before `connect` returns.
+        withShortPath(path, (short) => socket.connect(short, () => resolve(socket)));
+      } catch (err) {
+        return resolve(err as NodeJS.ErrnoException);
+      }
       // The other instance never writes; reading notices when it closes.
       socket.resume();
     });
