@@ -20,6 +20,7 @@ export const PACKAGES = ['.', 'packages/demo', 'packages/postgres', 'packages/re
 /** Each file that names the version, and the texts in it before the version. */
 export const PLACES = {
   'package.json': ['"version": "'],
+  'README.md': ['../sojourn/sojourn-'],
   'packages/demo/package.json': ['"version": "', '"sojourn": "'],
   'src/protocol/versions.ts': ["BUILD_VERSION = '"],
   'packages/postgres/package.json': ['"version": "', '"sojourn": "'],

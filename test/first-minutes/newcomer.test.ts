@@ -1,6 +1,13 @@
 // @module-tag matrix
 /** README, followed word by word from an empty folder, and what the guide adds for TypeScript. */
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
+import { textOf } from '../kit/lab.ts';
+import { openClient } from '../kit/listening.ts';
+import { callModern } from '../kit/modern.ts';
 import { blocksOf } from '../kit/pages.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
@@ -33,6 +40,20 @@ async function restart(folder: Folder): Promise<void> {
   await second.stop('SIGINT');
 }
 
+/** What the sample says to a client that has no session. */
+async function modernClient({ port }: Folder): Promise<void> {
+  const { message } = await callModern(openClient(`http://127.0.0.1:${port}/mcp`), 'tools/call', { name: 'count' });
+  expect(textOf(message)).toBe('a call of 2026-07-28, which has no sessions');
+}
+
+/** The files of this tree, without what is installed and built. */
+async function cloneInto(folder: string): Promise<void> {
+  const root = resolve(import.meta.dirname, '../..');
+  const { stdout } = await promisify(execFile)('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root });
+  for (const file of stdout.trim().split('\n'))
+    if (existsSync(join(root, file))) cpSync(join(root, file), join(folder, file));
+}
+
 async function inTypeScript(folder: Folder): Promise<void> {
   for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
   const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
@@ -45,11 +66,28 @@ describe('from an empty folder', () => {
     'README leads to a server that answers a client, to one whose session continues after a restart, and the same program is strict TypeScript',
     async () => {
       const folder = await emptyFolder();
-      for (const server of await folder.follow(README)) await server.stop('SIGINT');
+      const servers = await folder.follow(README);
+      await modernClient(folder);
+      for (const server of servers) await server.stop('SIGINT');
       await restart(folder);
       await inTypeScript(folder);
     },
   );
+
+  pathTest('what README packs in a clone is installed beside it', async () => {
+    const folder = await emptyFolder();
+    await cloneInto(join(folder.path, 'sojourn'));
+    const page = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8').replaceAll(/\s+/g, ' ');
+    const [, pack = '', install = ''] = /`(npm ci && npm pack [^`]+)`.*?`(npm install [^`]+)`/.exec(page) ?? [];
+    await folder.run(`cd sojourn && ${pack} && mkdir ../app`);
+    const packages = install.replace('sojourn-0', 'sojourn-redis-0').replace('npm install ', '');
+    const importing =
+      'import("sojourn-redis").then(() => import("sojourn")).then((s) => console.log(typeof s.createMcpEndpoint))';
+    const said = await folder.run(
+      `cd app && npm init -y && ${install} ${packages} @modelcontextprotocol/server && node -e '${importing}'`,
+    );
+    expect(said.trim().split('\n').at(-1)).toBe('function');
+  });
 
   if (everyPath)
     for (const node of [undefined, 24] as const)
