@@ -1,6 +1,7 @@
 /** A process that a test starts, and what it says. */
 import { type ChildProcess, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { until } from './until.ts';
@@ -24,10 +25,15 @@ interface StartOptions {
 /** A busy machine takes its time to start a process. */
 const SAID_MS = 60_000;
 
+/** Where it names a file that is missing, Node warns on the stderr of each process. */
+const namesMissing = (name: string, value = ''): boolean => name === 'NODE_EXTRA_CA_CERTS' && !existsSync(value);
+
 /** The environment without the variables of the test run itself, and without what npm adds. */
 export const inherited = Object.fromEntries(
   Object.entries(process.env).filter(
-    ([name]) => !/^(?:SOJOURN_|npm_|VITEST)|^(?:NODE_ENV|NODE_OPTIONS|PORT|FORCE_COLOR)$/.test(name),
+    ([name, value]) =>
+      !/^(?:SOJOURN_|npm_|VITEST)|^(?:NODE_ENV|NODE_OPTIONS|PORT|FORCE_COLOR)$/.test(name) &&
+      !namesMissing(name, value),
   ),
 );
 
