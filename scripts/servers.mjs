@@ -17,6 +17,7 @@ const SERVERS = {
   postgresql: ['initdb'],
   pgbouncer: ['pgbouncer'],
   nginx: ['nginx'],
+  haproxy: ['haproxy'],
   prometheus: ['promtool'],
   chromium: ['chromium', 'chromium-browser', 'google-chrome-stable'],
 };

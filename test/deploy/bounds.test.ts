@@ -17,7 +17,14 @@ import { newCertificate } from '../kit/certificate.ts';
 import { listening, openClient } from '../kit/listening.ts';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
-import { AFFINITY, behindNginx, describeBehindNginx, ROUND_ROBIN } from './nginx.ts';
+import {
+  AFFINITY,
+  behindHaproxy,
+  behindNginx,
+  describeBehindHaproxy,
+  describeBehindNginx,
+  ROUND_ROBIN,
+} from './nginx.ts';
 
 /** Answers requests of `/mcp` as given, and others, such as health checks, with 200. Resolves with its port. */
 async function standIn(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
@@ -157,23 +164,44 @@ describeBehindNginx('what nginx bounds and passes on', () => {
 });
 
 /** An instance that closes the connection of each request that it has read. */
-const dyingInstance = (seen: string[]): Promise<number> =>
+const dyingInstance = (seen: string[], ids = new Set<unknown>()): Promise<number> =>
   standIn((request) => {
     seen.push(String(request.method));
+    ids.add(request.headers['x-request-id']);
     request.socket.destroy();
   });
 
 /** What one request gets: the first line of its answer; `''`: its connection is closed without one. */
-async function ask(url: string, method: string): Promise<string> {
-  const body = method === 'POST' ? '{"jsonrpc":"2.0","id":1,"method":"ping"}' : '';
+async function ask(
+  url: string,
+  method: string,
+  fields = ['Mcp-Session-Id: s'],
+  posted = '{"jsonrpc":"2.0","id":1,"method":"ping"}',
+): Promise<string> {
+  const body = method === 'POST' ? posted : '';
   const length = method === 'POST' ? `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` : '';
-  const head = `${method} /mcp HTTP/1.1\r\nHost: a\r\nMcp-Session-Id: s\r\nConnection: close\r\n${length}`;
+  const sent = ['Host: a', 'X-Request-Id: of-the-client', 'Connection: close', ...fields].join('\r\n');
+  const head = `${method} /mcp HTTP/1.1\r\n${sent}\r\n${length}`;
   return (await openClient(url).bytes(`${head}\r\n${body}`)).split('\r\n', 1)[0] ?? '';
 }
 
+/** How many instances get a POST that each of them reads and does not answer. */
+const POSTS: ReadonlyMap<string, number> = new Map([
+  ['Mcp-Session-Id: s', 2],
+  ['', 1],
+  ['Mcp-Method: tools/list', 2],
+  ['Mcp-Method: resources/read', 2],
+  ['Mcp-Method: prompts/get', 2],
+  ['Mcp-Method: tools/call', 1],
+  ['Mcp-Method: subscriptions/listen', 1],
+  // 2026-07-28 ignores the session.
+  ['Mcp-Method: tools/call, Mcp-Session-Id: s', 1],
+  ['Mcp-Method: tools/call tools/list', 1],
+]);
+
 for (const files of [ROUND_ROBIN, AFFINITY]) {
   describeBehindNginx(`requests without an answer behind ${files.join(' and ')}`, () => {
-    test('a POST or DELETE that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
+    test('a DELETE that an instance has read is not sent to another one; a GET ends with a closed connection', async () => {
       const seen: string[] = [];
       const { url } = await behindNginx(files, [
         await dyingInstance(seen),
@@ -181,10 +209,24 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
         await dyingInstance(seen),
       ]);
       expect(await ask(url, 'GET')).toBe('');
-      for (const method of ['POST', 'DELETE'])
-        expect([method, await ask(url, method)]).toEqual([method, expect.stringContaining('HTTP/1.1 502 ')]);
+      expect(await ask(url, 'DELETE')).toContain('HTTP/1.1 502 ');
       // nginx cannot tell a GET that was sent from one whose connection was refused. It has no effect twice.
-      expect(seen).toEqual(['GET', 'GET', 'GET', 'POST', 'DELETE']);
+      expect(seen).toEqual(['GET', 'GET', 'GET', 'DELETE']);
+    });
+
+    test('a POST that an instance has read is sent to one more where that is safe, under one id of nginx', async () => {
+      const tries: Array<[number, string]> = [];
+      for (const fields of POSTS.keys()) {
+        const seen: string[] = [];
+        const ids = new Set<unknown>();
+        const dying = [await dyingInstance(seen, ids), await dyingInstance(seen, ids), await dyingInstance(seen, ids)];
+        const { url, close } = await behindNginx(files, dying);
+        expect(await ask(url, 'POST', fields.split(', ').filter(Boolean))).toContain('HTTP/1.1 502 ');
+        await close();
+        tries.push([seen.length, fields]);
+        expect([...ids]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
+      }
+      expect(tries).toEqual([...POSTS].map(([fields, count]) => [count, fields]));
     });
 
     test('a body above limits.bodyBytes reaches the instance: some clients end for good at a 413 of the proxy', async () => {
@@ -209,6 +251,36 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
     });
   });
 }
+
+describeBehindHaproxy('requests without an answer behind HAProxy', () => {
+  test('go to one more instance where that is safe, under one id of HAProxy, if the buffer holds them', async () => {
+    const tries: Array<[number, string]> = [];
+    const counted = async (method: string, fields: string, body?: string): Promise<number> => {
+      const seen: string[] = [];
+      const ids = new Set<unknown>();
+      const dying = [await dyingInstance(seen, ids), await dyingInstance(seen, ids), await dyingInstance(seen, ids)];
+      const { url, close } = await behindHaproxy(dying);
+      await ask(url, method, fields.split(', ').filter(Boolean), body);
+      await close();
+      expect([...ids]).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/)]);
+      return seen.length;
+    };
+    for (const fields of POSTS.keys()) tries.push([await counted('POST', fields), fields]);
+    expect(tries).toEqual([...POSTS].map(([fields, count]) => [count, fields]));
+    expect(await counted('DELETE', 'Mcp-Session-Id: s')).toBe(1);
+    expect(await counted('GET', 'Mcp-Session-Id: s')).toBe(2);
+    expect(await counted('POST', 'Mcp-Session-Id: s', 'x'.repeat(70_000))).toBe(1);
+  });
+
+  test('a refused connection leads to the next instance, for every method', async () => {
+    const port = await standIn((request, response) => {
+      request.resume().on('end', () => response.end(request.method));
+    });
+    const { url } = await behindHaproxy([await freePort(), port]);
+    for (const method of ['POST', 'GET', 'DELETE', 'POST', 'GET', 'DELETE'])
+      expect([method, await ask(url, method, [])]).toEqual([method, 'HTTP/1.1 200 OK']);
+  });
+});
 
 describeBehindNginx('affinity by Mcp-Session-Id', () => {
   test('every request of a session arrives at one instance; those that have no session yet are spread', async () => {

@@ -19,6 +19,7 @@ export interface InstanceOptions {
   /** Further flags. */
   readonly flags?: readonly string[];
   readonly level?: 'debug' | 'warn';
+  readonly env?: Readonly<Record<string, string>>;
   /** Gets its log as it comes. */
   readonly log?: (text: string) => void;
   /** It ended, and no test has stopped it. */
@@ -56,12 +57,12 @@ export class DeployedInstance {
 
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { module = workerServer, fd, prefix = [], flags = [], level = 'warn', log, ended } = this.#options;
+    const { module = workerServer, fd, prefix = [], flags = [], level = 'warn', env: set, log, ended } = this.#options;
     const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
     const [program = '', ...args] = activated([...prefix, ...command], fd);
     const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };
     // Without workers the process that serves is killed and frozen.
-    const own = { SOJOURN_PORT: String(this.port), SOJOURN_WORKERS: '0', ...store, ...env };
+    const own = { SOJOURN_PORT: String(this.port), SOJOURN_WORKERS: '0', ...store, ...set, ...env };
     const started = spawnNode(args, { program, fd, hasInput: true, env: { ...inherited, ...own } });
     const { child, output, closed, says } = started;
     this.#last = started;

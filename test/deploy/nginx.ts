@@ -1,4 +1,4 @@
-/** nginx with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
+/** nginx and HAProxy with the very files of `examples/deploy`, their addresses replaced by ports of this machine. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -15,13 +15,19 @@ import { recipe } from './recipe-files.ts';
 export const ROUND_ROBIN = ['nginx/mcp.conf', 'nginx/upstream-round-robin.conf'];
 export const AFFINITY = ['nginx/mcp.conf', 'nginx/upstream-affinity.conf'];
 
-const findNginx = findProgram as (name: 'nginx') => string | undefined;
+type ProxyName = 'nginx' | 'haproxy';
 
-/** Without nginx these tests fail under CI and are skipped by name elsewhere, as those of the stores' servers. */
-export function describeBehindNginx(title: string, tests: () => void): void {
-  if (findNginx('nginx') !== undefined || process.env['CI']) describe(title, tests);
-  else describe.skip(`${title} (nginx is not installed; Debian: apt-get install nginx)`, tests);
+const find = findProgram as (name: ProxyName) => string | undefined;
+
+/** Without the proxy these tests fail under CI and are skipped by name elsewhere, as those of the stores' servers. */
+function describeBehind(name: ProxyName, title: string, tests: () => void): void {
+  if (find(name) !== undefined || process.env['CI']) describe(title, tests);
+  else describe.skip(`${title} (${name} is not installed; Debian: apt-get install ${name})`, tests);
 }
+
+export const describeBehindNginx = (title: string, tests: () => void): void => describeBehind('nginx', title, tests);
+export const describeBehindHaproxy = (title: string, tests: () => void): void =>
+  describeBehind('haproxy', title, tests);
 
 /**
  * The ports of nginx and of the instances stand where the recipe has `8080` and `10.0.0.11:3000`, `10.0.0.12:3000` …;
@@ -33,7 +39,7 @@ function addressed(text: string, port: number, instances: readonly number[]): st
       const instance = instances[Number(n) - 1];
       return instance === undefined ? '' : line.replace(/10\.0\.0\.1\d:3000/, `127.0.0.1:${instance}`);
     })
-    .replaceAll(/(?<=listen )8080\b/g, String(port));
+    .replaceAll(/(?<=listen |bind :)8080\b/g, String(port));
 }
 
 /** What the recipe says to change for TLS, beside `tls.conf`. */
@@ -65,7 +71,7 @@ http {
 export interface Proxy {
   readonly url: string;
   readonly port: number;
-  /** What nginx wrote to its log of errors. */
+  /** What it wrote to its log of errors. */
   output(): string;
   /** Cuts open connections. */
   close(): Promise<void>;
@@ -84,8 +90,6 @@ export async function startNginx(
   instances: readonly number[],
   { certificate, edit = (text) => text }: ProxyChanges = {},
 ): Promise<Proxy> {
-  const executable = findNginx('nginx');
-  if (executable === undefined) throw new Error('nginx is not installed');
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-nginx-'));
   const port = await freePort();
   mkdirSync(join(folder, 'conf.d'));
@@ -94,8 +98,29 @@ export async function startNginx(
     const text = edit(certificate === undefined ? recipe(file) : withTls(recipe(file), certificate));
     writeFileSync(join(folder, 'conf.d', basename(file)), addressed(text, port, instances));
   }
-  const args = ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'];
-  const { output, alive, stop } = spawnNode(args, { program: executable, cwd: folder });
+  return startProxy('nginx', ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'], folder, port, certificate);
+}
+
+/** The recipe of HAProxy in front of `instances`. */
+export async function startHaproxy(instances: readonly number[]): Promise<Proxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'sojourn-haproxy-'));
+  const port = await freePort();
+  // A test may have few descriptors.
+  const text = recipe('haproxy/haproxy.cfg').replace(/maxconn \d+/, 'maxconn 200');
+  writeFileSync(join(folder, 'haproxy.cfg'), addressed(text, port, instances));
+  return startProxy('haproxy', ['-db', '-f', 'haproxy.cfg'], folder, port);
+}
+
+async function startProxy(
+  name: ProxyName,
+  args: readonly string[],
+  folder: string,
+  port: number,
+  certificate?: Certificate,
+): Promise<Proxy> {
+  const program = find(name);
+  if (program === undefined) throw new Error(`${name} is not installed`);
+  const { output, alive, stop } = spawnNode(args, { program, cwd: folder });
   const close = async (): Promise<void> => {
     await stop();
     rmSync(folder, { recursive: true, force: true });
@@ -104,9 +129,9 @@ export async function startNginx(
     if (!alive()) throw new Error('it ended');
     return (await connecting(port)) === 'connected';
   };
-  await until(isReady, { what: 'nginx to listen' }).catch(async (error: unknown) => {
+  await until(isReady, { what: `${name} to listen` }).catch(async (error: unknown) => {
     await close();
-    throw new Error(`nginx: ${output.stderr}`, { cause: error });
+    throw new Error(`${name}: ${output.stderr}`, { cause: error });
   });
   return {
     url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}/mcp`,
@@ -117,8 +142,13 @@ export async function startNginx(
 }
 
 /** The same for one test, which prints what nginx said when it fails. */
-export async function behindNginx(...given: Parameters<typeof startNginx>): Promise<Proxy> {
-  const proxy = await startNginx(...given);
+export const behindNginx = async (...given: Parameters<typeof startNginx>): Promise<Proxy> =>
+  inTest(await startNginx(...given));
+
+export const behindHaproxy = async (instances: readonly number[]): Promise<Proxy> =>
+  inTest(await startHaproxy(instances));
+
+function inTest(proxy: Proxy): Proxy {
   onTestFailed(() => console.log(proxy.output()));
   onTestFinished(() => proxy.close());
   return proxy;

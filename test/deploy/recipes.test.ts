@@ -137,12 +137,59 @@ describe('nginx', () => {
     expect(wait).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
   });
 
+  test('tries a POST at two instances at most, and not after a silence that a call may have', () => {
+    const again = nginx.slice(nginx.indexOf('location @next_try'));
+    expect(directive(again, 'proxy_next_upstream_tries')).toBe('2');
+    const longest = ms(directive(again, 'proxy_next_upstream_timeout'));
+    expect(longest).toBeLessThan(ms(directive(nginx, 'proxy_read_timeout')));
+    // A session knows an attempt for two minutes after its end.
+    expect(longest).toBeLessThan(120_000);
+    expect(nginx.match(/non_idempotent/g)).toHaveLength(1);
+  });
+
   test('lets go of a connection before the instance does', async () => {
     // nginx lets go after 60 s, which no upstream changes.
     expect((await instance()).keepAliveMs).toBeGreaterThan(60_000);
     for (const file of [...upstreams, 'compose/upstream.conf']) {
       expect(directive(recipe(file), 'keepalive_timeout')).toBe('no keepalive_timeout');
     }
+  });
+});
+
+test('each proxy that repeats POSTs names them in the header that the instances know', () => {
+  for (const [file, header] of [
+    ['nginx/mcp.conf', 'proxy_set_header X-Request-Id $request_id;'],
+    ['haproxy/haproxy.cfg', 'http-request set-header X-Request-Id %[unique-id]'],
+    ['compose/compose.yaml', 'SOJOURN_ATTEMPT_HEADER: X-Request-Id'],
+    ['kubernetes/mcp.yaml', 'name: SOJOURN_ATTEMPT_HEADER, value: X-Request-Id'],
+  ] as const)
+    expect([file, recipe(file).includes(header)]).toEqual([file, true]);
+});
+
+test('a gateway repeats what the other proxies repeat', () => {
+  const [, route] = yaml('kubernetes/gateway.yaml') as [Tree, Tree];
+  const rules = route.spec.rules as Tree[];
+  expect(rules.map(({ name, retry, timeouts }) => [name, retry?.attempts, timeouts.request])).toEqual([
+    ['reads', 1, '0s'],
+    ['calls', undefined, '0s'],
+    ['sessions', 1, '0s'],
+    ['others', undefined, '0s'],
+  ]);
+  const reads = rules[0].matches[0].headers[0].value as string;
+  expect(recipe('nginx/mcp.conf')).toContain(reads);
+  const fixed = (method: string): boolean => new RegExp(`^(?:${reads})$`).test(method);
+  const named = /acl reads .* -m str (.*)/.exec(recipe('haproxy/haproxy.cfg'))?.[1]?.split(' ') ?? [];
+  expect([named.length, named.filter(fixed)]).toEqual([6, named]);
+});
+
+describe('HAProxy', () => {
+  const haproxy = recipe('haproxy/haproxy.cfg');
+  const timeout = (name: string): number => ms(new RegExp(`timeout ${name} +(\\w+)`).exec(haproxy)?.[1] ?? '');
+
+  test('waits longer than a stream is ever silent, and lets go of a connection before the instance does', async () => {
+    expect(timeout('server')).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
+    expect(timeout('client')).toBe(timeout('server'));
+    expect((await instance()).keepAliveMs).toBeGreaterThan(timeout('http-keep-alive'));
   });
 });
 

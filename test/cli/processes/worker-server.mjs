@@ -3,7 +3,7 @@
  * how they got there.
  */
 import { AsyncResource } from 'node:async_hooks';
-import { existsSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentRequest } from '../../../dist/index.js';
@@ -41,6 +41,17 @@ export default function createServer(ctx) {
       return text(`looked ${process.pid}`);
     },
   );
+  // Each run is a line of a file.
+  for (const [name, annotations] of Object.entries({ effect: {}, repeatable: { readOnlyHint: true } }))
+    server.registerTool(
+      name,
+      { inputSchema: z.object({ nonce: z.string(), ms: z.number() }), annotations },
+      async ({ nonce, ms }) => {
+        appendFileSync(process.env.RUNS, `${name} ${nonce}\n`);
+        await new Promise((done) => setTimeout(done, ms));
+        return text(nonce);
+      },
+    );
   server.registerTool('hoard', {}, () => {
     for (const kept = []; ;) kept.push(Array.from({ length: 100_000 }, (_, n) => ({ n })));
   });

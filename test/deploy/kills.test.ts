@@ -1,0 +1,136 @@
+/**
+ * Two instances on Redis behind the recipes, one of which is killed again and again while official clients call. What
+ * clients see: no broken connection but for requests without a session, no call that ran twice, no call without answer.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { inMatrix, isMatrix } from '../kit/matrix.ts';
+import { openV1, openV2, type OfficialClient } from '../kit/official-client.ts';
+import { describeWhereInstalled, startServer, type TestServer } from '../kit/servers/index.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { until } from '../kit/until.ts';
+import { describeBehindHaproxy, describeBehindNginx, ROUND_ROBIN, startHaproxy, startNginx } from './nginx.ts';
+import { startFleet } from './instances.ts';
+
+const KILLS = isMatrix ? 100 : 4;
+/** A stream that broke is asked for again after `retryMs`, which is 4 s. `npm test` runs other files at the same time. */
+const LONGEST_MS = isMatrix ? 4_200 : 15_000;
+
+/** What a client did. */
+interface Told {
+  readonly client: string;
+  readonly call: string;
+  readonly nonce: string;
+  readonly ms: number;
+  /** `undefined`: a result. */
+  readonly failed?: string;
+}
+
+const failureOf = (error: Error & { data?: { reason?: string; mayHaveRun?: boolean } }): string =>
+  error.data?.reason === undefined
+    ? `${error.name}: ${error.message} ${String(error.cause ?? '')}`.trim()
+    : `${error.data.reason} ${String(error.data.mayHaveRun)}`;
+
+/** For the pages. */
+function figures(proxied: string, told: readonly Told[], twice: number, longest: number): string {
+  const counts = new Map<string, number>();
+  for (const { client, call, failed } of told) {
+    if (failed === undefined) continue;
+    const what = `${client.startsWith('s') ? 'of a session' : 'without a session'}, ${call}: ${failed}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  const failures = [...counts].map(([what, count]) => `${count} × ${what}`).join('; ');
+  return `${proxied}: ${KILLS} kills, ${told.length} calls, ${twice} twice, longest ${longest.toFixed(0)} ms. ${failures}`;
+}
+
+/** Calls until it is stopped. Of a session: with and without a hint; without a session also lists. */
+function keepsCalling(name: string, { client, say }: OfficialClient, hasSession: boolean, told: Told[]) {
+  let isOver = false;
+  const tried = async (call: string, nonce: string, work: () => Promise<unknown>): Promise<void> => {
+    const began = performance.now();
+    const failed = await work().then(
+      (answer) => (answer === nonce || answer === true ? undefined : `the answer ${String(answer)}`),
+      failureOf,
+    );
+    told.push({ client: name, call, nonce, ms: performance.now() - began, ...(failed !== undefined && { failed }) });
+  };
+  const done = (async () => {
+    for (let n = 0; !isOver; n++) {
+      const nonce = `${name}.${n}`;
+      const call = n % 3 === 0 ? 'repeatable' : 'effect';
+      await tried(call, nonce, () => say(call, { nonce, ms: (n * 7) % 40 }));
+      if (!hasSession) await tried('list', nonce, async () => (await client.listTools()).tools.length > 0);
+      await new Promise((next) => setTimeout(next, (n * 13) % 50));
+    }
+  })();
+  const stop = (): Promise<void> => {
+    isOver = true;
+    return done;
+  };
+  onTestFinished(stop);
+  return stop;
+}
+
+for (const [proxied, behind, start] of inMatrix(
+  [
+    ['nginx', describeBehindNginx, (ports: readonly number[]) => startNginx(ROUND_ROBIN, ports)],
+    ['HAProxy', describeBehindHaproxy, startHaproxy],
+  ] as const,
+  [['nginx', describeBehindNginx, (ports: readonly number[]) => startNginx(ROUND_ROBIN, ports)]] as const,
+))
+  behind(`kills behind ${proxied}`, () => {
+    describeWhereInstalled('redis', 'of instances on Redis', () => {
+      test(
+        'show no client a broken connection, but for requests without a session, and no call runs twice',
+        { timeout: 60_000 + KILLS * 12_000 },
+        async () => {
+          const redis: TestServer = await startServer('redis');
+          onTestFinished(() => redis.close());
+          const runs = join(temporaryFolder(), 'runs');
+          writeFileSync(runs, '');
+          const env = { RUNS: runs, SOJOURN_ATTEMPT_HEADER: 'X-Request-Id' };
+          const fleet = await startFleet(2, redis.url, () => ({ env }));
+          onTestFinished(() => fleet.close());
+          const proxy = await start(fleet.ports);
+          onTestFinished(() => proxy.close());
+          onTestFailed(() => console.log(proxy.output()));
+          const told: Told[] = [];
+          const stops: Array<() => Promise<void>> = [];
+          for (let n = 0; n < 14; n++) {
+            const hasSession = n < 12;
+            const client = await (n % 2 === 0 && hasSession
+              ? openV1(proxy.url)
+              : openV2(proxy.url, {}, 'http', hasSession ? 'legacy' : 'auto'));
+            onTestFinished(client.close);
+            await client.client.listTools();
+            expect(client.sessionId !== undefined).toBe(hasSession);
+            stops.push(keepsCalling(`${hasSession ? 's' : 'm'}${n}`, client, hasSession, told));
+          }
+          for (let kill = 0; kill < KILLS; kill++) {
+            const victim = fleet.instances[kill % 2];
+            const before = told.length;
+            await until(() => told.length > before + 30, { what: 'answers before a kill' });
+            await new Promise((next) => setTimeout(next, (kill * 37) % 120));
+            await victim?.kill();
+            await victim?.start();
+          }
+          await Promise.all(stops.map((stop) => stop()));
+          const failed = told.filter(({ failed: why }) => why !== undefined);
+          const lines = readFileSync(runs, 'utf8')
+            .split('\n')
+            .filter((line) => line.startsWith('effect '));
+          const twice = lines.filter((line, n) => lines.indexOf(line) !== n);
+          const longest = Math.max(...told.map(({ ms }) => ms));
+          if (isMatrix) console.log(figures(proxied, told, twice.length, longest));
+          const unexpected = failed.filter(
+            ({ client, call, failed: why }) =>
+              !(call === 'effect' && why === 'owner_lost true') && !(client.startsWith('m') && call !== 'list'),
+          );
+          expect(unexpected).toEqual([]);
+          expect(twice).toEqual([]);
+          expect(longest).toBeLessThanOrEqual(LONGEST_MS);
+        },
+      );
+    });
+  });
