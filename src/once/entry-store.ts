@@ -7,6 +7,7 @@ import { onceConflict } from '../errors.ts';
 import { lookPauseMs, OwnedRecords, type RecordParts } from '../owned/owned-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
 import { elapse } from '../base/system.ts';
+import { MOST_RUNS } from '../inbound/retries.ts';
 import {
   type EndedRecord,
   type Fence,
@@ -28,18 +29,24 @@ const LEAST_MS = 60_000;
 /** How long an entry lasts that is not renewed. */
 export const lastsMs = ({ keepMs }: OnceEntry): number => Math.max(keepMs, LEAST_MS);
 
-/** `ours`: this call runs the handler. `asks`: after it has asked the application. `waited`: for another instance. */
+/**
+ * `ours`: this call runs the handler, which has begun `begun` times. `asks`: after it has asked the application.
+ * `waited`: for another instance.
+ */
 export type FoundEntry =
-  | { readonly is: 'ours'; readonly owned: OwnedEntry; readonly asks: boolean }
+  | { readonly is: 'ours'; readonly owned: OwnedEntry; readonly asks: boolean; readonly begun: number }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
 /** An entry that this instance owns. Its writes are repeated until the store has answered; what they return never rejects. */
 export class OwnedEntry extends OwnedRecord {
   readonly #entry: OnceEntry;
   readonly #kind: OwnedRecords;
+  readonly #taken: () => void;
 
   constructor(kind: OwnedRecords, { entry, abort }: OnceRun, fence: Fence) {
-    super(kind, entry.id, fence, () => abort('another instance runs it'));
+    const taken = (): void => abort('another instance runs it');
+    super(kind, entry.id, fence, taken);
+    this.#taken = taken;
     this.#entry = entry;
     this.#kind = kind;
   }
@@ -52,6 +59,13 @@ export class OwnedEntry extends OwnedRecord {
       () => this.#kind.reach(() => records.save(this.id, this.fence, change)),
       (err) => logger.debug({ err, tool: this.#entry.tool }, 'A call that runs once could not be renewed'),
     );
+  }
+
+  /** Stores the number of a run before it begins. The first run has none: the entry shows it. */
+  async countRun(run: number, throwIfOver: () => void): Promise<void> {
+    const change = { head: String(run), expiresInMs: lastsMs(this.#entry) };
+    if ((await this.save(() => change)) === 'fenced') this.#taken();
+    await this.confirmed(throwIfOver);
   }
 
   /** The next call with this key asks the application again. */
@@ -87,7 +101,7 @@ export class EntryStore extends OwnedRecords {
     const began = time.monotonic();
     for (let looks = 0; ; looks++) {
       const created = looks === 0 ? await this.#create(call, run) : undefined;
-      if (created !== undefined) return { is: 'ours', owned: created, asks: false };
+      if (created !== undefined) return { is: 'ours', owned: created, asks: false, begun: 0 };
       const stored = await this.#reach(call, () => this.records.read(call.entry.id));
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
@@ -161,10 +175,11 @@ export class EntryStore extends OwnedRecords {
   }
 
   async #crashed(call: OnceCall, run: OnceRun, stored: StoredRecord): Promise<FoundEntry | undefined> {
-    const { epoch, owner } = stored;
+    const { epoch, owner, head } = stored;
     const { entry } = call;
     const policy = await call.afterCrash();
-    if (policy === 'fail') {
+    const begun = Math.max(1, Number(head));
+    if (policy === 'fail' || (policy === 'run' && begun >= MOST_RUNS)) {
       const lost: Outcome = { is: 'lost' };
       const text = outcomeText(entry, lost);
       const kept = { share: entry.share, short: text };
@@ -189,6 +204,6 @@ export class EntryStore extends OwnedRecords {
       throw cause;
     }
     owned.renew();
-    return { is: 'ours', owned, asks: policy === 'ask' };
+    return { is: 'ours', owned, asks: policy === 'ask', begun };
   }
 }

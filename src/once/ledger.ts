@@ -3,7 +3,7 @@
  * instance owns that runs its handler:
  *
  *     none ──created──▶ running ──the handler settles──▶ ended with its outcome ──keepMs──▶ none
- *       ▲                 │ ├──its owner died──▶ lost, or claimed and run again (`afterCrash`)
+ *       ▲                 │ ├──its owner died──▶ lost, or claimed and run again (`afterCrash`), up to `MOST_RUNS`
  *       ╰──nothing done───╯ ╰──the owner has a new id──▶ claimed for it
  *
  * The entry is stored before the handler runs, and nothing between them waits. The outcome is stored after the answer
@@ -15,6 +15,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { onceCancelled, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../errors.ts';
 import { elapse, every, within } from '../base/system.ts';
+import { MOST_RUNS } from '../inbound/retries.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
 import { GRACE_MS, type HookTimes } from '../session/hook-time.ts';
 import type { StepNotice } from '../observe/step-notices.ts';
@@ -135,7 +136,8 @@ export class OnceLedger {
     return this.#answer(call, found.outcome, found.waited ? 'attached' : 'replayed');
   }
 
-  async #run(call: OnceCall, run: OnceRun, { owned, asks }: FoundEntry & { is: 'ours' }): Promise<unknown> {
+  async #run(call: OnceCall, run: OnceRun, found: FoundEntry & { is: 'ours' }): Promise<unknown> {
+    const { owned } = found;
     run.begins();
     const stopWaiting = run.waits(call);
     call.onExpiry(() => run.abort('its time is over'));
@@ -144,7 +146,7 @@ export class OnceLedger {
     const stopRenewals = every(time, lastsMs(call.entry) / 2, () => owned.renew());
     this.#running.set(run, { call, owned });
     try {
-      return await this.#start(call, run, owned, asks);
+      return await this.#start(call, run, found);
     } finally {
       stopRenewals();
       this.#running.delete(run);
@@ -154,12 +156,13 @@ export class OnceLedger {
     }
   }
 
-  async #start(call: OnceCall, run: OnceRun, owned: OwnedEntry, asks: boolean): Promise<unknown> {
+  async #start(call: OnceCall, run: OnceRun, { owned, asks, begun }: FoundEntry & { is: 'ours' }): Promise<unknown> {
     const now: Inside = { run, outer: inside.getStore() };
     let value: unknown = 'run';
     try {
       if (asks) value = await inside.run(now, () => call.asks(run.signal));
-      if (asks && value === 'run') await owned.confirmed(() => run.signal.throwIfAborted());
+      if (value === 'run' && begun >= MOST_RUNS) value = 'fail';
+      if (value === 'run' && begun > 0) await owned.countRun(begun + 1, () => run.signal.throwIfAborted());
     } catch (cause) {
       // The next call with this key asks again.
       this.#again(run, owned.release());

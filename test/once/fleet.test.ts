@@ -136,6 +136,22 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(runs.map(({ who }) => who)).toEqual(['first', 'second']);
     });
 
+    test.each(again)(
+      'it runs three times at most where %s: then its outcome is unknown',
+      async (_, given, annotations) => {
+        const { first, second, member, ran, runs, lose } = await open(given, {}, annotations);
+        const members = [first, second, await member('third')];
+        for (const [n, one] of members.entries()) {
+          await era.post(await era.connect(one.client(USER)), ORDER);
+          await ran(n);
+          await lose(one);
+        }
+        const last = await era.connect((await member('fourth')).client(USER));
+        for (let n = 0; n < 2; n++) expect((await pay(last)).error).toMatchObject(lost('owner_lost'));
+        expect(runs.length).toBe(3);
+      },
+    );
+
     test('after a crash the application may know the result, or not, and is asked again where it failed', async () => {
       const told: Array<() => unknown> = [
         () => {

@@ -107,7 +107,7 @@ export async function openPay(
   const [first, second] = [await member('first'), await member('second')];
   const { store } = first;
   const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { what: `run ${n}` });
-  /** The lease of the first instance is gone. */
-  const lose = async () => loseLease(store, await until(() => first.id));
-  return { store, first, second, runs, ran, lose };
+  /** The lease of an instance, by default of the first, is gone. */
+  const lose = async (of = first) => loseLease(of.store, await until(() => of.id));
+  return { store, first, second, member, runs, ran, lose };
 }

@@ -1,6 +1,7 @@
 /** Runs of `once()` in a world: their tools, every run, effect and answer, and what is wrong with them. */
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { MOST_RUNS } from '../../src/inbound/retries.ts';
 import { once } from '../../src/once/index.ts';
 import { said } from '../kit/tool-server.ts';
 import type { Range } from './faults.ts';
@@ -87,6 +88,7 @@ export class OnceRuns {
     if (key.startsWith('fail') && earlier.length > 0) this.#world.wrong(`${key} ran again, and may not`);
     const asked = this.asked.get(`${process.name} ${key}`) ?? 0;
     if (key.startsWith('ask') && earlier.length !== asked) this.#world.wrong(`${key} ran again without a question`);
+    if (earlier.length >= MOST_RUNS) this.#world.wrong(`${key} began more than ${MOST_RUNS} times`);
     if (this.#recorded.has(key)) this.#world.wrong(`${key} ran again after its result was stored`);
     for (const other of earlier) {
       if (this.#well.has(other.process) && !other.settled && other.process !== process)
@@ -108,6 +110,7 @@ export class OnceRuns {
     if (told.size > 1) this.#world.wrong(`${key} has more than one outcome: ${[...told].join(', ')}`);
     const [one = ''] = told;
     if (!/^run \d|^owner_lost$|^cancelled$/.test(one)) this.#world.wrong(`${key} was answered with ${one}`);
-    if (!key.startsWith('fail') && one === 'owner_lost') this.#world.wrong(`${key} is lost, though it may run again`);
+    const mayRun = !key.startsWith('fail') && this.#runsOf(key).length < MOST_RUNS;
+    if (mayRun && one === 'owner_lost') this.#world.wrong(`${key} is lost, though it may run again`);
   }
 }

@@ -10,6 +10,7 @@ import { OnceRuns } from './once.ts';
 import type { SimProcess } from './process.ts';
 import type { Random } from './random.ts';
 import type { StoreData } from './store-data.ts';
+import { MOST_ATTEMPTS } from './task-tools.ts';
 import { WellInstances } from './well-instances.ts';
 import type { World } from './world.ts';
 
@@ -158,6 +159,7 @@ export class TaskLedger {
     const id = of.id() ?? '';
     if (world.now - (this.#endedAt.get(id) ?? Infinity) > NEAR_MS && this.well.has(process))
       this.world.wrong(`${id} had ended, and run ${run.n} begins`);
+    if (attempt > (MOST_ATTEMPTS[tool] ?? 0)) world.wrong(`${id} began ${attempt} times`);
     const { attempt: latest = 0 } = this.#latest(id) ?? {};
     if (latest > attempt && this.well.has(process))
       this.world.wrong(`${id}: run ${run.n} has attempt ${attempt}, after ${latest}`);

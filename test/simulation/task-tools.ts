@@ -47,6 +47,8 @@ const OPTIONS: Readonly<Record<Tool, TaskOptions<[Plan, object]>>> = {
   keyed: { resume: false, key: ({ key }) => key },
 };
 
+export const MOST_ATTEMPTS = Object.fromEntries(TOOLS.map((tool) => [tool, OPTIONS[tool].maxAttempts ?? 5]));
+
 const PLAN = z.object({
   steps: z.number(),
   ms: z.number(),
