@@ -2,9 +2,13 @@
  * The response to one request, and the only writer of its frames. It gathers what its turn brings:
  *
  * * An answer that is complete when the turn ends leaves as one response.
- * * Else its head is held for `headMs`: 0, 5 while an event is being stored, 30 in 2026-07-28 while nothing precedes the
- *   answer. An answer within that time leaves as one response.
+ * * Else its head is held. On a POST whose events are stored it waits for the first id, and then up to 5 ms for an
+ *   answer that is being stored. In 2026-07-28 it waits up to `keepAliveMs` for the first message. A response that is
+ *   complete by then leaves as one.
  * * Then the head and the gathered frames leave, and later frames are written as they come.
+ *
+ * This process may crash at any moment. A client that has the head and no event id waits for its time-out then, while a
+ * connection that breaks before the head is an error at once.
  *
  * `responseMode: 'json'`: `headMs` is infinite, and the answers leave as one body. Every other message was routed to
  * another stream.
@@ -159,11 +163,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
   handOver(): void {
     if (!this.isOpen) return;
     const { continuation, onSession } = this.#policy;
+    // A client without an id would wait for an answer that it cannot ask for.
+    if (continuation === undefined || onSession === undefined || this.lastId === undefined) return this.cut();
     // What was gathered holds the id after which the response continues.
     this.sendHead();
     this.#tellClosed();
-    if (continuation === undefined || onSession === undefined || this.lastId === undefined) this.end();
-    else continuation.continueResponse(this.#exchange, this, onSession);
+    continuation.continueResponse(this.#exchange, this, onSession);
   }
 
   withdraw(): void {
@@ -222,11 +227,18 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   #hold(): void {
-    if (this.#state === 'held') return;
-    this.#become('held');
+    if (this.#state !== 'held') this.#become('held');
     this.#listen();
-    const { time } = this.#exchange.host;
-    if (this.takes === 'events') this.#timer = time.setTimeout(() => this.sendHead(), this.#policy.headMs ?? 0);
+    const ms = this.#headMs;
+    if (this.#timer === undefined && ms < Infinity)
+      this.#timer = this.#exchange.host.time.setTimeout(() => this.sendHead(), ms);
+  }
+
+  /** A write that fails for `waitMs` ends the wait for an id: its request is refused. */
+  get #headMs(): number {
+    const { headMs = 0, headNeedsId } = this.#policy;
+    const waits = this.takes === 'answers' || (headNeedsId === true && this.lastId === undefined);
+    return waits ? Infinity : headMs;
   }
 
   #stopTimer(): void {

@@ -27,7 +27,7 @@ export interface Sink {
    * where its client is connected here. `mayHaveRun`: the response continues after the last event.
    */
   handOver(mayHaveRun: boolean): void;
-  /** Sends the head of a stream now. Without it the head leaves when the turn ends, or a little later. */
+  /** Sends the head of a GET now. Without it the head leaves when the turn ends, or a little later. */
   sendHead(): void;
   /** Whether the client still reads. */
   readonly isOpen: boolean;
@@ -67,10 +67,7 @@ export interface ResponseSink extends Sink {
 }
 
 /** The response to one request without a session, or what takes its place: the run of a task does. */
-export interface AnswerSink extends Pick<
-  ResponseSink,
-  'message' | 'refuse' | 'done' | 'sendHead' | 'isOpen' | 'listener'
-> {
+export interface AnswerSink extends Pick<ResponseSink, 'message' | 'refuse' | 'done' | 'isOpen' | 'listener'> {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
   /** Set: the call has become a task, and its client has its answer. */
@@ -124,6 +121,8 @@ export interface ResponsePolicy {
    * answer. Absent: the head leaves with its turn. JSON bodies wait for their answers.
    */
   readonly headMs?: number;
+  /** While an event is being stored, the head is held until there is one with an id, however long that takes. */
+  readonly headNeedsId?: boolean;
   /** Absent: no owner continues a response, and it ends. */
   readonly continuation?: Continuation;
   /** A stream that lasts as long as its client: it ends when the application's server stops listening. */

@@ -55,7 +55,8 @@ export const REQUESTS = {
    */
   legacySse: flag(false, streams('also serve the 2024-11-05 transport, at <path>/sse and /sse')),
   /**
-   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and `0` send none.
+   * How often a quiet SSE stream gets a comment, so that proxies do not close it. `Infinity` and `0` send none. The head
+   * of a 2026-07-28 answer waits as long for its first message.
    * @default 15,000
    */
   keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),

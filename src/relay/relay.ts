@@ -54,6 +54,8 @@ interface Sender {
 
 /** A call of a client connected here that another instance serves. */
 class OutgoingCall implements SinkListener {
+  /** The owner sends a head that waits for an event together with that event. */
+  readonly flushing = false;
   readonly inbound: Inbound;
   readonly link: Link;
   readonly item: RequestItem;

@@ -50,10 +50,6 @@ export abstract class RunSink implements AnswerSink, SinkListener {
     if (this.isDirect) this.client?.response.begin();
   }
 
-  sendHead(): void {
-    if (this.isDirect) this.client?.response.sendHead();
-  }
-
   message(json: string): void {
     if (this.isDirect) return this.client?.response.message(json);
     // Nothing else is sent for a task.

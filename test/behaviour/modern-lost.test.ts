@@ -19,7 +19,7 @@ const LOST = { code: -32_000, message: expect.stringContaining('may have run'), 
 describe.each(perFace)('$face', ({ serve }) => {
   const open = async (options: McpEndpointOptions = {}) => {
     const lab = createLab();
-    const served = await serve(lab.factory, options);
+    const served = await serve(lab.factory, { keepAliveMs: 20, ...options });
     return { lab, ...served, one: served.client() };
   };
   /** A GET as the SDKs send it. */
@@ -47,7 +47,7 @@ describe.each(perFace)('$face', ({ serve }) => {
     const lab = createLab((server) => {
       server.registerResource('slow', 'note://slow', {}, () => new Promise(() => {}));
     });
-    const { client } = await serve(lab.factory, { lostCalls: 'result' });
+    const { client } = await serve(lab.factory, { lostCalls: 'result', keepAliveMs: 20 });
     const one = client();
     for (const [name, given, expected] of [
       [method, params, { result: { resultType: 'complete', isError: true } }],

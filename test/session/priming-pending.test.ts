@@ -5,14 +5,16 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { storeAway } from '../../src/errors.ts';
 import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
+import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { serveMember, type Member } from '../kit/fleet.ts';
+import { type Member, serveFleet, serveMember } from '../kit/fleet.ts';
+import { createFakeTime } from '../../src/testing/index.ts';
 import { createLab, say, textOf, toolCall } from '../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { refusalOf } from '../kit/refusals.ts';
-import { gate, watchedStore } from '../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -197,22 +199,6 @@ describe('a call that may run twice', () => {
     ).toEqual(new Set(['notifications/tools/list_changed']));
   });
 
-  test('ends with that error on its stream when its head has gone', async () => {
-    const one = await servedAtOnce();
-    await one.client.call('tools/list');
-    const storing = gate();
-    one.store.before['sessions.append'] = () => storing.hook()?.then(() => Promise.reject(storeAway('for a test')));
-    const stream = await call(one, 'peek');
-    storing.open();
-    await stream.untilEnd();
-    expect([stream.status, stream.ending]).toEqual([200, 'complete']);
-    expect(stream.events.map(({ message }) => message)).toMatchObject([
-      { id: 1, error: { data: { reason: 'store_away' } } },
-    ]);
-    delete one.store.before['sessions.append'];
-    expect((await one.client.call('ping')).message.result).toEqual({});
-  });
-
   test.each(['before', 'after'] as const)(
     'of a session that was taken over %s its stream was stored is answered by its new owner, in the same response',
     async (when) => {
@@ -247,4 +233,89 @@ describe('a call that may run twice', () => {
       expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
     },
   );
+});
+
+/**
+ * The process of the response may crash at any moment. A client that has the head and no event id waits for its
+ * time-out then: it has nothing to resume from. Without the head its call fails at once.
+ */
+describe('the head of a response leaves with its first event id', () => {
+  const WAIT_MS = 15_000;
+
+  /** `a` opened the session. The client calls `peek` with `call`, at an instance that knows its hints. */
+  const ways: Record<string, (fleet: Awaited<ReturnType<typeof fleetOf>>) => Promise<RawClient>> = {
+    'of a live session': async ({ onA }) => onA,
+    'of a session that was restored': async ({ store, a, onB }) => {
+      await loseLease(store, a.id);
+      await onB.call('tools/list');
+      return onB;
+    },
+    'of a session that woke': async ({ a, onA, time }) => {
+      await time.advance(60_000 + 5_000);
+      await until(() => a.endpoint.sessions.count === 0, { what: 'the session to hibernate' });
+      await onA.call('tools/list');
+      return onA;
+    },
+    'of a relayed call': async ({ onB }) => onB,
+  };
+
+  async function fleetOf() {
+    const time = createFakeTime();
+    const store = watchedStore({ durable: true });
+    const labs = [0, 1].map(() =>
+      createLab((server) => {
+        const annotations = { readOnlyHint: true };
+        server.registerTool('peek', { annotations }, () => ({ content: [{ type: 'text', text: 'seen' }] }));
+        server.registerTool('stay', { annotations }, () => new Promise(() => {}));
+      }),
+    );
+    const options = { store, timeProvider: time, leaseMs: 86_400_000, waitMs: WAIT_MS, hibernateAfterMs: 60_000 };
+    const [a, b] = await serveFleet(2, options, [], labs);
+    const onA = await a.openSession({ protocolVersion: '2025-11-25' });
+    await onA.call('tools/list');
+    /** Posts a call, and waits until its first event is being stored. `then`: what the store does in the end. */
+    const call = async (client: RawClient, name: string, then?: () => Promise<never>) => {
+      const storing = gate();
+      store.before['sessions.append'] = () => storing.hook()?.then(then) ?? then?.();
+      onTestFinished(() => storing.open());
+      const call: { response?: RawResponse } = {};
+      const done = client.post(toolCall(1, name)).then((response) => (call.response = response));
+      await until(() => storing.waiting === 1, { what: 'the first append' });
+      return { storing, call, done };
+    };
+    return { time, store, a, b, onA, onB: b.join(onA), call };
+  }
+
+  test.each(Object.keys(ways))('%s', async (way) => {
+    const fleet = await fleetOf();
+    const client = (await ways[way]?.(fleet)) as RawClient;
+    const { storing, call, done } = await fleet.call(client, 'peek');
+    await fleet.time.advance(WAIT_MS - 1);
+    expect(call.response?.status).toBeUndefined();
+    storing.open();
+    const [first, answer] = await (await done).untilEnd();
+    expect([first?.id, first?.retry, textOf(answer?.message)]).toEqual([expect.any(String), 4_000, 'seen']);
+  });
+
+  test.each(['drain', 'close'] as const)('of a session that leaves with %s()', async (how) => {
+    const fleet = await fleetOf();
+    const { storing, call, done } = await fleet.call(fleet.onA, 'stay');
+    const left = how === 'drain' ? fleet.a.endpoint.drain({ timeoutMs: 0 }) : fleet.a.endpoint.close();
+    await fleet.time.advance(100);
+    expect(call.response?.status).toBeUndefined();
+    storing.open();
+    const response = await done;
+    expect((await response.untilEnd())[0]).toMatchObject({ id: expect.any(String), data: '' });
+    await left;
+  });
+
+  test('and not later than waitMs: then an error takes its place', async () => {
+    const fleet = await fleetOf();
+    const { storing, done } = await fleet.call(fleet.onA, 'stay', () => Promise.reject(storeAway('for a test')));
+    await fleet.time.advance(WAIT_MS);
+    storing.open();
+    expect(refusalOf(await done, 1)).toBe('store_away');
+    delete fleet.store.before['sessions.append'];
+    expect((await fleet.onA.call('ping')).message.result).toEqual({});
+  });
 });

@@ -38,7 +38,8 @@ export class LegacyEra implements RelayedServer, Continuation {
   constructor(given: LegacyOptions) {
     const { options, registry } = given;
     const all = { form: 'events', continuation: this, headMs: STORED_HEAD_MS } as const;
-    const post: ResponsePolicy = { ...all, onSession: 'post', largeAsJson: options.responseMode === 'auto' };
+    const largeAsJson = options.responseMode === 'auto';
+    const post: ResponsePolicy = { ...all, onSession: 'post', headNeedsId: true, largeAsJson };
     const responses: LegacyResponses = {
       post,
       resumed: { ...post, onSession: 'resumed', endsWithToken: true },

@@ -84,7 +84,6 @@ async function passOn(
   // The server of its connection stops listening: the stream ends with its result, as when the endpoint closes.
   const hostStopped = (): void => to.answer(completed(call));
   to.listener = { sinkClosed, hostStopped };
-  to.sendHead();
   if (!to.isOpen) return cancel();
   const decoder = new TextDecoder();
   let answer: string | undefined;

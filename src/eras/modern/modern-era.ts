@@ -4,8 +4,9 @@
  * envelope (`request-envelopes.ts`). `../sessionless-requests.ts` runs the hooks and the factory, `../one-request.ts` is
  * the transport of each server. Only `subscriptions/listen` is served by the SDK's own handler (`listen.ts`).
  *
- * With `auto` and `sse` the head waits up to 30 ms, so that an early error can choose the HTTP status. Then a stream
- * is committed, and the answer follows as one event.
+ * With `auto` and `sse` the head waits up to `keepAliveMs` for the first message, so that an early error can choose
+ * the HTTP status, and a crash before it breaks the connection: a client with the head alone waits for its time-out.
+ * Then a stream is committed, and the answer follows as one event.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { answerNotKept, headerMismatch, invalidRequest, SojournError, unsupportedVersion } from '../../errors.ts';
@@ -32,12 +33,6 @@ import { rememberSchemas } from '../../sdk/tools.ts';
 import type { TaskRequests } from '../../tasks/task-requests.ts';
 import type { TaskRun } from '../../tasks/task-run.ts';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
-
-/**
- * How long the head waits for an answer that may choose the status. A server that dies before the head takes some
- * clients down with it; a later death costs them only the call. The CPU per request is the same with 20, 50 and 250.
- */
-const HEAD_MS = 30;
 
 const DISCOVER = 'server/discover';
 const LISTEN = 'subscriptions/listen';
@@ -235,10 +230,11 @@ function setClientAccessors(server: ModernServer, { clientInfo, clientCapabiliti
   if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
 
-function responsesOf({ responseMode }: ResolvedOptions) {
+function responsesOf({ responseMode, keepAliveMs }: ResolvedOptions) {
   const returned: ResponsePolicy = { form: 'events' };
   const notification: ResponsePolicy = { ...returned, form: 'json' };
-  const form = responseMode === 'sse' ? 'events' : responseMode;
-  const request: ResponsePolicy = form === 'json' ? notification : { ...returned, form, headMs: HEAD_MS };
-  return { request, listen: { ...request, endsWithHost: true, endsWithToken: true }, notification, returned };
+  const form = responseMode === 'sse' ? 'events' : 'auto';
+  const stream: ResponsePolicy = { ...returned, form, headMs: keepAliveMs };
+  const request = responseMode === 'json' ? notification : stream;
+  return { request, listen: { ...stream, endsWithHost: true, endsWithToken: true }, notification, returned };
 }

@@ -29,7 +29,8 @@ import {
 /**
  * gathering: the first append of the stream collects the events of its turn. fenced, failed: nothing is stored any
  * more. A stream fails when the memory budget has no room for another event that waits, when its session left, or when
- * its first append was retried for `waitMs`. A GET stream without room is skipping: it drops events until none waits.
+ * its first append was not stored within `waitMs`. A GET stream without room is skipping: it drops events until none
+ * waits.
  */
 type StoredState = 'open' | 'gathering' | 'skipping' | 'fenced' | 'failed';
 
@@ -292,8 +293,10 @@ export abstract class StoredStream {
   ): Promise<WriteResult> {
     const { options, ownership } = log;
     const { timeProvider: time, waitMs } = options;
+    // Nothing was sent, so the client is answered. A GET stream answers no request.
+    const opens = this.#next === 0 && this.key !== GET_STREAM;
+    const until = opens ? time.monotonic() + waitMs : Infinity;
     let append = begun;
-    let failedAt = 0;
     for (let tries = 0; this.outcome === undefined;) {
       const { epoch } = ownership;
       try {
@@ -303,12 +306,9 @@ export abstract class StoredStream {
       } catch (error) {
         if (tries === 0) {
           log.failed(error);
-          failedAt = time.monotonic();
           this.#delayed = true;
         }
-        // Nothing has run, so the client is answered. A GET stream answers no request.
-        const opens = this.#next === 0 && this.key !== GET_STREAM;
-        if (opens && time.monotonic() - failedAt >= waitMs) return 'failed';
+        if (time.monotonic() >= until) return 'failed';
         await pause(time, tries);
         if (ownership.left) return 'failed';
         tries += 1;
