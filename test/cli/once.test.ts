@@ -25,7 +25,7 @@ test('says whether a key runs and how it ended, and nothing of its arguments and
     );
     server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
   });
-  const client = (await serve(lab.factory)).client();
+  const client = (await serve(lab.factory, { keepAliveMs: 20 })).client();
   for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
   await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
   await until(() => runs === 3);
@@ -115,7 +115,7 @@ async function twoInstances() {
       }
     });
     const store = watchedStore({ durable: true, inner: sqlite(file) });
-    const { client, endpoint } = await serve(lab.factory, { store });
+    const { client, endpoint } = await serve(lab.factory, { store, keepAliveMs: 20 });
     const raw = client();
     const call = async (tool: string, key: string) => {
       const { message } = await callModern(raw, 'tools/call', { name: tool, arguments: { key } });

@@ -38,7 +38,7 @@ const ERAS: Readonly<Record<string, Era>> = {
     hold: (client) => client.post(toolCall('h', 'hold')),
   },
   '2026-07-28': {
-    options: {},
+    options: { keepAliveMs: 20 },
     notify: (client, method = NOTE) =>
       client.post({ jsonrpc: '2.0', method, params: { ...params, _meta: envelope() } }, { headers: mirrored(method) }),
     hold: (client) => postModern(client, 'tools/call', { ...tool('hold')[1] }),

@@ -245,7 +245,7 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     ],
     [
       'because its client of 2026-07-28 left',
-      {},
+      { keepAliveMs: 20 },
       async ({ client }, began) => {
         const call = await postModern(client(), 'tools/call', { name: 'stops', arguments: {} });
         await began;

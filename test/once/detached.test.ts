@@ -59,7 +59,7 @@ test.each([
       new Promise((resolve) => handlers.push({ ctx, answer: () => resolve(said('paid')) })),
     { key: ({ id }) => id },
   );
-  const { client } = await serve(() => sdk.make(run as never), {}, { face: 'node', auth: userHeader });
+  const { client } = await serve(() => sdk.make(run as never), { keepAliveMs: 20 }, { face: 'node', auth: userHeader });
   const one = await eras[eraName].connect(client(USER));
   const call = await eras[eraName].post(one, { id: 'o-1' });
   const { ctx, answer } = await until(() => handlers[0] as (typeof handlers)[number]);

@@ -100,7 +100,7 @@ export async function openPay(
       server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE, ...tool }, pay as never);
     });
     const store = watchedStore({ inner: make(), durable: true });
-    const served = await serveMember({ ...options, store }, { face: 'node', auth: userHeader }, lab);
+    const served = await serveMember({ keepAliveMs: 20, ...options, store }, { face: 'node', auth: userHeader }, lab);
     // Not a copy: its `id` is known once the store is open.
     return Object.assign(served, { store });
   };

@@ -56,7 +56,7 @@ describe('a request that is cut', () => {
 
   const cases: Array<[string, McpEndpointOptions, boolean]> = [
     ['stateless', { sessionMode: 'stateless' }, false],
-    ['2026-07-28', {}, true],
+    ['2026-07-28', { keepAliveMs: 20 }, true],
   ];
   test.each(cases)('its client disconnects (%s)', async (_name, options, isModern) => {
     const ends: unknown[] = [];
