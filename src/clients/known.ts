@@ -8,8 +8,9 @@ import type { Implementation } from '@modelcontextprotocol/server';
 /**
  * `clean-end`: a stream that the client resumed after a break ends once more, cleanly, and the client resumes again.
  * `answer-on-get`: the answer of a call whose stream broke is sent on the GET stream too.
+ * `early-head`: the stream of a 2026-07-28 request begins before its first message, with an event id.
  */
-export type Quirk = 'clean-end' | 'answer-on-get';
+export type Quirk = 'clean-end' | 'answer-on-get' | 'early-head';
 
 export interface KnownClient {
   readonly name: string;
@@ -38,6 +39,15 @@ export const KNOWN_CLIENTS: readonly KnownClient[] = [
     why: 'It counts breaks and gives a stream up at the second. Only a clean end sets the counter back.',
     since: 'mcp 1.30',
     test: 'a Python client survives a stream that breaks again and again',
+  },
+  {
+    name: 'Python SDK',
+    userAgent: /^python-httpx2?\//,
+    protocol: '2026-07-28',
+    quirk: 'early-head',
+    why: 'A connection that breaks before the head ends the whole client. After a later break it comes back with the id.',
+    since: 'mcp 2.3',
+    test: 'the stream of a 2026-07-28 call of a Python client begins early',
   },
   {
     name: 'AI SDK',

@@ -6,6 +6,7 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 
@@ -53,6 +54,27 @@ async function resume(client: RawClient, lastEventId: string | undefined) {
 }
 
 const ids = ({ events }: RawResponse): (string | undefined)[] => events.flatMap(({ id }) => id ?? []);
+
+test.each([
+  [PYTHON_2, 30],
+  [{ userAgent: 'node' }, 15_000],
+])('the stream of a 2026-07-28 call of a Python client begins early: %o after %i ms', async ({ userAgent }, ms) => {
+  const lab = createLab();
+  const time = createFakeTime();
+  const { client } = await serve(lab.factory, { timeProvider: time });
+  let status = 0;
+  const headers = { 'user-agent': userAgent };
+  const called = postModern(client(), 'tools/call', hold, { headers }).then((head) => {
+    status = head.status;
+    return head;
+  });
+  await lab.held();
+  await time.advance(ms - 1);
+  await callModern(client(), 'tools/list'); // time enough for a head to arrive
+  expect(status).toBe(0);
+  await time.advance(1);
+  expect(await (await called).next()).toMatchObject({ id: expect.any(String), data: '' });
+});
 
 describe('a Python client survives a stream that breaks again and again', () => {
   test.each([

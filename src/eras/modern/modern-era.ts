@@ -16,6 +16,7 @@ import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { knownClient } from '../../clients/known.ts';
 import { tellRefused } from '../../observe/observer.ts';
 import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
@@ -33,6 +34,11 @@ import { rememberSchemas } from '../../sdk/tools.ts';
 import type { TaskRequests } from '../../tasks/task-requests.ts';
 import type { TaskRun } from '../../tasks/task-run.ts';
 import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
+
+/** For clients with the quirk `early-head`. Most answers come sooner. */
+const EARLY_HEAD_MS = 30;
+/** The rows of this quirk ask only for the `User-Agent`. */
+const UNNAMED = { name: '' };
 
 const DISCOVER = 'server/discover';
 const LISTEN = 'subscriptions/listen';
@@ -52,7 +58,7 @@ export class ModernEra extends SessionlessRequests {
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
   /** What the responses of each kind have in common. */
-  readonly #responses: Record<'request' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
+  readonly #responses: Record<'request' | 'early' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
 
   constructor(given: ModernOptions) {
     super({ ...given, era: 'modern' });
@@ -90,8 +96,7 @@ export class ModernEra extends SessionlessRequests {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
       return true;
     }
-    const kind = request === undefined ? 'notification' : request.method === LISTEN ? 'listen' : 'request';
-    const response = new HttpResponse(exchange, this.#responses[kind]);
+    const response = new HttpResponse(exchange, this.#responses[kindOf(exchange, request, version)]);
     const task = request && tasks?.open(exchange, response, request, version);
     const caller = task?.caller ?? exchange;
     const call = new SessionlessCall(this.host, first, caller, version, admission, task ?? response);
@@ -230,11 +235,19 @@ function setClientAccessors(server: ModernServer, { clientInfo, clientCapabiliti
   if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
 
+function kindOf(exchange: Exchange, request: RpcRequest | undefined, protocol: string) {
+  if (request === undefined) return 'notification';
+  if (request.method === LISTEN) return 'listen';
+  const facts = { userAgent: exchange.header('user-agent'), clientInfo: UNNAMED, protocol };
+  return knownClient('early-head', facts) === undefined ? 'request' : 'early';
+}
+
 function responsesOf({ responseMode, keepAliveMs }: ResolvedOptions) {
   const returned: ResponsePolicy = { form: 'events' };
   const notification: ResponsePolicy = { ...returned, form: 'json' };
   const form = responseMode === 'sse' ? 'events' : 'auto';
   const stream: ResponsePolicy = { ...returned, form, headMs: keepAliveMs };
   const request = responseMode === 'json' ? notification : stream;
-  return { request, listen: { ...stream, endsWithHost: true, endsWithToken: true }, notification, returned };
+  const early = { ...request, headMs: Math.min(EARLY_HEAD_MS, keepAliveMs) };
+  return { request, early, listen: { ...stream, endsWithHost: true, endsWithToken: true }, notification, returned };
 }
