@@ -35,7 +35,7 @@ function recordOf(id: string): StoredRecord {
     clientInfo: { name: 'a', version: '1' },
   };
   const times = { createdAt: Date.now(), stamp: Date.now(), expiresAt: null, dueAt: null };
-  const rest = { user: null, head: '2025-11-25 ig - t.0123456789ab', fields: {}, rung: 0, ...times };
+  const rest = { user: null, share: null, head: '2025-11-25 ig - t.0123456789ab', fields: {}, rung: 0, ...times };
   return { v: 1, id, ...FENCE, body: JSON.stringify(body), ...rest };
 }
 

@@ -2,7 +2,7 @@
 import Database from 'libsql';
 import type { Backend, DuePlace, Entry, EntryTexts, Kind, LogWrite, Mailboxes } from 'sojourn/store';
 import type { Receive, Row, RowTexts, RowWrite, Store, StoreOptions, Write } from 'sojourn/store';
-import { entryOfTexts, entryTexts, isRowWrite, openView, rowOf, textsOf } from 'sojourn/store';
+import { countedIn, entryOfTexts, entryTexts, isRowWrite, openView, rowOf, textsOf } from 'sojourn/store';
 
 /** Keys are in the order of their bytes. */
 export class Table {
@@ -39,12 +39,14 @@ export class Table {
 const padded = (number: number): string => String(number).padStart(16, '0');
 const timed = (ms: number): string => padded(Math.max(0, Math.round(ms * 1_000)));
 
+type StoredRow = RowTexts & { share: string | null; stamp: number };
+
 /** Ids are visible ASCII: a blank ends one, and `~~` is behind all that begin with the text before it. */
 export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name' | 'time'>): Backend {
   const where = 'a table of keys and values';
-  const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'log', rest: string): string =>
+  const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'share' | 'log', rest: string): string =>
     `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
-  const textsAt = (kind: Kind, id: string): RowTexts | undefined =>
+  const textsAt = (kind: Kind, id: string): StoredRow | undefined =>
     JSON.parse(table.get(key(kind, 'row', id)) ?? 'null') ?? undefined;
   const read = (kind: Kind, id: string): Row | undefined => {
     const texts = textsAt(kind, id);
@@ -57,15 +59,18 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
   const cutLog = (kind: Kind, id: string, upTo: number): void => {
     for (const { no } of log(kind, id)) if (no <= upTo) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
   };
-  /** The places of a row in the two orders. */
-  const places = (kind: Kind, { id, fence, wakeAt }: RowTexts): string[] => {
+  /** The places of a row in the three orders. */
+  const places = (kind: Kind, { id, fence, wakeAt, share, stamp }: StoredRow): string[] => {
     const listed = fence === null ? [] : [key(kind, 'list', id)];
+    if (share !== null) listed.push(key(kind, 'share', `${share} ${timed(stamp)} ${id}`));
     return wakeAt === null ? listed : [...listed, key(kind, 'due', `${timed(wakeAt)} ${id}`)];
   };
   const rowsAt = (kind: Kind, part: 'list' | 'due', after: string, before: string, limit: number): Row[] =>
     table.values(key(kind, part, after), key(kind, part, before), limit).flatMap((id) => read(kind, id) ?? []);
+  const ofShare = (kind: Kind, share: string, most?: number): string[] =>
+    table.values(key(kind, 'share', `${share} `), key(kind, 'share', `${share} ~~`), most);
 
-  const put = ({ kind, id, was, row, clear }: RowWrite): boolean => {
+  const put = ({ kind, id, was, row, clear, share }: RowWrite): boolean => {
     const old = textsAt(kind, id);
     if ((old?.version ?? 0) !== was) return false;
     for (const place of old === undefined ? [] : places(kind, old)) table.delete(place);
@@ -73,7 +78,8 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
     if (row === null) table.delete(key(kind, 'row', id));
     else {
       const { version, fence, wakeAt } = row;
-      const texts: RowTexts = { id, version, fence, wakeAt, ...textsOf(row) };
+      const [counted, stamp] = countedIn(row, share);
+      const texts = { id, version, fence, wakeAt, ...textsOf(row), share: counted, stamp: stamp ?? 0 };
       table.put(key(kind, 'row', id), JSON.stringify(texts));
       for (const place of places(kind, texts)) table.put(place, id);
     }
@@ -99,6 +105,8 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
     due: (kind, [at, id]: DuePlace, until, limit) =>
       rowsAt(kind, 'due', `${timed(at)} ${id}`, `${timed(until)} ~~`, limit),
     count: (kind, after, before) => rowsAt(kind, 'list', after, before, -1).length,
+    countOf: (kind, share) => ofShare(kind, share).length,
+    oldest: (kind, share, most) => ofShare(kind, share, most),
   };
 }
 

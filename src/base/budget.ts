@@ -1,4 +1,5 @@
 import { BoundedMap } from './bounded-map.ts';
+import { digestText } from './digest.ts';
 import { afterTurn } from './system.ts';
 
 /**
@@ -145,6 +146,9 @@ export class MemoryUse {
   }
 }
 
+/** Characters: 132 bits of a digest. */
+const STORED_LENGTH = 22;
+
 /** The last caller's: several budgets ask about one request. */
 let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
 
@@ -153,6 +157,15 @@ export function shareKey(user: string | undefined, address = 'unknown'): string 
   if (last === undefined || last.user !== user || last.address !== address)
     last = { user, address, key: keyOf(user, address) };
   return last.key;
+}
+
+/** Also of one request, which asks twice. */
+let lastStored = { key: '', name: '' };
+
+/** The same share, as records in the store name it: they show no address. */
+export function storedShare(key: string): string {
+  if (lastStored.key !== key) lastStored = { key, name: digestText(key).slice(0, STORED_LENGTH) };
+  return lastStored.name;
 }
 
 function keyOf(user: string | undefined, address: string): string {

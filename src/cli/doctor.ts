@@ -6,7 +6,7 @@ import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { isStoreFull } from '../errors.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
-import { isEnded, type Records, type StoredRecord } from '../stores/store.ts';
+import { isEnded, type NewRecord, type Records } from '../stores/store.ts';
 import type { Logger } from '../types.ts';
 import { Failure } from './failure.ts';
 import type { StoreRequest } from './records/commands.ts';
@@ -90,7 +90,7 @@ async function measure(records: Records) {
   return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
 }
 
-function scratchRecord(owner: string): Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung'> {
+function scratchRecord(owner: string): NewRecord {
   const id = `doctor-${base64url(systemRandom(16))}`;
   const texts = { head: 'created', body: '{}', fields: {} };
   return { v: 1, id, epoch: 1, owner, user: null, ...texts, createdAt: Date.now(), stamp: 0 };

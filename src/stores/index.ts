@@ -14,7 +14,15 @@ export {
   type Written,
 } from './kernel/backend.ts';
 export { openView, type ViewParts } from './kernel/open-view.ts';
-export { type EntryTexts, entryOfTexts, entryTexts, rowOf, type RowTexts, textsOf } from './kernel/row-texts.ts';
+export {
+  countedIn,
+  type EntryTexts,
+  entryOfTexts,
+  entryTexts,
+  rowOf,
+  type RowTexts,
+  textsOf,
+} from './kernel/row-texts.ts';
 export type { Mailboxes, Receive } from './shared/instances.ts';
 export type { RandomSource } from '../base/system.ts';
 export {

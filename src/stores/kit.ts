@@ -27,7 +27,7 @@ export {
   isRowWrite,
 } from './kernel/backend.ts';
 export { kindsOf } from './kernel/open-view.ts';
-export { entryOfHead, entryOfTexts, entryTexts, rowOfColumns, textsOf } from './kernel/row-texts.ts';
+export { countedIn, entryOfHead, entryOfTexts, entryTexts, rowOfColumns, textsOf } from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock } from './kernel/server-clock.ts';
 export { TurnWrites, type Writes } from './kernel/turn-writes.ts';

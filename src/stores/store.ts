@@ -54,6 +54,8 @@ export interface Kind {
    * also work on one group. Needs `listed`.
    */
   readonly grouped?: true;
+  /** Living records are also found by the share that they count in (`countOf`, `oldest`). Needs `listed`. */
+  readonly counted?: true;
   /**
    * `false`: no ended record is forgotten before its time. Default: a store that bounds what it remembers (memory)
    * forgets the oldest.
@@ -76,6 +78,8 @@ export interface StoredRecord {
   readonly owner: string | null;
   /** The user that the record is bound to, an opaque key; `null`: none. It never changes. */
   readonly user: string | null;
+  /** Whose share it counts in, a key of at most 64 visible ASCII characters; `null`: no one's. It never changes. */
+  readonly share: string | null;
   /** A short text that the owner rewrites whole. At most 64 bytes cost least. */
   readonly head: string;
   /** A text that never changes. A store may keep equal bodies once. */
@@ -98,7 +102,9 @@ export interface StoredRecord {
 }
 
 /** A record as it is created: the store computes its times. Its `rung` is 0. */
-export type NewRecord = Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung'>;
+export interface NewRecord extends Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung' | 'share'> {
+  readonly share?: string | null | undefined;
+}
 
 /** A record that ended: kept for the `keepMs` of its kind or of its end. */
 export interface EndedRecord {
@@ -267,6 +273,10 @@ export interface Records {
    * many until `due` has checked it.
    */
   count(group?: string): MaybePromise<number>;
+  /** How many records of a counted kind have not been ended and count in this share. Counts as `count` does. */
+  countOf(share: string): MaybePromise<number>;
+  /** Ids of those that `countOf` counts: the first `most` in the order of their stamps. */
+  oldest(share: string, most: number): MaybePromise<readonly string[]>;
   /**
    * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
    * pages together name each of them that is due all the time; one may come twice. A cursor is good for one pass.

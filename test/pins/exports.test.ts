@@ -34,7 +34,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: ['SqliteOptions'],
   },
   './store': {
-    values: names(`entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`),
+    values: names(`countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`),
     types: names(`
       Backend DuePlace EndedRecord Entry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
       Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts

@@ -29,7 +29,7 @@ export interface Port {
   notice(fn: () => void): void;
 }
 
-const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'now', 'subscribe', 'send']);
+const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'countOf', 'oldest', 'now', 'subscribe', 'send']);
 
 /** Whether a call with these names is a trip of writes. */
 export const writes = (names: readonly string[]): boolean => !names.some((name) => NO_WRITES.has(name));
@@ -126,6 +126,8 @@ export class Deployment {
       list: (kind, after, before, limit) => this.of(kind).living(after, before).slice(0, limit),
       due: (kind, after, until, limit) => this.of(kind).due(after, until).slice(0, limit),
       count: (kind, after, before) => this.of(kind).living(after, before).length,
+      countOf: (kind, share) => this.of(kind).ofShare(share).length,
+      oldest: (kind, share, most) => this.of(kind).ofShare(share).slice(0, most),
     };
   }
 }
@@ -224,6 +226,8 @@ export class SimStore implements Store {
       list: through('list', rows.list),
       due: through('due', rows.due),
       count: through('count', rows.count),
+      countOf: through('countOf', rows.countOf),
+      oldest: through('oldest', rows.oldest),
     };
   }
 

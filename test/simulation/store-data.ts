@@ -6,7 +6,7 @@
 import { type Entry, isRowWrite, type LogWrite, type Row, type RowWrite } from '../../src/stores/kernel/backend.ts';
 import type { DuePlace, Write } from '../../src/stores/kernel/backend.ts';
 import { LogState } from '../../src/stores/kernel/log-state.ts';
-import { livingOf } from '../../src/stores/kernel/row-value.ts';
+import { livingOf, recordOf } from '../../src/stores/kernel/row-value.ts';
 import { type EndedRecord, isEnded, type Mark, type StoredRecord } from '../../src/stores/store.ts';
 
 interface Held {
@@ -71,6 +71,12 @@ export class StoreData {
   living(after: string, before: string): readonly Row[] {
     const rows = this.#rows.filter(({ id, fence }) => fence !== null && after < id && id < before);
     return rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  ofShare(share: string): readonly string[] {
+    const records = this.living('', '~~').flatMap((row) => recordOf(row) ?? []);
+    const own = records.filter((record) => record.share === share);
+    return own.toSorted((a, b) => a.stamp - b.stamp).map(({ id }) => id);
   }
 
   due(after: DuePlace, until: number): readonly Row[] {

@@ -145,7 +145,7 @@ export const revives: StoreChanges = {
       if (await of.renew(id, state)) return true;
       const data = deployment.of(LEASES);
       const now = data.now();
-      const texts = { user: null, head: state, body: 'revived', fields: {} };
+      const texts = { user: null, share: null, head: state, body: 'revived', fields: {} };
       const times = { createdAt: 0, stamp: 0, expiresAt: now + deployment.leaseMs, dueAt: null, rung: 0 };
       const record = { v: RECORD_VERSION, id, epoch: 1, owner: id, ...texts, ...times };
       data.put(livingRow(record, null));

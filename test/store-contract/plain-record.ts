@@ -7,6 +7,7 @@ export function plainRecord(id: string, from: Ownership, more: Partial<StoredRec
     id,
     ...from,
     user: null,
+    share: null,
     head: 'head',
     body: '{}',
     fields: {},

@@ -17,14 +17,16 @@ export interface View extends Omit<OpenStore, 'records'> {
 }
 
 /** `kind`: the name of the kind; default `'things'`. */
-export interface ViewSettings extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs' | 'grouped' | 'evicts'> {
+export interface ViewSettings
+  extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs' | 'grouped' | 'counted' | 'evicts'> {
   readonly kind?: string;
   readonly listed?: boolean;
 }
 
 export async function openView(store: Store, settings: ViewSettings): Promise<View> {
-  const { kind: name = 'things', log, keepMs, listed = true, grouped, evicts, ...options } = settings;
-  const kind: Kind = { name, log, keepMs, listed, ...(grouped && { grouped }), ...(evicts === false && { evicts }) };
+  const { kind: name = 'things', log, keepMs, listed = true, grouped, counted, evicts, ...options } = settings;
+  const more = { ...(grouped && { grouped }), ...(counted && { counted }), ...(evicts === false && { evicts }) };
+  const kind: Kind = { name, log, keepMs, listed, ...more };
   return viewOf(await store.open({ ...options, kinds: [kind] }), kind);
 }
 

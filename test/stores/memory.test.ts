@@ -33,6 +33,6 @@ describe('the memory store', () => {
     const seen = new Map<string, number>();
     for (const { op } of fc.sample(randomOperations(), 200).flat()) seen.set(op, (seen.get(op) ?? 0) + 1);
     expect(Math.min(...seen.values())).toBeGreaterThan(50);
-    expect(seen.size).toBe(18);
+    expect(seen.size).toBe(19);
   });
 });

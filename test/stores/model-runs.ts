@@ -82,7 +82,13 @@ async function compare(
 ): Promise<void> {
   const [log, keepMs, kit] = [RETENTION[size], TOMBSTONE_MS, createStoreKit(store)];
   const { now, pass } = kit;
-  const settings = { log, keepMs, leaseMs: LEASE_MS, listed, ...(listed && { grouped: true as const }) };
+  const settings = {
+    log,
+    keepMs,
+    leaseMs: LEASE_MS,
+    listed,
+    ...(listed && ({ grouped: true, counted: true } as const)),
+  };
   const places = [];
   for (const place of PLACES) {
     const views = [await kit.open({ ...settings, ...place }), await kit.open({ ...settings, ...place })] as const;

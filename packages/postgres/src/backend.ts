@@ -1,6 +1,7 @@
 /** Rows and logs in PostgreSQL: one statement for the writes of a trip, however many these are. */
 import {
   SojournError,
+  countedIn,
   entryOfTexts,
   entryTexts,
   findsNoRoom,
@@ -18,7 +19,9 @@ import {
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
 import type { PgResult, Value } from './pg.ts';
-import { APART } from './statements.ts';
+import { APART, type Statements } from './statements.ts';
+
+type Asked = Pick<Statements, 'read' | 'log' | 'list' | 'due' | 'count' | 'countOf' | 'oldest'>;
 
 export class PostgresBackend implements Backend {
   readonly where: string;
@@ -73,11 +76,19 @@ export class PostgresBackend implements Backend {
     return Number((await this.#ask('count', kind, [after, before])).rows[0]?.[0]);
   }
 
+  async countOf(kind: Kind, share: string): Promise<number> {
+    return Number((await this.#ask('countOf', kind, [share])).rows[0]?.[0]);
+  }
+
+  async oldest(kind: Kind, share: string, most: number): Promise<string[]> {
+    return (await this.#ask('oldest', kind, [share, most])).rows.map(([id]) => String(id));
+  }
+
   #space(kind: Kind): string {
     return this.#spaces.get(kind) ?? '';
   }
 
-  #ask(what: 'read' | 'log' | 'list' | 'due' | 'count', kind: Kind, values: readonly Value[]): Promise<PgResult> {
+  #ask(what: keyof Asked, kind: Kind, values: readonly Value[]): Promise<PgResult> {
     return this.#database.query(this.#database.statements[what], [this.#space(kind), ...values]);
   }
 
@@ -115,5 +126,7 @@ function partsOf(write: Write, place: (data: string) => number): object {
   if (row === null) return { id, was, clear };
   const { version, fence, wakeAt: wake } = row;
   const { body, data } = textsOf(row);
-  return { id, was, version, fence, wake, body: clear ? body : undefined, data: place(data), clear };
+  const [share, stamp] = countedIn(row, write.share);
+  const counted = share === null ? undefined : { share, stamp };
+  return { id, was, version, fence, wake, body: clear ? body : undefined, data: place(data), clear, ...counted };
 }

@@ -9,7 +9,7 @@ import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
-const VERSION = 3;
+const VERSION = 4;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;
@@ -92,7 +92,7 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
 /**
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
  *   (`index.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
- *   new log (`kernel/row-texts.ts`).
+ *   new log (`kernel/row-texts.ts`). `share` and `stamp`: of a counted record that lives.
  * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
  *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
  *
@@ -113,7 +113,10 @@ CREATE TABLE IF NOT EXISTS ${s}.rows (
   body text NOT NULL,
   PRIMARY KEY (space, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
+ALTER TABLE ${s}.rows ADD COLUMN IF NOT EXISTS share text COLLATE "C";
+ALTER TABLE ${s}.rows ADD COLUMN IF NOT EXISTS stamp double precision;
 CREATE INDEX IF NOT EXISTS rows_by_wake ON ${s}.rows (space, wake, id) WHERE wake IS NOT NULL;
+CREATE INDEX IF NOT EXISTS rows_by_share ON ${s}.rows (space, share, stamp, id) WHERE share IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS ${s}.log (
   space bigint NOT NULL,

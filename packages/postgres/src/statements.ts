@@ -37,6 +37,8 @@ export function statementsOf(schema: string) {
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL ORDER BY id LIMIT $4`),
     count: statementOf(`SELECT count(*) FROM ${s}.rows
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL`),
+    countOf: statementOf(`SELECT count(*) FROM ${s}.rows WHERE space = $1 AND share = $2`),
+    oldest: statementOf(`SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 ORDER BY stamp, id LIMIT $3`),
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
     /**
@@ -91,7 +93,8 @@ DECLARE
   parts text[] := string_to_array(texts, chr(${APART.charCodeAt(0)}));
 BEGIN
   FOR w IN SELECT * FROM json_to_recordset(trip) AS g (ord integer, space bigint, id text, was bigint, version bigint,
-    fence text, wake float8, body text, data integer, clear boolean, entries json, first bigint, cut bigint)
+    fence text, wake float8, body text, data integer, clear boolean, share text,
+    stamp float8, entries json, first bigint, cut bigint)
     ORDER BY space, id COLLATE "C"
   LOOP
     IF w.was IS NULL THEN
@@ -107,10 +110,12 @@ BEGIN
         DELETE FROM ${s}.rows r WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSIF w.was > 0 THEN
         UPDATE ${s}.rows r SET version = w.version, fence = w.fence, wake = w.wake, data = parts[w.data],
-          body = coalesce(w.body, r.body) WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
+          share = w.share, stamp = w.stamp, body = coalesce(w.body, r.body)
+          WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSE
-        INSERT INTO ${s}.rows (space, id, version, fence, wake, body, data)
-          VALUES (w.space, w.id, w.version, w.fence, w.wake, w.body, parts[w.data]) ON CONFLICT DO NOTHING;
+        INSERT INTO ${s}.rows (space, id, version, fence, wake, share, stamp, body, data)
+          VALUES (w.space, w.id, w.version, w.fence, w.wake, w.share, w.stamp, w.body, parts[w.data])
+          ON CONFLICT DO NOTHING;
       END IF;
       CONTINUE WHEN NOT FOUND;
       IF w.clear AND w.was > 0 THEN DELETE FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id; END IF;

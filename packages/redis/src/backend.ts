@@ -24,6 +24,9 @@ import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
 import { run, type Server } from './server.ts';
 
+/** Ids of a share, of which it asks each time whether there are such rows. */
+const LOOKED_AT = 8;
+
 /** The first places of one order after a place. In the order of ids, all times are 0. */
 type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
 
@@ -89,6 +92,35 @@ export class RedisBackend implements Backend {
     return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
   }
 
+  async countOf(kind: Kind, share: string): Promise<number> {
+    const counts = this.#of(kind)
+      .ofShare(share)
+      .map((key) => this.#server.send(key, ['ZCARD', key]));
+    return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
+  }
+
+  async oldest(kind: Kind, share: string, most: number): Promise<string[]> {
+    const pages = this.#of(kind)
+      .ofShare(share)
+      .map((key) => {
+        const page = ['ZRANGEBYSCORE', key, '-inf', '+inf', 'WITHSCORES', 'LIMIT', '0', String(most)];
+        return this.#server.send(key, page);
+      });
+    const found = (await Promise.all(pages)).flat() as readonly unknown[] as ReadonlyArray<readonly [string, number]>;
+    const places = found.map(([id, stamp]): DuePlace => [stamp, id]).sort(byPlace);
+    const ids = places.slice(0, most).map(([, id]) => id);
+    // A row that was evicted, or deleted by hand, keeps its stamp and so is among the first.
+    const gone = await Promise.all(ids.slice(0, LOOKED_AT).map((id) => this.#leaveShare(kind, id, share)));
+    return ids.filter((_, n) => gone[n] !== true);
+  }
+
+  /** `false`: there is the row. */
+  async #leaveShare(kind: Kind, id: string, share: string): Promise<boolean> {
+    const { row } = this.keysOf(kind, id);
+    if ((await this.#server.send(row, ['HGET', row, 'v'])) !== null) return false;
+    return this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true, share });
+  }
+
   keysOf(kind: Kind, id: string): RowKeys {
     return this.#of(kind).of(id);
   }
@@ -108,7 +140,7 @@ export class RedisBackend implements Backend {
     }
   }
 
-  async #put({ row: key, log, wakes, ids }: RowKeys, { kind, id, was, row, clear }: RowWrite): Promise<boolean> {
+  async #put(keys: RowKeys, { kind, id, was, row, clear, share }: RowWrite): Promise<boolean> {
     const args = [id, String(was), clear ? '1' : ''];
     if (row !== null) {
       const { version, fence, wakeAt, value } = row;
@@ -116,10 +148,13 @@ export class RedisBackend implements Backend {
       const length = 'fields' in value ? lengthOf(value.fields) : 0;
       const isVital = kind.vital === true || fence === null || fence === OVER;
       args.push(String(version), fence ?? '', wakeAt === null ? '' : String(wakeAt), data, String(length));
-      args.push(isVital ? '1' : '');
+      args.push(isVital ? '1' : '', String('stamp' in value ? value.stamp : 0));
       if (clear) args.push(body);
     }
-    return (await run(this.#server, PUT, kind.listed ? [key, log, wakes, ids] : [key, log, wakes], args)) === 1;
+    const named: [string, ...string[]] = [keys.row, keys.log, keys.wakes];
+    if (kind.listed) named.push(keys.ids);
+    if (share !== null) named.push(keys.shares + share);
+    return (await run(this.#server, PUT, named, args)) === 1;
   }
 
   async #append({ row, log }: RowKeys, { fence, cut, entries }: LogWrite): Promise<boolean> {
@@ -152,7 +187,8 @@ export class RedisBackend implements Backend {
   /** A row that was evicted, or deleted by hand, leaves its orders. */
   async #found(kind: Kind, id: string): Promise<Row | undefined> {
     const row = await this.read(kind, id);
-    if (row === undefined) await this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true });
+    if (row === undefined)
+      await this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true, share: null });
     return row;
   }
 

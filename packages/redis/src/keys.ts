@@ -15,11 +15,14 @@ export interface Orders {
 }
 
 interface Bucket extends Orders {
+  readonly shares: string;
   readonly rows: string;
   readonly logs: string;
 }
 
 export interface RowKeys extends Orders {
+  /** Sorted sets of the ids of one share, each with the name of the share after it. */
+  readonly shares: string;
   readonly row: string;
   readonly log: string;
 }
@@ -33,18 +36,23 @@ export class KindKeys {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
       const base = `${prefix}:${name}:${kind}:{${n}}:`;
-      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes` };
+      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes`, shares: `${base}s:` };
     });
   }
 
   of(id: string): RowKeys {
-    const { rows, logs, ids, wakes } = this.#bucket(id);
-    return { row: rows + id, log: logs + id, ids, wakes };
+    const { rows, logs, ...orders } = this.#bucket(id);
+    return { row: rows + id, log: logs + id, ...orders };
   }
 
   /** Where ids before `before` are. The rows of a group are in one bucket: `cursor.ts` says how its range ends. */
   orders(before = ''): readonly Orders[] {
     return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+  }
+
+  /** Where the ids of a share are. */
+  ofShare(share: string): readonly string[] {
+    return this.#buckets.map(({ shares }) => shares + share);
   }
 
   #bucket(id: string): Bucket {

@@ -8,6 +8,7 @@
  * * `l`, the log, a list of entries: number, stream and head as JSON with commas between them, a line feed, the events.
  * * `ids`, a sorted set: the ids of listed rows with a fence, by their bytes.
  * * `wakes`, a sorted set: the ids of rows with a wake time, by that time.
+ * * `s` and a share, a sorted set: the ids of rows with a fence that count in it, by the stamps of their records.
  *
  * With `maxmemory-policy noeviction` a full Redis refuses the first write of a script if that write may need memory,
  * and none after the first. So a script that begins with `PASSES`, which changes nothing, is never refused.
@@ -21,9 +22,9 @@ export type Script = Readonly<ReturnType<typeof script>>;
 const PASSES = `redis.call('HDEL', KEYS[1], '')`;
 
 /**
- * `KEYS`: row, log, wakes, and ids if the row is listed. `ARGV`: id, version before (0: none), `1` if the log goes.
+ * `KEYS`: row, log, wakes, ids if the row is listed, its share if it counts in one. `ARGV`: id, version before (0: none), `1` if the log goes.
  * A row without further arguments is deleted. The others are: version, fence, wake time, data, length of the fields,
- * `1` if a full server must take it, body where the log goes. A full server also takes a row whose fields do not grow.
+ * `1` if a full server must take it, stamp, body where the log goes. A full server also takes a row whose fields do not grow.
  */
 export const PUT = script(`
 local was = redis.call('HMGET', KEYS[1], 'v', 's')
@@ -32,12 +33,15 @@ local id, fence, wake = ARGV[1], ARGV[5] or '', ARGV[6] or ''
 if ARGV[4] then
   if ARGV[9] == '1' or (was[2] and tonumber(ARGV[8]) <= tonumber(was[2])) then ${PASSES} end
   redis.call('HSET', KEYS[1], 'v', ARGV[4], 'f', fence, 'w', wake, 'd', ARGV[7], 's', ARGV[8])
-  if ARGV[10] then redis.call('HSET', KEYS[1], 'b', ARGV[10]) end
+  if ARGV[11] then redis.call('HSET', KEYS[1], 'b', ARGV[11]) end
 else redis.call('DEL', KEYS[1]) end
 if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end
 if wake ~= '' then redis.call('ZADD', KEYS[3], wake, id) else redis.call('ZREM', KEYS[3], id) end
 if KEYS[4] then
   if fence ~= '' then redis.call('ZADD', KEYS[4], 0, id) else redis.call('ZREM', KEYS[4], id) end
+end
+if KEYS[5] then
+  if fence ~= '' then redis.call('ZADD', KEYS[5], ARGV[10], id) else redis.call('ZREM', KEYS[5], id) end
 end
 return 1
 `);

@@ -69,6 +69,8 @@ export interface RowWrite {
   readonly was: number;
   readonly row: Row | null;
   readonly clear: boolean;
+  /** Of a counted kind: whose share the row counts in while it has a fence, with the stamp of its record. */
+  readonly share: string | null;
 }
 
 /** Entries are added, in this order. Then all entries up to the number `cut` are removed; 0: none. */
@@ -110,4 +112,8 @@ export interface Backend {
   due(kind: Kind, after: DuePlace, until: number, limit: number): MaybePromise<readonly Row[]>;
   /** How many rows with a fence `list` would name. */
   count(kind: Kind, after: string, before: string): MaybePromise<number>;
+  /** How many rows of a counted kind have a fence and this share. */
+  countOf(kind: Kind, share: string): MaybePromise<number>;
+  /** Ids of these rows, in the order of the stamps of their records. */
+  oldest(kind: Kind, share: string, most: number): MaybePromise<readonly string[]>;
 }

@@ -79,7 +79,10 @@ export class KernelRecords implements Records {
         after(this.#isAlone || this.#steps.isUnsure(id) ? undefined : put(0, now), (made) =>
           made === undefined
             ? this.#steps.attempt(id, (row, at) => {
-                if (shownOf(row, at, this.#kind) === undefined) return put(row?.version ?? 0, at);
+                if (shownOf(row, at, this.#kind) === undefined) {
+                  const expired = countedElsewhere(row, kept);
+                  return expired === undefined ? put(row?.version ?? 0, at) : this.#endExpired(expired, at);
+                }
                 return this.#steps.madeBefore(row, (value) => isDeepStrictEqual(newRecord(value), kept))
                   ? 'created'
                   : 'exists';
@@ -88,6 +91,13 @@ export class KernelRecords implements Records {
         ),
       ),
     );
+  }
+
+  /** For a step that is done again afterwards. */
+  #endExpired(row: Row, now: number): MaybePromise<undefined> {
+    const { share } = row.value as StoredRecord;
+    const ended = endedRow({ id: row.id, outcome: '', at: now }, now);
+    return after(this.#steps.put(row.id, row.version, ended, now, true, share), () => undefined);
   }
 
   read(id: string): MaybePromise<FoundRecord> {
@@ -165,7 +175,10 @@ export class KernelRecords implements Records {
           at: expired ? (record.expiresAt ?? now) : now,
         });
         const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
-        return after(this.#steps.put(id, row.version, tombstone, now, true), (done) => (done ? 'ended' : undefined));
+        const { share } = record;
+        return after(this.#steps.put(id, row.version, tombstone, now, true, share), (done) =>
+          done ? 'ended' : undefined,
+        );
       }),
     );
   }
@@ -201,6 +214,14 @@ export class KernelRecords implements Records {
   count(group?: string): MaybePromise<number> {
     const [from, before] = group === undefined ? ['', LAST_ID] : rangeOf(group);
     return this.#backend.count(this.#kind, from, before);
+  }
+
+  countOf(share: string): MaybePromise<number> {
+    return this.#backend.countOf(this.#kind, share);
+  }
+
+  oldest(share: string, most: number): MaybePromise<readonly string[]> {
+    return this.#backend.oldest(this.#kind, share, most);
   }
 
   due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
@@ -286,4 +307,10 @@ export class KernelRecords implements Records {
       nextCursor === undefined ? undefined : this.#sweepAll(nextCursor),
     );
   }
+}
+
+/** A record that expired and was not ended still counts, and another one takes its id. */
+function countedElsewhere(row: Row | undefined, next: StoredRecord): Row | undefined {
+  const share = (row && recordOf(row))?.share ?? null;
+  return share === null || share === next.share ? undefined : row;
 }

@@ -117,9 +117,16 @@ export class RowSteps {
     );
   }
 
-  /** `row`: `null` deletes it. `clear`: its log goes. */
-  put(id: string, was: number, row: Row | null, now: number, clear = row === null): MaybePromise<boolean> {
-    const written = this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear });
+  /** `row`: `null` deletes it. `clear`: its log goes. `share`: of the record that ends with this put. */
+  put(
+    id: string,
+    was: number,
+    row: Row | null,
+    now: number,
+    clear = row === null,
+    share: string | null = null,
+  ): MaybePromise<boolean> {
+    const written = this.#write(id, was, row, clear, share);
     const done = (isDone: boolean): boolean => {
       if (!isDone) this.#known.forget(id);
       else {
@@ -158,7 +165,13 @@ export class RowSteps {
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
   replace(id: string, was: number, row: Row | null): MaybePromise<boolean> {
     this.#known.delete(id);
-    return this.#parts.writes.write({ kind: this.#parts.kind, id, was, row, clear: row === null });
+    return this.#write(id, was, row, row === null);
+  }
+
+  #write(id: string, was: number, row: Row | null, clear: boolean, ended: string | null = null): MaybePromise<boolean> {
+    const { kind, writes } = this.#parts;
+    const share = kind.counted === true ? ((row && recordOf(row))?.share ?? ended) : null;
+    return writes.write({ kind, id, was, row, clear, share });
   }
 }
 

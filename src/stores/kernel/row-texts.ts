@@ -28,6 +28,7 @@ const PARTS = {
   expiresAt: isNumberOrNull,
   dueAt: isNumberOrNull,
   rung: isNumber,
+  share: isTextOrNull,
 } as const satisfies Partial<Record<keyof StoredRecord, (part: unknown) => boolean>>;
 const NAMES = Object.keys(PARTS) as Array<keyof typeof PARTS>;
 
@@ -45,6 +46,11 @@ export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<Ro
   }
   const record = value as StoredRecord;
   return { body: record.body, data: JSON.stringify([record.v, ...NAMES.map((name) => record[name])]) };
+}
+
+/** For a store that keeps them beside the texts: only a living record counts. */
+export function countedIn({ fence, value }: Row, share: string | null): readonly [string | null, number | null] {
+  return fence === null || share === null ? [null, null] : [share, (value as StoredRecord).stamp];
 }
 
 /** `where`: the server or file, for the error about a record of a newer build. One such row hides no other of its page. */

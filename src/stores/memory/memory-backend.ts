@@ -13,7 +13,7 @@ import {
   type Write,
 } from '../kernel/backend.ts';
 import type { Writes } from '../kernel/turn-writes.ts';
-import type { Kind } from '../store.ts';
+import type { Kind, StoredRecord } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
 import { MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
@@ -23,6 +23,8 @@ interface Table {
   /** Rows with a fence. */
   readonly byId: RowOrder;
   readonly byWake: RowOrder;
+  /** Those of a counted kind, by their share. */
+  readonly byShare: Map<string, Map<string, Row>>;
   /**
    * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/kept/` takes no more
    * for its users than there is room for.
@@ -95,7 +97,17 @@ export class MemoryBackend implements Backend {
     return this.list(kind, after, before, Infinity).length;
   }
 
-  #put({ kind, id, was, row, clear }: RowWrite): boolean {
+  countOf(kind: Kind, share: string): number {
+    return this.#table(kind).byShare.get(share)?.size ?? 0;
+  }
+
+  oldest(kind: Kind, share: string, most: number): readonly string[] {
+    const rows = [...(this.#table(kind).byShare.get(share)?.values() ?? [])];
+    const byStamp = rows.sort((one, other) => stampOf(one) - stampOf(other) || (one.id < other.id ? -1 : 1));
+    return byStamp.slice(0, most).map(({ id }) => id);
+  }
+
+  #put({ kind, id, was, row, clear, share }: RowWrite): boolean {
     const table = this.#table(kind);
     const held = table.rows.get(id);
     if ((held?.version ?? 0) !== was) return false;
@@ -103,7 +115,16 @@ export class MemoryBackend implements Backend {
     if (held !== undefined) this.#takeOut(table, held);
     if (row !== null) this.#putIn(table, row);
     else table.rows.delete(id);
+    if (share !== null) this.#count(table.byShare, share, id, row);
     return true;
+  }
+
+  #count(byShare: Table['byShare'], share: string, id: string, row: Row | null): void {
+    const rows = byShare.get(share) ?? new Map<string, Row>();
+    if (row === null || row.fence === null) rows.delete(id);
+    else rows.set(id, row);
+    if (rows.size > 0) byShare.set(share, rows);
+    else byShare.delete(share);
   }
 
   #putIn({ rows, ended, byId, byWake }: Table, row: Row): void {
@@ -144,11 +165,13 @@ export class MemoryBackend implements Backend {
         });
     const rows = new Map<string, Row>();
     const orders = { byId: new RowOrder('id'), byWake: new RowOrder('wake') };
-    const made: Table = { rows, ...orders, ended, logs: new Map(), budget };
+    const made: Table = { rows, ...orders, byShare: new Map(), ended, logs: new Map(), budget };
     this.#tables.set(kind.name, made);
     return made;
   }
 }
+
+const stampOf = ({ value }: Row): number => (value as StoredRecord).stamp;
 
 function outcomeBytes({ value }: Row): number {
   const length = 'outcome' in value ? value.outcome.length : 0;

@@ -38,10 +38,11 @@ export function wakeTime({ expiresAt, dueAt }: Pick<StoredRecord, 'expiresAt' | 
 
 /** A record as it was created, without its times, and with its own fields: the caller may change what it passed. */
 export function newRecord(record: NewRecord): StoredRecord {
-  const { v, id, epoch, owner, user, head, body, createdAt, stamp } = record;
+  const { v, id, epoch, owner, user, share = null, head, body, createdAt, stamp } = record;
   const fields = changedFields(NO_FIELDS, record.fields);
   // A spread of the record costs 3 µs more here.
-  return { v, id, epoch, owner, user, head, body, fields, createdAt, stamp, expiresAt: null, dueAt: null, rung: 0 };
+  const times = { createdAt, stamp, expiresAt: null, dueAt: null };
+  return { v, id, epoch, owner, user, share, head, body, fields, ...times, rung: 0 };
 }
 
 /** Shared, because most sessions have none. */

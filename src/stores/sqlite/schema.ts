@@ -8,11 +8,11 @@ import { SQL } from './statements.ts';
 
 /** `SJRN` in the file's header marks a database of sojourn. */
 export const APPLICATION_ID = 0x53_4a_52_4e;
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 /**
  * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone. `space`:
- *   the records of one kind in a deployment (`sqlite-store.ts`).
+ *   the records of one kind in a deployment (`sqlite-store.ts`). `share` and `stamp`: of a counted record that lives.
  * - `log`: their entries. `record`: the number of the row. Without row ids each look-up would read long entries whole:
  *   an append took twice the CPU, of 20 KB as of 4 MB.
  * - `lease_clock`: a row for each deployment (`clock.ts`).
@@ -26,11 +26,14 @@ CREATE TABLE rows (
   fence TEXT,
   wake REAL,
   data TEXT NOT NULL,
-  body TEXT NOT NULL
+  body TEXT NOT NULL,
+  share TEXT,
+  stamp REAL
 ) STRICT;
 CREATE UNIQUE INDEX rows_by_id ON rows (space, id);
 CREATE INDEX rows_by_wake ON rows (space, wake, id) WHERE wake IS NOT NULL;
 CREATE INDEX rows_living ON rows (space, id) WHERE fence IS NOT NULL;
+CREATE INDEX rows_by_share ON rows (space, share, stamp, id) WHERE share IS NOT NULL;
 
 CREATE TABLE log (
   record INTEGER NOT NULL,

@@ -1,7 +1,7 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
 import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
-import { entryOfTexts, entryTexts, type RowColumns, rowOfColumns, textsOf } from '../kernel/row-texts.ts';
+import { countedIn, entryOfTexts, entryTexts, type RowColumns, rowOfColumns, textsOf } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import { refusesAll } from './failures.ts';
 import type { Value } from './libsql.ts';
@@ -69,6 +69,16 @@ export class SqliteBackend implements Backend {
     return this.#file.read(() => this.#file.database.one<[number]>(SQL.countRows, values)?.[0] ?? 0);
   }
 
+  countOf(kind: Kind, share: string): MaybePromise<number> {
+    const values = [this.#space(kind), share];
+    return this.#file.read(() => this.#file.database.one<[number]>(SQL.countShare, values)?.[0] ?? 0);
+  }
+
+  oldest(kind: Kind, share: string, most: number): MaybePromise<readonly string[]> {
+    const values = [this.#space(kind), share, most];
+    return this.#file.read(() => this.#file.database.all<[string]>(SQL.oldestOfShare, values).map(([id]) => id));
+  }
+
   #store(writes: readonly Write[]): readonly boolean[] {
     return writes.map((write) => {
       const no = this.#space(write.kind);
@@ -76,13 +86,13 @@ export class SqliteBackend implements Backend {
     });
   }
 
-  #put({ id, was, row, clear }: RowWrite, space: number): boolean {
+  #put({ id, was, row, clear, share }: RowWrite, space: number): boolean {
     const { database } = this.#file;
     if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
     const change = (sql: string, values: readonly Value[]): boolean => database.run(sql, values) === 1;
     if (row === null) return change(SQL.deleteRow, [space, id, was]);
     const { body, data } = textsOf(row);
-    const values = [row.version, row.fence, row.wakeAt, data];
+    const values = [row.version, row.fence, row.wakeAt, data, ...countedIn(row, share)];
     if (was === 0) return change(SQL.insertRow, [space, id, ...values, body]);
     return change(SQL.updateRow, [...values, clear ? body : null, space, id, was]);
   }

@@ -10,13 +10,16 @@ export const SQL = {
 
   // ——— rows ———
   row: `${ROW} WHERE space = ? AND id = ?`,
-  insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+  insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, share, stamp, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`,
-  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, body = coalesce(?, body)
+  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, share = ?, stamp = ?, body = coalesce(?, body)
     WHERE space = ? AND id = ? AND version = ?`,
   deleteRow: 'DELETE FROM rows WHERE space = ? AND id = ? AND version = ?',
   listRows: `${ROW} WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL ORDER BY id LIMIT ?`,
   countRows: 'SELECT count(*) FROM rows WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL',
+  countShare: 'SELECT count(*) FROM rows WHERE space = ? AND share = ?',
+  oldestOfShare: 'SELECT id FROM rows WHERE space = ? AND share = ? ORDER BY stamp, id LIMIT ?',
   dueRows: `${ROW} WHERE space = ?1 AND wake IS NOT NULL AND (wake, id) > (?2, ?3) AND wake <= ?4
     ORDER BY wake, id LIMIT ?5`,
 

@@ -7,12 +7,15 @@ import type { Entry, LogWrite, Row, RowWrite, Write } from '../../../src/stores/
 import { plainRecord } from '../plain-record.ts';
 
 const LOG = { ttlMs: 600_000, events: 1_000, bytes: 1_000_000 };
-export const THINGS: Kind = { name: 'things', log: LOG, keepMs: 0, listed: true };
+export const THINGS: Kind = { name: 'things', log: LOG, keepMs: 0, listed: true, counted: true };
 export const PARCELS: Kind = { name: 'parcels', log: LOG, keepMs: 0, listed: true, grouped: true };
 
 export const MINE = '1 me';
 const NEXT = '2 me';
 const LATER = '3 me';
+
+/** Of a row by its id. */
+const shareOf = (id: string): string | null => ({ a: 'one', b: 'two', c: 'one' })[id] ?? null;
 
 export interface PutMore extends Partial<Pick<Row, 'fence' | 'wakeAt'>> {
   readonly kind?: Kind;
@@ -23,14 +26,17 @@ export interface PutMore extends Partial<Pick<Row, 'fence' | 'wakeAt'>> {
 /** The value of a row has its version, so that two puts never store the same. */
 export function put(id: string, was: number, version: number, more: PutMore = {}): RowWrite {
   const { kind = THINGS, fence = MINE, wakeAt = null, clear = was === 0, body = 'a body' } = more;
+  const share = shareOf(id);
   const value =
     fence === null
       ? { id, outcome: body, at: version }
-      : plainRecord(id, { epoch: 1, owner: 'me' }, { body, stamp: version });
-  return { kind, id, was, row: { id, version, fence, wakeAt, value }, clear };
+      : plainRecord(id, { epoch: 1, owner: 'me' }, { body, share, stamp: version });
+  return { kind, id, was, row: { id, version, fence, wakeAt, value }, clear, share: kind.counted ? share : null };
 }
 
-export const drop = (id: string, was: number): RowWrite => ({ kind: THINGS, id, was, row: null, clear: true });
+export const drop = (id: string, was: number): RowWrite => {
+  return { kind: THINGS, id, was, row: null, clear: true, share: shareOf(id) };
+};
 
 export interface AddMore {
   readonly kind?: Kind;

@@ -100,6 +100,11 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
         await allPages((cursor) => of.due(10, cursor));
         return of.count(step.group);
       });
+    case 'counted':
+      return both(async (of) => {
+        await allPages((cursor) => of.due(10, cursor));
+        return [await of.countOf(step.share), await of.oldest(step.share, step.limit)];
+      });
     case 'due':
       return both((of) => allPages((cursor) => of.due(step.limit, cursor)), byId);
     case 'append': {

@@ -150,6 +150,16 @@ export class PlainStore {
     return this.#sessions.filter(({ record }) => record.id.startsWith(`${group}.`)).length;
   }
 
+  countOf(share: string): number {
+    return this.oldest(share, Infinity).length;
+  }
+
+  oldest(share: string, most: number): string[] {
+    const own = this.#sessions.map(({ record }) => record).filter((record) => record.share === share);
+    own.sort((a, b) => a.stamp - b.stamp || (a.id < b.id ? -1 : 1));
+    return own.slice(0, most).map(({ id }) => id);
+  }
+
   due(): RecordPage<DueRecord> {
     const records = this.#sessions.flatMap((session) => {
       const { id, epoch, owner, dueAt } = session.record;

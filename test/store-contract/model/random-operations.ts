@@ -35,6 +35,7 @@ const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',',
 /** No backslash alone: Node 24 and 26 then read the key of one escape as a backslash too (nodejs/node#63785). */
 const FIELDS = ['a', '1', '0', ' ', '"', "'", 'a\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
 const LONG_FIELD = 'x'.repeat(70_000);
+const SHARES = ['ada', "{b}*'"];
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 0, 1_500, 4_000, 60_000];
 const DUE_TIMES = [null, null, 0, 2_500, 90_000];
@@ -53,7 +54,7 @@ const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, {
 const MOST = 80;
 
 /** Operations that need a listed kind. */
-const LISTED = ['list', 'count', 'due'];
+const LISTED = ['list', 'count', 'counted', 'due'];
 
 const one = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** An object as programs write it. */
@@ -95,6 +96,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
   // Fields from the start: otherwise few runs would remove one that the session has.
   const texts = {
     user: one([null, 'https://issuer.example|ada']),
+    share: one([null, ...SHARES]),
     head: text,
     body: text,
     fields: someFields(text, 4),
@@ -125,6 +127,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
     forgetEnd: [6, { id, off: one([0, 0, 1]) }],
     list: [2, { limit, group: one([undefined, ...groups]) }],
     count: [1, { group: one(groups) }],
+    counted: [2, { share: one(SHARES), limit: one([1, 5]) }],
     due: [2, { limit }],
     append: [
       15,

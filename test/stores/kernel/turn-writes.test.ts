@@ -55,7 +55,7 @@ test('a row has one write in a trip: a put or appends, and what waits behind a r
     return all.map((one) => (!isRowWrite(one) && one.entries.some(({ no }) => no === 2) ? full : true));
   };
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
-  const put = (id: string): Write => ({ kind: KIND, id, was: 1, row: null, clear: true });
+  const put = (id: string): Write => ({ kind: KIND, id, was: 1, row: null, clear: true, share: null });
   const sent = [entry('s', 1), entry('t', 1), put('t'), entry('s', 2), { ...entry('s', 4), fence: '2 you' }, put('t')];
   sent.push(entry('t', 2), put('u'), put('s'));
   expect(await Promise.allSettled(sent.map(async (one) => writes.write(one)))).toEqual([
