@@ -13,7 +13,6 @@
  * instances do not matter. A crash loses what was not saved: at most a 16th of the limit and one second. It also loses
  * the bytes of open records, which the instances charge that take them over.
  */
-import { digestText } from '../base/digest.ts';
 import { base64url, every, monotonicMs, type RandomSource } from '../base/system.ts';
 import { pagesOf } from '../base/pages.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
@@ -35,7 +34,6 @@ const RENEW_MS = OPEN_MS / 3;
 /** Users without much are forgotten past this number. */
 const MOST_SHARES = 10_000;
 const PAGE = 256;
-const GROUP_LENGTH = 16;
 const NAME_BYTES = 9;
 const FIELD = 'json';
 /** A result is there as long as the record that names it. */
@@ -128,7 +126,7 @@ export class KeptLedger {
     return this.#turns.steps(key, async () => {
       await this.#room.look();
       if (!(await this.#makeRoom(share, bytes))) return undefined;
-      const id = `${groupOf(share)}.${this.#newName()}`;
+      const id = `${share.key}.${this.#newName()}`;
       const at = this.#options.timeProvider.now();
       const record = { v: RECORD_VERSION, id, epoch: 1, owner: null, user: null, body: '', createdAt: at, stamp: at };
       const ms = keepMs + SLACK_MS;
@@ -211,7 +209,7 @@ export class KeptLedger {
   async #look(share: KeptShare): Promise<void> {
     const began = this.#now;
     if (began - share.readAt < LOOK_MS && share.added < Math.max(LEAST_UNREAD, UNREAD * this.#limitOf(share))) return;
-    const group = groupOf(share);
+    const group = share.key;
     const results: KeptResult[] = [];
     let others = 0;
     for await (const { records } of pagesOf(async (from) => this.#store.kept.list(PAGE, from, group)))
@@ -287,7 +285,7 @@ export class KeptLedger {
 
   async #saveShare(share: KeptShare): Promise<void> {
     const now = this.#now;
-    const group = groupOf(share);
+    const group = share.key;
     for (const slot of share.slots(now)) {
       const isOpen = slot.endsAt === Infinity;
       const isOld = isOpen && slot.bytes > 0 && now - slot.savedAt >= RENEW_MS;
@@ -316,5 +314,3 @@ export class KeptLedger {
     slot.savedAt = this.#now;
   }
 }
-
-const groupOf = ({ key }: KeptShare): string => digestText(key).slice(0, GROUP_LENGTH);

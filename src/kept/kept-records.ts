@@ -7,7 +7,6 @@
  *
  * No outcome begins with `>` by itself: those of these kinds are JSON.
  */
-import { shareKey } from '../base/budget.ts';
 import { elapse, monotonicMs } from '../base/system.ts';
 import { findsNoRoom, keptFull } from '../errors.ts';
 import {
@@ -39,6 +38,8 @@ const SHORT_BYTES = 2_048;
 /** A longer outcome is stored apart. */
 const LONG_BYTES = 65_536;
 const LONG = '>';
+/** The share of records that say none. */
+const NO_ONE = '';
 /**
  * A store can be full for a moment, for instance by what others are sending to it. An outcome of a user that has little
  * is tried so often, with so long between.
@@ -49,7 +50,7 @@ const AGAIN_MS = 200;
 /** How a record of this kind ends. */
 export interface KeptEnd {
   /** Whose share it counts in, where another instance has made the record. */
-  readonly share: string;
+  readonly share: string | null;
   /** Takes the place of the outcome where that finds no room, or is forgotten. */
   readonly short: string;
 }
@@ -87,16 +88,16 @@ export class KeptRecords implements Records {
 
   // ——— while it lives ———
 
-  /** `share`: whose it counts in. Throws `STORE_FULL`. */
+  /** Throws `STORE_FULL`. */
   async create(
     record: NewRecord,
     expiresInMs: number | null = null,
     dueInMs: number | null = null,
-    share = shareKey(record.user ?? undefined),
   ): Promise<CreateOutcome> {
     // A repeated creation, whose first reply was lost, is charged once.
     if (this.#open.has(record.id)) return this.#records.create(record, expiresInMs, dueInMs);
     const bytes = bytesOf(record);
+    const share = record.share ?? NO_ONE;
     if (!(await this.#ledger.take(share, bytes))) return this.#refused(record.id);
     let outcome: CreateOutcome | undefined;
     try {
@@ -122,7 +123,7 @@ export class KeptRecords implements Records {
     else if (open !== undefined) open.owner = me;
     else {
       const { record } = outcome;
-      const share = shareKey(record.user ?? undefined);
+      const share = record.share ?? NO_ONE;
       this.#ledger.charge(share, bytesOf(record));
       this.#opens(record, share, bytesOf(record));
     }
@@ -210,7 +211,7 @@ export class KeptRecords implements Records {
 
   /** Never throws `STORE_FULL` with `kept`. */
   async end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): Promise<EndOutcome> {
-    const share = this.#open.get(id)?.share ?? kept?.share;
+    const share = this.#open.get(id)?.share ?? kept?.share ?? undefined;
     if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);
     const bytes = Buffer.byteLength(outcome);
     const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs, kept) : undefined;
@@ -281,6 +282,8 @@ export class KeptRecords implements Records {
 
   readonly list: Records['list'] = (...given) => this.#records.list(...given);
   readonly count: Records['count'] = (...given) => this.#records.count(...given);
+  readonly countOf: Records['countOf'] = (...given) => this.#records.countOf(...given);
+  readonly oldest: Records['oldest'] = (...given) => this.#records.oldest(...given);
   readonly due: Records['due'] = (...given) => this.#records.due(...given);
 
   /** Sweeps call it more often. */

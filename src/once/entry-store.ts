@@ -3,6 +3,7 @@
  * runs it. A key is used again, so each creation begins with an epoch of its own: a late write about an earlier entry,
  * whose reply was lost, is refused.
  */
+import { storedShare } from '../base/budget.ts';
 import { onceConflict } from '../errors.ts';
 import { lookPauseMs, OwnedRecords, type RecordParts } from '../owned/owned-records.ts';
 import { OwnedRecord } from '../owned/owned-record.ts';
@@ -76,7 +77,7 @@ export class OwnedEntry extends OwnedRecord {
   /** `undefined`: the key may run again. */
   settle(outcome?: Outcome): Promise<unknown> {
     const { share, keepMs } = this.#entry;
-    const kept = { share, short: outcomeText(this.#entry, { is: 'large' }) };
+    const kept = { share: storedShare(share), short: outcomeText(this.#entry, { is: 'large' }) };
     if (outcome === undefined) return this.#store(() => this.end('', 0, kept));
     return this.#store(() => this.end(outcomeText(this.#entry, outcome), keepMs, kept));
   }
@@ -128,6 +129,7 @@ export class EntryStore extends OwnedRecords {
       id: entry.id,
       ...fence,
       user: call.user ?? null,
+      share: storedShare(entry.share),
       head: '',
       body: bodyOf(entry),
       fields: {},
@@ -136,7 +138,7 @@ export class EntryStore extends OwnedRecords {
     };
     const owned = new OwnedEntry(this, run, fence);
     try {
-      const isOurs = await this.create(record, lastsMs(entry), null, entry.share, left);
+      const isOurs = await this.create(record, lastsMs(entry), null, left);
       if (isOurs && owned.isCertain) return owned;
       if (isOurs) this.#notBegun(record, entry);
       return undefined;
@@ -149,7 +151,7 @@ export class EntryStore extends OwnedRecords {
   /** Its entry may be stored, and no handler runs for it. */
   #notBegun(record: NewRecord & Fence, entry: OnceEntry): void {
     this.#unbegun.add(record.epoch);
-    void this.takeBack(record, lastsMs(entry), null, entry.share).then(() => this.#unbegun.delete(record.epoch));
+    void this.takeBack(record, lastsMs(entry), null).then(() => this.#unbegun.delete(record.epoch));
   }
 
   #reach<T>(call: OnceCall, work: () => MaybePromise<T>): Promise<T> {
@@ -182,7 +184,7 @@ export class EntryStore extends OwnedRecords {
     if (policy === 'fail' || (policy === 'run' && begun >= MOST_RUNS)) {
       const lost: Outcome = { is: 'lost' };
       const text = outcomeText(entry, lost);
-      const kept = { share: entry.share, short: text };
+      const kept = { share: stored.share, short: text };
       const ended = await this.#reach(call, () =>
         this.records.end(entry.id, { epoch, owner }, text, entry.keepMs, kept),
       );

@@ -118,17 +118,17 @@ export class OwnedRecords {
   }
 
   /** Stores a new record. `false`: there is another one with its id. */
-  async create(record: NewRecord, lastsMs: number, dueInMs: number | null, share: string, stopped = never) {
-    return (await this.reach(() => this.records.create(record, lastsMs, dueInMs, share), stopped)) === 'created';
+  async create(record: NewRecord, lastsMs: number, dueInMs: number | null, stopped = never): Promise<boolean> {
+    return (await this.reach(() => this.records.create(record, lastsMs, dueInMs), stopped)) === 'created';
   }
 
   /**
    * Ends a record whose creation has no answer, or came too late: nothing runs for it. First it is created once more,
    * because the earlier creation may still be under way, and would be stored after the end.
    */
-  takeBack(record: NewRecord & Fence, lastsMs: number, dueInMs: number | null, share: string): Promise<unknown> {
+  takeBack(record: NewRecord & Fence, lastsMs: number, dueInMs: number | null): Promise<unknown> {
     const taken = async (): Promise<void> => {
-      const created = () => this.records.create(record, lastsMs, dueInMs, share);
+      const created = () => this.records.create(record, lastsMs, dueInMs);
       await this.reach(created, never, Infinity).catch(() => undefined);
       await this.reach(() => this.records.end(record.id, record, '', 0), never, Infinity);
     };

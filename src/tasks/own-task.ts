@@ -75,6 +75,8 @@ export class OwnTask {
   readonly #timers: Timers;
   /** How many answers it has read. */
   #rung: number;
+  /** As its record names it. */
+  readonly #share: string | null;
   #stamp: number;
   #shownAt = -MESSAGE_MS;
   /** A message waits to be stored, or is on its way. */
@@ -82,7 +84,7 @@ export class OwnTask {
 
   constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
     const { timeProvider: time } = tasks.options;
-    const { id, createdAt, fields, rung, stamp } = record;
+    const { id, createdAt, fields, rung, share, stamp } = record;
     this.id = id;
     this.kept = kept;
     this.head = head;
@@ -92,6 +94,7 @@ export class OwnTask {
     this.#expiresAt = time.monotonic() + restMs;
     this.fields = { ...fields };
     this.#rung = rung;
+    this.#share = share;
     this.#stamp = stamp;
     this.owned = new OwnedRecord(tasks.store, id, fence, () => run.stop('another instance runs it'));
     this.steps = new Steps(this.owned, run, recorded);
@@ -187,7 +190,7 @@ export class OwnTask {
     const tooLarge: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
     const end = taken === undefined ? tooLarge : given;
     const { text, short } = taken === undefined ? storedAs(tooLarge) : whole;
-    const inStore = { share: this.run.room.share, short };
+    const inStore = { share: this.#share, short };
     const stored = async (): Promise<void> => {
       if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
     };

@@ -46,6 +46,10 @@ const PUT_OFF_MS = 1_000;
 const isPutOff = ({ head, dueAt, stamp }: StoredRecord): boolean =>
   readHead(head)?.state === 'queued' && dueAt !== null && dueAt - stamp > PUT_OFF_MS;
 
+/** Whose places and memory its run takes. A caller without a user has others here than for what it calls itself. */
+const shareOf = ({ user, share }: StoredRecord): string =>
+  user === null && share !== null ? share : shareKey(user ?? undefined);
+
 /** Why a task that was found in this state continues. */
 const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
 
@@ -93,7 +97,7 @@ export class TakeOver {
       if (!kept.resume) return this.#fail(record, ownerLost(true));
       if (head.attempt >= kept.maxAttempts) return this.#fail(record, tooManyAttempts(head.attempt));
     }
-    const room = this.#tasks.roomFor(shareKey(record.user ?? undefined));
+    const room = this.#tasks.roomFor(shareOf(record));
     if (!this.#tasks.takes || !room.enter()) return;
     let begins = false;
     try {

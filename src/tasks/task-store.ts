@@ -3,7 +3,6 @@
  * its user, so that another user's id is refused before the store is asked, and looks like an unknown one.
  */
 import { createHmac } from 'node:crypto';
-import { shareKey } from '../base/budget.ts';
 import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUnreadable } from '../errors.ts';
 import { base64url } from '../base/system.ts';
 import type { Scope } from '../owned/call-key.ts';
@@ -119,7 +118,7 @@ export class TaskStore extends OwnedRecords {
       const { text, short } = storedEnd({ ...record, kept }, end, ttlMs, now);
       const bytes = Buffer.byteLength(text);
       if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
-      const inStore = { share: shareKey(record.user ?? undefined), short };
+      const inStore = { share: record.share, short };
       const ended = await this.reach(() => this.records.end(id, record, text, keepMs, inStore));
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;

@@ -3,7 +3,7 @@
  * `take-over.ts` continues those that have no run. `task-requests.ts` answers clients.
  */
 import { EventEmitter } from 'node:events';
-import { Budget, type MemoryUse } from '../base/budget.ts';
+import { Budget, type MemoryUse, storedShare } from '../base/budget.ts';
 import type { OwnedParts } from '../owned/owned-records.ts';
 import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../errors.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -159,12 +159,12 @@ export class Tasks {
     const head: TaskHead = { state: 'running', attempt: 1 };
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
-    const record = { v: RECORD_VERSION, id, ...fence, user, ...texts, createdAt: now, stamp: now };
+    const share = storedShare(run.room.share);
+    const record = { v: RECORD_VERSION, id, ...fence, user, share, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
-    const { share } = run.room;
-    const created = this.store.create(record, kept.ttlMs, DUE_MS, share).catch((cause: unknown) => {
+    const created = this.store.create(record, kept.ttlMs, DUE_MS).catch((cause: unknown) => {
       // A call with its key finds the task.
-      if (kept.args === undefined) void this.store.takeBack(record, kept.ttlMs, DUE_MS, share);
+      if (kept.args === undefined) void this.store.takeBack(record, kept.ttlMs, DUE_MS);
       throw cause;
     });
     if (!(await created)) return undefined;

@@ -79,11 +79,11 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts =
 }
 
 let ids = 0;
-const share = (user: string): string => `user ${user}`;
+const share = (user: string): string => `user-${user}`;
 
 async function begin({ once }: EndpointStore, user: string, bytes = 0, id = `k${(ids += 1)}`): Promise<string> {
-  const record = plainRecord(id, FENCE, { user, body: 'b'.repeat(bytes), fields: {} });
-  return (await once.create(record, 24 * HOUR_MS, null, share(user))) === 'created' ? id : 'exists';
+  const record = plainRecord(id, FENCE, { user, share: share(user), body: 'b'.repeat(bytes), fields: {} });
+  return (await once.create(record, 24 * HOUR_MS)) === 'created' ? id : 'exists';
 }
 
 const outcomeOf = (bytes: number): string => `{"is":"result"}\n${'x'.repeat(bytes)}`;
@@ -358,12 +358,29 @@ test.each(['crashed', 'gave it back'])(
   },
 );
 
+test('records of two addresses count in two shares, also at the instance that takes them over', async () => {
+  const { start } = deployment({ keptBytes: MIB });
+  const [a, b] = [start(), start()];
+  const recordOf = (id: string, address: string, bytes: number) =>
+    plainRecord(id, FENCE, { share: share(address), body: 'b'.repeat(bytes), fields: {} });
+  for (const [id, address, bytes] of [
+    ['eve.one', 'eve', 900_000],
+    ['ada.one', 'ada', 1_000],
+  ] as const) {
+    expect(await a.tasks.create(recordOf(id, address, bytes), HOUR_MS)).toBe('created');
+    expect((await b.tasks.claim(id, FENCE, 'b')).claimed).toBe(true);
+  }
+  await expect(b.once.create(recordOf('eve', 'eve', 500_000), HOUR_MS)).rejects.toMatchObject(FULL);
+  const fields = { m: 'x'.repeat(500_000) };
+  expect(await b.tasks.save('ada.one', { epoch: 2, owner: 'b' }, { fields })).toBe('written');
+});
+
 test('the log of a task counts for its user, up to what it can have, and again for the instance that takes it over', async () => {
   const { start } = deployment({ keptBytes: 6 * MIB });
   const [a, b] = [start(), start()];
   const [id, other] = ['eve.one', 'eve.two'];
   for (const of of [id, other])
-    expect(await a.tasks.create(plainRecord(of, FENCE, { user: 'eve' }), HOUR_MS, null, share('eve'))).toBe('created');
+    expect(await a.tasks.create(plainRecord(of, FENCE, { user: 'eve', share: share('eve') }), HOUR_MS)).toBe('created');
   const append = async (store: EndpointStore, fence: Fence, from: number, of = id) =>
     store.tasks.append({ id: of, fence, stream: 's', from, events: [`"${'x'.repeat(MIB / 2)}"`] });
   // Its log is trimmed to 2 MiB once it has 4 MiB.
@@ -376,8 +393,8 @@ test('the log of a task counts for its user, up to what it can have, and again f
   const gap = await b.tasks.replay(id, 's', -1);
   if (gap.found || gap.why !== 'gap') throw new Error('nothing was trimmed');
   expect(await b.tasks.replay(id, 's', (gap.first ?? 0) - 1)).toMatchObject({ found: true, next: 20 });
-  const key = plainRecord('key', FENCE, { user: 'eve', body: 'b'.repeat(3.5 * MIB), fields: {} });
-  expect(await b.once.create(key, HOUR_MS, null, share('eve'))).toBe('created');
+  const key = plainRecord('key', FENCE, { user: 'eve', share: share('eve'), body: 'b'.repeat(3.5 * MIB), fields: {} });
+  expect(await b.once.create(key, HOUR_MS)).toBe('created');
   await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
 });
 

@@ -76,6 +76,21 @@ test('a task whose callers have no place at an instance is not claimed there', a
   for (const id of ids) expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
 });
 
+test('after a takeover the tasks of two addresses without a user take places of two shares', async () => {
+  const places = (by: string) => ({ tasks: { limits: { running: by === 'a' ? 16 : 4 } } });
+  const { a, b, runs, ran, lose } = await open({ resume: true }, places);
+  const many = [1, 2, 3].map(async () => a.from('127.0.0.2').start('hold'));
+  const ids = [...(await Promise.all(many)), await a.from('127.0.0.3').start('hold')];
+  await ran(3);
+  await lose();
+  const look = () => Promise.all(ids.map((id) => b.client.get(id)));
+  await until(async () => (await look()) && runs.length === 7, PATIENT);
+  // Half of the places that the others leave: 2 for the first address, 1 for the second.
+  const taken = (await look()).map(({ status }) => status);
+  expect(taken).toEqual(taken.map(() => 'working'));
+  expect(runs.slice(4).map(({ by }) => by)).toEqual(['b', 'b', 'b']);
+});
+
 test('a cancel at another instance aborts the handler here, within a moment', async () => {
   const { a, b, ran } = await open();
   const id = await a.client.start('hold');

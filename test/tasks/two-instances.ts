@@ -40,7 +40,8 @@ export async function openTwo(
     const store = watchedStore({ inner, durable: true });
     const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store });
     const as = (user: string) => new TaskClient(served.client({ headers: { authorization: `Bearer ${user}` } }));
-    return { ...served, client: new TaskClient(served.client()), as, store };
+    const from = (address: string) => new TaskClient(served.client({ from: address }));
+    return { ...served, client: new TaskClient(served.client()), as, from, store };
   };
   const [a, b] = [await member('a'), await member('b')];
   // Before the instances are closed, which wait for handlers.
