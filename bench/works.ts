@@ -46,7 +46,7 @@ const floor: Side = { id: 'floor', title: 'the floor', script: 'floor.mjs' };
 const handler: Side = { id: 'official', title: 'createMcpHandler', script: 'official-modern.mjs' };
 
 /** No session ends while a round runs, and none is refused, which costs less than to open one. */
-const KEPT = { maxIdleSessionCount: 10_000_000, limits: { sessions: 10_000_000 } };
+const KEPT = { maxIdleSessionCount: 10_000_000, limits: { sessions: 10_000_000, perUser: { sessions: 10_000_000 } } };
 const LISTED = '100';
 const withEnv = (env: Side['env']) => (given: Side) => ({ ...given, env: { ...given.env, ...env } });
 

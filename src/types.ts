@@ -35,6 +35,7 @@ export type EndReason =
   | 'deleted'
   | 'idle'
   | 'idle_limit'
+  | 'user_limit'
   | 'terminated'
   | 'server_closed'
   | 'handler_returned'

@@ -137,7 +137,11 @@ export class Finder {
       if (waits && (await this.#read(id)) !== undefined) return;
       if (this.#registry.lifecycle.prefersOthers) throw draining();
       const handshake = await this.#allow(id, caller);
-      await this.#registry.withPlaces(caller, true, handshake.bytes, () => this.#adopt(id, handshake, caller));
+      const registry = this.#registry;
+      const share = shareKey(caller.user, caller.clientAddress);
+      await registry.withPlaces(caller, handshake.bytes, () =>
+        registry.stored.admit(share, () => this.#adopt(id, handshake, caller)),
+      );
     });
   }
 
@@ -150,9 +154,10 @@ export class Finder {
     const createdAt = options.timeProvider.now();
     const { protocolVersion: version } = handshake.params;
     const head = { version, initialized: true, logLevel: null, answer: NO_ANSWER };
-    const record = encodeSession({ id, user, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
+    const share = shareKey(user, clientAddress);
+    const record = encodeSession({ id, user, share, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
     // The session counts as one that hibernates until its restore takes it.
-    hibernated.add({ id, bytes: handshake.bytes, share: shareKey(user, clientAddress) }, record.stamp);
+    hibernated.add({ id, bytes: handshake.bytes, share }, record.stamp);
     let outcome: CreateOutcome | undefined;
     try {
       outcome = await store.sessions.create(record, this.#registry.expiresInMs());

@@ -21,6 +21,7 @@ import {
   type ClusterMessage,
   LINK_VERSION,
   type LookMessage,
+  type RoomMessage,
   type MissedMessage,
   type Notification,
   type NotifyMessage,
@@ -34,6 +35,8 @@ export interface ServedHere {
     readonly claims: { extended(): void };
     /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
     endToResumeElsewhere(): void;
+    /** Ends an idle session that counts in this share, where that is full. Never rejects. */
+    readonly stored: { makeRoom(share: string): Promise<void> };
   };
   readonly legacy: {
     readonly relay: RelayedCalls;
@@ -260,12 +263,25 @@ export class Instance implements Leaseholder {
   /** To another instance, or to all others: at most once. `false`: it was not sent. */
   async notify(
     to: string | undefined,
-    message: NotifyMessage | LookMessage | MissedMessage | OrderMessage,
+    message: NotifyMessage | LookMessage | RoomMessage | MissedMessage | OrderMessage,
   ): Promise<boolean> {
     if (!this.lease.valid) return false;
     if (to !== undefined) return (await this.#messages.send(this.lease.id, to, message)) === 'sent';
     await this.#messages.publish(this.lease.id, message);
     return true;
+  }
+
+  /** Asks the other instances to end an idle session of this share. `false`: there are none. Never rejects. */
+  async askForRoom(share: string): Promise<boolean> {
+    const leases = (await this.#listed()) ?? [];
+    if (leases.every(({ id }) => id === this.lease.id)) return false;
+    return this.notify(undefined, { kind: 'room', share }).catch((err: unknown) => {
+      this.#logger.debug(
+        { err },
+        'The other instances could not be asked for room: the session store cannot be reached',
+      );
+      return false;
+    });
   }
 
   publish(event: ServerEvent): Promise<void> {
@@ -296,6 +312,8 @@ export class Instance implements Leaseholder {
           return void this.#sendMissed(from, message).catch(() => {});
         case 'look':
           return this.#served.tasks?.tasks.rung(message.id);
+        case 'room':
+          return void this.#served.registry.stored.makeRoom(message.share);
         case 'order':
           // Messages within one process are not signed.
           if (!this.inProcess) void takeOrder(message, this.#served.orders, this.#logger);

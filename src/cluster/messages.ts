@@ -5,6 +5,7 @@
  *                unlinked: the sender cannot read the link messages of the receiver ·
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
+ *                room: a user has as many sessions as it may (`session/life/stored-shares.ts`) ·
  *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`)
  *     item       relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
@@ -67,6 +68,9 @@ export type NotifyMessage = Notification & {
 /** The receiver owns this record, and is to read it. */
 export type LookMessage = { readonly kind: 'look'; readonly of: 'tasks'; readonly id: string };
 
+/** The receiver is to end an idle session that counts in this share, which is full. */
+export type RoomMessage = { readonly kind: 'room'; readonly share: string };
+
 /**
  * The sender was without its lease or mailbox: it wants the bus events of the last `ms` again, but not those of the
  * last `backMs`, which it has heard.
@@ -124,5 +128,6 @@ export type ClusterMessage =
   | OrderMessage
   | NotifyMessage
   | LookMessage
+  | RoomMessage
   | MissedMessage
   | { readonly kind: 'bus'; readonly event: ServerEvent };

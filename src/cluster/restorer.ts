@@ -62,7 +62,7 @@ export class Restorer {
     const wasHibernated = this.#registry.hibernated.take(record.id, record.stamp);
     const cause = isMigrated(decoded) ? 'migration' : wasHibernated ? 'wake' : 'takeover';
     try {
-      await this.#registry.withPlaces(caller, true, kept, async () => {
+      await this.#registry.withPlaces(caller, kept, async () => {
         const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
         if (!outcome.claimed) return;
         await this.#add(await this.#rebuild(outcome, caller), cause, record);

@@ -116,7 +116,7 @@ export class Core implements ServedHere {
     const startTime = callTimeOf(options);
     const services = { options, authorizer, lists, startTime, once, tasks };
     const { lease } = instance;
-    const registry = new Registry(options, store, { ...given, lifecycle, lease, services });
+    const registry = new Registry(options, store, { ...given, lifecycle, lease, services, others: instance });
     this.registry = registry;
     const bus = (this.bus = new EndpointBus({ options, others: instance, lists }));
     this.notifications = new Notifications(registry, instance, logger);

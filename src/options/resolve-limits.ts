@@ -129,10 +129,15 @@ export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
   bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
 };
 
-/** What one user may use on one instance. A caller without a user counts by the address of its connection. */
+/** What one user may use, of one instance unless it says otherwise. A caller without a user counts by the address of its connection. */
 const USER = {
-  /** Live sessions. */
-  sessions: numberLimit(Infinity, count('sessions', 0, NO_LIMIT)),
+  // 500 handshakes of 16 KiB are 9 MB. A hosted client opens one for each call, and needs none of them again.
+  /**
+   * Sessions in the store, on all instances together. Past it the one that is idle longest ends (`user_limit`); without
+   * an idle one `initialize` is refused. Raise it where many people come from one account, address or proxy. Default
+   * 500.
+   */
+  sessions: numberLimit(500, count('sessions', 0, NO_LIMIT)),
   /** Running requests. */
   requests: numberLimit(Infinity, count('requests', 1, NO_LIMIT)),
   // A quarter of `limits.subscriptions`.
@@ -167,7 +172,7 @@ export type UserLimits = Numbers<typeof USER>;
 export type ToolLimits = Numbers<typeof TOOL>;
 
 export interface LimitsOptions extends Some<SessionLimits> {
-  /** The limits of each user. Default: `subscriptions` 256, the others `Infinity`. */
+  /** The limits of each user. Default: those of each. */
   perUser?: Some<UserLimits> | undefined;
   /** The limits of a tool, by its name. Default: no limit. */
   perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;

@@ -21,12 +21,15 @@ import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
 import { type Budget, shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { MemoryRows } from '../limits/held.ts';
+import { type OtherInstances, StoredShares } from './life/stored-shares.ts';
 import { type IdleSession, UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-export type RegistryOptions = Pick<Registry, 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'>;
+export interface RegistryOptions extends Pick<Registry, 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'> {
+  readonly others: OtherInstances;
+}
 
 export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly options: ResolvedOptions;
@@ -44,6 +47,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly idle = new EntryList<LiveSession>();
   readonly shares: UserShares;
   readonly leaving: LeavingSessions;
+  readonly stored: StoredShares;
   readonly #sweep: Sweep;
 
   constructor(options: ResolvedOptions, store: EndpointStore, given: RegistryOptions) {
@@ -55,10 +59,11 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.held = given.held;
     this.lease = given.lease;
     this.lifecycle = given.lifecycle;
-    this.shares = new UserShares(options.limits, options.perUser);
+    this.shares = new UserShares(options.limits);
     const counted = { memory: this.held.sessions, sessions: this.shares };
     this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : counted);
     this.leaving = new LeavingSessions(this);
+    this.stored = new StoredShares(this, given.others);
     this.#sweep = new Sweep(this);
   }
 
@@ -84,8 +89,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
    * Makes a session that keeps `bytes`. It holds its places until it is live or was not made. Idle sessions past
    * `maxIdleSessionCount` end, or on a durable store hibernate.
    */
-  async withPlaces<T>(caller: CallerRequest, comesBack: boolean, bytes: number, make: () => Promise<T>): Promise<T> {
-    const leave = await this.takePlaces(caller, comesBack, bytes);
+  async withPlaces<T>(caller: CallerRequest, bytes: number, make: () => Promise<T>): Promise<T> {
+    const leave = await this.takePlaces(caller, bytes);
     try {
       while (this.#sweep.isFull) await this.#sweep.evictOldest();
       return await make();
@@ -95,15 +100,14 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   }
 
   /**
-   * Takes a place of `limits.sessions` and one of `limits.perUser.sessions`. Call the returned function once to give
-   * them back. On a durable store idle sessions hibernate for the first. `comesBack`: for the second so does one of the
-   * same user, who had the session before.
+   * Takes a place of `limits.sessions`, for which idle sessions hibernate on a durable store. Call the returned function
+   * once to give it back.
    */
-  async takePlaces({ user, clientAddress }: CallerRequest, comesBack: boolean, bytes: number): Promise<() => void> {
+  async takePlaces({ user, clientAddress }: CallerRequest, bytes: number): Promise<() => void> {
     const share = shareKey(user, clientAddress);
     let leave = this.shares.reserve(share);
     while (leave instanceof SojournError) {
-      const idle = this.durable ? this.#idleInPlace(share, leave, comesBack) : undefined;
+      const idle = this.durable ? this.#idleFor(share, this.shares, true) : undefined;
       if (idle === undefined) throw leave;
       await this.leaving.giveBack(idle, 'hibernated');
       leave = this.shares.reserve(share);
@@ -118,11 +122,6 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
       leaveShare();
       this.held.sessions.give(bytes, share);
     };
-  }
-
-  #idleInPlace(share: string, { code }: SojournError, comesBack: boolean): LiveSession | undefined {
-    if (code !== 'USER_LIMIT') return this.#idleFor(share, this.shares, true);
-    return comesBack ? this.#liveOf(this.shares.pickOf(share)) : undefined;
   }
 
   hold(bytes: number, held: number, share: string): boolean {

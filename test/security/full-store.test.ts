@@ -129,3 +129,46 @@ test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
     expect(reasons.filter((reason) => reason === undefined).length * 4_000_000).toBeLessThan(STORE_BYTES / 2);
   },
 );
+
+/** A handshake is shared by nothing here: each has a pad of its own. */
+const wideHandshake = (n: number): object => ({ experimental: { pad: { text: `${n}`.padStart(16_000, 'x') } } });
+
+/** 500 is the default. */
+const SESSIONS = [{ mb: 4, sessions: 100 }, ...(isMatrix ? [{ mb: 16, sessions: 500 }] : [])];
+
+test.each(SESSIONS)(
+  'redis with $mb MB: one address opens sessions of 16 KB, and another user is served and opens sessions',
+  { timeout: 120_000 },
+  async ({ mb, sessions }) => {
+    const own = await ownServer('redis', '--maxmemory', `${mb}mb`, '--maxmemory-policy', 'noeviction');
+    const limits = sessions === 500 ? {} : { limits: { perUser: { sessions } } };
+    const settings = { face: 'node', auth: userHeader } as const;
+    const members = await Promise.all([0, 1].map(() => serve(server, { store: redis(own.url), ...limits }, settings)));
+    const until = performance.now() + (isMatrix ? 20_000 : 0);
+    let opened = 0;
+    const isFlooding = (): boolean => opened < 3 * sessions || performance.now() < until;
+    const refused: unknown[] = [];
+    const failures: unknown[] = [];
+    const flood = async (client: (typeof members)[number]['client']): Promise<void> => {
+      for (; isFlooding(); opened++) {
+        const { response } = await client().initialize({ capabilities: wideHandshake(opened), initialized: false });
+        if (response.status !== 200) refused.push(response.status);
+      }
+    };
+    const succeed = async (raw: RawClient): Promise<void> => {
+      for (let n = 0; isFlooding(); n++) {
+        if (n % 5 === 0) await raw.initialize();
+        const { message } = await raw.call('tools/call', { name: 'plain', arguments: { bytes: 100 } });
+        if (message.error !== undefined) failures.push(message.error);
+      }
+    };
+    const floods = members.flatMap(({ client }) => [flood(client), flood(client), flood(client)]);
+    await Promise.all([...floods, ...members.map(({ client }) => succeed(client({ headers: { 'x-user': 'ada' } })))]);
+    expect([failures, refused]).toEqual([[], []]);
+    for (const { endpoint } of members) expect(endpoint.health()).toMatchObject({ ready: true, store: 'ok' });
+    const reasons = members.map(
+      ({ log }) => log.lines.filter(({ fields }) => fields['reason'] === 'user_limit').length,
+    );
+    expect(Math.min(...reasons)).toBeGreaterThan(sessions / 5);
+  },
+);

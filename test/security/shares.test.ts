@@ -15,7 +15,7 @@ import { HANDSHAKE } from '../kit/migrating.ts';
 import { callModern, postModern } from '../kit/modern.ts';
 import { later } from '../kit/moving-time.ts';
 import { bothFaces, serve, userHeader } from '../kit/serve.ts';
-import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
+import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { times } from './small-heap.ts';
 
@@ -57,24 +57,43 @@ describe('limits.perUser', () => {
     expect(await say(one, 'echo', { text: 'again' })).toBe('again');
   });
 
-  test('sessions: of many at once exactly as many are opened, and one that ends makes room, also of 2024-11-05', async () => {
-    const { as, endpoint, open } = await start({ legacySse: true, limits: { perUser: { sessions: 3 } } });
-    const clients = Array.from({ length: 12 }, () => as('ann'));
-    const answers = await Promise.all(clients.map((one) => one.initialize()));
-    const statuses = answers.map(({ response }) => response.status).sort();
-    expect(statuses).toEqual([200, 200, 200, ...Array.from({ length: 9 }, () => 429)]);
-    expect(endpoint.sessions.count).toBe(3);
+  test('sessions: past it the one that is idle longest ends, and only without an idle one the next is refused', async () => {
+    const limits = { perUser: { sessions: 3 } };
+    const { as, endpoint, lab, open } = await start({ legacySse: true, limits });
+    const ended: unknown[] = [];
+    endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    const status = async () => (await as('ann').initialize()).response.status;
+    const [used, unused, reading] = [await open('ann'), await open('ann'), await open('ann')];
+    const stream = await reading.get();
+    expect(await say(used, 'echo', { text: 'x' })).toBe('x');
+    const next = await open('ann');
+    expect(ended).toEqual([[unused.sessionId, 'user_limit']]);
+    expect((await unused.call('ping')).response.status).toBe(404);
+    const running = [used, next].map((one) => one.call(...tool('hold')));
+    const holds = [await lab.held(0), await lab.held(1)];
+    const { response, message } = await as('ann').initialize();
+    expect([response.status, reasonOf(message), response.header('retry-after')]).toEqual([429, 'user_limit', '1']);
     await open('bob');
-    await clients.find(({ sessionId }) => sessionId !== undefined)?.delete();
-    const { stream } = await connectSse(as('ann'), '/mcp/sse');
-    expect((await as('ann').initialize()).response.status).toBe(429);
+    holds[0]?.answer('done');
+    await running[0];
+    // Its connection reads, so it is never idle.
+    const legacy = await connectSse(as('ann'), '/mcp/sse');
+    await legacy.post(handshake(0));
+    expect(await legacy.stream.nextMessage()).toMatchObject({ id: 0, result: {} });
+    expect(ended.slice(1)).toEqual([[used.sessionId, 'user_limit']]);
+    expect(await status()).toBe(429);
+    legacy.stream.abort();
+    await until(async () => (await status()) === 200);
     stream.abort();
-    await until(async () => (await as('ann').initialize()).response.status === 200);
-    expect((await as('ann').initialize()).response.status).toBe(429);
+    holds[1]?.answer('done');
+    await Promise.all(running);
+    const many = await Promise.all(Array.from({ length: 20 }, status));
+    expect(new Set(many)).toEqual(new Set([200]));
+    expect(endpoint.sessions.count).toBe(4);
   });
 });
 
-test('limits.perUser.sessions holds when sessions wake and when they migrate here', async () => {
+test('limits.perUser.sessions counts sessions that hibernate, and those that migrate here', async () => {
   const time = createFakeTime();
   const { lab, as, open, endpoint } = await start({
     store: sharedStore('sqlite')(),
@@ -84,24 +103,42 @@ test('limits.perUser.sessions holds when sessions wake and when they migrate her
     limits: { perUser: { sessions: 2 } },
     sessionMigrationHandler: { allowSessionMigration: () => HANDSHAKE },
   });
-  const asleep = [await open('ann'), await open('ann')];
+  const first = await open('ann');
+  await time.advance(1_000);
+  const second = await open('ann');
   await later(time, () => endpoint.sessions.count === 0);
-  const busy = [await open('ann'), await open('ann')];
-  const running = busy.map((one) => one.call(...tool('hold')));
+  const third = await open('ann');
+  expect((await first.call('ping')).response.status).toBe(404);
+  const running = [second, third].map((one) => one.call(...tool('hold')));
   const holds = [await lab.held(0), await lab.held(1)];
-  const refused = [];
-  for (const one of asleep) refused.push(reasonOf((await one.call('ping')).message));
-  for (let n = 0; n < 20; n++) {
-    const moved = as('ann');
-    moved.sessionId = `moved-${n}`;
-    refused.push(reasonOf((await moved.call('ping')).message));
-  }
-  expect(refused).toEqual(refused.map(() => 'user_limit'));
-  expect(endpoint.sessions.count).toBe(2);
+  const moved = as('ann');
+  moved.sessionId = 'moved';
+  expect(reasonOf((await moved.call('ping')).message)).toBe('user_limit');
   for (const hold of holds) hold.answer('done');
   await Promise.all(running);
-  for (const one of asleep) expect((await one.call('ping')).message).toMatchObject({ result: {} });
-  expect(endpoint.sessions.count).toBeLessThanOrEqual(2);
+  expect((await moved.call('ping')).message).toMatchObject({ result: {} });
+  const left = await Promise.all([second, third].map(async (one) => (await one.call('ping')).response.status));
+  expect(left.sort()).toEqual([200, 404]);
+});
+
+test.each(storeKinds)('limits.perUser.sessions holds over all instances, on %s', async (kind) => {
+  const settings = { face: 'node', auth: userHeader } as const;
+  const options = { store: sharedStore(kind), limits: { perUser: { sessions: 4 } }, eventRetention: false } as const;
+  const members = await serveFleet(2, options, [settings, settings]);
+  const [one, other] = members;
+  const as = { headers: { 'x-user': 'ann' } };
+  const ended: unknown[] = [];
+  for (const { endpoint } of members) endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
+  for (let n = 0; n < 4; n++) await one.openSession({}, as);
+  // It has none of its own yet: the instance that has them all is asked.
+  expect((await other.client(as).initialize()).response.status).toBe(200);
+  expect(ended).toEqual(['user_limit']);
+  const openMany = async ({ client }: typeof one) => {
+    for (let n = 0; n < 15; n++) expect((await client(as).initialize()).response.status).toBe(200);
+  };
+  await Promise.all(members.map(openMany));
+  const count = () => one.endpoint.sessions.count + other.endpoint.sessions.count;
+  expect(count()).toBeLessThanOrEqual(5);
 });
 
 test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no other user is refused', async () => {
@@ -209,16 +246,6 @@ describe('the 2024-11-05 transport has the same limits', () => {
     expect(await ask(long)).toMatchObject({ id: 0, error: { data: { reason: 'handshake_too_large' } } });
     expect(await stream.ended).toBe('complete');
     expect(lab.made).toEqual([]);
-  });
-
-  test('connections count in limits.perUser.sessions, beside sessions, until they close', async () => {
-    const { as, open, stream } = await connect({ limits: { perUser: { sessions: 2 } } });
-    await open('ann');
-    expect((await as('ann').get({ path: '/mcp/sse' })).status).toBe(429);
-    expect((await as('ann').initialize()).response.status).toBe(429);
-    expect((await as('bob').get({ path: '/mcp/sse' })).status).toBe(200);
-    stream.abort();
-    await until(async () => (await as('ann').initialize()).response.status === 200);
   });
 
   test('a call past limits.requestsPerSession is refused', async () => {

@@ -25,7 +25,7 @@ export class SseConnection {
   readonly exchange: Exchange;
   readonly response: HttpResponse;
   readonly #legacy: LegacyEra;
-  /** Gives back its places in `limits.sessions` and `limits.perUser.sessions`, which its session takes then. */
+  /** Gives back its place in `limits.sessions`, which its session takes then. */
   #leavePlaces: (() => void) | undefined;
   /** Its session writes its GET stream to it, once the handshake is answered. */
   #reader: PostSink | undefined = undefined;

@@ -63,7 +63,7 @@ export class LegacySseEra {
   async #begin(exchange: Exchange): Promise<void> {
     const { registry, random } = this.#legacy.parts;
     if (registry.lifecycle.prefersOthers) throw draining();
-    const leavePlaces = await registry.takePlaces(exchange, false, 0);
+    const leavePlaces = await registry.takePlaces(exchange, 0);
     if (exchange.closed) return leavePlaces();
     const id = idText(random(ID_BYTES));
     const connection = new SseConnection(this.#legacy, id, exchange, leavePlaces);

@@ -44,6 +44,9 @@ export interface LiveSessions extends SessionHost {
   emit(change: SessionChange): void;
 }
 
+/** An end that makes room for another session shows so long: a user may cause many of them. */
+const BRIEF_MS = 60_000;
+
 type GivenBack = 'released' | 'closed' | 'hibernated';
 
 export class LeavingSessions {
@@ -85,7 +88,7 @@ export class LeavingSessions {
     if (claimed !== undefined) await claimed;
     const { fence } = session.ownership;
     try {
-      outcome = await this.#host.store.sessions.end(session.id, fence, reason);
+      outcome = await this.#host.store.sessions.end(session.id, fence, reason, this.#keepMs(reason));
     } catch (cause) {
       this.#host.logger.error(
         { err: cause, sessionId: session.id, reason },
@@ -114,11 +117,16 @@ export class LeavingSessions {
    */
   async endRecord(id: string, from: StoredOwnership | StoredRecord, reason: EndReason): Promise<boolean> {
     this.#host.hibernated.delete(id);
-    if ((await this.#host.store.sessions.end(id, from, reason)) !== 'ended') return false;
+    if ((await this.#host.store.sessions.end(id, from, reason, this.#keepMs(reason))) !== 'ended') return false;
     const createdAt = 'createdAt' in from ? { createdAt: from.createdAt } : undefined;
     this.#host.emit({ kind: 'ended', sessionId: id, reason, ...createdAt });
     this.endHook.ended(id, reason);
     return true;
+  }
+
+  /** `undefined`: as long as other ends. */
+  #keepMs(reason: EndReason): number | undefined {
+    return reason === 'user_limit' ? Math.min(BRIEF_MS, this.#host.options.tombstoneMs) : undefined;
   }
 
   /** Ends a session without a living owner. `false`: it has a living owner, or has ended. */

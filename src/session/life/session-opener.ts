@@ -19,6 +19,7 @@ import { bytesOfText } from '../../protocol/json-size.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import type { CreateOutcome, NewRecord } from '../../stores/store.ts';
+import { shareKey } from '../../base/budget.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
 import type { SessionIdGenerator } from '../../types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
@@ -60,8 +61,10 @@ export class SessionOpener {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
-    return this.#registry.withPlaces(caller, false, handshake.bytes, () =>
-      this.#open(message, handshake, caller, unlogged),
+    const registry = this.#registry;
+    const share = shareKey(caller.user, caller.clientAddress);
+    return registry.withPlaces(caller, handshake.bytes, () =>
+      registry.stored.admit(share, () => this.#open(message, handshake, caller, unlogged)),
     );
   }
 

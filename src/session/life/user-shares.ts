@@ -3,9 +3,9 @@
  * address of the connection that opened the session. Eviction takes from the user with the most, so that a caller who
  * opens many sessions loses its own.
  */
-import { overUserLimit, overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
+import { overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
 import { Budget } from '../../base/budget.ts';
-import type { SessionLimits, UserLimits } from '../../options/resolve-limits.ts';
+import type { SessionLimits } from '../../options/resolve-limits.ts';
 import { type Entry, EntryList, entryOf } from '../../base/entry-list.ts';
 
 /** An idle session, or one that hibernates in this process. */
@@ -29,11 +29,9 @@ export class UserShares {
   #nextIdle = 0;
   #nextHibernated = Number.MIN_SAFE_INTEGER;
   readonly #places: Budget;
-  readonly #perUser: number;
 
-  constructor(limits: Pick<SessionLimits, 'sessions' | 'userShare'>, perUser: Pick<UserLimits, 'sessions'>) {
+  constructor(limits: Pick<SessionLimits, 'sessions' | 'userShare'>) {
     this.#places = new Budget(limits.sessions, limits.userShare);
-    this.#perUser = perUser.sessions;
   }
 
   /** `live`: 1 for a session that is live here now, -1 for one that has left. */
@@ -81,7 +79,6 @@ export class UserShares {
   /** Counts a session that is being opened, until the returned function is called. An error: it has no place. */
   reserve(key: string): (() => void) | SojournError {
     const { size, used } = this.#places;
-    if (this.#places.heldBy(key) >= this.#perUser) return overUserLimit('sessions', this.#perUser);
     if (used >= size) return tooManySessions(size);
     if (!this.#places.take(1, key)) return overUserShare('sessions', size);
     this.#count(key, 1);

@@ -23,6 +23,7 @@ export const sessionKind = (log: EventRetention | false, tombstoneMs: number): K
   log,
   keepMs: tombstoneMs,
   listed: true,
+  counted: true,
 });
 
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */

@@ -16,6 +16,7 @@ import {
   type Ownership,
   type StoredRecord,
 } from '../../stores/store.ts';
+import { storedShare } from '../../base/budget.ts';
 import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn } from './handshake.ts';
 
@@ -74,14 +75,16 @@ export function decodeHead(head: string): SessionHead {
 
 /** The record of a session that is created. Its client is subscribed to nothing yet. */
 export function encodeSession(
-  { id, user, handshake, createdAt }: Pick<SessionIdentity, 'id' | 'user' | 'handshake' | 'createdAt'>,
+  identity: Pick<SessionIdentity, 'id' | 'user' | 'share' | 'handshake' | 'createdAt'>,
   { epoch, owner }: Ownership,
   head: SessionHead,
   state: SessionRecord['state'],
 ): NewRecord {
+  const { id, user, handshake, createdAt } = identity;
+  const share = storedShare(identity.share);
   const fields = Object.fromEntries(Object.entries(state).map(([key, json]) => [fieldName('s', key), json]));
   const texts = { head: encodeHead(head), body: handshake.text, fields };
-  return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, ...texts, createdAt, stamp: createdAt };
+  return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, share, ...texts, createdAt, stamp: createdAt };
 }
 
 export function decodeSession(record: StoredRecord): SessionRecord {

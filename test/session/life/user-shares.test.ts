@@ -4,7 +4,7 @@ import { entryOf } from '../../../src/base/entry-list.ts';
 import { UserShares } from '../../../src/session/life/user-shares.ts';
 import { Random } from '../../simulation/random.ts';
 
-const shares = () => new UserShares({ sessions: Infinity, userShare: 1 }, { sessions: Infinity });
+const shares = () => new UserShares({ sessions: Infinity, userShare: 1 });
 const sessionOf = (share: string, id: string) => entryOf({ id, share });
 
 test('is the first of those whose user has the most, whatever comes and goes', () => {

@@ -37,9 +37,9 @@ const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
 
 /** Subscriptions are fields that are saved later. */
 function encoded({ subscriptions, state, ...given }: SessionRecord) {
-  const created = encodeSession(given, given, given, state);
+  const created = encodeSession({ ...given, share: 'user ann' }, given, given, state);
   const uris = Object.fromEntries(subscriptions.map((uri) => [fieldName('u', uri), '1']));
-  return { ...created, fields: { ...created.fields, ...uris } };
+  return { ...created, share: created.share ?? null, fields: { ...created.fields, ...uris } };
 }
 
 const readBack = (given: SessionRecord): SessionRecord =>

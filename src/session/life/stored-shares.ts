@@ -1,0 +1,214 @@
+/**
+ * `limits.perUser.sessions`: how many sessions the store keeps of each user, of all instances together. A session that
+ * would be one too many takes the place of the user's idle session that was used last the longest ago:
+ *
+ *     admit ──far below──▶ nothing is asked; the count is read once a second, and nothing waits for it
+ *       ╰──near──▶ count ──room──▶ the session is opened
+ *                    ╰──none──▶ an idle session of this instance, or of none, ends ──▶ the session is opened
+ *                                 ╰──none──▶ the other instances end one of theirs ──▶ the session is opened
+ *                                              ╰──none──▶ refused: `USER_LIMIT`
+ *
+ * A session with a running request or an open stream is not idle. One that is not counted yet, because its instance
+ * stores it at this moment, may exceed the limit: so one for each instance that opens one at the same time.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { storedShare } from '../../base/budget.ts';
+import { elapse } from '../../base/system.ts';
+import { overUserLimit } from '../../errors.ts';
+import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
+import type { LiveSession } from '../session.ts';
+import type { LiveSessions } from './leaving-sessions.ts';
+
+/** The instances that share the store. */
+export interface OtherInstances {
+  /** Asks them to end an idle session that counts in this share. `false`: there are none. Never rejects. */
+  askForRoom(share: string): Promise<boolean>;
+}
+
+/** While one instance opens less than this part of what is left, so many instances pass no limit together. */
+const FAR = 1 / 16;
+const READ_MS = 1_000;
+const MOST_SHARES = 10_000;
+/** Of more sessions the oldest are looked at. */
+const LOOKED_AT = 1_000;
+/** Records that are read to find one that no instance serves. */
+const RECORDS_READ = 8;
+/** Others may end what this instance has found. */
+const TRIES = 8;
+/** An instance that is asked ends a session in three trips. The count is read after each of these times. */
+const ASKED_MS = [25, 50, 100, 200, 400];
+/** Others that ended none are not asked again so long. */
+const NONE_MS = 1_000;
+
+interface Share {
+  /** As it was last read. */
+  counted: number;
+  readAt: number;
+  /** How many this instance has opened, and how many of them the last read has counted. */
+  opened: number;
+  openedBefore: number;
+  reading: boolean;
+  /** Sessions that are being opened here. */
+  opening: number;
+  /** Whether the other instances end one. */
+  asking: Promise<boolean> | undefined;
+  askAgainAt: number;
+}
+
+export class StoredShares {
+  readonly #host: LiveSessions;
+  readonly #others: OtherInstances;
+  readonly #limit: number;
+  /** Sessions without an instance that end at this moment. */
+  readonly #ending = new Set<string>();
+  readonly #shares = new BoundedMap<string, Share>(MOST_SHARES);
+
+  constructor(host: LiveSessions, others: OtherInstances) {
+    this.#host = host;
+    this.#others = others;
+    this.#limit = host.options.perUser.sessions;
+  }
+
+  /** Runs `open`, which stores a session of this share. `key`: of `shareKey`. Throws `USER_LIMIT`. */
+  async admit<T>(key: string, open: () => Promise<T>): Promise<T> {
+    if (this.#limit === Infinity) return open();
+    const name = storedShare(key);
+    const share = this.#share(name);
+    share.opening += 1;
+    share.opened += 1;
+    try {
+      const isNear = share.opened - share.openedBefore > (this.#limit - share.counted) * FAR;
+      if (isNear) await this.#makeRoom(name, share);
+      else if (!share.reading && this.#now - share.readAt >= READ_MS) void this.#readLater(name, share);
+      return await open();
+    } finally {
+      share.opening -= 1;
+    }
+  }
+
+  /** Another instance asks: ends an idle session of this one, where the share is full. Never rejects. */
+  async makeRoom(name: string): Promise<void> {
+    try {
+      if ((await this.#host.store.sessions.countOf(name)) < this.#limit) return;
+      const ids = await this.#host.store.sessions.oldest(name, LOOKED_AT);
+      const idle = this.#idleOf(ids);
+      if (idle !== undefined) await this.#host.leaving.end(idle, 'user_limit');
+    } catch (err) {
+      this.#host.logger.debug({ err }, 'An idle session of a user at its limit could not be ended');
+    }
+  }
+
+  get #now(): number {
+    return this.#host.options.timeProvider.monotonic();
+  }
+
+  #share(name: string): Share {
+    const known = this.#shares.get(name);
+    if (known !== undefined) return known;
+    const times = { readAt: -Infinity, askAgainAt: -Infinity };
+    const counts = { counted: 0, opened: 0, openedBefore: 0, opening: 0 };
+    const share: Share = { ...counts, ...times, reading: false, asking: undefined };
+    this.#shares.set(name, share);
+    return share;
+  }
+
+  /** Answers at once where the store does. */
+  #read(name: string, share: Share): MaybePromise<number> {
+    const before = share.opened - share.opening;
+    const counted = (count: number): number => {
+      share.counted = count;
+      share.openedBefore = Math.max(before, share.openedBefore);
+      share.readAt = this.#now;
+      return count;
+    };
+    const count = this.#host.store.sessions.countOf(name);
+    return count instanceof Promise ? count.then(counted) : counted(count);
+  }
+
+  /** A store that is away is no reason to refuse a user who has few. */
+  async #readLater(name: string, share: Share): Promise<void> {
+    share.reading = true;
+    try {
+      await this.#read(name, share);
+    } catch {
+      share.readAt = this.#now;
+    } finally {
+      share.reading = false;
+    }
+  }
+
+  async #makeRoom(name: string, share: Share): Promise<void> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const count = await this.#read(name, share);
+      if (count + share.opening <= this.#limit) return;
+      const ended = await this.#endOne(name);
+      if (ended === 'ended') return;
+      if (ended === 'none' && !(await (share.asking ??= this.#ask(name, share, count)))) break;
+    }
+    throw overUserLimit('sessions', this.#limit);
+  }
+
+  /** `changed`: what it found has changed since. */
+  async #endOne(name: string): Promise<'ended' | 'changed' | 'none'> {
+    const { leaving, options, store } = this.#host;
+    const ids = await store.sessions.oldest(name, LOOKED_AT);
+    const unserved = await this.#unserved(ids);
+    // Nothing waits between this look and the end.
+    const idle = this.#idleOf(ids);
+    if (unserved !== undefined && (idle === undefined || unserved.stamp <= options.timeProvider.now() - idle.idleMs))
+      return (await this.#endUnserved(unserved)) ? 'ended' : 'changed';
+    if (idle === undefined) return 'none';
+    return (await leaving.end(idle, 'user_limit')) ? 'ended' : 'changed';
+  }
+
+  async #endUnserved(record: StoredRecord): Promise<boolean> {
+    // Another `initialize` here may have found it too.
+    if (this.#ending.has(record.id)) return false;
+    this.#ending.add(record.id);
+    try {
+      return await this.#host.leaving.endRecord(record.id, record, 'user_limit');
+    } finally {
+      this.#ending.delete(record.id);
+    }
+  }
+
+  /** The session of this instance that is idle longest. */
+  #idleOf(ids: readonly string[]): LiveSession | undefined {
+    let longest: LiveSession | undefined;
+    for (const id of ids) {
+      const session = this.#host.get(id);
+      if (session?.idle === true && session.idleMs >= (longest?.idleMs ?? 0)) longest = session;
+    }
+    return longest;
+  }
+
+  /** The first that no instance serves. Sessions that are served move back in this order while they are in use. */
+  async #unserved(ids: readonly string[]): Promise<StoredRecord | undefined> {
+    const { instances, sessions } = this.#host.store;
+    const { leaving, lease } = this.#host;
+    const isHere = (id: string): boolean => this.#host.get(id) !== undefined || leaving.closing(id) !== undefined;
+    const elsewhere = ids.filter((id) => !isHere(id) && !this.#ending.has(id));
+    const records = await Promise.all(elsewhere.slice(0, RECORDS_READ).map(async (id) => sessions.read(id)));
+    for (const record of records) {
+      if (record === undefined || isEnded(record) || record.owner === lease.owner) continue;
+      if (record.owner === null || (await instances.read(record.owner)) === undefined) return record;
+    }
+    return undefined;
+  }
+
+  /** `false`: no other instance has ended one. */
+  async #ask(name: string, share: Share, count: number): Promise<boolean> {
+    try {
+      if (this.#now < share.askAgainAt) return false;
+      if (await this.#others.askForRoom(name))
+        for (const ms of ASKED_MS) {
+          await elapse(this.#host.options.timeProvider, ms);
+          if ((await this.#host.store.sessions.countOf(name)) < count) return true;
+        }
+      share.askAgainAt = this.#now + NONE_MS;
+      return false;
+    } finally {
+      share.asking = undefined;
+    }
+  }
+}
