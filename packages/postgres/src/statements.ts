@@ -110,8 +110,8 @@ BEGIN
         DELETE FROM ${s}.rows r WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSIF w.was > 0 THEN
         UPDATE ${s}.rows r SET version = w.version, fence = w.fence, wake = w.wake, data = parts[w.data],
-          share = w.share, stamp = w.stamp, body = coalesce(w.body, r.body)
-          WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
+          share = w.share, stamp = w.stamp,
+          body = coalesce(w.body, r.body) WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSE
         INSERT INTO ${s}.rows (space, id, version, fence, wake, share, stamp, body, data)
           VALUES (w.space, w.id, w.version, w.fence, w.wake, w.share, w.stamp, w.body, parts[w.data])
