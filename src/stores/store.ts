@@ -102,9 +102,8 @@ export interface StoredRecord {
 }
 
 /** A record as it is created: the store computes its times. Its `rung` is 0. */
-export interface NewRecord extends Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung' | 'share'> {
-  readonly share?: string | null | undefined;
-}
+export type NewRecord = Omit<StoredRecord, 'expiresAt' | 'dueAt' | 'rung' | 'share'> &
+  Partial<Pick<StoredRecord, 'share'>>;
 
 /** A record that ended: kept for the `keepMs` of its kind or of its end. */
 export interface EndedRecord {
@@ -273,9 +272,9 @@ export interface Records {
    * many until `due` has checked it.
    */
   count(group?: string): MaybePromise<number>;
-  /** How many records of a counted kind have not been ended and count in this share. Counts as `count` does. */
+  /** How many records of a counted kind count in this share. Counts as `count` does. */
   countOf(share: string): MaybePromise<number>;
-  /** Ids of those that `countOf` counts: the first `most` in the order of their stamps. */
+  /** Ids of these, in the order of their stamps. */
   oldest(share: string, most: number): MaybePromise<readonly string[]>;
   /**
    * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
