@@ -184,11 +184,8 @@ export type ClaimOutcome =
 export type FoundRecord = StoredRecord | EndedRecord | undefined;
 
 export type CreateOutcome = 'created' | 'exists';
-
 export type AddOutcome = 'added' | 'exists' | 'gone';
-
 export type EndOutcome = 'ended' | 'fenced' | 'gone';
-
 export type WriteOutcome = 'written' | 'fenced';
 
 /** `'rung'`: written, and the record stays due ({@link RecordChange.due}). */
