@@ -8,7 +8,7 @@
  * JSON again: `JSON.stringify` gives the same text for what it wrote and `JSON.parse` read.
  *
  * A copy of a message is accepted again. Links drop items that arrived before, and a copy does not count as a sign of
- * life of its sender. A repeated bus event is harmless.
+ * life of its sender. A repeated bus event is harmless. A repeated `notify` reaches its clients again (SECURITY.md).
  *
  * What is refused is not answered, and the log says so every few seconds.
  */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import { instanceTests, startOpening } from './instances.ts';
+import { instanceTests, startInstance, startOpening } from './instances.ts';
 import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
 /** Where the messages of the instance `me` go, and how a sender puts one there. */
@@ -15,6 +15,43 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     instanceTests(async () => {
       const target = await newDatabase(server().url);
       return { target, name: 'mcp' };
+    });
+
+    test('a user without rights on the schema locks nobody out, and keeps no dead instance alive', async () => {
+      const target = await newDatabase(server().url);
+      const view = await openView(target);
+      await announce(view, 'me');
+      const instance = await startInstance({ target, name: 'mcp' }, 'a');
+      const admin = await connect(target);
+      await admin.query(`CREATE ROLE stranger LOGIN PASSWORD 'x'`).catch(() => undefined);
+      const strange = new URL(target);
+      [strange.username, strange.password] = ['stranger', 'x'];
+      const stranger = await connect(strange.href);
+      const keyOf = async (id: string): Promise<string> =>
+        (await admin.query(`SELECT split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = $1`, [id])).rows[0]
+          .key;
+      const [mine, other] = [await keyOf('me'), await keyOf('a')];
+      const probe = (id: string) => view.instances.send('me', id, { kind: 'probe' });
+
+      // The stranger has what the dead instance had: its lock, and the name of its connection.
+      await stranger.query(`SELECT pg_advisory_lock_shared(${other}), set_config('application_name', $1, false)`, [
+        `sojourn_${other}`,
+      ]);
+      expect(await probe('a')).toBe('sent');
+      await instance.kill();
+      await until(async () => (await probe('a')) === 'suspect', { timeoutMs: 10_000 });
+
+      // The connection of a living one is lost, and the stranger has its lock first.
+      await stranger.query(`SELECT pg_notify('sojourn_${mine}', 'no number')`);
+      const taken = stranger.query(`SELECT pg_advisory_lock(${mine})`);
+      await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, [
+        `sojourn_${mine}`,
+      ]);
+      await taken;
+      await until(async () => view.instances.renew('me', 'serving').catch(() => false), { timeoutMs: 10_000 });
+      expect(await probe('me')).toBe('sent');
+      await stranger.query(`SELECT pg_advisory_unlock(${mine})`);
+      for (const kind of ['probe', 'other']) expect(await view.instances.send('me', 'me', { kind })).toBe('sent');
     });
 
     test('exit by themselves when their views are closed or idle', async () => {

@@ -34,6 +34,10 @@ export const isFatal = (error: unknown): boolean =>
 /** The tables are missing: they were dropped, or the server came back with empty data. */
 export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
 
+/** Another process makes the same schema at this moment. */
+export const isOvertaken = (error: unknown): boolean =>
+  ['23505', '42P06', '42P07', '42710', '42723', 'XX000', '40P01'].includes(sqlState(error) ?? '');
+
 /** The user lacks the right to create or change the schema. */
 export const isForbidden = (error: unknown): boolean => sqlState(error) === '42501';
 

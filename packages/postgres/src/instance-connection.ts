@@ -4,8 +4,10 @@
  *
  *     closed ──ready()──▶ connecting ──▶ open ──lost──▶ closed
  *
- * A free lock means that no connection of the process is open. That is a suspicion and no proof: the server may have
- * restarted, or the network may have been cut. When the connection is lost, every listener is called, because other
+ * The lock is a hint that costs little: every user of the database may take it, so it proves nothing. Where it is free,
+ * and for a probe, the connection must be found by its name, under a user who may read the mailboxes (`statements.ts`).
+ * Without such a connection the process is suspect and not dead: the server may have restarted, or the network may have
+ * been cut. When the connection is lost, every listener is called, because other
  * instances may bury its instance now. Messages that arrive in between wait in the mailbox and are read after the
  * reconnect.
  *
@@ -24,6 +26,7 @@ export interface Listener {
 }
 
 const KEY_BYTES = 8;
+const NUMBER = /^\d{1,18}$/;
 
 export class InstanceConnection extends Connection {
   /** The key of the lock, and a part of the name of the channel. Later connections of this process have it too. */
@@ -39,11 +42,14 @@ export class InstanceConnection extends Connection {
     const key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
     super(server, {
       quick: true,
-      notified: (no) => this.#read(no),
+      // Every user of the database may notify.
+      notified: (no) => (NUMBER.test(no) ? this.#read(no) : undefined),
       first: [
         `LISTEN ${CHANNEL}${key}`,
+        `SELECT set_config('application_name', '${CHANNEL}${key}', false)`,
         // Several connections may hold it: an earlier connection of this process may still be open on the server.
-        `SELECT pg_advisory_lock_shared(${key})`,
+        // A stranger who holds it keeps nobody waiting.
+        `SELECT pg_try_advisory_lock_shared(${key})`,
       ],
       // Messages that arrived before LISTEN.
       opened: () => this.#read(null),
@@ -63,10 +69,6 @@ export class InstanceConnection extends Connection {
 
   stopListening(mailbox: string): void {
     this.#listeners.delete(mailbox);
-  }
-
-  isListening(mailbox: string): boolean {
-    return this.#listeners.has(mailbox);
   }
 
   /** One read at a time; what is announced during a read is read by the next one. */

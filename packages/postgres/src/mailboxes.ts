@@ -18,6 +18,8 @@ type Sent = 'sent' | 'suspect';
 interface Outgoing {
   readonly to: string;
   readonly body: string;
+  /** Whether its receiver lives is the question. */
+  readonly asks: boolean;
   resolve(sent: Sent): void;
   reject(error: unknown): void;
 }
@@ -50,7 +52,8 @@ export class PostgresMailboxes implements Mailboxes {
   send(from: string, to: string, message: InstanceMessage): Promise<Sent> {
     const body = messageText(from, message);
     return new Promise((resolve, reject) => {
-      if (this.#outgoing.push({ to, body, resolve, reject }) === 1) afterTurn(() => void this.#post());
+      const asks = message.kind === 'probe';
+      if (this.#outgoing.push({ to, body, asks, resolve, reject }) === 1) afterTurn(() => void this.#post());
     });
   }
 
@@ -64,18 +67,14 @@ export class PostgresMailboxes implements Mailboxes {
   }
 
   async #post(): Promise<void> {
-    const { instanceConnection, statements } = this.#database;
+    const { statements } = this.#database;
     const all = this.#outgoing.splice(0);
     try {
       const { rows } = await this.#database.tell(statements.send, [
         this.#space,
-        JSON.stringify(all.map(({ to, body }, ord) => ({ receiver: to, body, ord }))),
+        JSON.stringify(all.map(({ to, body, asks }, ord) => ({ receiver: to, body, asks, ord }))),
       ]);
-      for (const [ord, mailbox = null, free] of rows) {
-        // A check by the holder itself finds its lock free.
-        const heard = mailbox !== null && (free === 'f' || instanceConnection.isListening(mailbox));
-        all[Number(ord)]?.resolve(heard ? 'sent' : 'suspect');
-      }
+      for (const [ord, lives] of rows) all[Number(ord)]?.resolve(lives === 't' ? 'sent' : 'suspect');
     } catch (error) {
       for (const { reject } of all) reject(error);
     }

@@ -4,8 +4,8 @@
  * one of them make the tables, and the others find them. A schema of a later version is refused.
  */
 import { optionInvalid, storeRefused } from 'sojourn/store-kit';
-import { isForbidden, isSchemaGone } from './failures.ts';
-import { keyOf, type PgResult, quoted, type Value } from './pg.ts';
+import { isForbidden, isOvertaken, isSchemaGone } from './failures.ts';
+import { type PgResult, quoted, type Value } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
@@ -13,6 +13,8 @@ const VERSION = 4;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;
+/** Of processes that start together, each try lets at least one finish. */
+const MAKING_TRIES = 8;
 
 /** The bodies of functions have the name in them, between `$$`. */
 export function checkSchema(schema: unknown): string {
@@ -27,6 +29,7 @@ export async function findSchema(
   schema: string,
   place: string,
   query: (text: string, values?: readonly Value[]) => Promise<PgResult>,
+  tries = MAKING_TRIES,
 ): Promise<void> {
   const s = quoted(schema);
   try {
@@ -50,6 +53,8 @@ export async function findSchema(
     // Several statements in one query are one transaction.
     await query(createSql(schema, isThere));
   } catch (error) {
+    // No lock orders those that make it at once: every user of the database could hold one.
+    if (isOvertaken(error) && tries > 0) return findSchema(schema, place, query, tries - 1);
     if (!isForbidden(error)) throw error;
     throw storeRefused(
       `${place}: this user may not make the schema ${schema}; grant it CREATE on the database, or let an ` +
@@ -81,8 +86,7 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${user};
 /** `CREATE SCHEMA IF NOT EXISTS` needs the right to create a schema even if it exists, so it is left out then. */
 function createSql(schema: string, isThere: boolean): string {
   const s = quoted(schema);
-  return `SELECT pg_advisory_xact_lock(${keyOf(['schema', schema])});
-${isThere ? '' : `CREATE SCHEMA IF NOT EXISTS ${s};`}
+  return `${isThere ? '' : `CREATE SCHEMA IF NOT EXISTS ${s};`}
 ${tables(s)}
 ${functions(s)}
 INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
