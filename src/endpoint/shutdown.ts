@@ -9,6 +9,7 @@ import { elapse } from '../base/system.ts';
 import { learnTools } from '../session/calls/again.ts';
 import { GRACE_MS } from '../session/hook-time.ts';
 import type { OnceLedger } from '../once/ledger.ts';
+import type { Call } from '../session/calls/call.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
@@ -64,16 +65,25 @@ export class Shutdown {
     if ((await this.#parts.instance.otherServing()) !== undefined) return left();
     if (this.#parts.registry.lifecycle.advance('finishing')) this.#drainBegins();
     await this.#parts.instance.drain();
-    const calls = [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
+    const { tracked } = this.#parts.legacy.parts;
+    // Some are still on the way to their session, which may be restored for them.
+    const callers = new Set<unknown>([...tracked, ...this.#calls().map(({ caller }) => caller)]);
+    const isServing = (): boolean =>
+      [...tracked].some((caller) => callers.has(caller)) || this.#calls().some(({ caller }) => callers.has(caller));
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.sessionless > 0;
-    while (left() > 0 && (others || calls.some(({ isOver }) => !isOver))) {
+    while (left() > 0 && (others || isServing())) {
       this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
       others &&= this.sessionless > 0;
       if ((await this.#parts.instance.otherServing()) !== undefined) break;
     }
     return left();
+  }
+
+  /** Those that run in sessions. */
+  #calls(): Call[] {
+    return [...this.#parts.registry.values()].flatMap((session) => session.calls.running.values());
   }
 
   /** `expectsRequests`: a connected client may still send a request. */

@@ -12,7 +12,7 @@ import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
 import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
-import { loseLease, watchedStore } from '../../kit/watched-store.ts';
+import { gate, loseLease, watchedStore } from '../../kit/watched-store.ts';
 
 interface Asked {
   readonly id: string;
@@ -172,4 +172,25 @@ test('a drain waits for no answer to a question whose stream has lost its client
   const began = performance.now();
   await b.endpoint.drain({ timeoutMs: 20_000 });
   expect(performance.now() - began).toBeLessThan(10_000);
+});
+
+test('an instance that drains alone serves until a call has its answer for which it restores a session', async () => {
+  const store = watchedStore({ durable: true });
+  const { lab } = asking();
+  const [a, b] = await serveFleet(2, { store }, [], [lab, lab]);
+  const onA = await a.openSession({ capabilities: { roots: {} } });
+  await a.endpoint.close();
+  const claims = gate();
+  store.before['sessions.claim'] = claims.hook;
+  const calling = b.join(onA).post(toolCall(1, 'change'));
+  await until(() => claims.waiting === 1);
+  const drained = b.endpoint.drain({ stopListening: true, timeoutMs: 20_000 });
+  await until(() => b.endpoint.health().state !== 'serving');
+  claims.open();
+  const call = await calling;
+  // Each on a connection of its own.
+  await tell(b.join(onA), await next(call), 'one');
+  await tell(b.join(onA), await next(call), 'two');
+  expect(textOf(await call.nextMessage())).toBe(KNOWN);
+  await drained;
 });
