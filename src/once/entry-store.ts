@@ -22,8 +22,6 @@ import { bodyOf, type Outcome, outcomeText, readEntry } from './entry.ts';
 import type { OnceCall, OnceEntry } from './once-call.ts';
 import type { OnceRun } from './once-run.ts';
 
-/** 48 random bits: no two creations of one key have the same epoch. */
-const EPOCH_BYTES = 6;
 /** The store may be away for 15 s, also when the entry should be renewed. */
 const LEAST_MS = 60_000;
 
@@ -121,9 +119,8 @@ export class EntryStore extends OwnedRecords {
     const { entry } = call;
     const left = (): boolean => call.signal.aborted;
     await this.leased(left);
-    const { random, options } = this.given;
-    const epoch = Buffer.from(random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
-    const fence = { epoch, owner: this.lease.owner };
+    const { options } = this.given;
+    const fence = { epoch: this.newEpoch(), owner: this.lease.owner };
     const record = {
       v: RECORD_VERSION,
       id: entry.id,

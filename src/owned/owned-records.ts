@@ -18,6 +18,8 @@ const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
 const STORED_MS = 1_000;
 
+const EPOCH_BYTES = 6;
+
 const FIRST_LOOK_MS = 20;
 const LONGEST_LOOK_MS = 1_000;
 const LOOK_PART = 8;
@@ -115,6 +117,11 @@ export class OwnedRecords {
     await this.reach(() => {
       if (!this.lease.valid) throw storeAway('this instance takes its lease');
     }, stopped);
+  }
+
+  /** Of a record whose id is used again: a late write about an earlier record of that id finds another epoch. */
+  newEpoch(): number {
+    return Buffer.from(this.given.random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
   }
 
   /** Stores a new record. `false`: there is another one with its id. */

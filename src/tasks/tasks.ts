@@ -42,6 +42,8 @@ export class Tasks {
   readonly #making = new Budget(Infinity, 1);
   /** Calls of one key, one after the other: those that follow find the task of the first one. */
   readonly #turns = new RecordQueues();
+  /** Ids whose creation failed, until nothing is stored of it. */
+  readonly #takenBack = new Set<string>();
   /** Emits the id of a task whose run here has asked its client, or is over, once that is stored. */
   readonly changes: EventEmitter = new EventEmitter().setMaxListeners(0);
   #runner: TaskRunner | undefined;
@@ -74,9 +76,12 @@ export class Tasks {
     return new RunRoom(this.places, this.memory, share);
   }
 
-  /** Whether the task runs here, or is about to: its key leads others to it before the reply to its creation comes. */
+  /**
+   * Whether the task runs here, or is about to: its key leads others to it before the reply to its creation comes. Or
+   * its creation failed, although the store may have it.
+   */
   holds(id: string): boolean {
-    return this.#runs.has(id) || this.#turns.last(id) !== undefined;
+    return this.#runs.has(id) || this.#turns.last(id) !== undefined || this.#takenBack.has(id);
   }
 
   /** Runs that a drain waits for: their handlers do not run again. */
@@ -93,6 +98,7 @@ export class Tasks {
     const id = await this.store.idOf(run.caller.user, kept.tool, key);
     const args = key && argumentsHash(id, key.args);
     return this.#turns.steps(id, async () => {
+      if (this.#takenBack.has(id)) throw storeAway('the task of an earlier call with this key is being removed');
       for (let tries = 0; tries < TRIES; tries++) {
         const known = args === undefined ? undefined : await this.#known(id, args);
         const made = known ?? (await this.#inPlace(run, { ...kept, args }, id));
@@ -154,7 +160,8 @@ export class Tasks {
   }
 
   async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
-    const fence = { epoch: 1, owner: this.store.lease.owner };
+    const epoch = kept.args === undefined ? 1 : this.store.newEpoch();
+    const fence = { epoch, owner: this.store.lease.owner };
     const now = this.options.timeProvider.now();
     const head: TaskHead = { state: 'running', attempt: 1 };
     const texts = { head: headText(head), body, fields: {} };
@@ -163,8 +170,8 @@ export class Tasks {
     const record = { v: RECORD_VERSION, id, ...fence, user, share, ...texts, createdAt: now, stamp: now };
     const began = this.options.timeProvider.monotonic();
     const created = this.store.create(record, kept.ttlMs, DUE_MS).catch((cause: unknown) => {
-      // A call with its key finds the task.
-      if (kept.args === undefined) void this.store.takeBack(record, kept.ttlMs, DUE_MS);
+      this.#takenBack.add(id);
+      void this.store.takeBack(record, kept.ttlMs, DUE_MS).then(() => this.#takenBack.delete(id));
       throw cause;
     });
     if (!(await created)) return undefined;
@@ -192,8 +199,9 @@ export class Tasks {
 
   // ——— what a task says of itself ———
 
-  over({ id }: OwnTask): void {
-    this.#runs.delete(id);
+  over({ id, run }: OwnTask): void {
+    // The next task of a key may run already.
+    if (this.#runs.get(id) === run) this.#runs.delete(id);
     this.changes.emit(id);
   }
 

@@ -2,6 +2,7 @@
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { storeAway } from '../../src/errors.ts';
 import { once } from '../../src/once/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
 import { createFakeTime, openLab } from '../../src/testing/index.ts';
@@ -86,6 +87,39 @@ describe('clients with tasks', () => {
     expect(again).toMatchObject({ resultType: 'task', taskId: id, status: 'completed' });
     expect(again).not.toHaveProperty('result');
     expect(effects.all).toEqual(['pay held']);
+  });
+
+  test('a call whose creation was refused leaves its key free: the next one runs', async () => {
+    const store = watchedStore();
+    const { tasksOf, effects } = await open(KEY, { store, waitMs: 0 });
+    store.after['tasks.create'] = () => {
+      throw storeAway('the reply was lost');
+    };
+    const ada = tasksOf('ada');
+    const refused = async () => (await ada.call('pay', { id: 'x' })).error?.data;
+    expect(await refused()).toMatchObject({ reason: 'store_away' });
+    expect(await refused()).toMatchObject({ reason: 'store_away' });
+    store.after['tasks.create'] = () => undefined;
+    await until(async () => (await refused()) === undefined);
+    const { taskId } = resultOf(await ada.call('pay', { id: 'x' }));
+    expect(await ada.ended(String(taskId))).toMatchObject({ status: 'completed', result: text('paid x') });
+    expect(effects.all).toEqual(['pay x']);
+  });
+
+  test('an end that comes after its task has expired does not end the next task with its key', async () => {
+    const [store, ends, time] = [watchedStore(), gate(), createFakeTime()];
+    store.before['tasks.end'] = ends.hook;
+    const options = { key: () => 'o-1', ttlMs: 60_000, keepMs: 60_000 };
+    const { tasksOf, effects } = await open(options, { store, timeProvider: time, waitMs: 600_000 });
+    const ada = tasksOf('ada');
+    const id = await ada.start('pay', { id: 'quick' });
+    await until(() => ends.waiting > 0);
+    await time.advance(61_000);
+    expect(await ada.start('pay', { id: 'held' })).toBe(id);
+    ends.open();
+    for (let n = 0; n < 20; n++) expect(await ada.get(id)).toMatchObject({ status: 'working' });
+    effects.open();
+    expect(await ada.ended(id)).toMatchObject({ status: 'completed', result: text('paid held') });
   });
 
   test('other arguments under the key are refused, other keys, tools and users have their own task', async () => {
