@@ -191,6 +191,8 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     expect(await outcome).toContain('began 3 times');
     await own.client.ping();
     expect(deaths()).toBe(3);
+    const line = expect.stringMatching(/^A call is not run again/) as string;
+    expect(workers.lines()).toContainEqual(expect.objectContaining({ tool: 'doom', runs: 3, msg: line }));
     expect((await other.callTool('count')).content?.[0]?.text).toBe('1');
   });
 

@@ -23,7 +23,7 @@ import { keyOf } from './session-calls.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { attemptKey } from './attempts.ts';
-import type { Call, Caller } from './call.ts';
+import { type Call, type Caller, targetOf } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
 import { begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
 
@@ -92,6 +92,11 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
       begun,
     });
     const run = outcome === 'run' && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
+    if (outcome === 'ranOften' && request !== undefined)
+      session.logger.warn(
+        { sessionId: session.id, method: request.method, tool: targetOf(request), runs: begun },
+        'A call is not run again: each time that it ran, its instance died or drained; its handler may be the cause',
+      );
     const error = outcome === 'ranOften' ? ranTooOften(begun) : ownerLost(outcome !== 'neverRan');
     const key = run && (whole?.attempt ?? attemptKey(run.request));
     return { stream, next, request, run: run && { ...run, key: key ?? '', attempt: begun + 1 }, error };
