@@ -43,7 +43,7 @@ export async function takeLostCalls(
   markers: readonly Mark[],
   caller: Caller,
 ): Promise<void> {
-  session.markers?.adopt(markers);
+  session.markers?.adopt(markers, new Set(open.map(({ stream }) => stream)));
   const lostCalls = open
     .filter(({ stream }) => stream !== GET_STREAM)
     .map(({ stream, next, note }): LostCall => {
@@ -167,7 +167,8 @@ function firstOf({ calls, markers }: LiveSession, request: RpcRequest, { attempt
 export function isRetry(session: LiveSession, requests: readonly RpcRequest[], arrival: Arrival): boolean {
   const { storedAs, attemptId } = arrival;
   const mayHaveRun = arrival.mayHaveRun !== undefined;
-  const isNamed = attemptId !== undefined || mayHaveRun;
+  // The first arrival of a name that another instance made says nothing of earlier ones.
+  const isNamed = attemptId?.ofProxy === true || mayHaveRun;
   if (!isNamed && storedAs === undefined) return false;
   return requests.some((request) => {
     const { call, earlier, marked } = firstOf(session, request, arrival);

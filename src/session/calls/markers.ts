@@ -85,18 +85,20 @@ export class Markers {
 
   /**
    * Takes over the markers of earlier owners, in any order. Those of calls that a crash interrupted stay until the
-   * session ends, because a relaying instance may send such a call again; those of a proxy as long as made here.
+   * session ends, because a relaying instance or a proxy may send such a call again. `open`: the streams that have no
+   * end. Of the others a call has ended, and a proxy named it.
    */
-  adopt(markers: readonly Mark[]): void {
+  adopt(markers: readonly Mark[], open: ReadonlySet<string>): void {
     // If a request was sent twice, the later call counts.
     for (const marker of markers.toSorted((a, b) => comparePostStreams(a.stream, b.stream))) {
       this.#add(marker);
-      if (isOfProxy(marker.name) && saysMayHaveRun(marker)) this.#kept.add(marker);
+      if (isOfProxy(marker.name) && !open.has(marker.stream)) this.#kept.add(marker);
     }
   }
 
   #drop({ name, stream }: Mark): void {
-    if (this.#markers?.get(name) === stream) this.#markers.delete(name);
+    const key = keyOfMark(name);
+    if (this.#markers?.get(key) === stream) this.#markers.delete(key);
   }
 
   /** A marker of a call that ended, which no proxy sends again any more. */
@@ -114,7 +116,7 @@ export class Markers {
   }
 
   #add({ name, stream }: Mark): void {
-    (this.#markers ??= new Map()).set(name.split(RUN)[0] ?? name, stream);
+    (this.#markers ??= new Map()).set(keyOfMark(name), stream);
   }
 
   /** What to store with the first event of a logged stream, which has one request. */
@@ -262,6 +264,8 @@ export function requestKey(id: RequestId): string {
 const RUN = '.';
 /** The number of the first run that is stored. */
 const FIRST_COUNTED = 2;
+
+const keyOfMark = (name: string): string => name.split(RUN)[0] ?? name;
 
 const runMark = (key: string, stream: string, run: number): Mark => ({ name: `${key}${RUN}${run}`, stream });
 
