@@ -139,12 +139,14 @@ test('is owner_lost for an anonymous caller, where the next instance asks for a 
   expect(ran).toEqual(['first']);
 });
 
-describe('a request with the id of a call that runs again', () => {
+describe('a request that a proxy sends again, with the id of a call that runs again', () => {
   async function rerunning() {
     const held = gate();
     onTestFinished(() => held.open());
-    const { first, second, ran, lose } = await servePeeking('sqlite', options, SETTINGS, held.hook);
-    const client = first.client();
+    const proxied = { ...options, attemptHeader: 'X-Request-Id' };
+    const { first, second, ran, lose } = await servePeeking('sqlite', proxied, SETTINGS, held.hook);
+    const attempt = { 'x-request-id': 'attempt-1' };
+    const client = first.client({ headers: attempt });
     const caller = withScopes('read write');
     await client.initialize(caller);
     await client.call('tools/list', {}, caller);
@@ -154,7 +156,7 @@ describe('a request with the id of a call that runs again', () => {
     const { id: lastEventId } = await stream.next();
     await until(() => ran.length === 1);
     await lose();
-    const joined = second.join(client);
+    const joined = second.join(client, { headers: attempt });
     await joined.get({ lastEventId, ...caller });
     await until(() => ran.length === 2);
     return { ran, held, send: (name: string, by: object) => post(joined, name, by) };
