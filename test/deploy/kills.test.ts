@@ -14,6 +14,7 @@ import { describeBehindHaproxy, describeBehindNginx, ROUND_ROBIN, startHaproxy, 
 import { startFleet } from './instances.ts';
 
 const KILLS = isMatrix ? 100 : 4;
+const CLIENTS = 14;
 /** A stream that broke is asked for again after `retryMs`, which is 4 s. `npm test` runs other files at the same time. */
 const LONGEST_MS = isMatrix ? 4_200 : 15_000;
 
@@ -97,7 +98,7 @@ for (const [proxied, behind, start] of inMatrix(
           onTestFailed(() => console.log(proxy.output()));
           const told: Told[] = [];
           const stops: Array<() => Promise<void>> = [];
-          for (let n = 0; n < 14; n++) {
+          for (let n = 0; n < CLIENTS; n++) {
             const hasSession = n < 12;
             const client = await (n % 2 === 0 && hasSession
               ? openV1(proxy.url)
@@ -109,8 +110,10 @@ for (const [proxied, behind, start] of inMatrix(
           }
           for (let kill = 0; kill < KILLS; kill++) {
             const victim = fleet.instances[kill % 2];
+            // A call that one kill has hit is over before the next: a proxy tries it twice.
             const before = told.length;
-            await until(() => told.length > before + 30, { what: 'answers before a kill' });
+            const answered = (): Set<string> => new Set(told.slice(before).map(({ client }) => client));
+            await until(() => answered().size === CLIENTS, { timeoutMs: 90_000, what: 'an answer for each client' });
             await new Promise((next) => setTimeout(next, (kill * 37) % 120));
             await victim?.kill();
             await victim?.start();
