@@ -37,13 +37,16 @@ import {
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import { type KernelParts, KnownRecords } from './known-records.ts';
-import { fits, RowSteps } from './row-steps.ts';
-import { endedRow, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shownOf } from './row-value.ts';
+import { type Decide, type Decision, fits, RowSteps } from './row-steps.ts';
+import { endedRow, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shareOf, shownOf } from './row-value.ts';
 import { Sweep } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
 /** Ids are visible ASCII, so all are before this. */
 const LAST_ID = '\u007f';
+
+const NO_ROW = { row: undefined };
+const AGAIN = { fromLog: () => undefined };
 
 export class KernelRecords implements Records {
   readonly #kind: Kind;
@@ -70,124 +73,94 @@ export class KernelRecords implements Records {
     const { id } = record;
     // The caller may change its object while this waits.
     const kept = newRecord(record);
-    const put = (was: number, now: number): MaybePromise<CreateOutcome | undefined> => {
+    const decide: Decide<CreateOutcome> = (row, now) => {
+      if (shownOf(row, now, this.#kind) !== undefined) {
+        const isMine = this.#steps.madeBefore(row, (value) => isDeepStrictEqual(newRecord(value), kept));
+        return { answer: isMine ? 'created' : 'exists' };
+      }
+      if (countsElsewhere(row, kept))
+        return { put: endedRow({ id, outcome: '', at: now }, now), clear: true, ...AGAIN };
       const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
-      return after(this.#steps.put(id, was, this.#row(made, now), now, true), (done) => (done ? 'created' : undefined));
+      return { put: this.#row(made, now), clear: true, answer: 'created' };
     };
-    return this.#steps.step(id, () =>
-      after(this.#steps.now(), (now) =>
-        after(this.#isAlone || this.#steps.isUnsure(id) ? undefined : put(0, now), (made) =>
-          made === undefined
-            ? this.#steps.attempt(id, (row, at) => {
-                if (shownOf(row, at, this.#kind) === undefined) {
-                  const expired = countedElsewhere(row, kept);
-                  return expired === undefined ? put(row?.version ?? 0, at) : this.#endExpired(expired, at);
-                }
-                return this.#steps.madeBefore(row, (value) => isDeepStrictEqual(newRecord(value), kept))
-                  ? 'created'
-                  : 'exists';
-              })
-            : made,
-        ),
-      ),
-    );
-  }
-
-  /** For a step that is done again afterwards. */
-  #endExpired(row: Row, now: number): MaybePromise<undefined> {
-    const { share } = row.value as StoredRecord;
-    const ended = endedRow({ id: row.id, outcome: '', at: now }, now);
-    return after(this.#steps.put(row.id, row.version, ended, now, true, share), () => undefined);
+    // A new record has no row, as a rule.
+    return this.#steps.step(id, decide, () => (this.#steps.isUnsure(id) ? undefined : NO_ROW));
   }
 
   read(id: string): MaybePromise<FoundRecord> {
     return after(this.#backend.read(this.#kind, id), (row) =>
-      after(this.#steps.now(), (now) =>
-        row === undefined || !isExpired(row, now) || row.fence === OVER
-          ? shownOf(row, now, this.#kind)
-          : this.#readExpired(id),
-      ),
+      after(this.#steps.now(), (now) => {
+        const { put, answer } = this.#shown(row, now);
+        return put === undefined ? answer : this.#steps.step(id, (seen, at) => this.#shown(seen, at));
+      }),
     );
   }
 
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome> {
-    return this.#steps.step(id, () =>
-      this.#steps.attempt<ClaimOutcome>(id, (row, now) => {
-        const record = livingOf(row, now);
-        if (row === undefined || record === undefined)
-          return after(this.#shown(row, now), (shown) => shown && { claimed: false, current: shown.found });
-        const isMine = record.epoch === from.epoch + 1 && record.owner === me;
-        if (!isMine && !fits(record, from)) return { claimed: false, current: record };
-        // The claim whose answer was lost is answered now.
-        if (isMine) this.#steps.wasMade(id, row);
-        const mine = isMine ? row : this.#row({ ...record, epoch: record.epoch + 1, owner: me }, now);
-        const won = isMine || this.#steps.put(id, row.version, mine, now);
-        return after(won, (done) => (done ? this.#claimed(mine, now) : undefined));
-      }),
-    );
+    return this.#steps.step<ClaimOutcome>(id, (row, now) => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined) {
+        const { answer: current, ...put } = this.#shown(row, now);
+        return { ...put, answer: { claimed: false, current } };
+      }
+      const isMine = record.epoch === from.epoch + 1 && record.owner === me;
+      if (!isMine && !fits(record, from)) return { answer: { claimed: false, current: record } };
+      // The claim whose answer was lost is answered now.
+      if (isMine) this.#steps.wasMade(id, row);
+      const mine = isMine ? row : this.#row({ ...record, epoch: record.epoch + 1, owner: me }, now);
+      return { ...(!isMine && { put: mine }), fromLog: () => this.#claimed(mine, now) };
+    });
   }
 
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
     const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
-    const step = (): MaybePromise<SaveOutcome> =>
-      this.#steps.asOwner<SaveOutcome>(
-        id,
-        fence,
-        (row, record, now) => {
-          const next = this.#row(changedRecord(record, kept, now), now);
-          return after(this.#steps.put(id, row.version, next, now), (done) => (done ? saved(record, kept) : undefined));
-        },
-        // A release takes the fence of its next try away, and the record may have expired since.
-        (row, record) => {
-          const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
-          return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
-        },
-      );
-    return this.#steps.step(id, step);
+    return this.#steps.asOwner<SaveOutcome>(
+      id,
+      fence,
+      (_, record, now) => ({ put: this.#row(changedRecord(record, kept, now), now), answer: saved(record, kept) }),
+      // A release takes the fence of its next try away, and the record may have expired since.
+      (row, record) => {
+        const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
+        return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
+      },
+    );
   }
 
   add(id: string, field: string, text: string): MaybePromise<AddOutcome> {
-    return this.#steps.step(id, () =>
-      this.#steps.attempt<AddOutcome>(id, (row, now) => {
-        const record = livingOf(row, now);
-        if (row === undefined || record === undefined) return 'gone';
-        if (Object.hasOwn(record.fields, field)) {
-          return this.#steps.madeBefore(row, ({ fields }) => fields[field] === text) ? 'added' : 'exists';
-        }
-        const next = this.#row(rungRecord(record, field, text, now), now);
-        return after(this.#steps.put(id, row.version, next, now), (done) => (done ? 'added' : undefined));
-      }),
-    );
+    return this.#steps.step<AddOutcome>(id, (row, now) => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined) return { answer: 'gone' };
+      if (Object.hasOwn(record.fields, field)) {
+        const isMine = this.#steps.madeBefore(row, ({ fields }) => fields[field] === text);
+        return { answer: isMine ? 'added' : 'exists' };
+      }
+      return { put: this.#row(rungRecord(record, field, text, now), now), answer: 'added' };
+    });
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
   end(id: string, from: Seen, outcome: string, keepMs = this.#kind.keepMs): MaybePromise<EndOutcome> {
-    return this.#steps.step(id, () =>
-      this.#steps.attempt<EndOutcome>(id, (row, now) => {
-        const record = row && recordOf(row);
-        if (row === undefined || record === undefined)
-          return this.#steps.wasMade(id, row) ? 'ended' : this.#forgetEnded(row, from, now);
-        if (isEnded(from) || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp)) return 'fenced';
-        const expired = isExpired(row, now);
-        const ended = Object.freeze({
-          id,
-          outcome: expired ? '' : outcome,
-          at: expired ? (record.expiresAt ?? now) : now,
-        });
-        const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
-        const { share } = record;
-        return after(this.#steps.put(id, row.version, tombstone, now, true, share), (done) =>
-          done ? 'ended' : undefined,
-        );
-      }),
-    );
+    return this.#steps.step<EndOutcome>(id, (row, now) => {
+      const record = row && recordOf(row);
+      if (row === undefined || record === undefined)
+        return this.#steps.wasMade(id, row) ? { answer: 'ended' } : this.#forgetEnded(row, from, now);
+      if (isEnded(from) || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp))
+        return { answer: 'fenced' };
+      const expired = isExpired(row, now);
+      const ended = Object.freeze({
+        id,
+        outcome: expired ? '' : outcome,
+        at: expired ? (record.expiresAt ?? now) : now,
+      });
+      const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
+      return { put: tombstone, clear: true, answer: 'ended' };
+    });
   }
 
-  #forgetEnded(row: Row | undefined, from: Seen, now: number): MaybePromise<EndOutcome | undefined> {
+  #forgetEnded(row: Row | undefined, from: Seen, now: number): Decision<EndOutcome> {
     const shown = shownOf(row, now, this.#kind);
     const isSeen = shown !== undefined && isEnded(shown) && isEnded(from) && shown.at === from.at;
-    if (row === undefined || !isSeen) return 'gone';
-    return after(this.#steps.put(row.id, row.version, null, now), (done) => (done ? 'ended' : undefined));
+    return row === undefined || !isSeen ? { answer: 'gone' } : { put: null, answer: 'ended' };
   }
 
   /** In the order of their ids. */
@@ -269,11 +242,9 @@ export class KernelRecords implements Records {
 
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
-    return this.#steps.step(id, () =>
-      this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) =>
-        after(this.#known.load(row, now), (known) => this.#known.append(known, request, now, true)),
-      ),
-    );
+    return this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) => ({
+      fromLog: () => after(this.#known.load(row, now), (known) => this.#known.append(known, request, now, true)),
+    }));
   }
 
   #claimed(row: Row, now: number): MaybePromise<ClaimOutcome> {
@@ -285,16 +256,10 @@ export class KernelRecords implements Records {
     });
   }
 
-  #readExpired(id: string): MaybePromise<FoundRecord> {
-    const shown = this.#steps.step(id, () => this.#steps.attempt(id, (row, now) => this.#shown(row, now)));
-    return after(shown, ({ found }) => found);
-  }
-
-  /** What a reader finds. That a record has expired is stored before. `undefined`: another process was faster. */
-  #shown(row: Row | undefined, now: number): MaybePromise<{ readonly found: FoundRecord } | undefined> {
-    const shown = { found: shownOf(row, now, this.#kind) };
-    if (row === undefined || !isExpired(row, now) || row.fence === OVER) return shown;
-    return after(this.#steps.put(row.id, row.version, overRow(row), now), (done) => (done ? shown : undefined));
+  /** What a reader finds. That a record has expired is stored before. */
+  #shown(row: Row | undefined, now: number): { readonly put?: Row; readonly answer: FoundRecord } {
+    const answer = shownOf(row, now, this.#kind);
+    return row === undefined || !isExpired(row, now) || row.fence === OVER ? { answer } : { put: overRow(row), answer };
   }
 
   #row(record: StoredRecord, now: number): Row {
@@ -310,7 +275,7 @@ export class KernelRecords implements Records {
 }
 
 /** A record that expired and was not ended still counts, and another one takes its id. */
-function countedElsewhere(row: Row | undefined, next: StoredRecord): Row | undefined {
-  const share = (row && recordOf(row))?.share ?? null;
-  return share === null || share === next.share ? undefined : row;
+function countsElsewhere(row: Row | undefined, next: StoredRecord): boolean {
+  const share = shareOf(row);
+  return share !== null && share !== next.share;
 }

@@ -3,14 +3,13 @@
  * names the version that it replaces. A step that another process overtook is done again.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { storeAway } from '../../errors.ts';
-import { after } from '../shared/after.ts';
+import { type SojournError, storeAway } from '../../errors.ts';
 import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import type { Fence, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
 import type { KernelParts, Known, KnownRecords } from './known-records.ts';
-import { isExpired, OVER, recordOf } from './row-value.ts';
+import { isExpired, OVER, recordOf, shareOf } from './row-value.ts';
 
 /** Rows with puts without an answer that are known, and the newest such puts of each. */
 const UNSURE = 20_000;
@@ -19,6 +18,30 @@ const UNSURE_PUTS = 16;
 const TRIES = 256;
 /** After a roll-back thousands may be those of a newer build. */
 const MOST_TOLD = 20;
+
+/** What a step makes of a row. */
+export type Decide<T> = (row: Row | undefined, now: number) => Decision<T>;
+
+interface Stored {
+  /** The row in place of the one that was read; `null`: none. */
+  readonly put?: Row | null;
+  /** Its log goes. */
+  readonly clear?: boolean;
+  /** This process keeps nothing of the row, which may be that of another one. */
+  readonly isForeign?: true;
+}
+
+/** `fromLog`: asks the log once the row is stored. Without an answer the step is done again. */
+export type Decision<T> = Stored &
+  (
+    | { readonly answer: T; readonly fromLog?: undefined }
+    | { readonly fromLog: () => MaybePromise<T | undefined>; readonly answer?: undefined }
+  );
+
+/** `row`: there is none where it is `undefined`. */
+interface Hint {
+  readonly row: Row | undefined;
+}
 
 export class RowSteps {
   readonly #parts: KernelParts;
@@ -61,72 +84,91 @@ export class RowSteps {
     return this.#queues.last(id) === undefined ? this.#known.get(id) : undefined;
   }
 
-  /** Runs after the earlier steps of the record, unless that takes too long. */
-  step<T>(id: string, work: () => MaybePromise<T>): MaybePromise<T> {
-    if (this.#parts.isAlone) return work();
-    const deadline = this.#parts.deadlines?.deadline();
-    return this.#queues.steps(id, async () => {
-      if (deadline !== undefined && this.#parts.deadlines !== undefined && this.#parts.deadlines.now() > deadline)
-        throw notAsked(this.#parts.backend.where, this.#parts.deadlines.limitMs);
-      return work();
-    });
-  }
-
   /** Resolves when every step has ended, and its writes are answered. */
   async settled(): Promise<void> {
     await this.#queues.settled();
     await this.#parts.writes.settled();
   }
 
-  /** Repeats a step that answers nothing. */
-  attempt<T>(
-    id: string,
-    step: (row: Row | undefined, now: number) => MaybePromise<T | undefined>,
-    tries = TRIES,
-  ): MaybePromise<T> {
-    if (tries === 0)
-      throw storeAway(`${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`);
-    return after(this.#parts.backend.read(this.#parts.kind, id), (row) =>
-      after(this.now(), (now) =>
-        after(step(row, now), (outcome) => (outcome === undefined ? this.attempt(id, step, tries - 1) : outcome)),
-      ),
-    );
+  /**
+   * Reads the row, decides, stores what was decided, and answers; again where another process was faster. A step runs
+   * after the earlier steps of its record, unless that takes too long. `hint`: the row, as far as it is known then.
+   */
+  step<T>(id: string, decide: Decide<T>, hint: () => Hint | undefined = () => undefined): MaybePromise<T> {
+    const { isAlone, deadlines, backend } = this.#parts;
+    if (isAlone) return this.#decideNow(id, decide);
+    const deadline = deadlines?.deadline();
+    return this.#queues.steps(id, async () => {
+      if (deadline !== undefined && deadlines !== undefined && deadlines.now() > deadline)
+        throw notAsked(backend.where, deadlines.limitMs);
+      return this.#decideLater(id, decide, hint());
+    });
   }
 
-  /** The first try takes what this process has stored last. */
+  /** A step of the owner of a living record. `refused`: what others are answered. */
   asOwner<T>(
     id: string,
     fence: Fence,
-    step: (row: Row, record: StoredRecord, now: number) => MaybePromise<T | undefined>,
+    decide: (row: Row, record: StoredRecord, now: number) => Decision<T>,
     refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
   ): MaybePromise<T | 'fenced'> {
-    const owned = (row: Row | undefined, now: number): MaybePromise<T | 'fenced' | undefined> => {
+    const owned: Decide<T | 'fenced'> = (row, now) => {
       const record = row && recordOf(row);
-      if (row === undefined || record === undefined || row.fence === OVER) return 'fenced';
-      return fits(record, fence) && !isExpired(row, now) ? step(row, record, now) : refused(row, record);
+      if (row === undefined || record === undefined || row.fence === OVER) return { answer: 'fenced' };
+      if (fits(record, fence) && !isExpired(row, now)) return decide(row, record, now);
+      return { answer: refused(row, record) };
     };
-    // The stored row and the stored log decide: what is known of either is a hint.
-    const fresh = (): MaybePromise<T | 'fenced'> => {
-      this.#known.forget(id);
-      return this.attempt(id, owned);
-    };
-    const known = this.#known.get(id);
-    if (known === undefined) return fresh();
-    return after(this.now(), (now) =>
-      after(owned(known.row, now), (outcome) => (outcome === undefined || outcome === 'fenced' ? fresh() : outcome)),
-    );
+    return this.step(id, owned, () => this.#known.get(id));
   }
 
-  /** `row`: `null` deletes it. `clear`: its log goes. `share`: of the record that ends with this put. */
-  put(
+  /** A backend in this process answers without a promise: the whole step is done in the turn that asked for it. */
+  #decideNow<T>(id: string, decide: Decide<T>): T {
+    const { backend, kind } = this.#parts;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const row = backend.read(kind, id) as Row | undefined;
+      const now = backend.now() as number;
+      const { fromLog, answer, ...stored } = decide(row, now);
+      if (this.#store(id, row, stored, now) !== true) continue;
+      if (fromLog === undefined) return answer;
+      const done = fromLog() as T | undefined;
+      if (done !== undefined) return done;
+    }
+    throw this.#overtaken();
+  }
+
+  async #decideLater<T>(id: string, decide: Decide<T>, hint: Hint | undefined): Promise<T> {
+    const { backend, kind } = this.#parts;
+    let known = hint;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const row = known === undefined ? await backend.read(kind, id) : known.row;
+      const now = await backend.now();
+      const { fromLog, answer, ...stored } = decide(row, now);
+      if (await this.#store(id, row, stored, now)) {
+        const found = fromLog === undefined ? answer : await fromLog();
+        const isAgain = fromLog !== undefined && found === undefined;
+        // The stored row and the stored log decide: a refusal that rests on a hint is none.
+        if (!isAgain && (known === undefined || found !== 'fenced')) return found as T;
+      }
+      if (known !== undefined) this.#known.forget(id);
+      known = undefined;
+    }
+    throw this.#overtaken();
+  }
+
+  #overtaken(): SojournError {
+    return storeAway(`${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`);
+  }
+
+  /** `false`: another process was faster. */
+  #store(
     id: string,
-    was: number,
-    row: Row | null,
+    before: Row | undefined,
+    { put: row, clear = row === null, isForeign }: Stored,
     now: number,
-    clear = row === null,
-    share: string | null = null,
   ): MaybePromise<boolean> {
-    const written = this.#write(id, was, row, clear, share);
+    if (row === undefined) return true;
+    if (isForeign === true) return this.replace(id, before, row);
+    const written = this.#write(id, before, row, clear);
     const done = (isDone: boolean): boolean => {
       if (!isDone) this.#known.forget(id);
       else {
@@ -163,15 +205,16 @@ export class RowSteps {
   }
 
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
-  replace(id: string, was: number, row: Row | null): MaybePromise<boolean> {
+  replace(id: string, before: Row | undefined, row: Row | null): MaybePromise<boolean> {
     this.#known.delete(id);
-    return this.#write(id, was, row, row === null);
+    return this.#write(id, before, row, row === null);
   }
 
-  #write(id: string, was: number, row: Row | null, clear: boolean, ended: string | null = null): MaybePromise<boolean> {
+  #write(id: string, before: Row | undefined, row: Row | null, clear: boolean): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
-    const share = kind.counted === true ? ((row && recordOf(row))?.share ?? ended) : null;
-    return writes.write({ kind, id, was, row, clear, share });
+    // A record that ends leaves the share that it counts in.
+    const share = kind.counted === true ? (shareOf(row) ?? shareOf(before)) : null;
+    return writes.write({ kind, id, was: before?.version ?? 0, row, clear, share });
   }
 }
 

@@ -63,6 +63,9 @@ export function endedRow(ended: EndedRecord, forgetAt: number): Row {
 export const recordOf = ({ fence, value }: Row): StoredRecord | undefined =>
   fence === null ? undefined : (value as StoredRecord);
 
+/** Whose share the row counts in, where its kind is counted. */
+export const shareOf = (row: Row | null | undefined): string | null => (row && recordOf(row))?.share ?? null;
+
 export function isExpired({ fence, value }: Row, now: number): boolean {
   if (fence === null) return false;
   const { expiresAt } = value as StoredRecord;

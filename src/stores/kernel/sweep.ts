@@ -68,22 +68,19 @@ export class Sweep {
   }
 
   /** Waits for nothing. */
-  #delete({ id, version }: Row): void {
-    const deleted = this.#steps.replace(id, version, null);
+  #delete(row: Row): void {
+    const deleted = this.#steps.replace(row.id, row, null);
     if (deleted instanceof Promise) deleted.catch(() => undefined);
   }
 
   #trimLog(id: string): MaybePromise<true> {
-    const trimmed = (row: Row | undefined, now: number): MaybePromise<true | undefined> => {
+    return this.#steps.step<true>(id, (row, now) => {
       const record = livingOf(row, now);
-      if (row === undefined || record === undefined || !wokeForLog(row, now)) return true;
+      if (row === undefined || record === undefined || !wokeForLog(row, now)) return { answer: true };
       // No event is added to the log of a released record, so this is its last trim.
-      const next = fencedRow(record, record.owner === null ? null : this.trimAt(now));
-      return after(this.#steps.replace(id, row.version, next), (done) =>
-        done ? after(this.#known.trimAtRest(next, now), () => true as const) : undefined,
-      );
-    };
-    return this.#steps.step(id, () => this.#steps.attempt(id, trimmed));
+      const put = fencedRow(record, record.owner === null ? null : this.trimAt(now));
+      return { put, isForeign: true, fromLog: () => after(this.#known.trimAtRest(put, now), () => true as const) };
+    });
   }
 }
 
