@@ -10,7 +10,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serveFleet } from '../kit/fleet.ts';
 import { createLab, textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
-import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
+import { cut, gate, loseLease, mend, watchedStore } from '../kit/watched-store.ts';
 
 /** Three instances; `a` owns the session. `ended` is what their migration handlers were told. */
 async function three(options: McpEndpointOptions = {}) {
@@ -216,6 +216,29 @@ test('an owner that lost its lease without knowing accepts no notification that 
   expect((await told).status).toBe(202);
   const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
   expect(decodeHead((record as StoredRecord).head).initialized).toBe(true);
+});
+
+test('a call whose instance loses its lease in the turn before it begins waits until it has one', async () => {
+  const store = watchedStore({ durable: true });
+  const time = createFakeTime();
+  let busyMs = 0;
+  const timeProvider = { ...time, monotonic: () => time.monotonic() + busyMs };
+  const [a] = await serveFleet(1, { store, leaseMs: 60_000, timeProvider });
+  const client = await a.openSession();
+  const writes = gate();
+  store.after['sessions.append'] = writes.hook;
+  const calling = client.call(...tool('hold'));
+  await until(() => writes.waiting === 1);
+  cut(store, 'instances.renew', 'instances.announce');
+  setImmediate(() => void (busyMs = 60_000));
+  writes.open();
+  await until(() => a.endpoint.health().state === 'lapsed');
+  await time.advance(1_000);
+  expect(a.lab.holds).toHaveLength(0);
+  mend(store);
+  await time.advance(60_000);
+  (await a.lab.held()).answer('late');
+  expect(textOf((await calling).message)).toBe('late');
 });
 
 test('another call under the id of a call that runs again is refused, also an equal one: a proxy alone names a retry', async () => {

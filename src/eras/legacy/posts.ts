@@ -246,13 +246,15 @@ class PostEntry implements Entry {
   async #stored(admitted: AdmittedPost, result: WriteResult): Promise<Stop> {
     const { ownership } = this.#session;
     if (result !== 'written') return this.#notRun(admitted, result);
-    if (!ownership.leaseValid) {
-      admitted.stream.noteDelay();
-      await ownership.untilLeaseValid();
-    }
-    // A store answers the writes of many calls in one turn. The answer of each is charged before the next call starts:
-    // 60 results of 8 MB, all made before, end a process with a heap of 512 MB.
-    await new Promise<void>(afterTurn);
+    do {
+      if (!ownership.leaseValid) {
+        admitted.stream.noteDelay();
+        await ownership.untilLeaseValid();
+      }
+      // A store answers the writes of many calls in one turn. The answer of each is charged before the next call
+      // starts: 60 results of 8 MB, all made before, end a process with a heap of 512 MB. The turn may be a long one.
+      await new Promise<void>(afterTurn);
+    } while (!ownership.leaseValid && !ownership.left);
     return undefined;
   }
 
@@ -288,12 +290,15 @@ class PostEntry implements Entry {
 
   /** Waits for what a restored server asked first. A ping need not, and a batch with an answer must not. */
   firstAnswers({ stream }: AdmittedPost): Promise<Stop> | undefined {
-    const { usedQuestions: questions } = this.#session;
+    const { usedQuestions: questions, ownership } = this.#session;
     if (questions === undefined) return undefined;
     const waits = counts(this.#inbound) && !this.#inbound.post.messages.some(({ kind }) => kind === 'response');
     if (!waits) questions.carryFirst(stream);
     const answers = waits ? questions.firstAnswers(stream) : undefined;
-    return answers?.then(() => (this.#session.left ? 'done' : undefined));
+    return answers?.then(async () => {
+      if (!ownership.leaseValid) await ownership.untilLeaseValid();
+      return ownership.left ? 'done' : undefined;
+    });
   }
 
   /** Delivers the messages, in their order. */

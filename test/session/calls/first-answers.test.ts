@@ -12,7 +12,7 @@ import type { RawClient } from '../../kit/raw-client.ts';
 import type { RawResponse } from '../../kit/raw-response.ts';
 import { said } from '../../kit/tool-server.ts';
 import { until } from '../../kit/until.ts';
-import { gate, loseLease, watchedStore } from '../../kit/watched-store.ts';
+import { cut, gate, loseLease, watchedStore } from '../../kit/watched-store.ts';
 
 interface Asked {
   readonly id: string;
@@ -34,7 +34,10 @@ function asking() {
     });
     const annotations = { readOnlyHint: true };
     server.registerTool('folders', { annotations }, () => said(known.join(' ')));
-    server.registerTool('change', {}, () => said(known.join(' ')));
+    server.registerTool('change', {}, () => {
+      runs.push('change');
+      return said(known.join(' '));
+    });
     server.registerTool('hang', { annotations }, () => {
       runs.push(known.join(' '));
       return runs.length === 1 ? new Promise<never>(() => {}) : said(known.join(' '));
@@ -60,7 +63,7 @@ async function restored(
   await before(onA);
   get.abort();
   await loseLease(store, a.id);
-  return { b, c, onB: b.join(onA), onC: c.join(onA), runs };
+  return { store, b, c, onB: b.join(onA), onC: c.join(onA), runs };
 }
 
 const KNOWN = 'file:///one file:///two';
@@ -145,6 +148,21 @@ describe('the first requests of a restored session wait for the answers to what 
     await time.advance(1);
     expect(textOf(await call.nextMessage())).toBe('');
     expect(await say(onB, 'change')).toBe('');
+  });
+
+  test('and an instance that has lost its lease by then runs none before it is back', async () => {
+    const time = createFakeTime();
+    const { onB, store, runs } = await restored({ timeProvider: time, leaseMs: 3_000 });
+    const call = await onB.post(toolCall(1, 'change'));
+    await next(call);
+    const before = { ...store.before };
+    cut(store, 'instances.renew', 'instances.announce');
+    await time.advance(4_000);
+    expect(runs).toEqual([]);
+    Object.assign(store.before, before);
+    await time.advance(4_000);
+    expect(textOf(await call.nextMessage())).toBe('');
+    expect(runs).toEqual(['change']);
   });
 
   test('and a DELETE ends them', async () => {
