@@ -1,6 +1,6 @@
 /**
  * The system providers. Outside `cli/` and `testing/` only this file reads clocks, timers and randomness directly, but
- * for `setImmediate` in `http/turn.ts` and `process.hrtime` in `stores/sqlite/clock.ts`.
+ * for `process.hrtime` in `stores/sqlite/clock.ts`.
  */
 import { randomBytes, randomFillSync } from 'node:crypto';
 import hooks from 'node:perf_hooks';
@@ -65,6 +65,38 @@ export const systemRandom: RandomSource = (n) => {
 /** Runs after every callback and microtask of the current event-loop turn. */
 export function afterTurn(fn: () => void): void {
   setImmediate(fn);
+}
+
+export interface TurnTask {
+  endTurn(): void;
+  /** Handles an error that `endTurn` threw. The other tasks of the turn still run. */
+  fail(cause: unknown): void;
+}
+
+let tasks: TurnTask[] = [];
+
+function flush(): void {
+  const due = tasks;
+  tasks = [];
+  for (const task of due) {
+    try {
+      task.endTurn();
+    } catch (cause) {
+      task.fail(cause);
+    }
+  }
+}
+
+/**
+ * One shared hook at the end of each event-loop turn. A call whose handler needs no I/O is answered within the turn
+ * that read it. Writing all answers of a turn together, head and body in one piece, saves one system call and one
+ * wake-up of the client per answer: answers that leave one by one, each when it is complete, cost a call a quarter more
+ * CPU, and with a `setImmediate` for each of them an `initialize` takes a sixth more. A call that is unanswered at the
+ * end of its turn gets its head, priming event and close listener only then.
+ */
+export function atEndOfTurn(task: TurnTask): void {
+  if (tasks.length === 0) setImmediate(flush);
+  tasks.push(task);
 }
 
 /** Runs once what has arrived is read. Two turns: the first one may still belong to the turn that was busy. */

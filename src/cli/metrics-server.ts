@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { digestOf, isBearer } from '../base/digest.ts';
-import { checkHost } from '../http/guards.ts';
+import { checkHost } from '../http/head-checks.ts';
 import { isLoopback } from '../listen/exposed.ts';
 import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
 import { loopbackNames } from '../options/hosts.ts';

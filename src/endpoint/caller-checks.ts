@@ -14,7 +14,7 @@ import { thrownWithoutToken } from '../auth/without-token.ts';
 import { closedEndpoint, internal, methodNotAllowed, overMemory, SojournError } from '../errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import { type Exchange, guarded } from '../http/exchange.ts';
-import { answersCors, checkHost, checkOrigin } from '../http/guards.ts';
+import { answersCors, checkFields, checkHost, checkOrigin } from '../http/head-checks.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { inHookTime } from '../session/hook-time.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
@@ -50,7 +50,7 @@ export class CallerChecks {
     // A client opens a stream again whose connection is closed; 503 ends some clients for good.
     if (lifecycle.refusal !== undefined && exchange.method === 'GET') return exchange.cut();
     const refusal =
-      exchange.fieldsRefused() ??
+      checkFields(exchange) ??
       (allowedHosts === undefined ? undefined : checkHost(exchange.authority, allowedHosts)) ??
       checkOrigin(exchange.header('origin'), options.allowedOrigins);
     if (refusal !== undefined) return refuse(exchange, refusal, null);

@@ -18,7 +18,7 @@ import { factoryFailed, requestClosed, RPC, statelessUnsupported } from '../erro
 import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
 import { noteLarge } from '../http/large-answers.ts';
-import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
+import { atEndOfTurn, type TurnTask } from '../base/system.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
 import { LIST_CHANGES } from '../protocol/list-changed.ts';

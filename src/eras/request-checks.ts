@@ -17,7 +17,7 @@ import {
   unsupportedMediaType,
   unsupportedVersion,
 } from '../errors.ts';
-import { accepted } from '../http/accept.ts';
+import { accepted } from '../http/head-checks.ts';
 import { answerable, namesSession, refuse } from '../http/answer.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';

@@ -8,13 +8,12 @@ import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
-import { internal, overMemory, rpcError, type SojournError } from '../errors.ts';
+import { internal, overMemory, rpcError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { TimeProvider } from '../types.ts';
 import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { CallerRequest } from './caller-request.ts';
-import { refusedFields } from './repeated-field.ts';
 import { type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
 export type HeaderList = ReadonlyArray<readonly [name: string, value: string]>;
@@ -144,9 +143,9 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     return !this.closed;
   }
 
-  /** Why the fields of the request are refused: two of them contradict each other, or some may be missing. */
-  fieldsRefused(): SojournError | undefined {
-    return refusedFields(this, this.#incoming);
+  /** Node's request, where it is known and the exchange is not over. */
+  get incoming(): IncomingMessage | Http2ServerRequest | undefined {
+    return this.#incoming;
   }
 
   /** Cuts the connection, and ends each request on it now: until Node has closed it, their bytes would be cut again. */

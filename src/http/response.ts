@@ -22,7 +22,7 @@ import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from
 import { type HostedStream, hostedWith } from './host-servers.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { UNREAD_BYTES } from './unread.ts';
-import { atEndOfTurn, type TurnTask } from './turn.ts';
+import { atEndOfTurn, type TurnTask } from '../base/system.ts';
 
 /**
  *     waiting ──begin──▶ gathering ──end──▶ complete ──the turn ends, or a large answer──▶ over

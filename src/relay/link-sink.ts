@@ -20,7 +20,7 @@ import type { RelayOrigin } from '../http/caller-request.ts';
 import { guarded } from '../http/exchange.ts';
 import type { ResponseSink, Room, SinkListener, ResponsePolicy } from '../http/sink.ts';
 import type { MemoryUse } from '../base/budget.ts';
-import { atEndOfTurn, type TurnTask } from '../http/turn.ts';
+import { atEndOfTurn, type TurnTask } from '../base/system.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import type { RequestLife } from './sent-request.ts';
 

@@ -12,7 +12,7 @@
  */
 import { digestOf, isBearer } from '../../base/digest.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { checkHost } from '../../http/guards.ts';
+import { checkHost } from '../../http/head-checks.ts';
 import type { CheckedDashboard } from './options.ts';
 import { type DashboardReply, type DashboardRequest, failed } from './faces.ts';
 

@@ -13,7 +13,7 @@ import {
   unsupportedMediaType,
 } from '../../errors.ts';
 import { isJsonContentType } from '@modelcontextprotocol/server';
-import { accepted } from '../../http/accept.ts';
+import { accepted } from '../../http/head-checks.ts';
 import { answerable, refuse, refusePlain } from '../../http/answer.ts';
 import type { RefusedBody } from '../../http/body.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
