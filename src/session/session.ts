@@ -16,7 +16,6 @@ import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
-import { hasEventIds } from '../protocol/versions.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import { Markers } from './calls/markers.ts';
 import { GET_STREAM } from './streams/event-id.ts';
@@ -84,7 +83,7 @@ export class LiveSession implements SessionParts {
   readonly idleEntry = entryOf<LiveSession>(this);
   /** Among the idle sessions of its user. */
   readonly userEntry = entryOf<LiveSession>(this);
-  readonly #unlogged: boolean;
+  readonly unlogged: boolean;
   readonly #fieldBytes: number;
   #getStream: Stream | undefined = undefined;
   /**
@@ -105,7 +104,7 @@ export class LiveSession implements SessionParts {
   constructor(host: LiveSessionHost, start: SessionStart, fieldBytes: number) {
     const { id, user, handshake, createdAt } = start;
     this.host = host;
-    this.#unlogged = start.unlogged ?? false;
+    this.unlogged = start.unlogged ?? false;
     this.id = id;
     this.user = user;
     this.share = shareKey(user, start.address);
@@ -115,7 +114,7 @@ export class LiveSession implements SessionParts {
     host.held.sessions.charge(this.handshake.bytes + fieldBytes, this.share);
     this.ownership = new SessionOwnership(host.claims, id, start.fence);
     this.record = new RecordKeeper(host, this.ownership, this, start.record);
-    this.markers = host.durable && !this.#unlogged ? new Markers(host, this.ownership) : undefined;
+    this.markers = host.durable && !this.unlogged ? new Markers(host, this.ownership) : undefined;
     this.transport = new SessionTransport(this);
     this.view = new SessionView(this);
     const returned = (): void => host.endedItself(this, 'handler_returned');
@@ -181,9 +180,8 @@ export class LiveSession implements SessionParts {
 
   /** The log for streams that clients can resume; `undefined`: streams have no event ids. */
   get streamLog(): SessionEventLog | undefined {
-    const { eventRetention, responseMode } = this.host.options;
-    const kept = eventRetention !== false && responseMode !== 'json';
-    return kept && !this.#unlogged && hasEventIds(this.version) ? this.log : undefined;
+    const { log } = this;
+    return log.logsStreams ? log : undefined;
   }
 
   /** Made on first use, because most servers ask nothing. */
@@ -199,6 +197,7 @@ export class LiveSession implements SessionParts {
   negotiated(result: Pick<SessionRecord, 'version' | 'answer'>): void {
     this.record.change(result);
     this.#getStream = undefined;
+    this.#eventLog = undefined;
   }
 
   /** After a restore: what the rebuilt server answers to `initialize`. A deploy may have changed it. */
@@ -277,6 +276,7 @@ export class LiveSession implements SessionParts {
 
   /** Its client gets them on its next GET stream, or on the stream of its next request if it has no GET stream. */
   sendMissed(stream: Stream): void {
+    if (this.hasGetSink && stream !== this.#getStream) return;
     const missed = this.#missed;
     this.#missed = NONE;
     for (const message of missed) stream.send(message);

@@ -10,7 +10,7 @@ import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { MODERN_VERSION } from '../protocol/versions.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
-import type { PostedRequest } from '../session/streams/event-log.ts';
+import type { AwaitedRequest } from '../session/streams/event-log.ts';
 import type { McpSession } from '../types.ts';
 import type { RunRequest } from './run-sink.ts';
 import { declaredIn, TASKS_EXTENSION } from './wire-shapes.ts';
@@ -38,7 +38,7 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
   };
 }
 
-function toolCall(name: string, { params = {} }: PostedRequest, session: McpSession | undefined): RpcRequest {
+function toolCall(name: string, { params = {} }: AwaitedRequest, session: McpSession | undefined): RpcRequest {
   const { progressToken: _, ...meta } = isObject(params['_meta']) ? params['_meta'] : {};
   const declared: Readonly<Record<string, unknown>> = session?.clientCapabilities ?? declaredIn({ params });
   const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};

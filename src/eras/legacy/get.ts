@@ -134,7 +134,7 @@ async function resume(
   if (stream !== undefined) {
     if (!(await resumeStream(session, stream, () => open(parts, inbound), position))) return undefined;
     if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
-      const end = stream.laterEndToResume(position);
+      const end = stream.resumes.laterEnd(position);
       if (end !== undefined) parts.options.timeProvider.setTimeout(end, CLEAN_END_MS);
     }
     return 'resumed';

@@ -32,7 +32,7 @@ import { type Inbound, isSilent, type NextAttempt, reads } from '../../inbound/i
 import { afterWait, isFull, isHookFailure, mayWaitOn } from '../../inbound/retries.ts';
 import type { StepNotice } from '../../observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { SOON_MS } from '../../session/streams/stream.ts';
+import { SOON_MS } from '../../session/streams/reader.ts';
 import { answerToResume, openHead } from './get.ts';
 import type { LegacyParts } from './parts.ts';
 

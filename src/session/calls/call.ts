@@ -20,7 +20,7 @@ import { CallRefusal, isAnswer, readable } from './answer-error.ts';
 import type { CallServices } from '../session-host.ts';
 import { HandlerWork } from './handler-work.ts';
 import type { Quirk } from '../../clients/known.ts';
-import type { PostedRequest } from '../streams/event-log.ts';
+import type { AwaitedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** What a message knows of its live session. */
@@ -207,7 +207,7 @@ export class Call {
   }
 
   /** The request as its client sent it, before `aroundRequest`; `undefined`: none did. */
-  get sent(): PostedRequest | undefined {
+  get sent(): AwaitedRequest | undefined {
     return this.stream?.requestOf(this.id);
   }
 

@@ -27,7 +27,7 @@ import type { Call } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
-import type { PostedRequest, PostedRequests, SessionEventLog } from '../streams/event-log.ts';
+import type { AwaitedRequest, AwaitedRequests, SessionEventLog } from '../streams/event-log.ts';
 
 /**
  * Four times as many as run at once by default (`limits.requestsPerSession`). A run whose relaying instance is lost is
@@ -172,7 +172,7 @@ export class RunningCalls {
 
   /** The stream of a POST, still without a sink. `key`, `next`: of a stream that an earlier owner began. */
   openStream(
-    requests: PostedRequests,
+    requests: AwaitedRequests,
     log: SessionEventLog | undefined,
     { key = postStreamKey(this.#epoch, this.#opened++), next = 0 } = {},
   ): Stream {
@@ -207,13 +207,12 @@ export class RunningCalls {
    * the stream. `unmark`: the marker that goes with it.
    */
   reply(stream: Stream, json: string | undefined, unmark?: Mark): void {
-    const isLast = stream.countAnswer();
-    if (json !== undefined || isLast) stream.send(json, isLast, unmark);
-    if (!isLast) return;
+    stream.answer(json, unmark);
+    if (!stream.isComplete) return;
     // Until its end is stored, the log shows a resuming client an incomplete stream.
     if (stream.flushing) stream.whenFlushed(() => this.forgetStream(stream.key));
     else this.forgetStream(stream.key);
   }
 }
 
-const subscribes = ({ method }: PostedRequest): boolean => method === 'resources/subscribe';
+const subscribes = ({ method }: AwaitedRequest): boolean => method === 'resources/subscribe';

@@ -137,7 +137,7 @@ export class SessionCalls {
   /** Begins the response of a POST whose requests are about to be dispatched. */
   begin(stream: Stream, sink: Sink): void {
     stream.begin(sink);
-    if (stream.carriesAll && !this.#session.hasGetSink) this.#session.sendMissed(stream);
+    if (stream.carriesAll) this.#session.sendMissed(stream);
   }
 
   /** Begins the response of a POST whose requests may all run twice. Each of its events is stored before it is sent. */
@@ -153,7 +153,7 @@ export class SessionCalls {
         relayOrigin.onAcknowledged(() => this.running.forget(key, stream.key));
       }
     stream.beginAhead(sink, extra, stored);
-    if (!this.#session.hasGetSink) this.#session.sendMissed(stream);
+    this.#session.sendMissed(stream);
   }
 
   dispatch(message: RpcRequest, call: Call): void {
@@ -326,7 +326,7 @@ export class SessionCalls {
         mayRunTwice: call.stream?.canHandOver === true && !this.#mustNotRunAgain(call),
       });
       if (next === 'handOverUnsent') call.takenBack = 'handedOver';
-      if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.handOver() === true)) continue;
+      if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.reader?.handOver() === true)) continue;
       if (next === 'handOverAtPoint') {
         call.stream?.handOverFlushed(othersServe);
         continue;

@@ -15,8 +15,8 @@ export async function tearDown(session: SessionParts, reason: LeaveReason, abort
   const isKept = staysResumable(reason);
   calls.leave(reason, othersServe);
   const refused = session.usedQuestions?.leave(reason);
-  if (isKept) usedGetStream?.endToResume(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || usedGetStream?.handOver() !== true) usedGetStream?.endSink();
+  if (isKept) usedGetStream?.reader?.endToResume(reason === 'released' && othersServe);
+  else if (reason !== 'fenced' || usedGetStream?.reader?.handOver() !== true) usedGetStream?.endSink();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();

@@ -4,7 +4,8 @@ import type { Sink } from '../../http/sink.ts';
 import type { LoggedEvent, MaybePromise } from '../../stores/store.ts';
 import { callSuffix, resumeSuffix } from './event-id.ts';
 import type { LiveSession } from '../session.ts';
-import type { ResumeFrom, Stream } from './stream.ts';
+import type { Stream } from './stream.ts';
+import type { ResumeFrom } from './reader.ts';
 import type { SessionEventLog, WriteResult } from './event-log.ts';
 
 /**
@@ -33,7 +34,7 @@ export async function resumeStream(
   let resumed = false;
   session.enter();
   try {
-    resumed = await stream.resume(open, from, () => session.exit());
+    resumed = await stream.resumes.run(open, from, () => session.exit());
   } finally {
     if (!resumed) session.exit();
   }
@@ -55,7 +56,11 @@ export function replayComplete(
 ): void {
   const { stream } = from;
   const call = callSuffix(from.call, from.isTool);
-  sink.point(log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)), log.options.retryMs, log.emptyData);
+  sink.point(
+    log.eventId(stream, from.offset, call + resumeSuffix(from.resumes)),
+    log.options.retryMs,
+    log.clientResumes,
+  );
   for (const { offset, data } of events) {
     if (data !== '') sink.message(data, log.eventId(stream, offset, call));
   }

@@ -4,7 +4,7 @@
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
-import { hasPriming } from '../../protocol/versions.ts';
+import { hasEventIds, hasPriming } from '../../protocol/versions.ts';
 import { endError } from '../../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { SessionIdentity } from '../record/session-record.ts';
@@ -21,10 +21,10 @@ export const mayWait = (json: string | undefined, waiting: number): boolean =>
   waiting < SHORT_EVENTS && (json?.length ?? 0) <= SHORT_EVENT;
 
 /** A request that a stream answers. Its `params` are absent also where the store did not keep them. */
-export type PostedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;
+export type AwaitedRequest = Pick<RpcRequest, 'id' | 'method' | 'params'>;
 
 /** The requests that a POST's stream answers. `undefined`: the store kept nothing of one. */
-export type PostedRequests = ReadonlyArray<PostedRequest | undefined>;
+export type AwaitedRequests = ReadonlyArray<AwaitedRequest | undefined>;
 
 /** What an append may carry besides events. */
 export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
@@ -32,27 +32,13 @@ export type AppendExtra = Pick<AppendRequest, 'mark' | 'unmark'> & {
   readonly note?: () => string;
 };
 
-/** `AppendExtra` with its note written out. */
-export type CarriedExtra = Pick<AppendRequest, 'note' | 'mark' | 'unmark'>;
-
-/**
- * What the append that begins with one write and ends with another carries. A stream's marker comes with its first
- * write and goes with its last, so no write between them carries any.
- */
-export function carriedBy(
-  first: AppendExtra | undefined,
-  last: AppendExtra | undefined,
-  completes: boolean,
-): CarriedExtra | undefined {
-  if (first === undefined && last === undefined) return undefined;
-  return { note: completes ? undefined : first?.note?.(), mark: first?.mark, unmark: last?.unmark };
-}
-
 /** `'failed'`: the store was not reached. */
 export type WriteResult = WriteOutcome | 'failed';
 
 /** The session of a log. */
 interface LoggedSession extends Pick<SessionIdentity, 'version' | 'share'> {
+  /** Its client can resume nothing, whatever its version. */
+  readonly unlogged: boolean;
   /** Messages of its GET stream were dropped. */
   skipped(): void;
 }
@@ -61,13 +47,22 @@ export class SessionEventLog {
   readonly #host: SessionHost;
   readonly ownership: SessionOwnership;
   readonly #session: LoggedSession;
-  #prefix: string | undefined = undefined;
-  #prefixEpoch = 0;
+  /** Streams are logged, so that clients can resume them; `false`: streams have no event ids. */
+  readonly logsStreams: boolean;
+  /** The client comes back after an end of its response, and takes events with an empty data field. */
+  readonly clientResumes: boolean;
+  #prefix = '';
+  #prefixEpoch = -1;
 
+  /** Made once the version of the session is known. */
   constructor(host: SessionHost, ownership: SessionOwnership, session: LoggedSession) {
     this.#host = host;
     this.ownership = ownership;
     this.#session = session;
+    const { eventRetention, responseMode } = host.options;
+    const isKept = eventRetention !== false && responseMode !== 'json' && !session.unlogged;
+    this.logsStreams = isKept && hasEventIds(session.version);
+    this.clientResumes = hasPriming(session.version);
   }
 
   /** Tells its event ids from those of other sessions. */
@@ -79,30 +74,32 @@ export class SessionEventLog {
     return this.#host.options;
   }
 
-  /** Events with only an id have an empty data field. */
-  get emptyData(): boolean {
-    return hasPriming(this.#session.version);
-  }
-
   /** `suffix` names the request that the stream answers, and a resume (`event-id.ts`). */
   eventId(stream: string, offset: number, suffix: string): string {
     const { epoch } = this.ownership;
-    if (this.#prefix === undefined || this.#prefixEpoch !== epoch) {
+    if (this.#prefixEpoch !== epoch) {
       this.#prefix = eventPrefix(this.tag, epoch);
       this.#prefixEpoch = epoch;
     }
     return formatEventId(this.#prefix, stream, offset, suffix);
   }
 
-  /** Never throws: an append that fails rejects. */
+  /**
+   * `first`, `last`: what the writes carry with which the append begins and ends. A stream's marker comes with its first
+   * write and goes with its last, so no write between them carries any. Never throws: an append that fails rejects.
+   */
   append(
     stream: string,
     from: number,
     events: readonly string[],
     complete: boolean,
-    { note, mark, unmark }: CarriedExtra = {},
+    first?: AppendExtra,
+    last?: AppendExtra,
   ): MaybePromise<WriteOutcome> {
     const { sessionId: id, fence } = this.ownership;
+    const note = complete ? undefined : first?.note?.();
+    const mark = first?.mark;
+    const unmark = last?.unmark;
     const { share } = this.#session;
     try {
       // Member by member: a spread costs 2 µs.
@@ -147,8 +144,8 @@ export class SessionEventLog {
    * The error that a client gets instead of an answer that the store refused; `undefined` where the client resumes
    * after a stream that ended, and then learns the outcome.
    */
-  lostAnswer(call: PostedRequest): string | undefined {
-    if (hasPriming(this.#session.version)) return undefined;
+  lostAnswer(call: AwaitedRequest): string | undefined {
+    if (this.clientResumes) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
     return lostCallJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));
   }

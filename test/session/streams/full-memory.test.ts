@@ -3,35 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { WriteOutcome } from '../../../src/stores/store.ts';
 import { GET_STREAM } from '../../../src/session/streams/event-id.ts';
-import type { SessionEventLog } from '../../../src/session/streams/event-log.ts';
-import { StoredStream } from '../../../src/session/streams/stored-stream.ts';
-
-class Probe extends StoredStream {
-  readonly #log: SessionEventLog;
-  readonly sent: unknown[] = [];
-
-  constructor(log: SessionEventLog) {
-    super(GET_STREAM, log);
-    this.#log = log;
-  }
-
-  send(json: string): void {
-    this.store(this.#log, json, false, undefined);
-  }
-
-  protected stored(json: string | undefined): void {
-    this.sent.push(json);
-  }
-
-  protected storingFailed(): void {}
-
-  protected room(): undefined {
-    return undefined;
-  }
-}
+import { Stream } from '../../../src/session/streams/stream.ts';
+import { until } from '../../../src/testing/until.ts';
 
 test('a long event is dropped, and list_changed of each kind is sent once', async () => {
   const kinds = ['tools', 'prompts', 'resources'];
+  const sent: string[] = [];
   const append = async (): Promise<WriteOutcome> => {
     await delay(1);
     return 'written';
@@ -40,8 +17,11 @@ test('a long event is dropped, and list_changed of each kind is sent once', asyn
     for (const kind of kinds) stream.send(kind);
   };
   const host = { options: {}, ownership: {} };
-  const stream = new Probe({ ...host, append, skipped, hold: () => false, release: () => {} } as never);
+  const log = { ...host, append, skipped, hold: () => false, release: () => {}, eventId: () => undefined };
+  const stream = new Stream(GET_STREAM, log as never);
+  stream.use({ message: (json: string) => sent.push(json) } as never);
   stream.send('x'.repeat(2_000));
-  await delay(50);
-  expect(stream.sent).toEqual(kinds);
+  await until(() => sent.length === kinds.length);
+  await delay(10);
+  expect(sent).toEqual(kinds);
 });
