@@ -152,7 +152,7 @@ export class SharedServer {
       const run: RunHandler = (request, context) => handler.call(this.server, request, context);
       // What wraps the handler in `connect()` may refuse or change a list for one session.
       const isShared = handler === this.#handlerOfAll(message);
-      return enterHandler(call, entered, message, given, run, isShared ? handler : undefined);
+      return enterHandler({ call, entered, handler: run, shared: isShared ? handler : undefined }, message, given);
     },
     missing,
   };

@@ -17,6 +17,7 @@ import {
 import { factoryFailed, requestClosed, RPC, statelessUnsupported } from '../errors.ts';
 import { answerable, answerJson } from '../http/answer.ts';
 import { guarded } from '../http/exchange.ts';
+import { isLarge } from '../http/frames.ts';
 import { noteLarge } from '../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../base/system.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
@@ -124,7 +125,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
     const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
     const json = answerJson(answer, id, this.options.logger);
-    noteLarge(json, this.#call, this.options);
+    if (isLarge(json)) noteLarge(this.#call, this.options);
     response.answer(json, status);
     // Close after the handler has finished. An abort signal without listeners is not worth its event.
     atEndOfTurn(this);

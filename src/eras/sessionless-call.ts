@@ -28,11 +28,12 @@ import {
   type RpcNotification,
   type RpcRequest,
   type RpcResponse,
+  targetOf,
   toolOf,
 } from '../protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
-import { currentCall, Call, targetOf } from '../session/calls/call.ts';
+import { currentCall, Call } from '../session/calls/call.ts';
 import type { CallServices } from '../session/session-host.ts';
 import type { SentRequest } from '../relay/sent-request.ts';
 import type { SessionRun } from '../session/server/run.ts';
@@ -107,8 +108,8 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.response = response;
     this.host = host;
     response.listener = this;
-    caller.heldBy(this.work, SERVER_BYTES);
-    if (admission !== undefined) this.work.holds(admission);
+    caller.heldBy(this, SERVER_BYTES);
+    if (admission !== undefined) this.holds(admission);
   }
 
   get message(): SentRpc['message'] {
@@ -176,12 +177,12 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** The last check before its handler: takes the place of the called tool. Returns the error of a refusal. */
   takeToolPlace(): SojournError | undefined {
-    const { sent: request, work } = this;
+    const { sent: request } = this;
     if (request === undefined) return undefined;
     const refusal = this.admission?.enterTool(this.isRefused ? undefined : toolOf(request));
     if (refusal !== undefined) return refusal;
     this.host.noteClient(this.clientInfo, this.version);
-    this.host.services.startTime?.(work, request, (error) => this.expire(error));
+    this.host.services.startTime?.(this, request, (error) => this.expire(error));
     return undefined;
   }
 
@@ -189,10 +190,10 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   expire(error: SojournError): void {
     // A task has its own time.
     if (this.response.taskId !== undefined) return;
-    if (this.work.ended) return this.work.expire();
+    if (this.isOver) return this.expireHeld();
     this.refusal = error;
     this.around?.over(error);
-    this.work.end();
+    this.endAs('timedOut');
     const { transport } = this;
     const cancelled = cancelledMessage(this.id, error.message);
     const call = new Call(this.caller, undefined, undefined, cancelled.method, undefined);
@@ -214,7 +215,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     // The handler of a notification runs on.
     if (this.id === undefined) return;
     // What its handler throws because of the abort is no failure.
-    this.work.end();
+    this.endAs('cancelled');
     this.transport?.sinkClosed();
   }
 
@@ -255,7 +256,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
    */
   over(): void {
     this.#sent = NOTHING;
-    this.work.end();
+    this.endAs('answered');
     this.around?.over(this.refusal);
     this.around = undefined;
     this.transport = undefined;

@@ -179,7 +179,7 @@ export abstract class SessionlessRequests {
 
   async #refuse(call: SessionlessCall, error: SojournError): Promise<void> {
     const { transport, caller } = call;
-    call.work.end();
+    call.endAs('answered');
     if (transport !== undefined) await transport.refuse(error);
     else if (!caller.closed) call.refuse(error);
   }
@@ -188,17 +188,17 @@ export abstract class SessionlessRequests {
    * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
    * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
    */
-  async #untilHandled({ work }: SessionlessCall): Promise<Stop> {
+  async #untilHandled(call: SessionlessCall): Promise<Stop> {
     // The SDK starts a handler in a microtask.
     await new Promise<void>(afterTurn);
-    const settled = new Promise<void>((release) => work.holds({ release }));
-    work.end();
+    const settled = new Promise<void>((release) => call.holds({ release }));
+    call.endAs('answered');
     try {
       await inHookTime(this.host.options, { hook: 'the handler of a notification', sessionId: undefined }, settled);
     } catch (cause) {
       // It is in the log.
       if (!isHookTimeout(cause)) throw cause;
-      work.abandon();
+      call.abandon();
     }
     return 'done';
   }

@@ -5,7 +5,6 @@
 import { keptText } from '../base/shown.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { takesName } from '../protocol/jsonrpc.ts';
-import { isLarge } from './frames.ts';
 
 type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
 
@@ -13,8 +12,7 @@ type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
  * Logs a tool or prompt once, else a method: a URI is in no line of the log. The error for an unknown tool quotes its
  * name, so a client may have made it.
  */
-export function noteLarge(json: string, { method, target }: Asked, { logger, notices }: ResolvedOptions): void {
-  if (!isLarge(json)) return;
+export function noteLarge({ method, target }: Asked, { logger, notices }: ResolvedOptions): void {
   const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
   if (notices.largeAnswers.add(name))
     logger.warn({ name }, 'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts');

@@ -129,7 +129,7 @@ async function runOnce(
     session: caller.session,
     user: caller.user,
     signal,
-    onExpiry: (then) => call.work.holds({ release: () => {}, expire: then }),
+    onExpiry: (then) => call.holds({ release: () => {}, expire: then }),
     ended: () => endOf(call),
     afterCrash: () => crashKind(call, settings, ctx),
     declaresOnce: call.marker && (async () => isRunOnce(await toolOfCall(call, ctx))),
@@ -140,8 +140,8 @@ async function runOnce(
 
 function endOf(call: Call): CallEnd {
   if (call.refusal !== undefined) return 'timedOut';
-  const isCancelled = call.live !== undefined && !call.live.left && call.isOver && call.takenBack === undefined;
-  return isCancelled ? 'cancelled' : 'left';
+  const { end, live } = call;
+  return live?.left === false && (end === 'cancelled' || end === 'answered') ? 'cancelled' : 'left';
 }
 
 async function crashKind(call: Call, { afterCrash }: Settings, ctx: unknown): Promise<AfterCrashKind> {

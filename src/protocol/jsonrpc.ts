@@ -45,6 +45,13 @@ export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>
   return typeof name === 'string' ? name : undefined;
 }
 
+/** The `name` or `uri` in a request's params. A client may add a `name` to a request about a resource. */
+export function targetOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+  const name = method.startsWith('resources/') ? undefined : params?.['name'];
+  const target = name ?? params?.['uri'];
+  return typeof target === 'string' ? target : undefined;
+}
+
 /** The `notifications/cancelled` that aborts the handler of a request. */
 export function cancelledMessage(requestId: RequestId | undefined, reason: string): RpcNotification {
   return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };

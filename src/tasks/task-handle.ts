@@ -205,7 +205,7 @@ export class TaskHandle implements RunningTask {
   /** Its handler never settles: another run gets the answer. */
   #park(run: TaskRun): void {
     run.park();
-    this.#call?.work.abandon();
+    this.#call?.abandon();
   }
 
   status(text: string): void {
@@ -237,7 +237,7 @@ export class TaskHandle implements RunningTask {
       if (run === undefined) return this.#detachHere(begin);
       await this.start();
       await detached(run, begin);
-      this.#call?.work.abandon();
+      this.#call?.abandon();
       return new Promise<never>(() => {});
     });
   }

@@ -112,7 +112,7 @@ export class TaskRequests {
     const { run, heard } = this.prepare(call);
     const left = (): void => heard.done();
     signal.addEventListener('abort', left, { once: true });
-    call.work.leaveTool();
+    call.leaveTool();
     this.tasks.serve(run);
     try {
       const { result, error } = JSON.parse(await heard.answered) as Partial<RpcResponse>;

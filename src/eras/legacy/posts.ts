@@ -227,7 +227,7 @@ class PostEntry implements Entry {
   #storedLate(admitted: AdmittedPost, result: WriteResult): Stop {
     const session = this.#session;
     // The priming event was stored, but the session has a new owner, which runs the call again.
-    const moved = admitted.calls.some(({ takenBack }) => takenBack === 'handedOver');
+    const moved = admitted.calls.some(({ end }) => end === 'handedOver');
     if (result === 'written' && !moved) return 'done';
     const next = afterStoring(result, { left: session.left, ran: true });
     session.calls.withdrawRunning(admitted);

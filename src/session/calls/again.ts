@@ -16,14 +16,14 @@ import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { type RpcRequest, targetOf } from '../../protocol/jsonrpc.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import { keyOf } from './session-calls.ts';
 import { replayComplete, resumeStream } from '../streams/attach.ts';
 import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { attemptKey } from './attempts.ts';
-import { type Call, type Caller, targetOf } from './call.ts';
+import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
 import { begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
 

@@ -3,32 +3,32 @@ import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { quoted } from '../../base/shown.ts';
-import type { HandlerWork } from './handler-work.ts';
+import type { RunningWork } from '../../http/body.ts';
 import { GRACE_MS } from '../hook-time.ts';
 
 /**
  * The handler of a request begins. `expire` answers the request and aborts the handler. If the request has ended, it
- * calls `work.expire`.
+ * calls `expireHeld`.
  */
-export type StartTime = (work: HandlerWork, request: RpcRequest, expire: (error: SojournError) => void) => void;
+export type StartTime = (call: RunningWork, request: RpcRequest, expire: (error: SojournError) => void) => void;
 
 /** `undefined`: no call has a time limit. */
 export function callTimeOf({ limits, perTool, logger, timeProvider: time }: ResolvedOptions): StartTime | undefined {
   if ([limits, ...Object.values(perTool)].every(({ callMs }) => callMs === Infinity)) return undefined;
   const limited = limitedLogger(logger, time, 1);
-  const whileRunning = (work: HandlerWork, ms: number, then: () => void): void => {
+  const whileRunning = (call: RunningWork, ms: number, then: () => void): void => {
     const timer = time.setTimeout(then, ms);
-    work.holds({ release: () => time.clearTimeout(timer) });
+    call.holds({ release: () => time.clearTimeout(timer) });
   };
-  return (work, request, expire) => {
+  return (call, request, expire) => {
     const tool = toolOf(request);
     const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
     const { callMs } = own ?? limits;
     if (callMs === Infinity || request.method === 'subscriptions/listen') return;
-    whileRunning(work, callMs, () => {
+    whileRunning(call, callMs, () => {
       expire(callTimeout(callMs));
       const handler = tool === undefined ? request.method : `the tool ${quoted(tool)}`;
-      whileRunning(work, GRACE_MS, () =>
+      whileRunning(call, GRACE_MS, () =>
         limited.warn(
           { handler, callMs },
           `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,

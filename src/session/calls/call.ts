@@ -2,6 +2,10 @@
  * A call: one message in a server, a request most often. The same object has three uses, because this is the hot path.
  * It is the SDK's `extra`. `AsyncLocalStorage` carries it through the handler, so that messages of the handler find the
  * stream of its request, and `currentSession()` works. Of a request it is the entry under which the answer is awaited.
+ *
+ * The call alone says whether it is over, and how (`CallEnd`). Its handler may run on: what the call holds, its places in
+ * the limits and the bytes of its request, is released once it is over and its handler has settled (docs/adr/limits.md).
+ * A handler that has not begun by then never begins. Handlers within handlers count as one.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
@@ -11,14 +15,12 @@ import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGES } from '../../protocol/list-changed.ts';
 import { isThenable } from '../../options/checks.ts';
 import { shown } from '../../base/shown.ts';
-
 import { CallRefusal, isAnswer, readable } from './answer-error.ts';
 import type { CallServices } from '../session-host.ts';
-import { HandlerWork } from './handler-work.ts';
 import type { Quirk } from '../../clients/known.ts';
 import type { AwaitedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
@@ -48,11 +50,24 @@ export interface AdmittedPost {
 export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
 
 /**
+ * How a call is over. Its server `answered`; a notification is delivered. Its client `cancelled` it, or disconnected
+ * where nothing brings it back. `timedOut`: its client gets the error of its limit. Its session `left` this instance.
+ *
+ * The last two say that the run does not count, although it ran or was about to: they may follow any other.
  * `handedOver`: its session was fenced while the first event of its stream was being stored, and the next owner runs the
  * request. `withdrawn`: storing failed, so its client learnt that the request did not run, and what its handler still
  * sends is dropped.
  */
-type TakenBack = 'handedOver' | 'withdrawn';
+export type CallEnd = 'answered' | 'cancelled' | 'timedOut' | 'left' | 'handedOver' | 'withdrawn';
+
+/** What is released when a call is over and its handler has settled. */
+interface HeldByCall {
+  release(): void;
+  /** Gives back the place of the called tool. */
+  leaveTool?(): void;
+  /** The time of the handler is over, and its call ended before that. */
+  expire?(): void;
+}
 
 /** The marker of a call. It stays in the store while the instance that relayed the call may send it again. */
 export interface CallMarker {
@@ -81,13 +96,10 @@ export class Call {
   readonly stream: Stream | undefined;
   /** The name of a tool or prompt, or the URI of a resource. */
   target: string | undefined;
-  readonly work = new HandlerWork();
   /** The tool that runs, as its `McpServer` has registered it: its name is no invention of the client. */
   tool: object | undefined = undefined;
   /** The server whose handler takes this message now: that of the session or request. */
   handlerServer: object | undefined = undefined;
-  /** Why the request counts as not run here, although it ran or was about to. */
-  takenBack: TakenBack | undefined = undefined;
   /** Where a proxy or another instance named the attempt (`attempts.ts`). */
   attemptKey: string | undefined = undefined;
   /** Set before the call is dispatched, if it must not run twice. */
@@ -106,6 +118,10 @@ export class Call {
   saw: ((answer: RpcResponse) => void) | undefined = undefined;
   /** Takes the answer of a request that this library sent. */
   take: ((answer: RpcResponse) => void) | undefined = undefined;
+  #end: CallEnd | undefined = undefined;
+  /** Of its handlers, those that run. */
+  #handlers = 0;
+  #held: HeldByCall[] | undefined = undefined;
 
   constructor(
     caller: Caller | undefined,
@@ -123,19 +139,70 @@ export class Call {
     this.target = target;
   }
 
+  // ——— its end ———
+
+  /** `undefined`: it is not over. */
+  get end(): CallEnd | undefined {
+    return this.#end;
+  }
+
   /** Its answer was sent, or will never be. */
   get isOver(): boolean {
-    return this.work.ended;
+    return this.#end !== undefined;
   }
+
+  /** It is over, and its handler does not run. */
+  get isDone(): boolean {
+    return this.#end !== undefined && this.#handlers === 0;
+  }
+
+  endAs(how: CallEnd): void {
+    if (this.#end === undefined || how === 'handedOver' || how === 'withdrawn') this.#end = how;
+    this.#release();
+  }
+
+  /** Its handler never settles, or may: nothing is held for it any more. */
+  abandon(): void {
+    this.#handlers = 0;
+    this.endAs('answered');
+  }
+
+  /** Releases `held` once: when it is over and its handler does not run. */
+  holds(held: HeldByCall): void {
+    if (this.isDone) held.release();
+    else (this.#held ??= []).push(held);
+  }
+
+  #release(): void {
+    if (this.#held === undefined || !this.isDone) return;
+    const all = this.#held;
+    this.#held = undefined;
+    for (const held of all) held.release();
+  }
+
+  /** Another request calls the tool, and this one waits for that. */
+  leaveTool(): void {
+    for (const held of this.#held ?? []) held.leaveTool?.();
+  }
+
+  /** Ends what runs on after it. */
+  expireHeld(): void {
+    for (const held of this.#held ?? []) held.expire?.();
+  }
+
+  // ——— its handler ———
 
   /** Until it settles, `handlerServer` is `server`. No `async` function: each promise costs as much as a check. */
   handledBy<T>(server: object, handler: () => T | Promise<T>): T | Promise<T> {
+    if (this.isOver) throw new Error('The request ended before its handler began');
     const outer = this.handlerServer;
-    this.work.begin();
+    this.#handlers += 1;
     this.handlerServer = server;
     const settled = (): void => {
       this.handlerServer = outer;
-      this.work.settle();
+      // After `abandon` it is too late.
+      if (this.#handlers > 0) this.#handlers -= 1;
+      this.#release();
       if (this.tool !== undefined && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
@@ -211,6 +278,14 @@ export class Call {
     return this.stream?.requestOf(this.id);
   }
 
+  /**
+   * The marker that the last event of its stream removes. It stays while the instance that relayed the call does not
+   * know how it ended.
+   */
+  get removedMark(): Mark | undefined {
+    return this.marker?.origin?.acknowledged === false ? undefined : this.marker?.mark;
+  }
+
   /** What its endpoint has for handlers of this library. */
   get services(): CallServices | undefined {
     return this.live?.host.services;
@@ -267,36 +342,5 @@ export class Call {
 
 /** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
 const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
-
-export type ToolRunner = (...args: unknown[]) => unknown;
-
-/** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
-function checkedResult(result: unknown): unknown {
-  if (isObject(result)) return result;
-  const returned = result === null ? 'null' : typeof result;
-  const error = new TypeError(`The tool returned ${returned}, not a result such as { content: [] }`);
-  // The stack would name this file.
-  throw Object.assign(error, { name: 'NoResultError', stack: undefined });
-}
-
-/** The same function of a tool, with a notice of what it throws. */
-export function noticingRunner(run: ToolRunner, tool: object): ToolRunner {
-  return async function runTool(this: unknown, ...args) {
-    const call = currentCall.getStore();
-    if (call !== undefined) call.tool = tool;
-    try {
-      return checkedResult(await run.apply(this, args));
-    } catch (cause) {
-      throw call === undefined ? cause : call.takeThrown(cause);
-    }
-  };
-}
-
-/** The `name` or `uri` in a request's params. A client may add a `name` to a request about a resource. */
-export function targetOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
-  const name = method.startsWith('resources/') ? undefined : params?.['name'];
-  const target = name ?? params?.['uri'];
-  return typeof target === 'string' ? target : undefined;
-}
 
 export const currentCall = new AsyncLocalStorage<Call>();

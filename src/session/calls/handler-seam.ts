@@ -7,13 +7,13 @@
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
  * ends; with `authorize` or `aroundRequest` it is refused.
  */
-import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
 import { type Enter, enterHandlers, type Entered } from '../../sdk/handlers.ts';
 import type { Handler } from '../../sdk/sdk-server.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import { noticeThrows, rememberSchemas } from '../../sdk/tools.ts';
 import { AnswerError } from './answer-error.ts';
-import { type Call, currentCall, noticingRunner } from './call.ts';
+import { type Call, currentCall } from './call.ts';
 
 /** Runs a handler for a request. It may get another request and context than the SDK gave. */
 export type RunHandler = (message: RpcRequest, given: unknown) => unknown;
@@ -24,43 +24,66 @@ export const watchHandlers = (made: AnyServer): boolean => enterHandlers(made, F
 const FACTORY: Enter = {
   enter(entered, handler, message, given) {
     const call = currentCall.getStore();
-    return call === undefined ? handler(message, given) : enterHandler(call, entered, message, given, handler);
+    return call === undefined ? handler(message, given) : enterHandler({ call, entered, handler }, message, given);
   },
   missing,
 };
 
-/** `shared`: the handler of every session for this message; `undefined`: each session has another. */
-export function enterHandler(
-  call: Call,
-  { inner, made }: Entered,
-  message: unknown,
-  given: unknown,
-  handler: RunHandler,
-  shared?: unknown,
-): unknown {
-  const { services, around } = call;
-  const ask: RunHandler = (asked, context) => {
-    const tool = toolOf(asked);
-    if (tool !== undefined) noticeThrows(made, tool, noticingRunner);
-    else if (asked.method === 'tools/list') rememberSchemas(made);
-    return handler(asked, context);
-  };
+/** A handler that is entered. */
+interface Visit {
+  readonly call: Call;
+  readonly entered: Entered;
+  readonly handler: RunHandler;
+  /** The handler of every session for this message; absent: each session has another. */
+  readonly shared?: unknown;
+}
+
+/** A layer around the handler: it calls `next` with what the next layer gets, later or not at all. */
+type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: RunHandler) => unknown;
+
+/** From the outside in. */
+const LAYERS: readonly Layer[] = [
+  function aroundRequest({ call, entered }, request, given, next) {
+    const { around } = call;
+    if (around === undefined || call.isRefused) return next(request, given);
+    // It may answer, and its handler still runs.
+    return around.run(request, given, (changed, context) =>
+      call.handledBy(entered.inner, () => next(changed, context)),
+    );
+  },
+  function authorize({ call, entered }, request, given, next) {
+    const authorizer = call.services?.authorizer;
+    if (authorizer === undefined) return next(request, given);
+    return authorizer.around(call, entered.made, request, (asked) => next(asked, given));
+  },
+  function sharedLists({ call, entered, shared }, request, given, next) {
+    const lists = call.services?.lists;
+    return lists === undefined
+      ? next(request, given)
+      : lists.around(entered.inner, request, shared, () => next(request, given));
+  },
+];
+
+export function enterHandler(visit: Visit, message: unknown, given: unknown): unknown {
+  const { call, entered } = visit;
   const request = message as RpcRequest;
-  const { authorizer, lists } = services ?? {};
+  const { authorizer, lists } = call.services ?? {};
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
-  if (isWithin || (authorizer ?? lists ?? around) === undefined)
-    return call.handledBy(inner, () => ask(request, given));
-  const listed: RunHandler =
-    lists === undefined ? ask : (listing, context) => lists.around(inner, listing, shared, () => ask(listing, context));
-  const allowed: RunHandler =
-    authorizer === undefined
-      ? listed
-      : (asking, context) => authorizer.around(call, made, asking, (asked) => listed(asked, context));
-  if (around === undefined || call.isRefused) return call.handledBy(inner, () => allowed(request, given));
-  // It may answer, and its handler still runs.
-  const counted: RunHandler = (changed, context) => call.handledBy(inner, () => allowed(changed, context));
-  return call.handledBy(inner, () => around.run(request, given, counted));
+  const isPlain = isWithin || (authorizer ?? lists ?? call.around) === undefined;
+  return call.handledBy(entered.inner, () => descend(visit, request, given, isPlain ? LAYERS.length : 0));
+}
+
+/** Enters the layers from number `n` on, and then the handler. */
+function descend(visit: Visit, request: RpcRequest, given: unknown, n: number): unknown {
+  const layer = LAYERS[n];
+  if (layer !== undefined)
+    return layer(visit, request, given, (asked, context) => descend(visit, asked, context, n + 1));
+  const { handler, entered } = visit;
+  const tool = toolOf(request);
+  if (tool !== undefined) noticeThrows(entered.made, tool, noticingRunner);
+  else if (request.method === 'tools/list') rememberSchemas(entered.made);
+  return handler(request, given);
 }
 
 /** `aroundRequest` gets requests that no handler answers, too. */
@@ -75,3 +98,27 @@ const NO_HANDLER: Handler = () => {
   if (call !== undefined) call.isUnhandled = true;
   throw new AnswerError(METHOD_NOT_FOUND);
 };
+
+type ToolRunner = (...args: unknown[]) => unknown;
+
+/** Refuses what is no object: the SDK reads a member of it, and would tell the client about that. */
+function checkedResult(result: unknown): unknown {
+  if (isObject(result)) return result;
+  const returned = result === null ? 'null' : typeof result;
+  const error = new TypeError(`The tool returned ${returned}, not a result such as { content: [] }`);
+  // The stack would name this file.
+  throw Object.assign(error, { name: 'NoResultError', stack: undefined });
+}
+
+/** The same function of a tool, with a notice of what it throws. */
+function noticingRunner(run: ToolRunner, tool: object): ToolRunner {
+  return async function runTool(this: unknown, ...args) {
+    const call = currentCall.getStore();
+    if (call !== undefined) call.tool = tool;
+    try {
+      return checkedResult(await run.apply(this, args));
+    } catch (cause) {
+      throw call === undefined ? cause : call.takeThrown(cause);
+    }
+  };
+}

@@ -190,7 +190,7 @@ export class Markers {
 
   /** The marker that the last event of the call's stream removes. */
   removedBy(call: Call): Mark | undefined {
-    return isOfProxy(call.attemptKey) && call.marker !== undefined ? this.#takeSurplus() : removedMark(call);
+    return isOfProxy(call.attemptKey) && call.marker !== undefined ? this.#takeSurplus() : call.removedMark;
   }
 
   /** A call has ended. */
@@ -204,7 +204,7 @@ export class Markers {
    * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
    */
   unmark(call: Call): void {
-    const mark = removedMark(call);
+    const mark = call.removedMark;
     if (mark === undefined) return;
     if (call.stream?.logged === false) this.#remove(mark);
     else this.#markers?.delete(mark.name);
@@ -245,14 +245,6 @@ export function isRunOnce(tool: unknown): boolean {
 export function isHarmless(tool: unknown): boolean {
   const hints = isObject(tool) && isObject(tool['annotations']) ? tool['annotations'] : {};
   return hints['readOnlyHint'] === true || hints['idempotentHint'] === true;
-}
-
-/**
- * The marker that the last event of the call's stream removes. It stays while the instance that relayed the call does
- * not know how it ended.
- */
-function removedMark({ marker }: Call): Mark | undefined {
-  return marker?.origin?.acknowledged === false ? undefined : marker?.mark;
 }
 
 /** `1` and `"1"` are two requests. */

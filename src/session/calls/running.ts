@@ -23,7 +23,7 @@ import type { RpcRequest } from '../../protocol/jsonrpc.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
-import type { Call } from './call.ts';
+import type { Call, CallEnd } from './call.ts';
 import type { Subscriptions } from '../record/subscriptions.ts';
 import { postStreamKey } from '../streams/event-id.ts';
 import { Stream } from '../streams/stream.ts';
@@ -107,20 +107,15 @@ export class RunningCalls {
   }
 
   /** The answer of a request is here, or will never come. */
-  settle(call: Call): void {
-    if (call.id === undefined || call.isOver) return;
-    this.#calls.delete(call.id);
-    this.#end(call);
+  end(call: Call, how: CallEnd): void {
+    if (call.id !== undefined) this.#calls.delete(call.id);
+    call.endAs(how);
+    call.around?.over();
+    if (call.isDone) this.#free(call);
+    else call.holds({ release: () => this.#free(call) });
   }
 
-  #end({ work, method, around }: Call): void {
-    work.end();
-    around?.over();
-    if (work.done) this.#free(method);
-    else work.holds({ release: () => this.#free(method) });
-  }
-
-  #free(method: string | undefined): void {
+  #free({ method }: Call): void {
     if (method !== 'ping') this.#counted -= 1;
     if (this.#freed !== undefined) this.#resolveFreed();
   }
@@ -131,11 +126,10 @@ export class RunningCalls {
     for (const resolve of freed ?? []) resolve(true);
   }
 
-  /** Removes and returns all of them. */
+  /** Ends and returns all of them: their session leaves. */
   takeAll(): Call[] {
     const all = this.#calls.values();
-    this.#calls.clear();
-    for (const call of all) this.#end(call);
+    for (const call of all) this.end(call, 'left');
     this.#resolveFreed();
     return all;
   }

@@ -26,12 +26,11 @@ type ScopeOptions = Pick<ResolvedOptions, 'auth' | 'logger'>;
  * resolver is. A resolver that throws, or returns an invalid scope, refuses the call.
  */
 export function checkScopes(
-  resolver: ScopeChallengeHandler | undefined,
+  resolver: ScopeChallengeHandler,
   requests: readonly RpcRequest[],
   authInfo: AuthInfo | undefined,
   options: ScopeOptions,
 ): MaybePromise<SojournError | undefined> {
-  if (resolver === undefined) return undefined;
   let next = 0;
   for (const request of requests) {
     next += 1;

@@ -11,6 +11,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
+import { isLarge } from '../../http/frames.ts';
 import { noteLarge } from '../../http/large-answers.ts';
 import { answerJson, errorAnswer, lostCallJson } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
@@ -28,7 +29,7 @@ import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
 import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
 import type { SessionParts } from '../parts.ts';
-import type { AdmittedPost, Call, Caller } from './call.ts';
+import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
@@ -69,8 +70,8 @@ export class SessionCalls {
     const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
     if (attemptId !== undefined)
       for (const [n, request] of requests.entries()) (calls[n] as Call).attemptKey = attemptKey(request, attemptId);
-    for (const { work } of calls) caller.heldBy(work);
-    for (const [n, admission] of admissions.entries()) calls[n]?.work.holds(admission);
+    for (const call of calls) caller.heldBy(call);
+    for (const [n, admission] of admissions.entries()) calls[n]?.holds(admission);
     return { caller, stream, calls, attempt };
   }
 
@@ -97,7 +98,7 @@ export class SessionCalls {
   /** Undoes `admitPost` for requests that never ran. They get no answer here. */
   withdraw({ calls, stream }: AdmittedPost): void {
     for (const call of calls) {
-      this.#settle(call);
+      this.#settle(call, 'withdrawn');
       this.#session.markers?.unmark(call);
       if (this.running.anyEarlier) this.running.forget(keyOf(call), stream.key);
     }
@@ -106,14 +107,13 @@ export class SessionCalls {
 
   /** For requests that never ran and whose client disconnected: their stream completes without an answer. */
   completeUnrun({ calls }: AdmittedPost): void {
-    for (const call of calls) this.#end(call, undefined);
+    for (const call of calls) this.#end(call, undefined, 'cancelled');
   }
 
   /** Withdraws requests that may run already, and cancels those. The client may retry under the same ids. */
   withdrawRunning(post: AdmittedPost): void {
     const running = post.calls.filter(({ isOver }) => !isOver);
     this.withdraw(post);
-    for (const call of post.calls) call.takenBack = 'withdrawn';
     for (const { id } of running) this.#abort(id, 'Its stream could not be stored');
   }
 
@@ -127,10 +127,10 @@ export class SessionCalls {
   async #expire(call: Call, error: SojournError): Promise<void> {
     const { ownership } = this.#session;
     if (!call.isOver && !ownership.leaseValid) await ownership.untilLeaseValid();
-    if (call.isOver) return call.work.expire();
+    if (call.isOver) return call.expireHeld();
     call.refusal = error;
     call.around?.over(error);
-    this.#end(call, lostCallJson(this.#session.host.options, call, error));
+    this.#end(call, lostCallJson(this.#session.host.options, call, error), 'timedOut');
     this.#abort(call.id, error.message);
   }
 
@@ -158,7 +158,7 @@ export class SessionCalls {
 
   dispatch(message: RpcRequest, call: Call): void {
     if (call.stream !== undefined)
-      this.#session.host.services.startTime?.(call.work, message, (error) => void this.#expire(call, error));
+      this.#session.host.services.startTime?.(call, message, (error) => void this.#expire(call, error));
     const error = this.#session.transport.deliver(message, call);
     if (error !== undefined && !call.isOver) this.refuse(message, error);
   }
@@ -216,8 +216,8 @@ export class SessionCalls {
     const { method } = message;
     const call = session.transport.callOf(message, caller);
     this.#notified += 1;
-    call.work.holds({ release: () => (this.#notified -= 1) });
-    caller.heldBy(call.work);
+    call.holds({ release: () => (this.#notified -= 1) });
+    caller.heldBy(call);
     if (method === 'notifications/initialized') {
       session.record.change({ initialized: true });
       session.usedQuestions?.send();
@@ -228,14 +228,14 @@ export class SessionCalls {
     session.transport.deliver(delivered, call);
     if (method === 'notifications/cancelled') this.#cancel(message);
     // The SDK starts a handler in a microtask.
-    afterTurn(() => call.work.end());
+    afterTurn(() => call.endAs('answered'));
   }
 
   /** The server will not answer the request, so its stream ends without an answer. */
   #cancel(message: RpcNotification): void {
     const id = message.params?.['requestId'];
     const call = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
-    if (call?.stream !== undefined) this.#end(call, undefined);
+    if (call?.stream !== undefined) this.#end(call, undefined, 'cancelled');
   }
 
   /** The client's answer to a server→client request. */
@@ -270,19 +270,19 @@ export class SessionCalls {
     if (served !== undefined && refusal === undefined) call.saw?.(served);
     if (take === undefined) {
       const json = refusal && lostCallJson(this.#session.host.options, call, refusal);
-      this.#end(call, json ?? answerJson(message, call.id ?? null, logger));
+      this.#end(call, json ?? answerJson(message, call.id ?? null, logger), 'answered');
     } else {
-      this.#settle(call);
+      this.#settle(call, 'answered');
       take(message);
     }
   }
 
   /** `json`: its answer; `undefined`: it gets none. */
-  #end(call: Call, json: string | undefined): void {
+  #end(call: Call, json: string | undefined, how: CallEnd): void {
     const { host, markers } = this.#session;
     const { stream } = call;
-    this.#settle(call);
-    if (json !== undefined) noteLarge(json, call, host.options);
+    this.#settle(call, how);
+    if (json !== undefined && isLarge(json)) noteLarge(call, host.options);
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) {
       this.running.reply(stream, json, markers?.removedBy(call));
@@ -292,9 +292,10 @@ export class SessionCalls {
     markers?.ended(call);
   }
 
-  #settle(call: Call): void {
-    if (call.isOver) return;
-    this.running.settle(call);
+  /** Of a call that is over already, only how it ended may change. */
+  #settle(call: Call, how: CallEnd): void {
+    if (call.isOver) return call.endAs(how);
+    this.running.end(call, how);
     this.#session.exit();
   }
 
@@ -325,7 +326,7 @@ export class SessionCalls {
         // The log keeps its stream open, as after a crash.
         mayRunTwice: call.stream?.canHandOver === true && !this.#mustNotRunAgain(call),
       });
-      if (next === 'handOverUnsent') call.takenBack = 'handedOver';
+      if (next === 'handOverUnsent') call.endAs('handedOver');
       if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.reader?.handOver() === true)) continue;
       if (next === 'handOverAtPoint') {
         call.stream?.handOverFlushed(othersServe);

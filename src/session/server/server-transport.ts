@@ -49,7 +49,8 @@ export abstract class ServerTransport implements Transport {
   }
 
   checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
-    return checkScopes(this.#scopeChallenge, requests, authInfo, this.options);
+    const resolver = this.#scopeChallenge;
+    return resolver && checkScopes(resolver, requests, authInfo, this.options);
   }
 
   abstract start(): Promise<void>;

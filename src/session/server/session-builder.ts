@@ -118,10 +118,10 @@ export class SessionBuilder {
   }
 
   /** A handler of `notifications/initialized` may ask the client. The SDK starts it in a microtask. */
-  async #initialized(session: LiveSession, { work }: Call): Promise<void> {
+  async #initialized(session: LiveSession, call: Call): Promise<void> {
     await new Promise<void>(afterTurn);
-    const returned = new Promise<void>((release) => work.holds({ release }));
-    work.end();
+    const returned = new Promise<void>((release) => call.holds({ release }));
+    call.endAs('answered');
     session.usedQuestions?.restored(returned);
   }
 }

@@ -23,10 +23,16 @@ import {
 import { afterTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import {
+  type RpcMessage,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+  targetOf,
+} from '../../protocol/jsonrpc.ts';
 import { LIST_CHANGED } from '../../protocol/list-changed.ts';
 import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
-import { currentCall, Call, type Caller, targetOf } from '../calls/call.ts';
+import { currentCall, Call, type Caller } from '../calls/call.ts';
 import { openRun } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { inHookTime, isHookTimeout } from '../hook-time.ts';
@@ -102,7 +108,8 @@ export class SessionTransport extends ServerTransport {
     const method = 'method' in message ? message.method : undefined;
     const request = 'method' in message && 'id' in message ? message : undefined;
     const call = new Call(caller, this.#session, request?.id, method, stream, request && targetOf(request));
-    if (attempt !== undefined) call.around = openRun(this.#session.host.options.aroundRequest, this, call, attempt);
+    const { aroundRequest } = this.options;
+    if (attempt !== undefined && aroundRequest.length > 0) call.around = openRun(aroundRequest, this, call, attempt);
     return call;
   }
 
@@ -132,7 +139,7 @@ export class SessionTransport extends ServerTransport {
    * sends, only those about the session leave.
    */
   #sendOf(from: Call | undefined, message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
-    if (from?.takenBack !== 'withdrawn') return this.#send(message, options);
+    if (from?.end !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
     return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
