@@ -11,7 +11,7 @@
  * session in `sessionless-requests.ts`. None has a step that its era does not need. A step is synchronous where it waits
  * for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
-import type { InboundPost } from '../inbound/inbound.ts';
+import type { Inbound } from '../inbound/inbound.ts';
 import type { SojournError } from '../errors.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { RpcRequest } from '../protocol/jsonrpc.ts';
@@ -23,7 +23,7 @@ import type { MaybePromise } from '../stores/store.ts';
  * What a step says. `undefined`: the next step follows. An error refuses the messages. `done`: they need no further
  * step. A POST: its session is to be found again, and this is for the next attempt.
  */
-export type Stop = SojournError | InboundPost | 'done' | undefined;
+export type Stop = SojournError | Inbound | 'done' | undefined;
 
 /** Messages on their way in. */
 export interface Entry {

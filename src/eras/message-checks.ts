@@ -12,7 +12,7 @@ import {
 } from '../errors.ts';
 import type { Holder, RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import type { ReceivedPost } from '../inbound/inbound.ts';
+import { type Post, postOf } from '../inbound/inbound.ts';
 import type { Notices } from '../observe/notices.ts';
 import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
 import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
@@ -25,11 +25,7 @@ import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscription
 const BATCH = 50;
 
 /** The messages of a body that was read, or why it is refused. */
-export function readMessages(
-  exchange: Exchange,
-  read: Uint8Array | RefusedBody,
-  mostKeys: number,
-): ReceivedPost | RefusedBody {
+export function readMessages(exchange: Exchange, read: Uint8Array | RefusedBody, mostKeys: number): Post | RefusedBody {
   const values = read instanceof Uint8Array ? readValues(exchange, read, mostKeys) : read;
   if ('error' in values) return values;
   const { body, text } = values;
@@ -40,7 +36,7 @@ export function readMessages(
   const [first] = messages;
   if (first?.kind === 'request' || first?.kind === 'notification')
     exchange.watched?.carries(first.message.method, first.message.params);
-  return { exchange, messages, batch, text };
+  return postOf(messages, batch, text);
 }
 
 /** It drops a byte-order mark, which writers of text in .NET put first. */

@@ -25,7 +25,7 @@ import { type Checked, claimedVersion, handshakeVersion } from '../protocol/json
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { type ReceivedPost, requestIdOf } from '../inbound/inbound.ts';
+import { onlyRequest, type Post } from '../inbound/inbound.ts';
 import type { LegacyEra } from './legacy/legacy-era.ts';
 import type { StatelessEra } from './legacy/stateless-era.ts';
 import type { ModernEra } from './modern/modern-era.ts';
@@ -39,6 +39,16 @@ export interface CheckedEras {
   /** POSTs of clients that do not speak 2026-07-28. */
   readonly posts: LegacyEra | StatelessEra;
   readonly sessions: LegacyEra;
+}
+
+/** The versions that a POST names. */
+interface NamedVersions {
+  /** In the header, where it is a choice. */
+  readonly header: string | undefined;
+  /** By an `initialize`. */
+  readonly requested: string | undefined;
+  /** In the envelope of a message of 2026-07-28. */
+  readonly claim: unknown;
 }
 
 /** Times `limits.bodyBytes`: how long a body that is refused unread may be, and its id is looked for. */
@@ -167,73 +177,72 @@ export class RequestChecks {
    * Some clients, such as the Java SDK, send the version that they offer in `initialize` as the header too. That is no
    * choice of a version, so the endpoint offers another one, as it does without the header (B153).
    */
-  #versionHeader({ exchange, messages: [first] }: ReceivedPost): string | undefined {
+  #versionsOf(exchange: Exchange, { messages: [first] }: Post): NamedVersions {
     const header = exchange.header('mcp-protocol-version');
-    if (header === undefined || first === undefined || handshakeVersion(first) !== header) return header;
-    if (!this.#servesLegacy || this.#versions.includes(header)) return header;
-    return claimedVersion(first) === undefined ? undefined : header;
+    const requested = first && handshakeVersion(first);
+    const claim = claimedVersion(first);
+    const isOffer = header !== undefined && header === requested && claim === undefined;
+    const isNone = isOffer && this.#servesLegacy && !this.#versions.includes(header);
+    return { header: isNone ? undefined : header, requested, claim };
   }
 
   #post(exchange: Exchange, read: Uint8Array | RefusedBody, wrongHead: SojournError | undefined): void {
     if (wrongHead !== undefined) return refuse(exchange, wrongHead, 'id' in read ? read.id : null);
     const post = readMessages(exchange, read, this.#options.limits.bodyKeys);
     if ('error' in post) return refuse(exchange, post.error, post.id);
-    const id = requestIdOf(post);
-    const header = this.#versionHeader(post);
-    const refusal = this.#version(header, claimedVersion(post.messages[0])) ?? this.#listens(exchange, post.messages);
+    const id = onlyRequest(post)?.id ?? null;
+    const named = this.#versionsOf(exchange, post);
+    const refusal = this.#version(named.header, named.claim) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return refuse(exchange, refusal, id);
     // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
     // an error with its id.
     const closing = this.#lifecycle.refusal;
     if (closing !== undefined) return refuse(exchange, beforeItRan(closing), id);
     try {
-      this.#era(post, header, id);
+      this.#era(exchange, post, named, id);
     } catch (cause) {
       this.#failed(exchange, cause, id);
     }
   }
 
-  #era(post: ReceivedPost, header: string | undefined, id: RequestId | null): void {
-    const [first] = post.messages;
-    if (first === undefined) return;
-    const claim = claimedVersion(first);
+  #era(exchange: Exchange, post: Post, named: NamedVersions, id: RequestId | null): void {
+    const { header, claim, requested } = named;
     const headerIsModern = header !== undefined && isModern(header);
     if (post.batch) {
       if (headerIsModern) {
-        return refuse(post.exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
+        return refuse(exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
       }
-      return this.#eras.posts.post(post);
+      return this.#eras.posts.post(exchange, post);
     }
     if (headerIsModern || claim !== undefined) {
-      if (this.#servesModern) return this.#serveModern(post, header);
-      const requested = typeof claim === 'string' ? claim : (header ?? 'unknown');
-      if (isModern(requested)) return refuse(post.exchange, unsupportedVersion(requested, this.#versions), id);
+      if (this.#servesModern) return this.#serveModern(exchange, post, header);
+      const wanted = typeof claim === 'string' ? claim : (header ?? 'unknown');
+      if (isModern(wanted)) return refuse(exchange, unsupportedVersion(wanted, this.#versions), id);
     }
-    const requested = handshakeVersion(first);
-    if (!this.#servesLegacy) return this.#refuseLegacy(post, requested, id);
+    if (!this.#servesLegacy) return this.#refuseLegacy(exchange, post, requested, id);
     if (header !== undefined && requested !== undefined && requested !== header) {
       const asked = `initialize asks for ${quoted(requested)}`;
-      return refuse(post.exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
+      return refuse(exchange, headerMismatch('MCP-Protocol-Version', header, asked), id);
     }
-    this.#eras.posts.post(post);
+    this.#eras.posts.post(exchange, post);
   }
 
-  #serveModern(post: ReceivedPost, header: string | undefined): void {
-    if (!this.#eras.modern.post(post, header)) this.#eras.posts.post(post);
+  #serveModern(exchange: Exchange, post: Post, header: string | undefined): void {
+    if (!this.#eras.modern.post(exchange, post, header)) this.#eras.posts.post(exchange, post);
   }
 
   /**
    * Legacy clients cannot switch to the modern era. The list of served versions may be all that their users can read.
    */
-  #refuseLegacy(post: ReceivedPost, requested: string | undefined, id: RequestId | null): void {
+  #refuseLegacy(exchange: Exchange, post: Post, requested: string | undefined, id: RequestId | null): void {
     // The modern era refuses responses, and accepts and drops notifications, which no rule covers.
-    if (post.messages[0]?.kind !== 'request') return this.#serveModern(post, undefined);
+    if (post.messages[0]?.kind !== 'request') return this.#serveModern(exchange, post, undefined);
     const served = `this endpoint serves ${this.#versions.join(', ')} alone`;
     const error =
       requested === undefined
         ? headerMismatch('MCP-Protocol-Version', undefined, served)
         : unsupportedVersion(requested, this.#versions);
-    refuse(post.exchange, error, id);
+    refuse(exchange, error, id);
   }
 
   #failed(exchange: Exchange, cause: unknown, id: RequestId | null): void {

@@ -5,9 +5,8 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import type { CallerRequest } from '../http/caller-request.ts';
-import type { Exchange } from '../http/exchange.ts';
 import type { ResponseSink } from '../http/sink.ts';
-import type { Checked } from '../protocol/jsonrpc.ts';
+import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
 import type { AttemptId } from '../session/calls/attempts.ts';
 
 /**
@@ -15,17 +14,26 @@ import type { AttemptId } from '../session/calls/attempts.ts';
  */
 export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'terminate';
 
-/** The body of a POST. */
-export interface Posted {
+/** The body of a POST, read and checked. */
+export interface Post {
   /** Valid messages; more than one only in a batch. */
   readonly messages: readonly Checked[];
+  /** Those that are requests, in their order. */
+  readonly requests: readonly RpcRequest[];
   readonly batch: boolean;
   /** The text of the body. */
   readonly text: string;
 }
 
-export interface ReceivedPost extends Posted {
-  readonly exchange: Exchange;
+export function postOf(messages: readonly Checked[], batch: boolean, text: string): Post {
+  const requests: RpcRequest[] = [];
+  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
+  return { messages, requests, batch, text };
+}
+
+/** The only request of a POST: an error about the POST carries its id. */
+export function onlyRequest(post: Post | undefined): RpcRequest | undefined {
+  return post?.batch === false ? post.requests[0] : undefined;
 }
 
 export interface Inbound {
@@ -34,7 +42,7 @@ export interface Inbound {
   /** The response. It is the same in every attempt. */
   readonly sink: ResponseSink;
   /** Set for a POST. */
-  readonly post?: Posted | undefined;
+  readonly post?: Post | undefined;
   /** The id for an error about this call. */
   readonly requestId: RequestId | null;
   /** The last event that the client has. */
@@ -53,12 +61,6 @@ export interface Inbound {
   readonly waitUntil?: number;
 }
 
-export type InboundPost = Inbound & { readonly post: Posted };
-
-export function isPost(inbound: Inbound): inbound is InboundPost {
-  return inbound.post !== undefined;
-}
-
 /** The result of an attempt: the call for the next attempt, or `undefined` when the call is answered or will be. */
 export type NextAttempt = Inbound | undefined;
 
@@ -74,7 +76,7 @@ export function endsSession({ kind }: Pick<Inbound, 'kind'>): boolean {
 /** Whether a request of the call counts against `limits.requestsPerSession`. */
 export function counts({ kind, post }: Inbound): boolean {
   if (kind !== 'post') return false;
-  return post?.messages.some((one) => one.kind === 'request' && one.message.method !== 'ping') === true;
+  return post?.requests.some(({ method }) => method !== 'ping') === true;
 }
 
 /** How often it runs if it runs now, as far as this instance can tell. */
@@ -84,25 +86,10 @@ export function attemptOf({ mayHaveRun = 0 }: Pick<Inbound, 'mayHaveRun'>): numb
 
 /** Only answers and notifications, which are delivered even if the client disconnects: it sends them once. */
 export function isSilent({ post }: Inbound): boolean {
-  return post !== undefined && !post.messages.some(isRequest);
+  return post?.requests.length === 0;
 }
 
 /** No client waits for the outcome any more. */
 export function isAbandoned(inbound: Inbound): boolean {
   return inbound.caller.closed && !isSilent(inbound);
-}
-
-export function isRequest({ kind }: Checked): boolean {
-  return kind === 'request';
-}
-
-/** The method of a POST's only request. */
-export function methodOf(post: Posted | undefined): string | undefined {
-  const first = post?.messages[0];
-  return post?.batch === false && first?.kind === 'request' ? first.message.method : undefined;
-}
-
-/** The id that an error about a POST carries. */
-export function requestIdOf({ batch, messages: [first] }: Posted): RequestId | null {
-  return !batch && first?.kind === 'request' ? first.message.id : null;
 }

@@ -33,7 +33,7 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
-import { attemptOf, endsSession, type Inbound, isAbandoned, isRequest, isSilent } from './inbound.ts';
+import { attemptOf, endsSession, type Inbound, isAbandoned, isSilent } from './inbound.ts';
 
 /**
  * How often a call may run, over all owners of its session. Its handler may be what ends their processes: beyond this
@@ -136,7 +136,7 @@ export function afterRelay(inbound: Inbound, outcome: RelayOutcome): Inbound | u
  * one, sends them again, marked, to the owner of the session. So no instance runs them as this attempt.
  */
 export function relayLost({ caller, post }: Inbound): boolean {
-  return caller.relayOrigin?.linkFailed === true && post?.messages.some(isRequest) === true;
+  return caller.relayOrigin?.linkFailed === true && (post?.requests.length ?? 0) > 0;
 }
 
 /**

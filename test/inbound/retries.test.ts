@@ -1,6 +1,6 @@
 /** The table of retries, a test for each cell: what a request becomes after what happened to it. */
 import { describe, expect, test } from 'vitest';
-import type { Inbound } from '../../src/inbound/inbound.ts';
+import { type Inbound, postOf } from '../../src/inbound/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -54,7 +54,7 @@ function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefin
     ...more,
     caller: { closed, relayOrigin: relayed && { linkFailed: relayed === 'failed' } },
     sink: { lastId, hasBegun },
-    post: posts && { messages: [MESSAGES[posts] as Checked], batch: false, text: undefined },
+    post: posts && postOf([MESSAGES[posts] as Checked], false, ''),
   } as unknown as Inbound;
 }
 

@@ -83,7 +83,7 @@ test('calls that wait for room are sent as there is room for them, however many 
   const { link, relay } = answering();
   const send = (user: string, text: string): void => {
     const caller = { headers: {}, absoluteUrl: '', user, onClose: () => {} };
-    const post = { messages: [{ kind: 'request' }], text };
+    const post = { messages: [{ kind: 'request' }], requests: [{}], text };
     void relay.send('b', { kind: 'post', caller, post, sink: {} } as never);
   };
   link.push({ t: 'ping' }, CREDIT_BYTES, 'user ann');

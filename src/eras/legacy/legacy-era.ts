@@ -11,7 +11,7 @@ import type { Continuation, ResponsePolicy, ResponseSink, SessionResponse } from
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
-import { type Inbound, type ReceivedPost, requestIdOf } from '../../inbound/inbound.ts';
+import { type Inbound, onlyRequest, type Post, postOf } from '../../inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
 import { holdText } from '../message-checks.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
@@ -59,10 +59,11 @@ export class LegacyEra implements RelayedServer, Continuation {
     return this.parts.tracked.size;
   }
 
-  post({ exchange, ...post }: ReceivedPost): void {
+  post(exchange: Exchange, post: Post): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
+    const requestId = onlyRequest(post)?.id ?? null;
     const attemptId = attemptIdOf(exchange, this.parts.options.attemptHeader);
-    this.enter({ kind: 'post', caller: exchange, sink, post, requestId: requestIdOf(post), attemptId });
+    this.enter({ kind: 'post', caller: exchange, sink, post, requestId, attemptId });
   }
 
   getOrDelete(exchange: Exchange): void {
@@ -106,8 +107,8 @@ export class LegacyEra implements RelayedServer, Continuation {
     const batch = Array.isArray(body);
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
-    const post = { messages, batch, text };
-    const requestId = requestIdOf(post);
+    const post = postOf(messages, batch, text);
+    const requestId = onlyRequest(post)?.id ?? null;
     this.enter({ ...inbound, post, requestId, attemptId, ...(storedAs !== undefined && { storedAs }) });
   }
 

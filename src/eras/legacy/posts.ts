@@ -21,15 +21,7 @@ import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
 import type { AppendExtra, WriteResult } from '../../session/streams/event-log.ts';
-import {
-  attemptOf,
-  counts,
-  type Inbound,
-  isAbandoned,
-  type NextAttempt,
-  type InboundPost,
-  type Posted,
-} from '../../inbound/inbound.ts';
+import { attemptOf, counts, type Inbound, isAbandoned, type NextAttempt, type Post } from '../../inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { type LegacyParts, track } from './parts.ts';
@@ -49,8 +41,13 @@ const STEPS: LadderSteps<PostEntry> = [
 ];
 
 /** Throws where the POST must wait for a place in its session. */
-export function servePost(parts: LegacyParts, session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-  const entry = new PostEntry(parts, session, inbound);
+export function servePost(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: Inbound,
+  post: Post,
+): MaybePromise<NextAttempt> {
+  const entry = new PostEntry(parts, session, inbound, post);
   const stop = climb(STEPS, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
@@ -73,11 +70,13 @@ class PostEntry implements Entry {
   admitted: AdmittedPost | undefined = undefined;
   readonly #parts: LegacyParts;
   readonly #session: LiveSession;
-  readonly #inbound: InboundPost;
+  readonly #inbound: Inbound;
+  readonly #post: Post;
 
-  constructor(parts: LegacyParts, session: LiveSession, inbound: InboundPost) {
+  constructor(parts: LegacyParts, session: LiveSession, inbound: Inbound, post: Post) {
     this.caller = inbound.caller;
-    this.requests = this.allowed = requestsOf(inbound.post);
+    this.requests = this.allowed = post.requests;
+    this.#post = post;
     this.#parts = parts;
     this.#session = session;
     this.#inbound = inbound;
@@ -110,7 +109,7 @@ class PostEntry implements Entry {
   }
 
   /** `runs`: how often this attempt may have run it. */
-  #marked(runs: 0 | 1): InboundPost {
+  #marked(runs: 0 | 1): Inbound {
     const { mayHaveRun = 0 } = this.#inbound;
     return { ...this.#inbound, mayHaveRun: Math.max(1, mayHaveRun + runs) };
   }
@@ -156,7 +155,7 @@ class PostEntry implements Entry {
     const { calls, record } = this.#session;
     const { requestsPerSession } = this.#parts.options.limits;
     const refusal = calls.running.refusal(record, this.requests, requestsPerSession);
-    return refusal ?? calls.refusal(this.#inbound.post.messages, requestsPerSession);
+    return refusal ?? calls.refusal(this.#post.messages, requestsPerSession);
   }
 
   /** Messages without a request need no place and no response. */
@@ -292,7 +291,7 @@ class PostEntry implements Entry {
   firstAnswers({ stream }: AdmittedPost): Promise<Stop> | undefined {
     const { usedQuestions: questions, ownership } = this.#session;
     if (questions === undefined) return undefined;
-    const waits = counts(this.#inbound) && !this.#inbound.post.messages.some(({ kind }) => kind === 'response');
+    const waits = counts(this.#inbound) && !this.#post.messages.some(({ kind }) => kind === 'response');
     if (!waits) questions.carryFirst(stream);
     const answers = waits ? questions.firstAnswers(stream) : undefined;
     return answers?.then(async () => {
@@ -306,7 +305,7 @@ class PostEntry implements Entry {
     const { calls, host, share } = this.#session;
     const { budget } = host.held.answers;
     let next = 0;
-    for (const checked of this.#inbound.post.messages) {
+    for (const checked of this.#post.messages) {
       if (checked.kind === 'notification') calls.notification(checked.message, this.caller);
       else if (checked.kind === 'response') calls.response(checked.message, this.caller);
       if (checked.kind !== 'request') continue;
@@ -322,14 +321,8 @@ class PostEntry implements Entry {
   #beginSink(isResumed: boolean): Sink {
     const { responses, options } = this.#parts;
     const { post, resumed, batch, json } = responses;
-    const { sink, post: sent } = this.#inbound;
-    sink.begin(options.responseMode === 'json' ? (sent.batch ? batch : json) : isResumed ? resumed : post);
+    const { sink } = this.#inbound;
+    sink.begin(options.responseMode === 'json' ? (this.#post.batch ? batch : json) : isResumed ? resumed : post);
     return sink;
   }
-}
-
-export function requestsOf({ messages }: Posted): RpcRequest[] {
-  const requests: RpcRequest[] = [];
-  for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
-  return requests;
 }

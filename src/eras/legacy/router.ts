@@ -28,13 +28,12 @@ import { guarded } from '../../http/exchange.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import {
-  type Inbound,
-  type InboundPost,
   counts,
   endsSession,
-  isPost,
-  methodOf,
+  type Inbound,
   type NextAttempt,
+  onlyRequest,
+  type Post,
   reads,
 } from '../../inbound/inbound.ts';
 import {
@@ -54,7 +53,7 @@ import type { EndReason } from '../../types.ts';
 import { answerToResume, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './parts.ts';
-import { requestsOf, servePost } from './posts.ts';
+import { servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 
 /** Stands for the id of a call that opens a session. */
@@ -96,13 +95,14 @@ export class Router implements WaitingHost {
     if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
     const waiting = this.waiting.has(id, inbound.kind);
     if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.sink.done(202);
-    // An instance that has no lease cannot know whether the sessions in its memory are still its own.
-    if (!instance.lease.valid) return this.#wait(id, inbound, instance.missing);
     const live = registry.get(id);
+    const isOurs = live?.ownership.leaseValid === true;
+    // An instance that has no lease cannot know whether the sessions in its memory are still its own.
+    if (!isOurs && !instance.lease.valid) return this.#wait(id, inbound, instance.missing);
     // A running call may wait for answers and notifications, so those may overtake.
-    if (waiting && (live?.ownership.leaseValid !== true || counts(inbound)))
+    if (waiting && (!isOurs || counts(inbound)))
       return this.#wait(id, inbound, storeAway('waiting behind an earlier request'));
-    if (live?.ownership.leaseValid !== true) return this.#start(id, inbound);
+    if (!isOurs) return this.#start(id, inbound);
     try {
       const next = this.#serve(live, inbound);
       if (next instanceof Promise) guarded(caller, () => this.follow(id, inbound, next));
@@ -254,7 +254,7 @@ export class Router implements WaitingHost {
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#parts.options.logger, 'A request could not be served');
-    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, methodOf(inbound.post)));
+    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, onlyRequest(inbound.post)?.method));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
@@ -265,22 +265,22 @@ export class Router implements WaitingHost {
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
     if (!endsSession(inbound)) inbound.sink.sessionId = session.id;
-    if (isPost(inbound)) return this.#post(session, inbound);
+    if (inbound.post !== undefined) return this.#post(session, inbound, inbound.post);
     if (endsSession(inbound)) return track(this.#parts, caller, this.#end(session, inbound));
     return serveGet(this.#parts, session, inbound, () => this.waiting.wake());
   }
 
-  #post(session: LiveSession, inbound: InboundPost): MaybePromise<NextAttempt> {
-    if (inbound.post.batch && !allowsBatches(session.version)) {
+  #post(session: LiveSession, inbound: Inbound, post: Post): MaybePromise<NextAttempt> {
+    if (post.batch && !allowsBatches(session.version)) {
       inbound.sink.refuse(batchNotAllowed(`batches are not part of protocol revision ${session.version}`), null);
       return undefined;
     }
     // Answers, notifications and pings are for calls that run here.
     const { lifecycle } = this.#parts;
     const isNewCall = inbound.mayHaveRun === undefined && counts(inbound);
-    if (isNewCall && lifecycle.keepsCallsForOthers && !isRetry(session, requestsOf(inbound.post), inbound))
+    if (isNewCall && lifecycle.keepsCallsForOthers && !isRetry(session, post.requests, inbound))
       throw sessionIsLeaving();
-    return servePost(this.#parts, session, inbound);
+    return servePost(this.#parts, session, inbound, post);
   }
 
   async #end(session: LiveSession, inbound: Inbound): Promise<NextAttempt> {

@@ -18,7 +18,7 @@ import {
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
-import { methodOf, type Posted, requestIdOf } from '../../inbound/inbound.ts';
+import { onlyRequest, type Post } from '../../inbound/inbound.ts';
 import type { LegacyEra } from './legacy-era.ts';
 
 export class SseConnection {
@@ -42,15 +42,15 @@ export class SseConnection {
   }
 
   /** Takes a message that the client posted, and answers its POST. */
-  take(exchange: Exchange, post: Posted): void {
-    const requestId = requestIdOf(post);
+  take(exchange: Exchange, post: Post): void {
+    const { id: requestId = null, method } = onlyRequest(post) ?? {};
     const sink = new PostSink(this, exchange);
     const inbound = { kind: 'post', sink, post, requestId, unlogged: true } as const;
     if (this.sessionId !== undefined) {
       exchange.headers = { ...exchange.headers, 'mcp-session-id': this.sessionId };
       return this.#legacy.enter({ ...inbound, caller: exchange });
     }
-    if (methodOf(post) !== 'initialize' || this.#leavePlaces === undefined)
+    if (method !== 'initialize' || this.#leavePlaces === undefined)
       return this.refuse(exchange, invalidRequest('initialize comes first'), requestId);
     if (this.#legacy.parts.lifecycle.prefersOthers) return this.refuse(exchange, draining(), requestId);
     this.#leavePlaces();

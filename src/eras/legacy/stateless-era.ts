@@ -9,7 +9,7 @@ import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
-import type { ReceivedPost } from '../../inbound/inbound.ts';
+import type { Post } from '../../inbound/inbound.ts';
 import { featureOf } from '../one-request.ts';
 import { SessionlessCall, type SessionlessOptions } from '../sessionless-call.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
@@ -24,10 +24,8 @@ export class StatelessEra extends SessionlessRequests {
     this.#responses = { form };
   }
 
-  post(post: ReceivedPost): void {
-    const { exchange, messages } = post;
-    const [first] = messages;
-    if (post.batch || first === undefined) {
+  post(exchange: Exchange, { batch, messages: [first] }: Post): void {
+    if (batch || first === undefined) {
       return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     }
     // There is no session with a question that this answer could be for.

@@ -22,7 +22,7 @@ import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from '../sessionless-requests.ts';
-import type { ReceivedPost } from '../../inbound/inbound.ts';
+import type { Post } from '../../inbound/inbound.ts';
 import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
 import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from './mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
@@ -71,9 +71,7 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** `false`: the message is one of an earlier revision. */
-  post(post: ReceivedPost, header: string | undefined): boolean {
-    const { exchange } = post;
-    const [first] = post.messages;
+  post(exchange: Exchange, { messages: [first] }: Post, header: string | undefined): boolean {
     if (first?.kind !== 'request' && first?.kind !== 'notification') {
       refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
       return true;
