@@ -15,11 +15,12 @@
  * A crash leaves a lease that expires, or that is removed by an instance whose probe is not delivered.
  */
 import type { InstanceLease } from '../stores/store.ts';
-import { backoffMs, elapsedMs, idText, type Moment, momentOf, type RandomSource } from '../base/system.ts';
+import { elapsedMs, idText, type Moment, momentOf, type RandomSource } from '../base/system.ts';
 import type { Notices } from '../observe/notices.ts';
 import type { Logger, TimeProvider } from '../types.ts';
 import { BUILD_VERSION } from '../protocol/versions.ts';
 import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
+import { Outage } from './outage.ts';
 import type { Directory, Messages } from './signed-messages.ts';
 import { thisProcess } from '../base/this-process.ts';
 
@@ -28,26 +29,6 @@ const NEVER: Moment = { monotonic: -Infinity, wall: -Infinity };
 const ID_BYTES = 9;
 /** Renewals per lease time: two may fail before the lease expires. */
 const RENEWALS = 3;
-
-/**
- * The pauses between renewals while the store is away, varied by half. A store that is back before the lease expires is
- * noticed in time, and other instances wait for the lease of an owner before they claim its sessions.
- */
-const FIRST_PAUSE_MS = 20;
-const LONGEST_PAUSE_MS = 200;
-
-/**
- * An outage in which a living owner loses its lease lasts two thirds of the lease time. No instance renews in it, so
- * this instance sees that long a gap between two renewals. Without an outage the gap is a third.
- */
-const OUTAGE_LEASES = 1 / 2;
-
-/**
- * After an outage of the store, in renewals: an instance that is alive has its lease and its mailbox again by then.
- * Until then no instance claims the sessions of an owner without a lease, or removes the lease of an owner without a
- * mailbox: its running calls would end with `owner_lost`.
- */
-const RETURN_RENEWALS = 2;
 
 /** The instance that a lease belongs to. The lease calls it once it has joined. */
 export interface Leaseholder {
@@ -97,17 +78,12 @@ export class Lease {
   #lossesRenewed = 0;
   #ticking = false;
   #timer: unknown;
-  /** Renewals in a row that did not reach the store. */
-  #failures = 0;
-  /** `Infinity`: the last renewal succeeded, or `cutOff` was called since. */
-  #cutOffAt = Infinity;
   #ids = 0;
-  #ownersReturnUntil = -Infinity;
-  /** When the last renewal succeeded. */
-  #renewedAt = Infinity;
+  readonly #outage: Outage;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
+    this.#outage = new Outage(options);
     this.#id = this.#announcedId = this.firstId = idText(options.random(ID_BYTES));
   }
 
@@ -146,17 +122,7 @@ export class Lease {
    * mailbox to open it again.
    */
   get ownersMayReturn(): boolean {
-    const now = this.#options.time.monotonic();
-    return this.#seesOutage(now) || now < this.#ownersReturnUntil;
-  }
-
-  /**
-   * A short outage closes the mailboxes of all instances, and fails no renewal. A store that takes no renewals may
-   * still answer reads (SQLite under a lock), and then other leases run out.
-   */
-  #seesOutage(now: number): boolean {
-    const { inProcess, leaseMs } = this.#options;
-    return this.storeAway || this.#mailboxLost || (!inProcess && now - this.#renewedAt > OUTAGE_LEASES * leaseMs);
+    return this.#outage.ownersMayReturn(this.#mailboxLost);
   }
 
   /** And the lease was not renewed since. */
@@ -166,7 +132,7 @@ export class Lease {
 
   /** The last renewal could not reach the store. */
   get storeAway(): boolean {
-    return this.#failures > 0;
+    return this.#outage.isNow;
   }
 
   /** Whether the store is open, and the first lease was sent to it. */
@@ -191,7 +157,7 @@ export class Lease {
       throw cause;
     }
     this.#options.notices.emit({ kind: 'joined', instance: this.#id });
-    this.#renewedAt = this.#options.time.monotonic();
+    this.#outage.joined();
     this.#ticked();
   }
 
@@ -251,11 +217,11 @@ export class Lease {
 
   /** The lease counts from when its renewal was sent, and so does the time until the next one. */
   #arm(): void {
-    const { inProcess, time, leaseMs, random, isWatched } = this.#options;
+    const { inProcess, time, leaseMs, isWatched } = this.#options;
     if ((inProcess && isWatched?.() !== true) || this.#left) return;
     const now = time.monotonic();
     const due = this.storeAway
-      ? now + Math.min(leaseMs / RENEWALS, backoffMs(this.#failures, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random))
+      ? now + Math.min(leaseMs / RENEWALS, this.#outage.pauseMs)
       : Math.max(now, this.#renewalSent.monotonic + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
       if (!this.storeAway) this.#noteLateness(time.monotonic() - due);
@@ -289,7 +255,7 @@ export class Lease {
   }
 
   async #renew(): Promise<void> {
-    const { logger, time, leaseMs, waitMs } = this.#options;
+    const { logger, time, waitMs } = this.#options;
     const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
       const sent = momentOf(time);
@@ -297,23 +263,12 @@ export class Lease {
       const alive = this.remainingMs !== 0;
       if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
       else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
-      const now = time.monotonic();
-      if (mailboxWasLost || this.#seesOutage(now))
-        this.#ownersReturnUntil = now + (RETURN_RENEWALS * leaseMs) / RENEWALS;
-      this.#renewedAt = now;
-      const wasAway = this.storeAway;
-      this.#failures = 0;
-      this.#cutOffAt = Infinity;
-      this.#holder?.storeReachable(wasAway);
+      this.#holder?.storeReachable(this.#outage.renewed(mailboxWasLost || this.#mailboxLost));
     } catch (err) {
-      if (!this.storeAway) {
-        logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
-        this.#cutOffAt = time.monotonic() + waitMs;
-      }
-      this.#failures += 1;
+      if (!this.storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
+      this.#outage.failed();
       // The store may be away for this instance alone, and another one may serve its sessions.
-      if (this.valid || time.monotonic() < this.#cutOffAt) return;
-      this.#cutOffAt = Infinity;
+      if (this.valid || !this.#outage.cutsOff()) return;
       logger.fatal({ err, waitMs }, STORE_STAYS_AWAY);
       this.#holder?.cutOff();
     }

@@ -167,14 +167,14 @@ class PostEntry implements Entry {
     session.enter();
     session.exit();
     // Once a notification is accepted, its change of the session must survive a crash.
-    if (session.record.saving) return this.#saved();
+    if (session.record.writes.saving) return this.#saved();
     this.#inbound.sink.done(202);
     return 'done';
   }
 
   /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #saved(): Promise<Stop> {
-    const failure = await this.#session.record.saved();
+    const failure = await this.#session.record.writes.saved();
     if (failure !== undefined && this.#session.left) return this.#inbound;
     this.#inbound.sink.done(202);
     return 'done';

@@ -170,7 +170,7 @@ export class LeavingSessions {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
-      const change = { ...session.record.unsaved, head, release: true, stamp, expiresInMs } as const;
+      const change = { ...session.record.writes.unsaved, head, release: true, stamp, expiresInMs } as const;
       return this.#host.store.sessions.save(sessionId, fence, change);
     };
     if ((await this.#release(sessionId, release)) === 'fenced')

@@ -105,7 +105,7 @@ export class Sweep {
         if (
           session.busy ||
           session.usedQuestions?.any === true ||
-          session.record.saving ||
+          session.record.writes.saving ||
           (session.hasMissed && this.#registry.options.responseMode !== 'json')
         )
           continue;

@@ -13,7 +13,7 @@ import { memoryOfState } from './memory.ts';
 interface WritableRecord {
   saveField(kind: 's', key: string, value: string | null): void;
   /** Resolves with the error when the change is not stored. */
-  saved(): Promise<unknown>;
+  readonly writes: { saved(): Promise<unknown> };
 }
 
 type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
@@ -126,7 +126,7 @@ export class DurableState implements SessionState {
     this.#resize(this.#bytes + change.bytes - counted, 1);
     this.#changing.set(key, change);
     this.#record.saveField('s', key, json);
-    const failure = await this.#record.saved();
+    const failure = await this.#record.writes.saved();
     if (failure === undefined) {
       if (json === null) this.#values.delete(key);
       else this.#values.set(key, json);
