@@ -3,11 +3,13 @@
  * tell them apart. An answer is either one `respond`, or `openStream`, any number of `write`, and `end`. Every call
  * after the client disconnected is ignored.
  */
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
+import { nextPlace, onceRead } from '../base/system.ts';
 import { internal, overMemory, rpcError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
@@ -78,6 +80,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** While it counts this exchange. */
   protected connection: Connection | undefined = undefined;
   readonly #held: RequestBytes;
+  #place = 0;
   /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
   #onClose: Array<() => unknown> | undefined;
@@ -103,8 +106,8 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     return this.header(':authority') ?? this.header('host');
   }
 
-  /** Calls back once with what `body` has read, or never when the client disconnects first. */
-  protected abstract receive(body: Body, done: BodyRead): void;
+  /** Calls `serve` once, `onceRead`, with what `body` has read; or never when the client disconnects first. */
+  protected abstract receive(body: Body, serve: BodyRead): void;
   /**
    * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
    */
@@ -179,9 +182,21 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   readBody(limit: number, idWithin: number, done: BodyRead): void {
     if (this.closed) return;
     if (!this.holdsFields()) return done({ error: overMemory(), id: null });
+    this.#place = nextPlace();
     const body = new Body(this, limit, idWithin);
-    if (this.parsedBody === undefined) this.receive(body, done);
-    else done(body.readParsed(this.parsedBody));
+    const { parsedBody } = this;
+    // The turn and the parser call back in other async contexts than the one that middleware entered.
+    const context = new AsyncResource('sojourn.request');
+    const serve: BodyRead = (read) => context.runInAsyncScope(done, undefined, read);
+    if (parsedBody === undefined) this.receive(body, serve);
+    else this.onceRead(() => serve(body.readParsed(parsedBody)));
+  }
+
+  /** Runs `work` behind the other requests of this turn, unless the client has disconnected by then. */
+  protected onceRead(work: () => void): void {
+    onceRead(this.#place, () => {
+      if (!this.closed) guarded(this, work);
+    });
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {

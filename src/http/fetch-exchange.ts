@@ -76,13 +76,14 @@ export class FetchExchange extends Exchange {
     return URL.canParse(this.#url) ? this.#url : 'http://localhost/';
   }
 
-  protected receive(body: Body, done: BodyRead): void {
+  protected receive(body: Body, serve: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
+    const served = (read: Uint8Array | RefusedBody): void => this.onceRead(() => serve(read));
     guarded(this, () =>
-      this.#read(request, body).then(done, (cause: unknown) => {
+      this.#read(request, body).then(served, (cause: unknown) => {
         if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
-        else done({ error: bodyUnreadable(cause), id: null });
+        else served({ error: bodyUnreadable(cause), id: null });
       }),
     );
   }

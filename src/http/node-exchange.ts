@@ -4,14 +4,13 @@
  * Headers are set one by one, so that `res.getHeader` works and headers that middleware set stay. A complete answer is
  * sent with its head in one `end`, which also adds `Content-Length`.
  */
-import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { bodyUnreadable } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import type { HeaderFields } from './caller-request.ts';
-import { connectionOf, Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
+import { connectionOf, Exchange, type ExchangeHost, type HeaderList } from './exchange.ts';
 import { WRITE_TIMEOUT_MS } from './unread.ts';
 
 export type NodeRequest = IncomingMessage & {
@@ -54,29 +53,46 @@ export class NodeExchange extends Exchange {
     return URL.canParse(url) ? url : `${scheme}://localhost/`;
   }
 
-  protected receive(body: Body, done: BodyRead): void {
+  protected receive(body: Body, serve: BodyRead): void {
     const req = this.#req;
     if (req === undefined) return;
-    if (req.readableEnded || req.destroyed) return done({ error: bodyUnreadable(), id: null });
-    // The parser calls back in the async context of its connection. Run the request in the context that middleware
-    // entered.
-    const context = new AsyncResource('sojourn.request');
+    const isGone = (): boolean => req.readableEnded || req.destroyed;
+    const refuse = (): void => serve({ error: bodyUnreadable(), id: null });
+    if (isGone()) return this.onceRead(refuse);
+    // The client disconnected in the middle of its body, so there is no client to answer.
+    req.on('error', () => this.left());
+    const isPlain = this.connection !== undefined && !this.isHttp2 && this.headers['content-length'] !== undefined;
+    if (!isPlain || req.readableFlowing !== null) return this.#receiveEvents(req, body, serve);
+    let isTaken = false;
+    const takeEvents = (): void => {
+      if (!isTaken) this.#receiveEvents(req, body, serve);
+      isTaken = true;
+    };
+    // Other code begins to read the body in this turn, and would leave nothing of it.
+    req.once('resume', takeEvents);
+    this.onceRead(() => {
+      if (isTaken) return;
+      if (isGone()) return refuse();
+      // Most bodies come with their heads, and Node has all of it.
+      const whole = req.complete && req.readableFlowing === null ? (req.read() as Buffer | null) : null;
+      if (whole === null) return takeEvents();
+      isTaken = true;
+      body.take(whole);
+      serve(body.read());
+    });
+  }
+
+  #receiveEvents(req: NodeRequest, body: Body, serve: BodyRead): void {
     let settled = false;
     const settle = (): void => {
-      if (settled) return;
+      if (!settled) this.onceRead(() => serve(body.read()));
       settled = true;
-      guarded(this, () => context.runInAsyncScope(done, undefined, body.read()));
     };
     // The rest of a body that is refused is dropped: closing the connection now would lose some clients their answer.
     req.on('data', (chunk: Buffer) => {
       if (!settled && !body.take(chunk)) settle();
     });
     req.on('end', settle);
-    req.on('error', () => {
-      // The client disconnected in the middle of its body, so there is no client to answer.
-      settled = true;
-      this.left();
-    });
   }
 
   addHeader(name: string, value: string): void {

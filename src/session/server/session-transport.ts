@@ -20,7 +20,7 @@ import {
   type RequestId,
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import { afterTurn } from '../../base/system.ts';
+import { afterTurn, atEndOfTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import {
@@ -162,14 +162,23 @@ export class SessionTransport extends ServerTransport {
 
   #refused(message: JSONRPCMessage, error: unknown): Promise<never> {
     const isQuestion = 'method' in message && 'id' in message;
-    if (isQuestion && isOlderServer(this.#session.server)) afterTurn(() => this.#answerUnsent(message.id));
+    if (isQuestion && isOlderServer(this.#session.server)) this.#dropUnsent(message.id);
     return Promise.reject(error);
   }
 
-  /** SDK 1 keeps what takes the answer of a question that was not sent, until it gets one. */
-  #answerUnsent(id: RequestId): void {
+  /**
+   * SDK 1 keeps what takes the answer of a question that was not sent, until it gets one: behind the rejection, and in
+   * the turn whose end sends the answer of the call that asked.
+   */
+  #dropUnsent(id: RequestId): void {
     const error = { code: ProtocolErrorCode.InternalError, message: 'Not sent' };
-    if (!this.#isClosed) this.onmessage?.({ jsonrpc: '2.0', id, error });
+    atEndOfTurn({
+      endTurn: () => void (this.#isClosed || this.onmessage?.({ jsonrpc: '2.0', id, error })),
+      fail: (cause) =>
+        afterTurn(() => {
+          throw cause;
+        }),
+    });
   }
 
   #notify(message: RpcNotification, related: RequestId | undefined): void {
