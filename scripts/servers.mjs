@@ -211,7 +211,7 @@ export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clients
 export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
 
 /** What `npm test` needs. `npm run test:matrix` needs every folder of `tools/`, `npm run test:clients` the clients. */
-const USUAL = ['servers', 'conformance', 'ext-tasks', 'otel-2'];
+const USUAL = ['servers', 'adapters', 'conformance', 'ext-tasks', 'otel-2'];
 export const everyTool = ['servers', ...TOOLS, 'recipes'];
 
 /** Side by side: much of it waits for a registry. Elsewhere than under CI the tests of what is missing are skipped. */

@@ -20,6 +20,8 @@ export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
   list: ({ records }) => records.list(10),
   count: ({ records }) => records.count(),
+  countOf: ({ records }) => records.countOf('share'),
+  oldest: ({ records }) => records.oldest('share', 10),
   due: ({ records }) => records.due(10),
   append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
