@@ -68,6 +68,22 @@ describe('a call whose first write is stored while its instance loses the lease'
       expect(valueOf(await called)).toBe((await called).nonce);
     }));
 
+  test('gets the answer of the run that the next owner began from the log', () =>
+    withClient({}, async (stage, client) => {
+      const { process } = stage.instance(0);
+      const write = stage.hold('append', 0, 'holdReply');
+      // No `tools/list` yet: nothing runs before its first write is known to be stored.
+      const called = client.call('slow', { slot: 0, ms: 2_500 });
+      await stage.until(() => write.waiting === 1, 'its first write');
+      await stage.sleep(1);
+      process.freeze(false);
+      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      write.letGo();
+      process.thaw(false);
+      expect(kindOf(await called)).toBe('result');
+      expect(ranOf(stage, 'slow')).toBe(1);
+    }));
+
   test('does not run if its client, which cannot resume, has left by then', () =>
     withClient({ slots: 1, client: { headPatience: LEASE_MS / 2 } }, async (stage, client) => {
       const called = client.call('effect', { slot: 0 });

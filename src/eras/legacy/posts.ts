@@ -265,7 +265,7 @@ class PostEntry implements Entry {
     session.calls.withdraw(admitted);
     if (next === 'refuse') return storeAway('writing before a call');
     if (next === 'mayHaveRun') return this.#marked(0);
-    return stored === 'written' ? { ...this.#inbound, storedAs: admitted.stream.key } : this.#inbound;
+    return { ...this.#inbound, storedAs: admitted.stream.key };
   }
 
   /** Begins the response to the requests. */

@@ -227,7 +227,9 @@ export class Router implements WaitingHost {
 
   async #relay(id: string, owner: string, given: Inbound): Promise<NextAttempt> {
     const { options, relay } = this.#parts;
-    const isNamed = given.kind !== 'post' || given.attemptId !== undefined || given.mayHaveRun !== undefined;
+    // What an attempt here may have stored bears no name.
+    const { kind, attemptId, mayHaveRun, storedAs } = given;
+    const isNamed = kind !== 'post' || (attemptId ?? mayHaveRun ?? storedAs) !== undefined;
     const inbound = isNamed ? given : { ...given, attemptId: relay.newAttempt() };
     const outcome = await relay.send(owner, inbound);
     if (outcome !== 'done') this.#owners.delete(id);
