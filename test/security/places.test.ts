@@ -16,7 +16,9 @@ useSharedStores();
 
 const LIMIT = 2;
 const ATTEMPTS = 20;
-const LIMITED: McpEndpointOptions = { limits: { userShare: 1, perTool: { hog: { requests: LIMIT } } } };
+/** Clients of 2026-07-28 give a call up when they have its head, which leaves after `keepAliveMs`. */
+const EARLY_HEAD = { keepAliveMs: 20 };
+const LIMITED: McpEndpointOptions = { ...EARLY_HEAD, limits: { userShare: 1, perTool: { hog: { requests: LIMIT } } } };
 const HOG = tool('hog');
 
 /** A server with a tool whose handler ignores the end of its request, and counts how many of its calls run at once. */
@@ -80,7 +82,7 @@ test.each(STREAMS.filter(([way]) => ['sessions, 2025-11-25', '2026-07-28'].inclu
   async (_way, start) => {
     const hog = createHog();
     const limits = { requestsPerSession: LIMIT, requests: LIMIT, userShare: 1 };
-    const { send } = await start(anyone({ limits, waitMs: 0 }), hog);
+    const { send } = await start(anyone({ ...EARLY_HEAD, limits, waitMs: 0 }), hog);
     await giveUp(hog, () => send(...HOG, ''));
   },
 );
