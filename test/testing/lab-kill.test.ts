@@ -86,7 +86,7 @@ test.each(
 )(
   '%s hears of a kill in a lab what it hears of kill -9, with responses of the kind %s',
   async (client, responseMode) => {
-    const options = { responseMode, retryMs: 10 };
+    const options = { responseMode, retryMs: 10, keepAliveMs: 500 };
     const { output, says, stop } = startNode([SERVER, JSON.stringify(options)]);
     const real = await heard(client, responseMode, {
       url: await says(/^(.*\/mcp)\n/),
