@@ -202,6 +202,15 @@ export class Instance implements Leaseholder {
     return (await this.othersServing())[0];
   }
 
+  /** The same, but no crashed one whose lease has not run out. Its lease is removed, so that later looks agree. */
+  async otherListening(): Promise<string | undefined> {
+    for (const id of await this.othersServing()) {
+      if (!this.links.heardRecently(id)) await this.links.suspect(id);
+      if (this.links.to(id) !== undefined) return id;
+    }
+    return undefined;
+  }
+
   /** Every other instance that takes new sessions, as far as the store knows. */
   async othersServing(): Promise<string[]> {
     const leases = (await this.#listed()) ?? [];

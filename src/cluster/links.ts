@@ -65,7 +65,7 @@ export class Links {
   readonly #stuck = new Set<string>();
   /** Why the last message to a peer could not be sent. */
   readonly #unsent = new Map<string, string>();
-  readonly #examined = new Set<string>();
+  readonly #examined = new Map<string, Promise<void>>();
 
   constructor(options: LinksOptions, lease: Pick<Lease, 'id' | 'ownersMayReturn'>) {
     this.#options = options;
@@ -179,9 +179,13 @@ export class Links {
   }
 
   /** Reads the lease of a peer, and buries a suspect without a listener. */
-  async suspect(peer: string): Promise<void> {
-    if (this.#examined.has(peer)) return;
-    this.#examined.add(peer);
+  suspect(peer: string): Promise<void> {
+    const examined = this.#examined.get(peer) ?? this.#suspect(peer);
+    this.#examined.set(peer, examined);
+    return examined;
+  }
+
+  async #suspect(peer: string): Promise<void> {
     try {
       if (await this.#examine(peer)) this.#checkAnswers(peer);
     } catch (err) {

@@ -199,8 +199,10 @@ class Endpoint {
     const waits = left.length > 0 && stops !== 'now';
     const remainingMs = waits ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
     const serving = waits && (await core.instance.otherServing()) !== undefined ? 'others' : 'alone';
-    await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses)));
-    return core.shutdown.drain(remainingMs, () => left.some(({ socket }) => socket.expectsRequests));
+    const late = core.shutdown.lateRequests(waits && serving === 'alone' ? remainingMs : 0);
+    await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses, late.isAwaited)));
+    const drainMs = remainingMs - late.waitedMs();
+    return core.shutdown.drain(drainMs, () => left.some(({ socket }) => socket.expectsRequests));
   }
 
   /** `sojourn instances drain` orders it. */

@@ -20,6 +20,8 @@ import type { TaskRequests } from '../tasks/task-requests.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;
+/** How long a port stays open for requests that came after its drain had noted the calls. First answers take 4 s. */
+const LATE_MS = 5_000;
 
 /** The parts of a core that stop. */
 export interface ShutdownParts {
@@ -62,7 +64,7 @@ export class Shutdown {
     const { timeProvider } = this.#parts.registry.options;
     const began = timeProvider.monotonic();
     const left = (): number => Math.max(0, timeoutMs - (timeProvider.monotonic() - began));
-    if ((await this.#parts.instance.otherServing()) !== undefined) return left();
+    if ((await this.#parts.instance.otherListening()) !== undefined) return left();
     if (this.#parts.registry.lifecycle.advance('finishing')) this.#drainBegins();
     await this.#parts.instance.drain();
     const { tracked } = this.#parts.legacy.parts;
@@ -79,6 +81,23 @@ export class Shutdown {
       if ((await this.#parts.instance.otherServing()) !== undefined) break;
     }
     return left();
+  }
+
+  /**
+   * Requests on the way to their session when the port of an instance alone is about to close. A session that is
+   * restored for one may ask its client, who answers on a new connection. For at most `timeoutMs`.
+   */
+  lateRequests(timeoutMs: number): { isAwaited(): boolean; waitedMs(): number } {
+    const { timeProvider } = this.#parts.registry.options;
+    const began = timeProvider.monotonic();
+    let waited = 0;
+    const isAwaited = (): boolean => {
+      const ms = timeProvider.monotonic() - began;
+      const isWaiting = this.#parts.legacy.running > 0 && ms < Math.min(timeoutMs, LATE_MS);
+      if (isWaiting) waited = ms;
+      return isWaiting;
+    };
+    return { isAwaited, waitedMs: () => waited };
   }
 
   /** Those that run in sessions. */

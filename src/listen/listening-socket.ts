@@ -77,10 +77,14 @@ export class ListeningSocket {
     server.prependListener('request', (req, res) => this.#began(req, res));
   }
 
-  /** Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`. */
-  stopAccepting(serving: Serving, socketCloses = false): Promise<void> {
+  /**
+   * Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`.
+   * `isAwaited`: a request that was read needs new connections of its client. It is asked when all that had arrived is
+   * read, in the turn that would stop listening.
+   */
+  stopAccepting(serving: Serving, socketCloses = false, isAwaited = (): boolean => false): Promise<void> {
     if (socketCloses) this.inherited = false;
-    return (this.#leaving ??= this.#stopAccepting(serving));
+    return (this.#leaving ??= this.#stopAccepting(serving, isAwaited));
   }
 
   /** A client whose stream has ended since is still within its quiet time. */
@@ -107,9 +111,16 @@ export class ListeningSocket {
     if (connection.closeAnnounced) res.setHeader('Connection', 'close');
   }
 
-  async #stopAccepting(serving: Serving): Promise<void> {
+  async #stopAccepting(serving: Serving, isAwaited: () => boolean): Promise<void> {
     this.#quietPolls = QUIET_POLLS[serving];
-    await this.#inQuietTurn((isLast, done) => this.#stopListening(isLast, done));
+    for (let isOpen = true; isOpen;) {
+      await this.#inQuietTurn((isLast, done) => {
+        isOpen = isAwaited();
+        if (isOpen) done(true);
+        else this.#stopListening(isLast, done);
+      });
+      if (isOpen) await this.#poll();
+    }
     this.#isLeaving = true;
     for (const connection of this.#connections.values()) {
       const { answer } = connection;

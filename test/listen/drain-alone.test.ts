@@ -1,5 +1,9 @@
 /** An instance that drains while no other one serves: its port stays open until its calls have ended. */
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { sqlite } from '../../src/stores/sqlite/index.ts';
+import { startInstance } from '../stores/instances.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { until } from '../kit/until.ts';
 import { inLab } from '../kit/sessions.ts';
@@ -59,4 +63,18 @@ test('does not wait for calls that began after it was told to stop', async () =>
   latest.answer('second');
   expect(textOf((await second).message)).toBe('second');
   expect(await draining).toMatchObject({ interrupted: 0 });
+});
+
+test('is alone beside an instance that was killed, and whose lease has not run out', async () => {
+  const target = join(temporaryFolder(), 'sojourn.db');
+  await (await startInstance({ target, name: 'mcp' }, 'killed')).kill();
+  const { lab, endpoint, openSession, one: busy } = await inLab({ store: sqlite(target) });
+  const called = busy.call(...tool('hold'));
+  const held = await lab.held();
+  const draining = endpoint.drain({ stopListening: true });
+  await until(() => endpoint.health().state === 'draining');
+  expect(textOf((await (await openSession()).call(...tool('count'))).message)).toBe('1');
+  held.answer('in time');
+  expect(textOf((await called).message)).toBe('in time');
+  expect(await draining).toEqual({ released: 2, interrupted: 0 });
 });

@@ -192,23 +192,43 @@ test('a drain waits for no answer to a question whose stream has lost its client
   expect(performance.now() - began).toBeLessThan(10_000);
 });
 
-test('an instance that drains alone serves until a call has its answer for which it restores a session', async () => {
-  const store = watchedStore({ durable: true });
-  const { lab } = asking();
-  const [a, b] = await serveFleet(2, { store }, [], [lab, lab]);
-  const onA = await a.openSession({ capabilities: { roots: {} } });
-  await a.endpoint.close();
-  const claims = gate();
-  store.before['sessions.claim'] = claims.hook;
-  const calling = b.join(onA).post(toolCall(1, 'change'));
-  await until(() => claims.waiting === 1);
-  const drained = b.endpoint.drain({ stopListening: true, timeoutMs: 20_000 });
-  await until(() => b.endpoint.health().state !== 'serving');
-  claims.open();
-  const call = await calling;
-  // Each on a connection of its own.
-  await tell(b.join(onA), await next(call), 'one');
-  await tell(b.join(onA), await next(call), 'two');
-  expect(textOf(await call.nextMessage())).toBe(KNOWN);
-  await drained;
-});
+test.each(['before its drain', 'when its calls have ended'])(
+  'an instance that drains alone takes the answers for a call that arrives %s and restores a session',
+  async (when) => {
+    const store = watchedStore({ durable: true });
+    const { lab } = asking();
+    const [a, b] = await serveFleet(2, { store }, [], [lab, lab]);
+    const onA = await a.openSession({ capabilities: { roots: {} } });
+    await a.endpoint.close();
+    const [claims, lists] = [gate(), gate()];
+    store.before['sessions.claim'] = claims.hook;
+    const drain = () => b.endpoint.drain({ stopListening: true, timeoutMs: 20_000 });
+    const call = () => b.join(onA).post(toolCall(1, 'change'));
+    const isClaiming = () => until(() => claims.waiting === 1);
+    let drained: Promise<unknown>;
+    let calling: Promise<RawResponse>;
+    if (when === 'before its drain') {
+      calling = call();
+      await isClaiming();
+      drained = drain();
+      await until(() => b.endpoint.health().state !== 'serving');
+    } else {
+      // It has noted its calls by then.
+      store.before['instances.list'] = () => (b.endpoint.health().state === 'serving' ? undefined : lists.hook());
+      drained = drain();
+      await until(() => lists.waiting === 1);
+      calling = call();
+      await isClaiming();
+      lists.open();
+      await elapse(100);
+    }
+    claims.open();
+    const answered = await calling;
+    // Each on a connection of its own.
+    await tellBoth(b.join(onA), answered);
+    expect(textOf(await answered.nextMessage())).toBe(KNOWN);
+    const began = performance.now();
+    await drained;
+    expect(performance.now() - began).toBeLessThan(3_000);
+  },
+);
