@@ -10,7 +10,7 @@ import type { Node } from './server-process.ts';
 import { measureSessions, sidesOf } from './sessions.ts';
 import { measureStartup } from './startup.ts';
 import { measureStores } from './stores.ts';
-import { selectWorks, withItself } from './works.ts';
+import { everySide, selectWorks, withItself } from './works.ts';
 
 const USAGE = `npm run bench -- [COMMAND] [options]
 
@@ -89,7 +89,7 @@ async function runWorks({
   connections,
   options,
 }: ReturnType<typeof parse>): Promise<void> {
-  const known = [...selectWorks([], [], baseline), { sides: sidesOf(baseline) }].flatMap((each) => each.sides);
+  const known = [...everySide(baseline), ...sidesOf(baseline)];
   const unknown = sides.filter((side) => !known.some(({ id }) => id === side));
   if (unknown.length > 0)
     throw new Error(

@@ -110,12 +110,18 @@ export function selectWorks(only: readonly string[], sides: readonly string[], b
     .filter(({ id }) => only.length === 0 || only.includes(id))
     .map((work) => ({
       ...work,
-      sides: work.sides
-        .flatMap((each) => (baseline === undefined ? [each] : [each, ...baselineOf(each, baseline)]))
-        .filter((each) => (sides.length > 0 ? sides.includes(each.id) : isDefault(each, baseline))),
+      sides: sidesOfWork(work, baseline).filter((each) =>
+        sides.length > 0 ? sides.includes(each.id) : isDefault(each, baseline),
+      ),
     }))
     .filter((work) => work.sides.length > 0);
 }
+
+const sidesOfWork = ({ sides }: Work, baseline: string | undefined): Side[] =>
+  sides.flatMap((each) => (baseline === undefined ? [each] : [each, ...baselineOf(each, baseline)]));
+
+/** What `--sides` may name. */
+export const everySide = (baseline: string | undefined): Side[] => works.flatMap((work) => sidesOfWork(work, baseline));
 
 const isOurs = ({ env }: Side): boolean => env?.['BENCH_DIST'] !== undefined;
 const isDefault = (given: Side, baseline: string | undefined): boolean =>
