@@ -139,7 +139,7 @@ describe('nginx', () => {
 
   test('tries a POST at two instances at most, and not after a silence that a call may have', () => {
     const again = nginx.slice(nginx.indexOf('location @next_try'));
-    expect(directive(again, 'proxy_next_upstream_tries')).toBe('2');
+    expect(directive(again, 'proxy_next_upstream_tries')).toBe('3');
     const longest = ms(directive(again, 'proxy_next_upstream_timeout'));
     expect(longest).toBeLessThan(ms(directive(nginx, 'proxy_read_timeout')));
     // A session knows an attempt for two minutes after its end.
