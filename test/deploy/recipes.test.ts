@@ -137,7 +137,7 @@ describe('nginx', () => {
     expect(wait).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
   });
 
-  test('tries a POST at two instances at most, and not after a silence that a call may have', () => {
+  test('tries a POST at each of the three instances at most once, and not after a silence that a call may have', () => {
     const again = nginx.slice(nginx.indexOf('location @next_try'));
     expect(directive(again, 'proxy_next_upstream_tries')).toBe('3');
     const longest = ms(directive(again, 'proxy_next_upstream_timeout'));
