@@ -83,7 +83,7 @@ async function verifyWithSet(set: Keys, token: string, options: JWTVerifyOptions
       } catch (found) {
         const isWrongKey = codeOf(found) === WRONG_SIGNATURE;
         if (isWrongKey) failure = found;
-        // Of claims that are refused the signature was valid. The platform may refuse to use a weak key.
+        // A refused claim comes after a valid signature. The platform may refuse to use a weak key.
         else if (isJoseError(found)) throw found;
       }
       if ((trials += 1) === MOST_TRIALS) break;

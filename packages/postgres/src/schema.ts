@@ -13,7 +13,7 @@ const VERSION = 4;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;
-/** Of processes that start together, each try lets at least one finish. */
+/** Where processes start together, each try lets at least one finish. */
 const MAKING_TRIES = 8;
 
 /** The bodies of functions have the name in them, between `$$`. */
