@@ -18,6 +18,7 @@ import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance, type ServedHere } from '../cluster/instance.ts';
 import type { OrdersTaken } from '../cluster/orders.ts';
+import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
 import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
@@ -68,7 +69,7 @@ export interface CoreOptions
   readonly authenticator?: Authenticator | undefined;
 }
 
-export class Core implements ServedHere {
+export class Core implements ServedHere, ShownEndpoint {
   readonly lifecycle = new Lifecycle();
   readonly callerChecks: CallerChecks;
   readonly registry: Registry;

@@ -1,5 +1,5 @@
 /** What the page shows of a session and of a task: the fields of `sojourn sessions` and `sojourn tasks`. */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import { cut, escapeControls, keptText } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
@@ -31,7 +31,7 @@ export function sessionRow(record: StoredRecord, alive: ReadonlySet<string>) {
 }
 
 /** `undefined`: the store does not know it. Of an ended one only the end is known. */
-export async function sessionDetail(hash: string, id: string, { store, instance, registry }: Core) {
+export async function sessionDetail(hash: string, id: string, { store, instance, registry }: ShownEndpoint) {
   const record = await store.sessions.read(id);
   if (record === undefined) return undefined;
   if (isEnded(record)) return { hash, ended: { reason: endReasonOf(record), at: record.at } };
@@ -66,7 +66,7 @@ export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
 }
 
 /** `undefined`: the store does not know it. Of an ended one the end is known, its tool and when it was created. */
-export async function taskDetail(hash: string, id: string, { store, instance }: Core) {
+export async function taskDetail(hash: string, id: string, { store, instance }: ShownEndpoint) {
   const record = await store.tasks.read(id);
   if (record === undefined) return undefined;
   if (isEnded(record)) {

@@ -8,7 +8,7 @@
  * While the store is away nothing is known, so no state changes. When it is back, instances whose leases ran out take
  * others (`Lease.ownersMayReturn`). Those of one instance name the same first id.
  */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
 import type { Figures, OwnFigures } from './own-figures.ts';
@@ -40,18 +40,18 @@ interface Known {
 }
 
 export class Fleet {
-  readonly #core: Core;
+  readonly #endpoint: ShownEndpoint;
   readonly #own: OwnFigures;
   readonly #figures: SharedFigures;
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
 
-  constructor(core: Core, own: OwnFigures) {
-    this.#core = core;
+  constructor(endpoint: ShownEndpoint, own: OwnFigures) {
+    this.#endpoint = endpoint;
     this.#own = own;
-    this.#figures = new SharedFigures(core, own);
-    core.instance.watch((leases) => {
+    this.#figures = new SharedFigures(endpoint, own);
+    endpoint.instance.watch((leases) => {
       this.#take(leases);
       void this.#figures.write();
     });
@@ -61,7 +61,7 @@ export class Fleet {
   async look() {
     this.#reading ??= this.#read().finally(() => (this.#reading = undefined));
     // A store that is about to be away may take seconds to say so.
-    await Promise.race([this.#reading, elapse(this.#core.options.timeProvider, PATIENCE_MS)]);
+    await Promise.race([this.#reading, elapse(this.#endpoint.options.timeProvider, PATIENCE_MS)]);
     const all = [...this.#known.values()].toSorted((one, other) => one.joinedAt - other.joinedAt);
     return {
       /** Since when the store does not answer this instance. */
@@ -73,7 +73,7 @@ export class Fleet {
   }
 
   async #read(): Promise<void> {
-    const { instance } = this.#core;
+    const { instance } = this.#endpoint;
     if (this.#own.awaySince !== undefined) return;
     try {
       this.#take(await instance.leases());
@@ -84,11 +84,11 @@ export class Fleet {
   }
 
   get #now(): number {
-    return this.#core.options.timeProvider.now();
+    return this.#endpoint.options.timeProvider.now();
   }
 
   async #look(one: Known): Promise<void> {
-    const { instance } = this.#core;
+    const { instance } = this.#endpoint;
     const { id } = one.lease;
     // It writes no more once it has gone.
     if (id !== instance.lease.id && (one.goneAt === undefined || one.figures === undefined))
@@ -102,7 +102,7 @@ export class Fleet {
 
   #take(leases: readonly InstanceLease[]): void {
     const now = this.#now;
-    const wasAway = now - this.#readAt > SILENT_LEASES * this.#core.options.leaseMs;
+    const wasAway = now - this.#readAt > SILENT_LEASES * this.#endpoint.options.leaseMs;
     this.#readAt = now;
     const alive = new Set<string>();
     for (const lease of leases) {
@@ -111,7 +111,7 @@ export class Fleet {
       this.#note(key, lease, now, wasAway);
     }
     for (const [key, one] of this.#known) {
-      if (!alive.has(key) && !this.#isOwn(one) && !this.#core.instance.lease.ownersMayReturn) one.goneAt ??= now;
+      if (!alive.has(key) && !this.#isOwn(one) && !this.#endpoint.instance.lease.ownersMayReturn) one.goneAt ??= now;
       if (one.goneAt !== undefined && now - one.goneAt > LEFT_MS) this.#known.delete(key);
     }
   }
@@ -132,7 +132,7 @@ export class Fleet {
   }
 
   #isOwn({ lease }: Known): boolean {
-    return keyOf(lease) === this.#core.instance.lease.firstId;
+    return keyOf(lease) === this.#endpoint.instance.lease.firstId;
   }
 
   row(one: Known) {
@@ -152,14 +152,14 @@ export class Fleet {
 
   #state(one: Known, isOwn: boolean): { readonly state: InstanceState; readonly since: number } {
     const { joinedAt, seenAt, deafAt, drainingAt, goneAt, hasLeft } = one;
-    const { leaseMs, store } = this.#core.options;
+    const { leaseMs, store } = this.#endpoint.options;
     // It died before it would have renewed its lease.
     const since = deafAt === undefined ? seenAt : Math.min(deafAt, seenAt + leaseMs / 3);
     if (goneAt !== undefined) return hasLeft === true ? { state: 'left', since: goneAt } : { state: 'killed', since };
     const isLate = this.#readAt - seenAt > SILENT_LEASES * leaseMs;
     const canBeLate = !isOwn && store?.durable === true;
     const isSilent = deafAt !== undefined || (canBeLate && isLate);
-    if (isSilent && !this.#core.instance.lease.ownersMayReturn) return { state: 'silent', since };
+    if (isSilent && !this.#endpoint.instance.lease.ownersMayReturn) return { state: 'silent', since };
     return drainingAt === undefined ? { state: 'serving', since: joinedAt } : { state: 'draining', since: drainingAt };
   }
 }

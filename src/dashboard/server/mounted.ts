@@ -4,7 +4,7 @@
  * others get the files of the page. The path before may be any prefix, and no part of a path is used for more than a
  * comparison or a look into a map.
  */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { SojournError } from '../../errors.ts';
@@ -27,16 +27,16 @@ const DONE = { done: true };
 
 /** What all dashboards of an endpoint share. */
 export class Collected {
-  readonly core: Core;
+  readonly endpoint: ShownEndpoint;
   readonly fleet: Fleet;
   readonly sessions: ShownRecords;
   readonly tasks: ShownRecords;
 
-  constructor(core: Core) {
-    this.core = core;
-    this.fleet = new Fleet(core, new OwnFigures(core));
-    this.sessions = new ShownRecords(core, 'sessions');
-    this.tasks = new ShownRecords(core, 'tasks');
+  constructor(endpoint: ShownEndpoint) {
+    this.endpoint = endpoint;
+    this.fleet = new Fleet(endpoint, new OwnFigures(endpoint));
+    this.sessions = new ShownRecords(endpoint, 'sessions');
+    this.tasks = new ShownRecords(endpoint, 'tasks');
   }
 }
 
@@ -49,7 +49,7 @@ export class Mounted {
   constructor(of: Collected, given: CheckedDashboard) {
     this.#of = of;
     this.#served = given.served;
-    this.#access = new Access(of.core.options.allowedHosts, given);
+    this.#access = new Access(of.endpoint.options.allowedHosts, given);
   }
 
   readonly handle = async (request: DashboardRequest): Promise<DashboardReply> =>
@@ -75,7 +75,7 @@ export class Mounted {
       if (err instanceof Refused) return err.reply;
       if (err instanceof SojournError && err.code === 'STORE_AWAY')
         return failed(503, 'store_away', 'The session store cannot be reached');
-      this.#of.core.options.logger.error({ err }, 'The dashboard could not answer its page');
+      this.#of.endpoint.options.logger.error({ err }, 'The dashboard could not answer its page');
       return failed(500, 'internal', 'The dashboard could not answer; the log says why');
     }
   }
@@ -83,8 +83,8 @@ export class Mounted {
   async #look({ query, header }: DashboardRequest, [what, which]: readonly string[]): Promise<object | undefined> {
     if (what === 'fleet' && which === undefined) return this.fleet();
     if (what !== 'sessions' && what !== 'tasks') return undefined;
-    const { core, [what]: records } = this.#of;
-    await core.ready();
+    const { endpoint, [what]: records } = this.#of;
+    await endpoint.ready();
     if (which !== undefined) return records.detail(which);
     // The page sends it as a header: proxies log addresses, and it may be the id of a session.
     const text = header('sojourn-search') ?? query.get('q') ?? '';
@@ -93,8 +93,8 @@ export class Mounted {
   }
 
   async fleet() {
-    const { core, fleet } = this.#of;
-    const { options, instance, tasks } = core;
+    const { endpoint, fleet } = this.#of;
+    const { options, instance, tasks } = endpoint;
     // Where the option is not set, only a listener on loopback refuses a host.
     const { allowedHosts = LOOPBACK_NAMES, allowedOrigins } = options;
     const limits: Readonly<Record<string, unknown>> = { ...options.limits };
@@ -114,25 +114,26 @@ export class Mounted {
   }
 
   async #act([what = '', which = '', deed]: readonly string[]): Promise<object | undefined> {
-    const { core, sessions, tasks } = this.#of;
-    const { logger } = core.options;
-    await core.ready();
+    const { endpoint, sessions, tasks } = this.#of;
+    const { logger } = endpoint.options;
+    await endpoint.ready();
     const name = `${what} ${deed}`;
     if (name === 'instances drain') return this.#drain(which);
     const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
-    if (records === tasks && core.tasks === undefined)
+    if (records === tasks && endpoint.tasks === undefined)
       throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
     const id = await records?.idOf(which);
     if (id === undefined) return undefined;
     if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
-    const order = records === sessions ? core.legacy.terminate(id) : core.tasks?.tasks.end(id, { status: 'cancelled' });
+    const order =
+      records === sessions ? endpoint.legacy.terminate(id) : endpoint.tasks?.tasks.end(id, { status: 'cancelled' });
     if (!(await order)) throw new Refused(409, 'ended', 'It has ended already');
     return DONE;
   }
 
   async #drain(id: string): Promise<object | undefined> {
-    const { instance, orders } = this.#of.core;
+    const { instance, orders } = this.#of.endpoint;
     const by = `the dashboard of ${instance.lease.id}`;
     if (id === instance.lease.owner) {
       orders.drain(by);

@@ -2,7 +2,7 @@
  * What an instance counts once a dashboard is mounted (`shared-figures.ts` stores it). It listens to the notices that
  * the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import { KnownNames } from '../../observe/few.ts';
 import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import type { TimeProvider } from '../../types.ts';
@@ -27,7 +27,7 @@ const CLAIMED_MS = 2_000;
 export type Figures = ReturnType<OwnFigures['read']>;
 
 export class OwnFigures {
-  readonly #core: Core;
+  readonly #endpoint: ShownEndpoint;
   readonly #time: Required<TimeProvider>;
   readonly #bins: { readonly at: number; calls: number; errors: number }[] = [];
   readonly #lately: Recent;
@@ -39,16 +39,16 @@ export class OwnFigures {
   #away: { readonly since: number; readonly ms?: number } | undefined;
   #storeMs = 0;
 
-  constructor(core: Core) {
-    const { notices, timeProvider } = core.options;
+  constructor(endpoint: ShownEndpoint) {
+    const { notices, timeProvider } = endpoint.options;
     const now = (): number => timeProvider.monotonic();
-    this.#core = core;
+    this.#endpoint = endpoint;
     this.#time = timeProvider;
     this.#lately = new Recent(MINUTE_MS, now);
     this.#tools = new Recent(30 * MINUTE_MS, now);
     this.#refusals = new Refusals(now);
     // A dashboard may be mounted while the store is away.
-    if (core.health().store === 'away') this.#away = { since: timeProvider.now() };
+    if (endpoint.health().store === 'away') this.#away = { since: timeProvider.now() };
     notices.listen((notice) => this.#note(notice), { requests: true });
   }
 
@@ -64,7 +64,7 @@ export class OwnFigures {
 
   /** What the instance says of itself. */
   read(callers = CALLERS.page) {
-    const { registry, legacy, shutdown } = this.#core;
+    const { registry, legacy, shutdown } = this.#endpoint;
     let inSessions = 0;
     for (const session of registry.values()) inSessions += session.calls.running.size;
     // While the store is away no call of a session ends, although its handler may run.
@@ -146,7 +146,7 @@ export class OwnFigures {
     if (method !== 'tools/call' || target === undefined) return;
     // No client can call a tool that the server does not have, and get no error.
     if (!failed && !left) this.#answered.add(target);
-    const tool = this.#answered.has(target) ? target : this.#core.options.notices.tools.of(target);
+    const tool = this.#answered.has(target) ? target : this.#endpoint.options.notices.tools.of(target);
     this.#tools.add(tool, ms, failed, now);
   }
 
@@ -155,7 +155,7 @@ export class OwnFigures {
     const began = this.#time.now() - ms;
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
-    const waited = this.#time.now() - Math.max(began, since - this.#core.options.leaseMs / 3);
+    const waited = this.#time.now() - Math.max(began, since - this.#endpoint.options.leaseMs / 3);
     if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now);
   }
 

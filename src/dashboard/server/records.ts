@@ -4,7 +4,7 @@
  * A page names a record by its id, sealed with a secret of the deployment (`ref`): every instance opens it, and the page
  * cannot read it. So is the cursor of a store, which may be an id. A person may name a record by the hash of its id.
  */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import { digestOf } from '../../base/digest.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { Refused } from './faces.ts';
@@ -26,19 +26,19 @@ const SCANS = 4;
 type Row = SessionRow | TaskRow;
 
 export class ShownRecords {
-  readonly #core: Core;
+  readonly #endpoint: ShownEndpoint;
   readonly #kind: keyof typeof KINDS;
   #scans = 0;
   #key: Uint8Array | undefined;
 
-  constructor(core: Core, kind: keyof typeof KINDS) {
-    this.#core = core;
+  constructor(endpoint: ShownEndpoint, kind: keyof typeof KINDS) {
+    this.#endpoint = endpoint;
     this.#kind = kind;
   }
 
   /** @throws Refused for what is no cursor, and while other searches run */
   async page(query: string, from = '') {
-    const { store, instance } = this.#core;
+    const { store, instance } = this.#endpoint;
     let cursor = from === '' ? undefined : await this.#open(from);
     if (from !== '' && cursor === undefined) throw new Refused(400, 'cursor', 'This is no cursor');
     if (this.#scans >= SCANS) throw new Refused(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' });
@@ -73,11 +73,11 @@ export class ShownRecords {
 
   async detail(which: string): Promise<object | undefined> {
     const id = await this.idOf(which);
-    return id === undefined ? undefined : KINDS[this.#kind].detail(sessionHash(id), id, this.#core);
+    return id === undefined ? undefined : KINDS[this.#kind].detail(sessionHash(id), id, this.#endpoint);
   }
 
   async #sealing(): Promise<Uint8Array> {
-    return (this.#key ??= sealingKey(await this.#core.store.secret('dashboard'), this.#kind));
+    return (this.#key ??= sealingKey(await this.#endpoint.store.secret('dashboard'), this.#kind));
   }
 
   async #open(text: string): Promise<string | undefined> {

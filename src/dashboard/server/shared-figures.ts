@@ -2,7 +2,7 @@
  * The figures of the instances in the store: a record each, by the id of its lease. An instance writes its own with
  * each renewal of its lease, and reads those of others when a page asks.
  */
-import type { Core } from '../../endpoint/core.ts';
+import type { ShownEndpoint } from './shown-endpoint.ts';
 import { isEnded } from '../../stores/store.ts';
 import type { Figures, OwnFigures } from './own-figures.ts';
 
@@ -12,13 +12,13 @@ const VERSION = 1;
 const KEPT_MS = 120_000;
 
 export class SharedFigures {
-  readonly #core: Core;
+  readonly #endpoint: ShownEndpoint;
   readonly #own: OwnFigures;
   #written: string | undefined;
   #isWriting = false;
 
-  constructor(core: Core, own: OwnFigures) {
-    this.#core = core;
+  constructor(endpoint: ShownEndpoint, own: OwnFigures) {
+    this.#endpoint = endpoint;
     this.#own = own;
   }
 
@@ -26,7 +26,7 @@ export class SharedFigures {
   async write(): Promise<void> {
     if (this.#isWriting) return;
     this.#isWriting = true;
-    const { store, instance, options } = this.#core;
+    const { store, instance, options } = this.#endpoint;
     const { timeProvider: time } = options;
     const { id } = instance.lease;
     const [fields, began] = [{ figures: this.#own.text() }, time.monotonic()];
@@ -47,7 +47,7 @@ export class SharedFigures {
 
   /** `undefined`: the instance has no dashboard, or another build of it. */
   async read(id: string): Promise<Figures | undefined> {
-    const found = await this.#core.store.figures.read(id);
+    const found = await this.#endpoint.store.figures.read(id);
     if (found === undefined || isEnded(found) || found.v !== VERSION) return undefined;
     return JSON.parse(found.fields['figures'] ?? '') as Figures;
   }
