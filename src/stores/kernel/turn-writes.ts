@@ -17,7 +17,7 @@
  * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it
  * holds: the log would lack an entry.
  */
-import { afterTurn } from '../../base/system.ts';
+import { afterTurn, atEndOfTurn, type TurnTask } from '../../base/system.ts';
 import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
 import type { MaybePromise } from '../store.ts';
 
@@ -46,7 +46,7 @@ export interface Writes {
   settled(): MaybePromise<void>;
 }
 
-export class TurnWrites implements Writes {
+export class TurnWrites implements TurnTask, Writes {
   readonly #backend: Backend;
   #waiting: Waiting[] = [];
   #isArmed = false;
@@ -61,9 +61,16 @@ export class TurnWrites implements Writes {
       this.#waiting.push({ write, bytes: bytesOf(write), resolve, reject });
       if (this.#isArmed) return;
       this.#isArmed = true;
-      afterTurn(() => void this.#send());
+      atEndOfTurn(this);
     });
   }
+
+  endTurn(): void {
+    void this.#send();
+  }
+
+  /** Never called: `#send` gives its errors to those who wait. */
+  fail(): void {}
 
   async settled(): Promise<void> {
     while (this.#isArmed) await new Promise<void>((done) => this.#idle.push(done));
