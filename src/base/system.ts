@@ -103,36 +103,43 @@ export function atEndOfTurn(task: TurnTask): void {
 }
 
 interface ReadRequest {
+  /** In the order of all. */
   readonly place: number;
-  serve(): void;
+  /** Handles an error that serving it threw. The other requests of the turn are still served. */
+  fail(cause: unknown): void;
 }
 
-/** Requests that this turn has read. */
-let read: ReadRequest[] = [];
+/** What this turn has read. */
+let read: Array<{ readonly request: ReadRequest; serve(): void }> = [];
 let lastPlace = 0;
 
 /** Where a request is in the order of all: those of one connection are served in it, however their bodies come. */
 export const nextPlace = (): number => (lastPlace += 1);
 
 function serveRead(): void {
-  const due = read.sort((a, b) => a.place - b.place);
+  const due = read.sort((a, b) => a.request.place - b.request.place);
   read = [];
-  for (const request of due) request.serve();
+  for (const { request, serve } of due) {
+    try {
+      serve();
+    } catch (cause) {
+      request.fail(cause);
+    }
+  }
 }
 
 /**
- * Runs `serve`, which must not throw, with those of all other requests that this turn has read. The code on the way of
- * a request is long, and each piece of it short: a processor that has just run it for another request has it in its
+ * Runs `serve` with those of all other requests that this turn has read. The code on the way of a request is long, and each piece of it short: a processor that has just run it for another request has it in its
  * caches. A call costs a quarter less CPU so than served as it is read.
  */
-export function onceRead(place: number, serve: () => void): void {
+export function onceRead(request: ReadRequest, serve: () => void): void {
   if (read.length === 0) {
     setImmediate(serveRead);
     // Right behind it, so that the answers leave in the turn that has read their requests.
     setImmediate(flush);
     isFlushDue = true;
   }
-  read.push({ place, serve });
+  read.push({ request, serve });
 }
 
 /** Runs once what has arrived is read. Two turns: the first one may still belong to the turn that was busy. */

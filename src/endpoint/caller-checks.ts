@@ -80,7 +80,7 @@ export class CallerChecks {
       this.#given.options.logger.warn({ err }, text);
       return refuse(exchange, internal(cause), null);
     }
-    // `readBody` charges those of a POST. A stream keeps its own as long as it is open.
+    // The body of a POST is charged with its fields. A stream keeps its own as long as it is open.
     if (exchange.method === 'GET' && !exchange.holdsFields()) return refuse(exchange, overMemory(), null);
     // The caller is known; the path chooses the transport.
     const { lifecycle, checks, sse } = this.#given;

@@ -1,80 +1,33 @@
 /** What a body holds, and what its messages say, before their era is known. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import {
-  batchNotAllowed,
-  invalidRequest,
-  overMemory,
-  parseError,
-  SojournError,
-  subscriptionsTooLarge,
-  tooDeep,
-  tooManyKeys,
-} from '../errors.ts';
-import type { Holder, RefusedBody } from '../http/body.ts';
+import { batchNotAllowed, invalidRequest, parseError, SojournError, subscriptionsTooLarge } from '../errors.ts';
+import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Post, postOf } from '../inbound/inbound.ts';
 import type { Notices } from '../observe/notices.ts';
 import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
-import { topLevelId } from '../protocol/top-level-id.ts';
-import { orUndefined } from '../base/or-undefined.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 
 /** Messages of one batch, which only clients of 2025-03-26 send. */
 const BATCH = 50;
 
-/** The messages of a body that was read, or why it is refused. */
-export function readMessages(exchange: Exchange, read: Uint8Array | RefusedBody, mostKeys: number): Post | RefusedBody {
-  const values = read instanceof Uint8Array ? readValues(exchange, read, mostKeys) : read;
-  if ('error' in values) return values;
-  const { body, text } = values;
+/** The messages of a body, or why it is refused. */
+export function readMessages(exchange: Exchange, text: string): Post | RefusedBody {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return { error: parseError('the body is not JSON'), id: null };
+  }
   const batch = Array.isArray(body);
-  const messages = batch ? checkBatch(body) : checkOne(body);
+  const messages = batch ? checkBatch(body as unknown[]) : checkOne(body);
   if (messages instanceof SojournError) return { error: messages, id: echoId(body) };
   // A batch is known by its first message.
   const [first] = messages;
   if (first?.kind === 'request' || first?.kind === 'notification')
     exchange.watched?.carries(first.message.method, first.message.params);
   return postOf(messages, batch, text);
-}
-
-/** It drops a byte-order mark, which writers of text in .NET put first. */
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-interface BodyValues {
-  readonly body: unknown;
-  readonly text: string;
-}
-
-/**
- * The values of a body, charged to its request before anything parses them. Validators, `JSON.stringify` and handlers
- * recurse, and a few thousand levels overflow their stack. A key takes 25 times its bytes, and microseconds in each copy.
- */
-function readValues(holder: Holder, bytes: Uint8Array, mostKeys: number): BodyValues | RefusedBody {
-  const text = orUndefined(() => utf8.decode(bytes));
-  if (text === undefined) return { error: parseError('the body is not UTF-8'), id: null };
-  // One character that is not Latin makes all of a text twice as long.
-  const wide = text.length < bytes.length ? text.length : 0;
-  const refused = holdText(holder, text, mostKeys, wide);
-  if (refused !== undefined) return refused;
-  try {
-    return { body: JSON.parse(text), text };
-  } catch {
-    return { error: parseError('the body is not JSON'), id: null };
-  }
-}
-
-/** Charges the values of a text, which may be invalid JSON, and `more` bytes. */
-export function holdText(holder: Holder, text: string, mostKeys: number, more = 0): RefusedBody | undefined {
-  const bytes = bytesOfText(text, mostKeys);
-  if (bytes >= 0 && holder.holds(bytes + more)) return undefined;
-  return { error: refusalOf(bytes, mostKeys), id: topLevelId(text) };
-}
-
-function refusalOf(bytes: number, mostKeys: number): SojournError {
-  if (bytes === TOO_DEEP) return tooDeep();
-  return bytes === TOO_MANY_KEYS ? tooManyKeys(mostKeys) : overMemory();
 }
 
 function checkOne(body: unknown): Checked[] | SojournError {

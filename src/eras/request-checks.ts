@@ -123,14 +123,15 @@ export class RequestChecks {
     const idWithin = this.#idWithin(exchange);
     if (wrongHead !== undefined && (idWithin === 0 || Number(exchange.header('content-length')) > idWithin))
       return refuse(exchange, wrongHead, null);
-    const received = (read: Uint8Array | RefusedBody): void => {
+    const received = (read: string | RefusedBody): void => {
       try {
         this.#post(exchange, read, wrongHead);
       } catch (cause) {
         this.#failed(exchange, cause, null);
       }
     };
-    exchange.readBody(wrongHead === undefined ? this.#options.limits.bodyBytes : 0, idWithin, received);
+    const { bodyBytes, bodyKeys } = this.#options.limits;
+    exchange.readBody({ bytes: wrongHead === undefined ? bodyBytes : 0, keys: bodyKeys, idWithin }, received);
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
@@ -186,9 +187,9 @@ export class RequestChecks {
     return { header: isNone ? undefined : header, requested, claim };
   }
 
-  #post(exchange: Exchange, read: Uint8Array | RefusedBody, wrongHead: SojournError | undefined): void {
-    if (wrongHead !== undefined) return refuse(exchange, wrongHead, 'id' in read ? read.id : null);
-    const post = readMessages(exchange, read, this.#options.limits.bodyKeys);
+  #post(exchange: Exchange, read: string | RefusedBody, wrongHead: SojournError | undefined): void {
+    if (wrongHead !== undefined) return refuse(exchange, wrongHead, typeof read === 'string' ? null : read.id);
+    const post = typeof read === 'string' ? readMessages(exchange, read) : read;
     if ('error' in post) return refuse(exchange, post.error, post.id);
     const id = onlyRequest(post)?.id ?? null;
     const named = this.#versionsOf(exchange, post);

@@ -1,11 +1,12 @@
 /**
  * The body of one request: collected on both faces, up to a limit and to what the memory budget has, and charged to
- * that budget.
+ * that budget. A body in one piece is charged once, with the values of its text.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
-import { bodyTooLarge, overMemory, type SojournError, tooDeep } from '../errors.ts';
+import { bodyTooLarge, overMemory, parseError, type SojournError, tooDeep, tooManyKeys } from '../errors.ts';
 import { echoId } from '../protocol/jsonrpc.ts';
+import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
 import { endsOf, mayHaveId, topLevelId } from '../protocol/top-level-id.ts';
 import type { MemoryUse } from '../base/budget.ts';
 
@@ -27,7 +28,17 @@ export interface RefusedBody {
   readonly id: RequestId | null;
 }
 
-export type BodyRead = (read: Uint8Array | RefusedBody) => void;
+/** Gets the text of a body. */
+export type BodyRead = (read: string | RefusedBody) => void;
+
+/** A body that exceeds them is refused. */
+export interface BodyLimits {
+  readonly bytes: number;
+  /** Of its text: keys and objects. */
+  readonly keys: number;
+  /** How long a body may be that is refused for its bytes, and whose id is looked for. */
+  readonly idWithin: number;
+}
 
 /**
  * A body counts this many times in the memory budget: its bytes, its text, and the value that is parsed from it.
@@ -42,51 +53,89 @@ export interface Holder {
   holds(bytes: number): boolean;
 }
 
+/** It drops a byte-order mark, which writers of text in .NET put first. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 export class Body {
-  readonly #exchange: Holder;
-  readonly #limit: number;
-  readonly #idWithin: number;
+  readonly #held: Holder;
+  readonly #limits: BodyLimits;
   #chunks: Uint8Array[] = [];
   #size = 0;
   #refusal: SojournError | undefined;
 
-  constructor(exchange: Holder, limit: number, idWithin: number) {
-    this.#exchange = exchange;
-    this.#limit = limit;
-    this.#idWithin = idWithin;
+  constructor(held: Holder, limits: BodyLimits) {
+    this.#held = held;
+    this.#limits = limits;
   }
 
   /** `false`: the body is refused, and its rest need not be read. */
   take(chunk: Uint8Array): boolean {
-    this.#size += chunk.byteLength;
     // Most bodies are one chunk, whose object is a part of what each request takes.
     const bytes = chunk.byteLength * BODY_WEIGHT + (this.#chunks.length === 0 ? 0 : CHUNK_BYTES);
-    if (this.#refusal === undefined && this.#size > this.#limit) this.#refusal = bodyTooLarge(this.#limit);
-    else if (this.#refusal === undefined && !this.#exchange.holds(bytes)) this.#refusal = overMemory();
-    this.#chunks.push(chunk);
-    if (this.#refusal === undefined) return true;
+    const isTaken = this.#add(chunk) && this.#held.holds(bytes);
+    if (isTaken) return true;
+    this.#refusal ??= overMemory();
     const ends = endsOf(this.#chunks);
     this.#chunks = [ends];
-    return this.#size <= this.#idWithin && mayHaveId(ends);
+    return this.#size <= this.#limits.idWithin && mayHaveId(ends);
   }
 
-  /** The whole body, once it has ended, or why it is refused. Node keeps the last request of an idle connection. */
-  read(): Uint8Array | RefusedBody {
-    const [first = Buffer.alloc(0), second] = this.#chunks;
+  /** `false`: the body is refused. */
+  #add(chunk: Uint8Array): boolean {
+    this.#size += chunk.byteLength;
+    this.#chunks.push(chunk);
+    if (this.#size > this.#limits.bytes) this.#refusal ??= bodyTooLarge(this.#limits.bytes);
+    return this.#refusal === undefined;
+  }
+
+  /** The text of the whole body, once it has ended, or why it is refused. */
+  read(): string | RefusedBody {
+    const [first = EMPTY, second] = this.#chunks;
     const bytes = second === undefined ? first : Buffer.concat(this.#chunks, this.#size);
+    // Node keeps the last request of an idle connection.
     this.#chunks = [];
-    if (this.#refusal === undefined) return bytes;
-    const id = this.#size <= this.#idWithin ? topLevelId(Buffer.from(bytes).toString()) : null;
+    if (this.#refusal === undefined) return this.#text(bytes, 0);
+    const id = this.#size <= this.#limits.idWithin ? topLevelId(Buffer.from(bytes).toString()) : null;
     return { error: this.#refusal, id };
   }
 
-  readParsed(value: unknown): Uint8Array | RefusedBody {
+  /** The same for a body that came in one piece: all that it takes is charged at once. */
+  readWhole(bytes: Uint8Array): string | RefusedBody {
+    return this.#add(bytes) ? this.#text(bytes, bytes.byteLength * BODY_WEIGHT) : this.read();
+  }
+
+  readParsed(value: unknown): string | RefusedBody {
     const json = orUndefined(() => JSON.stringify(value));
     // It contains itself, or has more levels than the stack.
-    if (json === undefined) return { error: tooDeep(), id: echoId(value) };
-    this.take(Buffer.from(json));
-    return this.read();
+    return json === undefined ? { error: tooDeep(), id: echoId(value) } : this.readWhole(Buffer.from(json));
   }
+
+  /** `due`: bytes that are not charged yet. */
+  #text(bytes: Uint8Array, due: number): string | RefusedBody {
+    const text = orUndefined(() => utf8.decode(bytes));
+    if (text === undefined) return { error: parseError('the body is not UTF-8'), id: null };
+    // One character that is not Latin makes all of a text twice as long.
+    const wide = text.length < bytes.length ? text.length : 0;
+    return holdText(this.#held, text, this.#limits.keys, due + wide) ?? text;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * Charges the values of a text, which may be invalid JSON, and `more` bytes, before anything parses it. Validators,
+ * `JSON.stringify` and handlers recurse, and a few thousand levels overflow their stack. A key takes 25 times its bytes,
+ * and microseconds in each copy.
+ */
+export function holdText(held: Holder, text: string, mostKeys: number, more = 0): RefusedBody | undefined {
+  const bytes = bytesOfText(text, mostKeys);
+  if (bytes >= 0 && held.holds(bytes + more)) return undefined;
+  return { error: refusalOf(bytes, mostKeys), id: topLevelId(text) };
+}
+
+function refusalOf(bytes: number, mostKeys: number): SojournError {
+  if (bytes === TOO_DEEP) return tooDeep();
+  return bytes === TOO_MANY_KEYS ? tooManyKeys(mostKeys) : overMemory();
 }
 
 /** A handler that runs, with its call, its stream and what the SDK makes for it. Measured: 11 KB with a small body. */
@@ -99,6 +148,9 @@ export const CALL_BYTES = HANDLER_BYTES + SERVER_BYTES;
 
 /** The fields of a user's requests are counted from here on: looking at them all is not free. */
 const FIELDS_COUNT_FROM = 1_048_576;
+/** Header fields, as a request has them. */
+type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 /** What a header field takes besides its characters, in the `Headers` of the fetch face: two texts, and two entries. */
 const FIELD_BYTES = 260;
 
@@ -107,37 +159,40 @@ const FIELD_BYTES = 260;
  * or its client has disconnected, and each handler that got the request has settled: until then the handler holds the
  * body.
  */
-export class RequestBytes {
+export class RequestBytes implements Holder {
   readonly #memory: MemoryUse;
-  readonly #client: { readonly share: string };
-  /** Whose share they count in, from the first charge on. */
-  #share: string | undefined = undefined;
+  /** Whose share they count in, a key of `shareKey`. */
+  readonly #share: string;
+  readonly #fields: Fields;
   #bytes = 0;
   /** The exchange and the handlers. */
   #holders = 1;
 
-  constructor(memory: MemoryUse, client: { readonly share: string }) {
+  constructor(memory: MemoryUse, share: string, fields: Fields = {}) {
     this.#memory = memory;
-    this.#client = client;
+    this.#share = share;
+    this.#fields = fields;
   }
 
-  get #user(): string {
-    return (this.#share ??= this.#client.share);
-  }
-
-  /** `false`: there is no room, and nothing was charged. */
-  take(bytes: number): boolean {
-    if (!this.#memory.take(bytes, this.#bytes, this.#user)) return false;
-    this.#bytes += bytes;
+  /** The first charge takes the header fields along. `false`: there is no room, or the request is over. */
+  holds(bytes: number): boolean {
+    const charged = this.#bytes === 0 ? bytes + this.#fieldBytes() : bytes;
+    if (this.#holders === 0 || !this.#memory.take(charged, this.#bytes, this.#share)) return false;
+    this.#bytes += charged;
     return true;
   }
 
-  /** The same for header fields, where the user holds much already. */
-  takeFields(fields: Readonly<Record<string, string | readonly string[] | undefined>>): boolean {
-    if (this.#memory.budget.heldBy(this.#user) < FIELDS_COUNT_FROM) return true;
+  /** Charges the header fields of a request that has no body, or whose body may come late. */
+  holdsFields(): boolean {
+    return this.#fieldBytes() === 0 || this.holds(0);
+  }
+
+  /** Only of a user that holds much already. */
+  #fieldBytes(): number {
+    if (this.#memory.budget.heldBy(this.#share) < FIELDS_COUNT_FROM) return 0;
     let bytes = 0;
-    for (const name in fields) bytes += FIELD_BYTES + name.length + (fields[name]?.length ?? 0);
-    return this.take(bytes);
+    for (const name in this.#fields) bytes += FIELD_BYTES + name.length + (this.#fields[name]?.length ?? 0);
+    return bytes;
   }
 
   /**
@@ -147,7 +202,7 @@ export class RequestBytes {
   heldBy(work: RunningWork, own = 0): void {
     if (this.#bytes === 0) return;
     const bytes = HANDLER_BYTES + own;
-    this.#memory.charge(bytes + (this.#holders === 0 ? this.#bytes : 0), this.#user);
+    this.#memory.charge(bytes + (this.#holders === 0 ? this.#bytes : 0), this.#share);
     this.#bytes += bytes;
     this.#holders += 1;
     work.holds(this);
@@ -156,6 +211,6 @@ export class RequestBytes {
   /** The exchange is over, or a handler has settled. */
   release(): void {
     this.#holders -= 1;
-    if (this.#holders === 0 && this.#bytes > 0) this.#memory.give(this.#bytes, this.#user);
+    if (this.#holders === 0 && this.#bytes > 0) this.#memory.give(this.#bytes, this.#share);
   }
 }

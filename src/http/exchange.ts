@@ -10,11 +10,11 @@ import { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 import { nextPlace, onceRead } from '../base/system.ts';
-import { internal, overMemory, rpcError } from '../errors.ts';
+import { internal, rpcError } from '../errors.ts';
 import type { Notices, Refusal } from '../observe/notices.ts';
 import type { WatchedRequest } from '../observe/watched-request.ts';
 import type { TimeProvider } from '../types.ts';
-import { Body, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
+import { Body, type BodyLimits, type BodyRead, RequestBytes, type RunningWork } from './body.ts';
 import { CallerRequest } from './caller-request.ts';
 import { type UnreadAnswer, type UnreadAnswers, wasCut } from './unread.ts';
 
@@ -79,8 +79,10 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   protected isStream = false;
   /** While it counts this exchange. */
   protected connection: Connection | undefined = undefined;
-  readonly #held: RequestBytes;
-  #place = 0;
+  /** In the order of all bodies. */
+  place = 0;
+  /** Made when its user is known. */
+  #held: RequestBytes | undefined = undefined;
   /** `undefined` once the exchange is over. */
   #incoming: IncomingMessage | Http2ServerRequest | undefined;
   #onClose: Array<() => unknown> | undefined;
@@ -98,7 +100,6 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     this.parsedBody = parsedBody;
     this.isHttp2 = incoming?.httpVersionMajor === 2;
     this.#incoming = incoming;
-    this.#held = new RequestBytes(host.memory, this);
   }
 
   /** The host, and its port, that the client asks for: `Host`, or what HTTP/2 has in its place. */
@@ -106,7 +107,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     return this.header(':authority') ?? this.header('host');
   }
 
-  /** Calls `serve` once, `onceRead`, with what `body` has read; or never when the client disconnects first. */
+  /** Calls `serve` once, by `onceRead`, with what `body` has read; or never when the client disconnects first. */
   protected abstract receive(body: Body, serve: BodyRead): void;
   /**
    * Adds a field to the answer, whatever the answer will be. A field that middleware has set stays, and `Vary` grows.
@@ -170,33 +171,26 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     this.taken();
   }
 
-  /** Charges the header fields of a request that has no body. `false`: there is no room. */
-  holdsFields(): boolean {
-    return this.#held.takeFields(this.headers);
-  }
-
   /**
-   * Reads at most `limit` bytes. Calls back once, or never when the client disconnects first. A longer body, or a body
-   * that finds no memory, is refused, with its id up to `idWithin` bytes. A parsed body is read from its JSON.
+   * Calls back once, or never when the client disconnects first. A body that exceeds `limits`, or finds no memory, is
+   * refused. A parsed body is read from its JSON.
    */
-  readBody(limit: number, idWithin: number, done: BodyRead): void {
+  readBody(limits: BodyLimits, done: BodyRead): void {
     if (this.closed) return;
-    if (!this.holdsFields()) return done({ error: overMemory(), id: null });
-    this.#place = nextPlace();
-    const body = new Body(this, limit, idWithin);
+    this.place = nextPlace();
+    const body = new Body(this.#charged, limits);
     const { parsedBody } = this;
     // The turn and the parser call back in other async contexts than the one that middleware entered.
     const context = new AsyncResource('sojourn.request');
-    const serve: BodyRead = (read) => context.runInAsyncScope(done, undefined, read);
+    const serve: BodyRead = (read) => {
+      if (this.over === undefined) context.runInAsyncScope(done, undefined, read);
+    };
     if (parsedBody === undefined) this.receive(body, serve);
-    else this.onceRead(() => serve(body.readParsed(parsedBody)));
+    else onceRead(this, () => serve(body.readParsed(parsedBody)));
   }
 
-  /** Runs `work` behind the other requests of this turn, unless the client has disconnected by then. */
-  protected onceRead(work: () => void): void {
-    onceRead(this.#place, () => {
-      if (!this.closed) guarded(this, work);
-    });
+  get #charged(): RequestBytes {
+    return (this.#held ??= new RequestBytes(this.host.memory, this.share, this.headers));
   }
 
   respond(status: number, headers: HeaderList, body?: string): void {
@@ -239,7 +233,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
     // They hold the call, and no client disconnects from a complete answer.
     this.#onClose = undefined;
     this.watched?.over(this, how === 'left');
-    this.#held.release();
+    this.#held?.release();
   }
 
   get closed(): boolean {
@@ -259,14 +253,20 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
 
   /**
    * Charges bytes that this request makes the process hold to the memory budget, until its answer is complete or its
-   * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already.
+   * client disconnects. `false`: there is no room. Bodies that `readBody` reads are charged already. The first charge of a
+   * user that holds much takes the header fields along.
    */
   holds(bytes: number): boolean {
-    return this.over === undefined && this.#held.take(bytes);
+    return this.over === undefined && this.#charged.holds(bytes);
+  }
+
+  /** The same for the header fields of a request that has no body, or whose body may come late. */
+  holdsFields(): boolean {
+    return this.#charged.holdsFields();
   }
 
   heldBy(work: RunningWork, own?: number): void {
-    this.#held.heldBy(work, own);
+    this.#held?.heldBy(work, own);
   }
 
   fail(cause: unknown): void {

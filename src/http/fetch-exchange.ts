@@ -6,6 +6,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
+import { onceRead } from '../base/system.ts';
 import { bodyUnreadable, overMemory } from '../errors.ts';
 import { CLIENT_LEFT } from '../observe/watched-request.ts';
 import type { Body, BodyRead, RefusedBody } from './body.ts';
@@ -79,7 +80,7 @@ export class FetchExchange extends Exchange {
   protected receive(body: Body, serve: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
-    const served = (read: Uint8Array | RefusedBody): void => this.onceRead(() => serve(read));
+    const served = (read: string | RefusedBody): void => onceRead(this, () => serve(read));
     guarded(this, () =>
       this.#read(request, body).then(served, (cause: unknown) => {
         if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
@@ -88,7 +89,7 @@ export class FetchExchange extends Exchange {
     );
   }
 
-  async #read(request: Request, body: Body): Promise<Uint8Array | RefusedBody> {
+  async #read(request: Request, body: Body): Promise<string | RefusedBody> {
     // Before the body is looked at: adapters create most of a request's objects then.
     if (!this.holds(REQUEST_BYTES)) return { error: overMemory(), id: null };
     if (request.body === null) return body.read();

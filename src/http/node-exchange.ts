@@ -7,7 +7,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { bodyUnreadable } from '../errors.ts';
+import { onceRead } from '../base/system.ts';
+import { bodyUnreadable, overMemory } from '../errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import type { HeaderFields } from './caller-request.ts';
 import { connectionOf, Exchange, type ExchangeHost, type HeaderList } from './exchange.ts';
@@ -58,7 +59,7 @@ export class NodeExchange extends Exchange {
     if (req === undefined) return;
     const isGone = (): boolean => req.readableEnded || req.destroyed;
     const refuse = (): void => serve({ error: bodyUnreadable(), id: null });
-    if (isGone()) return this.onceRead(refuse);
+    if (isGone()) return onceRead(this, refuse);
     // The client disconnected in the middle of its body, so there is no client to answer.
     req.on('error', () => this.left());
     const isPlain = this.connection !== undefined && !this.isHttp2 && this.headers['content-length'] !== undefined;
@@ -70,22 +71,22 @@ export class NodeExchange extends Exchange {
     };
     // Other code begins to read the body in this turn, and would leave nothing of it.
     req.once('resume', takeEvents);
-    this.onceRead(() => {
+    onceRead(this, () => {
       if (isTaken) return;
       if (isGone()) return refuse();
       // Most bodies come with their heads, and Node has all of it.
       const whole = req.complete && req.readableFlowing === null ? (req.read() as Buffer | null) : null;
       if (whole === null) return takeEvents();
       isTaken = true;
-      body.take(whole);
-      serve(body.read());
+      serve(body.readWhole(whole));
     });
   }
 
   #receiveEvents(req: NodeRequest, body: Body, serve: BodyRead): void {
+    if (!this.holdsFields()) return onceRead(this, () => serve({ error: overMemory(), id: null }));
     let settled = false;
     const settle = (): void => {
-      if (!settled) this.onceRead(() => serve(body.read()));
+      if (!settled) onceRead(this, () => serve(body.read()));
       settled = true;
     };
     // The rest of a body that is refused is dropped: closing the connection now would lose some clients their answer.

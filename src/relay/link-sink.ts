@@ -73,7 +73,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   constructor(options: LinkSinkOptions) {
     this.#options = options;
     this.#releaseLink = options.link.hold('stream');
-    this.#held = new RequestBytes(options.memory, options);
+    this.#held = new RequestBytes(options.memory, options.share);
   }
 
   // ——— values ———
@@ -226,7 +226,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
 
   /** The body counts in the memory budgets of both instances: an owner has many relaying instances. */
   holds(bytes: number): boolean {
-    return this.isOpen && this.#held.take(bytes);
+    return this.isOpen && this.#held.holds(bytes);
   }
 
   heldBy(work: RunningWork, own?: number): void {

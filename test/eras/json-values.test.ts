@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { holdText } from '../../src/eras/message-checks.ts';
+import { holdText } from '../../src/http/body.ts';
 import { bytesOfText, MAX_DEPTH } from '../../src/protocol/json-size.ts';
 
 const request = (args: string, rest = ''): string =>

@@ -48,10 +48,12 @@ const throwing = (): never => {
   throw fault;
 };
 
+const limits = (bytes: number) => ({ bytes, keys: Infinity, idWithin: 0 });
+
 describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test.each([
-    ['in the callback of a body', (exchange: Exchange) => exchange.readBody(100, 0, throwing)],
-    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(1, 0, throwing)],
+    ['in the callback of a body', (exchange: Exchange) => exchange.readBody(limits(100), throwing)],
+    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(limits(1), throwing)],
     [
       'at the end of a turn',
       (exchange: Exchange) => {
@@ -101,7 +103,7 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test('in an answer that HTTP does not allow leaves no client waiting, and gives the bytes of its request back', async () => {
     let held = 0;
     const { client, told, memory } = await serveExchange(face, (exchange) =>
-      exchange.readBody(100, 0, () => {
+      exchange.readBody(limits(100), () => {
         held = memory.used;
         exchange.respond(200, [['X-Bad', 'a\nb']], 'x');
       }),

@@ -5,18 +5,19 @@ import { Body } from '../../src/http/body.ts';
 import { topLevelId } from '../../src/protocol/top-level-id.ts';
 
 const MOST = 1_000_000;
+const limits = (idWithin: number) => ({ bytes: Infinity, keys: Infinity, idWithin });
 const LONG = 'x'.repeat(1_000);
 
 function find(body: string | Uint8Array, pieces = [Infinity], most = MOST): unknown {
   const bytes = Buffer.from(body);
-  const refused = new Body({ holds: () => false }, Infinity, most);
+  const refused = new Body({ holds: () => false }, limits(most));
   for (let [at, n] = [0, 0]; at < bytes.length; n++) {
     const size = Math.min(Math.max(1, pieces[n % pieces.length] ?? 1), bytes.length - at);
     if (!refused.take(bytes.subarray(at, at + size))) break;
     at += size;
   }
   const read = refused.read();
-  return 'id' in read ? read.id : null;
+  return typeof read === 'string' ? null : read.id;
 }
 
 /** In one text, and in the ends of a body that comes whole or byte by byte. */
@@ -88,7 +89,7 @@ describe('there is no id in', () => {
 });
 
 test('bytes after the first that cannot be a request are not asked for', () => {
-  const body = new Body({ holds: () => false }, Infinity, MOST);
+  const body = new Body({ holds: () => false }, limits(MOST));
   const taken = ['  ', '  [', '{"method":"x","id":1}'].map((piece) => body.take(Buffer.from(piece)));
   expect([taken, body.read()]).toEqual([[true, false, false], expect.objectContaining({ id: null })]);
 });

@@ -1,6 +1,6 @@
 /** One HTTP request in a world, as the instance sees it (`SimExchange`) and as its client does (`Response`). */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import type { BodyRead } from '../../src/http/body.ts';
+import type { Body, BodyRead } from '../../src/http/body.ts';
 import { Exchange, type HeaderList } from '../../src/http/exchange.ts';
 import type { TimeProvider } from '../../src/types.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
@@ -42,8 +42,8 @@ export class SimExchange extends Exchange {
     this.#wire = wire;
   }
 
-  protected receive(_body: unknown, done: BodyRead): void {
-    done(bytesOf.encode(this.#http.body ?? ''));
+  protected receive(body: Body, done: BodyRead): void {
+    done(body.readWhole(bytesOf.encode(this.#http.body ?? '')));
   }
 
   protected sendAnswer(status: number, headers: HeaderList, body: string | undefined): void {

@@ -5,7 +5,7 @@
  */
 import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../errors.ts';
-import { BODY_WEIGHT } from '../../http/body.ts';
+import { BODY_WEIGHT, holdText } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import type { Continuation, ResponsePolicy, ResponseSink, SessionResponse } from '../../http/sink.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
@@ -13,7 +13,6 @@ import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { type Inbound, onlyRequest, type Post, postOf } from '../../inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
-import { holdText } from '../message-checks.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
 import { Relay, type RelayedServer } from '../../relay/relay.ts';
