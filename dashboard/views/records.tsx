@@ -45,6 +45,11 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
       </Head>
       <Problem text={failure} isOld={page !== undefined} />
       {page === undefined && failure === undefined && <p class="none">Reads the store…</p>}
+      {page !== undefined && page.unreadable.length > 0 && (
+        <p class="banner bad">
+          Damaged in the store, and left as they are: {page.unreadable.join(', ')}. The log says why.
+        </p>
+      )}
       {isNone && none}
       {page !== undefined && !isNone && (
         <>

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Notices } from '../observe/notices.ts';
 import { optionInvalid } from '../errors.ts';
 import { sessionInfo } from '../session/record/session-summary.ts';
+import { UnreadableRecords } from '../stores/shared/unreadable-records.ts';
 import { isEnded } from '../stores/store.ts';
 import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
 import type { Core } from './core.ts';
@@ -67,13 +68,15 @@ export function pageLimit({ limit = PAGE }: SessionPageRequest): number {
 }
 
 export function createSessions(core: Core, events: SessionEvents): Sessions {
+  const unreadable = new UnreadableRecords('sessions', core.options.logger);
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
     const limit = pageLimit(page);
     const { store, instance } = await core.ready();
     const alive = await instance.living();
-    const { records, nextCursor } = await store.sessions.list(limit, page.cursor);
+    const listed = await store.sessions.list(limit, page.cursor);
+    const { nextCursor } = listed;
     return {
-      sessions: records.map((record) => sessionInfo(record, alive)),
+      sessions: [...unreadable.split(listed, (record) => sessionInfo(record, alive)).rows],
       ...(nextCursor !== undefined && { nextCursor }),
     };
   };

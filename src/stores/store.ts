@@ -56,10 +56,7 @@ export interface Kind {
   readonly grouped?: true;
   /** Living records are also found by the share that they count in (`countOf`, `oldest`). Needs `listed`. */
   readonly counted?: true;
-  /**
-   * `false`: no ended record is forgotten before its time. Default: a store that bounds what it remembers (memory)
-   * forgets the oldest.
-   */
+  /** `false`: no ended record is forgotten before its time. Default: a store that bounds its memory forgets the oldest. */
   readonly evicts?: false;
   /** The deployment stands on these records, which are small: a full store takes their writes where it can. */
   readonly vital?: true;
@@ -193,6 +190,8 @@ export type SaveOutcome = WriteOutcome | 'rung';
 
 export interface RecordPage<R = StoredRecord> {
   readonly records: readonly R[];
+  /** Ids of this page whose records cannot be read; absent: none. The log says why. */
+  readonly unreadable?: readonly string[];
   readonly nextCursor?: string;
 }
 

@@ -1,5 +1,6 @@
 /** What is shown of the record of a task, by `sojourn tasks` and the dashboard: one function for the fields of both. */
 import { sessionHash, userName } from '../base/shown.ts';
+import { damagedRecord } from '../stores/shared/failures.ts';
 import type { StoredRecord } from '../stores/store.ts';
 import {
   answerField,
@@ -24,12 +25,14 @@ export type TaskStatus = (typeof STATUSES)[number];
 export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
   const { id, user, owner, createdAt, stamp, expiresAt } = record;
   const head = readHead(record.head);
+  const tool: unknown = readBody(record.body)?.tool;
+  if (tool !== undefined && typeof tool !== 'string') throw damagedRecord('the session store', id);
   return {
     /** Where a task has no user, its id is a credential. */
     id,
     hash: sessionHash(id),
     /** A newer build has made a task without. */
-    tool: readBody(record.body)?.tool,
+    tool,
     status: statusOf(record, head, alive),
     ...(user !== null && { user, userName: userName(user) }),
     ...(owner !== null && { owner }),

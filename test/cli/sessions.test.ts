@@ -1,11 +1,14 @@
 /** `sojourn sessions …` and `instances ls` on the file of a server. */
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { describe, expect, test } from 'vitest';
+import Libsql from 'libsql';
+import { describe, expect, test, vi } from 'vitest';
+import type { RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { BUILD_VERSION } from '../../src/protocol/versions.ts';
+import { mount, valueOf } from '../kit/dashboard.ts';
 import { say } from '../kit/lab.ts';
-import { hashOf } from '../kit/log.ts';
+import { createLog, hashOf } from '../kit/log.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { Served } from '../kit/serve.ts';
 import { said, toolServer } from '../kit/tool-server.ts';
@@ -151,6 +154,48 @@ describe('sojourn sessions', () => {
     const named = hashOf(third);
     expect(await run('sessions', 'end', named.slice(0, 6))).toMatchObject({ code: 0, stdout: `ended ${named}\n` });
     expect((await ls()).map(({ hash }) => hash).toSorted()).toEqual([one, other].map(hashOf).toSorted());
+  });
+
+  test('damaged records are named, and hide no other from a list', async () => {
+    const { start, run, ls, file } = deployment();
+    const log = createLog();
+    const served = await start({ logger: log });
+    const port = await mount(served.endpoint);
+    const whole = await open(served);
+    const old = await open(served);
+    const damages = [
+      `data = '{'`,
+      `body = 'null'`,
+      `body = '{'`,
+      `body = json_set(body, '$.clientInfo.name', 7)`,
+      ...['7', '[7]', '{'].map((head) => `data = json_set(data, '$[4]', '${head}')`),
+      `data = json_set(data, '$[5]', json('{"sx":"1"}'))`,
+    ];
+    const damaged: string[] = [];
+    const database = new Libsql(file);
+    for (const damage of damages) {
+      const { sessionId } = await open(served);
+      damaged.push(hashOf(sessionId));
+      database.exec(`UPDATE rows SET ${damage} WHERE id = '${sessionId}'`);
+    }
+    database.exec(`UPDATE rows SET data = json_set(data, '$[7]', 9e18) WHERE id = '${old.sessionId}'`);
+    database.close();
+    const hashes = [whole, old].map(({ sessionId }) => hashOf(sessionId)).toSorted();
+    const errors = vi.spyOn(console, 'error').mockReturnValue();
+    expect((await ls()).map(({ hash }) => hash).toSorted()).toEqual(hashes);
+    const told = errors.mock.calls.flat().join('\n');
+    expect((await run('sessions', 'ls')).stdout).toMatch(/\n2 sessions: 2 live\n$/);
+    errors.mockRestore();
+    expect((await served.endpoint.sessions.list()).sessions).toHaveLength(2);
+    const { rows, unreadable } = await valueOf<RecordPage<SessionRow>>(port, 'sessions');
+    expect([rows.map(({ hash }) => hash).toSorted(), unreadable.toSorted()]).toEqual([hashes, damaged.toSorted()]);
+    const lines = log.matching(/^A record in the store cannot be read/, 'error');
+    for (const hash of damaged) {
+      expect(told).toContain(`cannot be read, and is left as it is { kind: 'sessions', record: '${hash}'`);
+      expect(lines.map(({ fields }) => fields['record'])).toContain(hash);
+      const { code, stderr } = await run('sessions', 'show', hash);
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^sojourn: .*(is damaged: |there is no session )/)]);
+    }
   });
 
   test('a client cannot write to the terminal by its name', async () => {

@@ -76,6 +76,8 @@ describe('sqlite()', () => {
     change(path, `UPDATE rows SET data = ${data} WHERE id IN ('unread', 'm')`);
     for (const limit of [1, 2, 10])
       expect(await allPages((cursor) => records.list(limit, cursor))).toMatchObject([{ id: 'b' }, { id: 'y' }]);
+    expect(await records.list(10)).toMatchObject({ unreadable: ['m', 'unread'] });
+    expect(await records.list(1)).toMatchObject({ nextCursor: 'b' });
     for (const limit of [1, 3, 10]) {
       const due: string[] = [];
       let cursor: string | undefined;
@@ -96,13 +98,19 @@ describe('sqlite()', () => {
     await expect((async () => records.read('unread'))()).rejects.toThrow(told);
   });
 
-  test('lists an instance whose process is no JSON, beside the others', async () => {
-    const path = newPath();
-    const view = await openView(path);
-    for (const id of ['a', 'b']) await view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
-    change(path, `UPDATE rows SET data = json_set(data, '$[5].process', '{') WHERE id = 'a'`);
-    expect(await view.instances.list()).toMatchObject([{ id: 'a' }, { id: 'b' }]);
-  });
+  test.each(['{', '7', 'null', '{"host":1}', '{"host":"a","pid":1,"startedAt":"x","runtime":"b"}'])(
+    'lists an instance whose process is %s, beside the others',
+    async (damage) => {
+      const path = newPath();
+      const view = await openView(path);
+      const process = { host: 'h', pid: 1, startedAt: 1, runtime: 'r' };
+      for (const id of ['a', 'b'])
+        await view.instances.announce({ id, state: 'serving', version: '1', process }, () => undefined);
+      change(path, `UPDATE rows SET data = json_set(data, '$[5].process', '${damage}') WHERE id = 'a'`);
+      const [a, b] = await view.instances.list();
+      expect([a?.process, b?.process]).toEqual([undefined, process]);
+    },
+  );
 
   test('creates a file and a log that only its owner can read', async () => {
     const path = newPath();

@@ -1,6 +1,8 @@
 /** The store of a deployment, opened by a command that is no instance and takes no lease, and a record in it. */
 import { existsSync } from 'node:fs';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
+import { DamagedRecord } from '../../stores/shared/failures.ts';
+import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
 import { type EndedRecord, type InstanceLease, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
@@ -34,6 +36,8 @@ export async function withOpenStore<T>(
   const store = await openEndpointStore(chosen, { ...options, logger });
   try {
     return await work(store, shown);
+  } catch (cause) {
+    throw cause instanceof DamagedRecord ? new Failure(cause.message, { cause }) : cause;
   } finally {
     await store.close();
   }
@@ -55,15 +59,14 @@ export async function* summaries<T extends { readonly user?: string; readonly us
   store: EndpointStore,
   kind: 'sessions' | 'tasks',
   summary: (record: StoredRecord, alive: ReadonlySet<string>) => T,
-  { user }: RecordRequest,
+  { user, options }: RecordRequest,
 ): AsyncGenerator<T, void> {
+  const unreadable = new UnreadableRecords(kind, options.logger);
   for await (const page of pagesOf((cursor) => store[kind].list(PAGE, cursor))) {
     // Read again for each page, because an instance may die between two pages.
     const alive = new Set((await living(store)).keys());
-    for (const record of page.records) {
-      const one = summary(record, alive);
+    for (const one of unreadable.split(page, (record) => summary(record, alive)).rows)
       if (user === undefined || one.user === user || one.userName === user) yield one;
-    }
   }
 }
 

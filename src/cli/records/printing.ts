@@ -43,7 +43,9 @@ export function requireYes(shown: object, consequence: string, request: RecordRe
   throw new Failure(`nothing was done to\n${recordText(shown, request)}${consequence}. Give --yes to do it`);
 }
 
-export const timestamp = (at: number): string => new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
+/** A damaged record may have any number. */
+export const timestamp = (at: number): string =>
+  Math.abs(at) <= 8.64e15 ? new Date(at).toISOString().replace(/\.\d+Z$/, 'Z') : String(at);
 
 /** An instance as `doctor` and errors name it. */
 export function instanceText({ id, state, version, process }: InstanceLease): string {

@@ -8,6 +8,7 @@ import type { ShownEndpoint } from './shown-endpoint.ts';
 import { digestOf } from '../../base/digest.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { Refused } from './faces.ts';
+import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
 import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
 
@@ -28,12 +29,14 @@ type Row = SessionRow | TaskRow;
 export class ShownRecords {
   readonly #endpoint: ShownEndpoint;
   readonly #kind: keyof typeof KINDS;
+  readonly #unreadable: UnreadableRecords;
   #scans = 0;
   #key: Uint8Array | undefined;
 
   constructor(endpoint: ShownEndpoint, kind: keyof typeof KINDS) {
     this.#endpoint = endpoint;
     this.#kind = kind;
+    this.#unreadable = new UnreadableRecords(kind, endpoint.options.logger);
   }
 
   /** @throws Refused for what is no cursor, and while other searches run */
@@ -45,21 +48,23 @@ export class ShownRecords {
     this.#scans += 1;
     try {
       const [key, alive] = [await this.#sealing(), await instance.living()];
+      const { row } = KINDS[this.#kind];
       const most = HASH.test(query) ? 1 : PAGE;
       const rows: Row[] = [];
+      const unreadable: string[] = [];
       let scanned = 0;
       do {
         const page = await store[this.#kind].list(PAGE, cursor);
         cursor = page.nextCursor;
         scanned += page.records.length;
-        for (const record of page.records) {
-          const row = KINDS[this.#kind].row(record, alive);
-          if (fits(row, record.id, query)) rows.push({ ref: sealed(key, record.id), ...row });
-        }
+        const read = this.#unreadable.split(page, (record) => ({ id: record.id, row: row(record, alive) }));
+        unreadable.push(...read.unreadable);
+        for (const one of read.rows)
+          if (fits(one.row, one.id, query)) rows.push({ ref: sealed(key, one.id), ...one.row });
       } while (cursor !== undefined && rows.length < most && scanned < SEARCHED);
       const nextCursor = cursor === undefined ? undefined : sealed(key, cursor);
-      /** `scanned`: records that were looked at for these rows. */
-      return { rows, scanned, nextCursor };
+      /** `scanned`: records that were looked at for these rows. `unreadable`: hashes of records that are damaged. */
+      return { rows, scanned, unreadable: unreadable.slice(0, PAGE), nextCursor };
     } finally {
       this.#scans -= 1;
     }

@@ -16,6 +16,7 @@ import {
   type Ownership,
   type StoredRecord,
 } from '../../stores/store.ts';
+import { damagedRecord } from '../../stores/shared/failures.ts';
 import { storedShare } from '../../base/budget.ts';
 import type { EndReason } from '../../types.ts';
 import { type Handshake, handshakeIn } from './handshake.ts';
@@ -87,7 +88,16 @@ export function encodeSession(
   return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, share, ...texts, createdAt, stamp: createdAt };
 }
 
+/** @throws an error that names the record, where its texts are not those of a session */
 export function decodeSession(record: StoredRecord): SessionRecord {
+  try {
+    return decoded(record);
+  } catch (cause) {
+    throw damagedRecord('the session store', record.id, cause);
+  }
+}
+
+function decoded(record: StoredRecord): SessionRecord {
   const { id, epoch, owner, user, head, body, fields, createdAt, stamp } = record;
   const subscriptions: string[] = [];
   const state: [string, string][] = [];
@@ -96,13 +106,17 @@ export function decodeSession(record: StoredRecord): SessionRecord {
     if (name.startsWith('u')) subscriptions.push(key);
     else state.push([key, text]);
   }
+  const [known, handshake] = [decodeHead(head), handshakeIn(body)];
+  const { name, version } = handshake.params.clientInfo;
+  for (const text of [known.version, name, version])
+    if (typeof text !== 'string') throw new TypeError('a version or the client is no text');
   return {
-    ...decodeHead(head),
+    ...known,
     id,
     epoch,
     owner,
     user: user ?? undefined,
-    handshake: handshakeIn(body),
+    handshake,
     subscriptions,
     // `fromEntries` makes own properties of all keys, `__proto__` included.
     state: Object.fromEntries(state),

@@ -168,17 +168,26 @@ export class KernelRecords implements Records {
     const first = idOf(cursor);
     const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(group, first);
     const records: StoredRecord[] = [];
+    const unreadable: string[] = [];
+    const page = (shown: readonly StoredRecord[], end?: string): RecordPage => {
+      const ids = unreadable.filter((id) => end === undefined || id < end);
+      return {
+        records: shown,
+        ...(ids.length > 0 && { unreadable: ids }),
+        ...(end !== undefined && { nextCursor: end }),
+      };
+    };
     let last = from;
     return repeated<RecordPage>(() =>
       after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
         after(this.#steps.now(), (now) => {
+          unreadable.push(...rows.flatMap((row) => (row.unreadable === undefined ? [] : row.id)));
           records.push(...this.#steps.readable(rows).flatMap((row) => livingOf(row, now) ?? []));
           // There is a cursor only if another record follows, so the last page has none.
           const end = records[limit - 1];
-          if (records.length > limit && end !== undefined)
-            return { records: records.slice(0, limit), nextCursor: end.id };
+          if (records.length > limit && end !== undefined) return page(records.slice(0, limit), end.id);
           last = rows.at(-1)?.id ?? last;
-          return rows.length <= limit ? { records } : undefined;
+          return rows.length <= limit ? page(records) : undefined;
         }),
       ),
     );

@@ -6,6 +6,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { type SojournError, storeAway } from '../../errors.ts';
 import { notAsked } from '../shared/failures.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
+import { UnreadableRecords } from '../shared/unreadable-records.ts';
 import type { Fence, MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
 import type { KernelParts, Known, KnownRecords } from './known-records.ts';
@@ -16,8 +17,6 @@ const UNSURE = 20_000;
 const UNSURE_PUTS = 16;
 /** One succeeds in each round of processes that change one record at the same time. */
 const TRIES = 256;
-/** After a roll-back thousands may be those of a newer build. */
-const MOST_TOLD = 20;
 
 /** What a step makes of a row. */
 export type Decide<T> = (row: Row | undefined, now: number) => Decision<T>;
@@ -53,12 +52,12 @@ export class RowSteps {
    * what that try would have answered.
    */
   readonly #unsure = new BoundedMap<string, readonly number[]>(UNSURE);
-  /** Rows that cannot be read, each with its line in the log. */
-  readonly #told = new Set<string>();
+  readonly #unreadable: UnreadableRecords;
 
   constructor(parts: KernelParts, known: KnownRecords) {
     this.#parts = parts;
     this.#known = known;
+    this.#unreadable = new UnreadableRecords(parts.kind.name, parts.logger);
   }
 
   now(): MaybePromise<number> {
@@ -71,10 +70,7 @@ export class RowSteps {
    */
   readable(rows: readonly Row[]): readonly Row[] {
     return rows.filter(({ id, unreadable }) => {
-      if (unreadable !== undefined && !this.#told.has(id) && this.#told.size < MOST_TOLD) {
-        this.#told.add(id);
-        this.#parts.logger.error({ err: unreadable }, 'A record in the store cannot be read, and is left as it is');
-      }
+      if (unreadable !== undefined) this.#unreadable.tell(id, unreadable);
       return unreadable === undefined;
     });
   }

@@ -67,7 +67,7 @@ export function rowOf(texts: RowTexts, where: string): Row {
 }
 
 function valueOf({ id, version, fence, body, data }: RowTexts, where: string): Row['value'] {
-  const [v, ...parts] = JSON.parse(data) as [number, ...unknown[]];
+  const [v, ...parts] = listIn(data, where, id);
   if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
   // No put could ever replace it.
   if (!(version > 0)) throw damagedRecord(where, id);
@@ -79,6 +79,15 @@ function valueOf({ id, version, fence, body, data }: RowTexts, where: string): R
   if (!NAMES.every((name, n) => PARTS[name](parts[n]))) throw damagedRecord(where, id);
   const members = Object.fromEntries(NAMES.map((name, n) => [name, parts[n]]));
   return { v, id, body, ...members } as unknown as StoredRecord;
+}
+
+function listIn(data: string, where: string, id: string): [number, ...unknown[]] {
+  try {
+    const [...list] = JSON.parse(data) as [number, ...unknown[]];
+    return list;
+  } catch (cause) {
+    throw damagedRecord(where, id, cause);
+  }
 }
 
 /** Id, version, fence, wake time, body, data, as a database answers. `null` or empty: there is none. */

@@ -19,4 +19,13 @@ export const newerRecord = (where: string, id: string, found: number, known: num
       `this one reads up to ${known})`,
   );
 
-export const damagedRecord = (where: string, id: string): Error => new Error(`${where}: ${shownRecord(id)} is damaged`);
+/** `cause`: what reading its texts threw. */
+export const damagedRecord = (where: string, id: string, cause?: unknown): Error =>
+  new DamagedRecord(`${where}: ${shownRecord(id)} is damaged${cause instanceof Error ? `: ${cause.message}` : ''}`, {
+    cause,
+  });
+
+/** No `SojournError`: its message is for operators. */
+export class DamagedRecord extends Error {
+  override readonly name = 'DamagedRecord';
+}

@@ -234,9 +234,17 @@ const recordOf = ({ id, state, version, process, keys }: InstanceLease, address:
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
 
+/** `undefined`: the text is damaged. */
+function processIn(text: string): InstanceProcess | undefined {
+  const found = orUndefined(() => JSON.parse(text) as InstanceProcess);
+  const { host, pid, startedAt, runtime } = Object(found) as Partial<InstanceProcess>;
+  const isShown = [host, runtime].every((one) => typeof one === 'string') && [pid, startedAt].every(Number.isFinite);
+  return isShown ? found : undefined;
+}
+
 const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease => {
   // To be shown only: a text that is no JSON keeps no message from the other instances.
-  const process = orUndefined(() => JSON.parse(fields['process'] ?? '') as InstanceProcess);
+  const process = processIn(fields['process'] ?? '');
   const state = head === 'draining' ? head : 'serving';
   const keys = fields['keys']?.split(' ');
   const more = { ...(keys && { keys }), ...(process && { process }) };
