@@ -1,16 +1,25 @@
 /** The frames of server-sent events (WHATWG HTML, section 9.2). `response.ts` writes them, and no other file does. */
-/** `json` never holds a line break. `id`: the client can resume after this message. */
-export function messageFrame(json: string, id: string | undefined): string {
-  return id === undefined ? `event: message\ndata: ${json}\n\n` : `event: message\nid: ${id}\ndata: ${json}\n\n`;
+
+/** An event of a stream. The type of a message is `message`. */
+export interface StreamEvent {
+  readonly type?: string;
+  /** The client can resume after this event. */
+  readonly id?: string | undefined;
+  /** The time that the client waits before it reconnects. */
+  readonly retryMs?: number;
+  /**
+   * Holds no line break; that of a message is its JSON. A point has an empty one, as 2025-11-25 says, or none: clients of
+   * earlier revisions report an empty one as an error, and most read the id of an event without it.
+   */
+  readonly data?: string | undefined;
 }
 
-/**
- * An id, the client's waiting time before it reconnects, and no message. `emptyData`: with an empty data field, as
- * 2025-11-25 has it. Clients of earlier revisions report that as an error; without the field most read the id all the
- * same.
- */
-export function pointFrame(id: string, retryMs: number, emptyData: boolean): string {
-  return `id: ${id}\nretry: ${retryMs}\n${emptyData ? 'data: \n' : ''}\n`;
+export function frameOf({ type, id, retryMs, data }: StreamEvent): string {
+  let frame = type === undefined ? '' : `event: ${type}\n`;
+  if (id !== undefined) frame += `id: ${id}\n`;
+  if (retryMs !== undefined) frame += `retry: ${retryMs}\n`;
+  if (data !== undefined) frame += `data: ${data}\n`;
+  return `${frame}\n`;
 }
 
 /** The Python SDK 2.x refuses longer events, and takes JSON bodies of any size. */

@@ -5,7 +5,7 @@
  * * Else its head is held. On a POST whose events are stored it waits for the first id, and then up to 5 ms for an
  *   answer that is being stored. In 2026-07-28 it waits up to `keepAliveMs` for the first message. A response that is
  *   complete by then leaves as one.
- * * Then the head and the gathered frames leave, and later frames are written as they come.
+ * * Then the head and the gathered events leave, and later events are written as they come.
  *
  * This process may crash at any moment. A client that has the head and no event id waits for its time-out then, while a
  * connection that breaks before the head is an error at once.
@@ -18,7 +18,7 @@ import { sessionEnded, type SojournError } from '../errors.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, type LostForm, refuse } from './answer.ts';
 import { type Exchange, JSON_HEADERS } from './exchange.ts';
-import { isLarge, KEEP_ALIVE_FRAME, messageFrame, pointFrame, SSE_HEADERS } from './frames.ts';
+import { frameOf, isLarge, KEEP_ALIVE_FRAME, SSE_HEADERS, type StreamEvent } from './frames.ts';
 import { type HostedStream, hostedWith } from './host-servers.ts';
 import type { ResponseSink, SinkListener, ResponsePolicy } from './sink.ts';
 import { UNREAD_BYTES } from './unread.ts';
@@ -44,14 +44,15 @@ const STATES: Transitions<ResponseState> = {
   over: [],
 };
 
+/** What an event takes besides its data, about. */
+const EVENT_CHARACTERS = 100;
+
 export class HttpResponse implements ResponseSink, TurnTask {
   readonly #exchange: Exchange;
   #policy: ResponsePolicy;
   #state: ResponseState = 'waiting';
-  /** Frames, or the answers of a JSON body. */
-  #gathered = '';
-  /** The only message that was gathered; `null`: there are several. */
-  #alone: string | null | undefined = undefined;
+  /** What was not sent yet: events, or the answers of a JSON body. */
+  #gathered: StreamEvent[] = [];
   #status = 200;
   #listens = false;
   /** It sends a held head, or the next comment of a stream, which it may end. */
@@ -84,21 +85,18 @@ export class HttpResponse implements ResponseSink, TurnTask {
   message(json: string, id?: string): void {
     if (id !== undefined) this.lastId = id;
     this.#exchange.watched?.sent(json);
-    if (this.#isUnsent) this.#alone = this.#alone === undefined ? json : null;
-    if (this.takes === 'events' || this.#state === 'open') this.#write(messageFrame(json, id));
-    else if (this.#policy.form === 'json') this.#gathered ||= json;
-    else if (this.#holds(json)) this.#gathered += this.#alone === null ? `,${json}` : json;
+    this.#add({ type: 'message', id, data: json });
   }
 
   point(id: string, retryMs: number, emptyData: boolean): void {
     if (this.takes === 'answers') return;
     this.lastId = id;
-    this.#write(pointFrame(id, retryMs, emptyData));
+    this.#add({ id, retryMs, data: emptyData ? '' : undefined });
   }
 
   /** Sends an event that is not a JSON-RPC message. */
   event(type: string, data: string): void {
-    this.#write(`event: ${type}\ndata: ${data}\n\n`);
+    this.#add({ type, data });
   }
 
   sendHead(): void {
@@ -141,7 +139,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#state === 'gathering') {
       this.#become('complete');
       // What is written is charged. What many calls gather in one turn would not be.
-      if (this.#gathered.length > UNREAD_BYTES) this.#respond();
+      if (this.#characters > UNREAD_BYTES) this.#respond();
       return;
     }
     if (this.#state !== 'open') return;
@@ -176,8 +174,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (!this.#isUnsent || this.#state === 'waiting') return;
     this.#stopTimer();
     this.#exchange.watched?.withdrawn();
-    this.#gathered = '';
-    this.#alone = undefined;
+    this.#gathered = [];
     this.lastId = undefined;
     this.#become('waiting');
   }
@@ -190,7 +187,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   get hasBegun(): boolean {
-    return this.#state === 'open' || this.#gathered !== '';
+    return this.#state === 'open' || this.#gathered.length > 0;
   }
 
   get isOpen(): boolean {
@@ -219,7 +216,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   get #mayWait(): boolean {
     if (this.takes === 'answers') return true;
-    return (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered === '');
+    return (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered.length === 0);
   }
 
   fail(cause: unknown): void {
@@ -254,14 +251,13 @@ export class HttpResponse implements ResponseSink, TurnTask {
   // ——— what is sent ———
 
   #openStream(): void {
-    const gathered = this.#gathered;
+    const events = this.#gathered;
     this.#stopTimer();
-    this.#gathered = '';
-    this.#alone = undefined;
+    this.#gathered = [];
     this.#become('open');
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
-    if (gathered !== '') this.#exchange.write(gathered);
+    if (events.length > 0) this.#exchange.write(events.map(frameOf).join(''));
     const { endsWithHost, endsWithToken } = this.#policy;
     if (endsWithHost === true) this.#hosted = hostedWith(this.#exchange.node?.req.socket)?.add(this);
     this.#listen();
@@ -284,45 +280,49 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   #respond(): void {
-    const gathered = this.#gathered;
-    this.#gathered = '';
-    const alone = this.#alone;
-    this.#alone = undefined;
+    const events = this.#gathered;
+    this.#gathered = [];
     this.#become('over');
-    const { form } = this.#policy;
-    if (this.takes === 'events' && !this.#isJson(alone)) this.#exchange.respond(200, SSE_HEADERS, gathered);
+    const { form, largeAsJson } = this.#policy;
+    const [answer, ...more] = events.flatMap(({ type, data }) => (type === 'message' ? (data ?? []) : []));
+    // An answer before which nothing was sent, as the policy says.
+    const isJson = form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(answer ?? ''));
+    if (this.takes === 'events' && !(isJson && answer !== undefined && more.length === 0))
+      this.#exchange.respond(200, SSE_HEADERS, events.map(frameOf).join(''));
     // Every request of the POST was cancelled, so it gets no answer, as for notifications.
-    else if (alone === undefined) this.#exchange.respond(202, []);
-    else this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${gathered}]` : (alone ?? gathered));
+    else if (answer === undefined) this.#exchange.respond(202, []);
+    else
+      this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${[answer, ...more].join()}]` : answer);
     this.#over();
   }
 
-  /** Whether an answer before which nothing was sent is a JSON body. */
-  #isJson(alone: string | null | undefined): boolean {
-    if (alone === undefined || alone === null) return false;
-    const { form, largeAsJson } = this.#policy;
-    return form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(alone));
+  /** Sends the event where the stream is open, and else gathers it. */
+  #add(event: StreamEvent): void {
+    const { takes } = this;
+    if (this.#isUnsent && this.#policy.form === 'batch' && !this.#holds(event)) return;
+    // Something precedes the answer, so the stream begins, with its first event. Or too much waits, and what waits in an
+    // exchange is charged.
+    const most = this.listener?.opened === undefined ? UNREAD_BYTES : 0;
+    if (this.#isUnsent && takes === 'events' && this.#characters > most) this.#openStream();
+    if (this.#isUnsent) {
+      // Events that the store took while the head was held leave when this turn ends, unless `end` follows first.
+      if (this.#state === 'held' && takes === 'events' && this.#gathered.length === 0) atEndOfTurn(this);
+      this.#gathered.push(event);
+    } else if (this.#state === 'open') this.#exchange.write(frameOf(event));
   }
 
-  #write(frame: string): void {
-    // Something precedes the answer, so the stream begins, with its first event.
-    if (this.listener?.opened !== undefined && this.#isUnsent && this.#gathered !== '') this.#openStream();
-    // What waits in an exchange is charged.
-    if (this.#isUnsent && this.#gathered.length > UNREAD_BYTES) this.#openStream();
-    if (this.#isUnsent) {
-      // Frames that the store took while the head was held leave when this turn ends, unless `end` follows first.
-      if (this.#state === 'held' && this.#gathered === '') atEndOfTurn(this);
-      this.#gathered += frame;
-    } else if (this.#state === 'open') this.#exchange.write(frame);
+  /** Of what was gathered. */
+  get #characters(): number {
+    return this.#gathered.reduce((sum, { data = '' }) => sum + data.length + EVENT_CHARACTERS, 0);
   }
 
   /**
    * A long body waits for the last answer, and counts in the memory budget until then. `false`: there is no room, and
    * the connection is cut.
    */
-  #holds(json: string): boolean {
-    if (this.#gathered.length + json.length <= UNREAD_BYTES || this.#exchange.holds(json.length)) return true;
-    this.#gathered = '';
+  #holds({ data = '' }: StreamEvent): boolean {
+    if (this.#characters + data.length <= UNREAD_BYTES || this.#exchange.holds(data.length)) return true;
+    this.#gathered = [];
     this.cut();
     return false;
   }
