@@ -19,10 +19,10 @@
  * The writes of one view take effect in the order of the calls, including those whose caller has given up: a retry must
  * not undo a later write.
  *
- * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store answers for records
- * synchronously, so that a call on a live session never waits for it. Failures are thrown or rejected as `storeAway(…)`, code
- * `STORE_AWAY`: the store could not be reached, and the outcome is unknown. A caller that tries again hears what the try
- * answered that was stored.
+ * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store answers synchronously for
+ * one record (`replay` excepted), so that a call on a live session never waits for it. Failures are thrown or rejected
+ * as `storeAway(…)`, code `STORE_AWAY`: the store could not be reached, and the outcome is unknown. A caller that tries
+ * again hears what the try answered that was stored.
  */
 import type { RandomSource } from '../base/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';

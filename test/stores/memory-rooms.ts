@@ -1,11 +1,12 @@
-/** A memory store whose parts a test has at hand. Its records answer at once, and the test moves its clock. */
+/** A memory store whose parts a test has at hand. It answers for one record at once, and the test moves its clock. */
 import { KernelRecords } from '../../src/stores/kernel/records.ts';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
 import type { Kind } from '../../src/stores/store.ts';
 import { createLog } from '../kit/log.ts';
 
-type AtOnce<T> = T extends (...args: infer A) => infer R ? (...args: A) => Awaited<R> : T;
+type Answer<R> = [R] extends [Promise<unknown>] ? R : Awaited<R>;
+type AtOnce<T> = T extends (...args: infer A) => infer R ? (...args: A) => Answer<R> : T;
 type RecordsAtOnce = { readonly [Name in keyof KernelRecords]: AtOnce<KernelRecords[Name]> };
 
 /** `logBytes`: what the logs of all deployments may take together. */

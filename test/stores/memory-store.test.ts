@@ -43,17 +43,17 @@ describe('the memory store', () => {
     expect(await records.due(1)).toEqual({ records: [] });
   });
 
-  test('answers for records, reads of leases and messages without a promise', async () => {
+  test('answers for one record, reads of a lease and messages without a promise', async () => {
     const view = await openView(memory());
     const { records, instances } = view;
     expect(memory().open({ ...storeOptions(), kinds: [] })).not.toBeInstanceOf(Promise);
     await instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-    const { leases: _leases, renew: _renew, publish: _publish, ...atOnce } = ALL_CALLS;
+    const waiting = ['leases', 'renew', 'publish', 'list', 'due', 'replay'];
+    const atOnce = Object.entries(ALL_CALLS).filter(([name]) => !waiting.includes(name));
     const answers: unknown[] = [
       ...['s', 'released', 'ended'].map((id) => records.create(recordOf(id))),
-      ...Object.values(atOnce).map((ask) => ask(view)),
+      ...atOnce.map(([, ask]) => ask(view)),
       records.add('s', 'answer', 'yes'),
-      records.trim(),
     ];
     expect(answers.filter((answer) => answer instanceof Promise)).toEqual([]);
     await view.close();
@@ -114,7 +114,7 @@ describe('the memory store', () => {
   test('a cursor that list() did not give is refused', async () => {
     const { records } = await openView(memory());
     for (const cursor of [' ', 'a b', 'ä', 'x\n'])
-      expect(() => records.list(10, cursor), cursor).toThrow(/Option cursor/);
+      await expect(records.list(10, cursor), cursor).rejects.toThrow(/Option cursor/);
   });
 });
 

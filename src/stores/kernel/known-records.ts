@@ -4,7 +4,7 @@
  * out of date, and then this process forgets it.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { after, repeated } from '../shared/after.ts';
+import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
 import type { EventRetention, Logger } from '../../types.ts';
@@ -130,6 +130,7 @@ export class KnownRecords {
     return sent.then((done) => this.#sent(known, done, trims, now));
   }
 
+  /** The entries are looked at in the turn that answers them: those of memory are the log itself, which may change. */
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
     return after(this.#entries(id, stream), (entries) => {
       return replayOf(entries, stream, this.#lengthOf(id, stream, entries), from, this.#retention, now);
@@ -147,22 +148,24 @@ export class KnownRecords {
    * Removes events that are too old. A log is read once in the time that events are kept, so an event is removed before
    * it is twice that old. A record whose log has no events is forgotten.
    */
-  trimOld(now: number): MaybePromise<unknown> {
-    return repeated(() => {
+  async trimOld(now: number): Promise<void> {
+    for (;;) {
       const { oldest } = this.#known;
-      if (oldest === undefined || oldest.trimmedAt + this.#retention.ttlMs > now) return true;
+      if (oldest === undefined || oldest.trimmedAt + this.#retention.ttlMs > now) return;
       oldest.trimmedAt = now;
       this.#known.use(oldest.id);
-      return after(this.#trim(oldest, now), (keepsNone) => {
-        if (this.#parts.isAlone ? oldest.log?.isEmpty === true : keepsNone) this.delete(oldest.id);
-        return undefined;
-      });
-    });
+      const keepsNone = await this.#trim(oldest, now);
+      const isEmpty = this.#parts.isAlone ? oldest.log?.isEmpty === true : keepsNone;
+      // Another record may have taken the id while the store was asked.
+      if (isEmpty && this.get(oldest.id) === oldest) this.delete(oldest.id);
+    }
   }
 
   /** Removes events that are too old, of a log that this process may not own. The fence is new, so the log is at rest. */
-  trimAtRest(row: Row, now: number): MaybePromise<void> {
-    return after(this.#read(row, now), (known) => after(this.#trim(known, now), () => this.delete(row.id)));
+  async trimAtRest(row: Row, now: number): Promise<true> {
+    await this.#trim(await this.#read(row, now), now);
+    this.delete(row.id);
+    return true;
   }
 
   /** Called only where this object is alone. */

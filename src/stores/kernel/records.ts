@@ -9,7 +9,7 @@
  * number, and the next step follows them in the next trip. All other steps wait for the one before.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { after, repeated } from '../shared/after.ts';
+import { after } from '../shared/after.ts';
 import { idOf, rangeOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
 import {
@@ -164,7 +164,7 @@ export class KernelRecords implements Records {
   }
 
   /** In the order of their ids. */
-  list(limit: number, cursor?: string, group?: string): MaybePromise<RecordPage> {
+  async list(limit: number, cursor?: string, group?: string): Promise<RecordPage> {
     const first = idOf(cursor);
     const [from, before] = group === undefined ? [first, LAST_ID] : rangeOf(group, first);
     const records: StoredRecord[] = [];
@@ -178,19 +178,17 @@ export class KernelRecords implements Records {
       };
     };
     let last = from;
-    return repeated<RecordPage>(() =>
-      after(this.#backend.list(this.#kind, last, before, limit + 1), (rows) =>
-        after(this.#steps.now(), (now) => {
-          unreadable.push(...rows.flatMap((row) => (row.unreadable === undefined ? [] : row.id)));
-          records.push(...this.#steps.readable(rows).flatMap((row) => livingOf(row, now) ?? []));
-          // There is a cursor only if another record follows, so the last page has none.
-          const end = records[limit - 1];
-          if (records.length > limit && end !== undefined) return page(records.slice(0, limit), end.id);
-          last = rows.at(-1)?.id ?? last;
-          return rows.length <= limit ? page(records) : undefined;
-        }),
-      ),
-    );
+    for (;;) {
+      const rows = await this.#backend.list(this.#kind, last, before, limit + 1);
+      const now = await this.#steps.now();
+      unreadable.push(...rows.flatMap((row) => (row.unreadable === undefined ? [] : row.id)));
+      records.push(...this.#steps.readable(rows).flatMap((row) => livingOf(row, now) ?? []));
+      // There is a cursor only if another record follows, so the last page has none.
+      const end = records[limit - 1];
+      if (records.length > limit && end !== undefined) return page(records.slice(0, limit), end.id);
+      if (rows.length <= limit) return page(records);
+      last = rows.at(-1)?.id ?? last;
+    }
   }
 
   count(group?: string): MaybePromise<number> {
@@ -206,14 +204,17 @@ export class KernelRecords implements Records {
     return this.#backend.oldest(this.#kind, share, most);
   }
 
-  due(limit: number, cursor?: string): MaybePromise<RecordPage<DueRecord>> {
-    return after(this.#steps.now(), (now) => this.#sweep.due(now, limit, cursor));
+  async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {
+    return this.#sweep.due(await this.#steps.now(), limit, cursor);
   }
 
-  trim(): MaybePromise<void> {
-    return after(this.#steps.now(), (now) =>
-      after(this.#known.trimOld(now), () => (this.#kind.listed ? undefined : this.#sweepAll())),
-    );
+  async trim(): Promise<void> {
+    await this.#known.trimOld(await this.#steps.now());
+    if (this.#kind.listed) return;
+    // No other sweep looks for due records of this kind, so they go here once they show no more.
+    let cursor: string | undefined;
+    do ({ nextCursor: cursor } = await this.due(TRIM_PAGE, cursor));
+    while (cursor !== undefined);
   }
 
   append(request: AppendRequest): MaybePromise<WriteOutcome> {
@@ -232,12 +233,12 @@ export class KernelRecords implements Records {
     return this.#appendSlowly(kept);
   }
 
-  replay(id: string, stream: string, from: number): MaybePromise<ReplayOutcome> {
-    return after(this.#backend.read(this.#kind, id), (row) =>
-      after(this.#steps.now(), (now) =>
-        livingOf(row, now) === undefined ? { found: false, why: 'unknown' } : this.#known.replay(id, stream, from, now),
-      ),
-    );
+  async replay(id: string, stream: string, from: number): Promise<ReplayOutcome> {
+    const row = await this.#backend.read(this.#kind, id);
+    const now = await this.#steps.now();
+    return livingOf(row, now) === undefined
+      ? { found: false, why: 'unknown' }
+      : this.#known.replay(id, stream, from, now);
   }
 
   forget(id: string, stream: string): void {
@@ -273,13 +274,6 @@ export class KernelRecords implements Records {
 
   #row(record: StoredRecord, now: number): Row {
     return livingRow(record, this.#sweep.trimAt(now));
-  }
-
-  /** No other sweep looks for due records of this kind, so they go here once they show no more. */
-  #sweepAll(cursor?: string): MaybePromise<void> {
-    return after(this.due(TRIM_PAGE, cursor), ({ nextCursor }) =>
-      nextCursor === undefined ? undefined : this.#sweepAll(nextCursor),
-    );
   }
 }
 

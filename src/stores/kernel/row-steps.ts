@@ -202,8 +202,10 @@ export class RowSteps {
 
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
   replace(id: string, before: Row | undefined, row: Row | null): MaybePromise<boolean> {
-    this.#known.delete(id);
-    return this.#write(id, before, row, row === null);
+    const written = this.#write(id, before, row, row === null);
+    // A memory store refuses the deletion of a row that has been replaced, and what is known is of the new one.
+    if (written !== false) this.#known.delete(id);
+    return written;
   }
 
   #write(id: string, before: Row | undefined, row: Row | null, clear: boolean): MaybePromise<boolean> {

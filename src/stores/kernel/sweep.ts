@@ -5,8 +5,7 @@
  * An owner trims its log itself, until it crashes or releases the record. So the row of a record wakes when its events
  * are too old, and every save of a living owner moves that. The process whose sweep finds the row trims the log.
  */
-import { after, repeated } from '../shared/after.ts';
-import type { DueRecord, MaybePromise, RecordPage } from '../store.ts';
+import type { DueRecord, RecordPage } from '../store.ts';
 import type { DuePlace, Row } from './backend.ts';
 import type { KernelParts, KnownRecords } from './known-records.ts';
 import type { RowSteps } from './row-steps.ts';
@@ -33,33 +32,31 @@ export class Sweep {
     return this.#ttlMs === Infinity ? null : now + this.#ttlMs;
   }
 
-  due(now: number, limit: number, cursor: string | undefined): MaybePromise<RecordPage<DueRecord>> {
+  async due(now: number, limit: number, cursor: string | undefined): Promise<RecordPage<DueRecord>> {
     let place = placeOf(cursor);
-    return repeated<RecordPage<DueRecord>>(() =>
-      after(this.#parts.backend.due(this.#parts.kind, place, now, limit), (rows) => {
-        const read = this.#steps.readable(rows);
-        return after(this.#clean(read, now), () => {
-          const records = read.flatMap((row) => {
-            const record = recordOf(row);
-            if (record === undefined || wokeForLog(row, now)) return [];
-            const { id, epoch, owner } = record;
-            return [{ id, epoch, owner, expired: isExpired(row, now) }];
-          });
-          const last = rows.at(-1);
-          if (rows.length < limit || last === undefined) return { records };
-          place = [last.wakeAt ?? now, last.id];
-          return records.length > 0 ? { records, nextCursor: place.join(' ') } : undefined;
-        });
-      }),
-    );
+    for (;;) {
+      const rows = await this.#parts.backend.due(this.#parts.kind, place, now, limit);
+      const read = this.#steps.readable(rows);
+      await this.#clean(read, now);
+      const records = read.flatMap((row) => {
+        const record = recordOf(row);
+        if (record === undefined || wokeForLog(row, now)) return [];
+        const { id, epoch, owner } = record;
+        return [{ id, epoch, owner, expired: isExpired(row, now) }];
+      });
+      const last = rows.at(-1);
+      if (rows.length < limit || last === undefined) return { records };
+      place = [last.wakeAt ?? now, last.id];
+      if (records.length > 0) return { records, nextCursor: place.join(' ') };
+    }
   }
 
   /** The next sweep finds what fails. */
-  #clean(rows: readonly Row[], now: number): MaybePromise<unknown> {
+  async #clean(rows: readonly Row[], now: number): Promise<void> {
     for (const row of rows) if (this.#isForgotten(row, now)) this.#delete(row);
     const left = this.#ttlMs === Infinity ? [] : rows.filter((row) => wokeForLog(row, now));
     // The logs of one page are trimmed at the same time.
-    return left.length === 0 ? undefined : Promise.allSettled(left.map(async ({ id }) => this.#trimLog(id)));
+    await Promise.allSettled(left.map(({ id }) => this.#trimLog(id)));
   }
 
   /** An ended record that shows no more. An expired record that was not ended stays, if a sweep looks for it. */
@@ -73,13 +70,13 @@ export class Sweep {
     if (deleted instanceof Promise) deleted.catch(() => undefined);
   }
 
-  #trimLog(id: string): MaybePromise<true> {
-    return this.#steps.step<true>(id, (row, now) => {
+  async #trimLog(id: string): Promise<void> {
+    await this.#steps.step<true>(id, (row, now) => {
       const record = livingOf(row, now);
       if (row === undefined || record === undefined || !wokeForLog(row, now)) return { answer: true };
       // No event is added to the log of a released record, so this is its last trim.
       const put = fencedRow(record, record.owner === null ? null : this.trimAt(now));
-      return { put, isForeign: true, fromLog: () => after(this.#known.trimAtRest(put, now), () => true as const) };
+      return { put, isForeign: true, fromLog: () => this.#known.trimAtRest(put, now) };
     });
   }
 }

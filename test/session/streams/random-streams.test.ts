@@ -74,12 +74,13 @@ class TestSink implements Sink {
 class World {
   readonly time = createFakeTime();
   readonly #ways: Way[];
-  readonly #records = memoryRooms({
+  readonly #room = memoryRooms({
     name: 'sessions',
     log: { ttlMs: Infinity, events: 10_000, bytes: 1e9 },
     keepMs: 1,
     listed: true,
-  }).deployment().records;
+  }).deployment();
+  readonly #records = this.#room.records;
   readonly sinks: Record<Name, TestSink[]> = { get: [], post: [] };
   /** The messages of each owner, as they were sent. */
   readonly sent: Record<Name, string[]> = { get: [], post: [] };
@@ -167,8 +168,7 @@ class World {
   }
 
   logOf(key: string): string[] {
-    const outcome = this.#records.replay('s', key, -1);
-    return outcome.found ? outcome.events.map(({ data }) => data) : [];
+    return this.#room.entries('s').flatMap(({ stream, events }) => (stream === key ? events : []));
   }
 
   keyOf(name: Name): string {
