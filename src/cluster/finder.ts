@@ -132,7 +132,7 @@ export class Finder {
   /** Resolves when there is a record, which a restore then takes. Throws the 404 when the migration handler refuses. */
   #migrate(id: string, caller: CallerRequest): Promise<void> {
     if (this.#registry.options.sessionMigrationHandler === undefined) throw sessionNotFound();
-    const waits = this.#migrations.last(id) !== undefined;
+    const waits = this.#migrations.last.has(id);
     return this.#migrations.steps(id, async () => {
       if (waits && (await this.#read(id)) !== undefined) return;
       if (this.#registry.lifecycle.prefersOthers) throw draining();

@@ -81,7 +81,7 @@ export class Tasks {
    * its creation failed, although the store may have it.
    */
   holds(id: string): boolean {
-    return this.#runs.has(id) || this.#turns.last(id) !== undefined || this.#takenBack.has(id);
+    return this.#runs.has(id) || this.#turns.last.has(id) || this.#takenBack.has(id);
   }
 
   /** Runs that a drain waits for: their handlers do not run again. */
@@ -218,7 +218,7 @@ export class Tasks {
   /** It was, here or by another instance that rang. */
   rung(id: string): void {
     const look = async () => {
-      await this.#turns.last(id);
+      await this.#turns.last.get(id);
       await this.#runs.get(id)?.task?.look();
     };
     void this.store.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));

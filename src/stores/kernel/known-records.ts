@@ -6,15 +6,17 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
-import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, WriteOutcome } from '../store.ts';
+import type { RecordQueues } from '../shared/record-queues.ts';
+import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, StoredRecord, WriteOutcome } from '../store.ts';
 import type { EventRetention, Logger } from '../../types.ts';
 import type { Backend, Entry, Row } from './backend.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
-import { recordOf } from './row-value.ts';
+import { fits, recordOf } from './row-value.ts';
 import type { Writes } from './turn-writes.ts';
 
 export interface Known {
   readonly id: string;
+  /** Its record has not ended. */
   row: Row;
   /** `undefined`: the first append reads it. */
   readonly log: LogState | undefined;
@@ -46,14 +48,16 @@ export interface KernelParts {
 
 export class KnownRecords {
   readonly #parts: KernelParts;
+  readonly #queues: RecordQueues;
   readonly #retention: EventRetention;
   /** In the order in which their logs were read or trimmed. */
   readonly #known: BoundedMap<string, Known>;
   /** The last append of each log that is not answered yet. */
   readonly #underWay = new Map<string, Promise<boolean>>();
 
-  constructor(parts: KernelParts) {
+  constructor(parts: KernelParts, queues: RecordQueues) {
     this.#parts = parts;
+    this.#queues = queues;
     const { log } = parts.kind;
     this.#retention = log === false ? MARKS_ALONE : log;
     this.#known = new BoundedMap(parts.isAlone ? Infinity : MOST);
@@ -105,27 +109,43 @@ export class KnownRecords {
   }
 
   /**
-   * `undefined`: another writer was faster, and the record is not known any more. The next append may follow at once:
-   * it has the next number, whatever becomes of this one. One whose answer was lost may be stored: a caller that tries
-   * again finds it in the log. Only a step asks the log, where `isOwner` says that the fence was looked at just now: no
-   * later step may change the log meanwhile, and what it has dropped was the owner's own.
+   * An append that rests on what is known, while no step runs that may change it. `undefined`: a step looks at what is
+   * stored, because the record or its log is not known, or another writer was faster. The next append may follow at
+   * once: it has the next number, whatever becomes of this one.
    */
-  append(known: Known, request: AppendRequest, now: number, isOwner = false): MaybePromise<WriteOutcome | undefined> {
-    const { id, log } = known;
+  append(request: AppendRequest): MaybePromise<'written' | undefined> {
+    const { id, fence, share } = request;
+    const known = this.#known.get(id);
+    if (known?.log === undefined || this.#queues.last.has(id)) return undefined;
+    const now = this.#parts.backend.now();
+    const record = known.row.value as StoredRecord;
+    const { expiresAt } = record;
+    if (typeof now !== 'number' || !fits(record, fence) || (expiresAt !== null && expiresAt <= now)) return undefined;
+    const entry = known.log.accept(request, now);
+    return entry && this.#add(known, entry, share, now);
+  }
+
+  /**
+   * An append in a step that has just looked at the fence. One whose answer was lost may be stored: a caller that tries
+   * again finds it in the log. No later step may change the log meanwhile, and what it has dropped was the owner's own.
+   */
+  appendInStep(known: Known, request: AppendRequest, now: number): MaybePromise<WriteOutcome | undefined> {
+    const { id, stream, share } = request;
+    const { log } = known;
     if (log === undefined) return undefined;
     const entry = log.accept(request, now);
-    if (entry === undefined) {
-      if (!isOwner) return undefined;
-      return after(this.#answered(id), () =>
-        after(this.#entries(id, request.stream), (entries) => {
-          const open = this.#lengthOf(id, request.stream ?? '', entries);
-          return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
-        }),
-      );
-    }
-    const sent = this.#send(known, [entry], 0, request.share);
-    log.take(entry);
-    const trims = log.trimIsDue(this.#retention);
+    if (entry !== undefined) return this.#add(known, entry, share, now);
+    return after(this.#answered(id), () =>
+      after(this.#entries(id, stream), (entries) => {
+        const open = this.#lengthOf(id, stream ?? '', entries);
+        return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
+      }),
+    );
+  }
+
+  #add(known: Known, entry: Entry, share: string | undefined, now: number): MaybePromise<'written' | undefined> {
+    const sent = this.#send(known, [entry], 0, share);
+    const trims = known.log?.trimIsDue(this.#retention) === true;
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
     return sent.then((done) => this.#sent(known, done, trims, now));
   }

@@ -70,14 +70,16 @@ export class LogState {
     return state;
   }
 
-  /** The entry that stores a request: call `take` once it is sent. `undefined`: its stream does not take it. */
+  /** The entry that stores a request. It counts as stored from now on. `undefined`: its stream does not take it. */
   accept(request: AppendRequest, now: number): Entry | undefined {
     const { stream, from = 0 } = request;
     const known = stream === null ? undefined : this.#streams.get(stream);
     // A stream that is not known begins; a complete one takes nothing.
     if (stream !== null && (known === undefined ? from !== 0 : known.isComplete || known.next !== from))
       return undefined;
-    return entryOf(this.next, request, now);
+    const entry = entryOf(this.next, request, now);
+    this.#fold(entry, known);
+    return entry;
   }
 
   /** `undefined`: the stream is complete or unknown. */
@@ -131,11 +133,17 @@ export class LogState {
   }
 
   /** An entry that is stored. */
-  take({ no, stream, head }: Entry): void {
+  take(entry: Entry): void {
+    const state = entry.head[4]?.state;
+    if (state !== undefined) this.#restore(entry.no, state);
+    this.#fold(entry, this.#streams.get(entry.stream));
+  }
+
+  /** `known`: the stream of the entry. */
+  #fold({ no, stream, head }: Entry, known: Stream | undefined): void {
     // Destructuring takes as long as all else here until it is compiled.
     const more = head[4];
-    if (more?.state !== undefined) this.#restore(no, more.state);
-    if (stream !== NO_STREAM) this.#extend(no, stream, head[0] + head[1], more);
+    if (stream !== NO_STREAM) this.#extend(no, stream, known, head[0] + head[1], more);
     if (more?.mark !== undefined) this.#mark(no, more.mark);
     if (more?.unmark !== undefined) this.#marks?.delete(keyOf(more.unmark));
     this.next = no + 1;
@@ -148,8 +156,7 @@ export class LogState {
     this.#marks.set(keyOf(mark), { mark, entry: no });
   }
 
-  #extend(no: number, stream: string, next: number, more: HeadMore | undefined): void {
-    const known = this.#streams.get(stream);
+  #extend(no: number, stream: string, known: Stream | undefined, next: number, more: HeadMore | undefined): void {
     const isComplete = more?.done === true;
     if (known === undefined || known.isComplete) {
       this.#streams.set(stream, { stream, next, note: more?.note ?? null, isComplete, entry: no });

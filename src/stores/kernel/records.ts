@@ -12,6 +12,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { after } from '../shared/after.ts';
 import { idOf, rangeOf } from '../shared/cursor.ts';
 import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
+import { RecordQueues } from '../shared/record-queues.ts';
 import {
   type AddOutcome,
   type AppendRequest,
@@ -37,8 +38,19 @@ import {
 } from '../store.ts';
 import type { Backend, Row } from './backend.ts';
 import { type KernelParts, KnownRecords } from './known-records.ts';
-import { type Decide, type Decision, fits, RowSteps } from './row-steps.ts';
-import { endedRow, isExpired, livingOf, livingRow, OVER, overRow, recordOf, shareOf, shownOf } from './row-value.ts';
+import { type Decide, type Decision, RowSteps } from './row-steps.ts';
+import {
+  endedRow,
+  fits,
+  isExpired,
+  livingOf,
+  livingRow,
+  OVER,
+  overRow,
+  recordOf,
+  shareOf,
+  shownOf,
+} from './row-value.ts';
 import { Sweep } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
@@ -60,8 +72,9 @@ export class KernelRecords implements Records {
     this.#kind = parts.kind;
     this.#backend = parts.backend;
     this.#isAlone = parts.isAlone;
-    this.#known = new KnownRecords(parts);
-    this.#steps = new RowSteps(parts, this.#known);
+    const queues = new RecordQueues();
+    this.#known = new KnownRecords(parts, queues);
+    this.#steps = new RowSteps(parts, this.#known, queues);
     this.#sweep = new Sweep(parts, this.#steps, this.#known);
   }
 
@@ -218,19 +231,11 @@ export class KernelRecords implements Records {
   }
 
   append(request: AppendRequest): MaybePromise<WriteOutcome> {
-    const known = this.#steps.known(request.id);
-    const now = this.#steps.now();
-    if (known !== undefined && typeof now === 'number') {
-      const record = livingOf(known.row, now);
-      if (record !== undefined && fits(record, request.fence)) {
-        const sent = this.#known.append(known, request, now);
-        if (sent === 'written') return sent;
-        if (sent instanceof Promise)
-          return sent.then((done) => (done === 'written' ? done : this.#appendSlowly(request)));
-      }
-    }
-    const kept = this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] };
-    return this.#appendSlowly(kept);
+    const sent = this.#known.append(request);
+    if (sent === 'written') return sent;
+    if (sent !== undefined) return sent.then((done) => done ?? this.#appendSlowly(request));
+    // The caller may change its list while this waits.
+    return this.#appendSlowly(this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] });
   }
 
   async replay(id: string, stream: string, from: number): Promise<ReplayOutcome> {
@@ -253,7 +258,7 @@ export class KernelRecords implements Records {
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
     return this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) => ({
-      fromLog: () => after(this.#known.load(row, now), (known) => this.#known.append(known, request, now, true)),
+      fromLog: () => after(this.#known.load(row, now), (known) => this.#known.appendInStep(known, request, now)),
     }));
   }
 

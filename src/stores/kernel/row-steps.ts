@@ -5,12 +5,12 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { type SojournError, storeAway } from '../../errors.ts';
 import { notAsked } from '../shared/failures.ts';
-import { RecordQueues } from '../shared/record-queues.ts';
+import type { RecordQueues } from '../shared/record-queues.ts';
 import { UnreadableRecords } from '../shared/unreadable-records.ts';
-import type { Fence, MaybePromise, Ownership, StoredRecord } from '../store.ts';
+import type { Fence, MaybePromise, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
-import type { KernelParts, Known, KnownRecords } from './known-records.ts';
-import { isExpired, OVER, recordOf, shareOf } from './row-value.ts';
+import type { KernelParts, KnownRecords } from './known-records.ts';
+import { fits, isExpired, OVER, recordOf, shareOf } from './row-value.ts';
 
 /** Rows with puts without an answer that are known, and the newest such puts of each. */
 const UNSURE = 20_000;
@@ -45,7 +45,7 @@ interface Hint {
 export class RowSteps {
   readonly #parts: KernelParts;
   readonly #known: KnownRecords;
-  readonly #queues = new RecordQueues();
+  readonly #queues: RecordQueues;
   /**
    * The versions of puts whose answers were lost; 0: the row was deleted. They may be stored, the first of them too,
    * after later ones were sent. When the caller tries again, its step finds what an earlier try has stored, and answers
@@ -54,9 +54,10 @@ export class RowSteps {
   readonly #unsure = new BoundedMap<string, readonly number[]>(UNSURE);
   readonly #unreadable: UnreadableRecords;
 
-  constructor(parts: KernelParts, known: KnownRecords) {
+  constructor(parts: KernelParts, known: KnownRecords, queues: RecordQueues) {
     this.#parts = parts;
     this.#known = known;
+    this.#queues = queues;
     this.#unreadable = new UnreadableRecords(parts.kind.name, parts.logger);
   }
 
@@ -73,11 +74,6 @@ export class RowSteps {
       if (unreadable !== undefined) this.#unreadable.tell(id, unreadable);
       return unreadable === undefined;
     });
-  }
-
-  /** The record as it is known, for an append that waits for nothing. `undefined`: it waits, or is not known. */
-  known(id: string): Known | undefined {
-    return this.#queues.last(id) === undefined ? this.#known.get(id) : undefined;
   }
 
   /** Resolves when every step has ended, and its writes are answered. */
@@ -215,6 +211,3 @@ export class RowSteps {
     return writes.write({ kind, id, was: before?.version ?? 0, row, clear, share });
   }
 }
-
-export const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean =>
-  epoch === from.epoch && owner === from.owner;

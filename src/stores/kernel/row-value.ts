@@ -59,6 +59,9 @@ export function endedRow(ended: EndedRecord, forgetAt: number): Row {
   return { id: ended.id, version: newVersion(), fence: null, wakeAt: forgetAt, value: ended };
 }
 
+export const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean =>
+  epoch === from.epoch && owner === from.owner;
+
 /** The record of a row that has not been ended. */
 export const recordOf = ({ fence, value }: Row): StoredRecord | undefined =>
   fence === null ? undefined : (value as StoredRecord);

@@ -1,11 +1,8 @@
 /** Runs the steps of each record one after the other, in the order in which they were requested. */
 export class RecordQueues {
   readonly #last = new Map<string, Promise<unknown>>();
-
-  /** Resolves when the last step has ended, however it ends; `undefined`: none runs or waits. */
-  last(id: string): Promise<unknown> | undefined {
-    return this.#last.get(id);
-  }
+  /** The last step of each record of which one runs or waits: it resolves however the step ends. */
+  readonly last: ReadonlyMap<string, Promise<unknown>> = this.#last;
 
   /** Resolves when no step runs or waits. */
   async settled(): Promise<void> {
