@@ -5,6 +5,7 @@
  *                                             as it answers any unknown name; in that answer the name is put back.
  *                                             The handler of any other server may take every name, and does not run
  *     lists                                ─▶ the result is filtered
+ *     methods of the application           ─▶ refused: as a method that the server does not have (`handler-seam.ts`)
  *
  * The decision about a name is a step before the scopes, the headers and the limits of tools, which differ for what
  * exists. Names and lists change around the handler (`session/calls/handler-seam.ts`).
@@ -19,9 +20,10 @@ import type { ResolvedAuth } from '../options/resolve-auth.ts';
 import { base64url, type RandomSource } from '../base/system.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { type Listed, methodOf, type NameKind } from '../protocol/methods.ts';
 import { isHighLevel } from '../sdk/server-shape.ts';
 import { AnswerError, type RpcErrorObject, thrownAnswer } from '../session/calls/answer-error.ts';
-import { kindOfName, nameIn, type NameKind, namesSomething, withName } from './request-names.ts';
+import { askedAbout, nameIn, namesSomething, withName } from './request-names.ts';
 import { isThenable } from '../options/checks.ts';
 import { anonymousInfo } from './context.ts';
 import { thrownWithoutToken } from './without-token.ts';
@@ -34,14 +36,6 @@ const UNKNOWN_BYTES = 32;
 const NONE: ReadonlySet<string> = new Set();
 
 type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadataUrl'>;
-
-/** Where a list has its items, and an item its name. */
-const LISTS: Readonly<Record<string, readonly [items: string, kind: NameKind, name: string]>> = {
-  'tools/list': ['tools', 'tool', 'name'],
-  'prompts/list': ['prompts', 'prompt', 'name'],
-  'resources/list': ['resources', 'resource', 'uri'],
-  'resources/templates/list': ['resourceTemplates', 'template', 'uriTemplate'],
-};
 
 export class Authorizer {
   readonly #auth: Rights;
@@ -59,8 +53,8 @@ export class Authorizer {
 
   /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
   allows(request: RpcRequest, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
-    const name = nameIn(request);
-    return name === undefined || this.#allows(kindOfName(request), name, authInfo);
+    const asked = askedAbout(request);
+    return asked === undefined || this.#allows(...asked, authInfo);
   }
 
   /**
@@ -74,14 +68,15 @@ export class Authorizer {
     run: (request: RpcRequest) => unknown,
   ): unknown {
     const { method } = request;
-    if (Object.hasOwn(LISTS, method)) return this.#filtered(run(request), method, authInfo);
+    const { lists } = methodOf(method);
+    if (lists !== undefined) return this.#filtered(run(request), lists, authInfo);
     if (!namesSomething(method)) return run(request);
     const name = nameIn(request);
     // The hook could not be asked about it.
     if (name === undefined) throw new AnswerError(rpcError(invalidParams(`${method} needs a name that is a string`)));
     if (!isRefused) return run(request);
     // Any other server may take every name.
-    if (!isHighLevel(made)) throw new AnswerError(notFound(kindOfName(request), name));
+    if (!isHighLevel(made)) throw new AnswerError(notFound(askedAbout(request)?.[0], name));
     return this.#asUnknown(request, name, run);
   }
 
@@ -110,8 +105,8 @@ export class Authorizer {
     return withAll(decided, (allowed) => new Set(named.filter((_uri, n) => allowed[n] !== true)));
   }
 
-  #allows(kind: NameKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
-    if (kind === 'tool' || kind === 'prompt') return this.#decide(kind, name, authInfo);
+  #allows(kind: NameKind | 'method', name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
+    if (kind !== 'resource' && kind !== 'template') return this.#decide(kind, name, authInfo);
     const decided = namesOf(name, kind).map((one) => this.#decide('resource', one, authInfo));
     return withAll(decided, (allowed) => !allowed.includes(false));
   }
@@ -140,16 +135,18 @@ export class Authorizer {
     }
   }
 
-  async #filtered(answer: unknown, list: string, authInfo: AuthInfo | undefined): Promise<unknown> {
-    const [member = '', kind = 'tool', name = ''] = LISTS[list] ?? [];
+  async #filtered(answer: unknown, list: Listed, authInfo: AuthInfo | undefined): Promise<unknown> {
     const result = await answer;
-    const items = isObject(result) ? result[member] : undefined;
+    const items = isObject(result) ? result[list.items] : undefined;
     if (!isObject(result) || !Array.isArray(items)) return result;
     const decided = items.map((item: unknown): MaybePromise<boolean> => {
-      const text = isObject(item) ? item[name] : undefined;
-      return typeof text === 'string' && this.#allows(kind, text, authInfo);
+      const text = isObject(item) ? item[list.member] : undefined;
+      return typeof text === 'string' && this.#allows(list.kind, text, authInfo);
     });
-    return withAll(decided, (allowed) => ({ ...result, [member]: items.filter((_item, n) => allowed[n] === true) }));
+    return withAll(decided, (allowed) => ({
+      ...result,
+      [list.items]: items.filter((_item, n) => allowed[n] === true),
+    }));
   }
 }
 
@@ -172,9 +169,9 @@ function namesOf(uri: string, kind: 'resource' | 'template'): readonly string[] 
 }
 
 /** What an `McpServer` of the SDK answers. */
-function notFound(kind: NameKind, name: string): RpcErrorObject {
+function notFound(kind: NameKind | 'method' = 'method', name: string): RpcErrorObject {
   const code = RPC.invalidParams;
   if (kind === 'resource') return { code, message: `Resource not found: ${name}`, data: { uri: name } };
-  const what = { tool: 'Tool', prompt: 'Prompt', template: 'Resource template' }[kind];
+  const what = { tool: 'Tool', prompt: 'Prompt', template: 'Resource template', method: 'Method' }[kind];
   return { code, message: `${what} ${name} not found` };
 }

@@ -4,7 +4,7 @@
  * tool's schema work as with a server that a factory made.
  */
 import { definitionRefused } from '../errors.ts';
-import type { ListChange } from '../protocol/list-changed.ts';
+import type { ListChange } from '../protocol/methods.ts';
 import type { SdkServer } from '../sdk/sdk-server.ts';
 import { overrides } from '../sdk/server-shape.ts';
 

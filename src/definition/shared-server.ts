@@ -26,7 +26,8 @@ import { afterTurn } from '../base/system.ts';
 import { definitionRefused, outsideHandler } from '../errors.ts';
 import type { Notices } from '../observe/notices.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
-import { LIST_CHANGED, LIST_CHANGES, type ListChange } from '../protocol/list-changed.ts';
+import { type ListChange, methodOf, roleOf } from '../protocol/methods.ts';
+import { LIST_CHANGED } from '../protocol/list-changed.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
 import { enterHandler, missing, type RunHandler } from '../session/calls/handler-seam.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
@@ -255,9 +256,9 @@ export class SharedServer {
     );
     replace('notification', async (...args) => {
       const [{ method, params }] = args as [{ readonly method: string; readonly params?: unknown }];
-      const change = LIST_CHANGES.get(method);
+      const change = methodOf(method).changes;
       if (change !== undefined) return this.listChanged(change);
-      if (method === 'notifications/resources/updated') return this.#resourceUpdated(params);
+      if (roleOf(method) === 'updated') return this.#resourceUpdated(params);
       return this.light === undefined ? this.#drop(method) : call(this.light, 'notification', args);
     });
     replace('sendResourceUpdated', async (params) => this.#resourceUpdated(params));

@@ -7,6 +7,7 @@ import type { Instance } from '../cluster/instance.ts';
 import type { Notification } from '../cluster/messages.ts';
 import { optionInvalid } from '../errors.ts';
 import { isObject, LOG_LEVELS } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
@@ -97,6 +98,7 @@ export function notificationOf(method: unknown, params: unknown): Notification {
 
 /** Whether the client asked for log messages of this level. */
 function wants({ record }: LiveSession, { method, params }: Notification): boolean {
-  const least = method === LOG_MESSAGE && record.head.logLevel !== null ? LOG_LEVELS.indexOf(record.head.logLevel) : -1;
+  const least =
+    roleOf(method) === 'log' && record.head.logLevel !== null ? LOG_LEVELS.indexOf(record.head.logLevel) : -1;
   return LOG_LEVELS.indexOf(String(params?.['level'])) >= least;
 }

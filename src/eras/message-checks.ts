@@ -6,6 +6,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { type Post, postOf } from '../inbound/inbound.ts';
 import type { Notices } from '../observe/notices.ts';
 import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 
@@ -45,7 +46,7 @@ function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
     const checked = checkMessage(element);
     if (checked.kind === 'invalid') return invalidRequest(`in the batch: ${checked.why}`);
     if (checked.kind === 'request') {
-      if (checked.message.method === 'initialize') return batchNotAllowed('initialize cannot be in a batch');
+      if (roleOf(checked.message.method) === 'handshake') return batchNotAllowed('initialize cannot be in a batch');
       if (ids.has(checked.message.id))
         return batchNotAllowed(`the id ${quoted(checked.message.id)} is in the batch twice`);
       ids.add(checked.message.id);
@@ -79,7 +80,7 @@ export function seenClients(notices: Notices): NoteClient {
 
 /** The URIs of a `subscriptions/listen`, which are bounded as those of one session are. */
 export function checkListen({ method, params }: RpcRequest): SojournError | undefined {
-  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  const filter = roleOf(method) === 'listen' ? params?.['notifications'] : undefined;
   const uris: unknown = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
   if (!Array.isArray(uris)) return undefined;
   let bytes = 0;

@@ -22,7 +22,7 @@ import { noteLarge } from '../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../base/system.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { LIST_CHANGES } from '../protocol/list-changed.ts';
+import { methodOf, roleOf } from '../protocol/methods.ts';
 import { type AnyServer, tellClosed } from '../sdk/server-shape.ts';
 import { openRun } from '../session/calls/around-requests.ts';
 import { type Call, currentCall } from '../session/calls/call.ts';
@@ -31,13 +31,12 @@ import type { Stop } from './ladder.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 
 /** What a server asks its client for, as the error names it. */
-const FEATURES: Readonly<Record<string, string>> = {
-  'sampling/createMessage': 'Sampling',
-  'elicitation/create': 'Elicitation',
-  'roots/list': 'Roots',
-};
+const FEATURES = { sampling: 'Sampling', elicitation: 'Elicitation', roots: 'Roots' } as const;
 
-export const featureOf = (method: string): string => FEATURES[method] ?? `The request ${method}`;
+export function featureOf(method: string): string {
+  const { asks } = methodOf(method);
+  return asks === undefined ? `The request ${method}` : FEATURES[asks];
+}
 
 /**
  * Statuses for errors that the SDK finds before a handler runs (its `LADDER_ERROR_HTTP_STATUS`, which it does not
@@ -151,7 +150,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     // A JSON body holds the answer alone.
     if (isRelated && options.responseMode !== 'json') response.message(JSON.stringify(message));
     // No client was promised changed lists, and the SDK awaits none that it sends: a rejection would end the process.
-    return isRelated || era === 'modern' || LIST_CHANGES.has(message.method);
+    return isRelated || era === 'modern' || methodOf(message.method).changes !== undefined;
   }
 
   // ——— its end ———
@@ -197,13 +196,15 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   }
 }
 
+const asksRoots = (method: unknown): boolean => typeof method === 'string' && methodOf(method).asks === 'roots';
+
 /** The Go SDK cannot read a `roots/list` of an `input_required` result that has no `params`. */
 function withRootsParams(message: RpcResponse): RpcResponse {
   const { result } = message;
   if (!isObject(result) || result['resultType'] !== 'input_required' || !isObject(result['inputRequests']))
     return message;
   const inputRequests = Object.entries(result['inputRequests']).map(([name, request]) =>
-    isObject(request) && request['method'] === 'roots/list' && request['params'] === undefined
+    isObject(request) && asksRoots(request['method']) && request['params'] === undefined
       ? [name, { ...request, params: {} }]
       : [name, request],
   );
@@ -212,7 +213,7 @@ function withRootsParams(message: RpcResponse): RpcResponse {
 
 /** No client can receive change announcements, so the server must not promise them. */
 function withoutListChanged(method: string | undefined, message: RpcResponse): RpcResponse {
-  const capabilities = method === 'initialize' ? message.result?.['capabilities'] : undefined;
+  const capabilities = roleOf(method) === 'handshake' ? message.result?.['capabilities'] : undefined;
   if (!isObject(capabilities)) return message;
   const quiet = Object.fromEntries(
     Object.entries(capabilities).map(([name, value]) => {

@@ -22,6 +22,7 @@ import { answerable, namesSession, refuse } from '../http/answer.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Checked, claimedVersion, handshakeVersion } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
@@ -169,7 +170,7 @@ export class RequestChecks {
 
   /** With `responseMode: 'json'` a client may accept JSON alone, and this answer is a stream. */
   #listens(exchange: Exchange, [first]: readonly Checked[]): SojournError | undefined {
-    const isListen = first?.kind === 'request' && first.message.method === 'subscriptions/listen';
+    const isListen = first?.kind === 'request' && roleOf(first.message.method) === 'listen';
     if (!isListen || accepted(exchange.header('accept')).stream) return undefined;
     return notAcceptable('text/event-stream');
   }

@@ -31,6 +31,7 @@ import {
   targetOf,
   toolOf,
 } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Authorizer } from '../auth/hook-authorizer.ts';
 import { currentCall, Call } from '../session/calls/call.ts';
@@ -131,7 +132,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** What the client states about itself. */
   get clientInfo(): Implementation | undefined {
-    const ofHandshake = this.method === 'initialize' ? this.message.params?.['clientInfo'] : undefined;
+    const ofHandshake = roleOf(this.method) === 'handshake' ? this.message.params?.['clientInfo'] : undefined;
     return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as Implementation | undefined;
   }
 
@@ -147,7 +148,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** A listen stream never ends by itself, and its client has no answer to wait for. */
   get listens(): boolean {
-    return this.sent?.method === 'subscriptions/listen';
+    return roleOf(this.sent?.method) === 'listen';
   }
 
   // ——— its way in (`ladder.ts`) ———

@@ -18,6 +18,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
 import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { callsTool } from '../protocol/methods.ts';
 import { responseJson } from '../protocol/kept-lists.ts';
 import { isModern } from '../protocol/versions.ts';
 import { shown, userName } from '../base/shown.ts';
@@ -37,7 +38,7 @@ export function lostForm(
   method: string | undefined,
   era: 'legacy' | 'modern' = 'legacy',
 ): LostForm {
-  if (lostCalls === 'error' || method !== 'tools/call') return 'error';
+  if (lostCalls === 'error' || !callsTool(method)) return 'error';
   return era === 'modern' ? 'modern-result' : 'result';
 }
 

@@ -4,7 +4,7 @@
  */
 import { keptText } from '../base/shown.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { takesName } from '../protocol/jsonrpc.ts';
+import { takesName } from '../protocol/methods.ts';
 
 type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
 

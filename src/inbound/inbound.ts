@@ -7,6 +7,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import type { CallerRequest } from '../http/caller-request.ts';
 import type { ResponseSink } from '../http/sink.ts';
 import type { Checked, RpcRequest } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import type { AttemptId } from '../session/calls/attempts.ts';
 
 /**
@@ -76,7 +77,7 @@ export function endsSession({ kind }: Pick<Inbound, 'kind'>): boolean {
 /** Whether a request of the call counts against `limits.requestsPerSession`. */
 export function counts({ kind, post }: Inbound): boolean {
   if (kind !== 'post') return false;
-  return post?.requests.some(({ method }) => method !== 'ping') === true;
+  return post?.requests.some(({ method }) => roleOf(method) !== 'ping') === true;
 }
 
 /** How often it runs if it runs now, as far as this instance can tell. */

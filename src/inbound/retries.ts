@@ -33,6 +33,7 @@ import {
   SojournError,
 } from '../errors.ts';
 import type { LeaveReason } from '../types.ts';
+import { requestOf } from '../protocol/methods.ts';
 import { attemptOf, endsSession, type Inbound, isAbandoned, isSilent } from './inbound.ts';
 
 /**
@@ -107,8 +108,10 @@ export function errorAfter({ kind, mayHaveRun, attemptId, sink, post }: Inbound,
   if (mayHaveRun === undefined && !sink.hasBegun)
     return cause instanceof SojournError && attemptId?.ofProxy !== true ? beforeItRan(cause) : cause;
   if (endsSession({ kind }) && isNotFound(cause)) return undefined;
-  const calls = post?.messages.some((one) => one.kind === 'request' && one.message.method === 'tools/call');
-  if (calls !== true) return cause;
+  const mayNotRepeat = post?.messages.some(
+    (one) => one.kind === 'request' && requestOf(one.message.method).repeats !== 'always',
+  );
+  if (mayNotRepeat !== true) return cause;
   if (isNotFound(cause)) return sessionEnded();
   if (cause instanceof SojournError && cause.code === 'OWNER_UNREACHABLE') return callUnreachable();
   return !(cause instanceof SojournError) || cause.retryable ? ownerLost(true) : cause;

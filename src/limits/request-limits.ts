@@ -14,6 +14,7 @@ import {
 import type { Held } from '../http/body.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import { type RpcRequest, toolOf } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import type { TimeProvider } from '../types.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
@@ -67,7 +68,7 @@ export class RequestLimits {
   /** An error: the request is refused. */
   enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
     const user = shareKey(caller.user, caller.clientAddress);
-    const kind = method === 'subscriptions/listen' ? 'subscriptions' : 'requests';
+    const kind = roleOf(method) === 'listen' ? 'subscriptions' : 'requests';
     const counted = kind === 'subscriptions' ? this.#listens : this.#ofUsers;
     const places = kind === 'subscriptions' ? this.#listens : inSession ? undefined : this.#running;
     const isFull = places !== undefined && places.used >= places.size;

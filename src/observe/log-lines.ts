@@ -9,6 +9,7 @@ import type { Logger } from '../types.ts';
 import { KnownNames } from './few.ts';
 import type { HandlerThrewNotice, EmittedNotice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
 import type { StepNotice } from './step-notices.ts';
+import { callsTool, methodOf, takesName } from '../protocol/methods.ts';
 
 interface LineOptions {
   readonly logger: Logger;
@@ -115,7 +116,7 @@ function requestFields(notice: RequestNotice): object {
   return {
     http,
     method,
-    [method === 'prompts/get' ? 'prompt' : 'tool']: target,
+    [kindOfName(method) ?? 'tool']: target,
     status,
     ms: Math.round(ms * 10) / 10,
     refused: refused?.reason,
@@ -144,12 +145,15 @@ function writeThrown(
   const isMisuse = error instanceof SojournError && error.code === 'FACTORY_FAILED';
   const message = logErrors || isMisuse ? { message: messageOf(error) } : {};
   const fields = { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
-  logger.warn(fields, called.method === 'tools/call' ? 'A tool threw' : 'A handler threw');
+  logger.warn(fields, callsTool(called.method) ? 'A tool threw' : 'A handler threw');
 }
+
+const kindOfName = (method: string | undefined): string | undefined =>
+  takesName(method) ? methodOf(method).names?.kind : undefined;
 
 /** The call by its tool or prompt, else by its method: a URI is in no line. */
 function calledFields({ method, target }: Pick<HandlerThrewNotice, 'method' | 'target'>): object {
-  const name = method === 'tools/call' ? 'tool' : method === 'prompts/get' ? 'prompt' : 'method';
+  const name = kindOfName(method) ?? 'method';
   const value = name === 'method' ? method : target;
   return { [name]: value && shown(value) };
 }

@@ -9,19 +9,9 @@ import { KnownNames, OTHER } from './few.ts';
 import { type Count, countsOf } from './meters.ts';
 import { type Family, type Labels, METRIC_NAMES, metricOf, type MetricName, type Point } from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
+import { callsTool, isLabel } from '../protocol/methods.ts';
 
 const HTTP_METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PUT', 'PATCH']);
-
-/** Those of all revisions. The methods of an application are `_OTHER`. */
-const MCP_METHODS: ReadonlySet<string> = new Set(
-  [
-    'initialize ping server/discover completion/complete logging/setLevel subscriptions/listen',
-    'tools/list tools/call prompts/list prompts/get',
-    'resources/list resources/read resources/templates/list resources/subscribe resources/unsubscribe',
-    'tasks/get tasks/list tasks/result tasks/cancel tasks/update',
-    'notifications/initialized notifications/cancelled notifications/progress notifications/roots/list_changed',
-  ].flatMap((line) => line.split(' ')),
-);
 
 const MOST_CODES = 50;
 
@@ -90,7 +80,7 @@ export class Metrics {
     const { http, method, target, status, ms } = notice;
     this.#count('sojourn_http_requests_total', 1, [HTTP_METHODS.has(http) ? http : OTHER, String(status)]);
     if (method === undefined) return;
-    const tool = method === 'tools/call' && target !== undefined ? this.#tools.of(target) : undefined;
+    const tool = callsTool(method) && target !== undefined ? this.#tools.of(target) : undefined;
     const labels = [methodName(method), tool, this.#errorType(notice)];
     this.#count('mcp_server_operation_duration_seconds', ms / 1_000, labels);
   }
@@ -104,7 +94,5 @@ export class Metrics {
   }
 }
 
-export const isMcpMethod = (method: string): boolean => MCP_METHODS.has(method);
-
-/** The method, or `_OTHER`. */
-const methodName = (method: string): string => (isMcpMethod(method) ? method : OTHER);
+/** The method, or `_OTHER` for one of the application. */
+const methodName = (method: string): string => (isLabel(method) ? method : OTHER);

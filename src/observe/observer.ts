@@ -4,7 +4,7 @@
  */
 import { guardedCall } from '../base/guarded-call.ts';
 import { sessionHash } from '../base/shown.ts';
-import { takesName } from '../protocol/jsonrpc.ts';
+import { takesName } from '../protocol/methods.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
 import type { EmittedNotice, HandlerThrewNotice, Notice, Notices } from './notices.ts';
 

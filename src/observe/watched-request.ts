@@ -1,6 +1,7 @@
 /** Collects what the notice of one request says. Only endpoints whose requests are listened to make one. */
 import { orUndefined } from '../base/or-undefined.ts';
-import { isObject, takesName } from '../protocol/jsonrpc.ts';
+import { isObject } from '../protocol/jsonrpc.ts';
+import { listsTools, methods, takesName } from '../protocol/methods.ts';
 import { keptText, shown } from '../base/shown.ts';
 import type { TimeProvider } from '../types.ts';
 import { addListed } from './few.ts';
@@ -8,7 +9,6 @@ import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */
 export const CLIENT_LEFT = 499;
-const CALL = 'tools/call';
 
 /** The exchange of a client, as its notice reads it. */
 interface WatchedExchange {
@@ -36,7 +36,7 @@ export class WatchedRequest {
   /** The message of its body; of a batch the first request. */
   carries(method: string, params: Readonly<Record<string, unknown>> | undefined): void {
     // Most requests are calls of known tools, and to check a text costs as much as to count a request.
-    this.#method = method === CALL ? CALL : keptText(method);
+    this.#method = methods.has(method) ? method : keptText(method);
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
     if (typeof name === 'string') this.#target = this.#notices.tools.has(name) ? name : keptText(name);
@@ -49,13 +49,13 @@ export class WatchedRequest {
   /** A message leaves in its response. */
   sent(json: string): void {
     const { tools } = this.#notices;
-    const listsTools = this.#method === 'tools/list' && tools.wantsList;
+    const isList = listsTools(this.#method) && tools.wantsList;
     // Almost every message has neither `"error":` nor `"isError":`, which end alike, and needs no parsing.
-    if (!listsTools && !json.includes('rror":')) return;
+    if (!isList && !json.includes('rror":')) return;
     const message: unknown = orUndefined(() => JSON.parse(json));
     if (!isObject(message)) return;
     this.#failure ??= failureIn(message);
-    if (listsTools && isObject(message['result'])) addListed(message['result']['tools'], tools, keptText);
+    if (isList && isObject(message['result'])) addListed(message['result']['tools'], tools, keptText);
   }
 
   /** What was to be sent was not, and the next attempt answers. */

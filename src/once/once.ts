@@ -16,6 +16,7 @@ import { toolOfCall } from '../session/calls/listed-tool.ts';
 import { OnceLedger } from './ledger.ts';
 import type { AfterCrashKind, CallEnd } from './once-call.ts';
 import { inHookTime } from '../session/hook-time.ts';
+import { callsTool } from '../protocol/methods.ts';
 
 const NO_ENDPOINT = 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
 
@@ -181,7 +182,7 @@ function detached(ctx: unknown, client: AbortSignal, run: AbortSignal): unknown 
 // ——— calls that no endpoint serves ———
 
 function unfit({ method, sent }: Call): string | undefined {
-  if (method !== 'tools/call') return `once() is for tools, and this is ${method ?? 'no request'}`;
+  if (!callsTool(method)) return `once() is for tools, and this is ${method ?? 'no request'}`;
   return sent === undefined ? 'its request came with others in one body' : undefined;
 }
 

@@ -30,10 +30,11 @@ export type VerifyToken = (
   request: McpHttpRequest,
 ) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
-export type AuthorizeKind = 'tool' | 'prompt' | 'resource';
+/** `method`: a request whose method is none of MCP's, such as one of the application's own. */
+export type AuthorizeKind = 'tool' | 'prompt' | 'resource' | 'method';
 
 /**
- * `name`: of a tool or a prompt; of a resource its URI, or the URI template in lists and completions. A URI that is not
+ * `name`: of a tool, a prompt or a method; of a resource its URI, or the URI template in lists and completions. A URI that is not
  * in normal form is asked about twice: as sent, and as `new URL(uri).href`. Both must be allowed.
  */
 export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) => boolean | Promise<boolean>;

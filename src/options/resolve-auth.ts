@@ -45,7 +45,10 @@ const AUTH = {
     if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
     throw optionInvalid('type', name, given, 'an object of RFC 9728 members');
   }),
-  /** Whether a caller may use a tool, a prompt or a resource. What is refused looks like a name that does not exist. */
+  /**
+   * Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. What is refused looks like
+   * a name that does not exist.
+   */
   authorize: hook<Authorize>('a function (kind, name, authInfo) that returns true or false'),
   /**
    * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says

@@ -4,8 +4,8 @@
  */
 import { boundedText } from '../base/shown.ts';
 import { addListed, KnownNames } from '../observe/few.ts';
-import { isMcpMethod } from '../observe/metrics.ts';
 import type { RequestAnswer, RunningRequest } from '../options/around-request.ts';
+import { callsTool, isLabel, methodOf } from '../protocol/methods.ts';
 
 export class ServerNames {
   /** Methods of the application. */
@@ -14,12 +14,12 @@ export class ServerNames {
   readonly #prompts = new KnownNames();
 
   method(method: string): string {
-    return isMcpMethod(method) ? method : this.#methods.of(boundedText(method));
+    return isLabel(method) ? method : this.#methods.of(boundedText(method));
   }
 
   /** The tool or prompt that a request names. */
   target({ method, name }: RunningRequest): string | undefined {
-    return name && (method === 'tools/call' ? this.#tools : this.#prompts).of(boundedText(name));
+    return name && (callsTool(method) ? this.#tools : this.#prompts).of(boundedText(name));
   }
 
   /** The run of a request is over. `undefined`: without an answer. */
@@ -28,9 +28,10 @@ export class ServerNames {
     if (ranTool && name !== undefined) this.#tools.add(boundedText(name));
     const result = answer?.result;
     if (result === undefined) return;
-    if (method === 'prompts/get' && name !== undefined) this.#prompts.add(boundedText(name));
-    if (!isMcpMethod(method)) this.#methods.add(boundedText(method));
-    if (method === 'tools/list' && this.#tools.wantsList) addListed(result['tools'], this.#tools, boundedText);
-    if (method === 'prompts/list' && this.#prompts.wantsList) addListed(result['prompts'], this.#prompts, boundedText);
+    if (methodOf(method).names?.kind === 'prompt' && name !== undefined) this.#prompts.add(boundedText(name));
+    if (!isLabel(method)) this.#methods.add(boundedText(method));
+    const { lists } = methodOf(method);
+    if (lists?.kind === 'tool' && this.#tools.wantsList) addListed(result[lists.items], this.#tools, boundedText);
+    if (lists?.kind === 'prompt' && this.#prompts.wantsList) addListed(result[lists.items], this.#prompts, boundedText);
   }
 }

@@ -24,6 +24,7 @@ import { SojournError } from '../errors.ts';
 import type { AroundRequest, RequestAnswer, RunningRequest } from '../options/around-request.ts';
 import { monotonicMs, systemTime } from '../base/system.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { callsTool } from '../protocol/methods.ts';
 import { boundedText, sessionHash } from '../base/shown.ts';
 import type { Counts } from './counts.ts';
 import type { ServerNames } from './names.ts';
@@ -92,7 +93,7 @@ function namesIn(request: RunningRequest, names: ServerNames): Attributes {
   const target = names.target(request);
   return {
     'mcp.method.name': names.method(method),
-    ...(target !== undefined && { [method === 'prompts/get' ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: target }),
+    ...(target !== undefined && { [!callsTool(method) ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: target }),
   };
 }
 
@@ -110,7 +111,7 @@ function attributesOf(request: RunningRequest, { names, resourceUris }: SpanPart
     'network.transport': 'tcp',
     ...(protocolVersion !== undefined && { 'mcp.protocol.version': boundedText(protocolVersion) }),
     ...(session !== undefined && { 'mcp.session.id': sessionHash(session.id) }),
-    ...(method === 'tools/call' && { 'gen_ai.operation.name': 'execute_tool' }),
+    ...(callsTool(method) && { 'gen_ai.operation.name': 'execute_tool' }),
     ...(resourceUris && uri !== undefined && { 'mcp.resource.uri': boundedText(uri) }),
     ...(attempt > 1 && { 'sojourn.attempt': attempt }),
   };

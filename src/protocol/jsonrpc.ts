@@ -4,6 +4,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { quoted } from '../base/shown.ts';
+import { callsTool, methodOf, roleOf } from './methods.ts';
 
 /** The SDK's constant of this name. The command line imports this file, and most commands load no SDK. */
 export const PROTOCOL_VERSION_META_KEY = 'io.modelcontextprotocol/protocolVersion';
@@ -41,14 +42,14 @@ export type Checked =
 
 /** The name of the tool of a `tools/call`. */
 export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
-  const name = method === 'tools/call' ? params?.['name'] : undefined;
+  const name = callsTool(method) ? params?.['name'] : undefined;
   return typeof name === 'string' ? name : undefined;
 }
 
-/** The `name` or `uri` in a request's params. A client may add a `name` to a request about a resource. */
+/** What a request names in its params. A client may add a `name` to a request about a resource. */
 export function targetOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
-  const name = method.startsWith('resources/') ? undefined : params?.['name'];
-  const target = name ?? params?.['uri'];
+  const { names } = methodOf(method);
+  const target = names === undefined || names.isInRef === true ? undefined : params?.[names.member];
   return typeof target === 'string' ? target : undefined;
 }
 
@@ -66,7 +67,7 @@ export function claimedVersion(checked: Checked | undefined): unknown {
 
 /** The version that an `initialize` requests. */
 export function handshakeVersion(checked: Checked): string | undefined {
-  if (checked.kind !== 'request' || checked.message.method !== 'initialize') return undefined;
+  if (checked.kind !== 'request' || roleOf(checked.message.method) !== 'handshake') return undefined;
   const requested = checked.message.params?.['protocolVersion'];
   return typeof requested === 'string' ? requested : undefined;
 }
@@ -112,8 +113,6 @@ function unknownKey(message: Bag, known: readonly string[]): string | undefined 
   return undefined;
 }
 
-/** Methods whose parameters name resources. */
-const NAMES_URIS = /^(?:resources|completion|subscriptions)\//;
 /**
  * The limit of one URI. Servers find a resource by `new URL(uri)`, whose time grows with the square of a host that is
  * not ASCII: 8 KiB take 10 ms, a million characters minutes.
@@ -127,9 +126,13 @@ function uriFault(method: string, params: unknown): string | undefined {
     : undefined;
 }
 
+const NONE: readonly unknown[] = [];
+
 function urisOf(method: string, { uri, ref, notifications }: Bag): readonly unknown[] {
-  if (method === 'completion/complete') return isObject(ref) ? [ref['uri']] : [];
-  if (method !== 'subscriptions/listen') return [uri];
+  const { names, role } = methodOf(method);
+  if (names?.isInRef === true) return isObject(ref) ? [ref['uri']] : [];
+  if (names?.member === 'uri') return [uri];
+  if (role !== 'listen') return NONE;
   const uris = isObject(notifications) ? notifications['resourceSubscriptions'] : undefined;
   return Array.isArray(uris) ? (uris as unknown[]) : [];
 }
@@ -151,9 +154,9 @@ function checkCall(value: Bag): Checked {
   const extra = unknownKey(value, CALL_KEYS);
   if (extra !== undefined) return invalid(`unknown member ${quoted(extra)}`);
   const { method, params } = value as { method: string; params: unknown };
-  if (method === 'subscriptions/listen' && !isRepeatable(value['id']))
+  if (roleOf(method) === 'listen' && !isRepeatable(value['id']))
     return invalid(`the id of ${method} may have ${REPEATED_LENGTH} characters`);
-  const fault = paramsFault(params) ?? (NAMES_URIS.test(method) ? uriFault(method, params) : undefined);
+  const fault = paramsFault(params) ?? uriFault(method, params);
   if (fault !== undefined) return invalid(fault);
   if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
   if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
@@ -185,6 +188,3 @@ export function echoId(value: unknown): RequestId | null {
   const id = value['id'];
   return isId(id) ? id : null;
 }
-
-/** Whether requests of this method name a tool or a prompt. */
-export const takesName = (method: string | undefined): boolean => method === 'tools/call' || method === 'prompts/get';

@@ -1,8 +1,9 @@
 /** The JSON of lists that are the same for every caller (`session/calls/shared-lists.ts`), by the array of their items. */
 import { isObject, type RpcResponse } from './jsonrpc.ts';
+import { methods } from './methods.ts';
 
-/** The member of a result that has the items. */
-const ITEMS = ['tools', 'prompts', 'resources', 'resourceTemplates'] as const;
+/** The members of results that have items. */
+const ITEMS = [...methods.values()].flatMap(({ lists }) => lists?.items ?? []);
 
 const texts = new WeakMap<object, string>();
 

@@ -16,6 +16,7 @@ import type { AnyServer } from '../sdk/server-shape.ts';
 import type { Fence } from '../stores/store.ts';
 import type { LeaveReason, Logger, McpSession } from '../types.ts';
 import type { RpcNotification } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 import { knownClient, type Quirk } from '../clients/known.ts';
 import { Markers } from './calls/markers.ts';
 import { GET_STREAM } from './streams/event-id.ts';
@@ -248,7 +249,7 @@ export class LiveSession implements SessionParts {
   push(message: RpcNotification): void {
     const { id: sessionId, logger } = this;
     const { method } = message;
-    if (!this.record.head.initialized && method !== 'notifications/message')
+    if (!this.record.head.initialized && roleOf(method) !== 'log')
       logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
     else if (this.#isGetReachable) this.getStream.send(JSON.stringify(message));
     else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');

@@ -5,6 +5,7 @@
 import { specTypeSchemas } from '@modelcontextprotocol/server';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/server/validators/ajv';
 import { isObject } from '../protocol/jsonrpc.ts';
+import { methodOf } from '../protocol/methods.ts';
 import type { InputRequest } from './task-record.ts';
 
 /** The part of a message of the SDK that a client is shown. */
@@ -16,14 +17,14 @@ export type CheckedAnswer = { readonly json: string } | { readonly why: string }
 type Asked = Readonly<Record<string, unknown>>;
 
 function resultSchema(method: string, asked: Asked) {
-  switch (method) {
-    case 'elicitation/create':
+  switch (methodOf(method).asks) {
+    case 'elicitation':
       return specTypeSchemas.ElicitResult;
-    case 'sampling/createMessage': {
+    case 'sampling': {
       const hasTools = asked['tools'] !== undefined || asked['toolChoice'] !== undefined;
       return hasTools ? specTypeSchemas.CreateMessageResultWithTools : specTypeSchemas.CreateMessageResult;
     }
-    case 'roots/list':
+    case 'roots':
       return specTypeSchemas.ListRootsResult;
     default:
       return specTypeSchemas.Result;

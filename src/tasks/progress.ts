@@ -1,10 +1,11 @@
 /** Progress of a handler, as the client of a task is shown it. */
 import { isObject } from '../protocol/jsonrpc.ts';
+import { roleOf } from '../protocol/methods.ts';
 
 /** `json`: a message that a server sent. `undefined`: it is no progress. */
 export function progressIn(json: string): string | undefined {
   const { method, params } = JSON.parse(json) as { method?: unknown; params?: unknown };
-  if (method !== 'notifications/progress' || !isObject(params)) return undefined;
+  if (typeof method !== 'string' || roleOf(method) !== 'progress' || !isObject(params)) return undefined;
   const { progress, total, message } = params;
   return progressText(Number(progress), typeof total === 'number' ? total : undefined, message);
 }

@@ -7,6 +7,7 @@ import { MissingRequiredClientCapabilityError } from '@modelcontextprotocol/serv
 import { invalidRequest, type SojournError } from '../errors.ts';
 import { quoted } from '../base/shown.ts';
 import { isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
+import { methodOf } from '../protocol/methods.ts';
 import { uncheckable } from './answer-check.ts';
 import {
   FIELD_NAME,
@@ -71,7 +72,7 @@ export function undeclared(
   const asked = isObject(params) ? params : {};
   const isOfTools = asked['tools'] !== undefined || asked['toolChoice'] !== undefined;
   const [capability, kind] =
-    method === 'elicitation/create'
+    methodOf(method).asks === 'elicitation'
       ? ['elicitation', asked['mode'] === 'url' ? 'url' : 'form']
       : ['sampling', isOfTools ? 'tools' : undefined];
   const declared = declaredIn(call)[capability];

@@ -17,6 +17,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { HeardAnswer } from '../http/heard-answer.ts';
 import type { AnswerSink } from '../http/sink.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../protocol/jsonrpc.ts';
+import { callsTool, roleOf, type Role } from '../protocol/methods.ts';
 import { callRequestOf } from '../relay/sent-request.ts';
 import type { Call } from '../session/calls/call.ts';
 import { CallRefusal } from '../session/calls/answer-error.ts';
@@ -34,7 +35,7 @@ import { declaredIn, type DetailedTask, gotTask, readableTask, TASKS_EXTENSION }
 const ANSWER_BYTES = 65_536;
 const DONE = JSON.stringify({ resultType: 'complete' });
 
-const METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel']);
+const ABOUT_TASKS: ReadonlySet<Role | undefined> = new Set(['getTask', 'updateTask', 'cancelTask']);
 
 /** Whether its client has declared the extension, in this request. */
 function declaresTasks(request: RpcRequest): boolean {
@@ -44,7 +45,7 @@ function declaresTasks(request: RpcRequest): boolean {
 
 /** No such notification is sent, as the extension allows: a client that has declared it hears that from the answer. */
 function listensToTasks({ method, params }: RpcRequest): boolean {
-  const filter = method === 'subscriptions/listen' ? params?.['notifications'] : undefined;
+  const filter = roleOf(method) === 'listen' ? params?.['notifications'] : undefined;
   return isObject(filter) && filter['taskIds'] !== undefined;
 }
 
@@ -72,12 +73,12 @@ export class TaskRequests {
 
   /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
   serves(request: RpcRequest): boolean {
-    return METHODS.has(request.method) || (listensToTasks(request) && !declaresTasks(request));
+    return ABOUT_TASKS.has(roleOf(request.method)) || (listensToTasks(request) && !declaresTasks(request));
   }
 
   /** `undefined`: the call cannot become a task. */
   open(exchange: Exchange, response: AnswerSink, request: RpcRequest, version: string): TaskRun | undefined {
-    if (request.method !== 'tools/call' || !declaresTasks(request)) return undefined;
+    if (!callsTool(request.method) || !declaresTasks(request)) return undefined;
     return new TaskRun(callRequestOf(exchange, request, version), this.tasks, { exchange, response });
   }
 
@@ -86,13 +87,13 @@ export class TaskRequests {
     if (!declaresTasks(request)) throw taskRequired(request.method);
     const { taskId, inputResponses } = request.params ?? {};
     const id = taskId as string;
-    switch (request.method) {
-      case 'tasks/get': {
+    switch (roleOf(request.method)) {
+      case 'getTask': {
         const found = await this.tasks.store.find(id, user);
         if ('record' in found) void this.#takeOver.look(id, found);
         return gotTask(id, found);
       }
-      case 'tasks/update':
+      case 'updateTask':
         await this.take(id, user, inputResponses);
         return DONE;
       default:

@@ -8,6 +8,7 @@ import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
 import type { TimeProvider } from '../../types.ts';
 import { Recent, round } from './recent.ts';
 import { Refusals } from './refusals.ts';
+import { callsTool, roleOf } from '../../protocol/methods.ts';
 
 const MINUTE_MS = 60_000;
 const BIN_MS = 2_000;
@@ -139,11 +140,11 @@ export class OwnFigures {
     if (ms >= WAITED_MS && this.#isAway) this.#waitForStore(notice);
     if (refused !== undefined) return this.#count(true, now);
     // A stream is no answer that a client waits for, and a notification has none.
-    if (method === undefined || method === 'subscriptions/listen' || method.startsWith('notifications/')) return;
+    if (method === undefined || roleOf(method) === 'listen' || method.startsWith('notifications/')) return;
     const failed = failure !== undefined || (status >= 400 && !left);
     this.#count(failed, now);
     this.#lately.add('calls', ms, failed, now);
-    if (method !== 'tools/call' || target === undefined) return;
+    if (!callsTool(method) || target === undefined) return;
     // No client can call a tool that the server does not have, and get no error.
     if (!failed && !left) this.#answered.add(target);
     const tool = this.#answered.has(target) ? target : this.#endpoint.options.notices.tools.of(target);

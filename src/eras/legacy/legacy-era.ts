@@ -11,6 +11,7 @@ import type { Continuation, ResponsePolicy, ResponseSink, SessionResponse } from
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import { type Inbound, onlyRequest, type Post, postOf } from '../../inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
@@ -84,7 +85,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     if (post?.batch === true)
       return sink.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
     const [first] = post?.messages ?? [];
-    if (first?.kind !== 'request' || first.message.method !== 'initialize')
+    if (first?.kind !== 'request' || roleOf(first.message.method) !== 'handshake')
       return sink.refuse(sessionIdMissing(caller.method), requestId);
     const refusal = this.parts.gate.count(caller);
     if (refusal !== undefined) return sink.refuse(refusal, requestId);

@@ -55,6 +55,7 @@ import { openSession } from './opening.ts';
 import { type LegacyParts, track } from './parts.ts';
 import { servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
+import { roleOf } from '../../protocol/methods.ts';
 
 /** Stands for the id of a call that opens a session. */
 const NO_SESSION = '';
@@ -193,7 +194,7 @@ export class Router implements WaitingHost {
     if (post?.batch === true || first?.kind !== 'notification') return false;
     const { method, params } = first.message;
     const requestId = params?.['requestId'];
-    if (method !== 'notifications/cancelled') return false;
+    if (roleOf(method) !== 'cancel') return false;
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
     return this.waiting.cancel(id, requestId, caller.user);
   }

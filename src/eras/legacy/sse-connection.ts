@@ -20,6 +20,7 @@ import { HttpResponse } from '../../http/response.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
 import { onlyRequest, type Post } from '../../inbound/inbound.ts';
 import type { LegacyEra } from './legacy-era.ts';
+import { roleOf } from '../../protocol/methods.ts';
 
 export class SseConnection {
   readonly exchange: Exchange;
@@ -50,7 +51,7 @@ export class SseConnection {
       exchange.headers = { ...exchange.headers, 'mcp-session-id': this.sessionId };
       return this.#legacy.enter({ ...inbound, caller: exchange });
     }
-    if (method !== 'initialize' || this.#leavePlaces === undefined)
+    if (roleOf(method) !== 'handshake' || this.#leavePlaces === undefined)
       return this.refuse(exchange, invalidRequest('initialize comes first'), requestId);
     if (this.#legacy.parts.lifecycle.prefersOthers) return this.refuse(exchange, draining(), requestId);
     this.#leavePlaces();

@@ -8,6 +8,7 @@ import { type Exchange, guarded } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
 import type { Post } from '../../inbound/inbound.ts';
 import { featureOf } from '../one-request.ts';
@@ -53,7 +54,7 @@ export class StatelessEra extends SessionlessRequests {
 
 /** The version that an `initialize` requests, or that its client says it has negotiated. */
 function versionOf(exchange: Exchange, { method, params }: RpcRequest | RpcNotification): string {
-  const requested = method === 'initialize' ? params?.['protocolVersion'] : undefined;
+  const requested = roleOf(method) === 'handshake' ? params?.['protocolVersion'] : undefined;
   return typeof requested === 'string' ? requested : (exchange.header('mcp-protocol-version') ?? '');
 }
 

@@ -14,6 +14,7 @@ import {
 import { orUndefined } from '../../base/or-undefined.ts';
 import { tellRefused } from '../../observe/observer.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { modernServerOf } from '../../sdk/server-shape.ts';
 import type { McpHttpRequest } from '../../types.ts';
@@ -114,5 +115,5 @@ const DATA = /(?:^|\n)data: ([^\n]*)\n/;
 
 /** The URI that a `notifications/resources/updated` is about. */
 function updatedIn({ method, params }: Readonly<Record<string, unknown>>): unknown {
-  return method === 'notifications/resources/updated' && isObject(params) ? params['uri'] : undefined;
+  return typeof method === 'string' && roleOf(method) === 'updated' && isObject(params) ? params['uri'] : undefined;
 }

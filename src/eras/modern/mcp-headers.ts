@@ -5,18 +5,9 @@
 import { headerMismatch, type SojournError } from '../../errors.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { methodOf } from '../../protocol/methods.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { quoted, shown } from '../../base/shown.ts';
-
-/** Which member of `params` the `Mcp-Name` header mirrors. */
-const NAME_SOURCE: Readonly<Record<string, string>> = {
-  'tools/call': 'name',
-  'prompts/get': 'name',
-  'resources/read': 'uri',
-  'tasks/get': 'taskId',
-  'tasks/update': 'taskId',
-  'tasks/cancel': 'taskId',
-};
 
 const SENTINEL = /^=\?base64\?(.*)\?=$/;
 /** A number of JSON, in any spelling. */
@@ -44,7 +35,7 @@ export function checkStandardHeaders(caller: CallerRequest, message: RpcRequest)
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
     return headerMismatch('Mcp-Method', methodHeader, `the body names method ${shown(message.method)}`);
   }
-  const source = NAME_SOURCE[message.method];
+  const source = methodOf(message.method).mirrored;
   const name = source === undefined ? undefined : message.params?.[source];
   if (typeof name !== 'string') return undefined;
   const header = caller.header('mcp-name');

@@ -15,6 +15,7 @@ import { type Exchange, guarded } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { claimedVersion, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { knownClient } from '../../clients/known.ts';
 import { tellRefused } from '../../observe/observer.ts';
@@ -41,7 +42,6 @@ const EARLY_HEAD_MS = 30;
 const UNNAMED = { name: '' };
 
 const DISCOVER = 'server/discover';
-const LISTEN = 'subscriptions/listen';
 
 type ModernServer = NonNullable<ReturnType<typeof modernServerOf>>;
 
@@ -111,7 +111,7 @@ export class ModernEra extends SessionlessRequests {
   ): SojournError | undefined {
     const headerIsModern = header !== undefined && isModern(header);
     const claimIsModern = typeof claim === 'string' && isModern(claim);
-    if (request.method === 'initialize' && !claimIsModern) {
+    if (roleOf(request.method) === 'handshake' && !claimIsModern) {
       return headerIsModern
         ? headerMismatch('MCP-Protocol-Version', header, 'but initialize is the handshake of earlier revisions')
         : undefined;
@@ -188,7 +188,7 @@ export class ModernEra extends SessionlessRequests {
   protected accept(call: SessionlessCall, server: AnyServer): void {
     const inner = modernServerOf(server);
     if (inner === undefined) throw this.#unsupported(call);
-    if (call.method === DISCOVER) this.#answerDiscover(call, inner);
+    if (roleOf(call.method) === 'discover') this.#answerDiscover(call, inner);
     const { sent } = call;
     // A mismatch would tell the caller that a hidden tool exists, and what it mirrors.
     const tool = sent && !call.isRefused ? toolOf(sent) : undefined;
@@ -235,7 +235,7 @@ function setClientAccessors(server: ModernServer, { clientInfo, clientCapabiliti
 
 function kindOf(exchange: Exchange, request: RpcRequest | undefined, protocol: string) {
   if (request === undefined) return 'notification';
-  if (request.method === LISTEN) return 'listen';
+  if (roleOf(request.method) === 'listen') return 'listen';
   const facts = { userAgent: exchange.header('user-agent'), clientInfo: UNNAMED, protocol };
   return knownClient('early-head', facts) === undefined ? 'request' : 'early';
 }

@@ -14,6 +14,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { refusedBySdk, type SojournError, unsupportedVersion } from '../../errors.ts';
 import type { Exchange } from '../../http/exchange.ts';
 import { isObject } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import type { SentRpc } from '../sessionless-call.ts';
 
 const ACCEPTED_KEPT = 1_000;
@@ -43,7 +44,7 @@ export class ModernEnvelopes {
   /** `version`: what the message claims, or its header. */
   classify(caller: Pick<Exchange, 'header'>, sent: SentRpc, version: string, header: string | undefined): Classified {
     const meta = sent.message.params?.['_meta'];
-    if (sent.kind !== 'request' || sent.message.method === 'initialize' || !isObject(meta) || !isPlain(meta))
+    if (sent.kind !== 'request' || roleOf(sent.message.method) === 'handshake' || !isObject(meta) || !isPlain(meta))
       return this.#ask(caller, sent, version, header);
     const key = JSON.stringify([version, meta[CLIENT_INFO_META_KEY], meta[CLIENT_CAPABILITIES_META_KEY]]);
     if (this.#accepted.get(key) !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return 'modern';

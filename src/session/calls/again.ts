@@ -17,6 +17,7 @@ import type { Sink } from '../../http/sink.ts';
 import type { Inbound } from '../../inbound/inbound.ts';
 import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
 import { type RpcRequest, targetOf } from '../../protocol/jsonrpc.ts';
+import { callsTool } from '../../protocol/methods.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import { keyOf } from './session-calls.ts';
@@ -224,7 +225,7 @@ async function attach(
     if (key === undefined || session.streamLog === undefined) continue;
     const kept = await session.log.read(key, -1);
     if (!kept.found || !kept.complete) continue;
-    const isTool = method === 'tools/call';
+    const isTool = callsTool(method);
     replayComplete(kept.events, open(), { stream: key, call, isTool, offset: 0, resumes: 0 }, session.log);
     return true;
   }

@@ -15,7 +15,8 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { AroundRequest, RequestAnswer, RequestChange, RunningRequest } from '../../options/around-request.ts';
 import { userName } from '../../base/shown.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
-import { isObject, type RpcRequest, type RpcResponse, takesName } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { takesName, takesUri } from '../../protocol/methods.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { AnswerError, isAnswer, readable, thrownAnswer } from './answer-error.ts';
 import { nameIn } from '../../auth/request-names.ts';
@@ -183,7 +184,7 @@ class RequestOfRun implements RunningRequest {
   }
 
   get uri(): string | undefined {
-    return this.method.startsWith('resources/') ? textOf(this.params?.['uri']) : undefined;
+    return takesUri(this.method) ? textOf(this.params?.['uri']) : undefined;
   }
 
   get arguments(): Readonly<Record<string, unknown>> | undefined {
@@ -274,5 +275,5 @@ function withMeta(context: unknown, meta: unknown, { params }: RpcRequest): unkn
 /** The tool, prompt or resource; `undefined`: the request names none. The `ref` of a completion may be another. */
 function namedBy({ method, params }: RpcRequest): unknown {
   if (takesName(method)) return params?.['name'];
-  return method.startsWith('resources/') ? params?.['uri'] : undefined;
+  return takesUri(method) ? params?.['uri'] : undefined;
 }

@@ -2,6 +2,7 @@ import { callTimeout, type SojournError } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { limitedLogger } from '../../options/log-limit.ts';
 import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import { quoted } from '../../base/shown.ts';
 import type { RunningWork } from '../../http/body.ts';
 import { GRACE_MS } from '../hook-time.ts';
@@ -24,7 +25,7 @@ export function callTimeOf({ limits, perTool, logger, timeProvider: time }: Reso
     const tool = toolOf(request);
     const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
     const { callMs } = own ?? limits;
-    if (callMs === Infinity || request.method === 'subscriptions/listen') return;
+    if (callMs === Infinity || roleOf(request.method) === 'listen') return;
     whileRunning(call, callMs, () => {
       expire(callTimeout(callMs));
       const handler = tool === undefined ? request.method : `the tool ${quoted(tool)}`;

@@ -16,7 +16,7 @@ import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import { LIST_CHANGES } from '../../protocol/list-changed.ts';
+import { methodOf } from '../../protocol/methods.ts';
 import { isThenable } from '../../options/checks.ts';
 import { shown } from '../../base/shown.ts';
 import { CallRefusal, isAnswer, readable } from './answer-error.ts';
@@ -255,8 +255,8 @@ export class Call {
    */
   noticeListChange(notification: string): void {
     const { method, target } = this;
-    const list = LIST_CHANGES.get(notification)?.replace('_list_changed', '');
-    if (list === undefined || method === undefined || this.isOver || !CHANGING.has(method)) return;
+    const list = methodOf(notification).changes?.replace('_list_changed', '');
+    if (list === undefined || method === undefined || this.isOver || methodOf(method).hasEffect !== true) return;
     this.#notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
@@ -339,8 +339,5 @@ export class Call {
     return this.caller?.authInfo;
   }
 }
-
-/** The requests that run code for their effect. The others are asked again, or replayed to a restored server. */
-const CHANGING: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read']);
 
 export const currentCall = new AsyncLocalStorage<Call>();

@@ -8,6 +8,7 @@
  * ends; with `authorize` or `aroundRequest` it is refused.
  */
 import { isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
+import { isKnownRequest, listsTools } from '../../protocol/methods.ts';
 import { type Enter, enterHandlers, type Entered } from '../../sdk/handlers.ts';
 import type { Handler } from '../../sdk/sdk-server.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
@@ -54,6 +55,8 @@ const LAYERS: readonly Layer[] = [
   function authorize({ call, entered }, request, given, next) {
     const authorizer = call.services?.authorizer;
     if (authorizer === undefined) return next(request, given);
+    // What `missing` says, so that nothing shows that the server has it.
+    if (call.isRefused && !isKnownRequest(request.method)) return NO_HANDLER(request, given);
     return authorizer.around(call, entered.made, request, (asked) => next(asked, given));
   },
   function sharedLists({ call, entered, shared }, request, given, next) {
@@ -82,7 +85,7 @@ function descend(visit: Visit, request: RpcRequest, given: unknown, n: number): 
   const { handler, entered } = visit;
   const tool = toolOf(request);
   if (tool !== undefined) noticeThrows(entered.made, tool, noticingRunner);
-  else if (request.method === 'tools/list') rememberSchemas(entered.made);
+  else if (listsTools(request.method)) rememberSchemas(entered.made);
   return handler(request, given);
 }
 

@@ -1,7 +1,7 @@
 /**
  * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
  * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
- * that the call may have run. Repeatable requests need no marker: every method except `tools/call`, tools with
+ * that the call may have run. Repeatable requests need no marker: what `protocol/methods.ts` says may repeat, tools with
  * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  *
@@ -13,6 +13,7 @@ import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { digestText } from '../../base/digest.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { requestOf } from '../../protocol/methods.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -58,8 +59,9 @@ export class Markers {
 
   /** Whether a request may run again when its first outcome is unknown. */
   repeatable({ method, params }: Pick<RpcRequest, 'method' | 'params'>): boolean {
-    if (method !== 'tools/call') return true;
-    const name = params?.['name'];
+    const { repeats, names } = requestOf(method);
+    if (repeats !== 'asListed' || names === undefined) return repeats === 'always';
+    const name = params?.[names.member];
     return typeof name === 'string' && (this.#repeatableTools?.has(name) ?? false);
   }
 

@@ -18,6 +18,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
 import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
 import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import type { LeaveReason } from '../../types.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Call } from './call.ts';
@@ -114,7 +115,7 @@ export class Questions {
 
   /** Whether the client may get this question now, by the state of its handshake. */
   #isAllowed({ method }: RpcRequest): boolean {
-    return this.#session.record.head.initialized || method === 'ping';
+    return this.#session.record.head.initialized || roleOf(method) === 'ping';
   }
 
   #refusal(question: RpcRequest): SojournError {

@@ -3,23 +3,30 @@
  * server, in this order. Any other state of a server belongs in `session.state`.
  */
 import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
+import { methodOf } from '../../protocol/methods.ts';
 import type { Handshake } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 
 type Keep = (record: RecordKeeper, params: RpcRequest['params']) => void;
 
-/** Saves the effect of a request that succeeded. The key is its method. */
-export const KEPT_MESSAGES: ReadonlyMap<string, Keep> = new Map<string, Keep>([
-  [
-    'logging/setLevel',
-    (record, params) => {
-      const level = params?.['level'];
-      record.change({ logLevel: typeof level === 'string' ? level : null });
-    },
-  ],
-  ['resources/subscribe', (record, params) => record.subscribe(params?.['uri'])],
-  ['resources/unsubscribe', (record, params) => record.unsubscribe(params?.['uri'])],
-]);
+/** What saves the effect of a request of this method, when it has succeeded. */
+export function keeperOf(method: string): Keep | undefined {
+  switch (methodOf(method).replays) {
+    case 'level':
+      return keepLevel;
+    case 'subscribed':
+      return (record, params) => record.subscribe(params?.['uri']);
+    case 'unsubscribed':
+      return (record, params) => record.unsubscribe(params?.['uri']);
+    default:
+      return undefined;
+  }
+}
+
+const keepLevel: Keep = (record, params) => {
+  const level = params?.['level'];
+  record.change({ logLevel: typeof level === 'string' ? level : null });
+};
 
 /** The messages for a rebuilt server, in order. */
 export function replayed(handshake: Handshake, record: RecordKeeper): Array<RpcRequest | RpcNotification> {

@@ -20,6 +20,7 @@ import {
   tooManyRequests,
 } from '../../errors.ts';
 import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';
@@ -71,9 +72,9 @@ export class RunningCalls {
   ): SojournError | undefined {
     let counted = 0;
     for (const { id, method } of requests) {
-      if (method === 'initialize') return alreadyInitialized();
+      if (roleOf(method) === 'handshake') return alreadyInitialized();
       if (this.#calls.get(id) !== undefined) return requestIdInFlight(id);
-      if (method !== 'ping') counted += 1;
+      if (roleOf(method) !== 'ping') counted += 1;
     }
     if (requests.some(subscribes)) {
       // The record has a URI once its server has answered.
@@ -103,7 +104,7 @@ export class RunningCalls {
 
   add(id: RequestId, call: Call): void {
     this.#calls.set(id, call);
-    if (call.method !== 'ping') this.#counted += 1;
+    if (roleOf(call.method) !== 'ping') this.#counted += 1;
   }
 
   /** The answer of a request is here, or will never come. */
@@ -116,7 +117,7 @@ export class RunningCalls {
   }
 
   #free({ method }: Call): void {
-    if (method !== 'ping') this.#counted -= 1;
+    if (roleOf(method) !== 'ping') this.#counted -= 1;
     if (this.#freed !== undefined) this.#resolveFreed();
   }
 
@@ -209,4 +210,4 @@ export class RunningCalls {
   }
 }
 
-const subscribes = ({ method }: AwaitedRequest): boolean => method === 'resources/subscribe';
+const subscribes = ({ method }: AwaitedRequest): boolean => roleOf(method) === 'subscribe';

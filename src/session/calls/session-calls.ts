@@ -24,6 +24,7 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from '../../protocol/jsonrpc.ts';
+import { listsTools, roleOf } from '../../protocol/methods.ts';
 import { shownId } from '../../base/shown.ts';
 import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
 import type { LeaveReason } from '../../types.ts';
@@ -33,7 +34,7 @@ import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
-import { KEPT_MESSAGES } from './replayed-messages.ts';
+import { keeperOf } from './replayed-messages.ts';
 import { RunningCalls } from './running.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
@@ -79,13 +80,13 @@ export class SessionCalls {
   #admit(message: RpcRequest, caller: Caller | undefined, stream: Stream, attempt: number, isAllowed: boolean): Call {
     const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream, attempt);
-    const keep = KEPT_MESSAGES.get(message.method);
+    const keep = keeperOf(message.method);
     call.isRefused = !isAllowed;
     if (keep !== undefined && isAllowed)
       call.saw = ({ error }) => {
         if (error === undefined) keep(record, message.params);
       };
-    else if (markers !== undefined && message.method === 'tools/list') call.saw = (answer) => markers.learn(answer);
+    else if (markers !== undefined && listsTools(message.method)) call.saw = (answer) => markers.learn(answer);
     this.#add(message.id, call);
     return call;
   }
@@ -205,8 +206,7 @@ export class SessionCalls {
 
   /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
   refusal(messages: readonly Checked[], limit: number): SojournError | undefined {
-    const waits = (one: Checked): boolean =>
-      one.kind === 'notification' && one.message.method !== 'notifications/cancelled';
+    const waits = (one: Checked): boolean => one.kind === 'notification' && roleOf(one.message.method) !== 'cancel';
     return this.#notified >= limit && messages.some(waits) ? tooManyRequests(limit) : undefined;
   }
 
@@ -218,15 +218,15 @@ export class SessionCalls {
     this.#notified += 1;
     call.holds({ release: () => (this.#notified -= 1) });
     caller.heldBy(call);
-    if (method === 'notifications/initialized') {
+    if (roleOf(method) === 'initialized') {
       session.record.change({ initialized: true });
       session.usedQuestions?.send();
       // The client has read the answer to its `initialize`, so no client resumes the stream of that answer any more.
       session.streamLog?.forget(HANDSHAKE_STREAM);
     }
-    const delivered = method === 'notifications/progress' ? session.questions.progress(message) : message;
+    const delivered = roleOf(method) === 'progress' ? session.questions.progress(message) : message;
     session.transport.deliver(delivered, call);
-    if (method === 'notifications/cancelled') this.#cancel(message);
+    if (roleOf(method) === 'cancel') this.#cancel(message);
     // The SDK starts a handler in a microtask.
     afterTurn(() => call.endAs('answered'));
   }

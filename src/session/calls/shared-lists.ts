@@ -10,18 +10,10 @@
 import { orUndefined } from '../../base/or-undefined.ts';
 import { isThenable } from '../../options/checks.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { methodOf } from '../../protocol/methods.ts';
 import { keepText } from '../../protocol/kept-lists.ts';
-import { LIST_CHANGES, type ListChange } from '../../protocol/list-changed.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
 import type { SharedList } from '../../types.ts';
-
-/** The key is the method. The name of a list is also the member of its result that holds the items. */
-const LISTS: Readonly<Record<string, { name: SharedList; change: ListChange }>> = {
-  'tools/list': { name: 'tools', change: 'tools_list_changed' },
-  'prompts/list': { name: 'prompts', change: 'prompts_list_changed' },
-  'resources/list': { name: 'resources', change: 'resources_list_changed' },
-  'resources/templates/list': { name: 'resourceTemplates', change: 'resources_list_changed' },
-};
 
 /** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;
@@ -38,13 +30,12 @@ interface Pages {
 }
 
 export class SharedLists {
-  readonly #shared: ReadonlySet<string>;
+  readonly #shared: ReadonlySet<SharedList>;
   /** The key is the method. */
   readonly #pages = new Map<string, Pages>();
 
   constructor(names: readonly SharedList[]) {
-    const methods = Object.entries(LISTS).filter(([, { name }]) => names.includes(name));
-    this.#shared = new Set(methods.map(([method]) => method));
+    this.#shared = new Set(names);
   }
 
   /**
@@ -57,8 +48,8 @@ export class SharedLists {
     handler: unknown,
     ask: () => unknown,
   ): unknown {
-    const list = this.#shared.has(method) ? LISTS[method] : undefined;
-    if (list === undefined) return ask();
+    const { lists } = methodOf(method);
+    if (lists === undefined || !this.#shared.has(lists.items)) return ask();
     if (Object.hasOwn(Object(inner.transport) as object, 'send') || !isPlain(params)) return ask();
     const cursor = params?.['cursor'];
     const pages = this.#pagesOf(method, handler);
@@ -68,7 +59,7 @@ export class SharedLists {
     const keep = (result: unknown): unknown => {
       // If the list has changed since, no later request finds these pages.
       const isKnown = cursor === undefined || pages.cursors.has(cursor);
-      if (isKnown && isObject(result)) keepPage(pages, list.name, key, result);
+      if (isKnown && isObject(result)) keepPage(pages, lists.items, key, result);
       return result;
     };
     const result = ask();
@@ -84,8 +75,8 @@ export class SharedLists {
 
   /** `change`: the kind of an event, or the method of a notification. Ignores what is not about a list. */
   changed(change: string): void {
-    const kind = LIST_CHANGES.get(change) ?? change;
-    for (const method of this.#pages.keys()) if (LISTS[method]?.change === kind) this.#pages.delete(method);
+    const kind = methodOf(change).changes ?? change;
+    for (const method of this.#pages.keys()) if (methodOf(method).lists?.change === kind) this.#pages.delete(method);
   }
 }
 

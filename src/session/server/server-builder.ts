@@ -3,6 +3,7 @@ import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import { factoryFailed } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
 import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import {
   type AnyServer,
   closeServer,
@@ -186,7 +187,7 @@ export class ServerBuilder {
    * not use that session.
    */
   asked(message: RpcRequest): RpcRequest {
-    if (message.method !== 'initialize') return message;
+    if (roleOf(message.method) !== 'handshake') return message;
     const served = this.#options.options.pinnedProtocolVersions?.filter((version) => !isModern(version)) ?? [];
     const [latest] = served;
     if (latest === undefined || served.includes(String(message.params?.['protocolVersion']))) return message;

@@ -5,6 +5,7 @@
  */
 import { factoryFailed, SojournError } from '../../errors.ts';
 import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import { roleOf } from '../../protocol/methods.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import { afterTurn } from '../../base/system.ts';
 import type { Call, Caller } from '../calls/call.ts';
@@ -101,7 +102,7 @@ export class SessionBuilder {
         continue;
       }
       const answer = await session.calls.ask(this.#servers.asked(message), caller);
-      if (message.method === 'initialize') {
+      if (roleOf(message.method) === 'handshake') {
         if (answer.error !== undefined)
           throw new Error(`The rebuilt server refused initialize: ${answer.error.message}`);
         negotiated = readAnswer(answer, session.version);

@@ -30,7 +30,7 @@ import {
   type RpcResponse,
   targetOf,
 } from '../../protocol/jsonrpc.ts';
-import { LIST_CHANGED } from '../../protocol/list-changed.ts';
+import { methodOf, roleOf } from '../../protocol/methods.ts';
 import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller } from '../calls/call.ts';
 import { openRun } from '../calls/around-requests.ts';
@@ -41,7 +41,10 @@ import { ServerTransport } from './server-transport.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Stream } from '../streams/stream.ts';
 
-const SESSION_LEVEL = new Set<string>([...Object.values(LIST_CHANGED), 'notifications/resources/updated']);
+function isSessionLevel(method: string): boolean {
+  const { changes, role } = methodOf(method);
+  return changes !== undefined || role === 'updated';
+}
 
 export class SessionTransport extends ServerTransport {
   readonly #session: SessionParts;
@@ -142,7 +145,7 @@ export class SessionTransport extends ServerTransport {
     if (from?.end !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
-    return options?.relatedRequestId === undefined && SESSION_LEVEL.has(message.method)
+    return options?.relatedRequestId === undefined && isSessionLevel(message.method)
       ? this.#send(message, options)
       : DONE;
   }
@@ -184,14 +187,14 @@ export class SessionTransport extends ServerTransport {
   #notify(message: RpcNotification, related: RequestId | undefined): void {
     const session = this.#session;
     const { method } = message;
-    if (method === 'notifications/tools/list_changed') session.markers?.forget();
-    if (SESSION_LEVEL.has(method)) this.#noticeChange(method);
+    if (methodOf(method).changes === 'tools_list_changed') session.markers?.forget();
+    if (isSessionLevel(method)) this.#noticeChange(method);
     const call = this.#requestOf(related);
-    const stream = related === undefined && SESSION_LEVEL.has(method) ? undefined : carrying(call?.stream);
-    const out = method === 'notifications/cancelled' ? session.questions.cancel(message) : message;
+    const stream = related === undefined && isSessionLevel(method) ? undefined : carrying(call?.stream);
+    const out = roleOf(method) === 'cancel' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (method === 'notifications/progress' && this.#goesNowhere(related, call))
+    else if (roleOf(method) === 'progress' && this.#goesNowhere(related, call))
       session.logger.debug(
         { sessionId: session.id, method },
         'Dropped: its call is over, or has no stream to its client',

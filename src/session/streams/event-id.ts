@@ -16,6 +16,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
+import { callsTool } from '../../protocol/methods.ts';
 
 export interface EventPosition {
   readonly tag: string;
@@ -92,7 +93,7 @@ export function parseEventId(text: string): EventPosition | undefined {
 
 /** The id with which the stream of a 2026-07-28 request begins; `undefined`: none can carry the id of the request. */
 export function callEventId(id: RequestId, method: string): string | undefined {
-  const suffix = callSuffix(id, method === 'tools/call');
+  const suffix = callSuffix(id, callsTool(method));
   return suffix === '' ? undefined : formatEventId(eventPrefix(CALL_STREAM, 1), CALL_STREAM, 0, suffix);
 }
 

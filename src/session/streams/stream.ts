@@ -24,6 +24,7 @@ import {
 import { Reader } from './reader.ts';
 import { Resumes } from './resumes.ts';
 import { WaitingWrites, weightOf, type Write } from './waiting-writes.ts';
+import { callsTool } from '../../protocol/methods.ts';
 
 export class Stream implements SinkListener {
   readonly key: string;
@@ -52,7 +53,7 @@ export class Stream implements SinkListener {
     this.next = next;
     this.#awaited = key === GET_STREAM ? Infinity : requests.length;
     const call = this.#call;
-    this.#suffix = log === undefined ? '' : callSuffix(call?.id, call?.method === 'tools/call');
+    this.#suffix = log === undefined ? '' : callSuffix(call?.id, callsTool(call?.method));
   }
 
   // ——— how far it has come ———
