@@ -78,21 +78,26 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     await program.parseAsync([...args], { from: 'user' });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    if (error instanceof UsageError) {
-      err(`sojourn: ${error.message}\n${hint}\n`);
-      return EXIT.usage;
-    }
-    if (error instanceof LoadFailure) {
-      // Another process may write a line between this one and what Node prints.
-      err(`sojourn: ${error.message}:\n`);
-      throw error.cause;
-    }
-    if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;
-    const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
-    err(`sojourn: ${problem ?? error.message}\n`);
-    return EXIT.failed;
+    return codeOf(error, hint, err);
   }
+}
+
+/** The exit code for what a command threw. Throws what is no fault of its caller. */
+function codeOf(error: unknown, hint: string, err: CliContext['err']): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof UsageError) {
+    err(`sojourn: ${error.message}\n${hint}\n`);
+    return EXIT.usage;
+  }
+  if (error instanceof LoadFailure) {
+    // Another process may write a line between this one and what Node prints.
+    err(`sojourn: ${error.message}:\n`);
+    throw error.cause;
+  }
+  if (!(error instanceof Failure) && !(error instanceof SojournError)) throw error;
+  const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
+  err(`sojourn: ${problem ?? error.message}\n`);
+  return EXIT.failed;
 }
 
 /** A command that loads a module. */

@@ -15,7 +15,7 @@ import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule, resolvedOf } from './server-module.ts';
 import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
-import { untilStopped, type SignalSource } from './shutdown.ts';
+import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
@@ -60,20 +60,7 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (settings.metrics !== undefined && worker === undefined)
     await serveMetrics(settings.metrics, endpoint.metrics, logger);
   void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
-  const stopped = untilStopped(signals, logger, {
-    async finish(signal) {
-      const { timeoutMs = settings.drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
-      if (worker !== undefined) worker.leave();
-      else context.out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
-      // The next build holds the socket already, so a connected client needs no time to find it.
-      const stopListening = settings.dev ? 'now' : true;
-      await endpoint.drain({ timeoutMs, stopListening, socketCloses });
-      await server.close();
-      await endpoint.close();
-      await exportRest();
-    },
-    interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
-  });
+  const stopped = untilStopped(signals, logger, stopping(endpoint, server, settings, context, logger));
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined)
     context.signals.on('SIGHUP', () => {
@@ -97,6 +84,28 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   worker?.report({ sojourn: 'listening' });
   return stopped;
 }
+
+/** What a signal to stop makes of a process that serves. */
+const stopping = (
+  endpoint: McpEndpoint,
+  server: Listening,
+  { dev, drainTimeoutMs }: ServeSettings,
+  { worker, out }: ServeContext,
+  logger: Logger,
+): Stoppable => ({
+  async finish(signal) {
+    const { timeoutMs = drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
+    if (worker !== undefined) worker.leave();
+    else out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
+    // The next build holds the socket already, so a connected client needs no time to find it.
+    const stopListening = dev ? 'now' : true;
+    await endpoint.drain({ timeoutMs, stopListening, socketCloses });
+    await server.close();
+    await endpoint.close();
+    await exportRest();
+  },
+  interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
+});
 
 /** Listens. `away`: why the store could not be opened. */
 async function opened(

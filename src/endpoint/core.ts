@@ -22,17 +22,12 @@ import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
 import { OnceLedger } from '../once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
-import { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import { seenClients } from '../eras/message-checks.ts';
-import { ModernEra } from '../eras/modern/modern-era.ts';
-import { RequestChecks } from '../eras/request-checks.ts';
-import { RequestLimits } from '../limits/request-limits.ts';
+import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
-import { CallerChecks, createUserOf } from './caller-checks.ts';
+import { createUserOf } from './caller-checks.ts';
+import { ServedEras } from './served-eras.ts';
 import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateOptions } from '../protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
@@ -71,7 +66,7 @@ export interface CoreOptions
 
 export class Core implements ServedHere, ShownEndpoint {
   readonly lifecycle = new Lifecycle();
-  readonly callerChecks: CallerChecks;
+  readonly eras: ServedEras;
   readonly registry: Registry;
   readonly instance: Instance;
   readonly legacy: LegacyEra;
@@ -97,19 +92,15 @@ export class Core implements ServedHere, ShownEndpoint {
 
   constructor(given: CoreOptions) {
     const { store, random, authenticator, authorizer, lists } = given;
-    const inProcess = !given.durable;
     const { lifecycle } = this;
+    const time = given.options.timeProvider;
     const userOf = createUserOf(given.options);
-    const { timeProvider: time, leaseMs, waitMs, notices } = given.options;
     this.store = store;
-    const mayBeAway = !inProcess || store instanceof WatchedStore;
+    const mayBeAway = given.durable || store instanceof WatchedStore;
     this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
     const logger = this.outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = (this.options = { ...given.options, logger });
-    const directory = store.instances;
-    const messages = inProcess ? directory : new SignedMessages(store, options);
-    const instance = new Instance({ directory, messages, inProcess, leaseMs, waitMs, random, time, logger, notices });
-    this.instance = instance;
+    const instance = (this.instance = instanceOf(given, options));
     const work = { options, store, random, instance, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);
     this.tasks = tasks;
@@ -127,27 +118,21 @@ export class Core implements ServedHere, ShownEndpoint {
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
-    const gate = new RequestLimits(options);
-    const shared = { options, gate, lifecycle };
-    const noteClient = seenClients(notices);
-    const requests = { ...shared, services, servers, noteClient };
-    const modern = new ModernEra({ ...requests, bus, tasks });
-    tasks?.tasks.serveWith(modern);
     const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
-    const legacy = (this.legacy = new LegacyEra({ ...shared, registry, instance, finder, opener, random }));
-    const stateless = new StatelessEra(requests);
-    const posts = options.sessionMode === 'stateless' ? stateless : legacy;
-    const sse = options.legacySse ? new LegacySseEra(legacy) : undefined;
-    const checks = new RequestChecks(options, lifecycle, { modern, posts, sessions: legacy });
-    this.callerChecks = new CallerChecks({ options, lifecycle, authenticator, userOf, checks, sse });
+    const reached = { registry, instance, finder, opener };
+    const served = { options, lifecycle, services, servers, bus, tasks, authenticator, userOf, random };
+    const eras = new ServedEras({ ...served, ...reached });
+    tasks?.tasks.serveWith(eras.modern);
+    const { legacy } = (this.eras = eras);
+    this.legacy = legacy;
 
     const ignoreBus = bus.subscribe((event) => {
       lists?.changed(event.kind);
       changes.note(event, time.now());
       broadcast([...registry.values()], event);
     });
-    this.shutdown = new Shutdown({ legacy, stateless, modern, sse, registry, instance, once, tasks, ignoreBus });
+    this.shutdown = new Shutdown({ eras, registry, instance, once, tasks, ignoreBus });
     this.orders = { drain: given.drainOrdered, end: (id) => legacy.terminate(id) };
   }
 
@@ -239,6 +224,15 @@ export class Core implements ServedHere, ShownEndpoint {
       ...(reason !== undefined && { reason }),
     };
   }
+}
+
+/** The instance of this endpoint in its deployment. */
+function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOptions): Instance {
+  const { timeProvider: time, leaseMs, waitMs, logger, notices } = options;
+  const inProcess = !durable;
+  const directory = store.instances;
+  const messages = inProcess ? directory : new SignedMessages(store, options);
+  return new Instance({ directory, messages, inProcess, leaseMs, waitMs, random, time, logger, notices });
 }
 
 const requestStateOf = (given: Omit<RequestStateOptions, 'target' | 'ofTask'>): RequestStateCodec =>

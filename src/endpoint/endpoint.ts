@@ -147,7 +147,7 @@ class Endpoint {
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     const { notices, timeProvider } = this.#options;
     if (notices.wantsRequests) exchange.watched = new WatchedRequest(notices, timeProvider);
-    if (exchange.open()) guarded(exchange, () => this.#core.callerChecks.enter(exchange, allowedHosts));
+    if (exchange.open()) guarded(exchange, () => this.#core.eras.callerChecks.enter(exchange, allowedHosts));
   }
 
   face(): McpEndpoint {

@@ -12,10 +12,7 @@ import type { OnceLedger } from '../once/ledger.ts';
 import type { Call } from '../session/calls/call.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
-import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import type { StatelessEra } from '../eras/legacy/stateless-era.ts';
-import type { ModernEra } from '../eras/modern/modern-era.ts';
+import type { ServedEras } from './served-eras.ts';
 import type { TaskRequests } from '../tasks/task-requests.ts';
 
 /** How often a drain checks whether running requests have finished. */
@@ -25,10 +22,7 @@ const LATE_MS = 5_000;
 
 /** The parts of a core that stop. */
 export interface ShutdownParts {
-  readonly legacy: LegacyEra;
-  readonly stateless: StatelessEra;
-  readonly modern: ModernEra;
-  readonly sse: LegacySseEra | undefined;
+  readonly eras: ServedEras;
   readonly instance: Instance;
   readonly registry: Registry;
   readonly once: OnceLedger;
@@ -50,8 +44,8 @@ export class Shutdown {
 
   /** How many requests without a session run, and calls that run once and whose client has left. */
   get sessionless(): number {
-    const { stateless, modern, once } = this.#parts;
-    return stateless.running + modern.running + once.withoutClient;
+    const { eras, once } = this.#parts;
+    return eras.stateless.running + eras.modern.running + once.withoutClient;
   }
 
   /**
@@ -67,7 +61,7 @@ export class Shutdown {
     if ((await this.#parts.instance.otherListening()) !== undefined) return left();
     if (this.#parts.registry.lifecycle.advance('finishing')) this.#drainBegins();
     await this.#parts.instance.drain();
-    const { tracked } = this.#parts.legacy.parts;
+    const { tracked } = this.#parts.eras.legacy.parts;
     // Some are still on the way to their session, which may be restored for them.
     const callers = new Set<unknown>([...tracked, ...this.#calls().map(({ caller }) => caller)]);
     const isServing = (): boolean =>
@@ -93,7 +87,7 @@ export class Shutdown {
     let waited = 0;
     const isAwaited = (): boolean => {
       const ms = timeProvider.monotonic() - began;
-      const isWaiting = this.#parts.legacy.running > 0 && ms < Math.min(timeoutMs, LATE_MS);
+      const isWaiting = this.#parts.eras.legacy.running > 0 && ms < Math.min(timeoutMs, LATE_MS);
       if (isWaiting) waited = ms;
       return isWaiting;
     };
@@ -133,17 +127,18 @@ export class Shutdown {
       this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
-    let interrupted = this.sessionless + this.#parts.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
+    let interrupted =
+      this.sessionless + this.#parts.eras.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
     for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
-    this.#parts.legacy.relay.close(requestDrained);
+    this.#parts.eras.legacy.relay.close(requestDrained);
     await this.#noteOthers();
     released += await this.#release(() => true);
     // Calls that wait for their session to leave have moved on with it.
-    this.#parts.legacy.waiting.refuseAll();
+    this.#parts.eras.legacy.waiting.refuseAll();
     await this.#parts.tasks?.close(0);
     await this.#closeEras();
-    this.#parts.sse?.close();
+    this.#parts.eras.sse?.close();
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
     this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });
@@ -176,8 +171,8 @@ export class Shutdown {
   }
 
   get #busy(): boolean {
-    if (this.#parts.stateless.running > 0 || this.#parts.modern.running > 0) return true;
-    if (this.#parts.legacy.running > 0 || this.#parts.once.running > 0) return true;
+    if (this.#parts.eras.stateless.running > 0 || this.#parts.eras.modern.running > 0) return true;
+    if (this.#parts.eras.legacy.running > 0 || this.#parts.once.running > 0) return true;
     if ((this.#parts.tasks?.tasks.awaitedByDrain ?? 0) > 0) return true;
     for (const session of this.#parts.registry.values()) if (session.busy) return true;
     return false;
@@ -191,20 +186,20 @@ export class Shutdown {
 
   /** Called once. */
   async close(): Promise<void> {
-    const { legacy, registry, instance } = this.#parts;
+    const { eras, registry, instance } = this.#parts;
     const { options, lifecycle } = registry;
     lifecycle.advance('closed');
     const { timeProvider } = options;
     const began = timeProvider.monotonic();
-    legacy.waiting.refuseAll();
-    legacy.relay.close(requestClosed);
+    eras.legacy.waiting.refuseAll();
+    eras.legacy.relay.close(requestClosed);
     this.#parts.ignoreBus();
     // The store outlives this endpoint, or other endpoints use it.
     const handsOver = registry.durable || (await instance.otherServing()) !== undefined;
     await this.#parts.tasks?.close(GRACE_MS);
     await Promise.all([this.#closeEras(), this.#closeSessions(handsOver)]);
     // Their sessions ended, with an answer to each call.
-    this.#parts.sse?.close();
+    this.#parts.eras.sse?.close();
     await this.#parts.once.close();
     await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
     registry.stop();
@@ -213,7 +208,7 @@ export class Shutdown {
   }
 
   async #closeEras(): Promise<void> {
-    const { modern, stateless } = this.#parts;
+    const { modern, stateless } = this.#parts.eras;
     await Promise.all([modern.close(), stateless.close()]);
   }
 

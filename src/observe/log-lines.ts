@@ -71,17 +71,6 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
         return undefined;
       case 'handlerThrew':
         return writeThrown(notice, options);
-      case 'clientSeen':
-      case 'opened':
-        return logger.info(clientFields(notice), 'A client connected');
-      case 'ended':
-        return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
-      case 'restored': {
-        const { cause, from, sessionId } = notice;
-        return logger.info({ cause, from, sessionId }, 'A session continues here');
-      }
-      case 'hibernated':
-        return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
       case 'onceAnswered':
         return logOnce(notice, logger);
       case 'taskContinued':
@@ -91,15 +80,34 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
         return logger.info({}, DRAINS);
       case 'drained':
         return logDrained(notice, logger);
-      case 'released':
-      case 'fenced':
-        return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
-      // The parts that know more log the other steps themselves.
       default:
-        return undefined;
+        return logSession(notice, logger);
     }
   };
   notices.listen(write, { requests: requests !== undefined });
+}
+
+/** The steps of a session, and a client without one. */
+function logSession(notice: EmittedNotice, logger: Logger): void {
+  switch (notice.kind) {
+    case 'clientSeen':
+    case 'opened':
+      return logger.info(clientFields(notice), 'A client connected');
+    case 'ended':
+      return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+    case 'restored': {
+      const { cause, from, sessionId } = notice;
+      return logger.info({ cause, from, sessionId }, 'A session continues here');
+    }
+    case 'hibernated':
+      return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
+    case 'released':
+    case 'fenced':
+      return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
+    // The parts that know more log the other steps themselves.
+    default:
+      return undefined;
+  }
 }
 
 function clientFields(notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'opened' }>): object {

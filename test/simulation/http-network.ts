@@ -85,7 +85,7 @@ export class HttpNetwork {
       if (exchange.closed) return;
       response.arrivedAt = this.#world.now;
       response.held = instance.core?.instance.lease.valid === false;
-      instance.core?.callerChecks.enter(exchange);
+      instance.core?.eras.callerChecks.enter(exchange);
     });
   }
 

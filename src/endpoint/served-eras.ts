@@ -1,0 +1,37 @@
+/** The eras that serve the requests of an endpoint, and the checks before them. */
+import { LegacyEra } from '../eras/legacy/legacy-era.ts';
+import type { LegacyOptions } from '../eras/legacy/parts.ts';
+import { LegacySseEra } from '../eras/legacy/sse-era.ts';
+import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { seenClients } from '../eras/message-checks.ts';
+import { ModernEra, type ModernOptions } from '../eras/modern/modern-era.ts';
+import { RequestChecks } from '../eras/request-checks.ts';
+import { RequestLimits } from '../limits/request-limits.ts';
+import { CallerChecks, type CallerChecksOptions } from './caller-checks.ts';
+
+export interface ErasOptions
+  extends
+    Omit<LegacyOptions, 'gate'>,
+    Pick<ModernOptions, 'bus' | 'services' | 'servers' | 'tasks'>,
+    Pick<CallerChecksOptions, 'authenticator' | 'userOf'> {}
+
+export class ServedEras {
+  readonly modern: ModernEra;
+  readonly legacy: LegacyEra;
+  readonly stateless: StatelessEra;
+  /** `undefined`: without the option `legacySse`. */
+  readonly sse: LegacySseEra | undefined;
+  readonly callerChecks: CallerChecks;
+
+  constructor(given: ErasOptions) {
+    const { options, lifecycle } = given;
+    const shared = { ...given, gate: new RequestLimits(options), noteClient: seenClients(options.notices) };
+    this.modern = new ModernEra(shared);
+    this.legacy = new LegacyEra(shared);
+    this.stateless = new StatelessEra(shared);
+    this.sse = options.legacySse ? new LegacySseEra(this.legacy) : undefined;
+    const posts = options.sessionMode === 'stateless' ? this.stateless : this.legacy;
+    const checks = new RequestChecks(options, lifecycle, { modern: this.modern, posts, sessions: this.legacy });
+    this.callerChecks = new CallerChecks({ ...given, checks, sse: this.sse });
+  }
+}
