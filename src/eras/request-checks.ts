@@ -26,7 +26,7 @@ import { roleOf } from '../protocol/methods.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../protocol/versions.ts';
-import { onlyRequest, type Post } from '../inbound/inbound.ts';
+import type { Post } from '../inbound/inbound.ts';
 import type { LegacyEra } from './legacy/legacy-era.ts';
 import type { StatelessEra } from './legacy/stateless-era.ts';
 import type { ModernEra } from './modern/modern-era.ts';
@@ -119,11 +119,16 @@ export class RequestChecks {
     return seeks ? ID_SOUGHT * this.#options.limits.bodyBytes : 0;
   }
 
+  /** Whether the body of a POST that is refused for its head is read for its id. */
+  #seeksId(exchange: Exchange): boolean {
+    const idWithin = this.#idWithin(exchange);
+    return idWithin > 0 && !(Number(exchange.header('content-length')) > idWithin);
+  }
+
   /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
-    const idWithin = this.#idWithin(exchange);
-    if (wrongHead !== undefined && (idWithin === 0 || Number(exchange.header('content-length')) > idWithin))
-      return refuse(exchange, wrongHead, null);
+    const idWithin = (): number => this.#idWithin(exchange);
+    if (wrongHead !== undefined && !this.#seeksId(exchange)) return refuse(exchange, wrongHead, null);
     const received = (read: string | RefusedBody): void => {
       try {
         this.#post(exchange, read, wrongHead);
@@ -192,7 +197,7 @@ export class RequestChecks {
     if (wrongHead !== undefined) return refuse(exchange, wrongHead, typeof read === 'string' ? null : read.id);
     const post = typeof read === 'string' ? readMessages(exchange, read) : read;
     if ('error' in post) return refuse(exchange, post.error, post.id);
-    const id = onlyRequest(post)?.id ?? null;
+    const id = post.only?.id ?? null;
     const named = this.#versionsOf(exchange, post);
     const refusal = this.#version(named.header, named.claim) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return refuse(exchange, refusal, id);

@@ -36,8 +36,8 @@ export interface BodyLimits {
   readonly bytes: number;
   /** Of its text: keys and objects. */
   readonly keys: number;
-  /** How long a body may be that is refused for its bytes, and whose id is looked for. */
-  readonly idWithin: number;
+  /** How long a body may be that is refused for its bytes, and whose id is looked for. Asked when it is refused. */
+  idWithin(): number;
 }
 
 /**
@@ -77,7 +77,7 @@ export class Body {
     this.#refusal ??= overMemory();
     const ends = endsOf(this.#chunks);
     this.#chunks = [ends];
-    return this.#size <= this.#limits.idWithin && mayHaveId(ends);
+    return this.#size <= this.#limits.idWithin() && mayHaveId(ends);
   }
 
   /** `false`: the body is refused. */
@@ -95,7 +95,7 @@ export class Body {
     // Node keeps the last request of an idle connection.
     this.#chunks = [];
     if (this.#refusal === undefined) return this.#text(bytes, 0);
-    const id = this.#size <= this.#limits.idWithin ? topLevelId(Buffer.from(bytes).toString()) : null;
+    const id = this.#size <= this.#limits.idWithin() ? topLevelId(Buffer.from(bytes).toString()) : null;
     return { error: this.#refusal, id };
   }
 

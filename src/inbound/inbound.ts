@@ -22,6 +22,8 @@ export interface Post {
   /** Those that are requests, in their order. */
   readonly requests: readonly RpcRequest[];
   readonly batch: boolean;
+  /** Its request, if it is no batch: an error about the POST carries its id. */
+  readonly only: RpcRequest | undefined;
   /** The text of the body. */
   readonly text: string;
 }
@@ -29,12 +31,7 @@ export interface Post {
 export function postOf(messages: readonly Checked[], batch: boolean, text: string): Post {
   const requests: RpcRequest[] = [];
   for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
-  return { messages, requests, batch, text };
-}
-
-/** The only request of a POST: an error about the POST carries its id. */
-export function onlyRequest(post: Post | undefined): RpcRequest | undefined {
-  return post?.batch === false ? post.requests[0] : undefined;
+  return { messages, requests, batch, only: batch ? undefined : requests[0], text };
 }
 
 export interface Inbound {

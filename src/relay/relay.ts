@@ -18,7 +18,7 @@ import type { SinkListener, ResponsePolicy, SessionResponse } from '../http/sink
 import { type MemoryUse, shareKey } from '../base/budget.ts';
 import type { ResolvedOptions } from '../options/endpoint-options.ts';
 import { relayedFields } from '../options/header-names.ts';
-import { endsSession, type Inbound, isAbandoned, isSilent, onlyRequest } from '../inbound/inbound.ts';
+import { endsSession, type Inbound, isAbandoned, isSilent } from '../inbound/inbound.ts';
 import { forStop, type RelayOutcome } from '../inbound/retries.ts';
 import type { AttemptId } from '../session/calls/attempts.ts';
 import { LinkSink, readError } from './link-sink.ts';
@@ -245,7 +245,7 @@ export class Relay implements RelayedCalls {
       outgoing.settle('done');
       const { sink, requestId, post } = outgoing.inbound;
       const end = forStop(outgoing.inbound, outgoing.isDelivered);
-      if (end === 'error') sink.refuse(error(), requestId, lostForm(this.#options.options, onlyRequest(post)?.method));
+      if (end === 'error') sink.refuse(error(), requestId, lostForm(this.#options.options, post?.only?.method));
       else if (end === 'accept') sink.done(202);
       else if (end === 'cut') sink.cut();
       else sink.refuse(closedEndpoint(), null);

@@ -12,7 +12,7 @@ import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../protocol/jsonrpc.ts';
 import { roleOf } from '../../protocol/methods.ts';
-import { type Inbound, onlyRequest, type Post, postOf } from '../../inbound/inbound.ts';
+import { type Inbound, type Post, postOf } from '../../inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
 import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
@@ -61,7 +61,7 @@ export class LegacyEra implements RelayedServer, Continuation {
 
   post(exchange: Exchange, post: Post): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
-    const requestId = onlyRequest(post)?.id ?? null;
+    const requestId = post.only?.id ?? null;
     const attemptId = attemptIdOf(exchange, this.parts.options.attemptHeader);
     this.enter({ kind: 'post', caller: exchange, sink, post, requestId, attemptId });
   }
@@ -108,7 +108,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     // The other instance has checked the request. Messages are classified again, because their kinds are not relayed.
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = postOf(messages, batch, text);
-    const requestId = onlyRequest(post)?.id ?? null;
+    const requestId = post.only?.id ?? null;
     this.enter({ ...inbound, post, requestId, attemptId, ...(storedAs !== undefined && { storedAs }) });
   }
 

@@ -27,15 +27,7 @@ import { answerable, lostForm } from '../../http/answer.ts';
 import { guarded } from '../../http/exchange.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
-import {
-  counts,
-  endsSession,
-  type Inbound,
-  type NextAttempt,
-  onlyRequest,
-  type Post,
-  reads,
-} from '../../inbound/inbound.ts';
+import { counts, endsSession, type Inbound, type NextAttempt, type Post, reads } from '../../inbound/inbound.ts';
 import {
   abandonedWhileWaiting,
   afterFailure,
@@ -257,7 +249,7 @@ export class Router implements WaitingHost {
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#parts.options.logger, 'A request could not be served');
-    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, onlyRequest(inbound.post)?.method));
+    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, inbound.post?.only?.method));
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */

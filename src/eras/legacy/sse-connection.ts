@@ -18,7 +18,7 @@ import {
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
-import { onlyRequest, type Post } from '../../inbound/inbound.ts';
+import type { Post } from '../../inbound/inbound.ts';
 import type { LegacyEra } from './legacy-era.ts';
 import { roleOf } from '../../protocol/methods.ts';
 
@@ -44,7 +44,7 @@ export class SseConnection {
 
   /** Takes a message that the client posted, and answers its POST. */
   take(exchange: Exchange, post: Post): void {
-    const { id: requestId = null, method } = onlyRequest(post) ?? {};
+    const { id: requestId = null, method } = post.only ?? {};
     const sink = new PostSink(this, exchange);
     const inbound = { kind: 'post', sink, post, requestId, unlogged: true } as const;
     if (this.sessionId !== undefined) {

@@ -85,7 +85,7 @@ export class LegacySseEra {
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes, bodyKeys } = this.#legacy.parts.options.limits;
     if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
-    exchange.readBody({ bytes: bodyBytes, keys: bodyKeys, idWithin: 0 }, (read) => {
+    exchange.readBody({ bytes: bodyBytes, keys: bodyKeys, idWithin: () => 0 }, (read) => {
       const post = typeof read === 'string' ? readMessages(exchange, read) : read;
       if ('error' in post) return refuseBody(exchange, connection, post);
       if (post.batch) return refuseBody(exchange, connection, { error: batchNotAllowed('a batch'), id: null });
