@@ -167,7 +167,7 @@ export class SharedServer {
   /** Runs code of the application that belongs to one session and is no handler. */
   async actAs<T>(light: SdkServer, run: () => T | Promise<T>): Promise<T> {
     const { caller, live } = currentCall.getStore() ?? {};
-    const call = new Call(caller, live, undefined, undefined, undefined);
+    const call = new Call(caller, live);
     return currentCall.run(call, () => call.handledBy(light, run));
   }
 

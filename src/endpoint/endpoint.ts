@@ -116,7 +116,7 @@ class Endpoint {
     publishSessions(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, options);
-    // Callers differ in what exists for them, or in how they are refused.
+    // `auth.authorize` decides about each name, and so does `auth.optional` for a caller without a token.
     const decidesByName = auth?.authorize !== undefined || auth?.optional !== false;
     const lists = sharedLists.length > 0 ? new SharedLists(sharedLists) : undefined;
     const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);

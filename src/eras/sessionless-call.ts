@@ -28,7 +28,6 @@ import {
   type RpcNotification,
   type RpcRequest,
   type RpcResponse,
-  targetOf,
   toolOf,
 } from '../protocol/jsonrpc.ts';
 import { roleOf } from '../protocol/methods.ts';
@@ -100,9 +99,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     admission: Admission | undefined,
     response: AnswerSink,
   ) {
-    const { method } = sent.message;
-    const id = sent.kind === 'request' ? sent.message.id : undefined;
-    super(caller, undefined, id, method, undefined, targetOf(sent.message));
+    super(caller, undefined, sent.message);
     this.#sent = sent;
     this.#version = version;
     this.admission = admission;
@@ -197,7 +194,7 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
     this.endAs('timedOut');
     const { transport } = this;
     const cancelled = cancelledMessage(this.id, error.message);
-    const call = new Call(this.caller, undefined, undefined, cancelled.method, undefined);
+    const call = new Call(this.caller, undefined, cancelled);
     currentCall.run(call, () => transport?.onmessage?.(cancelled as JSONRPCMessage));
     afterTurn(() => guarded(this.caller, () => this.made?.close()));
   }

@@ -129,7 +129,7 @@ export class UnreadAnswers {
 
   #look(): void {
     const { time } = this.#options;
-    // An answer with progress comes once more, and is the same then.
+    // `#measure` moves an answer whose client took something to the end of the map: this loop measures it twice.
     for (const answer of this.#watched.keys()) {
       const { bytes, takenBytes, since } = this.#measure(answer);
       if (bytes === 0) this.forget(answer);

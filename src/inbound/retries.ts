@@ -200,7 +200,7 @@ export function forRepeat(first: { attached: boolean; runs: boolean; marked: boo
 
 /** Whether a call that no owner remembers may not run, because it may have run `MOST_RUNS` times before. */
 export function ranOften(inbound: Pick<Inbound, 'mayHaveRun'>): boolean {
-  return attemptOf(inbound) > MOST_RUNS;
+  return (inbound.mayHaveRun ?? 0) >= MOST_RUNS;
 }
 
 /**

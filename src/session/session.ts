@@ -67,6 +67,7 @@ const notificationOf = (method: string): string => JSON.stringify({ jsonrpc: '2.
 
 export class LiveSession implements SessionParts {
   readonly host: LiveSessionHost;
+  readonly logger: Logger;
   readonly id: string;
   readonly user: string | undefined;
   /** Whose share it counts in, a key of `shareKey`. */
@@ -105,6 +106,7 @@ export class LiveSession implements SessionParts {
   constructor(host: LiveSessionHost, start: SessionStart, fieldBytes: number) {
     const { id, user, handshake, createdAt } = start;
     this.host = host;
+    this.logger = host.logger;
     this.unlogged = start.unlogged ?? false;
     this.id = id;
     this.user = user;
@@ -122,10 +124,6 @@ export class LiveSession implements SessionParts {
     this.run = hasRun(host.options) ? new SessionRun(host.options, returned) : undefined;
     this.calls = new SessionCalls(this);
     if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
-  }
-
-  get logger(): Logger {
-    return this.host.logger;
   }
 
   /** Requested until `initialize` is answered, then negotiated. */

@@ -64,7 +64,11 @@ function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
 /** The messages of a POST on their way into a session that is live here. */
 class PostEntry implements Entry {
   readonly caller: CallerRequest;
+  readonly authorizer: Authorizer | undefined;
+  readonly transport: SessionTransport;
   readonly requests: readonly RpcRequest[];
+  readonly attempt: number;
+  readonly attemptId: AttemptId | undefined;
   allowed: readonly RpcRequest[];
   /** Set when the requests have their ids. From then on the session counts them. */
   admitted: AdmittedPost | undefined = undefined;
@@ -75,27 +79,15 @@ class PostEntry implements Entry {
 
   constructor(parts: LegacyParts, session: LiveSession, inbound: Inbound, post: Post) {
     this.caller = inbound.caller;
+    this.authorizer = session.host.services.authorizer;
+    this.transport = session.transport;
+    this.attempt = attemptOf(inbound);
+    this.attemptId = inbound.attemptId;
     this.requests = this.allowed = post.requests;
     this.#post = post;
     this.#parts = parts;
     this.#session = session;
     this.#inbound = inbound;
-  }
-
-  get authorizer(): Authorizer | undefined {
-    return this.#session.host.services.authorizer;
-  }
-
-  get transport(): SessionTransport {
-    return this.#session.transport;
-  }
-
-  get attempt(): number {
-    return attemptOf(this.#inbound);
-  }
-
-  get attemptId(): AttemptId | undefined {
-    return this.#inbound.attemptId;
   }
 
   /** While a hook runs, the session may leave, or the link to the relaying instance may fail. */

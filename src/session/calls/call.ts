@@ -15,7 +15,7 @@ import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../types.ts';
 import type { Notices } from '../../observe/notices.ts';
-import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
+import { type RpcMessage, type RpcRequest, type RpcResponse, targetOf } from '../../protocol/jsonrpc.ts';
 import { methodOf } from '../../protocol/methods.ts';
 import { isThenable } from '../../options/checks.ts';
 import { shown } from '../../base/shown.ts';
@@ -76,6 +76,14 @@ export interface CallMarker {
   origin: RelayOrigin | undefined;
 }
 
+/** Gets what the server answered to a request. */
+interface AnswerListener {
+  /** Before `aroundRequest` may change it. */
+  readonly learn?: ((answer: RpcResponse) => void) | undefined;
+  /** The request is one of this library, whose answer no client gets. */
+  readonly take?: (answer: RpcResponse) => void;
+}
+
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
   run(request: RpcRequest, given: unknown, handler: (request: RpcRequest, given: unknown) => unknown): Promise<unknown>;
@@ -114,29 +122,22 @@ export class Call {
   starting: Promise<unknown> | undefined = undefined;
   /** Its client gets this error instead of the answer of the server. */
   refusal: SojournError | undefined = undefined;
-  /** Gets what the server answered, before `aroundRequest` may change it. */
-  saw: ((answer: RpcResponse) => void) | undefined = undefined;
-  /** Takes the answer of a request that this library sent. */
-  take: ((answer: RpcResponse) => void) | undefined = undefined;
+  listener: AnswerListener | undefined = undefined;
   #end: CallEnd | undefined = undefined;
   /** Of its handlers, those that run. */
   #handlers = 0;
   #held: HeldByCall[] | undefined = undefined;
 
-  constructor(
-    caller: Caller | undefined,
-    live: SessionOfCall | undefined,
-    id: RequestId | undefined,
-    method: string | undefined,
-    stream: Stream | undefined,
-    target?: string,
-  ) {
+  /** `message`: absent for code of the application that belongs to a session and handles no message. */
+  constructor(caller: Caller | undefined, live: SessionOfCall | undefined, message?: RpcMessage, stream?: Stream) {
+    const asks = message !== undefined && 'method' in message;
+    const request = asks && 'id' in message ? message : undefined;
     this.caller = caller;
     this.live = live;
-    this.id = id;
-    this.method = method;
+    this.id = request?.id;
+    this.method = asks ? message.method : undefined;
     this.stream = stream;
-    this.target = target;
+    this.target = request && targetOf(request);
   }
 
   // ——— its end ———

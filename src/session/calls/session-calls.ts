@@ -83,10 +83,8 @@ export class SessionCalls {
     const keep = keeperOf(message.method);
     call.isRefused = !isAllowed;
     if (keep !== undefined && isAllowed)
-      call.saw = ({ error }) => {
-        if (error === undefined) keep(record, message.params);
-      };
-    else if (markers !== undefined && listsTools(message.method)) call.saw = (answer) => markers.learn(answer);
+      call.listener = { learn: ({ error }) => void (error === undefined && keep(record, message.params)) };
+    else if (listsTools(message.method)) call.listener = markers;
     this.#add(message.id, call);
     return call;
   }
@@ -194,8 +192,7 @@ export class SessionCalls {
       if (ownership.leaveReason !== undefined)
         return run(errorAnswer(message.id, endError(ownership.leaveReason, false)));
       const call = transport.callOf(message, caller, undefined, saw && 1);
-      call.take = run;
-      call.saw = saw;
+      call.listener = { learn: saw, take: run };
       this.#add(message.id, call);
       this.dispatch(message, call);
     });
@@ -264,16 +261,16 @@ export class SessionCalls {
       );
       return;
     }
-    const { refusal, take, around } = call;
+    const { refusal, listener, around } = call;
     // `aroundRequest` may have changed it.
     const served = around === undefined ? message : around.served;
-    if (served !== undefined && refusal === undefined) call.saw?.(served);
-    if (take === undefined) {
+    if (served !== undefined && refusal === undefined) listener?.learn?.(served);
+    if (listener?.take === undefined) {
       const json = refusal && lostCallJson(this.#session.host.options, call, refusal);
       this.#end(call, json ?? answerJson(message, call.id ?? null, logger), 'answered');
     } else {
       this.#settle(call, 'answered');
-      take(message);
+      listener.take(message);
     }
   }
 
@@ -333,7 +330,7 @@ export class SessionCalls {
         continue;
       }
       if (!staysResumable(reason)) call.stream?.stopLogging();
-      if (call.take !== undefined) call.take(errorAnswer(call.id, error));
+      if (call.listener?.take !== undefined) call.listener.take(errorAnswer(call.id, error));
       else if (call.stream !== undefined)
         this.running.reply(
           call.stream,

@@ -23,13 +23,7 @@ import {
 import { afterTurn, atEndOfTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../errors.ts';
 import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import {
-  type RpcMessage,
-  type RpcNotification,
-  type RpcRequest,
-  type RpcResponse,
-  targetOf,
-} from '../../protocol/jsonrpc.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
 import { methodOf, roleOf } from '../../protocol/methods.ts';
 import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller } from '../calls/call.ts';
@@ -108,10 +102,8 @@ export class SessionTransport extends ServerTransport {
   // ——— messages in ———
 
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
-    const method = 'method' in message ? message.method : undefined;
-    const request = 'method' in message && 'id' in message ? message : undefined;
-    const call = new Call(caller, this.#session, request?.id, method, stream, request && targetOf(request));
     const { aroundRequest } = this.options;
+    const call = new Call(caller, this.#session, message, stream);
     if (attempt !== undefined && aroundRequest.length > 0) call.around = openRun(aroundRequest, this, call, attempt);
     return call;
   }
@@ -194,7 +186,7 @@ export class SessionTransport extends ServerTransport {
     const out = roleOf(method) === 'cancel' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
-    else if (roleOf(method) === 'progress' && this.#goesNowhere(related, call))
+    else if (roleOf(method) === 'progress' && this.#isOutOfOrder(related, call))
       session.logger.debug(
         { sessionId: session.id, method },
         'Dropped: its call is over, or has no stream to its client',
@@ -202,9 +194,11 @@ export class SessionTransport extends ServerTransport {
     else session.push(out);
   }
 
-  /** Progress of a call that is over, or has no stream to its client. */
-  #goesNowhere(related: RequestId | undefined, call: Call | undefined): boolean {
+  /** Whether progress that the stream of its call cannot carry must not take the GET stream either. */
+  #isOutOfOrder(related: RequestId | undefined, call: Call | undefined): boolean {
+    // It runs. Its client would read this before earlier progress, unless all progress takes the GET stream.
     if (call !== undefined) return call.stream !== undefined && this.options.responseMode !== 'json';
+    // It is over, and so is its progress, unless it asked for a task of 2025-11-25.
     return related !== undefined && currentCall.getStore()?.sent?.params?.['task'] === undefined;
   }
 

@@ -2,10 +2,12 @@
 import { expect, test } from 'vitest';
 import { Call } from '../../../src/session/calls/call.ts';
 
+const REQUEST = { jsonrpc: '2.0', id: 1, method: 'tools/call' } as const;
+
 type Step = 'begin' | 'settle' | 'end' | 'abandon';
 
 async function after(...steps: readonly Step[]) {
-  const call = new Call(undefined, undefined, 1, 'tools/call', undefined);
+  const call = new Call(undefined, undefined, REQUEST);
   const running: Array<() => void> = [];
   let released = 0;
   call.holds({ release: () => (released += 1) });
@@ -47,7 +49,7 @@ test('a handler that begins after its call is over never begins', async () => {
 });
 
 test('what comes to be held by a call that is over is released at once', () => {
-  const call = new Call(undefined, undefined, 1, 'tools/call', undefined);
+  const call = new Call(undefined, undefined, REQUEST);
   call.endAs('answered');
   let released = 0;
   call.holds({ release: () => (released += 1) });
@@ -62,7 +64,7 @@ test.each([
   [['left', 'handedOver', 'withdrawn'], 'withdrawn'],
   [['withdrawn', 'answered'], 'withdrawn'],
 ] as const)('%j: its end is %s', (ends, end) => {
-  const call = new Call(undefined, undefined, 1, 'tools/call', undefined);
+  const call = new Call(undefined, undefined, REQUEST);
   for (const how of ends) call.endAs(how);
   expect(call.end).toBe(end);
 });
