@@ -14,10 +14,9 @@ export const noStalls: string | undefined =
 
 export interface StalledDisk {
   readonly env: NodeJS.ProcessEnv;
-  /** `database`: only flushes of the database. `restart`: only those of a write-ahead log that starts afresh. */
-  stall(which: 'all' | 'database' | 'restart'): void;
+  stall(): void;
   release(): void;
-  /** Every flush so far, also those that do not end: the thread (`loop` or `thread`) and the file. */
+  /** The file of each flush so far, also of those that do not end. */
   flushes(): readonly string[];
 }
 
@@ -31,7 +30,7 @@ export function stalledDisk(folder: string): StalledDisk {
   writeFileSync(log, '');
   return {
     env: { ...process.env, LD_PRELOAD: library, STALLED_FLUSHES: stalled, FLUSH_LOG: log },
-    stall: (which) => writeFileSync(stalled, which),
+    stall: () => writeFileSync(stalled, ''),
     release: () => rmSync(stalled, { force: true }),
     flushes: () => readFileSync(log, 'utf8').split('\n').slice(0, -1),
   };

@@ -18,6 +18,7 @@ import type { RawClient } from '../kit/raw-client.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { ownServer } from '../stores/outages.ts';
 import { TaskClient, text } from '../tasks/kit.ts';
+import { smallDisk } from '../kit/small-disk.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
 const STORE_BYTES = 32 * 1_048_576;
@@ -48,6 +49,13 @@ async function smallRedis(): Promise<() => Store> {
   return () => redis(own.url);
 }
 
+/** On a disk of that size, where this process may mount one. */
+async function sqliteOnDisk(): Promise<() => Store> {
+  const folder = smallDisk(STORE_BYTES);
+  if (folder === undefined) return smallSqlite();
+  return () => sqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal' });
+}
+
 async function smallSqlite(): Promise<() => Store> {
   const folder = temporaryFolder();
   const pragmas = [`max_page_count = ${STORE_BYTES / 4_096}`];
@@ -60,6 +68,7 @@ async function smallPostgres(): Promise<() => Store> {
 }
 
 const SMALL = [
+  { kind: 'sqlite, its disk', small: sqliteOnDisk, limits: {} },
   { kind: 'sqlite', small: smallSqlite, limits: {} },
   { kind: 'redis', small: smallRedis, limits: {} },
   // It reports no room.

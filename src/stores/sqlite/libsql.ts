@@ -24,24 +24,7 @@ export interface LibsqlConnection {
 
 export type Libsql = new (path: string, options: { readonly timeout: number }) => LibsqlConnection;
 
-/** Runs its statements on another thread. */
-export interface BackgroundConnection {
-  exec(sql: string): Promise<void>;
-  close(): void;
-}
-
-/** Each `import()` is in a `try`, where bundlers accept that a package is missing. */
-export async function loadBackgroundLibsql(path: string, timeout: number): Promise<BackgroundConnection> {
-  let libsql: unknown;
-  try {
-    ({ default: libsql } = await import('libsql/promise'));
-  } catch (cause) {
-    throw needed(cause);
-  }
-  const Background = libsql as new (file: string, options: { timeout: number }) => BackgroundConnection;
-  return new Background(path, { timeout });
-}
-
+/** The `import()` is in a `try`, where bundlers accept that a package is missing. */
 export async function loadLibsql(): Promise<Libsql> {
   try {
     const { default: libsql } = await import('libsql');

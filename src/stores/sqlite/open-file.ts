@@ -3,7 +3,6 @@ import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } fr
 import { dirname } from 'node:path';
 import { storeRefused } from '../../errors.ts';
 import type { Logger } from '../../types.ts';
-import { LOG_BYTES } from './checkpointer.ts';
 import { SqliteDatabase } from './database.ts';
 import { storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';
@@ -11,6 +10,7 @@ import { makeTables } from './schema.ts';
 import { closeToOthers, fileDanger, folderDanger, processUser } from './file-owners.ts';
 import { retry, type Waits } from './retry.ts';
 import { StoreFile } from './store-file.ts';
+import { LOG_BYTES, LOG_PAGES } from './write-ahead-log.ts';
 
 export interface FileSettings {
   /** Absolute. */
@@ -115,8 +115,7 @@ function prepare(database: SqliteDatabase, settings: FileSettings): void {
         'instead of wal); put it on a local disk of this machine',
     );
   database.all(`PRAGMA synchronous = ${settings.synchronous}`);
-  // The checkpointer copies the log.
-  database.all('PRAGMA wal_autocheckpoint = 0');
+  database.all(`PRAGMA wal_autocheckpoint = ${LOG_PAGES}`);
   database.all(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
   for (const pragma of settings.pragmas ?? []) database.all(`PRAGMA ${pragma}`);
   makeTables(database);

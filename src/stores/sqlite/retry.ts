@@ -6,7 +6,7 @@
  */
 import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs } from '../../base/system.ts';
 import { storeAway } from '../../errors.ts';
-import type { MaybePromise, StoreOptions } from '../store.ts';
+import type { StoreOptions } from '../store.ts';
 import { isBusy, storeFailure } from './failures.ts';
 
 /** Less than the default lease of 3 s: an instance that cannot write must know before its lease runs out. */
@@ -20,18 +20,18 @@ const LONGEST_WAIT_MS = 50;
 export type Waits = Pick<StoreOptions, 'time' | 'random'>;
 
 /** Retries until `work` succeeds or the file has been locked for BUSY_LIMIT_MS. */
-export async function retry<T>(work: () => MaybePromise<T>, path: string, { time, random }: Waits): Promise<T> {
+export async function retry<T>(work: () => T, path: string, { time, random }: Waits): Promise<T> {
   let since: number | undefined;
   for (let tries = 1; ; tries++) {
     try {
-      return await work();
+      return work();
     } catch (error) {
       if (!isBusy(error)) throw storeFailure(path, error);
       since ??= monotonicMs(time);
       if (monotonicMs(time) - since >= BUSY_LIMIT_MS)
         throw storeAway(
-          `${path} has been locked by another process, or by a copy of its own log, for ${BUSY_LIMIT_MS} ms; find out ` +
-            'which process (a shell, a backup, a copy), or whether its disk does not answer',
+          `${path} has been locked by another process for ${BUSY_LIMIT_MS} ms; find out which process (a shell, a ` +
+            'backup, a copy), or whether its disk does not answer',
         );
     }
     // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.

@@ -1,16 +1,16 @@
 /**
  * The open file. `read` answers at once, because SQLite readers do not wait. `write` is one transaction: it runs at once
- * too, unless another process writes or a copy of the log ends. A crash leaves whole transactions.
+ * too, unless another process writes. A crash leaves whole transactions.
  */
 import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../types.ts';
 import { storeAway } from '../../errors.ts';
 import { storeClosed } from '../shared/failures.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
-import { Checkpointer } from './checkpointer.ts';
 import type { SqliteDatabase } from './database.ts';
 import { isBusy, isFull, storeFailure } from './failures.ts';
 import { retry, type Waits } from './retry.ts';
+import { MOST_BYTES, WriteAheadLog } from './write-ahead-log.ts';
 
 /** The size of a session with a large handshake. A nearly full disk has room for a lease, and not for this. */
 const USUAL_BYTES = 65_536;
@@ -18,7 +18,7 @@ const USUAL_BYTES = 65_536;
 export class StoreFile {
   readonly database: SqliteDatabase;
   readonly #waits: Waits;
-  readonly #checkpointer: Checkpointer;
+  readonly #log: WriteAheadLog;
   readonly #logger: Logger;
   /** The path as it was given. */
   readonly #given: string;
@@ -26,8 +26,6 @@ export class StoreFile {
   readonly #opened: string;
   /** At the last check, the path led to other files or to none. */
   #gone = false;
-  /** Writes wait for it. */
-  #held: Promise<unknown> | undefined;
   #closed = false;
   #full = false;
 
@@ -38,7 +36,7 @@ export class StoreFile {
     this.#logger = logger;
     this.#given = given;
     this.#opened = this.#found();
-    this.#checkpointer = new Checkpointer(this, waits.time, logger);
+    this.#log = new WriteAheadLog(database, logger);
   }
 
   get path(): string {
@@ -63,16 +61,13 @@ export class StoreFile {
   async write<T>(step: () => T): Promise<T> {
     if (this.#closed) throw storeClosed(this.path);
     if (this.#gone) this.checkIdentity();
-    const store = (): T => this.database.transaction(step);
-    let isRefused = false;
     try {
-      return await retry(() => (this.#held ? this.#held.then(store) : store()), this.path, this.#waits);
+      const result = await retry(() => this.database.transaction(step), this.path, this.#waits);
+      this.#log.committed();
+      return result;
     } catch (error) {
-      isRefused = isFull((error as Error).cause ?? {});
-      this.#full ||= isRefused;
+      if (isFull((error as Error).cause ?? {})) this.#refusedAsFull();
       throw error;
-    } finally {
-      this.#checkpointer.committed(isRefused);
     }
   }
 
@@ -113,33 +108,38 @@ export class StoreFile {
     return this.#full;
   }
 
+  #refusedAsFull(): void {
+    this.#full = true;
+    this.#log.copy();
+  }
+
   /** After a full disk. */
   checkRoom(): void {
     const room = this.#full ? this.room() : undefined;
     if (room !== undefined && 'size' in room) this.#full = room.size - room.used < USUAL_BYTES;
   }
 
-  /** Pages that are in use, and those that the file and its disk have room for. */
+  /**
+   * Pages that are in use, and those that the file and its disk have room for. A page may be in the log alone so far, and
+   * takes room in the file later; the log itself may grow to MOST_BYTES.
+   */
   room(): MaybePromise<Required<StoreRoom>> {
     return this.read(() => {
       const pragma = (name: string): number => this.database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
       const [pages, free, most, bytes] = ['page_count', 'freelist_count', 'max_page_count', 'page_size'].map(pragma);
       const [all = 0, unused = 0, limit = 0] = [pages, free, most].map((count = 0) => count * (bytes ?? 0));
       const { bavail, bsize } = statfsSync(this.path);
-      return { used: all - unused, size: Math.min(limit, all + bavail * bsize) };
+      const ofLog = Math.max(0, MOST_BYTES - this.#log.bytes);
+      const disk = statSync(this.path).size + bavail * bsize - ofLog;
+      return { used: all - unused, size: Math.max(0, Math.min(limit, disk)) };
     });
   }
 
-  hold(until: Promise<unknown>): void {
-    this.#held = until;
-    void until.then(() => (this.#held = undefined));
-  }
-
-  /** Call it when no write is under way. It ends within some BUSY_LIMIT_MS, also if the disk does not answer. */
+  /** Call it when no write is under way. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#checkpointer.close();
+    this.#log.empty();
     this.database.close();
   }
 }
