@@ -15,7 +15,13 @@ const TAG = /^\/\/ @module-tag matrix$/m;
  */
 function matrixFiles(): string[] {
   const root = fileURLToPath(new URL('test', import.meta.url));
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts'));
+  // Folders of test/installs have packages of others in them.
+  const folders = readdirSync(root).filter((name) => name !== 'installs');
+  const files = folders.flatMap((folder) =>
+    readdirSync(`${root}/${folder}`, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.test.ts'))
+      .map((file) => `${folder}/${file}`),
+  );
   const tagged = files.filter((file) => TAG.test(readFileSync(`${root}/${file}`, 'utf8').slice(0, 200)));
   const named = process.argv.filter((text) => text.endsWith('.test.ts'));
   return tagged.map((file) => `test/${file}`).filter((file) => !named.some((text) => text.endsWith(file)));
@@ -32,14 +38,14 @@ function matrixFiles(): string[] {
 const OWN = [
   'test/behaviour/idle.test.ts',
   'test/chaos/chaos.test.ts',
-  'test/checks/checks.test.ts',
+  'test/repo/checks.test.ts',
   'test/cli/{stopped-reader,store-away,workers}.test.ts',
   'test/clients/early-questions.test.ts',
   'test/cluster/{asleep,stuck-links}.test.ts',
-  'test/limits/rows.test.ts',
-  'test/listen/{accept-queue,open-files}.test.ts',
-  'test/otel/wrappers.test.ts',
-  'test/page/*.test.ts',
+  'test/http/limits/rows.test.ts',
+  'test/http/listen/{accept-queue,open-files}.test.ts',
+  'test/endpoint/otel/wrappers.test.ts',
+  'test/dashboard/page/*.test.ts',
   'test/security/{aborted-requests,log-volume}.test.ts',
   'test/security/{shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-readers}.test.ts',
@@ -59,7 +65,7 @@ class SharedLast extends BaseSequencer {
   }
 }
 
-const exclude = [...configDefaults.exclude, ...(isMatrix ? [] : matrixFiles())];
+const exclude = [...configDefaults.exclude, 'test/installs/**', ...(isMatrix ? [] : matrixFiles())];
 
 export default defineConfig({
   resolve: {
@@ -72,8 +78,8 @@ export default defineConfig({
       { find: /^sojourn-postgres$/, replacement: store('postgres') },
       { find: /^sojourn\/store-kit$/, replacement: source('stores/kit.ts') },
       { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
-      { find: /^sojourn\/once$/, replacement: source('once/index.ts') },
-      { find: /^sojourn\/tasks$/, replacement: source('tasks/index.ts') },
+      { find: /^sojourn\/once$/, replacement: source('durable/once/index.ts') },
+      { find: /^sojourn\/tasks$/, replacement: source('durable/tasks/index.ts') },
       { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
     ],
   },

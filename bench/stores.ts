@@ -9,7 +9,7 @@ import { postgres } from '../packages/postgres/src/index.ts';
 import { redis } from '../packages/redis/src/index.ts';
 import { sqlite } from '../src/stores/sqlite/index.ts';
 import type { Store, StoredRecord } from '../src/stores/store.ts';
-import { openView, type View } from '../test/store-contract/view.ts';
+import { openView, type View } from '../test/stores/contract/view.ts';
 import { startStore } from './works.ts';
 
 const FENCE = { epoch: 1, owner: 'abcdefghijkl' };

@@ -38,7 +38,7 @@ const filesBelow = (folder) =>
 function fingerprint() {
   const hash = createHash('sha256');
   const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
-  const sources = ['src', 'dashboard', ...STORES.map((name) => `packages/${name}/src`)].flatMap((folder) =>
+  const sources = ['src', ...STORES.map((name) => `packages/${name}/src`)].flatMap((folder) =>
     filesBelow(join(root, folder)),
   );
   for (const file of [...settings.map((name) => join(root, name)), join(root, INTERNALS), ...sources])
@@ -81,9 +81,9 @@ function bundleScripts(built) {
 
 /** What `index.html` calls the output of an entry. */
 const PAGE_NAMES = {
-  'dashboard/main.tsx': 'main.js',
-  'dashboard/style.css': 'style.css',
-  'dashboard/icon.svg': 'icon.svg',
+  'src/dashboard/page/main.tsx': 'main.js',
+  'src/dashboard/page/style.css': 'style.css',
+  'src/dashboard/page/icon.svg': 'icon.svg',
 };
 
 /** Scripts and styles have a hash of their text in their names. `LICENSES.txt` has the licences of what is bundled. */
@@ -104,7 +104,7 @@ function bundlePage(built) {
     entryNames: '[name]-[hash]',
     chunkNames: '[name]-[hash]',
   });
-  let html = readFileSync(join(root, 'dashboard/index.html'), 'utf8');
+  let html = readFileSync(join(root, 'src/dashboard/page/index.html'), 'utf8');
   for (const [file, { entryPoint }] of Object.entries(metafile.outputs))
     if (entryPoint in PAGE_NAMES) html = html.replace(`"${PAGE_NAMES[entryPoint]}"`, `"${basename(file)}"`);
   writeFileSync(join(outdir, 'index.html'), html.replace(/>\n\s+</g, '>\n<'));

@@ -1,7 +1,7 @@
 /**
  * What reference pages take from the source: `node scripts/pages.mjs` writes it, `--check` fails where a page is out of
  * date. A page has the order and the headings; the text of each entry is the comment beside
- * the value. Of `@default`, `test/docs/options-reference.test.ts` compares the number with the table's.
+ * the value. Of `@default`, `test/pages/options-reference.test.ts` compares the number with the table's.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const PAGES = [
 ];
 
 async function metrics() {
-  const { METRICS, metricOf } = await load('src/observe/metric-table.ts');
+  const { METRICS, metricOf } = await load('src/base/observe/metric-table.ts');
   return Object.keys(METRICS).map((name) => {
     const { kind, labels = [], help } = metricOf(name);
     const by = labels.length > 0 ? ` by ${labels.map(code).join(', ')}` : '';
@@ -34,8 +34,8 @@ async function metrics() {
 
 /** Errors that are thrown at the application have no status. */
 async function errors() {
-  const { ERRORS } = await load('src/errors/codes.ts');
-  const source = read('src/errors/codes.ts');
+  const { ERRORS } = await load('src/base/errors/codes.ts');
+  const source = read('src/base/errors/codes.ts');
   const thrown = source.search(/\/\/ ## (?:Thrown|Configuration)/);
   return [source.slice(0, thrown), source.slice(thrown)].flatMap((part, isThrown) =>
     [...part.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}([A-Z_]+): /gm)].map(([, comment, name]) => {
@@ -49,19 +49,19 @@ async function errors() {
 
 /** The tables and types of options: prefix of the names in the page, and file. */
 const TABLES = {
-  SESSIONS: ['', 'src/options/session-options.ts'],
-  REQUESTS: ['', 'src/options/table.ts'],
-  LIMITS: ['limits.', 'src/options/resolve-limits.ts'],
-  LimitsOptions: ['limits.', 'src/options/resolve-limits.ts'],
-  EventRetention: ['eventRetention.', 'src/types.ts'],
+  SESSIONS: ['', 'src/base/options/session-options.ts'],
+  REQUESTS: ['', 'src/base/options/table.ts'],
+  LIMITS: ['limits.', 'src/base/options/resolve-limits.ts'],
+  LimitsOptions: ['limits.', 'src/base/options/resolve-limits.ts'],
+  EventRetention: ['eventRetention.', 'src/base/types.ts'],
 };
 
 /** Options whose members are listed below them. */
 const MEMBERS = {
-  auth: ['AUTH', 'src/options/resolve-auth.ts'],
-  tasks: ['TASKS', 'src/options/tasks-options.ts'],
-  'limits.perUser': ['USER', 'src/options/resolve-limits.ts'],
-  'limits.perTool': ['TOOL', 'src/options/resolve-limits.ts'],
+  auth: ['AUTH', 'src/base/options/resolve-auth.ts'],
+  tasks: ['TASKS', 'src/base/options/tasks-options.ts'],
+  'limits.perUser': ['USER', 'src/base/options/resolve-limits.ts'],
+  'limits.perTool': ['TOOL', 'src/base/options/resolve-limits.ts'],
 };
 
 /** Member → its comment as one line, and its `@default`. */
@@ -74,7 +74,7 @@ function commentsOf(table, file) {
 
 async function options() {
   const { ALL_FLAGS } = await load('src/cli/flags.ts');
-  const { OPTIONS } = await load('src/options/table.ts');
+  const { OPTIONS } = await load('src/base/options/table.ts');
   // The flag `--metrics` takes an address.
   const flags = new Map([...ALL_FLAGS, ['metrics', OPTIONS.metrics]]);
   const all = Object.entries(TABLES).flatMap(([table, [prefix, file]]) =>

@@ -22,7 +22,7 @@ export const PLACES = {
   'package.json': ['"version": "'],
   'README.md': ['../sojourn/sojourn-'],
   'packages/demo/package.json': ['"version": "', '"sojourn": "'],
-  'src/protocol/versions.ts': ["BUILD_VERSION = '"],
+  'src/base/protocol/versions.ts': ["BUILD_VERSION = '"],
   'packages/postgres/package.json': ['"version": "', '"sojourn": "'],
   'packages/redis/package.json': ['"version": "', '"sojourn": "'],
   'examples/deploy/app/package.json': ['"sojourn": "^', '"sojourn-redis": "^'],
@@ -30,7 +30,7 @@ export const PLACES = {
 
 /** npm has written the new version into package.json and the lock file when it starts this. */
 function writeVersion(version) {
-  const [, old] = /BUILD_VERSION = '([^']+)'/.exec(readFileSync(join(root, 'src/protocol/versions.ts'), 'utf8'));
+  const [, old] = /BUILD_VERSION = '([^']+)'/.exec(readFileSync(join(root, 'src/base/protocol/versions.ts'), 'utf8'));
   for (const [file, before] of Object.entries(PLACES)) {
     const text = readFileSync(join(root, file), 'utf8');
     writeFileSync(

@@ -1,7 +1,7 @@
 /**
  * `node scripts/servers.mjs [name …]`: installs what tests run and `npm ci` does not bring, and prints what is missing.
- * The names: `servers` (packages of Debian and Ubuntu, by apt-get as root), the folders of `tools/`, and the clients of
- * `test/clients/programs`, which are built in `tools/clients/`. Without names: what `npm test` needs. A folder is made
+ * The names: `servers` (packages of Debian and Ubuntu, by apt-get as root), the folders of `test/installs/`, and the clients of
+ * `test/clients/programs`, which are built in `test/installs/clients/`. Without names: what `npm test` needs. A folder is made
  * again when its lock file or its sources have changed.
  */
 import { createHash } from 'node:crypto';
@@ -62,11 +62,11 @@ async function installServers() {
   return missing === '' ? undefined : `not installed; as root: apt-get update && apt-get install ${missing}`;
 }
 
-const tool = (name) => join(root, 'tools', name);
+const tool = (name) => join(root, 'test/installs', name);
 const client = (name) => join(root, 'test/clients/programs', name);
 const clientsFolder = process.env.SOJOURN_CLIENTS_FOLDER ?? tool('clients');
 
-/** The packages of a folder of `tools/`, which is a project with a lock file of its own. */
+/** The packages of a folder of `test/installs/`, which is a project with a lock file of its own. */
 const packages = (name) => ({
   inputs: ['package.json', 'package-lock.json'].map((file) => join(tool(name), file)),
   folder: join(tool(name), 'node_modules'),
@@ -161,8 +161,8 @@ function clientPart(name) {
   };
 }
 
-const TOOLS = existsSync(join(root, 'tools'))
-  ? readdirSync(join(root, 'tools')).filter((name) => existsSync(join(tool(name), 'package-lock.json')))
+const TOOLS = existsSync(join(root, 'test/installs'))
+  ? readdirSync(join(root, 'test/installs')).filter((name) => existsSync(join(tool(name), 'package-lock.json')))
   : [];
 
 const partOf = (name) => (name in CLIENTS ? clientPart(name) : name === 'recipes' ? recipes : packages(name));
@@ -177,11 +177,11 @@ function hashOf({ inputs }) {
   return hash.digest('hex');
 }
 
-/** What the machine lacks for a folder of `tools/` or a client, before it is made. */
+/** What the machine lacks for a folder of `test/installs/` or a client, before it is made. */
 const neededBy = ({ needs }) =>
   needs === undefined || findProgram(needs) !== undefined ? undefined : `${needs} is not installed`;
 
-/** Makes a folder of `tools/` or a client. Resolves with what the machine lacks for it, or with undefined. */
+/** Makes a folder of `test/installs/` or a client. Resolves with what the machine lacks for it, or with undefined. */
 async function make(name) {
   const part = partOf(name);
   const needed = neededBy(part);
@@ -198,7 +198,7 @@ async function make(name) {
   console.log(`${name}: installed in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 
-/** Why a test cannot use a folder of `tools/` or a client; `undefined`: it can. */
+/** Why a test cannot use a folder of `test/installs/` or a client; `undefined`: it can. */
 export function lackOf(name) {
   const part = partOf(name);
   const missing = isCurrent(part) ? undefined : `${name} is not installed: node scripts/servers.mjs ${name}`;
@@ -207,10 +207,10 @@ export function lackOf(name) {
 
 export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clientsFolder, name));
 
-/** The path of a program of tools/recipes, or undefined where they are not installed. */
+/** The path of a program of test/installs/recipes, or undefined where they are not installed. */
 export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
 
-/** What `npm test` needs. `npm run test:matrix` needs every folder of `tools/`, `npm run test:clients` the clients. */
+/** What `npm test` needs. `npm run test:matrix` needs every folder of `test/installs/`, `npm run test:clients` the clients. */
 const USUAL = ['servers', 'adapters', 'conformance', 'ext-tasks', 'otel-2'];
 export const everyTool = ['servers', ...TOOLS, 'recipes'];
 

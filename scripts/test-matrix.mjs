@@ -13,7 +13,7 @@ const chaos = ['sqlite', 'redis', 'postgres'].flatMap((store) =>
 
 /** A copy of what git has, with packages of its own. */
 const NEWEST = `set -e
-rm -rf tools/newest && git checkout-index --all --prefix=tools/newest/ && cd tools/newest
+rm -rf test/installs/newest && git checkout-index --all --prefix=test/installs/newest/ && cd test/installs/newest
 npm install --no-save --no-audit --no-fund --ignore-scripts redis@latest pg@latest \\
   @modelcontextprotocol/server@2 @modelcontextprotocol/client@2 @modelcontextprotocol/sdk@1
 npm ls --depth=0 redis pg @modelcontextprotocol/server @modelcontextprotocol/client @modelcontextprotocol/sdk
@@ -21,7 +21,7 @@ npm run build && npx tsc --noEmit -p .
 export SOJOURN_CLIENTS_FOLDER=$PWD/../clients
 node scripts/servers.mjs clients conformance otel-2 otel-3 runtimes sdks
 npx vitest run test/adopt/sdks.test.ts test/behaviour test/clients test/conformance \\
-  test/definition test/endpoint test/eras test/examples test/pins test/protocol test/session test/stores`;
+  test/session/server/definition test/endpoint test/eras test/pages/examples test/repo/pins test/base/protocol test/session test/stores`;
 
 /** The commands of a shell. On two quiet cores a part takes up to 60 minutes, `tests` some hours. */
 const PARTS = {
@@ -32,8 +32,8 @@ const PARTS = {
   ],
   // One server object for all sessions, save for tests that need one each.
   servers: [
-    'SOJOURN_ONE_DEFINITION=1 npx vitest run --tagsFilter "!per-session" test/behaviour test/definition test/tasks ' +
-      'test/once test/session/calls test/session/limits test/limits/request-limits test/security/authorize ' +
+    'SOJOURN_ONE_DEFINITION=1 npx vitest run --tagsFilter "!per-session" test/behaviour test/session/server/definition test/durable/tasks ' +
+      'test/durable/once test/session/calls test/session/limits test/http/limits/request-limits test/security/authorize ' +
       'test/security/scopes test/security/anonymous test/security/rerun-rights test/security/shares',
   ],
   // The newest SDKs and clients of stores.
@@ -56,7 +56,7 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PART
 const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
 if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
 
-/** These need no folder of `tools/`. */
+/** These need no folder of `test/installs/`. */
 const BARE = ['seeds', 'chaos', 'attacks'];
 if (names.some((name) => !BARE.includes(name))) await install(everyTool);
 const failed = [];

@@ -2,18 +2,30 @@
 export { createMcpEndpoint } from './endpoint/endpoint.ts';
 export type { DrainOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
 export type { FetchOptions } from './http/fetch-exchange.ts';
-export { SojournError } from './errors.ts';
-export type { ErrorCode } from './errors.ts';
-export type { Listening } from './listen/listen.ts';
-export type { ListenOptions } from './listen/listen-options.ts';
-export type { Authorize, AuthorizeKind, JwtOptions, TrustedProxyUser, VerifyToken } from './options/auth-options.ts';
-export type { Notice } from './observe/notices.ts';
-export type { Observe } from './observe/observer.ts';
-export type { AroundRequest, NextRun, RequestAnswer, RequestChange, RunningRequest } from './options/around-request.ts';
-export type { McpEndpointOptions } from './options/endpoint-options.ts';
-export type { AuthOptions } from './options/resolve-auth.ts';
-export type { SessionLimits } from './options/resolve-limits.ts';
-export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './options/tasks-options.ts';
+export { SojournError } from './base/errors.ts';
+export type { ErrorCode } from './base/errors.ts';
+export type { Listening } from './http/listen/listen.ts';
+export type { ListenOptions } from './http/listen/listen-options.ts';
+export type {
+  Authorize,
+  AuthorizeKind,
+  JwtOptions,
+  TrustedProxyUser,
+  VerifyToken,
+} from './base/options/auth-options.ts';
+export type { Notice } from './base/observe/notices.ts';
+export type { Observe } from './base/observe/observer.ts';
+export type {
+  AroundRequest,
+  NextRun,
+  RequestAnswer,
+  RequestChange,
+  RunningRequest,
+} from './base/options/around-request.ts';
+export type { McpEndpointOptions } from './base/options/endpoint-options.ts';
+export type { AuthOptions } from './base/options/resolve-auth.ts';
+export type { SessionLimits } from './base/options/resolve-limits.ts';
+export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './base/options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
 export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
@@ -47,5 +59,5 @@ export type {
   SessionState,
   SharedList,
   TimeProvider,
-} from './types.ts';
-export type { SessionMode } from './protocol/versions.ts';
+} from './base/types.ts';
+export type { SessionMode } from './base/protocol/versions.ts';

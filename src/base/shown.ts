@@ -78,7 +78,7 @@ export function sessionHash(id: string): string {
 
 /**
  * The name in a user key for display: the subject, or what `sessionUser` returned. The key is a JSON array whose last
- * element is the name (`src/endpoint/caller-checks.ts`); a key of another form is its own name.
+ * element is the name (`src/eras/caller-checks.ts`); a key of another form is its own name.
  */
 export function userName(key: string): string {
   const name = orUndefined(() => (JSON.parse(key) as unknown[]).at(-1));

@@ -5,7 +5,7 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 import hooks from 'node:perf_hooks';
 import { orUndefined } from './or-undefined.ts';
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from './types.ts';
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

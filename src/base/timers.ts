@@ -1,5 +1,5 @@
 /** Timers that end together. After `stop` none begins. */
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from './types.ts';
 
 export class Timers {
   readonly #time: Required<TimeProvider>;

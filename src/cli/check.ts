@@ -7,8 +7,8 @@
  */
 import { pagesOf } from '../base/pages.ts';
 import { keepingProcess, systemTime, within } from '../base/system.ts';
-import { RPC } from '../errors/codes.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { RPC } from '../base/errors/codes.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { legacyRequest, modernRequest, type Params, resultOf } from '../testing/lab/lab-client.ts';
 import type { LabInstance } from '../testing/lab/lab-instance.ts';
 import { type Lab, openLab } from '../testing/lab/lab.ts';

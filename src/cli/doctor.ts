@@ -4,10 +4,10 @@
  */
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
-import { isStoreFull } from '../errors.ts';
-import { BUILD_VERSION } from '../protocol/versions.ts';
+import { isStoreFull } from '../base/errors.ts';
+import { BUILD_VERSION } from '../base/protocol/versions.ts';
 import { isEnded, type NewRecord, type Records } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { Failure } from './failure.ts';
 import type { StoreRequest } from './records/commands.ts';
 import { withOpenStore } from './records/opened-store.ts';

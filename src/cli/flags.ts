@@ -4,10 +4,10 @@
  */
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { optionInvalid } from '../errors.ts';
+import { optionInvalid } from '../base/errors.ts';
 import { nearestName } from '../base/nearest-name.ts';
-import { LISTEN } from '../listen/listen-options.ts';
-import { DRAIN_TIMEOUT_MS } from '../options/defaults.ts';
+import { LISTEN } from '../http/listen/listen-options.ts';
+import { DRAIN_TIMEOUT_MS } from '../base/options/defaults.ts';
 import {
   choice,
   flag,
@@ -20,12 +20,12 @@ import {
   textIn,
   type Values,
   type ValueSpec,
-} from '../options/value-kinds.ts';
-import { flagName, variableName } from '../options/flag-names.ts';
-import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import { LEVELS } from '../options/logger.ts';
-import { LIMITS, RETENTION } from '../options/resolve-limits.ts';
-import { OPTIONS } from '../options/table.ts';
+} from '../base/options/value-kinds.ts';
+import { flagName, variableName } from '../base/options/flag-names.ts';
+import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import { LEVELS } from '../base/options/logger.ts';
+import { LIMITS, RETENTION } from '../base/options/resolve-limits.ts';
+import { OPTIONS } from '../base/options/table.ts';
 import { reason, UsageError } from './failure.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };

@@ -3,9 +3,9 @@ import { hostname } from 'node:os';
 import { stderr } from 'node:process';
 import { isatty } from 'node:tty';
 import { inspect } from 'node:util';
-import { REQUEST_LINE } from '../observe/log-lines.ts';
-import { LEVELS, loggerOf, printed } from '../options/logger.ts';
-import type { Logger } from '../types.ts';
+import { REQUEST_LINE } from '../base/observe/log-lines.ts';
+import { LEVELS, loggerOf, printed } from '../base/options/logger.ts';
+import type { Logger } from '../base/types.ts';
 import type { LogFormat } from './flags.ts';
 
 const STDERR = 2;

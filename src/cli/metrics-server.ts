@@ -4,10 +4,10 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { digestOf, isBearer } from '../base/digest.ts';
 import { checkHost } from '../http/head-checks.ts';
-import { isLoopback } from '../listen/exposed.ts';
-import { PROMETHEUS_TYPE } from '../observe/prometheus-text.ts';
-import { loopbackNames } from '../options/hosts.ts';
-import type { Logger } from '../types.ts';
+import { isLoopback } from '../http/listen/exposed.ts';
+import { PROMETHEUS_TYPE } from '../base/observe/prometheus-text.ts';
+import { loopbackNames } from '../base/options/hosts.ts';
+import type { Logger } from '../base/types.ts';
 import { Failure, listenProblem, UsageError } from './failure.ts';
 import { METRICS_AT, type OriginOf } from './flags.ts';
 

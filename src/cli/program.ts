@@ -1,7 +1,7 @@
 /** The commands of the CLI, their help, and the exit code of a run. */
 import { Command, CommanderError, Option } from 'commander';
-import { BUILD_VERSION } from '../protocol/versions.ts';
-import { SojournError } from '../errors.ts';
+import { BUILD_VERSION } from '../base/protocol/versions.ts';
+import { SojournError } from '../base/errors.ts';
 import { EXIT, Failure, LoadFailure, UsageError } from './failure.ts';
 import { addFlag, ALL_FLAGS, type Environment, type Given, GROUPS, variableName } from './flags.ts';
 import {

@@ -1,15 +1,15 @@
 /** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { SojournError, type StoreProblem } from '../errors/sojourn-error.ts';
-import type { Listening } from '../listen/listen.ts';
+import { SojournError, type StoreProblem } from '../base/errors/sojourn-error.ts';
+import type { Listening } from '../http/listen/listen.ts';
 import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { banner, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
 import { EXIT, Failure, listenProblem, UsageError, reason } from './failure.ts';
-import { INSTANCE_LINES } from '../observe/log-lines.ts';
+import { INSTANCE_LINES } from '../base/observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
 import { loadServerModule, resolvedOf } from './server-module.ts';

@@ -6,11 +6,11 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
-import type { McpEndpointOptions, ResolvedOptions } from '../options/endpoint-options.ts';
-import type { ConnectableServer, Logger, McpEndpointFactory } from '../types.ts';
-import { isClass } from '../errors.ts';
-import { isThenable } from '../options/checks.ts';
-import { resolveOptions } from '../options/resolve.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoint-options.ts';
+import type { ConnectableServer, Logger, McpEndpointFactory } from '../base/types.ts';
+import { isClass } from '../base/errors.ts';
+import { isThenable } from '../base/options/checks.ts';
+import { resolveOptions } from '../base/options/resolve.ts';
 import { EXIT, Failure, LoadFailure, reason } from './failure.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
 

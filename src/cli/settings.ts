@@ -1,9 +1,9 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
-import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import { valuesOf } from '../options/value-kinds.ts';
-import { resolveOptions } from '../options/resolve.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
-import type { Logger } from '../types.ts';
+import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import { valuesOf } from '../base/options/value-kinds.ts';
+import { resolveOptions } from '../base/options/resolve.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
+import type { Logger } from '../base/types.ts';
 import { UsageError } from './failure.ts';
 import {
   authOf,

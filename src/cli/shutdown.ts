@@ -8,7 +8,7 @@
  * requests and sessions too (`finishAlone` in `endpoint/shutdown.ts`). A second signal loses the running requests:
  * their clients see the connection break. A signal before `listen` resolves ends the process at once.
  */
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { EXIT, reason } from './failure.ts';
 
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;

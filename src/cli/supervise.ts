@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { orUndefined } from '../base/or-undefined.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { makeToken } from './dashboard.ts';
 import { Failure, listenProblem } from './failure.ts';
 import { bindSocket, canHoldPort, type HeldSocket } from './held-socket.ts';

@@ -19,7 +19,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemTime } from '../base/system.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { EXIT, Failure } from './failure.ts';
 import { endText, type WorkerEnd, type WorkerProcess } from './worker-process.ts';
 import type { WorkerStart } from './worker-role.ts';

@@ -1,7 +1,7 @@
 /** OpenTelemetry under `serve`: on when a provider is registered, as `node --import ./otel.mjs` does. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { McpEndpointOptions } from '../options/endpoint-options.ts';
-import type { Logger } from '../types.ts';
+import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import type { Logger } from '../base/types.ts';
 
 /** Where `@opentelemetry/api` 1 keeps what is registered, whichever copy registers it. */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
@@ -29,11 +29,11 @@ export async function exportRest(): Promise<void> {
 export async function withTelemetry(options: McpEndpointOptions, logger: Logger) {
   const { trace, metrics } = registered();
   if (trace === undefined && metrics === undefined) return { options };
-  const otel = await import('../otel/index.ts').catch((err: unknown) => {
+  const otel = await import('../endpoint/otel/index.ts').catch((err: unknown) => {
     logger.warn({ err }, 'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here');
   });
   const own = [options.aroundRequest ?? []].flat();
-  if (otel === undefined || own.some((await import('../otel/spans.ts')).isTelemetry)) return { options };
+  if (otel === undefined || own.some((await import('../endpoint/otel/spans.ts')).isTelemetry)) return { options };
   const { aroundRequest, observe } = otel.telemetry();
   const both: McpEndpointOptions['observe'] = (notice) => {
     void observe(notice);

@@ -2,7 +2,7 @@
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { orUndefined } from '../base/or-undefined.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 import { codeOf, reason } from './failure.ts';
 
 /** Editors and `git checkout` write many files, in several steps. An edit is over after this time without a change. */

@@ -2,8 +2,8 @@
  * The metrics of the workers of a supervisor, with a label `worker` and no totals. Each value is that of the process
  * that served last under this number: counts begin at 0 with a new process, as `rate()` of Prometheus expects.
  */
-import { type Family, METRIC_NAMES, type MetricName, type Point } from '../observe/metric-table.ts';
-import { prometheusText } from '../observe/prometheus-text.ts';
+import { type Family, METRIC_NAMES, type MetricName, type Point } from '../base/observe/metric-table.ts';
+import { prometheusText } from '../base/observe/prometheus-text.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** A worker that is busy or frozen for longer shows its last values. */

@@ -9,7 +9,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { type EventEmitter, once } from 'node:events';
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import type { Family } from '../observe/metric-table.ts';
+import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
 import { type Message, type MessageOf, messagesFrom, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';

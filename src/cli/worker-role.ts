@@ -6,8 +6,8 @@
  * SIGINT and SIGHUP: a terminal sends them to every process, and the supervisor acts on them.
  */
 import { EventEmitter } from 'node:events';
-import type { Family } from '../observe/metric-table.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import type { Family } from '../base/observe/metric-table.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { EXIT } from './failure.ts';
 import type { SignalSource } from './shutdown.ts';
 

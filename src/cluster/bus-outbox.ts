@@ -4,7 +4,7 @@
  * changed, so a repeated one is harmless.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { SojournError } from '../errors.ts';
+import { SojournError } from '../base/errors.ts';
 import { RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { LinksOptions } from './links.ts';
 import type { MissedMessage } from './messages.ts';

@@ -22,14 +22,14 @@ import {
   sessionNotFound,
   SojournError,
   storeAway,
-} from '../errors.ts';
+} from '../base/errors.ts';
 import { shareKey } from '../base/budget.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { RecordQueues } from '../stores/shared/record-queues.ts';
 import { type CreateOutcome, isEnded, type StoredRecord } from '../stores/store.ts';
 import { within } from '../base/system.ts';
-import { endsSession, type Inbound } from '../inbound/inbound.ts';
-import { inHookTimeWith, isHookTimeout } from '../session/hook-time.ts';
+import { endsSession, type Inbound } from '../session/inbound/inbound.ts';
+import { inHookTimeWith, isHookTimeout } from '../base/hook-time.ts';
 import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
 import { NO_ANSWER } from '../session/record/server-answer.ts';
 import { encodeSession } from '../session/record/session-record.ts';

@@ -15,7 +15,7 @@
  *
  * A dead id is never used again. So two ids have exactly one link, and neither end restarts it.
  */
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from '../base/types.ts';
 import type { Room } from '../http/sink.ts';
 import { JoinedParts } from './item-parts.ts';
 import { type CallItem, LINK_VERSION, type LinkItem, type LinkMessage } from './messages.ts';

@@ -9,10 +9,10 @@
  * that was without its lease or mailbox asks for those of that time.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { lapsed, type SojournError, storeAway } from '../errors.ts';
+import { lapsed, type SojournError, storeAway } from '../base/errors.ts';
 import { elapsedMs, type Moment, momentOf } from '../base/system.ts';
 import type { InstanceLease } from '../stores/store.ts';
-import type { Logger, TimeProvider } from '../types.ts';
+import type { Logger, TimeProvider } from '../base/types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';

@@ -16,10 +16,10 @@
  */
 import type { InstanceLease } from '../stores/store.ts';
 import { elapsedMs, idText, type Moment, momentOf, type RandomSource } from '../base/system.ts';
-import type { Notices } from '../observe/notices.ts';
-import type { Logger, TimeProvider } from '../types.ts';
-import { BUILD_VERSION } from '../protocol/versions.ts';
-import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from './lost-data.ts';
+import type { Notices } from '../base/observe/notices.ts';
+import type { Logger, TimeProvider } from '../base/types.ts';
+import { BUILD_VERSION } from '../base/protocol/versions.ts';
+import { LEASE_LOST, LEASE_RAN_OUT, STORE_STAYS_AWAY } from '../base/observe/lost-data.ts';
 import { Outage } from './outage.ts';
 import type { Directory, Messages } from './signed-messages.ts';
 import { thisProcess } from '../base/this-process.ts';

@@ -14,8 +14,8 @@
  */
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { InstanceLease } from '../stores/store.ts';
-import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
-import type { Logger } from '../types.ts';
+import { LASTING_MS, limitedLogger } from '../base/options/log-limit.ts';
+import type { Logger } from '../base/types.ts';
 import { within } from '../base/system.ts';
 import { Link } from './instance-link.ts';
 import type { Lease, LeaseOptions } from './lease.ts';

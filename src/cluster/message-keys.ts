@@ -8,11 +8,11 @@
  * read the new one yet.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { STORE_KEY } from '../options/defaults.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { sealingKey } from '../protocol/sealed-text.ts';
+import { STORE_KEY } from '../base/options/defaults.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import { sealingKey } from '../base/protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
-import { SECRET_LOST } from './lost-data.ts';
+import { SECRET_LOST } from '../base/observe/lost-data.ts';
 
 const FINGERPRINT_CHARACTERS = 16;
 const SECRET_NAME = 'instance-messages';

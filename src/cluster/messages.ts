@@ -6,7 +6,7 @@
  *                order: of the command line (`orders.ts`) ·
  *                notify: of the application, to the client of one session or of all ·
  *                room: a user has as many sessions as it may (`session/life/stored-shares.ts`) ·
- *                look: a task of the receiver was answered or ended (`tasks/tasks.ts`)
+ *                look: a task of the receiver was answered or ended (`durable/tasks/tasks.ts`)
  *     item       relaying instance ─▶ owner   call · gone: the client disconnected
  *                owner ─▶ relaying instance   answer: values of the response, in order (`SentValue`)
  *                of the link itself           ping: asks for its acknowledgement · part: of a large item
@@ -19,8 +19,8 @@
  * optional here. A change that an older build cannot read raises `LINK_VERSION`.
  */
 import type { AuthInfo, RequestId, ServerEvent } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
-import type { InboundKind } from '../inbound/inbound.ts';
+import type { SojournError } from '../base/errors.ts';
+import type { InboundKind } from '../session/inbound/inbound.ts';
 import type { AttemptId } from '../session/calls/attempts.ts';
 import type { OrderMessage } from './orders.ts';
 

@@ -6,7 +6,7 @@
  * no harm: ids of instances and of sessions are never used twice, and to drain or to end twice is to do it once.
  */
 import { shown } from '../base/shown.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 
 export type Ordered = { readonly run: 'drain' } | { readonly run: 'end'; readonly session: string };
 

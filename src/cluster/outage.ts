@@ -3,7 +3,7 @@
  * return from an outage.
  */
 import { backoffMs, type RandomSource } from '../base/system.ts';
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from '../base/types.ts';
 
 /**
  * The pauses between renewals while the store is away, varied by half. A store that is back before the lease expires is

@@ -3,14 +3,14 @@
  * deployment has only its handshake, and the version is negotiated again. After a failure the claim is released: the
  * session is kept for a later attempt or another instance.
  */
-import { restoreFailed, sessionNotFound, SojournError } from '../errors.ts';
+import { restoreFailed, sessionNotFound, SojournError } from '../base/errors.ts';
 import type { ClaimOutcome, StoredRecord } from '../stores/store.ts';
 import type { SessionBuilder } from '../session/server/session-builder.ts';
 import { levelOf } from '../http/answer.ts';
 import { shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
 import { GET_STREAM } from '../session/streams/event-id.ts';
-import { orHookTimeout } from '../session/hook-time.ts';
+import { orHookTimeout } from '../base/hook-time.ts';
 import { messagesTo } from '../session/broadcast.ts';
 import { type RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Registry } from '../session/registry.ts';
@@ -19,7 +19,7 @@ import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
 import { NO_ANSWER } from '../session/record/server-answer.ts';
 import { decodeSession, type SessionRecord } from '../session/record/session-record.ts';
-import type { RestoreCause } from '../types.ts';
+import type { RestoreCause } from '../base/types.ts';
 
 type Claimed = Extract<ClaimOutcome, { claimed: true }>;
 

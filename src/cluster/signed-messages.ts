@@ -12,11 +12,11 @@
  *
  * What is refused is not answered, and the log says so every few seconds.
  */
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { shown } from '../base/shown.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
-import { LASTING_MS, limitedLogger } from '../options/log-limit.ts';
-import type { Logger } from '../types.ts';
+import { LASTING_MS, limitedLogger } from '../base/options/log-limit.ts';
+import type { Logger } from '../base/types.ts';
 import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
 
 /** Where messages of instances leave and arrive. */

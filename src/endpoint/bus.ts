@@ -6,7 +6,7 @@
 import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
 import { afterTurn, within } from '../base/system.ts';
 import type { Instance } from '../cluster/instance.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { SharedLists } from '../session/calls/shared-lists.ts';
 import { changeOf } from '../session/recent-changes.ts';
 import type { Notifier } from './notifications.ts';

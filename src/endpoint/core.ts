@@ -11,7 +11,7 @@
  * Until then requests that need the store wait for it, as in any other outage.
  */
 import type { RequestStateCodec } from '@modelcontextprotocol/server';
-import type { Authenticator } from '../auth/context.ts';
+import type { Authenticator } from '../http/auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
 import { EndpointBus } from './bus.ts';
 import { Notifications } from './notifications.ts';
@@ -19,19 +19,19 @@ import { Finder } from '../cluster/finder.ts';
 import { Instance, type ServedHere } from '../cluster/instance.ts';
 import type { OrdersTaken } from '../cluster/orders.ts';
 import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
-import { OnceLedger } from '../once/ledger.ts';
+import { OnceLedger } from '../durable/once/ledger.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
-import type { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { LegacyEra } from '../eras/sessions/legacy-era.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { Outage } from './outage.ts';
 import { WatchedStore } from './watched-store.ts';
-import { createUserOf } from './caller-checks.ts';
+import { createUserOf } from '../eras/caller-checks.ts';
 import { ServedEras } from './served-eras.ts';
 import { Shutdown } from './shutdown.ts';
-import { createRequestState, type RequestStateOptions } from '../protocol/request-state.ts';
+import { createRequestState, type RequestStateOptions } from '../base/protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
-import { TaskRequests } from '../tasks/task-requests.ts';
+import { TaskRequests } from '../durable/tasks/task-requests.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
 import { currentCall } from '../session/calls/call.ts';
@@ -43,7 +43,7 @@ import { Lifecycle } from '../session/lifecycle.ts';
 import { Registry, type RegistryOptions } from '../session/registry.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import { backoffMs, elapse, type RandomSource, systemRandom } from '../base/system.ts';
-import type { EndpointHealth, McpEndpointFactory } from '../types.ts';
+import type { EndpointHealth, McpEndpointFactory } from '../base/types.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;

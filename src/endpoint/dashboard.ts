@@ -4,8 +4,8 @@
  */
 import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
 import type { Core } from './core.ts';
-import { optionInvalid, optionsContradict } from '../errors.ts';
-import { checkArguments, got, hidden } from '../options/checks.ts';
+import { optionInvalid, optionsContradict } from '../base/errors.ts';
+import { checkArguments, got, hidden } from '../base/options/checks.ts';
 
 const SHORTEST_TOKEN = 16;
 

@@ -1,8 +1,8 @@
 /** The metrics of an endpoint: what its notices counted, and what is now. */
-import type { HeldName } from '../limits/held.ts';
-import type { Family, MetricName } from '../observe/metric-table.ts';
-import { Metrics } from '../observe/metrics.ts';
-import type { Notices } from '../observe/notices.ts';
+import type { HeldName } from '../http/limits/held.ts';
+import type { Family, MetricName } from '../base/observe/metric-table.ts';
+import { Metrics } from '../base/observe/metrics.ts';
+import type { Notices } from '../base/observe/notices.ts';
 import { watchEventLoop } from '../base/system.ts';
 import type { Core } from './core.ts';
 

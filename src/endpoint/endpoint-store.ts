@@ -1,8 +1,8 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { type RandomSource, systemRandom } from '../base/system.ts';
-import { KeptRecords } from '../kept/kept-records.ts';
-import { KeptLedger, type KeptOptions } from '../kept/kept-ledger.ts';
+import { KeptRecords } from '../durable/kept/kept-records.ts';
+import { KeptLedger, type KeptOptions } from '../durable/kept/kept-ledger.ts';
 import {
   type EndpointStore,
   FIGURES,
@@ -13,7 +13,7 @@ import {
   TASKS,
 } from '../session/record/record-kinds.ts';
 import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
-import type { EventRetention } from '../types.ts';
+import type { EventRetention } from '../base/types.ts';
 
 export type { EndpointStore };
 

@@ -1,9 +1,9 @@
 /** `endpoint.tasks`: the tasks of the deployment, for the application. */
-import { optionsContradict, RPC } from '../errors.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
-import { readOutcome, readBody } from '../tasks/task-record.ts';
-import type { Tasks } from '../tasks/tasks.ts';
-import { type DetailedTask, livingTask, readableTask } from '../tasks/wire-shapes.ts';
+import { optionsContradict, RPC } from '../base/errors.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
+import { readOutcome, readBody } from '../durable/tasks/task-record.ts';
+import type { Tasks } from '../durable/tasks/tasks.ts';
+import { type DetailedTask, livingTask, readableTask } from '../durable/tasks/wire-shapes.ts';
 import type { Core } from './core.ts';
 import { pageLimit } from './sessions.ts';
 

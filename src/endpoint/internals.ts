@@ -1,6 +1,6 @@
 /** What the command line and `sojourn/otel` use of an endpoint besides its public members. */
-import type { ServedBeside } from '../listen/listen.ts';
-import type { Family } from '../observe/metric-table.ts';
+import type { ServedBeside } from '../http/listen/listen.ts';
+import type { Family } from '../base/observe/metric-table.ts';
 import type { Dashboards } from './dashboard.ts';
 
 export interface EndpointInternals {

@@ -5,14 +5,14 @@
 import type { LoggingLevel, ServerNotifier } from '@modelcontextprotocol/server';
 import type { Instance } from '../cluster/instance.ts';
 import type { Notification } from '../cluster/messages.ts';
-import { optionInvalid } from '../errors.ts';
-import { isObject, LOG_LEVELS } from '../protocol/jsonrpc.ts';
-import { roleOf } from '../protocol/methods.ts';
+import { optionInvalid } from '../base/errors.ts';
+import { isObject, LOG_LEVELS } from '../base/protocol/jsonrpc.ts';
+import { roleOf } from '../base/protocol/methods.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import { isEnded } from '../stores/store.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 
 const LOG_MESSAGE = 'notifications/message';
 

@@ -8,10 +8,10 @@
  * A store may renew leases and refuse everything else (a missing right, a full table). Then the outage ends only when
  * there was no such line for `QUIET_MS`.
  */
-import { SojournError } from '../errors.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { SojournError } from '../base/errors.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import type { Logger } from '../types.ts';
+import type { Logger } from '../base/types.ts';
 
 const QUIET_MS = 10_000;
 

@@ -4,10 +4,10 @@
  * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
  * keys need no rotation by hand.
  */
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
-import { stateKey } from '../protocol/request-state.ts';
+import { stateKey } from '../base/protocol/request-state.ts';
 
 const DAY_MS = 86_400_000;
 /**

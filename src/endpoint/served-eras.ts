@@ -1,13 +1,13 @@
 /** The eras that serve the requests of an endpoint, and the checks before them. */
-import { LegacyEra } from '../eras/legacy/legacy-era.ts';
-import type { LegacyOptions } from '../eras/legacy/parts.ts';
-import { LegacySseEra } from '../eras/legacy/sse-era.ts';
-import { StatelessEra } from '../eras/legacy/stateless-era.ts';
+import { LegacyEra } from '../eras/sessions/legacy-era.ts';
+import type { LegacyOptions } from '../eras/sessions/parts.ts';
+import { LegacySseEra } from '../eras/sessions/sse-era.ts';
+import { StatelessEra } from '../eras/sessionless/stateless-era.ts';
 import { seenClients } from '../eras/message-checks.ts';
-import { ModernEra, type ModernOptions } from '../eras/modern/modern-era.ts';
+import { ModernEra, type ModernOptions } from '../eras/sessionless/modern-era.ts';
 import { RequestChecks } from '../eras/request-checks.ts';
-import { RequestLimits } from '../limits/request-limits.ts';
-import { CallerChecks, type CallerChecksOptions } from './caller-checks.ts';
+import { RequestLimits } from '../http/limits/request-limits.ts';
+import { CallerChecks, type CallerChecksOptions } from '../eras/caller-checks.ts';
 
 export interface ErasOptions
   extends

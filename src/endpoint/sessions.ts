@@ -1,11 +1,11 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
 import type { EventEmitter } from 'node:events';
-import type { Notices } from '../observe/notices.ts';
-import { optionInvalid } from '../errors.ts';
+import type { Notices } from '../base/observe/notices.ts';
+import { optionInvalid } from '../base/errors.ts';
 import { sessionInfo } from '../session/record/session-summary.ts';
 import { UnreadableRecords } from '../stores/shared/unreadable-records.ts';
 import { isEnded } from '../stores/store.ts';
-import type { Logger, SessionEventMap, SessionInfo } from '../types.ts';
+import type { Logger, SessionEventMap, SessionInfo } from '../base/types.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
 

@@ -3,17 +3,17 @@
  * close. The states are those of `session/lifecycle.ts`.
  */
 import type { Instance } from '../cluster/instance.ts';
-import { requestClosed, requestDrained } from '../errors.ts';
+import { requestClosed, requestDrained } from '../base/errors.ts';
 import { pagesOf } from '../base/pages.ts';
 import { elapse } from '../base/system.ts';
 import { learnTools } from '../session/calls/again.ts';
-import { GRACE_MS } from '../session/hook-time.ts';
-import type { OnceLedger } from '../once/ledger.ts';
+import { GRACE_MS } from '../base/hook-time.ts';
+import type { OnceLedger } from '../durable/once/ledger.ts';
 import type { Call } from '../session/calls/call.ts';
 import type { Registry } from '../session/registry.ts';
 import type { LiveSession } from '../session/session.ts';
 import type { ServedEras } from './served-eras.ts';
-import type { TaskRequests } from '../tasks/task-requests.ts';
+import type { TaskRequests } from '../durable/tasks/task-requests.ts';
 
 /** How often a drain checks whether running requests have finished. */
 const DRAIN_POLL_MS = 25;

@@ -16,11 +16,11 @@
  * seconds without a session. An instance that gets no requests because of this is ready again after 10 s without a
  * failure, because only requests can show that writes work.
  */
-import { SojournError, storeAway } from '../errors.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { SojournError, storeAway } from '../base/errors.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { AppendRequest } from '../stores/store.ts';
-import type { MaybePromise } from '../types.ts';
+import type { MaybePromise } from '../base/types.ts';
 
 const FAILING_MS = 10_000;
 

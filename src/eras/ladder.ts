@@ -11,11 +11,11 @@
  * session in `sessionless-requests.ts`. None has a step that its era does not need. A step is synchronous where it waits
  * for nothing: a call whose hooks are synchronous is dispatched in the turn of its POST.
  */
-import type { Inbound } from '../inbound/inbound.ts';
-import type { SojournError } from '../errors.ts';
+import type { Inbound } from '../session/inbound/inbound.ts';
+import type { SojournError } from '../base/errors.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
-import type { RpcRequest } from '../protocol/jsonrpc.ts';
-import { type Authorizer, withAll } from '../auth/hook-authorizer.ts';
+import type { RpcRequest } from '../base/protocol/jsonrpc.ts';
+import { type Authorizer, withAll } from '../http/auth/hook-authorizer.ts';
 import type { ServerTransport } from '../session/server/server-transport.ts';
 import type { MaybePromise } from '../stores/store.ts';
 

@@ -1,12 +1,19 @@
 /** What a body holds, and what its messages say, before their era is known. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { batchNotAllowed, invalidRequest, parseError, SojournError, subscriptionsTooLarge } from '../errors.ts';
+import { batchNotAllowed, invalidRequest, parseError, SojournError, subscriptionsTooLarge } from '../base/errors.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Post, postOf } from '../inbound/inbound.ts';
-import type { Notices } from '../observe/notices.ts';
-import { checkMessage, type Checked, claimedVersion, echoId, isObject, type RpcRequest } from '../protocol/jsonrpc.ts';
-import { roleOf } from '../protocol/methods.ts';
+import { type Post, postOf } from '../session/inbound/inbound.ts';
+import type { Notices } from '../base/observe/notices.ts';
+import {
+  checkMessage,
+  type Checked,
+  claimedVersion,
+  echoId,
+  isObject,
+  type RpcRequest,
+} from '../base/protocol/jsonrpc.ts';
+import { roleOf } from '../base/protocol/methods.ts';
 import { keptText, quoted } from '../base/shown.ts';
 import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 

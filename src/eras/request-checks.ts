@@ -1,6 +1,6 @@
 /**
  * Every check before a request belongs to an era, in one order. The first check that refuses answers the request.
- * Before them, `endpoint/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
+ * Before them, `eras/caller-checks.ts` checks the host, the origin and the token. After the body, the rest of the
  * order depends on the era: `modern/modern-era.ts`, `legacy/legacy-era.ts`, `legacy/stateless-era.ts`.
  * `VALIDATION_ORDER` of `test/behaviour/validation-faults.ts` names the checks of a message.
  */
@@ -16,20 +16,20 @@ import {
   unsupportedEncoding,
   unsupportedMediaType,
   unsupportedVersion,
-} from '../errors.ts';
+} from '../base/errors.ts';
 import { accepted } from '../http/head-checks.ts';
 import { answerable, namesSession, refuse } from '../http/answer.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Checked, claimedVersion, handshakeVersion } from '../protocol/jsonrpc.ts';
-import { roleOf } from '../protocol/methods.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import { type Checked, claimedVersion, handshakeVersion } from '../base/protocol/jsonrpc.ts';
+import { roleOf } from '../base/protocol/methods.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
-import { isModern, servedVersions } from '../protocol/versions.ts';
-import type { Post } from '../inbound/inbound.ts';
-import type { LegacyEra } from './legacy/legacy-era.ts';
-import type { StatelessEra } from './legacy/stateless-era.ts';
-import type { ModernEra } from './modern/modern-era.ts';
+import { isModern, servedVersions } from '../base/protocol/versions.ts';
+import type { Post } from '../session/inbound/inbound.ts';
+import type { LegacyEra } from './sessions/legacy-era.ts';
+import type { StatelessEra } from './sessionless/stateless-era.ts';
+import type { ModernEra } from './sessionless/modern-era.ts';
 import type { Lifecycle } from '../session/lifecycle.ts';
 import { parseCallEventId } from '../session/streams/event-id.ts';
 import { readMessages } from './message-checks.ts';

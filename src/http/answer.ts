@@ -12,18 +12,18 @@
  *     a call that may have run    → 200: the error, or with `lostCalls: 'result'` the result of a tool that failed
  *
  * `docs/internals/answers.md` shows the cases. No other file answers with a status of 400 or more,
- * but for errors that the SDK finds before a handler runs (`eras/one-request.ts`, `eras/modern/listen.ts`),
- * paths that are not served and probes (`listen/listen.ts`), and the documents of `auth/well-known.ts`.
+ * but for errors that the SDK finds before a handler runs (`eras/sessionless/one-request.ts`, `eras/sessionless/listen.ts`),
+ * paths that are not served and probes (`http/listen/listen.ts`), and the documents of `http/auth/well-known.ts`.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { type ErrorCode, internal, rpcError, SojournError } from '../errors.ts';
-import { isObject, type RpcResponse } from '../protocol/jsonrpc.ts';
-import { callsTool } from '../protocol/methods.ts';
-import { responseJson } from '../protocol/kept-lists.ts';
-import { isModern } from '../protocol/versions.ts';
+import { type ErrorCode, internal, rpcError, SojournError } from '../base/errors.ts';
+import { isObject, type RpcResponse } from '../base/protocol/jsonrpc.ts';
+import { callsTool } from '../base/protocol/methods.ts';
+import { responseJson } from '../base/protocol/kept-lists.ts';
+import { isModern } from '../base/protocol/versions.ts';
 import { shown, userName } from '../base/shown.ts';
-import type { Logger } from '../types.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Logger } from '../base/types.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { type Exchange, type HeaderList, JSON_HEADERS } from './exchange.ts';
 
 /**

@@ -4,10 +4,10 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
-import { bodyTooLarge, overMemory, parseError, type SojournError, tooDeep, tooManyKeys } from '../errors.ts';
-import { echoId } from '../protocol/jsonrpc.ts';
-import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../protocol/json-size.ts';
-import { endsOf, mayHaveId, topLevelId } from '../protocol/top-level-id.ts';
+import { bodyTooLarge, overMemory, parseError, type SojournError, tooDeep, tooManyKeys } from '../base/errors.ts';
+import { echoId } from '../base/protocol/jsonrpc.ts';
+import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../base/protocol/json-size.ts';
+import { endsOf, mayHaveId, topLevelId } from '../base/protocol/top-level-id.ts';
 import type { MemoryUse } from '../base/budget.ts';
 
 /** What a request holds: a place in a limit, bytes of the memory budget, a timer. */

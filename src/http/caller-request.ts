@@ -8,7 +8,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { userName } from '../base/shown.ts';
-import type { McpHttpRequest } from '../types.ts';
+import type { McpHttpRequest } from '../base/types.ts';
 import type { RunningWork } from './body.ts';
 
 export type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;

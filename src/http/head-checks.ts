@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { BoundedMap } from '../base/bounded-map.ts';
-import { hostNotAllowed, originNotAllowed, repeatedField, type SojournError, tooManyFields } from '../errors.ts';
+import { hostNotAllowed, originNotAllowed, repeatedField, type SojournError, tooManyFields } from '../base/errors.ts';
 import type { Exchange } from './exchange.ts';
 import { serverOf } from './host-servers.ts';
 

@@ -1,6 +1,6 @@
 /** The answer to a request that this process sends to itself: on a session, or without one. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { internal, requestClosed, type SojournError } from '../errors.ts';
+import { internal, requestClosed, type SojournError } from '../base/errors.ts';
 import { errorJson } from './answer.ts';
 import type { AnswerSink, ResponseSink, SinkListener } from './sink.ts';
 

@@ -3,8 +3,8 @@
  * A line in the log names the tool, because it may be slower next time.
  */
 import { keptText } from '../base/shown.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import { takesName } from '../protocol/methods.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import { takesName } from '../base/protocol/methods.ts';
 
 type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
 

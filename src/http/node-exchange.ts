@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { onceRead } from '../base/system.ts';
-import { bodyUnreadable, overMemory } from '../errors.ts';
+import { bodyUnreadable, overMemory } from '../base/errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import type { HeaderFields } from './caller-request.ts';
 import { connectionOf, Exchange, type ExchangeHost, type HeaderList } from './exchange.ts';

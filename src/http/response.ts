@@ -14,7 +14,7 @@
  * another stream.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { sessionEnded, type SojournError } from '../errors.ts';
+import { sessionEnded, type SojournError } from '../base/errors.ts';
 import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, type LostForm, refuse } from './answer.ts';
 import { type Exchange, JSON_HEADERS } from './exchange.ts';

@@ -3,7 +3,7 @@
  * `LinkSink` passes its values to the instance that relayed the request, and that instance frames them.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../errors.ts';
+import type { SojournError } from '../base/errors.ts';
 import type { LostForm } from './answer.ts';
 import type { MaybePromise } from '../stores/store.ts';
 import type { Exchange } from './exchange.ts';

@@ -11,7 +11,7 @@
  */
 import type { MemoryUse } from '../base/budget.ts';
 import { afterTurn, every } from '../base/system.ts';
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from '../base/types.ts';
 
 /** Fewer pending bytes are not counted: any number of clients has them for a moment. */
 export const UNREAD_BYTES = 64 * 1024;

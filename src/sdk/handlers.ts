@@ -6,7 +6,7 @@
  * The tables of a server that a factory made get another prototype; a definition gives the server of each session
  * tables of its own. Idle sessions are many, so their tables share each function.
  */
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { type Handler, type SdkServer, TABLES } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 

@@ -5,9 +5,9 @@
  *
  * That is right only if `onmessage` is the function that the SDK's `connect` set, because tracing tools replace it to
  * see every message, and if the class of the server is the SDK's `Server`, not a subclass. `onmessage` does nothing
- * else with a request in any version of the SDK that is supported (`test/pins/request-entry.test.ts`).
+ * else with a request in any version of the SDK that is supported (`test/repo/pins/request-entry.test.ts`).
  */
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { isSubclass } from './sdk-server.ts';
 import { innerServer } from './server-shape.ts';
 

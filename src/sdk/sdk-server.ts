@@ -1,9 +1,9 @@
 /**
  * The SDK's low-level `Server` as a definition uses it (docs/adr/one-definition.md). Of its members that are not public
- * only the two tables of handlers are named. Whatever else a version has, `src/definition/` forwards.
+ * only the two tables of handlers are named. Whatever else a version has, `src/session/server/definition/` forwards.
  */
 import { Server } from '@modelcontextprotocol/server';
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 import { innerServer, isLowLevel } from './server-shape.ts';
 
 /** A stored handler. `given`: the SDK's context of a request, or its codec of a notification, in version 2. */

@@ -3,9 +3,9 @@
  * CommonJS) of the SDK that one process may load, and servers of such copies work as well.
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
-import type { Notices } from '../observe/notices.ts';
-import type { ConnectableServer } from '../types.ts';
-import { isObject } from '../protocol/jsonrpc.ts';
+import type { Notices } from '../base/observe/notices.ts';
+import type { ConnectableServer } from '../base/types.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 
 /** What a factory may return. */
 export type AnyServer = McpServer | Server | ConnectableServer;

@@ -13,7 +13,7 @@
  * Not remembered, so converted each time as before: schemas that create this member for each access, or whose member
  * cannot be written, and the schemas of SDK 1, which converts zod's schemas without that interface.
  */
-import { isObject } from '../protocol/jsonrpc.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
 
 export type Tool = Record<string, unknown>;
 

@@ -5,8 +5,8 @@
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
 import { afterTurn } from '../base/system.ts';
-import type { RpcNotification } from '../protocol/jsonrpc.ts';
-import { LIST_CHANGED } from '../protocol/list-changed.ts';
+import type { RpcNotification } from '../base/protocol/jsonrpc.ts';
+import { LIST_CHANGED } from '../base/protocol/list-changed.ts';
 import { listChangesOf } from './record/server-answer.ts';
 import type { LiveSession } from './session.ts';
 

@@ -11,7 +11,7 @@
  * is none. Near its end new calls wait for the next owner. drained: no session becomes live, and requests are refused.
  * closed: nothing is admitted. A crash skips every state.
  */
-import { closedEndpoint, draining, type SojournError } from '../errors.ts';
+import { closedEndpoint, draining, type SojournError } from '../base/errors.ts';
 
 const PHASES = ['serving', 'finishing', 'draining', 'drained', 'closed'] as const;
 

@@ -2,10 +2,10 @@
  * A live session as its parts see it: one interface for all of them, so that no part imports the session. The parts that
  * need the whole session are here by what others call of them.
  */
-import type { SojournError } from '../errors.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../protocol/jsonrpc.ts';
+import type { SojournError } from '../base/errors.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../base/protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
-import type { LeaveReason, Logger } from '../types.ts';
+import type { LeaveReason, Logger } from '../base/types.ts';
 import type { Call, Caller, SessionOfCall } from './calls/call.ts';
 import type { Markers } from './calls/markers.ts';
 import type { RunningCalls } from './calls/running.ts';

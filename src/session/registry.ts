@@ -6,10 +6,10 @@
  * Idle sessions are kept in the order in which they became idle: the sweep (`sweep.ts`) looks at the oldest first, and
  * no session needs a timer.
  */
-import { overMemory, SojournError } from '../errors.ts';
-import type { SessionChange } from '../observe/notices.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
-import type { Logger, RestoreCause } from '../types.ts';
+import { overMemory, SojournError } from '../base/errors.ts';
+import type { SessionChange } from '../base/observe/notices.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import type { Logger, RestoreCause } from '../base/types.ts';
 import type { CallServices } from './session-host.ts';
 import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -20,7 +20,7 @@ import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
 import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
 import { type Budget, shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
-import type { MemoryRows } from '../limits/held.ts';
+import type { MemoryRows } from '../http/limits/held.ts';
 import { type OtherInstances, StoredShares } from './life/stored-shares.ts';
 import { type IdleSession, UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';

@@ -1,9 +1,9 @@
-import type { MemoryRows } from '../limits/held.ts';
-import type { Authorizer } from '../auth/hook-authorizer.ts';
+import type { MemoryRows } from '../http/limits/held.ts';
+import type { Authorizer } from '../http/auth/hook-authorizer.ts';
 import type { StartTime } from './calls/call-times.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
-import type { Logger } from '../types.ts';
-import type { ResolvedOptions } from '../options/endpoint-options.ts';
+import type { Logger } from '../base/types.ts';
+import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { ClaimQueue, OwnLease } from './ownership/session-ownership.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
@@ -17,7 +17,7 @@ export interface CallServices {
   readonly lists?: SharedLists | undefined;
   /** `undefined`: no call has a time limit. */
   readonly startTime: StartTime | undefined;
-  /** Calls that run once (`once/ledger.ts`). */
+  /** Calls that run once (`durable/once/ledger.ts`). */
   readonly once: object;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: object | undefined;

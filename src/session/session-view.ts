@@ -1,7 +1,7 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
-import type { McpSession, SessionState } from '../types.ts';
+import type { McpSession, SessionState } from '../base/types.ts';
 import type { SessionParts } from './parts.ts';
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */

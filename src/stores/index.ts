@@ -1,5 +1,5 @@
 /** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. */
-export { storeAway } from '../errors.ts';
+export { storeAway } from '../base/errors.ts';
 export {
   type Backend,
   type DuePlace,
@@ -40,4 +40,4 @@ export {
   type StoredRecord,
   type StoreOptions,
 } from './store.ts';
-export type { EventRetention, Logger, TimeProvider } from '../types.ts';
+export type { EventRetention, Logger, TimeProvider } from '../base/types.ts';

@@ -1,5 +1,5 @@
 /** The instances of a deployment in its store: leases, mailboxes, the bus. */
-import type { MaybePromise } from '../types.ts';
+import type { MaybePromise } from '../base/types.ts';
 
 /**
  * The lease of a live instance, as other instances see it. Callers pass on a lease unchanged, with all members that the

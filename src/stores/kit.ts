@@ -12,8 +12,8 @@ export {
   storeWithoutRoom,
   internal,
   optionInvalid,
-} from '../errors.ts';
-export { checkNames, checkText, got } from '../options/checks.ts';
+} from '../base/errors.ts';
+export { checkNames, checkText, got } from '../base/options/checks.ts';
 export {
   type Backend,
   type DuePlace,
@@ -36,4 +36,4 @@ export { LEASES, type Mailboxes, messageText, type Receive, receiveText } from '
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';
 export type { InstanceMessage, Kind, MaybePromise, Store, StoreOptions, StoreRoom } from './store.ts';
-export type { Logger } from '../types.ts';
+export type { Logger } from '../base/types.ts';

@@ -25,7 +25,7 @@
  * again hears what the try answered that was stored.
  */
 import type { RandomSource } from '../base/system.ts';
-import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../types.ts';
+import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../base/types.ts';
 import type { InstanceStore } from './instance-store.ts';
 import type { OpenStream, ReplayOutcome } from './logged-events.ts';
 

@@ -3,7 +3,7 @@
  * a timer starts can settle before the next timer runs.
  */
 import { afterTurn } from '../base/system.ts';
-import type { TimeProvider } from '../types.ts';
+import type { TimeProvider } from '../base/types.ts';
 
 export interface FakeTime extends TimeProvider {
   monotonic(): number;

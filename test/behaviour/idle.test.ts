@@ -2,7 +2,7 @@
 /** Sessions that no client uses: the idle timeout, and the limit of their number. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { DEFAULTS } from '../../src/options/table.ts';
+import { DEFAULTS } from '../../src/base/options/table.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { createLab, textOf, tool } from '../kit/lab.ts';

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import type { Transport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { SWEEP_MS } from '../../src/session/life/sweep.ts';
 import { createFakeTime } from '../../src/testing/index.ts';

@@ -1,7 +1,7 @@
 // @module-tag per-session
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import type { SessionMigrationHandler } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';

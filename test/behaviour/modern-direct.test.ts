@@ -24,7 +24,7 @@ import { z } from 'zod';
 import { createMcpEndpoint, type McpEndpointContext, type McpServerOptions } from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { OneRequestTransport } from '../../src/eras/one-request.ts';
+import { OneRequestTransport } from '../../src/eras/sessionless/one-request.ts';
 import { callModern, MODERN, type ModernRequest, postModern } from '../kit/modern.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -2,7 +2,7 @@
 /** Resuming from a log that takes its time, as one over a network does. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { toolCall } from '../kit/lab.ts';
 import type { RawResponse } from '../kit/raw-response.ts';

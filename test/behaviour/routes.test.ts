@@ -1,4 +1,4 @@
-/** On which paths an endpoint answers. Routers of frameworks: `test/examples/mounting.test.ts`. */
+/** On which paths an endpoint answers. Routers of frameworks: `test/pages/examples/mounting.test.ts`. */
 import { describe, expect, test } from 'vitest';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { textOf, tool } from '../kit/lab.ts';

@@ -1,7 +1,7 @@
 /** How much may run on a session at once, and what never counts. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';

@@ -1,6 +1,6 @@
 /** The judge of runs, on made-up ledgers: each holds one thing that must not happen. */
 import { describe, expect, test } from 'vitest';
-import { answerNotKept, rpcError } from '../../src/errors.ts';
+import { answerNotKept, rpcError } from '../../src/base/errors.ts';
 import { eventPrefix, formatEventId, sessionTag } from '../../src/session/streams/event-id.ts';
 import { notFound } from '../simulation/client-world.ts';
 import { SimClient } from '../simulation/client.ts';

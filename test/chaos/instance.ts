@@ -7,7 +7,7 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DeployedInstance } from '../deploy/instances.ts';
+import { DeployedInstance } from '../pages/deploy/instances.ts';
 import { type LiveWorld, now } from './live-world.ts';
 
 const module = fileURLToPath(new URL('processes/server.mjs', import.meta.url));

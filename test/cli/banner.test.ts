@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { banner, clientNameOf } from '../../src/cli/banner.ts';
 import { readSettings } from '../../src/cli/settings.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
+import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { startNode } from '../kit/child-process.ts';
 import { dist, program, startCli } from './cli-process.ts';
 

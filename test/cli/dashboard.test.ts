@@ -1,6 +1,6 @@
 /**
  * `sojourn serve --dashboard`: the page, the token of its flag or variable, which workers share, and what it refuses to
- * begin with. Attacks on it: `test/security/dashboard-access.test.ts`. Its files in a browser: `test/page`.
+ * begin with. Attacks on it: `test/security/dashboard-access.test.ts`. Its files in a browser: `test/dashboard/page`.
  */
 import { describe, expect, test } from 'vitest';
 import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';

@@ -1,5 +1,5 @@
 // @module-tag matrix
-/** `sojourn dev`: what an author's edits do to connected clients. In TypeScript: `test/first-minutes/develop.test.ts`. */
+/** `sojourn dev`: what an author's edits do to connected clients. In TypeScript: `test/pages/first-minutes/develop.test.ts`. */
 import { renameSync, rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { connectNegotiating, connectV1, connectV2, type OfficialClient } from '../clients/official.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ALL_FLAGS, OPTION_FLAGS, defaultOf, flagName, variableName } from '../../src/cli/flags.ts';
-import { DEFAULTS } from '../../src/options/table.ts';
-import { OPTION_NAMES, resolveOptions } from '../../src/options/resolve.ts';
+import { DEFAULTS } from '../../src/base/options/table.ts';
+import { OPTION_NAMES, resolveOptions } from '../../src/base/options/resolve.ts';
 import { settingsOf } from './here.ts';
 
 const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);

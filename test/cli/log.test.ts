@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { textLogger } from '../../src/cli/log.ts';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 
 function terminal(level: string) {
   const lines: string[] = [];

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { METRICS } from '../../src/observe/metric-table.ts';
+import { METRICS } from '../../src/base/observe/metric-table.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
 import { ask } from '../kit/dashboard.ts';
 import { readScrape, type Scrape } from '../kit/prometheus.ts';

@@ -1,7 +1,7 @@
 /** `sojourn once show` and `once forget` on the file of a server whose calls end in every way. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { once } from '../../src/once/index.ts';
+import { once } from '../../src/durable/once/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { createLab, textOf } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { installed, lackOf } from '../../tools/installed.ts';
+import { installed, lackOf } from '../installs/installed.ts';
 import { connectNegotiating, connectV2 } from '../clients/official.ts';
 import { openClient } from '../kit/listening.ts';
 import { inMatrix } from '../kit/matrix.ts';

@@ -5,7 +5,7 @@ import Libsql from 'libsql';
 import { describe, expect, test, vi } from 'vitest';
 import type { RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { BUILD_VERSION } from '../../src/protocol/versions.ts';
+import { BUILD_VERSION } from '../../src/base/protocol/versions.ts';
 import { mount, valueOf } from '../kit/dashboard.ts';
 import { say } from '../kit/lab.ts';
 import { createLog, hashOf } from '../kit/log.ts';

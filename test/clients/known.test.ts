@@ -1,6 +1,6 @@
-/** What `src/clients/known.ts` does for the clients in its table. */
+/** What `src/base/clients/known.ts` does for the clients in its table. */
 import { describe, expect, test } from 'vitest';
-import { knownClient } from '../../src/clients/known.ts';
+import { knownClient } from '../../src/base/clients/known.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';

@@ -1,7 +1,7 @@
 /** What the clients talk to: one instance whose port is held while it is away, or two instances behind nginx. */
 import { fileURLToPath } from 'node:url';
-import { DeployedInstance } from '../deploy/instances.ts';
-import { ROUND_ROBIN, startNginx, type Proxy } from '../deploy/nginx.ts';
+import { DeployedInstance } from '../pages/deploy/instances.ts';
+import { ROUND_ROBIN, startNginx, type Proxy } from '../pages/deploy/nginx.ts';
 import { freePort, startServer, type TestServer } from '../kit/servers/index.ts';
 import { holdSocket, type HeldSocket } from '../kit/held-socket.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Lease } from '../../src/cluster/lease.ts';
-import { storeAway } from '../../src/errors.ts';
-import { Notices } from '../../src/observe/notices.ts';
+import { storeAway } from '../../src/base/errors.ts';
+import { Notices } from '../../src/base/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 

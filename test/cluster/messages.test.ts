@@ -3,7 +3,7 @@
  * test writes itself.
  */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { watchedStore } from '../kit/watched-store.ts';

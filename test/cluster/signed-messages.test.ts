@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
-import { BUILD_VERSION } from '../../src/protocol/versions.ts';
+import { BUILD_VERSION } from '../../src/base/protocol/versions.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { InstanceLease, InstanceMessage, InstanceStore } from '../../src/stores/store.ts';
 import { createLog } from '../kit/log.ts';

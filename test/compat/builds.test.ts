@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { BUILD_VERSION } from '../../src/protocol/versions.ts';
+import { BUILD_VERSION } from '../../src/base/protocol/versions.ts';
 import { dist } from '../cli/cli-process.ts';
 import { deployment, kill } from '../cli/deployment.ts';
 import { say, textOf } from '../kit/lab.ts';

@@ -4,7 +4,7 @@
  * failures, no warnings.
  */
 import { describe, expect, it } from 'vitest';
-import { lackOf } from '../../tools/installed.ts';
+import { lackOf } from '../installs/installed.ts';
 import type { ConnectableServer, McpEndpointFactory } from '../../src/index.ts';
 import { createFixtureServer } from '../kit/fixture-server.ts';
 import { isMatrix } from '../kit/matrix.ts';

@@ -8,7 +8,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { installed } from '../../tools/installed.ts';
+import { installed } from '../installs/installed.ts';
 import { startNode } from '../kit/child-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 

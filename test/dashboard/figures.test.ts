@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { OwnFigures } from '../../src/dashboard/server/own-figures.ts';
 import type { Figures } from '../../src/dashboard/wire.ts';
 import { Recent } from '../../src/dashboard/server/recent.ts';
-import { Notices, type RequestNotice } from '../../src/observe/notices.ts';
+import { Notices, type RequestNotice } from '../../src/base/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 const LONG = 'x'.repeat(20_000);

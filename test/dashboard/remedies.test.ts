@@ -1,8 +1,8 @@
 /** Each refusal names what to do, and what is copied into a shell is no more than a name. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { remedyFor } from '../../dashboard/remedies.ts';
-import { adviceFor } from '../../dashboard/words.ts';
+import { remedyFor } from '../../src/dashboard/page/remedies.ts';
+import { adviceFor } from '../../src/dashboard/page/words.ts';
 import type { FleetPage } from '../../src/dashboard/wire.ts';
 import { mount, valueOf } from '../kit/dashboard.ts';
 import { createEchoServer } from '../kit/echo-server.ts';

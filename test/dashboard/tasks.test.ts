@@ -8,7 +8,7 @@ import { ACTION, ask, mount, valueOf } from '../kit/dashboard.ts';
 import { serve, userHeader } from '../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
-import { Effects, TaskClient, taskServer } from '../tasks/kit.ts';
+import { Effects, TaskClient, taskServer } from '../durable/tasks/kit.ts';
 
 useSharedStores();
 

@@ -1,10 +1,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
-import { stateKey } from '../../src/protocol/request-state.ts';
+import { stateKey } from '../../src/base/protocol/request-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { createStoreKit } from '../store-contract/contract/store-kit.ts';
+import { createStoreKit } from '../stores/contract/store-kit.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createAskingServer } from '../kit/asking-server.ts';

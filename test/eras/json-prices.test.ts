@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { BODY_WEIGHT } from '../../src/http/body.ts';
-import { bytesOfText } from '../../src/protocol/json-size.ts';
+import { bytesOfText } from '../../src/base/protocol/json-size.ts';
 
 const MEASURE = fileURLToPath(new URL('processes/parsed-bytes.mjs', import.meta.url));
 const COUNT = 50_000;

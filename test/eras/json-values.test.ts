@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { holdText } from '../../src/http/body.ts';
-import { bytesOfText, MAX_DEPTH } from '../../src/protocol/json-size.ts';
+import { bytesOfText, MAX_DEPTH } from '../../src/base/protocol/json-size.ts';
 
 const request = (args: string, rest = ''): string =>
   `{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"arguments":${args}}${rest}}`;

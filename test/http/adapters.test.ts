@@ -6,7 +6,7 @@ import { Hono } from 'hono';
 import { handle } from 'hono/aws-lambda';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpoint } from '../../src/index.ts';
-import { installed, lackOf } from '../../tools/installed.ts';
+import { installed, lackOf } from '../installs/installed.ts';
 import { toolCall } from '../kit/lab.ts';
 import { createLog } from '../kit/log.ts';
 import { envelope, mirrored } from '../kit/modern.ts';

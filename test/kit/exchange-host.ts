@@ -1,8 +1,8 @@
 /** What the exchanges of an endpoint share, for an exchange without an endpoint. */
 import type { ExchangeHost } from '../../src/http/exchange.ts';
-import { Notices } from '../../src/observe/notices.ts';
+import { Notices } from '../../src/base/observe/notices.ts';
 import { UnreadAnswers } from '../../src/http/unread.ts';
-import { memoryRows } from '../../src/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/held.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 /** `cut`: gets why each connection was cut. */

@@ -1,9 +1,9 @@
-/** The versions of the SDK in `tools/sdks`. */
+/** The versions of the SDK in `test/installs/sdks`. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { installed } from '../../tools/installed.ts';
+import { installed } from '../installs/installed.ts';
 
 /** The first, the last and some of those between. What is not listed differs less from its neighbours. */
 export const SDKS: readonly string[] = [

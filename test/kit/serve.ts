@@ -24,7 +24,7 @@ export type Face = 'listen' | 'node' | 'fetch';
 
 /** For `describe.each(faces)`: one table of cases, two faces. */
 export const bothFaces = ['node', 'fetch'] as const satisfies readonly Face[];
-/** The fetch face outside of the matrix is held by `test/http`, `test/runtimes` and `test/property`. */
+/** The fetch face outside of the matrix is held by `test/http`, `test/repo/runtimes` and `test/property`. */
 export const faces = inMatrix<(typeof bothFaces)[number]>(bothFaces, ['node']);
 
 export interface ServeSettings {

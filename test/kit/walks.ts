@@ -1,7 +1,7 @@
 /** The ways of a call that ARCHITECTURE.md walks, and others that `npm run ways` measures. */
-import type { RunningTask } from '../../src/tasks/index.ts';
+import type { RunningTask } from '../../src/durable/tasks/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { held, openRun } from '../tasks/kit.ts';
+import { held, openRun } from '../durable/tasks/kit.ts';
 import { type FleetOptions, type Member, serveFleet } from './fleet.ts';
 import { textOf, tool } from './lab.ts';
 import { callModern } from './modern.ts';

@@ -3,7 +3,7 @@
  * returns a promise delays the call, and a hook that throws fails it, so that tests control races and outages. A hook
  * after the call does the same to its reply.
  */
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type {
   AppendRequest,

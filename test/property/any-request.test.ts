@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { SessionMode } from '../../src/protocol/versions.ts';
+import type { SessionMode } from '../../src/base/protocol/versions.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import type { Message } from '../kit/sse-parser.ts';

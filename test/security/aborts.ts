@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { McpServer } from '@modelcontextprotocol/server';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import { bytesOfText } from '../../src/protocol/json-size.ts';
+import { bytesOfText } from '../../src/base/protocol/json-size.ts';
 import type { McpEndpointContext } from '../../src/index.ts';
 import { envelope, mirrored } from '../kit/modern.ts';
 import type { RawClient } from '../kit/raw-client.ts';

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { takeOrder } from '../../src/cluster/orders.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
-import { STORE_KEY } from '../../src/options/defaults.ts';
+import { STORE_KEY } from '../../src/base/options/defaults.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import type { FakeTime } from '../../src/testing/index.ts';
@@ -16,7 +16,7 @@ import { createLog } from '../kit/log.ts';
 import { durableKinds, sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { later, movingTime } from '../kit/moving-time.ts';
 import { until } from '../kit/until.ts';
-import type { View } from '../store-contract/view.ts';
+import type { View } from '../stores/contract/view.ts';
 import { openView, storeOptions } from '../stores/views.ts';
 
 useSharedStores();

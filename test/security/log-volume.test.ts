@@ -1,7 +1,7 @@
 // @module-tag matrix
 /**
  * What hostile requests can write into the log. Every value that a client chooses is 100 KB or as long as HTTP lets it
- * be; the log stays small at every level. What cuts a text also keeps it in its line (`test/options/log-fields.test.ts`).
+ * be; the log stays small at every level. What cuts a text also keeps it in its line (`test/base/options/log-fields.test.ts`).
  */
 import { inspect } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';

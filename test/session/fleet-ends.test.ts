@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { refusalOf } from '../kit/refusals.ts';

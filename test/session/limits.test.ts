@@ -1,6 +1,6 @@
 /** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import type { McpEndpointOptions, SessionState } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';

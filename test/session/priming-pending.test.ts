@@ -3,8 +3,8 @@
  * being stored.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/errors.ts';
-import { isObject, type RpcRequest } from '../../src/protocol/jsonrpc.ts';
+import { storeAway } from '../../src/base/errors.ts';
+import { isObject, type RpcRequest } from '../../src/base/protocol/jsonrpc.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { type Member, serveFleet, serveMember } from '../kit/fleet.ts';

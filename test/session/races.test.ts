@@ -1,7 +1,7 @@
 /** Two ends, two owners or two tries of a call at the same moment. `test/simulation` has the races of whole instances. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { decodeHead } from '../../src/session/record/session-record.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';

@@ -5,7 +5,7 @@
  */
 import { Link } from '../../src/cluster/instance-link.ts';
 import type { LinkItem } from '../../src/cluster/messages.ts';
-import { WaitingRequests } from '../../src/eras/legacy/waiting.ts';
+import { WaitingRequests } from '../../src/eras/sessions/waiting.ts';
 import { Markers } from '../../src/session/calls/markers.ts';
 import { keyOf, SessionCalls } from '../../src/session/calls/session-calls.ts';
 import { Questions } from '../../src/session/calls/questions.ts';

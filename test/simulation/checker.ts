@@ -3,7 +3,7 @@
  * at the moment it happens (404 for a living session, service after DELETE, a payload of another client) its observers
  * have written into the ledger already.
  */
-import { MOST_RUNS } from '../../src/inbound/retries.ts';
+import { MOST_RUNS } from '../../src/session/inbound/retries.ts';
 import { type Call, type Ending, grouped, type Ledger } from './ledger.ts';
 import { checkRepeatedRuns } from './repeated-runs.ts';
 import { REPEATABLE } from './server.ts';

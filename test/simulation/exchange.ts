@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import type { Body, BodyRead } from '../../src/http/body.ts';
 import { Exchange, type HeaderList } from '../../src/http/exchange.ts';
-import type { TimeProvider } from '../../src/types.ts';
+import type { TimeProvider } from '../../src/base/types.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { SseParser } from '../kit/sse-parser.ts';
 

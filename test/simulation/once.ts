@@ -1,8 +1,8 @@
 /** Runs of `once()` in a world: their tools, every run, effect and answer, and what is wrong with them. */
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { MOST_RUNS } from '../../src/inbound/retries.ts';
-import { once } from '../../src/once/index.ts';
+import { MOST_RUNS } from '../../src/session/inbound/retries.ts';
+import { once } from '../../src/durable/once/index.ts';
 import { said } from '../kit/tool-server.ts';
 import type { Range } from './faults.ts';
 import type { SimProcess } from './process.ts';

@@ -2,7 +2,7 @@
  * The connection of one process to the store, with all that may befall it. Calls arrive in their order, one stall holds
  * up all behind it; what takes too long has failed for its caller, and happens later all the same.
  */
-import { storeAway } from '../../src/errors.ts';
+import { storeAway } from '../../src/base/errors.ts';
 import type { Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
 import { type Port, writes } from './sim-store.ts';

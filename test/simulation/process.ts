@@ -7,7 +7,7 @@
  * Code of an instance runs only inside of `enter`: a timer, a reply, a message, a request. What arrives while it is
  * frozen waits, in its order.
  */
-import type { TimeProvider } from '../../src/types.ts';
+import type { TimeProvider } from '../../src/base/types.ts';
 import type { Planned, Scheduler } from './scheduler.ts';
 
 /** 2026-06-01: not the real time. */

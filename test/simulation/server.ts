@@ -3,7 +3,7 @@
  * timers are those of its instance.
  */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server';
-import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/types.ts';
+import type { ConnectableServer, McpEndpointContext, McpSession } from '../../src/base/types.ts';
 import type { Ran } from './ledger.ts';
 import type { SimProcess } from './process.ts';
 import type { World } from './world.ts';

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { StoreUnderTest } from '../store-contract/contract/store-kit.ts';
+import type { StoreUnderTest } from '../stores/contract/store-kit.ts';
 import {
   backendTests,
   contractTests,

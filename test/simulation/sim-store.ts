@@ -11,7 +11,7 @@ import { type Backend, type Entry, isRowWrite, type Write } from '../../src/stor
 import { openView } from '../../src/stores/kernel/open-view.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
-import type { TimeProvider } from '../../src/types.ts';
+import type { TimeProvider } from '../../src/base/types.ts';
 import type { InstanceMessage, InstanceStore, Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../src/stores/store.ts';
 import { changeOf, StoreData } from './store-data.ts';

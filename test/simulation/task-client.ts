@@ -1,7 +1,7 @@
 /** A client that starts tasks, asks for them at any instance, answers their questions and cancels some. */
 import type { ClientCapabilities } from '@modelcontextprotocol/server';
 import { envelope, mirrored } from '../kit/modern.ts';
-import { CAPABILITIES } from '../tasks/kit.ts';
+import { CAPABILITIES } from '../durable/tasks/kit.ts';
 import type { Random } from './random.ts';
 import { authOf } from './requester.ts';
 import type { Ended, TaskLedger } from './task-ledger.ts';

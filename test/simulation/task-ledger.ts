@@ -2,7 +2,7 @@
  * What happened to the tasks of a world, and what is wrong with it. It hears of every run, step, question and answer of
  * the handlers, of every write in the store, and of every answer that a client got.
  */
-import { readHead, readOutcome, type TaskOutcome } from '../../src/tasks/task-record.ts';
+import { readHead, readOutcome, type TaskOutcome } from '../../src/durable/tasks/task-record.ts';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type StoredRecord } from '../../src/stores/store.ts';
 import type { Range } from './faults.ts';

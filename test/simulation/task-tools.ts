@@ -1,8 +1,8 @@
 /** The server of a world with tasks: tools of every kind, whose handlers tell the ledger what they do. */
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import type { McpEndpointContext } from '../../src/types.ts';
-import { type RunningTask, task, type TaskOptions } from '../../src/tasks/index.ts';
+import type { McpEndpointContext } from '../../src/base/types.ts';
+import { type RunningTask, task, type TaskOptions } from '../../src/durable/tasks/index.ts';
 import type { SimProcess } from './process.ts';
 import type { TaskLedger, TaskRunNote } from './task-ledger.ts';
 

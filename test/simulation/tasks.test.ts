@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { TASKS } from '../../src/session/record/record-kinds.ts';
 import { isEnded, type Records, type StoredRecord } from '../../src/stores/store.ts';
-import { OwnedRecord } from '../../src/owned/owned-record.ts';
+import { OwnedRecord } from '../../src/durable/records/owned-record.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { type Ablation, patched, proves } from './ablation.ts';
 import { NO_FAULTS } from './faults.ts';

@@ -2,15 +2,15 @@
  * A deployment in one process: instances on one clock, a store, the network between all of them and their clients.
  * Nothing in it is real, and everything that happens follows from its seed.
  */
-import { memoryRows } from '../../src/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/held.ts';
 import { Core } from '../../src/endpoint/core.ts';
-import type { McpEndpointOptions, ResolvedOptions } from '../../src/options/endpoint-options.ts';
-import { resolveOptions } from '../../src/options/resolve.ts';
+import type { McpEndpointOptions, ResolvedOptions } from '../../src/base/options/endpoint-options.ts';
+import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { endpointStore, TOMBSTONES } from '../../src/endpoint/endpoint-store.ts';
 import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind } from '../../src/stores/store.ts';
-import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/types.ts';
+import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/base/types.ts';
 import type { HttpRequest, Response, SimExchange, SseEvent } from './exchange.ts';
 import { type Faults, NO_FAULTS, type Range } from './faults.ts';
 import { HttpNetwork } from './http-network.ts';

@@ -1,11 +1,11 @@
 /** The contracts of stores, and how they run. Those above a backend are data: a case gets a new kit. */
 import { test } from 'vitest';
-import { backendContract, type BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
-import { forgottenCases, secretCases } from '../store-contract/contract/forgotten.ts';
-import { leaseCases, sharedLeaseCases } from '../store-contract/contract/leases.ts';
-import { recordCases, sharedRecordCases } from '../store-contract/contract/records.ts';
-import { createStoreKit, type StoreCase, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { viewCases } from '../store-contract/contract/views.ts';
+import { backendContract, type BackendUnderTest } from './contract/backend/backend-contract.ts';
+import { forgottenCases, secretCases } from './contract/forgotten.ts';
+import { leaseCases, sharedLeaseCases } from './contract/leases.ts';
+import { recordCases, sharedRecordCases } from './contract/records.ts';
+import { createStoreKit, type StoreCase, type StoreUnderTest } from './contract/store-kit.ts';
+import { viewCases } from './contract/views.ts';
 
 /** What every store does by itself: its mailboxes, its connections. */
 export const storeContract: readonly StoreCase[] = viewCases;

@@ -7,7 +7,7 @@ import Libsql from 'libsql';
 import { expect, onTestFinished, test } from 'vitest';
 import { isMatrix } from '../kit/matrix.ts';
 import { describeWhereInstalled, serverKinds } from '../kit/servers/index.ts';
-import { runStoreCrashes, type StoreCrashes } from '../store-contract/crash/crashes.ts';
+import { runStoreCrashes, type StoreCrashes } from './contract/crash/crashes.ts';
 import { KEEPS_DATA, ownServer } from './outages.ts';
 import { newPath } from './sqlite-views.ts';
 

@@ -1,7 +1,7 @@
 /** Instances in separate processes, and how every store handles their deaths. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { View } from '../store-contract/view.ts';
+import type { View } from './contract/view.ts';
 import { openView } from './views.ts';
 import { startNode } from '../kit/child-process.ts';
 import { compiled } from '../kit/compiled.ts';

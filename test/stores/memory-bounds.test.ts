@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { EVENT_OVERHEAD_BYTES, LOG_OVERHEAD_BYTES } from '../../src/stores/memory/memory-log.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
-import { plainRecord } from '../store-contract/plain-record.ts';
+import { plainRecord } from './contract/plain-record.ts';
 import { memoryRooms } from './memory-rooms.ts';
 
 const FENCE = { epoch: 1, owner: 'me' };

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage } from '../../src/stores/store.ts';
-import { dueNow } from '../store-contract/view.ts';
-import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
+import { dueNow } from './contract/view.ts';
+import { VIEW_DEFAULTS } from './contract/store-kit.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';

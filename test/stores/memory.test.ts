@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { EventBudget } from '../../src/stores/memory/event-budget.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { MemoryBackend } from '../../src/stores/memory/memory-backend.ts';
-import { randomOperations } from '../store-contract/model/random-operations.ts';
+import { randomOperations } from './contract/model/random-operations.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { backendTests, contractTests, kernelContract, storeContract } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';

@@ -6,12 +6,12 @@
 import fc from 'fast-check';
 import { describe, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import type { EventRetention } from '../../src/types.ts';
-import { createStoreKit, type StoreUnderTest } from '../store-contract/contract/store-kit.ts';
-import { applyAll } from '../store-contract/model/apply-operations.ts';
-import { PlainStore } from '../store-contract/model/plain-store.ts';
-import { PLACES, randomOperations, type ModelOperation } from '../store-contract/model/random-operations.ts';
-import type { View } from '../store-contract/view.ts';
+import type { EventRetention } from '../../src/base/types.ts';
+import { createStoreKit, type StoreUnderTest } from './contract/store-kit.ts';
+import { applyAll } from './contract/model/apply-operations.ts';
+import { PlainStore } from './contract/model/plain-store.ts';
+import { PLACES, randomOperations, type ModelOperation } from './contract/model/random-operations.ts';
+import type { View } from './contract/view.ts';
 
 const TIMEOUT_MS = 240_000;
 /** Then a failure shows the fewest operations that were found so far. */

@@ -4,7 +4,7 @@ import { expect, onTestFinished } from 'vitest';
 import { createFaultProxy } from '../kit/fault-proxy.ts';
 import { startServer, type ServerKind, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
-import type { View } from '../store-contract/view.ts';
+import type { View } from './contract/view.ts';
 import { announce, FENCE, ME, OTHER, recordOf } from './views.ts';
 
 export const AWAY = { code: 'STORE_AWAY', status: 503 };

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { expect, test } from 'vitest';
-import type { View } from '../store-contract/view.ts';
+import type { View } from './contract/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';

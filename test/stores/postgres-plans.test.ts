@@ -1,6 +1,6 @@
 /** Statements read only the rows that they need, even before the server has statistics about its tables. */
 import { expect, test } from 'vitest';
-import type { View } from '../store-contract/view.ts';
+import type { View } from './contract/view.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, ME, newDatabase, openView, recordOf } from './postgres-views.ts';

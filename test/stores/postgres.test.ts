@@ -5,7 +5,7 @@ import { PostgresDatabase } from '../../packages/postgres/src/database.ts';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { movedTime } from './model-runs.ts';
 import { type MovedClock, serverStoreTests } from './server-stores.ts';
-import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
+import { type BackendUnderTest, KINDS, REFUSED } from './contract/backend/backend-contract.ts';
 import { connect, newDatabase, storeOptions } from './postgres-views.ts';
 
 const BEGIN_MS = 1_767_225_600_000;

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient as createOwn } from '../../packages/redis/src/client.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
-import { backendContract } from '../store-contract/backend/backend-contract.ts';
+import { backendContract } from './contract/backend/backend-contract.ts';
 import { newCertificate } from '../kit/certificate.ts';
 import { createLog } from '../kit/log.ts';
 import { describeWhereInstalled, describeWithServer, freePort } from '../kit/servers/index.ts';

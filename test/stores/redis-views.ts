@@ -13,7 +13,7 @@ import { Deadlines } from '../../src/stores/shared/deadlines.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import { createLog } from '../kit/log.ts';
 import { until } from '../kit/until.ts';
-import { type BackendUnderTest, KINDS } from '../store-contract/backend/backend-contract.ts';
+import { type BackendUnderTest, KINDS } from './contract/backend/backend-contract.ts';
 import { movedTime } from './model-runs.ts';
 import type { MovedClock } from './server-stores.ts';
 import { newName } from './views.ts';

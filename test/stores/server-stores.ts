@@ -1,9 +1,9 @@
 /** The contracts and the model on a store whose data and clock a server has. */
 import type { Store } from '../../src/stores/store.ts';
-import type { TimeProvider } from '../../src/types.ts';
+import type { TimeProvider } from '../../src/base/types.ts';
 import { isMatrix } from '../kit/matrix.ts';
 import { describeWithServer } from '../kit/servers/index.ts';
-import type { BackendUnderTest } from '../store-contract/backend/backend-contract.ts';
+import type { BackendUnderTest } from './contract/backend/backend-contract.ts';
 import { backendTests, contractTests, storeContract } from './contract.ts';
 import { modelTests } from './model-runs.ts';
 import { storeAt } from './store-at.ts';

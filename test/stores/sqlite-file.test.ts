@@ -18,7 +18,7 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { sqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemRandom, systemTime } from '../../src/base/system.ts';
 import { createLab } from '../kit/lab.ts';
-import { allPages } from '../store-contract/view.ts';
+import { allPages } from './contract/view.ts';
 import { createLog } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';

@@ -6,7 +6,7 @@ import { openFile } from '../../src/stores/sqlite/open-file.ts';
 import { SqliteBackend } from '../../src/stores/sqlite/sqlite-backend.ts';
 import { createLog } from '../kit/log.ts';
 import { isMatrix } from '../kit/matrix.ts';
-import { type BackendUnderTest, KINDS, REFUSED } from '../store-contract/backend/backend-contract.ts';
+import { type BackendUnderTest, KINDS, REFUSED } from './contract/backend/backend-contract.ts';
 import { backendTests, contractTests, storeContract } from './contract.ts';
 import { modelTests, movedTime } from './model-runs.ts';
 import { newPath } from './sqlite-views.ts';

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { postgres } from '../../packages/postgres/src/index.ts';
 import { redis } from '../../packages/redis/src/index.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { View } from '../store-contract/view.ts';
+import type { View } from './contract/view.ts';
 import { describeWhereInstalled, type TestServer } from '../kit/servers/index.ts';
 import { turns, until } from '../kit/until.ts';
 import { AWAY, frozen, ownServer } from './outages.ts';

@@ -2,12 +2,12 @@
 import { onTestFinished } from 'vitest';
 import { base64url, systemRandom } from '../../src/base/system.ts';
 import type { Store } from '../../src/stores/store.ts';
-import { openView as open, type View, type ViewSettings } from '../store-contract/view.ts';
-import { VIEW_DEFAULTS } from '../store-contract/contract/store-kit.ts';
+import { openView as open, type View, type ViewSettings } from './contract/view.ts';
+import { VIEW_DEFAULTS } from './contract/store-kit.ts';
 import { createLog } from '../kit/log.ts';
 import { storeAt } from './store-at.ts';
 
-export { announce, append, FENCE, ME, OTHER, recordOf } from '../store-contract/contract/store-kit.ts';
+export { announce, append, FENCE, ME, OTHER, recordOf } from './contract/store-kit.ts';
 
 export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 

@@ -1,10 +1,10 @@
 /** The commands that look into a store: `sojourn sessions | instances | tasks | once`, each with its verbs. */
 import type { Command } from 'commander';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
-import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
-import { resolveOptions } from '../../options/resolve.ts';
-import { DEFAULTS } from '../../options/table.ts';
-import { flag, ms, number, textIn, type Values, valuesOf } from '../../options/value-kinds.ts';
+import type { McpEndpointOptions } from '../../base/options/endpoint-options.ts';
+import { resolveOptions } from '../../base/options/resolve.ts';
+import { DEFAULTS } from '../../base/options/table.ts';
+import { flag, ms, number, textIn, type Values, valuesOf } from '../../base/options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
 import { addFlag, checkedByName, type Environment, type Given, givenBy, text, variableName } from '../flags.ts';
 

@@ -3,8 +3,8 @@
  * compare-and-set on what was shown: a call that takes the entry over, or ends it, comes first.
  */
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
-import { readEntry } from '../../once/entry.ts';
-import { entryId, type Scope } from '../../owned/call-key.ts';
+import { readEntry } from '../../durable/once/entry.ts';
+import { entryId, type Scope } from '../../durable/records/call-key.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { Failure, UsageError } from '../failure.ts';
 import type { RecordKind, RecordRequest } from './commands.ts';

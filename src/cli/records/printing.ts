@@ -1,7 +1,7 @@
 /** How tables, reports and JSON are printed. Clients choose names, and must not control the operator's terminal. */
 import { escapeButLineBreaks, escapeControls } from '../../base/shown.ts';
 import type { InstanceLease } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
+import type { Logger } from '../../base/types.ts';
 import { EXIT, Failure, reason } from '../failure.ts';
 import type { RecordRequest } from './commands.ts';
 

@@ -8,9 +8,9 @@
 import { sessionHash } from '../../base/shown.ts';
 import { systemRandom } from '../../base/system.ts';
 import { type EndedRecord, isEnded } from '../../stores/store.ts';
-import { MESSAGE_FIELD, readBody, readHead, readOutcome } from '../../tasks/task-record.ts';
-import { TaskStore } from '../../tasks/task-store.ts';
-import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
+import { MESSAGE_FIELD, readBody, readHead, readOutcome } from '../../durable/tasks/task-record.ts';
+import { TaskStore } from '../../durable/tasks/task-store.ts';
+import { errorOf, questionStates, taskSummary } from '../../durable/tasks/task-summary.ts';
 import { Failure } from '../failure.ts';
 import type { RecordKind } from './commands.ts';
 import { living, ownerIn, recordOf, summaries } from './opened-store.ts';

@@ -4,9 +4,9 @@ import { cut, escapeControls, keptText } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
-import { recordedOf } from '../../tasks/steps.ts';
-import { MESSAGE_FIELD, readOutcome, readBody } from '../../tasks/task-record.ts';
-import { errorOf, questionStates, taskSummary } from '../../tasks/task-summary.ts';
+import { recordedOf } from '../../durable/tasks/steps.ts';
+import { MESSAGE_FIELD, readOutcome, readBody } from '../../durable/tasks/task-record.ts';
+import { errorOf, questionStates, taskSummary } from '../../durable/tasks/task-summary.ts';
 
 /** Keys of `session.state`, and capabilities, that are named. */
 const NAMED = 100;

@@ -7,8 +7,8 @@
 import type { ShownEndpoint } from './shown-endpoint.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { sessionHash } from '../../base/shown.ts';
-import { SojournError } from '../../errors.ts';
-import { LOOPBACK_NAMES } from '../../options/hosts.ts';
+import { SojournError } from '../../base/errors.ts';
+import { LOOPBACK_NAMES } from '../../base/options/hosts.ts';
 import { Access } from './access.ts';
 import { type DashboardReply, type DashboardRequest, failed, Refused } from './faces.ts';
 import { Fleet } from './fleet.ts';

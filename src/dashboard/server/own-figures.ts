@@ -3,12 +3,12 @@
  * the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
 import type { ShownEndpoint } from './shown-endpoint.ts';
-import { KnownNames } from '../../observe/few.ts';
-import type { EmittedNotice, RequestNotice } from '../../observe/notices.ts';
-import type { TimeProvider } from '../../types.ts';
+import { KnownNames } from '../../base/observe/few.ts';
+import type { EmittedNotice, RequestNotice } from '../../base/observe/notices.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import { Recent, round } from './recent.ts';
 import { Refusals } from './refusals.ts';
-import { callsTool, roleOf } from '../../protocol/methods.ts';
+import { callsTool, roleOf } from '../../base/protocol/methods.ts';
 
 const MINUTE_MS = 60_000;
 const BIN_MS = 2_000;

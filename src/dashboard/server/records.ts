@@ -9,7 +9,7 @@ import { digestOf } from '../../base/digest.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { Refused } from './faces.ts';
 import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
-import { NONCE_BYTES, open, seal, sealingKey } from '../../protocol/sealed-text.ts';
+import { NONCE_BYTES, open, seal, sealingKey } from '../../base/protocol/sealed-text.ts';
 import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
 
 const KINDS = {

@@ -3,7 +3,7 @@
  * `CALLERS` of them, each text is cut, and the caller that was refused least makes room for the next, so that no flood
  * hides a client that tries again and again.
  */
-import type { Refusal, RefusedExchange } from '../../observe/notices.ts';
+import type { Refusal, RefusedExchange } from '../../base/observe/notices.ts';
 import { cut, escapeControls, keptText, userName } from '../../base/shown.ts';
 import { Recent } from './recent.ts';
 

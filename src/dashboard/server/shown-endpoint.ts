@@ -1,12 +1,12 @@
 /** The endpoint that a dashboard is mounted at: what the dashboard reads of it, and what it orders. */
 import type { Instance } from '../../cluster/instance.ts';
 import type { OrdersTaken } from '../../cluster/orders.ts';
-import type { LegacyEra } from '../../eras/legacy/legacy-era.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { LegacyEra } from '../../eras/sessions/legacy-era.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import type { Registry } from '../../session/registry.ts';
-import type { TaskRequests } from '../../tasks/task-requests.ts';
-import type { EndpointHealth } from '../../types.ts';
+import type { TaskRequests } from '../../durable/tasks/task-requests.ts';
+import type { EndpointHealth } from '../../base/types.ts';
 
 /** The core of an endpoint implements it. */
 export interface ShownEndpoint {

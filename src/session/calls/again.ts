@@ -2,7 +2,7 @@
  * Calls that begin again.
  *
  * A lost owner left streams that are not complete, and markers of calls that may have run. `forLost` says which of them
- * run again (`inbound/retries.ts`), the others end with `owner_lost`. So does a call when the caller who restores the
+ * run again (`session/inbound/retries.ts`), the others end with `owner_lost`. So does a call when the caller who restores the
  * session has other rights than its caller, or lacks a scope that the server asks for, and a call that has begun
  * `MOST_RUNS` times. Clients find the outcome by `Last-Event-ID`. Markers stay, also those that count runs: an instance
  * that relayed such a call may send it again, and then gets its outcome.
@@ -11,13 +11,13 @@
  * owner, or its own lease; or a proxy lost the instance that had the request (`attempts.ts`). If the first attempt runs
  * here, its stream gets a new sink. Otherwise `forRepeat` decides.
  */
-import { ownerLost, ranTooOften, restoreFailed } from '../../errors.ts';
+import { ownerLost, ranTooOften, restoreFailed } from '../../base/errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { Sink } from '../../http/sink.ts';
-import type { Inbound } from '../../inbound/inbound.ts';
-import { type FirstAttempt, forLost, forRepeat } from '../../inbound/retries.ts';
-import { type RpcRequest, targetOf } from '../../protocol/jsonrpc.ts';
-import { callsTool } from '../../protocol/methods.ts';
+import type { Inbound } from '../inbound/inbound.ts';
+import { type FirstAttempt, forLost, forRepeat } from '../inbound/retries.ts';
+import { type RpcRequest, targetOf } from '../../base/protocol/jsonrpc.ts';
+import { callsTool } from '../../base/protocol/methods.ts';
 import type { Mark, OpenStream } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import { keyOf } from './session-calls.ts';

@@ -10,16 +10,24 @@
  * run and its handler have settled, the request counts as running, and holds its places. What the handler answers is
  * kept in `served`: what this library learns from lists is never changed here.
  */
-import { callCut, factoryFailed, internal, nextTwice, requestChanged, rpcError, SojournError } from '../../errors.ts';
+import {
+  callCut,
+  factoryFailed,
+  internal,
+  nextTwice,
+  requestChanged,
+  rpcError,
+  SojournError,
+} from '../../base/errors.ts';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { AroundRequest, RequestAnswer, RequestChange, RunningRequest } from '../../options/around-request.ts';
+import type { AroundRequest, RequestAnswer, RequestChange, RunningRequest } from '../../base/options/around-request.ts';
 import { userName } from '../../base/shown.ts';
-import type { McpHttpRequest, McpSession } from '../../types.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { takesName, takesUri } from '../../protocol/methods.ts';
+import type { McpHttpRequest, McpSession } from '../../base/types.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { takesName, takesUri } from '../../base/protocol/methods.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { AnswerError, isAnswer, readable, thrownAnswer } from './answer-error.ts';
-import { nameIn } from '../../auth/request-names.ts';
+import { AnswerError, isAnswer, readable, thrownAnswer } from '../../base/errors/answer-error.ts';
+import { nameIn } from '../../http/auth/request-names.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext, signalOf } from './handler-context.ts';
 import type { RunHandler } from './handler-seam.ts';

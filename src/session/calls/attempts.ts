@@ -11,9 +11,9 @@
  */
 import { digestText } from '../../base/digest.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { Mark } from '../../stores/store.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 
 export interface AttemptId {
   readonly id: string;

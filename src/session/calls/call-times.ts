@@ -1,11 +1,11 @@
-import { callTimeout, type SojournError } from '../../errors.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { limitedLogger } from '../../options/log-limit.ts';
-import { type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { roleOf } from '../../protocol/methods.ts';
+import { callTimeout, type SojournError } from '../../base/errors.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import { limitedLogger } from '../../base/options/log-limit.ts';
+import { type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
+import { roleOf } from '../../base/protocol/methods.ts';
 import { quoted } from '../../base/shown.ts';
 import type { RunningWork } from '../../http/body.ts';
-import { GRACE_MS } from '../hook-time.ts';
+import { GRACE_MS } from '../../base/hook-time.ts';
 
 /**
  * The handler of a request begins. `expire` answers the request and aborts the handler. If the request has ended, it

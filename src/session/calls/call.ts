@@ -9,19 +9,19 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../../errors.ts';
+import type { SojournError } from '../../base/errors.ts';
 import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
-import type { McpHttpRequest, McpSession } from '../../types.ts';
-import type { Notices } from '../../observe/notices.ts';
-import { type RpcMessage, type RpcRequest, type RpcResponse, targetOf } from '../../protocol/jsonrpc.ts';
-import { methodOf } from '../../protocol/methods.ts';
-import { isThenable } from '../../options/checks.ts';
+import type { McpHttpRequest, McpSession } from '../../base/types.ts';
+import type { Notices } from '../../base/observe/notices.ts';
+import { type RpcMessage, type RpcRequest, type RpcResponse, targetOf } from '../../base/protocol/jsonrpc.ts';
+import { methodOf } from '../../base/protocol/methods.ts';
+import { isThenable } from '../../base/options/checks.ts';
 import { shown } from '../../base/shown.ts';
-import { CallRefusal, isAnswer, readable } from './answer-error.ts';
+import { CallRefusal, isAnswer, readable } from '../../base/errors/answer-error.ts';
 import type { CallServices } from '../session-host.ts';
-import type { Quirk } from '../../clients/known.ts';
+import type { Quirk } from '../../base/clients/known.ts';
 import type { AwaitedRequest } from '../streams/event-log.ts';
 import type { Stream } from '../streams/stream.ts';
 
@@ -296,7 +296,7 @@ export class Call {
     return this.services?.options.notices;
   }
 
-  /** Where the call may become a task (`tasks/task-run.ts`), or has become one. */
+  /** Where the call may become a task (`durable/tasks/task-run.ts`), or has become one. */
   get task(): Pick<AnswerSink, 'taskId'> | undefined {
     return undefined;
   }

@@ -1,6 +1,6 @@
 /** What a handler asks about its call, from wherever it runs. */
-import { checkNumber } from '../../options/checks.ts';
-import type { McpHttpRequest, McpSession } from '../../types.ts';
+import { checkNumber } from '../../base/options/checks.ts';
+import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import { currentCall } from './call.ts';
 
 /** The session whose handler is running; undefined outside of one and in stateless or modern serving. */

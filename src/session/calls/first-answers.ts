@@ -12,7 +12,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { Stream } from '../streams/stream.ts';
 
 /** A client answers in a moment where no person decides. A client that never answers delays each restore by this. */

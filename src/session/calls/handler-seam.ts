@@ -7,13 +7,13 @@
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
  * ends; with `authorize` or `aroundRequest` it is refused.
  */
-import { isObject, type RpcRequest, toolOf } from '../../protocol/jsonrpc.ts';
-import { isKnownRequest, listsTools } from '../../protocol/methods.ts';
+import { isObject, type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
+import { isKnownRequest, listsTools } from '../../base/protocol/methods.ts';
 import { type Enter, enterHandlers, type Entered } from '../../sdk/handlers.ts';
 import type { Handler } from '../../sdk/sdk-server.ts';
 import type { AnyServer } from '../../sdk/server-shape.ts';
 import { noticeThrows, rememberSchemas } from '../../sdk/tools.ts';
-import { AnswerError } from './answer-error.ts';
+import { AnswerError } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from './call.ts';
 
 /** Runs a handler for a request. It may get another request and context than the SDK gave. */

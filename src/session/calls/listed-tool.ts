@@ -1,5 +1,5 @@
 /** A tool as its server lists it: what the server says about it, in both versions of the SDK. */
-import { isObject, type RpcResponse } from '../../protocol/jsonrpc.ts';
+import { isObject, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
 import type { Call } from './call.ts';
 import { handlerOf } from '../../sdk/sdk-server.ts';
 

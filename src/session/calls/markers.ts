@@ -1,7 +1,7 @@
 /**
  * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
  * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
- * that the call may have run. Repeatable requests need no marker: what `protocol/methods.ts` says may repeat, tools with
+ * that the call may have run. Repeatable requests need no marker: what `base/protocol/methods.ts` says may repeat, tools with
  * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
  * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
  *
@@ -12,8 +12,8 @@
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { digestText } from '../../base/digest.ts';
-import { isObject, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { requestOf } from '../../protocol/methods.ts';
+import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { requestOf } from '../../base/protocol/methods.ts';
 import type { MaybePromise, Mark, WriteOutcome } from '../../stores/store.ts';
 import type { AdmittedPost, Call } from './call.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
@@ -24,7 +24,7 @@ import { attemptKey, isOfProxy, KeptMarkers } from './attempts.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
-/** In the `_meta` of a tool that runs once for each key (`once/once.ts`). */
+/** In the `_meta` of a tool that runs once for each key (`durable/once/once.ts`). */
 export const RUNS_ONCE_KEY = 'sojourn/once';
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;

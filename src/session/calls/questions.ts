@@ -16,10 +16,10 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
-import { noStream, notInitialized, sessionGone, type SojournError } from '../../errors.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../protocol/jsonrpc.ts';
-import { roleOf } from '../../protocol/methods.ts';
-import type { LeaveReason } from '../../types.ts';
+import { noStream, notInitialized, sessionGone, type SojournError } from '../../base/errors.ts';
+import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { roleOf } from '../../base/protocol/methods.ts';
+import type { LeaveReason } from '../../base/types.ts';
 import type { SessionParts } from '../parts.ts';
 import type { Call } from './call.ts';
 import { FirstAnswers } from './first-answers.ts';

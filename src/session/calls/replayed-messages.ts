@@ -2,8 +2,8 @@
  * The messages that set a server's state: what the record keeps of each, and what a restore sends to the rebuilt
  * server, in this order. Any other state of a server belongs in `session.state`.
  */
-import type { RpcNotification, RpcRequest } from '../../protocol/jsonrpc.ts';
-import { methodOf } from '../../protocol/methods.ts';
+import type { RpcNotification, RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { methodOf } from '../../base/protocol/methods.ts';
 import type { Handshake } from '../record/handshake.ts';
 import type { RecordKeeper } from '../record/record-keeper.ts';
 

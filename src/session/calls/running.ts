@@ -18,9 +18,9 @@ import {
   requestIdInFlight,
   type SojournError,
   tooManyRequests,
-} from '../../errors.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
-import { roleOf } from '../../protocol/methods.ts';
+} from '../../base/errors.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { roleOf } from '../../base/protocol/methods.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { Mark } from '../../stores/store.ts';

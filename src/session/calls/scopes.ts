@@ -12,12 +12,12 @@ import {
   type ScopeChallenge,
   type ScopeChallengeHandler,
 } from '@modelcontextprotocol/server';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { challengeOf, isAnonymous } from '../../auth/context.ts';
-import { insufficientScope, internal, noToken, type SojournError } from '../../errors.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import { challengeOf, isAnonymous } from '../../http/auth/context.ts';
+import { insufficientScope, internal, noToken, type SojournError } from '../../base/errors.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { Logger } from '../../types.ts';
+import type { Logger } from '../../base/types.ts';
 
 type ScopeOptions = Pick<ResolvedOptions, 'auth' | 'logger'>;
 

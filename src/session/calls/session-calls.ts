@@ -10,12 +10,12 @@
  * (docs/adr/calls-that-may-run-twice.md). If storing fails, it is taken back.
  */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { rpcError, type SojournError, tooManyRequests } from '../../errors.ts';
+import { rpcError, type SojournError, tooManyRequests } from '../../base/errors.ts';
 import { isLarge } from '../../http/frames.ts';
 import { noteLarge } from '../../http/large-answers.ts';
 import { answerJson, errorAnswer, lostCallJson } from '../../http/answer.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
-import type { Admission } from '../../limits/request-limits.ts';
+import type { Admission } from '../../http/limits/request-limits.ts';
 import type { Sink } from '../../http/sink.ts';
 import {
   cancelledMessage,
@@ -23,15 +23,15 @@ import {
   type RpcNotification,
   type RpcRequest,
   type RpcResponse,
-} from '../../protocol/jsonrpc.ts';
-import { listsTools, roleOf } from '../../protocol/methods.ts';
+} from '../../base/protocol/jsonrpc.ts';
+import { listsTools, roleOf } from '../../base/protocol/methods.ts';
 import { shownId } from '../../base/shown.ts';
-import { staysResumable, endError, forLeaving } from '../../inbound/retries.ts';
-import type { LeaveReason } from '../../types.ts';
+import { staysResumable, endError, forLeaving } from '../inbound/retries.ts';
+import type { LeaveReason } from '../../base/types.ts';
 import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
 import type { SessionParts } from '../parts.ts';
 import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
-import { inHookTime } from '../hook-time.ts';
+import { inHookTime } from '../../base/hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
 import { keeperOf } from './replayed-messages.ts';

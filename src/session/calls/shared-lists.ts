@@ -8,12 +8,12 @@
  * change it for its caller alone: in a handler around the handler, or around `send` of the transport.
  */
 import { orUndefined } from '../../base/or-undefined.ts';
-import { isThenable } from '../../options/checks.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { methodOf } from '../../protocol/methods.ts';
-import { keepText } from '../../protocol/kept-lists.ts';
+import { isThenable } from '../../base/options/checks.ts';
+import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { methodOf } from '../../base/protocol/methods.ts';
+import { keepText } from '../../base/protocol/kept-lists.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
-import type { SharedList } from '../../types.ts';
+import type { SharedList } from '../../base/types.ts';
 
 /** The limit of one list, over all versions and cursors. A page past it is not kept. 1,000 small tools take 240 KB. */
 const MOST_BYTES = 8 * 1024 * 1024;

@@ -4,10 +4,10 @@
  * together; a call that does not return in time gives its place to the next one. Only the end of the endpoint waits for
  * the calls, and not for long.
  */
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { EndReason } from '../../types.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import type { EndReason } from '../../base/types.ts';
 import { within } from '../../base/system.ts';
-import { type HookTimes, inHookTime, isHookTimeout } from '../hook-time.ts';
+import { type HookTimes, inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 
 /** The sweep ends as many at once: the hook of most users is one query of their database. */
 const AT_ONCE = 16;

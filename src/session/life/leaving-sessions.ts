@@ -10,9 +10,9 @@
  * that the store does not take is repeated by `settle`: until then the record names an owner without a copy. The record
  * of a session that is not live here ends without a copy (`endRecord`).
  */
-import { SESSIONS_LOST } from '../../cluster/lost-data.ts';
+import { SESSIONS_LOST } from '../../base/observe/lost-data.ts';
 import { encodeHead } from '../record/session-record.ts';
-import type { SessionChange } from '../../observe/notices.ts';
+import type { SessionChange } from '../../base/observe/notices.ts';
 import {
   isEnded,
   type Fence,
@@ -21,7 +21,7 @@ import {
   type SaveOutcome,
   type StoredRecord,
 } from '../../stores/store.ts';
-import type { EndReason } from '../../types.ts';
+import type { EndReason } from '../../base/types.ts';
 import { EndHook } from './end-hook.ts';
 import type { HibernatedIndex } from './hibernated-index.ts';
 import type { UserShares } from './user-shares.ts';

@@ -13,18 +13,18 @@ import {
   lapsed,
   storeAway,
   SojournError,
-} from '../../errors.ts';
+} from '../../base/errors.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
-import { bytesOfText } from '../../protocol/json-size.ts';
-import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import { bytesOfText } from '../../base/protocol/json-size.ts';
+import type { RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { CreateOutcome, NewRecord } from '../../stores/store.ts';
 import { shareKey } from '../../base/budget.ts';
 import { idText, type RandomSource } from '../../base/system.ts';
-import type { SessionIdGenerator } from '../../types.ts';
+import type { SessionIdGenerator } from '../../base/types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
-import { hookThrew, inHookTime, inHookTimeWith } from '../hook-time.ts';
+import { hookThrew, inHookTime, inHookTimeWith } from '../../base/hook-time.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
 import { sessionHash } from '../../base/shown.ts';

@@ -14,7 +14,7 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { storedShare } from '../../base/budget.ts';
 import { elapse } from '../../base/system.ts';
-import { overUserLimit } from '../../errors.ts';
+import { overUserLimit } from '../../base/errors.ts';
 import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
 import type { LiveSession } from '../session.ts';
 import type { LiveSessions } from './leaving-sessions.ts';

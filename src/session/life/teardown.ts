@@ -3,10 +3,10 @@
  * their error, sinks end, `signal` aborts, `run()` resolves, and the server is closed.
  */
 import { closeServer } from '../../sdk/server-shape.ts';
-import type { LeaveReason } from '../../types.ts';
-import { staysResumable } from '../../inbound/retries.ts';
+import type { LeaveReason } from '../../base/types.ts';
+import { staysResumable } from '../inbound/retries.ts';
 import { within } from '../../base/system.ts';
-import { GRACE_MS } from '../hook-time.ts';
+import { GRACE_MS } from '../../base/hook-time.ts';
 import type { SessionParts } from '../parts.ts';
 
 export async function tearDown(session: SessionParts, reason: LeaveReason, abortSignal: () => void): Promise<void> {

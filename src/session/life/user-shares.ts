@@ -3,9 +3,9 @@
  * address of the connection that opened the session. Eviction takes from the user with the most, so that a caller who
  * opens many sessions loses its own.
  */
-import { overUserShare, type SojournError, tooManySessions } from '../../errors.ts';
+import { overUserShare, type SojournError, tooManySessions } from '../../base/errors.ts';
 import { Budget } from '../../base/budget.ts';
-import type { SessionLimits } from '../../options/resolve-limits.ts';
+import type { SessionLimits } from '../../base/options/resolve-limits.ts';
 import { type Entry, EntryList, entryOf } from '../../base/entry-list.ts';
 
 /** An idle session, or one that hibernates in this process. */

@@ -7,9 +7,9 @@
  * Every write of the session names `fence`. The store refuses a write when another instance has claimed the session
  * since. What a crash leaves is the record, which still names this owner and this epoch.
  */
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { isEnded, type Fence, type Records } from '../../stores/store.ts';
-import type { LeaveReason } from '../../types.ts';
+import type { LeaveReason } from '../../base/types.ts';
 
 /** The lease of this instance. */
 export interface OwnLease {

@@ -1,14 +1,14 @@
 /** The handshakes of clients. Clients of one kind send the same, and all their sessions share one copy. */
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { bytesOfText } from '../../protocol/json-size.ts';
+import { bytesOfText } from '../../base/protocol/json-size.ts';
 
 /** How many handshakes the table holds. Sessions keep the handshakes that they hold. */
 const KEPT = 256;
 /** Longer handshakes are rarely equal, so they are not kept. */
 const LONGEST = 8_192;
 
-/** Copies of the text and its strings, and of the values that the SDK keeps, as `test/limits/rows.test.ts` measures. */
+/** Copies of the text and its strings, and of the values that the SDK keeps, as `test/http/limits/rows.test.ts` measures. */
 const TEXT_COPIES = 4;
 const VALUE_COPIES = 2;
 

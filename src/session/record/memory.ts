@@ -1,4 +1,4 @@
-/** What the parts of a session's record take in memory, as `test/limits/rows.test.ts` measures it. */
+/** What the parts of a session's record take in memory, as `test/http/limits/rows.test.ts` measures it. */
 import type { HeaderFields } from '../../http/caller-request.ts';
 import type { SessionRecord } from './session-record.ts';
 

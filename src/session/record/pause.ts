@@ -1,8 +1,8 @@
 /** Retries of writes that the store did not take. Callers bound them by `waitMs`, or by the life of the session. */
-import { SojournError } from '../../errors.ts';
+import { SojournError } from '../../base/errors.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 
 const FIRST_PAUSE_MS = 20;
 /** A store that is back is noticed within this time. */

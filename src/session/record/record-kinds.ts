@@ -2,16 +2,16 @@
  * The kinds of records that an endpoint keeps in its store. The store itself keeps two more: leases and secrets
  * (`stores/shared/`).
  */
-import type { EventRetention } from '../../types.ts';
-import type { KeptRecords } from '../../kept/kept-records.ts';
+import type { EventRetention } from '../../base/types.ts';
+import type { KeptRecords } from '../../durable/kept/kept-records.ts';
 import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 
 /** The store of an endpoint. */
 export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly sessions: Records;
-  /** Calls of tools that run once for each key (`once/entry.ts`). */
+  /** Calls of tools that run once for each key (`durable/once/entry.ts`). */
   readonly once: KeptRecords;
-  /** With the option `tasks` (`tasks/task-record.ts`). */
+  /** With the option `tasks` (`durable/tasks/task-record.ts`). */
   readonly tasks: KeptRecords;
   /** What dashboards show of each instance, by the ids of the instances. */
   readonly figures: Records;
@@ -29,7 +29,7 @@ export const sessionKind = (log: EventRetention | false, tombstoneMs: number): K
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
 export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };
 
-/** What the runs of a task record (`tasks/steps.ts`). Clients that ask for the task do not read it. */
+/** What the runs of a task record (`durable/tasks/steps.ts`). Clients that ask for the task do not read it. */
 export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes: 2_097_152 };
 
 /**
@@ -38,11 +38,11 @@ export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes:
  */
 export const TASKS: Kind = { name: 'tasks', log: TASK_LOG, keepMs: 0, listed: true, grouped: true, evicts: false };
 
-/** Long results of tasks and of `once()`, which may be forgotten early (`kept/kept-records.ts`). */
+/** Long results of tasks and of `once()`, which may be forgotten early (`durable/kept/kept-records.ts`). */
 export const RESULTS: Kind = { name: 'results', log: false, keepMs: 0, listed: false, evicts: false };
 
 /** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
 export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: false };
 
-/** What users keep in the store, for other instances (`kept/kept-ledger.ts`). */
+/** What users keep in the store, for other instances (`durable/kept/kept-ledger.ts`). */
 export const KEPT: Kind = { name: 'kept', log: false, keepMs: 0, listed: true, grouped: true, vital: true };

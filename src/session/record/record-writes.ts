@@ -8,7 +8,7 @@
  *
  * What a session has not stored when it leaves is in `unsaved`, for the write that gives the session back.
  */
-import { sessionGone } from '../../errors.ts';
+import { sessionGone } from '../../base/errors.ts';
 import type { CreateOutcome, MaybePromise, RecordChange } from '../../stores/store.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import type { SessionHost } from '../session-host.ts';

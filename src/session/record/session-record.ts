@@ -18,7 +18,7 @@ import {
 } from '../../stores/store.ts';
 import { damagedRecord } from '../../stores/shared/failures.ts';
 import { storedShare } from '../../base/budget.ts';
-import type { EndReason } from '../../types.ts';
+import type { EndReason } from '../../base/types.ts';
 import { type Handshake, handshakeIn } from './handshake.ts';
 
 /** The parts of a record that its session holds. */

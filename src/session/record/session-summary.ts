@@ -4,7 +4,7 @@
  */
 import { sessionHash, userName } from '../../base/shown.ts';
 import type { StoredRecord } from '../../stores/store.ts';
-import type { SessionInfo } from '../../types.ts';
+import type { SessionInfo } from '../../base/types.ts';
 import { decodeSession } from './session-record.ts';
 
 /** What is public of a record; `alive`: the instances that have a lease. */

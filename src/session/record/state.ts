@@ -3,8 +3,8 @@
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
  * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
-import { overMemory, stateTooLarge, storeAwayForClients } from '../../errors.ts';
-import type { SessionState } from '../../types.ts';
+import { overMemory, stateTooLarge, storeAwayForClients } from '../../base/errors.ts';
+import type { SessionState } from '../../base/types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';

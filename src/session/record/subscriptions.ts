@@ -1,5 +1,5 @@
 /** The resource URIs that the client of one session is subscribed to, charged to the memory budget until it leaves. */
-import { type SojournError, subscriptionsTooLarge } from '../../errors.ts';
+import { type SojournError, subscriptionsTooLarge } from '../../base/errors.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { memoryOfUri } from './memory.ts';
 

@@ -12,7 +12,7 @@
  */
 import { within } from '../../base/system.ts';
 import { type AnyServer, isOwnOfSdk } from '../../sdk/server-shape.ts';
-import { type HookTimes, inHookTime } from '../hook-time.ts';
+import { type HookTimes, inHookTime } from '../../base/hook-time.ts';
 import type { ServerTransport } from './server-transport.ts';
 
 /** A `connect()` that only connects settles in the same turn. Servers that poll pause for longer. */

@@ -1,9 +1,9 @@
 /** Makes servers with the code of the application: the options callback, then the factory. */
 import type { RequestStateCodec } from '@modelcontextprotocol/server';
-import { factoryFailed } from '../../errors.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import { isObject, type RpcRequest } from '../../protocol/jsonrpc.ts';
-import { roleOf } from '../../protocol/methods.ts';
+import { factoryFailed } from '../../base/errors.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
+import { roleOf } from '../../base/protocol/methods.ts';
 import {
   type AnyServer,
   closeServer,
@@ -13,16 +13,16 @@ import {
   modernServerOf,
   propertyWithServer,
 } from '../../sdk/server-shape.ts';
-import { isModern, KNOWN_VERSIONS, servedVersions } from '../../protocol/versions.ts';
+import { isModern, KNOWN_VERSIONS, servedVersions } from '../../base/protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../types.ts';
-import type { Authorizer } from '../../auth/hook-authorizer.ts';
+import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../base/types.ts';
+import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import { watchHandlers } from '../calls/handler-seam.ts';
-import { isThenable } from '../../options/checks.ts';
+import { isThenable } from '../../base/options/checks.ts';
 import { untilConnected } from './connecting.ts';
 import type { ServerTransport } from './server-transport.ts';
-import { hookThrew, inHookTime, inHookTimeWith, orHookTimeout } from '../hook-time.ts';
+import { hookThrew, inHookTime, inHookTimeWith, orHookTimeout } from '../../base/hook-time.ts';
 
 export interface ServerBuilderOptions {
   readonly factory: McpEndpointFactory;

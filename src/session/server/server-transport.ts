@@ -10,9 +10,9 @@ import type {
   Transport,
   TransportSendOptions,
 } from '@modelcontextprotocol/server';
-import type { SojournError } from '../../errors.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { SojournError } from '../../base/errors.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request-entry.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Call, currentCall } from '../calls/call.ts';

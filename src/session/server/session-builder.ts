@@ -3,9 +3,9 @@
  * handler returned (migrate). Each runs the options callback, the factory (`server-builder.ts`), the run hook and
  * `connect`, and then sends the server its handshake. A failure at any step leaves nothing behind.
  */
-import { factoryFailed, SojournError } from '../../errors.ts';
-import type { RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import { roleOf } from '../../protocol/methods.ts';
+import { factoryFailed, SojournError } from '../../base/errors.ts';
+import type { RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { roleOf } from '../../base/protocol/methods.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import { afterTurn } from '../../base/system.ts';
 import type { Call, Caller } from '../calls/call.ts';

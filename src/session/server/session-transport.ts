@@ -21,15 +21,15 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { afterTurn, atEndOfTurn } from '../../base/system.ts';
-import { internal, type SojournError, storeAway } from '../../errors.ts';
-import type { ResolvedOptions } from '../../options/endpoint-options.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../protocol/jsonrpc.ts';
-import { methodOf, roleOf } from '../../protocol/methods.ts';
+import { internal, type SojournError, storeAway } from '../../base/errors.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
+import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import { methodOf, roleOf } from '../../base/protocol/methods.ts';
 import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller } from '../calls/call.ts';
 import { openRun } from '../calls/around-requests.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { inHookTime, isHookTimeout } from '../hook-time.ts';
+import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
 import type { SessionParts } from '../parts.ts';

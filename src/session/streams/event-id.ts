@@ -16,7 +16,7 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { callsTool } from '../../protocol/methods.ts';
+import { callsTool } from '../../base/protocol/methods.ts';
 
 export interface EventPosition {
   readonly tag: string;

@@ -2,10 +2,10 @@
  * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
  */
 import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
-import type { RpcRequest } from '../../protocol/jsonrpc.ts';
+import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
-import { hasEventIds, hasPriming } from '../../protocol/versions.ts';
-import { endError } from '../../inbound/retries.ts';
+import { hasEventIds, hasPriming } from '../../base/protocol/versions.ts';
+import { endError } from '../inbound/retries.ts';
 import { eventPrefix, formatEventId, GET_STREAM, sessionTag } from './event-id.ts';
 import type { SessionIdentity } from '../record/session-record.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';

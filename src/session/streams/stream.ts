@@ -24,7 +24,7 @@ import {
 import { Reader } from './reader.ts';
 import { Resumes } from './resumes.ts';
 import { WaitingWrites, weightOf, type Write } from './waiting-writes.ts';
-import { callsTool } from '../../protocol/methods.ts';
+import { callsTool } from '../../base/protocol/methods.ts';
 
 export class Stream implements SinkListener {
   readonly key: string;

@@ -8,7 +8,7 @@ import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
 import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, StoredRecord, WriteOutcome } from '../store.ts';
-import type { EventRetention, Logger } from '../../types.ts';
+import type { EventRetention, Logger } from '../../base/types.ts';
 import type { Backend, Entry, Row } from './backend.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
 import { fits, recordOf } from './row-value.ts';

@@ -7,7 +7,7 @@
  */
 import type { AppendRequest, LoggedEvent, Mark, OpenStream, ReplayOutcome } from '../store.ts';
 import { SmallMap } from '../../base/small-map.ts';
-import type { EventRetention } from '../../types.ts';
+import type { EventRetention } from '../../base/types.ts';
 import type { Entry, EntryHead, HeadMore } from './backend.ts';
 
 const NO_EVENTS: readonly string[] = Object.freeze([]);

@@ -3,7 +3,7 @@
  * names the version that it replaces. A step that another process overtook is done again.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { type SojournError, storeAway } from '../../errors.ts';
+import { type SojournError, storeAway } from '../../base/errors.ts';
 import { notAsked } from '../shared/failures.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
 import { UnreadableRecords } from '../shared/unreadable-records.ts';

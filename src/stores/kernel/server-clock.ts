@@ -4,7 +4,7 @@
  * answer, and never ahead of the server.
  */
 import { monotonicMs } from '../../base/system.ts';
-import type { MaybePromise, TimeProvider } from '../../types.ts';
+import type { MaybePromise, TimeProvider } from '../../base/types.ts';
 
 /** Clocks of machines run apart by some µs a second. */
 const ASKED_MS = 5_000;

@@ -1,7 +1,7 @@
 /** Rows and logs in this process. Every method answers at once, so each is one step. */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import {
   type Backend,
   type DuePlace,
@@ -26,7 +26,7 @@ interface Table {
   /** Those of a counted kind, by their share. */
   readonly byShare: Map<string, Map<string, Row>>;
   /**
-   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/kept/` takes no more
+   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/durable/kept/` takes no more
    * for its users than there is room for.
    */
   readonly ended: BoundedMap<string, Row> | undefined;

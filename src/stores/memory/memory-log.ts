@@ -1,6 +1,6 @@
 /** The log of one record in this process: entries in their order. Retention and the budget drop the oldest ones. */
 import { type Entry as Place, entryOf } from '../../base/entry-list.ts';
-import type { EventRetention } from '../../types.ts';
+import type { EventRetention } from '../../base/types.ts';
 import type { Entry } from '../kernel/backend.ts';
 import { mostEntries } from '../kernel/log-state.ts';
 import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';

@@ -1,5 +1,5 @@
 /** Where pages begin and end. The cursor of a list is the id after which the page begins. */
-import { optionInvalid } from '../../errors.ts';
+import { optionInvalid } from '../../base/errors.ts';
 
 const IDS = /^[\x21-\x7e]+$/;
 

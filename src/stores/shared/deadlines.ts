@@ -1,6 +1,6 @@
 /** How long a store waits for its server, and by which clock. A deadline is a moment of the monotonic clock. */
 import { afterReading, monotonicMs, within } from '../../base/system.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import { noAnswer } from './failures.ts';
 
 /** The share of a lease within which a store answers: a third of the lease is left for a renewal. */

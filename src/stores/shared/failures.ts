@@ -1,5 +1,5 @@
 /** Errors that several stores report in the same words. `where` names the server or file, without credentials. */
-import { storeAway } from '../../errors.ts';
+import { storeAway } from '../../base/errors.ts';
 import { sessionHash } from '../../base/shown.ts';
 
 export const noAnswer = (where: string, ms: number): Error =>

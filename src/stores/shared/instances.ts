@@ -14,8 +14,8 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { pagesOf } from '../../base/pages.ts';
-import { internal } from '../../errors.ts';
-import type { Logger } from '../../types.ts';
+import { internal } from '../../base/errors.ts';
+import type { Logger } from '../../base/types.ts';
 import {
   type Fence,
   type InstanceLease,

@@ -9,7 +9,7 @@
  * outcome. It may still run on the server. Then it changes nothing that was changed since (`kernel/backend.ts`).
  */
 import { keepingProcess } from '../../base/system.ts';
-import { SojournError } from '../../errors.ts';
+import { SojournError } from '../../base/errors.ts';
 import type { Deadlines } from './deadlines.ts';
 import { storeClosed } from './failures.ts';
 

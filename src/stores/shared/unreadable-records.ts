@@ -1,6 +1,6 @@
 /** Records that this build cannot read. A list skips them and names them, and the log has a line for each. */
 import { sessionHash } from '../../base/shown.ts';
-import type { Logger } from '../../types.ts';
+import type { Logger } from '../../base/types.ts';
 import { DamagedRecord } from './failures.ts';
 import type { RecordPage, StoredRecord } from '../store.ts';
 

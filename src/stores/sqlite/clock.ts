@@ -9,7 +9,7 @@
  * the file sets a base after all of them. Where no lease shows it, all of them end within the time of one lease.
  */
 import { systemTime } from '../../base/system.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 

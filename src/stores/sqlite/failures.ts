@@ -1,5 +1,5 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
-import { SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../errors.ts';
+import { SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../base/errors.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;

@@ -3,8 +3,8 @@
  * and any number of processes of the machine may share them.
  */
 import { resolve } from 'node:path';
-import { optionInvalid } from '../../errors.ts';
-import { checkChoice, checkNames } from '../../options/checks.ts';
+import { optionInvalid } from '../../base/errors.ts';
+import { checkChoice, checkNames } from '../../base/options/checks.ts';
 import type { Store } from '../store.ts';
 import type { FileSettings } from './open-file.ts';
 import { sqliteStore } from './sqlite-store.ts';

@@ -2,7 +2,7 @@
  * The package `libsql`, loaded when the first file is opened, and types for the part of it that is used. Rows are
  * arrays, because row objects would have libsql's own `_metadata`.
  */
-import { storeAway } from '../../errors.ts';
+import { storeAway } from '../../base/errors.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
 export type Value = string | number | null | Uint8Array;

@@ -8,8 +8,8 @@
  */
 import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { storeAway } from '../../errors.ts';
-import type { Logger } from '../../types.ts';
+import { storeAway } from '../../base/errors.ts';
+import type { Logger } from '../../base/types.ts';
 import { type Receive, receiveText } from '../shared/instances.ts';
 import { withShortPath } from './socket-paths.ts';
 

@@ -1,8 +1,8 @@
 /** Opens a file, creates it if it is missing, and makes its tables. */
 import { closeSync, existsSync, lstatSync, openSync, realpathSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { storeRefused } from '../../errors.ts';
-import type { Logger } from '../../types.ts';
+import { storeRefused } from '../../base/errors.ts';
+import type { Logger } from '../../base/types.ts';
 import { SqliteDatabase } from './database.ts';
 import { storeFailure, unsafeFile } from './failures.ts';
 import { loadLibsql } from './libsql.ts';

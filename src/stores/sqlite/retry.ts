@@ -5,7 +5,7 @@
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
 import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs } from '../../base/system.ts';
-import { storeAway } from '../../errors.ts';
+import { storeAway } from '../../base/errors.ts';
 import type { StoreOptions } from '../store.ts';
 import { isBusy, storeFailure } from './failures.ts';
 

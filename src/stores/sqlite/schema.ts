@@ -2,7 +2,7 @@
  * The tables of the file, and the format that its header names. A build refuses a file of a newer format. So a change
  * that earlier builds can live with, such as another table, leaves the number as it is.
  */
-import { storeRefused } from '../../errors.ts';
+import { storeRefused } from '../../base/errors.ts';
 import type { SqliteDatabase } from './database.ts';
 import { SQL } from './statements.ts';
 

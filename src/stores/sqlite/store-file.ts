@@ -3,8 +3,8 @@
  * too, unless another process writes. A crash leaves whole transactions.
  */
 import { statfsSync, statSync } from 'node:fs';
-import type { Logger } from '../../types.ts';
-import { storeAway } from '../../errors.ts';
+import type { Logger } from '../../base/types.ts';
+import { storeAway } from '../../base/errors.ts';
 import { storeClosed } from '../shared/failures.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
 import type { SqliteDatabase } from './database.ts';

@@ -11,7 +11,7 @@
  */
 import { statSync } from 'node:fs';
 import { orUndefined } from '../../base/or-undefined.ts';
-import type { Logger } from '../../types.ts';
+import type { Logger } from '../../base/types.ts';
 import type { SqliteDatabase } from './database.ts';
 
 /** Some thousand calls write this much. With more pages a copy delays calls for longer, with fewer it delays more calls. */

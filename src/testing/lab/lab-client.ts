@@ -6,9 +6,9 @@ import {
   PROTOCOL_VERSION_META_KEY,
   ProtocolError,
 } from '@modelcontextprotocol/server';
-import { TASKS_EXTENSION } from '../../tasks/wire-shapes.ts';
+import { TASKS_EXTENSION } from '../../durable/tasks/wire-shapes.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
-import { MODERN_VERSION } from '../../protocol/versions.ts';
+import { MODERN_VERSION } from '../../base/protocol/versions.ts';
 
 /** Who calls. */
 export interface LabCaller {

@@ -8,7 +8,7 @@
  *        ╰──kill──▶ killed      (a frozen one too)
  */
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
-import type { MaybePromise } from '../../types.ts';
+import type { MaybePromise } from '../../base/types.ts';
 import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
 import type { LabTask } from './lab-task.ts';
 

@@ -8,7 +8,7 @@ import { memory } from '../../stores/memory/index.ts';
 import { MemoryMailboxes, type SharedMailboxes } from '../../stores/memory/mailboxes.ts';
 import { Instances, LEASES } from '../../stores/shared/instances.ts';
 import type { InstanceMessage, OpenStore, Store, StoreOptions } from '../../stores/store.ts';
-import type { TimeProvider } from '../../types.ts';
+import type { TimeProvider } from '../../base/types.ts';
 import type { InstanceOfLab } from './lab-instance.ts';
 
 /** Passes messages as JSON, as stores between processes do. */

@@ -1,6 +1,6 @@
 /** A task that a test has started in a lab, as its client sees it. */
 import { ProtocolError } from '@modelcontextprotocol/server';
-import type { DetailedTask } from '../../tasks/wire-shapes.ts';
+import type { DetailedTask } from '../../durable/tasks/wire-shapes.ts';
 import type { until, UntilOptions } from '../until.ts';
 import type { LabResult, Params } from './lab-client.ts';
 

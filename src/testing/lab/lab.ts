@@ -12,15 +12,15 @@
  * The instances share a store, which counts as durable, and a clock that moves by `pass` alone. Nothing listens on a
  * port. Works in every test runner.
  */
-import { hostDefinition } from '../../definition/definition.ts';
-import type { SharedServer } from '../../definition/shared-server.ts';
+import { hostDefinition } from '../../session/server/definition/definition.ts';
+import type { SharedServer } from '../../session/server/definition/shared-server.ts';
 import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
-import { optionsContradict } from '../../errors.ts';
-import type { McpEndpointOptions } from '../../options/endpoint-options.ts';
-import { isObject } from '../../protocol/jsonrpc.ts';
+import { optionsContradict } from '../../base/errors.ts';
+import type { McpEndpointOptions } from '../../base/options/endpoint-options.ts';
+import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { memory } from '../../stores/memory/index.ts';
-import type { McpEndpointFactory } from '../../types.ts';
+import type { McpEndpointFactory } from '../../base/types.ts';
 import { createFakeTime, type FakeTime } from '../fake-time.ts';
 import { until, type UntilOptions } from '../until.ts';
 import type { LabCaller, Params } from './lab-client.ts';

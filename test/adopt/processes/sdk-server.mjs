@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
-import { task } from '../../../dist/tasks/index.js';
+import { task } from '../../../dist/durable/tasks/index.js';
 
 const [folder, className, way, database, port] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(folder, file)).href);

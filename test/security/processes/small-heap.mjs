@@ -14,9 +14,9 @@ import { inputRequired, McpServer, ResourceTemplate } from '@modelcontextprotoco
 import { z } from 'zod';
 import { Core, EventBudget } from '../../../dist/internals.js';
 import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
-import { once, RUNS_ONCE } from '../../../dist/once/index.js';
-import { telemetry } from '../../../dist/otel/index.js';
-import { task } from '../../../dist/tasks/index.js';
+import { once, RUNS_ONCE } from '../../../dist/durable/once/index.js';
+import { telemetry } from '../../../dist/endpoint/otel/index.js';
+import { task } from '../../../dist/durable/tasks/index.js';
 import { postgres } from 'sojourn-postgres';
 import { redis } from 'sojourn-redis';
 import { memory } from '../../../dist/stores/memory/index.js';

@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
-import { storeAway, storeRefused } from '../../../src/errors.ts';
+import { storeAway, storeRefused } from '../../../src/base/errors.ts';
 import { elapse } from '../../../src/base/system.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
@@ -12,7 +12,7 @@ import { serveMember } from '../../kit/fleet.ts';
 import { until } from '../../kit/until.ts';
 import { refusalOf } from '../../kit/refusals.ts';
 import { cut, gate, mend, watchedStore } from '../../kit/watched-store.ts';
-import { plainRecord } from '../../store-contract/plain-record.ts';
+import { plainRecord } from '../../stores/contract/plain-record.ts';
 import { hashOf } from '../../kit/log.ts';
 
 const SWEEP = 5_000;

@@ -1,6 +1,6 @@
 /** Changes of `session.state` that wait: for a store that is away, and for the record of their session. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../../src/errors.ts';
+import { storeAway } from '../../../src/base/errors.ts';
 import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
 import { serveFleet } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../../kit/lab.ts';

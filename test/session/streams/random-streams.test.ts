@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { test } from 'vitest';
 import type { Sink, SinkListener } from '../../../src/http/sink.ts';
-import { memoryRows } from '../../../src/limits/held.ts';
+import { memoryRows } from '../../../src/http/limits/held.ts';
 import { RunningCalls } from '../../../src/session/calls/running.ts';
 import { ClaimQueue, SessionOwnership } from '../../../src/session/ownership/session-ownership.ts';
 import { openGet, replayComplete, resumeStream } from '../../../src/session/streams/attach.ts';
@@ -16,7 +16,7 @@ import { SessionEventLog } from '../../../src/session/streams/event-log.ts';
 import { Stream } from '../../../src/session/streams/stream.ts';
 import { createFakeTime } from '../../../src/testing/fake-time.ts';
 import { createLog } from '../../kit/log.ts';
-import { plainRecord } from '../../store-contract/plain-record.ts';
+import { plainRecord } from '../../stores/contract/plain-record.ts';
 import { memoryRooms } from '../../stores/memory-rooms.ts';
 
 /** How the store answers one request. */

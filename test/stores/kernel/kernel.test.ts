@@ -1,14 +1,14 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
+import { storeAway, storeWithoutRoom } from '../../../src/base/errors.ts';
 import { isRowWrite, type Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
 import { isMatrix } from '../../kit/matrix.ts';
 import { type Port, SimStore, StoreServer, writes } from '../../simulation/sim-store.ts';
-import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../../store-contract/contract/store-kit.ts';
-import type { StoreUnderTest } from '../../store-contract/contract/store-kit.ts';
+import { createStoreKit, FENCE, readEnded, readLiving, recordOf } from '../contract/store-kit.ts';
+import type { StoreUnderTest } from '../contract/store-kit.ts';
 import { compareWithModel, modelTests, movedTime } from '../model-runs.ts';
 
 /** Two trips of writes take less. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ServerClock } from '../../../src/stores/kernel/server-clock.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
-import type { TimeProvider } from '../../../src/types.ts';
+import type { TimeProvider } from '../../../src/base/types.ts';
 
 /** The server's clock beside that of this process. */
 const AHEAD_MS = 1_000;

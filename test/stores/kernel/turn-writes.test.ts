@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { storeAway, storeWithoutRoom } from '../../../src/errors.ts';
+import { storeAway, storeWithoutRoom } from '../../../src/base/errors.ts';
 import {
   type Backend,
   type Entry,

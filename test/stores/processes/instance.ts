@@ -3,8 +3,8 @@
  * receives as a line of JSON, `lost` when its mailbox is lost, and `dead` when it has no lease any more. Renews its
  * lease.
  */
-import { recordOf, VIEW_DEFAULTS } from '../../store-contract/contract/store-kit.ts';
-import { openView } from '../../store-contract/view.ts';
+import { recordOf, VIEW_DEFAULTS } from '../contract/store-kit.ts';
+import { openView } from '../contract/view.ts';
 import { storeAt } from '../store-at.ts';
 
 const [target = '', name = '', id = '', ms] = process.argv.slice(2);

@@ -2,8 +2,8 @@
  * Opens a store, uses it, and prints how that ended: `opens TARGET close|leave`. Nothing else keeps the process
  * alive: idle connections do not.
  */
-import { announce, recordOf, VIEW_DEFAULTS } from '../../store-contract/contract/store-kit.ts';
-import { openView } from '../../store-contract/view.ts';
+import { announce, recordOf, VIEW_DEFAULTS } from '../contract/store-kit.ts';
+import { openView } from '../contract/view.ts';
 import { storeAt } from '../store-at.ts';
 
 const [target = '', end] = process.argv.slice(2);

@@ -1,0 +1,66 @@
+/** What each notice counts, for `endpoint.metrics()` (`metrics.ts`) and for OpenTelemetry (`endpoint/otel/counts.ts`) alike. */
+import type { Labels, MetricName } from './metric-table.ts';
+import type { Notice } from './notices.ts';
+
+/** Adds to one series of a metric: 1 to that of a counter, seconds to that of a histogram. */
+export type Count = (name: MetricName, value: number, labels: Labels) => void;
+
+const MS = 1_000;
+
+/** Returns the function that counts a notice. */
+export function countsOf(count: Count): (notice: Notice) => void {
+  const add = (name: MetricName, ...labels: Labels): void => count(name, 1, labels);
+  return (notice) => {
+    switch (notice.kind) {
+      case 'refused':
+        return add('sojourn_refusals_total', notice.reason, String(notice.status));
+      case 'opened':
+        return add('sojourn_sessions_opened_total');
+      case 'restored':
+        return add('sojourn_sessions_restored_total', notice.cause);
+      case 'ended': {
+        const { createdAt, at, reason } = notice;
+        if (createdAt !== undefined) count('mcp_server_session_duration_seconds', Math.max(0, at - createdAt) / MS, []);
+        return add('sojourn_sessions_left_total', reason);
+      }
+      case 'hibernated':
+      case 'released':
+      case 'fenced':
+        return add('sojourn_sessions_left_total', notice.reason);
+      case 'relayed':
+        return add('sojourn_relays_total', notice.outcome);
+      case 'resumed':
+        return add('sojourn_resumes_total', notice.outcome);
+      case 'callLost':
+        return add('sojourn_lost_calls_total', notice.runsAgain ? 'ran_again' : 'ended');
+      case 'onceAnswered':
+        return add('sojourn_once_calls_total', notice.how);
+      case 'taskCreated':
+        return add('sojourn_tasks_created_total');
+      case 'taskContinued':
+        return add('sojourn_tasks_continued_total', notice.cause);
+      case 'taskEnded': {
+        const { ms, status, reason } = notice;
+        if (ms !== undefined) count('sojourn_task_duration_seconds', ms / MS, [status]);
+        return add('sojourn_tasks_ended_total', status, reason);
+      }
+      case 'waited': {
+        const { ms, reason, outcome } = notice;
+        return count('sojourn_wait_duration_seconds', ms / MS, [reason, outcome]);
+      }
+      case 'storeCall': {
+        const { failed, ms, operation } = notice;
+        if (failed) add('sojourn_store_call_failures_total', operation);
+        return count('sojourn_store_call_duration_seconds', ms / MS, [operation]);
+      }
+      case 'storeAway':
+        return add('sojourn_store_outages_total');
+      case 'leaseLapsed':
+        return add('sojourn_leases_lapsed_total');
+      case 'leaseRemoved':
+        return add('sojourn_leases_removed_total');
+      default:
+        return undefined;
+    }
+  };
+}

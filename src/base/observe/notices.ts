@@ -1,0 +1,147 @@
+/**
+ * What happens in an endpoint, as one stream of notices. These places emit, and no other place keeps count of what
+ * happened:
+ *
+ *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
+ *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`http/listen/listen.ts`)
+ *     handlerThrew    `noticeThrown` of `session/calls/call.ts`, and of a detached task `durable/tasks/task-run.ts`
+ *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
+ *     dropped         `session/server/definition/shared-server.ts`, and transports whose session or request has ended
+ *     listChanged     `noticeListChange` of `session/calls/call.ts`
+ *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
+ *     storeAway, storeBack                `endpoint/outage.ts`
+ *     storeCall       `endpoint/watched-store.ts`
+ *     drainBegun, drained                 `endpoint/shutdown.ts`
+ *     relayed         `cluster/relay/relay.ts`
+ *     waited          `eras/sessions/waiting.ts`
+ *     callLost        `session/calls/again.ts`, `durable/tasks/take-over.ts`
+ *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
+ *     onceAnswered    `durable/once/ledger.ts`
+ *     resumed         `eras/sessions/get.ts`
+ *     the others      `session/registry.ts`: what happens to sessions
+ *
+ * Listeners are called in the turn of the notice. They must not throw. The option `observe` is one of them
+ * (`observer.ts`), the log another (`log-lines.ts`).
+ */
+import type { SessionEventMap, SessionEventName } from '../types.ts';
+import { KnownNames } from './few.ts';
+import type { StepNotice } from './step-notices.ts';
+
+/** How a call failed that was answered. */
+export interface CallFailure {
+  /** The code of a JSON-RPC error. */
+  readonly error?: number;
+  /** A tool answered with `isError`: it threw, refused its arguments, or says so itself. */
+  readonly isError?: true;
+  /** The reason that an error of this library gives, such as `owner_lost`. */
+  readonly reason?: string;
+}
+
+/** A `POST`, `GET` or `DELETE` whose answer is complete or whose client has left. */
+export interface RequestNotice {
+  readonly kind: 'request';
+  readonly http: string;
+  /** The JSON-RPC method, where the body named one. Chosen by the client, at most 64 characters. */
+  readonly method: string | undefined;
+  /** The tool or prompt, likewise. */
+  readonly target: string | undefined;
+  /** 499: the client left before the head of its answer. */
+  readonly status: number;
+  /** How it was refused, also where the status is 200. */
+  readonly refused: Refusal | undefined;
+  /** The first failure among its answers. */
+  readonly failure: CallFailure | undefined;
+  /** A GET that continues a stream after its last event. */
+  readonly resumed: boolean;
+  /** The client left before its answer was complete. */
+  readonly left: boolean;
+  readonly ms: number;
+  /** When its answer was complete, by `monotonic()`. */
+  readonly endedAt: number;
+  readonly sessionId: string | undefined;
+}
+
+/** What a refusal says about itself. */
+export interface Refusal {
+  readonly status: number;
+  /** One of a fixed set of words. */
+  readonly reason: string;
+  /** Names the option that allows it, where there is one. */
+  readonly why: string;
+  /** Whose share is used up: the name of a user, or an address. */
+  readonly user?: string | undefined;
+}
+
+/** A request was refused, or answered with an error of this library, before your server got it. */
+export interface RefusedNotice extends Refusal {
+  readonly kind: 'refused';
+  /** The client sent it, perhaps without such a session. */
+  readonly sessionId: string | undefined;
+}
+
+interface NotedRefusal extends RefusedNotice {
+  /** What was refused. It must not be kept. */
+  readonly exchange: RefusedExchange;
+}
+
+export interface HandlerThrewNotice {
+  readonly kind: 'handlerThrew';
+  readonly method: string;
+  /** The name of a tool or prompt, or the URI of a resource. */
+  readonly target: string | undefined;
+  readonly sessionId: string | undefined;
+  /** Its message may hold arguments and results. */
+  readonly error: unknown;
+}
+
+export type SessionNotice = {
+  readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
+}[SessionEventName];
+
+type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
+
+/** A notice of a session before it has its time. */
+export type SessionChange = WithoutTime<SessionNotice>;
+
+/** What the option `observe` gets: all that happens in an endpoint and is no call of a handler. */
+export type Notice = RefusedNotice | SessionNotice | StepNotice;
+
+/** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
+export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;
+
+export interface RefusedExchange {
+  /** Where it is watched, a `request` notice follows, which says the refusal too. */
+  readonly watched?: object | undefined;
+  readonly user?: string | undefined;
+  readonly authority: string | undefined;
+  header(name: string): string | undefined;
+}
+
+export class Notices {
+  readonly #listeners: Array<(notice: EmittedNotice) => void> = [];
+  /** Those of them that want notices of requests: there is one for each request. */
+  readonly #ofRequests: Array<(notice: EmittedNotice) => void> = [];
+  /** The names of the server's tools, as listeners of requests learn them. */
+  readonly tools = new KnownNames();
+  /** The tools, prompts and methods whose large answers have a line in the log. */
+  readonly largeAnswers = new KnownNames();
+
+  listen(listener: (notice: EmittedNotice) => void, { requests = false } = {}): void {
+    this.#listeners.push(listener);
+    if (requests) this.#ofRequests.push(listener);
+  }
+
+  /** Whether a listener wants notices of requests now: each may come late. */
+  get wantsRequests(): boolean {
+    return this.#ofRequests.length > 0;
+  }
+
+  emit(notice: EmittedNotice): void {
+    for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners) listener(notice);
+  }
+
+  /** A server sent a notification after its session or request had ended. */
+  dropped(method: string): void {
+    this.emit({ kind: 'dropped', sender: 'ended server', method });
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * OpenTelemetry (`sojourn/otel`): a span for each run of a request, and metrics, under the names of the MCP semantic
+ * conventions (status Development) and `sojourn.…`. It uses two options of the endpoint and no other way in:
+ * `aroundRequest` for the runs, `observe` for what is no call. `docs/guide/operations.md` lists the attributes.
+ */
+import { metrics, trace, type MeterProvider, type TracerProvider } from '@opentelemetry/api';
+import type { Observe } from '../../base/observe/observer.ts';
+import type { AroundRequest } from '../../base/options/around-request.ts';
+import type { McpEndpoint } from '../mcp-endpoint.ts';
+import { Counts, watch } from './counts.ts';
+import { ServerNames } from './names.ts';
+import { aroundSpan } from './spans.ts';
+
+export interface TelemetryOptions {
+  /** Default: the provider that is registered when `telemetry()` is called. */
+  readonly tracerProvider?: TracerProvider | undefined;
+  /** Default: the provider that is registered when `telemetry()` is called. */
+  readonly meterProvider?: MeterProvider | undefined;
+  /** `true`: spans of resources have `mcp.resource.uri`, which clients choose. Default `false`. */
+  readonly resourceUris?: boolean | undefined;
+}
+
+/** What to spread into the options of an endpoint. */
+export interface Telemetry {
+  readonly aroundRequest: AroundRequest;
+  readonly observe: Observe;
+}
+
+const SCOPE = 'sojourn';
+
+/** Spans and metrics of one endpoint: `createMcpEndpoint(server, { ...telemetry() })`. */
+export function telemetry({ tracerProvider, meterProvider, resourceUris = false }: TelemetryOptions = {}): Telemetry {
+  const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
+  const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
+  return {
+    aroundRequest: aroundSpan(tracer, { counts, names: new ServerNames(), resourceUris }),
+    observe: (notice) => counts.note(notice),
+  };
+}
+
+/**
+ * Reports the values of now of an endpoint with `metrics: true`: sessions, waiting requests, memory, lease, event loop.
+ * Returns a function that ends it.
+ */
+export function watchEndpoint(
+  endpoint: McpEndpoint,
+  { meterProvider }: Pick<TelemetryOptions, 'meterProvider'> = {},
+): () => void {
+  return watch((meterProvider ?? metrics).getMeter(SCOPE), endpoint);
+}

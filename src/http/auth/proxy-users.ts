@@ -1,0 +1,57 @@
+/**
+ * `trustedProxyUser`: the user that a proxy names in a header. The header counts only where the peer of the TCP
+ * connection has one of the given addresses. No header decides which address that is.
+ */
+import net from 'node:net';
+import { unauthorized } from '../../base/errors.ts';
+import type { Identification } from '../../base/options/resolve-auth.ts';
+import type { Logger } from '../../base/types.ts';
+import type { Authenticator } from './context.ts';
+
+type Proxy = Extract<Identification, { by: 'proxy' }>;
+
+/** Long enough for a distinguished name. */
+const LONGEST_USER = 1_024;
+
+/** `optional`: a request in which the proxy names no user is that of an anonymous caller. */
+export function createProxyUsers({ header, from }: Proxy, optional: boolean, logger: Logger): Authenticator {
+  const addresses = new net.BlockList();
+  for (const range of from) {
+    const [address = '', bits] = range.split('/');
+    addresses.addSubnet(address, Number(bits), family(address));
+  }
+  let warned = false;
+  const warnOfFetch = (): void => {
+    if (warned) return;
+    warned = true;
+    logger.warn(
+      {},
+      'auth.trustedProxyUser needs the address of the socket: use endpoint.node or listen(); every request of endpoint.fetch is refused',
+    );
+  };
+  return {
+    authenticate({ request: { node } }) {
+      if (node === undefined) warnOfFetch();
+      const peer = (node?.req.socket as { readonly remoteAddress?: string } | null | undefined)?.remoteAddress;
+      if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
+        return unauthorized('', 'The request did not come through the proxy');
+      const users = valuesOf(node.req.rawHeaders, header);
+      if (users.length === 0 && optional) return undefined;
+      const [user = ''] = users;
+      if (users.length !== 1 || user === '' || user.length > LONGEST_USER)
+        return unauthorized('', 'The proxy names no user');
+      return { token: '', clientId: '', scopes: [], extra: { sub: user } };
+    },
+  };
+}
+
+/** Every field of that name. A client's own field beside the proxy's must not count. */
+function valuesOf(rawHeaders: readonly string[], name: string): string[] {
+  const values: string[] = [];
+  for (let n = 0; n + 1 < rawHeaders.length; n += 2) {
+    if (rawHeaders[n]?.toLowerCase() === name) values.push(rawHeaders[n + 1] ?? '');
+  }
+  return values;
+}
+
+const family = (address: string): 'ipv4' | 'ipv6' => (net.isIPv6(address) ? 'ipv6' : 'ipv4');

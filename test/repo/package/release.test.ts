@@ -1,0 +1,46 @@
+/** The release: one version everywhere, and what is published of the demo. */
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+// @ts-expect-error a script without declarations
+import * as script from '../../../scripts/release.mjs';
+import manifest from '../../../package.json' with { type: 'json' };
+
+const { PACKAGES, PLACES } = script as {
+  readonly PACKAGES: readonly string[];
+  readonly PLACES: Readonly<Record<string, readonly string[]>>;
+};
+const root = resolve(import.meta.dirname, '../../..');
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+
+describe('one version', () => {
+  test.each(Object.entries(PLACES))('%s has it', (file, before) => {
+    const text = read(file);
+    expect(before.filter((part) => !text.includes(part + manifest.version))).toEqual([]);
+  });
+
+  test('the changelog has an entry for it', () => {
+    expect(read('CHANGELOG.md')).toContain(`\n## ${manifest.version}\n`);
+  });
+
+  test('each folder of packages/ is published', () => {
+    expect(PACKAGES).toEqual([
+      '.',
+      ...readdirSync(join(root, 'packages')).flatMap((name) => (name.includes('.') ? [] : `packages/${name}`)),
+    ]);
+  });
+});
+
+test('the demo is packed with its programs, its licence and its page, and nothing else', async () => {
+  const folder = join(root, 'packages/demo');
+  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: folder,
+  });
+  const [packed] = JSON.parse(stdout) as [{ files: Array<{ path: string }> }];
+  const programs = readdirSync(folder).filter((name) => name.endsWith('.mjs'));
+  expect(packed.files.map(({ path }) => path).sort()).toEqual(
+    ['LICENSE', 'README.md', 'package.json', ...programs].sort(),
+  );
+});

@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import manifest from '../../../package.json' with { type: 'json' };
+
+const names = (text: string): string[] => text.trim().split(/\s+/);
+
+/**
+ * Every public name, by entry. A name that appears or goes is an API change: it is written here by hand, on purpose,
+ * and told in CHANGELOG.md.
+ */
+const PINNED: Record<string, { values: string[]; types: string[] }> = {
+  '.': {
+    values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession', 'enablePolling'],
+    types: names(`
+      AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
+      DrainOptions EndReason EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
+      JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
+      McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
+      McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
+      RunSessionHandler RunningRequest SessionEvent SessionEventMap SessionEventName SessionEvents
+      SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
+      SessionPageRequest SessionState Sessions SharedList Store TaskInfo TaskLimits TaskToRun TasksOptions
+      TimeProvider TrustedProxyUser VerifyToken
+    `),
+  },
+  './memory': { values: ['memory'], types: [] },
+  './once': { values: ['RUNS_ONCE', 'nothingDone', 'once'], types: ['OnceOptions'] },
+  './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
+  './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
+  './sqlite': {
+    values: ['sqlite'],
+    types: ['SqliteOptions'],
+  },
+  './store': {
+    values: names(`countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`),
+    types: names(`
+      Backend DuePlace EndedRecord Entry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
+      Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
+      RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
+    `),
+  },
+  './tasks': { values: ['currentTask', 'task', 'taskTools'], types: ['RunningTask', 'TaskOptions'] },
+  './testing': {
+    values: ['createFakeTime', 'openLab', 'until'],
+    types: names(`
+      FakeTime Lab LabCaller LabInstance LabOptions LabResult LabServer LabTask UntilOptions
+    `),
+  },
+};
+
+const root = resolve(import.meta.dirname, '../../..');
+/** What this project's own stores are made of. It changes with each version. */
+const KIT = './store-kit';
+
+const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
+  typeof target === 'string' || name === KIT ? [] : [{ name, ...target }],
+);
+
+const LIST = /^export (type )?\{([^}]*)\}(?: from ['"][^'"]+['"])?;$/gm;
+const DECLARATION = /^export (?:declare )?(?:abstract )?(?:async )?(const|function|class|interface|type) (\w+)/gm;
+
+/** The names that a declaration file exports, and the text that is neither a list nor a declaration but exports. */
+function exportedNames(file: string): { names: string[]; unknown: string[] } {
+  const text = readFileSync(file, 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const listed = [...text.matchAll(LIST)].flatMap(([, , list = '']) =>
+    list
+      .split(',')
+      .map((item) =>
+        item
+          .trim()
+          .replace(/^type /, '')
+          .replace(/^.* as /, ''),
+      )
+      .filter(Boolean),
+  );
+  const declared = [...text.matchAll(DECLARATION)].map(([, , name = '']) => name);
+  const rest = text.replaceAll(LIST, '').replaceAll(DECLARATION, '');
+  return { names: [...new Set([...listed, ...declared])].sort(), unknown: rest.match(/^export .*$/gm) ?? [] };
+}
+
+describe('the public surface', () => {
+  test('has exactly the pinned entries', () => {
+    expect(Object.keys(manifest.exports).filter((name) => name !== KIT)).toEqual([
+      ...Object.keys(PINNED),
+      './package.json',
+    ]);
+  });
+
+  test('names the same types where TypeScript reads no exports (moduleResolution: node)', () => {
+    const { '.': own, './package.json': _, ...others } = manifest.exports;
+    expect([manifest.main, manifest.types]).toEqual([own.default, own.types]);
+    const types = Object.entries(others).map(([name, target]) => [name.slice(2), [target.types]]);
+    expect(manifest.typesVersions).toEqual({ '*': Object.fromEntries(types) });
+  });
+
+  describe.each(entries)('$name', ({ name, types, default: code }) => {
+    const pinned = PINNED[name] ?? { values: [], types: [] };
+
+    test('exports exactly the pinned values', async () => {
+      const module = (await import(pathToFileURL(join(root, code)).href)) as object;
+      expect(Object.keys(module).sort()).toEqual(pinned.values.toSorted());
+    });
+
+    test('exports exactly the pinned types besides', () => {
+      const { names, unknown } = exportedNames(join(root, types));
+      expect(unknown).toEqual([]);
+      expect(names.filter((type) => !pinned.values.includes(type))).toEqual(pinned.types.toSorted());
+    });
+  });
+});
