@@ -1,6 +1,6 @@
 /** The lists of tools and pages name what exists, and the rules of the house bind the code of every package. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import config from '../../vitest.config.ts';
@@ -9,8 +9,13 @@ import { temporaryFolder } from '../kit/temporary.ts';
 const root = join(import.meta.dirname, '../..');
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
 const jsonOf = (file: string): unknown => JSON.parse(textOf(file));
-const foldersOf = (path: string): string[] =>
-  readdirSync(join(root, path), { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? [one.name] : []));
+/** Those with files of the repository: a checkout may have others, with what was installed in them. */
+const foldersOf = (path: string): string[] => {
+  const args = ['ls-files', '-co', '--exclude-standard', path];
+  const files = execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\n');
+  const steps = files.map((file) => file.slice(path.length + 1).split('/'));
+  return [...new Set(steps.flatMap(([name = '', rest]) => (rest === undefined ? [] : [name])))];
+};
 
 interface Lists {
   readonly ignorePatterns?: readonly string[];

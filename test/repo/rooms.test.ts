@@ -1,22 +1,52 @@
 /**
- * No import circle in `src/`, type imports included: a file can be read with the files below it alone. oxlint's
- * `import/no-cycle` ignores circles that only types close.
+ * The rooms of `src/` and the direction of their imports, type imports included. A room imports the rooms below it, and
+ * no import closes a circle: a file can be read with the files below it alone. oxlint's `import/no-cycle` ignores
+ * circles that only types close.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix, resolve, sep } from 'node:path';
 import { expect, test } from 'vitest';
 
+/** Each room may import the rooms that follow it. */
+const ROOMS = [
+  'cli',
+  'testing',
+  'endpoint',
+  'dashboard',
+  'eras',
+  'durable',
+  'cluster',
+  'session',
+  'http',
+  'stores',
+  'sdk',
+  'base',
+];
+
+/** Imports that go up, with their reasons. */
+const UPWARD: Readonly<Record<string, string>> = {
+  'base/options/session-options.ts → stores/store.ts': 'the type of the option `store`',
+  'session/record/record-kinds.ts → durable/kept/kept-records.ts': 'the type of what a long outcome is kept in',
+};
+
+/** `index.ts` exports the public names, and `sojourn serve` loads it as applications do. */
+const INDEX = 'index.ts';
+
 const IMPORT = /(?:\bfrom\s+|\bimport\s*\(?\s*)'(\.[^']+)'/g;
 
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-function importsOf(sources: Readonly<Record<string, string>>): Imports {
-  return new Map(
-    Object.entries(sources).map(([file, text]) => [
-      file,
-      [...text.matchAll(IMPORT)].map(([, path = '']) => posix.join(posix.dirname(file), path)),
-    ]),
-  );
+const src = resolve(import.meta.dirname, '../../src');
+
+/** What each file imports, as paths below `src/`. */
+function readImports(): Imports {
+  const found = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
+  const files = found.map((file) => file.split(sep).join('/'));
+  const importedBy = (file: string) =>
+    [...readFileSync(join(src, file), 'utf8').matchAll(IMPORT)].map(([, path = '']) =>
+      posix.join(posix.dirname(file), path),
+    );
+  return new Map(files.map((file) => [file, importedBy(file)]));
 }
 
 /** Each circle once, as the path that closes it. */
@@ -34,11 +64,24 @@ function circlesIn(imports: Imports): string[] {
   return circles;
 }
 
+const imports = readImports();
+const roomOf = (file: string): string => file.split('/')[0] ?? '';
+const mayImport = (room: string, other: string): boolean => ROOMS.indexOf(room) < ROOMS.indexOf(other);
+
+test('src has these rooms, and one file beside them', () => {
+  expect([...new Set([...imports.keys()].map(roomOf))].sort()).toEqual([...ROOMS, INDEX].sort());
+});
+
+test('a room imports the rooms below it, save for the imports that are listed with a reason', () => {
+  const crossing = [...imports].flatMap(([file, paths]) =>
+    paths.filter((path) => roomOf(path) !== roomOf(file) && ![file, path].includes(INDEX)).map((path) => [file, path]),
+  );
+  expect(crossing.length).toBeGreaterThan(500);
+  const upward = crossing.filter(([file = '', path = '']) => !mayImport(roomOf(file), roomOf(path)));
+  expect(upward.map((pair) => pair.join(' → ')).sort()).toEqual(Object.keys(UPWARD).sort());
+});
+
 test('src has no import circle', () => {
-  const src = resolve(import.meta.dirname, '../../src');
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
-  const sources = files.map((file) => [file.split(sep).join('/'), readFileSync(join(src, file), 'utf8')] as const);
-  const imports = importsOf(Object.fromEntries(sources));
   expect([...imports.values()].flat().filter((path) => !imports.has(path))).toEqual([]);
   expect(imports.get('session/session.ts')).toContain('session/ownership/session-ownership.ts');
   expect(circlesIn(imports)).toEqual([]);
