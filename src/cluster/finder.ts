@@ -8,9 +8,9 @@
  *     no owner, a dead owner, or this instance without a copy ─▶ claim, restore ─▶ here
  *     the same, while this instance drains and another one serves ─▶ there: that one claims
  *
- * After a lost claim the record is read again. Concurrent finds of one session share one restore. The migration handler
- * is asked for one request at a time: a refusal of one caller never answers another caller, and the first acceptance
- * ends the queue.
+ * It looks once. After a lost claim or an accepted migration the router looks again. Concurrent finds of one session
+ * share one restore. The migration handler is asked for one request at a time: a refusal of one caller never answers
+ * another caller, and the first acceptance ends the queue.
  */
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import {
@@ -18,7 +18,6 @@ import {
   lapsed,
   migrationFailed,
   otherUser,
-  restoreFailed,
   sessionNotFound,
   SojournError,
   storeAway,
@@ -45,9 +44,6 @@ export type FoundSession =
   | { readonly there: string }
   | { readonly record: StoredRecord };
 
-/** Claims lost in a row before the client gets a retryable error. */
-const TRIES = 5;
-
 export class Finder {
   readonly #registry: Registry;
   readonly #instance: Instance;
@@ -60,54 +56,54 @@ export class Finder {
     this.#restorer = restorer;
   }
 
-  /** To end a session restores nothing, and does not ask the migration handler. */
-  async find(id: string, { kind, caller }: Pick<Inbound, 'kind' | 'caller'>): Promise<FoundSession> {
+  /**
+   * `undefined`: the session or its record has changed meanwhile, so look again. To end a session restores nothing, and
+   * does not ask the migration handler.
+   */
+  async find(id: string, { kind, caller }: Pick<Inbound, 'kind' | 'caller'>): Promise<FoundSession | undefined> {
     const ends = endsSession({ kind });
     const { lease, links } = this.#instance;
-    for (let tries = 0; tries < TRIES; tries++) {
-      await this.#registry.leaving.closing(id);
-      const live = this.#registry.get(id);
-      if (live?.ownership.leaseValid === true) return { here: live };
-      if (live !== undefined) {
-        await this.#untilClaimed(live);
-        continue;
-      }
-      const record = await this.#read(id);
-      if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) continue;
-      if (record === undefined) {
-        if (ends) throw sessionNotFound();
-        await this.#migrate(id, caller);
-        continue;
-      }
-      // Check before a restore: another user's request must not wake a session.
-      if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
-      const { owner } = record;
-      if (owner !== null && owner !== lease.id && (await links.isAlive(owner))) return { there: owner };
-      const restoring = this.#restorer.restoring(id);
-      if (ends) {
-        if (restoring === undefined) return { record };
-        await restoring.catch(() => {});
-        continue;
-      }
-      if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
-        const other = await this.#instance.otherServing();
-        if (other !== undefined) {
-          if (owner === lease.id)
-            await this.#registry.store.sessions.save(id, { epoch: record.epoch, owner }, { release: true });
-          return { there: other };
-        }
-        // The last instance keeps serving, including sessions that another instance released while it left.
-        const { refusal } = this.#registry.lifecycle;
-        if (refusal !== undefined) throw refusal;
-      }
-      // The request waits: an owner that is alive keeps the calls that it runs.
-      const { waitMs } = this.#registry.options;
-      if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn) throw lapsed();
-      await this.#restorer.restore(record, caller);
-    }
+    await this.#registry.leaving.closing(id);
     const live = this.#registry.get(id);
-    if (live !== undefined) return { here: live };
-    throw restoreFailed();
+    if (live !== undefined) {
+      if (!live.ownership.leaseValid) await this.#untilClaimed(live);
+      return { here: live };
+    }
+    const record = await this.#read(id);
+    if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) return undefined;
+    if (record === undefined) {
+      if (ends) throw sessionNotFound();
+      await this.#migrate(id, caller);
+      return undefined;
+    }
+    // Check before a restore: another user's request must not wake a session.
+    if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
+    const { owner } = record;
+    if (owner !== null && owner !== lease.id && (await links.isAlive(owner))) return { there: owner };
+    const restoring = this.#restorer.restoring(id);
+    if (ends) {
+      if (restoring === undefined) return { record };
+      await restoring.catch(() => {});
+      return undefined;
+    }
+    if (this.#registry.lifecycle.prefersOthers && restoring === undefined) {
+      const other = await this.#instance.otherServing();
+      if (other !== undefined) {
+        if (owner === lease.id)
+          await this.#registry.store.sessions.save(id, { epoch: record.epoch, owner }, { release: true });
+        return { there: other };
+      }
+      // The last instance keeps serving, including sessions that another instance released while it left.
+      const { refusal } = this.#registry.lifecycle;
+      if (refusal !== undefined) throw refusal;
+    }
+    // The request waits: an owner that is alive keeps the calls that it runs.
+    const { waitMs } = this.#registry.options;
+    if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn) throw lapsed();
+    await this.#restorer.restore(record, caller);
+    // After a lost claim it is not live here.
+    const restored = this.#registry.get(id);
+    return restored && { here: restored };
   }
 
   /** After a lapse: resolves when a live session is claimed for the new id of this instance, or has left it. */

@@ -61,7 +61,7 @@ const NO_SESSION = '';
 const SESSION_ID = /^[\x21-\x7e]+$/;
 /** The outcome of an attempt that finished the call. */
 const DONE: Placed = { outcome: undefined };
-/** About 600 ms in all: as long as two instances may take to agree on the owner of a session. */
+/** About 350 ms in all: as long as two instances may take to agree on the owner of a session. */
 const TRIES = 9;
 const PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
@@ -155,8 +155,9 @@ export class Router implements WaitingHost {
         if (tries > 1) await elapse(time, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
         const placing = this.attempt(id, inbound);
         // A drain waits for no stream, but for its beginning.
-        const { outcome } = await (reads(inbound) ? track(this.#parts, inbound.caller, placing) : placing);
-        const next = await outcome;
+        const placed = await (reads(inbound) ? track(this.#parts, inbound.caller, placing) : placing);
+        if (placed === undefined) continue;
+        const next = await placed.outcome;
         if (next === undefined) return;
         inbound = next;
       } catch (cause) {
@@ -198,22 +199,22 @@ export class Router implements WaitingHost {
     return this.waiting.cancel(id, requestId, caller.user);
   }
 
-  /** One attempt: locates the session and serves the call there. */
-  async attempt(id: string, inbound: Inbound): Promise<Placed> {
+  async attempt(id: string, inbound: Inbound): Promise<Placed | undefined> {
     const { registry, instance } = this.#parts;
     const { caller } = inbound;
     if (relayLost(inbound)) return DONE;
     if (!instance.lease.valid) throw instance.missing;
     if (id === NO_SESSION) return { outcome: this.#open(inbound) };
     const found = await this.#locate(id, inbound);
-    if ('record' in found) return { outcome: (await this.#endRecord(found.record, inbound)) ? undefined : inbound };
+    if (found === undefined) return undefined;
+    if ('record' in found) return (await this.#endRecord(found.record, inbound)) ? DONE : undefined;
     if ('here' in found) {
       if (relayLost(inbound)) return DONE;
       if (!instance.lease.valid) throw instance.missing;
       // The session may have left between the find and this turn, or the lease may have run out and come back.
       const serves = registry.get(id) === found.here && found.here.ownership.leaseValid;
       if (abandonedWhileWaiting(inbound)) return DONE;
-      return { outcome: serves ? this.#serve(found.here, inbound) : inbound };
+      return serves ? { outcome: this.#serve(found.here, inbound) } : undefined;
     }
     if (caller.relayOrigin !== undefined) {
       inbound.sink.handOver(false);
@@ -246,7 +247,7 @@ export class Router implements WaitingHost {
     return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
   }
 
-  #locate(id: string, inbound: Inbound): Promise<FoundSession> | FoundSession {
+  #locate(id: string, inbound: Inbound): MaybePromise<FoundSession | undefined> {
     const { caller } = inbound;
     const { finder, instance } = this.#parts;
     const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;

@@ -25,7 +25,7 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { Budget, shareKey } from '../../base/budget.ts';
 import { afterTurn } from '../../base/system.ts';
-import { SojournError } from '../../base/errors.ts';
+import { restoreFailed, SojournError } from '../../base/errors.ts';
 import { reasonOf } from '../../http/answer.ts';
 import type { Held } from '../../http/body.ts';
 import { type Inbound, isSilent, type NextAttempt, reads } from '../../session/inbound/inbound.ts';
@@ -52,7 +52,8 @@ export interface Placed {
 
 /** Where calls go when they need not wait any more. */
 export interface WaitingHost {
-  attempt(id: string, inbound: Inbound): Promise<Placed>;
+  /** Locates the session and serves the call there. `undefined`: its owner changed meanwhile, so attempt it again. */
+  attempt(id: string, inbound: Inbound): Promise<Placed | undefined>;
   /** Continues with a call that was placed. */
   follow(id: string, inbound: Inbound, outcome: MaybePromise<NextAttempt>): Promise<void>;
   refuse(inbound: Inbound, cause: unknown): void;
@@ -232,9 +233,11 @@ export class WaitingRequests {
   async #place(call: QueuedCall): Promise<void> {
     const { id, inbound, queue } = call;
     try {
-      const { outcome } = await this.#host.attempt(id, inbound);
+      const placed = await this.#host.attempt(id, inbound);
+      // It keeps its place until the next round.
+      if (placed === undefined) throw restoreFailed();
       queue.attempted = undefined;
-      this.#remove(call, 'served', this.#host.follow(id, call.inbound, outcome));
+      this.#remove(call, 'served', this.#host.follow(id, call.inbound, placed.outcome));
       // The call behind it need not wait for a round.
       this.#attempt(queue);
       this.wake();
