@@ -8,6 +8,12 @@ export function markServed(): void {
   served = { served: true };
 }
 
+let checked = false;
+
+/** `sojourn check` loads a module now, which must neither listen nor join a deployment. */
+export const setChecked = (value: boolean): void => void (checked = value);
+export const isChecked = (): boolean => checked;
+
 /** What the lease of an instance says of this process: an `InstanceProcess`. */
 export function thisProcess() {
   const { bun, deno, node } = process.versions;

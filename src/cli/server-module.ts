@@ -1,9 +1,9 @@
 /**
  * Loads the user's module (JavaScript or TypeScript), and reads from its default export what to serve, and options.
  */
-import { existsSync, writeSync } from 'node:fs';
+import { statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { orUndefined } from '../base/or-undefined.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoint-options.ts';
@@ -35,7 +35,10 @@ export interface Loading {
 export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
   const file = resolve(cwd, given);
   // The most common mistake: Node says it in some twenty lines.
-  if (!existsSync(file)) throw new Failure(`module not found: ${given} (looked for ${file})`);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined) throw new Failure(`module not found: ${given} (looked for ${file})`);
+  if (found.isDirectory())
+    throw new Failure(`${given} is a folder: name the file that exports the server, e.g. ${join(given, 'server.js')}`);
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
   // An import that is awaited adds the functions that await it to the stack of what the module throws.
@@ -46,8 +49,15 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
     );
   });
   const loaded = serverModuleOf(given, await settled(given, namespace, logger));
+  const isFirst = (worker?.number ?? 1) === 1;
+  if (isFirst && takesConfig(loaded.server))
+    logger.warn(
+      { module: given },
+      `${given} exports a function that takes { config }, which sojourn does not pass, and each client may get an ` +
+        'error: export default () => createServer({ config: { … } })',
+    );
   const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
-  if (added.length > 0 && (worker?.number ?? 1) === 1) warnOfListeners(given, added, logger);
+  if (added.length > 0 && isFirst) warnOfListeners(given, added, logger);
   return loaded;
 }
 
@@ -147,6 +157,12 @@ export function serverModuleOf(given: string, namespace: unknown): ServerModule 
 function isServer(value: unknown): value is ConnectableServer {
   return typeof value === 'object' && value !== null && 'connect' in value && 'close' in value;
 }
+
+/** The parameter of the modules that Smithery starts. A function that has a default for it works. */
+const CONFIG = /^(?:async\s+)?(?:function\b[^(]*)?\(\s*\{(?:[^}]*,)?\s*config\s*[,:}]/;
+
+const takesConfig = (made: unknown): boolean =>
+  typeof made === 'function' && CONFIG.test(Function.prototype.toString.call(made).slice(0, 500));
 
 /** What `createMcpEndpoint` of any copy of this library returns. */
 function isEndpoint(value: object): boolean {

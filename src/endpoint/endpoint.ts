@@ -13,7 +13,8 @@ import { hostDefinition } from '../session/server/definition/definition.ts';
 import type { SharedServer } from '../session/server/definition/shared-server.ts';
 import { createNotifier } from './bus.ts';
 import { Core } from './core.ts';
-import { isClass, optionInvalid, optionsContradict } from '../base/errors.ts';
+import { isChecked } from '../base/this-process.ts';
+import { isClass, listensInCheck, optionInvalid, optionsContradict } from '../base/errors.ts';
 import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
@@ -222,6 +223,7 @@ class Endpoint {
   async #listen(given: ListenOptions | undefined): Promise<Listening> {
     const closed = 'listen(): this endpoint is closed; make a new one';
     if (this.#core.lifecycle.closed) throw optionsContradict(closed);
+    if (isChecked()) throw listensInCheck();
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
     const mayBeAway = given?.storeMayBeAway ?? false;
     const rejects = (error: unknown): boolean => !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);

@@ -157,3 +157,39 @@ test('arguments of the module follow --, and a module that cannot be loaded is s
   expect(code).toBe(1);
   expect(stderr).toMatch(/^sojourn: .*server\.mjs: the default export is missing \(it exports other\); it must be /);
 });
+
+test.each([
+  ['a server of node:http', `import { createServer } from 'node:http'; createServer().listen(0);`, []],
+  [
+    'an endpoint',
+    `import { createMcpEndpoint } from '${modules}/../dist/index.js';
+    import { sqlite } from '${modules}/../dist/stores/sqlite/index.js';
+    await createMcpEndpoint(() => new McpServer({ name: 'a', version: '1' }), { store: sqlite('a.db') }).listen();`,
+    ['--', 'in a process'],
+  ],
+])('a module that starts %s is not checked, opens no port and joins nothing', async (_, source, args) => {
+  const { code, stderr, left } = await check(`${source} export default () => {};`, ...args);
+  expect([code, stderr, left]).toEqual([
+    1,
+    expect.stringMatching(/^sojourn: \S+server\.mjs: sojourn check opens no port .* does not listen\n$/),
+    ['server.mjs'],
+  ]);
+});
+
+test('a folder, and a function that takes { config }, get a line each', async () => {
+  expect((await runHere(['check', '.'], { cwd: temporaryFolder() })).stderr).toBe(
+    'sojourn: . is a folder: name the file that exports the server, e.g. server.js\n',
+  );
+  for (const [source, warns] of [
+    ['function createServer({ config }) {', true],
+    ['async ({ a, config: { b } }) => {', true],
+    ['({ config = {} }) => {', false],
+    ['({ configs }) => {', false],
+  ] as const) {
+    const { report } = await check(`export default ${source} return new McpServer({ name: 'a', version: '1' }) };`);
+    expect([source, report?.warnings.some((line) => line.includes('a function that takes { config }'))]).toEqual([
+      source,
+      warns,
+    ]);
+  }
+});

@@ -22,6 +22,12 @@ export function optionsContradict(message: string): Error {
   return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
 }
 
+export const listensInCheck = (): Error =>
+  optionsContradict(
+    'sojourn check opens no port and joins no deployment, and this module listens while it is loaded: move what ' +
+      'exports the server to a file that does not listen',
+  );
+
 /** `new` alone makes something of it. */
 export const isClass = (value: unknown): boolean =>
   typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable === false;
