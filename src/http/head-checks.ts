@@ -18,7 +18,7 @@ import { serverOf } from './host-servers.ts';
 const TWO_CREDENTIALS = /^[\w-]+ +[\w.~+/-]+=*[ \t]*,/;
 
 /** `rawHeaders`: names and values in turn, as Node.js has them. */
-function repeatedIn(rawHeaders: readonly string[]): string | undefined {
+export function repeatedIn(rawHeaders: readonly string[]): string | undefined {
   let hosts = 0;
   let credentials = 0;
   // Most names have another length, which is compared without a copy of the name.

@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server';
 import { expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
 import { serve, type Face } from '../kit/serve.ts';
+import { mount } from '../kit/dashboard.ts';
 import { createLab } from '../kit/lab.ts';
 import { handshake } from '../kit/legacy-sse.ts';
 import { toolServer } from '../kit/tool-server.ts';
@@ -16,10 +17,10 @@ import { userToken } from '../kit/issuer.ts';
 const INITIALIZE = handshake(1, '2025-11-25');
 
 /** The status of a POST with these very fields, on a new connection. */
-function ask(port: number, fields: readonly string[], message: object = INITIALIZE) {
-  const body = JSON.stringify(message);
+function ask(port: number, fields: readonly string[], message: object = INITIALIZE, path?: string) {
+  const body = path === undefined ? JSON.stringify(message) : '';
   const lines = [
-    'POST /mcp HTTP/1.1',
+    `${path === undefined ? 'POST' : 'GET'} ${path ?? '/mcp'} HTTP/1.1`,
     ...fields,
     'Content-Type: application/json',
     'Accept: application/json, text/event-stream',
@@ -60,6 +61,17 @@ test.each(FACES)('two Host or Authorization fields are 400, at %s', async (face)
     expect(await ask(served.port, TOKEN)).toBe(200);
   }
 });
+
+test.each(['node', 'fetch'] as const)(
+  'two Host or Authorization fields are 400 at the dashboard, at %s',
+  async (face) => {
+    const { endpoint } = await serve(toolServer({}), { allowedHosts: ['localhost'] });
+    const port = await mount(endpoint, undefined, face);
+    for (const [what, fields] of Object.entries(TWO))
+      for (const path of ['/', '/api/fleet'])
+        expect([what, await ask(port, fields, undefined, path)]).toEqual([what, 400]);
+  },
+);
 
 test.each(FACES)('a credential with parameters is one credential, at %s', async (face) => {
   const served = await serve(toolServer({}), {}, { face });

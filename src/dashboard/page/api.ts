@@ -11,12 +11,16 @@ const PATIENCE_MS = 4_000;
 
 let token = '';
 
+/** Takes the token of the address. `false`: there is none. */
+export function takeToken(): boolean {
+  if (!location.hash.startsWith(FRAGMENT)) return false;
+  setToken(decoded(location.hash.slice(FRAGMENT.length)));
+  history.replaceState(null, '', '#/instances');
+  return true;
+}
+
 export function readToken(): void {
-  if (location.hash.startsWith(FRAGMENT)) {
-    setToken(decoded(location.hash.slice(FRAGMENT.length)));
-    history.replaceState(null, '', '#/instances');
-    return;
-  }
+  if (takeToken()) return;
   try {
     token = sessionStorage.getItem(KEY) ?? '';
   } catch {

@@ -7,7 +7,7 @@
 import { computed, signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { FleetPage, InstanceRow } from '../wire.ts';
-import { ApiError, decoded, look } from './api.ts';
+import { ApiError, decoded, look, takeToken } from './api.ts';
 import { nameIn } from './format.ts';
 
 /** Within two seconds of an event the view of the fleet shows it. */
@@ -91,7 +91,12 @@ export const refresh = (): void => void ask();
 
 export function start(): void {
   address.value = location.hash;
-  addEventListener('hashchange', () => (address.value = location.hash));
+  addEventListener('hashchange', () => {
+    // The printed address was pasted into an open tab.
+    const isToken = takeToken();
+    address.value = location.hash;
+    if (isToken) refresh();
+  });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && connection.value.state !== 'token') refresh();
   });

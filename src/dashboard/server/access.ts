@@ -3,7 +3,7 @@
  * make a token, so they need none; all that the page shows comes from the API. The address of a request opens nothing:
  * a proxy on the same machine cannot be told from a browser there.
  *
- *     page    an allowed Host
+ *     page    one Host field ──▶ an allowed Host
  *     API     the same ──▶ site and Origin ──▶ token
  *     action  the same ──▶ a header that no form can send
  *
@@ -32,7 +32,8 @@ export class Access {
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */
-  refusesPage({ header }: DashboardRequest): DashboardReply | undefined {
+  refusesPage({ header, repeated }: DashboardRequest): DashboardReply | undefined {
+    if (repeated !== undefined) return failed(400, 'repeated', `The header ${repeated} was sent more than once`);
     if (this.#hosts === undefined || checkHost(header('host'), this.#hosts) === undefined) return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');
   }

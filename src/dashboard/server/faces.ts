@@ -1,12 +1,15 @@
 /** The two faces of the dashboard, `node:http` and web `Request`s: both make a `DashboardRequest` of what they get. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { URL_PARTS } from '../../http/fetch-exchange.ts';
+import { repeatedIn } from '../../http/head-checks.ts';
 
 export interface DashboardRequest {
   readonly method: string;
   /** With the prefix where the dashboard is mounted. */
   readonly path: string;
   readonly query: URLSearchParams;
+  /** The field that came twice, `Host` or `Authorization`: a proxy may have read the other one. */
+  readonly repeated: string | undefined;
   /** Looks a field up by its lower-case name. */
   header(name: string): string | undefined;
 }
@@ -38,6 +41,7 @@ export async function serveNode(
     method,
     // Routers cut their prefix off `url`.
     ...splitTarget(req.originalUrl ?? req.url ?? '/'),
+    repeated: repeatedIn(req.rawHeaders),
     // HTTP/2 has another field in place of `Host`.
     header: (name) => (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
   });
@@ -54,6 +58,8 @@ export async function serveFetch(handle: Handle, request: Request): Promise<Resp
   const { status, headers, body } = await handle({
     method,
     ...splitTarget(target),
+    // `Headers` joins fields of one name.
+    repeated: ['host', 'authorization'].find((name) => fields.get(name)?.includes(',')),
     // Adapters name a host of HTTP/2 in the URL alone.
     header: (name) => fields.get(name) ?? (name === 'host' ? authority : undefined),
   });

@@ -96,8 +96,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByLabel('Token').fill('x'.repeat(20));
     await page.keyboard.press('Enter');
     await page.getByText('This is not the token.').waitFor();
+    // The address with the token is pasted into this tab.
     await page.evaluate((token) => (location.hash = `#token=${token}`), TOKEN);
-    await page.reload();
+    await titled(page, /^3 instances serve/);
     // It stays in this tab: after a reload, and not in the address.
     await page.reload();
     await titled(page, /^3 instances serve\. No client is connected\.$/);
