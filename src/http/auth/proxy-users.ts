@@ -20,19 +20,21 @@ export function createProxyUsers({ header, from }: Proxy, optional: boolean, log
     const [address = '', bits] = range.split('/');
     addresses.addSubnet(address, Number(bits), family(address));
   }
-  let warned = false;
-  const warnOfFetch = (): void => {
-    if (warned) return;
-    warned = true;
-    logger.warn(
-      {},
-      'auth.trustedProxyUser needs the address of the socket: use endpoint.node or listen(); every request of endpoint.fetch is refused',
-    );
+  const told = new Set<string>();
+  const warn = (how: string, why: string): void => {
+    if (told.has(how)) return;
+    told.add(how);
+    logger.warn({}, `auth.trustedProxyUser needs the address of the socket: ${why}`);
   };
   return {
     authenticate({ request: { node } }) {
-      if (node === undefined) warnOfFetch();
-      const peer = (node?.req.socket as { readonly remoteAddress?: string } | null | undefined)?.remoteAddress;
+      if (node === undefined)
+        warn('fetch', 'use endpoint.node or listen(); every request of endpoint.fetch is refused');
+      const socket = node?.req.socket as { readonly remoteAddress?: string; readonly destroyed?: boolean } | null;
+      const peer = socket?.remoteAddress;
+      // The address of a closed connection is unknown too.
+      if (peer === undefined && socket?.destroyed === false)
+        warn('unix', 'a Unix socket has none, so its requests are refused; let the proxy connect to 127.0.0.1');
       if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);

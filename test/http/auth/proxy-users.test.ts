@@ -1,5 +1,9 @@
 /** `auth.trustedProxyUser`: the address of the socket decides, and no header does. */
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request } from 'node:http';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { temporaryFolder } from '../../kit/temporary.ts';
 import { createLab, say } from '../../kit/lab.ts';
 import { serve, type Face } from '../../kit/serve.ts';
 
@@ -34,6 +38,22 @@ test("a request that names no user is 401, and a client's own field beside the p
   const { client } = await open(HERE);
   for (const user of [null, '', 'u'.repeat(2_000), ['ada', 'bob']])
     expect((await client({ headers: { 'x-forwarded-user': user } }).initialize()).response.status).toBe(401);
+});
+
+test('a Unix socket has no address: every request is 401, and one log line says why', async () => {
+  const { endpoint, log } = await open(HERE);
+  const server = createServer(endpoint.node);
+  const socketPath = join(temporaryFolder(), 's');
+  await once(server.listen(socketPath), 'listening');
+  onTestFinished(() => void server.close());
+  for (const user of ['ada', 'bob']) {
+    const sent = request({ socketPath, path: '/mcp', method: 'POST', headers: as(user).headers, agent: false }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    expect(response.resume().statusCode).toBe(401);
+  }
+  expect(log.matching(/trustedProxyUser .* a Unix socket has none, .* connect to 127\.0\.0\.1/, 'warn')).toHaveLength(
+    1,
+  );
 });
 
 test('the fetch face has no socket: every request is 401, and one log line says why', async () => {
