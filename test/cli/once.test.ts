@@ -37,7 +37,7 @@ test('says whether a key runs and how it ended, and nothing of its arguments and
     { key: 'throws', means: 'the handler threw: calls with this key get the same error' },
     {
       state: 'running',
-      startedAt: expect.any(Number) as number,
+      startedAt: expect.stringMatching(/^\d{4}-.*Z$/) as string,
       instance: expect.stringContaining(' serving') as string,
     },
   ]);

@@ -5,6 +5,7 @@ import Libsql from 'libsql';
 import { describe, expect, test, vi } from 'vitest';
 import type { RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
+import { timestamp } from '../../src/cli/records/printing.ts';
 import { BUILD_VERSION } from '../../src/base/protocol/versions.ts';
 import { mount, valueOf } from '../kit/dashboard.ts';
 import { say } from '../kit/lab.ts';
@@ -16,6 +17,8 @@ import { until } from '../kit/until.ts';
 import { program, runProcess, startCli } from './cli-process.ts';
 import { linesOf, newFile } from './here.ts';
 import { openClient } from '../kit/listening.ts';
+
+const TIME = /^\d{4}-\d\d-\d\dT[\d:]{8}Z$/;
 
 const counting = toolServer(
   {},
@@ -126,6 +129,9 @@ describe('sojourn sessions', () => {
       pid: process.pid,
       epoch: 1,
       initialized: true,
+      createdAt: expect.stringMatching(TIME) as string,
+      activeAt: expect.stringMatching(TIME) as string,
+      expiresAt: expect.stringMatching(TIME) as string,
       state: { n: 2 },
       getStream: true,
       bytes: { handshake: expect.any(Number) as number, fields: expect.any(Number) as number },
@@ -247,7 +253,9 @@ describe('sojourn sessions', () => {
       runtime: `Node.js ${process.versions.node}`,
       sessions: 2,
     });
-    expect(JSON.parse((await run('instances', 'show', '--', String(lease?.['id']).slice(0, 6))).stdout)).toEqual(lease);
+    const startedAt = timestamp(Number(lease?.['startedAt']));
+    const { stdout: shown } = await run('instances', 'show', '--', String(lease?.['id']).slice(0, 6));
+    expect(JSON.parse(shown)).toEqual({ ...lease, startedAt });
     const { stdout } = await run('instances', 'ls');
     expect(stdout).toMatch(/^INSTANCE {10}STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/);
     // The id of an instance that lost its lease ends with a number.

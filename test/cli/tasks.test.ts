@@ -133,7 +133,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   expect(await shown(leaves)).toMatchObject({ status: 'detached', dueAt: null });
   expect(await shown(ends)).toMatchObject({
     status: 'completed',
-    keptUntil: expect.any(Number) as number,
+    keptUntil: expect.stringMatching(/^\d{4}-.*Z$/) as string,
   });
   expect(await shown(fails)).toMatchObject({ tool: 'fails', status: 'failed', errorCode: -32_602 });
 

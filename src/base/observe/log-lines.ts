@@ -32,6 +32,8 @@ const CHANGED =
   'A call changed a list of its server. After a restart the change is gone, and other instances do not have it. ' +
   'Register everything before the first request; what a call unlocks, keep in session.state, and let a factory read it';
 
+const ENDED = 'A session ended';
+const IDLE = `${ENDED}: no request came for longer than idleTimeoutMs`;
 const JOINED = 'This instance joined the deployment';
 const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
 const DRAINED = 'This instance has drained';
@@ -94,7 +96,10 @@ function logSession(notice: EmittedNotice, logger: Logger): void {
     case 'opened':
       return logger.info(clientFields(notice), 'A client connected');
     case 'ended':
-      return logger.info({ reason: notice.reason, sessionId: notice.sessionId }, 'A session ended');
+      return logger.info(
+        { reason: notice.reason, sessionId: notice.sessionId },
+        notice.reason === 'idle' ? IDLE : ENDED,
+      );
     case 'restored': {
       const { cause, from, sessionId } = notice;
       return logger.info({ cause, from, sessionId }, 'A session continues here');

@@ -34,8 +34,16 @@ export function shownOf(value: object, { ids }: RecordRequest): object {
   return ids || rest.hash === undefined ? value : rest;
 }
 
-/** What `show` prints. */
-export const recordText = (record: object, request: RecordRequest): string => json(shownOf(record, request), 2);
+/** What `show` prints, with times as `ls` prints them. */
+export function recordText(record: object, request: RecordRequest): string {
+  const shown = Object.entries(shownOf(record, request)).map(([name, value]: [string, unknown]) => [
+    name,
+    typeof value === 'number' && TIME.test(name) ? timestamp(value) : value,
+  ]);
+  return json(Object.fromEntries(shown) as object, 2);
+}
+
+const TIME = /^at$|(?:At|Until)$/;
 
 /** What cannot be taken back is shown first. */
 export function requireYes(shown: object, consequence: string, request: RecordRequest): void {

@@ -78,10 +78,6 @@ export class Sweep {
     // The sweep does not wait for the ends: a session that is slow to end must not keep the sweep from the others.
     for (const session of this.#registry.idle) {
       if (now - session.idleEntry.since < idleTimeoutMs) break;
-      this.#registry.logger.info(
-        { sessionId: session.id, idleTimeoutMs },
-        `IdleTimeout of ${idleTimeoutMs} ms exceeded; session ${sessionHash(session.id)} ends`,
-      );
       void this.#registry.leaving.end(session, 'idle');
     }
     await this.#hibernateIdle();
