@@ -104,7 +104,9 @@ export class Body {
     return this.#add(bytes) ? this.#text(bytes, bytes.byteLength * BODY_WEIGHT) : this.read();
   }
 
+  /** `value`: what a parser made of the body, or its text or bytes. */
   readParsed(value: unknown): string | RefusedBody {
+    if (typeof value === 'string' || value instanceof Uint8Array) return this.readWhole(Buffer.from(value as string));
     const json = orUndefined(() => JSON.stringify(value));
     // It contains itself, or has more levels than the stack.
     return json === undefined ? { error: tooDeep(), id: echoId(value) } : this.readWhole(Buffer.from(json));

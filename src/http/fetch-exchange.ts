@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { onceRead } from '../base/system.ts';
-import { bodyUnreadable, overMemory } from '../base/errors.ts';
+import { bodyConsumed, bodyUnreadable, overMemory } from '../base/errors.ts';
 import { CLIENT_LEFT } from '../base/observe/watched-request.ts';
 import type { Body, BodyRead, RefusedBody } from './body.ts';
 import { Exchange, type ExchangeHost, guarded, type HeaderList } from './exchange.ts';
@@ -80,11 +80,12 @@ export class FetchExchange extends Exchange {
   protected receive(body: Body, serve: BodyRead): void {
     const request = this.#request;
     if (request === undefined) return;
+    const isConsumed = request.bodyUsed || request.body?.locked === true;
     const served = (read: string | RefusedBody): void => onceRead(this, () => serve(read));
     guarded(this, () =>
       this.#read(request, body).then(served, (cause: unknown) => {
         if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
-        else served({ error: bodyUnreadable(cause), id: null });
+        else served({ error: isConsumed ? bodyConsumed() : bodyUnreadable(cause), id: null });
       }),
     );
   }

@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { onceRead } from '../base/system.ts';
-import { bodyUnreadable, overMemory } from '../base/errors.ts';
+import { bodyConsumed, bodyUnreadable, overMemory } from '../base/errors.ts';
 import type { Body, BodyRead } from './body.ts';
 import type { HeaderFields } from './caller-request.ts';
 import { connectionOf, Exchange, type ExchangeHost, type HeaderList } from './exchange.ts';
@@ -58,7 +58,7 @@ export class NodeExchange extends Exchange {
     const req = this.#req;
     if (req === undefined) return;
     const isGone = (): boolean => req.readableEnded || req.destroyed;
-    const refuse = (): void => serve({ error: bodyUnreadable(), id: null });
+    const refuse = (): void => serve({ error: req.readableEnded ? bodyConsumed() : bodyUnreadable(), id: null });
     if (isGone()) return onceRead(this, refuse);
     // The client disconnected in the middle of its body, so there is no client to answer.
     req.on('error', () => this.left());

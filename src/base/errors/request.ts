@@ -87,6 +87,12 @@ export const tooManyKeys = (limit: number): SojournError =>
 export const bodyUnreadable = (cause?: unknown): SojournError =>
   new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', { cause });
 
+export const bodyConsumed = (): SojournError =>
+  new SojournError(
+    'BODY_UNREADABLE',
+    'Parse error: other code has read the request body: pass what it made of it as parsedBody, or mount the endpoint before it',
+  );
+
 export const parseError = (why: string): SojournError => new SojournError('PARSE_ERROR', `Parse error: ${why}`);
 
 export const tooDeep = (): SojournError => invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);

@@ -167,6 +167,43 @@ test('handlers find the Express request', async () => {
   expect(found).toEqual(['acme', 'acme', url]);
 });
 
+test.each<[string, (endpoint: McpEndpoint) => RequestListener | Promise<RequestListener>, RegExp?]>([
+  ['express.text()', ({ node }) => express().use(express.text({ type: '*/*' }), node)],
+  ['express.raw()', ({ node }) => express().use(express.raw({ type: '*/*' }), node)],
+  [
+    "Fastify's parser as string",
+    ({ node }) => {
+      const app = Fastify();
+      app.removeAllContentTypeParsers();
+      app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+      app.all('/', (request, reply) => node(request.raw, reply.hijack().raw, request.body));
+      return onFastify(app);
+    },
+  ],
+  [
+    'code that keeps the body',
+    ({ node }) =>
+      (req, res) =>
+        void req.resume().on('end', () => node(req, res)),
+    /other code has read the request body: pass what it made of it as parsedBody/,
+  ],
+  [
+    'code that keeps the body, over fetch',
+    ({ fetch }) =>
+      onFetch(async (request) => {
+        await request.text();
+        return fetch(request);
+      }),
+    /pass what it made of it as parsedBody/,
+  ],
+])('a body behind %s is parsed, or the answer says to pass it on', async (_what, mount, message) => {
+  const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
+  const sent = await openClient(await listen(await mount(endpoint), endpoint)).post(handshake(1, '2025-11-25'));
+  expect([sent.status, sent.body]).toEqual(
+    message === undefined ? [200, expect.stringContaining('serverInfo')] : [400, expect.stringMatching(message)],
+  );
+});
+
 test('a body that express.json() has decoded is served, handed over or not', async () => {
   const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
   const app = express().use(express.json()).all('/mcp', endpoint.node);
