@@ -44,7 +44,7 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
     expect(stream.header('content-encoding')).toBe('identity');
     expect(stream.header('x-accel-buffering')).toBe('no');
     expect(stream.header('mcp-session-id')).toBeUndefined();
-    expect(stream.body).toMatch(/^event: endpoint\ndata: \/mcp\/message\?sessionId=[\w-]{22}\n\n$/);
+    expect(stream.body).toMatch(/^event: endpoint\ndata: message\?sessionId=[\w-]{22}\n\n$/);
   });
 
   test('B171 a message is accepted, and answered on the stream', async () => {
@@ -110,6 +110,13 @@ describe('mounted', () => {
     expect((await post(handshake(1))).status).toBe(202);
     expect(await stream.nextMessage()).toMatchObject({ id: 1, result: {} });
   });
+});
+
+test('B170 the address of messages holds behind a proxy that strips or renames a prefix', async () => {
+  const client = (await serve(createEchoServer, { legacySse })).client();
+  const { data } = await connectSse(client, '/mcp/sse');
+  for (const seen of ['https://a.example/sse', 'https://a.example/tools/of/bob/sse'])
+    expect(new URL(data, seen).href).toContain(seen.replace(/sse$/, 'message?sessionId='));
 });
 
 test.each(faces)('B172 a message of another user is refused, over %s', async (face) => {

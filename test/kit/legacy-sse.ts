@@ -11,10 +11,12 @@ export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
 /** An open GET, and the address for its messages. */
 export async function connectSse(client: RawClient, path: string, options?: RawRequestOptions) {
   const stream = await client.get({ ...options, path });
-  const { data: endpoint = '' } = await stream.next();
+  const { data = '' } = await stream.next();
+  const { pathname, search } = new URL(data, new URL(path, 'http://localhost'));
+  const endpoint = `${pathname}${search}`;
   const post = (message: unknown, more?: RawRequestOptions) =>
     client.post(message, { ...options, ...more, path: endpoint });
-  return { stream, endpoint, post };
+  return { stream, data, endpoint, post };
 }
 
 /** Also performs the handshake. */

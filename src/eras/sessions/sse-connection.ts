@@ -38,8 +38,8 @@ export class SseConnection {
     this.sessionId = undefined;
     this.response = new HttpResponse(exchange, { form: 'events', endsWithToken: true }).begin();
     const [path = ''] = exchange.url.split('?', 1);
-    const base = path.replace(/\/?$/, '').slice(0, -'/sse'.length);
-    this.response.event('endpoint', `${base}/message?sessionId=${id}`);
+    // A proxy may strip or rename the path before: the client resolves this against the address that it has.
+    this.response.event('endpoint', `${path.endsWith('/') ? '../' : ''}message?sessionId=${id}`);
   }
 
   /** Takes a message that the client posted, and answers its POST. */
