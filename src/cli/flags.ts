@@ -181,8 +181,9 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
     // An empty variable counts as not set. One of `auth` that was not filled in would open the endpoint to all.
     if (env[name] === '' && Object.values(AUTH_FLAGS).includes(key))
       throw new UsageError(`${name} is empty; set it, or remove it`);
-    if (spec !== undefined && text !== '' && !isServiceLink(name, text))
-      variables[key] = parseFlagValue(spec, text, name);
+    if (spec === undefined || text === '' || isServiceLink(name, text)) continue;
+    checkCharacters(spec, text, name);
+    variables[key] = parseFlagValue(spec, text, name);
   }
   const originOf: OriginOf = (option) => {
     const key = AUTH_FLAGS[option] ?? option;
@@ -190,6 +191,17 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
     return `--${flags[key] === false ? 'no-' : ''}${flagName(key)}`;
   };
   return { variables, originOf, given: { ...variables, ...flags } as Given };
+}
+
+/** A value of a file for Docker or systemd may end with `\r`, or have quotes that a shell would have removed. */
+function checkCharacters(spec: FlagSpec, text: string, name: string): void {
+  // eslint-disable-next-line no-control-regex
+  const control = /[\0-\x1f\x7f]/.exec(text)?.[0];
+  // The value may be secret.
+  if (control === '\r') throw new UsageError(`${name} has a \\r: save its file with line ends of Unix`);
+  if (control !== undefined) throw new UsageError(`${name} has a control character (${JSON.stringify(control)})`);
+  if (spec.kind === 'list' && /^["']|["']$/.test(text))
+    throw new UsageError(`${name} begins or ends with a quote: write the list without quotes, a,b`);
 }
 
 /** The flags of the members of `auth`. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { flagName } from '../../src/cli/flags.ts';
+import { ALL_FLAGS, flagName, variableName } from '../../src/cli/flags.ts';
 import { mergeOptions } from '../../src/cli/settings.ts';
 import { settingsOf } from './here.ts';
 
@@ -197,6 +197,18 @@ describe('what serve is asked for', () => {
     ],
   ])('%j with %j is refused by name', async (flags, env, message) => {
     await expect(read(flags, env)).rejects.toThrow(`sojourn: ${message}\n(sojourn serve --help says what it takes)\n`);
+  });
+
+  test('a variable with a control character is refused, and a list in quotes', async () => {
+    for (const [key, { kind }] of ALL_FLAGS) {
+      const name = variableName(key);
+      await expect(read({}, { [name]: '1\r' })).rejects.toThrow(
+        `${name} has a \\r: save its file with line ends of Unix`,
+      );
+      await expect(read({}, { [name]: 'a\u0000' })).rejects.toThrow(`${name} has a control character`);
+      if (kind === 'list')
+        await expect(read({}, { [name]: '"a,b"' })).rejects.toThrow(`${name} begins or ends with a quote`);
+    }
   });
 
   test('a variable that is nearly ours is pointed out, a foreign one is left alone', async () => {
