@@ -3,9 +3,10 @@
  * The entry point: the only file of the CLI that uses the global `process`. Each command is loaded when it runs: only
  * those that serve need the SDK, which takes most of the start of a process.
  */
+import cluster from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { codeOf } from './failure.ts';
+import { codeOf, Failure } from './failure.ts';
 import { activatedSocket } from './held-socket.ts';
 import { runCli } from './program.ts';
 import type { ServeSettings } from './settings.ts';
@@ -52,6 +53,12 @@ process.exit(code);
 
 async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
   served = true;
+  // It would share the port with processes that share no session, or find the port taken.
+  if (cluster.isWorker)
+    throw new Failure(
+      'serve runs as a worker of a cluster, as PM2 starts it with -i: start it once, in fork mode (pm2 start without ' +
+        '-i); --workers makes the processes',
+    );
   const fd = worker === undefined ? activatedSocket(process.env, process.pid) : WORKER_FD;
   const context = { cwd: process.cwd(), fd, worker, signals: process, out };
   if (worker === undefined && settings.workers > 0) {

@@ -6,7 +6,8 @@ import { ownConnections } from '../clients/own-connections.ts';
 import { answersGoOn, type Calling, keepCalling } from '../kit/calling.ts';
 import { ask } from '../kit/dashboard.ts';
 import { until } from '../kit/until.ts';
-import { program, runProcess } from './cli-process.ts';
+import { inherited, startNode } from '../kit/child-process.ts';
+import { dist, program, runProcess } from './cli-process.ts';
 import { isAlive, startWorkers, type Workers } from './workers-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
@@ -101,3 +102,17 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
     },
   );
 });
+
+test.each([[], ['--store', 'sqlite:./s.db']])(
+  'a worker of a cluster serves nothing, and says how to start it: %j',
+  async (...flags) => {
+    const args = ['serve', program('durable-server.mjs'), '--port', '0', ...flags];
+    const setup = JSON.stringify({ exec: join(dist, 'cli/main.js'), args, execArgv: [] });
+    const { closed, output } = startNode(
+      ['-e', `const cluster = require('node:cluster'); cluster.setupPrimary(${setup}); cluster.fork();`],
+      { cwd: temporaryFolder(), env: inherited },
+    );
+    await closed;
+    expect(output.stderr).toMatch(/^sojourn: serve runs as a worker of a cluster, .* --workers makes the processes\n$/);
+  },
+);
