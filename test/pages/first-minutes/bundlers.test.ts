@@ -33,6 +33,8 @@ async function nextApp(route: string): Promise<Folder> {
     'npm install sojourn @modelcontextprotocol/server zod next@16 react react-dom',
     'npm install -D typescript @types/node @types/react',
   );
+  // As create-next-app writes it.
+  folder.write('next.config.mjs', 'export default { cacheComponents: true };\n');
   folder.write('app/mcp/route.ts', route);
   folder.write('app/layout.jsx', 'export default ({ children }) => <html><body>{children}</body></html>;\n');
   return folder;

@@ -41,4 +41,3 @@ const handle = (request: Request): Promise<Response> => (endpoint ??= makeEndpoi
 
 // Without OPTIONS, Next.js answers the preflights of web pages by itself, and refuses them all.
 export { handle as DELETE, handle as GET, handle as OPTIONS, handle as POST };
-export const dynamic = 'force-dynamic';
