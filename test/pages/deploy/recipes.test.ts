@@ -63,12 +63,21 @@ describe('Kubernetes', () => {
   const [secret] = yaml('kubernetes/secret.yaml') as [Tree];
   const { template } = deployment.spec;
   const [container] = template.spec.containers;
-  const env = Object.fromEntries(container.env.map(({ name, value }: Tree) => [name, value]));
+  const [policy] = yaml('kubernetes/network.yaml') as [Tree];
+  const valueOf = ({ value, valueFrom }: Tree) => value ?? secret.stringData[valueFrom.secretKeyRef.key];
+  const env = Object.fromEntries(container.env.map((variable: Tree) => [variable.name, valueOf(variable)]));
   const settings = readSettings({}, env);
 
   test('its environment is read, and its ports are those of the process', () => {
     expect(settings).toMatchObject({ host: '0.0.0.0', warnings: [] });
-    expect(container.ports).toEqual([{ name: 'http', containerPort: settings.port }]);
+    expect(container.ports).toEqual([
+      { name: 'http', containerPort: settings.port },
+      { name: 'metrics', containerPort: settings.metrics?.port },
+    ]);
+    // The network policy lets both in, each from its own namespace, and out to the keys of `auth`.
+    const allowed = (rules: Tree[]) => rules.flatMap(({ ports }) => ports.map(({ port }: Tree) => port as number));
+    expect(allowed(policy.spec.ingress)).toEqual(container.ports.map(({ containerPort }: Tree) => containerPort));
+    expect(allowed(policy.spec.egress)).toContain(443);
     expect(service.spec.ports[0].targetPort).toBe('http');
   });
 

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 // @ts-expect-error -- a script, without types
 import { recipeProgram } from '../../../scripts/servers.mjs';
 // @ts-expect-error -- a script, without types
@@ -32,6 +32,8 @@ function run(program: string, args: readonly string[], cwd: string): Verdict {
 
 describeWith('docker-compose', 'Docker Compose', () => {
   test('takes the recipe', () => {
+    process.env['INSTANCE_KEY'] = 'k'.repeat(32);
+    onTestFinished(() => void delete process.env['INSTANCE_KEY']);
     const args = ['-f', 'compose.yaml', 'config', '--quiet'];
     expect(run('docker-compose', args, join(examples, 'deploy/compose'))).toEqual({ status: 0, said: '' });
   });
