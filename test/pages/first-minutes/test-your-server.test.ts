@@ -17,6 +17,10 @@ if (everyPath) {
       const all = [first, ...BLOCKS.slice(last + 1)] as Block[];
       folder.write('server.test.js', all.map(({ text }) => text).join('\n'));
       expect(await folder.run(String(BLOCKS[last]?.text))).toMatch(/Tests +4 passed/);
+      // As the page says for Jest.
+      folder.write('server.test.js', all.map(({ text }) => text.replace("'vitest'", "'@jest/globals'")).join('\n'));
+      const jest = 'env NODE_OPTIONS=--experimental-vm-modules npx jest';
+      expect(await folder.run('npm pkg set type=module', 'npm install -D jest', jest)).toMatch(/Tests: +4 passed/);
     });
 } else {
   test.skip('the page on tests (npm run first-minutes)', () => {});

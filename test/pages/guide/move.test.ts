@@ -15,8 +15,9 @@ import { until } from '../../kit/until.ts';
 const root = resolve(import.meta.dirname, '../../..');
 
 /** The app of a folder, once it listens. */
-async function startApp(folder: string, port: number) {
-  const app = startNode(['server.js'], { cwd: folder, env: { ...process.env, MCP_PORT: `${port}` } });
+async function startApp(folder: string, port: number, ...flags: string[]) {
+  const env = { ...process.env, MCP_PORT: `${port}`, MCP_AUTH_PORT: `${await freePort()}` };
+  const app = startNode(['server.js', ...flags], { cwd: folder, env });
   await app.says(/listening on port/);
   return app;
 }
@@ -39,6 +40,7 @@ test('the example of SDK 1 runs with the lines of the page, and its sessions sur
   expect(client.sessionId).toBe(session);
   await client.client.close();
   expect(await second.stop()).toBe(0);
+  expect(await (await startApp(folder, port, '--oauth')).stop('SIGINT')).toBe(0);
 });
 
 test('a map of transports of SDK 2 is served with the same lines, in a session and without one', async () => {
