@@ -55,11 +55,9 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
   const dashboard = serveDashboard(endpoint, settings.dashboard, settings.drainTimeoutMs, at, worker?.dashboardToken);
   if (settings.dev) announceTo(endpoint);
-  // The supervisor serves those of all workers.
-  worker?.orders.on('measure', () => worker.report({ sojourn: 'metrics', families: internals?.families() ?? [] }));
+  if (worker !== undefined) obey(worker, endpoint, settings);
   if (settings.metrics !== undefined && worker === undefined)
     await serveMetrics(settings.metrics, endpoint.metrics, logger);
-  void worker?.orphaned.then(() => endpoint.drain({ timeoutMs: settings.drainTimeoutMs, stopListening: 'now' }));
   const stopped = untilStopped(signals, logger, stopping(endpoint, server, settings, context, logger));
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined)
@@ -83,6 +81,13 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   if (worker === undefined || worker.start === 'first') context.out(text);
   worker?.report({ sojourn: 'listening' });
   return stopped;
+}
+
+/** What a worker does for its supervisor, which serves the metrics of all workers, or without it. */
+function obey(worker: WorkerRole, endpoint: McpEndpoint, { drainTimeoutMs: timeoutMs }: ServeSettings): void {
+  const families = () => internalsOf(endpoint)?.families() ?? [];
+  worker.orders.on('measure', () => worker.report({ sojourn: 'metrics', families: families() }));
+  void worker.orphaned.then(() => endpoint.drain({ timeoutMs, stopListening: 'now' }));
 }
 
 /** What a signal to stop makes of a process that serves. */

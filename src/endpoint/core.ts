@@ -120,8 +120,8 @@ export class Core implements ServedHere, ShownEndpoint {
 
     const finder = new Finder(registry, instance, new Restorer(registry, builder, changes));
     const opener = new SessionOpener(registry, builder, random);
-    const reached = { registry, instance, finder, opener };
-    const served = { options, lifecycle, services, servers, bus, tasks, authenticator, userOf, random };
+    const reached = { registry, instance, finder, opener, lifecycle, random };
+    const served = { options, services, servers, bus, tasks, authenticator, userOf };
     const eras = new ServedEras({ ...served, ...reached });
     tasks?.tasks.serveWith(eras.modern);
     const { legacy } = (this.eras = eras);
