@@ -4,7 +4,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const source = (path: string): string => fileURLToPath(new URL(`src/${path}`, import.meta.url));
-const store = (name: string): string => fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
+const store = (name: string): string =>
+  fileURLToPath(new URL(`packages/${name}/src/index.ts`, import.meta.url));
 
 const isMatrix = process.env['SOJOURN_MATRIX'] !== undefined;
 const TAG = /^\/\/ @module-tag matrix$/m;
@@ -22,9 +23,13 @@ function matrixFiles(): string[] {
       .filter((file) => file.endsWith('.test.ts'))
       .map((file) => `${folder}/${file}`),
   );
-  const tagged = files.filter((file) => TAG.test(readFileSync(`${root}/${file}`, 'utf8').slice(0, 200)));
+  const tagged = files.filter((file) =>
+    TAG.test(readFileSync(`${root}/${file}`, 'utf8').slice(0, 200)),
+  );
   const named = process.argv.filter((text) => text.endsWith('.test.ts'));
-  return tagged.map((file) => `test/${file}`).filter((file) => !named.some((text) => text.endsWith(file)));
+  return tagged
+    .map((file) => `test/${file}`)
+    .filter((file) => !named.some((text) => text.endsWith(file)));
 }
 
 /**
@@ -98,7 +103,10 @@ export default defineConfig({
     ],
     globalSetup: ['test/kit/built.mjs'],
     setupFiles: ['test/kit/leaks.ts', 'test/kit/globals.ts', 'test/kit/seed.ts'],
-    reporters: [process.env['CI'] ? ['default', { summary: false }] : 'default', './test/kit/totals.ts'],
+    reporters: [
+      process.env['CI'] ? ['default', { summary: false }] : 'default',
+      './test/kit/totals.ts',
+    ],
     pool: 'forks',
     // Many tests wait for processes, leases and servers: more workers than two cores use the time that these would
     // idle. With three a quarter of it was idle. VITEST_MAX_WORKERS=n changes it: `--maxWorkers` reaches no project.
@@ -115,7 +123,10 @@ export default defineConfig({
     experimental: { fsModuleCache: true, fsModuleCachePath: 'node_modules/.cache/sojourn/modules' },
     tags: [
       { name: 'matrix', description: 'what only `npm run test:matrix` runs' },
-      { name: 'per-session', description: 'what needs a server for each session: not of its part `servers`' },
+      {
+        name: 'per-session',
+        description: 'what needs a server for each session: not of its part `servers`',
+      },
     ],
   },
 });

@@ -22,10 +22,13 @@ const SILENCE_MS = 20_000;
 function isWhole(text: string): boolean {
   const head = text.indexOf('\r\n\r\n');
   if (head < 0) return false;
-  if (!text.startsWith('HTTP/1.1 200')) throw new Error(`a request was answered with ${text.slice(0, 500)}`);
+  if (!text.startsWith('HTTP/1.1 200'))
+    throw new Error(`a request was answered with ${text.slice(0, 500)}`);
   const [, length] = /content-length: *(\d+)/i.exec(text.slice(0, head)) ?? [];
   // An id is text of one byte for each character, and so are the answers of the works.
-  return length === undefined ? text.endsWith('\r\n0\r\n\r\n') : text.length - head - 4 >= Number(length);
+  return length === undefined
+    ? text.endsWith('\r\n0\r\n\r\n')
+    : text.length - head - 4 >= Number(length);
 }
 
 class Connection {
@@ -54,7 +57,9 @@ class Connection {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true, onread });
     this.#socket.on('error', (error) => this.#fail(error));
     this.#socket.on('close', () => this.#fail(new Error('the server closed a connection')));
-    this.#socket.setTimeout(SILENCE_MS, () => this.#fail(new Error(`no answer for ${SILENCE_MS} ms`)));
+    this.#socket.setTimeout(SILENCE_MS, () =>
+      this.#fail(new Error(`no answer for ${SILENCE_MS} ms`)),
+    );
   }
 
   /** Sends one request after the other as long as `goesOn` says so. Resolves with the last answer. */
@@ -94,7 +99,10 @@ export class LoadClient {
   readonly #connections: readonly Connection[];
 
   constructor(load: Load, connections: number) {
-    this.#connections = Array.from({ length: connections }, (_, n) => new Connection(load, 1 + n * BODIES));
+    this.#connections = Array.from(
+      { length: connections },
+      (_, n) => new Connection(load, 1 + n * BODIES),
+    );
   }
 
   /** Asks for so long. Rejects where a request failed: its figures would say nothing. */

@@ -76,9 +76,20 @@ function parse() {
   };
   const { baseline } = values;
   if (baseline !== undefined && !existsSync(resolve(baseline, 'index.js')))
-    throw new Error(`--baseline ${baseline}: the folder has no index.js. It is the dist of another build`);
-  const connections = list(values.connections).map((text) => Math.ceil(positive('connections', text)));
-  return { ...values, command, options, connections, only: list(values.only), sides: list(values.sides) };
+    throw new Error(
+      `--baseline ${baseline}: the folder has no index.js. It is the dist of another build`,
+    );
+  const connections = list(values.connections).map((text) =>
+    Math.ceil(positive('connections', text)),
+  );
+  return {
+    ...values,
+    command,
+    options,
+    connections,
+    only: list(values.only),
+    sides: list(values.sides),
+  };
 }
 
 async function runWorks({
@@ -95,16 +106,30 @@ async function runWorks({
     throw new Error(
       `--sides ${unknown.join(', ')}: the sides are ${[...new Set(known.map(({ id }) => id))].join(', ')}`,
     );
-  const works = only.length > 0 && only.every((id) => id === 'sessions') ? [] : only.filter((id) => id !== 'sessions');
-  for (const work of only.includes('sessions') && works.length === 0 ? [] : selectWorks(works, sides, baseline)) {
+  const works =
+    only.length > 0 && only.every((id) => id === 'sessions')
+      ? []
+      : only.filter((id) => id !== 'sessions');
+  for (const work of only.includes('sessions') && works.length === 0
+    ? []
+    : selectWorks(works, sides, baseline)) {
     for (const atOnce of connections) {
       const results = await runRounds(withItself(work), atOnce, options);
       progress('');
-      if (json) console.log(JSON.stringify({ work: work.id, connections: atOnce, results, ratios: ratiosOf(results) }));
+      if (json)
+        console.log(
+          JSON.stringify({
+            work: work.id,
+            connections: atOnce,
+            results,
+            ratios: ratiosOf(results),
+          }),
+        );
       else console.log(formatWork(work, atOnce, results));
     }
   }
-  if (only.length === 0 || only.includes('sessions')) console.log(await measureSessions(options.node, sides, baseline));
+  if (only.length === 0 || only.includes('sessions'))
+    console.log(await measureSessions(options.node, sides, baseline));
 }
 
 async function main(): Promise<void> {
@@ -119,7 +144,13 @@ async function main(): Promise<void> {
     case 'load':
       return runWorks(given);
     case 'ratio':
-      if (!(await compareRecorded(connections[0] ?? 16, options, version.slice(1).split('.')[0] ?? '')))
+      if (
+        !(await compareRecorded(
+          connections[0] ?? 16,
+          options,
+          version.slice(1).split('.')[0] ?? '',
+        ))
+      )
         process.exitCode = 1;
       return;
     case 'startup':

@@ -12,23 +12,33 @@ type Recorded = Readonly<Record<string, number>>;
 const LOST_BELOW = 0.5;
 
 /** Resolves with whether every ratio was kept. */
-export async function compareRecorded(connections: number, options: RoundsOptions, major: string): Promise<boolean> {
-  const recorded = JSON.parse(readFileSync(new URL('recorded.json', import.meta.url), 'utf8')) as Record<
-    string,
-    Recorded
-  >;
+export async function compareRecorded(
+  connections: number,
+  options: RoundsOptions,
+  major: string,
+): Promise<boolean> {
+  const recorded = JSON.parse(
+    readFileSync(new URL('recorded.json', import.meta.url), 'utf8'),
+  ) as Record<string, Recorded>;
   const rows: string[][] = [];
   let isKept = true;
   for (const [id, { [major]: expected }] of Object.entries(recorded)) {
-    if (expected === undefined) throw new Error(`bench/recorded.json has no ratio of ${id} for Node ${major}`);
+    if (expected === undefined)
+      throw new Error(`bench/recorded.json has no ratio of ${id} for Node ${major}`);
     const [work] = selectWorks([id], ['ours', 'official']);
     const [ours, official] = work === undefined ? [] : await runRounds(work, connections, options);
-    if (ours === undefined || official === undefined) throw new Error(`${id} has no official side to compare with`);
+    if (ours === undefined || official === undefined)
+      throw new Error(`${id} has no official side to compare with`);
     const { median } = ratioOf(official, ours);
     // Written so that a ratio that is not a number counts as a loss.
     const kept = median >= expected * LOST_BELOW;
     isKept &&= kept;
-    rows.push([id, `${median.toFixed(2)}×`, `${expected}×`, kept ? 'kept' : `lost: below ${LOST_BELOW * 100} %`]);
+    rows.push([
+      id,
+      `${median.toFixed(2)}×`,
+      `${expected}×`,
+      kept ? 'kept' : `lost: below ${LOST_BELOW * 100} %`,
+    ]);
   }
   console.log(formatTable([['official ÷ ours', 'now', 'recorded', ''], ...rows]));
   return isKept;

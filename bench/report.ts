@@ -20,7 +20,8 @@ export function summarize(values: readonly number[]): Summary {
 }
 
 const slicesOf = ({ rounds }: SideResult): Slice[] => rounds.flatMap(({ slices }) => slices);
-const cpuOf = (result: SideResult): Summary => summarize(slicesOf(result).map(({ cpuUs }) => cpuUs));
+const cpuOf = (result: SideResult): Summary =>
+  summarize(slicesOf(result).map(({ cpuUs }) => cpuUs));
 
 /** Of CPU per request: the first side's over the second's. */
 export interface Ratio {
@@ -40,7 +41,9 @@ export interface Ratio {
 export function ratioOf(of: SideResult, against: SideResult): Ratio {
   const ratiosBy = (key: keyof Slice): number[][] =>
     of.rounds.map(({ slices }, round) =>
-      slices.map((slice, n) => slice[key] / (against.rounds[round]?.slices[n]?.[key] ?? Number.NaN)),
+      slices.map(
+        (slice, n) => slice[key] / (against.rounds[round]?.slices[n]?.[key] ?? Number.NaN),
+      ),
     );
   const cpu = ratiosBy('cpuUs');
   const medians = cpu.map((ratios) => summarize(ratios).median);
@@ -79,14 +82,28 @@ export function ratiosOf(results: readonly SideResult[]): Ratio[] {
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
-const percent = (share: number): string => (Number.isNaN(share) ? '' : `${(share * 100).toFixed(0)} %`);
+const percent = (share: number): string =>
+  Number.isNaN(share) ? '' : `${(share * 100).toFixed(0)} %`;
 const times = (value: number): string => value.toFixed(value < 2 ? 3 : 2);
 
-export function formatWork({ id, title }: Work, connections: number, results: readonly SideResult[]): string {
+export function formatWork(
+  { id, title }: Work,
+  connections: number,
+  results: readonly SideResult[],
+): string {
   const hasServer = results.some((result) => slicesOf(result).some(({ storeUs }) => storeUs > 0));
-  const header = ['', 'requests/s', 'CPU µs', 'quiet', ...(hasServer ? ['store’s µs'] : []), 'p99 ms', 'others'];
+  const header = [
+    '',
+    'requests/s',
+    'CPU µs',
+    'quiet',
+    ...(hasServer ? ['store’s µs'] : []),
+    'p99 ms',
+    'others',
+  ];
   const rows = results.map((result) => {
-    const medianOf = (key: keyof Slice): number => summarize(slicesOf(result).map((slice) => slice[key])).median;
+    const medianOf = (key: keyof Slice): number =>
+      summarize(slicesOf(result).map((slice) => slice[key])).median;
     const { median, p10 } = cpuOf(result);
     return [
       result.side.title,
@@ -98,13 +115,15 @@ export function formatWork({ id, title }: Work, connections: number, results: re
       percent(summarize(result.rounds.map(({ others }) => others)).median),
     ];
   });
-  const ratios = ratiosOf(results).map(({ of, against, median, quiet, lowest, highest, requests }) => [
-    `${of} ÷ ${against}`,
-    times(median),
-    times(quiet),
-    `${times(lowest)} to ${times(highest)}`,
-    times(requests),
-  ]);
+  const ratios = ratiosOf(results).map(
+    ({ of, against, median, quiet, lowest, highest, requests }) => [
+      `${of} ÷ ${against}`,
+      times(median),
+      times(quiet),
+      `${times(lowest)} to ${times(highest)}`,
+      times(requests),
+    ],
+  );
   const tables = [
     [header, ...rows],
     ...(ratios.length > 0 ? [[['', 'CPU', 'quiet', 'rounds', 'requests/s'], ...ratios]] : []),

@@ -6,7 +6,10 @@ const MODERN = '2026-07-28';
 const OPENERS = 16;
 const ID = 987_654;
 
-const postHeaders = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+const postHeaders = {
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream',
+};
 
 function load(port: number, headers: Load['headers'], message: object): Load {
   const text = JSON.stringify({ jsonrpc: '2.0', id: ID, ...message });
@@ -16,10 +19,16 @@ function load(port: number, headers: Load['headers'], message: object): Load {
 
 /** Sends one request of the load. Throws unless it is answered with 200 and without an error. */
 async function send({ port, headers, before, after }: Load): Promise<Response> {
-  const response = await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body: `${before}1${after}` });
+  const response = await fetch(`http://127.0.0.1:${port}/mcp`, {
+    method: 'POST',
+    headers,
+    body: `${before}1${after}`,
+  });
   const text = await response.text();
   if (response.status !== 200 || text.includes('"error"') || text.includes('"isError":true'))
-    throw new Error(`${before}1${after} was answered with ${response.status} ${text.slice(0, 500)}`);
+    throw new Error(
+      `${before}1${after} was answered with ${response.status} ${text.slice(0, 500)}`,
+    );
   return response;
 }
 
@@ -30,17 +39,25 @@ async function checked(given: Load): Promise<Load> {
 
 /** `initialize` on a new session each time. */
 export const initializeLoad = (port: number, protocolVersion: string): Load =>
-  load(port, postHeaders, { method: 'initialize', params: { protocolVersion, capabilities: {}, clientInfo } });
+  load(port, postHeaders, {
+    method: 'initialize',
+    params: { protocolVersion, capabilities: {}, clientInfo },
+  });
 
 /** A session after its handshake, as the headers of its requests. */
 async function openSession(port: number, protocolVersion: string): Promise<Load['headers']> {
   const opened = await send(initializeLoad(port, protocolVersion));
   const sessionId = opened.headers.get('mcp-session-id') ?? '';
-  const headers = { ...postHeaders, 'mcp-protocol-version': protocolVersion, 'mcp-session-id': sessionId };
+  const headers = {
+    ...postHeaders,
+    'mcp-protocol-version': protocolVersion,
+    'mcp-session-id': sessionId,
+  };
   const body = JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' });
   const told = await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body });
   await told.text();
-  if (told.status !== 202) throw new Error(`notifications/initialized was answered with ${told.status}`);
+  if (told.status !== 202)
+    throw new Error(`notifications/initialized was answered with ${told.status}`);
   return headers;
 }
 
@@ -67,7 +84,12 @@ export async function sessionCalls(port: number, protocolVersion: string): Promi
 
 /** `tools/call` of the 2026-07-28 revision, which needs no request before it. */
 export async function modernCalls(port: number): Promise<Load> {
-  const headers = { ...postHeaders, 'mcp-protocol-version': MODERN, 'mcp-method': 'tools/call', 'mcp-name': 'echo' };
+  const headers = {
+    ...postHeaders,
+    'mcp-protocol-version': MODERN,
+    'mcp-method': 'tools/call',
+    'mcp-name': 'echo',
+  };
   const _meta = {
     'io.modelcontextprotocol/protocolVersion': MODERN,
     'io.modelcontextprotocol/clientInfo': clientInfo,

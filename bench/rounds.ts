@@ -59,14 +59,24 @@ interface Running {
  * Runs all sides of a work. Every round starts a process for each side, because two processes of the same code differ by
  * some per cent for as long as they live, and warms it up. Then the sides are asked for a slice each, in turns.
  */
-export async function runRounds(work: Work, connections: number, options: RoundsOptions): Promise<SideResult[]> {
+export async function runRounds(
+  work: Work,
+  connections: number,
+  options: RoundsOptions,
+): Promise<SideResult[]> {
   const results = work.sides.map((side) => ({ side, rounds: [] as Round[] }));
   const store = await openStore(work);
   try {
     for (let round = 1; round <= options.rounds; round++) {
       options.progress(`${work.id}, round ${round} of ${options.rounds}`);
       // Who starts first, and is first warm, has rested longest when it is measured.
-      await runRound(work, round % 2 === 0 ? results.toReversed() : results, store, connections, options);
+      await runRound(
+        work,
+        round % 2 === 0 ? results.toReversed() : results,
+        store,
+        connections,
+        options,
+      );
     }
   } finally {
     await store?.close();
@@ -98,7 +108,8 @@ async function runRound(
     };
     const [share, before] = [foreignShare(), await used()];
     for (let slice = 0; slice < slices; slice++)
-      for (const side of slice % 2 === 0 ? running : running.toReversed()) await measure(side, store);
+      for (const side of slice % 2 === 0 ? running : running.toReversed())
+        await measure(side, store);
     const others = share((await used()) - before);
     for (const { result, slices: each, times } of running)
       result.rounds.push({ slices: each, p99Ms: summarize(times).p99, others });
@@ -111,13 +122,17 @@ async function runRound(
 async function warmUp({ server, client }: Running): Promise<void> {
   const end = (await server.cpuUs()) + WARM_UP_US;
   let answered = 0;
-  while (answered < WARM_UP && (await server.cpuUs()) < end) answered += (await client.run(SLICE_MS)).length;
+  while (answered < WARM_UP && (await server.cpuUs()) < end)
+    answered += (await client.run(SLICE_MS)).length;
 }
 
 const storeCpuUs = (store: RunningStore | undefined): number =>
   (store?.processes ?? []).reduce((sum, pid) => sum + cpuUsOf(pid), 0);
 
-async function measure({ server, client, slices, times }: Running, store: RunningStore | undefined): Promise<void> {
+async function measure(
+  { server, client, slices, times }: Running,
+  store: RunningStore | undefined,
+): Promise<void> {
   const [storeBefore, before, began] = [storeCpuUs(store), await server.cpuUs(), performance.now()];
   const answered = await client.run(SLICE_MS);
   const wallUs = (performance.now() - began) * 1_000;

@@ -22,7 +22,10 @@ export class ServerProcess {
     this.port = port;
   }
 
-  static async start(node: Node, { script, env = {} }: Pick<Side, 'script' | 'env'>): Promise<ServerProcess> {
+  static async start(
+    node: Node,
+    { script, env = {} }: Pick<Side, 'script' | 'env'>,
+  ): Promise<ServerProcess> {
     const path = fileURLToPath(new URL(`servers/${script}`, import.meta.url));
     const child = spawn(node.path, [...node.flags, path], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -63,7 +66,10 @@ async function message<T>(child: ChildProcess, what: string): Promise<T> {
     throw new Error(`${what}: the server process ended (${String(code ?? signal)})`);
   });
   try {
-    const [value] = (await Promise.race([once(child, 'message', { signal: stopped.signal }), exited])) as [T];
+    const [value] = (await Promise.race([
+      once(child, 'message', { signal: stopped.signal }),
+      exited,
+    ])) as [T];
     return value;
   } finally {
     stopped.abort();

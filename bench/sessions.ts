@@ -21,7 +21,10 @@ const withOptions = (side: Side, id: string, title: string, options: object): Si
   title,
   env: {
     ...side.env,
-    BENCH_OPTIONS: JSON.stringify({ ...(JSON.parse(side.env?.['BENCH_OPTIONS'] ?? '{}') as object), ...options }),
+    BENCH_OPTIONS: JSON.stringify({
+      ...(JSON.parse(side.env?.['BENCH_OPTIONS'] ?? '{}') as object),
+      ...options,
+    }),
   },
 });
 
@@ -34,15 +37,20 @@ export function sidesOf(baseline: string | undefined): Side[] {
     withOptions(ours, 'no-log', 'ours, no event log', { eventRetention: false }),
     withOptions(ours, 'hibernated', 'ours, hibernated', { hibernateAfterMs: HIBERNATE_MS }),
   ];
-  const beside = (side: Side): Side[] => (baseline === undefined ? [side] : [side, ...baselineOf(side, baseline)]);
+  const beside = (side: Side): Side[] =>
+    baseline === undefined ? [side] : [side, ...baselineOf(side, baseline)];
   return [...own.flatMap(beside), official];
 }
 
 async function measure(node: Node, side: Side): Promise<Kept> {
-  const server = await ServerProcess.start({ ...node, flags: [...node.flags, '--expose-gc'] }, side);
+  const server = await ServerProcess.start(
+    { ...node, flags: [...node.flags, '--expose-gc'] },
+    side,
+  );
   const settled = async (): Promise<NodeJS.MemoryUsage> => {
     const isHibernating = side.id.includes('hibernated');
-    while (isHibernating && (await server.ask<number>('live')) > 0) await new Promise((done) => setTimeout(done, 100));
+    while (isHibernating && (await server.ask<number>('live')) > 0)
+      await new Promise((done) => setTimeout(done, 100));
     return server.ask<NodeJS.MemoryUsage>('memory');
   };
   try {
@@ -50,14 +58,19 @@ async function measure(node: Node, side: Side): Promise<Kept> {
     const before = await settled();
     await openSessions(server.port, COUNT);
     const after = await settled();
-    const each = (key: 'heapUsed' | 'external' | 'rss'): number => (after[key] - before[key]) / COUNT;
+    const each = (key: 'heapUsed' | 'external' | 'rss'): number =>
+      (after[key] - before[key]) / COUNT;
     return { side, heapBytes: each('heapUsed') + each('external'), rssBytes: each('rss') };
   } finally {
     await server.stop();
   }
 }
 
-export async function measureSessions(node: Node, sides: readonly string[], baseline?: string): Promise<string> {
+export async function measureSessions(
+  node: Node,
+  sides: readonly string[],
+  baseline?: string,
+): Promise<string> {
   const rows: string[][] = [];
   for (const side of sidesOf(baseline)) {
     if (sides.length > 0 && !sides.includes(side.id)) continue;

@@ -13,7 +13,11 @@ import { openView, type View } from '../test/stores/contract/view.ts';
 import { startStore } from './works.ts';
 
 const FENCE = { epoch: 1, owner: 'abcdefghijkl' };
-const EVENT = JSON.stringify({ jsonrpc: '2.0', id: 17, result: { content: [{ type: 'text', text: 'hello world' }] } });
+const EVENT = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 17,
+  result: { content: [{ type: 'text', text: 'hello world' }] },
+});
 const DAY_MS = 86_400_000;
 const TOGETHER = 16;
 const SETTINGS = {
@@ -35,7 +39,14 @@ function recordOf(id: string): StoredRecord {
     clientInfo: { name: 'a', version: '1' },
   };
   const times = { createdAt: Date.now(), stamp: Date.now(), expiresAt: null, dueAt: null };
-  const rest = { user: null, share: null, head: '2025-11-25 ig - t.0123456789ab', fields: {}, rung: 0, ...times };
+  const rest = {
+    user: null,
+    share: null,
+    head: '2025-11-25 ig - t.0123456789ab',
+    fields: {},
+    rung: 0,
+    ...times,
+  };
   return { v: 1, id, ...FENCE, body: JSON.stringify(body), ...rest };
 }
 

@@ -39,16 +39,32 @@ const watched = (id: string, title: string, wants: string): Side => ({
   ...side(id, title, {}, { BENCH_WITH: wants }),
   isNamed: true,
 });
-const one = (options?: object): Side => side('one', 'ours, one server object', options, { BENCH_ONE: 'yes' });
-const official: Side = { id: 'official', title: 'official transport', script: 'official-stateful.mjs' };
-const bare: Side = { id: 'bare', title: 'bare node:http', script: 'floor.mjs', env: { BENCH_FLOOR: 'bare' } };
+const one = (options?: object): Side =>
+  side('one', 'ours, one server object', options, { BENCH_ONE: 'yes' });
+const official: Side = {
+  id: 'official',
+  title: 'official transport',
+  script: 'official-stateful.mjs',
+};
+const bare: Side = {
+  id: 'bare',
+  title: 'bare node:http',
+  script: 'floor.mjs',
+  env: { BENCH_FLOOR: 'bare' },
+};
 const floor: Side = { id: 'floor', title: 'the floor', script: 'floor.mjs' };
 const handler: Side = { id: 'official', title: 'createMcpHandler', script: 'official-modern.mjs' };
 
 /** No session ends while a round runs, and none is refused, which costs less than to open one. */
-const KEPT = { maxIdleSessionCount: 10_000_000, limits: { sessions: 10_000_000, perUser: { sessions: 10_000_000 } } };
+const KEPT = {
+  maxIdleSessionCount: 10_000_000,
+  limits: { sessions: 10_000_000, perUser: { sessions: 10_000_000 } },
+};
 const LISTED = '100';
-const withEnv = (env: Side['env']) => (given: Side) => ({ ...given, env: { ...given.env, ...env } });
+const withEnv = (env: Side['env']) => (given: Side) => ({
+  ...given,
+  env: { ...given.env, ...env },
+});
 
 /** The log is stored before an event is sent. */
 const durable = (store: StoreKind): Work => ({
@@ -83,7 +99,12 @@ export const works: readonly Work[] = [
   durable('sqlite'),
   durable('redis'),
   durable('postgres'),
-  { id: 'modern', title: 'tools/call, 2026-07-28', sides: [ours(), one(), handler, floor, bare], load: modernCalls },
+  {
+    id: 'modern',
+    title: 'tools/call, 2026-07-28',
+    sides: [ours(), one(), handler, floor, bare],
+    load: modernCalls,
+  },
   {
     id: 'lists',
     title: `tools/list of ${LISTED} tools on one session, 2025-06-18`,
@@ -102,10 +123,16 @@ export const works: readonly Work[] = [
  * The works of `--only` and their sides: those of `--sides`; with another build of this package each side that is ours,
  * and that build beside it; otherwise all.
  */
-export function selectWorks(only: readonly string[], sides: readonly string[], baseline?: string): Work[] {
+export function selectWorks(
+  only: readonly string[],
+  sides: readonly string[],
+  baseline?: string,
+): Work[] {
   const unknown = only.filter((id) => !works.some((work) => work.id === id));
   if (unknown.length > 0)
-    throw new Error(`--only ${unknown.join(', ')}: the works are ${works.map(({ id }) => id).join(', ')}, sessions`);
+    throw new Error(
+      `--only ${unknown.join(', ')}: the works are ${works.map(({ id }) => id).join(', ')}, sessions`,
+    );
   return works
     .filter(({ id }) => only.length === 0 || only.includes(id))
     .map((work) => ({
@@ -118,10 +145,13 @@ export function selectWorks(only: readonly string[], sides: readonly string[], b
 }
 
 const sidesOfWork = ({ sides }: Work, baseline: string | undefined): Side[] =>
-  sides.flatMap((each) => (baseline === undefined ? [each] : [each, ...baselineOf(each, baseline)]));
+  sides.flatMap((each) =>
+    baseline === undefined ? [each] : [each, ...baselineOf(each, baseline)],
+  );
 
 /** What `--sides` may name. */
-export const everySide = (baseline: string | undefined): Side[] => works.flatMap((work) => sidesOfWork(work, baseline));
+export const everySide = (baseline: string | undefined): Side[] =>
+  works.flatMap((work) => sidesOfWork(work, baseline));
 
 const isOurs = ({ env }: Side): boolean => env?.['BENCH_DIST'] !== undefined;
 const isDefault = (given: Side, baseline: string | undefined): boolean =>
@@ -131,7 +161,10 @@ const isDefault = (given: Side, baseline: string | undefined): boolean =>
 export function withItself(work: Work): Work {
   const [first] = work.sides.filter(isOurs);
   if (first === undefined) return work;
-  return { ...work, sides: [{ ...first, id: 'again', title: `${first.title}, again` }, ...work.sides] };
+  return {
+    ...work,
+    sides: [{ ...first, id: 'again', title: `${first.title}, again` }, ...work.sides],
+  };
 }
 
 /** `ours` has `baseline`, `one` has `baseline-one`. */

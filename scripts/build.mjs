@@ -37,11 +37,21 @@ const filesBelow = (folder) =>
 /** A hash of everything that decides the result of the build. */
 function fingerprint() {
   const hash = createHash('sha256');
-  const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/build.mjs'];
+  const settings = [
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'scripts/build.mjs',
+  ];
   const sources = ['src', ...STORES.map((name) => `packages/${name}/src`)].flatMap((folder) =>
     filesBelow(join(root, folder)),
   );
-  for (const file of [...settings.map((name) => join(root, name)), join(root, INTERNALS), ...sources])
+  for (const file of [
+    ...settings.map((name) => join(root, name)),
+    join(root, INTERNALS),
+    ...sources,
+  ])
     hash.update(relative(root, file)).update('\0').update(readFileSync(file)).update('\0');
   return hash.digest('hex');
 }
@@ -55,13 +65,25 @@ const INTERNALS = 'test/kit/internals.ts';
 /** The sources of the exports and of the command, by their place in dist/. */
 function entries() {
   const { exports, bin } = readJson(join(root, 'package.json'));
-  const scripts = [...Object.values(exports).flatMap((target) => target.default ?? []), ...Object.values(bin)];
+  const scripts = [
+    ...Object.values(exports).flatMap((target) => target.default ?? []),
+    ...Object.values(bin),
+  ];
   const places = scripts.map((script) => script.replace(/^(\.\/)?dist\/(.*)\.js$/, '$2'));
-  return { internals: INTERNALS, ...Object.fromEntries(places.map((place) => [place, `src/${place}.ts`])) };
+  return {
+    internals: INTERNALS,
+    ...Object.fromEntries(places.map((place) => [place, `src/${place}.ts`])),
+  };
 }
 
 /** What each script is bundled with. */
-const MODULES = { absWorkingDir: root, bundle: true, format: 'esm', legalComments: 'none', logLevel: 'warning' };
+const MODULES = {
+  absWorkingDir: root,
+  bundle: true,
+  format: 'esm',
+  legalComments: 'none',
+  logLevel: 'warning',
+};
 
 function bundleScripts(built) {
   const { metafile } = buildSync({
@@ -75,7 +97,10 @@ function bundleScripts(built) {
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
   });
-  writeFileSync(BUNDLE, JSON.stringify(metafile.outputs).replaceAll(`${relative(root, built)}/`, ''));
+  writeFileSync(
+    BUNDLE,
+    JSON.stringify(metafile.outputs).replaceAll(`${relative(root, built)}/`, ''),
+  );
   chmodSync(join(built, 'cli/main.js'), 0o755);
 }
 
@@ -106,7 +131,8 @@ function bundlePage(built) {
   });
   let html = readFileSync(join(root, 'src/dashboard/page/index.html'), 'utf8');
   for (const [file, { entryPoint }] of Object.entries(metafile.outputs))
-    if (entryPoint in PAGE_NAMES) html = html.replace(`"${PAGE_NAMES[entryPoint]}"`, `"${basename(file)}"`);
+    if (entryPoint in PAGE_NAMES)
+      html = html.replace(`"${PAGE_NAMES[entryPoint]}"`, `"${basename(file)}"`);
   writeFileSync(join(outdir, 'index.html'), html.replace(/>\n\s+</g, '>\n<'));
   writeFileSync(join(outdir, 'LICENSES.txt'), licencesOf(metafile));
 }
@@ -114,7 +140,9 @@ function bundlePage(built) {
 function licencesOf({ outputs }) {
   const inputs = Object.values(outputs).flatMap((output) => Object.entries(output.inputs));
   const used = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file);
-  const folders = used.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/.][^/]*(?=\/)/.exec(file)?.[0] ?? []);
+  const folders = used.flatMap(
+    (file) => /^.*node_modules\/(?:@[^/]+\/)?[^/.][^/]*(?=\/)/.exec(file)?.[0] ?? [],
+  );
   const texts = new Map();
   for (const folder of new Set(folders)) {
     const { name, version } = readJson(join(root, folder, 'package.json'));
@@ -123,7 +151,9 @@ function licencesOf({ outputs }) {
     const text = readFileSync(join(root, folder, file), 'utf8').trim();
     texts.set(text, [...(texts.get(text) ?? []), `${name} ${version}`]);
   }
-  return [...texts].map(([text, names]) => `${names.join(', ')}\n\n${text}\n`).join(`\n${'-'.repeat(80)}\n\n`);
+  return [...texts]
+    .map(([text, names]) => `${names.join(', ')}\n\n${text}\n`)
+    .join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 /**
@@ -144,8 +174,10 @@ function finishDeclarations(built, manifest = join(root, 'package.json')) {
     for (const [, path] of finished.matchAll(/(?:from|import) ?\(?['"](\.{1,2}\/[^'"\n]*)['"]/g))
       visit(resolve(file, '..', path.replace(/\.js$/, '.d.ts')));
   };
-  for (const { types } of Object.values(exports)) if (types) visit(join(built, types.replace(/^\.\/dist\//, '')));
-  for (const file of filesBelow(built)) if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file);
+  for (const { types } of Object.values(exports))
+    if (types) visit(join(built, types.replace(/^\.\/dist\//, '')));
+  for (const file of filesBelow(built))
+    if (file.endsWith('.d.ts') && !reached.has(file)) rmSync(file);
 }
 
 /** Two builds may end at once. A build that finds dist/ taken or missing between the two renames retries. */
@@ -177,17 +209,22 @@ function buildStores(built, stdio) {
 
 function compile(project, outDir, stdio) {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, project), '--outDir', outDir], {
-    cwd: root,
-    stdio,
-  });
+  const { status } = spawnSync(
+    process.execPath,
+    [tsc, '-p', join(root, project), '--outDir', outDir],
+    {
+      cwd: root,
+      stdio,
+    },
+  );
   return status === 0;
 }
 
 /** Returns true when dist/ holds a build of these sources without errors. `quiet` hides the compiler's complaints. */
 export function build({ ifStale = false, quiet = false } = {}) {
   const now = fingerprint();
-  if (ifStale && existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return true;
+  if (ifStale && existsSync(dist) && existsSync(stamp) && readFileSync(stamp, 'utf8') === now)
+    return true;
   const built = join(cache, `dist-${process.pid}`);
   rmSync(built, { recursive: true, force: true });
   mkdirSync(built, { recursive: true });

@@ -21,7 +21,10 @@ const linearRegexp = {
     };
     const construct = (node) => {
       if (node.callee.type === 'Identifier' && node.callee.name === 'RegExp')
-        context.report({ node, message: 'Write the expression as a literal, so that it can be checked.' });
+        context.report({
+          node,
+          message: 'Write the expression as a literal, so that it can be checked.',
+        });
     };
     return { Literal: check, NewExpression: construct, CallExpression: construct };
   },

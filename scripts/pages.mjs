@@ -38,12 +38,14 @@ async function errors() {
   const source = read('src/base/errors/codes.ts');
   const thrown = source.search(/\/\/ ## (?:Thrown|Configuration)/);
   return [source.slice(0, thrown), source.slice(thrown)].flatMap((part, isThrown) =>
-    [...part.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}([A-Z_]+): /gm)].map(([, comment, name]) => {
-      const [status, rpc] = ERRORS[name];
-      const numbers = [...(isThrown ? [] : [status]), ...(rpc === -32000 ? [] : [rpc])];
-      const facts = numbers.length > 0 ? ` (${numbers.join(', ')})` : '';
-      return [name, wrapped(`- ${code(name)}${facts}: ${flat(comment)}`, '  ')];
-    }),
+    [...part.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[^])*)\*\/\n {2}([A-Z_]+): /gm)].map(
+      ([, comment, name]) => {
+        const [status, rpc] = ERRORS[name];
+        const numbers = [...(isThrown ? [] : [status]), ...(rpc === -32000 ? [] : [rpc])];
+        const facts = numbers.length > 0 ? ` (${numbers.join(', ')})` : '';
+        return [name, wrapped(`- ${code(name)}${facts}: ${flat(comment)}`, '  ')];
+      },
+    ),
   );
 }
 
@@ -90,7 +92,10 @@ async function options() {
       wrapped(`- ${code(member)}: ${withLinks(text)}${own ? ` Default ${own}.` : ''}`, '  '),
     );
     const text = wrapped(`_${facts.join(', ')}._ ${withLinks(said)}`);
-    return [name, `### ${code(name)}\n\n${[text, ...(list.length > 0 ? [list.join('\n')] : [])].join('\n\n')}\n`];
+    return [
+      name,
+      `### ${code(name)}\n\n${[text, ...(list.length > 0 ? [list.join('\n')] : [])].join('\n\n')}\n`,
+    ];
   });
 }
 
@@ -99,13 +104,20 @@ function kindOf(name, { kind, choices, range } = {}) {
   if (name === 'tasks') return 'boolean or object';
   if (choices !== undefined) return choices.map((choice) => code(`'${choice}'`)).join(', ');
   if (kind === undefined) return 'module only';
-  return { number: ['ms', 'bytes'].includes(range?.unit) ? range.unit : 'number', switch: 'boolean' }[kind] ?? kind;
+  return (
+    { number: ['ms', 'bytes'].includes(range?.unit) ? range.unit : 'number', switch: 'boolean' }[
+      kind
+    ] ?? kind
+  );
 }
 
 /** `(docs/guide/hooks.md#aroundrequest)` → `([hooks](../guide/hooks.md#aroundrequest))` */
 function withLinks(text) {
   return text.replaceAll(/docs\/(\w+)\/([\w-]+)\.md(#[\w-]+)?/g, (_, folder, page, anchor = '') => {
-    return `[${page.replaceAll('-', ' ')}](../${folder}/${page}.md${anchor})`.replace('../reference/', '');
+    return `[${page.replaceAll('-', ' ')}](../${folder}/${page}.md${anchor})`.replace(
+      '../reference/',
+      '',
+    );
   });
 }
 
@@ -129,7 +141,9 @@ async function written({ page, entry, made }) {
     return now ?? old;
   });
   if (left.size > 0)
-    throw new Error(`${page} lacks ${[...left.keys()].join(', ')}: put each where a reader looks for it`);
+    throw new Error(
+      `${page} lacks ${[...left.keys()].join(', ')}: put each where a reader looks for it`,
+    );
   return { file: page, text };
 }
 

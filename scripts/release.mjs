@@ -30,7 +30,9 @@ export const PLACES = {
 
 /** npm has written the new version into package.json and the lock file when it starts this. */
 function writeVersion(version) {
-  const [, old] = /BUILD_VERSION = '([^']+)'/.exec(readFileSync(join(root, 'src/base/protocol/versions.ts'), 'utf8'));
+  const [, old] = /BUILD_VERSION = '([^']+)'/.exec(
+    readFileSync(join(root, 'src/base/protocol/versions.ts'), 'utf8'),
+  );
   for (const [file, before] of Object.entries(PLACES)) {
     const text = readFileSync(join(root, file), 'utf8');
     writeFileSync(
@@ -55,7 +57,8 @@ function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name }, fo
 function refusalOf({ version, changelog, tag, repository }) {
   if (!changelog.includes(`\n## ${version}\n`)) return `CHANGELOG.md has no entry for ${version}.`;
   if (tag === undefined) return undefined;
-  if (tag !== `v${version}`) return `The tag ${tag} is not v${version}, the version of package.json.`;
+  if (tag !== `v${version}`)
+    return `The tag ${tag} is not v${version}, the version of package.json.`;
   return repository === undefined ? 'GITHUB_REPOSITORY is not set: publish from CI.' : undefined;
 }
 
@@ -81,17 +84,45 @@ async function release(publish) {
     await step(clone, process.execPath, 'scripts/build.mjs');
     for (const name of PACKAGES) {
       const manifest = join(clone, name, 'package.json');
-      const written = { ...JSON.parse(readFileSync(manifest, 'utf8')), ...repositoryOf(process.env, name) };
+      const written = {
+        ...JSON.parse(readFileSync(manifest, 'utf8')),
+        ...repositoryOf(process.env, name),
+      };
       writeFileSync(manifest, `${JSON.stringify(written, undefined, 2)}\n`);
-      await step(join(clone, name), 'npm', 'pack', '--ignore-scripts', '--pack-destination', folder);
+      await step(
+        join(clone, name),
+        'npm',
+        'pack',
+        '--ignore-scripts',
+        '--pack-destination',
+        folder,
+      );
     }
     const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-    await step(folder, 'npm', 'install', '--prefix', empty, ...quiet, ...tarballs.map((name) => join(folder, name)));
+    await step(
+      folder,
+      'npm',
+      'install',
+      '--prefix',
+      empty,
+      ...quiet,
+      ...tarballs.map((name) => join(folder, name)),
+    );
     await step(empty, 'npx', '--no-install', 'sojourn', '--version');
     await step(empty, 'npx', '--no-install', 'sojourn-demo', '--script', '..k..r..');
     for (const name of publish ? PACKAGES : [])
-      await step(join(clone, name), 'npm', 'publish', '--provenance', '--access', 'public', '--ignore-scripts');
-    console.log(publish ? `${version} is published.` : `${version} can be published: tag v${version}.`);
+      await step(
+        join(clone, name),
+        'npm',
+        'publish',
+        '--provenance',
+        '--access',
+        'public',
+        '--ignore-scripts',
+      );
+    console.log(
+      publish ? `${version} is published.` : `${version} can be published: tag v${version}.`,
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

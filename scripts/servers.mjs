@@ -5,7 +5,15 @@
  * again when its lock file or its sources have changed.
  */
 import { createHash } from 'node:crypto';
-import { accessSync, constants, cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+} from 'node:fs';
 import { rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +33,9 @@ const SERVERS = {
 /** Debian keeps programs in folders that are not in every PATH. The newest PostgreSQL comes first. */
 function programFolders() {
   const postgres = '/usr/lib/postgresql';
-  const versions = existsSync(postgres) ? readdirSync(postgres).sort((a, b) => Number(b) - Number(a)) : [];
+  const versions = existsSync(postgres)
+    ? readdirSync(postgres).sort((a, b) => Number(b) - Number(a))
+    : [];
   const system = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
   const path = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
   return [...path, ...system, ...versions.map((version) => join(postgres, version, 'bin'))];
@@ -47,7 +57,9 @@ export const findProgram = (name) =>
     .find(isExecutable);
 
 const missingServers = () =>
-  Object.keys(SERVERS).filter((name) => !SERVERS[name].some((program) => findProgram(program) !== undefined));
+  Object.keys(SERVERS).filter(
+    (name) => !SERVERS[name].some((program) => findProgram(program) !== undefined),
+  );
 
 async function installServers() {
   const packages = missingServers();
@@ -56,10 +68,13 @@ async function installServers() {
     const env = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
     await run('apt-get', ['update', '-q'], { env });
     // One by one: a package that this release lacks does not prevent the others.
-    for (const name of packages) await run('apt-get', ['install', '-qy', '--no-install-recommends', name], { env });
+    for (const name of packages)
+      await run('apt-get', ['install', '-qy', '--no-install-recommends', name], { env });
   }
   const missing = missingServers().join(' ');
-  return missing === '' ? undefined : `not installed; as root: apt-get update && apt-get install ${missing}`;
+  return missing === ''
+    ? undefined
+    : `not installed; as root: apt-get update && apt-get install ${missing}`;
 }
 
 const tool = (name) => join(root, 'test/installs', name);
@@ -70,7 +85,12 @@ const clientsFolder = process.env.SOJOURN_CLIENTS_FOLDER ?? tool('clients');
 const packages = (name) => ({
   inputs: ['package.json', 'package-lock.json'].map((file) => join(tool(name), file)),
   folder: join(tool(name), 'node_modules'),
-  make: () => step('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'], tool(name)),
+  make: () =>
+    step(
+      'npm',
+      ['ci', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'],
+      tool(name),
+    ),
 });
 
 /** Validators for the recipes of examples/deploy. `requirements.txt` pins every package and its hashes. */
@@ -78,13 +98,24 @@ const recipes = {
   needs: 'python3',
   inputs: [join(tool('recipes'), 'requirements.txt')],
   folder: join(tool('recipes'), 'venv'),
-  make: (folder) => python(folder, '--require-hashes', '--no-deps', '-r', join(tool('recipes'), 'requirements.txt')),
+  make: (folder) =>
+    python(
+      folder,
+      '--require-hashes',
+      '--no-deps',
+      '-r',
+      join(tool('recipes'), 'requirements.txt'),
+    ),
 };
 
 async function python(venv, ...what) {
   rmSync(venv, { recursive: true, force: true });
   await step('python3', ['-m', 'venv', venv], root);
-  await step(join(venv, 'bin/pip'), ['install', '--quiet', '--retries', '1', '--no-compile', ...what], root);
+  await step(
+    join(venv, 'bin/pip'),
+    ['install', '--quiet', '--retries', '1', '--no-compile', ...what],
+    root,
+  );
 }
 
 /** How each language builds a client, and starts it. `.github/dependabot.yml` keeps their versions new. */
@@ -92,7 +123,8 @@ const LANGUAGES = {
   python: {
     needs: 'python3',
     wire: 'wire.py',
-    build: (folder) => python(join(folder, 'venv'), '--no-deps', '-r', join(folder, 'requirements.txt')),
+    build: (folder) =>
+      python(join(folder, 'venv'), '--no-deps', '-r', join(folder, 'requirements.txt')),
     command: (folder) => [join(folder, 'venv/bin/python'), join(folder, 'program.py')],
   },
   go: {
@@ -109,7 +141,11 @@ const LANGUAGES = {
   java: {
     needs: 'mvn',
     build: (folder) =>
-      step('mvn', ['-q', '-B', 'compile', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], folder),
+      step(
+        'mvn',
+        ['-q', '-B', 'compile', 'dependency:copy-dependencies', '-DoutputDirectory=lib'],
+        folder,
+      ),
     command: (folder) => [
       'java',
       '-cp',
@@ -162,14 +198,18 @@ function clientPart(name) {
 }
 
 const TOOLS = existsSync(join(root, 'test/installs'))
-  ? readdirSync(join(root, 'test/installs')).filter((name) => existsSync(join(tool(name), 'package-lock.json')))
+  ? readdirSync(join(root, 'test/installs')).filter((name) =>
+      existsSync(join(tool(name), 'package-lock.json')),
+    )
   : [];
 
-const partOf = (name) => (name in CLIENTS ? clientPart(name) : name === 'recipes' ? recipes : packages(name));
+const partOf = (name) =>
+  name in CLIENTS ? clientPart(name) : name === 'recipes' ? recipes : packages(name);
 
 const stampOf = ({ folder }) => join(folder, '.made-from');
 
-const isCurrent = (part) => existsSync(stampOf(part)) && readFileSync(stampOf(part), 'utf8') === hashOf(part);
+const isCurrent = (part) =>
+  existsSync(stampOf(part)) && readFileSync(stampOf(part), 'utf8') === hashOf(part);
 
 function hashOf({ inputs }) {
   const hash = createHash('sha256');
@@ -201,14 +241,17 @@ async function make(name) {
 /** Why a test cannot use a folder of `test/installs/` or a client; `undefined`: it can. */
 export function lackOf(name) {
   const part = partOf(name);
-  const missing = isCurrent(part) ? undefined : `${name} is not installed: node scripts/servers.mjs ${name}`;
+  const missing = isCurrent(part)
+    ? undefined
+    : `${name} is not installed: node scripts/servers.mjs ${name}`;
   return neededBy(part) ?? missing;
 }
 
 export const commandOf = (name) => LANGUAGES[CLIENTS[name]].command(join(clientsFolder, name));
 
 /** The path of a program of test/installs/recipes, or undefined where they are not installed. */
-export const recipeProgram = (name) => (isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined);
+export const recipeProgram = (name) =>
+  isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined;
 
 /** What `npm test` needs. `npm run test:matrix` needs every folder of `test/installs/`, `npm run test:clients` the clients. */
 const USUAL = ['servers', 'adapters', 'conformance', 'ext-tasks', 'otel-2'];
@@ -220,7 +263,8 @@ export async function install(names = []) {
   await Promise.all(
     wanted.map(async (name) => {
       const lack = name === 'servers' ? await installServers() : await make(name);
-      if (lack !== undefined) console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
+      if (lack !== undefined)
+        console.log(`${name}: ${lack}; its tests ${process.env.CI ? 'fail' : 'are skipped'}`);
     }),
   );
 }
@@ -229,6 +273,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const names = process.argv.slice(2).flatMap((name) => (name === 'clients' ? allClients : [name]));
   const known = [...everyTool, ...allClients];
   const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
+  if (unknown.length > 0)
+    throw new Error(`${unknown.join(', ')}: the names are ${known.join(', ')}, clients`);
   await install(names);
 }

@@ -22,7 +22,9 @@ export function run(command, args, { cwd = root, env = {} } = {}) {
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
     child.on('error', (error) => done({ code: 127, output: `${command}: ${error.message}\n` }));
-    child.on('close', (code, signal) => done({ code: code ?? 1, output: signal ? `${output}(${signal})\n` : output }));
+    child.on('close', (code, signal) =>
+      done({ code: code ?? 1, output: signal ? `${output}(${signal})\n` : output }),
+    );
   });
 }
 

@@ -8,7 +8,9 @@ import { root } from './steps.mjs';
 
 const seed = process.env.SOJOURN_SEED ?? '1';
 const chaos = ['sqlite', 'redis', 'postgres'].flatMap((store) =>
-  ['factory', 'definition'].map((servers) => `npm run chaos -- --store ${store} --servers ${servers} --seed ${seed}`),
+  ['factory', 'definition'].map(
+    (servers) => `npm run chaos -- --store ${store} --servers ${servers} --seed ${seed}`,
+  ),
 );
 
 /** A copy of what git has, with packages of its own. */
@@ -54,7 +56,8 @@ const PARTS = {
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PARTS);
 const unknown = names.filter((name) => !Object.hasOwn(PARTS, name));
-if (unknown.length > 0) throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
+if (unknown.length > 0)
+  throw new Error(`${unknown.join(', ')}: the parts are ${Object.keys(PARTS).join(', ')}`);
 
 /** These need no folder of `test/installs/`. */
 const BARE = ['seeds', 'chaos', 'attacks'];

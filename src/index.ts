@@ -25,10 +25,21 @@ export type {
 export type { McpEndpointOptions } from './base/options/endpoint-options.ts';
 export type { AuthOptions } from './base/options/resolve-auth.ts';
 export type { SessionLimits } from './base/options/resolve-limits.ts';
-export type { AuthorizeTask, TaskLimits, TasksOptions, TaskToRun } from './base/options/tasks-options.ts';
+export type {
+  AuthorizeTask,
+  TaskLimits,
+  TasksOptions,
+  TaskToRun,
+} from './base/options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
-export type { SessionEvents, SessionInfoPage, SessionList, SessionPageRequest, Sessions } from './endpoint/sessions.ts';
+export type {
+  SessionEvents,
+  SessionInfoPage,
+  SessionList,
+  SessionPageRequest,
+  Sessions,
+} from './endpoint/sessions.ts';
 export type { Store } from './stores/store.ts';
 export type {
   ConfigureSessionOptions,

@@ -18,6 +18,10 @@ const names = Array.from({ length: Number(process.env.BENCH_TOOLS ?? '1') }, (_,
 export function buildEchoServer(ctx) {
   const server = new McpServer({ name: 'bench', version: '1.0.0' }, { ...ctx?.serverOptions });
   for (const name of names)
-    server.registerTool(name, { description: 'Answers with its input', inputSchema, annotations }, echo);
+    server.registerTool(
+      name,
+      { description: 'Answers with its input', inputSchema, annotations },
+      echo,
+    );
   return server;
 }

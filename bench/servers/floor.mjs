@@ -63,7 +63,9 @@ async function answer(text, req, res) {
   const known = isBare ? results.get(method) : undefined;
   if (known) return send({ jsonrpc: '2.0', id: message.id, result: known });
   const [session, headers] =
-    method === 'initialize' ? await opened() : [sessions.get(req.headers['mcp-session-id']) ?? modern];
+    method === 'initialize'
+      ? await opened()
+      : [sessions.get(req.headers['mcp-session-id']) ?? modern];
   session.ask(message, (said) => {
     if (isBare) results.set(method, said.result);
     together(() => send(said, headers));

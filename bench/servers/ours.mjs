@@ -12,7 +12,9 @@ async function openStore() {
   const kind = url.slice(0, url.indexOf(':'));
   const { [kind]: open } = await import(
     // A build from before the packages has the stores of servers too.
-    existsSync(new URL(`stores/${kind}/index.js`, dist)) ? new URL(`stores/${kind}/index.js`, dist) : `sojourn-${kind}`
+    existsSync(new URL(`stores/${kind}/index.js`, dist))
+      ? new URL(`stores/${kind}/index.js`, dist)
+      : `sojourn-${kind}`
   );
   // Sides share a store's server, so each has its own name, and its own schema or file: builds may differ in it.
   const name = randomBytes(9).toString('hex');
@@ -20,7 +22,13 @@ async function openStore() {
   return { store: open(kind === 'sqlite' ? `${url.slice('sqlite:'.length)}-${name}` : url), name };
 }
 
-const quiet = { debug() {}, info() {}, warn: console.error, error: console.error, fatal: console.error };
+const quiet = {
+  debug() {},
+  info() {},
+  warn: console.error,
+  error: console.error,
+  fatal: console.error,
+};
 
 const endpoint = createMcpEndpoint(process.env.BENCH_ONE ? buildEchoServer() : buildEchoServer, {
   logger: quiet,
@@ -31,7 +39,8 @@ if (watched !== undefined) {
   const token = 'the-token-of-the-bench';
   const dashboard = endpoint.dashboard({ token });
   const headers = { Authorization: `Bearer ${token}` };
-  const look = () => dashboard.fetch(new Request('http://localhost/dashboard/api/fleet', { headers }));
+  const look = () =>
+    dashboard.fetch(new Request('http://localhost/dashboard/api/fleet', { headers }));
   await look();
   if (watched === 'page') setInterval(look, 2_000);
 }

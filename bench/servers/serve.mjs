@@ -1,7 +1,8 @@
 import { createServer } from 'node:http';
 
 // BENCH_FRONT: `express` puts Express, which reads the bodies, before the handler.
-const express = process.env.BENCH_FRONT === 'express' ? (await import('express')).default : undefined;
+const express =
+  process.env.BENCH_FRONT === 'express' ? (await import('express')).default : undefined;
 
 /** Listens on a free port of the loopback and answers the harness's questions about this process. */
 export function serve(handler, more = {}) {

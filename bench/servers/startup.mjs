@@ -14,7 +14,9 @@ const sides = {
     const { buildEchoServer } = await import('./echo-server.mjs');
     // Serves its first client only.
     return () => async (req, res) => {
-      const transport = new NodeStreamableHTTPServerTransport({ sessionIdGenerator: () => randomUUID() });
+      const transport = new NodeStreamableHTTPServerTransport({
+        sessionIdGenerator: () => randomUUID(),
+      });
       await buildEchoServer().connect(transport);
       return transport.handleRequest(req, res);
     };

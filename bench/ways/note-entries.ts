@@ -24,13 +24,21 @@ const isTree = (value: unknown): value is Tree => typeof (value as Tree | null)?
 function nameOf({ key, id }: Tree): string | undefined {
   const named = isTree(key) ? key : isTree(id) ? id : undefined;
   const name = named?.['name'];
-  return typeof name !== 'string' ? undefined : named?.type === 'PrivateIdentifier' ? `#${name}` : name;
+  return typeof name !== 'string'
+    ? undefined
+    : named?.type === 'PrivateIdentifier'
+      ? `#${name}`
+      : name;
 }
 
 function classOf(tree: Tree): Entry['of'] {
   const members = (tree['body'] as Tree)['body'] as Tree[];
-  const fields = members.filter(({ type }) => type === 'PropertyDefinition' || type === 'AccessorProperty');
-  const mutable = fields.filter((field) => field['readonly'] !== true && field['declare'] !== true).length;
+  const fields = members.filter(
+    ({ type }) => type === 'PropertyDefinition' || type === 'AccessorProperty',
+  );
+  const mutable = fields.filter(
+    (field) => field['readonly'] !== true && field['declare'] !== true,
+  ).length;
   return { className: nameOf(tree) ?? `at ${tree.start}`, mutable };
 }
 
@@ -43,8 +51,15 @@ export function noteEntries(code: string, file: string): string {
     const own = nameOf(value) ?? name;
     const within = value.type.startsWith('Class') && isTree(value['body']) ? classOf(value) : of;
     const body = value['body'];
-    if (/Function/.test(value.type) && isTree(body) && /^(BlockStatement|FunctionBody)$/.test(body.type))
-      notes.push([body.start + 1, { file, name: own ?? 'anonymous', at: value.start, ...(within && { of: within }) }]);
+    if (
+      /Function/.test(value.type) &&
+      isTree(body) &&
+      /^(BlockStatement|FunctionBody)$/.test(body.type)
+    )
+      notes.push([
+        body.start + 1,
+        { file, name: own ?? 'anonymous', at: value.start, ...(within && { of: within }) },
+      ]);
     for (const child of Object.values(value)) walk(child, own, within);
   };
   walk(parseAst(code, { lang: 'ts' }), undefined, undefined);

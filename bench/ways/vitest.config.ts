@@ -15,7 +15,9 @@ export default defineConfig({
       name: 'note-entries',
       enforce: 'pre',
       transform: (code, id) =>
-        id.startsWith(`${src}/`) && !id.includes('/testing/') ? noteEntries(code, relative(src, id)) : undefined,
+        id.startsWith(`${src}/`) && !id.includes('/testing/')
+          ? noteEntries(code, relative(src, id))
+          : undefined,
     },
   ],
   test: {

@@ -31,8 +31,12 @@ function visitsOf(entries: readonly Entry[]): Entry[][] {
 
 function figuresOf(entries: readonly Entry[]): number[] {
   const files = new Set(entries.map(({ file }) => file));
-  const functions = new Set(entries.map(({ file, name, of }) => `${file} ${of?.className} ${name}`));
-  const classes = new Map(entries.flatMap(({ file, of }) => (of ? [[`${file} ${of.className}`, of.mutable]] : [])));
+  const functions = new Set(
+    entries.map(({ file, name, of }) => `${file} ${of?.className} ${name}`),
+  );
+  const classes = new Map(
+    entries.flatMap(({ file, of }) => (of ? [[`${file} ${of.className}`, of.mutable]] : [])),
+  );
   const mutable = [...classes.values()].reduce((sum, fields) => sum + fields, 0);
   const moves = visitsOf(entries).length;
   return [files.size, functions.size, classes.size, mutable, moves, moves - files.size];
@@ -52,7 +56,9 @@ test.each(Object.entries(WALKS))('%s', async (title, { open }) => {
   const warm = calls.slice(1).toSorted((a, b) => a.length - b.length);
   const entries = warm[warm.length / 2] ?? [];
   rows.push([title, ...figuresOf(entries).map(String)]);
-  const lines = visitsOf(entries).map((visit) => `  ${visit[0]?.file}: ${visit.map(({ name }) => name).join(', ')}`);
+  const lines = visitsOf(entries).map(
+    (visit) => `  ${visit[0]?.file}: ${visit.map(({ name }) => name).join(', ')}`,
+  );
   console.log(`${title}\n${lines.join('\n')}\n`);
 });
 

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { completable, type McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
-export const PNG = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==';
+export const PNG =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==';
 const WAV = 'UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQIAAACAgA==';
 
 /** Safe to run again: when the owner of a call crashes, another instance restarts the call. */
@@ -27,12 +28,18 @@ const fail = { description: 'Throws: the client gets a result with isError', ann
 
 export function registerContentTools(server: McpServer): void {
   server.registerTool('echo', echo, ({ message }) => say(message));
-  server.registerTool('add', add, ({ a, b }) => ({ ...say(String(a + b)), structuredContent: { sum: a + b } }));
+  server.registerTool('add', add, ({ a, b }) => ({
+    ...say(String(a + b)),
+    structuredContent: { sum: a + b },
+  }));
   server.registerTool('media', media, () => ({
     content: [
       { type: 'image', data: PNG, mimeType: 'image/png' },
       { type: 'audio', data: WAV, mimeType: 'audio/wav' },
-      { type: 'resource', resource: { uri: 'everything://inline', text: 'A resource inside an answer.' } },
+      {
+        type: 'resource',
+        resource: { uri: 'everything://inline', text: 'A resource inside an answer.' },
+      },
       { type: 'resource_link', uri: 'everything://about', name: 'about' },
     ],
   }));
@@ -49,24 +56,41 @@ const count = {
   }),
   annotations,
 };
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const;
+const LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+] as const;
 const log = {
-  description: 'Sends a log message; a client that asked for less (logging/setLevel) does not get it',
+  description:
+    'Sends a log message; a client that asked for less (logging/setLevel) does not get it',
   inputSchema: z.object({ message: z.string(), level: z.enum(LEVELS).default('info') }),
   annotations,
 };
 
 export function registerRunningTools(server: McpServer): void {
-  server.registerTool('count', count, async ({ steps, delayMs }, { mcpReq: { signal, notify, _meta } }) => {
-    for (let progress = 1; progress <= steps; progress += 1) {
-      // Rejects as soon as the client cancels or the session ends, because no client waits for the rest.
-      await delay(delayMs, undefined, { signal });
-      const { progressToken } = _meta ?? {};
-      if (progressToken === undefined) continue;
-      await notify({ method: 'notifications/progress', params: { progressToken, progress, total: steps } });
-    }
-    return say(`Counted to ${steps}.`);
-  });
+  server.registerTool(
+    'count',
+    count,
+    async ({ steps, delayMs }, { mcpReq: { signal, notify, _meta } }) => {
+      for (let progress = 1; progress <= steps; progress += 1) {
+        // Rejects as soon as the client cancels or the session ends, because no client waits for the rest.
+        await delay(delayMs, undefined, { signal });
+        const { progressToken } = _meta ?? {};
+        if (progressToken === undefined) continue;
+        await notify({
+          method: 'notifications/progress',
+          params: { progressToken, progress, total: steps },
+        });
+      }
+      return say(`Counted to ${steps}.`);
+    },
+  );
   server.registerTool('log', log, async ({ message, level }, ctx) => {
     await ctx.mcpReq.log(level, message, 'everything');
     return say(`Logged at ${level}.`);
@@ -83,9 +107,15 @@ const review = {
     code: z.string(),
   }),
 };
-const ask = (text: string) => ({ messages: [{ role: 'user' as const, content: { type: 'text' as const, text } }] });
+const ask = (text: string) => ({
+  messages: [{ role: 'user' as const, content: { type: 'text' as const, text } }],
+});
 
 export function registerPrompts(server: McpServer): void {
-  server.registerPrompt('introduce', { description: 'Introduces this server' }, () => ask('Which tools are there?'));
-  server.registerPrompt('review', review, ({ language, code }) => ask(`Review this ${language} code:\n\n${code}`));
+  server.registerPrompt('introduce', { description: 'Introduces this server' }, () =>
+    ask('Which tools are there?'),
+  );
+  server.registerPrompt('review', review, ({ language, code }) =>
+    ask(`Review this ${language} code:\n\n${code}`),
+  );
 }

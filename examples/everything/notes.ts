@@ -4,7 +4,11 @@
  *
  * The notes live in this process and are shared by all sessions. Data of one session goes into `session.state`.
  */
-import { type McpServer, ResourceNotFoundError, ResourceTemplate } from '@modelcontextprotocol/server';
+import {
+  type McpServer,
+  ResourceNotFoundError,
+  ResourceTemplate,
+} from '@modelcontextprotocol/server';
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { PNG, say } from './content.ts';
@@ -12,7 +16,11 @@ import { PNG, say } from './content.ts';
 const MAX_NOTES = 100;
 const notes = new Map([['welcome', 'Change me with the tool write-note.']]);
 
-const about = { uri: 'everything://about', mimeType: 'text/markdown', text: '# A server that uses all of MCP' };
+const about = {
+  uri: 'everything://about',
+  mimeType: 'text/markdown',
+  text: '# A server that uses all of MCP',
+};
 const pixel = { uri: 'everything://pixel', mimeType: 'image/png', blob: PNG };
 const template = new ResourceTemplate('note://{name}', {
   list: () => ({ resources: [...notes.keys()].map((name) => ({ uri: `note://${name}`, name })) }),
@@ -20,7 +28,10 @@ const template = new ResourceTemplate('note://{name}', {
 });
 const writeNote = {
   description: 'Writes a note and notifies the clients that subscribed to it',
-  inputSchema: z.object({ name: z.string().regex(/^[a-z0-9-]{1,40}$/), text: z.string().max(10_000) }),
+  inputSchema: z.object({
+    name: z.string().regex(/^[a-z0-9-]{1,40}$/),
+    text: z.string().max(10_000),
+  }),
   annotations: { idempotentHint: true },
 };
 
@@ -30,11 +41,16 @@ const acknowledge = () => ({});
 export function registerNotes(server: McpServer, bus: ServerEventBus): void {
   server.registerResource('about', about.uri, {}, () => ({ contents: [about] }));
   server.registerResource('pixel', pixel.uri, {}, () => ({ contents: [pixel] }));
-  server.registerResource('note', template, { description: 'A note by its name' }, ({ href: uri }, { name }) => {
-    const text = notes.get(String(name));
-    if (text === undefined) throw new ResourceNotFoundError(uri);
-    return { contents: [{ uri, mimeType: 'text/plain', text }] };
-  });
+  server.registerResource(
+    'note',
+    template,
+    { description: 'A note by its name' },
+    ({ href: uri }, { name }) => {
+      const text = notes.get(String(name));
+      if (text === undefined) throw new ResourceNotFoundError(uri);
+      return { contents: [{ uri, mimeType: 'text/plain', text }] };
+    },
+  );
   server.registerTool('write-note', writeNote, ({ name, text }) => {
     const isNew = !notes.has(name);
     if (isNew && notes.size >= MAX_NOTES) throw new Error(`There are ${MAX_NOTES} notes already.`);

@@ -19,27 +19,37 @@ const askModel = {
   inputSchema: z.object({ question: z.string() }),
 };
 const bookTable = {
-  description: 'Several rounds: asks for the party, then for a confirmation, and keeps its place in a sealed state',
+  description:
+    'Several rounds: asks for the party, then for a confirmation, and keeps its place in a sealed state',
   inputSchema: z.object({ restaurant: z.string() }),
 };
-const profile = z.object({ name: z.string(), colour: z.enum(['red', 'green', 'blue']).default('blue') });
+const profile = z.object({
+  name: z.string(),
+  colour: z.enum(['red', 'green', 'blue']).default('blue'),
+});
 const party = z.object({ guests: z.int().min(1).max(20), day: z.string() });
 const confirmation = z.object({ confirmed: z.boolean() });
 
 function sample({ question }: { question: string }, ctx: ServerContext) {
   const reply = inputResponse(ctx.mcpReq.inputResponses, 'reply');
-  if (reply.kind === 'sampling') return say(`The model says: ${JSON.stringify(reply.result.content)}`);
+  if (reply.kind === 'sampling')
+    return say(`The model says: ${JSON.stringify(reply.result.content)}`);
   const messages = [{ role: 'user' as const, content: { type: 'text' as const, text: question } }];
-  return inputRequired({ inputRequests: { reply: inputRequired.createMessage({ messages, maxTokens: 200 }) } });
+  return inputRequired({
+    inputRequests: { reply: inputRequired.createMessage({ messages, maxTokens: 200 }) },
+  });
 }
 
 function elicitForm(ctx: ServerContext) {
   const reply = inputResponse(ctx.mcpReq.inputResponses, 'profile');
-  if (reply.kind === 'elicit' && reply.action !== 'accept') return say(`The user chose to ${reply.action}.`);
+  if (reply.kind === 'elicit' && reply.action !== 'accept')
+    return say(`The user chose to ${reply.action}.`);
   const given = acceptedContent(ctx.mcpReq.inputResponses, 'profile', profile);
   if (given) return say(`Hello ${given.name}, ${given.colour} it is.`);
   return inputRequired({
-    inputRequests: { profile: inputRequired.elicit({ message: 'Who are you?', requestedSchema: profile }) },
+    inputRequests: {
+      profile: inputRequired.elicit({ message: 'Who are you?', requestedSchema: profile }),
+    },
   });
 }
 
@@ -52,16 +62,27 @@ function elicitUrl(ctx: ServerContext) {
 
 function showRoots(ctx: ServerContext) {
   const reply = inputResponse(ctx.mcpReq.inputResponses, 'roots');
-  if (reply.kind !== 'roots') return inputRequired({ inputRequests: { roots: inputRequired.listRoots() } });
-  return say(reply.roots.map(({ uri, name }) => (name ? `${name}: ${uri}` : uri)).join('\n') || 'No roots.');
+  if (reply.kind !== 'roots')
+    return inputRequired({ inputRequests: { roots: inputRequired.listRoots() } });
+  return say(
+    reply.roots.map(({ uri, name }) => (name ? `${name}: ${uri}` : uri)).join('\n') || 'No roots.',
+  );
 }
 
 /** The party travels through the client: sealed, bound to the user, valid for ten minutes. */
-async function book({ restaurant }: { restaurant: string }, ctx: ServerContext, { mint }: RequestStateCodec) {
+async function book(
+  { restaurant }: { restaurant: string },
+  ctx: ServerContext,
+  { mint }: RequestStateCodec,
+) {
   const { inputResponses, requestState } = ctx.mcpReq;
-  const booking = requestState<z.infer<typeof party>>() ?? acceptedContent(inputResponses, 'party', party);
+  const booking =
+    requestState<z.infer<typeof party>>() ?? acceptedContent(inputResponses, 'party', party);
   if (booking === undefined) {
-    const question = inputRequired.elicit({ message: `A table at ${restaurant}?`, requestedSchema: party });
+    const question = inputRequired.elicit({
+      message: `A table at ${restaurant}?`,
+      requestedSchema: party,
+    });
     return inputRequired({ inputRequests: { party: question } });
   }
   const { guests, day } = booking;
@@ -76,8 +97,20 @@ async function book({ restaurant }: { restaurant: string }, ctx: ServerContext, 
 
 export function registerQuestionTools(server: McpServer, codec: RequestStateCodec): void {
   server.registerTool('ask-model', askModel, sample);
-  server.registerTool('ask-user', { description: 'Elicitation by form: asks for a name and a colour' }, elicitForm);
-  server.registerTool('ask-user-url', { description: 'Elicitation by URL: sends the user to a page' }, elicitUrl);
-  server.registerTool('list-roots', { description: 'Roots: the folders that the server may see' }, showRoots);
+  server.registerTool(
+    'ask-user',
+    { description: 'Elicitation by form: asks for a name and a colour' },
+    elicitForm,
+  );
+  server.registerTool(
+    'ask-user-url',
+    { description: 'Elicitation by URL: sends the user to a page' },
+    elicitUrl,
+  );
+  server.registerTool(
+    'list-roots',
+    { description: 'Roots: the folders that the server may see' },
+    showRoots,
+  );
   server.registerTool('book-table', bookTable, (args, ctx) => book(args, ctx, codec));
 }

@@ -13,13 +13,18 @@ const secret = { description: 'There only after "unlock"', annotations: { readOn
 const NO_SESSION =
   'This request has no session (2026-07-28, or stateless serving): there is nothing to keep a value in.';
 
-export async function registerSessionTools(server: McpServer, session: McpSession | undefined): Promise<void> {
+export async function registerSessionTools(
+  server: McpServer,
+  session: McpSession | undefined,
+): Promise<void> {
   server.registerTool('counter', counter, async () => {
     if (session === undefined) return say(NO_SESSION);
     const calls = await session.state.update('counter', (before = 0) => before + 1);
     return say(`This session called me ${calls} ${calls === 1 ? 'time' : 'times'}.`);
   });
-  const hidden = server.registerTool('secret', secret, () => say('Sessions may outlive their process.'));
+  const hidden = server.registerTool('secret', secret, () =>
+    say('Sessions may outlive their process.'),
+  );
   if (!(await session?.state.get('unlocked'))) hidden.disable();
   server.registerTool('unlock', unlock, async () => {
     if (session === undefined) return say(NO_SESSION);

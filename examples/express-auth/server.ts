@@ -31,7 +31,12 @@ const oauthMetadata = (await discovered.json()) as OAuthMetadata & { jwks_uri: s
 const keys = createRemoteJWKSet(new URL(oauthMetadata.jwks_uri));
 
 async function verifyAccessToken(token: string): Promise<AuthInfo> {
-  const accepted = { issuer, audience: resource, algorithms: ['RS256', 'ES256'], requiredClaims: ['sub', 'exp'] };
+  const accepted = {
+    issuer,
+    audience: resource,
+    algorithms: ['RS256', 'ES256'],
+    requiredClaims: ['sub', 'exp'],
+  };
   const { payload } = await jwtVerify(token, keys, accepted).catch(() => {
     throw new OAuthError(OAuthErrorCode.InvalidToken, 'Token is not valid');
   });
@@ -60,7 +65,11 @@ const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(resourceServerU
 
 const app = express();
 app.use(mcpAuthMetadataRouter({ oauthMetadata, resourceServerUrl }));
-app.all('/mcp', requireBearerAuth({ verifier: { verifyAccessToken }, resourceMetadataUrl }), endpoint.node);
+app.all(
+  '/mcp',
+  requireBearerAuth({ verifier: { verifyAccessToken }, resourceMetadataUrl }),
+  endpoint.node,
+);
 
 const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', (error) => {
   if (error) throw error; // Express 5 passes the error of a taken port

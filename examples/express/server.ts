@@ -12,7 +12,9 @@ import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
-const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+const sayHello = ({ name }: { name: string }) => ({
+  content: [{ type: 'text' as const, text: `Hello ${name}!` }],
+});
 
 const mcp = new McpServer({ name: 'express-example', version: '1.0.0' });
 mcp.registerTool('greet', greet, sayHello);
@@ -24,7 +26,9 @@ const app = express();
 // Your own middleware goes in front, as always. Afterwards the response's headers have the session's id.
 app.use((req, res, next) => {
   res.setHeader('X-Served-By', 'express');
-  res.on('close', () => console.log(req.method, req.path, res.statusCode, res.getHeader('mcp-session-id')));
+  res.on('close', () =>
+    console.log(req.method, req.path, res.statusCode, res.getHeader('mcp-session-id')),
+  );
   next();
 });
 

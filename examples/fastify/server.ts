@@ -11,7 +11,9 @@ import { createMcpEndpoint } from 'sojourn';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
-const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+const sayHello = ({ name }: { name: string }) => ({
+  content: [{ type: 'text' as const, text: `Hello ${name}!` }],
+});
 
 const mcp = new McpServer({ name: 'fastify-example', version: '1.0.0' });
 mcp.registerTool('greet', greet, sayHello);

@@ -55,13 +55,17 @@ const runSessionHandler: RunSessionHandler = async (_request, session, run) => {
 };
 
 const write = {
-  description: 'Writes a line into the notebook of this session, and says which database its caller uses',
+  description:
+    'Writes a line into the notebook of this session, and says which database its caller uses',
   inputSchema: z.object({ line: z.string() }),
 };
 
 const endpoint = createMcpEndpoint(
   (ctx) => {
-    const server = new McpServer({ name: 'hooks-example', version: '1.0.0' }, { ...ctx.serverOptions });
+    const server = new McpServer(
+      { name: 'hooks-example', version: '1.0.0' },
+      { ...ctx.serverOptions },
+    );
     server.registerTool('write', write, ({ line }) => {
       const lines = notebooks.get(server)?.push(line);
       return { content: [{ type: 'text', text: `${lines} lines, ${databases.getStore()}` }] };
@@ -73,7 +77,15 @@ const endpoint = createMcpEndpoint(
     auth: {
       verify: (token) => {
         const extra = USERS.get(token);
-        return extra && { token, clientId: 'example', scopes: [], expiresAt: Date.now() / 1_000 + 3_600, extra };
+        return (
+          extra && {
+            token,
+            clientId: 'example',
+            scopes: [],
+            expiresAt: Date.now() / 1_000 + 3_600,
+            extra,
+          }
+        );
       },
     },
     runSessionHandler,

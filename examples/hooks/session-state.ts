@@ -10,9 +10,15 @@ import { z } from 'zod';
 
 const say = (text: string) => ({ content: [{ type: 'text' as const, text }] });
 
-export default async function factory({ serverOptions, session }: McpEndpointContext): Promise<McpServer> {
+export default async function factory({
+  serverOptions,
+  session,
+}: McpEndpointContext): Promise<McpServer> {
   const capabilities = { logging: {} };
-  const server = new McpServer({ name: 'assumes-little', version: '1.0.0' }, { ...serverOptions, capabilities });
+  const server = new McpServer(
+    { name: 'assumes-little', version: '1.0.0' },
+    { ...serverOptions, capabilities },
+  );
 
   // A value of one session.
   server.registerTool('visit', {}, async () => {
@@ -47,13 +53,17 @@ export default async function factory({ serverOptions, session }: McpEndpointCon
     if (noted !== undefined) remind(noted);
   };
 
-  server.registerTool('remind', { inputSchema: z.object({ seconds: z.number() }) }, async ({ seconds }) => {
-    if (session === undefined) return say('there is no session to remind');
-    const due = Date.now() + seconds * 1_000;
-    await session.state.set('due', due);
-    remind(due);
-    return say('noted');
-  });
+  server.registerTool(
+    'remind',
+    { inputSchema: z.object({ seconds: z.number() }) },
+    async ({ seconds }) => {
+      if (session === undefined) return say('there is no session to remind');
+      const due = Date.now() + seconds * 1_000;
+      await session.state.set('due', due);
+      remind(due);
+      return say('noted');
+    },
+  );
 
   // A header.
   server.registerTool('search', {}, () => {

@@ -1,8 +1,24 @@
 /** A whole store on nothing but a table of keys and values: here a file that the processes of one machine share. */
 import Database from 'libsql';
-import type { Backend, DuePlace, Entry, EntryTexts, Kind, LogWrite, Mailboxes } from 'sojourn/store';
+import type {
+  Backend,
+  DuePlace,
+  Entry,
+  EntryTexts,
+  Kind,
+  LogWrite,
+  Mailboxes,
+} from 'sojourn/store';
 import type { Receive, Row, RowTexts, RowWrite, Store, StoreOptions, Write } from 'sojourn/store';
-import { countedIn, entryOfTexts, entryTexts, isRowWrite, openView, rowOf, textsOf } from 'sojourn/store';
+import {
+  countedIn,
+  entryOfTexts,
+  entryTexts,
+  isRowWrite,
+  openView,
+  rowOf,
+  textsOf,
+} from 'sojourn/store';
 
 /** Keys are in the order of their bytes. */
 export class Table {
@@ -11,13 +27,21 @@ export class Table {
   constructor(file: string) {
     this.#db = new Database(file, { timeout: 5_000 });
     this.#db.exec('PRAGMA journal_mode = WAL');
-    this.#db.exec('CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID');
+    this.#db.exec(
+      'CREATE TABLE IF NOT EXISTS kv (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID',
+    );
   }
   get(key: string): string | undefined {
-    return (this.#db.prepare('SELECT value FROM kv WHERE key = ?').get(key) as { value: string } | undefined)?.value;
+    return (
+      this.#db.prepare('SELECT value FROM kv WHERE key = ?').get(key) as
+        | { value: string }
+        | undefined
+    )?.value;
   }
   values(after: string, before: string, limit = -1): string[] {
-    const found = this.#db.prepare('SELECT value FROM kv WHERE key > ? AND key < ? ORDER BY key LIMIT ?');
+    const found = this.#db.prepare(
+      'SELECT value FROM kv WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+    );
     return (found.all(after, before, limit) as { value: string }[]).map(({ value }) => value);
   }
   put(key: string, value: string): void {
@@ -42,7 +66,10 @@ const timed = (ms: number): string => padded(Math.max(0, Math.round(ms * 1_000))
 type StoredRow = RowTexts & { share: string | null; stamp: number };
 
 /** Ids are visible ASCII: a blank ends one, and `~~` is behind all that begin with the text before it. */
-export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name' | 'time'>): Backend {
+export function backendOn(
+  table: Table,
+  { name, time }: Pick<StoreOptions, 'name' | 'time'>,
+): Backend {
   const where = 'a table of keys and values';
   const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'share' | 'log', rest: string): string =>
     `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
@@ -57,7 +84,8 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
     return texts.map((text) => entryOfTexts(JSON.parse(text) as EntryTexts, true));
   };
   const cutLog = (kind: Kind, id: string, upTo: number): void => {
-    for (const { no } of log(kind, id)) if (no <= upTo) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
+    for (const { no } of log(kind, id))
+      if (no <= upTo) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
   };
   /** The places of a row in the three orders. */
   const places = (kind: Kind, { id, fence, wakeAt, share, stamp }: StoredRow): string[] => {
@@ -65,8 +93,16 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
     if (share !== null) listed.push(key(kind, 'share', `${share} ${timed(stamp)} ${id}`));
     return wakeAt === null ? listed : [...listed, key(kind, 'due', `${timed(wakeAt)} ${id}`)];
   };
-  const rowsAt = (kind: Kind, part: 'list' | 'due', after: string, before: string, limit: number): Row[] =>
-    table.values(key(kind, part, after), key(kind, part, before), limit).flatMap((id) => read(kind, id) ?? []);
+  const rowsAt = (
+    kind: Kind,
+    part: 'list' | 'due',
+    after: string,
+    before: string,
+    limit: number,
+  ): Row[] =>
+    table
+      .values(key(kind, part, after), key(kind, part, before), limit)
+      .flatMap((id) => read(kind, id) ?? []);
   const ofShare = (kind: Kind, share: string, most?: number): string[] =>
     table.values(key(kind, 'share', `${share} `), key(kind, 'share', `${share} ~~`), most);
 
@@ -79,7 +115,15 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
     else {
       const { version, fence, wakeAt } = row;
       const [counted, stamp] = countedIn(row, share);
-      const texts = { id, version, fence, wakeAt, ...textsOf(row), share: counted, stamp: stamp ?? 0 };
+      const texts = {
+        id,
+        version,
+        fence,
+        wakeAt,
+        ...textsOf(row),
+        share: counted,
+        stamp: stamp ?? 0,
+      };
       table.put(key(kind, 'row', id), JSON.stringify(texts));
       for (const place of places(kind, texts)) table.put(place, id);
     }
@@ -113,7 +157,8 @@ export function backendOn(table: Table, { name, time }: Pick<StoreOptions, 'name
 /** Messages are values too. Each instance looks for its own every 20 ms. */
 function mailOn(table: Table, { name, time }: StoreOptions): Mailboxes {
   const timers = new Map<string, unknown>();
-  const key = (part: 'box' | 'mail', rest: string): string => `${JSON.stringify([name])} ${part} ${rest}`;
+  const key = (part: 'box' | 'mail', rest: string): string =>
+    `${JSON.stringify([name])} ${part} ${rest}`;
   const open = (id: string, receive: Receive): string => {
     const look = (): void => {
       for (const text of table.values(key('mail', `${id} `), key('mail', `${id} ~~`))) {
@@ -132,7 +177,10 @@ function mailOn(table: Table, { name, time }: StoreOptions): Mailboxes {
       const last = table.get(key('box', to));
       if (last === undefined) return 'suspect';
       table.put(key('box', to), String(Number(last) + 1));
-      table.put(key('mail', `${to} ${padded(Number(last))}`), JSON.stringify([Number(last), from, message]));
+      table.put(
+        key('mail', `${to} ${padded(Number(last))}`),
+        JSON.stringify([Number(last), from, message]),
+      );
       return 'sent';
     });
   const close = (id: string): void => {
@@ -147,7 +195,10 @@ export function keyValueStore(file: string): Store {
   const open: Store['open'] = (options) => {
     const table = new Table(file);
     const mailboxes = (): Mailboxes => mailOn(table, options);
-    return openView({ backend: backendOn(table, options), mailboxes, closed: () => table.close() }, options);
+    return openView(
+      { backend: backendOn(table, options), mailboxes, closed: () => table.close() },
+      options,
+    );
   };
   return { kind: 'key-value', durable: true, open };
 }

@@ -37,7 +37,10 @@ async function start(): Promise<string> {
   const store = `sqlite:${join(folder, 'sessions.db')}`;
   const flags = ['--workers', '0', '--port', '0', '--log-level', 'warn', '--store', store];
   const env = { ...process.env, BANK: `http://127.0.0.1:${(bank.address() as AddressInfo).port}` };
-  server = spawn(process.execPath, [cli, 'serve', module, ...flags], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  server = spawn(process.execPath, [cli, 'serve', module, ...flags], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   for (let printed = ''; ;) {
     const [text] = (await happened(server.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
     const url = /http:\/\/\S+\/mcp/.exec((printed += text.toString()))?.[0];

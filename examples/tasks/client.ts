@@ -15,7 +15,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 const META = 'io.modelcontextprotocol';
 const _meta = {
   [`${META}/protocolVersion`]: '2026-07-28',
-  [`${META}/clientCapabilities`]: { elicitation: { form: {} }, extensions: { [`${META}/tasks`]: {} } },
+  [`${META}/clientCapabilities`]: {
+    elicitation: { form: {} },
+    extensions: { [`${META}/tasks`]: {} },
+  },
 };
 
 interface Task {
@@ -46,7 +49,9 @@ async function ask(url: string, method: string, params: Params): Promise<Task> {
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
   });
   const text = await response.text();
-  const json = text.startsWith('{') ? text : text.slice(text.lastIndexOf('\ndata: {') + '\ndata: '.length);
+  const json = text.startsWith('{')
+    ? text
+    : text.slice(text.lastIndexOf('\ndata: {') + '\ndata: '.length);
   const { result, error } = JSON.parse(json) as { result: Task; error?: { message: string } };
   if (error !== undefined) throw new Error(error.message);
   return result;
@@ -56,7 +61,8 @@ async function ask(url: string, method: string, params: Params): Promise<Task> {
 async function follow(url: string, { taskId }: Task): Promise<Task> {
   for (let shown = ''; ;) {
     const task = await ask(url, 'tasks/get', { taskId });
-    if (task.statusMessage !== undefined && task.statusMessage !== shown) console.log(`  ${task.statusMessage}`);
+    if (task.statusMessage !== undefined && task.statusMessage !== shown)
+      console.log(`  ${task.statusMessage}`);
     shown = task.statusMessage ?? shown;
     if (task.status !== 'working') return task;
     await pause(task.pollIntervalMs);

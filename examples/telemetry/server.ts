@@ -9,7 +9,9 @@ import { createMcpEndpoint } from 'sojourn';
 import { telemetry, watchEndpoint } from 'sojourn/otel';
 
 const server = new McpServer({ name: 'telemetry-example', version: '1.0.0' });
-server.registerTool('hello', { description: 'Says hello' }, () => ({ content: [{ type: 'text', text: 'hello' }] }));
+server.registerTool('hello', { description: 'Says hello' }, () => ({
+  content: [{ type: 'text', text: 'hello' }],
+}));
 
 const endpoint = createMcpEndpoint(server, { ...telemetry(), metrics: true });
 watchEndpoint(endpoint);

@@ -1,6 +1,9 @@
 /** Official clients of both eras, as an application uses them. Each counts. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client as ModernClient, StreamableHTTPClientTransport as ModernTransport } from '@modelcontextprotocol/client';
+import {
+  Client as ModernClient,
+  StreamableHTTPClientTransport as ModernTransport,
+} from '@modelcontextprotocol/client';
 import { Client as SessionClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as SessionTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
@@ -79,7 +82,10 @@ export class CountingClient {
     const began = performance.now();
     const number = this.number + 1;
     try {
-      const { content, isError } = await this.#client.callTool({ name: 'count', arguments: { number } });
+      const { content, isError } = await this.#client.callTool({
+        name: 'count',
+        arguments: { number },
+      });
       if (isError || content[0].text !== `${number}`) throw new Error(content[0].text);
       this.number = number;
     } catch (error) {

@@ -17,7 +17,11 @@ const inputSchema = fromJsonSchema({
 /** `store(number)` resolves with what was stored before. A client without a session keeps its number itself. */
 export function createCounter(store = async (number) => number - 1, options = {}) {
   const server = new McpServer({ name: 'counter', version: '1.0.0' }, options);
-  const about = { description: 'Stores the number of the call', annotations: { idempotentHint: true }, inputSchema };
+  const about = {
+    description: 'Stores the number of the call',
+    annotations: { idempotentHint: true },
+    inputSchema,
+  };
   server.registerTool('count', about, async ({ number }) => {
     await delay(WORK_MS);
     const before = await store(number);

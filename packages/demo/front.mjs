@@ -19,9 +19,11 @@ const OUT_AFTER_MS = 1_500;
 const RETRY_MS = 25;
 const IN_FLIGHT = 'still in flight';
 /** Those of one connection, and what `fetch` and `node:http` set by themselves. */
-const OF_CONNECTION = /^(connection|keep-alive|transfer-encoding|content-length|content-encoding|host|expect)$/i;
+const OF_CONNECTION =
+  /^(connection|keep-alive|transfer-encoding|content-length|content-encoding|host|expect)$/i;
 
-const kept = (fields) => Object.fromEntries([...fields].filter(([name]) => !OF_CONNECTION.test(name)));
+const kept = (fields) =>
+  Object.fromEntries([...fields].filter(([name]) => !OF_CONNECTION.test(name)));
 
 export class Front {
   #seats;
@@ -57,7 +59,9 @@ export class Front {
     for (let tries = 0; !res.destroyed && !this.#closed;) {
       const seat = this.#choose(req.headers['mcp-session-id']);
       const outcome =
-        seat === undefined ? 'retry' : await this.#ask(seat, req, res, { body, left, isAgain: tries > 0 });
+        seat === undefined
+          ? 'retry'
+          : await this.#ask(seat, req, res, { body, left, isAgain: tries > 0 });
       if (outcome === 'answered') return;
       if (outcome === 'lost') tries += 1;
       await delay(RETRY_MS);
@@ -65,7 +69,9 @@ export class Front {
   }
 
   #choose(sessionId) {
-    const able = this.#seats.filter(({ instance, out }) => !out && /serving|draining|frozen/.test(instance.state));
+    const able = this.#seats.filter(
+      ({ instance, out }) => !out && /serving|draining|frozen/.test(instance.state),
+    );
     const home = this.#hasAffinity ? this.#homes.get(sessionId) : undefined;
     return able.includes(home) ? home : able[this.#next++ % able.length];
   }
@@ -76,7 +82,12 @@ export class Front {
     const signal = AbortSignal.any([asked.signal, left.signal]);
     seat.asked.add(asked);
     try {
-      const answer = await fetch(url, { method: req.method, headers: kept(Object.entries(req.headers)), body, signal });
+      const answer = await fetch(url, {
+        method: req.method,
+        headers: kept(Object.entries(req.headers)),
+        body,
+        signal,
+      });
       if (body === undefined) return await this.#stream(answer, res);
       const content = Buffer.from(await answer.arrayBuffer());
       if (isAgain && content.includes(IN_FLIGHT)) return 'retry';
@@ -94,7 +105,8 @@ export class Front {
 
   async #stream(answer, res) {
     res.writeHead(answer.status, kept(answer.headers)).flushHeaders();
-    if (answer.body !== null) for await (const chunk of Readable.fromWeb(answer.body)) res.write(chunk);
+    if (answer.body !== null)
+      for await (const chunk of Readable.fromWeb(answer.body)) res.write(chunk);
     res.end();
     return 'answered';
   }
@@ -102,7 +114,8 @@ export class Front {
   async #watch(seat) {
     let heard = performance.now();
     while (!this.#closed) {
-      if (seat.instance.state === 'serving' && !seat.out) await delay(PROBE_MS, undefined, { ref: false });
+      if (seat.instance.state === 'serving' && !seat.out)
+        await delay(PROBE_MS, undefined, { ref: false });
       const healthy = await seat.instance.isHealthy(OUT_AFTER_MS);
       if (healthy) heard = performance.now();
       seat.out = !healthy && performance.now() - heard >= OUT_AFTER_MS;

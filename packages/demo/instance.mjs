@@ -43,7 +43,11 @@ export class Instance {
     if (this.state !== 'ended') return;
     this.state = 'starting';
     this.port = await freePort();
-    const child = spawn(process.execPath, this.#args(this.port), { env: inherited, stdio: 'pipe', windowsHide: true });
+    const child = spawn(process.execPath, this.#args(this.port), {
+      env: inherited,
+      stdio: 'pipe',
+      windowsHide: true,
+    });
     this.#child = child;
     let words = '';
     child.stderr.setEncoding('utf8').on('data', (text) => (words = (words + text).slice(-2_000)));

@@ -28,13 +28,17 @@ const beside = (file) => fileURLToPath(new URL(file, import.meta.url));
 /** The command line of the installed package, or of the checkout that this folder is in. */
 function commandLine() {
   const checkout = beside('../../package.json');
-  const isCheckout = existsSync(checkout) && JSON.parse(readFileSync(checkout, 'utf8')).name === 'sojourn';
-  const found = isCheckout ? checkout : createRequire(import.meta.url).resolve('sojourn/package.json');
+  const isCheckout =
+    existsSync(checkout) && JSON.parse(readFileSync(checkout, 'utf8')).name === 'sojourn';
+  const found = isCheckout
+    ? checkout
+    : createRequire(import.meta.url).resolve('sojourn/package.json');
   return join(dirname(found), 'dist/cli/main.js');
 }
 
 const began = performance.now();
-const say = (text) => console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
+const say = (text) =>
+  console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(7)} s  ${text}`);
 
 /** One side: its instances, their front, and its clients. */
 async function openSide(title, { args, affinity }) {
@@ -43,7 +47,9 @@ async function openSide(title, { args, affinity }) {
   await Promise.all(instances.map((instance) => instance.start()));
   const front = new Front(instances, { affinity });
   const url = await front.listen();
-  const opening = Object.entries(CLIENTS).map(([name, era]) => CountingClient.open(name, era, url, says));
+  const opening = Object.entries(CLIENTS).map(([name, era]) =>
+    CountingClient.open(name, era, url, says),
+  );
   const clients = await Promise.all(opening);
   return { title, instances, front, clients, says, isStopped: false };
 }
@@ -62,7 +68,14 @@ async function demo({ script }) {
   const file = join(folder, 'sessions.db');
   const flags = ['--retry-ms=500', '--workers=0', '--no-require-store', '--log-level=error'];
   const cli = commandLine();
-  const sojourn = (port) => [cli, 'serve', beside('counter.mjs'), `--store=sqlite:${file}`, `--port=${port}`, ...flags];
+  const sojourn = (port) => [
+    cli,
+    'serve',
+    beside('counter.mjs'),
+    `--store=sqlite:${file}`,
+    `--port=${port}`,
+    ...flags,
+  ];
   const sdk = (port) => [beside('map.mjs'), String(port)];
   const sides = await Promise.all([
     openSide('sojourn', { args: sojourn, affinity: false }),
@@ -112,7 +125,9 @@ async function demo({ script }) {
     s: takeStoreAway,
   };
 
-  console.log(`\nThree instances on sojourn, three on the SDK's own transport, six clients on each.\n${KEYS}\n`);
+  console.log(
+    `\nThree instances on sojourn, three on the SDK's own transport, six clients on each.\n${KEYS}\n`,
+  );
   for (const { clients } of sides) for (const client of clients) void client.run();
   const over = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => over.abort());
@@ -129,7 +144,9 @@ async function demo({ script }) {
   };
   if (script === undefined) {
     process.stdin.setRawMode(true);
-    process.stdin.setEncoding('utf8').on('data', (key) => ('q\u0003'.includes(key) ? over.abort() : pressed(key)));
+    process.stdin
+      .setEncoding('utf8')
+      .on('data', (key) => ('q\u0003'.includes(key) ? over.abort() : pressed(key)));
     await new Promise((done) => over.signal.addEventListener('abort', done));
     process.stdin.setRawMode(false).pause();
   } else {
@@ -156,7 +173,9 @@ function printTotals([ours, theirs]) {
   ];
   console.log(`\n${' '.repeat(23)}on sojourn   on the SDK's own transport`);
   for (const [name, of] of rows)
-    console.log(`   ${name.padEnd(17)}${String(sum(ours, of)).padStart(13)}${String(sum(theirs, of)).padStart(29)}`);
+    console.log(
+      `   ${name.padEnd(17)}${String(sum(ours, of)).padStart(13)}${String(sum(theirs, of)).padStart(29)}`,
+    );
   const longest = Math.max(...ours.clients.map(({ longestMs }) => longestMs)) / 1_000;
   if (longest > 0) console.log(`\n   The longest call on sojourn took ${longest.toFixed(1)} s.`);
   console.log('\n   Your server:  npx sojourn serve server.js --store sqlite:./sessions.db\n');
@@ -172,7 +191,9 @@ function wrong(message) {
 
 function readFlags() {
   try {
-    return parseArgs({ options: { script: { type: 'string' }, help: { type: 'boolean', short: 'h' } } }).values;
+    return parseArgs({
+      options: { script: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+    }).values;
   } catch ({ message }) {
     return wrong(message);
   }

@@ -52,7 +52,8 @@ export class Budget {
    */
   take(amount: number, user: string | undefined, mayUseReserve = false): boolean {
     const most = mayUseReserve ? this.size * (1 + RESERVE) : this.size;
-    if (this.#used + amount > most || (user !== undefined && this.#isPast(user, amount, most))) return false;
+    if (this.#used + amount > most || (user !== undefined && this.#isPast(user, amount, most)))
+      return false;
     this.charge(amount, user);
     return true;
   }
@@ -150,7 +151,9 @@ export class MemoryUse {
 const STORED_LENGTH = 22;
 
 /** The last caller's: several budgets ask about one request. */
-let last: { readonly user: string | undefined; readonly address: string; readonly key: string } | undefined;
+let last:
+  | { readonly user: string | undefined; readonly address: string; readonly key: string }
+  | undefined;
 
 /** Whose share a caller's use counts in. A caller without a user counts by the address of its connection. */
 export function shareKey(user: string | undefined, address = 'unknown'): string {

@@ -1,7 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 /** SHA-256. Digests have one length, as `timingSafeEqual` needs. */
-export const digestOf = (text: string | Uint8Array): Buffer => createHash('sha256').update(text).digest();
+export const digestOf = (text: string | Uint8Array): Buffer =>
+  createHash('sha256').update(text).digest();
 
 /** The same as 43 characters, for ids and keys. */
 export const digestText = (text: string): string => digestOf(text).toString('base64url');

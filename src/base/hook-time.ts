@@ -30,10 +30,16 @@ export interface HookCall<T> {
   readonly begunMs?: number;
 }
 
-export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & { readonly logger: Logger };
+export type HookTimes = Pick<ResolvedOptions, 'hookTimeoutMs' | 'timeProvider'> & {
+  readonly logger: Logger;
+};
 
 /** Settles as `work` does, or rejects with HOOK_TIMEOUT. */
-export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | PromiseLike<T>): Promise<T> {
+export function inHookTime<T>(
+  times: HookTimes,
+  call: HookCall<T>,
+  work: T | PromiseLike<T>,
+): Promise<T> {
   const { hookTimeoutMs, timeProvider, logger } = times;
   const { hook, sessionId, begunMs = 0 } = call;
   const settled = Promise.resolve(work);
@@ -45,7 +51,8 @@ export function inHookTime<T>(times: HookTimes, call: HookCall<T>, work: T | Pro
     );
     void settled.then(
       (result) => call.late?.(result),
-      (err: unknown) => logger.debug({ err, hook, sessionId }, `${hook} failed after its time was over`),
+      (err: unknown) =>
+        logger.debug({ err, hook, sessionId }, `${hook} failed after its time was over`),
     );
     const error = hookTimeout(hook, hookTimeoutMs);
     call.timedOut?.(error);
@@ -70,7 +77,10 @@ export function isHookTimeout(cause: unknown): cause is SojournError {
 }
 
 /** The error for a hook's failure: a timeout stays a timeout, and `wrap` wraps any other failure. */
-export function orHookTimeout(cause: unknown, wrap: (cause: unknown) => SojournError): SojournError {
+export function orHookTimeout(
+  cause: unknown,
+  wrap: (cause: unknown) => SojournError,
+): SojournError {
   return isHookTimeout(cause) ? cause : wrap(cause);
 }
 

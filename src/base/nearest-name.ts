@@ -14,7 +14,8 @@ export function nearestName(name: string, known: Iterable<string>): string | und
     // `limits.bodyBytes` may have been typed as its last part alone.
     const spelled = candidate.toLowerCase();
     const own = spelled.slice(spelled.lastIndexOf('.') + 1);
-    const begins = wanted.length >= MIN_BEGINNING && (own.startsWith(wanted) || spelled.startsWith(wanted));
+    const begins =
+      wanted.length >= MIN_BEGINNING && (own.startsWith(wanted) || spelled.startsWith(wanted));
     const distance = Math.min(edits(wanted, spelled), edits(wanted, own), begins ? 2 : Infinity);
     if (distance < bestDistance) {
       best = candidate;
@@ -33,7 +34,14 @@ function edits(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const replaced = at(last, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      row.push(Math.min(at(row, j - 1) + 1, at(last, j) + 1, replaced, swapped ? at(before, j - 2) + 1 : Infinity));
+      row.push(
+        Math.min(
+          at(row, j - 1) + 1,
+          at(last, j) + 1,
+          replaced,
+          swapped ? at(before, j - 2) + 1 : Infinity,
+        ),
+      );
     }
     before = last;
     last = row;

@@ -34,7 +34,8 @@ export class SmallMap<Key, Value> {
       this.#isHeld = false;
       this.#key = undefined;
       this.#value = undefined;
-    } else if (this.#others?.delete(key) === true && this.#others.size === 0) this.#others = undefined;
+    } else if (this.#others?.delete(key) === true && this.#others.size === 0)
+      this.#others = undefined;
   }
 
   /** In the order of `set`. */

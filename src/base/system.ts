@@ -158,7 +158,12 @@ export const idText = (bytes: Uint8Array): string => base64url(bytes).replace(/^
  * The pause before try number `tries + 1`, in ms: twice the one before, up to `longestMs`. `random` varies it by half,
  * so that instances which lost the same server do not try at the same moment.
  */
-export function backoffMs(tries: number, firstMs: number, longestMs: number, random?: RandomSource): number {
+export function backoffMs(
+  tries: number,
+  firstMs: number,
+  longestMs: number,
+  random?: RandomSource,
+): number {
   const jitter = random === undefined ? 1 : 0.5 + (random(1)[0] ?? 0) / 256;
   return Math.min(longestMs, firstMs * 2 ** tries) * jitter;
 }
@@ -197,7 +202,10 @@ export interface Moment {
   readonly wall: number;
 }
 
-export const momentOf = (time: Required<TimeProvider>): Moment => ({ monotonic: time.monotonic(), wall: time.now() });
+export const momentOf = (time: Required<TimeProvider>): Moment => ({
+  monotonic: time.monotonic(),
+  wall: time.now(),
+});
 
 /** The time since then, in ms, by the clock that shows more. */
 export function elapsedMs(time: Required<TimeProvider>, { monotonic, wall }: Moment): number {
@@ -208,7 +216,11 @@ export function elapsedMs(time: Required<TimeProvider>, { monotonic, wall }: Mom
 export const monotonicMs = (time: TimeProvider): number => time.monotonic?.() ?? time.now();
 
 /** Resolves after `ms` by the provider's clock, or when `signal` aborts. */
-export function elapse(time: Pick<TimeProvider, 'setTimeout'>, ms: number, signal?: AbortSignal): Promise<void> {
+export function elapse(
+  time: Pick<TimeProvider, 'setTimeout'>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const over = (): void => {

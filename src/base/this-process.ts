@@ -17,6 +17,7 @@ export const isChecked = (): boolean => checked;
 /** What the lease of an instance says of this process: an `InstanceProcess`. */
 export function thisProcess() {
   const { bun, deno, node } = process.versions;
-  const runtime = bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node.js ${node}`;
+  const runtime =
+    bun !== undefined ? `Bun ${bun}` : deno !== undefined ? `Deno ${deno}` : `Node.js ${node}`;
   return { host: hostname(), pid: process.pid, startedAt: processStart, runtime, ...served };
 }

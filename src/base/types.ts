@@ -46,7 +46,14 @@ export type EndReason =
  * answered or refused), `disconnected` (its client disconnected before the answer), `closed` (the endpoint closed, or
  * the time of its drain was over), `handler_returned` (its `runSessionHandler` returned).
  */
-export type LeaveReason = EndReason | 'hibernated' | 'released' | 'fenced' | 'closed' | 'request_done' | 'disconnected';
+export type LeaveReason =
+  | EndReason
+  | 'hibernated'
+  | 'released'
+  | 'fenced'
+  | 'closed'
+  | 'request_done'
+  | 'disconnected';
 
 /** What a factory must return at least. Servers of SDK v1 and v2 fit. */
 export interface ConnectableServer {
@@ -70,7 +77,10 @@ export interface SessionState {
    * with the new value, whose type is what `fn` returns. `fn` gets `undefined` when there is no value, so give its
    * parameter a default: `update('calls', (before = 0) => before + 1)`.
    */
-  update<Fn extends (current: never) => unknown>(key: string, fn: Fn): Promise<Awaited<ReturnType<Fn>>>;
+  update<Fn extends (current: never) => unknown>(
+    key: string,
+    fn: Fn,
+  ): Promise<Awaited<ReturnType<Fn>>>;
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T>;
   entries(): Promise<Array<[string, unknown]>>;
 }
@@ -154,7 +164,11 @@ export interface SessionMigrationHandler {
     request: McpHttpRequest,
     sessionId: string,
     signal: AbortSignal,
-  ): InitializeRequestParams | null | undefined | Promise<InitializeRequestParams | null | undefined>;
+  ):
+    | InitializeRequestParams
+    | null
+    | undefined
+    | Promise<InitializeRequestParams | null | undefined>;
   /** Called once per session, before the answer to `initialize` is written. An error fails the `initialize`. */
   onSessionInitialized?(
     request: McpHttpRequest,
@@ -205,7 +219,13 @@ export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
 /** `sessions.events`, by name. `from`: who died. `after`: how its owner left. `createdAt`: as in `SessionInfo`. */
 export interface SessionEventMap {
   opened: [SessionEvent & { clientInfo: Implementation; protocolVersion: string }];
-  restored: [SessionEvent & { cause: RestoreCause; from?: string; after?: 'died' | 'released' | 'hibernated' }];
+  restored: [
+    SessionEvent & {
+      cause: RestoreCause;
+      from?: string;
+      after?: 'died' | 'released' | 'hibernated';
+    },
+  ];
   hibernated: [SessionEvent & { reason: 'hibernated' }];
   released: [SessionEvent & { reason: 'released' | 'closed' }];
   fenced: [SessionEvent & { reason: 'fenced' }];

@@ -37,29 +37,51 @@ function modeText(mode: ResolvedOptions['sessionMode'], served: readonly string[
   return `${mode}: sessions for clients that initialize, ${modern.join(', ')} request by request`;
 }
 
-export function banner({ url: bound, options, workers, store, storeAway, ...facts }: BannerFacts): string {
+export function banner({
+  url: bound,
+  options,
+  workers,
+  store,
+  storeAway,
+  ...facts
+}: BannerFacts): string {
   const { address, allowAnyone, clientName, dashboard, definition } = facts;
   const url = clientUrl(bound, options);
   const { sessionMode, legacySse, supportedProtocolVersions } = options;
   // A server of SDK 1 serves the revisions that begin with initialize.
-  const served = servedVersions(isOlderServer(definition) ? 'stateful' : sessionMode, supportedProtocolVersions);
+  const served = servedVersions(
+    isOlderServer(definition) ? 'stateful' : sessionMode,
+    supportedProtocolVersions,
+  );
   const rows: [name: string, value: string | undefined][] = [
     ['endpoint', url],
     ['old SSE', legacySse ? `${url.replace(/\/$/, '')}/sse` : undefined],
-    ['bound to', `${shownAddress(address)}:${new URL(bound).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`],
+    [
+      'bound to',
+      `${shownAddress(address)}:${new URL(bound).port || '80'}${isOpen(address) ? EVERY_INTERFACE : ''}`,
+    ],
     ['callers', callersText(options)],
     ['health', `${new URL(bound).origin}/healthz`],
     ['dashboard', dashboard],
     ['sessions', modeText(sessionMode, served)],
     ['versions', served.join(', ')],
-    ['store', `${store ?? storeText(options.store)}${storeAway === undefined ? '' : awayText(storeAway)}`],
+    [
+      'store',
+      `${store ?? storeText(options.store)}${storeAway === undefined ? '' : awayText(storeAway)}`,
+    ],
     ['', storeAway?.what],
     ['workers', workers?.toString()],
     ['connect', clientName === undefined ? undefined : connectCommand(clientName, url, options)],
   ];
-  const lines = rows.flatMap(([name, value]) => (value === undefined ? [] : [`  ${name.padEnd(10)}${value}`]));
+  const lines = rows.flatMap(([name, value]) =>
+    value === undefined ? [] : [`  ${name.padEnd(10)}${value}`],
+  );
   const warning = isExposed(address, options, allowAnyone) ? ['', ...WARNING] : [];
-  return ['', `sojourn ${BUILD_VERSION}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join('\n') + '\n';
+  return (
+    ['', `sojourn ${BUILD_VERSION}`, '', ...lines, ...warning, '', '  Stop with Ctrl+C.', ''].join(
+      '\n',
+    ) + '\n'
+  );
 }
 
 const EVERY_INTERFACE = ' (every network interface)';
@@ -114,10 +136,13 @@ function callersText({ auth }: ResolvedOptions): string {
 
 const isOpen = (address: string): boolean => address === '0.0.0.0' || address === '::';
 
-const shownAddress = (address: string): string => (address.includes(':') ? `[${address}]` : address);
+const shownAddress = (address: string): string =>
+  address.includes(':') ? `[${address}]` : address;
 
 const awayText = ({ lasting }: StoreProblem): string =>
-  lasting ? ' (cannot be used; sojourn keeps trying)' : ' (cannot be reached; sojourn keeps trying to connect)';
+  lasting
+    ? ' (cannot be used; sojourn keeps trying)'
+    : ' (cannot be reached; sojourn keeps trying to connect)';
 
 function storeText(store: ResolvedOptions['store']): string {
   return store === undefined || !store.durable

@@ -51,11 +51,16 @@ export async function check(module: string, cwd: string): Promise<Findings> {
   // Its `auth` may be a part, which flags of `serve` complete.
   resolvedOf(module, { ...options, auth: undefined });
   // A factory that never returns leaves Node nothing to wait for.
-  const seen = await keepingProcess(async () => look(await openLab(definition, { ...own, logger })));
+  const seen = await keepingProcess(async () =>
+    look(await openLab(definition, { ...own, logger })),
+  );
   const given = { auth, store, allowedHosts, timeProvider };
-  const leftOut = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  const leftOut = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [name],
+  );
   const warnings = [...lines];
-  const { server = 'a server', lists = {} } = seen.find(({ found }) => found !== undefined)?.found ?? {};
+  const { server = 'a server', lists = {} } =
+    seen.find(({ found }) => found !== undefined)?.found ?? {};
   const named = Object.entries(lists).filter(([, items]) => items.length > 0);
   const counts = named.map(([name, { length }]) => `${name} (${length})`);
   const connects = `connects${counts.length === 0 ? '' : `, and lists ${counts.join(', ')}`}`;
@@ -66,7 +71,9 @@ export async function check(module: string, cwd: string): Promise<Findings> {
         : ([`${client} client`, problem ?? connects] as const),
     ),
     ...named.map(([name, items]) => [name, items.join(', ')] as const),
-    ...(leftOut.length > 0 ? [['not checked', `${leftOut.join(', ')} of the module`] as const] : []),
+    ...(leftOut.length > 0
+      ? [['not checked', `${leftOut.join(', ')} of the module`] as const]
+      : []),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
   const problems = seen.filter(({ problem }) => problem !== undefined).length;
@@ -84,7 +91,8 @@ async function loadQuietly(module: string, cwd: string, logger: Logger): Promise
     return await loadServerModule(module, { cwd, logger });
   } catch (error) {
     const { message } = listensInCheck();
-    if (error instanceof LoadFailure && reason(error.cause) === message) throw new Failure(`${module}: ${message}`);
+    if (error instanceof LoadFailure && reason(error.cause) === message)
+      throw new Failure(`${module}: ${message}`);
     throw error;
   } finally {
     Server.prototype.listen = listen;
@@ -95,12 +103,17 @@ async function loadQuietly(module: string, cwd: string, logger: Logger): Promise
 /** The second instance takes the session of the first over, as the next process does. */
 async function look(lab: Lab): Promise<readonly Seen[]> {
   const [seen, refused]: [Seen[], Seen[]] = [[], []];
-  const see = async (client: Seen['client'], find: () => Promise<NonNullable<Seen['found']>>): Promise<void> => {
+  const see = async (
+    client: Seen['client'],
+    find: () => Promise<NonNullable<Seen['found']>>,
+  ): Promise<void> => {
     try {
       seen.push({ client, found: await find() });
     } catch (error) {
       const isRefused =
-        error instanceof Error && isObject(error.cause) && error.cause['code'] === RPC.unsupportedVersion;
+        error instanceof Error &&
+        isObject(error.cause) &&
+        error.cause['code'] === RPC.unsupportedVersion;
       (isRefused ? refused : seen).push({ client, problem: reason(error) });
     }
   };
@@ -131,7 +144,9 @@ type Ask = (method: string, params?: Params) => Promise<Params>;
 function asker(instance: LabInstance, session?: Map<string, string>): Ask {
   const answerTo = async (method: string, params: Params): Promise<Params> => {
     const request =
-      session === undefined ? modernRequest(ID, method, params) : legacyRequest(ID, method, params, session);
+      session === undefined
+        ? modernRequest(ID, method, params)
+        : legacyRequest(ID, method, params, session);
     const response = await instance.fetch(request);
     const sessionId = response.headers.get('mcp-session-id');
     if (sessionId !== null) session?.set('mcp-session-id', sessionId);
@@ -146,7 +161,11 @@ function asker(instance: LabInstance, session?: Map<string, string>): Ask {
     });
 }
 
-const CLIENT = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'sojourn check', version: '1' } };
+const CLIENT = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'sojourn check', version: '1' },
+};
 
 /** Connects, and asks for every list. Rejects with what went wrong. */
 async function foundIn(ask: Ask, session?: Map<string, string>) {
@@ -156,9 +175,11 @@ async function foundIn(ask: Ask, session?: Map<string, string>) {
     session.set('mcp-protocol-version', String(protocolVersion));
     await ask('notifications/initialized');
   }
-  const has = (capability: string): boolean => isObject(capabilities) && capabilities[capability] !== undefined;
+  const has = (capability: string): boolean =>
+    isObject(capabilities) && capabilities[capability] !== undefined;
   const lists = LISTS.flatMap(([list, capability]) => (has(capability) ? [list] : []));
-  const info = serverInfo ?? (isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined);
+  const info =
+    serverInfo ?? (isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined);
   const { name, version } = isObject(info) ? info : {};
   const server = `${String(name)} ${String(version)}`;
   return { server, version: String(protocolVersion), lists: await listsOf(ask, lists) };
@@ -189,7 +210,10 @@ function expectSame(before: readonly string[], after: readonly string[]): void {
   const lost = before.filter((name) => !after.includes(name));
   const more = after.filter((name) => !before.includes(name));
   if (lost.length === 0 && more.length === 0) return;
-  const parts = [lost.length > 0 && `lacks ${lost.join(', ')}`, more.length > 0 && `also has ${more.join(', ')}`];
+  const parts = [
+    lost.length > 0 && `lacks ${lost.join(', ')}`,
+    more.length > 0 && `also has ${more.join(', ')}`,
+  ];
   throw new Error(
     `the session ${parts.filter(Boolean).join(' and ')}: make the lists in the factory, from session.state`,
   );

@@ -32,9 +32,13 @@ export function dashboardSettings(
       `${originOf('dashboardToken')} takes 16 characters or more, without blanks; better set it as SOJOURN_DASHBOARD_TOKEN`,
     );
   if (token !== undefined && wanted === undefined)
-    throw new UsageError(`${originOf('dashboardToken')} needs --dashboard, which serves the dashboard`);
+    throw new UsageError(
+      `${originOf('dashboardToken')} needs --dashboard, which serves the dashboard`,
+    );
   if (wanted === true && /^\/dashboard\/*$/.test(path))
-    throw new UsageError(`--path ${path} is where the dashboard is: choose another path, or say --no-dashboard`);
+    throw new UsageError(
+      `--path ${path} is where the dashboard is: choose another path, or say --no-dashboard`,
+    );
   return wanted === true ? { token, origin: originOf('dashboard') ?? '--dashboard' } : undefined;
 }
 
@@ -57,7 +61,10 @@ export function serveDashboard(
   const served = { hosts, endpoint: clientUrl, drainMs };
   const internals = internalsOf(endpoint);
   if (internals !== undefined)
-    internals.beside = { path: PATH, serve: internals.dashboards.mount({ token: token ?? made }, served).node };
+    internals.beside = {
+      path: PATH,
+      serve: internals.dashboards.mount({ token: token ?? made }, served).node,
+    };
   const address = `${new URL(hosts === undefined ? clientUrl : url).origin}${PATH}/`;
   if (token !== undefined) return address;
   return mayPrint ? `${address}#token=${made}` : `${address} (set SOJOURN_DASHBOARD_TOKEN to look)`;

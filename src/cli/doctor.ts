@@ -28,9 +28,14 @@ export async function doctor(request: StoreRequest): Promise<Findings> {
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const rows: Findings['rows'] = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
-    ['latency', operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`],
+    [
+      'latency',
+      operations.length === 0 ? 'not measured' : `${operations.join(', ')} (median of ${ROUNDS})`,
+    ],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
-    ...(instances.length === 0 ? [['instances', 'none serves with this store and name'] as const] : []),
+    ...(instances.length === 0
+      ? [['instances', 'none serves with this store and name'] as const]
+      : []),
     ...facts.map((fact) => ['settings', fact] as const),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
@@ -43,7 +48,8 @@ async function examine(request: StoreRequest) {
   const logger: Logger = {
     ...collectingLogger(warnings),
     // The Redis store says at this level whether its server keeps data on disk.
-    debug: (fields, text) => 'losesData' in fields && (fields.losesData === true ? warnings : facts).add(text),
+    debug: (fields, text) =>
+      'losesData' in fields && (fields.losesData === true ? warnings : facts).add(text),
   };
   const began = performance.now();
   const look = async (opened: EndpointStore, store: string) => {
@@ -56,9 +62,11 @@ async function examine(request: StoreRequest) {
     const instances = await opened.instances.list();
     if (opened.full?.() === true) warnings.add(FULL);
     for (const [operation, ms] of Object.entries(latencyMs))
-      if (ms > SLOW_MS) warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
+      if (ms > SLOW_MS)
+        warnings.add(`${operation} takes ${shownMs(ms)}: calls that are recorded wait as long`);
     const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
-    if (versions.size > 1) warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
+    if (versions.size > 1)
+      warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
     return { store, openMs, latencyMs, instances, facts: [...facts], warnings: [...warnings] };
   };
   return withOpenStore(request, look, logger);
@@ -80,7 +88,8 @@ async function measure(records: Records) {
     const { id } = record;
     await timed('create', () => records.create(record, SCRATCH_MS));
     const found = await timed('read', () => records.read(id));
-    if (found === undefined || isEnded(found)) throw new Failure('a record that was just written cannot be read');
+    if (found === undefined || isEnded(found))
+      throw new Failure('a record that was just written cannot be read');
     await timed('save', () => records.save(id, fence, { head: 'saved', expiresInMs: SCRATCH_MS }));
     const mark = { name: 'doctor', stream: 'doctor' };
     await timed('append', () => records.append({ id, fence, stream: null, mark, share: owner }));
@@ -96,5 +105,6 @@ function scratchRecord(owner: string): NewRecord {
   return { v: 1, id, epoch: 1, owner, user: null, ...texts, createdAt: Date.now(), stamp: 0 };
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

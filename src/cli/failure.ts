@@ -26,12 +26,19 @@ export function codeOf(error: unknown): string | undefined {
  * `flag` chooses the port. `fd` is a socket that a supervisor or systemd passed: binding it showed no error, so that
  * `listen` is the first to say that its address is in use.
  */
-export function listenProblem(error: unknown, host: string, port: number, flag = '--port', fd?: number): string {
+export function listenProblem(
+  error: unknown,
+  host: string,
+  port: number,
+  flag = '--port',
+  fd?: number,
+): string {
   if (codeOf(error) === 'EADDRINUSE')
     return (
       `port ${port} on ${host} is in use: stop the program that listens there, or choose another port with ${flag} ` +
       '(0 takes any free one)'
     );
-  const where = fd === undefined ? `port ${port} on ${host}` : `the passed socket (file descriptor ${fd})`;
+  const where =
+    fd === undefined ? `port ${port} on ${host}` : `the passed socket (file descriptor ${fd})`;
   return `cannot listen on ${where}: ${reason(error)}`;
 }

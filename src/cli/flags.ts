@@ -41,7 +41,9 @@ export const OPTION_FLAGS: Readonly<Record<string, FlagSpec>> = {
 
 /** The options that have a flag. */
 function flagsOf(scope: string, specs: Readonly<Record<string, ValueSpec<unknown> | FlagSpec>>) {
-  const own = Object.entries(specs).flatMap(([name, spec]) => ('kind' in spec ? [[`${scope}${name}`, spec]] : []));
+  const own = Object.entries(specs).flatMap(([name, spec]) =>
+    'kind' in spec ? [[`${scope}${name}`, spec]] : [],
+  );
   return Object.fromEntries(own) as Record<string, FlagSpec>;
 }
 
@@ -56,7 +58,12 @@ const MAX_WORKERS = 256;
 function parseWorkers(name: string, value: unknown): number {
   if (value === 'auto') return availableParallelism();
   if (/^\d+$/.test(String(value)) && Number(value) <= MAX_WORKERS) return Number(value);
-  throw optionInvalid('range', name, value, `a whole number of processes, 0 to ${MAX_WORKERS}, or auto`);
+  throw optionInvalid(
+    'range',
+    name,
+    value,
+    `a whole number of processes, 0 to ${MAX_WORKERS}, or auto`,
+  );
 }
 
 /** Where `--metrics` without a value serves. */
@@ -69,23 +76,35 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   ...LISTEN,
-  authIssuer: text(callers('callers need a JWT of this authorization server (with --auth-audience)', { value: 'url' })),
+  authIssuer: text(
+    callers('callers need a JWT of this authorization server (with --auth-audience)', {
+      value: 'url',
+    }),
+  ),
   authAudience: names(callers('aud of these JWTs: the URL of this endpoint', { value: 'names' })),
   authJwksUri: text(callers('where its keys are, if its metadata does not say', { value: 'url' })),
-  authUserClaim: text(callers('claim of these JWTs that names the user', { value: 'name', shown: 'sub' })),
+  authUserClaim: text(
+    callers('claim of these JWTs that names the user', { value: 'name', shown: 'sub' }),
+  ),
   authClockToleranceMs: option<number | undefined>(
     'number',
     undefined,
-    callers('how far the clocks of the issuer and of this machine may differ', { value: 'ms', shown: '60000' }),
+    callers('how far the clocks of the issuer and of this machine may differ', {
+      value: 'ms',
+      shown: '60000',
+    }),
   ),
   authScopes: names(callers('scopes that every token must have', { value: 'names' })),
   workers: option<number | undefined>(
     'text',
     undefined,
-    running('processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor', {
-      value: 'n',
-      shown: '1 with a --store that outlives the process, else 0',
-    }),
+    running(
+      'processes under a supervisor that holds the port; auto = one per core, 0 = no supervisor',
+      {
+        value: 'n',
+        shown: '1 with a --store that outlives the process, else 0',
+      },
+    ),
     parseWorkers,
   ),
   logLevel: choice(
@@ -104,15 +123,21 @@ export const SERVE_FLAGS = {
     shown: 'if it refuses, or is a file',
   }),
   metrics: text(
-    running(`serve metrics for Prometheus at [host:]port, path /metrics; without a value ${METRICS_AT}`, {
-      value: 'address',
-      preset: METRICS_AT,
-    }),
+    running(
+      `serve metrics for Prometheus at [host:]port, path /metrics; without a value ${METRICS_AT}`,
+      {
+        value: 'address',
+        preset: METRICS_AT,
+      },
+    ),
   ),
   metricsToken: text(
-    running('what a scraper must send as bearer token; needed away from loopback, better set in the environment', {
-      value: 'text',
-    }),
+    running(
+      'what a scraper must send as bearer token; needed away from loopback, better set in the environment',
+      {
+        value: 'text',
+      },
+    ),
   ),
   dashboard: flag(undefined, {
     group: 'Running',
@@ -125,10 +150,16 @@ export const SERVE_FLAGS = {
       shown: 'one is made, and printed to a terminal',
     }),
   ),
-  drainTimeoutMs: number(DRAIN_TIMEOUT_MS, ms(), running('how long running requests may take after SIGTERM')),
+  drainTimeoutMs: number(
+    DRAIN_TIMEOUT_MS,
+    ms(),
+    running('how long running requests may take after SIGTERM'),
+  ),
 } as const satisfies Readonly<Record<string, FlagSpec>>;
 
-export const ALL_FLAGS: ReadonlyMap<string, FlagSpec> = new Map(Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }));
+export const ALL_FLAGS: ReadonlyMap<string, FlagSpec> = new Map(
+  Object.entries({ ...SERVE_FLAGS, ...OPTION_FLAGS }),
+);
 
 /** The default of an option, as the help text shows it. */
 export function defaultOf({ shown, fallback }: FlagSpec): string | undefined {
@@ -145,7 +176,13 @@ export type Given = Readonly<Record<string, FlagValue>>;
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `group`: the heading in the help. A flag that is not listed works all the same. */
-export function addFlag(command: Command, key: string, spec: FlagSpec, group?: string, isListed = true): void {
+export function addFlag(
+  command: Command,
+  key: string,
+  spec: FlagSpec,
+  group?: string,
+  isListed = true,
+): void {
   const { kind, value = 'value', preset, choices } = spec;
   const name = flagName(key);
   const fallback = defaultOf(spec);
@@ -161,7 +198,11 @@ export function addFlag(command: Command, key: string, spec: FlagSpec, group?: s
     return;
   }
   const told = `${choices ? `: ${choices.join(', ')}` : ''}${fallback === undefined ? '' : ` (default: ${fallback})`}`;
-  const option = add(`--${name} ${preset === undefined ? `<${value}>` : `[${value}]`}`, spec.help + told, true);
+  const option = add(
+    `--${name} ${preset === undefined ? `<${value}>` : `[${value}]`}`,
+    spec.help + told,
+    true,
+  );
   if (preset !== undefined) option.preset(preset);
   option.argParser((text: string, before: FlagValue | undefined) => {
     const parsed = parseFlagValue(spec, text, `--${name}`);
@@ -187,7 +228,8 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
   }
   const originOf: OriginOf = (option) => {
     const key = AUTH_FLAGS[option] ?? option;
-    if (!Object.hasOwn(flags, key)) return Object.hasOwn(variables, key) ? variableName(key) : undefined;
+    if (!Object.hasOwn(flags, key))
+      return Object.hasOwn(variables, key) ? variableName(key) : undefined;
     return `--${flags[key] === false ? 'no-' : ''}${flagName(key)}`;
   };
   return { variables, originOf, given: { ...variables, ...flags } as Given };
@@ -198,8 +240,10 @@ function checkCharacters(spec: FlagSpec, text: string, name: string): void {
   // eslint-disable-next-line no-control-regex
   const control = /[\0-\x1f\x7f]/.exec(text)?.[0];
   // The value may be secret.
-  if (control === '\r') throw new UsageError(`${name} has a \\r: save its file with line ends of Unix`);
-  if (control !== undefined) throw new UsageError(`${name} has a control character (${JSON.stringify(control)})`);
+  if (control === '\r')
+    throw new UsageError(`${name} has a \\r: save its file with line ends of Unix`);
+  if (control !== undefined)
+    throw new UsageError(`${name} has a control character (${JSON.stringify(control)})`);
   if (spec.kind === 'list' && /^["']|["']$/.test(text))
     throw new UsageError(`${name} begins or ends with a quote: write the list without quotes, a,b`);
 }
@@ -215,18 +259,29 @@ const AUTH_FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** What the flags of `auth` say. `undefined`: nothing. */
-export function authOf(given: Values<typeof SERVE_FLAGS>, originOf: OriginOf): McpEndpointOptions['auth'] | undefined {
+export function authOf(
+  given: Values<typeof SERVE_FLAGS>,
+  originOf: OriginOf,
+): McpEndpointOptions['auth'] | undefined {
   const { authIssuer: issuer, authAudience: audience, authScopes } = given;
   const [first] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
   if (first === undefined) return undefined;
   if (issuer === undefined || audience === undefined) {
     const needs = [
-      ...(issuer === undefined ? ['--auth-issuer (the authorization server whose tokens are accepted)'] : []),
-      ...(audience === undefined ? ['--auth-audience (the URL of this endpoint, as its tokens name it)'] : []),
+      ...(issuer === undefined
+        ? ['--auth-issuer (the authorization server whose tokens are accepted)']
+        : []),
+      ...(audience === undefined
+        ? ['--auth-audience (the URL of this endpoint, as its tokens name it)']
+        : []),
     ];
     throw new UsageError(`${first} needs ${needs.join(' and ')}`);
   }
-  const { authJwksUri: jwksUri, authUserClaim: userClaim, authClockToleranceMs: clockToleranceMs } = given;
+  const {
+    authJwksUri: jwksUri,
+    authUserClaim: userClaim,
+    authClockToleranceMs: clockToleranceMs,
+  } = given;
   const jwt = { issuer, audience, jwksUri, userClaim, clockToleranceMs };
   return { jwt, ...(authScopes && { requiredScopes: authScopes }) };
 }
@@ -248,7 +303,9 @@ export function unknownVariables(env: Environment): string[] {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
     const meant = nearestName(own, known);
-    return meant === undefined ? [] : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
+    return meant === undefined
+      ? []
+      : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
   });
 }
 
@@ -258,7 +315,10 @@ export function checkedByName<T>(originOf: OriginOf, check: () => T): T {
     return check();
   } catch (error) {
     // "Option idleTimeoutMs: got …"
-    const message = reason(error).replace(/^Option ([\w.]+)/, (name, option: string) => originOf(option) ?? name);
+    const message = reason(error).replace(
+      /^Option ([\w.]+)/,
+      (name, option: string) => originOf(option) ?? name,
+    );
     throw new UsageError(message, { cause: error });
   }
 }
@@ -282,7 +342,13 @@ function parseFlagValue(spec: FlagSpec, text: string, origin: string): FlagValue
   }
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** A time may have a unit: `500`, `500ms`, `90s`, `30m`, `2h`, `1d`. `undefined`: no number. */
 function numberOf(text: string, isTime: boolean): number | undefined {

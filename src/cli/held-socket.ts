@@ -31,7 +31,8 @@ export const canHoldPort = (): boolean => process.platform !== 'win32';
 
 /** Rejects with the same codes as `server.listen`: `EADDRINUSE`, `EACCES`, `ENOTFOUND` … */
 export async function bindSocket(host: string, port: number): Promise<HeldSocket> {
-  const { address, family } = isIP(host) === 0 ? await lookup(host) : { address: host, family: isIP(host) };
+  const { address, family } =
+    isIP(host) === 0 ? await lookup(host) : { address: host, family: isIP(host) };
   const handle = binding._createServerHandle?.(address, port, family);
   if (handle === undefined)
     throw new Error('this version of Node.js cannot hold it for other processes: say --workers 0');
@@ -56,7 +57,8 @@ export function activatedSocket(env: NodeJS.ProcessEnv, pid: number): number | u
   const { LISTEN_PID, LISTEN_FDS } = env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
   // The variables are for another process: the parent did not remove them.
-  if (LISTEN_PID !== String(pid) || LISTEN_FDS === undefined || LISTEN_FDS === '0') return undefined;
+  if (LISTEN_PID !== String(pid) || LISTEN_FDS === undefined || LISTEN_FDS === '0')
+    return undefined;
   if (LISTEN_FDS !== '1') {
     throw new Failure(
       `LISTEN_FDS is ${JSON.stringify(LISTEN_FDS)}, but sojourn serves one socket; give the socket unit one ListenStream`,

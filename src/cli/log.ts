@@ -33,7 +33,11 @@ export const inTerminal = (): boolean => isatty(STDERR);
 
 export function cliLogger({ format = inTerminal() ? 'text' : 'json', ...log }: CliLog): Logger {
   if (format === 'json') return jsonLogger(log, stderr);
-  return textLogger(log, stderr, inTerminal() ? (now) => now.toTimeString().slice(0, 8) : undefined);
+  return textLogger(
+    log,
+    stderr,
+    inTerminal() ? (now) => now.toTimeString().slice(0, 8) : undefined,
+  );
 }
 
 /** A reader that stops does not stop the process: the write of a full pipe never blocks. */
@@ -54,29 +58,50 @@ function lineLogger(
     const lines = dropped;
     dropped = 0;
     if (lines > 0)
-      logger.warn({ lines }, 'Log lines were dropped before this one: the reader of stderr does not take them');
+      logger.warn(
+        { lines },
+        'Log lines were dropped before this one: the reader of stderr does not take them',
+      );
     stream.write(`${lineOf(name, fields, message)}\n`);
   });
   return logger;
 }
 
 /** The numbers that readers of pino's lines know. */
-const SEVERITY: Readonly<Record<Level, number>> = { debug: 20, info: 30, warn: 40, error: 50, fatal: 60 };
+const SEVERITY: Readonly<Record<Level, number>> = {
+  debug: 20,
+  info: 30,
+  warn: 40,
+  error: 50,
+  fatal: 60,
+};
 
 export function jsonLogger(log: CliLog, stream: LineStream): Logger {
   const who = { pid: process.pid, hostname: hostname(), worker: log.worker };
   return lineLogger(log, stream, (level, fields, msg) =>
-    JSON.stringify({ level: SEVERITY[level], time: Date.now(), ...who, ...fields, msg }, errorsWithStack),
+    JSON.stringify(
+      { level: SEVERITY[level], time: Date.now(), ...who, ...fields, msg },
+      errorsWithStack,
+    ),
   );
 }
 
 const errorsWithStack = (_name: string, value: unknown): unknown =>
   value instanceof Error
-    ? Object.assign({}, value, { type: value.name, message: value.message, stack: value.stack, cause: value.cause })
+    ? Object.assign({}, value, {
+        type: value.name,
+        message: value.message,
+        stack: value.stack,
+        cause: value.cause,
+      })
     : value;
 
 /** `time`: of each line. A person at a terminal knows the day. */
-export function textLogger(log: CliLog, stream: LineStream, time = (now: Date): string => now.toISOString()): Logger {
+export function textLogger(
+  log: CliLog,
+  stream: LineStream,
+  time = (now: Date): string => now.toISOString(),
+): Logger {
   const where = log.worker === undefined ? '' : ` [${log.worker}]`;
   return lineLogger(
     log,

@@ -51,7 +51,11 @@ await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : 
 // Sockets and timers of the user's module must not keep the process alive after the endpoint has ended.
 process.exit(code);
 
-async function serveHere(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number> {
+async function serveHere(
+  module: string,
+  settings: ServeSettings,
+  passed: readonly string[],
+): Promise<number> {
   served = true;
   // It would share the port with processes that share no session, or find the port taken.
   if (cluster.isWorker)

@@ -16,7 +16,11 @@ const [DEFAULT_HOST = ''] = METRICS_AT.split(':');
 const LARGEST_PORT = 65_535;
 
 /** `undefined`: they are not served. `token`: what a scraper must send; `undefined`: nothing. */
-export function metricsSettings(text: string | undefined, token: string | undefined, originOf: OriginOf) {
+export function metricsSettings(
+  text: string | undefined,
+  token: string | undefined,
+  originOf: OriginOf,
+) {
   const [origin, ofToken] = [originOf('metrics'), originOf('metricsToken')];
   if (text === undefined) {
     if (token === undefined) return undefined;
@@ -25,7 +29,9 @@ export function metricsSettings(text: string | undefined, token: string | undefi
   const [, given = DEFAULT_HOST, digits] = ADDRESS.exec(text) ?? [];
   const port = Number(digits);
   if (!(port <= LARGEST_PORT))
-    throw new UsageError(`${origin} takes a port, or host:port (${METRICS_AT}); got ${JSON.stringify(text)}`);
+    throw new UsageError(
+      `${origin} takes a port, or host:port (${METRICS_AT}); got ${JSON.stringify(text)}`,
+    );
   if (token === '') throw new UsageError(`${ofToken} is empty`);
   const host = given.replace(/^\[|\]$/g, '');
   if (token === undefined && host !== 'localhost' && !isLoopback(host)) {
@@ -67,12 +73,18 @@ export async function serveMetrics(
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     // A page in a browser of this machine can reach a loopback address under another name.
-    if (names !== undefined && checkHost(req.headers.host, names) !== undefined) return end(res, 403, `Use ${shown}\n`);
+    if (names !== undefined && checkHost(req.headers.host, names) !== undefined)
+      return end(res, 403, `Use ${shown}\n`);
     if (token !== undefined && !isBearer(req.headers.authorization, token)) {
       res.setHeader('WWW-Authenticate', 'Bearer');
-      return end(res, 401, 'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n');
+      return end(
+        res,
+        401,
+        'The metrics need the token of --metrics-token: Authorization: Bearer <token>\n',
+      );
     }
-    if (req.url?.split('?', 1)[0] !== '/metrics') return end(res, 404, 'Not found. The metrics are at /metrics\n');
+    if (req.url?.split('?', 1)[0] !== '/metrics')
+      return end(res, 404, 'Not found. The metrics are at /metrics\n');
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD');
       return end(res, 405, 'Use GET\n');
@@ -81,7 +93,12 @@ export async function serveMetrics(
   }
 }
 
-function end(res: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {
+function end(
+  res: ServerResponse,
+  status: number,
+  text: string,
+  type = 'text/plain; charset=utf-8',
+): void {
   res.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' });
   res.end(text);
 }

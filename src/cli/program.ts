@@ -43,7 +43,9 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   const hint = `(sojourn ${COMMANDS.includes(command) ? `${command} ` : ''}--help says what it takes)`;
   const forModule = `(arguments of the module itself follow --: sojourn ${command} server.js -- --mine)`;
   const program = new Command('sojourn')
-    .description('MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.')
+    .description(
+      'MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.',
+    )
     .version(BUILD_VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .helpCommand('help [command]', 'print help of a command')
@@ -106,7 +108,10 @@ const describeModule = (command: Command, summary: string, description: string):
     .summary(summary)
     .usage('[options] <module> [-- <arguments of the module>]')
     .description(description)
-    .argument('<module>', 'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)')
+    .argument(
+      '<module>',
+      'JavaScript file, or TypeScript (Node 22.18 and later; earlier versions need tsx)',
+    )
     .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'));
 
 function describeServe(command: Command): Command {
@@ -119,7 +124,8 @@ function describeServe(command: Command): Command {
       "  export default () => new McpServer({ name: 'hello', version: '1.0.0' });",
   );
   for (const group of GROUPS)
-    for (const [key, spec] of ALL_FLAGS) if (spec.group === group) addFlag(command, key, spec, group);
+    for (const [key, spec] of ALL_FLAGS)
+      if (spec.group === group) addFlag(command, key, spec, group);
   return command.addHelpText('after', EPILOGUE);
 }
 
@@ -158,7 +164,10 @@ const describeDoctor = (command: Command): Command =>
       'Opens a store as `serve` does, measures its operations on records that it removes, and prints the instances ' +
         'of a deployment. Exit code 1 if the store cannot be used, or if there is a warning.',
     )
-    .argument('[store]', `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`)
+    .argument(
+      '[store]',
+      `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`,
+    )
     .option('--name <name>', "the endpoint's name")
     .option('--json', 'print JSON, in one line');
 

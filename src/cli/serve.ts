@@ -38,9 +38,17 @@ export interface ServeContext {
 }
 
 /** Resolves with the exit code, once the endpoint has ended. */
-export async function serve(module: string, settings: ServeSettings, context: ServeContext): Promise<number> {
+export async function serve(
+  module: string,
+  settings: ServeSettings,
+  context: ServeContext,
+): Promise<number> {
   const { worker } = context;
-  const { logger, definition, options, resolved, chosen, watch } = await load(module, settings, context);
+  const { logger, definition, options, resolved, chosen, watch } = await load(
+    module,
+    settings,
+    context,
+  );
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
   const endpoint = createMcpEndpoint(definition, options);
@@ -53,12 +61,22 @@ export async function serve(module: string, settings: ServeSettings, context: Se
   const { server, away } = await opened(endpoint, module, settings, context, chosen);
   const { url, address } = server;
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
-  const dashboard = serveDashboard(endpoint, settings.dashboard, settings.drainTimeoutMs, at, worker?.dashboardToken);
+  const dashboard = serveDashboard(
+    endpoint,
+    settings.dashboard,
+    settings.drainTimeoutMs,
+    at,
+    worker?.dashboardToken,
+  );
   if (settings.dev) announceTo(endpoint);
   if (worker !== undefined) obey(worker, endpoint, settings);
   if (settings.metrics !== undefined && worker === undefined)
     await serveMetrics(settings.metrics, endpoint.metrics, logger);
-  const stopped = untilStopped(signals, logger, stopping(endpoint, server, settings, context, logger));
+  const stopped = untilStopped(
+    signals,
+    logger,
+    stopping(endpoint, server, settings, context, logger),
+  );
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined)
     context.signals.on('SIGHUP', () => {
@@ -84,7 +102,11 @@ export async function serve(module: string, settings: ServeSettings, context: Se
 }
 
 /** What a worker does for its supervisor, which serves the metrics of all workers, or without it. */
-function obey(worker: WorkerRole, endpoint: McpEndpoint, { drainTimeoutMs: timeoutMs }: ServeSettings): void {
+function obey(
+  worker: WorkerRole,
+  endpoint: McpEndpoint,
+  { drainTimeoutMs: timeoutMs }: ServeSettings,
+): void {
   const families = () => internalsOf(endpoint)?.families() ?? [];
   worker.orders.on('measure', () => worker.report({ sojourn: 'metrics', families: families() }));
   void worker.orphaned.then(() => endpoint.drain({ timeoutMs, stopListening: 'now' }));
@@ -101,7 +123,10 @@ const stopping = (
   async finish(signal) {
     const { timeoutMs = drainTimeoutMs, socketCloses } = worker?.drainOrder ?? {};
     if (worker !== undefined) worker.leave();
-    else out(`${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`);
+    else
+      out(
+        `${signal}: draining for at most ${timeoutMs} ms; a second signal ends the process at once\n`,
+      );
     // The next build holds the socket already, so a connected client needs no time to find it.
     const stopListening = dev ? 'now' : true;
     await endpoint.drain({ timeoutMs, stopListening, socketCloses });
@@ -109,7 +134,8 @@ const stopping = (
     await endpoint.close();
     await exportRest();
   },
-  interrupted: (signal) => logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
+  interrupted: (signal) =>
+    logger.warn({ signal }, 'a second signal ended the process before its drain was done'),
 });
 
 /** Listens. `away`: why the store could not be opened. */
@@ -140,7 +166,8 @@ async function opened(
     const { error, away } = store;
     if (away === undefined || cause !== error)
       throw new Failure(listenProblem(cause, host, port, '--port', fd), { cause });
-    const named = chosen === undefined ? `the store of ${module}` : (origin('store') ?? chosen.shown);
+    const named =
+      chosen === undefined ? `the store of ${module}` : (origin('store') ?? chosen.shown);
     const isAllowed = away.lasting && chosen?.remote === true && requireStore === undefined;
     const hint = isAllowed ? '\n(--no-require-store serves all the same and keeps trying)' : '';
     throw new Failure(`${named}: ${away.what}${hint}`, { cause });
@@ -152,7 +179,8 @@ function announceTo({ notify, sessions }: McpEndpoint): void {
   let timer: NodeJS.Timeout | undefined;
   const announce = (): void => {
     timer = undefined;
-    for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged]) every();
+    for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged])
+      every();
   };
   sessions.events.on('restored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
 }
@@ -166,18 +194,27 @@ const withoutInstanceLines = (logger: Logger): Logger => ({
 /** The module, with the options of the command line. */
 async function load(module: string, settings: ServeSettings, { cwd, worker, fd }: ServeContext) {
   const { dev, storeUrl, logLevel: level, logFormat: format } = settings;
-  const given = storeUrl === undefined ? undefined : await storeOf(storeUrl, settings.origin('store') ?? '--store');
+  const given =
+    storeUrl === undefined
+      ? undefined
+      : await storeOf(storeUrl, settings.origin('store') ?? '--store');
   const number = dev ? undefined : worker?.number;
   const lines = cliLogger({ level, worker: number, format });
   const logger = dev ? withoutInstanceLines(lines) : lines;
-  const { server: definition, options: own } = await loadServerModule(module, { cwd, logger, worker });
+  const { server: definition, options: own } = await loadServerModule(module, {
+    cwd,
+    logger,
+    worker,
+  });
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, fd, logger);
-  const chosen = given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
+  const chosen =
+    given ?? (dev && own.store === undefined ? await projectStore(module, cwd) : undefined);
   const { options, watch } = await withTelemetry(
     {
       logger,
-      ...((dev || inTerminal()) && own.logger === undefined && { accessLog: true, logErrors: true }),
+      ...((dev || inTerminal()) &&
+        own.logger === undefined && { accessLog: true, logErrors: true }),
       ...mergeOptions(own, settings.options),
       ...(chosen && { store: chosen.store }),
     },

@@ -22,7 +22,8 @@ export interface ServerModule {
 
 /** Longer than a module takes that connects to something. */
 const SLOW_LOAD_MS = 10_000;
-const SHAPE = 'an MCP server, a function that creates one, { server, options } or { factory, options }';
+const SHAPE =
+  'an MCP server, a function that creates one, { server, options } or { factory, options }';
 
 export interface Loading {
   readonly cwd: string;
@@ -32,13 +33,18 @@ export interface Loading {
   readonly worker?: { readonly number: number } | undefined;
 }
 
-export async function loadServerModule(given: string, { cwd, logger, worker }: Loading): Promise<ServerModule> {
+export async function loadServerModule(
+  given: string,
+  { cwd, logger, worker }: Loading,
+): Promise<ServerModule> {
   const file = resolve(cwd, given);
   // The most common mistake: Node says it in some twenty lines.
   const found = statSync(file, { throwIfNoEntry: false });
   if (found === undefined) throw new Failure(`module not found: ${given} (looked for ${file})`);
   if (found.isDirectory())
-    throw new Failure(`${given} is a folder: name the file that exports the server, e.g. ${join(given, 'server.js')}`);
+    throw new Failure(
+      `${given} is a folder: name the file that exports the server, e.g. ${join(given, 'server.js')}`,
+    );
   if (/\.[cm]?tsx?$/.test(file)) await prepareTypeScript(given, file);
   const before = STOP_SIGNALS.map((signal) => process.listenerCount(signal));
   // An import that is awaited adds the functions that await it to the stack of what the module throws.
@@ -56,7 +62,9 @@ export async function loadServerModule(given: string, { cwd, logger, worker }: L
       `${given} exports a function that takes { config }, which sojourn does not pass, and each client may get an ` +
         'error: export default () => createServer({ config: { … } })',
     );
-  const added = STOP_SIGNALS.filter((signal, n) => process.listenerCount(signal) > (before[n] ?? 0));
+  const added = STOP_SIGNALS.filter(
+    (signal, n) => process.listenerCount(signal) > (before[n] ?? 0),
+  );
   if (added.length > 0 && isFirst) warnOfListeners(given, added, logger);
   return loaded;
 }
@@ -80,7 +88,11 @@ export function resolvedOf(from: string, options: McpEndpointOptions): ResolvedO
 }
 
 /** A top-level await of the module may settle late, or never, and the module may end the process. */
-async function settled(given: string, namespace: Promise<unknown>, logger: Logger): Promise<unknown> {
+async function settled(
+  given: string,
+  namespace: Promise<unknown>,
+  logger: Logger,
+): Promise<unknown> {
   const timer = setTimeout(() => {
     logger.warn(
       { module: given, ms: SLOW_LOAD_MS },
@@ -92,8 +104,12 @@ async function settled(given: string, namespace: Promise<unknown>, logger: Logge
   const ended = (code: number): void => {
     // Any other code says itself that something failed.
     if (code !== EXIT.ok) return;
-    const what = 'ended the process, or waits in a top-level await for something that never happens';
-    writeSync(process.stderr.fd, `sojourn: cannot load ${given}: it, or a file that it imports, ${what}\n`);
+    const what =
+      'ended the process, or waits in a top-level await for something that never happens';
+    writeSync(
+      process.stderr.fd,
+      `sojourn: cannot load ${given}: it, or a file that it imports, ${what}\n`,
+    );
     process.exit(EXIT.failed);
   };
   const ends = ['beforeExit', 'exit'] as const;
@@ -130,27 +146,38 @@ async function prepareTypeScript(given: string, file: string): Promise<void> {
 export function serverModuleOf(given: string, namespace: unknown): ServerModule {
   const exports = exportsOf(namespace);
   const exported: unknown = Reflect.get(exports, 'default');
-  const wrong = (what: string): Failure => new Failure(`${given}: the default export is ${what}; it must be ${SHAPE}`);
+  const wrong = (what: string): Failure =>
+    new Failure(`${given}: the default export is ${what}; it must be ${SHAPE}`);
   if (isClass(exported)) throw wrong('a class');
-  if (typeof exported === 'function') return { server: exported as McpEndpointFactory, options: {} };
+  if (typeof exported === 'function')
+    return { server: exported as McpEndpointFactory, options: {} };
   if (exported === undefined) {
-    const names = Object.keys(exports).filter((name) => !['default', '__esModule', 'module.exports'].includes(name));
+    const names = Object.keys(exports).filter(
+      (name) => !['default', '__esModule', 'module.exports'].includes(name),
+    );
     throw wrong(names.length === 0 ? 'missing' : `missing (it exports ${names.join(', ')})`);
   }
   if (typeof exported !== 'object' || exported === null || Array.isArray(exported)) {
-    throw wrong(exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`);
+    throw wrong(
+      exported === null ? 'null' : Array.isArray(exported) ? 'an array' : `a ${typeof exported}`,
+    );
   }
   if (isThenable(exported)) throw wrong('a promise (write export default await …)');
   if (isServer(exported)) return { server: exported, options: {} };
-  if (isEndpoint(exported)) throw wrong('an endpoint, which serve makes by itself from your server and options');
+  if (isEndpoint(exported))
+    throw wrong('an endpoint, which serve makes by itself from your server and options');
   const { server, factory, options = {}, ...others } = exported as Record<string, unknown>;
-  if (server !== undefined && factory !== undefined) throw wrong('an object with both server and factory');
+  if (server !== undefined && factory !== undefined)
+    throw wrong('an object with both server and factory');
   const made = server ?? factory;
   if (isClass(made)) throw wrong('an object with a class');
-  if (typeof made !== 'function' && !isServer(made)) throw wrong('an object without a server or factory');
+  if (typeof made !== 'function' && !isServer(made))
+    throw wrong('an object without a server or factory');
   const [unknownMember] = Object.keys(others);
-  if (unknownMember !== undefined) throw wrong(`an object with the unknown member ${unknownMember}`);
-  if (typeof options !== 'object' || options === null) throw wrong('an object whose member options is not an object');
+  if (unknownMember !== undefined)
+    throw wrong(`an object with the unknown member ${unknownMember}`);
+  if (typeof options !== 'object' || options === null)
+    throw wrong('an object whose member options is not an object');
   return { server: made as McpEndpointFactory | ConnectableServer, options };
 }
 
@@ -166,11 +193,15 @@ const takesConfig = (made: unknown): boolean =>
 
 /** What `createMcpEndpoint` of any copy of this library returns. */
 function isEndpoint(value: object): boolean {
-  return ['node', 'fetch', 'listen', 'drain'].every((name) => typeof Reflect.get(value, name) === 'function');
+  return ['node', 'fetch', 'listen', 'drain'].every(
+    (name) => typeof Reflect.get(value, name) === 'function',
+  );
 }
 
 /** For CommonJS that was compiled from an ES module, the default export holds all exports of the module. */
 function exportsOf(namespace: unknown): object {
   const exported: unknown = Reflect.get(Object(namespace), 'default');
-  return typeof exported === 'object' && exported !== null && '__esModule' in exported ? exported : Object(namespace);
+  return typeof exported === 'object' && exported !== null && '__esModule' in exported
+    ? exported
+    : Object(namespace);
 }

@@ -64,9 +64,13 @@ export function readSettings(flags: Given, env: Environment, dev = false) {
  * `upper` overrides `lower`; in `limits` and `eventRetention` member by member. `stateless` and `sessionMode` are one
  * option.
  */
-export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOptions): McpEndpointOptions {
+export function mergeOptions(
+  lower: McpEndpointOptions,
+  upper: McpEndpointOptions,
+): McpEndpointOptions {
   const merged = { ...lower, ...upper };
-  if (isObject(lower.limits) && isObject(upper.limits)) merged.limits = { ...lower.limits, ...upper.limits };
+  if (isObject(lower.limits) && isObject(upper.limits))
+    merged.limits = { ...lower.limits, ...upper.limits };
   if (isObject(lower.eventRetention) && isObject(upper.eventRetention)) {
     merged.eventRetention = { ...lower.eventRetention, ...upper.eventRetention };
   }
@@ -80,20 +84,31 @@ export function mergeOptions(lower: McpEndpointOptions, upper: McpEndpointOption
 
 function layer({ eventRetention, ...values }: Given, where: string): McpEndpointOptions {
   const options: Record<string, unknown> = {};
-  if (eventRetention !== undefined) options['eventRetention'] = eventRetention === true ? {} : eventRetention;
+  if (eventRetention !== undefined)
+    options['eventRetention'] = eventRetention === true ? {} : eventRetention;
   for (const [key, value] of Object.entries(values)) {
     const [name = '', member] = key.split('.');
     if (Object.hasOwn(SERVE_FLAGS, key) || key === 'store') continue;
     if (member !== undefined && options[name] === false)
-      throw new UsageError(`${where} turns ${name} off and also sets its ${member}; do one of the two`);
-    options[name] = member === undefined ? value : { ...(options[name] as object), [member]: value };
+      throw new UsageError(
+        `${where} turns ${name} off and also sets its ${member}; do one of the two`,
+      );
+    options[name] =
+      member === undefined ? value : { ...(options[name] as object), [member]: value };
   }
   return options;
 }
 
-export function warnOfSettings({ warnings, origin }: ServeSettings, fd: number | undefined, logger: Logger): void {
+export function warnOfSettings(
+  { warnings, origin }: ServeSettings,
+  fd: number | undefined,
+  logger: Logger,
+): void {
   for (const warning of warnings) logger.warn({}, warning);
   if (fd !== undefined && (origin('port') ?? origin('host')) !== undefined) {
-    logger.warn({}, 'a listening socket was passed to this process, so --port and --host are ignored');
+    logger.warn(
+      {},
+      'a listening socket was passed to this process, so --port and --host are ignored',
+    );
   }
 }

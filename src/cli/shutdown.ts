@@ -49,7 +49,11 @@ export function untilStopped(
             end(EXIT.failed);
           },
         );
-      } else if (signal !== 'SIGINT' || first.signal !== 'SIGINT' || now() - first.at > SAME_KEYSTROKE_MS) {
+      } else if (
+        signal !== 'SIGINT' ||
+        first.signal !== 'SIGINT' ||
+        now() - first.at > SAME_KEYSTROKE_MS
+      ) {
         server.interrupted(signal);
         end(EXIT.failed);
       }

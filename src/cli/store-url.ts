@@ -17,7 +17,10 @@ export interface ChosenStore {
 }
 
 /** Shown in errors. */
-const EXAMPLES = { redis: 'redis://user:password@host:6379', postgres: 'postgres://user:password@host:5432/database' };
+const EXAMPLES = {
+  redis: 'redis://user:password@host:6379',
+  postgres: 'postgres://user:password@host:5432/database',
+};
 
 /** The stores that are servers. Each is a package `sojourn-<maker>`, which exports `<maker>()`. */
 const MAKERS: ReadonlyMap<string, keyof typeof EXAMPLES> = new Map([
@@ -34,19 +37,29 @@ export async function storeOf(url: string, origin: string): Promise<ChosenStore>
   const maker = MAKERS.get(name);
   try {
     if (name === 'memory')
-      return { store: (await import('../stores/memory/index.ts')).memory(), shown: url, remote: false };
-    if (name === 'sqlite') return { store: await fileStore(path), shown: `sqlite:${resolve(path)}`, remote: false };
+      return {
+        store: (await import('../stores/memory/index.ts')).memory(),
+        shown: url,
+        remote: false,
+      };
+    if (name === 'sqlite')
+      return { store: await fileStore(path), shown: `sqlite:${resolve(path)}`, remote: false };
     // A reader of such a URL takes a part of the password for a host or a path, which errors name.
     if (maker !== undefined && isBroken(url))
       throw new UsageError(
         `${name}: has / ? # or a bare % before an @: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25`,
       );
-    if (maker !== undefined) return { store: await serverStore(maker, url), shown: shownUrl(url), remote: true };
+    if (maker !== undefined)
+      return { store: await serverStore(maker, url), shown: shownUrl(url), remote: true };
   } catch (error) {
     if (maker !== undefined && codeOf(error) === 'ERR_MODULE_NOT_FOUND')
-      throw new Failure(`${origin}: ${name}: needs a package that is not installed: npm install sojourn-${maker}`);
+      throw new Failure(
+        `${origin}: ${name}: needs a package that is not installed: npm install sojourn-${maker}`,
+      );
     if (!(error instanceof UsageError) && codeOf(error) !== 'OPTION_INVALID') throw error;
-    throw new UsageError(`${origin}: ${reason(error).replace(/^Option [\w.]+: /, '')}`, { cause: error });
+    throw new UsageError(`${origin}: ${reason(error).replace(/^Option [\w.]+: /, '')}`, {
+      cause: error,
+    });
   }
   const got = url.includes('@') ? `${/^[^:@]*:/.exec(url)?.[0] ?? ''}…` : url;
   throw new UsageError(
@@ -67,7 +80,9 @@ async function fileStore(path: string): Promise<Store> {
 }
 
 async function serverStore(maker: keyof typeof EXAMPLES, url: string): Promise<Store> {
-  return ((await import(`sojourn-${maker}`)) as Record<typeof maker, (url: string) => Store>)[maker](url);
+  return ((await import(`sojourn-${maker}`)) as Record<typeof maker, (url: string) => Store>)[
+    maker
+  ](url);
 }
 
 function isBroken(url: string): boolean {

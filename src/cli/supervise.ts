@@ -25,7 +25,11 @@ export interface SuperviseContext extends Omit<ServeContext, 'worker'> {
 }
 
 /** Resolves with the exit code when every worker has ended. */
-export async function supervise(module: string, settings: ServeSettings, context: SuperviseContext): Promise<number> {
+export async function supervise(
+  module: string,
+  settings: ServeSettings,
+  context: SuperviseContext,
+): Promise<number> {
   const { workers, drainTimeoutMs, dev } = settings;
   const logger: Logger = cliLogger({ level: settings.logLevel, format: settings.logFormat });
   warnOfSettings(settings, context.fd, logger);
@@ -33,7 +37,8 @@ export async function supervise(module: string, settings: ServeSettings, context
   const command: WorkerCommand = { ...context.command, dashboardToken: makeToken(), fd: socket.fd };
   const launch = (number: number, start: WorkerStart) => new WorkerProcess(number, command, start);
   const supervisor = new Supervisor({ workers, drainTimeoutMs, logger, dev, launch });
-  if (settings.metrics !== undefined) await serveMetrics(settings.metrics, workerMetrics(supervisor), logger);
+  if (settings.metrics !== undefined)
+    await serveMetrics(settings.metrics, workerMetrics(supervisor), logger);
   const stopped = untilStopped(context.signals, logger, {
     async finish(signal) {
       if (!dev)
@@ -46,14 +51,18 @@ export async function supervise(module: string, settings: ServeSettings, context
       if (!dev) logger.info({ signal, workers }, 'drained');
     },
     interrupted(signal) {
-      if (!dev) logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
+      if (!dev)
+        logger.warn({ signal }, 'a second signal ended the workers before their drain was done');
       supervisor.kill();
     },
   });
   const roll = (): void => void supervisor.roll();
   const terminal = hasTerminal();
   // A terminal that closes sends SIGHUP too.
-  context.signals.on('SIGHUP', () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()));
+  context.signals.on(
+    'SIGHUP',
+    () => void (terminal && !hasTerminal() ? context.signals.emit('SIGTERM') : roll()),
+  );
   if (dev) watchProject(context.cwd, logger, roll);
   return Promise.race([stopped, supervisor.run()]);
 }

@@ -115,7 +115,9 @@ export class Supervisor {
       const late = dev ? [delay(HAND_OVER_MS, false, { ref: false })] : [];
       const isOver = await Promise.race([started.drained.then(() => true), ...late]);
       if (roll !== this.#rolls || this.#isStopping) return;
-      const calls = isOver ? '' : '; a session whose call still runs stays with the build before until that call ends';
+      const calls = isOver
+        ? ''
+        : '; a session whose call still runs stays with the build before until that call ends';
       if (dev) logger.info({}, `loaded in ${seconds} s: the next call runs this build${calls}`);
     }
     if (!dev) logger.info({ workers }, 'rolling restart done');
@@ -143,7 +145,8 @@ export class Supervisor {
     void worker.ended.then(({ code }) => {
       this.#running.delete(worker);
       // A restart ends a worker that still starts. That is no death.
-      if (code !== EXIT.ok && (slot.next === worker || worker.listensSince !== undefined)) slot.deaths += 1;
+      if (code !== EXIT.ok && (slot.next === worker || worker.listensSince !== undefined))
+        slot.deaths += 1;
     });
     const listens = await worker.listening;
     if (slot.next !== worker || this.#isStopping) return undefined;
@@ -171,10 +174,13 @@ export class Supervisor {
     const how = { end: endText(end) };
     if (!this.#hasServed && (!dev || code === EXIT.usage)) {
       if (code !== null && code !== EXIT.ok) return this.#endWith(code);
-      return this.#endWith(new Failure(`worker ${number} ended before it listened: ${how.end}`, { cause }));
+      return this.#endWith(
+        new Failure(`worker ${number} ended before it listened: ${how.end}`, { cause }),
+      );
     }
     if (dev) {
-      const rest = serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
+      const rest =
+        serving === undefined ? 'nothing is served' : 'the last good build keeps serving';
       const isPrinted = code === EXIT.failed || code === EXIT.usage;
       return logger.warn(isPrinted ? {} : how, `not loaded: ${rest} until the next edit`);
     }
@@ -216,17 +222,24 @@ export class Supervisor {
   async #fill(slot: Slot, pauseMs: number): Promise<void> {
     if (pauseMs > 0) await delay(pauseMs);
     // A rolling restart may have started one.
-    if (slot.serving === undefined && slot.next === undefined && !this.#isStopping) await this.#start(slot);
+    if (slot.serving === undefined && slot.next === undefined && !this.#isStopping)
+      await this.#start(slot);
   }
 
   /** Drains a worker, and kills it when the drain takes too long. `false`: the worker was killed or failed. */
   async #drain(
     worker: WorkerProcess,
-    { socketCloses = false, timeoutMs = this.#options.drainTimeoutMs, graceMs = DRAIN_GRACE_MS, isQuiet = false } = {},
+    {
+      socketCloses = false,
+      timeoutMs = this.#options.drainTimeoutMs,
+      graceMs = DRAIN_GRACE_MS,
+      isQuiet = false,
+    } = {},
   ): Promise<boolean> {
     worker.drain({ socketCloses, timeoutMs });
     const timer = systemTime.setTimeout(() => {
-      if (!isQuiet) this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
+      if (!isQuiet)
+        this.#log('error', worker, 'worker did not end within its drain timeout; it is killed');
       worker.kill();
     }, timeoutMs + graceMs);
     const { code } = await worker.ended;
@@ -246,6 +259,8 @@ export class Supervisor {
   }
 
   #endWith(outcome: number | Failure): void {
-    void this.stop().then(() => this.#end(outcome instanceof Failure ? Promise.reject(outcome) : outcome));
+    void this.stop().then(() =>
+      this.#end(outcome instanceof Failure ? Promise.reject(outcome) : outcome),
+    );
   }
 }

@@ -16,12 +16,16 @@ interface Provider {
 }
 
 const registered = (): { trace?: Provider; metrics?: Provider } =>
-  (globalThis as Record<symbol, { trace?: Provider; metrics?: Provider } | undefined>)[REGISTERED] ?? {};
+  (globalThis as Record<symbol, { trace?: Provider; metrics?: Provider } | undefined>)[
+    REGISTERED
+  ] ?? {};
 
 /** Exports the spans and metrics of the last seconds, which an exporter collects before it sends them. */
 export async function exportRest(): Promise<void> {
   const { trace, metrics } = registered();
-  const flushed = [trace?.getDelegate?.() ?? trace, metrics].map(async (provider) => provider?.forceFlush?.());
+  const flushed = [trace?.getDelegate?.() ?? trace, metrics].map(async (provider) =>
+    provider?.forceFlush?.(),
+  );
   await Promise.race([Promise.allSettled(flushed), delay(EXPORT_MS, undefined, { ref: false })]);
 }
 
@@ -30,10 +34,14 @@ export async function withTelemetry(options: McpEndpointOptions, logger: Logger)
   const { trace, metrics } = registered();
   if (trace === undefined && metrics === undefined) return { options };
   const otel = await import('../endpoint/otel/index.ts').catch((err: unknown) => {
-    logger.warn({ err }, 'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here');
+    logger.warn(
+      { err },
+      'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here',
+    );
   });
   const own = [options.aroundRequest ?? []].flat();
-  if (otel === undefined || own.some((await import('../endpoint/otel/spans.ts')).isTelemetry)) return { options };
+  if (otel === undefined || own.some((await import('../endpoint/otel/spans.ts')).isTelemetry))
+    return { options };
   const { aroundRequest, observe } = otel.telemetry();
   const both: McpEndpointOptions['observe'] = (notice) => {
     void observe(notice);

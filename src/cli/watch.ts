@@ -64,7 +64,10 @@ export function watchProject(cwd: string, logger: Logger, changed: () => void): 
       // It was deleted again.
       if (isSaid || codeOf(error) === 'ENOENT') return;
       isSaid = true;
-      logger.warn({ folder, error: reason(error) }, 'edits in some folders are not seen: send SIGHUP after them');
+      logger.warn(
+        { folder, error: reason(error) },
+        'edits in some folders are not seen: send SIGHUP after them',
+      );
     }
   };
   add(cwd, false);

@@ -2,7 +2,12 @@
  * The metrics of the workers of a supervisor, with a label `worker` and no totals. Each value is that of the process
  * that served last under this number: counts begin at 0 with a new process, as `rate()` of Prometheus expects.
  */
-import { type Family, METRIC_NAMES, type MetricName, type Point } from '../base/observe/metric-table.ts';
+import {
+  type Family,
+  METRIC_NAMES,
+  type MetricName,
+  type Point,
+} from '../base/observe/metric-table.ts';
 import { prometheusText } from '../base/observe/prometheus-text.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -29,7 +34,10 @@ export function workerMetrics({ slots }: Supervisor): () => Promise<string> {
   return async () => {
     const up = await Promise.all(slots.map(measure));
     return prometheusText(
-      METRIC_NAMES.map((name) => ({ name, points: slots.flatMap((slot, n) => pointsOf(name, slot, up[n])) })),
+      METRIC_NAMES.map((name) => ({
+        name,
+        points: slots.flatMap((slot, n) => pointsOf(name, slot, up[n])),
+      })),
     );
   };
 }

@@ -12,7 +12,13 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import type { Family } from '../base/observe/metric-table.ts';
 import { orUndefined } from '../base/or-undefined.ts';
 import { reason } from './failure.ts';
-import { type Message, type MessageOf, messagesFrom, WORKER_VARIABLE, type WorkerStart } from './worker-role.ts';
+import {
+  type Message,
+  type MessageOf,
+  messagesFrom,
+  WORKER_VARIABLE,
+  type WorkerStart,
+} from './worker-role.ts';
 
 const [STDOUT, STDERR] = [1, 2];
 /** A pipe that has no reader any more fails then; otherwise this open would wait for one. */
@@ -24,7 +30,9 @@ const OPEN_PIPE = constants.O_WRONLY | constants.O_NONBLOCK;
  * cannot open a pipe again.
  */
 const ownPipe = (fd: number): number | 'inherit' =>
-  orUndefined(() => (fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, OPEN_PIPE) : undefined)) ?? 'inherit';
+  orUndefined(() =>
+    fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, OPEN_PIPE) : undefined,
+  ) ?? 'inherit';
 
 export interface WorkerEnd {
   readonly code: number | null;

@@ -41,13 +41,17 @@ export type Message =
    */
   | { readonly sojourn: 'drain'; readonly socketCloses: boolean; readonly timeoutMs: number };
 
-export type MessageOf<Kind extends Message['sojourn']> = Extract<Message, { readonly sojourn: Kind }>;
+export type MessageOf<Kind extends Message['sojourn']> = Extract<
+  Message,
+  { readonly sojourn: Kind }
+>;
 
 /** Emits what the other side sends, by its kind. Loaders such as tsx use the same channel: theirs is ignored. */
 export function messagesFrom(channel: Pick<NodeJS.EventEmitter, 'on'>): EventEmitter {
   const messages = new EventEmitter();
   channel.on('message', (message: unknown) => {
-    if (isObject(message) && typeof message['sojourn'] === 'string') messages.emit(message['sojourn'], message);
+    if (isObject(message) && typeof message['sojourn'] === 'string')
+      messages.emit(message['sojourn'], message);
   });
   return messages;
 }
@@ -67,7 +71,9 @@ export function takeWorkerRole(self: NodeJS.Process) {
     if (!signals.emit('SIGTERM')) self.exit(EXIT.failed);
   };
   // Not with the `once` of Node, which rejects where the channel reports that a message of the module was not sent.
-  const orphaned = self.connected ? new Promise((resolve) => self.once('disconnect', resolve)) : Promise.resolve();
+  const orphaned = self.connected
+    ? new Promise((resolve) => self.once('disconnect', resolve))
+    : Promise.resolve();
   void orphaned.then(stop);
   self.on('SIGTERM', () => {
     if (signalled) signals.emit('SIGTERM');

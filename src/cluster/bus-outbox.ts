@@ -28,7 +28,8 @@ export class BusOutbox {
     try {
       await messages.publish(this.#lease.id, { kind: 'bus', event });
     } catch (err) {
-      if (err instanceof SojournError && err.retryable) this.#unsentSince = Math.min(this.#unsentSince, now);
+      if (err instanceof SojournError && err.retryable)
+        this.#unsentSince = Math.min(this.#unsentSince, now);
       else
         logger.error(
           { err, event: event.kind },

@@ -60,7 +60,10 @@ export class Finder {
    * `undefined`: the session or its record has changed meanwhile, so look again. To end a session restores nothing, and
    * does not ask the migration handler.
    */
-  async find(id: string, { kind, caller }: Pick<Inbound, 'kind' | 'caller'>): Promise<FoundSession | undefined> {
+  async find(
+    id: string,
+    { kind, caller }: Pick<Inbound, 'kind' | 'caller'>,
+  ): Promise<FoundSession | undefined> {
     const ends = endsSession({ kind });
     const { lease, links } = this.#instance;
     await this.#registry.leaving.closing(id);
@@ -70,7 +73,8 @@ export class Finder {
       return { here: live };
     }
     const record = await this.#read(id);
-    if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined) return undefined;
+    if (this.#registry.get(id) !== undefined || this.#registry.leaving.closing(id) !== undefined)
+      return undefined;
     if (record === undefined) {
       if (ends) throw sessionNotFound();
       await this.#migrate(id, caller);
@@ -79,7 +83,8 @@ export class Finder {
     // Check before a restore: another user's request must not wake a session.
     if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
     const { owner } = record;
-    if (owner !== null && owner !== lease.id && (await links.isAlive(owner))) return { there: owner };
+    if (owner !== null && owner !== lease.id && (await links.isAlive(owner)))
+      return { there: owner };
     const restoring = this.#restorer.restoring(id);
     if (ends) {
       if (restoring === undefined) return { record };
@@ -90,7 +95,11 @@ export class Finder {
       const other = await this.#instance.otherServing();
       if (other !== undefined) {
         if (owner === lease.id)
-          await this.#registry.store.sessions.save(id, { epoch: record.epoch, owner }, { release: true });
+          await this.#registry.store.sessions.save(
+            id,
+            { epoch: record.epoch, owner },
+            { release: true },
+          );
         return { there: other };
       }
       // The last instance keeps serving, including sessions that another instance released while it left.
@@ -99,7 +108,8 @@ export class Finder {
     }
     // The request waits: an owner that is alive keeps the calls that it runs.
     const { waitMs } = this.#registry.options;
-    if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn) throw lapsed();
+    if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn)
+      throw lapsed();
     await this.#restorer.restore(record, caller);
     // After a lost claim it is not live here.
     const restored = this.#registry.get(id);
@@ -145,13 +155,22 @@ export class Finder {
    * Stores a session of another deployment, bound to the user of this request. Its server has not answered yet, and any
    * instance may restore it.
    */
-  async #adopt(id: string, handshake: Handshake, { user, clientAddress }: CallerRequest): Promise<void> {
+  async #adopt(
+    id: string,
+    handshake: Handshake,
+    { user, clientAddress }: CallerRequest,
+  ): Promise<void> {
     const { hibernated, options, store } = this.#registry;
     const createdAt = options.timeProvider.now();
     const { protocolVersion: version } = handshake.params;
     const head = { version, initialized: true, logLevel: null, answer: NO_ANSWER };
     const share = shareKey(user, clientAddress);
-    const record = encodeSession({ id, user, share, handshake, createdAt }, { epoch: 1, owner: null }, head, {});
+    const record = encodeSession(
+      { id, user, share, handshake, createdAt },
+      { epoch: 1, owner: null },
+      head,
+      {},
+    );
     // The session counts as one that hibernates until its restore takes it.
     hibernated.add({ id, bytes: handshake.bytes, share }, record.stamp);
     let outcome: CreateOutcome | undefined;
@@ -194,6 +213,7 @@ export class Finder {
 function faultyField(params: InitializeRequestParams): string {
   const { protocolVersion, capabilities, clientInfo } = params as Partial<InitializeRequestParams>;
   if (typeof protocolVersion !== 'string') return 'protocolVersion';
-  if (typeof clientInfo?.name !== 'string' || typeof clientInfo.version !== 'string') return 'clientInfo';
+  if (typeof clientInfo?.name !== 'string' || typeof clientInfo.version !== 'string')
+    return 'clientInfo';
   return isObject(capabilities) ? 'a member of clientInfo or capabilities' : 'capabilities';
 }

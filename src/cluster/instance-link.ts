@@ -186,9 +186,16 @@ export class Link {
     if (first > this.#expected) {
       // Two ends with a gap each would answer each other without end. Their pings show the one that is left.
       if (gap !== true || items.length > 0 || ask === true) this.#oweGap();
-    } else if (items.length > 0 || ask === true) this.#oweAck(ask === true || items.at(-1)?.t === 'ping');
+    } else if (items.length > 0 || ask === true)
+      this.#oweAck(ask === true || items.at(-1)?.t === 'ping');
     // Each message behind a gap is answered, so all is sent again once.
-    if (gap !== true || this.#wentBack || ack !== this.#queue.first || this.#queue.lastSent === undefined) return;
+    if (
+      gap !== true ||
+      this.#wentBack ||
+      ack !== this.#queue.first ||
+      this.#queue.lastSent === undefined
+    )
+      return;
     this.#wentBack = true;
     this.#queue.goBack();
     this.#flushSoon();
@@ -274,7 +281,14 @@ export class Link {
   #send(first: number, items: readonly LinkItem[], ask?: true): void {
     const gap = this.#owes === 'gap';
     this.#owes = 'nothing';
-    const message = { kind: 'link', v: LINK_VERSION, to: this.peer, first, items, ack: this.#expected } as const;
+    const message = {
+      kind: 'link',
+      v: LINK_VERSION,
+      to: this.peer,
+      first,
+      items,
+      ack: this.#expected,
+    } as const;
     this.#options.send({ ...message, ...(gap && { gap }), ...(ask && { ask }) });
   }
 
@@ -304,7 +318,8 @@ export class Link {
 
   #tick(): void {
     this.#timer = undefined;
-    if (this.#isSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs))) this.#options.onDoubt();
+    if (this.#isSlow && !(this.leaseSeen && this.heardWithin(this.#watchMs)))
+      this.#options.onDoubt();
     if (this.#failed) return;
     this.#wentBack = false;
     if (this.#queue.isEmpty || this.#progressed) {

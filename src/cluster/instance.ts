@@ -132,10 +132,14 @@ export class Instance implements Leaseholder {
     const ms = elapsedMs(this.#time, this.#heard);
     const backMs = elapsedMs(this.#time, this.#back.at);
     try {
-      if (gaps !== this.#gaps && !(await this.notify(undefined, { kind: 'missed', ms, backMs }))) return;
+      if (gaps !== this.#gaps && !(await this.notify(undefined, { kind: 'missed', ms, backMs })))
+        return;
       [this.#heard, this.#gaps] = [now, gaps];
     } catch (err) {
-      this.#logger.debug({ err }, 'Missed changes could not be asked for: the session store cannot be reached');
+      this.#logger.debug(
+        { err },
+        'Missed changes could not be asked for: the session store cannot be reached',
+      );
     }
   }
 
@@ -174,7 +178,10 @@ export class Instance implements Leaseholder {
     try {
       await this.lease.drain();
     } catch (err) {
-      this.#logger.warn({ err }, 'The lease could not be marked as draining: the session store cannot be reached');
+      this.#logger.warn(
+        { err },
+        'The lease could not be marked as draining: the session store cannot be reached',
+      );
     }
   }
 
@@ -184,7 +191,10 @@ export class Instance implements Leaseholder {
     try {
       await this.lease.leave();
     } catch (err) {
-      this.#logger.warn({ err }, 'The lease could not be given back; it runs out: the session store cannot be reached');
+      this.#logger.warn(
+        { err },
+        'The lease could not be given back; it runs out: the session store cannot be reached',
+      );
     }
   }
 
@@ -214,7 +224,9 @@ export class Instance implements Leaseholder {
   /** Every other instance that takes new sessions, as far as the store knows. */
   async othersServing(): Promise<string[]> {
     const leases = (await this.#listed()) ?? [];
-    const others = leases.filter(({ id, state }) => id !== this.lease.id && state === 'serving').map(({ id }) => id);
+    const others = leases
+      .filter(({ id, state }) => id !== this.lease.id && state === 'serving')
+      .map(({ id }) => id);
     return others.filter((id) => !this.links.isStuck(id));
   }
 
@@ -239,7 +251,9 @@ export class Instance implements Leaseholder {
     const before = leases.filter(({ id }) => this.#before.includes(id));
     const key = leases.find(({ id }) => id === this.lease.id)?.keys?.[0] ?? '';
     const accepting = before.filter(({ keys }) => keys?.includes(key) === true);
-    const reached = await Promise.all(accepting.map(({ id }) => this.listens(id).catch(() => false)));
+    const reached = await Promise.all(
+      accepting.map(({ id }) => this.listens(id).catch(() => false)),
+    );
     if (2 * reached.filter(Boolean).length >= before.length) this.#before = [];
   }
 
@@ -248,7 +262,10 @@ export class Instance implements Leaseholder {
     try {
       return await this.#directory.list();
     } catch (err) {
-      this.#logger.debug({ err }, 'The other instances could not be listed: the session store cannot be reached');
+      this.#logger.debug(
+        { err },
+        'The other instances could not be listed: the session store cannot be reached',
+      );
       return undefined;
     }
   }
@@ -305,7 +322,9 @@ export class Instance implements Leaseholder {
       const message = given as ClusterMessage;
       switch (message.kind) {
         case 'link':
-          return message.v === LINK_VERSION ? this.links.receive(from, message) : this.links.refuse(from, message);
+          return message.v === LINK_VERSION
+            ? this.links.receive(from, message)
+            : this.links.refuse(from, message);
         case 'unlinked':
           return this.links.refuse(from);
         case 'probe':
@@ -315,7 +334,10 @@ export class Instance implements Leaseholder {
           return this.#served.bus.deliver(message.event);
         case 'notify': {
           const { session, method, params } = message;
-          return void this.#served.notifications.deliver(session, { method, ...(params && { params }) });
+          return void this.#served.notifications.deliver(session, {
+            method,
+            ...(params && { params }),
+          });
         }
         case 'missed':
           return void this.#sendMissed(from, message).catch(() => {});
@@ -328,7 +350,10 @@ export class Instance implements Leaseholder {
           if (!this.inProcess) void takeOrder(message, this.#served.orders, this.#logger);
           return undefined;
         default:
-          return this.#logger.warn({ from }, 'Another instance sent a message that this version cannot read');
+          return this.#logger.warn(
+            { from },
+            'Another instance sent a message that this version cannot read',
+          );
       }
     } catch (err) {
       this.#logger.error({ err, from }, 'A message of another instance could not be handled');

@@ -19,7 +19,10 @@ export function partsOf(item: LinkItem, bytes: number, of: number): Part[] {
   const count = Math.ceil(text.length / PART_BYTES);
   return Array.from({ length: count }, (_, n) => {
     const part = text.slice(n * PART_BYTES, (n + 1) * PART_BYTES);
-    return { item: { t: 'part', of, text: part, isLast: n + 1 === count }, bytes: Math.ceil(bytes / count) };
+    return {
+      item: { t: 'part', of, text: part, isLast: n + 1 === count },
+      bytes: Math.ceil(bytes / count),
+    };
   });
 }
 

@@ -182,7 +182,12 @@ export class Lease {
   async #announce(): Promise<void> {
     const [id, sent, losses] = [this.#id, momentOf(this.#options.time), this.#losses];
     await this.#options.messages.announce(
-      { id, state: this.#state, version: BUILD_VERSION, process: { ...thisProcess(), first: this.firstId } },
+      {
+        id,
+        state: this.#state,
+        version: BUILD_VERSION,
+        process: { ...thisProcess(), first: this.firstId },
+      },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
     );
@@ -261,11 +266,13 @@ export class Lease {
       const sent = momentOf(time);
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.remainingMs !== 0;
-      if (alive && (await this.#options.directory.renew(this.#id, this.#state))) this.#extend(sent, losses);
+      if (alive && (await this.#options.directory.renew(this.#id, this.#state)))
+        this.#extend(sent, losses);
       else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
       this.#holder?.storeReachable(this.#outage.renewed(mailboxWasLost || this.#mailboxLost));
     } catch (err) {
-      if (!this.storeAway) logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
+      if (!this.storeAway)
+        logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#outage.failed();
       // The store may be away for this instance alone, and another one may serve its sessions.
       if (this.valid || !this.#outage.cutsOff()) return;
@@ -289,10 +296,12 @@ export class Lease {
     else logger[this.storeAway ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
     const owner = this.#announcedId;
     // An id that was never announced owns nothing.
-    if (before === owner) this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
+    if (before === owner)
+      this.#options.notices.emit({ kind: 'leaseLapsed', instance: before, lost: early });
     await this.#leaveDead(before);
     await this.#announce();
-    if (!this.#left) this.#options.notices.emit({ kind: 'joined', instance: this.#id, before: owner });
+    if (!this.#left)
+      this.#options.notices.emit({ kind: 'joined', instance: this.#id, before: owner });
     // A store that was frozen may have stored the last renewal of the dead id after it had been left.
     void this.#leaveDead(owner);
   }

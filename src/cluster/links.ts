@@ -202,8 +202,13 @@ export class Links {
   #checkAnswers(peer: string): void {
     const { leaseMs, logger } = this.#options;
     const link = this.#links.get(peer);
-    if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs) return void this.#stuck.delete(peer);
-    const fields = { instance: peer, unansweredMs: Math.round(link.unansweredMs), reason: this.#unsent.get(peer) };
+    if (link === undefined || link.unansweredMs < UNANSWERED_LEASES * leaseMs)
+      return void this.#stuck.delete(peer);
+    const fields = {
+      instance: peer,
+      unansweredMs: Math.round(link.unansweredMs),
+      reason: this.#unsent.get(peer),
+    };
     if (!this.#stuck.has(peer)) logger.fatal(fields, NOT_PASSING);
     this.#stuck.add(peer);
     if (this.isStuck(peer)) this.#calls.linkStuck(link);
@@ -222,7 +227,8 @@ export class Links {
     const { directory } = this.#options;
     const lease = await this.#read(peer);
     if (lease === undefined) return false;
-    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#lease.ownersMayReturn) return true;
+    if ((await this.#send(peer, { kind: 'probe' })) !== 'suspect' || this.#lease.ownersMayReturn)
+      return true;
     if (!(await directory.bury(lease))) return true;
     this.#options.logger.warn(
       { instance: peer },
@@ -252,5 +258,7 @@ function idParts(id: string): { readonly first: string; readonly lapses: number 
 
 /** The innermost message of an error. */
 function causeOf(error: unknown): string {
-  return error instanceof Error && error.cause instanceof Error ? causeOf(error.cause) : String(error);
+  return error instanceof Error && error.cause instanceof Error
+    ? causeOf(error.cause)
+    : String(error);
 }

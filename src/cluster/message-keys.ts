@@ -19,7 +19,10 @@ const SECRET_NAME = 'instance-messages';
 /** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
 const LABEL = 'sojourn messages between instances v1';
 
-export type MessageKeysOptions = Pick<ResolvedOptions, 'instanceKeys' | 'leaseMs' | 'timeProvider' | 'logger'>;
+export type MessageKeysOptions = Pick<
+  ResolvedOptions,
+  'instanceKeys' | 'leaseMs' | 'timeProvider' | 'logger'
+>;
 
 export class MessageKeys {
   readonly #store: Pick<OpenStore, 'secret'>;
@@ -52,19 +55,25 @@ export class MessageKeys {
   }
 
   #derived(): Uint8Array[] {
-    return this.#options.instanceKeys.flatMap((key) => (key === STORE_KEY ? this.#ofStore : sealingKey(key, LABEL)));
+    return this.#options.instanceKeys.flatMap((key) =>
+      key === STORE_KEY ? this.#ofStore : sealingKey(key, LABEL),
+    );
   }
 
   /** Reads the store's secret again, if that was not done within a lease time. */
   reload(): void {
     const { timeProvider: time, leaseMs, logger } = this.#options;
     if (time.monotonic() - this.#readAt < leaseMs) return;
-    this.load().catch((err: unknown) => logger.debug({ err }, 'The secret of the deployment could not be read again'));
+    this.load().catch((err: unknown) =>
+      logger.debug({ err }, 'The secret of the deployment could not be read again'),
+    );
   }
 
   /** What tells other instances in the lease which keys this one accepts. The first key signs. */
   get fingerprints(): string[] {
-    return this.#all.map((key) => mac(key, 'fingerprint').toString('base64url').slice(0, FINGERPRINT_CHARACTERS));
+    return this.#all.map((key) =>
+      mac(key, 'fingerprint').toString('base64url').slice(0, FINGERPRINT_CHARACTERS),
+    );
   }
 
   sign(text: string): string {

@@ -75,10 +75,17 @@ export type RoomMessage = { readonly kind: 'room'; readonly share: string };
  * The sender was without its lease or mailbox: it wants the bus events of the last `ms` again, but not those of the
  * last `backMs`, which it has heard.
  */
-export type MissedMessage = { readonly kind: 'missed'; readonly ms: number; readonly backMs: number };
+export type MissedMessage = {
+  readonly kind: 'missed';
+  readonly ms: number;
+  readonly backMs: number;
+};
 
 /** An error, as the instance of the client answers with it. */
-export type SentError = Pick<SojournError, 'code' | 'message' | 'status' | 'data' | 'headers' | 'body'>;
+export type SentError = Pick<
+  SojournError,
+  'code' | 'message' | 'status' | 'data' | 'headers' | 'body'
+>;
 
 /**
  * A value of a response (`http/sink.ts`): a method of a sink, and its arguments. `begin` carries the name of a
@@ -89,13 +96,23 @@ export type SentValue =
   | readonly ['begin', policy: string, session: string | null]
   | readonly ['message', json: string, id?: string]
   | readonly ['point', id: string, retryMs: number, emptyData: boolean]
-  | readonly ['refuse', error: SentError, id: RequestId | null, form: string, session: string | null]
+  | readonly [
+      'refuse',
+      error: SentError,
+      id: RequestId | null,
+      form: string,
+      session: string | null,
+    ]
   | readonly ['done', status: number, session: string | null]
   | readonly ['moved', mayHaveRun: boolean]
   | readonly ['end' | 'cut'];
 
 /** A part of the answer to call `n`: what one turn brought. */
-export type AnswerItem = { readonly t: 'answer'; readonly n: number; readonly values: readonly SentValue[] };
+export type AnswerItem = {
+  readonly t: 'answer';
+  readonly n: number;
+  readonly values: readonly SentValue[];
+};
 
 export type CallItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly n: number };
 
@@ -103,7 +120,12 @@ export type CallItem = RequestItem | AnswerItem | { readonly t: 'gone'; readonly
 export type LinkItem =
   | CallItem
   | { readonly t: 'ping' }
-  | { readonly t: 'part'; readonly of: number; readonly text: string | null; readonly isLast: boolean };
+  | {
+      readonly t: 'part';
+      readonly of: number;
+      readonly text: string | null;
+      readonly isLast: boolean;
+    };
 
 export type LinkMessage = {
   readonly kind: 'link';

@@ -23,11 +23,18 @@ export interface OrdersTaken {
 }
 
 /** Never rejects. */
-export async function takeOrder(order: OrderMessage, taken: OrdersTaken, logger: Logger): Promise<void> {
+export async function takeOrder(
+  order: OrderMessage,
+  taken: OrdersTaken,
+  logger: Logger,
+): Promise<void> {
   try {
     const by = shown(order.by);
     if (order.run === 'drain') return taken.drain(by);
-    logger.info({ by, sessionId: order.session }, 'A session ends, as sojourn sessions end ordered');
+    logger.info(
+      { by, sessionId: order.session },
+      'A session ends, as sojourn sessions end ordered',
+    );
     await taken.end(order.session);
   } catch (err) {
     logger.error({ err, run: order.run }, 'An order of the command line could not be carried out');

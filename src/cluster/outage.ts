@@ -63,7 +63,11 @@ export class Outage {
    */
   #isSeen(mailboxLost: boolean): boolean {
     const { inProcess, leaseMs, time } = this.#options;
-    return this.isNow || mailboxLost || (!inProcess && time.monotonic() - this.#renewedAt > OUTAGE_LEASES * leaseMs);
+    return (
+      this.isNow ||
+      mailboxLost ||
+      (!inProcess && time.monotonic() - this.#renewedAt > OUTAGE_LEASES * leaseMs)
+    );
   }
 
   ownersMayReturn(mailboxLost: boolean): boolean {
@@ -78,7 +82,8 @@ export class Outage {
   renewed(mailboxLost: boolean): boolean {
     const { leaseMs, time } = this.#options;
     const wasAway = this.isNow;
-    if (this.#isSeen(mailboxLost)) this.#ownersReturnUntil = time.monotonic() + RETURN_LEASES * leaseMs;
+    if (this.#isSeen(mailboxLost))
+      this.#ownersReturnUntil = time.monotonic() + RETURN_LEASES * leaseMs;
     this.joined();
     this.#failures = 0;
     this.#cutOffAt = Infinity;

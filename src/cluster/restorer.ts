@@ -49,7 +49,9 @@ export class Restorer {
     if (running !== undefined) return running;
     // The session became live while the caller read its record. Another claim would make a second copy.
     if (this.#registry.get(record.id) !== undefined) return Promise.resolve();
-    const restoring = this.#claimAndRestore(record, caller).finally(() => this.#restoring.delete(record.id));
+    const restoring = this.#claimAndRestore(record, caller).finally(() =>
+      this.#restoring.delete(record.id),
+    );
     this.#restoring.set(record.id, restoring);
     return restoring;
   }
@@ -63,14 +65,19 @@ export class Restorer {
     const cause = isMigrated(decoded) ? 'migration' : wasHibernated ? 'wake' : 'takeover';
     try {
       await this.#registry.withPlaces(caller, kept, async () => {
-        const outcome = await this.#registry.store.sessions.claim(record.id, record, this.#registry.lease.owner);
+        const outcome = await this.#registry.store.sessions.claim(
+          record.id,
+          record,
+          this.#registry.lease.owner,
+        );
         if (!outcome.claimed) return;
         await this.#add(await this.#rebuild(outcome, caller), cause, record);
       });
     } catch (error) {
       const ended = error instanceof SojournError && error.code === 'SESSION_NOT_FOUND';
       const share = shareKey(caller.user, caller.clientAddress);
-      if (wasHibernated && !ended) this.#registry.hibernated.add({ id: record.id, bytes: kept, share }, record.stamp);
+      if (wasHibernated && !ended)
+        this.#registry.hibernated.add({ id: record.id, bytes: kept, share }, record.stamp);
       throw error;
     }
   }
@@ -85,7 +92,12 @@ export class Restorer {
       throw err;
     }
     this.#registry.add(session, cause, record);
-    session.missed(messagesTo(session, this.#changes.since(record.stamp - (cause === 'takeover' ? SLACK_MS : 0))));
+    session.missed(
+      messagesTo(
+        session,
+        this.#changes.since(record.stamp - (cause === 'takeover' ? SLACK_MS : 0)),
+      ),
+    );
     const { refusal } = this.#registry.lifecycle;
     if (refusal === undefined) return;
     await this.#registry.leaving.giveBack(session, 'released');

@@ -213,7 +213,8 @@ export class SendQueue {
 
   #user(share: string): User {
     let user = this.#users.get(share);
-    if (user === undefined) this.#users.set(share, (user = { share, bytes: 0, parts: [], left: 0 }));
+    if (user === undefined)
+      this.#users.set(share, (user = { share, bytes: 0, parts: [], left: 0 }));
     return user;
   }
 
@@ -229,4 +230,5 @@ export class SendQueue {
   }
 }
 
-const bytesOf = (pending: readonly Pending[]): number => pending.reduce((sum, { bytes }) => sum + bytes, 0);
+const bytesOf = (pending: readonly Pending[]): number =>
+  pending.reduce((sum, { bytes }) => sum + bytes, 0);

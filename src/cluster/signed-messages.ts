@@ -14,7 +14,13 @@
  */
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { shown } from '../base/shown.ts';
-import type { InstanceLease, InstanceMessage, InstanceStore, MaybePromise, OpenStore } from '../stores/store.ts';
+import type {
+  InstanceLease,
+  InstanceMessage,
+  InstanceStore,
+  MaybePromise,
+  OpenStore,
+} from '../stores/store.ts';
 import { LASTING_MS, limitedLogger } from '../base/options/log-limit.ts';
 import type { Logger } from '../base/types.ts';
 import { MessageKeys, type MessageKeysOptions } from './message-keys.ts';
@@ -34,7 +40,10 @@ export class SignedMessages implements Messages {
   readonly #keys: MessageKeys;
   readonly #logger: Logger;
 
-  constructor(store: Pick<OpenStore, 'instances' | 'secret'>, options: MessageKeysOptions & { readonly name: string }) {
+  constructor(
+    store: Pick<OpenStore, 'instances' | 'secret'>,
+    options: MessageKeysOptions & { readonly name: string },
+  ) {
     this.#sent = store.instances;
     this.#deployment = options.name;
     this.#keys = new MessageKeys(store, options);
@@ -50,7 +59,11 @@ export class SignedMessages implements Messages {
     await this.#keys.load();
     const { id } = lease;
     const withKeys = { ...lease, keys: this.#keys.fingerprints };
-    await this.#sent.announce(withKeys, (from, message) => this.#receive(from, id, message, receive), lost);
+    await this.#sent.announce(
+      withKeys,
+      (from, message) => this.#receive(from, id, message, receive),
+      lost,
+    );
   }
 
   send(from: string, to: string, message: InstanceMessage): MaybePromise<'sent' | 'suspect'> {

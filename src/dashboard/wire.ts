@@ -13,7 +13,14 @@ import type { Fleet } from './server/fleet.ts';
 import type { Mounted } from './server/mounted.ts';
 import type { ShownRecords } from './server/records.ts';
 
-export type { LiveSession, LiveTask, SessionDetail, SessionRow, TaskDetail, TaskRow } from './server/details.ts';
+export type {
+  LiveSession,
+  LiveTask,
+  SessionDetail,
+  SessionRow,
+  TaskDetail,
+  TaskRow,
+} from './server/details.ts';
 export type { ApiFailure } from './server/faces.ts';
 export type { Figures } from './server/own-figures.ts';
 export type { RecentCount as ToolFigures } from './server/recent.ts';

@@ -3,7 +3,11 @@
  * listeners of this process hear of an event after it has been sent to the other instances: their clients may ask any
  * instance at once, and an instance that has not heard of it answers with what it knows (`sharedLists`).
  */
-import { InMemoryServerEventBus, type ServerEvent, type ServerEventBus } from '@modelcontextprotocol/server';
+import {
+  InMemoryServerEventBus,
+  type ServerEvent,
+  type ServerEventBus,
+} from '@modelcontextprotocol/server';
 import { afterTurn, within } from '../base/system.ts';
 import type { Instance } from '../cluster/instance.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
@@ -34,7 +38,9 @@ export class EndpointBus implements ServerEventBus {
 
   constructor(given: EndpointBusOptions) {
     const { logger } = given.options;
-    this.#local = new InMemoryServerEventBus((err) => logger.warn({ err }, 'A listener of the event bus threw'));
+    this.#local = new InMemoryServerEventBus((err) =>
+      logger.warn({ err }, 'A listener of the event bus threw'),
+    );
     this.#given = given;
   }
 

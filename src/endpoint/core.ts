@@ -47,8 +47,10 @@ import type { EndpointHealth, McpEndpointFactory } from '../base/types.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
-const NOT_OPENED = 'The session store could not be opened: requests wait up to waitMs, and it is tried again';
-const STAYS_AWAY = 'The session store cannot be opened for longer than waitMs: requests of sessions fail';
+const NOT_OPENED =
+  'The session store could not be opened: requests wait up to waitMs, and it is tried again';
+const STAYS_AWAY =
+  'The session store cannot be opened for longer than waitMs: requests of sessions fail';
 
 export interface CoreOptions
   extends Pick<RegistryOptions, 'durable' | 'held'>, Pick<CallServices, 'authorizer' | 'lists'> {
@@ -108,12 +110,23 @@ export class Core implements ServedHere, ShownEndpoint {
     const startTime = callTimeOf(options);
     const services = { options, authorizer, lists, startTime, once, tasks };
     const { lease } = instance;
-    const registry = new Registry(options, store, { ...given, lifecycle, lease, services, others: instance });
+    const registry = new Registry(options, store, {
+      ...given,
+      lifecycle,
+      lease,
+      services,
+      others: instance,
+    });
     this.registry = registry;
     const bus = (this.bus = new EndpointBus({ options, others: instance, lists }));
     this.notifications = new Notifications(registry, instance, logger);
     this.#keys = keysOf(options, store, () => lifecycle.closed);
-    const requestState = requestStateOf({ keys: this.#keys, userOf, now: () => time.now(), random });
+    const requestState = requestStateOf({
+      keys: this.#keys,
+      userOf,
+      now: () => time.now(),
+      random,
+    });
     const servers = new ServerBuilder({ ...given, options, requestState });
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
@@ -232,7 +245,17 @@ function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOp
   const inProcess = !durable;
   const directory = store.instances;
   const messages = inProcess ? directory : new SignedMessages(store, options);
-  return new Instance({ directory, messages, inProcess, leaseMs, waitMs, random, time, logger, notices });
+  return new Instance({
+    directory,
+    messages,
+    inProcess,
+    leaseMs,
+    waitMs,
+    random,
+    time,
+    logger,
+    notices,
+  });
 }
 
 const requestStateOf = (given: Omit<RequestStateOptions, 'target' | 'ofTask'>): RequestStateCodec =>

@@ -2,7 +2,12 @@
  * `endpoint.dashboard()`: checks its options, and loads the dashboard (`dashboard/server/`), which a program that
  * mounts none never loads.
  */
-import type { CheckedDashboard, Dashboard, DashboardOptions, ServedDashboard } from '../dashboard/server/options.ts';
+import type {
+  CheckedDashboard,
+  Dashboard,
+  DashboardOptions,
+  ServedDashboard,
+} from '../dashboard/server/options.ts';
 import type { Core } from './core.ts';
 import { optionInvalid, optionsContradict } from '../base/errors.ts';
 import { checkArguments, got, hidden } from '../base/options/checks.ts';
@@ -53,10 +58,14 @@ export class Dashboards {
   }
 }
 
-function checkDashboard(given: DashboardOptions | undefined, served: ServedDashboard | undefined): CheckedDashboard {
+function checkDashboard(
+  given: DashboardOptions | undefined,
+  served: ServedDashboard | undefined,
+): CheckedDashboard {
   if (given !== undefined) checkArguments('dashboard', given, ['token'], 'token');
   const { token } = given ?? {};
-  if (token === undefined) throw optionsContradict('dashboard(): it shows who uses this endpoint, so give a token');
+  if (token === undefined)
+    throw optionsContradict('dashboard(): it shows who uses this endpoint, so give a token');
   const takes = `a text of ${SHORTEST_TOKEN} characters or more, without blanks`;
   if (typeof token !== 'string') throw optionInvalid('type', 'token', hidden(token), takes);
   // The message of an error must not have it.

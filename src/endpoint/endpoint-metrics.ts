@@ -23,10 +23,12 @@ export class EndpointMetrics {
   }
 
   #delay(): Family {
-    const delays = Object.entries(this.#loop.read() ?? {}).map(([stat, value]: [string, number]) => ({
-      labels: [stat],
-      value,
-    }));
+    const delays = Object.entries(this.#loop.read() ?? {}).map(
+      ([stat, value]: [string, number]) => ({
+        labels: [stat],
+        value,
+      }),
+    );
     return { name: 'sojourn_event_loop_delay_seconds', points: delays };
   }
 }
@@ -41,19 +43,27 @@ function valuesOf(core: Core): Family[] {
     points: [{ labels: [], value: Number(value) }],
   });
   const running = tasks?.tasks.places;
-  const rows = (Object.keys(held) as HeldName[]).map((row) => ({ labels: [row], value: held[row].used }));
+  const rows = (Object.keys(held) as HeldName[]).map((row) => ({
+    labels: [row],
+    value: held[row].used,
+  }));
   return [
     one('sojourn_sessions_live', registry.count),
     one('sojourn_sessions_idle', registry.idle.size),
     one('sojourn_sessions_hibernated', registry.hibernated.size),
     ...(running === undefined
       ? []
-      : [one('sojourn_tasks_running', running.used), one('sojourn_tasks_running_limit', running.size)]),
+      : [
+          one('sojourn_tasks_running', running.used),
+          one('sojourn_tasks_running_limit', running.size),
+        ]),
     one('sojourn_waiting_requests', legacy.waiting.size),
     { name: 'sojourn_memory_bytes', points: rows },
     one('sojourn_memory_limit_bytes', options.limits.memoryBytes),
     one('sojourn_store_up', store === 'ok'),
-    ...(remainingMs === undefined ? [] : [one('sojourn_lease_remaining_seconds', remainingMs / 1_000)]),
+    ...(remainingMs === undefined
+      ? []
+      : [one('sojourn_lease_remaining_seconds', remainingMs / 1_000)]),
     one('sojourn_ready', state === 'serving' && store === 'ok' && reason === undefined),
   ];
 }

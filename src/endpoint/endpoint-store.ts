@@ -22,11 +22,21 @@ export const TOMBSTONES = 100_000;
 
 type StoreSettings = Pick<
   ResolvedOptions,
-  'name' | 'timeProvider' | 'logger' | 'leaseMs' | 'tombstoneMs' | 'eventRetention' | 'limits' | 'perUser'
+  | 'name'
+  | 'timeProvider'
+  | 'logger'
+  | 'leaseMs'
+  | 'tombstoneMs'
+  | 'eventRetention'
+  | 'limits'
+  | 'perUser'
 >;
 
 /** Synchronous where the store is. */
-export function openEndpointStore(store: Store, options: StoreSettings): MaybePromise<EndpointStore> {
+export function openEndpointStore(
+  store: Store,
+  options: StoreSettings,
+): MaybePromise<EndpointStore> {
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const opened = store.open({
     name: options.name,
@@ -52,7 +62,8 @@ export function endpointStore(
   const [kept, results] = [open.records(KEPT), open.records(RESULTS)];
   const room = open.room && { room: () => open.room?.() };
   const ledger = new KeptLedger({ kept, results, ...room }, options, random);
-  const counted = (kind: Kind) => new KeptRecords(open.records(kind), ledger, options.timeProvider, kind);
+  const counted = (kind: Kind) =>
+    new KeptRecords(open.records(kind), ledger, options.timeProvider, kind);
   return {
     sessions: open.records(sessions),
     once: counted(ONCE),

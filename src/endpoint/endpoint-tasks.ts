@@ -19,7 +19,11 @@ export interface EndpointTasks {
   /** How many tasks have not ended: all, or those of one user. */
   count(user?: string): Promise<number>;
   /** Tasks that have not ended, in pages of `limit`: 1 to 1,000, default 100. */
-  list(page?: { readonly user?: string; readonly cursor?: string; readonly limit?: number }): Promise<{
+  list(page?: {
+    readonly user?: string;
+    readonly cursor?: string;
+    readonly limit?: number;
+  }): Promise<{
     readonly tasks: readonly TaskInfo[];
     readonly nextCursor?: string;
   }>;
@@ -35,14 +39,17 @@ export interface EndpointTasks {
 
 export function endpointTasks(core: Core): EndpointTasks {
   const opened = async (): Promise<Tasks> => {
-    if (core.tasks === undefined) throw optionsContradict('endpoint.tasks: there are none without tasks: true');
+    if (core.tasks === undefined)
+      throw optionsContradict('endpoint.tasks: there are none without tasks: true');
     await core.ready();
     return core.tasks.tasks;
   };
   return {
     count: async (user) => {
       const { store } = await opened();
-      return user === undefined ? store.records.count() : store.records.count(await store.group(user));
+      return user === undefined
+        ? store.records.count()
+        : store.records.count(await store.group(user));
     },
     list: async (page = {}) => {
       const { user, cursor } = page;
@@ -71,12 +78,20 @@ export function endpointTasks(core: Core): EndpointTasks {
     cancel: async (taskId) => (await opened()).end(taskId, { status: 'cancelled' }),
     complete: async (taskId, result) => {
       if (!isObject(result))
-        throw new TypeError('complete(): the result of a task must be an object, as a handler returns it');
-      return (await opened()).end(taskId, { status: 'completed', resultJson: JSON.stringify(result) });
+        throw new TypeError(
+          'complete(): the result of a task must be an object, as a handler returns it',
+        );
+      return (await opened()).end(taskId, {
+        status: 'completed',
+        resultJson: JSON.stringify(result),
+      });
     },
     fail: async (taskId, error: unknown) => {
       const message = error instanceof Error ? error.message : String(error);
-      return (await opened()).end(taskId, { status: 'failed', error: { code: RPC.internal, message } });
+      return (await opened()).end(taskId, {
+        status: 'failed',
+        error: { code: RPC.internal, message },
+      });
     },
   };
 }

@@ -48,9 +48,12 @@ import type { ConnectableServer, McpEndpointFactory, McpSessionContext } from '.
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing for 60 s of what was written to it',
-  behind: 'A connection is cut: its client reads more slowly than its stream is written (limits.streamBufferBytes)',
-  memory: 'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
-  crowded: 'A connection is cut: it has more than 16 open requests; over HTTP/1 a client sends one after the other',
+  behind:
+    'A connection is cut: its client reads more slowly than its stream is written (limits.streamBufferBytes)',
+  memory:
+    'A connection is cut: unread answers fill the memory of this instance (limits.memoryBytes)',
+  crowded:
+    'A connection is cut: it has more than 16 open requests; over HTTP/1 a client sends one after the other',
 } as const;
 
 /**
@@ -71,10 +74,18 @@ export function createMcpEndpoint(
   options?: McpEndpointOptions,
 ): McpEndpoint;
 export function createMcpEndpoint(
-  server: McpServer | Server | ConnectableServer | McpEndpointFactory | McpEndpointFactory<McpSessionContext>,
+  server:
+    | McpServer
+    | Server
+    | ConnectableServer
+    | McpEndpointFactory
+    | McpEndpointFactory<McpSessionContext>,
   options?: McpEndpointOptions,
 ): McpEndpoint {
-  if (isClass(server) || (typeof server !== 'function' && (typeof server !== 'object' || server === null)))
+  if (
+    isClass(server) ||
+    (typeof server !== 'function' && (typeof server !== 'object' || server === null))
+  )
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };
@@ -83,10 +94,15 @@ export function createMcpEndpoint(
   if (onerror !== undefined) reportThrown(notices, onerror, logged.logger);
   if (looksStateless(options)) {
     const mode = "write sessionMode: 'stateless' for no sessions, or leave sessionIdGenerator out";
-    logged.logger.warn({}, `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`);
+    logged.logger.warn(
+      {},
+      `sessionIdGenerator: undefined has no effect, and clients get sessions: ${mode}`,
+    );
   }
-  if (typeof server === 'function') return new Endpoint(server as McpEndpointFactory, logged).face();
-  if (resolved.tasks !== false && isOlderServer(server)) throw optionsContradict(TASKS_NEED_VERSION_2);
+  if (typeof server === 'function')
+    return new Endpoint(server as McpEndpointFactory, logged).face();
+  if (resolved.tasks !== false && isOlderServer(server))
+    throw optionsContradict(TASKS_NEED_VERSION_2);
   const definition = hostDefinition(server);
   try {
     return new Endpoint(definition.factory, logged, definition).face();
@@ -148,13 +164,19 @@ class Endpoint {
   #handle(exchange: NodeExchange | FetchExchange, allowedHosts?: readonly string[]): void {
     const { notices, timeProvider } = this.#options;
     if (notices.wantsRequests) exchange.watched = new WatchedRequest(notices, timeProvider);
-    if (exchange.open()) guarded(exchange, () => this.#core.eras.callerChecks.enter(exchange, allowedHosts));
+    if (exchange.open())
+      guarded(exchange, () => this.#core.eras.callerChecks.enter(exchange, allowedHosts));
   }
 
   face(): McpEndpoint {
     const node = (req: IncomingMessage, res: ServerResponse, parsedBody?: unknown): void => {
       this.#handle(
-        new NodeExchange(req, res, typeof parsedBody === 'function' ? undefined : parsedBody, this.#exchanges),
+        new NodeExchange(
+          req,
+          res,
+          typeof parsedBody === 'function' ? undefined : parsedBody,
+          this.#exchanges,
+        ),
       );
     };
     const { bus, notifications } = this.#core;
@@ -184,11 +206,15 @@ class Endpoint {
   }
 
   #families(): Family[] {
-    if (this.#metrics === undefined) throw optionsContradict('metrics(): nothing is counted without metrics: true');
+    if (this.#metrics === undefined)
+      throw optionsContradict('metrics(): nothing is counted without metrics: true');
     return this.#metrics.collect(this.#core);
   }
 
-  async #drain(given: DrainOptions = {}, application?: ApplicationServer): ReturnType<McpEndpoint['drain']> {
+  async #drain(
+    given: DrainOptions = {},
+    application?: ApplicationServer,
+  ): ReturnType<McpEndpoint['drain']> {
     checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
     const timeoutMs = drainTime(given);
     const core = this.#core;
@@ -199,9 +225,12 @@ class Endpoint {
     const left = application === undefined ? own : [...own, application];
     const waits = left.length > 0 && stops !== 'now';
     const remainingMs = waits ? await core.shutdown.finishAlone(timeoutMs) : timeoutMs;
-    const serving = waits && (await core.instance.otherServing()) !== undefined ? 'others' : 'alone';
+    const serving =
+      waits && (await core.instance.otherServing()) !== undefined ? 'others' : 'alone';
     const late = core.shutdown.lateRequests(waits && serving === 'alone' ? remainingMs : 0);
-    await Promise.all(left.map(({ socket }) => socket.stopAccepting(serving, socketCloses, late.isAwaited)));
+    await Promise.all(
+      left.map(({ socket }) => socket.stopAccepting(serving, socketCloses, late.isAwaited)),
+    );
     const drainMs = remainingMs - late.waitedMs();
     return core.shutdown.drain(drainMs, () => left.some(({ socket }) => socket.expectsRequests));
   }
@@ -214,7 +243,10 @@ class Endpoint {
       logger.info({ by }, 'sojourn instances drain ordered this process to drain and end');
       return drainOrdered();
     }
-    logger.info({ by }, 'sojourn instances drain ordered this endpoint to drain: its process lives on');
+    logger.info(
+      { by },
+      'sojourn instances drain ordered this endpoint to drain: its process lives on',
+    );
     void keepingProcess(() => this.#drain(undefined)).catch((err: unknown) =>
       logger.error({ err }, 'An order of the command line could not be carried out'),
     );
@@ -226,7 +258,8 @@ class Endpoint {
     if (isChecked()) throw listensInCheck();
     // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
     const mayBeAway = given?.storeMayBeAway ?? false;
-    const rejects = (error: unknown): boolean => !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
+    const rejects = (error: unknown): boolean =>
+      !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
     const opened = this.#core.ready(rejects).catch((error: unknown) => {
       if (rejects(error)) throw error;
     });
@@ -286,7 +319,8 @@ function exchangeHost(options: ResolvedOptions, held: MemoryRows): ExchangeHost 
     keepAliveMs,
     keepsSessions: sessionMode !== 'stateless',
     // The last resort of every face: an unexpected error is logged and does not end the process.
-    report: (err) => logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
+    report: (err) =>
+      logger.error({ err }, 'A request could not be served: something unexpected was thrown'),
     notices,
     memory: held.requests,
     cutCrowded: (requests) => logger.warn({ requests }, CUT.crowded),

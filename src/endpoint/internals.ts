@@ -20,4 +20,5 @@ export function keepInternals(endpoint: object, internals: EndpointInternals): v
 }
 
 /** `endpoint`: what `createMcpEndpoint` returned. */
-export const internalsOf = (endpoint: object): EndpointInternals | undefined => byEndpoint.get(endpoint);
+export const internalsOf = (endpoint: object): EndpointInternals | undefined =>
+  byEndpoint.get(endpoint);

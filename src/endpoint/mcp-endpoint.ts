@@ -69,7 +69,10 @@ export interface McpEndpoint extends AsyncDisposable {
    * endpoint, and resolves when the server is closed. The server keeps idle connections for 75 s, unless its
    * `keepAliveTimeout` was set. Throws a `TypeError` for what is no server of `node:http` or `node:https`.
    */
-  readonly closeWith: (server: Server, options?: Pick<DrainOptions, 'timeoutMs'>) => () => Promise<void>;
+  readonly closeWith: (
+    server: Server,
+    options?: Pick<DrainOptions, 'timeoutMs'>,
+  ) => () => Promise<void>;
   readonly health: () => EndpointHealth;
   /**
    * The metrics of this endpoint as Prometheus reads them (`text/plain; version=0.0.4`), counted since it was made.

@@ -57,17 +57,26 @@ export class Notifications {
   }
 
   /** The same, wherever the session is live. */
-  async deliverAnywhere(id: string, notification: Notification, { sessions }: EndpointStore): Promise<boolean> {
+  async deliverAnywhere(
+    id: string,
+    notification: Notification,
+    { sessions }: EndpointStore,
+  ): Promise<boolean> {
     if (this.deliver(id, notification)) return true;
     const record = await sessions.read(id);
     const owner = record === undefined || isEnded(record) ? null : record.owner;
-    if (owner === null || owner === this.#instance.lease.id || !(await this.#instance.links.isAlive(owner)))
+    if (
+      owner === null ||
+      owner === this.#instance.lease.id ||
+      !(await this.#instance.links.isAlive(owner))
+    )
       return false;
     return this.#instance.notify(owner, { kind: 'notify', session: id, ...notification });
   }
 
   message({ level, data, logger }: LogMessage): void {
-    if (!LOG_LEVELS.includes(level)) throw optionInvalid('range', 'level', level, `one of ${LOG_LEVELS.join(', ')}`);
+    if (!LOG_LEVELS.includes(level))
+      throw optionInvalid('range', 'level', level, `one of ${LOG_LEVELS.join(', ')}`);
     const params = { level, data: data ?? null, ...(logger !== undefined && { logger }) };
     const notification = notificationOf(LOG_MESSAGE, params);
     if (this.#sessions.lifecycle.closed) return;
@@ -75,14 +84,19 @@ export class Notifications {
     this.#instance
       .notify(undefined, { kind: 'notify', session: null, ...notification })
       .catch((err: unknown) =>
-        this.#logger.warn({ err }, 'A message to all clients could not be sent to the other instances'),
+        this.#logger.warn(
+          { err },
+          'A message to all clients could not be sent to the other instances',
+        ),
       );
   }
 
   #send({ id, transport }: LiveSession, { method, params }: Notification): void {
     transport
       .send({ jsonrpc: '2.0', method, ...(params !== undefined && { params }) })
-      .catch((err: unknown) => this.#logger.debug({ err, sessionId: id }, 'A message to a client was not sent'));
+      .catch((err: unknown) =>
+        this.#logger.debug({ err, sessionId: id }, 'A message to a client was not sent'),
+      );
   }
 }
 
@@ -99,6 +113,8 @@ export function notificationOf(method: unknown, params: unknown): Notification {
 /** Whether the client asked for log messages of this level. */
 function wants({ record }: LiveSession, { method, params }: Notification): boolean {
   const least =
-    roleOf(method) === 'log' && record.head.logLevel !== null ? LOG_LEVELS.indexOf(record.head.logLevel) : -1;
+    roleOf(method) === 'log' && record.head.logLevel !== null
+      ? LOG_LEVELS.indexOf(record.head.logLevel)
+      : -1;
   return LOG_LEVELS.indexOf(String(params?.['level'])) >= least;
 }

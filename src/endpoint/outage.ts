@@ -15,7 +15,8 @@ import type { Logger } from '../base/types.ts';
 
 const QUIET_MS = 10_000;
 
-const STORE_AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
+const STORE_AWAY =
+  'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 
 type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
 
@@ -52,7 +53,10 @@ export class Outage {
     if (this.#since !== undefined) return;
     this.#since = this.#options.timeProvider.monotonic();
     this.#options.logger[level]({ err }, line);
-    this.#options.notices.emit({ kind: 'storeAway', error: err instanceof Error ? err : new Error(String(err)) });
+    this.#options.notices.emit({
+      kind: 'storeAway',
+      error: err instanceof Error ? err : new Error(String(err)),
+    });
   }
 
   end(line: string, fields: object = { ms: Math.round(this.lastedMs) }): void {
@@ -74,5 +78,8 @@ export class Outage {
 /** `depth`: of its causes, which an application may have tied into a ring. */
 function isStoreAway(error: unknown, depth = 5): boolean {
   if (!(error instanceof Error) || depth === 0) return false;
-  return (error instanceof SojournError && error.code === 'STORE_AWAY') || isStoreAway(error.cause, depth - 1);
+  return (
+    (error instanceof SojournError && error.code === 'STORE_AWAY') ||
+    isStoreAway(error.cause, depth - 1)
+  );
 }

@@ -17,13 +17,18 @@ const DAY_MS = 86_400_000;
 const KEEP_MS = 4 * DAY_MS;
 
 /** What it returns rejects while the store is away, unless it has answered before. */
-export function dailyKeys(store: Pick<OpenStore, 'secret'>, now: () => number): () => Promise<readonly Uint8Array[]> {
+export function dailyKeys(
+  store: Pick<OpenStore, 'secret'>,
+  now: () => number,
+): () => Promise<readonly Uint8Array[]> {
   let day: number | undefined;
   let keys: Promise<readonly Uint8Array[]> | undefined;
   let before: readonly Uint8Array[] | undefined;
   const ask = async (today: number): Promise<readonly Uint8Array[]> => {
     const days = [today, today - 1, today + 1];
-    before = await Promise.all(days.map(async (n) => stateKey(await store.secret(`request-state/${n}`, KEEP_MS))));
+    before = await Promise.all(
+      days.map(async (n) => stateKey(await store.secret(`request-state/${n}`, KEEP_MS))),
+    );
     return before;
   };
   return () => {

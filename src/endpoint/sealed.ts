@@ -62,11 +62,16 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
   const { keys, maxAgeMs = DAY_MS, timeProvider = systemTime } = options;
   checkMethods('timeProvider', timeProvider, ['now']);
   const sealingKeys = checkKeys('keys', keys).map((secret) => sealingKey(secret, LABEL));
-  if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0)) throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
+  if (typeof maxAgeMs !== 'number' || !(maxAgeMs > 0))
+    throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
   /** The digests of the ids whose sessions ended on this instance. An id has one spelling that opens. */
   const ended = new BoundedMap<string, true>(MAX_ENDED_IDS);
   const generate: SessionIdGenerator = ({ params, user }) => {
-    const id = sealedId(sealingKeys[0] as Uint8Array, { params, user: user ?? null, at: timeProvider.now() });
+    const id = sealedId(sealingKeys[0] as Uint8Array, {
+      params,
+      user: user ?? null,
+      at: timeProvider.now(),
+    });
     if (id.length > ID_LENGTH) throw sealTooLong(id.length, ID_LENGTH);
     return id;
   };
@@ -100,7 +105,8 @@ function handshakeIn(key: Uint8Array, id: string): Sealed | undefined {
   const plain = id.startsWith(PREFIX) ? open(key, id.slice(PREFIX.length)) : undefined;
   if (plain === undefined) return undefined;
   const value: unknown = orUndefined(
-    () => JSON.parse(inflateRawSync(plain, { maxOutputLength: INFLATED_MAX }).toString()) as unknown,
+    () =>
+      JSON.parse(inflateRawSync(plain, { maxOutputLength: INFLATED_MAX }).toString()) as unknown,
   );
   return isSealed(value) ? value : undefined;
 }

@@ -25,13 +25,21 @@ export class ServedEras {
 
   constructor(given: ErasOptions) {
     const { options, lifecycle } = given;
-    const shared = { ...given, gate: new RequestLimits(options), noteClient: seenClients(options.notices) };
+    const shared = {
+      ...given,
+      gate: new RequestLimits(options),
+      noteClient: seenClients(options.notices),
+    };
     this.modern = new ModernEra(shared);
     this.legacy = new LegacyEra(shared);
     this.stateless = new StatelessEra(shared);
     this.sse = options.legacySse ? new LegacySseEra(this.legacy) : undefined;
     const posts = options.sessionMode === 'stateless' ? this.stateless : this.legacy;
-    const checks = new RequestChecks(options, lifecycle, { modern: this.modern, posts, sessions: this.legacy });
+    const checks = new RequestChecks(options, lifecycle, {
+      modern: this.modern,
+      posts,
+      sessions: this.legacy,
+    });
     this.callerChecks = new CallerChecks({ ...given, checks, sse: this.sse });
   }
 }

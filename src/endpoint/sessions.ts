@@ -89,7 +89,11 @@ export function createSessions(core: Core, events: SessionEvents): Sessions {
       const first = readPage(page);
       return Object.assign(first, {
         async *[Symbol.asyncIterator]() {
-          for (let next = await first; ; next = await readPage({ ...page, cursor: next.nextCursor })) {
+          for (
+            let next = await first;
+            ;
+            next = await readPage({ ...page, cursor: next.nextCursor })
+          ) {
             yield* next.sessions;
             if (next.nextCursor === undefined) return;
           }

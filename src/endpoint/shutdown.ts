@@ -65,7 +65,8 @@ export class Shutdown {
     // Some are still on the way to their session, which may be restored for them.
     const callers = new Set<unknown>([...tracked, ...this.#calls().map(({ caller }) => caller)]);
     const isServing = (): boolean =>
-      [...tracked].some((caller) => callers.has(caller)) || this.#calls().some(({ caller }) => callers.has(caller));
+      [...tracked].some((caller) => callers.has(caller)) ||
+      this.#calls().some(({ caller }) => callers.has(caller));
     // Requests without a session are not told apart: the first moment without any of them ends the wait for them.
     let others = this.sessionless > 0;
     while (left() > 0 && (others || isServing())) {
@@ -107,9 +108,13 @@ export class Shutdown {
     return (this.#draining ??= this.#drain(timeoutMs, expectsRequests));
   }
 
-  async #drain(timeoutMs: number, expectsRequests: () => boolean): Promise<{ released: number; interrupted: number }> {
+  async #drain(
+    timeoutMs: number,
+    expectsRequests: () => boolean,
+  ): Promise<{ released: number; interrupted: number }> {
     this.#parts.registry.lifecycle.advance('draining');
-    if (this.#parts.registry.lifecycle.refusal !== undefined) return { released: 0, interrupted: 0 };
+    if (this.#parts.registry.lifecycle.refusal !== undefined)
+      return { released: 0, interrupted: 0 };
     const began = this.#drainBegins();
     await this.#parts.instance.drain();
     this.#parts.tasks?.tasks.drain();
@@ -122,14 +127,18 @@ export class Shutdown {
       if (timeProvider.monotonic() >= nearEnd) this.#parts.registry.lifecycle.nearEnd();
       // Idle sessions leave first, if another instance can take them over.
       await this.#noteOthers();
-      if (this.#parts.registry.lifecycle.othersServe) released += await this.#release((session) => !session.busy);
+      if (this.#parts.registry.lifecycle.othersServe)
+        released += await this.#release((session) => !session.busy);
       if (!this.#busy && !expectsRequests()) break;
       this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
     let interrupted =
-      this.sessionless + this.#parts.eras.legacy.running + (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
-    for (const session of this.#parts.registry.values()) interrupted += session.calls.running.counted;
+      this.sessionless +
+      this.#parts.eras.legacy.running +
+      (this.#parts.tasks?.tasks.awaitedByDrain ?? 0);
+    for (const session of this.#parts.registry.values())
+      interrupted += session.calls.running.counted;
     this.#parts.registry.lifecycle.advance('drained');
     this.#parts.eras.legacy.relay.close(requestDrained);
     await this.#noteOthers();
@@ -161,13 +170,18 @@ export class Shutdown {
       if (caller === undefined) continue;
       this.#asked.add(session);
       learnTools(session, caller).catch((err: unknown) =>
-        session.logger.debug({ err, sessionId: session.id }, 'A drain could not learn which calls may run twice'),
+        session.logger.debug(
+          { err, sessionId: session.id },
+          'A drain could not learn which calls may run twice',
+        ),
       );
     }
   }
 
   async #noteOthers(): Promise<void> {
-    this.#parts.registry.lifecycle.noteOthers((await this.#parts.instance.otherServing()) !== undefined);
+    this.#parts.registry.lifecycle.noteOthers(
+      (await this.#parts.instance.otherServing()) !== undefined,
+    );
   }
 
   get #busy(): boolean {
@@ -180,7 +194,9 @@ export class Shutdown {
 
   async #release(which: (session: { readonly busy: boolean }) => boolean): Promise<number> {
     const leaving = [...this.#parts.registry.values()].filter(which);
-    await Promise.all(leaving.map((session) => this.#parts.registry.leaving.giveBack(session, 'released')));
+    await Promise.all(
+      leaving.map((session) => this.#parts.registry.leaving.giveBack(session, 'released')),
+    );
     return leaving.length;
   }
 
@@ -201,7 +217,9 @@ export class Shutdown {
     // Their sessions ended, with an answer to each call.
     this.#parts.eras.sse?.close();
     await this.#parts.once.close();
-    await registry.leaving.endHook.settled(Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)));
+    await registry.leaving.endHook.settled(
+      Math.max(0, GRACE_MS - (timeProvider.monotonic() - began)),
+    );
     registry.stop();
     await instance.leave();
     await registry.store.close();
@@ -216,10 +234,14 @@ export class Shutdown {
   async #closeSessions(handsOver: boolean): Promise<void> {
     const live = [...this.#parts.registry.values()];
     if (handsOver) {
-      await Promise.all(live.map((session) => this.#parts.registry.leaving.giveBack(session, 'closed')));
+      await Promise.all(
+        live.map((session) => this.#parts.registry.leaving.giveBack(session, 'closed')),
+      );
       return;
     }
-    await Promise.all(live.map((session) => this.#parts.registry.leaving.end(session, 'endpoint_closed')));
+    await Promise.all(
+      live.map((session) => this.#parts.registry.leaving.end(session, 'endpoint_closed')),
+    );
     // A store that was never open has no session of this endpoint.
     if (!this.#parts.instance.lease.joined) return;
     const { leaving, store } = this.#parts.registry;

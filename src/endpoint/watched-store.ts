@@ -50,7 +50,11 @@ export class WatchedStore implements EndpointStore {
   #store: EndpointStore | undefined = undefined;
 
   /** `first`: the attempt to open the store that is under way. `attempt`: makes another. */
-  constructor(first: Promise<EndpointStore>, attempt: () => MaybePromise<EndpointStore>, options: WatchedOptions) {
+  constructor(
+    first: Promise<EndpointStore>,
+    attempt: () => MaybePromise<EndpointStore>,
+    options: WatchedOptions,
+  ) {
     this.#first = first;
     this.#attempt = attempt;
     this.#options = options;
@@ -102,7 +106,9 @@ export class WatchedStore implements EndpointStore {
         const own: unknown = Reflect.get(of, name);
         if (typeof own !== 'function') return own;
         const method: Method = (...given) =>
-          this.#follow(part, operationOf(String(name), given[0]), given[0], () => Reflect.apply(own, of, given));
+          this.#follow(part, operationOf(String(name), given[0]), given[0], () =>
+            Reflect.apply(own, of, given),
+          );
         methods.set(name, method);
         return method;
       },
@@ -115,7 +121,12 @@ export class WatchedStore implements EndpointStore {
     const { notices, timeProvider: time } = this.#options;
     const began = time.monotonic();
     const ended = (failed: boolean): void => {
-      notices.emit({ kind: 'storeCall', operation: `${part}.${call}`, ms: time.monotonic() - began, failed });
+      notices.emit({
+        kind: 'storeCall',
+        operation: `${part}.${call}`,
+        ms: time.monotonic() - began,
+        failed,
+      });
     };
     const succeeded = (result: unknown): void => {
       ended(false);
@@ -159,6 +170,8 @@ function operationOf(name: string, about: unknown): string {
 /** The session that a call is about, from its first argument. */
 function sessionOf(about: unknown): string | undefined {
   if (typeof about === 'string') return about;
-  const { id } = (typeof about === 'object' && about !== null ? about : {}) as { readonly id?: unknown };
+  const { id } = (typeof about === 'object' && about !== null ? about : {}) as {
+    readonly id?: unknown;
+  };
   return typeof id === 'string' ? id : undefined;
 }

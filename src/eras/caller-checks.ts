@@ -11,7 +11,13 @@ import { type Authenticator, type Identity, userNamedBy } from '../http/auth/con
 import type { RequestChecks } from './request-checks.ts';
 import { type LegacySseEra, legacySsePath } from './sessions/sse-era.ts';
 import { thrownWithoutToken } from '../http/auth/without-token.ts';
-import { closedEndpoint, internal, methodNotAllowed, overMemory, SojournError } from '../base/errors.ts';
+import {
+  closedEndpoint,
+  internal,
+  methodNotAllowed,
+  overMemory,
+  SojournError,
+} from '../base/errors.ts';
 import { asSojournError, refuse } from '../http/answer.ts';
 import { type Exchange, guarded } from '../http/exchange.ts';
 import { answersCors, checkFields, checkHost, checkOrigin } from '../http/head-checks.ts';
@@ -81,12 +87,17 @@ export class CallerChecks {
       return refuse(exchange, internal(cause), null);
     }
     // The body of a POST is charged with its fields. A stream keeps its own as long as it is open.
-    if (exchange.method === 'GET' && !exchange.holdsFields()) return refuse(exchange, overMemory(), null);
+    if (exchange.method === 'GET' && !exchange.holdsFields())
+      return refuse(exchange, overMemory(), null);
     // The caller is known; the path chooses the transport.
     const { lifecycle, checks, sse } = this.#given;
-    const path = sse === undefined || lifecycle.refusal !== undefined ? undefined : legacySsePath(exchange.url);
+    const path =
+      sse === undefined || lifecycle.refusal !== undefined
+        ? undefined
+        : legacySsePath(exchange.url);
     if (path === undefined || sse === undefined) return checks.enter(exchange);
-    if (exchange.method === 'OPTIONS') return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
+    if (exchange.method === 'OPTIONS')
+      return refuse(exchange, methodNotAllowed('OPTIONS', 'GET, POST'), null);
     sse.serve(exchange, path);
   }
 }
@@ -97,7 +108,10 @@ export class CallerChecks {
  * user's key. Never the token itself, because a refreshed token keeps the session. A token without a subject is an
  * error: its `clientId` is the same for every user of one client application.
  */
-export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessionUser' | 'auth'>): UserOf {
+export function createUserOf({
+  sessionUser,
+  auth,
+}: Pick<ResolvedOptions, 'sessionUser' | 'auth'>): UserOf {
   const unnamed = auth === undefined || auth.optional === false ? undefined : UNNAMED;
   const claim = auth?.identification.by === 'jwt' ? auth.identification.jwt.userClaim : 'sub';
   return (authInfo) => {
@@ -112,7 +126,11 @@ export function createUserOf({ sessionUser, auth }: Pick<ResolvedOptions, 'sessi
     }
     const { extra = {} } = authInfo;
     const { iss } = extra;
-    return JSON.stringify(['sub', typeof iss === 'string' ? iss : '', subjectOf(claim, extra[claim])]);
+    return JSON.stringify([
+      'sub',
+      typeof iss === 'string' ? iss : '',
+      subjectOf(claim, extra[claim]),
+    ]);
   };
 }
 

@@ -40,10 +40,15 @@ export interface Entry {
 export type LadderSteps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
 
 /** Takes the steps until one of them stops. Returns a promise only where a step does. */
-export function climb<E extends Entry>(steps: LadderSteps<E>, entry: E, from = 0): MaybePromise<Stop> {
+export function climb<E extends Entry>(
+  steps: LadderSteps<E>,
+  entry: E,
+  from = 0,
+): MaybePromise<Stop> {
   for (let n = from; n < steps.length; n += 1) {
     const stop = steps[n]?.(entry);
-    if (stop instanceof Promise) return stop.then((late) => late ?? entry.stopIfLeft() ?? climb(steps, entry, n + 1));
+    if (stop instanceof Promise)
+      return stop.then((late) => late ?? entry.stopIfLeft() ?? climb(steps, entry, n + 1));
     if (stop !== undefined) return stop;
   }
   return undefined;
@@ -54,10 +59,19 @@ export function authorize(entry: Entry): MaybePromise<undefined> {
   const { authorizer, requests, caller } = entry;
   if (authorizer === undefined) return undefined;
   const decided = requests.map((request) => authorizer.allows(request, caller.authInfo));
-  return withAll(decided, (allows) => void (entry.allowed = requests.filter((_, n) => allows[n] === true)));
+  return withAll(
+    decided,
+    (allows) => void (entry.allowed = requests.filter((_, n) => allows[n] === true)),
+  );
 }
 
-export function scopes({ authorizer, transport, allowed, caller }: Entry): MaybePromise<SojournError | undefined> {
-  if (transport === undefined) throw new Error('A message without a transport, whose scopes cannot be checked');
+export function scopes({
+  authorizer,
+  transport,
+  allowed,
+  caller,
+}: Entry): MaybePromise<SojournError | undefined> {
+  if (transport === undefined)
+    throw new Error('A message without a transport, whose scopes cannot be checked');
   return transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);
 }

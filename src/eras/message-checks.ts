@@ -1,6 +1,12 @@
 /** What a body holds, and what its messages say, before their era is known. */
 import type { RequestId } from '@modelcontextprotocol/server';
-import { batchNotAllowed, invalidRequest, parseError, SojournError, subscriptionsTooLarge } from '../base/errors.ts';
+import {
+  batchNotAllowed,
+  invalidRequest,
+  parseError,
+  SojournError,
+  subscriptionsTooLarge,
+} from '../base/errors.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { type Post, postOf } from '../session/inbound/inbound.ts';
@@ -46,14 +52,16 @@ function checkOne(body: unknown): Checked[] | SojournError {
 /** Checks a batch by itself. Whether its session allows batches is checked later. */
 function checkBatch(body: readonly unknown[]): Checked[] | SojournError {
   if (body.length === 0) return batchNotAllowed('an empty batch');
-  if (body.length > BATCH) return batchNotAllowed(`a batch of ${body.length} messages; ${BATCH} are allowed`);
+  if (body.length > BATCH)
+    return batchNotAllowed(`a batch of ${body.length} messages; ${BATCH} are allowed`);
   const messages: Checked[] = [];
   const ids = new Set<RequestId>();
   for (const element of body) {
     const checked = checkMessage(element);
     if (checked.kind === 'invalid') return invalidRequest(`in the batch: ${checked.why}`);
     if (checked.kind === 'request') {
-      if (roleOf(checked.message.method) === 'handshake') return batchNotAllowed('initialize cannot be in a batch');
+      if (roleOf(checked.message.method) === 'handshake')
+        return batchNotAllowed('initialize cannot be in a batch');
       if (ids.has(checked.message.id))
         return batchNotAllowed(`the id ${quoted(checked.message.id)} is in the batch twice`);
       ids.add(checked.message.id);
@@ -75,13 +83,18 @@ export type NoteClient = (info: unknown, protocolVersion: string) => void;
 export function seenClients(notices: Notices): NoteClient {
   const versions = new Map<string, string>();
   return (info, protocolVersion) => {
-    if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string') return;
+    if (!isObject(info) || typeof info['name'] !== 'string' || typeof info['version'] !== 'string')
+      return;
     const name = keptText(info['name']);
     const version = keptText(info['version']);
     if (versions.get(name) === version) return;
     if (versions.size >= CLIENTS) versions.clear();
     versions.set(name, version);
-    notices.emit({ kind: 'clientSeen', clientInfo: { name, version }, protocolVersion: keptText(protocolVersion) });
+    notices.emit({
+      kind: 'clientSeen',
+      clientInfo: { name, version },
+      protocolVersion: keptText(protocolVersion),
+    });
   };
 }
 

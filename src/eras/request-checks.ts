@@ -80,7 +80,10 @@ export class RequestChecks {
   enter(exchange: Exchange): void {
     const wrong = this.#method(exchange) ?? this.#accept(exchange);
     if (exchange.method === 'POST')
-      return this.#receive(exchange, wrong ?? this.#contentType(exchange) ?? this.#declaredLength(exchange));
+      return this.#receive(
+        exchange,
+        wrong ?? this.#contentType(exchange) ?? this.#declaredLength(exchange),
+      );
     const refusal = wrong ?? this.#version(exchange.header('mcp-protocol-version'), undefined);
     if (refusal !== undefined) return refuse(exchange, refusal, null);
     if (this.#resumesCall(exchange)) this.#eras.modern.resumeGet(exchange);
@@ -99,10 +102,15 @@ export class RequestChecks {
     const { method } = exchange;
     if (method === 'POST' || this.#resumesCall(exchange)) return undefined;
     const header = exchange.header('mcp-protocol-version');
-    const modern = this.#servesModern && header !== undefined && isModern(header) && this.#versions.includes(header);
+    const modern =
+      this.#servesModern &&
+      header !== undefined &&
+      isModern(header) &&
+      this.#versions.includes(header);
     const sessions = this.#servesLegacy && this.#options.sessionMode !== 'stateless';
     // Clients that look for a stream before they initialize take a 405 in silence, and report a 400 as an error.
-    const early = this.#servesModern && method === 'GET' && exchange.header('mcp-session-id') === undefined;
+    const early =
+      this.#servesModern && method === 'GET' && exchange.header('mcp-session-id') === undefined;
     const allow = modern || early || !sessions ? POST_ONLY : WITH_SESSIONS;
     return allow === WITH_SESSIONS && (method === 'GET' || method === 'DELETE')
       ? undefined
@@ -115,7 +123,8 @@ export class RequestChecks {
    */
   #idWithin(exchange: Exchange): number {
     const version = exchange.header('mcp-protocol-version');
-    const seeks = version !== undefined && isModern(version) ? this.#servesModern : namesSession(exchange);
+    const seeks =
+      version !== undefined && isModern(version) ? this.#servesModern : namesSession(exchange);
     return seeks ? ID_SOUGHT * this.#options.limits.bodyBytes : 0;
   }
 
@@ -128,7 +137,8 @@ export class RequestChecks {
   /** `wrongHead`: refuses the POST. Its client needs the id all the same, so the body is read for it. */
   #receive(exchange: Exchange, wrongHead: SojournError | undefined): void {
     const idWithin = (): number => this.#idWithin(exchange);
-    if (wrongHead !== undefined && !this.#seeksId(exchange)) return refuse(exchange, wrongHead, null);
+    if (wrongHead !== undefined && !this.#seeksId(exchange))
+      return refuse(exchange, wrongHead, null);
     const received = (read: string | RefusedBody): void => {
       try {
         this.#post(exchange, read, wrongHead);
@@ -137,14 +147,18 @@ export class RequestChecks {
       }
     };
     const { bodyBytes, bodyKeys } = this.#options.limits;
-    exchange.readBody({ bytes: wrongHead === undefined ? bodyBytes : 0, keys: bodyKeys, idWithin }, received);
+    exchange.readBody(
+      { bytes: wrongHead === undefined ? bodyBytes : 0, keys: bodyKeys, idWithin },
+      received,
+    );
   }
 
   #accept(exchange: Exchange): SojournError | undefined {
     if (exchange.method === 'DELETE') return undefined;
     const { json, stream } = accepted(exchange.header('accept'));
     if (exchange.method !== 'POST') return stream ? undefined : notAcceptable('text/event-stream');
-    if (this.#options.responseMode === 'json') return json ? undefined : notAcceptable('application/json');
+    if (this.#options.responseMode === 'json')
+      return json ? undefined : notAcceptable('application/json');
     return json && stream ? undefined : notAcceptable('application/json and text/event-stream');
   }
 
@@ -152,14 +166,22 @@ export class RequestChecks {
     const type = exchange.header('content-type');
     const encoding = exchange.header('content-encoding');
     // A framework that has parsed the body has decoded it.
-    if (encoding !== undefined && encoding.toLowerCase() !== 'identity' && exchange.parsedBody === undefined)
+    if (
+      encoding !== undefined &&
+      encoding.toLowerCase() !== 'identity' &&
+      exchange.parsedBody === undefined
+    )
       return unsupportedEncoding(encoding);
-    return type === 'application/json' || isJsonContentType(type) ? undefined : unsupportedMediaType(type);
+    return type === 'application/json' || isJsonContentType(type)
+      ? undefined
+      : unsupportedMediaType(type);
   }
 
   #declaredLength(exchange: Exchange): SojournError | undefined {
     const { bodyBytes } = this.#options.limits;
-    return Number(exchange.header('content-length')) > bodyBytes ? bodyTooLarge(bodyBytes) : undefined;
+    return Number(exchange.header('content-length')) > bodyBytes
+      ? bodyTooLarge(bodyBytes)
+      : undefined;
   }
 
   /**
@@ -168,7 +190,8 @@ export class RequestChecks {
    */
   #version(header: string | undefined, claim: unknown): SojournError | undefined {
     if (header === undefined || this.#versions.includes(header)) return undefined;
-    if (this.#servesModern && typeof claim === 'string' && isModern(claim) && claim !== header) return undefined;
+    if (this.#servesModern && typeof claim === 'string' && isModern(claim) && claim !== header)
+      return undefined;
     const modern = claim === undefined ? [] : this.#versions.filter(isModern);
     return unsupportedVersion(header, modern.length > 0 ? modern : this.#versions);
   }
@@ -194,12 +217,14 @@ export class RequestChecks {
   }
 
   #post(exchange: Exchange, read: string | RefusedBody, wrongHead: SojournError | undefined): void {
-    if (wrongHead !== undefined) return refuse(exchange, wrongHead, typeof read === 'string' ? null : read.id);
+    if (wrongHead !== undefined)
+      return refuse(exchange, wrongHead, typeof read === 'string' ? null : read.id);
     const post = typeof read === 'string' ? readMessages(exchange, read) : read;
     if ('error' in post) return refuse(exchange, post.error, post.id);
     const id = post.only?.id ?? null;
     const named = this.#versionsOf(exchange, post);
-    const refusal = this.#version(named.header, named.claim) ?? this.#listens(exchange, post.messages);
+    const refusal =
+      this.#version(named.header, named.claim) ?? this.#listens(exchange, post.messages);
     if (refusal !== undefined) return refuse(exchange, refusal, id);
     // Requests still arrive on open connections after a drain. Some clients end at a 503, so a request of a session gets
     // an error with its id.
@@ -217,7 +242,11 @@ export class RequestChecks {
     const headerIsModern = header !== undefined && isModern(header);
     if (post.batch) {
       if (headerIsModern) {
-        return refuse(exchange, batchNotAllowed('batches are not part of protocol revision 2026-07-28'), null);
+        return refuse(
+          exchange,
+          batchNotAllowed('batches are not part of protocol revision 2026-07-28'),
+          null,
+        );
       }
       return this.#eras.posts.post(exchange, post);
     }
@@ -241,7 +270,12 @@ export class RequestChecks {
   /**
    * Legacy clients cannot switch to the modern era. The list of served versions may be all that their users can read.
    */
-  #refuseLegacy(exchange: Exchange, post: Post, requested: string | undefined, id: RequestId | null): void {
+  #refuseLegacy(
+    exchange: Exchange,
+    post: Post,
+    requested: string | undefined,
+    id: RequestId | null,
+  ): void {
     // The modern era refuses responses, and accepts and drops notifications, which no rule covers.
     if (post.messages[0]?.kind !== 'request') return this.#serveModern(exchange, post, undefined);
     const served = `this endpoint serves ${this.#versions.join(', ')} alone`;

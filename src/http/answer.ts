@@ -43,7 +43,11 @@ export function lostForm(
 }
 
 /** The JSON-RPC message that tells an error. `form` decides only about errors that say `mayHaveRun`. */
-export function errorJson(error: SojournError, id: RequestId | null, form: LostForm = 'error'): string {
+export function errorJson(
+  error: SojournError,
+  id: RequestId | null,
+  form: LostForm = 'error',
+): string {
   if (form === 'error' || error.data?.['mayHaveRun'] !== true)
     return JSON.stringify({ jsonrpc: '2.0', error: rpcError(error), id });
   const { message, ...told } = rpcError(error);
@@ -57,7 +61,11 @@ export function errorJson(error: SojournError, id: RequestId | null, form: LostF
 }
 
 /** The same as a message. */
-export function errorAnswer(id: RequestId | undefined, error: SojournError, form?: LostForm): RpcResponse {
+export function errorAnswer(
+  id: RequestId | undefined,
+  error: SojournError,
+  form?: LostForm,
+): RpcResponse {
   return JSON.parse(errorJson(error, id ?? null, form)) as RpcResponse;
 }
 
@@ -72,9 +80,14 @@ export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Lo
     if (error !== undefined && typeof error.message !== 'string')
       throw new TypeError('The message of an error is no text');
     if (error !== undefined || isObject(result)) return responseJson(answer);
-    throw new TypeError(`A result must be an object, not ${result === null ? 'null' : typeof result}`);
+    throw new TypeError(
+      `A result must be an object, not ${result === null ? 'null' : typeof result}`,
+    );
   } catch (cause) {
-    logger.warn({ err: cause }, 'A handler returned a result that cannot be sent: its client gets an error');
+    logger.warn(
+      { err: cause },
+      'A handler returned a result that cannot be sent: its client gets an error',
+    );
     return errorJson(internal(cause), id);
   }
 }
@@ -82,7 +95,10 @@ export function answerJson(answer: RpcResponse, id: RequestId | null, logger: Lo
 /** The answer to a request of the 2025 era that ends without its result. */
 export function lostCallJson(
   options: Pick<ResolvedOptions, 'lostCalls'>,
-  { id = null, method }: { readonly id: RequestId | null | undefined; readonly method: string | undefined },
+  {
+    id = null,
+    method,
+  }: { readonly id: RequestId | null | undefined; readonly method: string | undefined },
   error: SojournError,
 ): string {
   return errorJson(error, id, lostForm(options, method));
@@ -92,13 +108,20 @@ export function lostCallJson(
  * Refuses a request: on a session as above, else with the error's HTTP status and headers. The body is `error.body`, or
  * a JSON-RPC error with `id` where there is none. `id` is the request's id, or null.
  */
-export function refuse(exchange: Exchange, error: SojournError, id: RequestId | null, form?: LostForm): void {
+export function refuse(
+  exchange: Exchange,
+  error: SojournError,
+  id: RequestId | null,
+  form?: LostForm,
+): void {
   noticeRefusal(exchange, error);
   if (id !== null && isAnsweredOnSession(error) && namesSession(exchange)) {
     const headers: HeaderList = [...JSON_HEADERS, ['Sojourn-Refused', reasonOf(error)]];
     return exchange.respond(200, headers, errorJson(error, id, form));
   }
-  const own = Object.entries(error.headers ?? {}).filter(([name]) => name !== 'Connection' || !exchange.isHttp2);
+  const own = Object.entries(error.headers ?? {}).filter(
+    ([name]) => name !== 'Connection' || !exchange.isHttp2,
+  );
   const body = error.body ?? errorJson(error, error.code === 'SESSION_NOT_FOUND' ? null : id, form);
   // The status does not tell that it failed.
   if (error.status === 200) exchange.watched?.sent(body);
@@ -122,7 +145,8 @@ const WHY: Partial<Record<ErrorCode, string>> = {
 
 function noticeRefusal(exchange: Exchange, error: SojournError): void {
   const { status, code, message, notice } = error;
-  const sharer = exchange.user === undefined ? exchange.clientAddress : shown(userName(exchange.user));
+  const sharer =
+    exchange.user === undefined ? exchange.clientAddress : shown(userName(exchange.user));
   const user = code === 'USER_LIMIT' ? sharer : undefined;
   exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message, user });
 }
@@ -174,7 +198,8 @@ export const levelOf = (cause: unknown): 'warn' | 'error' =>
  */
 export function answerable(cause: unknown, logger: Logger, what: string): SojournError {
   const error = asSojournError(cause);
-  if (error.status === 500) logger[levelOf(error)]({ err: error.cause ?? error }, `${what}: ${error.message}`);
+  if (error.status === 500)
+    logger[levelOf(error)]({ err: error.cause ?? error }, `${what}: ${error.message}`);
   return error;
 }
 

@@ -4,7 +4,14 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { orUndefined } from '../base/or-undefined.ts';
-import { bodyTooLarge, overMemory, parseError, type SojournError, tooDeep, tooManyKeys } from '../base/errors.ts';
+import {
+  bodyTooLarge,
+  overMemory,
+  parseError,
+  type SojournError,
+  tooDeep,
+  tooManyKeys,
+} from '../base/errors.ts';
 import { echoId } from '../base/protocol/jsonrpc.ts';
 import { bytesOfText, TOO_DEEP, TOO_MANY_KEYS } from '../base/protocol/json-size.ts';
 import { endsOf, mayHaveId, topLevelId } from '../base/protocol/top-level-id.ts';
@@ -95,7 +102,8 @@ export class Body {
     // Node keeps the last request of an idle connection.
     this.#chunks = [];
     if (this.#refusal === undefined) return this.#text(bytes, 0);
-    const id = this.#size <= this.#limits.idWithin() ? topLevelId(Buffer.from(bytes).toString()) : null;
+    const id =
+      this.#size <= this.#limits.idWithin() ? topLevelId(Buffer.from(bytes).toString()) : null;
     return { error: this.#refusal, id };
   }
 
@@ -106,10 +114,13 @@ export class Body {
 
   /** `value`: what a parser made of the body, or its text or bytes. */
   readParsed(value: unknown): string | RefusedBody {
-    if (typeof value === 'string' || value instanceof Uint8Array) return this.readWhole(Buffer.from(value as string));
+    if (typeof value === 'string' || value instanceof Uint8Array)
+      return this.readWhole(Buffer.from(value as string));
     const json = orUndefined(() => JSON.stringify(value));
     // It contains itself, or has more levels than the stack.
-    return json === undefined ? { error: tooDeep(), id: echoId(value) } : this.readWhole(Buffer.from(json));
+    return json === undefined
+      ? { error: tooDeep(), id: echoId(value) }
+      : this.readWhole(Buffer.from(json));
   }
 
   /** `due`: bytes that are not charged yet. */
@@ -129,7 +140,12 @@ const EMPTY = Buffer.alloc(0);
  * `JSON.stringify` and handlers recurse, and a few thousand levels overflow their stack. A key takes 25 times its bytes,
  * and microseconds in each copy.
  */
-export function holdText(held: Holder, text: string, mostKeys: number, more = 0): RefusedBody | undefined {
+export function holdText(
+  held: Holder,
+  text: string,
+  mostKeys: number,
+  more = 0,
+): RefusedBody | undefined {
   const bytes = bytesOfText(text, mostKeys);
   if (bytes >= 0 && held.holds(bytes + more)) return undefined;
   return { error: refusalOf(bytes, mostKeys), id: topLevelId(text) };
@@ -193,7 +209,8 @@ export class RequestBytes implements Holder {
   #fieldBytes(): number {
     if (this.#memory.budget.heldBy(this.#share) < FIELDS_COUNT_FROM) return 0;
     let bytes = 0;
-    for (const name in this.#fields) bytes += FIELD_BYTES + name.length + (this.#fields[name]?.length ?? 0);
+    for (const name in this.#fields)
+      bytes += FIELD_BYTES + name.length + (this.#fields[name]?.length ?? 0);
     return bytes;
   }
 

@@ -136,14 +136,17 @@ function headersOf(fields: HeaderFields): Headers {
   for (const [name, value] of Object.entries(fields)) {
     // HTTP/2 has fields such as `:path`.
     if (name.startsWith(':')) continue;
-    for (const one of typeof value === 'string' ? [value] : (value ?? [])) headers.append(name, one);
+    for (const one of typeof value === 'string' ? [value] : (value ?? []))
+      headers.append(name, one);
   }
   return headers;
 }
 
 const BODY_READERS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'];
 const bodyWasRead = (): Promise<never> =>
-  Promise.reject(new TypeError('The body of this request was read before its message was dispatched'));
+  Promise.reject(
+    new TypeError('The body of this request was read before its message was dispatched'),
+  );
 
 for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Request.prototype))) {
   if (Object.hasOwn(RequestView.prototype, name) || get === undefined) continue;
@@ -154,7 +157,8 @@ for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(Re
     },
   });
 }
-for (const name of BODY_READERS) Object.defineProperty(RequestView.prototype, name, { value: bodyWasRead });
+for (const name of BODY_READERS)
+  Object.defineProperty(RequestView.prototype, name, { value: bodyWasRead });
 
 // Makes `instanceof Request` hold.
 Object.setPrototypeOf(RequestView.prototype, Request.prototype);

@@ -48,9 +48,13 @@ type Connection = Socket | ServerHttp2Stream;
 const openRequests = new WeakMap<Connection, Set<Exchange>>();
 
 /** `undefined`: an adapter passed none, or what only looks like one. */
-export function connectionOf(incoming: IncomingMessage | Http2ServerRequest | undefined): Connection | undefined {
+export function connectionOf(
+  incoming: IncomingMessage | Http2ServerRequest | undefined,
+): Connection | undefined {
   if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
-  return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket ? incoming.socket : undefined;
+  return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket
+    ? incoming.socket
+    : undefined;
 }
 
 function openOn(connection: Connection): Set<Exchange> {
@@ -116,7 +120,11 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** Bytes that were written and that the client's connection has not taken yet. */
   abstract readonly pendingBytes: number;
   /** Throws where HTTP does not allow the answer, which was not sent then. */
-  protected abstract sendAnswer(status: number, headers: HeaderList, body: string | undefined): void;
+  protected abstract sendAnswer(
+    status: number,
+    headers: HeaderList,
+    body: string | undefined,
+  ): void;
   protected abstract sendHead(headers: HeaderList): void;
   protected abstract send(chunk: string): void;
   /** The exchange is over: ends a complete stream. Calls `leaveConnection` once the connection has the answer. */
@@ -275,7 +283,11 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
       if (this.isStream) this.cut();
       // It is no refusal, and reads nothing of the request, which may be what failed.
       else
-        this.respond(500, JSON_HEADERS, JSON.stringify({ jsonrpc: '2.0', error: rpcError(internal(cause)), id: null }));
+        this.respond(
+          500,
+          JSON_HEADERS,
+          JSON.stringify({ jsonrpc: '2.0', error: rpcError(internal(cause)), id: null }),
+        );
     } catch (answering) {
       this.host.report(answering);
       this.cut();

@@ -58,11 +58,21 @@ export class FetchExchange extends Exchange {
   #isPulled = false;
   readonly #added: Array<readonly [string, string]> = [];
 
-  constructor(request: Request, { authInfo, parsedBody, incoming }: FetchOptions, host: ExchangeHost) {
+  constructor(
+    request: Request,
+    { authInfo, parsedBody, incoming }: FetchOptions,
+    host: ExchangeHost,
+  ) {
     const { method, url, headers, auth } = request as Request & { readonly auth?: AuthInfo };
     // Wrappers such as `withMcpAuth` set `auth` on the request itself.
     const fields = Object.fromEntries(headers);
-    super(host, { method, url: targetOf(url), headers: fields }, authInfo ?? auth, parsedBody, incoming);
+    super(
+      host,
+      { method, url: targetOf(url), headers: fields },
+      authInfo ?? auth,
+      parsedBody,
+      incoming,
+    );
     this.#request = request;
     this.#url = url;
     this.response = new Promise((resolve) => void (this.#resolve = resolve));
@@ -84,7 +94,8 @@ export class FetchExchange extends Exchange {
     const served = (read: string | RefusedBody): void => onceRead(this, () => serve(read));
     guarded(this, () =>
       this.#read(request, body).then(served, (cause: unknown) => {
-        if (this.closed || this.connection?.destroyed === true || request.signal.aborted) this.left();
+        if (this.closed || this.connection?.destroyed === true || request.signal.aborted)
+          this.left();
         else served({ error: isConsumed ? bodyConsumed() : bodyUnreadable(cause), id: null });
       }),
     );
@@ -115,13 +126,18 @@ export class FetchExchange extends Exchange {
   }
 
   protected sendHead(headers: HeaderList): void {
-    this.#resolve(new Response(this.#openBody(), { status: 200, headers: this.#headersOf(headers) }));
+    this.#resolve(
+      new Response(this.#openBody(), { status: 200, headers: this.#headersOf(headers) }),
+    );
     // Bun holds the head back until the first byte of the body.
     if (ON_BUN) this.#push(':\n\n');
   }
 
   #headersOf(headers: HeaderList): Array<[string, string]> {
-    const list = [...this.#added, ...headers].map(([name, value]): [string, string] => [name, value]);
+    const list = [...this.#added, ...headers].map(([name, value]): [string, string] => [
+      name,
+      value,
+    ]);
     if (this.sessionId !== undefined) list.push(['Mcp-Session-Id', this.sessionId]);
     return list;
   }
@@ -156,7 +172,8 @@ export class FetchExchange extends Exchange {
     const bytes = encoder.encode(text);
     this.pendingBytes += bytes.length;
     // Copies: a view would keep all bytes while the adapter holds one part.
-    for (let at = 0; at < bytes.length; at += PART_BYTES) this.#parts.push(bytes.slice(at, at + PART_BYTES));
+    for (let at = 0; at < bytes.length; at += PART_BYTES)
+      this.#parts.push(bytes.slice(at, at + PART_BYTES));
     this.#give();
   }
 
@@ -205,7 +222,8 @@ export class FetchExchange extends Exchange {
 
   protected release(): void {
     // The signal may live until a full garbage collection, and would keep this request and its body.
-    if (this.connection === undefined) this.#request?.signal.removeEventListener('abort', this.#aborted);
+    if (this.connection === undefined)
+      this.#request?.signal.removeEventListener('abort', this.#aborted);
     this.#request = undefined;
     if (this.over === 'complete') {
       this.host.unread.note(this);

@@ -5,7 +5,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { BoundedMap } from '../base/bounded-map.ts';
-import { hostNotAllowed, originNotAllowed, repeatedField, type SojournError, tooManyFields } from '../base/errors.ts';
+import {
+  hostNotAllowed,
+  originNotAllowed,
+  repeatedField,
+  type SojournError,
+  tooManyFields,
+} from '../base/errors.ts';
 import type { Exchange } from './exchange.ts';
 import { serverOf } from './host-servers.ts';
 
@@ -64,7 +70,10 @@ function joinedIn(exchange: Exchange): string | undefined {
 /** A name or an address, and a port. `URL` reads more: it takes `localhost\\evil.example` for `localhost`. */
 const HOST = /^([\w.-]+|\[[\da-f:.]+\])(?::\d*)?$/i;
 
-export function checkHost(header: string | undefined, allowed: readonly string[]): SojournError | undefined {
+export function checkHost(
+  header: string | undefined,
+  allowed: readonly string[],
+): SojournError | undefined {
   const name = header === undefined ? undefined : HOST.exec(header)?.[1]?.toLowerCase();
   return name !== undefined && allowed.includes(name) ? undefined : hostNotAllowed(header);
 }
@@ -80,9 +89,14 @@ function originAllowed(header: string, allowed: readonly string[]): boolean {
   return allowed.includes(header) || allowed.includes(url.hostname);
 }
 
-export function checkOrigin(header: string | undefined, allowed: readonly string[]): SojournError | undefined {
+export function checkOrigin(
+  header: string | undefined,
+  allowed: readonly string[],
+): SojournError | undefined {
   // An empty field names no origin, and no browser sends it. It is refused like every origin outside the list.
-  return header === undefined || originAllowed(header, allowed) ? undefined : originNotAllowed(header);
+  return header === undefined || originAllowed(header, allowed)
+    ? undefined
+    : originNotAllowed(header);
 }
 
 const METHODS = 'GET, POST, DELETE';
@@ -101,7 +115,11 @@ export function answersCors(exchange: Exchange, allowedOrigins: readonly string[
   if (!originAllowed(origin, allowedOrigins)) return false;
   exchange.addHeader('Access-Control-Allow-Origin', origin);
   exchange.addHeader('Access-Control-Expose-Headers', EXPOSED);
-  if (exchange.method !== 'OPTIONS' || exchange.header('access-control-request-method') === undefined) return false;
+  if (
+    exchange.method !== 'OPTIONS' ||
+    exchange.header('access-control-request-method') === undefined
+  )
+    return false;
   exchange.respond(204, [
     ['Access-Control-Allow-Methods', METHODS],
     ['Access-Control-Allow-Headers', exchange.header('access-control-request-headers') ?? HEADERS],
@@ -123,7 +141,8 @@ function parseAccept(header: string): (type: string) => boolean {
     const weight = params.find((param) => param.startsWith('q='));
     if (!weights.has(range)) weights.set(range, weight === undefined ? 1 : Number(weight.slice(2)));
   }
-  return (type) => (weights.get(type) ?? weights.get(type.replace(/\/.*/, '/*')) ?? weights.get('*/*') ?? 0) > 0;
+  return (type) =>
+    (weights.get(type) ?? weights.get(type.replace(/\/.*/, '/*')) ?? weights.get('*/*') ?? 0) > 0;
 }
 
 interface Accepted {

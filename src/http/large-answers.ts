@@ -15,5 +15,8 @@ type Asked = Readonly<Record<'method' | 'target', string | undefined>>;
 export function noteLarge({ method, target }: Asked, { logger, notices }: ResolvedOptions): void {
   const name = keptText((takesName(method) ? target : undefined) ?? method ?? '');
   if (notices.largeAnswers.add(name))
-    logger.warn({ name }, 'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts');
+    logger.warn(
+      { name },
+      'An answer has more than 1 MiB: some clients refuse it as an event. Send less, or in parts',
+    );
 }

@@ -30,10 +30,17 @@ function decode(value: string): string | undefined {
 export const encoded = (text: string): string =>
   decode(text) === text ? text : `=?base64?${Buffer.from(text).toString('base64')}?=`;
 
-export function checkStandardHeaders(caller: CallerRequest, message: RpcRequest): SojournError | undefined {
+export function checkStandardHeaders(
+  caller: CallerRequest,
+  message: RpcRequest,
+): SojournError | undefined {
   const methodHeader = caller.header('mcp-method');
   if (methodHeader === undefined || methodHeader.trim() !== message.method) {
-    return headerMismatch('Mcp-Method', methodHeader, `the body names method ${shown(message.method)}`);
+    return headerMismatch(
+      'Mcp-Method',
+      methodHeader,
+      `the body names method ${shown(message.method)}`,
+    );
   }
   const source = methodOf(message.method).mirrored;
   const name = source === undefined ? undefined : message.params?.[source];
@@ -61,7 +68,9 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
     const name = property['x-mcp-header'];
     const isInteger = [property['type']].flat().includes('integer');
     const own: HeaderParam[] =
-      typeof name === 'string' ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, isInteger }] : [];
+      typeof name === 'string'
+        ? [{ path: here, header: `mcp-param-${name.toLowerCase()}`, isInteger }]
+        : [];
     return [...own, ...declaredParams(property, here)];
   });
 }
@@ -69,18 +78,28 @@ function declaredParams(schema: unknown, path: readonly string[] = []): HeaderPa
 /** Whether a decoded header has this value of the body. A number may have another spelling. */
 function mirrors(header: string, value: unknown, isInteger: boolean): boolean {
   if (typeof value !== 'number') return header === String(value);
-  return (!isInteger || Number.isSafeInteger(value)) && NUMBER.test(header) && Number(header) === value;
+  return (
+    (!isInteger || Number.isSafeInteger(value)) && NUMBER.test(header) && Number(header) === value
+  );
 }
 
 /** The headers that a client sends with these arguments. */
 export function mirroredHeaders(schema: unknown, args: unknown): Record<string, string> {
-  const mirrored = declaredParams(schema).map(({ path, header }) => [header, valueAt(args, path)] as const);
-  const sent = mirrored.filter(([, value]) => value !== undefined && value !== null && typeof value !== 'object');
+  const mirrored = declaredParams(schema).map(
+    ({ path, header }) => [header, valueAt(args, path)] as const,
+  );
+  const sent = mirrored.filter(
+    ([, value]) => value !== undefined && value !== null && typeof value !== 'object',
+  );
   return Object.fromEntries(sent.map(([header, value]) => [header, encoded(String(value))]));
 }
 
 /** `undefined`: the headers mirror the arguments as the tool declares it. */
-export function checkParamHeaders(caller: CallerRequest, schema: unknown, args: unknown): SojournError | undefined {
+export function checkParamHeaders(
+  caller: CallerRequest,
+  schema: unknown,
+  args: unknown,
+): SojournError | undefined {
   for (const { path, header: name, isInteger } of declaredParams(schema)) {
     const value = valueAt(args, path);
     if (value === undefined || value === null || typeof value === 'object') continue;

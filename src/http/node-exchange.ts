@@ -44,7 +44,9 @@ export class NodeExchange extends Exchange {
   }
 
   get node(): { req: IncomingMessage; res: ServerResponse } | undefined {
-    return this.#req === undefined || this.#res === undefined ? undefined : { req: this.#req, res: this.#res };
+    return this.#req === undefined || this.#res === undefined
+      ? undefined
+      : { req: this.#req, res: this.#res };
   }
 
   get absoluteUrl(): string {
@@ -58,11 +60,15 @@ export class NodeExchange extends Exchange {
     const req = this.#req;
     if (req === undefined) return;
     const isGone = (): boolean => req.readableEnded || req.destroyed;
-    const refuse = (): void => serve({ error: req.readableEnded ? bodyConsumed() : bodyUnreadable(), id: null });
+    const refuse = (): void =>
+      serve({ error: req.readableEnded ? bodyConsumed() : bodyUnreadable(), id: null });
     if (isGone()) return onceRead(this, refuse);
     // The client disconnected in the middle of its body, so there is no client to answer.
     req.on('error', () => this.left());
-    const isPlain = this.connection !== undefined && !this.isHttp2 && this.headers['content-length'] !== undefined;
+    const isPlain =
+      this.connection !== undefined &&
+      !this.isHttp2 &&
+      this.headers['content-length'] !== undefined;
     if (!isPlain || req.readableFlowing !== null) return this.#receiveEvents(req, body, serve);
     let isTaken = false;
     const takeEvents = (): void => {
@@ -75,7 +81,8 @@ export class NodeExchange extends Exchange {
       if (isTaken) return;
       if (isGone()) return refuse();
       // Most bodies come with their heads, and Node has all of it.
-      const whole = req.complete && req.readableFlowing === null ? (req.read() as Buffer | null) : null;
+      const whole =
+        req.complete && req.readableFlowing === null ? (req.read() as Buffer | null) : null;
       if (whole === null) return takeEvents();
       isTaken = true;
       serve(body.readWhole(whole));
@@ -183,7 +190,8 @@ export class NodeExchange extends Exchange {
     if (this.#isUnread) return;
     this.#res = undefined;
     // `node:http` holds the answer behind others.
-    if (this.over === 'complete' && res?.socket === null) res.once('socket', () => this.leaveConnection());
+    if (this.over === 'complete' && res?.socket === null)
+      res.once('socket', () => this.leaveConnection());
     else this.leaveConnection();
   }
 }

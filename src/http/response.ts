@@ -162,7 +162,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (!this.isOpen) return;
     const { continuation, onSession } = this.#policy;
     // A client without an id would wait for an answer that it cannot ask for.
-    if (continuation === undefined || onSession === undefined || this.lastId === undefined) return this.cut();
+    if (continuation === undefined || onSession === undefined || this.lastId === undefined)
+      return this.cut();
     // What was gathered holds the id after which the response continues.
     this.sendHead();
     this.#tellClosed();
@@ -216,7 +217,9 @@ export class HttpResponse implements ResponseSink, TurnTask {
 
   get #mayWait(): boolean {
     if (this.takes === 'answers') return true;
-    return (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered.length === 0);
+    return (
+      (this.#policy.headMs ?? 0) > 0 && (this.listener?.flushing ?? this.#gathered.length === 0)
+    );
   }
 
   fail(cause: unknown): void {
@@ -259,10 +262,12 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.listener?.opened?.(this);
     if (events.length > 0) this.#exchange.write(events.map(frameOf).join(''));
     const { endsWithHost, endsWithToken } = this.#policy;
-    if (endsWithHost === true) this.#hosted = hostedWith(this.#exchange.node?.req.socket)?.add(this);
+    if (endsWithHost === true)
+      this.#hosted = hostedWith(this.#exchange.node?.req.socket)?.add(this);
     this.#listen();
     if (!this.isOpen) return;
-    const expiresAtMs = endsWithToken === true ? (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 : 0;
+    const expiresAtMs =
+      endsWithToken === true ? (this.#exchange.authInfo?.expiresAt ?? 0) * 1_000 : 0;
     // Middleware may have let the caller in with an expired token: then the stream stays.
     this.#watch(expiresAtMs > this.#exchange.host.time.now() ? expiresAtMs : Infinity);
   }
@@ -275,7 +280,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#timer = time.setTimeout(() => {
       if (time.now() >= expiresAtMs) return this.end();
       this.#watch(expiresAtMs);
-      if (keepAliveMs < Infinity && this.#exchange.pendingBytes === 0) this.#exchange.write(KEEP_ALIVE_FRAME);
+      if (keepAliveMs < Infinity && this.#exchange.pendingBytes === 0)
+        this.#exchange.write(KEEP_ALIVE_FRAME);
     }, ms);
   }
 
@@ -284,15 +290,22 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#gathered = [];
     this.#become('over');
     const { form, largeAsJson } = this.#policy;
-    const [answer, ...more] = events.flatMap(({ type, data }) => (type === 'message' ? (data ?? []) : []));
+    const [answer, ...more] = events.flatMap(({ type, data }) =>
+      type === 'message' ? (data ?? []) : [],
+    );
     // An answer before which nothing was sent, as the policy says.
-    const isJson = form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(answer ?? ''));
+    const isJson =
+      form === 'auto' || this.#status !== 200 || (largeAsJson === true && isLarge(answer ?? ''));
     if (this.takes === 'events' && !(isJson && answer !== undefined && more.length === 0))
       this.#exchange.respond(200, SSE_HEADERS, events.map(frameOf).join(''));
     // Every request of the POST was cancelled, so it gets no answer, as for notifications.
     else if (answer === undefined) this.#exchange.respond(202, []);
     else
-      this.#exchange.respond(this.#status, JSON_HEADERS, form === 'batch' ? `[${[answer, ...more].join()}]` : answer);
+      this.#exchange.respond(
+        this.#status,
+        JSON_HEADERS,
+        form === 'batch' ? `[${[answer, ...more].join()}]` : answer,
+      );
     this.#over();
   }
 
@@ -306,7 +319,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#isUnsent && takes === 'events' && this.#characters > most) this.#openStream();
     if (this.#isUnsent) {
       // Events that the store took while the head was held leave when this turn ends, unless `end` follows first.
-      if (this.#state === 'held' && takes === 'events' && this.#gathered.length === 0) atEndOfTurn(this);
+      if (this.#state === 'held' && takes === 'events' && this.#gathered.length === 0)
+        atEndOfTurn(this);
       this.#gathered.push(event);
     } else if (this.#state === 'open') this.#exchange.write(frameOf(event));
   }
@@ -321,7 +335,8 @@ export class HttpResponse implements ResponseSink, TurnTask {
    * the connection is cut.
    */
   #holds({ data = '' }: StreamEvent): boolean {
-    if (this.#characters + data.length <= UNREAD_BYTES || this.#exchange.holds(data.length)) return true;
+    if (this.#characters + data.length <= UNREAD_BYTES || this.#exchange.holds(data.length))
+      return true;
     this.#gathered = [];
     this.cut();
     return false;

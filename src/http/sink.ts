@@ -67,7 +67,10 @@ export interface ResponseSink extends Sink {
 }
 
 /** The response to one request without a session, or what takes its place: the run of a task does. */
-export interface AnswerSink extends Pick<ResponseSink, 'message' | 'refuse' | 'done' | 'isOpen' | 'listener'> {
+export interface AnswerSink extends Pick<
+  ResponseSink,
+  'message' | 'refuse' | 'done' | 'isOpen' | 'listener'
+> {
   /** How often the request runs; `undefined`: once. */
   readonly attempt?: number;
   /** Set: the call has become a task, and its client has its answer. */

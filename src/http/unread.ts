@@ -20,7 +20,8 @@ export const WRITE_TIMEOUT_MS = 60_000;
 const LOOK_MS = 1_000;
 
 /** What a client is told whose connection cannot be closed otherwise. */
-export const wasCut = (): Error => new Error('The connection was cut: its reader is too slow, or its request failed');
+export const wasCut = (): Error =>
+  new Error('The connection was cut: its reader is too slow, or its request failed');
 
 /** An answer with pending bytes. */
 export interface UnreadAnswer {
@@ -115,7 +116,12 @@ export class UnreadAnswers {
     const { time, memory } = this.#options;
     const now = time.monotonic();
     const { pendingBytes, takenBytes, share } = answer;
-    const watched = this.#watched.get(answer) ?? { bytes: 0, takenBytes, since: now, most: undefined };
+    const watched = this.#watched.get(answer) ?? {
+      bytes: 0,
+      takenBytes,
+      since: now,
+      most: undefined,
+    };
     memory.charge(pendingBytes - watched.bytes, share);
     if (pendingBytes < watched.bytes || takenBytes !== watched.takenBytes) {
       this.#watched.delete(answer);
@@ -133,7 +139,8 @@ export class UnreadAnswers {
     for (const answer of this.#watched.keys()) {
       const { bytes, takenBytes, since } = this.#measure(answer);
       if (bytes === 0) this.forget(answer);
-      else if (takenBytes !== undefined && time.monotonic() - since >= WRITE_TIMEOUT_MS) this.stalled(answer);
+      else if (takenBytes !== undefined && time.monotonic() - since >= WRITE_TIMEOUT_MS)
+        this.stalled(answer);
     }
   }
 

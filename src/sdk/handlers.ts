@@ -26,7 +26,10 @@ export interface Entered {
 
 type Kind = keyof typeof TABLES;
 
-const FALLBACKS = { requests: 'fallbackRequestHandler', notifications: 'fallbackNotificationHandler' } as const;
+const FALLBACKS = {
+  requests: 'fallbackRequestHandler',
+  notifications: 'fallbackNotificationHandler',
+} as const;
 
 interface Seam extends Entered {
   readonly kind: Kind;
@@ -57,7 +60,8 @@ class HandlerTable extends Map<string, Handler> {
 
   override get(method: string): Handler | undefined {
     const seam = this[SEAM];
-    const handler = super.get(method) ?? storedIn(seam)?.get(method) ?? fallbackOf(seam) ?? missingIn(seam);
+    const handler =
+      super.get(method) ?? storedIn(seam)?.get(method) ?? fallbackOf(seam) ?? missingIn(seam);
     return handler && ((message, given) => seam.enter.enter(seam, handler, message, given));
   }
 
@@ -86,10 +90,19 @@ const storedIn = ({ shared, kind, isCopy }: Seam): ReadonlyMap<string, Handler> 
 const fallbackOf = ({ inner, shared, kind }: Seam): Handler | undefined =>
   inner[FALLBACKS[kind]] ?? shared?.[FALLBACKS[kind]];
 
-const missingIn = ({ kind, enter }: Seam): Handler | undefined => (kind === 'requests' ? enter.missing() : undefined);
+const missingIn = ({ kind, enter }: Seam): Handler | undefined =>
+  kind === 'requests' ? enter.missing() : undefined;
 
 /** What looks through a table, or removes from it. */
-const COPYING = ['entries', 'keys', 'values', 'forEach', 'delete', 'clear', Symbol.iterator] as const;
+const COPYING = [
+  'entries',
+  'keys',
+  'values',
+  'forEach',
+  'delete',
+  'clear',
+  Symbol.iterator,
+] as const;
 for (const name of COPYING) {
   const of = Map.prototype[name] as (this: HandlerTable, ...args: unknown[]) => unknown;
   Object.defineProperty(HandlerTable.prototype, name, {
@@ -108,10 +121,19 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
   if (!isObject(inner)) return false;
   const watch = (kind: Kind): boolean => {
     const table = inner[TABLES[kind]];
-    if (!(table instanceof Map) || Object.getPrototypeOf(table) !== Map.prototype || Object.hasOwn(table, 'get'))
+    if (
+      !(table instanceof Map) ||
+      Object.getPrototypeOf(table) !== Map.prototype ||
+      Object.hasOwn(table, 'get')
+    )
       return false;
     Object.setPrototypeOf(table, HandlerTable.prototype);
-    (table as HandlerTable)[SEAM] = { inner: inner as unknown as SdkServer, made: made as object, kind, enter };
+    (table as HandlerTable)[SEAM] = {
+      inner: inner as unknown as SdkServer,
+      made: made as object,
+      kind,
+      enter,
+    };
     return true;
   };
   watch('notifications');
@@ -122,7 +144,12 @@ export function enterHandlers(made: unknown, enter: Enter): boolean {
  * Gives the server of a session its tables: the handlers of `shared`, and its own ones that `shared` lacks, where its
  * options differ from those of the definition. `made`: what the application has as the server of all sessions.
  */
-export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object, enter: Enter): void {
+export function shareHandlers(
+  inner: SdkServer,
+  shared: SdkServer,
+  made: object,
+  enter: Enter,
+): void {
   for (const kind of ['requests', 'notifications'] as const) {
     const seam = { inner, made, kind, enter, shared };
     const table = new HandlerTable(seam);
@@ -132,6 +159,7 @@ export function shareHandlers(inner: SdkServer, shared: SdkServer, made: object,
     // Middleware may wrap the fallback as well.
     const { [FALLBACKS[kind]]: first } = shared;
     if (first !== undefined)
-      inner[FALLBACKS[kind]] = (message, given) => enter.enter(seam, shared[FALLBACKS[kind]] ?? first, message, given);
+      inner[FALLBACKS[kind]] = (message, given) =>
+        enter.enter(seam, shared[FALLBACKS[kind]] ?? first, message, given);
   }
 }

@@ -33,7 +33,10 @@ export interface SdkServer {
 }
 
 /** The tables in which the SDK looks handlers up. */
-export const TABLES = { requests: '_requestHandlers', notifications: '_notificationHandlers' } as const;
+export const TABLES = {
+  requests: '_requestHandlers',
+  notifications: '_notificationHandlers',
+} as const;
 
 export const isSdkServer = (value: unknown): value is SdkServer => isLowLevel(value);
 
@@ -65,10 +68,14 @@ export interface Construction {
  * A server keeps what it was constructed with. In which members, a probe of its class shows. `undefined`: this version
  * keeps something else. `Class`: that of the SDK which the class of `server` may extend.
  */
-export function constructionOf(server: SdkServer, Class = server.constructor): Construction | undefined {
+export function constructionOf(
+  server: SdkServer,
+  Class = server.constructor,
+): Construction | undefined {
   const given = { info: { name: 'probe', version: '0' }, options: { jsonSchemaValidator: {} } };
   const probe = new Class(given.info, given.options);
-  const memberWith = (value: object) => Object.keys(probe).find((name) => Reflect.get(probe, name) === value);
+  const memberWith = (value: object) =>
+    Object.keys(probe).find((name) => Reflect.get(probe, name) === value);
   const [info, options] = [memberWith(given.info), memberWith(given.options)];
   if (info === undefined || options === undefined) return undefined;
   const validator = memberWith(given.options.jsonSchemaValidator);
@@ -89,9 +96,13 @@ const validatorOfForms = ({ constructor }: object): Validator => ({
 });
 
 /** A server of the same class, name and options, with `options` over these. */
-export function createAlike({ Class, info, options, validator }: Construction, over: ServerOptions): SdkServer {
+export function createAlike(
+  { Class, info, options, validator }: Construction,
+  over: ServerOptions,
+): SdkServer {
   const isOlder = !('getNegotiatedProtocolVersion' in (Class.prototype as object));
-  const own = isOlder && isObject(validator) ? { jsonSchemaValidator: validatorOfForms(validator) } : {};
+  const own =
+    isOlder && isObject(validator) ? { jsonSchemaValidator: validatorOfForms(validator) } : {};
   return new Class(info, { ...own, ...options, ...over });
 }
 
@@ -123,11 +134,16 @@ const REPLACEABLE: ReadonlySet<string> = new Set([...REGISTRATIONS, 'getCapabili
 /** A method that this object has in place of that of its class, which the servers of its sessions would not have. */
 export function replacedMethod(server: object): string | undefined {
   const methods = Object(Object.getPrototypeOf(server)) as Readonly<Record<string, unknown>>;
-  return Object.keys(server).find((name) => !REPLACEABLE.has(name) && typeof methods[name] === 'function');
+  return Object.keys(server).find(
+    (name) => !REPLACEABLE.has(name) && typeof methods[name] === 'function',
+  );
 }
 
 /** Whether the class of the application extends the SDK's `Server`, which is the lowest class with this method. */
 export function isSubclass(server: object): boolean {
   const own = Object(Object.getPrototypeOf(server)) as object;
-  return !Object.hasOwn(own, 'getClientVersion') || 'getClientVersion' in (Object.getPrototypeOf(own) as object);
+  return (
+    !Object.hasOwn(own, 'getClientVersion') ||
+    'getClientVersion' in (Object.getPrototypeOf(own) as object)
+  );
 }

@@ -11,7 +11,13 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 export type AnyServer = McpServer | Server | ConnectableServer;
 
 /** Members of the SDK's `Server` in every version. A client of the SDK lacks the first. */
-const SERVER_MEMBERS = ['getClientVersion', 'setRequestHandler', 'setNotificationHandler', 'connect', 'close'];
+const SERVER_MEMBERS = [
+  'getClientVersion',
+  'setRequestHandler',
+  'setNotificationHandler',
+  'connect',
+  'close',
+];
 
 /** What it has besides since version 2, which serves the modern era. */
 const MODERN_MEMBERS = ['getNegotiatedProtocolVersion', 'getCapabilities'];
@@ -41,14 +47,17 @@ export function modernServerOf(made: unknown): Server | undefined {
   if (made instanceof McpServer) return made.server;
   if (made instanceof Server) return made;
   const inner = innerServer(made);
-  return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS) ? (inner as unknown as Server) : undefined;
+  return isLowLevel(inner) && hasMethods(inner, MODERN_MEMBERS)
+    ? (inner as unknown as Server)
+    : undefined;
 }
 
 /** Whether a server that `modernServerOf` knows is an `McpServer`. */
 export const isMcpServer = (made: AnyServer): made is McpServer => 'toolInputSchemaJson' in made;
 
 /** Whether it is a server of SDK version 1, when `modernServerOf` does not know it. */
-export const isOlderServer = (made: unknown): boolean => modernServerOf(made) === undefined && isOfSdk(made);
+export const isOlderServer = (made: unknown): boolean =>
+  modernServerOf(made) === undefined && isOfSdk(made);
 
 /** Whether it is a server of the SDK, or an object whose property `server` is one. */
 export const isOfSdk = (made: unknown): boolean => isLowLevel(innerServer(made));
@@ -61,7 +70,9 @@ export function propertyWithServer(made: unknown): string | undefined {
   if (!isObject(made)) return undefined;
   const inner = innerServer(made);
   if (inner !== made && isOfSdk(inner)) return 'server';
-  return Object.entries(Object.getOwnPropertyDescriptors(made)).find(([, { value }]) => isOfSdk(value))?.[0];
+  return Object.entries(Object.getOwnPropertyDescriptors(made)).find(([, { value }]) =>
+    isOfSdk(value),
+  )?.[0];
 }
 
 /** The SDK's `Server` inside an `McpServer`; anything else as it is. */
@@ -96,7 +107,9 @@ export const isOwnOfSdk = (made: AnyServer, method: 'connect' | 'close'): boolea
 
 /** What a server of version 2 makes the context of a handler from. Its `log` sends through this `notify`. */
 interface BaseContext {
-  readonly mcpReq: { notify(this: void, message: { readonly method: string }, options?: unknown): Promise<unknown> };
+  readonly mcpReq: {
+    notify(this: void, message: { readonly method: string }, options?: unknown): Promise<unknown>;
+  };
 }
 
 /** The servers whose run hook has not called `run()` yet. */
@@ -120,7 +133,10 @@ export function dropLateNotifications(made: unknown, notices: Pick<Notices, 'dro
   const inner = innerServer(made);
   if (!isObject(inner)) return;
   const { notification, buildContext } = inner;
-  const orDropped = async ({ method }: { readonly method: string }, send: () => unknown): Promise<unknown> =>
+  const orDropped = async (
+    { method }: { readonly method: string },
+    send: () => unknown,
+  ): Promise<unknown> =>
     inner['transport'] === undefined && !AWAITING_RUN.has(inner) ? notices.dropped(method) : send();
   if (typeof notification === 'function')
     inner['notification'] = (message: { readonly method: string }, ...more: unknown[]) =>
@@ -130,7 +146,10 @@ export function dropLateNotifications(made: unknown, notices: Pick<Notices, 'dro
       const { mcpReq } = context;
       const notify: BaseContext['mcpReq']['notify'] = (message, options) =>
         orDropped(message, () => mcpReq.notify(message, options));
-      return Reflect.apply(buildContext, inner, [{ ...context, mcpReq: { ...mcpReq, notify } }, transportInfo]);
+      return Reflect.apply(buildContext, inner, [
+        { ...context, mcpReq: { ...mcpReq, notify } },
+        transportInfo,
+      ]);
     };
 }
 
@@ -150,7 +169,11 @@ export function bindToRevision(server: Server, version: string): void {
  * connection, even when nothing does (`isAwaited`). Without its stack that error costs little. A listener of the
  * application may make errors, which need their stacks.
  */
-export function tellClosed(made: unknown, onclose: (() => void) | undefined, isAwaited: boolean): void {
+export function tellClosed(
+  made: unknown,
+  onclose: (() => void) | undefined,
+  isAwaited: boolean,
+): void {
   const inner = innerServer(made);
   if (isAwaited || !isObject(inner) || inner['onclose'] !== undefined) return onclose?.();
   const { stackTraceLimit } = Error;

@@ -41,7 +41,8 @@ const objectIn = (of: object, name: string): Record<string, unknown> =>
   Object(Reflect.get(of, name)) as Record<string, unknown>;
 
 /** Prompts and resources have no input schema. */
-const isTool = (value: unknown): value is Tool => isObject(value) && 'inputSchema' in value && 'enabled' in value;
+const isTool = (value: unknown): value is Tool =>
+  isObject(value) && 'inputSchema' in value && 'enabled' in value;
 
 // ——— what a tool throws ———
 
@@ -92,15 +93,22 @@ export function rememberSchemas(server: object, name?: string): void {
 
 function remember(schema: unknown): void {
   // The schemas of some libraries are functions.
-  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null || known.has(schema)) return;
+  if (
+    (typeof schema !== 'object' && typeof schema !== 'function') ||
+    schema === null ||
+    known.has(schema)
+  )
+    return;
   known.add(schema);
   const standard: unknown = Reflect.get(schema, '~standard');
   const converters = isObject(standard) ? standard['jsonSchema'] : undefined;
-  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard')) return;
+  if (!isObject(standard) || !isObject(converters) || standard !== Reflect.get(schema, '~standard'))
+    return;
   for (const io of ['input', 'output']) {
     const convert = converters[io];
     // `false`: it is frozen.
-    if (typeof convert === 'function') Reflect.set(converters, io, remembering(convert.bind(converters) as Convert));
+    if (typeof convert === 'function')
+      Reflect.set(converters, io, remembering(convert.bind(converters) as Convert));
   }
 }
 

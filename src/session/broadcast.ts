@@ -36,9 +36,17 @@ export function messagesTo(session: LiveSession, events: readonly ServerEvent[])
 
 function notificationOf(event: ServerEvent): RpcNotification {
   if (event.kind === 'resource_updated') {
-    return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { ...event.params, uri: event.uri } };
+    return {
+      jsonrpc: '2.0',
+      method: 'notifications/resources/updated',
+      params: { ...event.params, uri: event.uri },
+    };
   }
-  return { jsonrpc: '2.0', method: LIST_CHANGED[event.kind], ...(event.params && { params: event.params }) };
+  return {
+    jsonrpc: '2.0',
+    method: LIST_CHANGED[event.kind],
+    ...(event.params && { params: event.params }),
+  };
 }
 
 function wants(session: LiveSession, event: ServerEvent, method: string): boolean {

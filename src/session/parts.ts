@@ -3,7 +3,12 @@
  * need the whole session are here by what others call of them.
  */
 import type { SojournError } from '../base/errors.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../base/protocol/jsonrpc.ts';
+import type {
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+} from '../base/protocol/jsonrpc.ts';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import type { LeaveReason, Logger } from '../base/types.ts';
 import type { Call, Caller, SessionOfCall } from './calls/call.ts';

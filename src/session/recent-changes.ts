@@ -25,6 +25,8 @@ export class RecentChanges {
   }
 
   since(at: number, before = Infinity): readonly ServerEvent[] {
-    return [...this.#last.values()].filter((last) => last.at > at && last.at < before).map(({ event }) => event);
+    return [...this.#last.values()]
+      .filter((last) => last.at > at && last.at < before)
+      .map(({ event }) => event);
   }
 }

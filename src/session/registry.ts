@@ -13,7 +13,12 @@ import type { Logger, RestoreCause } from '../base/types.ts';
 import type { CallServices } from './session-host.ts';
 import { EntryList } from '../base/entry-list.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { ClaimQueue, type OwnedSessions, type OwnLease, type SessionOwnership } from './ownership/session-ownership.ts';
+import {
+  ClaimQueue,
+  type OwnedSessions,
+  type OwnLease,
+  type SessionOwnership,
+} from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
@@ -27,7 +32,10 @@ import type { EndpointStore } from './record/record-kinds.ts';
 import { decodeSession } from './record/session-record.ts';
 import type { StoredRecord } from '../stores/store.ts';
 
-export interface RegistryOptions extends Pick<Registry, 'durable' | 'services' | 'held' | 'lease' | 'lifecycle'> {
+export interface RegistryOptions extends Pick<
+  Registry,
+  'durable' | 'services' | 'held' | 'lease' | 'lifecycle'
+> {
   readonly others: OtherInstances;
 }
 
@@ -61,7 +69,10 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     this.lifecycle = given.lifecycle;
     this.shares = new UserShares(options.limits);
     const counted = { memory: this.held.sessions, sessions: this.shares };
-    this.hibernated = new HibernatedIndex(options.timeProvider.now(), given.durable ? undefined : counted);
+    this.hibernated = new HibernatedIndex(
+      options.timeProvider.now(),
+      given.durable ? undefined : counted,
+    );
     this.leaving = new LeavingSessions(this);
     this.stored = new StoredShares(this, given.others);
     this.#sweep = new Sweep(this);
@@ -127,7 +138,9 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   hold(bytes: number, held: number, share: string): boolean {
     while (!this.held.sessions.take(bytes, held, share)) {
       const { budget } = this.held.sessions;
-      const idle = this.durable ? this.#idleFor(share, budget, budget.isOver(share, bytes)) : undefined;
+      const idle = this.durable
+        ? this.#idleFor(share, budget, budget.isOver(share, bytes))
+        : undefined;
       if (idle === undefined) return false;
       // It leaves at once; only its record is written later.
       void this.leaving.giveBack(idle, 'hibernated');
@@ -138,7 +151,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   /** The session that makes room for this user: of one who holds more, else its own, else of any within its share. */
   #idleFor(share: string, held: Pick<Budget, 'heldBy'>, isOver: boolean): LiveSession | undefined {
     const most = this.shares.pick(this.idle);
-    if (most !== undefined && held.heldBy(most.share) > held.heldBy(share)) return this.get(most.id);
+    if (most !== undefined && held.heldBy(most.share) > held.heldBy(share))
+      return this.get(most.id);
     return this.#liveOf(this.shares.pickOf(share) ?? (isOver ? undefined : most));
   }
 
@@ -154,11 +168,18 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     if (cause !== undefined) this.#sweep.keepFromExpiring(session);
     if (cause === undefined) {
       const { clientInfo } = session.handshake.params;
-      this.emit({ kind: 'opened', sessionId: session.id, clientInfo, protocolVersion: session.version });
-    } else this.emit({ kind: 'restored', sessionId: session.id, cause, ...ownerBefore(cause, record) });
+      this.emit({
+        kind: 'opened',
+        sessionId: session.id,
+        clientInfo,
+        protocolVersion: session.version,
+      });
+    } else
+      this.emit({ kind: 'restored', sessionId: session.id, cause, ...ownerBefore(cause, record) });
     // It ended itself while its record was being stored.
     const { leaveReason } = session.ownership;
-    if (leaveReason === 'server_closed' || leaveReason === 'handler_returned') this.endedItself(session, leaveReason);
+    if (leaveReason === 'server_closed' || leaveReason === 'handler_returned')
+      this.endedItself(session, leaveReason);
   }
 
   // ——— SessionHost ———
@@ -209,7 +230,8 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   }
 
   reclaimed(ownership: SessionOwnership): void {
-    if (this.isLive(ownership)) this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
+    if (this.isLive(ownership))
+      this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
   }
 
   /** For `leaving`. `false`: the session is not live here any more. */
@@ -230,7 +252,11 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
 function ownerBefore(cause: RestoreCause, record: StoredRecord | undefined) {
   if (record === undefined || cause === 'migration') return {};
   const { owner } = record;
-  if (owner !== null) return { from: owner, ...(cause === 'takeover' && { after: 'died' as const }) };
+  if (owner !== null)
+    return { from: owner, ...(cause === 'takeover' && { after: 'died' as const }) };
   if (cause !== 'takeover') return {};
-  return { after: decodeSession(record).hibernated === true ? ('hibernated' as const) : ('released' as const) };
+  return {
+    after:
+      decodeSession(record).hibernated === true ? ('hibernated' as const) : ('released' as const),
+  };
 }

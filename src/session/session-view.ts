@@ -36,7 +36,8 @@ export class SessionView implements McpSession {
   }
   get server(): AnyServer {
     const { server } = this.#session;
-    if (server === undefined) throw new Error('session.server is not there yet: the factory is still making it');
+    if (server === undefined)
+      throw new Error('session.server is not there yet: the factory is still making it');
     return server;
   }
   get state(): SessionState {

@@ -123,7 +123,8 @@ export class LiveSession implements SessionParts {
     const returned = (): void => host.endedItself(this, 'handler_returned');
     this.run = hasRun(host.options) ? new SessionRun(host.options, returned) : undefined;
     this.calls = new SessionCalls(this);
-    if (start.getNext !== undefined) this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
+    if (start.getNext !== undefined)
+      this.#getStream = new Stream(GET_STREAM, this.streamLog, start.getNext);
   }
 
   /** Requested until `initialize` is answered, then negotiated. */
@@ -208,7 +209,8 @@ export class LiveSession implements SessionParts {
 
   /** How often in a row the client has asked for this finished stream. */
   asksForFinished(lastEventId: string): number {
-    if (this.#finishedAsked?.lastEventId !== lastEventId) this.#finishedAsked = { lastEventId, times: 0 };
+    if (this.#finishedAsked?.lastEventId !== lastEventId)
+      this.#finishedAsked = { lastEventId, times: 0 };
     return (this.#finishedAsked.times += 1);
   }
 
@@ -248,7 +250,10 @@ export class LiveSession implements SessionParts {
     const { id: sessionId, logger } = this;
     const { method } = message;
     if (!this.record.head.initialized && roleOf(method) !== 'log')
-      logger.debug({ sessionId, method }, 'Dropped: the client has not sent notifications/initialized');
+      logger.debug(
+        { sessionId, method },
+        'Dropped: the client has not sent notifications/initialized',
+      );
     else if (this.#isGetReachable) this.getStream.send(JSON.stringify(message));
     else logger.debug({ sessionId, method }, 'Dropped: the client has no GET stream');
   }
@@ -259,7 +264,9 @@ export class LiveSession implements SessionParts {
   }
 
   /** Its client has missed these messages; absent: perhaps a change of every list. */
-  missed(messages: readonly string[] = listChangesOf(this.record.head.answer).map(notificationOf)): void {
+  missed(
+    messages: readonly string[] = listChangesOf(this.record.head.answer).map(notificationOf),
+  ): void {
     this.#missed = [...new Set([...this.#missed, ...messages])];
   }
 
@@ -286,7 +293,10 @@ export class LiveSession implements SessionParts {
     const { clientInfo } = this.handshake.params;
     const known = knownClient(quirk, { userAgent, clientInfo, protocol: this.version });
     if (known === undefined) return false;
-    this.logger.debug({ sessionId: this.id, client: known.name, quirk }, 'A known client is treated differently');
+    this.logger.debug(
+      { sessionId: this.id, client: known.name, quirk },
+      'A known client is treated differently',
+    );
     return true;
   }
 
@@ -315,7 +325,10 @@ export class LiveSession implements SessionParts {
     const left = this.leave(reason);
     if (!isHookTimeout(cause)) return left;
     left.catch((err: unknown) =>
-      this.logger.error({ err, sessionId: this.id }, 'A session that ended or left could not be cleaned up'),
+      this.logger.error(
+        { err, sessionId: this.id },
+        'A session that ended or left could not be cleaned up',
+      ),
     );
   }
 }

@@ -27,13 +27,33 @@ export {
   isRowWrite,
 } from './kernel/backend.ts';
 export { kindsOf } from './kernel/open-view.ts';
-export { countedIn, entryOfHead, entryOfTexts, entryTexts, rowOfColumns, textsOf } from './kernel/row-texts.ts';
+export {
+  countedIn,
+  entryOfHead,
+  entryOfTexts,
+  entryTexts,
+  rowOfColumns,
+  textsOf,
+} from './kernel/row-texts.ts';
 export { OVER } from './kernel/row-value.ts';
 export { ServerClock } from './kernel/server-clock.ts';
 export { TurnWrites, type Writes } from './kernel/turn-writes.ts';
 export { Deadlines, answerLimitMs } from './shared/deadlines.ts';
-export { LEASES, type Mailboxes, messageText, type Receive, receiveText } from './shared/instances.ts';
+export {
+  LEASES,
+  type Mailboxes,
+  messageText,
+  type Receive,
+  receiveText,
+} from './shared/instances.ts';
 export { type Connector, KeptConnection } from './shared/kept-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';
-export type { InstanceMessage, Kind, MaybePromise, Store, StoreOptions, StoreRoom } from './store.ts';
+export type {
+  InstanceMessage,
+  Kind,
+  MaybePromise,
+  Store,
+  StoreOptions,
+  StoreRoom,
+} from './store.ts';
 export type { Logger } from '../base/types.ts';

@@ -8,7 +8,12 @@ export interface LoggedEvent {
 }
 
 export type ReplayOutcome =
-  | { readonly found: true; readonly events: readonly LoggedEvent[]; readonly next: number; readonly complete: boolean }
+  | {
+      readonly found: true;
+      readonly events: readonly LoggedEvent[];
+      readonly next: number;
+      readonly complete: boolean;
+    }
   /**
    * Retention dropped events after that offset. `first`: the oldest offset from which every event is kept, or the
    * length of an open stream of which nothing is kept. With `first` a reader can continue after the gap.

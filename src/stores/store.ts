@@ -31,7 +31,12 @@ import type { OpenStream, ReplayOutcome } from './logged-events.ts';
 
 export type { MaybePromise };
 export type { LoggedEvent, OpenStream, ReplayOutcome } from './logged-events.ts';
-export type { InstanceLease, InstanceMessage, InstanceProcess, InstanceStore } from './instance-store.ts';
+export type {
+  InstanceLease,
+  InstanceMessage,
+  InstanceProcess,
+  InstanceStore,
+} from './instance-store.ts';
 
 /** The format of records; a build refuses a record with a higher one. */
 export const RECORD_VERSION = 1;
@@ -228,7 +233,11 @@ export interface Records {
    * `'exists'`: there is a record of that id, or it ended and still shows. It stays unchanged. `expiresInMs` as in a
    * change; without it the record does not expire. `dueInMs`: its first due time; without it the record is not due.
    */
-  create(record: NewRecord, expiresInMs?: number | null, dueInMs?: number | null): MaybePromise<CreateOutcome>;
+  create(
+    record: NewRecord,
+    expiresInMs?: number | null,
+    dueInMs?: number | null,
+  ): MaybePromise<CreateOutcome>;
   /**
    * Authoritative (primary, leader). An expired record is returned as ended, and stays ended. `end` still answers
    * `'ended'` to one caller, so that an end is reported once.

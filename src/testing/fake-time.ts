@@ -72,7 +72,8 @@ export function createFakeTime(startMs: number = DEFAULT_START_MS): FakeTime {
       timers.delete(handle as Timer);
     },
     advance: (ms) => {
-      if (!(ms >= 0 && ms < Infinity)) throw new RangeError(`advance: got ${ms}, takes milliseconds, 0 or more`);
+      if (!(ms >= 0 && ms < Infinity))
+        throw new RangeError(`advance: got ${ms}, takes milliseconds, 0 or more`);
       const moved = moving.then(() => move(ms));
       moving = moved.catch(() => undefined);
       return moved;

@@ -14,7 +14,10 @@ const PUBLISHED_BEFORE = '2026-11-24';
 
 /** Installs the packages (`name@version`) and sojourn into an empty folder. Rejects with what npm said. */
 export async function installApp(folder: string, packages: readonly string[]): Promise<void> {
-  writeFileSync(join(folder, 'package.json'), '{ "name": "app", "private": true, "type": "module" }\n');
+  writeFileSync(
+    join(folder, 'package.json'),
+    '{ "name": "app", "private": true, "type": "module" }\n',
+  );
   const args = ['install', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
   args.push(`--before=${PUBLISHED_BEFORE}`, ...packages, await packed());
   await promisify(execFile)('npm', args, { cwd: folder, env: inherited });

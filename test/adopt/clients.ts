@@ -2,9 +2,17 @@
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StdioClientTransport, type StdioServerParameters } from '@modelcontextprotocol/sdk/client/stdio.js';
+import {
+  StdioClientTransport,
+  type StdioServerParameters,
+} from '@modelcontextprotocol/sdk/client/stdio.js';
 import { ListRootsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { ConnectOptions, FirstLine, OfficialClient, SecondLine } from '../kit/official-client.ts';
+import type {
+  ConnectOptions,
+  FirstLine,
+  OfficialClient,
+  SecondLine,
+} from '../kit/official-client.ts';
 import type { Message } from '../kit/sse-parser.ts';
 import { openV1, openV2 } from '../kit/official-client.ts';
 
@@ -38,7 +46,9 @@ export interface ClientKind {
 }
 
 const identity = { name: 'adopting-client', version: '1.0.0' };
-const options = { capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {} } } };
+const options = {
+  capabilities: { roots: { listChanged: true }, sampling: {}, elicitation: { form: {} } },
+};
 
 /** No call waits longer: a failure is a result. */
 const timeout = 30_000;
@@ -46,7 +56,8 @@ const timeout = 30_000;
 const packages = resolve(import.meta.dirname, '../../node_modules/@modelcontextprotocol');
 const NEWEST = { first: join(packages, 'sdk/dist/esm'), second: join(packages, 'client/dist') };
 
-const load = (folder: string, file: string): Promise<unknown> => import(pathToFileURL(join(folder, file)).href);
+const load = (folder: string, file: string): Promise<unknown> =>
+  import(pathToFileURL(join(folder, file)).href);
 
 /** The defaults of both lines. */
 const reconnection = {
@@ -67,12 +78,19 @@ export const firstLine = (name: string, folder: string): ClientKind => ({
     };
     const own = (await load(folder, 'types.js')) as FirstLine['types'];
     const build = { Client, Http: http.StreamableHTTPClientTransport, types: own };
-    return adopting(await openV1(url, behind(root, route), 'http', build), own.ElicitRequestSchema !== undefined);
+    return adopting(
+      await openV1(url, behind(root, route), 'http', build),
+      own.ElicitRequestSchema !== undefined,
+    );
   },
 });
 
 /** `folder` holds the build of `@modelcontextprotocol/client`. `pinned` refuses a server of another era. */
-export const secondLine = (name: string, folder: string, mode: 'legacy' | 'auto' | 'pinned'): ClientKind => ({
+export const secondLine = (
+  name: string,
+  folder: string,
+  mode: 'legacy' | 'auto' | 'pinned',
+): ClientKind => ({
   name,
   wants: mode === 'legacy' ? '2025' : mode === 'auto' ? '2026-07-28' : 'pinned',
   async connect(url, root, route) {
@@ -81,7 +99,10 @@ export const secondLine = (name: string, folder: string, mode: 'legacy' | 'auto'
       StreamableHTTPClientTransport: SecondLine['Http'];
     };
     const negotiated = mode === 'pinned' ? ({ pin: '2026-07-28' } as const) : mode;
-    return adopting(await openV2(url, behind(root, route), 'http', negotiated, { Client, Http }), true);
+    return adopting(
+      await openV2(url, behind(root, route), 'http', negotiated, { Client, Http }),
+      true,
+    );
   },
 });
 
@@ -101,7 +122,8 @@ const adopting = (
 ): AdoptingClient => ({
   era: protocolVersion() === '2026-07-28' ? '2026-07-28' : '2025',
   elicits,
-  tools: async () => (await client.listTools({}, { timeout })).tools.map((tool) => tool.name).toSorted(),
+  tools: async () =>
+    (await client.listTools({}, { timeout })).tools.map((tool) => tool.name).toSorted(),
   call: ({ name, args }, more) => answerOf(callTool(name, args, { timeout, ...more })),
   subscribe: (uri) => client.subscribeResource({ uri }, { timeout }),
   messages,
@@ -134,17 +156,25 @@ async function answerOf(calling: Promise<unknown>): Promise<string> {
     const { code, message } = error as { readonly code?: unknown; readonly message: string };
     if (typeof code !== 'number' || OWN_CODES.includes(code)) throw error;
     // The first line of the SDK writes the code before the message, once in the server and once in the client.
-    return JSON.stringify({ error: { code, message: message.replace(/^(?:MCP error -?\d+: )+/, '') } });
+    return JSON.stringify({
+      error: { code, message: message.replace(/^(?:MCP error -?\d+: )+/, '') },
+    });
   }
 }
 
 /** What a published server answers to one call on stdio, its own transport. Rejects with what it printed last. */
-export async function answerOnStdio(server: StdioServerParameters, { name, args = {} }: Call): Promise<string> {
+export async function answerOnStdio(
+  server: StdioServerParameters,
+  { name, args = {} }: Call,
+): Promise<string> {
   const client = new Client(identity, options);
   client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }));
   const transport = new StdioClientTransport({ ...server, stderr: 'pipe' });
   let printed = '';
-  transport.stderr?.on('data', (chunk: Buffer) => (printed = `${printed}${String(chunk)}`.slice(-4000)));
+  transport.stderr?.on(
+    'data',
+    (chunk: Buffer) => (printed = `${printed}${String(chunk)}`.slice(-4000)),
+  );
   try {
     await client.connect(transport, { timeout });
     const { tools } = await client.listTools({}, { timeout });

@@ -21,8 +21,8 @@ import { openClient } from '../kit/listening.ts';
 type Case = readonly [way: 'factory' | 'object', copy: string, className: 'McpServer' | 'Server'];
 
 const ALL = SDKS.flatMap((copy) =>
-  (copy === 'sdk-1.0.1' ? (['Server'] as const) : (['McpServer', 'Server'] as const)).flatMap((className) =>
-    (['factory', 'object'] as const).map((way): Case => [way, copy, className]),
+  (copy === 'sdk-1.0.1' ? (['Server'] as const) : (['McpServer', 'Server'] as const)).flatMap(
+    (className) => (['factory', 'object'] as const).map((way): Case => [way, copy, className]),
   ),
 );
 const BUNDLED: Case = ['factory', 'bundled 2.0.0', 'McpServer'];
@@ -76,18 +76,24 @@ test.skipIf(lack !== '').each([BUNDLED, ...ALL])(
     const firsts = [];
     for (const kind of clientKinds()) {
       if (kind.wants === 'pinned' && !isSecond) {
-        await expect(kind.connect(url, folder), kind.name).rejects.toThrow(/Unsupported protocol version/);
+        await expect(kind.connect(url, folder), kind.name).rejects.toThrow(
+          /Unsupported protocol version/,
+        );
         continue;
       }
       const client = await kind.connect(url, folder);
       onTestFinished(() => client.close());
-      expect([kind.name, client.era]).toEqual([kind.name, isSecond && kind.wants !== '2025' ? '2026-07-28' : '2025']);
+      expect([kind.name, client.era]).toEqual([
+        kind.name,
+        isSecond && kind.wants !== '2025' ? '2026-07-28' : '2025',
+      ]);
       firsts.push({ client, before: await use(client) });
     }
     const raw = openClient(url, { timeoutMs: CALL_MS });
     const tasks = new TaskClient(raw);
     const film = isSecond ? await tasks.start('film') : undefined;
-    if (film !== undefined) await until(async () => (await tasks.get(film))['statusMessage'] === 'begun');
+    if (film !== undefined)
+      await until(async () => (await tasks.get(film))['statusMessage'] === 'begun');
     await first.stop('SIGKILL');
     const second = await startServer(args);
     for (const { client, before } of firsts) {
@@ -95,7 +101,9 @@ test.skipIf(lack !== '').each([BUNDLED, ...ALL])(
       expect(pid).not.toBe(before[0]);
       if (client.era === '2025') expect(calls).toBe(before[1] + 1);
       if (film !== undefined)
-        expect(await tasks.ended(film)).toMatchObject({ result: { content: [{ text: `${before[0]} ${pid}` }] } });
+        expect(await tasks.ended(film)).toMatchObject({
+          result: { content: [{ text: `${before[0]} ${pid}` }] },
+        });
     }
     const log = [first, second].map(({ output }) => output.stdout + output.stderr).join('\n');
     expect(log.split('\n').filter((line) => /^sojourn: (error|fatal):/.test(line))).toEqual([]);

@@ -42,7 +42,8 @@ function adopt({ edits, end, module }: PublishedServer, folder: string): string 
   const path = join(folder, 'node_modules', module);
   let text = readFileSync(path, 'utf8');
   for (const [from, to] of edits) {
-    if (text.split(from).length !== 2) throw new Error(`${module} does not hold once: ${from.trim().split('\n')[0]}`);
+    if (text.split(from).length !== 2)
+      throw new Error(`${module} does not hold once: ${from.trim().split('\n')[0]}`);
     text = text.replace(from, () => to);
   }
   writeFileSync(path, end === undefined ? text : `${text}\n${end}\n`);

@@ -5,7 +5,13 @@
  */
 import { join } from 'node:path';
 import { systemTime, within } from '../../src/base/system.ts';
-import { type AdoptingClient, answerOnStdio, type Call, type ClientKind, CLIENTS } from './clients.ts';
+import {
+  type AdoptingClient,
+  answerOnStdio,
+  type Call,
+  type ClientKind,
+  CLIENTS,
+} from './clients.ts';
 import { inherited, startNode } from '../kit/child-process.ts';
 import { freePort } from '../kit/free-port.ts';
 import { until } from '../kit/until.ts';
@@ -62,7 +68,8 @@ const UPDATED = 'notifications/resources/updated';
 /** The question of a new session waits for the GET stream of its client: for `retryMs` (4 s) and a second. */
 const ASKED_MS = 8_000;
 
-const got = ({ messages }: AdoptingClient, wanted: string): boolean => messages.some(({ method }) => method === wanted);
+const got = ({ messages }: AdoptingClient, wanted: string): boolean =>
+  messages.some(({ method }) => method === wanted);
 
 /** The clients that the server's SDK can serve. */
 const clientsOf = ({ sdk }: PublishedServer): ClientKind[] =>
@@ -79,7 +86,11 @@ const environmentOf = ({ env = {} }: PublishedServer, place: Place): Record<stri
 export async function ownAnswer(server: PublishedServer, place: Place): Promise<string> {
   const [file, ...args] = server.own ?? ([server.module, ...(server.args ?? [])] as const);
   const command = process.execPath;
-  const started = { command, args: [join(place.app, 'node_modules', file), ...args], cwd: place.app };
+  const started = {
+    command,
+    args: [join(place.app, 'node_modules', file), ...args],
+    cwd: place.app,
+  };
   const env = { ...inherited, ...environmentOf(server, place) } as Record<string, string>;
   return answerOnStdio({ ...started, env }, filled(server.call, place));
 }
@@ -155,17 +166,30 @@ export class StagesRun {
     const { app, database } = this.#place;
     const { args = [] } = this.#server;
     const cli = join(app, 'node_modules/sojourn/dist/cli/main.js');
-    const flags = ['--port', String(port), '--store', `sqlite:${database}`, '--lease-ms', String(LEASE_MS)];
+    const flags = [
+      '--port',
+      String(port),
+      '--store',
+      `sqlite:${database}`,
+      '--lease-ms',
+      String(LEASE_MS),
+    ];
     const words = ['--', ...args.map((text) => fill(text, this.#place))];
     const env = { ...inherited, ...environmentOf(this.#server, this.#place) };
-    const instance = startNode([cli, 'serve', this.#module, ...flags, ...words], { cwd: app, env, isGroup: true });
+    const instance = startNode([cli, 'serve', this.#module, ...flags, ...words], {
+      cwd: app,
+      env,
+      isGroup: true,
+    });
     this.#instances.push(instance);
     return Number(await instance.says(/bound to +\S+:(\d+)/));
   }
 
   /** Whether one, or a worker of it, has ended: a supervisor replaces a worker, and a client may not notice. */
   get #hasCrashed(): boolean {
-    return this.#instances.some(({ alive, output }) => !alive() || output.stderr.includes('worker died'));
+    return this.#instances.some(
+      ({ alive, output }) => !alive() || output.stderr.includes('worker died'),
+    );
   }
 
   async #each(stage: Stage, work: (kind: ClientKind) => Promise<void>): Promise<void> {
@@ -195,8 +219,10 @@ export class StagesRun {
 
   async #arrive(kind: ClientKind, url: string): Promise<void> {
     const client = await kind.connect(url, this.#place.root, this.#route);
-    const expectedEra = this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
-    if (client.era !== expectedEra) throw new Error(`the client is connected in the era ${client.era}`);
+    const expectedEra =
+      this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
+    if (client.era !== expectedEra)
+      throw new Error(`the client is connected in the era ${client.era}`);
     const tools = await client.tools();
     const person = { kind, client, url };
     this.#people.push(person);
@@ -238,7 +264,11 @@ export class StagesRun {
     }
   }
 
-  async #expect(client: AdoptingClient, call: PublishedServer['call'], withinMs = 0): Promise<void> {
+  async #expect(
+    client: AdoptingClient,
+    call: PublishedServer['call'],
+    withinMs = 0,
+  ): Promise<void> {
     const end = performance.now() + withinMs;
     for (;;) {
       const answer = await client.call(filled(call, this.#place));

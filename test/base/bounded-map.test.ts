@@ -13,7 +13,10 @@ test('any operations keep it within its bounds, and it holds what a list of the 
   );
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-      const map = new BoundedMap<number, { bytes: number }>(4, { most: 8, of: ({ bytes }) => bytes });
+      const map = new BoundedMap<number, { bytes: number }>(4, {
+        most: 8,
+        of: ({ bytes }) => bytes,
+      });
       let model: Array<readonly [number, { bytes: number }]> = [];
       const bytes = () => model.reduce((sum, [, value]) => sum + value.bytes, 0);
       for (const [what, key, size] of operations) {

@@ -4,7 +4,10 @@ import { SmallMap } from '../../src/base/small-map.ts';
 
 const key = fc.oneof(fc.integer({ min: 0, max: 4 }), fc.constantFrom('0', '1', 'a'));
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ does: fc.constant('set' as const), key, value: fc.integer() }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ does: fc.constant('set' as const), key, value: fc.integer() }),
+  },
   { weight: 5, arbitrary: fc.record({ does: fc.constant('delete' as const), key }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('clear' as const) }) },
 );
@@ -22,7 +25,8 @@ test('a small map behaves as a Map', () => {
         }
         expect(small.size).toBe(map.size);
         expect(small.values()).toEqual([...map.values()]);
-        for (const asked of [0, 1, 2, 3, 4, '0', '1', 'a']) expect(small.get(asked)).toBe(map.get(asked));
+        for (const asked of [0, 1, 2, 3, 4, '0', '1', 'a'])
+          expect(small.get(asked)).toBe(map.get(asked));
       }
     }),
     { numRuns: 500 },

@@ -44,7 +44,10 @@ function createV1Server(): McpServerV1 {
   });
   server.registerTool('ask', {}, async (extra) => {
     const progressToken = extra._meta?.progressToken ?? 0;
-    await extra.sendNotification({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+    await extra.sendNotification({
+      method: 'notifications/progress',
+      params: { progressToken, progress: 1 },
+    });
     const { content } = await extra.sendRequest(
       { method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } },
       CreateMessageResultSchema,
@@ -58,7 +61,8 @@ function createV1Server(): McpServerV1 {
   return server;
 }
 
-const textOf = (result: object): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
+const textOf = (result: object): string =>
+  (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
 
 describe('a server of SDK v1', () => {
   test('asks its client on the stream of the call', async () => {
@@ -163,7 +167,10 @@ describe("a server of one's own", { tags: ['per-session'] }, () => {
 
   test('serves a session, pushes to it, and is closed with it', async () => {
     const { own, one } = await open();
-    expect((await one.call('own/method')).message.result).toEqual({ method: 'own/method', sessionId: one.sessionId });
+    expect((await one.call('own/method')).message.result).toEqual({
+      method: 'own/method',
+      sessionId: one.sessionId,
+    });
     const stream = await one.get();
     await own.transport?.send({ jsonrpc: '2.0', method: 'notifications/own' });
     expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/own' });
@@ -201,9 +208,13 @@ describe('an option that runs around handlers', { tags: ['per-session'] }, () =>
       for (const make of [() => new OwnServer(), twoServers])
         for (const sessionMode of ['stateful', 'stateless'] as const) {
           const { client, log } = await serve(make, { ...option, sessionMode });
-          const { response, message } = await client({ headers: { authorization: 'Bearer t' } }).initialize();
+          const { response, message } = await client({
+            headers: { authorization: 'Bearer t' },
+          }).initialize();
           expect([response.status, message.result]).toEqual([500, undefined]);
-          const lines = log.matching(/./, 'warn').map(({ message, fields }) => message + String(fields['err']));
+          const lines = log
+            .matching(/./, 'warn')
+            .map(({ message, fields }) => message + String(fields['err']));
           expect(lines.join()).toContain(`the option ${name} needs`);
         }
     },
@@ -227,7 +238,10 @@ function sessionServer(): ConnectableServer {
       const deliver = transport.onmessage;
       transport.onmessage = (message, extra) => {
         const { params } = message as { params?: Record<string, unknown> };
-        const _meta = { ...(params?.['_meta'] as object | undefined), sessionId: transport.sessionId ?? 'none' };
+        const _meta = {
+          ...(params?.['_meta'] as object | undefined),
+          sessionId: transport.sessionId ?? 'none',
+        };
         deliver?.({ ...message, params: { ...params, _meta } } as never, extra);
       };
     },
@@ -243,19 +257,22 @@ const ofBothLines: McpEndpointFactory = ({ era, serverOptions }) => {
 };
 
 describe('a factory with a server of each line', () => {
-  test.each(sessionClients)('the %s client gets its session, and the same after a restore', async (_name, connect) => {
-    const store = memory();
-    const first = await serve(ofBothLines, { store });
-    let { url } = first;
-    const client = await connect(url, { route: () => url });
-    expect(await client.say('who')).toBe(`session ${client.sessionId}`);
-    const second = await serve(ofBothLines, { store });
-    ({ url } = second);
-    await first.endpoint.close();
-    expect(await client.say('who')).toBe(`session ${client.sessionId}`);
-    for (const { log } of [first, second])
-      expect([...log.matching(/./, 'error'), ...log.matching(/cannot serve/)]).toEqual([]);
-  });
+  test.each(sessionClients)(
+    'the %s client gets its session, and the same after a restore',
+    async (_name, connect) => {
+      const store = memory();
+      const first = await serve(ofBothLines, { store });
+      let { url } = first;
+      const client = await connect(url, { route: () => url });
+      expect(await client.say('who')).toBe(`session ${client.sessionId}`);
+      const second = await serve(ofBothLines, { store });
+      ({ url } = second);
+      await first.endpoint.close();
+      expect(await client.say('who')).toBe(`session ${client.sessionId}`);
+      for (const { log } of [first, second])
+        expect([...log.matching(/./, 'error'), ...log.matching(/cannot serve/)]).toEqual([]);
+    },
+  );
 
   test.each(sessionClients)('the %s client is served without sessions', async (_name, connect) => {
     const { url, log } = await serve(ofBothLines, { sessionMode: 'stateless' });
@@ -266,7 +283,10 @@ describe('a factory with a server of each line', () => {
   test('a client of both eras gets 2026-07-28, from the other server', async () => {
     const { url, log } = await serve(ofBothLines);
     const client = await connectNegotiating(url);
-    expect([client.protocolVersion(), await client.say('who')]).toEqual(['2026-07-28', 'no session']);
+    expect([client.protocolVersion(), await client.say('who')]).toEqual([
+      '2026-07-28',
+      'no session',
+    ]);
     expect(log.matching(/./, 'warn')).toEqual([]);
   });
 });

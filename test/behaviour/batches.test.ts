@@ -17,7 +17,10 @@ const refused = (message: string): unknown => failure(null, -32600, `Invalid Req
 
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 a batch may mix requests, notifications and answers; its stream ends after the last answer', async () => {
-    const { one, lab } = await inLab({}, { protocolVersion: '2025-03-26', capabilities: { elicitation: {} } });
+    const { one, lab } = await inLab(
+      {},
+      { protocolVersion: '2025-03-26', capabilities: { elicitation: {} } },
+    );
     const asking = await one.post(toolCall('asks', 'ask'));
     const question = await asking.nextMessage();
 
@@ -46,7 +49,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 only notifications and answers: 202', async () => {
     const { one } = await inLab({}, { protocolVersion: '2025-03-26' });
     const response = await one.post([changed, { jsonrpc: '2.0', id: 's1.0', result: {} }, changed]);
-    expect([response.status, response.body, response.header('content-type')]).toEqual([202, '', undefined]);
+    expect([response.status, response.body, response.header('content-type')]).toEqual([
+      202,
+      '',
+      undefined,
+    ]);
   });
 
   test('B205 in JSON mode the answers come as one array, of one too', async () => {
@@ -55,7 +62,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       { responseMode: 'json' },
       { protocolVersion: '2025-03-26' },
     );
-    const both = await one.post([toolCall(1, 'echo', { n: 1 }), changed, toolCall(2, 'echo', { n: 2 })]);
+    const both = await one.post([
+      toolCall(1, 'echo', { n: 1 }),
+      changed,
+      toolCall(2, 'echo', { n: 2 }),
+    ]);
     expect(both.header('content-type')).toBe('application/json');
     const answers = both.json() as Array<{ id: number }>;
     expect(answers.map((answer) => [answer.id, textOf(answer)])).toEqual([
@@ -68,11 +79,18 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B205 initialize is never in a batch', async () => {
     const { client, endpoint } = await serve(createLab().factory);
     const one = client();
-    const params = { protocolVersion: '2025-03-26', capabilities: {}, clientInfo: { name: 'x', version: '1' } };
+    const params = {
+      protocolVersion: '2025-03-26',
+      capabilities: {},
+      clientInfo: { name: 'x', version: '1' },
+    };
     const initialize = { jsonrpc: '2.0', id: 1, method: 'initialize', params };
     for (const batch of [[initialize], [ping(2), initialize]]) {
       const response = await one.post(batch);
-      expect([response.status, response.json()]).toEqual([400, refused('initialize cannot be in a batch')]);
+      expect([response.status, response.json()]).toEqual([
+        400,
+        refused('initialize cannot be in a batch'),
+      ]);
     }
     expect(endpoint.sessions.count).toBe(0);
     await one.initialize({ protocolVersion: '2025-03-26' });
@@ -109,7 +127,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const why = 'batches are not part of protocol revision 2026-07-28';
     const byHeader = await one.post([ping(1)], { headers: mirrored('ping') });
     expect([byHeader.status, byHeader.json()]).toEqual([400, refused(why)]);
-    const inside = { ...ping(1), params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } } };
+    const inside = {
+      ...ping(1),
+      params: { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } },
+    };
     const byContent = await one.post([inside]);
     expect([byContent.status, byContent.json()]).toEqual([400, refused(why)]);
     expect((await postModern(one, 'tools/list')).status).toBe(200);
@@ -131,8 +152,19 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B205 one message that is none refuses the whole batch, and nothing of it runs', async () => {
     let calls = 0;
-    const { one } = await session(toolServer({ count: () => said(++calls) }), {}, { protocolVersion: '2025-03-26' });
-    for (const wrong of [null, 7, [], [ping(9)], { jsonrpc: '2.0', id: 5 }, { ...ping(5), more: 1 }]) {
+    const { one } = await session(
+      toolServer({ count: () => said(++calls) }),
+      {},
+      { protocolVersion: '2025-03-26' },
+    );
+    for (const wrong of [
+      null,
+      7,
+      [],
+      [ping(9)],
+      { jsonrpc: '2.0', id: 5 },
+      { ...ping(5), more: 1 },
+    ]) {
       const response = await one.post([toolCall(1, 'count'), wrong]);
       expect([response.status, (response.json() as { id: unknown }).id]).toEqual([400, null]);
     }
@@ -141,9 +173,16 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B225 an id that a batch has twice is refused, and nothing of it runs', async () => {
     let calls = 0;
-    const { one } = await session(toolServer({ count: () => said(++calls) }), {}, { protocolVersion: '2025-03-26' });
+    const { one } = await session(
+      toolServer({ count: () => said(++calls) }),
+      {},
+      { protocolVersion: '2025-03-26' },
+    );
     const twice = await one.post([toolCall('a', 'count'), ping('b'), toolCall('a', 'count')]);
-    expect([twice.status, twice.json()]).toEqual([400, refused('the id "a" is in the batch twice')]);
+    expect([twice.status, twice.json()]).toEqual([
+      400,
+      refused('the id "a" is in the batch twice'),
+    ]);
     expect(calls).toBe(0);
     // A number and its text are two ids.
     const alike = await one.post([ping(1), ping('1')]);

@@ -8,9 +8,14 @@ import { serve } from '../kit/serve.ts';
 
 const LIMIT = 2_000;
 
-const tooLarge = failure(null, -32000, `Payload Too Large: a body may have ${LIMIT} bytes (limits.bodyBytes)`, {
-  reason: 'body_too_large',
-});
+const tooLarge = failure(
+  null,
+  -32000,
+  `Payload Too Large: a body may have ${LIMIT} bytes (limits.bodyBytes)`,
+  {
+    reason: 'body_too_large',
+  },
+);
 
 const post = {
   'content-type': 'application/json',
@@ -31,11 +36,11 @@ describe.each(perFace)('over $face', ({ serve }) => {
     expect((await one.post(pingOf(LIMIT))).status).toBe(200);
     for (const bytes of [LIMIT + 1, 4 * LIMIT]) {
       const refused = await one.post(pingOf(bytes));
-      expect([refused.status, refused.header('content-type'), refused.header('sojourn-refused')]).toEqual([
-        200,
-        'application/json',
-        'body_too_large',
-      ]);
+      expect([
+        refused.status,
+        refused.header('content-type'),
+        refused.header('sojourn-refused'),
+      ]).toEqual([200, 'application/json', 'body_too_large']);
       expect(refused.json()).toEqual({ ...tooLarge, id: 1 });
     }
   });
@@ -53,7 +58,12 @@ describe.each(perFace)('over $face', ({ serve }) => {
   test('B200 the id is found where it comes last, in pieces of a body that ends late', async () => {
     const one = await (await open()).openSession();
     const { request, response } = one.start('POST', {}, post);
-    for (const part of [`{"params":{"id":3,"a":"${'}'.repeat(LIMIT)}"}`, ',"method":"ping","i', 'd":"la', 'st"'])
+    for (const part of [
+      `{"params":{"id":3,"a":"${'}'.repeat(LIMIT)}"}`,
+      ',"method":"ping","i',
+      'd":"la',
+      'st"',
+    ])
       request.write(part);
     let answered = false;
     void response.then(() => (answered = true));
@@ -78,9 +88,16 @@ describe.each(perFace)('over $face', ({ serve }) => {
   });
 
   test('B200 a body in chunks of one byte takes as much of the memory budget as its chunks', async () => {
-    const { client } = await serve(createEchoServer, { limits: { memoryBytes: 2 ** 21, userShare: 1 } });
+    const { client } = await serve(createEchoServer, {
+      limits: { memoryBytes: 2 ** 21, userShare: 1 },
+    });
     const body = pingOf(16_000);
-    const head = Object.entries({ ...post, host: 'localhost', 'transfer-encoding': 'chunked', connection: 'close' })
+    const head = Object.entries({
+      ...post,
+      host: 'localhost',
+      'transfer-encoding': 'chunked',
+      connection: 'close',
+    })
       .map(([name, value]) => `${name}: ${value}\r\n`)
       .join('');
     const chunks = Array.from(body, (byte) => `1\r\n${byte}\r\n`).join('');
@@ -116,7 +133,9 @@ describe.each(perFace)('over $face', ({ serve }) => {
 });
 
 test('B200 on the 2024-11-05 transport it is refused as soon as it is too long, without its end', async () => {
-  const one = (await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } })).client();
+  const one = (
+    await serve(createEchoServer, { legacySse: true, limits: { bodyBytes: LIMIT } })
+  ).client();
   const { endpoint: path } = await connectSse(one, '/mcp/sse');
   const { request, response } = one.start('POST', { path }, post);
   request.write('x'.repeat(LIMIT + 1));

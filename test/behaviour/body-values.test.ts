@@ -48,7 +48,12 @@ const tooLong = {
 const FAULTS = [
   { what: 'nested 200 levels deep', over: nested(200), fits: nested(125), ...tooDeep },
   { what: 'nested 500,000 levels deep', over: nested(500_000), fits: nested(125), ...tooDeep },
-  { what: `of ${KEYS + 1} keys and objects`, over: withKeys(KEYS + 1), fits: withKeys(KEYS), ...tooMany },
+  {
+    what: `of ${KEYS + 1} keys and objects`,
+    over: withKeys(KEYS + 1),
+    fits: withKeys(KEYS),
+    ...tooMany,
+  },
   { what: 'of too many bytes', over: `"${'x'.repeat(BYTES)}"`, fits: '"x"', ...tooLong },
 ];
 
@@ -66,7 +71,8 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
   const limits = { bodyKeys: KEYS, bodyBytes: isLong ? BYTES : 2_000_000 };
   const OPTIONS: McpEndpointOptions = { limits, legacySse: true };
   const reason = data?.reason;
-  const withValue = (body: unknown, value = over): string => JSON.stringify(body).replace('"VALUE"', value);
+  const withValue = (body: unknown, value = over): string =>
+    JSON.stringify(body).replace('"VALUE"', value);
   const body = (id: unknown) => failure(id, code, message, data);
   const refused = (id: unknown) => [status, undefined, body(id)];
   /** Without a session, before 2026-07-28. */
@@ -91,9 +97,9 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
 
     test('B200 without a session, and in an initialize', async () => {
       const stateless = await serve(factory, { limits, sessionMode: 'stateless' });
-      expect(seen(await stateless.client().post(withValue(call), { version: '2025-11-25' }))).toEqual(
-        refusedOutside(5),
-      );
+      expect(
+        seen(await stateless.client().post(withValue(call), { version: '2025-11-25' })),
+      ).toEqual(refusedOutside(5));
       const { client, endpoint } = await serve(factory, OPTIONS);
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
@@ -108,7 +114,9 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
         { ...call.params, _meta: envelope() },
         { name: 'echo', arguments: {}, _meta: envelope({ experimental: { x: 'VALUE' as never } }) },
       ])
-        expect(seen(await client().post(withValue({ ...call, params }), { headers }))).toEqual(refused(5));
+        expect(seen(await client().post(withValue({ ...call, params }), { headers }))).toEqual(
+          refused(5),
+        );
     });
 
     test('B200 on the 2024-11-05 transport, whose connections serve the next handshake', async () => {
@@ -119,13 +127,18 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       expect(seen(await post(withValue(opening)))).toEqual(refusedOutside(7));
       expect(seen(await post(withValue(call)))).toEqual(refusedOutside(5));
       expect((await post(handshake(8))).status).toBe(202);
-      expect(await stream.nextMessage()).toMatchObject({ id: 8, result: { protocolVersion: '2024-11-05' } });
+      expect(await stream.nextMessage()).toMatchObject({
+        id: 8,
+        result: { protocolVersion: '2024-11-05' },
+      });
     });
   });
 
   test('B200 is refused by an instance that has not the session', async () => {
     const [a, b] = await serveFleet(2, OPTIONS);
-    expect(seen(await b.join(await a.openSession()).post(withValue(call)))).toEqual(refusedOnSession);
+    expect(seen(await b.join(await a.openSession()).post(withValue(call)))).toEqual(
+      refusedOnSession,
+    );
     expect([...a.log.matching(/./, 'error'), ...b.log.matching(/./, 'error')]).toEqual([]);
   });
 
@@ -151,7 +164,10 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
 });
 
 async function fetched(endpoint: McpEndpoint, parsedBody: unknown): Promise<unknown[]> {
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  };
   const request = new Request('http://localhost/mcp', { method: 'POST', headers, body: '{}' });
   const response = await endpoint.fetch(request, { parsedBody });
   return [response.status, await response.json()];
@@ -164,10 +180,15 @@ test('B200 a parsed body that contains itself is too deep', async () => {
   expect(await fetched(createMcpEndpoint(factory), round)).toEqual([tooDeep.status, refused]);
 });
 
-test.each(faces)('B200 a million numbers in an array pass the default limits, over %s', async (face) => {
-  const { openSession } = await serve(factory, {}, { face });
-  const numbers = `[${'1,'.repeat(999_999)}1]`;
-  const one = await openSession();
-  const answer = await one.post(`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"numbers":${numbers}}}}`);
-  expect(await answer.nextMessage()).toMatchObject({ id: 1, result: {} });
-});
+test.each(faces)(
+  'B200 a million numbers in an array pass the default limits, over %s',
+  async (face) => {
+    const { openSession } = await serve(factory, {}, { face });
+    const numbers = `[${'1,'.repeat(999_999)}1]`;
+    const one = await openSession();
+    const answer = await one.post(
+      `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"numbers":${numbers}}}}`,
+    );
+    expect(await answer.nextMessage()).toMatchObject({ id: 1, result: {} });
+  },
+);

@@ -1,7 +1,10 @@
 /** Browsers, middleware around the endpoint, and headers of the client's own. */
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client';
+import {
+  Client as ClientV2,
+  StreamableHTTPClientTransport as TransportV2,
+} from '@modelcontextprotocol/client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createMcpEndpoint } from '../../src/index.ts';
 import type { RawClient, RawHeaders } from '../kit/raw-client.ts';
@@ -21,7 +24,11 @@ async function options(client: RawClient, headers: RawHeaders): Promise<RawRespo
   return response;
 }
 
-const preflight = (client: RawClient, origin: string, more: RawHeaders = {}): Promise<RawResponse> =>
+const preflight = (
+  client: RawClient,
+  origin: string,
+  more: RawHeaders = {},
+): Promise<RawResponse> =>
   options(client, { origin, 'access-control-request-method': 'POST', ...more });
 
 /** Everything that a browser would read a permission from. */
@@ -38,7 +45,11 @@ test('B195 middleware finds the session id in the request before and in the resp
   const server = createServer((req, res) => {
     res.setHeader('X-Middleware', 'was here');
     res.on('finish', () => {
-      const after = [res.statusCode, res.getHeader('mcp-session-id'), res.getHeader('content-type')];
+      const after = [
+        res.statusCode,
+        res.getHeader('mcp-session-id'),
+        res.getHeader('content-type'),
+      ];
       seen.push([req.method, req.headers['mcp-session-id'], ...after]);
     });
     endpoint.node(req, res);
@@ -46,12 +57,18 @@ test('B195 middleware finds the session id in the request before and in the resp
   const client = await clientBehind(server, endpoint, { path: '/' });
   const { response } = await client.initialize({ initialized: false });
   const id = client.sessionId;
-  const responses = [response, await client.notify('notifications/initialized'), await client.post({ bad: true })];
+  const responses = [
+    response,
+    await client.notify('notifications/initialized'),
+    await client.post({ bad: true }),
+  ];
   const get = await client.get();
   responses.push(get, await client.delete());
   await get.untilEnd();
   await until(() => seen.length === 5);
-  expect(responses.map((one) => one.header('x-middleware'))).toEqual(Array.from({ length: 5 }, () => 'was here'));
+  expect(responses.map((one) => one.header('x-middleware'))).toEqual(
+    Array.from({ length: 5 }, () => 'was here'),
+  );
   expect(seen).toHaveLength(5);
   expect(seen).toEqual(
     expect.arrayContaining([
@@ -70,7 +87,11 @@ test('B195 so does middleware around fetch', async () => {
   const listener = getRequestListener(
     async (request) => {
       const response = await endpoint.fetch(request);
-      seen.push([request.headers.get('mcp-session-id'), response.status, response.headers.get('mcp-session-id')]);
+      seen.push([
+        request.headers.get('mcp-session-id'),
+        response.status,
+        response.headers.get('mcp-session-id'),
+      ]);
       return response;
     },
     { overrideGlobalObjects: false },
@@ -136,10 +157,19 @@ describe.each<Face>([...faces, 'listen'])('B196 the face %s', (face) => {
     for (const origin of ['https://evil.example', 'https://app.example.evil.example', 'null', '']) {
       const asked = await preflight(client(), origin);
       const { response } = await client({ headers: { origin } }).initialize();
-      expect([asked.status, permissions(asked), response.status, permissions(response)]).toEqual([403, {}, 403, {}]);
+      expect([asked.status, permissions(asked), response.status, permissions(response)]).toEqual([
+        403,
+        {},
+        403,
+        {},
+      ]);
     }
     const { response } = await client().initialize();
-    expect([response.status, response.header('vary'), permissions(response)]).toEqual([200, undefined, {}]);
+    expect([response.status, response.header('vary'), permissions(response)]).toEqual([
+      200,
+      undefined,
+      {},
+    ]);
     expect((await options(client(), { origin: 'https://app.example' })).status).toBe(405);
   });
 });
@@ -150,19 +180,23 @@ test('B196 a CORS header that middleware has set stays', async () => {
     allowedOrigins: ['https://app.example'],
   });
   const server = createServer((req, res) => {
-    res.setHeader('Access-Control-Expose-Headers', 'Mcp-Session-Id, X-Own').setHeader('Vary', 'Cookie');
+    res
+      .setHeader('Access-Control-Expose-Headers', 'Mcp-Session-Id, X-Own')
+      .setHeader('Vary', 'Cookie');
     endpoint.node(req, res);
   });
-  const client = await clientBehind(server, endpoint, { path: '/', headers: { origin: 'https://app.example' } });
+  const client = await clientBehind(server, endpoint, {
+    path: '/',
+    headers: { origin: 'https://app.example' },
+  });
   const { response } = await client.initialize();
   expect(permissions(response)).toEqual({
     'access-control-allow-origin': 'https://app.example',
     'access-control-expose-headers': 'Mcp-Session-Id, X-Own',
   });
-  expect(response.rawHeaders.filter(([name]) => name.toLowerCase() === 'vary').map(([, value]) => value)).toEqual([
-    'Cookie',
-    'Origin',
-  ]);
+  expect(
+    response.rawHeaders.filter(([name]) => name.toLowerCase() === 'vary').map(([, value]) => value),
+  ).toEqual(['Cookie', 'Origin']);
 });
 
 /** Without `x-user` a session has another owner: each method works only because its header arrived. */
@@ -179,7 +213,9 @@ test.each(perFace)(
     onTestFinished(() => client.close());
     let changes = 0;
     client.setNotificationHandler('notifications/tools/list_changed', () => void (changes += 1));
-    const transport = new TransportV2(new URL(url), { requestInit: { headers: { 'X-User': 'sesame' } } });
+    const transport = new TransportV2(new URL(url), {
+      requestInit: { headers: { 'X-User': 'sesame' } },
+    });
     await client.connect(transport);
     expect(await client.callTool({ name: 'key' })).toMatchObject({ content: [{ text: 'sesame' }] });
     // Its GET is opened in the background; a notification before that is dropped.
@@ -193,7 +229,9 @@ test.each(perFace)(
 );
 
 test('B197 a header that came twice is one value for the handler', async () => {
-  const { openSession } = await serve(toolServer({ key: (_args, ctx) => said(ctx.http?.req?.headers.get('x-key')) }));
+  const { openSession } = await serve(
+    toolServer({ key: (_args, ctx) => said(ctx.http?.req?.headers.get('x-key')) }),
+  );
   const one = await openSession({}, { headers: { 'x-key': ['a', 'b'] } });
   const { message } = await one.call('tools/call', { name: 'key', arguments: {} });
   expect(message.result).toMatchObject({ content: [{ text: 'a, b' }] });

@@ -2,7 +2,12 @@
 /** In which asynchronous context handlers run: of the HTTP request, or one of the session's own. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
-import { currentRequest, currentSession, type McpEndpointOptions, type RunSessionHandler } from '../../src/index.ts';
+import {
+  currentRequest,
+  currentSession,
+  type McpEndpointOptions,
+  type RunSessionHandler,
+} from '../../src/index.ts';
 import { textOf, tool, toolCall } from '../kit/lab.ts';
 import { callModern } from '../kit/modern.ts';
 import { serve, type ServeSettings } from '../kit/serve.ts';
@@ -31,7 +36,8 @@ const ask: Tool = async (_args, ctx) => {
 };
 
 /** A middleware that runs each request in a separate context, named by `x-request`. */
-const named: ServeSettings['around'] = ({ 'x-request': name = 'unnamed' }, next) => requests.run(String(name), next);
+const named: ServeSettings['around'] = ({ 'x-request': name = 'unnamed' }, next) =>
+  requests.run(String(name), next);
 
 /** A run hook that enters the first, the second … room of its endpoint. */
 function rooms(): RunSessionHandler {
@@ -76,10 +82,19 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const [one, two] = [client(), client()];
     await one.initialize(as('one'));
     await two.initialize(as('two'));
-    expect(found((await one.call(...tool('look'))).message)).toMatchObject({ early: ['of one', 'one'] });
-    expect(found((await two.call(...tool('look'))).message)).toMatchObject({ early: ['of two', 'two'] });
+    expect(found((await one.call(...tool('look'))).message)).toMatchObject({
+      early: ['of one', 'one'],
+    });
+    expect(found((await two.call(...tool('look'))).message)).toMatchObject({
+      early: ['of two', 'two'],
+    });
     // The next request on the same connection has nothing of it.
-    const { message } = await callModern(one, 'tools/call', { name: 'look' }, { headers: { 'x-request': 'modern' } });
+    const { message } = await callModern(
+      one,
+      'tools/call',
+      { name: 'look' },
+      { headers: { 'x-request': 'modern' } },
+    );
     expect(found(message)).toMatchObject({ early: ['of modern', 'modern'] });
   });
 
@@ -117,9 +132,13 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const names = Array.from({ length: 24 }, (_, n) => `request ${n}`);
     for (const padding of [10, 300_000]) {
       const args = { arguments: { padding: 'x'.repeat(padding) } };
-      const calls = names.map((name) => one.call('tools/call', { name: 'look', ...args }, as(name)));
+      const calls = names.map((name) =>
+        one.call('tools/call', { name: 'look', ...args }, as(name)),
+      );
       const answers = await Promise.all(calls);
-      expect(answers.map(({ message }) => (found(message) as { early: unknown[] }).early[1])).toEqual(names);
+      expect(
+        answers.map(({ message }) => (found(message) as { early: unknown[] }).early[1]),
+      ).toEqual(names);
     }
   });
 
@@ -135,40 +154,50 @@ describe.each(perFace)('over $face', ({ serve }) => {
     request.write(body.slice(0, 10));
     expect((await one.call('ping', {}, as('between'))).response.status).toBe(200);
     request.end(body.slice(10));
-    expect(found(await (await response).nextMessage())).toMatchObject({ early: [null, 'slow'], late: [null, 'slow'] });
+    expect(found(await (await response).nextMessage())).toMatchObject({
+      early: [null, 'slow'],
+      late: [null, 'slow'],
+    });
   });
 });
 
-describe.each(['stateful', 'stateless', '2026-07-28'] as const)('perSessionExecutionContext: %s', (mode) => {
-  test.each([
-    ['in runSessionHandler at once', 'kept'],
-    ['in runSessionHandler after an await', 'kept'],
-    ['in configureSessionOptions at once', 'kept'],
-    ['in configureSessionOptions after an await', null],
-    ['in the factory', null],
-  ])('B193 what enterWith() enters %s reaches handlers: %s', async (where, expected) => {
-    const enter = (here: string): void => {
-      if (where === here) room.enterWith('kept');
-    };
-    const tools = toolServer({ look }, () => enter('in the factory'));
-    const { client } = await serve(tools, {
-      perSessionExecutionContext: true,
-      sessionMode: mode === '2026-07-28' ? 'hybrid' : mode,
-      configureSessionOptions: async () => {
-        enter('in configureSessionOptions at once');
-        await turns();
-        enter('in configureSessionOptions after an await');
-      },
-      runSessionHandler: async (_request, _session, run) => {
-        enter('in runSessionHandler at once');
-        await turns();
-        enter('in runSessionHandler after an await');
-        await run();
-      },
+describe.each(['stateful', 'stateless', '2026-07-28'] as const)(
+  'perSessionExecutionContext: %s',
+  (mode) => {
+    test.each([
+      ['in runSessionHandler at once', 'kept'],
+      ['in runSessionHandler after an await', 'kept'],
+      ['in configureSessionOptions at once', 'kept'],
+      ['in configureSessionOptions after an await', null],
+      ['in the factory', null],
+    ])('B193 what enterWith() enters %s reaches handlers: %s', async (where, expected) => {
+      const enter = (here: string): void => {
+        if (where === here) room.enterWith('kept');
+      };
+      const tools = toolServer({ look }, () => enter('in the factory'));
+      const { client } = await serve(tools, {
+        perSessionExecutionContext: true,
+        sessionMode: mode === '2026-07-28' ? 'hybrid' : mode,
+        configureSessionOptions: async () => {
+          enter('in configureSessionOptions at once');
+          await turns();
+          enter('in configureSessionOptions after an await');
+        },
+        runSessionHandler: async (_request, _session, run) => {
+          enter('in runSessionHandler at once');
+          await turns();
+          enter('in runSessionHandler after an await');
+          await run();
+        },
+      });
+      const one = client();
+      if (mode === 'stateful') await one.initialize();
+      const call =
+        mode === '2026-07-28' ? callModern(one, ...tool('look')) : one.call(...tool('look'));
+      expect(found((await call).message)).toMatchObject({
+        early: [expected, null],
+        late: [expected, null],
+      });
     });
-    const one = client();
-    if (mode === 'stateful') await one.initialize();
-    const call = mode === '2026-07-28' ? callModern(one, ...tool('look')) : one.call(...tool('look'));
-    expect(found((await call).message)).toMatchObject({ early: [expected, null], late: [expected, null] });
-  });
-});
+  },
+);

@@ -51,11 +51,19 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     for (const method of ['GET', 'DELETE']) {
       for (const sessionId of [null, one.sessionId, 'unknown', 'a b']) {
         for (const accept of ['text/event-stream', 'text/html']) {
-          const { request, response } = one.start(method, { sessionId, version: MODERN, headers: { accept } });
+          const { request, response } = one.start(method, {
+            sessionId,
+            version: MODERN,
+            headers: { accept },
+          });
           request.end();
           expect((await response).status).toBe(405);
           expect((await response).headers('allow')).toEqual(['POST']);
-          expect((await response).json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code: -32000 } });
+          expect((await response).json()).toMatchObject({
+            jsonrpc: '2.0',
+            id: null,
+            error: { code: -32000 },
+          });
         }
       }
     }

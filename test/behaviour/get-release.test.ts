@@ -31,7 +31,12 @@ async function session(protocolVersion: string): Promise<Ground> {
   });
   const client = await clientBehind(http, endpoint);
   await client.initialize({ protocolVersion });
-  return { client, opening, responses, say: (data) => server.server.sendLoggingMessage({ level: 'error', data }) };
+  return {
+    client,
+    opening,
+    responses,
+    say: (data) => server.server.sendLoggingMessage({ level: 'error', data }),
+  };
 }
 
 const collected = (response: WeakRef<ServerResponse> | undefined): Promise<boolean> =>
@@ -43,7 +48,10 @@ const collected = (response: WeakRef<ServerResponse> | undefined): Promise<boole
     { what: 'the response is garbage' },
   );
 
-const logged = (data: string): object => ({ method: 'notifications/message', params: { level: 'error', data } });
+const logged = (data: string): object => ({
+  method: 'notifications/message',
+  params: { level: 'error', data },
+});
 
 describe.each([['2025-06-18'], ['2025-11-25']])('at %s', (version) => {
   test('B44 the response of a GET is let go of when its client goes away', async () => {
@@ -68,7 +76,9 @@ describe.each([['2025-06-18'], ['2025-11-25']])('at %s', (version) => {
     await collected(responses[1]);
     const third = await client.get();
     await say('still here');
-    await until(() => third.events.some(({ message }) => JSON.stringify(message ?? '').includes('still here')));
+    await until(() =>
+      third.events.some(({ message }) => JSON.stringify(message ?? '').includes('still here')),
+    );
   });
 });
 

@@ -31,20 +31,34 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
     expect(get.headers('mcp-session-id')).toEqual([one.sessionId]);
     expect(await get.next()).toEqual({ id: expect.any(String), retry: 4_000 });
     const { one: primed } = await at('2025-11-25');
-    expect(await (await primed.get()).next()).toEqual({ id: expect.any(String), retry: 4_000, data: '' });
+    expect(await (await primed.get()).next()).toEqual({
+      id: expect.any(String),
+      retry: 4_000,
+      data: '',
+    });
   });
 
-  test.each(VERSIONS)('B36 B42 unsolicited notifications come as message events (%s)', async (version) => {
-    const { one, server, say } = await at(version);
-    const get = await one.get();
-    await say('one');
-    server.sendToolListChanged();
-    await server.server.sendResourceUpdated({ uri: 'note://a' });
-    const updated = { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri: 'note://a' } };
-    for (const message of [logged('one'), TOOLS_CHANGED, updated]) {
-      expect(await get.next((event) => event.message !== undefined)).toMatchObject({ event: 'message', message });
-    }
-  });
+  test.each(VERSIONS)(
+    'B36 B42 unsolicited notifications come as message events (%s)',
+    async (version) => {
+      const { one, server, say } = await at(version);
+      const get = await one.get();
+      await say('one');
+      server.sendToolListChanged();
+      await server.server.sendResourceUpdated({ uri: 'note://a' });
+      const updated = {
+        jsonrpc: '2.0',
+        method: 'notifications/resources/updated',
+        params: { uri: 'note://a' },
+      };
+      for (const message of [logged('one'), TOOLS_CHANGED, updated]) {
+        expect(await get.next((event) => event.message !== undefined)).toMatchObject({
+          event: 'message',
+          message,
+        });
+      }
+    },
+  );
 
   test('B36 what a handler sends goes to the stream of its POST, except what is about the session and names no request', async () => {
     let server!: McpServer;
@@ -54,7 +68,10 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
         await ctx.mcpReq.log('error', 'by its context');
         await server.server.sendResourceUpdated({ uri: 'note://a' });
         await server.server.sendToolListChanged();
-        await ctx.mcpReq.notify({ method: 'notifications/resources/updated', params: { uri: 'note://b' } });
+        await ctx.mcpReq.notify({
+          method: 'notifications/resources/updated',
+          params: { uri: 'note://b' },
+        });
         await ctx.mcpReq.notify({ method: 'notifications/tools/list_changed' });
         return said('talked');
       },
@@ -63,7 +80,11 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
     const get = await one.get();
     const { response } = await one.call(...tool('talk'));
     await response.untilEnd();
-    const updated = (uri: string) => ({ jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } });
+    const updated = (uri: string) => ({
+      jsonrpc: '2.0',
+      method: 'notifications/resources/updated',
+      params: { uri },
+    });
     expect(response.messages).toEqual([
       logged('by its server'),
       logged('by its context'),
@@ -104,7 +125,10 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
       fields: expect.objectContaining({ method }),
     });
     const dropped = log.lines.filter(({ message }) => message.startsWith('Dropped'));
-    expect(dropped).toEqual([names('notifications/message'), names('notifications/resources/updated')]);
+    expect(dropped).toEqual([
+      names('notifications/message'),
+      names('notifications/resources/updated'),
+    ]);
     const get = await one.get();
     await say('seen');
     expect(await get.nextMessage()).toEqual(logged('seen'));
@@ -129,7 +153,13 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
     const streams = [];
     for (let n = 0; n < 5; n++) streams.push(await one.get());
     await streams[0]?.untilEnd();
-    expect(streams.map(({ ending }) => ending)).toEqual(['complete', undefined, undefined, undefined, undefined]);
+    expect(streams.map(({ ending }) => ending)).toEqual([
+      'complete',
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 
   test('an earlier GET whose client left does not count', async () => {
@@ -165,7 +195,11 @@ describe.each(perFace)('$face', ({ session, inLab }) => {
       },
     ]);
     const answer = { roots: [{ uri: 'file:///a' }] };
-    const { status, body, rawHeaders } = await one.post({ jsonrpc: '2.0', id: question.id, result: answer });
+    const { status, body, rawHeaders } = await one.post({
+      jsonrpc: '2.0',
+      id: question.id,
+      result: answer,
+    });
     expect([status, body, rawHeaders.map(([name]) => name.toLowerCase())]).toEqual([
       202,
       '',

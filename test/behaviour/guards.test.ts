@@ -11,21 +11,36 @@ import { failure } from '../kit/refusals.ts';
 
 const everyFace = ['listen', ...faces] as const;
 
-async function send(client: RawClient, method: string, headers = {}, path?: string): Promise<RawResponse> {
+async function send(
+  client: RawClient,
+  method: string,
+  headers = {},
+  path?: string,
+): Promise<RawResponse> {
   const { request, response } = client.start(method, { headers, path });
   request.end();
   return response;
 }
 
 const foreign = (origin: string): unknown =>
-  failure(null, -32000, `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`, {
-    reason: 'origin',
-  });
+  failure(
+    null,
+    -32000,
+    `Origin ${JSON.stringify(origin)} is not allowed here; name it in the option allowedOrigins`,
+    {
+      reason: 'origin',
+    },
+  );
 
 const wrongHost = (host: string): unknown =>
-  failure(null, -32000, `Host ${JSON.stringify(host)} is not allowed here; name it in the option allowedHosts`, {
-    reason: 'host',
-  });
+  failure(
+    null,
+    -32000,
+    `Host ${JSON.stringify(host)} is not allowed here; name it in the option allowedHosts`,
+    {
+      reason: 'host',
+    },
+  );
 
 describe.each(everyFace)('over %s', (face) => {
   test.each([
@@ -46,19 +61,24 @@ describe.each(everyFace)('over %s', (face) => {
       (await client().initialize(evil)).response,
       (await callModern(client(), 'tools/list', {}, evil)).response,
     ];
-    expect(answers.map((answer) => [answer.status, answer.json()])).toEqual(answers.map(() => [403, foreign(origin)]));
+    expect(answers.map((answer) => [answer.status, answer.json()])).toEqual(
+      answers.map(() => [403, foreign(origin)]),
+    );
     expect((await one.call('ping')).response.status).toBe(200);
     expect(endpoint.sessions.count).toBe(1);
   });
 
-  test.each([undefined, 'http://localhost', 'https://localhost:5173', 'http://127.0.0.1:8080', 'http://[::1]:3000'])(
-    'B201 the origin %j passes by default',
-    async (origin) => {
-      const { client } = await serve(createEchoServer, {}, { face });
-      const { response } = await client({ headers: { origin } }).initialize();
-      expect(response.status).toBe(200);
-    },
-  );
+  test.each([
+    undefined,
+    'http://localhost',
+    'https://localhost:5173',
+    'http://127.0.0.1:8080',
+    'http://[::1]:3000',
+  ])('B201 the origin %j passes by default', async (origin) => {
+    const { client } = await serve(createEchoServer, {}, { face });
+    const { response } = await client({ headers: { origin } }).initialize();
+    expect(response.status).toBe(200);
+  });
 
   test.each<[string, string[], number]>([
     ['https://app.example', ['https://app.example'], 200],
@@ -71,10 +91,13 @@ describe.each(everyFace)('over %s', (face) => {
     // Of a page from a file, and of a sandboxed frame.
     ['null', ['null'], 200],
     ['null', ['app.example'], 403],
-  ])('B201 the origin %s, where %j are allowed, gets %i', async (origin, allowedOrigins, status) => {
-    const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
-    expect((await client({ headers: { origin } }).initialize()).response.status).toBe(status);
-  });
+  ])(
+    'B201 the origin %s, where %j are allowed, gets %i',
+    async (origin, allowedOrigins, status) => {
+      const { client } = await serve(createEchoServer, { allowedOrigins }, { face });
+      expect((await client({ headers: { origin } }).initialize()).response.status).toBe(status);
+    },
+  );
 
   test('B201 the 2024-11-05 transport is guarded too', async () => {
     const { client } = await serve(createEchoServer, { legacySse: true }, { face });
@@ -90,25 +113,36 @@ describe.each(everyFace)('over %s', (face) => {
   });
 
   test('B202 allowedHosts is held, whatever the port', async () => {
-    const { client } = await serve(createEchoServer, { allowedHosts: ['mcp.example'], legacySse: true }, { face });
+    const { client } = await serve(
+      createEchoServer,
+      { allowedHosts: ['mcp.example'], legacySse: true },
+      { face },
+    );
     const at = (host: string) => client({ headers: { host } });
     expect((await at('mcp.example').initialize()).response.status).toBe(200);
     expect((await at('mcp.example:8443').initialize()).response.status).toBe(200);
     for (const host of ['evil.example', 'mcp.example.evil.example', '127.0.0.1']) {
       const { response } = await at(host).initialize();
       expect([response.status, response.json()]).toEqual([403, wrongHost(host)]);
-      expect((await send(at(host), 'GET', { accept: 'text/event-stream' }, '/mcp/sse')).status).toBe(403);
+      expect(
+        (await send(at(host), 'GET', { accept: 'text/event-stream' }, '/mcp/sse')).status,
+      ).toBe(403);
       expect((await send(at(host), 'GET', { accept: 'text/event-stream' })).status).toBe(403);
     }
   });
 
-  test.each(['HEAD', 'PUT', 'PATCH', 'OPTIONS'])('B226 %s is 405, with what is allowed', async (method) => {
-    const { client } = await serve(createEchoServer, {}, { face });
-    const answer = await send(client(), method);
-    expect([answer.status, answer.header('allow')]).toEqual([405, 'GET, POST, DELETE']);
-    if (method === 'HEAD') return expect(answer.body).toBe('');
-    expect(answer.json()).toEqual(failure(null, -32000, `Method ${method} is not allowed here; use GET, POST, DELETE`));
-  });
+  test.each(['HEAD', 'PUT', 'PATCH', 'OPTIONS'])(
+    'B226 %s is 405, with what is allowed',
+    async (method) => {
+      const { client } = await serve(createEchoServer, {}, { face });
+      const answer = await send(client(), method);
+      expect([answer.status, answer.header('allow')]).toEqual([405, 'GET, POST, DELETE']);
+      if (method === 'HEAD') return expect(answer.body).toBe('');
+      expect(answer.json()).toEqual(
+        failure(null, -32000, `Method ${method} is not allowed here; use GET, POST, DELETE`),
+      );
+    },
+  );
 
   test.each([
     ['POST', '/mcp/sse', 'GET'],

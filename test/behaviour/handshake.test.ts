@@ -27,7 +27,9 @@ async function outcomes(server: McpServer | undefined, ctx: Parameters<Tool>[1])
     );
   return {
     roots: await told(server?.server.listRoots()),
-    elicit: await told(ctx.mcpReq.elicitInput({ message: '?', requestedSchema: { type: 'object', properties: {} } })),
+    elicit: await told(
+      ctx.mcpReq.elicitInput({ message: '?', requestedSchema: { type: 'object', properties: {} } }),
+    ),
     log: await told(ctx.mcpReq.log('error', 'logged')),
   };
 }
@@ -38,7 +40,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     async (method) => {
       const { client, endpoint } = await serve(createLab().factory);
       const one = client();
-      const body = method.startsWith('notifications/') ? { jsonrpc: '2.0', method } : { jsonrpc: '2.0', id: 3, method };
+      const body = method.startsWith('notifications/')
+        ? { jsonrpc: '2.0', method }
+        : { jsonrpc: '2.0', id: 3, method };
       const response = await one.post(body);
       expect([response.status, response.json()]).toEqual([
         400,
@@ -73,7 +77,12 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const get = await one.get();
     await get.next();
     server?.sendToolListChanged();
-    const stream = await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'send' } });
+    const stream = await one.post({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'send' },
+    });
     await until(async () => {
       await time.advance(1_000);
       return found.length === 1;
@@ -84,7 +93,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     await one.post({ jsonrpc: '2.0', id: sent[1]?.id, result: {} });
     expect(textOf(await stream.nextMessage())).toBe('sent');
     expect(
-      log.matching(/has not sent notifications\/initialized/, 'debug').map(({ fields }) => fields['method']),
+      log
+        .matching(/has not sent notifications\/initialized/, 'debug')
+        .map(({ fields }) => fields['method']),
     ).toEqual(['notifications/tools/list_changed']);
 
     expect((await one.notify('notifications/initialized')).status).toBe(202);
@@ -99,9 +110,15 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect([response.status, response.header('sojourn-refused'), message]).toEqual([
       200,
       'already_initialized',
-      failure(id, -32600, 'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id'),
+      failure(
+        id,
+        -32600,
+        'Invalid Request: this session is initialized; open a new one without Mcp-Session-Id',
+      ),
     ]);
-    expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe('still here');
+    expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe(
+      'still here',
+    );
     expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);
   });
 
@@ -145,10 +162,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { client } = await serve(createLab().factory, { sessionMode: 'stateful' });
     const one = client();
     const { response, message } = await one.initialize({ protocolVersion: asked });
-    expect([response.status, (message.result as { protocolVersion: string }).protocolVersion]).toEqual([
-      200,
-      negotiated,
-    ]);
+    expect([
+      response.status,
+      (message.result as { protocolVersion: string }).protocolVersion,
+    ]).toEqual([200, negotiated]);
     expect((await one.call(...tool('echo', { text: 'x' }))).response.status).toBe(200);
   });
 });

@@ -19,12 +19,17 @@ const GREEN = { elicit: () => ({ action: 'accept', content: { colour: 'green' } 
 describe('B101 one endpoint serves official clients of both eras at once', () => {
   test('the modern one without a session, the legacy one in a session', async () => {
     const { url, endpoint } = await serve(createLab().factory);
-    const [modern, legacy] = await Promise.all([connectNegotiating(url, GREEN), connectV2(url, GREEN)]);
+    const [modern, legacy] = await Promise.all([
+      connectNegotiating(url, GREEN),
+      connectV2(url, GREEN),
+    ]);
     expect(modern.protocolVersion()).toBe(MODERN);
     expect(modern.sessionId).toBeUndefined();
     expect(legacy.protocolVersion()).toBe('2025-11-25');
     expect(legacy.sessionId).toMatch(/^[\w-]{22}$/);
-    expect(await Promise.all([modern, legacy].map(({ say }) => say('echo', { text: 'hi' })))).toEqual(['hi', 'hi']);
+    expect(
+      await Promise.all([modern, legacy].map(({ say }) => say('echo', { text: 'hi' }))),
+    ).toEqual(['hi', 'hi']);
     expect([await legacy.say('count'), await legacy.say('count')]).toEqual(['1', '2']);
     expect(endpoint.sessions.count).toBe(1);
   });
@@ -36,7 +41,8 @@ describe.each(perFace)('over the $face face', ({ face }) => {
     const served = await serve(
       createLab().factory,
       {
-        configureSessionOptions: (request) => void seen.push(`options ${request.headers.get('x-n')}`),
+        configureSessionOptions: (request) =>
+          void seen.push(`options ${request.headers.get('x-n')}`),
         runSessionHandler: async (request, session, run) => {
           seen.push(`run ${request.headers.get('x-n')} ${session.protocolVersion}`);
           seen.push(`ran ${request.headers.get('x-n')} ${await run()}`);
@@ -97,7 +103,10 @@ describe.each(perFace)('over the $face face', ({ face }) => {
         { name: 'who' },
         { sessionId, headers: { accept: 'text/html' } },
       );
-      expect([refused.response.status, refused.response.header('sojourn-refused')]).toEqual([406, undefined]);
+      expect([refused.response.status, refused.response.header('sojourn-refused')]).toEqual([
+        406,
+        undefined,
+      ]);
     }
     expect(asked).toEqual([]);
     expect(lab.made.length).toBe(5);

@@ -41,9 +41,17 @@ const NAMELESS: ReadonlyArray<Record<string, unknown> | undefined> = [
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test.each<[string, AuthInfo | undefined, string | undefined]>([
-    ['issuer and subject', info({ iss: 'https://id.example', sub: 'alice' }), '["sub","https://id.example","alice"]'],
+    [
+      'issuer and subject',
+      info({ iss: 'https://id.example', sub: 'alice' }),
+      '["sub","https://id.example","alice"]',
+    ],
     ['a subject without an issuer', info({ sub: 'alice' }), '["sub","","alice"]'],
-    ['a subject that is a number', info({ iss: 'https://id.example', sub: 42 }), '["sub","https://id.example","42"]'],
+    [
+      'a subject that is a number',
+      info({ iss: 'https://id.example', sub: 42 }),
+      '["sub","https://id.example","42"]',
+    ],
     ['no user', undefined, undefined],
   ])('B179 a session belongs to %s', async (_, authInfo, user) => {
     const userName = user && (JSON.parse(user) as string[])[2];
@@ -57,12 +65,18 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const lab = createLab();
     const { client } = await serve(
       lab.factory,
-      { sessionUser: ({ extra }) => (extra?.['mail'] === undefined ? undefined : String(extra['mail'])) },
+      {
+        sessionUser: ({ extra }) =>
+          extra?.['mail'] === undefined ? undefined : String(extra['mail']),
+      },
       { auth: (headers) => info({ mail: headers['x-mail'] }) },
     );
     await client({ headers: { 'x-mail': 'a@example.com' } }).initialize();
     await client().initialize();
-    expect(lab.made.map(({ ctx }) => ctx.session?.user)).toEqual(['["user","a@example.com"]', undefined]);
+    expect(lab.made.map(({ ctx }) => ctx.session?.user)).toEqual([
+      '["user","a@example.com"]',
+      undefined,
+    ]);
   });
 
   test.each<[string, () => string]>([
@@ -72,7 +86,10 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
         throw new Error('the directory /etc/secret is away');
       },
     ],
-    ['is asynchronous, which would make everybody the same user,', (async () => 'alice') as unknown as () => string],
+    [
+      'is asynchronous, which would make everybody the same user,',
+      (async () => 'alice') as unknown as () => string,
+    ],
   ])('B179 a sessionUser that %s fails its request alone', async (_, sessionUser) => {
     const { client } = await serve(createLab().factory, { sessionUser }, { auth });
     const { response, message } = await client(as('alice')).initialize();
@@ -81,7 +98,11 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     expect((await client().initialize()).response.status).toBe(200);
   });
 
-  test.each<McpEndpointOptions>([{ sessionMode: 'stateful' }, { sessionMode: 'stateless' }, { legacySse: true }])(
+  test.each<McpEndpointOptions>([
+    { sessionMode: 'stateful' },
+    { sessionMode: 'stateless' },
+    { legacySse: true },
+  ])(
     'B179 a caller whose token has no subject is refused with 500 in every era, and the log says why: %j',
     async (options) => {
       let extra: Record<string, unknown> | undefined = { sub: 'alice' };
@@ -101,14 +122,19 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
         for (const one of [stranger, alice]) {
           const responses = [
             (await one.call('initialize', handshake(0).params, { sessionId: null })).response,
-            await one.post({ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { version: '2025-11-25' }),
+            await one.post(
+              { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+              { version: '2025-11-25' },
+            ),
             await postModern(one, 'tools/list'),
             await one.get(),
             await one.delete(),
             ...(options.legacySse === true ? [await one.get({ path: '/mcp/sse' })] : []),
           ];
           const answers = responses.map((response) => [response.status, response.json()]);
-          expect(answers).toEqual(answers.map(() => [500, failure(null, -32603, 'Internal error')]));
+          expect(answers).toEqual(
+            answers.map(() => [500, failure(null, -32603, 'Internal error')]),
+          );
         }
       }
       expect(lab.made).toHaveLength(made);
@@ -122,7 +148,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B179 a refreshed token keeps the session', async () => {
     const { openSession } = await serve(createLab().factory, {}, { auth });
     const one = await openSession({}, { headers: { 'x-user': 'alice', 'x-token': 'first' } });
-    const { response, message } = await one.call(...tool('who'), { headers: { 'x-token': 'second' } });
+    const { response, message } = await one.call(...tool('who'), {
+      headers: { 'x-token': 'second' },
+    });
     expect(response.status).toBe(200);
     expect(textOf(message)).not.toMatch(/first|second/);
   });
@@ -151,7 +179,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const calls = ['one', 'two', 'three'].map((n) =>
       alice.call(...tool('caller'), { headers: { 'x-token': `token-${n}`, 'x-call': n } }),
     );
-    expect((await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? ''))).toEqual(
+    expect(
+      (await Promise.all(calls)).map(({ message }) => JSON.parse(textOf(message) ?? '')),
+    ).toEqual(
       ['one', 'two', 'three'].map((n) => [`token-${n}`, n, n, '["sub","","alice"]', 'alice']),
     );
   });

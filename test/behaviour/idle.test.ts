@@ -107,7 +107,8 @@ async function onFakeTime(options: McpEndpointOptions) {
   return { time, lab, open, ...served };
 }
 
-const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+const status = async (client: RawClient): Promise<number> =>
+  (await client.call('ping')).response.status;
 
 test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and its creation never ends it', async () => {
   const { time, open, lab, endpoint } = await onFakeTime({ maxIdleSessionCount: 0 });
@@ -147,11 +148,15 @@ test('B62 each session that had to go is an info line with the hash of its id; t
   const { time, open, log } = await onFakeTime({ maxIdleSessionCount: 1 });
   const opened = [await open(), await open(), await open()];
   expect(log.matching(/Idle limit/).map(({ level, fields }) => ({ level, fields }))).toEqual(
-    opened.slice(0, 2).map(({ sessionId }) => ({ level: 'info', fields: { sessionId: hashOf(sessionId), limit: 1 } })),
+    opened.slice(0, 2).map(({ sessionId }) => ({
+      level: 'info',
+      fields: { sessionId: hashOf(sessionId), limit: 1 },
+    })),
   );
   expect(log.lines.filter(({ level }) => level === 'fatal')).toEqual([]);
   await time.advance(SWEEP);
-  const fatal = () => log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields);
+  const fatal = () =>
+    log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields);
   expect(fatal()).toEqual([{ limit: 1, ended: 2 }]);
   await time.advance(10 * SWEEP);
   expect(fatal().length).toBe(1);
@@ -230,7 +235,9 @@ describe('a session that is slow to end', () => {
       return response;
     });
     await until(() => ended[0] === `${victim.sessionId} idle_limit`);
-    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);
+    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(
+      404,
+    );
     expect(answered).toBe(false);
     expect(lab.made.length).toBe(1);
     finish();
@@ -247,7 +254,9 @@ describe('a session that is slow to end', () => {
     next.close();
     expect(await opening).toBeInstanceOf(Error);
     // A round trip on another connection: the server has seen this one close since.
-    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(404);
+    expect((await client().call('ping', undefined, { sessionId: 'unknown' })).response.status).toBe(
+      404,
+    );
     finish();
     await client().initialize();
     expect(lab.made.length).toBe(2);

@@ -45,17 +45,27 @@ describe.each(perFace)('over $face', ({ serve }) => {
     });
     const { client } = await serve(asking);
     const capabilities = { roots: {}, ...form };
-    const { message } = await callModern(client(), 'tools/call', { name: 'roots', arguments: {} }, { capabilities });
+    const { message } = await callModern(
+      client(),
+      'tools/call',
+      { name: 'roots', arguments: {} },
+      { capabilities },
+    );
     const { inputRequests } = message.result as Asked;
     expect(inputRequests).toEqual({
       roots: { method: 'roots/list', params: {} },
-      who: { method: 'elicitation/create', params: expect.objectContaining({ message: question.message }) },
+      who: {
+        method: 'elicitation/create',
+        params: expect.objectContaining({ message: question.message }),
+      },
     });
   });
 
   test('B140 a call that needs more is answered with what it needs, and is complete when called again with it', async () => {
     const client = await open();
-    const { id, response, message } = await callModern(client, 'tools/call', greet, { capabilities: form });
+    const { id, response, message } = await callModern(client, 'tools/call', greet, {
+      capabilities: form,
+    });
     expect(response.status).toBe(200);
     const { resultType, inputRequests, requestState } = message.result as Asked;
     expect([message.id, resultType]).toEqual([id, 'input_required']);
@@ -65,7 +75,11 @@ describe.each(perFace)('over $face', ({ serve }) => {
         params: {
           mode: 'form',
           message: 'Who is there?',
-          requestedSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
+          requestedSchema: {
+            type: 'object',
+            properties: { name: { type: 'string' } },
+            required: ['name'],
+          },
         },
       },
     });
@@ -106,9 +120,14 @@ describe.each(perFace)('over $face', ({ serve }) => {
       const client = await open();
       // What another request declared counts for nothing.
       expect(await ask(client)).toMatchObject({ resultType: 'input_required' });
-      const { id, response, message } = await callModern(client, 'tools/call', call, { capabilities });
+      const { id, response, message } = await callModern(client, 'tools/call', call, {
+        capabilities,
+      });
       expect(response.status).toBe(400);
-      expect(message).toMatchObject({ id, error: { code: -32021, data: { requiredCapabilities } } });
+      expect(message).toMatchObject({
+        id,
+        error: { code: -32021, data: { requiredCapabilities } },
+      });
     },
   );
 });

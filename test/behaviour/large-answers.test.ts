@@ -17,7 +17,10 @@ const factory = toolServer({
     return said('x'.repeat(Number(size)));
   },
   'tell-and-give': async ({ size }, { mcpReq }) => {
-    await mcpReq.notify({ method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } });
+    await mcpReq.notify({
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: 1 },
+    });
     return said('x'.repeat(Number(size)));
   },
 });
@@ -51,14 +54,20 @@ describe.each(perFace)('$face', ({ serve }) => {
 
   test('a long text arrives as it was sent', async () => {
     const { client } = await open();
-    const { message } = await client.call('tools/call', { name: 'wide', arguments: { size: 70_000 } });
+    const { message } = await client.call('tools/call', {
+      name: 'wide',
+      arguments: { size: 70_000 },
+    });
     expect(textOf(message) === 'ü'.repeat(70_000)).toBe(true);
   });
 
-  test.each(['give-later', 'tell-and-give'])('it is an event where the stream has begun: %s', async (name) => {
-    const { call } = await open();
-    expect(await call(name, 2 * MIB)).toEqual({ type: sse, length: 2 * MIB });
-  });
+  test.each(['give-later', 'tell-and-give'])(
+    'it is an event where the stream has begun: %s',
+    async (name) => {
+      const { call } = await open();
+      expect(await call(name, 2 * MIB)).toEqual({ type: sse, length: 2 * MIB });
+    },
+  );
 
   test("with responseMode: 'sse' it is an event", async () => {
     const { call } = await open({ responseMode: 'sse' });
@@ -77,9 +86,18 @@ describe.each(perFace)('$face', ({ serve }) => {
     const { client, log } = await open();
     const params = { arguments: { size: 2 * MIB } };
     const plain = await callModern(client, 'tools/call', { name: 'give', ...params });
-    expect([plain.response.header('content-type'), textOf(plain.message)?.length]).toEqual([json, 2 * MIB]);
+    expect([plain.response.header('content-type'), textOf(plain.message)?.length]).toEqual([
+      json,
+      2 * MIB,
+    ]);
     const streamed = await callModern(client, 'tools/call', { name: 'tell-and-give', ...params });
-    expect([streamed.response.header('content-type'), textOf(streamed.message)?.length]).toEqual([sse, 2 * MIB]);
-    expect(log.matching(/more than 1 MiB/).map(({ fields }) => fields['name'])).toEqual(['give', 'tell-and-give']);
+    expect([streamed.response.header('content-type'), textOf(streamed.message)?.length]).toEqual([
+      sse,
+      2 * MIB,
+    ]);
+    expect(log.matching(/more than 1 MiB/).map(({ fields }) => fields['name'])).toEqual([
+      'give',
+      'tell-and-give',
+    ]);
   });
 });

@@ -58,7 +58,11 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
     const answer = await stream.next();
     expect(answer).toMatchObject({
       event: 'message',
-      message: { jsonrpc: '2.0', id: 7, result: { protocolVersion: '2024-11-05', serverInfo: { name: 'echo' } } },
+      message: {
+        jsonrpc: '2.0',
+        id: 7,
+        result: { protocolVersion: '2024-11-05', serverInfo: { name: 'echo' } },
+      },
     });
     await post(toolCall(8, 'echo', { text: 'hi' }));
     expect(await stream.nextMessage()).toEqual({
@@ -70,7 +74,12 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
 
   test.each([
     ['no session', '/mcp/message', handshake(1), 'Missing sessionId parameter'],
-    ['no session it knows', '/mcp/message?sessionId=unknown', handshake(1), 'Session not found: open GET /sse first'],
+    [
+      'no session it knows',
+      '/mcp/message?sessionId=unknown',
+      handshake(1),
+      'Session not found: open GET /sse first',
+    ],
   ])('B172 a message that names %s is refused', async (_, path, message, text) => {
     const response = await (await start()).post(message, { path });
     expect([response.status, response.header('content-type'), response.body]).toEqual([
@@ -89,7 +98,10 @@ describe.each(['listen', ...faces] as const)('over %s', (face) => {
   ])('B172 B208 a body that is %s is refused', async (_, body) => {
     const { stream, post } = await connectSse(await start(), '/mcp/sse');
     const response = await post(body);
-    expect([response.status, response.header('content-type')]).toEqual([400, 'text/plain; charset=utf-8']);
+    expect([response.status, response.header('content-type')]).toEqual([
+      400,
+      'text/plain; charset=utf-8',
+    ]);
     expect(response.body).toMatch(/^Invalid message: /);
     // And changes nothing.
     await post(handshake(1));
@@ -162,7 +174,10 @@ test('B173 a call of such a session writes nothing into a store that other proce
   const written = () => store.calls.filter(({ call }) => call.startsWith('sessions.'));
   const before = written();
   await post(toolCall(1, 'echo', { text: 'hi' }));
-  expect(await stream.nextMessage()).toMatchObject({ id: 1, result: { content: [{ text: 'hi' }] } });
+  expect(await stream.nextMessage()).toMatchObject({
+    id: 1,
+    result: { content: [{ text: 'hi' }] },
+  });
   expect(written()).toEqual(before);
 });
 
@@ -233,30 +248,48 @@ test('a session ends whose connection closed while the store was away', async ()
   const away = () => {
     throw storeAway('away');
   };
-  for (const failing of [['sessions.end'], ['sessions.end', 'instances.renew', 'instances.announce']] as const) {
+  for (const failing of [
+    ['sessions.end'],
+    ['sessions.end', 'instances.renew', 'instances.announce'],
+  ] as const) {
     const { stream } = await openSse(client());
     for (const call of failing) store.before[call] = away;
     if (failing.length > 1) await until(() => endpoint.health().state === 'lapsed');
     const ends = store.calls.length;
     stream.abort();
-    await until(() => failing.length > 1 || store.calls.slice(ends).some(({ call }) => call === 'sessions.end'));
+    await until(
+      () =>
+        failing.length > 1 || store.calls.slice(ends).some(({ call }) => call === 'sessions.end'),
+    );
     await turns();
     for (const call of failing) delete store.before[call];
-    await until(async () => (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.count === 0);
+    await until(
+      async () =>
+        (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.count === 0,
+    );
   }
 });
 
 test('a session whose connection closed in an outage longer than waitMs is idle from then on', async () => {
   const store = watchedStore({ durable: true });
-  const options = { legacySse, store, leaseMs: 300, waitMs: 200, idleTimeoutMs: 1_000, metrics: true };
-  const sooner = (fn: () => void, ms: number) => systemTime.setTimeout(fn, ms === SWEEP_MS ? 100 : ms);
+  const options = {
+    legacySse,
+    store,
+    leaseMs: 300,
+    waitMs: 200,
+    idleTimeoutMs: 1_000,
+    metrics: true,
+  };
+  const sooner = (fn: () => void, ms: number) =>
+    systemTime.setTimeout(fn, ms === SWEEP_MS ? 100 : ms);
   const timeProvider = { ...systemTime, setTimeout: sooner };
   const { client, endpoint } = await serve(createEchoServer, { ...options, timeProvider });
   const { stream } = await openSse(client());
   cut(store, 'instances.renew', 'instances.announce');
   await until(() => endpoint.health().state === 'lapsed');
   stream.abort();
-  for (const waiting of [1, 0]) await until(() => endpoint.metrics().includes(`sojourn_waiting_requests ${waiting}\n`));
+  for (const waiting of [1, 0])
+    await until(() => endpoint.metrics().includes(`sojourn_waiting_requests ${waiting}\n`));
   mend(store);
   await until(() => endpoint.sessions.count === 0);
 });
@@ -266,8 +299,13 @@ test('a GET may name another version than its handshake negotiates', async () =>
   const named = { headers: { 'mcp-protocol-version': '2025-06-18' } };
   const { stream, post } = await connectSse(client(), '/mcp/sse', named);
   await post(handshake(0), { headers: { 'mcp-protocol-version': null } });
-  expect(await stream.nextMessage()).toMatchObject({ id: 0, result: { protocolVersion: '2024-11-05' } });
-  await post(toolCall(1, 'echo', { text: 'hi' }), { headers: { 'mcp-protocol-version': '2024-11-05' } });
+  expect(await stream.nextMessage()).toMatchObject({
+    id: 0,
+    result: { protocolVersion: '2024-11-05' },
+  });
+  await post(toolCall(1, 'echo', { text: 'hi' }), {
+    headers: { 'mcp-protocol-version': '2024-11-05' },
+  });
   expect(await stream.nextMessage()).toMatchObject({ id: 1, result: said('hi') });
 });
 
@@ -277,7 +315,9 @@ test('B177 no version brings ids, and Last-Event-ID finds nothing', async () => 
   const { stream, post } = await openSse(raw, '/mcp/sse', '2025-11-25');
   await post(toolCall(1, 'echo', { text: 'hi' }));
   await stream.nextMessage();
-  expect(stream.events.map((event) => Object.keys(event).filter((key) => key !== 'message'))).toEqual([
+  expect(
+    stream.events.map((event) => Object.keys(event).filter((key) => key !== 'message')),
+  ).toEqual([
     ['event', 'data'],
     ['event', 'data'],
     ['event', 'data'],
@@ -313,22 +353,29 @@ test('B175 a request that is refused gets its error on the stream, which clients
 const refused = { error: { code: -32602, message: 'Not you' } };
 test.each([
   ['refuses', refused, refused],
-  ['does not answer', new Promise<object>(() => {}), { error: { data: { reason: 'hook_timeout' } } }],
-])('B173 a handshake that the server %s leaves no session, and ends the connection', async (_, outcome, told) => {
-  let closed = 0;
-  const own = createOwnServer(
-    () => outcome,
-    () => (closed += 1),
-  );
-  const { client, endpoint } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
-  const { stream, post } = await connectSse(client(), '/mcp/sse');
-  expect((await post(handshake(1))).status).toBe(202);
-  expect(await stream.nextMessage()).toMatchObject({ jsonrpc: '2.0', id: 1, ...told });
-  await until(() => closed === 1);
-  expect(await stream.ended).toBe('complete');
-  expect((await post(handshake(2))).status).toBe(400);
-  expect(endpoint.sessions.count).toBe(0);
-});
+  [
+    'does not answer',
+    new Promise<object>(() => {}),
+    { error: { data: { reason: 'hook_timeout' } } },
+  ],
+])(
+  'B173 a handshake that the server %s leaves no session, and ends the connection',
+  async (_, outcome, told) => {
+    let closed = 0;
+    const own = createOwnServer(
+      () => outcome,
+      () => (closed += 1),
+    );
+    const { client, endpoint } = await serve(perSession(own), { legacySse, hookTimeoutMs: 500 });
+    const { stream, post } = await connectSse(client(), '/mcp/sse');
+    expect((await post(handshake(1))).status).toBe(202);
+    expect(await stream.nextMessage()).toMatchObject({ jsonrpc: '2.0', id: 1, ...told });
+    await until(() => closed === 1);
+    expect(await stream.ended).toBe('complete');
+    expect((await post(handshake(2))).status).toBe(400);
+    expect(endpoint.sessions.count).toBe(0);
+  },
+);
 
 test('B173 a client that leaves in the middle of its handshake leaves nothing behind', async () => {
   let asked = false;
@@ -348,26 +395,38 @@ test('B173 a client that leaves in the middle of its handshake leaves nothing be
   await until(() => closed);
 });
 
-test.each(faces)('B173 a call whose body arrives after the end of its session does not run, over %s', async (face) => {
-  let ran = 0;
-  const factory = toolServer({ count: async () => said(String(++ran)) });
-  const { client, port } = await serve(factory, { legacySse: true }, { face });
-  const { stream, endpoint, post } = await connectSse(client(), '/mcp/sse');
-  await post(handshake(0));
-  await stream.nextMessage();
-  const socket = connect(port, '127.0.0.1');
-  onTestFinished(() => void socket.destroy());
-  let read = '';
-  socket.setEncoding('utf8').on('data', (text: string) => (read += text));
-  const body = JSON.stringify(toolCall(1, 'count'));
-  const fields = ['Host: localhost', 'Content-Type: application/json', `Content-Length: ${body.length}`];
-  socket.write(`POST ${endpoint} HTTP/1.1\r\n${fields.join('\r\n')}\r\nExpect: 100-continue\r\n\r\n`);
-  await until(() => read.includes('100 Continue'));
-  stream.abort();
-  await until(async () => (await post({ jsonrpc: '2.0', method: 'notifications/initialized' })).status === 400);
-  socket.write(body);
-  await until(() => /HTTP\/1\.1 [24]/.test(read));
-  expect(read).toContain('HTTP/1.1 400 Bad Request');
-  expect(read).toContain('Session not found');
-  expect(ran).toBe(0);
-});
+test.each(faces)(
+  'B173 a call whose body arrives after the end of its session does not run, over %s',
+  async (face) => {
+    let ran = 0;
+    const factory = toolServer({ count: async () => said(String(++ran)) });
+    const { client, port } = await serve(factory, { legacySse: true }, { face });
+    const { stream, endpoint, post } = await connectSse(client(), '/mcp/sse');
+    await post(handshake(0));
+    await stream.nextMessage();
+    const socket = connect(port, '127.0.0.1');
+    onTestFinished(() => void socket.destroy());
+    let read = '';
+    socket.setEncoding('utf8').on('data', (text: string) => (read += text));
+    const body = JSON.stringify(toolCall(1, 'count'));
+    const fields = [
+      'Host: localhost',
+      'Content-Type: application/json',
+      `Content-Length: ${body.length}`,
+    ];
+    socket.write(
+      `POST ${endpoint} HTTP/1.1\r\n${fields.join('\r\n')}\r\nExpect: 100-continue\r\n\r\n`,
+    );
+    await until(() => read.includes('100 Continue'));
+    stream.abort();
+    await until(
+      async () =>
+        (await post({ jsonrpc: '2.0', method: 'notifications/initialized' })).status === 400,
+    );
+    socket.write(body);
+    await until(() => /HTTP\/1\.1 [24]/.test(read));
+    expect(read).toContain('HTTP/1.1 400 Bad Request');
+    expect(read).toContain('Session not found');
+    expect(ran).toBe(0);
+  },
+);

@@ -31,7 +31,10 @@ describe.each(perFace)('over the $face face', ({ face }) => {
   test('B74 B75 B76 B78 a session of another process continues here: same id, same client, asked for once, nothing else seen', async () => {
     const elsewhere = createHandler();
     const first = await serveMigrating(elsewhere, {}, { face });
-    const client = await first.openSession({ capabilities: HANDSHAKE.capabilities, clientInfo: HANDSHAKE.clientInfo });
+    const client = await first.openSession({
+      capabilities: HANDSHAKE.capabilities,
+      clientInfo: HANDSHAKE.clientInfo,
+    });
     const second = await serveMigrating(createHandler(elsewhere.table), {}, { face });
     const moved = second.client({ of: client });
 
@@ -59,7 +62,10 @@ describe.each(perFace)('over the $face face', ({ face }) => {
     expect(stream.status).toBe(200);
     expect(stream.header('mcp-session-id')).toBe('moved-1');
     await lab.made[0]?.server.server.sendResourceListChanged();
-    expect(await stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/resources/list_changed' });
+    expect(await stream.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/resources/list_changed',
+    });
     expect((await client.call('ping')).response.status).toBe(200);
     expect(asked).toEqual(['moved-1']);
   });
@@ -72,7 +78,9 @@ test('B73 a failing onSessionInitialized fails the initialize and leaves nothing
   const { response, message } = await client().initialize();
   expect(response.status).toBe(500);
   expect(response.header('mcp-session-id')).toBeUndefined();
-  expect(message).toEqual(failure(1, -32603, 'Internal error: sessionMigrationHandler.onSessionInitialized threw'));
+  expect(message).toEqual(
+    failure(1, -32603, 'Internal error: sessionMigrationHandler.onSessionInitialized threw'),
+  );
   expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
   expect((await endpoint.sessions.list()).sessions).toEqual([]);
 });
@@ -130,7 +138,10 @@ test('B83 onSessionInitialized is not called again for a migrated session; onSes
 describe('B84 a migrated session', () => {
   test('obeys the idle timeout', async () => {
     const time = createFakeTime();
-    const { moved, ended, endpoint } = await serveMigrating(undefined, { timeProvider: time, idleTimeoutMs: 60_000 });
+    const { moved, ended, endpoint } = await serveMigrating(undefined, {
+      timeProvider: time,
+      idleTimeoutMs: 60_000,
+    });
     expect((await moved().call('ping')).response.status).toBe(200);
     await time.advance(59_999);
     expect(endpoint.sessions.count).toBe(1);
@@ -140,7 +151,9 @@ describe('B84 a migrated session', () => {
   });
 
   test('obeys the idle limit, as victim and as newcomer', async () => {
-    const { moved, client, openSession, ended } = await serveMigrating(undefined, { maxIdleSessionCount: 1 });
+    const { moved, client, openSession, ended } = await serveMigrating(undefined, {
+      maxIdleSessionCount: 1,
+    });
     const one = await openSession();
     expect((await moved().call('ping')).response.status).toBe(200);
     expect(ended).toEqual([[one.sessionId, 'idle_limit']]);
@@ -152,12 +165,14 @@ describe('B84 a migrated session', () => {
 test('B85 B203 the handler of the page on hooks: a session continues for its user alone, until it ends', async () => {
   const rows = new Map<string, { user: string | undefined; params: InitializeRequestParams }>();
   const table = {
-    put: async (id: string, row: { user: string | undefined; params: InitializeRequestParams }) => rows.set(id, row),
+    put: async (id: string, row: { user: string | undefined; params: InitializeRequestParams }) =>
+      rows.set(id, row),
     get: async (id: string) => rows.get(id),
     delete: async (id: string) => rows.delete(id),
   };
   const sessionMigrationHandler: SessionMigrationHandler = {
-    onSessionInitialized: async ({ user }, id, params) => void (await table.put(id, { user, params })),
+    onSessionInitialized: async ({ user }, id, params) =>
+      void (await table.put(id, { user, params })),
     allowSessionMigration: async ({ user }, id) => {
       const kept = await table.get(id);
       return kept !== undefined && kept.user === user ? kept.params : null;
@@ -166,20 +181,21 @@ test('B85 B203 the handler of the page on hooks: a session continues for its use
       if (reason !== 'endpoint_closed') await table.delete(id); // else it continues elsewhere
     },
   };
-  const start = () => serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth: userHeader });
+  const start = () =>
+    serve(createLab().factory, { sessionMigrationHandler }, { face: 'node', auth: userHeader });
   const [first, second] = [await start(), await start()];
   const before = await first.openSession({}, { headers: { 'x-user': 'alice' } });
   await first.endpoint.close();
   expect([...rows.keys()]).toEqual([before.sessionId]);
-  const [bob, alice] = ['bob', 'alice'].map((user) => second.client({ headers: { 'x-user': user } })) as [
-    RawClient,
-    RawClient,
-  ];
+  const [bob, alice] = ['bob', 'alice'].map((user) =>
+    second.client({ headers: { 'x-user': user } }),
+  ) as [RawClient, RawClient];
   const at = { sessionId: before.sessionId };
   expect((await bob.call('ping', {}, at)).response.status).toBe(404);
   expect((await alice.call('ping', {}, at)).response.status).toBe(200);
   // It is checked like any other session from then on.
-  for (const other of [bob, second.client()]) expect((await other.call('ping', {}, at)).response.status).toBe(403);
+  for (const other of [bob, second.client()])
+    expect((await other.call('ping', {}, at)).response.status).toBe(403);
   expect((await alice.delete(at)).status).toBe(200);
   await until(() => rows.size === 0, { what: 'onSessionEnded' });
 });
@@ -209,7 +225,10 @@ test('B86 the options callback and the run hook run for a migrated session; the 
 async function expectFailed(client: RawClient): Promise<void> {
   const { response, message, id } = await client.call('ping');
   expect([response.status, response.header('sojourn-refused')]).toEqual([200, 'migration_failed']);
-  expect(message).toMatchObject({ id, error: { code: -32000, data: { reason: 'migration_failed' } } });
+  expect(message).toMatchObject({
+    id,
+    error: { code: -32000, data: { reason: 'migration_failed' } },
+  });
   const get = await client.get();
   expect([get.status, get.header('retry-after'), get.json()]).toMatchObject([
     503,
@@ -234,26 +253,37 @@ describe('B79 when allowSessionMigration', () => {
   };
   test.each<[string, () => unknown, object]>([
     ['returns a string', () => 'yes', { field: 'protocolVersion' }],
-    ['returns no client info', () => ({ protocolVersion: '2025-11-25', capabilities: {} }), { field: 'clientInfo' }],
+    [
+      'returns no client info',
+      () => ({ protocolVersion: '2025-11-25', capabilities: {} }),
+      { field: 'clientInfo' },
+    ],
     ['returns no version', () => ({ capabilities: {}, ...client }), { field: 'protocolVersion' }],
-    ['returns no capabilities', () => ({ protocolVersion: '2025-11-25', ...client }), { field: 'capabilities' }],
+    [
+      'returns no capabilities',
+      () => ({ protocolVersion: '2025-11-25', ...client }),
+      { field: 'capabilities' },
+    ],
     ['throws', throws, { field: 'allowSessionMigration', err: expect.any(Error) }],
-  ])('%s, the call gets an error, the log says why, and the next answer counts', async (_, wrong, why) => {
-    const migration = createHandler();
-    const allow = migration.handler.allowSessionMigration.bind(migration.handler);
-    migration.handler.allowSessionMigration = wrong as typeof allow;
-    const { moved, log, endpoint } = await serveMigrating(migration);
-    const one = moved();
-    await expectFailed(one);
-    const said = 'err' in why ? /allowSessionMigration threw/ : /./;
-    expect(log.matching(said, 'error').map(({ fields }) => fields)).toEqual([
-      { sessionId: hashOf('moved-1'), ...why },
-      { sessionId: hashOf('moved-1'), ...why },
-    ]);
-    expect(endpoint.sessions.count).toBe(0);
-    migration.handler.allowSessionMigration = allow;
-    expect((await one.call('ping')).response.status).toBe(200);
-  });
+  ])(
+    '%s, the call gets an error, the log says why, and the next answer counts',
+    async (_, wrong, why) => {
+      const migration = createHandler();
+      const allow = migration.handler.allowSessionMigration.bind(migration.handler);
+      migration.handler.allowSessionMigration = wrong as typeof allow;
+      const { moved, log, endpoint } = await serveMigrating(migration);
+      const one = moved();
+      await expectFailed(one);
+      const said = 'err' in why ? /allowSessionMigration threw/ : /./;
+      expect(log.matching(said, 'error').map(({ fields }) => fields)).toEqual([
+        { sessionId: hashOf('moved-1'), ...why },
+        { sessionId: hashOf('moved-1'), ...why },
+      ]);
+      expect(endpoint.sessions.count).toBe(0);
+      migration.handler.allowSessionMigration = allow;
+      expect((await one.call('ping')).response.status).toBe(200);
+    },
+  );
 });
 
 test('B82 the no to one caller is not the answer to another who asks at the same time', async () => {
@@ -289,17 +319,24 @@ test('a call on a migrated session that cannot be recorded waits, and runs once 
   expect([response.status, message.result]).toEqual([200, {}]);
   expect(endpoint.sessions.count).toBe(1);
   // Every try that failed closed the server it had made.
-  expect(lab.made.map(({ closed }) => closed)).toEqual([...lab.made.slice(1).map(() => true), false]);
+  expect(lab.made.map(({ closed }) => closed)).toEqual([
+    ...lab.made.slice(1).map(() => true),
+    false,
+  ]);
 });
 
 test('a session that cannot be rebuilt here is kept, and its next request rebuilds it without the handler', async () => {
   let failures = 0;
   const { moved, asked, endpoint } = await serveMigrating(undefined, {
     waitMs: 0,
-    configureSessionOptions: () => (failures++ === 0 ? Promise.reject(new Error('no tenant')) : undefined),
+    configureSessionOptions: () =>
+      failures++ === 0 ? Promise.reject(new Error('no tenant')) : undefined,
   });
   const client = moved();
   expect(refusalOf((await client.call('ping')).response)).toBe('restore_failed');
   expect((await endpoint.sessions.get('moved-1'))?.status).toBe('hibernated');
-  expect([await who(client), asked]).toEqual([expect.objectContaining({ restored: true }), ['moved-1']]);
+  expect([await who(client), asked]).toEqual([
+    expect.objectContaining({ restored: true }),
+    ['moved-1'],
+  ]);
 });

@@ -35,13 +35,24 @@ const inputSchema = fromJsonSchema<Record<string, unknown>>({
 });
 
 /** `=?base64?ZWNobw==?=` is the text itself. */
-const PROMPTS = ['hello', 'café', ' padded ', '漢字', 'with blank', '=?base64?ZWNobw==?=', 'a\tb', '\ufeffmarked'];
+const PROMPTS = [
+  'hello',
+  'café',
+  ' padded ',
+  '漢字',
+  'with blank',
+  '=?base64?ZWNobw==?=',
+  'a\tb',
+  '\ufeffmarked',
+];
 
 function createMirroredServer(): McpServer {
   const server = new McpServer({ name: 'mirrored', version: '1.0.0' });
   server.registerTool('query', { inputSchema }, () => ({ content: [] }));
   for (const name of PROMPTS) server.registerPrompt(name, {}, () => ({ messages: [] }));
-  server.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+  server.registerResource('note', 'note://1', {}, (uri) => ({
+    contents: [{ uri: uri.href, text: 'noted' }],
+  }));
   return server;
 }
 
@@ -63,7 +74,10 @@ async function query(client: RawClient, args: string, params: RawHeaders): Promi
     `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${name}","_meta":${meta},"arguments":${args}}}`,
     { headers: { ...mirrored('tools/call', { name }), ...params } },
   );
-  const { id, error } = response.json() as { id: number; error?: { code: number; message: string } };
+  const { id, error } = response.json() as {
+    id: number;
+    error?: { code: number; message: string };
+  };
   expect(id).toBe(1);
   return { status: response.status, code: error?.code, error: error?.message };
 }
@@ -86,7 +100,11 @@ describe.each(perFace)('over $face', ({ serve }) => {
   const open = async () => (await serve(createMirroredServer)).client();
 
   /** Of a call with these headers instead of the right ones. */
-  const outcome = async (method: string, params: Record<string, unknown>, headers: RawHeaders): Promise<Outcome> => {
+  const outcome = async (
+    method: string,
+    params: Record<string, unknown>,
+    headers: RawHeaders,
+  ): Promise<Outcome> => {
     const { id, response, message } = await callModern(await open(), method, params, { headers });
     expect(message.id).toBe(id);
     return { status: response.status, code: message.error?.code, error: message.error?.message };
@@ -95,7 +113,9 @@ describe.each(perFace)('over $face', ({ serve }) => {
   test.each([null, 'tools/list', 'TOOLS/CALL', 'tools/calls', '', 'tools/call, tools/call'])(
     'B156 Mcp-Method %j is not the method tools/call',
     async (method) => {
-      expect(await outcome('tools/call', { name: 'query' }, { 'mcp-method': method })).toEqual(mismatch('Mcp-Method'));
+      expect(await outcome('tools/call', { name: 'query' }, { 'mcp-method': method })).toEqual(
+        mismatch('Mcp-Method'),
+      );
     },
   );
 
@@ -106,7 +126,11 @@ describe.each(perFace)('over $face', ({ serve }) => {
   test('B157 sessions know none of these headers', async () => {
     const client = await open();
     await client.initialize();
-    const wrong = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
+    const wrong = {
+      'mcp-method': 'prompts/get',
+      'mcp-name': 'other',
+      'mcp-param-region': 'elsewhere',
+    };
     for (const headers of [{}, wrong]) {
       const params = { name: 'query', arguments: { region: 'here' } };
       const { response, message } = await client.call('tools/call', params, { headers });
@@ -114,11 +138,14 @@ describe.each(perFace)('over $face', ({ serve }) => {
     }
   });
 
-  test.each(named)('B156 B158 %s is served under its own Mcp-Name alone', async (method, params) => {
-    expect(await outcome(method, params, {})).toEqual(served);
-    for (const name of [null, 'another', Object.values(params).join().toUpperCase()])
-      expect(await outcome(method, params, { 'mcp-name': name })).toEqual(mismatch('Mcp-Name'));
-  });
+  test.each(named)(
+    'B156 B158 %s is served under its own Mcp-Name alone',
+    async (method, params) => {
+      expect(await outcome(method, params, {})).toEqual(served);
+      for (const name of [null, 'another', Object.values(params).join().toUpperCase()])
+        expect(await outcome(method, params, { 'mcp-name': name })).toEqual(mismatch('Mcp-Name'));
+    },
+  );
 
   test('B158 methods without a name need no Mcp-Name', async () => {
     expect(await outcome('tools/list', {}, { 'mcp-name': null })).toEqual(served);
@@ -133,12 +160,16 @@ describe.each(perFace)('over $face', ({ serve }) => {
     };
     expect(await outcome('tools/call', { name: 'query' }, padded)).toEqual(served);
     const region = { 'mcp-param-region': ' here\t' };
-    expect(await outcome('tools/call', { name: 'query', arguments: { region: 'here' } }, region)).toEqual(served);
+    expect(
+      await outcome('tools/call', { name: 'query', arguments: { region: 'here' } }, region),
+    ).toEqual(served);
     // No-break spaces are no blanks of HTTP.
-    expect(await outcome('tools/call', { name: 'query' }, { 'mcp-name': 'query\u00a0' })).toEqual(mismatch('Mcp-Name'));
-    expect(await outcome('tools/call', { name: 'query' }, { 'mcp-method': 'tools/call\u00a0' })).toEqual(
-      mismatch('Mcp-Method'),
+    expect(await outcome('tools/call', { name: 'query' }, { 'mcp-name': 'query\u00a0' })).toEqual(
+      mismatch('Mcp-Name'),
     );
+    expect(
+      await outcome('tools/call', { name: 'query' }, { 'mcp-method': 'tools/call\u00a0' }),
+    ).toEqual(mismatch('Mcp-Method'));
   });
 
   test.each([
@@ -148,9 +179,24 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['Base64, beyond Latin-1', '漢字', base64('漢字'), served],
     ['Base64, with a tab', 'a\tb', base64('a\tb'), served],
     ['Base64, with a byte-order mark', '\ufeffmarked', base64('\ufeffmarked'), served],
-    ['Base64 of the name after a byte-order mark', 'hello', base64('\ufeffhello'), mismatch('Mcp-Name')],
-    ['Base64, although it looks like it', '=?base64?ZWNobw==?=', base64('=?base64?ZWNobw==?='), served],
-    ['the Base64 that it is itself', '=?base64?ZWNobw==?=', '=?base64?ZWNobw==?=', mismatch('Mcp-Name')],
+    [
+      'Base64 of the name after a byte-order mark',
+      'hello',
+      base64('\ufeffhello'),
+      mismatch('Mcp-Name'),
+    ],
+    [
+      'Base64, although it looks like it',
+      '=?base64?ZWNobw==?=',
+      base64('=?base64?ZWNobw==?='),
+      served,
+    ],
+    [
+      'the Base64 that it is itself',
+      '=?base64?ZWNobw==?=',
+      '=?base64?ZWNobw==?=',
+      mismatch('Mcp-Name'),
+    ],
     ['its own letters, with a blank', 'with blank', 'with blank', served],
     ['its own letters, with a blank and padded', 'with blank', ' with blank\t', served],
     ['raw UTF-8', 'café', rawUtf8('café'), mismatch('Mcp-Name')],
@@ -162,7 +208,12 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['Base64 with a blank in it', 'hello', '=?base64?aGVs bG8=?=', mismatch('Mcp-Name')],
     ['Base64 without its end', 'hello', '=?base64?aGVsbG8=', mismatch('Mcp-Name')],
     ['Base64 of no UTF-8', '\ufffd', '=?base64?/w==?=', mismatch('Mcp-Name')],
-    ['markers in upper case', 'hello', base64('hello').replace('base64', 'BASE64'), mismatch('Mcp-Name')],
+    [
+      'markers in upper case',
+      'hello',
+      base64('hello').replace('base64', 'BASE64'),
+      mismatch('Mcp-Name'),
+    ],
   ])('B161 B223 a name in %s: %s as %s', async (_, name, header, expected) => {
     expect(await outcome('prompts/get', { name }, { 'mcp-name': header })).toEqual(expected);
   });
@@ -185,10 +236,20 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['zero without its header', '{"count":0}', {}, refused],
     ['one property down without its header', '{"where":{"tenant":"t1"}}', {}, refused],
     ['two properties down without its header', '{"where":{"shard":{"id":3}}}', {}, refused],
-    ['two of them, with one header', '{"region":"here","dry":true}', { 'mcp-param-region': 'here' }, refused],
+    [
+      'two of them, with one header',
+      '{"region":"here","dry":true}',
+      { 'mcp-param-region': 'here' },
+      refused,
+    ],
     ['none of them', '{}', {}, served],
     ['null', '{"limit":null}', {}, served],
-    ['null, and a header that means nothing then', '{"limit":null}', { 'mcp-param-limit': '5' }, served],
+    [
+      'null, and a header that means nothing then',
+      '{"limit":null}',
+      { 'mcp-param-limit': '5' },
+      served,
+    ],
     ['none, and a header that means nothing then', '{}', { 'mcp-param-region': 'here' }, served],
   ])('B162 %s', async (_, args, headers, outcome) => {
     expect(await query(await open(), args, headers)).toEqual(outcome);
@@ -200,9 +261,12 @@ describe.each(perFace)('over $face', ({ serve }) => {
     ['{"region":""}', { 'mcp-param-region': 'here' }, refused],
     ['{"region":""}', {}, refused],
     ['{"count":0}', { 'mcp-param-count': '' }, refused],
-  ])('B163 an empty header is an empty string and nothing else: %s, %j', async (args, headers, outcome) => {
-    expect(await query(await open(), args, headers)).toEqual(outcome);
-  });
+  ])(
+    'B163 an empty header is an empty string and nothing else: %s, %j',
+    async (args, headers, outcome) => {
+      expect(await query(await open(), args, headers)).toEqual(outcome);
+    },
+  );
 
   test.each([
     ['a line break', 'line1\nline2', 'line1 line2'],
@@ -215,20 +279,34 @@ describe.each(perFace)('over $face', ({ serve }) => {
   });
 
   const spellings = ['42', '42.0', '4.2e1', '420e-1', '4200E-2', '0.42e+2'];
-  const pairs = spellings.flatMap((header) => spellings.map((body): [string, string] => [header, body]));
+  const pairs = spellings.flatMap((header) =>
+    spellings.map((body): [string, string] => [header, body]),
+  );
 
   test.each(['count', 'limit'])('B165 the spellings of 42 are one number, in %s', async (param) => {
     const client = await open();
     for (const [header, body] of pairs) {
-      const outcome = await query(client, `{"${param}":${body}}`, { [`mcp-param-${param}`]: header });
+      const outcome = await query(client, `{"${param}":${body}}`, {
+        [`mcp-param-${param}`]: header,
+      });
       expect({ header, body, ...outcome }).toEqual({ header, body, ...served });
     }
   });
 
   test.each([
     ['B166', 'exact', ['9007199254740991', '-9007199254740991', '0', '-0'], served],
-    ['B166', 'beyond what is exact', ['9007199254740992', '9007199254740993', '-9007199254740992'], refused],
-    ['B166', 'far beyond it', ['1e100', '1e400', '123456789012345678901234567890123456789'], refused],
+    [
+      'B166',
+      'beyond what is exact',
+      ['9007199254740992', '9007199254740993', '-9007199254740992'],
+      refused,
+    ],
+    [
+      'B166',
+      'far beyond it',
+      ['1e100', '1e400', '123456789012345678901234567890123456789'],
+      refused,
+    ],
     ['B167', 'no integer', ['42.5', '12e-1', '4.25e1'], refused],
   ])('%s a number that is %s, equal on both sides: %j', async (_, __, numbers, outcome) => {
     const client = await open();
@@ -242,7 +320,10 @@ describe.each(perFace)('over $face', ({ serve }) => {
     const client = await open();
     for (const header of ['43', '-42', '4.2', '420', '0x2a', '+42', '4 2', '42,42', 'forty-two']) {
       for (const param of ['count', 'limit'])
-        expect(await query(client, `{"${param}":42}`, { [`mcp-param-${param}`]: header }), header).toEqual(refused);
+        expect(
+          await query(client, `{"${param}":42}`, { [`mcp-param-${param}`]: header }),
+          header,
+        ).toEqual(refused);
     }
   });
 
@@ -264,9 +345,16 @@ describe.each(perFace)('over $face', ({ serve }) => {
 
 test('B157 stateless serving of the 2025 era knows none of these headers either', async () => {
   const { client } = await serve(createMirroredServer, { stateless: true });
-  const headers = { 'mcp-method': 'prompts/get', 'mcp-name': 'other', 'mcp-param-region': 'elsewhere' };
+  const headers = {
+    'mcp-method': 'prompts/get',
+    'mcp-name': 'other',
+    'mcp-param-region': 'elsewhere',
+  };
   const params = { name: 'query', arguments: { region: 'here' } };
-  const { response, message } = await client().call('tools/call', params, { headers, version: '2025-11-25' });
+  const { response, message } = await client().call('tools/call', params, {
+    headers,
+    version: '2025-11-25',
+  });
   expect([response.status, message.result]).toEqual([200, { content: [] }]);
 });
 
@@ -285,10 +373,14 @@ describe('behind a body parser', () => {
   test('B166 the parsed number is what there is to compare with', async () => {
     const client = await open();
     expect(await query(client, '{"count":4.2e1}', { 'mcp-param-count': '42.0' })).toEqual(served);
-    expect(await query(client, '{"count":42.000000000000000000001}', { 'mcp-param-count': '42' })).toEqual(served);
+    expect(
+      await query(client, '{"count":42.000000000000000000001}', { 'mcp-param-count': '42' }),
+    ).toEqual(served);
     expect(await query(client, '{"count":43}', { 'mcp-param-count': '42' })).toEqual(refused);
     for (const number of ['9007199254740992', '1e100', '42.5']) {
-      expect(await query(client, `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(refused);
+      expect(await query(client, `{"count":${number}}`, { 'mcp-param-count': number })).toEqual(
+        refused,
+      );
     }
   });
 });

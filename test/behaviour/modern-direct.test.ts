@@ -21,7 +21,11 @@ import {
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { createMcpEndpoint, type McpEndpointContext, type McpServerOptions } from '../../src/index.ts';
+import {
+  createMcpEndpoint,
+  type McpEndpointContext,
+  type McpServerOptions,
+} from '../../src/index.ts';
 import { createLog } from '../kit/log.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import { OneRequestTransport } from '../../src/eras/sessionless/one-request.ts';
@@ -39,7 +43,10 @@ const transports: unknown[] = [];
 
 type Given = Partial<Parameters<McpServerFactory>[0]>;
 
-function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }: Given = {}): McpServer {
+function createServerOf(
+  given: McpServerOptions,
+  { era, authInfo, requestInfo }: Given = {},
+): McpServer {
   const capabilities = { logging: {}, resources: { subscribe: true } };
   const mcp = new McpServer({ name: 'parity', version: '1.0.0' }, { ...given, capabilities });
   const seen = (): void => void transports.push(mcp.server.transport);
@@ -69,7 +76,10 @@ function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }:
     seen();
     const { progressToken = 0 } = call.mcpReq._meta ?? {};
     for (const progress of [1, 2]) {
-      await call.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } });
+      await call.mcpReq.notify({
+        method: 'notifications/progress',
+        params: { progressToken, progress },
+      });
     }
     return text('done');
   });
@@ -79,7 +89,9 @@ function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }:
     return text('logged');
   });
   mcp.registerTool('says-unrelated', {}, async () => {
-    await mcp.server.sendLoggingMessage({ level: 'error', data: 'without a reader' }).catch(() => {});
+    await mcp.server
+      .sendLoggingMessage({ level: 'error', data: 'without a reader' })
+      .catch(() => {});
     return text('said');
   });
   mcp.registerTool('asks', {}, async () => {
@@ -90,7 +102,9 @@ function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }:
     return text(content);
   });
   mcp.registerTool('needs-input', {}, () =>
-    inputRequired({ inputRequests: { thought: inputRequired.createMessage({ messages: [], maxTokens: 1 }) } }),
+    inputRequired({
+      inputRequests: { thought: inputRequired.createMessage({ messages: [], maxTokens: 1 }) },
+    }),
   );
   mcp.registerTool('client', {}, () =>
     text(JSON.stringify([mcp.server.getClientVersion(), mcp.server.getClientCapabilities()])),
@@ -101,9 +115,15 @@ function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }:
     return text('closed');
   });
   mcp.registerTool('late', {}, (call) => {
-    void call.mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'in time' } });
+    void call.mcpReq.notify({
+      method: 'notifications/message',
+      params: { level: 'error', data: 'in time' },
+    });
     setTimeout(() => {
-      const late = call.mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'late' } });
+      const late = call.mcpReq.notify({
+        method: 'notifications/message',
+        params: { level: 'error', data: 'late' },
+      });
       late.catch(() => {});
     });
     return text('first');
@@ -116,7 +136,9 @@ function createServerOf(given: McpServerOptions, { era, authInfo, requestInfo }:
       return text(region);
     },
   );
-  mcp.registerResource('note', 'note://1', {}, (uri) => ({ contents: [{ uri: uri.href, text: 'noted' }] }));
+  mcp.registerResource('note', 'note://1', {}, (uri) => ({
+    contents: [{ uri: uri.href, text: 'noted' }],
+  }));
   mcp.registerResource('needs-roots', 'note://roots', {}, () => {
     throw new MissingRequiredClientCapabilityError({ requiredCapabilities: { roots: {} } });
   });
@@ -161,9 +183,14 @@ const SUBJECTS: Record<string, (options?: Options) => Subject> = {
 
 const auth: AuthInfo = { token: 't', clientId: 'app', scopes: [], extra: { sub: 'ada' } };
 
-async function open(make: (options?: Options) => Subject, options?: Options): Promise<Subject & { url: string }> {
+async function open(
+  make: (options?: Options) => Subject,
+  options?: Options,
+): Promise<Subject & { url: string }> {
   const subject = make(options);
-  const server = createServer((req, res) => void subject.listener(Object.assign(req, { auth }), res));
+  const server = createServer(
+    (req, res) => void subject.listener(Object.assign(req, { auth }), res),
+  );
   return { ...subject, url: `${await listening(server, () => subject.close())}/some/path` };
 }
 
@@ -198,7 +225,10 @@ const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]
   'who the client is': [...call('client'), { capabilities: { elicitation: { form: {} } } }],
   'the revision': call('era'),
   'something after the answer': call('late'),
-  'a mirrored argument': [...call('mirrored', { region: 'eu' }), { headers: { 'mcp-param-region': 'eu' } }],
+  'a mirrored argument': [
+    ...call('mirrored', { region: 'eu' }),
+    { headers: { 'mcp-param-region': 'eu' } },
+  ],
   'a resource': ['resources/read', { uri: 'note://1' }],
   'a resource that is not there': ['resources/read', { uri: 'note://2' }],
   'a resource whose handler says so': ['resources/read', { uri: 'note://gone' }],
@@ -219,11 +249,17 @@ const REQUESTS: Record<string, [string, Record<string, unknown>, ModernRequest?]
   'a log level, which is gone': ['logging/setLevel', { level: 'info' }],
   'a subscription, which is gone': ['resources/subscribe', { uri: 'note://1' }],
   'the end of a subscription, which is gone': ['resources/unsubscribe', { uri: 'note://1' }],
-  'a method that this server has not': ['completion/complete', { ref: { type: 'ref/prompt', name: 'greet' } }],
+  'a method that this server has not': [
+    'completion/complete',
+    { ref: { type: 'ref/prompt', name: 'greet' } },
+  ],
 };
 
 /** An early error picks the status with `sse` too (B26, B137). That of the SDK is an event then. */
-const EARLY_ERRORS = ['a question that the client cannot answer', 'a resource that needs what the client has not'];
+const EARLY_ERRORS = [
+  'a question that the client cannot answer',
+  'a resource that needs what the client has not',
+];
 const cases = Object.entries(REQUESTS).flatMap(([title, request]) =>
   (['auto', 'sse', 'json'] as const)
     .filter((responseMode) => responseMode !== 'sse' || !EARLY_ERRORS.includes(title))
@@ -249,12 +285,24 @@ describe.each(Object.entries(SUBJECTS))('%s', (_, make) => {
     const own = new InMemoryServerEventBus();
     const { url, notify, bus, close } = await open(make, { bus: own, responseMode: 'json' });
     const heard: string[] = [];
-    const client = new Client({ name: 'client', version: '1' }, { versionNegotiation: { mode: { pin: MODERN } } });
+    const client = new Client(
+      { name: 'client', version: '1' },
+      { versionNegotiation: { mode: { pin: MODERN } } },
+    );
     await client.connect(new StreamableHTTPClientTransport(new URL(url)));
     onTestFinished(() => client.close());
-    client.setNotificationHandler('notifications/tools/list_changed', () => void heard.push('tools'));
-    client.setNotificationHandler('notifications/prompts/list_changed', () => void heard.push('prompts'));
-    client.setNotificationHandler('notifications/resources/updated', ({ params }) => void heard.push(params.uri));
+    client.setNotificationHandler(
+      'notifications/tools/list_changed',
+      () => void heard.push('tools'),
+    );
+    client.setNotificationHandler(
+      'notifications/prompts/list_changed',
+      () => void heard.push('prompts'),
+    );
+    client.setNotificationHandler(
+      'notifications/resources/updated',
+      ({ params }) => void heard.push(params.uri),
+    );
     const filter = { toolsListChanged: true, resourceSubscriptions: ['note://1'] };
     const subscription = await client.listen(filter);
     expect(subscription.honoredFilter).toEqual(filter);
@@ -274,8 +322,12 @@ describe.each(Object.entries(SUBJECTS))('%s', (_, make) => {
     const errors: Error[] = [];
     const { url } = await open(make, { onerror: (error) => errors.push(error) });
     const meta = { 'io.modelcontextprotocol/clientCapabilities': 7 };
-    expect((await callModern(openClient(url), 'tools/list', {}, { meta })).response.status).toBe(400);
-    expect(errors.map(({ message }) => message)).toEqual([expect.stringContaining('clientCapabilities')]);
+    expect((await callModern(openClient(url), 'tools/list', {}, { meta })).response.status).toBe(
+      400,
+    );
+    expect(errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('clientCapabilities'),
+    ]);
   });
 });
 
@@ -283,35 +335,49 @@ describe('a server', { tags: ['per-session'] }, () => {
   test.each<[string, (ctx: McpEndpointContext) => McpServerOptions]>([
     ['passes ctx.serverOptions on', ({ serverOptions }) => serverOptions],
     ['does not', () => ({})],
-    ['passes on another list of revisions', (ctx) => ({ ...ctx.serverOptions, supportedProtocolVersions: [LEGACY] })],
-  ])('of a factory that %s is bound to the revision, and made once for each request', async (_how, optionsOf) => {
-    let made = 0;
-    const served = await serve((ctx: McpEndpointContext) => {
-      made += 1;
-      return createServerOf(optionsOf(ctx));
-    });
-    const client = served.client();
-    transports.length = 0;
-    expect((await callModern(client, ...call('era'))).message.result).toMatchObject(text('2026-07-28'));
-    await callModern(client, ...call('echo', { text: 'hi' }));
-    await postModern(client, ...call('progress'));
-    const headers = { 'mcp-param-region': 'eu' };
-    const { message } = await callModern(client, ...call('mirrored', { region: 'eu' }), { headers });
-    expect(message.result).toMatchObject(text('eu'));
-    await until(() => transports.length === 3);
-    expect(transports.every((transport) => transport instanceof OneRequestTransport)).toBe(true);
-    const discovered = await callModern(client, 'server/discover');
-    expect(discovered.message.result).toMatchObject({
-      supportedVersions: ['2026-07-28'],
-      capabilities: { logging: {} },
-    });
-    expect(made).toBe(5);
-  });
+    [
+      'passes on another list of revisions',
+      (ctx) => ({ ...ctx.serverOptions, supportedProtocolVersions: [LEGACY] }),
+    ],
+  ])(
+    'of a factory that %s is bound to the revision, and made once for each request',
+    async (_how, optionsOf) => {
+      let made = 0;
+      const served = await serve((ctx: McpEndpointContext) => {
+        made += 1;
+        return createServerOf(optionsOf(ctx));
+      });
+      const client = served.client();
+      transports.length = 0;
+      expect((await callModern(client, ...call('era'))).message.result).toMatchObject(
+        text('2026-07-28'),
+      );
+      await callModern(client, ...call('echo', { text: 'hi' }));
+      await postModern(client, ...call('progress'));
+      const headers = { 'mcp-param-region': 'eu' };
+      const { message } = await callModern(client, ...call('mirrored', { region: 'eu' }), {
+        headers,
+      });
+      expect(message.result).toMatchObject(text('eu'));
+      await until(() => transports.length === 3);
+      expect(transports.every((transport) => transport instanceof OneRequestTransport)).toBe(true);
+      const discovered = await callModern(client, 'server/discover');
+      expect(discovered.message.result).toMatchObject({
+        supportedVersions: ['2026-07-28'],
+        capabilities: { logging: {} },
+      });
+      expect(made).toBe(5);
+    },
+  );
 
   test('that is connected already is refused, and keeps its connection', async () => {
     const sent: unknown[] = [];
     const connected = createServerOf({});
-    await connected.connect({ start: async () => {}, send: async (one) => void sent.push(one), close: async () => {} });
+    await connected.connect({
+      start: async () => {},
+      send: async (one) => void sent.push(one),
+      close: async () => {},
+    });
     const { client } = await serve(() => connected);
     expect((await callModern(client(), ...call('echo', { text: 'hi' }))).response.status).toBe(500);
     expect([connected.server.getNegotiatedProtocolVersion(), sent]).toEqual([undefined, []]);
@@ -321,6 +387,8 @@ describe('a server', { tags: ['per-session'] }, () => {
     const client = (await serve((ctx) => createServerOf(ctx.serverOptions))).client();
     const { message } = await callModern(client, ...call('closes'));
     expect(message.error).toMatchObject({ code: -32000, data: { mayHaveRun: true } });
-    expect((await callModern(client, ...call('echo', { text: 'on' }))).message.result).toMatchObject(text('on'));
+    expect(
+      (await callModern(client, ...call('echo', { text: 'on' }))).message.result,
+    ).toMatchObject(text('on'));
   });
 });

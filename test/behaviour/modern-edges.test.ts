@@ -22,7 +22,8 @@ const subscriptionOf = (message: unknown): unknown => {
   return (params ?? result)?.['_meta']?.[SUBSCRIPTION_ID_META_KEY];
 };
 
-const methods = (response: RawResponse): unknown[] => response.messages.map(({ method }) => method ?? 'result');
+const methods = (response: RawResponse): unknown[] =>
+  response.messages.map(({ method }) => method ?? 'result');
 
 describe.each(perFace)('over $face', ({ serve }) => {
   test.each([
@@ -56,7 +57,9 @@ describe.each(perFace)('over $face', ({ serve }) => {
   test('B221 two subscriptions get each their own, and what the server does not announce is not acknowledged', async () => {
     const { client, endpoint } = await serve(createLab().factory);
     const one = client();
-    const tools = await postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const tools = await postModern(one, 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
     const more = await postModern(one, 'subscriptions/listen', {
       notifications: { resourcesListChanged: true, promptsListChanged: true },
     });
@@ -81,7 +84,10 @@ describe('B222 request state', () => {
     const server = toolServer({
       open: async (args, call) => {
         const state = call.mcpReq.requestState();
-        const text = state === undefined ? await ctx.requestState.mint(args['payload'], call) : JSON.stringify(state);
+        const text =
+          state === undefined
+            ? await ctx.requestState.mint(args['payload'], call)
+            : JSON.stringify(state);
         return { content: [{ type: 'text', text }] };
       },
       other: (_args, call) => ({
@@ -97,24 +103,50 @@ describe('B222 request state', () => {
     for (const uri of ['state://one', 'state://other'])
       server.registerResource(uri, uri, {}, async (_uri, call) => {
         const state = call.mcpReq.requestState();
-        return { contents: [{ uri, text: state === undefined ? await ctx.requestState.mint(1, call) : 'opened' }] };
+        return {
+          contents: [
+            { uri, text: state === undefined ? await ctx.requestState.mint(1, call) : 'opened' },
+          ],
+        };
       });
     return server;
   };
   const keys = ['k'.repeat(32)];
 
-  const open = async (requestStateKeys: readonly string[] = keys, options: McpEndpointOptions = {}) => {
-    const served = await serve(sealer, { requestStateKeys, ...options }, { face: 'node', auth: userHeader });
+  const open = async (
+    requestStateKeys: readonly string[] = keys,
+    options: McpEndpointOptions = {},
+  ) => {
+    const served = await serve(
+      sealer,
+      { requestStateKeys, ...options },
+      { face: 'node', auth: userHeader },
+    );
     const as = (user: string) => served.client({ headers: { 'x-user': user } });
     const mint = async (user: string) =>
-      textOf((await callModern(as(user), 'tools/call', { name: 'open', arguments: { payload: { step: 2 } } })).message);
-    const tell = async (user: string, requestState: unknown, method = 'tools/call', name = 'open') =>
-      (await callModern(as(user), method, { name, arguments: {}, requestState })).message;
+      textOf(
+        (
+          await callModern(as(user), 'tools/call', {
+            name: 'open',
+            arguments: { payload: { step: 2 } },
+          })
+        ).message,
+      );
+    const tell = async (
+      user: string,
+      requestState: unknown,
+      method = 'tools/call',
+      name = 'open',
+    ) => (await callModern(as(user), method, { name, arguments: {}, requestState })).message;
     return { mint, tell, as };
   };
 
   const refused = {
-    error: { code: -32602, message: 'Invalid or expired requestState', data: { reason: 'invalid_request_state' } },
+    error: {
+      code: -32602,
+      message: 'Invalid or expired requestState',
+      data: { reason: 'invalid_request_state' },
+    },
   };
 
   test('comes back as it was sealed, and shows nothing: two of one payload differ', async () => {
@@ -152,7 +184,13 @@ describe('B222 request state', () => {
   test('in another spelling is refused', async () => {
     const { mint, tell } = await open();
     const state = String(await mint('alice'));
-    const others = [`${state}=`, `${state} `, state.replace('.', '..'), state.toUpperCase(), state.slice(0, 20)];
+    const others = [
+      `${state}=`,
+      `${state} `,
+      state.replace('.', '..'),
+      state.toUpperCase(),
+      state.slice(0, 20),
+    ];
     for (const spelled of [...others, state.replace('s1', 's2')])
       expect(await tell('alice', spelled)).toMatchObject(refused);
   });
@@ -173,7 +211,9 @@ describe('B222 request state', () => {
     const { result } = await read('state://one');
     const { contents } = result as { contents: [{ text: string }] };
     const [{ text }] = contents;
-    expect(await read('state://one', text)).toMatchObject({ result: { contents: [{ text: 'opened' }] } });
+    expect(await read('state://one', text)).toMatchObject({
+      result: { contents: [{ text: 'opened' }] },
+    });
     expect(await read('state://other', text)).toMatchObject(refused);
   });
 });
@@ -182,7 +222,9 @@ test.each(['listen', ...faces] as const)(
   'B221 when the endpoint closes, a result ends the stream, over %s',
   async (face) => {
     const { client, endpoint } = await serve(createLab().factory, {}, { face });
-    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const stream = await postModern(client(), 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
     await stream.nextMessage();
     await endpoint.close();
     await stream.untilEnd();
@@ -196,10 +238,13 @@ test.each(['listen', ...faces] as const)(
 test('B221 a client that leaves its subscription is forgotten', async () => {
   const { client, endpoint } = await serve(createLab().factory, { limits: { subscriptions: 1 } });
   const one = client();
-  const listen = () => postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const listen = () =>
+    postModern(one, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
   const stream = await listen();
   await stream.nextMessage();
-  expect((await listen()).json()).toMatchObject({ error: { code: -32603, message: 'Subscription limit reached' } });
+  expect((await listen()).json()).toMatchObject({
+    error: { code: -32603, message: 'Subscription limit reached' },
+  });
   stream.abort();
   const again = await until(async () => {
     const next = await listen();

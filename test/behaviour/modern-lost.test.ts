@@ -14,7 +14,11 @@ import { until } from '../kit/until.ts';
 import { perFace } from '../kit/sessions.ts';
 
 const [method, params] = tool('hold');
-const LOST = { code: -32_000, message: expect.stringContaining('may have run'), data: expect.anything() };
+const LOST = {
+  code: -32_000,
+  message: expect.stringContaining('may have run'),
+  data: expect.anything(),
+};
 
 describe.each(perFace)('$face', ({ serve }) => {
   const open = async (options: McpEndpointOptions = {}) => {
@@ -24,7 +28,11 @@ describe.each(perFace)('$face', ({ serve }) => {
   };
   /** A GET as the SDKs send it. */
   const comeBack = (client: RawClient, lastEventId: string | undefined): Promise<RawResponse> =>
-    client.get({ version: MODERN, sessionId: null, ...(lastEventId !== undefined && { lastEventId }) });
+    client.get({
+      version: MODERN,
+      sessionId: null,
+      ...(lastEventId !== undefined && { lastEventId }),
+    });
 
   test('B28 a stream begins with an event id, and what comes back with it gets the error of its call at once', async () => {
     const { one, lab } = await open();
@@ -32,9 +40,15 @@ describe.each(perFace)('$face', ({ serve }) => {
     const first = await call.next();
     expect(first).toMatchObject({ retry: 4_000, data: '' });
     call.abort();
-    await until(() => lab.holds[0]?.ctx.mcpReq.signal.aborted, { what: 'the handler to be cancelled' });
+    await until(() => lab.holds[0]?.ctx.mcpReq.signal.aborted, {
+      what: 'the handler to be cancelled',
+    });
     for (const version of [MODERN, undefined]) {
-      const back = await one.get({ version: version ?? null, sessionId: null, lastEventId: first.id });
+      const back = await one.get({
+        version: version ?? null,
+        sessionId: null,
+        lastEventId: first.id,
+      });
       const [error] = await back.untilEnd();
       expect([back.status, back.sse, back.ending]).toEqual([200, true, 'complete']);
       expect(error?.message).toEqual({ jsonrpc: '2.0', id: expect.any(Number), error: LOST });
@@ -63,7 +77,10 @@ describe.each(perFace)('$face', ({ serve }) => {
 
   test('a call that is answered within its turn has no event id', async () => {
     const { one } = await open();
-    const { response } = await callModern(one, 'tools/call', { name: 'echo', arguments: { text: 'a' } });
+    const { response } = await callModern(one, 'tools/call', {
+      name: 'echo',
+      arguments: { text: 'a' },
+    });
     expect(response.header('content-type')).toBe('application/json');
   });
 
@@ -102,9 +119,13 @@ describe.each(perFace)('$face', ({ serve }) => {
     onTestFinished(() => proxy.close());
     const client = await connectNegotiating(`http://127.0.0.1:${proxy.port}/mcp`);
     expect(client.protocolVersion()).toBe(MODERN);
-    const call = client.callTool('hold', {}, { onprogress: () => {} }).catch((error: Error) => error.message);
+    const call = client
+      .callTool('hold', {}, { onprogress: () => {} })
+      .catch((error: Error) => error.message);
     await (await lab.held()).progress(1);
-    await until(() => client.notifications('notifications/progress').length === 1, { what: 'the first event' });
+    await until(() => client.notifications('notifications/progress').length === 1, {
+      what: 'the first event',
+    });
     proxy.cutAll();
     expect(await call).toContain('may have run');
   });

@@ -11,12 +11,18 @@ import { perFace } from '../kit/sessions.ts';
 import { failure, seen } from '../kit/refusals.ts';
 
 const inFlight = (id: number | string): unknown =>
-  failure(id, -32600, `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`);
+  failure(
+    id,
+    -32600,
+    `Invalid Request: the request id ${JSON.stringify(id)} is still in flight on this session`,
+  );
 
 /** The messages of a stream, in a word each. */
 const words = (response: RawResponse): unknown[] =>
   response.messages.map(({ method, params, id }) =>
-    method === undefined ? `answer ${id}` : `${method.replace(/^.*\//, '')} ${params?.['data'] ?? ''}`.trim(),
+    method === undefined
+      ? `answer ${id}`
+      : `${method.replace(/^.*\//, '')} ${params?.['data'] ?? ''}`.trim(),
   );
 
 /** Tools that wait in the middle, and say when they are there. */
@@ -49,16 +55,19 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     for (const [n, id] of [7, 'seven'].entries()) {
       const first = await one.post(toolCall(id, 'hold'));
       const { answer } = await lab.held(n);
-      for (const again of [toolCall(id, 'echo', { text: 'x' }), { jsonrpc: '2.0', id, method: 'ping' }]) {
+      for (const again of [
+        toolCall(id, 'echo', { text: 'x' }),
+        { jsonrpc: '2.0', id, method: 'ping' },
+      ]) {
         const refused = await one.post(again);
         expect(seen(refused)).toEqual([200, 'request_id_in_flight', inFlight(id)]);
       }
       answer('the first');
       expect(textOf(await first.nextMessage())).toBe('the first');
       // It is answered: the id is free.
-      expect(textOf(await (await one.post(toolCall(id, 'echo', { text: 'the second' }))).nextMessage())).toBe(
-        'the second',
-      );
+      expect(
+        textOf(await (await one.post(toolCall(id, 'echo', { text: 'the second' }))).nextMessage()),
+      ).toBe('the second');
     }
   });
 
@@ -84,7 +93,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B209 where there are no sessions, equal ids do not meet', async () => {
     const lab = createLab();
     const { client } = await serve(lab.factory, { sessionMode: 'stateless' });
-    const streams = [await client().post(toolCall(1, 'hold')), await client().post(toolCall(1, 'hold'))];
+    const streams = [
+      await client().post(toolCall(1, 'hold')),
+      await client().post(toolCall(1, 'hold')),
+    ];
     await lab.held(1);
     for (const { answer } of lab.holds) answer('both');
     for (const stream of streams) expect(textOf(await stream.nextMessage())).toBe('both');
@@ -130,14 +142,18 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { one, lab } = await inLab();
     const first = await one.post(toolCall('a', 'hold'));
     const { ctx, answer } = await lab.held();
-    expect((await one.notify('notifications/cancelled', { requestId: 'a', reason: 'enough' })).status).toBe(202);
+    expect(
+      (await one.notify('notifications/cancelled', { requestId: 'a', reason: 'enough' })).status,
+    ).toBe(202);
     await first.untilEnd();
     expect([first.ending, words(first), ctx.mcpReq.signal.aborted]).toEqual(['complete', [], true]);
     answer('too late');
     await one.get();
     // Nothing more will come, which an empty stream would not say.
     expect((await resumeFrom(one, first)).status).toBe(204);
-    expect(textOf(await (await one.post(toolCall('a', 'echo', { text: 'free' }))).nextMessage())).toBe('free');
+    expect(
+      textOf(await (await one.post(toolCall('a', 'echo', { text: 'free' }))).nextMessage()),
+    ).toBe('free');
   });
 
   test.each(['auto', 'sse', 'json'] as const)(
@@ -155,7 +171,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       await until(() => ctx.mcpReq.signal.aborted);
       await ctx.mcpReq.log('error', 'is a client there?');
       answer('too late');
-      const { message } = await callModern(client(), 'tools/call', { name: 'echo', arguments: { text: 'next' } });
+      const { message } = await callModern(client(), 'tools/call', {
+        name: 'echo',
+        arguments: { text: 'next' },
+      });
       expect(textOf(message)).toBe('next');
       expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
     },
@@ -181,14 +200,20 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     }
     for (const stream of streams) await stream.untilEnd();
     await until(() => words(get).length === 3);
-    const ids = [...streams, get].flatMap(({ events }) => events.flatMap(({ id }) => (id === undefined ? [] : [id])));
+    const ids = [...streams, get].flatMap(({ events }) =>
+      events.flatMap(({ id }) => (id === undefined ? [] : [id])),
+    );
     expect(ids).toHaveLength(3 * 4 + 4);
     expect(new Set(ids).size).toBe(ids.length);
     get.abort();
     for (const [n, name] of ['a', 'b', 'c'].entries()) {
       const replayed = await one.get({ lastEventId: streams[n]?.events[0]?.id });
       await replayed.untilEnd();
-      expect(words(replayed)).toEqual([`message ${name} begins`, `message ${name} ends`, `answer ${name}`]);
+      expect(words(replayed)).toEqual([
+        `message ${name} begins`,
+        `message ${name} ends`,
+        `answer ${name}`,
+      ]);
     }
     const rest = await one.get({ lastEventId: get.events[1]?.id });
     await until(() => words(rest).length === 2);

@@ -28,25 +28,28 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test.each([
     ['2025-06-18', {}],
     ['2025-11-25', { data: '' }],
-  ])('B1 B212 initialize of %s is answered with one message and one mcp-session-id', async (protocolVersion, data) => {
-    const client = (await serve(toolServer({}))).client();
-    const params = { ...INITIALIZE, protocolVersion };
-    const response = await client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
-    expect(response.status).toBe(200);
-    expect(response.headers('content-type')).toEqual(['text/event-stream']);
-    expect(response.headers('mcp-session-id')).toEqual([expect.stringMatching(ID)]);
-    const result = {
-      protocolVersion,
-      capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
-      serverInfo: { name: 'tools', version: '1.0.0' },
-    };
-    const message = { jsonrpc: '2.0', id: 1, result };
-    expect(await response.untilEnd()).toEqual([
-      { id: expect.any(String), retry: 4_000, ...data },
-      { event: 'message', id: expect.any(String), data: expect.any(String), message },
-    ]);
-    expect(response.ending).toBe('complete');
-  });
+  ])(
+    'B1 B212 initialize of %s is answered with one message and one mcp-session-id',
+    async (protocolVersion, data) => {
+      const client = (await serve(toolServer({}))).client();
+      const params = { ...INITIALIZE, protocolVersion };
+      const response = await client.post({ jsonrpc: '2.0', id: 1, method: 'initialize', params });
+      expect(response.status).toBe(200);
+      expect(response.headers('content-type')).toEqual(['text/event-stream']);
+      expect(response.headers('mcp-session-id')).toEqual([expect.stringMatching(ID)]);
+      const result = {
+        protocolVersion,
+        capabilities: { logging: {}, resources: { subscribe: true, listChanged: true } },
+        serverInfo: { name: 'tools', version: '1.0.0' },
+      };
+      const message = { jsonrpc: '2.0', id: 1, result };
+      expect(await response.untilEnd()).toEqual([
+        { id: expect.any(String), retry: 4_000, ...data },
+        { event: 'message', id: expect.any(String), data: expect.any(String), message },
+      ]);
+      expect(response.ending).toBe('complete');
+    },
+  );
 
   test("B1 with responseMode 'json' it is one JSON body", async () => {
     const client = (await serve(toolServer({}), { responseMode: 'json' })).client();
@@ -54,11 +57,17 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(response.status).toBe(200);
     expect(response.headers('content-type')).toEqual(['application/json']);
     expect(response.headers('mcp-session-id')).toEqual([expect.stringMatching(ID)]);
-    expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: 1, result: { protocolVersion: '2025-11-25' } });
+    expect(response.json()).toMatchObject({
+      jsonrpc: '2.0',
+      id: 1,
+      result: { protocolVersion: '2025-11-25' },
+    });
   });
 
   test('B2 B3 every event stream tells proxies neither to buffer, nor to cache, nor to compress it', async () => {
-    const client = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })).client();
+    const client = (
+      await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })
+    ).client();
     const { response } = await client.initialize();
     expectSseHead(response);
     expectSseHead((await client.call(...tool('echo'))).response);
@@ -66,14 +75,17 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expectSseHead(get);
     const { id } = await get.next();
     expectSseHead(await client.get({ lastEventId: id }));
-    const modern = (await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })).client();
+    const modern = (
+      await serve(toolServer({ echo: () => said('hello') }), { responseMode: 'sse' })
+    ).client();
     expectSseHead((await callModern(modern, 'tools/call', { name: 'echo' })).response);
     const stateless = (await serve(toolServer({}), { stateless: true })).client();
     expectSseHead((await stateless.call('tools/list')).response);
   });
 
   test('B4 a message is an event of type message whose data is one line of JSON, whatever the text in it', async () => {
-    const text = 'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u0000 "\\" data: x\n\nid: 1\n\n🚢';
+    const text =
+      'one\ntwo\r\nthree\rfour\u2028five\u2029six\u0085seven\u0000 "\\" data: x\n\nid: 1\n\n🚢';
     const client = (await serve(toolServer({ odd: () => said(text) }))).client();
     for (const protocolVersion of ['2025-06-18', '2025-11-25']) {
       await client.initialize({ protocolVersion });
@@ -100,13 +112,16 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(response.header('sojourn-refused')).toBeUndefined();
   });
 
-  test.each(['sse', 'json'] as const)('B16 a notification gets 202, no body and no type (%s)', async (responseMode) => {
-    const { one } = await session(toolServer({}), { responseMode });
-    const response = await one.notify('notifications/roots/list_changed');
-    expect(response.status).toBe(202);
-    expect(response.body).toBe('');
-    expect(response.header('content-type')).toBeUndefined();
-  });
+  test.each(['sse', 'json'] as const)(
+    'B16 a notification gets 202, no body and no type (%s)',
+    async (responseMode) => {
+      const { one } = await session(toolServer({}), { responseMode });
+      const response = await one.notify('notifications/roots/list_changed');
+      expect(response.status).toBe(202);
+      expect(response.body).toBe('');
+      expect(response.header('content-type')).toBeUndefined();
+    },
+  );
 
   test('B18 every answer of a known session repeats its id', async () => {
     const client = (await serve(toolServer({ echo: () => said('hello') }))).client();
@@ -119,7 +134,9 @@ describe.each(perFace)('$face', ({ serve, session }) => {
       (await client.call('no/such/method')).response,
       await client.get(),
     ];
-    expect(answers.map((answer) => answer.headers('mcp-session-id'))).toEqual(answers.map(() => [id]));
+    expect(answers.map((answer) => answer.headers('mcp-session-id'))).toEqual(
+      answers.map(() => [id]),
+    );
   });
 
   test('B19 a tool that throws answers 200 with isError and the text of the SDK, without a stack or a path', async () => {
@@ -130,7 +147,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const { response, message } = await one.call(...tool('boom'));
     expect(response.status).toBe(200);
     expect(response.sse).toBe(true);
-    expect(message.result).toEqual({ content: [{ type: 'text', text: 'the pump is broken' }], isError: true });
+    expect(message.result).toEqual({
+      content: [{ type: 'text', text: 'the pump is broken' }],
+      isError: true,
+    });
     expect(response.body).not.toMatch(/\.ts\b|\bat .*:\d+|\/src\//);
   });
 
@@ -144,7 +164,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     };
     const { one: legacy, client } = await session(factory, { responseMode: 'sse' });
     const error = { code: -32602, message: 'no such pump', data: { pump: 7 } };
-    for (const answer of [await legacy.call(...tool('x')), await callModern(client(), 'tools/call', { name: 'x' })]) {
+    for (const answer of [
+      await legacy.call(...tool('x')),
+      await callModern(client(), 'tools/call', { name: 'x' }),
+    ]) {
       expect(answer.response.status).toBe(200);
       expect(answer.response.sse).toBe(true);
       expect(answer.message).toEqual({ jsonrpc: '2.0', id: answer.id, error });
@@ -163,7 +186,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(unknown.message.error).toEqual({ code: -32602, message: 'Tool no-such-tool not found' });
     const { response, message } = await one.call(...tool('visit'));
     expect(response.status).toBe(200);
-    expect(message.error).toMatchObject({ code: -32042, data: { elicitations: [{ elicitationId: 'e1' }] } });
+    expect(message.error).toMatchObject({
+      code: -32042,
+      data: { elicitations: [{ elicitationId: 'e1' }] },
+    });
   });
 
   test('B21 a hundred POSTs run side by side, and each gets its own answer and no other', async () => {

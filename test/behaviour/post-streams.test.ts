@@ -12,18 +12,32 @@ import { perFace } from '../kit/sessions.ts';
 
 describe.each(perFace)('$face', ({ serve, session }) => {
   const form = { message: 'Colour?', requestedSchema: { type: 'object' as const, properties: {} } };
-  const page = { mode: 'url' as const, message: 'Pay', url: 'https://pay.example/', elicitationId: 'e1' };
+  const page = {
+    mode: 'url' as const,
+    message: 'Pay',
+    url: 'https://pay.example/',
+    elicitationId: 'e1',
+  };
   const paid = { action: 'accept' };
   const sampling = { messages: [], maxTokens: 1 };
-  const asked: Array<[string, (ctx: ServerContext, server: McpServer) => Promise<object>, object]> = [
-    ['sampling/createMessage', (ctx) => ctx.mcpReq.requestSampling(sampling), { role: 'assistant', model: 'm' }],
-    ['sampling/createMessage', (_ctx, { server }) => server.createMessage(sampling), { role: 'assistant', model: 'm' }],
-    ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(form), { action: 'decline' }],
-    ['elicitation/create', (_ctx, { server }) => server.elicitInput(form), { action: 'decline' }],
-    ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(page), paid],
-    ['roots/list', (ctx) => ctx.mcpReq.send({ method: 'roots/list' }), { roots: [] }],
-    ['roots/list', (_ctx, { server }) => server.listRoots(), { roots: [] }],
-  ];
+  const asked: Array<[string, (ctx: ServerContext, server: McpServer) => Promise<object>, object]> =
+    [
+      [
+        'sampling/createMessage',
+        (ctx) => ctx.mcpReq.requestSampling(sampling),
+        { role: 'assistant', model: 'm' },
+      ],
+      [
+        'sampling/createMessage',
+        (_ctx, { server }) => server.createMessage(sampling),
+        { role: 'assistant', model: 'm' },
+      ],
+      ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(form), { action: 'decline' }],
+      ['elicitation/create', (_ctx, { server }) => server.elicitInput(form), { action: 'decline' }],
+      ['elicitation/create', (ctx) => ctx.mcpReq.elicitInput(page), paid],
+      ['roots/list', (ctx) => ctx.mcpReq.send({ method: 'roots/list' }), { roots: [] }],
+      ['roots/list', (_ctx, { server }) => server.listRoots(), { roots: [] }],
+    ];
   test.each(asked)(
     'B23 %s inside of a handler goes out on its POST, with no GET open (%s)',
     async (method, ask, result) => {
@@ -41,7 +55,8 @@ describe.each(perFace)('$face', ({ serve, session }) => {
       const question = await response.nextMessage();
       expect(question.method).toBe(method);
       if (result === paid) expect(question).toMatchObject({ params: page });
-      const content = method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
+      const content =
+        method === 'sampling/createMessage' ? { content: { type: 'text', text: 'hi' } } : {};
       await one.post({ jsonrpc: '2.0', id: question.id, result: { ...result, ...content } });
       expect(JSON.parse(textOf(await response.nextMessage()) ?? '')).toMatchObject(result);
     },
@@ -50,7 +65,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test("B23 with responseMode 'json' progress and a question take the GET stream; without one a question waits for it", async () => {
     const time = createFakeTime();
     let asked = 0;
-    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
+    const progress = {
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: 1 },
+    } as const;
     const ask: Tool = (_args, ctx) => {
       asked += 1;
       void ctx.mcpReq.notify(progress);
@@ -66,7 +84,9 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     await until(() => asked === 1);
     await time.advance(5_000);
     const refused = (await vain).message;
-    expect(textOf(refused)).toContain('elicitation/create cannot be sent: the client has no GET stream open');
+    expect(textOf(refused)).toContain(
+      'elicitation/create cannot be sent: the client has no GET stream open',
+    );
     const client = await open();
     const waiting = client.call(...tool('ask'));
     await until(() => asked === 2);
@@ -85,15 +105,25 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   });
 
   test("B24 a question whose id is the request's own does not end the stream: ids count per direction", async () => {
-    const ask = async (_args: unknown, ctx: ServerContext) => said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
-    const { one } = await session(toolServer({ ask }), {}, { capabilities: { elicitation: { form: {} } } });
+    const ask = async (_args: unknown, ctx: ServerContext) =>
+      said(JSON.stringify(await ctx.mcpReq.elicitInput(form)));
+    const { one } = await session(
+      toolServer({ ask }),
+      {},
+      { capabilities: { elicitation: { form: {} } } },
+    );
     const response = await one.post(toolCall('s1.0', 'ask'));
     const question = await response.nextMessage();
     expect(question).toMatchObject({ id: 's1.0', method: 'elicitation/create' });
     await one.call('ping');
     expect(response.ending).toBeUndefined();
-    expect((await one.post({ jsonrpc: '2.0', id: 's1.0', result: { action: 'cancel' } })).status).toBe(202);
-    expect(await response.nextMessage()).toMatchObject({ id: 's1.0', result: { content: [{ type: 'text' }] } });
+    expect(
+      (await one.post({ jsonrpc: '2.0', id: 's1.0', result: { action: 'cancel' } })).status,
+    ).toBe(202);
+    expect(await response.nextMessage()).toMatchObject({
+      id: 's1.0',
+      result: { content: [{ type: 'text' }] },
+    });
     await response.untilEnd();
     expect(response.ending).toBe('complete');
   });
@@ -120,7 +150,9 @@ describe.each(perFace)('$face', ({ serve, session }) => {
       const options = { responseMode, timeProvider: time, keepAliveMs: 15_000 };
       const { client } = await serve(toolServer({ hold: held.tool }), options);
       let response: RawResponse | undefined;
-      const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
+      const posted = postModern(client(), 'tools/call', { name: 'hold' }).then(
+        (head) => (response = head),
+      );
       await until(() => held.calls.length === 1);
       await time.advance(14_999);
       await callModern(client(), 'tools/list'); // time enough for a head to arrive
@@ -170,7 +202,9 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     const options = { responseMode: 'json', timeProvider: time } as const;
     const { client } = await serve(toolServer({ hold: held.tool }), options);
     let response: RawResponse | undefined;
-    const posted = postModern(client(), 'tools/call', { name: 'hold' }).then((head) => (response = head));
+    const posted = postModern(client(), 'tools/call', { name: 'hold' }).then(
+      (head) => (response = head),
+    );
     await until(() => held.calls.length === 1);
     await time.advance(60_000);
     await callModern(client(), 'tools/list');
@@ -207,7 +241,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     await until(() => held.calls.length === 2);
     await one.notify('notifications/cancelled', { requestId: 1 });
     await responses[0]?.untilEnd();
-    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
+    const progress = {
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: 1 },
+    } as const;
     await held.calls[0]?.mcpReq.notify(progress);
     await held.calls[1]?.mcpReq.notify(progress);
     expect(await responses[1]?.nextMessage()).toMatchObject(progress);
@@ -219,7 +256,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   });
 
   test('progress of a task of 2025-11-25 goes on after the answer that created the task', async () => {
-    const progress = { method: 'notifications/progress', params: { progressToken: 'p', progress: 1 } } as const;
+    const progress = {
+      method: 'notifications/progress',
+      params: { progressToken: 'p', progress: 1 },
+    } as const;
     const answered = gate();
     const later: Tool = (_args, ctx) => {
       void answered.hook()?.then(() => ctx.mcpReq.notify(progress));

@@ -49,9 +49,15 @@ describe.each(perFace)('over $face', ({ face }) => {
     await client.initialize();
     const refused = await client.call('tools/call', echo, { version: requested });
     expect([refused.response.status, refused.message.id]).toEqual([400, refused.id]);
-    expect(refused.message.error).toMatchObject({ code: -32022, data: { requested, supported: [MODERN, ...LEGACY] } });
+    expect(refused.message.error).toMatchObject({
+      code: -32022,
+      data: { requested, supported: [MODERN, ...LEGACY] },
+    });
     const unheard = await client.notify('notifications/x', undefined, { version: requested });
-    expect([unheard.status, unheard.json()]).toMatchObject([400, { id: null, error: { code: -32022 } }]);
+    expect([unheard.status, unheard.json()]).toMatchObject([
+      400,
+      { id: null, error: { code: -32022 } },
+    ]);
     expect((await client.call('tools/call', echo)).response.status).toBe(200);
   });
 });
@@ -59,7 +65,10 @@ describe.each(perFace)('over $face', ({ face }) => {
 describe.each(modes)('in %s', (sessionMode) => {
   test('B148 an initialize whose header says something else is refused', async () => {
     const client = await open({ sessionMode });
-    const { response, message } = await client.initialize({ protocolVersion: '2025-11-25', version: '2025-06-18' });
+    const { response, message } = await client.initialize({
+      protocolVersion: '2025-11-25',
+      version: '2025-06-18',
+    });
     expect([response.status, message.id, message.error?.code]).toEqual([400, 1, -32020]);
     expect(message.error?.message).toContain('2025-11-25');
     expect(response.header('mcp-session-id')).toBeUndefined();
@@ -69,20 +78,33 @@ describe.each(modes)('in %s', (sessionMode) => {
 /** The version of the answer to an `initialize` whose header names its version too. */
 async function negotiated(version: string, options: McpEndpointOptions) {
   const client = await open(options);
-  const { response, message } = await client.initialize({ protocolVersion: version, version, initialized: false });
+  const { response, message } = await client.initialize({
+    protocolVersion: version,
+    version,
+    initialized: false,
+  });
   expect(response.status, version).toBe(200);
   return { client, version: (message.result as { protocolVersion: string }).protocolVersion };
 }
 
-test.each(modes)('an unknown version is negotiated where the header has it too, in %s', async (sessionMode) => {
-  for (const version of ['1999-01-01', '2027-01-01', 'junk'])
-    expect((await negotiated(version, { sessionMode })).version, version).toBe('2025-11-25');
-});
+test.each(modes)(
+  'an unknown version is negotiated where the header has it too, in %s',
+  async (sessionMode) => {
+    for (const version of ['1999-01-01', '2027-01-01', 'junk'])
+      expect((await negotiated(version, { sessionMode })).version, version).toBe('2025-11-25');
+  },
+);
 
 describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
   /** What is refused with 400, and how. */
-  const refusal = async (method: string, params: object | undefined, options: RawRequestOptions) => {
-    const { id, response, message } = await (await open({ sessionMode })).call(method, params, options);
+  const refusal = async (
+    method: string,
+    params: object | undefined,
+    options: RawRequestOptions,
+  ) => {
+    const { id, response, message } = await (
+      await open({ sessionMode })
+    ).call(method, params, options);
     expect([response.status, message.id]).toEqual([400, id]);
     return message.error;
   };
@@ -92,7 +114,9 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
     const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
     const error = await refusal('initialize', handshake, { headers: mirrored('initialize') });
     expect(error).toMatchObject({ code: -32020 });
-    expect(await refusal('initialize', { ...handshake, protocolVersion: MODERN }, { version: MODERN })).toMatchObject({
+    expect(
+      await refusal('initialize', { ...handshake, protocolVersion: MODERN }, { version: MODERN }),
+    ).toMatchObject({
       code: -32020,
     });
   });
@@ -109,7 +133,12 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
     ['B150 the header twice over a modern envelope', under(`${MODERN}, ${MODERN}`), ''],
     ['B152 a modern envelope without the header', under(null), 'MCP-Protocol-Version'],
   ])('%s is refused', async (_, options, word) => {
-    const { id, response, message } = await callModern(await open({ sessionMode }), 'tools/call', echo, options);
+    const { id, response, message } = await callModern(
+      await open({ sessionMode }),
+      'tools/call',
+      echo,
+      options,
+    );
     expect([response.status, message.id, message.error?.code]).toEqual([400, id, -32020]);
     expect(message.error?.message).toContain(word);
   });
@@ -120,11 +149,18 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
       ...over(version),
       ...under(version),
     });
-    expect(message.error).toMatchObject({ code: -32022, data: { requested: version, supported: [MODERN] } });
+    expect(message.error).toMatchObject({
+      code: -32022,
+      data: { requested: version, supported: [MODERN] },
+    });
   });
 
   test.each([
-    ['that has no version', { _meta: { 'io.modelcontextprotocol/clientCapabilities': {} } }, PROTOCOL_VERSION_META_KEY],
+    [
+      'that has no version',
+      { _meta: { 'io.modelcontextprotocol/clientCapabilities': {} } },
+      PROTOCOL_VERSION_META_KEY,
+    ],
     ['that is empty', { _meta: {} }, PROTOCOL_VERSION_META_KEY],
     ['that is not there', {}, '_meta'],
     [
@@ -139,7 +175,9 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
   });
 
   test('B151 a notification needs no envelope', async () => {
-    const response = await (await open({ sessionMode })).notify('notifications/x', undefined, { version: MODERN });
+    const response = await (
+      await open({ sessionMode })
+    ).notify('notifications/x', undefined, { version: MODERN });
     expect([response.status, response.body]).toEqual([202, '']);
   });
 });
@@ -147,7 +185,8 @@ describe.each(['hybrid', 'stateless'] as const)('in %s', (sessionMode) => {
 describe('an endpoint pinned to a legacy version', () => {
   const supportedProtocolVersions = ['2025-06-18'];
   const factories = {
-    'that passes it on': (ctx: McpEndpointContext) => new McpServer(clientInfo, { ...ctx.serverOptions }),
+    'that passes it on': (ctx: McpEndpointContext) =>
+      new McpServer(clientInfo, { ...ctx.serverOptions }),
     'that does not': createEchoServer,
     'of SDK v1, which has no such option': () => new McpServerV1(clientInfo),
   };
@@ -164,22 +203,31 @@ describe('an endpoint pinned to a legacy version', () => {
     }
   });
 
-  test.each(Object.entries(factories))('B153 negotiates nothing else, with a factory %s', async (_, factory) => {
-    for (const stateless of [false, true]) {
-      const client = (await serve(factory, { supportedProtocolVersions, stateless })).client();
-      const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
-      expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
-      expect((await client.call('ping')).message.result).toEqual({});
-    }
-  });
+  test.each(Object.entries(factories))(
+    'B153 negotiates nothing else, with a factory %s',
+    async (_, factory) => {
+      for (const stateless of [false, true]) {
+        const client = (await serve(factory, { supportedProtocolVersions, stateless })).client();
+        const { message } = await client.initialize({ protocolVersion: '2025-11-25' });
+        expect(message.result).toMatchObject({ protocolVersion: '2025-06-18' });
+        expect((await client.call('ping')).message.result).toEqual({});
+      }
+    },
+  );
 
-  test.each(modes)('B153 negotiates nothing else where the header names a version too, in %s', async (sessionMode) => {
-    for (const version of ['2025-11-25', MODERN, '2027-01-01', '1999-01-01']) {
-      const { client, version: spoken } = await negotiated(version, { supportedProtocolVersions, sessionMode });
-      expect(spoken, version).toBe('2025-06-18');
-      expect((await client.call('ping')).message.result).toEqual({});
-    }
-  });
+  test.each(modes)(
+    'B153 negotiates nothing else where the header names a version too, in %s',
+    async (sessionMode) => {
+      for (const version of ['2025-11-25', MODERN, '2027-01-01', '1999-01-01']) {
+        const { client, version: spoken } = await negotiated(version, {
+          supportedProtocolVersions,
+          sessionMode,
+        });
+        expect(spoken, version).toBe('2025-06-18');
+        expect((await client.call('ping')).message.result).toEqual({});
+      }
+    },
+  );
 
   test('B153 leaves sessions behind that go on where more is served', async () => {
     const store = memory();
@@ -188,7 +236,9 @@ describe('an endpoint pinned to a legacy version', () => {
     const client = await before.openSession({ protocolVersion: '2025-11-25' });
     await before.endpoint.close();
     const { sessionId } = client;
-    const { message } = await after.client().call('tools/call', echo, { sessionId, version: '2025-06-18' });
+    const { message } = await after
+      .client()
+      .call('tools/call', echo, { sessionId, version: '2025-06-18' });
     expect(message.result).toEqual({ content: [{ type: 'text', text: 'hi' }] });
   });
 });

@@ -13,17 +13,18 @@ const notification = { jsonrpc: '2.0', method: 'notifications/roots/list_changed
 const answer = { jsonrpc: '2.0', id: 's1.0', result: {} };
 const fault = failure('s1.0', -1, 'no');
 
-const invalid = (id: unknown, message: string): unknown => failure(id, -32600, `Invalid Request: ${message}`);
+const invalid = (id: unknown, message: string): unknown =>
+  failure(id, -32600, `Invalid Request: ${message}`);
 
 /** A request on a session is refused in an answer, everything else with 400. */
 async function refusalOf(client: RawClient, body: unknown, id: number | null): Promise<unknown> {
   if (id === null || client.sessionId === undefined) return said400(client, body);
   const response = await client.post(body);
-  expect([response.status, response.header('content-type'), response.header('sojourn-refused')]).toEqual([
-    200,
-    'application/json',
-    'invalid_request',
-  ]);
+  expect([
+    response.status,
+    response.header('content-type'),
+    response.header('sojourn-refused'),
+  ]).toEqual([200, 'application/json', 'invalid_request']);
   return response.json();
 }
 
@@ -39,7 +40,9 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ['a failure', fault],
   ])('B206 in the modern era %s cannot be posted', async (_, body) => {
     const { client } = await serve(createLab().factory);
-    const response = await client().post(body, { headers: { 'mcp-protocol-version': '2026-07-28' } });
+    const response = await client().post(body, {
+      headers: { 'mcp-protocol-version': '2026-07-28' },
+    });
     expect([response.status, response.json()]).toEqual([
       400,
       invalid(null, 'an answer cannot be posted in protocol revision 2026-07-28'),
@@ -55,22 +58,34 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     ['from a foreign origin', 403, -32000, { headers: { origin: 'https://evil.example' } }],
     ['that accepts no answer', 406, -32000, { headers: { accept: 'text/html' } }],
     ['in another content type', 415, -32000, { headers: { 'content-type': 'text/plain' } }],
-  ])('B12 B207 a notification or an answer %s: an error status, and id null', async (_, status, code, options) => {
-    const { one } = await inLab();
-    for (const body of [notification, answer, fault]) {
-      const response = await one.post(body, options);
-      expect([response.status, response.header('content-type')]).toEqual([status, 'application/json']);
-      expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code } });
-    }
-  });
-
-  test.each(['{"jsonrpc":"2.0","id":5,"method":"ping"', '{id:5}', 'ping', '', '{"jsonrpc":"2.0"}{}', 'NaN'])(
-    'B9 the body %j is no JSON: a parse error, with the id null',
-    async (body) => {
+  ])(
+    'B12 B207 a notification or an answer %s: an error status, and id null',
+    async (_, status, code, options) => {
       const { one } = await inLab();
-      expect(await said400(one, body)).toEqual(failure(null, -32700, 'Parse error: the body is not JSON'));
+      for (const body of [notification, answer, fault]) {
+        const response = await one.post(body, options);
+        expect([response.status, response.header('content-type')]).toEqual([
+          status,
+          'application/json',
+        ]);
+        expect(response.json()).toMatchObject({ jsonrpc: '2.0', id: null, error: { code } });
+      }
     },
   );
+
+  test.each([
+    '{"jsonrpc":"2.0","id":5,"method":"ping"',
+    '{id:5}',
+    'ping',
+    '',
+    '{"jsonrpc":"2.0"}{}',
+    'NaN',
+  ])('B9 the body %j is no JSON: a parse error, with the id null', async (body) => {
+    const { one } = await inLab();
+    expect(await said400(one, body)).toEqual(
+      failure(null, -32700, 'Parse error: the body is not JSON'),
+    );
+  });
 
   test.each(['null', '[]', '"ping"', '5', 'true', '{}', '[null]', '[1]', '{"jsonrpc":"2.0"}'])(
     'B11 the body %s is JSON and no message',
@@ -95,15 +110,25 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       method: 'tools/call',
       params: { name: 'count', arguments: { text: '|' } },
     }).split('|');
-    const body = Buffer.concat([Buffer.from(before ?? ''), Buffer.from(bytes), Buffer.from(after ?? '')]);
-    expect(await said400(one, body)).toEqual(failure(null, -32700, 'Parse error: the body is not UTF-8'));
+    const body = Buffer.concat([
+      Buffer.from(before ?? ''),
+      Buffer.from(bytes),
+      Buffer.from(after ?? ''),
+    ]);
+    expect(await said400(one, body)).toEqual(
+      failure(null, -32700, 'Parse error: the body is not UTF-8'),
+    );
     expect(calls).toBe(0);
   });
 
   test('B208 a character whose bytes arrive apart is still itself, and a byte-order mark before a body is nothing', async () => {
     const { one } = await inLab();
     const text = 'naïve 漢字 🧳';
-    const call = { ...request, method: 'tools/call', params: { name: 'echo', arguments: { text } } };
+    const call = {
+      ...request,
+      method: 'tools/call',
+      params: { name: 'echo', arguments: { text } },
+    };
     const body = Buffer.from(`\ufeff${JSON.stringify(call)}`);
     const started = one.start(
       'POST',
@@ -120,20 +145,80 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   });
 
   test.each<[string, object, unknown, string]>([
-    ['a request with a member that there is not', { ...request, auth: 'x' }, 5, 'unknown member "auth"'],
+    [
+      'a request with a member that there is not',
+      { ...request, auth: 'x' },
+      5,
+      'unknown member "auth"',
+    ],
     ['a request with a result', { ...request, result: {} }, 5, 'unknown member "result"'],
-    ['a notification with a member that there is not', { ...notification, extra: 1 }, null, 'unknown member "extra"'],
-    ['an answer with a member that there is not', { ...answer, extra: 1 }, null, 'unknown member "extra"'],
-    ['an answer that is a failure too', { ...answer, error: fault.error }, null, 'unknown member "error"'],
-    ['an id of 2^53', { ...request, id: 2 ** 53 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['an id of −2^53', { ...request, id: -(2 ** 53) }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['a fraction as id', { ...request, id: 1.5 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['B10 null as id', { ...request, id: null }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['true as id', { ...request, id: true }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['an object as id', { ...request, id: {} }, null, 'id must be a string or an integer of at most 2^53 - 1'],
-    ['an answer to 2^53', { ...answer, id: 2 ** 53 }, null, 'id must be a string or an integer of at most 2^53 - 1'],
+    [
+      'a notification with a member that there is not',
+      { ...notification, extra: 1 },
+      null,
+      'unknown member "extra"',
+    ],
+    [
+      'an answer with a member that there is not',
+      { ...answer, extra: 1 },
+      null,
+      'unknown member "extra"',
+    ],
+    [
+      'an answer that is a failure too',
+      { ...answer, error: fault.error },
+      null,
+      'unknown member "error"',
+    ],
+    [
+      'an id of 2^53',
+      { ...request, id: 2 ** 53 },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'an id of −2^53',
+      { ...request, id: -(2 ** 53) },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'a fraction as id',
+      { ...request, id: 1.5 },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'B10 null as id',
+      { ...request, id: null },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'true as id',
+      { ...request, id: true },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'an object as id',
+      { ...request, id: {} },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
+    [
+      'an answer to 2^53',
+      { ...answer, id: 2 ** 53 },
+      null,
+      'id must be a string or an integer of at most 2^53 - 1',
+    ],
     ['params in an array', { ...request, params: [] }, 5, 'params must be an object'],
-    ['a _meta that is none', { ...request, params: { _meta: 'x' } }, 5, 'params._meta must be an object'],
+    [
+      'a _meta that is none',
+      { ...request, params: { _meta: 'x' } },
+      5,
+      'params._meta must be an object',
+    ],
     [
       'a progress token above 2^53',
       { ...request, params: { _meta: { progressToken: 2 ** 53 } } },
@@ -141,14 +226,17 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
       'params._meta.progressToken must be a string or an integer',
     ],
     ['another JSON-RPC', { ...request, jsonrpc: '1.0' }, 5, 'jsonrpc must be "2.0"'],
-  ])('B224 %s is refused in every mode, and not left without an answer', async (_, body, id, why) => {
-    for (const sessionMode of ['hybrid', 'stateful', 'stateless'] as const) {
-      const { client } = await serve(createLab().factory, { sessionMode });
-      const one = client();
-      if (sessionMode !== 'stateless') await one.initialize();
-      expect(await refusalOf(one, body, id as number | null)).toEqual(invalid(id, why));
-    }
-  });
+  ])(
+    'B224 %s is refused in every mode, and not left without an answer',
+    async (_, body, id, why) => {
+      for (const sessionMode of ['hybrid', 'stateful', 'stateless'] as const) {
+        const { client } = await serve(createLab().factory, { sessionMode });
+        const one = client();
+        if (sessionMode !== 'stateless') await one.initialize();
+        expect(await refusalOf(one, body, id as number | null)).toEqual(invalid(id, why));
+      }
+    },
+  );
 
   test('B224 digits beyond 2^53 are refused as they were written', async () => {
     const { one } = await inLab();

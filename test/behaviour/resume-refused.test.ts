@@ -29,12 +29,18 @@ async function begunAnew(client: RawClient, lastEventId: string): Promise<RawRes
   const response = await client.get({ lastEventId });
   expect([response.status, response.sse]).toEqual([200, true]);
   const told = [await response.nextMessage(), await response.nextMessage()];
-  expect(told).toMatchObject(['tools', 'resources'].map((kind) => ({ method: `notifications/${kind}/list_changed` })));
+  expect(told).toMatchObject(
+    ['tools', 'resources'].map((kind) => ({ method: `notifications/${kind}/list_changed` })),
+  );
   return response;
 }
 
 /** One error with the id of the call, and an end after which no client should come back. */
-async function answeredWithError(client: RawClient, lastEventId: string, code = -32000): Promise<RawEvent> {
+async function answeredWithError(
+  client: RawClient,
+  lastEventId: string,
+  code = -32000,
+): Promise<RawEvent> {
   const response = await client.get({ lastEventId });
   const events = await response.untilEnd();
   expect([response.status, response.sse, response.ending]).toEqual([200, true, 'complete']);
@@ -194,7 +200,9 @@ test('B125 ctx.http.closeSSE is undefined on the 2024-11-05 transport', async ()
   expect([ctx.http?.closeSSE, ctx.http?.closeStandaloneSSE]).toEqual([undefined, undefined]);
   answer('done');
   expect(textOf(await stream.nextMessage())).toBe('done');
-  expect(stream.events.map(({ id, retry }) => [id, retry])).toEqual(stream.events.map(() => [undefined, undefined]));
+  expect(stream.events.map(({ id, retry }) => [id, retry])).toEqual(
+    stream.events.map(() => [undefined, undefined]),
+  );
 });
 
 describe('B130 a gap', () => {
@@ -220,7 +228,9 @@ describe('B130 a gap', () => {
       { params: { data: 'big' } },
       { result: { content: [{ text: 'logged' }] } },
     ]);
-    expect(log.matching(/resumes a call after events that are no longer kept/, 'warn')).toHaveLength(1);
+    expect(
+      log.matching(/resumes a call after events that are no longer kept/, 'warn'),
+    ).toHaveLength(1);
   });
 
   test('without one everything that is kept is replayed', async () => {
@@ -237,7 +247,8 @@ describe('B130 a gap', () => {
     expect(seen).toEqual([undefined, 1, 2, 3]);
   });
 
-  const outage = 'that a store outage would open is none: a reader that came before: %s stays, and gets the message';
+  const outage =
+    'that a store outage would open is none: a reader that came before: %s stays, and gets the message';
   test.each([true, false])(outage, async (before) => {
     const store = watchedStore();
     const { one, say, log } = await inLab({ store, waitMs: 0 });
@@ -254,8 +265,8 @@ describe('B130 a gap', () => {
     expect(get.ending).toBeUndefined();
     delete store.before['sessions.append'];
     expect(await get.nextMessage()).toMatchObject({ params: { data: 2 } });
-    expect(log.matching(/could not be stored/, 'error').map(({ fields }) => fields['sessionId'])).toEqual([
-      hashOf(one.sessionId),
-    ]);
+    expect(
+      log.matching(/could not be stored/, 'error').map(({ fields }) => fields['sessionId']),
+    ).toEqual([hashOf(one.sessionId)]);
   });
 });

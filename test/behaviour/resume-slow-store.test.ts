@@ -146,7 +146,11 @@ describe('a log that cannot be read', () => {
     await until(() => data(get).length === 1 && tries > 1);
     delete store.before['sessions.replay'];
     await until(() => data(resumed).length === 1);
-    expect(resumed.events.map((event) => event.id)).toEqual([`${id}.r1`, `${id}.r2`, expect.any(String)]);
+    expect(resumed.events.map((event) => event.id)).toEqual([
+      `${id}.r1`,
+      `${id}.r2`,
+      expect.any(String),
+    ]);
   });
 });
 

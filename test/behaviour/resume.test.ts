@@ -35,7 +35,8 @@ describe.each(perFace)('over the $face face', ({ serve, inLab }) => {
     const again = await client.get({ lastEventId });
     await again.untilEnd();
     expect(again.events.at(-1)?.message).toEqual(response.events.at(-1)?.message);
-    const kept = async () => (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1_0', -1))?.found;
+    const kept = async () =>
+      (await store.views[0]?.sessions.replay(client.sessionId ?? '', 'p1_0', -1))?.found;
     expect(await kept()).toBe(true);
 
     await client.notify('notifications/initialized');
@@ -105,7 +106,13 @@ test('B114 traffic reads the same with the log and without', async () => {
     const { one } = await inLab(options);
     const echo = (text: string) => tool('echo', { text });
     const all: unknown[] = [];
-    for (const [method, params] of [['ping'], ['tools/list'], echo('a'), tool('log'), echo('b')] as const) {
+    for (const [method, params] of [
+      ['ping'],
+      ['tools/list'],
+      echo('a'),
+      tool('log'),
+      echo('b'),
+    ] as const) {
       const { response } = await one.call(method, params);
       await response.untilEnd();
       all.push(response.messages);
@@ -149,7 +156,9 @@ test('B121 B210 resumed streams stand beside the plain GET: none ends another', 
     await progress(call, 1);
     await stream.nextMessage();
     stream.abort();
-    await until(() => call.ctx.http?.req?.signal.aborted, { what: 'the server to know that its client left' });
+    await until(() => call.ctx.http?.req?.signal.aborted, {
+      what: 'the server to know that its client left',
+    });
     await call.ctx.mcpReq.log('error', 'while away');
   }
   const [resumedA, resumedB] = [
@@ -180,7 +189,9 @@ test('B127 a stream is complete with its answer, though its response had ended: 
   const resumed = await one.get({ lastEventId: stream.lastId });
   await resumed.untilEnd();
   expect(resumed.ending).toBe('complete');
-  expect(resumed.messages).toEqual([{ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } }]);
+  expect(resumed.messages).toEqual([
+    { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'done' }] } },
+  ]);
   const nothing = await one.get({ lastEventId: resumed.lastId });
   expect([nothing.status, nothing.body]).toEqual([204, '']); // there is nothing to come back for
 });
@@ -197,13 +208,21 @@ describe('B127 without a GET stream', () => {
     const lastEventId = await answered(one);
     for (const _ of [1, 2]) expect((await one.get({ lastEventId })).status).toBe(204);
     const get = await one.get({ lastEventId });
-    expect(await get.nextMessage()).toMatchObject({ method: expect.stringContaining('list_changed') });
+    expect(await get.nextMessage()).toMatchObject({
+      method: expect.stringContaining('list_changed'),
+    });
     expect((await one.get({ lastEventId })).status).toBe(204);
   });
 
   test('a client that comes back once after each error opens no second GET stream', async () => {
     const { one } = await inLab();
-    const ids = [await answered(one), await answered(one), await answered(one), await answered(one)];
-    for (const lastEventId of [...ids, ...ids]) expect((await one.get({ lastEventId })).status).toBe(204);
+    const ids = [
+      await answered(one),
+      await answered(one),
+      await answered(one),
+      await answered(one),
+    ];
+    for (const lastEventId of [...ids, ...ids])
+      expect((await one.get({ lastEventId })).status).toBe(204);
   });
 });

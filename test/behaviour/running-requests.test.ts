@@ -14,9 +14,14 @@ import { failure, seen } from '../kit/refusals.ts';
 import { gate, watchedStore } from '../kit/watched-store.ts';
 
 const tooMany = (id: number | string | null, limit: number): unknown =>
-  failure(id, -32000, `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`, {
-    reason: 'too_many_requests',
-  });
+  failure(
+    id,
+    -32000,
+    `Too Many Requests: ${limit} requests are running on this session (limits.requestsPerSession)`,
+    {
+      reason: 'too_many_requests',
+    },
+  );
 
 /** A refusal on a session: an answer with its reason in a header. */
 async function refusal(client: RawClient, body: unknown): Promise<unknown> {
@@ -25,7 +30,10 @@ async function refusal(client: RawClient, body: unknown): Promise<unknown> {
 }
 
 /** Whether the answer of a request has begun. */
-function watched(response: Promise<RawResponse>): { readonly response: Promise<RawResponse>; begun: boolean } {
+function watched(response: Promise<RawResponse>): {
+  readonly response: Promise<RawResponse>;
+  begun: boolean;
+} {
   const watch = { response, begun: false };
   void response.then(
     () => (watch.begun = true),
@@ -58,7 +66,8 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     for (const [n, { response }] of queued.entries())
       expect(await (await response).nextMessage()).toMatchObject({ id: `c${n}`, result: {} });
     expect(order).toEqual([0, 1, 2, 3, 4]);
-    for (const answer of await Promise.all(running)) expect(textOf(await answer.nextMessage())).toBe('released');
+    for (const answer of await Promise.all(running))
+      expect(textOf(await answer.nextMessage())).toBe('released');
     expect(calls).toHaveLength(2);
   });
 
@@ -67,7 +76,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { one } = await session(toolServer({ hold }), limited(2, 0));
     const running = [one.post(toolCall('a', 'hold')), one.post(toolCall('b', 'hold'))];
     await until(() => calls.length === 2);
-    expect(await refusal(one, toolCall('c', 'hold'))).toEqual([200, 'too_many_requests', tooMany('c', 2)]);
+    expect(await refusal(one, toolCall('c', 'hold'))).toEqual([
+      200,
+      'too_many_requests',
+      tooMany('c', 2),
+    ]);
     const listing = { jsonrpc: '2.0', id: 7, method: 'tools/list' };
     expect(await refusal(one, listing)).toEqual([200, 'too_many_requests', tooMany(7, 2)]);
     release();
@@ -103,7 +116,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B198 a waiting request that is cancelled, or whose client leaves, never runs', async () => {
     const { tool: hold, calls, release } = heldTool();
     let echoes = 0;
-    const { one, client } = await session(toolServer({ hold, echo: () => said(++echoes) }), limited(1));
+    const { one, client } = await session(
+      toolServer({ hold, echo: () => said(++echoes) }),
+      limited(1),
+    );
     const running = one.post(toolCall('a', 'hold'));
     await until(() => calls.length === 1);
     const cancelled = one.post(toolCall('b', 'echo'));
@@ -130,7 +146,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const [one, two] = [await openSession(), await openSession()];
     for (let n = 0; n < 64; n++) void one.post(toolCall(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);
-    expect(await refusal(one, toolCall(64, 'hold'))).toEqual([200, 'too_many_requests', tooMany(64, 64)]);
+    expect(await refusal(one, toolCall(64, 'hold'))).toEqual([
+      200,
+      'too_many_requests',
+      tooMany(64, 64),
+    ]);
     expect((await two.call('tools/list')).message).toMatchObject({ result: {} });
     expect(calls).toHaveLength(64);
     release();
@@ -167,7 +187,10 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const statuses = await Promise.all(
       Array.from({ length: 20 }, async () => (await one.notify('vendor/note')).status),
     );
-    expect([running, statuses.toSorted()]).toEqual([2, [202, 202, ...Array.from({ length: 18 }, () => 429)]]);
+    expect([running, statuses.toSorted()]).toEqual([
+      2,
+      [202, 202, ...Array.from({ length: 18 }, () => 429)],
+    ]);
     expect((await one.notify('notifications/cancelled', { requestId: 7 })).status).toBe(202);
     open();
     await until(() => running === 0);
@@ -199,7 +222,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     await until(() => endpoint.health().state === 'lapsed');
     const queued = one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' });
     await until(() => endpoint.metrics().includes('sojourn_waiting_requests 1'));
-    const answered = one.post({ jsonrpc: '2.0', id, result: { action: 'accept', content: { colour: 'red' } } });
+    const answered = one.post({
+      jsonrpc: '2.0',
+      id,
+      result: { action: 'accept', content: { colour: 'red' } },
+    });
     await until(() => endpoint.metrics().includes('sojourn_waiting_requests 2'));
     delete store.before['instances.renew'];
     delete store.before['instances.announce'];
@@ -211,13 +238,19 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
   test('B198 every request of a batch counts, and a batch that does not fit runs not at all', async () => {
     let echoes = 0;
     const echo = () => said(++echoes);
-    const { one } = await session(toolServer({ echo }), limited(2), { protocolVersion: '2025-03-26' });
+    const { one } = await session(toolServer({ echo }), limited(2), {
+      protocolVersion: '2025-03-26',
+    });
     const three = [toolCall(1, 'echo'), toolCall(2, 'echo'), toolCall(3, 'echo')];
     // It would wait for ever: refused at once, and no later request waits behind it.
     const refused = await one.post(three);
     expect([refused.status, refused.json()]).toEqual([
       400,
-      failure(null, -32600, 'Invalid Request: a batch of 3 requests; 2 may run at once (limits.requestsPerSession)'),
+      failure(
+        null,
+        -32600,
+        'Invalid Request: a batch of 3 requests; 2 may run at once (limits.requestsPerSession)',
+      ),
     ]);
     expect(echoes).toBe(0);
     const fits = await one.post([...three.slice(1), { jsonrpc: '2.0', id: 4, method: 'ping' }]);
@@ -230,7 +263,11 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const { client } = await serve(lab.factory, { legacySse: true });
     const { stream, post } = await openSse(client());
     const accepted = await post(toolCall('long', 'hold'));
-    expect([accepted.status, accepted.body, await accepted.ended]).toEqual([202, 'Accepted', 'complete']);
+    expect([accepted.status, accepted.body, await accepted.ended]).toEqual([
+      202,
+      'Accepted',
+      'complete',
+    ]);
     const { answer } = await lab.held();
     answer('at last');
     expect(textOf(await stream.nextMessage())).toBe('at last');

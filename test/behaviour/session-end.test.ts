@@ -5,7 +5,12 @@
  */
 import { createServer } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { createMcpEndpoint, currentSession, type LeaveReason, type McpEndpointOptions } from '../../src/index.ts';
+import {
+  createMcpEndpoint,
+  currentSession,
+  type LeaveReason,
+  type McpEndpointOptions,
+} from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
@@ -37,38 +42,56 @@ function slowRun() {
 /** Calls under way when DELETE comes: their POSTs. */
 const two = [toolCall(1, 'hold'), toolCall(2, 'hold')];
 const RUNNING: Array<[string, string, McpEndpointOptions, object[]]> = [
-  ...VERSIONS.map((version): [string, string, object, object[]] => [`two POSTs of ${version}`, version, {}, two]),
-  ["a POST with responseMode 'json'", '2025-11-25', { responseMode: 'json' }, [toolCall(1, 'hold')]],
+  ...VERSIONS.map((version): [string, string, object, object[]] => [
+    `two POSTs of ${version}`,
+    version,
+    {},
+    two,
+  ]),
+  [
+    "a POST with responseMode 'json'",
+    '2025-11-25',
+    { responseMode: 'json' },
+    [toolCall(1, 'hold')],
+  ],
   ['a batch of three', '2025-03-26', {}, [[...two, toolCall(3, 'hold')]]],
 ];
 
 describe.each(perFace)('$face', ({ serve, session }) => {
-  test.each(VERSIONS)('B48 DELETE ends the GET stream cleanly, without another byte (%s)', async (protocolVersion) => {
-    const { one } = await session(createEchoServer, {}, { protocolVersion });
-    const get = await one.get();
-    if (protocolVersion === '2025-11-25') await get.next();
-    const before = get.body;
-    await one.delete();
-    await get.untilEnd();
-    expect(get.ending).toBe('complete');
-    expect(get.body).toBe(before);
-  });
+  test.each(VERSIONS)(
+    'B48 DELETE ends the GET stream cleanly, without another byte (%s)',
+    async (protocolVersion) => {
+      const { one } = await session(createEchoServer, {}, { protocolVersion });
+      const get = await one.get();
+      if (protocolVersion === '2025-11-25') await get.next();
+      const before = get.body;
+      await one.delete();
+      await get.untilEnd();
+      expect(get.ending).toBe('complete');
+      expect(get.body).toBe(before);
+    },
+  );
 
-  test.each(RUNNING)('B49 DELETE aborts what runs: %s', async (_, protocolVersion, options, posts) => {
-    const held = heldTool();
-    const { one } = await session(toolServer({ hold: held.tool }), options, { protocolVersion });
-    const sent = posts.map((post) => one.post(post));
-    const ids = posts.flat().map((_call, n) => n + 1);
-    await until(() => held.calls.length === ids.length);
-    expect((await one.delete()).status).toBe(200);
-    expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual(ids.map(() => true));
-    const responses = await Promise.all(sent);
-    await Promise.all(responses.map((response) => response.ended));
-    const answers = responses.flatMap((response) => (response.sse ? response.messages : [response.json()]));
-    const data = { reason: 'session_ended', mayHaveRun: true };
-    expect(answers).toEqual(ids.map((id) => failure(id, -32000, expect.any(String), data)));
-    expect(responses.map(({ ending }) => ending)).toEqual(posts.map(() => 'complete'));
-  });
+  test.each(RUNNING)(
+    'B49 DELETE aborts what runs: %s',
+    async (_, protocolVersion, options, posts) => {
+      const held = heldTool();
+      const { one } = await session(toolServer({ hold: held.tool }), options, { protocolVersion });
+      const sent = posts.map((post) => one.post(post));
+      const ids = posts.flat().map((_call, n) => n + 1);
+      await until(() => held.calls.length === ids.length);
+      expect((await one.delete()).status).toBe(200);
+      expect(held.calls.map(({ mcpReq }) => mcpReq.signal.aborted)).toEqual(ids.map(() => true));
+      const responses = await Promise.all(sent);
+      await Promise.all(responses.map((response) => response.ended));
+      const answers = responses.flatMap((response) =>
+        response.sse ? response.messages : [response.json()],
+      );
+      const data = { reason: 'session_ended', mayHaveRun: true };
+      expect(answers).toEqual(ids.map((id) => failure(id, -32000, expect.any(String), data)));
+      expect(responses.map(({ ending }) => ending)).toEqual(posts.map(() => 'complete'));
+    },
+  );
 
   test('B50 DELETE without a session id is 400, with an unknown one 404; no migration handler is asked', async () => {
     const { handler: sessionMigrationHandler, asked } = createHandler();
@@ -77,7 +100,10 @@ describe.each(perFace)('$face', ({ serve, session }) => {
     expect(missing.status).toBe(400);
     expect(missing.json()).toMatchObject({
       id: null,
-      error: { code: -32000, message: expect.stringContaining('DELETE needs the Mcp-Session-Id header') },
+      error: {
+        code: -32000,
+        message: expect.stringContaining('DELETE needs the Mcp-Session-Id header'),
+      },
     });
     const unknown = await client.delete({ sessionId: 'some-other-session' });
     expect(unknown.status).toBe(404);
@@ -102,7 +128,11 @@ describe.each(perFace)('$face', ({ serve, session }) => {
           steps.push('closed');
         };
       });
-      const runSessionHandler = async (_request: unknown, _session: unknown, run: () => Promise<LeaveReason>) => {
+      const runSessionHandler = async (
+        _request: unknown,
+        _session: unknown,
+        run: () => Promise<LeaveReason>,
+      ) => {
         steps.push(`run: ${await run()}`);
         await handler.hook();
         steps.push('handler is back');
@@ -128,9 +158,13 @@ describe.each(perFace)('$face', ({ serve, session }) => {
   test('B52 two DELETEs at once are both answered, and the session ends once', async () => {
     const ended: string[] = [];
     const onSessionEnded = (id: string, reason: string): void => void ended.push(`${id} ${reason}`);
-    const options = { sessionMigrationHandler: { allowSessionMigration: () => null, onSessionEnded } };
+    const options = {
+      sessionMigrationHandler: { allowSessionMigration: () => null, onSessionEnded },
+    };
     const { one } = await session(createEchoServer, options);
-    const statuses = (await Promise.all([one.delete(), one.delete(), one.delete()])).map(({ status }) => status).sort();
+    const statuses = (await Promise.all([one.delete(), one.delete(), one.delete()]))
+      .map(({ status }) => status)
+      .sort();
     expect(statuses[0]).toBe(200);
     for (const status of statuses) expect([200, 404]).toContain(status);
     expect(ended).toEqual([`${one.sessionId} deleted`]);
@@ -150,14 +184,19 @@ describe('B66 close()', () => {
     expect(lab.made.map(({ closed }) => closed)).toEqual([true, true, true]);
     expect(endpoint.sessions.count).toBe(0);
     expect(ctx.mcpReq.signal.aborted).toBe(true);
-    expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'closed' } });
+    expect((await called).message.error).toMatchObject({
+      code: -32000,
+      data: { reason: 'closed' },
+    });
     await stream.untilEnd();
     expect(stream.ending).toBe('complete');
   });
 
   test('waits for the sessions to be disposed of', async () => {
     const run = slowRun();
-    const { endpoint, client } = await serve(createLab().factory, { runSessionHandler: run.handler });
+    const { endpoint, client } = await serve(createLab().factory, {
+      runSessionHandler: run.handler,
+    });
     await client().initialize();
     let closed = false;
     const closing = endpoint.close().then(() => (closed = true));
@@ -179,9 +218,9 @@ describe('B66 close()', () => {
     await openSession();
     await endpoint.close();
     expect(lab.made[1]?.closed).toBe(true);
-    expect(log.matching(/could not be closed/, 'warn').map(({ fields }) => fields['sessionId'])).toEqual([
-      hashOf(one.sessionId),
-    ]);
+    expect(
+      log.matching(/could not be closed/, 'warn').map(({ fields }) => fields['sessionId']),
+    ).toEqual([hashOf(one.sessionId)]);
   });
 
   test('catches a session that was still being opened', async () => {
@@ -199,7 +238,9 @@ describe('B66 close()', () => {
     await closing;
     expect(response.status).toBe(503);
     expect(message.error).toMatchObject({ code: -32000, data: { reason: 'closed' } });
-    await until(() => lab.made[0]?.closed === true, { what: 'the server that came too late is closed' });
+    await until(() => lab.made[0]?.closed === true, {
+      what: 'the server that came too late is closed',
+    });
     expect(endpoint.sessions.count).toBe(0);
   });
 });
@@ -265,7 +306,10 @@ test('B70 the order of an end: errors of running requests, GETs, signal, run(), 
     'server.close()',
     'DELETE ends',
   ]);
-  expect((await called).message.error).toMatchObject({ code: -32000, data: { reason: 'session_ended' } });
+  expect((await called).message.error).toMatchObject({
+    code: -32000,
+    data: { reason: 'session_ended' },
+  });
 });
 
 const IDLE_MS = 60_000;
@@ -290,12 +334,18 @@ async function fleet(more: McpEndpointOptions = {}) {
 async function expectGone({ client }: Served, sessionId: string): Promise<void> {
   const visitor = client();
   const { response } = await visitor.call('ping', {}, { sessionId });
-  for (const answer of [response, await visitor.get({ sessionId }), await visitor.delete({ sessionId })])
+  for (const answer of [
+    response,
+    await visitor.get({ sessionId }),
+    await visitor.delete({ sessionId }),
+  ])
     expect([answer.status, answer.json()]).toEqual([404, NOT_FOUND]);
 }
 
 /** Each ends the session of `client`. */
-const ENDS: Readonly<Record<string, (of: Awaited<ReturnType<typeof fleet>>, client: RawClient) => Promise<unknown>>> = {
+const ENDS: Readonly<
+  Record<string, (of: Awaited<ReturnType<typeof fleet>>, client: RawClient) => Promise<unknown>>
+> = {
   'was deleted': async (_, client) => {
     const { status, body } = await client.delete();
     expect([status, body]).toEqual([200, '']);

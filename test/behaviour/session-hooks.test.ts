@@ -18,11 +18,17 @@ const failed = (message: string) => failure(1, -32603, message);
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B191 the options callback gets the request that opens the session, once, and what it says reaches the server', async () => {
-    const seen: Array<{ tenant: string | null; method: string; path: string; aborted: boolean }> = [];
+    const seen: Array<{ tenant: string | null; method: string; path: string; aborted: boolean }> =
+      [];
     const { client } = await serve(createLab().factory, {
       configureSessionOptions: async (request, serverOptions, signal) => {
         const tenant = request.headers.get('x-tenant');
-        seen.push({ tenant, method: request.method, path: new URL(request.url).pathname, aborted: signal.aborted });
+        seen.push({
+          tenant,
+          method: request.method,
+          path: new URL(request.url).pathname,
+          aborted: signal.aborted,
+        });
         if (tenant !== 'red') return { ...serverOptions, instructions: 'another object' };
         serverOptions.instructions = 'in place';
         return undefined;
@@ -37,7 +43,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     await red.delete();
     expect(seen).toEqual([{ tenant: 'red', method: 'POST', path: '/mcp', aborted: false }]);
     const blue = client({ headers: { 'x-tenant': 'blue' } });
-    expect((await blue.initialize()).message.result).toMatchObject({ instructions: 'another object' });
+    expect((await blue.initialize()).message.result).toMatchObject({
+      instructions: 'another object',
+    });
     expect(seen.map(({ tenant }) => tenant)).toEqual(['red', 'blue']);
   });
 
@@ -62,8 +70,14 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const { openSession } = await serve(lab.factory, {
       runSessionHandler: async (request, session, run) => {
         if (session.kind === 'session') given = session;
-        story.push(['start', request.headers.get('x-tenant'), session.server === lab.made[0]?.server]);
-        session.signal.addEventListener('abort', () => story.push(['aborted', session.signal.reason]));
+        story.push([
+          'start',
+          request.headers.get('x-tenant'),
+          session.server === lab.made[0]?.server,
+        ]);
+        session.signal.addEventListener('abort', () =>
+          story.push(['aborted', session.signal.reason]),
+        );
         story.push(['end', await run()]);
       },
     });
@@ -87,7 +101,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     };
     const { one, lab, endpoint } = await inLab({ runSessionHandler });
     const ended: unknown[] = [];
-    endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    endpoint.sessions.events.on('ended', ({ sessionId, reason }) =>
+      ended.push([sessionId, reason]),
+    );
     const held = one.call(...tool('hold'));
     await lab.held();
     leave();
@@ -101,7 +117,11 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
 
   test.each<[string, RunSessionHandler, string]>([
     ['throws before run()', () => Promise.reject(new Error('no room in /var/lib/rooms')), THREW],
-    ['returns before run()', () => Promise.resolve(), 'runSessionHandler returned before it called run(); it must'],
+    [
+      'returns before run()',
+      () => Promise.resolve(),
+      'runSessionHandler returned before it called run(); it must',
+    ],
     [
       'throws synchronously',
       () => {
@@ -117,25 +137,32 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       },
       RETURNED,
     ],
-  ])('B192 a run hook that %s fails the initialize and leaves nothing behind', async (_, runSessionHandler, why) => {
-    const lab = createLab();
-    const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler });
-    const one = client();
-    const { response, message } = await one.initialize();
-    expect(response.status).toBe(500);
-    expect(response.header('mcp-session-id')).toBeUndefined();
-    expect(message.error).toMatchObject({ code: -32603, message: expect.stringContaining(`Internal error: ${why}`) });
-    if (why !== THREW) expect(message.error?.message).toMatch(/; it must return run\(\), or await it$/);
-    expect(log.matching(/runSessionHandler/, 'warn').map((line) => line.message)).toEqual([
-      expect.stringContaining(message.error?.message ?? '?'),
-    ]);
-    expect(endpoint.sessions.count).toBe(0);
-    // A server that was connected is closed.
-    expect(lab.made.map(({ closed }) => closed)).toEqual([why === RETURNED]);
-    expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
-    const { response: modern, message: refused } = await callModern(client(), 'server/discover');
-    expect([modern.status, refused.error?.code]).toEqual([500, -32603]);
-  });
+  ])(
+    'B192 a run hook that %s fails the initialize and leaves nothing behind',
+    async (_, runSessionHandler, why) => {
+      const lab = createLab();
+      const { client, endpoint, log } = await serve(lab.factory, { runSessionHandler });
+      const one = client();
+      const { response, message } = await one.initialize();
+      expect(response.status).toBe(500);
+      expect(response.header('mcp-session-id')).toBeUndefined();
+      expect(message.error).toMatchObject({
+        code: -32603,
+        message: expect.stringContaining(`Internal error: ${why}`),
+      });
+      if (why !== THREW)
+        expect(message.error?.message).toMatch(/; it must return run\(\), or await it$/);
+      expect(log.matching(/runSessionHandler/, 'warn').map((line) => line.message)).toEqual([
+        expect.stringContaining(message.error?.message ?? '?'),
+      ]);
+      expect(endpoint.sessions.count).toBe(0);
+      // A server that was connected is closed.
+      expect(lab.made.map(({ closed }) => closed)).toEqual([why === RETURNED]);
+      expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
+      const { response: modern, message: refused } = await callModern(client(), 'server/discover');
+      expect([modern.status, refused.error?.code]).toEqual([500, -32603]);
+    },
+  );
 
   test('B192 a run hook that throws afterwards is logged, and its session ends', async () => {
     let fail!: (error: Error) => void;
@@ -147,9 +174,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     });
     fail(new Error('the room burnt down'));
     await until(() => endpoint.sessions.count === 0);
-    expect(log.matching(/runSessionHandler threw/, 'warn').map(({ fields }) => fields['sessionId'])).toEqual([
-      hashOf(one.sessionId),
-    ]);
+    expect(
+      log.matching(/runSessionHandler threw/, 'warn').map(({ fields }) => fields['sessionId']),
+    ).toEqual([hashOf(one.sessionId)]);
     expect((await one.call('ping')).response.status).toBe(404);
   });
 

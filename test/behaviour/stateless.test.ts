@@ -36,7 +36,10 @@ test('B87 B108 stateless: false is stateful, which refuses a modern POST and nam
   for (const method of ['server/discover', 'tools/list']) {
     const { response, message, id } = await callModern(always, method);
     expect([response.status, response.header('mcp-session-id')]).toEqual([400, undefined]);
-    expect(message).toMatchObject({ id, error: { code: -32022, data: { requested: MODERN, supported } } });
+    expect(message).toMatchObject({
+      id,
+      error: { code: -32022, data: { requested: MODERN, supported } },
+    });
   }
   expect(lab.made).toEqual([]);
   expect((await always.initialize()).response.header('mcp-session-id')).toBeDefined();
@@ -64,20 +67,34 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
   test('B91 B92 every request is served without initialize, initialize too; no session id is issued, and a session id in a request is ignored', async () => {
     const { client, lab, endpoint } = await servePerRequest({ face });
     const one = client();
-    const { response, message } = await one.call(...tool('echo', { text: 'hi' }), { sessionId: 'made-up' });
-    expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, undefined, 'hi']);
+    const { response, message } = await one.call(...tool('echo', { text: 'hi' }), {
+      sessionId: 'made-up',
+    });
+    expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([
+      200,
+      undefined,
+      'hi',
+    ]);
     const opened = await one.initialize();
-    expect(opened.message.result).toMatchObject({ protocolVersion: '2025-11-25', serverInfo: { name: 'lab' } });
+    expect(opened.message.result).toMatchObject({
+      protocolVersion: '2025-11-25',
+      serverInfo: { name: 'lab' },
+    });
     expect(opened.response.header('mcp-session-id')).toBeUndefined();
     const who = await one.call(...tool('who'), { sessionId: 'made-up' });
     expect(JSON.parse(textOf(who.message) ?? '')).toMatchObject({ restored: false });
     expect(JSON.parse(textOf(who.message) ?? '')).not.toHaveProperty('id');
     const wrong = await one.post('{', { sessionId: 'made-up' });
     expect([wrong.status, wrong.header('sojourn-refused')]).toEqual([400, undefined]);
-    const unfit = await one.post(toolCall(7, 'echo'), { sessionId: 'made-up', headers: { accept: 'text/html' } });
+    const unfit = await one.post(toolCall(7, 'echo'), {
+      sessionId: 'made-up',
+      headers: { accept: 'text/html' },
+    });
     expect([unfit.status, unfit.header('sojourn-refused')]).toEqual([406, undefined]);
     expect(endpoint.sessions.count).toBe(0);
-    expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(lab.made.map(() => [true, undefined]));
+    expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(
+      lab.made.map(() => [true, undefined]),
+    );
     // One of them for `notifications/initialized`.
     expect(lab.made.length).toBe(4);
   });
@@ -87,7 +104,10 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
     const factory = toolServer({
       slow: async (_args, { mcpReq }) => {
         const progressToken = mcpReq._meta?.progressToken ?? '';
-        await mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+        await mcpReq.notify({
+          method: 'notifications/progress',
+          params: { progressToken, progress: 1 },
+        });
         await hook();
         return said('done');
       },
@@ -111,13 +131,20 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
       for (const name of (ctx.serverOptions.instructions ?? '').split(' '))
         server.registerTool(name, {}, () => said(name));
     });
-    const configureSessionOptions: McpEndpointOptions['configureSessionOptions'] = (request, options) => {
+    const configureSessionOptions: McpEndpointOptions['configureSessionOptions'] = (
+      request,
+      options,
+    ) => {
       calls += 1;
       options.instructions = request.headers.get('x-tools') ?? '';
     };
-    const client = (await serve(perSession(factory), { ...stateless, configureSessionOptions })).client();
+    const client = (
+      await serve(perSession(factory), { ...stateless, configureSessionOptions })
+    ).client();
     const list = async (tools: string) => {
-      const { message } = await client.call('tools/list', undefined, { headers: { 'x-tools': tools } });
+      const { message } = await client.call('tools/list', undefined, {
+        headers: { 'x-tools': tools },
+      });
       return (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name);
     };
     expect(await list('saw drill')).toEqual(['saw', 'drill']);
@@ -137,11 +164,19 @@ describe('B93 a server cannot ask the client', () => {
     ['server.elicitInput', (_, server) => server.elicitInput(form), 'Elicitation'],
     ['server.createMessage', (_, server) => server.createMessage(sample), 'Sampling'],
     ['server.listRoots', (_, server) => server.listRoots(), 'Roots'],
-    ['server.request', (_, server) => server.request({ method: 'elicitation/create', params: form }), 'Elicitation'],
+    [
+      'server.request',
+      (_, server) => server.request({ method: 'elicitation/create', params: form }),
+      'Elicitation',
+    ],
     ['server.ping', (_, server) => server.ping(), 'The request ping'],
   ];
 
-  test.each(calls.flatMap(([name, ask, what]) => [false, true].map((strict) => [name, strict, ask, what] as const)))(
+  test.each(
+    calls.flatMap(([name, ask, what]) =>
+      [false, true].map((strict) => [name, strict, ask, what] as const),
+    ),
+  )(
     '%s is refused at once for this reason, not for a capability of the client (enforceStrictCapabilities: %s)',
     async (_, enforceStrictCapabilities, ask, what) => {
       const factory = (): McpServer => {
@@ -172,7 +207,11 @@ test('B94 the run hook sees no client capabilities either, not even around initi
     },
   });
   const clientInfo = { name: 'asked', version: '1' };
-  await client().initialize({ capabilities: { sampling: {}, elicitation: {} }, clientInfo, initialized: false });
+  await client().initialize({
+    capabilities: { sampling: {}, elicitation: {} },
+    clientInfo,
+    initialized: false,
+  });
   expect(seen).toEqual([['asked', {}]]);
 });
 
@@ -222,7 +261,8 @@ test.each(['legacy', 'modern', 'session'] as const)(
     const one = client();
     if (era === 'session') await one.initialize();
     const args = { text: 'hi' };
-    const served = era === 'modern' ? callModern(one, ...tool('echo', args)) : one.call(...tool('echo', args));
+    const served =
+      era === 'modern' ? callModern(one, ...tool('echo', args)) : one.call(...tool('echo', args));
     expect(textOf((await served).message)).toBe('hi');
     expect(sent).toEqual(['Not connected']);
   },
@@ -248,8 +288,12 @@ test('B98 listChanged is not promised to a legacy client; it is promised to a mo
 });
 
 async function listen(client: RawClient) {
-  const stream = await postModern(client, 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const stream = await postModern(client, 'subscriptions/listen', {
+    notifications: { toolsListChanged: true },
+  });
   expect(stream.status).toBe(200);
-  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/subscriptions/acknowledged' });
+  expect(await stream.nextMessage()).toMatchObject({
+    method: 'notifications/subscriptions/acknowledged',
+  });
   return stream;
 }

@@ -12,11 +12,17 @@ import { perFace } from '../kit/sessions.ts';
 import { connectSse } from '../kit/legacy-sse.ts';
 
 /** An id, the time to wait, and data that is no message. */
-const priming = (retry: number): unknown => ({ id: expect.stringMatching(/^[0-9A-Za-z._-]{1,150}$/), retry, data: '' });
+const priming = (retry: number): unknown => ({
+  id: expect.stringMatching(/^[0-9A-Za-z._-]{1,150}$/),
+  retry,
+  data: '',
+});
 
-const comments = ({ events }: RawResponse): number => events.filter(({ comment }) => comment !== undefined).length;
+const comments = ({ events }: RawResponse): number =>
+  events.filter(({ comment }) => comment !== undefined).length;
 
-const after = (client: RawClient, event: RawEvent): Promise<RawResponse> => client.get({ lastEventId: event.id });
+const after = (client: RawClient, event: RawEvent): Promise<RawResponse> =>
+  client.get({ lastEventId: event.id });
 
 describe.each(perFace)('over $face', ({ serve, inLab }) => {
   test('B111 B212 every 2025-11-25 stream is primed at once: of a POST, of initialize, of a GET, and a resumed one', async () => {
@@ -49,7 +55,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     storing.open();
     await post.untilEnd();
     expect(post.ending).toBe('complete');
-    const seen = post.events.map(({ message, retry }) => (message === undefined ? retry : 'message'));
+    const seen = post.events.map(({ message, retry }) =>
+      message === undefined ? retry : 'message',
+    );
     expect(seen).toEqual([1_234, 'message', 100]);
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     await ctx.mcpReq.log('error', 'while no client reads');
@@ -92,7 +100,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     const modern = await modernCall;
     for (let round = 1; round <= 2; round++) {
       await timeProvider.advance(15_000);
-      await until(() => comments(modern) >= round && [get, post].every((stream) => comments(stream) > round));
+      await until(
+        () => comments(modern) >= round && [get, post].every((stream) => comments(stream) > round),
+      );
       expect([get, post, modern].map(comments)).toEqual([round + 1, round + 1, round]);
     }
     for (const { answer } of lab.holds) answer('still there');
@@ -118,7 +128,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
 
   test('B213 a subscription carries them', async () => {
     const { client } = await serve(createLab().factory, { keepAliveMs: 20 });
-    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const stream = await postModern(client(), 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
     await until(() => comments(stream) >= 2);
     expect((await stream.nextMessage()) as object).toMatchObject({
       method: 'notifications/subscriptions/acknowledged',

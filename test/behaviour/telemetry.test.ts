@@ -34,15 +34,22 @@ interface Span {
 interface Metric {
   readonly name: string;
   readonly unit: string;
-  readonly points: ReadonlyArray<{ readonly attributes: Readonly<Record<string, unknown>>; readonly value: unknown }>;
+  readonly points: ReadonlyArray<{
+    readonly attributes: Readonly<Record<string, unknown>>;
+    readonly value: unknown;
+  }>;
 }
 
 const lines = <T>(output: string, kind: string): T[] =>
-  [...output.matchAll(new RegExp(`^${kind} (\\{.*\\})$`, 'gm'))].map(([, json = '']) => JSON.parse(json) as T);
+  [...output.matchAll(new RegExp(`^${kind} (\\{.*\\})$`, 'gm'))].map(
+    ([, json = '']) => JSON.parse(json) as T,
+  );
 
 /** Version 3 needs Node 22.15. */
 function nodeFor(folder: 'otel-2' | 'otel-3'): string {
-  return folder === 'otel-2' ? process.execPath : join(installed('runtimes'), 'node_modules/node-22/bin/node');
+  return folder === 'otel-2'
+    ? process.execPath
+    : join(installed('runtimes'), 'node_modules/node-22/bin/node');
 }
 
 /** A change of the SDK's next major version shows in the night. */
@@ -106,12 +113,25 @@ describe.each(SDKS)('%s', (folder) => {
     const http = await spanOf('HTTP');
     expect(http.traceId).toHaveLength(32);
     const fails = await spanOf('tools/call fails');
-    expect([fails.status, fails.attributes['error.type'], fails.events]).toEqual([{ code: 2 }, 'tool_error', []]);
+    expect([fails.status, fails.attributes['error.type'], fails.events]).toEqual([
+      { code: 2 },
+      'tool_error',
+      [],
+    ]);
     const unknown = await spanOf('tools/call _OTHER');
-    expect(unknown.attributes).toMatchObject({ 'error.type': '-32602', 'rpc.response.status_code': '-32602' });
-    expect((await spanOf('prompts/get greet')).attributes).toMatchObject({ 'gen_ai.prompt.name': 'greet' });
-    expect(Object.keys((await spanOf('resources/read')).attributes)).not.toContain('mcp.resource.uri');
-    expect((await spanOf('initialize')).attributes).toMatchObject({ 'mcp.method.name': 'initialize' });
+    expect(unknown.attributes).toMatchObject({
+      'error.type': '-32602',
+      'rpc.response.status_code': '-32602',
+    });
+    expect((await spanOf('prompts/get greet')).attributes).toMatchObject({
+      'gen_ai.prompt.name': 'greet',
+    });
+    expect(Object.keys((await spanOf('resources/read')).attributes)).not.toContain(
+      'mcp.resource.uri',
+    );
+    expect((await spanOf('initialize')).attributes).toMatchObject({
+      'mcp.method.name': 'initialize',
+    });
     await callModern(client(), 'tools/call', { name: 'echo', arguments: { value: 'secret' } });
     await until(() => output.stdout.includes('"2026-07-28"'));
     const measured = await metrics();
@@ -120,7 +140,11 @@ describe.each(SDKS)('%s', (folder) => {
     const tools = operations?.points.map(({ attributes }) => attributes['gen_ai.tool.name']);
     expect(new Set(tools)).toEqual(new Set([undefined, 'echo', 'fails', '_OTHER']));
     const names = measured.map(({ name }) => name);
-    for (const name of ['sojourn.sessions.opened', 'sojourn.sessions.live', 'sojourn.store.call.duration'])
+    for (const name of [
+      'sojourn.sessions.opened',
+      'sojourn.sessions.live',
+      'sojourn.store.call.duration',
+    ])
       expect(names).toContain(name);
     expect(measured.find(({ name }) => name === 'sojourn.sessions.live')?.points[0]?.value).toBe(1);
     expect(measured.find(({ name }) => name === 'sojourn.memory')?.unit).toBe('By');
@@ -164,7 +188,11 @@ describe.each(SDKS)('%s', (folder) => {
     first.child.kill('SIGKILL');
     expect(textOf((await slow).message)).toBe('slow');
     const again = await second.spanOf('tools/call slow');
-    expect([again.traceId, again.parent, again.attributes['sojourn.attempt']]).toEqual([TRACE, PARENT, 2]);
+    expect([again.traceId, again.parent, again.attributes['sojourn.attempt']]).toEqual([
+      TRACE,
+      PARENT,
+      2,
+    ]);
     expect(first.spans('tools/call slow')).toEqual([]);
   });
 
@@ -183,7 +211,10 @@ describe.each(SDKS)('%s', (folder) => {
     const answered = await second.spanOf('tools/call asks');
     for (const span of [parked, answered]) {
       expect([span.traceId, span.parent, span.status.code]).toEqual([TRACE, PARENT, 0]);
-      expect(span.attributes).toMatchObject({ 'sojourn.task.id': sessionHash(asks), 'gen_ai.tool.name': 'asks' });
+      expect(span.attributes).toMatchObject({
+        'sojourn.task.id': sessionHash(asks),
+        'gen_ai.tool.name': 'asks',
+      });
     }
     // The header makes the span of the HTTP request, which is the parent of the first run.
     const film = await begin('film', { headers: { traceparent } });
@@ -192,7 +223,10 @@ describe.each(SDKS)('%s', (folder) => {
     await other.ended(film);
     const again = await second.spanOf('tools/call film');
     expect([again.traceId, again.parent]).toEqual([TRACE, PARENT]);
-    expect(again.attributes).toMatchObject({ 'sojourn.attempt': 2, 'sojourn.task.id': sessionHash(film) });
+    expect(again.attributes).toMatchObject({
+      'sojourn.attempt': 2,
+      'sojourn.task.id': sessionHash(film),
+    });
     expect(first.spans('tools/call film')).toEqual([]);
     expect(second.output.stdout).not.toContain(film);
     // A run that leaves the rest to others did not fail.
@@ -201,8 +235,14 @@ describe.each(SDKS)('%s', (folder) => {
     expect([detached.status.code, detached.attributes['error.type']]).toEqual([0, undefined]);
     const measured = await second.metrics();
     const ended = measured.find(({ name }) => name === 'sojourn.tasks.ended')?.points;
-    expect(ended?.map(({ attributes, value }) => [attributes['status'], value])).toEqual([['completed', 2]]);
-    for (const name of ['sojourn.tasks.running', 'sojourn.task.duration', 'sojourn.tasks.continued'])
+    expect(ended?.map(({ attributes, value }) => [attributes['status'], value])).toEqual([
+      ['completed', 2],
+    ]);
+    for (const name of [
+      'sojourn.tasks.running',
+      'sojourn.task.duration',
+      'sojourn.tasks.continued',
+    ])
       expect(measured.map((one) => one.name)).toContain(name);
   });
 });

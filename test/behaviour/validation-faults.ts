@@ -12,7 +12,12 @@ export interface Draft {
   mode: 'stateful' | 'hybrid';
   method: string;
   headers: Record<string, string>;
-  message: { jsonrpc: string; id: number | string; method: string; params?: Record<string, unknown> };
+  message: {
+    jsonrpc: string;
+    id: number | string;
+    method: string;
+    params?: Record<string, unknown>;
+  };
   /** Says a length and never sends a byte. */
   unsent: boolean;
 }
@@ -61,7 +66,13 @@ const refused = (status: number, code: number, says: RegExp, spoil: Spoil): Faul
   id: 5,
 });
 /** A fault that is refused in an answer on a session, and with its status elsewhere. */
-const answered = (reason: string, plain: number, code: number, says: RegExp, spoil: Spoil): Fault => ({
+const answered = (
+  reason: string,
+  plain: number,
+  code: number,
+  says: RegExp,
+  spoil: Spoil,
+): Fault => ({
   ...refused(200, code, says, spoil),
   refused: reason,
   plain,
@@ -69,7 +80,10 @@ const answered = (reason: string, plain: number, code: number, says: RegExp, spo
 
 const evil = 'https://evil.example';
 const tooDeep = JSON.parse('['.repeat(200) + ']'.repeat(200)) as unknown;
-const withoutCapabilities = envelope({}, { 'io.modelcontextprotocol/clientCapabilities': undefined });
+const withoutCapabilities = envelope(
+  {},
+  { 'io.modelcontextprotocol/clientCapabilities': undefined },
+);
 
 export const VALIDATION_ORDER = {
   host: unread(403, -32000, /^Host "evil\.example"/, header('host', 'evil.example')),
@@ -103,9 +117,15 @@ export const VALIDATION_ORDER = {
     params({ arguments: tooDeep }),
   ),
   json: unread(400, -32700, /^Parse error: the body is not JSON/, params({ broken: NOT_JSON })),
-  shape: answered('invalid_request', 400, -32600, /^Invalid Request: jsonrpc must be/, ({ message }) => {
-    message.jsonrpc = '1.0';
-  }),
+  shape: answered(
+    'invalid_request',
+    400,
+    -32600,
+    /^Invalid Request: jsonrpc must be/,
+    ({ message }) => {
+      message.jsonrpc = '1.0';
+    },
+  ),
   version: refused(
     400,
     -32022,
@@ -135,7 +155,12 @@ export const VALIDATION_ORDER = {
     headers['mcp-method'] = 'logging/setLevel';
   }),
   // Of sessions.
-  'session-id': refused(400, -32000, /^Bad Request: Mcp-Session-Id must be/, header('mcp-session-id', 'two words')),
+  'session-id': refused(
+    400,
+    -32000,
+    /^Bad Request: Mcp-Session-Id must be/,
+    header('mcp-session-id', 'two words'),
+  ),
   lookup: unread(404, -32001, /^Session not found$/, header('mcp-session-id', 'unknown')),
   user: refused(403, -32000, /^Forbidden/, header('x-user', 'mallory')),
   'session-version': refused(
@@ -153,9 +178,15 @@ export const VALIDATION_ORDER = {
       message.id = RUNNING_ID;
     },
   ),
-  'running-requests': answered('too_many_requests', 429, -32000, /^Too Many Requests/, ({ message }) => {
-    message.method = 'tools/list';
-  }),
+  'running-requests': answered(
+    'too_many_requests',
+    429,
+    -32000,
+    /^Too Many Requests/,
+    ({ message }) => {
+      message.method = 'tools/list';
+    },
+  ),
 } satisfies Record<string, Fault>;
 
 export type Step = keyof typeof VALIDATION_ORDER;

@@ -29,12 +29,22 @@ const OPTIONS: McpEndpointOptions = {
 };
 
 const ORDER = Object.keys(VALIDATION_ORDER) as Step[];
-const between = (from: Step, to: Step): Step[] => ORDER.slice(ORDER.indexOf(from), ORDER.indexOf(to) + 1);
+const between = (from: Step, to: Step): Step[] =>
+  ORDER.slice(ORDER.indexOf(from), ORDER.indexOf(to) + 1);
 const DOOR = between('host', 'era');
 const MODERN = ['era', ...between('header-agreement', 'removed-method')] as const;
 const LEGACY = ['era', ...between('session-id', 'running-requests')] as const;
 /** What a GET passes of it. */
-const GET = ['host', 'origin', 'accept', 'version', 'session-id', 'lookup', 'user', 'session-version'] as const;
+const GET = [
+  'host',
+  'origin',
+  'accept',
+  'version',
+  'session-id',
+  'lookup',
+  'user',
+  'session-version',
+] as const;
 
 /** A refusal carries the id of its request, whatever it is. */
 const IDS = [5, 'text', '', 0, -7, Number.MAX_SAFE_INTEGER, '5'];
@@ -43,7 +53,9 @@ const neighbours = (steps: readonly Step[]): Array<[Step, Step]> =>
   steps.slice(1).map((later, n) => [steps[n] as Step, later]);
 
 /** A session with one request running, which is as many as it may; a ping in it is in order. */
-async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
+async function inSession(
+  face: Face,
+): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
   const held = heldTool();
   const { one } = await session(
     toolServer({ hold: held.tool }),
@@ -51,22 +63,36 @@ async function inSession(face: Face): Promise<{ send: (draft: Draft) => Promise<
     { headers: { 'x-user': 'alice' } },
     { face, auth: userHeader },
   );
-  const hold = { jsonrpc: '2.0', id: RUNNING_ID, method: 'tools/call', params: { name: 'hold', arguments: {} } };
+  const hold = {
+    jsonrpc: '2.0',
+    id: RUNNING_ID,
+    method: 'tools/call',
+    params: { name: 'hold', arguments: {} },
+  };
   await one.post(hold, { headers: { 'x-user': 'alice' } });
   await until(() => held.calls.length === 1);
   const { sessionId = '', protocolVersion = '' } = one;
   const headers = { 'mcp-session-id': sessionId, 'mcp-protocol-version': protocolVersion };
   return {
     send: (draft) => send(one, draft),
-    draft: () => ({ ...draftOf({ jsonrpc: '2.0', id: 5, method: 'ping' }, headers), mode: 'stateful' }),
+    draft: () => ({
+      ...draftOf({ jsonrpc: '2.0', id: 5, method: 'ping' }, headers),
+      mode: 'stateful',
+    }),
   };
 }
 
 /** A call of 2026-07-28 that is in order on a hybrid endpoint. */
-async function modern(face: Face): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
+async function modern(
+  face: Face,
+): Promise<{ send: (draft: Draft) => Promise<RawResponse>; draft: () => Draft }> {
   const factory = toolServer({ echo: () => said('hello') });
   const hybrid = await serve(factory, OPTIONS, { face, auth: userHeader });
-  const stateful = await serve(factory, { ...OPTIONS, sessionMode: 'stateful' }, { face, auth: userHeader });
+  const stateful = await serve(
+    factory,
+    { ...OPTIONS, sessionMode: 'stateful' },
+    { face, auth: userHeader },
+  );
   const clients = { hybrid: hybrid.client(), stateful: stateful.client() };
   const params = { name: 'echo', arguments: {} };
   return {
@@ -95,7 +121,10 @@ async function send(client: RawClient, draft: Draft): Promise<RawResponse> {
   const declared = draft.headers['transfer-encoding'] === undefined && draft.method !== 'GET';
   const length: RawHeaders = declared ? { 'content-length': `${Buffer.byteLength(body)}` } : {};
   const own = { sessionId: null, version: null };
-  const { request, response } = client.start(draft.method, { ...own, headers: { ...length, ...draft.headers } });
+  const { request, response } = client.start(draft.method, {
+    ...own,
+    headers: { ...length, ...draft.headers },
+  });
   if (draft.unsent) request.flushHeaders();
   else request.end(draft.method === 'GET' ? undefined : body);
   const answer = await response;
@@ -122,26 +151,32 @@ describe.each(perFace)('$face', ({ face }) => {
       expect((await sent(draft())).status).toBe(200);
     });
 
-    test.each(steps.map((step) => [step]))(`B12 B13 %s refuses its own fault (${what})`, async (step) => {
-      const { send: sent, draft } = await ground(face);
-      for (const id of IDS) {
-        const spoiled = draft();
-        spoiled.message.id = id;
-        VALIDATION_ORDER[step].spoil(spoiled);
-        const answer = await sent(spoiled);
-        expectAnswer(answer, echoing(VALIDATION_ORDER[step], spoiled));
-        // What was declared is not read.
-        if (spoiled.unsent) expect(answer.header('connection')).toBe('close');
-      }
-    });
+    test.each(steps.map((step) => [step]))(
+      `B12 B13 %s refuses its own fault (${what})`,
+      async (step) => {
+        const { send: sent, draft } = await ground(face);
+        for (const id of IDS) {
+          const spoiled = draft();
+          spoiled.message.id = id;
+          VALIDATION_ORDER[step].spoil(spoiled);
+          const answer = await sent(spoiled);
+          expectAnswer(answer, echoing(VALIDATION_ORDER[step], spoiled));
+          // What was declared is not read.
+          if (spoiled.unsent) expect(answer.header('connection')).toBe('close');
+        }
+      },
+    );
 
-    test.each(neighbours(steps))(`B8 B13 B181 %s answers before %s (${what})`, async (earlier, later) => {
-      const { send: sent, draft } = await ground(face);
-      const spoiled = draft();
-      VALIDATION_ORDER[later].spoil(spoiled);
-      VALIDATION_ORDER[earlier].spoil(spoiled);
-      expectAnswer(await sent(spoiled), echoing(VALIDATION_ORDER[earlier], spoiled));
-    });
+    test.each(neighbours(steps))(
+      `B8 B13 B181 %s answers before %s (${what})`,
+      async (earlier, later) => {
+        const { send: sent, draft } = await ground(face);
+        const spoiled = draft();
+        VALIDATION_ORDER[later].spoil(spoiled);
+        VALIDATION_ORDER[earlier].spoil(spoiled);
+        expectAnswer(await sent(spoiled), echoing(VALIDATION_ORDER[earlier], spoiled));
+      },
+    );
   }
 
   test.each(neighbours(GET))('B13 B34 on GET %s answers before %s', async (earlier, later) => {

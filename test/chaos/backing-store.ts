@@ -54,7 +54,9 @@ async function openServer(kind: ServerKind): Promise<BackingStore> {
   return {
     kind,
     links,
-    reach: (n) => ({ url: server.url.replace(`:${server.port}`, `:${links[n]?.port ?? server.port}`) }),
+    reach: (n) => ({
+      url: server.url.replace(`:${server.port}`, `:${links[n]?.port ?? server.port}`),
+    }),
     async away(ms, how) {
       if (how === 'frozen') server.pause();
       else await (how === 'killed' ? server.killed() : server.stop());

@@ -21,14 +21,31 @@ class Tale {
   session(version = '2025-11-25'): SessionStory {
     const { sessions } = this.world.ledger;
     const id = `session-${sessions.size}`;
-    const times = { activeAt: 0, deleteSentAt: undefined, deletedAt: undefined, notFoundAt: undefined };
-    const story = { id, client: 'raw0', version, readers: 0, prefix: `raw0.${sessions.size}:`, ...times };
+    const times = {
+      activeAt: 0,
+      deleteSentAt: undefined,
+      deletedAt: undefined,
+      notFoundAt: undefined,
+    };
+    const story = {
+      id,
+      client: 'raw0',
+      version,
+      readers: 0,
+      prefix: `raw0.${sessions.size}:`,
+      ...times,
+    };
     sessions.set(id, story);
     return story;
   }
 
   /** A call, with a run of its tool where `by` says on which start. */
-  call(story: SessionStory, tool: string, ending: Ending | undefined, { at = 1, by = ['a.1'] } = {}): Call {
+  call(
+    story: SessionStory,
+    tool: string,
+    ending: Ending | undefined,
+    { at = 1, by = ['a.1'] } = {},
+  ): Call {
     const { calls } = this.world.ledger;
     const call: Call = {
       client: story.client,
@@ -45,7 +62,8 @@ class Tale {
       acceptedAt: undefined,
       ending: ending?.kind === 'result' && ending.value === undefined ? undefined : ending,
     };
-    if (ending?.kind === 'result' && ending.value === undefined) call.ending = { ...ending, value: call.nonce };
+    if (ending?.kind === 'result' && ending.value === undefined)
+      call.ending = { ...ending, value: call.nonce };
     calls.push(call);
     for (const start of by) this.run(call, start, at);
     return call;
@@ -53,13 +71,38 @@ class Tale {
 
   run({ nonce, tool = '', session }: Call, instance: string, at = 1): LiveRan {
     const run = `${instance}/${this.ran.length}`;
-    const ran = { event: 'ran', at, instance, tool, nonce, session, run, copy: 0, endedAt: undefined } as const;
+    const ran = {
+      event: 'ran',
+      at,
+      instance,
+      tool,
+      nonce,
+      session,
+      run,
+      copy: 0,
+      endedAt: undefined,
+    } as const;
     this.ran.push(ran);
     return ran;
   }
 
-  write({ id, prefix }: SessionStory, instance: string, at: number, value: number, run = 'none'): void {
-    this.wrote.push({ event: 'wrote', at, from: at - 0.5, instance, nonce: `${prefix}w`, session: id, run, value });
+  write(
+    { id, prefix }: SessionStory,
+    instance: string,
+    at: number,
+    value: number,
+    run = 'none',
+  ): void {
+    this.wrote.push({
+      event: 'wrote',
+      at,
+      from: at - 0.5,
+      instance,
+      nonce: `${prefix}w`,
+      session: id,
+      run,
+      value,
+    });
   }
 
   /** An event, or a message without an id. `reader`: the call that read it, or `GET`. */
@@ -71,7 +114,10 @@ class Tale {
   progress(call: Call, run: string, ...numbers: readonly number[]): void {
     for (const progress of numbers) {
       const params = { message: `${call.nonce} ${run}`, progress };
-      this.gets({ id: call.session } as SessionStory, call.nonce, { method: 'notifications/progress', params });
+      this.gets({ id: call.session } as SessionStory, call.nonce, {
+        method: 'notifications/progress',
+        params,
+      });
     }
   }
 
@@ -84,7 +130,8 @@ class Tale {
 
   judged(): string[] {
     const { world, ran, wrote, freezes, struck } = this;
-    const absenceOf: Circumstances['absenceOf'] = (start) => (struck.has(start) ? { kind: 'killed' } : undefined);
+    const absenceOf: Circumstances['absenceOf'] = (start) =>
+      struck.has(start) ? { kind: 'killed' } : undefined;
     return judge(world, { ran, wrote }, { absenceOf, freezes });
   }
 }
@@ -100,7 +147,8 @@ const idOf = (session: string, epoch: number, offset: number): string =>
   formatEventId(eventPrefix(sessionTag(session), epoch), 'g', offset);
 
 /** Of an event on the stream of the call 7. */
-const callId = (session: string): string => formatEventId(eventPrefix(sessionTag(session), 1), 'p1_0', 3, '.n7');
+const callId = (session: string): string =>
+  formatEventId(eventPrefix(sessionTag(session), 1), 'p1_0', 3, '.n7');
 const refusal = (id: number): object => ({ jsonrpc: '2.0', error: rpcError(answerNotKept()), id });
 
 type Tell = (tale: Tale) => void;
@@ -140,17 +188,37 @@ const events =
 
 /** Each tells one tale and is found guilty of one thing. The ablations of `test/simulation` have others. */
 const crimes: Array<[what: string, found: RegExp, tell: Tell]> = [
-  ['a result of a tool that never ran', /^has a result and never ran/, calls('effect', result(), { by: [] })],
+  [
+    'a result of a tool that never ran',
+    /^has a result and never ran/,
+    calls('effect', result(), { by: [] }),
+  ],
   [
     'a run that no client called',
     /^ran, and no client called it/,
     (tale) => void tale.run({ nonce: 'intruder', session: tale.session().id } as Call, 'a.1'),
   ],
-  ['a run behind "it did not run"', /^was told that it did not run/, calls('effect', ownerLost(false))],
-  ['a run behind a 503', /^was told that it did not run/, calls('effect', { kind: 'given-up', at: 2 })],
-  ['an error that does not tell whether it ran', /^was not told/, calls('effect', ownerLost(undefined))],
+  [
+    'a run behind "it did not run"',
+    /^was told that it did not run/,
+    calls('effect', ownerLost(false)),
+  ],
+  [
+    'a run behind a 503',
+    /^was told that it did not run/,
+    calls('effect', { kind: 'given-up', at: 2 }),
+  ],
+  [
+    'an error that does not tell whether it ran',
+    /^was not told/,
+    calls('effect', ownerLost(undefined)),
+  ],
   ['an error without a reason', /without a reason/, calls('effect', error(undefined, true))],
-  ['a stream that ended without an answer', /^ended without an answer/, calls('effect', { kind: 'silent', at: 2 })],
+  [
+    'a stream that ended without an answer',
+    /^ended without an answer/,
+    calls('effect', { kind: 'silent', at: 2 }),
+  ],
   ['a client exception', /^threw/, calls('effect', { kind: 'threw', at: 2, text: 'TypeError' })],
   [
     'a stream that is unknown by now',
@@ -163,7 +231,11 @@ const crimes: Array<[what: string, found: RegExp, tell: Tell]> = [
     ({ world }) => void world.broken.push({ at: 1, what: 'effect', instance: 'a.1' }),
   ],
   ['a counter that gave a number twice', /wrote 1 twice/, counts(['a.1', 1], ['a.1', 1])],
-  ['a counter that went back', /^a write is lost/, counts(['a.1', 1], ['a.1', 2], ['a.1', 3], ['a.1', 0])],
+  [
+    'a counter that went back',
+    /^a write is lost/,
+    counts(['a.1', 1], ['a.1', 2], ['a.1', 3], ['a.1', 0]),
+  ],
   ['two instances that gave the same number', /wrote 1 twice/, counts(['b.1', 1], ['a.1', 1])],
   [
     'a write that a frozen owner made when it woke',
@@ -212,12 +284,21 @@ const crimes: Array<[what: string, found: RegExp, tell: Tell]> = [
       tale.gets(story, 'GET', refusal(8), `${callId(story.id)}.e`);
     },
   ],
-  ['404 for a session that no client ended', /404 for session/, (tale) => notFound(tale.world, tale.session())],
+  [
+    '404 for a session that no client ended',
+    /404 for session/,
+    (tale) => notFound(tale.world, tale.session()),
+  ],
   [
     "a payload of another session's",
     /was sent/,
     (tale) => {
-      const options = { world: tale.world, name: 'raw0', random: new Random(1), version: '2025-11-25' };
+      const options = {
+        world: tale.world,
+        name: 'raw0',
+        random: new Random(1),
+        version: '2025-11-25',
+      };
       const data = '{"method":"notifications/message","params":{"data":"raw9.1:4"}}';
       new SimClient(options).event(tale.session(), 'GET', () => undefined)({ id: undefined, data });
     },

@@ -31,7 +31,8 @@ export function judge(world: LiveWorld, effects: Effects, circumstances: Circums
   checkBroken(world, circumstances, say);
   checkWrites(effects.wrote, say);
   for (const { session, nonce, instance, value } of lateWrites(effects, circumstances.freezes))
-    if (value !== undefined) say(`written by a frozen owner: session ${session}, ${nonce} on ${instance}`);
+    if (value !== undefined)
+      say(`written by a frozen owner: session ${session}, ${nonce} on ${instance}`);
   const messages = messagesOf(world);
   checkProgress(world, messages, effects, say);
   checkPushes(world, messages, effects, circumstances, say);
@@ -41,7 +42,8 @@ export function judge(world: LiveWorld, effects: Effects, circumstances: Circums
 /** Only instances that are struck break connections. */
 function checkBroken({ broken }: LiveWorld, { absenceOf }: Circumstances, say: Say): void {
   for (const { at, what, instance } of broken)
-    if (absenceOf(instance, at) === undefined) say(`broke without a reason: ${what} at ${at} to ${instance}`);
+    if (absenceOf(instance, at) === undefined)
+      say(`broke without a reason: ${what} at ${at} to ${instance}`);
 }
 
 // ——— acknowledged writes stay: the counter in `session.state` ———
@@ -63,7 +65,9 @@ function checkWrites(wrote: readonly Wrote[], say: Say): void {
       for (let end = ends[done]; end !== undefined && end.at < one.from; end = ends[(done += 1)])
         if (highest === undefined || valueOf(end) > valueOf(highest)) highest = end;
       if (highest !== undefined && valueOf(one) < valueOf(highest))
-        say(`a write is lost: session ${session}, ${one.nonce} wrote ${one.value} after ${highest.value}`);
+        say(
+          `a write is lost: session ${session}, ${one.nonce} wrote ${one.value} after ${highest.value}`,
+        );
     }
   }
 }
@@ -79,7 +83,8 @@ function lateWrites({ ran, wrote }: Effects, freezes: readonly Freeze[]): Wrote[
   const bySession = grouped(wrote, ({ session }) => session);
   return freezes.flatMap(({ start, from, until }) =>
     wrote.filter((write) => {
-      if (write.instance !== start || write.from < until || (began.get(write.run) ?? until) >= from) return false;
+      if (write.instance !== start || write.from < until || (began.get(write.run) ?? until) >= from)
+        return false;
       const others = (bySession.get(write.session) ?? []).filter((one) => one.instance !== start);
       return others.some(({ at, value }) => value !== undefined && at > from && at < write.from);
     }),
@@ -100,7 +105,9 @@ interface Notification {
 
 function messagesOf({ ledger }: LiveWorld): Notification[] {
   return ledger.received.flatMap(({ at, session, reader, data }) =>
-    data === '' ? [] : [{ at, session, reader, ...(JSON.parse(data) as Pick<Notification, 'method' | 'params'>) }],
+    data === ''
+      ? []
+      : [{ at, session, reader, ...(JSON.parse(data) as Pick<Notification, 'method' | 'params'>) }],
   );
 }
 
@@ -108,7 +115,12 @@ function messagesOf({ ledger }: LiveWorld): Notification[] {
 const STEPS = 5;
 
 /** The progress of each run counts 1, 2, 3 …; the run that was answered came to its end. */
-function checkProgress(world: LiveWorld, messages: readonly Notification[], { ran }: Effects, say: Say): void {
+function checkProgress(
+  world: LiveWorld,
+  messages: readonly Notification[],
+  { ran }: Effects,
+  say: Say,
+): void {
   const ofProgress = messages.filter(({ method }) => method === 'notifications/progress');
   const byRun = grouped(ofProgress, ({ params }) => String(params['message']));
   const calls = new Map(world.ledger.calls.map((call) => [call.nonce, call]));
@@ -129,17 +141,21 @@ function checkProgress(world: LiveWorld, messages: readonly Notification[], { ra
       // Progress that a handler sends behind its answer takes the GET stream: two streams have no order.
       const own = reader === nonce;
       if (came.has(n)) say(`came twice: ${nameOf(call)}: progress ${n} of ${run}`);
-      else if (own && n < last) say(`out of order: ${nameOf(call)}: progress ${n} of ${run}, after ${last}`);
+      else if (own && n < last)
+        say(`out of order: ${nameOf(call)}: progress ${n} of ${run}, after ${last}`);
       came.add(n);
       if (own) last = Math.max(last, n);
     }
-    for (let n = 1; n < last; n++) if (!came.has(n)) missing(call, `progress ${n} of ${run}, before ${last}`);
+    for (let n = 1; n < last; n++)
+      if (!came.has(n)) missing(call, `progress ${n} of ${run}, before ${last}`);
   }
   for (const { nonce, run, tool } of ran) {
     const call = calls.get(nonce);
-    if (!tool.startsWith('slow') || call?.ending?.kind !== 'result' || call.ending.run !== run) continue;
+    if (!tool.startsWith('slow') || call?.ending?.kind !== 'result' || call.ending.run !== run)
+      continue;
     const came = byRun.get(`${nonce} ${run}`) ?? [];
-    if (raw.has(call.session) && came.length < STEPS) missing(call, `progress ${came.length + 1} of ${run}`);
+    if (raw.has(call.session) && came.length < STEPS)
+      missing(call, `progress ${came.length + 1} of ${run}`);
   }
 }
 
@@ -182,7 +198,13 @@ function checkPushes(
     if (reader === 'GET' && !listensFrom.has(session)) listensFrom.set(session, at);
   for (const call of calls) {
     const { tool, nonce, session, sentAt, ending } = call;
-    if (tool !== 'push' || ending?.kind !== 'result' || arrived.has(`sim://${nonce}`) || !isKept(world, call)) continue;
+    if (
+      tool !== 'push' ||
+      ending?.kind !== 'result' ||
+      arrived.has(`sim://${nonce}`) ||
+      !isKept(world, call)
+    )
+      continue;
     if ((listensFrom.get(session) ?? Infinity) > sentAt) continue;
     if (sessions.get(session)?.deleteSentAt !== undefined) continue;
     const run = runs.get(nonce);

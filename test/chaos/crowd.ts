@@ -19,7 +19,9 @@ const PROOFS = ['count', 'peek', 'ask', 'effect', 'push'];
 const WITHOUT = { list: 0, cancel: 0, leave: 0, leaveGet: 0, trespass: 0 };
 /** What needs no session. */
 const MODERN = { effect: 4, slowEffect: 3, read: 2, slowRead: 1, slow: 2, confirm: 3 };
-const NOTHING = Object.fromEntries(Object.keys(ACTIONS).map((name) => [name, 0])) as Pace['actions'];
+const NOTHING = Object.fromEntries(
+  Object.keys(ACTIONS).map((name) => [name, 0]),
+) as Pace['actions'];
 const OFFICIALS = [
   { name: 'one', connect: OFFICIAL.v1, share: 3, proofs: PROOFS, actions: WITHOUT },
   { name: 'two', connect: OFFICIAL.v2, share: 3, proofs: PROOFS, actions: WITHOUT },
@@ -46,16 +48,24 @@ export class Crowd {
   readonly #living = new Set<Living>();
   #lives: Promise<unknown> = Promise.resolve();
 
-  constructor(world: LiveWorld, random: Random, { longestMs, actions, size, usersMayFail: mayFail }: StageOptions) {
+  constructor(
+    world: LiveWorld,
+    random: Random,
+    { longestMs, actions, size, usersMayFail: mayFail }: StageOptions,
+  ) {
     this.#world = world;
     this.#random = random;
     this.#pace = { thinkMs: [0, 200], concurrency: 4, longestMs, actions };
-    const named = <T extends { readonly name: string; readonly share: number }>(list: readonly T[]): T[] =>
+    const named = <T extends { readonly name: string; readonly share: number }>(
+      list: readonly T[],
+    ): T[] =>
       list.flatMap((one) => {
         const length = Math.max(1, Math.round(one.share * size));
         return Array.from({ length }, (_, n) => ({ ...one, name: `${one.name}${n}` }));
       });
-    this.#raw = named(RAW).map((raw) => new SimClient({ world, random: random.fork(), answersTwice: 0.1, ...raw }));
+    this.#raw = named(RAW).map(
+      (raw) => new SimClient({ world, random: random.fork(), answersTwice: 0.1, ...raw }),
+    );
     this.#official = named(OFFICIALS).map(
       (official) => new OfficialClient({ world, random: random.fork(), mayFail, ...official }),
     );

@@ -40,7 +40,11 @@ export class LiveWorld implements ClientWorld {
   readonly tries = 10;
   readonly refusals: Refusal[] = [];
   /** Connections that broke with a request on its way, or under a stream. */
-  readonly broken: Array<{ readonly at: number; readonly what: string; readonly instance: string }> = [];
+  readonly broken: Array<{
+    readonly at: number;
+    readonly what: string;
+    readonly instance: string;
+  }> = [];
   /** A line for everything that happened. */
   readonly trace: string[] = [];
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -111,7 +115,11 @@ export class LiveWorld implements ClientWorld {
     const { port, start: instance } = upstream;
     const { method, headers, body, authInfo } = request;
     const user = authInfo === undefined ? {} : { 'x-user': authInfo.clientId };
-    const asked = httpRequest(urlOf(port), { method, headers: { ...headers, ...user }, agent: this.#agent });
+    const asked = httpRequest(urlOf(port), {
+      method,
+      headers: { ...headers, ...user },
+      agent: this.#agent,
+    });
     const what = `${method} ${body?.slice(0, 80) ?? ''}`;
     const cut = (): void => {
       if (response.abandoned || this.#closed) return;
@@ -124,18 +132,29 @@ export class LiveWorld implements ClientWorld {
       asked.destroy();
     };
     asked.on('error', (error) => {
-      if (isRefused(error) && !response.abandoned && !this.#closed) this.#ask(others, request, response);
+      if (isRefused(error) && !response.abandoned && !this.#closed)
+        this.#ask(others, request, response);
       else cut();
     });
     asked.on('response', (answer) => {
       const { statusCode: status = 0, headers: given } = answer;
-      response.head(status, new Map(Object.entries(given).map(([name, value]) => [name, String(value)])));
+      response.head(
+        status,
+        new Map(Object.entries(given).map(([name, value]) => [name, String(value)])),
+      );
       answer.setEncoding('utf8').on('data', (text: string) => response.text(text));
       // 'close' reports the end.
       answer.on('error', () => undefined);
       answer.on('close', () => {
         if (!answer.complete) return cut();
-        const refusal = { at: now(), status, text: response.body, retryAfter: 'retry-after' in given, what, instance };
+        const refusal = {
+          at: now(),
+          status,
+          text: response.body,
+          retryAfter: 'retry-after' in given,
+          what,
+          instance,
+        };
         if (status >= 300) this.refusals.push(refusal);
         response.finish('complete');
       });
@@ -168,4 +187,5 @@ export class LiveWorld implements ClientWorld {
 }
 
 const urlOf = (port: number): string => `http://127.0.0.1:${port}/mcp`;
-const isRefused = (error: unknown): boolean => (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';
+const isRefused = (error: unknown): boolean =>
+  (error as NodeJS.ErrnoException | undefined)?.code === 'ECONNREFUSED';

@@ -87,7 +87,8 @@ async function main(): Promise<number> {
 }
 
 // Its children end with it, also when it gets a signal to stop.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(1));
 
 // What is still open then are connections and timers of clients that were told to stop.
 process.exit(await main());

@@ -5,7 +5,16 @@ import { type BackingStore, OUTAGES } from './backing-store.ts';
 import type { Instance } from './instance.ts';
 import type { Stage } from './stage.ts';
 
-type Fault = 'kill' | 'killTwo' | 'freeze' | 'freezeAndKill' | 'drain' | 'storeAway' | 'cut' | 'partition' | 'slow';
+type Fault =
+  | 'kill'
+  | 'killTwo'
+  | 'freeze'
+  | 'freezeAndKill'
+  | 'drain'
+  | 'storeAway'
+  | 'cut'
+  | 'partition'
+  | 'slow';
 export type Plan = Readonly<Partial<Record<Fault, number>>>;
 
 /** The rest of a plan follows from how often instances are killed and frozen. */
@@ -39,7 +48,9 @@ export class Nemesis {
 
   async run(plan: Plan): Promise<void> {
     const { random, world } = this.#stage;
-    const left = Object.entries(plan).flatMap(([fault, times]) => Array.from({ length: times }, () => fault as Fault));
+    const left = Object.entries(plan).flatMap(([fault, times]) =>
+      Array.from({ length: times }, () => fault as Fault),
+    );
     while (left.length > 0) {
       const [fault = 'kill'] = left.splice(random.int(left.length), 1);
       // A client that waits for ever must not hold up everything else.

@@ -60,7 +60,8 @@ export async function runRolling(options: ScenarioOptions): Promise<Report> {
       for (const { at, what, instance } of world.broken)
         found.push(`failed: ${what} at ${at}: the connection to ${instance} broke`);
       for (const call of world.ledger.calls)
-        if (call.ending?.kind !== 'result') found.push(`failed: ${nameOf(call)}: ${JSON.stringify(call.ending)}`);
+        if (call.ending?.kind !== 'result')
+          found.push(`failed: ${nameOf(call)}: ${JSON.stringify(call.ending)}`);
     };
   });
 }
@@ -118,10 +119,12 @@ function judgeRefusals({ world, found }: Stage, from: number, until: number, awa
   const refused = world.refusals.filter(({ at }) => at >= from && at <= until);
   const waited = awayMs < WAIT_MS;
   for (const { status, text, retryAfter, what } of refused)
-    if (waited || status !== 503 || !retryAfter) found.push(`refused, the store away: ${what}, ${status} ${text}`);
+    if (waited || status !== 503 || !retryAfter)
+      found.push(`refused, the store away: ${what}, ${status} ${text}`);
   for (const call of world.ledger.calls) {
     const { attemptAt, ending } = call;
-    if (!waited || ending === undefined || ending.kind === 'result' || ending.kind === 'left') continue;
+    if (!waited || ending === undefined || ending.kind === 'result' || ending.kind === 'left')
+      continue;
     if (attemptAt <= until && ending.at >= from && ending.at <= until)
       found.push(`failed: ${nameOf(call)}: ${JSON.stringify(ending)}`);
   }

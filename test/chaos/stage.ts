@@ -84,10 +84,21 @@ export class Stage {
     writeFileSync(this.#effects, '');
     const times = { '--lease-ms': leaseMs, '--drain-timeout-ms': drainMs, '--retry-ms': RETRY_MS };
     const flags = Object.entries(times).flat().map(String);
-    const own = { SERVERS: servers, EFFECTS: this.#effects, ...(askMs !== undefined && { ASK_MS: String(askMs) }) };
+    const own = {
+      SERVERS: servers,
+      EFFECTS: this.#effects,
+      ...(askMs !== undefined && { ASK_MS: String(askMs) }),
+    };
     this.instances = ports.map((port, n) => {
       const { url, env } = store.reach(n);
-      return new Instance(world, { name: INSTANCES[n] ?? '', port, store: url, flags, env: { ...own, ...env }, logs });
+      return new Instance(world, {
+        name: INSTANCES[n] ?? '',
+        port,
+        store: url,
+        flags,
+        env: { ...own, ...env },
+        logs,
+      });
     });
     world.upstreams = this.instances;
   }
@@ -96,7 +107,10 @@ export class Stage {
    * Sets it up, and takes it down however that ends. Clients call while `befall` runs; then comes a calm in which all that
    * was begun ends, and every session works. What `befall` returns judges that, too.
    */
-  static async play(options: StageOptions, befall: (stage: Stage) => Promise<void | (() => void)>): Promise<Report> {
+  static async play(
+    options: StageOptions,
+    befall: (stage: Stage) => Promise<void | (() => void)>,
+  ): Promise<Report> {
     const stage = new Stage(options, await Promise.all(INSTANCES.map(() => freePort())));
     const { instances, crowd } = stage;
     try {
@@ -132,14 +146,19 @@ export class Stage {
   };
 
   get freezes(): Absence[] {
-    return this.instances.flatMap(({ absences }) => absences.filter(({ kind }) => kind === 'frozen'));
+    return this.instances.flatMap(({ absences }) =>
+      absences.filter(({ kind }) => kind === 'frozen'),
+    );
   }
 
   #judged(): Report {
     const { found, world, options } = this;
     found.push(...judge(world, readEffects(this.#effects), this));
     const { calls, sessions, trespasses } = world.ledger;
-    const ends = [...grouped(calls, nameOf)].map(([name, of]): [string, number] => [name, of.length]);
+    const ends = [...grouped(calls, nameOf)].map(([name, of]): [string, number] => [
+      name,
+      of.length,
+    ]);
     return {
       store: options.kind,
       sessions: sessions.size,

@@ -4,11 +4,19 @@ import { bearer, RESOURCE, startIssuer } from '../kit/issuer.ts';
 import { openClient } from '../kit/listening.ts';
 import { program, startCli } from './cli-process.ts';
 
-const serve = (flags: string[]) => startCli(['serve', program('echo-server.mjs'), '--port', '0', ...flags]);
+const serve = (flags: string[]) =>
+  startCli(['serve', program('echo-server.mjs'), '--port', '0', ...flags]);
 
 test('serves callers with a token of the issuer, and tells others where to get one', async () => {
   const issuer = await startIssuer();
-  const cli = serve(['--auth-issuer', issuer.url, '--auth-audience', RESOURCE, '--auth-scopes', 'read']);
+  const cli = serve([
+    '--auth-issuer',
+    issuer.url,
+    '--auth-audience',
+    RESOURCE,
+    '--auth-scopes',
+    'read',
+  ]);
   const url = await cli.url();
   expect(cli.output.stdout).toContain(`with a token of ${issuer.url}`);
   const ask = async (token?: string) =>
@@ -16,10 +24,15 @@ test('serves callers with a token of the issuer, and tells others where to get o
   const refused = await ask();
   expect([refused.status, refused.header('www-authenticate')]).toEqual([
     401,
-    expect.stringContaining('resource_metadata="https://mcp.example/.well-known/oauth-protected-resource/mcp"'),
+    expect.stringContaining(
+      'resource_metadata="https://mcp.example/.well-known/oauth-protected-resource/mcp"',
+    ),
   ]);
   const metadata = await fetch(new URL('/.well-known/oauth-protected-resource/mcp', url));
-  expect(await metadata.json()).toMatchObject({ resource: RESOURCE, authorization_servers: [issuer.url] });
+  expect(await metadata.json()).toMatchObject({
+    resource: RESOURCE,
+    authorization_servers: [issuer.url],
+  });
   expect((await ask(await issuer.token())).status).toBe(200);
   const narrow = await issuer.token({ claims: { scope: 'write' } });
   expect((await ask(narrow)).status).toBe(403);

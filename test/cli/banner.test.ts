@@ -35,8 +35,16 @@ const bannerOf = (options: McpEndpointOptions = {}, facts: Facts = {}): string =
 
 describe('the banner', () => {
   test.each<[McpEndpointOptions, string, string]>([
-    [{ supportedProtocolVersions: ['2025-06-18'] }, 'hybrid: a session for every client', '2025-06-18'],
-    [{ supportedProtocolVersions: ['2026-07-28'] }, 'hybrid: no sessions, 2026-07-28 has none', '2026-07-28'],
+    [
+      { supportedProtocolVersions: ['2025-06-18'] },
+      'hybrid: a session for every client',
+      '2025-06-18',
+    ],
+    [
+      { supportedProtocolVersions: ['2026-07-28'] },
+      'hybrid: no sessions, 2026-07-28 has none',
+      '2026-07-28',
+    ],
     [
       { sessionMode: 'stateful', supportedProtocolVersions: ['2025-06-18', '2026-07-28'] },
       'stateful: a session for every client',
@@ -72,13 +80,17 @@ describe('the banner', () => {
     const text = bannerOf(options, { address, allowAnyone });
     expect(text.includes('WARNING')).toBe(warned);
     expect(text).toMatch(
-      address === OPEN ? /bound to +0\.0\.0\.0:3000 \(every/ : /bound to +(127\.0\.0\.1|\[::1\]):3000$/m,
+      address === OPEN
+        ? /bound to +0\.0\.0\.0:3000 \(every/
+        : /bound to +(127\.0\.0\.1|\[::1\]):3000$/m,
     );
   });
 });
 
 const lineOf = (options: McpEndpointOptions = {}, url?: string): string | undefined =>
-  /^ {2}connect +(.*)$/m.exec(bannerOf(options, { clientName: 'counter', ...(url !== undefined && { url }) }))?.[1];
+  /^ {2}connect +(.*)$/m.exec(
+    bannerOf(options, { clientName: 'counter', ...(url !== undefined && { url }) }),
+  )?.[1];
 
 /** The words that a shell makes of a command. */
 const wordsOf = (command: string): string[] =>
@@ -98,16 +110,30 @@ describe('the command for a client', () => {
   });
 
   test('a shell takes it as it is meant, whatever path the endpoint has', () => {
-    for (const url of ['http://[::1]:3000/mcp', "http://127.0.0.1:3000/a&b$(id)%27'x", 'http://127.0.0.1:3000/mcp']) {
+    for (const url of [
+      'http://[::1]:3000/mcp',
+      "http://127.0.0.1:3000/a&b$(id)%27'x",
+      'http://127.0.0.1:3000/mcp',
+    ]) {
       const words = wordsOf(String(lineOf({}, url)));
-      expect(words).toEqual(['mcp', 'add', '--transport', 'http', 'counter', url.replaceAll("'", '%27')]);
+      expect(words).toEqual([
+        'mcp',
+        'add',
+        '--transport',
+        'http',
+        'counter',
+        url.replaceAll("'", '%27'),
+      ]);
     }
     expect(lineOf({}, 'http://[::1]:3000/mcp')).toContain(" 'http://[::1]:3000/mcp'");
   });
 
   test('has a token where the module verifies tokens, and is not there behind a proxy', () => {
     const verify = lineOf({ auth: { verify: async () => undefined } });
-    expect(wordsOf(`MCP_TOKEN=x; ${verify}`).slice(-2)).toEqual(['--header', 'Authorization: Bearer x']);
+    expect(wordsOf(`MCP_TOKEN=x; ${verify}`).slice(-2)).toEqual([
+      '--header',
+      'Authorization: Bearer x',
+    ]);
     const trustedProxyUser = { header: 'X-User', from: ['127.0.0.1'] };
     expect(lineOf({ auth: { trustedProxyUser } })).toBeUndefined();
   });
@@ -120,7 +146,9 @@ describe('the command for a client', () => {
       await says(/Stop with Ctrl\+C/);
       const shown = output.stdout.replaceAll('\r', '');
       const url = /^ {2}endpoint +(\S+)$/m.exec(shown)?.[1];
-      expect(shown).toMatch(/^ {2}dashboard http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}$/m);
+      expect(shown).toMatch(
+        /^ {2}dashboard http:\/\/127\.0\.0\.1:\d+\/dashboard\/#token=[\w-]{32}$/m,
+      );
       expect(shown).toContain(`  connect   claude mcp add --transport http argv ${url}\n`);
 
       const cli = startCli(['serve', program('argv-server.mjs'), '--port', '0']);

@@ -57,7 +57,10 @@ test('a server that works: every client, the session after a restart, its lists,
     report: {
       seen: [
         { client: '2025', found: { server: 'good 1.2.3', version: '2025-11-25', lists } },
-        { client: 'after a restart', found: { server: 'good 1.2.3', version: '2025-11-25', lists } },
+        {
+          client: 'after a restart',
+          found: { server: 'good 1.2.3', version: '2025-11-25', lists },
+        },
         { client: '2026-07-28', found: { server: 'good 1.2.3', version: '2026-07-28', lists } },
       ],
       warnings: [],
@@ -76,9 +79,15 @@ test('a server of SDK 1 serves the revisions with sessions, which is no problem,
     const factory = () => { const server = new Older({ name: 'older', version: '1' }); server.tool('a', () => ({ content: [] })); return server; };
     export default { factory, options: ${JSON.stringify(options)} };`;
   const { code, report } = await check(source({}));
-  expect([code, report?.seen.map(({ client }) => client)]).toEqual([0, ['2025', 'after a restart']]);
+  expect([code, report?.seen.map(({ client }) => client)]).toEqual([
+    0,
+    ['2025', 'after a restart'],
+  ]);
   const modern = await check(source({ supportedProtocolVersions: ['2026-07-28'] }));
-  expect([modern.code, modern.report?.seen.map(({ client }) => client)]).toEqual([1, ['2025', '2026-07-28']]);
+  expect([modern.code, modern.report?.seen.map(({ client }) => client)]).toEqual([
+    1,
+    ['2025', '2026-07-28'],
+  ]);
 });
 
 test('a list that a session loses in a restart is named', async () => {
@@ -127,7 +136,10 @@ test('a module whose callers need tokens is checked without them, and says so', 
     // The flags of serve may say how callers are identified.
     export default { factory, options: { auth: { authorize: () => true }, allowedHosts: ['${host}'] } };`);
   const { code, report, text } = await guarded('mcp.example');
-  expect({ code, leftOut: report?.leftOut }).toEqual({ code: 0, leftOut: ['auth', 'allowedHosts'] });
+  expect({ code, leftOut: report?.leftOut }).toEqual({
+    code: 0,
+    leftOut: ['auth', 'allowedHosts'],
+  });
   expect(await text()).toMatch(/^ {2}not checked +auth, allowedHosts of the module$/m);
   expect((await guarded('https://mcp.example')).stderr).toMatch(
     /: wrong options in .*: Option allowedHosts\[0\]: got /,
@@ -155,11 +167,17 @@ test('arguments of the module follow --, and a module that cannot be loaded is s
   expect((await check(named, '--', 'mine')).report?.seen[0]?.found?.server).toBe('mine 1');
   const { code, stderr } = await check('export const other = 1;');
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^sojourn: .*server\.mjs: the default export is missing \(it exports other\); it must be /);
+  expect(stderr).toMatch(
+    /^sojourn: .*server\.mjs: the default export is missing \(it exports other\); it must be /,
+  );
 });
 
 test.each([
-  ['a server of node:http', `import { createServer } from 'node:http'; createServer().listen(0);`, []],
+  [
+    'a server of node:http',
+    `import { createServer } from 'node:http'; createServer().listen(0);`,
+    [],
+  ],
   [
     'an endpoint',
     `import { createMcpEndpoint } from '${modules}/../dist/index.js';
@@ -167,14 +185,19 @@ test.each([
     await createMcpEndpoint(() => new McpServer({ name: 'a', version: '1' }), { store: sqlite('a.db') }).listen();`,
     ['--', 'in a process'],
   ],
-])('a module that starts %s is not checked, opens no port and joins nothing', async (_, source, args) => {
-  const { code, stderr, left } = await check(`${source} export default () => {};`, ...args);
-  expect([code, stderr, left]).toEqual([
-    1,
-    expect.stringMatching(/^sojourn: \S+server\.mjs: sojourn check opens no port .* does not listen\n$/),
-    ['server.mjs'],
-  ]);
-});
+])(
+  'a module that starts %s is not checked, opens no port and joins nothing',
+  async (_, source, args) => {
+    const { code, stderr, left } = await check(`${source} export default () => {};`, ...args);
+    expect([code, stderr, left]).toEqual([
+      1,
+      expect.stringMatching(
+        /^sojourn: \S+server\.mjs: sojourn check opens no port .* does not listen\n$/,
+      ),
+      ['server.mjs'],
+    ]);
+  },
+);
 
 test('a folder, and a function that takes { config }, get a line each', async () => {
   expect((await runHere(['check', '.'], { cwd: temporaryFolder() })).stderr).toBe(
@@ -186,10 +209,12 @@ test('a folder, and a function that takes { config }, get a line each', async ()
     ['({ config = {} }) => {', false],
     ['({ configs }) => {', false],
   ] as const) {
-    const { report } = await check(`export default ${source} return new McpServer({ name: 'a', version: '1' }) };`);
-    expect([source, report?.warnings.some((line) => line.includes('a function that takes { config }'))]).toEqual([
+    const { report } = await check(
+      `export default ${source} return new McpServer({ name: 'a', version: '1' }) };`,
+    );
+    expect([
       source,
-      warns,
-    ]);
+      report?.warnings.some((line) => line.includes('a function that takes { config }')),
+    ]).toEqual([source, warns]);
   }
 });

@@ -34,17 +34,19 @@ test('on a loopback address the page is served, and looking needs the token, as 
   const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(sessions).rows[0]?.hash}/end`;
   const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
   expect(jsonOf<FleetPage>(fleet)).toMatchObject({ endpoint: url });
-  expect((await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status).toBe(401);
+  expect(
+    (await ask(port, end, { method: 'POST', headers: { 'sojourn-dashboard': '1' } })).status,
+  ).toBe(401);
   expect((await ask(port, end, { method: 'POST', headers: ACT })).status).toBe(200);
 
   // A page that reaches it under another name sees nothing.
   for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.nip.io', '0.0.0.0'])
     for (const path of ['', 'api/sessions', 'api/fleet'])
-      expect([host, path, (await ask(port, `/dashboard/${path}`, { headers: { host } })).status]).toEqual([
+      expect([
         host,
         path,
-        403,
-      ]);
+        (await ask(port, `/dashboard/${path}`, { headers: { host } })).status,
+      ]).toEqual([host, path, 403]);
 });
 
 test('no token is printed to a file, and the address is, which opens beside any allowedHosts', async () => {
@@ -58,7 +60,15 @@ test('no token is printed to a file, and the address is, which opens beside any 
 
 describe('on an address that other machines reach', () => {
   test('it does not begin without a token, where no terminal shows one', async () => {
-    const { code, stderr } = await runProcess(['serve', MODULE, '--port', '0', '--host', '0.0.0.0', '--dashboard']);
+    const { code, stderr } = await runProcess([
+      'serve',
+      MODULE,
+      '--port',
+      '0',
+      '--host',
+      '0.0.0.0',
+      '--dashboard',
+    ]);
     expect([code, stderr.includes('set SOJOURN_DASHBOARD_TOKEN')]).toEqual([2, true]);
   });
 
@@ -71,16 +81,28 @@ describe('on an address that other machines reach', () => {
   });
 });
 
-test('every worker takes the one token, shows all workers, and drains another one', { timeout: 90_000 }, async () => {
-  const workers = startWorkers({ workers: 3, flags: ['--dashboard', '--dashboard-token', TOKEN] });
-  const port = Number(new URL(await workers.url()).port);
-  const look = async () => jsonOf<FleetPage>(await ask(port, '/dashboard/api/fleet', { headers: ACT }));
-  const fleet = await until(async () => {
-    const found = await look();
-    return found.instances.filter(({ figures }) => figures !== undefined).length === 3 ? found : undefined;
-  });
-  const other = fleet?.instances.find(({ id }) => id !== fleet.instance);
-  const order = `/dashboard/api/instances/${other?.id}/drain`;
-  expect((await ask(port, order, { method: 'POST', headers: ACT })).status).toBe(200);
-  await until(async () => (await look()).instances.find(({ id }) => id === other?.id)?.state === 'left');
-});
+test(
+  'every worker takes the one token, shows all workers, and drains another one',
+  { timeout: 90_000 },
+  async () => {
+    const workers = startWorkers({
+      workers: 3,
+      flags: ['--dashboard', '--dashboard-token', TOKEN],
+    });
+    const port = Number(new URL(await workers.url()).port);
+    const look = async () =>
+      jsonOf<FleetPage>(await ask(port, '/dashboard/api/fleet', { headers: ACT }));
+    const fleet = await until(async () => {
+      const found = await look();
+      return found.instances.filter(({ figures }) => figures !== undefined).length === 3
+        ? found
+        : undefined;
+    });
+    const other = fleet?.instances.find(({ id }) => id !== fleet.instance);
+    const order = `/dashboard/api/instances/${other?.id}/drain`;
+    expect((await ask(port, order, { method: 'POST', headers: ACT })).status).toBe(200);
+    await until(
+      async () => (await look()).instances.find(({ id }) => id === other?.id)?.state === 'left',
+    );
+  },
+);

@@ -13,14 +13,21 @@ export interface DeploymentOptions {
 }
 
 /** Processes of one server module on one store. `happened`: what its tools did, in all of them. */
-export function deployment({ store, env: shared = {}, server = 'durable-server.mjs' }: DeploymentOptions = {}) {
+export function deployment({
+  store,
+  env: shared = {},
+  server = 'durable-server.mjs',
+}: DeploymentOptions = {}) {
   const folder = temporaryFolder();
   const effects = join(folder, 'effects');
   const url = store ?? `sqlite:${join(folder, 's.db')}`;
   /** `from`: another build than the one under test. */
   const start = async (env: Record<string, string> = {}, from?: string) => {
     const args = ['serve', program(server), '--store', url, '--port', '0'];
-    const cli = startCli(args, { env: { EFFECTS: effects, ...shared, ...env }, ...(from !== undefined && { from }) });
+    const cli = startCli(args, {
+      env: { EFFECTS: effects, ...shared, ...env },
+      ...(from !== undefined && { from }),
+    });
     return { cli, url: await cli.url() };
   };
   const happened = (): string[] => {

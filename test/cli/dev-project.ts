@@ -25,7 +25,12 @@ export interface Module {
 /**
  * `build` answers with the build and the calls of this session so far, `wait` when `release` is called, `exit` never.
  */
-export const moduleText = ({ build, first = '', last = '', exported = 'export default server;' }: Module): string => `
+export const moduleText = ({
+  build,
+  first = '',
+  last = '',
+  exported = 'export default server;',
+}: Module): string => `
 import { McpServer } from '@modelcontextprotocol/server';
 import { currentSession } from '${dist}/index.js';
 ${first}
@@ -63,13 +68,17 @@ export class Project {
     return join(this.path, name);
   }
 
-  dev(module: string, { args = [], node, cwd = '.' }: { args?: string[]; node?: string; cwd?: string } = {}) {
+  dev(
+    module: string,
+    { args = [], node, cwd = '.' }: { args?: string[]; node?: string; cwd?: string } = {},
+  ) {
     const cli = startCli(['dev', module, '--port', '0', ...args], {
       cwd: this.file(cwd),
       ...(node !== undefined && { node }),
     });
     const log = (): string => cli.output.stderr;
-    const pids = (): number[] => [...cli.output.stdout.matchAll(/^pid (\d+)$/gm)].map(([, pid]) => Number(pid));
+    const pids = (): number[] =>
+      [...cli.output.stdout.matchAll(/^pid (\d+)$/gm)].map(([, pid]) => Number(pid));
     onTestFinished(async () => {
       cli.kill('SIGKILL');
       await until(() => pids().every(hasEnded), { timeoutMs: EDIT_MS, what: 'the workers to end' });
@@ -85,10 +94,13 @@ export class Project {
         edit();
         // The line of a request may come in the middle of what a build says.
         const since = (): string => log().slice(from).replaceAll(REQUEST, '');
-        const isSaid = (): boolean => (typeof what === 'string' ? since().includes(what) : what.test(since()));
-        await until(isSaid, { timeoutMs: EDIT_MS, what: `the log to say ${what}` }).catch((cause: unknown) => {
-          throw new Error(`after the edit the log said only\n${since()}`, { cause });
-        });
+        const isSaid = (): boolean =>
+          typeof what === 'string' ? since().includes(what) : what.test(since());
+        await until(isSaid, { timeoutMs: EDIT_MS, what: `the log to say ${what}` }).catch(
+          (cause: unknown) => {
+            throw new Error(`after the edit the log said only\n${since()}`, { cause });
+          },
+        );
         return since();
       },
     };

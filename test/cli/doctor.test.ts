@@ -1,6 +1,12 @@
 /** `sojourn doctor` on real stores, healthy ones and others. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { describeWhereInstalled, freePort, serverKinds, startServer, type TestServer } from '../kit/servers/index.ts';
+import {
+  describeWhereInstalled,
+  freePort,
+  serverKinds,
+  startServer,
+  type TestServer,
+} from '../kit/servers/index.ts';
 import { openRedis } from '../stores/redis-views.ts';
 import { storeOf } from '../../src/cli/store-url.ts';
 import { createLab } from '../kit/lab.ts';
@@ -10,12 +16,18 @@ import { serve } from '../kit/serve.ts';
 
 interface Report {
   readonly latencyMs: Readonly<Record<string, number>>;
-  readonly instances: ReadonlyArray<{ readonly id: string; readonly state: string; readonly version: string }>;
+  readonly instances: ReadonlyArray<{
+    readonly id: string;
+    readonly state: string;
+    readonly version: string;
+  }>;
   readonly facts: readonly string[];
   readonly warnings: readonly string[];
 }
 
-async function doctor(url: string): Promise<{ code: number | null; stderr: string; report: Report | undefined }> {
+async function doctor(
+  url: string,
+): Promise<{ code: number | null; stderr: string; report: Report | undefined }> {
   const { code, stdout, stderr } = await runHere(['doctor', url, '--json']);
   return { code, stderr, report: stdout === '' ? undefined : (JSON.parse(stdout) as Report) };
 }
@@ -93,7 +105,9 @@ describeWhereInstalled('redis', 'a Redis that loses data', () => {
     const server = await startServer('redis', { args });
     onTestFinished(() => server.close());
     const { report } = await doctor(server.url);
-    expect(report?.warnings).toEqual(warnings.map((text) => expect.stringContaining(text) as string));
+    expect(report?.warnings).toEqual(
+      warnings.map((text) => expect.stringContaining(text) as string),
+    );
     expect(report?.facts).toEqual(facts);
   });
 

@@ -4,7 +4,8 @@ import { DEFAULTS } from '../../src/base/options/table.ts';
 import { OPTION_NAMES, resolveOptions } from '../../src/base/options/resolve.ts';
 import { settingsOf } from './here.ts';
 
-const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
+const members = (group: 'limits' | 'eventRetention') =>
+  Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
 
 /** Of every kind of flag, a text that the option behind it takes. */
 const SAMPLES: Readonly<Record<string, string>> = {
@@ -29,7 +30,9 @@ describe('the flags', () => {
     const moduleOnly =
       'aroundRequest auth bus configureSessionOptions limits logger observe onerror runSessionHandler ' +
       'sessionIdGenerator sessionMigrationHandler sessionUser timeProvider';
-    const options = OPTION_NAMES.filter((name) => name !== 'metrics' && !moduleOnly.split(' ').includes(name));
+    const options = OPTION_NAMES.filter(
+      (name) => name !== 'metrics' && !moduleOnly.split(' ').includes(name),
+    );
     const flags = [...options, ...members('limits'), ...members('eventRetention')];
     expect(Object.keys(OPTION_FLAGS).sort()).toEqual(flags.sort());
   });
@@ -41,19 +44,31 @@ describe('the flags', () => {
     const samples = kind === 'switch' ? switched : [SAMPLES[key] ?? '177'];
     return samples.map((sample) => [key, kind, sample] as const);
   });
-  test.each(given)('%s reaches its option from the flag and the environment: a %s, %s', async (key, kind, sample) => {
-    const value =
-      kind === 'switch' ? sample === 'true' : kind === 'number' ? Number(sample) : kind === 'list' ? [sample] : sample;
-    const [name = '', member] = key.split('.');
-    const expected = { [name]: member === undefined ? value : { [member]: value } };
-    const flag = `--${value === false ? 'no-' : ''}${flagName(key)}`;
-    const fromFlag = await settingsOf([kind === 'switch' ? flag : `${flag}=${sample}`]);
-    const fromEnvironment = await settingsOf([], { [variableName(key)]: sample });
-    expect(fromFlag.options).toEqual(expected);
-    expect(fromEnvironment.options).toEqual(expected);
-    expect(() => resolveOptions(fromFlag.options)).not.toThrow();
-    expect([fromFlag.origin(key), fromEnvironment.origin(key)]).toEqual([flag, variableName(key)]);
-  });
+  test.each(given)(
+    '%s reaches its option from the flag and the environment: a %s, %s',
+    async (key, kind, sample) => {
+      const value =
+        kind === 'switch'
+          ? sample === 'true'
+          : kind === 'number'
+            ? Number(sample)
+            : kind === 'list'
+              ? [sample]
+              : sample;
+      const [name = '', member] = key.split('.');
+      const expected = { [name]: member === undefined ? value : { [member]: value } };
+      const flag = `--${value === false ? 'no-' : ''}${flagName(key)}`;
+      const fromFlag = await settingsOf([kind === 'switch' ? flag : `${flag}=${sample}`]);
+      const fromEnvironment = await settingsOf([], { [variableName(key)]: sample });
+      expect(fromFlag.options).toEqual(expected);
+      expect(fromEnvironment.options).toEqual(expected);
+      expect(() => resolveOptions(fromFlag.options)).not.toThrow();
+      expect([fromFlag.origin(key), fromEnvironment.origin(key)]).toEqual([
+        flag,
+        variableName(key),
+      ]);
+    },
+  );
 
   test.each<[string, string | undefined]>([
     ['idleTimeoutMs', String(DEFAULTS.idleTimeoutMs)],

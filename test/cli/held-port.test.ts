@@ -17,8 +17,11 @@ const CONNECTING = 3;
 async function underLoad(workers: Workers) {
   const url = await workers.url();
   const clients = [];
-  for (const open of [connectV1, connectV2]) clients.push(await open(url, { fetch: await ownConnections() }));
-  const callers = clients.map((client) => keepCalling(() => client.say('count', {}, { timeout: 30_000 })));
+  for (const open of [connectV1, connectV2])
+    clients.push(await open(url, { fetch: await ownConnections() }));
+  const callers = clients.map((client) =>
+    keepCalling(() => client.say('count', {}, { timeout: 30_000 })),
+  );
   const port = Number(new URL(url).port);
   const connecting = Array.from({ length: CONNECTING }, () =>
     keepCalling(async () => expect((await ask(port, '/healthz')).status).toBe(200)),
@@ -28,7 +31,8 @@ async function underLoad(workers: Workers) {
 
 type Load = Awaited<ReturnType<typeof underLoad>>;
 
-const failuresOf = (callers: readonly Calling[]): string[] => callers.flatMap(({ failures }) => failures);
+const failuresOf = (callers: readonly Calling[]): string[] =>
+  callers.flatMap(({ failures }) => failures);
 
 /** A worker that ended: no connection was refused, and of the clients' calls only those fail that it was running. */
 async function checkAfter({ callers, connecting }: Load): Promise<void> {
@@ -43,9 +47,21 @@ const LONG = { timeout: 300_000 };
 
 test('a version of Node.js that cannot hold a port for others: an error says what to do', async () => {
   const env = { NODE_OPTIONS: `--require "${program('without-held-port.cjs')}"` };
-  const flags = ['--workers', '1', '--port', '0', '--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
-  const { code, stderr } = await runProcess(['serve', program('durable-server.mjs'), ...flags], { env });
-  expect([code, stderr]).toEqual([1, expect.stringContaining('cannot hold it for other processes: say --workers 0')]);
+  const flags = [
+    '--workers',
+    '1',
+    '--port',
+    '0',
+    '--store',
+    `sqlite:${join(temporaryFolder(), 's.db')}`,
+  ];
+  const { code, stderr } = await runProcess(['serve', program('durable-server.mjs'), ...flags], {
+    env,
+  });
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringContaining('cannot hold it for other processes: say --workers 0'),
+  ]);
 });
 
 describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Unix system)', () => {
@@ -92,7 +108,9 @@ describe.skipIf(process.platform === 'win32')('the port of `sojourn serve` (a Un
       const tokens: string[] = [];
       const onresumptiontoken = (token: string): void => void tokens.push(token);
       const look = client.say('look', { ms: 1_000 }, { onresumptiontoken });
-      const slow = client.say('slow', { ms: 60_000 }, { onresumptiontoken }).catch((error: unknown) => error);
+      const slow = client
+        .say('slow', { ms: 60_000 }, { onresumptiontoken })
+        .catch((error: unknown) => error);
       // Without an event id a client cannot come back.
       await until(() => new Set(tokens).size === 2, { what: 'both calls to have an event id' });
       process.kill(pid, 'SIGKILL');
@@ -109,10 +127,15 @@ test.each([[], ['--store', 'sqlite:./s.db']])(
     const args = ['serve', program('durable-server.mjs'), '--port', '0', ...flags];
     const setup = JSON.stringify({ exec: join(dist, 'cli/main.js'), args, execArgv: [] });
     const { closed, output } = startNode(
-      ['-e', `const cluster = require('node:cluster'); cluster.setupPrimary(${setup}); cluster.fork();`],
+      [
+        '-e',
+        `const cluster = require('node:cluster'); cluster.setupPrimary(${setup}); cluster.fork();`,
+      ],
       { cwd: temporaryFolder(), env: inherited },
     );
     await closed;
-    expect(output.stderr).toMatch(/^sojourn: serve runs as a worker of a cluster, .* --workers makes the processes\n$/);
+    expect(output.stderr).toMatch(
+      /^sojourn: serve runs as a worker of a cluster, .* --workers makes the processes\n$/,
+    );
   },
 );

@@ -23,7 +23,10 @@ interface Here {
   looks?: (request: RecordRequest) => number;
 }
 
-export async function runHere(args: readonly string[], { env = {}, between, cwd = '/', serve, looks }: Here = {}) {
+export async function runHere(
+  args: readonly string[],
+  { env = {}, between, cwd = '/', serve, looks }: Here = {},
+) {
   const output = { stdout: '', stderr: '' };
   const out = (text: string): void => void (output.stdout += text);
   const err = (text: string): void => void (output.stderr += text);
@@ -47,13 +50,19 @@ export async function runHere(args: readonly string[], { env = {}, between, cwd 
 }
 
 /** The settings of `serve` with these flags. Rejects with what stderr says of a wrong one. */
-export async function settingsOf(args: readonly string[], env: Record<string, string> = {}): Promise<ServeSettings> {
+export async function settingsOf(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<ServeSettings> {
   return new Promise((resolve, reject) => {
     const serve = async (_module: string, settings: ServeSettings): Promise<number> => {
       resolve(settings);
       return 0;
     };
-    runHere(['serve', 'x', ...args], { env, serve }).then(({ stderr }) => reject(new Error(stderr)), reject);
+    runHere(['serve', 'x', ...args], { env, serve }).then(
+      ({ stderr }) => reject(new Error(stderr)),
+      reject,
+    );
   });
 }
 

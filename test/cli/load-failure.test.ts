@@ -19,7 +19,10 @@ function folderOf(files: Readonly<Record<string, string>>): string {
 test.each([
   [
     'server.mjs',
-    { 'server.mjs': "import './tools.mjs';\nexport default () => {};\n", 'tools.mjs': 'const x = ;\n' },
+    {
+      'server.mjs': "import './tools.mjs';\nexport default () => {};\n",
+      'tools.mjs': 'const x = ;\n',
+    },
     'tools.mjs:1',
     'const x = ;',
   ],
@@ -36,21 +39,30 @@ test.each([
   },
 );
 
-test.each(['serve', 'check'])('%s: the stack of what a module throws ends in Node', async (command) => {
-  const cwd = folderOf({ 'server.mjs': "import './tools.mjs';\n", 'tools.mjs': "throw new Error('no key');\n" });
-  const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
-  const places = stderr.match(/^ {4}at .*/gm) ?? [];
-  expect([code, places[0]]).toEqual([1, expect.stringContaining(`${cwd}/tools.mjs:1:7`)]);
-  expect(places.slice(1).filter((place) => !place.includes('node:internal/'))).toEqual([]);
-});
+test.each(['serve', 'check'])(
+  '%s: the stack of what a module throws ends in Node',
+  async (command) => {
+    const cwd = folderOf({
+      'server.mjs': "import './tools.mjs';\n",
+      'tools.mjs': "throw new Error('no key');\n",
+    });
+    const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
+    const places = stderr.match(/^ {4}at .*/gm) ?? [];
+    expect([code, places[0]]).toEqual([1, expect.stringContaining(`${cwd}/tools.mjs:1:7`)]);
+    expect(places.slice(1).filter((place) => !place.includes('node:internal/'))).toEqual([]);
+  },
+);
 
 test('a module that fails to load ends the command, also where it listens for uncaught exceptions', async () => {
   const cwd = folderOf({
-    'server.mjs': "process.on('uncaughtException', () => {});\nsetInterval(() => {}, 1_000);\nJSON.parse('{');\n",
+    'server.mjs':
+      "process.on('uncaughtException', () => {});\nsetInterval(() => {}, 1_000);\nJSON.parse('{');\n",
   });
   const { code, stderr } = await runProcess(['serve', 'server.mjs'], { cwd });
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^sojourn: cannot load server\.mjs:\n[^]*SyntaxError: Expected property name/);
+  expect(stderr).toMatch(
+    /^sojourn: cannot load server\.mjs:\n[^]*SyntaxError: Expected property name/,
+  );
 });
 
 const SET = /Warning: .* set "type": "module" in the /;
@@ -59,7 +71,11 @@ const stripsTypes = (process.features as { typescript?: unknown }).typescript;
 test.each([
   ['server.js', "import 'node:fs';\nexport default () => {};\n", SET],
   // tsx says what it cannot do.
-  ['server.ts', 'await Promise.resolve();\nexport default () => {};\n', stripsTypes ? SET : /"cjs" output format/],
+  [
+    'server.ts',
+    'await Promise.resolve();\nexport default () => {};\n',
+    stripsTypes ? SET : /"cjs" output format/,
+  ],
 ])('%s, %j in a CommonJS package: Node says what to set', async (module, text, says) => {
   const folder = folderOf({ 'package.json': COMMON_JS, [module]: text });
   const { code, stderr } = await runProcess(['serve', module], { cwd: folder });
@@ -82,11 +98,14 @@ const NEVER =
   'sojourn: cannot load server.mjs: it, or a file that it imports, ended the process, or waits in a top-level await ' +
   'for something that never happens\n';
 
-test.each(['serve', 'check'])('%s of a module that ends the process with code 0 fails', async (command) => {
-  const cwd = folderOf({ 'server.mjs': 'process.exit(0);\n' });
-  const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
-  expect([code, stderr]).toEqual([1, NEVER]);
-});
+test.each(['serve', 'check'])(
+  '%s of a module that ends the process with code 0 fails',
+  async (command) => {
+    const cwd = folderOf({ 'server.mjs': 'process.exit(0);\n' });
+    const { code, stderr } = await runProcess([command, 'server.mjs'], { cwd });
+    expect([code, stderr]).toEqual([1, NEVER]);
+  },
+);
 
 describe('a top-level await that never settles, with and without workers', () => {
   const serveBoth = (text: string, env = {}) =>
@@ -107,9 +126,13 @@ describe('a top-level await that never settles, with and without workers', () =>
   });
 
   test('although the module waits is named after 10 s', async () => {
-    const soon = 'const own = setTimeout; globalThis.setTimeout = (fn, ms) => own(fn, ms === 10_000 ? 100 : ms);';
+    const soon =
+      'const own = setTimeout; globalThis.setTimeout = (fn, ms) => own(fn, ms === 10_000 ? 100 : ms);';
     const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(soon)}` };
-    for (const cli of serveBoth('setInterval(() => {}, 1_000);\nawait new Promise(() => {});\n', env)) {
+    for (const cli of serveBoth(
+      'setInterval(() => {}, 1_000);\nawait new Promise(() => {});\n',
+      env,
+    )) {
       await until(() => cli.output.stderr.includes('\n'), { what: 'the line' });
       expect(JSON.parse(cli.output.stderr)).toMatchObject({
         level: 40,

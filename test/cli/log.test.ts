@@ -12,8 +12,14 @@ function terminal(level: string) {
 test('a terminal gets one readable line for each request, and fields behind other texts', () => {
   const { lines, logger } = terminal('info');
   logger.debug({}, 'hidden');
-  logger.info({ http: 'POST', method: 'tools/call', tool: 'add', status: 200, ms: 3, sessionId: 'ab' }, 'request');
-  logger.info({ http: 'POST', method: 'tools/call', tool: 'add  200', status: 200, ms: 3 }, 'request');
+  logger.info(
+    { http: 'POST', method: 'tools/call', tool: 'add', status: 200, ms: 3, sessionId: 'ab' },
+    'request',
+  );
+  logger.info(
+    { http: 'POST', method: 'tools/call', tool: 'add  200', status: 200, ms: 3 },
+    'request',
+  );
   logger.info({ client: 'c 1' }, 'A client connected');
   logger.warn({ tool: 'add' }, 'A tool threw');
   expect(lines).toEqual([
@@ -26,7 +32,10 @@ test('a terminal gets one readable line for each request, and fields behind othe
 
 test('a store that is away is its reason without a stack, another error has its stack and its causes', () => {
   const { lines, logger } = terminal('info');
-  logger.error({ err: storeAway('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') }, 'The session store is away');
+  logger.error(
+    { err: storeAway('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') },
+    'The session store is away',
+  );
   logger.error({ err: new RangeError('broken', { cause: new Error('why') }) }, 'A defect');
   expect(lines[0]).toBe(
     '[2] error The session store is away\n  Service Unavailable: the session store cannot be reached ' +

@@ -16,7 +16,9 @@ import { isAlive, pinnedTo, startWorkers } from './workers-process.ts';
 // @ts-expect-error a script without types
 import * as programs from '../../scripts/servers.mjs';
 
-const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
+const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram(
+  'promtool',
+);
 const unix = process.platform !== 'win32';
 
 const get = (url: string, headers: Record<string, string> = {}, method = 'GET') => {
@@ -24,7 +26,9 @@ const get = (url: string, headers: Record<string, string> = {}, method = 'GET') 
   return ask(Number(port), pathname, { headers, method, host: hostname });
 };
 
-async function metricsUrl({ output }: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
+async function metricsUrl({
+  output,
+}: Pick<ReturnType<typeof startCli>, 'output'>): Promise<string> {
   const told = (): string | undefined => /"url":"([^"]+\/metrics)"/.exec(output.stderr)?.[1];
   return until(() => told() as string, { what: 'the address of the metrics' });
 }
@@ -45,11 +49,14 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     const workers = startWorkers({ flags: ['--metrics', '0'] });
     const url = await workers.url();
     const metrics = await metricsUrl(workers);
-    const watching = keepCalling(async () => expect((await scrape(metrics)).labels('worker')).toEqual(['1', '2']));
+    const watching = keepCalling(async () =>
+      expect((await scrape(metrics)).labels('worker')).toEqual(['1', '2']),
+    );
     const clients = [await connectV1(url), await connectV2(url), await connectNegotiating(url)];
     for (const client of clients) await client.client.listTools();
     const call = async (): Promise<void> => {
-      for (const client of clients) expect((await client.callTool('where', {})).isError).not.toBe(true);
+      for (const client of clients)
+        expect((await client.callTool('where', {})).isError).not.toBe(true);
     };
     for (let n = 0; n < 5; n++) await call();
     const one = workers.pid(1);
@@ -69,7 +76,9 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
     expect([...last.values.keys()].filter((series) => !series.includes('worker="'))).toEqual([]);
     const tools = { mcp_method_name: 'tools/call' };
     // Both processes are new since the roll: they count the last calls, and of those before only relayed ones.
-    expect(last.sum('mcp_server_operation_duration_seconds_count', tools)).toBeGreaterThanOrEqual(15);
+    expect(last.sum('mcp_server_operation_duration_seconds_count', tools)).toBeGreaterThanOrEqual(
+      15,
+    );
     expect(last.sum('mcp_server_operation_duration_seconds_count', tools)).toBeLessThan(45);
     expect(last.labels('gen_ai_tool_name')).toContain('where');
     expect(last.sum('sojourn_worker_deaths_total', { worker: '1' })).toBe(1);
@@ -79,7 +88,9 @@ describe.runIf(unix)('with workers (need a Unix system)', { timeout: 120_000 }, 
   });
 
   test('a frozen worker keeps its last values and is down, and the others are scraped', async () => {
-    const workers = startWorkers({ flags: ['--metrics', '0', '--limits-memory-bytes', 'Infinity'] });
+    const workers = startWorkers({
+      flags: ['--metrics', '0', '--limits-memory-bytes', 'Infinity'],
+    });
     await workers.url();
     const metrics = await metricsUrl(workers);
     const client = await pinnedTo(workers, workers.pid(1));
@@ -122,7 +133,10 @@ test('one process: the metrics are at their own address alone, without a fault, 
 
 test('away from loopback no scrape without the token is answered', async () => {
   const env = { SOJOURN_METRICS_TOKEN: 'sesame' };
-  const cli = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0.0.0.0:0'], { env });
+  const cli = startCli(
+    ['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0.0.0.0:0'],
+    { env },
+  );
   await cli.url();
   const { port } = new URL(await metricsUrl(cli));
   const other = Object.values(networkInterfaces())
@@ -134,21 +148,27 @@ test('away from loopback no scrape without the token is answered', async () => {
       const { status, body } = await get(url, authorization === '' ? {} : { authorization });
       expect([status, body.includes('sojourn_')]).toEqual([401, false]);
     }
-    expect((await get(url, { authorization: 'Bearer sesame', host: 'any.example' })).status).toBe(200);
+    expect((await get(url, { authorization: 'Bearer sesame', host: 'any.example' })).status).toBe(
+      200,
+    );
   }
   expect(cli.output.stderr).not.toContain('sesame');
 });
 
-test('connections that ask for nothing keep a scraper out for seconds only', { timeout: 60_000 }, async () => {
-  const cli = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0']);
-  await cli.url();
-  const url = await metricsUrl(cli);
-  const idle = Array.from({ length: 32 }, () => connect(Number(new URL(url).port), '127.0.0.1'));
-  await Promise.all(idle.map((one) => once(one, 'connect')));
-  await expect(get(url)).rejects.toThrow();
-  await until(async () => (await get(url).catch(() => undefined))?.status === 200, {
-    timeoutMs: 15_000,
-    what: 'a scrape',
-  });
-  for (const one of idle) one.destroy();
-});
+test(
+  'connections that ask for nothing keep a scraper out for seconds only',
+  { timeout: 60_000 },
+  async () => {
+    const cli = startCli(['serve', program('worker-server.mjs'), '--port', '0', '--metrics', '0']);
+    await cli.url();
+    const url = await metricsUrl(cli);
+    const idle = Array.from({ length: 32 }, () => connect(Number(new URL(url).port), '127.0.0.1'));
+    await Promise.all(idle.map((one) => once(one, 'connect')));
+    await expect(get(url)).rejects.toThrow();
+    await until(async () => (await get(url).catch(() => undefined))?.status === 200, {
+      timeoutMs: 15_000,
+      what: 'a scrape',
+    });
+    for (const one of idle) one.destroy();
+  },
+);

@@ -26,14 +26,21 @@ test('says whether a key runs and how it ended, and nothing of its arguments and
     server.registerTool('pay', { inputSchema: z.object({ key: z.string() }) }, pay);
   });
   const client = (await serve(lab.factory, { keepAliveMs: 20 })).client();
-  for (const key of ['done', 'throws']) await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
+  for (const key of ['done', 'throws'])
+    await callModern(client, 'tools/call', { name: 'pay', arguments: { key } });
   await postModern(client, 'tools/call', { name: 'pay', arguments: { key: 'runs' } });
   await until(() => runs === 3);
   const show = (key: string, ...flags: string[]) => run('once', 'show', 'pay', key, ...flags);
   const told: string[] = [];
   for (const key of ['done', 'throws', 'runs']) told.push((await show(key, '--anonymous')).stdout);
   expect(told.map((text) => JSON.parse(text) as unknown)).toMatchObject([
-    { tool: 'pay', key: 'done', state: 'ended', outcome: 'result', bytes: expect.any(Number) as number },
+    {
+      tool: 'pay',
+      key: 'done',
+      state: 'ended',
+      outcome: 'result',
+      bytes: expect.any(Number) as number,
+    },
     { key: 'throws', means: 'the handler threw: calls with this key get the same error' },
     {
       state: 'running',
@@ -44,22 +51,36 @@ test('says whether a key runs and how it ended, and nothing of its arguments and
   expect(told.join('')).not.toContain('secret');
   const unknown = await show('never', '--anonymous');
   expect(unknown).toMatchObject({ code: 1, stdout: '' });
-  expect(unknown.stderr).toMatch(/nothing is known of this key: if .* are right, the next call runs\. Set --name to /);
+  expect(unknown.stderr).toMatch(
+    /nothing is known of this key: if .* are right, the next call runs\. Set --name to /,
+  );
   expect((await show('done', '--user', 'ada')).code).toBe(1);
   expect(await show('done')).toMatchObject({ code: 2 });
-  expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain('takes one of --user');
+  expect((await show('done', '--user', 'ada', '--anonymous')).stderr).toContain(
+    'takes one of --user',
+  );
 
-  const forget = (key: string, ...flags: string[]) => run('once', 'forget', 'pay', key, '--anonymous', ...flags);
-  const call = async () => callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
+  const forget = (key: string, ...flags: string[]) =>
+    run('once', 'forget', 'pay', key, '--anonymous', ...flags);
+  const call = async () =>
+    callModern(client, 'tools/call', { name: 'pay', arguments: { key: 'done' } });
   const kept = await forget('done');
   expect(kept).toMatchObject({ code: 1, stdout: '' });
-  expect(kept.stderr).toMatch(/^sojourn: nothing was done to\n[^]*"tool": "pay",\n +"key": "done"[^]*Give --yes/);
+  expect(kept.stderr).toMatch(
+    /^sojourn: nothing was done to\n[^]*"tool": "pay",\n +"key": "done"[^]*Give --yes/,
+  );
   expect((await call()).message.result).toMatchObject({ _meta: { 'sojourn/replayed': true } });
   expect(runs).toBe(3);
-  expect(await forget('done', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
+  expect(await forget('done', '--yes')).toMatchObject({
+    code: 0,
+    stdout: 'forgotten: the next call runs\n',
+  });
   expect((await call()).message.result).not.toHaveProperty(['_meta', 'sojourn/replayed']);
   expect(runs).toBe(4);
-  expect(await forget('throws', '--yes')).toMatchObject({ code: 0, stdout: 'forgotten: the next call runs\n' });
+  expect(await forget('throws', '--yes')).toMatchObject({
+    code: 0,
+    stdout: 'forgotten: the next call runs\n',
+  });
   const running = await forget('runs', '--yes');
   expect(running).toMatchObject({ code: 1, stdout: '' });
   expect(running.stderr).toMatch(/this key runs now, at \S+/);
@@ -94,7 +115,9 @@ test('a key of a session is found by the hash of the session, as the log has it,
   await client.delete();
   const over = await onceKey('show', hash);
   expect(over).toMatchObject({ code: 1, stdout: '' });
-  expect(over.stderr).toContain(`no session "${hash}" in this store: it is found by its id, or while it lives by`);
+  expect(over.stderr).toContain(
+    `no session "${hash}" in this store: it is found by its id, or while it lives by`,
+  );
   const short = await onceKey('show', 'abc');
   expect(short.stderr).toContain('4 digits');
 });
@@ -125,7 +148,11 @@ async function twoInstances() {
   };
   const [first, second] = [await member(true), await member(false)];
   /** `between`: after the look and before the write. */
-  const forget = (tool: string, key: string, between: () => unknown = () => undefined): Promise<string> =>
+  const forget = (
+    tool: string,
+    key: string,
+    between: () => unknown = () => undefined,
+  ): Promise<string> =>
     runHere(['once', 'forget', tool, key, '--anonymous', '--yes'], { env, between }).then(
       ({ stdout, stderr }) => stdout + stderr,
       (error: Error) => error.message,
@@ -153,7 +180,9 @@ test('a key whose run was lost runs again once it is forgotten; a key that a cal
   expect(await call('pay', 'lost')).toBe('lost');
   // A call takes it over, and ends it.
   for (const tool of ['again', 'pay'])
-    expect(await forget(tool, 'k', () => call(tool, 'k'))).toContain('a call has used this key since');
+    expect(await forget(tool, 'k', () => call(tool, 'k'))).toContain(
+      'a call has used this key since',
+    );
   expect([await call('again', 'k'), countOf('again k')]).toEqual(['k', 2]);
   expect(await call('pay', 'k')).toContain('"owner_lost"');
   // A run that was forgotten and began again is another one.

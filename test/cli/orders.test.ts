@@ -6,7 +6,12 @@ import type { McpEndpointOptions } from '../../src/index.ts';
 import { createLab, say } from '../kit/lab.ts';
 import { hashOf } from '../kit/log.ts';
 import { serve } from '../kit/serve.ts';
-import { durableKinds, sharedDeployment, useSharedStores, type DurableKind } from '../kit/shared-stores.ts';
+import {
+  durableKinds,
+  sharedDeployment,
+  useSharedStores,
+  type DurableKind,
+} from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { linesOf, newFile, runHere } from './here.ts';
@@ -21,8 +26,10 @@ function deployment(kind: DurableKind) {
   const { store = newFile().env.SOJOURN_STORE, env = {} } = sharedDeployment(kind);
   // An id that one command prints is still that of the instance when the next command has started.
   const shared = { ...env, SOJOURN_STORE: store, SOJOURN_LEASE_MS: '10000' };
-  const sojourn = (args: string[], own: Record<string, string> = {}) => runHere(args, { env: { ...shared, ...own } });
-  const instances = async () => linesOf((await sojourn(['instances', 'ls', '--json'])).stdout) as Lease[];
+  const sojourn = (args: string[], own: Record<string, string> = {}) =>
+    runHere(args, { env: { ...shared, ...own } });
+  const instances = async () =>
+    linesOf((await sojourn(['instances', 'ls', '--json'])).stdout) as Lease[];
   return {
     sojourn,
     instances,
@@ -30,7 +37,11 @@ function deployment(kind: DurableKind) {
     async serve(options: McpEndpointOptions = {}) {
       const { SOJOURN_NAME: name } = shared as { SOJOURN_NAME?: string };
       const named = name === undefined ? {} : { name };
-      return serve(createLab().factory, { store: (await storeOf(store, '--store')).store, ...named, ...options });
+      return serve(createLab().factory, {
+        store: (await storeOf(store, '--store')).store,
+        ...named,
+        ...options,
+      });
     },
     start: () => startCli(['serve', program('durable-server.mjs'), '--port', '0'], { env: shared }),
   };
@@ -44,17 +55,24 @@ async function open(url: string) {
 
 useSharedStores();
 
-test.each(durableKinds)('on %s a live session is ended by its hash, and its id answers 404', async (kind) => {
-  const { serve, sojourn } = deployment(kind);
-  const { url, log } = await serve();
-  const [client, other] = [await open(url), await open(url)];
-  const hash = hashOf(client.sessionId);
-  expect(await sojourn(['sessions', 'end', hash])).toEqual({ code: 0, stdout: `ended ${hash}\n`, stderr: '' });
-  expect((await client.call('ping')).response.status).toBe(404);
-  expect((await other.call('ping')).response.status).toBe(200);
-  expect(log.matching(/as sojourn sessions end ordered/)).toHaveLength(1);
-  expect(await sojourn(['sessions', 'end', hash])).toMatchObject({ code: 1 });
-});
+test.each(durableKinds)(
+  'on %s a live session is ended by its hash, and its id answers 404',
+  async (kind) => {
+    const { serve, sojourn } = deployment(kind);
+    const { url, log } = await serve();
+    const [client, other] = [await open(url), await open(url)];
+    const hash = hashOf(client.sessionId);
+    expect(await sojourn(['sessions', 'end', hash])).toEqual({
+      code: 0,
+      stdout: `ended ${hash}\n`,
+      stderr: '',
+    });
+    expect((await client.call('ping')).response.status).toBe(404);
+    expect((await other.call('ping')).response.status).toBe(200);
+    expect(log.matching(/as sojourn sessions end ordered/)).toHaveLength(1);
+    expect(await sojourn(['sessions', 'end', hash])).toMatchObject({ code: 1 });
+  },
+);
 
 test.each(durableKinds)(
   'on %s an endpoint of a library drains, and it is said that its process lives on',
@@ -65,7 +83,9 @@ test.each(durableKinds)(
     const { instance } = endpoint.health();
     const { code, stdout } = await sojourn(['instances', 'drain', '--', instance]);
     expect([code, stdout]).toEqual([0, expect.stringContaining(`pid ${process.pid}) lives on`)]);
-    await until(() => log.matching(/^This instance has drained/).length === 1, { what: 'the drain' });
+    await until(() => log.matching(/^This instance has drained/).length === 1, {
+      what: 'the drain',
+    });
     expect(endpoint.sessions.count).toBe(0);
     expect(log.matching(/drain: its process lives on/, 'info')).toHaveLength(1);
     // Once more changes nothing.
@@ -83,7 +103,10 @@ describe('with real processes', () => {
     const ofA = leases.find(({ pid }) => pid === a.parent);
     expect(leases.map(({ pid }) => pid).toSorted()).toEqual([a.parent, process.pid].toSorted());
     const drained = await sojourn(['instances', 'drain', '--', String(ofA?.id).slice(0, 8)]);
-    expect(drained).toMatchObject({ code: 0, stdout: `${ofA?.id} has drained, and its process ends\n` });
+    expect(drained).toMatchObject({
+      code: 0,
+      stdout: `${ofA?.id} has drained, and its process ends\n`,
+    });
     expect((await a.ended()).code).toBe(0);
     const here = openClient(url, { of: client });
     expect((await here.call('ping')).response.status).toBe(200);
@@ -100,7 +123,9 @@ describe('with real processes', () => {
       const answer = say(client, 'slow', { ms: 2_000 });
       await until(() => workers.output.stderr.includes('slow began'), { what: 'the slow tool' });
       const env = { SOJOURN_STORE: `sqlite:${join(workers.folder, 's.db')}` };
-      const [{ id } = { id: '' }] = linesOf((await runHere(['instances', 'ls', '--json'], { env })).stdout) as Lease[];
+      const [{ id } = { id: '' }] = linesOf(
+        (await runHere(['instances', 'ls', '--json'], { env })).stdout,
+      ) as Lease[];
       expect(await runHere(['instances', 'drain', '--', id], { env })).toMatchObject({ code: 0 });
       expect(await answer).toBe(`done ${before}`);
       await workers.replaced(1, before);
@@ -113,7 +138,9 @@ describe('with real processes', () => {
     const cli = start();
     await cli.url();
     const [{ id } = { id: '' }] = await instances();
-    expect((await sojourn(['instances', 'drain', 'none'])).stderr).toContain(`There are: ${id} serving`);
+    expect((await sojourn(['instances', 'drain', 'none'])).stderr).toContain(
+      `There are: ${id} serving`,
+    );
     cli.kill('SIGSTOP');
     expect(await sojourn(['instances', 'drain', '--wait', '300ms', '--', id])).toMatchObject({
       code: 1,
@@ -134,10 +161,16 @@ test('with instanceKeys a command needs a key of the instance, from the environm
   const client = await open((await serve({ instanceKeys: [KEY] })).url);
   const hash = hashOf(client.sessionId);
   for (const key of ['', 'another-key-of-32-bytes-or-more-for-others']) {
-    const refused = await sojourn(['sessions', 'end', hash, '--wait', '500ms'], { SOJOURN_INSTANCE_KEYS: key });
+    const refused = await sojourn(['sessions', 'end', hash, '--wait', '500ms'], {
+      SOJOURN_INSTANCE_KEYS: key,
+    });
     expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(/did not end the session within 500 ms\. Its log.*SOJOURN_INSTANCE_KEYS/);
+    expect(refused.stderr).toMatch(
+      /did not end the session within 500 ms\. Its log.*SOJOURN_INSTANCE_KEYS/,
+    );
   }
   expect((await client.call('ping')).response.status).toBe(200);
-  expect(await sojourn(['sessions', 'end', hash], { SOJOURN_INSTANCE_KEYS: KEY })).toMatchObject({ code: 0 });
+  expect(await sojourn(['sessions', 'end', hash], { SOJOURN_INSTANCE_KEYS: KEY })).toMatchObject({
+    code: 0,
+  });
 });

@@ -8,7 +8,12 @@ import pg from 'pg';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { openClient } from '../kit/listening.ts';
-import { describeWhereInstalled, freePort, startServer, type TestServer } from '../kit/servers/index.ts';
+import {
+  describeWhereInstalled,
+  freePort,
+  startServer,
+  type TestServer,
+} from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { program, startCli } from './cli-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
@@ -18,13 +23,18 @@ const TOLERATED = '(--no-require-store serves all the same and keeps trying)\n';
 
 const SERVE = ['serve', program('durable-server.mjs'), '--port', '0'];
 
-const serve = (store: string, ...flags: string[]) => startCli([...SERVE, ...flags], { env: { SOJOURN_STORE: store } });
+const serve = (store: string, ...flags: string[]) =>
+  startCli([...SERVE, ...flags], { env: { SOJOURN_STORE: store } });
 
 /** A password that a URL writes in another way. */
 const OTHER = 'a/b?c#d@e:f g"h\'i%25<é>|\\z';
 
 /** One message and nothing else. */
-async function expectRefusal(store: string, message: RegExp, { secret = WRONG, workers = '0' } = {}): Promise<void> {
+async function expectRefusal(
+  store: string,
+  message: RegExp,
+  { secret = WRONG, workers = '0' } = {},
+): Promise<void> {
   const { code, stdout, stderr } = await serve(store, '--workers', workers).ended();
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).not.toContain(secret);
@@ -35,21 +45,27 @@ async function expectRefusal(store: string, message: RegExp, { secret = WRONG, w
 describeWhereInstalled('redis', 'Redis', () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await startServer('redis', { args: ['--user', 'ann', 'on', '>right-password', '~*', '&*', '+@all'] });
+    server = await startServer('redis', {
+      args: ['--user', 'ann', 'on', '>right-password', '~*', '&*', '+@all'],
+    });
   });
   afterAll(() => server?.close());
-  const urlOf = (credentials: string, path = '') => `redis://${credentials}127.0.0.1:${server.port}${path}`;
+  const urlOf = (credentials: string, path = '') =>
+    `redis://${credentials}127.0.0.1:${server.port}${path}`;
 
   test.each([
     [WRONG, '0'],
     [OTHER, '2'],
-  ])('that refuses the password %s ends the command with one sentence (%s workers)', async (secret, workers) => {
-    await expectRefusal(
-      urlOf(`ann:${encodeURIComponent(secret)}@`),
-      /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
-      { secret, workers },
-    );
-  });
+  ])(
+    'that refuses the password %s ends the command with one sentence (%s workers)',
+    async (secret, workers) => {
+      await expectRefusal(
+        urlOf(`ann:${encodeURIComponent(secret)}@`),
+        /^sojourn: SOJOURN_STORE: Redis at redis:\/\/127\.0\.0\.1:\d+: user name and password are not accepted; put the right ones into the URL \(WRONGPASS [^*]*\)\n$/,
+        { secret, workers },
+      );
+    },
+  );
 
   test('that has no such database does too', async () => {
     await expectRefusal(
@@ -84,7 +100,9 @@ describeWhereInstalled('redis', 'Redis', () => {
     expect(await serve(store, '--require-store').ended()).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^sojourn: SOJOURN_STORE: Redis at redis:.*: connect ECONNREFUSED .*\n$/) as string,
+      stderr: expect.stringMatching(
+        /^sojourn: SOJOURN_STORE: Redis at redis:.*: connect ECONNREFUSED .*\n$/,
+      ) as string,
     });
     const cli = serve(store);
     const url = await cli.url();
@@ -116,7 +134,10 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
     await client.query('CREATE ROLE out NOLOGIN');
     await client.end();
     await server.stop();
-    writeFileSync(join(server.folder, 'pg_hba.conf'), 'host all ann all scram-sha-256\nhost all all all trust\n');
+    writeFileSync(
+      join(server.folder, 'pg_hba.conf'),
+      'host all ann all scram-sha-256\nhost all all all trust\n',
+    );
     await server.start();
   });
   afterAll(() => server?.close());
@@ -128,16 +149,36 @@ describeWhereInstalled('postgres', 'PostgreSQL', () => {
       'postgres',
       /the password is wrong \(password authentication failed for user "ann", 28P01\)/,
     ],
-    ['missing password', 'ann', 'postgres', /it asks for a password; put it into the URL \(SASL: .*\)/],
-    ['user', 'out', 'postgres', /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/],
-    ['database', 'postgres', 'missing', /the database does not exist; create it, or name another \(.*, 3D000\)/],
+    [
+      'missing password',
+      'ann',
+      'postgres',
+      /it asks for a password; put it into the URL \(SASL: .*\)/,
+    ],
+    [
+      'user',
+      'out',
+      'postgres',
+      /it does not let this user in; look at its pg_hba\.conf and at the user \(.*\)/,
+    ],
+    [
+      'database',
+      'postgres',
+      'missing',
+      /the database does not exist; create it, or name another \(.*, 3D000\)/,
+    ],
     ['schema', 'ann:right-password', 'postgres', /this user may not make the schema sojourn; .*/],
-  ])('that refuses the %s ends the command with one sentence', async (_what, user, database, sentence) => {
-    await expectRefusal(
-      `postgres://${user}@127.0.0.1:${server.port}/${database}`,
-      new RegExp(`^sojourn: SOJOURN_STORE: PostgreSQL at 127\\.0\\.0\\.1:\\d+/${database}: ${sentence.source}\n$`),
-    );
-  });
+  ])(
+    'that refuses the %s ends the command with one sentence',
+    async (_what, user, database, sentence) => {
+      await expectRefusal(
+        `postgres://${user}@127.0.0.1:${server.port}/${database}`,
+        new RegExp(
+          `^sojourn: SOJOURN_STORE: PostgreSQL at 127\\.0\\.0\\.1:\\d+/${database}: ${sentence.source}\n$`,
+        ),
+      );
+    },
+  );
 });
 
 test('a SQLite file that cannot be made ends the command with one sentence, without a word of another way', async () => {

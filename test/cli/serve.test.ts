@@ -33,7 +33,10 @@ describe('sojourn serve', () => {
       [connectNegotiating, '2026-07-28'],
     ] as const) {
       const { say, protocolVersion } = await connect(url);
-      expect([protocolVersion(), await say('echo', { message: 'hello' })]).toEqual([version, 'hello']);
+      expect([protocolVersion(), await say('echo', { message: 'hello' })]).toEqual([
+        version,
+        'hello',
+      ]);
     }
     const answer = (await connectV2(url)).say('slow', { ms: 700 });
     await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
@@ -80,16 +83,19 @@ describe('sojourn serve', () => {
     expect(line?.msg).toMatch(/process\.exit\(\) cuts the drain.*Remove it/);
   });
 
-  test.each(['SIGTERM', 'SIGHUP'] as const)('a call that runs longer than the drain of %s is ended', async (signal) => {
-    const cli = serve('echo-server.mjs', ['--drain-timeout-ms', '100']);
-    const { say } = await connectV2(await cli.url());
-    const outcome = say('slow', { ms: 60_000 }).catch((error: unknown) => error);
-    await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
-    cli.kill(signal);
-    expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
-    expect((await cli.ended()).code).toBe(0);
-    expect(cli.output.stdout).toMatch(new RegExp(`^${signal}: `, 'm'));
-  });
+  test.each(['SIGTERM', 'SIGHUP'] as const)(
+    'a call that runs longer than the drain of %s is ended',
+    async (signal) => {
+      const cli = serve('echo-server.mjs', ['--drain-timeout-ms', '100']);
+      const { say } = await connectV2(await cli.url());
+      const outcome = say('slow', { ms: 60_000 }).catch((error: unknown) => error);
+      await until(() => cli.output.stderr.includes('slow began'), { what: 'the slow tool' });
+      cli.kill(signal);
+      expect(await outcome).toMatchObject({ code: -32000, data: { reason: 'draining' } });
+      expect((await cli.ended()).code).toBe(0);
+      expect(cli.output.stdout).toMatch(new RegExp(`^${signal}: `, 'm'));
+    },
+  );
 });
 
 describe('TypeScript', () => {
@@ -136,7 +142,14 @@ describe('TypeScript', () => {
 
 describe('what cannot be done', () => {
   test('a module that throws, said once by two workers, and flags that contradict the module', async () => {
-    const workers = ['--workers', '2', '--port', '0', '--store', `sqlite:${join(temporaryFolder(), 's.db')}`];
+    const workers = [
+      '--workers',
+      '2',
+      '--port',
+      '0',
+      '--store',
+      `sqlite:${join(temporaryFolder(), 's.db')}`,
+    ];
     const [throwing, contradicting] = await Promise.all([
       runProcess(['serve', 'throwing.mjs', ...workers]),
       runProcess(['serve', 'with-options.mjs', '--legacy-sse']),
@@ -153,10 +166,18 @@ describe('what cannot be done', () => {
   });
 
   test.each([
-    ['no-default.mjs', /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/],
-    ['wrong-options.mjs', /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/],
+    [
+      'no-default.mjs',
+      /^sojourn: no-default\.mjs: the default export is missing \(it exports createServer\); .*\n$/,
+    ],
+    [
+      'wrong-options.mjs',
+      /^sojourn: wrong options in wrong-options\.mjs: Option idleTimeoutMs: got -1, .*\n$/,
+    ],
   ])('the module %s: exit code 1', async (module, message) => {
-    const { code, stdout, stderr } = await runHere(['check', module], { cwd: join(program('echo-server.mjs'), '..') });
+    const { code, stdout, stderr } = await runHere(['check', module], {
+      cwd: join(program('echo-server.mjs'), '..'),
+    });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(message);
   });

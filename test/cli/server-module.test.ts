@@ -37,8 +37,14 @@ describe('the default export of a server module', () => {
       {},
       'the default export is missing; it must be an MCP server, a function that creates one, { server, options } or { factory, options }',
     ],
-    [{ createServer: factory, other: 1 }, 'the default export is missing (it exports createServer, other);'],
-    [{ default: { __esModule: true, createServer: factory } }, 'is missing (it exports createServer);'],
+    [
+      { createServer: factory, other: 1 },
+      'the default export is missing (it exports createServer, other);',
+    ],
+    [
+      { default: { __esModule: true, createServer: factory } },
+      'is missing (it exports createServer);',
+    ],
     [{ default: null }, 'is null;'],
     [{ default: 5 }, 'is a number;'],
     [{ default: Promise.resolve(factory()) }, 'is a promise (write export default await …);'],

@@ -35,7 +35,8 @@ function deployment() {
     env,
     run,
     start: (options?: McpEndpointOptions) => serve(counting, options),
-    ls: async (...flags: string[]) => linesOf((await run('sessions', 'ls', '--json', ...flags)).stdout),
+    ls: async (...flags: string[]) =>
+      linesOf((await run('sessions', 'ls', '--json', ...flags)).stdout),
   };
 }
 
@@ -56,7 +57,8 @@ function idsOfOneHash(): [string, string, string] {
     const id = `session-${String(n).padStart(22, '0')}`;
     const digits = hashOf(id).slice(0, 4);
     const before = seen.get(digits);
-    if (before !== undefined) return [before, id, [...seen.values()].find((one) => one !== before) ?? ''];
+    if (before !== undefined)
+      return [before, id, [...seen.values()].find((one) => one !== before) ?? ''];
     seen.set(digits, id);
   }
 }
@@ -83,10 +85,12 @@ describe('sojourn sessions', () => {
     expect(rest.slice(-2)).toEqual(['', '120 sessions: 120 released']);
     const rows = rest.slice(0, -2);
     expect(rows.map((row) => row.split(/ +/)[0]).toSorted()).toEqual(opened.map(hashOf).toSorted());
-    for (const row of rows) expect(row).toMatch(/ released +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
+    for (const row of rows)
+      expect(row).toMatch(/ released +raw 7\.1 +\d{4}-\d\d-\d\d +\d{4}-\d\d-\d\dT[\d:]{8}Z +-$/);
     const withIds = (await run('sessions', 'ls', '--ids')).stdout;
     expect(withIds).toMatch(/^ID +HASH /);
-    for (const id of opened) expect([withIds.includes(id), stdout.includes(id)]).toEqual([true, false]);
+    for (const id of opened)
+      expect([withIds.includes(id), stdout.includes(id)]).toEqual([true, false]);
   });
 
   test('ls finds the sessions of a user and of a name', async () => {
@@ -119,7 +123,9 @@ describe('sojourn sessions', () => {
     const served = await start();
     const client = await open(served, { calls: 12 });
     await client.get();
-    const shown = JSON.parse((await run('sessions', 'show', hashOf(client.sessionId))).stdout) as object;
+    const shown = JSON.parse(
+      (await run('sessions', 'show', hashOf(client.sessionId))).stdout,
+    ) as object;
     expect(shown).toMatchObject({
       hash: hashOf(client.sessionId),
       status: 'live',
@@ -140,7 +146,9 @@ describe('sojourn sessions', () => {
     const withId = (await run('sessions', 'show', '--ids', '--', client.sessionId)).stdout;
     expect(JSON.parse(withId)).toMatchObject({ id: client.sessionId, state: { n: 2 } });
     await served.endpoint.drain({ timeoutMs: 0 });
-    const released = JSON.parse((await run('sessions', 'show', '--', client.sessionId)).stdout) as object;
+    const released = JSON.parse(
+      (await run('sessions', 'show', '--', client.sessionId)).stdout,
+    ) as object;
     expect(released).toMatchObject({ status: 'released' });
     expect(released).not.toHaveProperty('owner');
   });
@@ -156,10 +164,17 @@ describe('sojourn sessions', () => {
     await served.endpoint.drain({ timeoutMs: 0 });
     const refused = await run('sessions', 'end', twice);
     expect(refused).toMatchObject({ code: 1, stdout: '' });
-    expect(refused.stderr).toMatch(new RegExp(`^sojourn: 2 sessions have a hash that begins with ${twice}: `));
+    expect(refused.stderr).toMatch(
+      new RegExp(`^sojourn: 2 sessions have a hash that begins with ${twice}: `),
+    );
     const named = hashOf(third);
-    expect(await run('sessions', 'end', named.slice(0, 6))).toMatchObject({ code: 0, stdout: `ended ${named}\n` });
-    expect((await ls()).map(({ hash }) => hash).toSorted()).toEqual([one, other].map(hashOf).toSorted());
+    expect(await run('sessions', 'end', named.slice(0, 6))).toMatchObject({
+      code: 0,
+      stdout: `ended ${named}\n`,
+    });
+    expect((await ls()).map(({ hash }) => hash).toSorted()).toEqual(
+      [one, other].map(hashOf).toSorted(),
+    );
   });
 
   test('damaged records are named, and hide no other from a list', async () => {
@@ -184,7 +199,9 @@ describe('sojourn sessions', () => {
       damaged.push(hashOf(sessionId));
       database.exec(`UPDATE rows SET ${damage} WHERE id = '${sessionId}'`);
     }
-    database.exec(`UPDATE rows SET data = json_set(data, '$[7]', 9e18) WHERE id = '${old.sessionId}'`);
+    database.exec(
+      `UPDATE rows SET data = json_set(data, '$[7]', 9e18) WHERE id = '${old.sessionId}'`,
+    );
     database.close();
     const hashes = [whole, old].map(({ sessionId }) => hashOf(sessionId)).toSorted();
     const errors = vi.spyOn(console, 'error').mockReturnValue();
@@ -194,13 +211,21 @@ describe('sojourn sessions', () => {
     errors.mockRestore();
     expect((await served.endpoint.sessions.list()).sessions).toHaveLength(2);
     const { rows, unreadable } = await valueOf<RecordPage<SessionRow>>(port, 'sessions');
-    expect([rows.map(({ hash }) => hash).toSorted(), unreadable.toSorted()]).toEqual([hashes, damaged.toSorted()]);
+    expect([rows.map(({ hash }) => hash).toSorted(), unreadable.toSorted()]).toEqual([
+      hashes,
+      damaged.toSorted(),
+    ]);
     const lines = log.matching(/^A record in the store cannot be read/, 'error');
     for (const hash of damaged) {
-      expect(told).toContain(`cannot be read, and is left as it is { kind: 'sessions', record: '${hash}'`);
+      expect(told).toContain(
+        `cannot be read, and is left as it is { kind: 'sessions', record: '${hash}'`,
+      );
       expect(lines.map(({ fields }) => fields['record'])).toContain(hash);
       const { code, stderr } = await run('sessions', 'show', hash);
-      expect([code, stderr]).toEqual([1, expect.stringMatching(/^sojourn: .*(is damaged: |there is no session )/)]);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^sojourn: .*(is damaged: |there is no session )/),
+      ]);
     }
   });
 
@@ -222,7 +247,11 @@ describe('sojourn sessions', () => {
     const { sessionId } = await open(first);
     await first.endpoint.drain({ timeoutMs: 0 });
     const hash = hashOf(sessionId);
-    expect(await run('sessions', 'end', '--', sessionId)).toEqual({ code: 0, stdout: `ended ${hash}\n`, stderr: '' });
+    expect(await run('sessions', 'end', '--', sessionId)).toEqual({
+      code: 0,
+      stdout: `ended ${hash}\n`,
+      stderr: '',
+    });
     expect(await ls()).toEqual([]);
     expect(JSON.parse((await run('sessions', 'show', '--', sessionId)).stdout)).toMatchObject({
       hash,
@@ -231,10 +260,14 @@ describe('sojourn sessions', () => {
     expect(await run('sessions', 'end', '--', sessionId)).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^sojourn: session .* has already ended \(terminated\) at 2.*\n$/) as string,
+      stderr: expect.stringMatching(
+        /^sojourn: session .* has already ended \(terminated\) at 2.*\n$/,
+      ) as string,
     });
     const later = (await start()).client();
-    expect((await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId })).status).toBe(404);
+    expect(
+      (await later.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { sessionId })).status,
+    ).toBe(404);
   });
 
   test('instances: where each runs, and how many sessions it has live', async () => {
@@ -254,10 +287,17 @@ describe('sojourn sessions', () => {
       sessions: 2,
     });
     const startedAt = timestamp(Number(lease?.['startedAt']));
-    const { stdout: shown } = await run('instances', 'show', '--', String(lease?.['id']).slice(0, 6));
+    const { stdout: shown } = await run(
+      'instances',
+      'show',
+      '--',
+      String(lease?.['id']).slice(0, 6),
+    );
     expect(JSON.parse(shown)).toEqual({ ...lease, startedAt });
     const { stdout } = await run('instances', 'ls');
-    expect(stdout).toMatch(/^INSTANCE {10}STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/);
+    expect(stdout).toMatch(
+      /^INSTANCE {10}STATE +VERSION +HOST +PID +STARTED +RUNTIME +SESSIONS\n\S+ +serving .* 2\n$/,
+    );
     // The id of an instance that lost its lease ends with a number.
     expect(stdout.split('\n')[1]?.indexOf('serving')).toBe(18);
     await served.endpoint.close();
@@ -282,14 +322,19 @@ describe('sojourn sessions', () => {
       });
     expect(await run('sessions', 'ls', '--store', 'memory:')).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--store: the memory: store is in the memory of the process') as string,
+      stderr: expect.stringContaining(
+        '--store: the memory: store is in the memory of the process',
+      ) as string,
     });
   });
 });
 
 test('real processes: a session is listed live, then orphaned, and is ended once its owner counts as dead', async () => {
   const { env } = deployment();
-  const cli = startCli(['serve', program('durable-server.mjs'), '--port', '0', '--lease-ms', '2000'], { env });
+  const cli = startCli(
+    ['serve', program('durable-server.mjs'), '--port', '0', '--lease-ms', '2000'],
+    { env },
+  );
   const url = await cli.url();
   const { sessionId } = await open({ client: (options) => openClient(url, options) });
   const ls = async (): Promise<string> => (await runProcess(['sessions', 'ls'], { env })).stdout;

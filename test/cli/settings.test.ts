@@ -90,7 +90,11 @@ describe('what serve is asked for', () => {
     [{ eventRetention: false }, {}, { eventRetention: false }],
     [{ 'eventRetention.events': '5' }, {}, { eventRetention: { events: 5 } }],
     [{ eventRetention: true }, RETENTION_OFF, { eventRetention: {} }],
-    [{ 'eventRetention.events': '5' }, { SOJOURN_EVENT_RETENTION: '0' }, { eventRetention: { events: 5 } }],
+    [
+      { 'eventRetention.events': '5' },
+      { SOJOURN_EVENT_RETENTION: '0' },
+      { eventRetention: { events: 5 } },
+    ],
     ...[
       ['90s', 90_000] as const,
       ['30m', 1_800_000] as const,
@@ -145,8 +149,16 @@ describe('what serve is asked for', () => {
     [{ port: '70000' }, {}, '--port: got 70000, takes a port number, 0 to 65535'],
     [{ path: 'mcp' }, {}, '--path: got "mcp", takes a path like \'/mcp\''],
     [{ path: '/healthz' }, {}, '--path: got "/healthz", takes a path like \'/mcp\''],
-    [{}, { SOJOURN_DRAIN_TIMEOUT_MS: '-1' }, 'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more'],
-    [{ workers: '-1' }, {}, '--workers: got "-1", takes a whole number of processes, 0 to 256, or auto'],
+    [
+      {},
+      { SOJOURN_DRAIN_TIMEOUT_MS: '-1' },
+      'SOJOURN_DRAIN_TIMEOUT_MS: got -1, takes a number of ms, 0 or more',
+    ],
+    [
+      { workers: '-1' },
+      {},
+      '--workers: got "-1", takes a whole number of processes, 0 to 256, or auto',
+    ],
     [
       {},
       { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
@@ -155,7 +167,11 @@ describe('what serve is asked for', () => {
     // A template that was not filled in.
     ...['ISSUER', 'AUDIENCE', 'JWKS_URI', 'SCOPES'].map((name): [Flags, Environment, string] => [
       {},
-      { SOJOURN_AUTH_ISSUER: 'https://id.example', SOJOURN_AUTH_AUDIENCE: 'a', [`SOJOURN_AUTH_${name}`]: '' },
+      {
+        SOJOURN_AUTH_ISSUER: 'https://id.example',
+        SOJOURN_AUTH_AUDIENCE: 'a',
+        [`SOJOURN_AUTH_${name}`]: '',
+      },
       `SOJOURN_AUTH_${name} is empty; set it, or remove it`,
     ]),
     [
@@ -169,12 +185,18 @@ describe('what serve is asked for', () => {
       '--auth-scopes needs --auth-issuer (the authorization server whose tokens are accepted) and ' +
         '--auth-audience (the URL of this endpoint, as its tokens name it)',
     ],
-    ...['nine', '1.2.3.4:99999', 'http://127.0.0.1:1'].map((metrics): [Flags, Environment, string] => [
-      { metrics },
+    ...['nine', '1.2.3.4:99999', 'http://127.0.0.1:1'].map(
+      (metrics): [Flags, Environment, string] => [
+        { metrics },
+        {},
+        `--metrics takes a port, or host:port (127.0.0.1:9464); got "${metrics}"`,
+      ],
+    ),
+    [
+      { metricsToken: 'sesame' },
       {},
-      `--metrics takes a port, or host:port (127.0.0.1:9464); got "${metrics}"`,
-    ]),
-    [{ metricsToken: 'sesame' }, {}, '--metrics-token needs --metrics, which says where the metrics are served'],
+      '--metrics-token needs --metrics, which says where the metrics are served',
+    ],
     [
       { metrics: '0.0.0.0:0' },
       {},
@@ -196,7 +218,9 @@ describe('what serve is asked for', () => {
       '--path /dashboard/ is where the dashboard is: choose another path, or say --no-dashboard',
     ],
   ])('%j with %j is refused by name', async (flags, env, message) => {
-    await expect(read(flags, env)).rejects.toThrow(`sojourn: ${message}\n(sojourn serve --help says what it takes)\n`);
+    await expect(read(flags, env)).rejects.toThrow(
+      `sojourn: ${message}\n(sojourn serve --help says what it takes)\n`,
+    );
   });
 
   test('a variable with a control character is refused, and a list in quotes', async () => {
@@ -205,9 +229,13 @@ describe('what serve is asked for', () => {
       await expect(read({}, { [name]: '1\r' })).rejects.toThrow(
         `${name} has a \\r: save its file with line ends of Unix`,
       );
-      await expect(read({}, { [name]: 'a\u0000' })).rejects.toThrow(`${name} has a control character`);
+      await expect(read({}, { [name]: 'a\u0000' })).rejects.toThrow(
+        `${name} has a control character`,
+      );
       if (kind === 'list')
-        await expect(read({}, { [name]: '"a,b"' })).rejects.toThrow(`${name} begins or ends with a quote`);
+        await expect(read({}, { [name]: '"a,b"' })).rejects.toThrow(
+          `${name} begins or ends with a quote`,
+        );
     }
   });
 
@@ -238,7 +266,10 @@ describe('options of the module under those of the command', () => {
   const onerror = () => {};
   const authorize = () => true;
   const jwt = { issuer: 'https://id.example', audience: 'a' };
-  const lower = { limits: { subscriptions: 1, bodyBytes: 1 }, eventRetention: { events: 1, bytes: 1 } };
+  const lower = {
+    limits: { subscriptions: 1, bodyBytes: 1 },
+    eventRetention: { events: 1, bytes: 1 },
+  };
   test.each<[...Parameters<typeof mergeOptions>, object]>([
     [{ onerror, name: 'a', retryMs: 1 }, { name: 'b' }, { onerror, name: 'b', retryMs: 1 }],
     [
@@ -247,7 +278,11 @@ describe('options of the module under those of the command', () => {
       { limits: { subscriptions: 2, bodyBytes: 1 }, eventRetention: { events: 2, bytes: 1 } },
     ],
     [lower, { eventRetention: false }, { limits: lower.limits, eventRetention: false }],
-    [{ eventRetention: false }, { eventRetention: { events: 2 } }, { eventRetention: { events: 2 } }],
+    [
+      { eventRetention: false },
+      { eventRetention: { events: 2 } },
+      { eventRetention: { events: 2 } },
+    ],
     // The mode may be said either way.
     [{ sessionMode: 'hybrid' }, { stateless: true }, { stateless: true }],
     [{ stateless: true }, { sessionMode: 'hybrid' }, { sessionMode: 'hybrid' }],

@@ -15,40 +15,65 @@ function deployment() {
   const folder = temporaryFolder();
   const socket = heldSocket();
   const start = (...flags: string[]) =>
-    startCli(['serve', program('durable-server.mjs'), '--store', `sqlite:${join(folder, 's.db')}`, ...flags], {
-      fd: socket.fd,
-    });
+    startCli(
+      [
+        'serve',
+        program('durable-server.mjs'),
+        '--store',
+        `sqlite:${join(folder, 's.db')}`,
+        ...flags,
+      ],
+      {
+        fd: socket.fd,
+      },
+    );
   return { socket, start };
 }
 
-describe.skipIf(process.platform === 'win32')('a socket that outlives the process (needs a Unix system)', () => {
-  test(`no call fails while the process restarts ${RESTARTS} times`, { timeout: 120_000 }, async () => {
-    const { socket, start } = deployment();
-    let cli = start('--port', '1');
-    const url = await cli.url();
-    expect(url).toBe(`http://127.0.0.1:${socket.port}/mcp`);
-    expect(cli.output.stderr).toContain('so --port and --host are ignored');
-    const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
-    // The socket is bound to loopback: names of elsewhere are refused as they are without it.
-    expect((await openClient(url).post(ping, { headers: { host: 'evil.example' } })).status).toBe(403);
-    const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
-    const callers = clients.map((client) =>
-      keepCalling(async (n) =>
-        expect(await client.say('count')).toMatch(new RegExp(`^${n + 1} restored (true|false)$`)),
-      ),
+describe.skipIf(process.platform === 'win32')(
+  'a socket that outlives the process (needs a Unix system)',
+  () => {
+    test(
+      `no call fails while the process restarts ${RESTARTS} times`,
+      { timeout: 120_000 },
+      async () => {
+        const { socket, start } = deployment();
+        let cli = start('--port', '1');
+        const url = await cli.url();
+        expect(url).toBe(`http://127.0.0.1:${socket.port}/mcp`);
+        expect(cli.output.stderr).toContain('so --port and --host are ignored');
+        const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+        // The socket is bound to loopback: names of elsewhere are refused as they are without it.
+        expect(
+          (await openClient(url).post(ping, { headers: { host: 'evil.example' } })).status,
+        ).toBe(403);
+        const clients = [
+          await connectV1(url),
+          await connectV2(url),
+          await connectV1(url),
+          await connectV2(url),
+        ];
+        const callers = clients.map((client) =>
+          keepCalling(async (n) =>
+            expect(await client.say('count')).toMatch(
+              new RegExp(`^${n + 1} restored (true|false)$`),
+            ),
+          ),
+        );
+        for (let restarts = 0; restarts < RESTARTS; restarts++) {
+          await answersGoOn(callers);
+          cli.kill('SIGTERM');
+          expect(await cli.ended()).toMatchObject({ code: 0 });
+          cli = start();
+        }
+        await cli.url();
+        await Promise.all(callers.map(({ stop }) => stop()));
+        expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
+        for (const client of clients) expect(await client.say('count')).toContain('restored true');
+      },
     );
-    for (let restarts = 0; restarts < RESTARTS; restarts++) {
-      await answersGoOn(callers);
-      cli.kill('SIGTERM');
-      expect(await cli.ended()).toMatchObject({ code: 0 });
-      cli = start();
-    }
-    await cli.url();
-    await Promise.all(callers.map(({ stop }) => stop()));
-    expect(callers.flatMap(({ failures }) => failures)).toEqual([]);
-    for (const client of clients) expect(await client.say('count')).toContain('restored true');
-  });
-});
+  },
+);
 
 describe('the variables', () => {
   test.each([

@@ -30,7 +30,15 @@ test.each([1, 2])(
     const pipe = fullPipe();
     const env = { PATH: process.env['PATH'], SOJOURN_ACCESS_LOG: 'true' };
     const store = workers > 1 ? ['--store', `sqlite:${pipe.path}.db`] : [];
-    const args = ['serve', program('echo-server.mjs'), '--port', '0', '--workers', String(workers), ...store];
+    const args = [
+      'serve',
+      program('echo-server.mjs'),
+      '--port',
+      '0',
+      '--workers',
+      String(workers),
+      ...store,
+    ];
     const child = spawn(process.execPath, [`${dist}/cli/main.js`, ...args], {
       env,
       stdio: ['ignore', 'pipe', pipe.fd],
@@ -49,8 +57,15 @@ test.each([1, 2])(
     const statuses = new Set<number>();
     for (let n = 0; n < REQUESTS; n++) {
       const request = { jsonrpc: '2.0', id: n, method: 'ping' };
-      const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-      const response = await fetch(url() ?? '', { method: 'POST', headers, body: JSON.stringify(request) });
+      const headers = {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      };
+      const response = await fetch(url() ?? '', {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(request),
+      });
       await response.arrayBuffer();
       statuses.add(response.status);
     }
@@ -66,14 +81,20 @@ test.each([1, 2])(
   },
 );
 
-test.skipIf(process.platform !== 'linux')('output that could not be written is a failure of the command', () => {
-  const full = openSync('/dev/full', 'w');
-  const { status, stderr } = spawnSync(process.execPath, [`${dist}/cli/main.js`, '--help'], {
-    stdio: ['ignore', full, 'pipe'],
-  });
-  closeSync(full);
-  expect([status, String(stderr)]).toEqual([1, expect.stringMatching(/^Error: ENOSPC: .* write/m)]);
-});
+test.skipIf(process.platform !== 'linux')(
+  'output that could not be written is a failure of the command',
+  () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, [`${dist}/cli/main.js`, '--help'], {
+      stdio: ['ignore', full, 'pipe'],
+    });
+    closeSync(full);
+    expect([status, String(stderr)]).toEqual([
+      1,
+      expect.stringMatching(/^Error: ENOSPC: .* write/m),
+    ]);
+  },
+);
 
 test('lines that do not fit are dropped, and the next line that fits says how many', () => {
   const taken: string[] = [];

@@ -20,39 +20,47 @@ async function serveBehindLink() {
 }
 
 describeWhereInstalled('redis', 'while the store is away', () => {
-  test('a reload lets the old worker serve until the new one has its store, and fails no call', LONG, async () => {
-    const { cli, url, link } = await serveBehindLink();
-    const client = openClient(url);
-    await client.initialize();
-    expect(await say(client, 'count')).toMatch(/^1 /);
-    link.refuse(true);
-    link.cutAll();
-    cli.kill('SIGHUP');
-    await cli.logs('rolling restart: the session store of the new worker is away');
-    expect(cli.all()).toHaveLength(1);
-    const waits = say(client, 'count');
-    link.heal();
-    expect(await waits).toMatch(/^2 /);
-    await cli.logs('rolling restart done');
-    expect(cli.all()).toHaveLength(2);
-    expect(await say(openClient(url, { of: client }), 'count')).toMatch(/^3 /);
-    cli.kill('SIGTERM');
-    expect(await cli.ended()).toMatchObject({ code: 0 });
-  });
+  test(
+    'a reload lets the old worker serve until the new one has its store, and fails no call',
+    LONG,
+    async () => {
+      const { cli, url, link } = await serveBehindLink();
+      const client = openClient(url);
+      await client.initialize();
+      expect(await say(client, 'count')).toMatch(/^1 /);
+      link.refuse(true);
+      link.cutAll();
+      cli.kill('SIGHUP');
+      await cli.logs('rolling restart: the session store of the new worker is away');
+      expect(cli.all()).toHaveLength(1);
+      const waits = say(client, 'count');
+      link.heal();
+      expect(await waits).toMatch(/^2 /);
+      await cli.logs('rolling restart done');
+      expect(cli.all()).toHaveLength(2);
+      expect(await say(openClient(url, { of: client }), 'count')).toMatch(/^3 /);
+      cli.kill('SIGTERM');
+      expect(await cli.ended()).toMatchObject({ code: 0 });
+    },
+  );
 
-  test('a worker that replaces a crashed one listens, and its requests wait for the store', LONG, async () => {
-    const { cli, url, link } = await serveBehindLink();
-    const client = openClient(url);
-    await client.initialize();
-    expect(await say(client, 'count')).toMatch(/^1 /);
-    link.refuse(true);
-    link.cutAll();
-    process.kill(Number(cli.all()[0]), 'SIGKILL');
-    await until(() => cli.all().length === 2, { what: 'another worker' });
-    const waits = say(openClient(url, { of: client }), 'count');
-    link.heal();
-    expect(await waits).toMatch(/^2 /);
-    cli.kill('SIGTERM');
-    expect(await cli.ended()).toMatchObject({ code: 0 });
-  });
+  test(
+    'a worker that replaces a crashed one listens, and its requests wait for the store',
+    LONG,
+    async () => {
+      const { cli, url, link } = await serveBehindLink();
+      const client = openClient(url);
+      await client.initialize();
+      expect(await say(client, 'count')).toMatch(/^1 /);
+      link.refuse(true);
+      link.cutAll();
+      process.kill(Number(cli.all()[0]), 'SIGKILL');
+      await until(() => cli.all().length === 2, { what: 'another worker' });
+      const waits = say(openClient(url, { of: client }), 'count');
+      link.heal();
+      expect(await waits).toMatch(/^2 /);
+      cli.kill('SIGTERM');
+      expect(await cli.ended()).toMatchObject({ code: 0 });
+    },
+  );
 });

@@ -19,7 +19,10 @@ describe('the URL of a store', () => {
   });
 
   test.each([
-    ['nothing', /^--store takes a store's URL, e\.g\. sqlite:.*redis:.*postgres:.*; got "nothing"$/],
+    [
+      'nothing',
+      /^--store takes a store's URL, e\.g\. sqlite:.*redis:.*postgres:.*; got "nothing"$/,
+    ],
     ['', /; got ""$/],
     ['constructor:', /; got "constructor:"$/],
     ['mysql://root:hunter22@db', /; got "mysql:…"$/],
@@ -32,9 +35,15 @@ describe('the URL of a store', () => {
     ],
     ['sqlite:', /^--store: sqlite: needs a file, e\.g\. sqlite:\.\/sessions\.db$/],
     ['redis://h/name', /^--store: .*Invalid pathname.*redis:\/\/user:password@localhost:6379\/0/],
-    ['redis://:hunter22@ho st', /^--store: got a text that is not such a URL \(Invalid URL\), takes .*e\.g\. 'redis:/],
+    [
+      'redis://:hunter22@ho st',
+      /^--store: got a text that is not such a URL \(Invalid URL\), takes .*e\.g\. 'redis:/,
+    ],
     ['postgres://ann:hunter22@one:1,two:2/db', /^--store: .*with one host/],
-    ['redis://:hunter22/3@host', /^--store: redis: has \/ \? # or a bare % before an @: write \/ as %2F/],
+    [
+      'redis://:hunter22/3@host',
+      /^--store: redis: has \/ \? # or a bare % before an @: write \/ as %2F/,
+    ],
     ['postgres://ann:50%hunter22@host/app', /^--store: postgres: has .* and % as %25$/],
     ['postgres:db', /^--store: .*e\.g\. 'postgres:/],
   ])('%s is refused, and no secret is shown', async (url, message) => {

@@ -59,25 +59,38 @@ test('a rolling restart replaces each slot once, also one whose worker leaves as
 });
 
 test.each<[string, string[], number, (of: ReturnType<typeof supervise>) => void]>([
-  ['that an earlier one still waits for', ['rolling restart'], 0, ({ supervisor }) => void supervisor.roll()],
+  [
+    'that an earlier one still waits for',
+    ['rolling restart'],
+    0,
+    ({ supervisor }) => void supervisor.roll(),
+  ],
   ['in the place of one that crashed', [], 1, ({ workers }) => workers[0]?.kill()],
-])('a rolling restart ends a new worker %s, and starts another one', async (_name, earlier, deaths, begin) => {
-  const all = supervise();
-  const { supervisor, launched, logger, folder } = all;
-  await until(() => logger.matching(/^worker listens/).length === 3, { what: 'a second worker in the second slot' });
-  writeFileSync(join(folder, 'hang'), '');
-  begin(all);
-  await until(() => existsSync(join(folder, 'hangs')), { what: 'the new worker to hang' });
-  await supervisor.roll();
-  expect(launched).toEqual([1, 2, 2, 1, 1, 2]);
-  const said = logger.matching(/^rolling/).map(({ message }) => message);
-  expect(said).toEqual([...earlier, 'rolling restart', 'rolling restart done']);
-  // The worker that the restart ended has not died.
-  expect(supervisor.slots.map((slot) => slot.deaths)).toEqual([deaths, 0]);
-});
+])(
+  'a rolling restart ends a new worker %s, and starts another one',
+  async (_name, earlier, deaths, begin) => {
+    const all = supervise();
+    const { supervisor, launched, logger, folder } = all;
+    await until(() => logger.matching(/^worker listens/).length === 3, {
+      what: 'a second worker in the second slot',
+    });
+    writeFileSync(join(folder, 'hang'), '');
+    begin(all);
+    await until(() => existsSync(join(folder, 'hangs')), { what: 'the new worker to hang' });
+    await supervisor.roll();
+    expect(launched).toEqual([1, 2, 2, 1, 1, 2]);
+    const said = logger.matching(/^rolling/).map(({ message }) => message);
+    expect(said).toEqual([...earlier, 'rolling restart', 'rolling restart done']);
+    // The worker that the restart ended has not died.
+    expect(supervisor.slots.map((slot) => slot.deaths)).toEqual([deaths, 0]);
+  },
+);
 
 test('dev starts a broken build once for each edit, also where the build before crashes in that time', async () => {
-  const { supervisor, served, launched, workers, logger, folder } = supervise({ workers: 1, dev: true });
+  const { supervisor, served, launched, workers, logger, folder } = supervise({
+    workers: 1,
+    dev: true,
+  });
   await served();
   const broken = join(folder, 'broken');
   writeFileSync(broken, '');

@@ -18,7 +18,10 @@ import { until } from '../kit/until.ts';
 import { TaskClient } from '../durable/tasks/kit.ts';
 import { linesOf, newFile, runHere } from './here.ts';
 
-const QUESTION = { message: 'secret question', requestedSchema: { type: 'object' as const, properties: {} } };
+const QUESTION = {
+  message: 'secret question',
+  requestedSchema: { type: 'object' as const, properties: {} },
+};
 
 /** An owner renews its task after this time. */
 const RENEWED_MS = 15_000;
@@ -34,7 +37,11 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
         reject(signal.reason);
       });
     });
-  type Handler = (args: object, ctx: unknown, own: RunningTask) => Promise<CallToolResult> | CallToolResult;
+  type Handler = (
+    args: object,
+    ctx: unknown,
+    own: RunningTask,
+  ) => Promise<CallToolResult> | CallToolResult;
   const tool = (name: string, handler: Handler, options = {}): unknown =>
     server.registerTool(name, { inputSchema }, task(handler, options));
   tool(
@@ -48,7 +55,11 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
   );
   tool('asks', async (_args, _ctx, own) => {
     stays('asks', own.signal).catch(() => {});
-    return said(JSON.stringify(await Promise.all([own.elicit('colour', QUESTION), own.elicit('size', QUESTION)])));
+    return said(
+      JSON.stringify(
+        await Promise.all([own.elicit('colour', QUESTION), own.elicit('size', QUESTION)]),
+      ),
+    );
   });
   tool('leaves', (_args, _ctx, own) => own.detach(() => {}));
   tool('ends', () => said('secret result'));
@@ -70,13 +81,19 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   const sooner = (fn: () => void, ms?: number) => own(fn, ms === RENEWED_MS ? 300 : ms);
   vi.spyOn(globalThis, 'setTimeout').mockImplementation(sooner);
   onTestFinished(() => void vi.restoreAllMocks());
-  const { endpoint, client } = await serve((ctx) => films(ctx, stopped), { tasks: true, auth, leaseMs: 10_000 });
+  const { endpoint, client } = await serve((ctx) => films(ctx, stopped), {
+    tasks: true,
+    auth,
+    leaseMs: 10_000,
+  });
   const { instance } = endpoint.health();
-  const clientOf = (user: string): TaskClient => new TaskClient(client(), { headers: { 'x-user': user } });
+  const clientOf = (user: string): TaskClient =>
+    new TaskClient(client(), { headers: { 'x-user': user } });
   const printed: string[] = [];
   const tasks = async (args: string[]) => {
     const run = await runHere(['tasks', ...args], { env });
-    if (!args.includes('--ids')) printed.push(run.stdout, run.stderr.replaceAll(/no task "[^"]*"/g, ''));
+    if (!args.includes('--ids'))
+      printed.push(run.stdout, run.stderr.replaceAll(/no task "[^"]*"/g, ''));
     return run;
   };
   const told = async (...args: string[]): Promise<string> => {
@@ -94,20 +111,29 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   const [ends, fails] = [await bob.start('ends'), await bob.start('fails')];
   await bob.until(asks, 'input_required');
   await Promise.all([bob.ended(ends), bob.ended(fails)]);
-  const statuses = async () => Object.fromEntries((await list()).map(({ id, status }) => [id, status]));
+  const statuses = async () =>
+    Object.fromEntries((await list()).map(({ id, status }) => [id, status]));
   const all = { [film]: 'working', [asks]: 'input_required', [leaves]: 'detached' };
   await until(async () => (await list()).some(({ status }) => status === 'detached'));
   expect(await statuses()).toEqual(all);
 
   const table = await told('ls');
   expect(table).toMatch(/^HASH +TOOL +STATUS +ATTEMPT +CREATED +EXPIRES +OWNER +USER\n/);
-  expect(table).toMatch(new RegExp(`^${hashOf(film)} +film +working +1 +\\S+Z +\\S+Z +${instance} +ada$`, 'm'));
-  expect(table).toMatch(new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\S+Z +\\S+Z +- +bob$`, 'm'));
+  expect(table).toMatch(
+    new RegExp(`^${hashOf(film)} +film +working +1 +\\S+Z +\\S+Z +${instance} +ada$`, 'm'),
+  );
+  expect(table).toMatch(
+    new RegExp(`^${hashOf(leaves)} +leaves +detached +1 +\\S+Z +\\S+Z +- +bob$`, 'm'),
+  );
   expect(table).toMatch(/\n\n3 tasks: (1 (working|input_required|detached)(, |\n)){3}$/);
-  expect((await tasks(['ls', '--ids'])).stdout).toMatch(new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'));
+  expect((await tasks(['ls', '--ids'])).stdout).toMatch(
+    new RegExp(`^${film} +${hashOf(film)} +film +working`, 'm'),
+  );
   const key = '["sub","","ada"]';
   for (const user of ['ada', key])
-    expect(await list('--user', user)).toMatchObject([{ id: film, tool: 'film', user: key, userName: 'ada' }]);
+    expect(await list('--user', user)).toMatchObject([
+      { id: film, tool: 'film', user: key, userName: 'ada' },
+    ]);
   expect(await list('--user', 'ad')).toEqual([]);
 
   expect(await shown(hashOf(film))).toMatchObject({
@@ -123,13 +149,19 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
     maxAttempts: 5,
     resume: true,
   });
-  expect(JSON.parse((await tasks(['show', '--ids', '--', film])).stdout)).toMatchObject({ id: film });
+  expect(JSON.parse((await tasks(['show', '--ids', '--', film])).stdout)).toMatchObject({
+    id: film,
+  });
   await bob.update(asks, { size: { action: 'decline' } });
   const questions = [
     { name: 'colour', answered: false },
     { name: 'size', answered: true },
   ];
-  expect(await shown(asks)).toMatchObject({ status: 'input_required', user: '["sub","","bob"]', questions });
+  expect(await shown(asks)).toMatchObject({
+    status: 'input_required',
+    user: '["sub","","bob"]',
+    questions,
+  });
   expect(await shown(leaves)).toMatchObject({ status: 'detached', dueAt: null });
   expect(await shown(ends)).toMatchObject({
     status: 'completed',
@@ -139,7 +171,9 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
 
   const notDone = await tasks(['cancel', '--', asks]);
   expect(notDone).toMatchObject({ code: 1, stdout: '' });
-  expect(notDone.stderr).toMatch(/^sojourn: nothing was done to\n\{[^]*"tool": "asks"[^]*\}\n.*Give --yes to do it\n$/);
+  expect(notDone.stderr).toMatch(
+    /^sojourn: nothing was done to\n\{[^]*"tool": "asks"[^]*\}\n.*Give --yes to do it\n$/,
+  );
   expect(await statuses()).toEqual(all);
   expect(await told('cancel', hashOf(asks).slice(0, 8), '--yes')).toBe(
     `cancelled ${hashOf(asks)}\ninstance ${instance} runs it, and stops it within 15 s\n`,
@@ -150,11 +184,15 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   expect(await told('cancel', '--yes', '--', leaves)).toBe(
     `cancelled ${hashOf(leaves)}\nwhat works on it elsewhere is not told\n`,
   );
-  expect(await told('cancel', '--yes', '--', film)).toContain(`cancelled ${hashOf(film)}\ninstance ${instance} `);
+  expect(await told('cancel', '--yes', '--', film)).toContain(
+    `cancelled ${hashOf(film)}\ninstance ${instance} `,
+  );
   for (const id of [film, ends]) {
     const again = await tasks(['cancel', '--yes', '--', id]);
     expect(again).toMatchObject({ code: 1, stdout: '' });
-    expect(again.stderr).toMatch(/^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/);
+    expect(again.stderr).toMatch(
+      /^sojourn: this task has already ended: (cancelled|completed) at 20\S+Z\n$/,
+    );
   }
   expect(await told('ls')).toMatch(/^HASH .*\n\n0 tasks\n$/);
   const over = await tasks(['show', hashOf(ends)]);
@@ -180,11 +218,18 @@ describe('on a store without a server', () => {
     ) => {
       const flags = [...(json ? ['--json'] : []), ...(what === 'cancel' ? ['--yes'] : [])];
       const args = ['tasks', what, ...flags, ...(id === undefined ? [] : ['--', id])];
-      const { stdout, stderr } = await runHere(args, { env, ...(between !== undefined && { between }) });
+      const { stdout, stderr } = await runHere(args, {
+        env,
+        ...(between !== undefined && { between }),
+      });
       return stdout + stderr;
     };
     /** A task in a state. */
-    const create = async (n: number, body: string, owner: string | null = null): Promise<string> => {
+    const create = async (
+      n: number,
+      body: string,
+      owner: string | null = null,
+    ): Promise<string> => {
       const id = `${'g'.repeat(16)}.${String(n).padStart(22, '0')}`;
       const at = Date.now();
       const head = headText({ state: 'queued', attempt: 1 });
@@ -212,16 +257,23 @@ describe('on a store without a server', () => {
     const body = bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' });
     const [orphan, queued] = [await create(0, body, 'dead'), await create(1, body)];
     const lines = linesOf(await run('ls', undefined, { json: true }));
-    expect(lines.map(({ hash }) => hash).toSorted()).toEqual([orphan, queued].map(hashOf).toSorted());
+    expect(lines.map(({ hash }) => hash).toSorted()).toEqual(
+      [orphan, queued].map(hashOf).toSorted(),
+    );
     expect(await run('ls')).toMatch(/\n2 tasks: (1 queued|1 orphaned), (1 queued|1 orphaned)\n$/);
-    expect(JSON.parse(await run('show', orphan))).toMatchObject({ owner: 'dead', status: 'orphaned' });
-    for (const id of [orphan, queued]) expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
+    expect(JSON.parse(await run('show', orphan))).toMatchObject({
+      owner: 'dead',
+      status: 'orphaned',
+    });
+    for (const id of [orphan, queued])
+      expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
   });
 
   test('a task that ends in between is not cancelled', async () => {
     const { run, create, store } = await opened();
     const id = await create(1, bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' }));
-    const between = () => store.tasks.end(id, { epoch: 1, owner: null }, '{"v":1,"status":"completed"}', 60_000);
+    const between = () =>
+      store.tasks.end(id, { epoch: 1, owner: null }, '{"v":1,"status":"completed"}', 60_000);
     expect(await run('cancel', id, { between })).toMatch(
       /^sojourn: the task has ended since, so nothing was cancelled/,
     );
@@ -232,7 +284,9 @@ describe('on a store without a server', () => {
     const id = await create(1, '{"v":2,"tool":"secret"}');
     expect(await run('ls')).toMatch(new RegExp(`^${hashOf(id)} +\\? +queued `, 'm'));
     expect(JSON.parse(await run('show', id))).not.toHaveProperty('tool');
-    expect(await run('cancel', id)).toMatch(/^sojourn: A newer build of this server has made this task/);
+    expect(await run('cancel', id)).toMatch(
+      /^sojourn: A newer build of this server has made this task/,
+    );
     await store.tasks.end(id, { epoch: 1, owner: null }, '{"v":2,"result":"secret"}', 60_000);
     expect(JSON.parse(await run('show', id))).toMatchObject({
       hash: hashOf(id),
@@ -244,8 +298,20 @@ describe('on a store without a server', () => {
   test('unknown ids, and what is no id', async () => {
     const { run, store } = await opened();
     const huge = `${'g'.repeat(3_000)}.${'0'.repeat(22)}`;
-    for (const id of ['unknown', '', '.', 'a.b', '../x', '%', '*.>', huge, '\u00e9\u{1f600}', 'x'.repeat(20_000)])
-      for (const what of ['show', 'cancel'] as const) expect(await run(what, id), id.slice(0, 40)).toBe(unknown(id));
+    for (const id of [
+      'unknown',
+      '',
+      '.',
+      'a.b',
+      '../x',
+      '%',
+      '*.>',
+      huge,
+      '\u00e9\u{1f600}',
+      'x'.repeat(20_000),
+    ])
+      for (const what of ['show', 'cancel'] as const)
+        expect(await run(what, id), id.slice(0, 40)).toBe(unknown(id));
     expect(await store.tasks.count()).toBe(0);
   });
 });

@@ -23,7 +23,12 @@ const DRAIN = { sojourn: 'drain' };
 test('a worker learns its number, how it starts and the made token, and removes them from the environment', () => {
   const { self, told } = workerSelf({ SOJOURN_WORKER: '2 again made' });
   const role = takeWorkerRole(self);
-  expect([role?.number, role?.start, role?.dashboardToken, self.env]).toEqual([2, 'again', 'made', {}]);
+  expect([role?.number, role?.start, role?.dashboardToken, self.env]).toEqual([
+    2,
+    'again',
+    'made',
+    {},
+  ]);
   role?.leave();
   expect(told).toEqual([{ sojourn: 'leaving' }]);
 });
@@ -38,10 +43,16 @@ test.each([
 });
 
 /** `asked`: how often a worker that serves is asked to stop. */
-test.each<[what: string, sent: ReadonlyArray<readonly [event: string, message?: unknown]>, asked: number]>([
+test.each<
+  [what: string, sent: ReadonlyArray<readonly [event: string, message?: unknown]>, asked: number]
+>([
   ['its supervisor asks it to drain', [['message', DRAIN]], 1],
   ['its supervisor is gone', [['disconnect']], 1],
-  ['its supervisor is gone, which a message of its module met', [['error', new Error('EPIPE')], ['disconnect']], 1],
+  [
+    'its supervisor is gone, which a message of its module met',
+    [['error', new Error('EPIPE')], ['disconnect']],
+    1,
+  ],
   ['it gets SIGTERM', [['SIGTERM']], 1],
   ['all of them happen', [['message', DRAIN], ['message', DRAIN], ['SIGTERM'], ['disconnect']], 1],
   ['it gets a second SIGTERM, and so ends at once', [['SIGTERM'], ['SIGTERM']], 2],

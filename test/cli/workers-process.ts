@@ -28,7 +28,16 @@ export function startWorkers({
   ...options
 }: WorkersOptions = {}) {
   const where = options.fd === undefined ? ['--port', '0'] : [];
-  const args = ['serve', program(module), '--workers', String(workers), '--store', store, ...where, ...flags];
+  const args = [
+    'serve',
+    program(module),
+    '--workers',
+    String(workers),
+    '--store',
+    store,
+    ...where,
+    ...flags,
+  ];
   const cli = startCli(args, options);
   const listened = (): LogLine[] => cli.lines().filter(({ msg }) => msg === 'worker listens');
   const all = (): number[] => listened().map(({ worker_pid }) => Number(worker_pid));
@@ -54,7 +63,10 @@ export function startWorkers({
     },
     /** Waits until another process than `before` listens under this number. */
     async replaced(worker: number, before: number): Promise<number> {
-      await until(() => this.pid(worker) !== before, { timeoutMs: 60_000, what: `another worker ${worker}` });
+      await until(() => this.pid(worker) !== before, {
+        timeoutMs: 60_000,
+        what: `another worker ${worker}`,
+      });
       return this.pid(worker);
     },
     /** Mailboxes of instances. */
@@ -84,7 +96,8 @@ function stateOf(pid: number): string {
 }
 
 /** A client with one connection, which one worker has; on `url` any worker may accept. */
-export const pinned = (url: string, of?: RawClient): RawClient => openClient(url, { sockets: 1, of });
+export const pinned = (url: string, of?: RawClient): RawClient =>
+  openClient(url, { sockets: 1, of });
 
 /** The id of the instance that has its connection. */
 export async function instanceOf(client: RawClient): Promise<string> {

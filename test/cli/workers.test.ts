@@ -11,7 +11,14 @@ import { listening } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
 import { dist, program, runProcess } from './cli-process.ts';
 import { heldSocket } from '../kit/held-socket.ts';
-import { instanceOf, isAlive, pinned, pinnedTo, startWorkers, type Workers } from './workers-process.ts';
+import {
+  instanceOf,
+  isAlive,
+  pinned,
+  pinnedTo,
+  startWorkers,
+  type Workers,
+} from './workers-process.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 
 /** Of util-linux: a terminal for a command. */
@@ -28,7 +35,10 @@ async function served(workers: Workers): Promise<{ url: string; one: number; two
 describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 }, () => {
   test('one deployment: killed, signalled, drained, reloaded and stopped', async () => {
     const broken = join(temporaryFolder(), 'broken');
-    const workers = startWorkers({ env: { BROKEN: broken }, flags: ['--', '--mine', '--workers', '5'] });
+    const workers = startWorkers({
+      env: { BROKEN: broken },
+      flags: ['--', '--mine', '--workers', '5'],
+    });
     const { url, one, two } = await served(workers);
     const alive = (...pids: number[]): boolean[] => pids.map(isAlive);
     // A worker that is killed before it has a lease leaves its socket: no instance knows of it.
@@ -46,7 +56,8 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     expect(await instanceOf(here)).not.toBe(await instanceOf(there));
 
     // What a terminal sends to every process is for the supervisor alone.
-    for (const signal of ['SIGINT', 'SIGHUP'] as const) for (const pid of [one, two]) process.kill(pid, signal);
+    for (const signal of ['SIGINT', 'SIGHUP'] as const)
+      for (const pid of [one, two]) process.kill(pid, signal);
 
     // A worker that gets SIGTERM drains alone, and is replaced while it still runs what it has.
     await here.initialize();
@@ -66,7 +77,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     await joined(next);
     process.kill(next, 'SIGKILL');
     const third = await workers.replaced(1, next);
-    expect(workers.lines()).toContainEqual(expect.objectContaining({ worker: 1, worker_pid: next, end: 'SIGKILL' }));
+    expect(workers.lines()).toContainEqual(
+      expect.objectContaining({ worker: 1, worker_pid: next, end: 'SIGKILL' }),
+    );
     expect(workers.pid(2)).toBe(two);
 
     // All of them killed at once: connections wait until one is back.
@@ -103,9 +116,13 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
 
     // Stopped by a manager that signals all of them, each drains once, and what runs gets its answer.
     const last = [workers.pid(1), workers.pid(2)];
-    const replacements = workers.lines().filter(({ msg }) => msg.includes('takes its place')).length;
+    const replacements = workers
+      .lines()
+      .filter(({ msg }) => msg.includes('takes its place')).length;
     const slow = say(client, 'slow', { ms: 1_000 });
-    await until(() => workers.output.stderr.split('slow began').length === 3, { what: 'the slow tool' });
+    await until(() => workers.output.stderr.split('slow began').length === 3, {
+      what: 'the slow tool',
+    });
     for (const pid of last) process.kill(pid, 'SIGTERM');
     workers.kill('SIGTERM');
     expect(await slow).toMatch(/^done /);
@@ -113,7 +130,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     expect(workers.output.stdout).toContain('SIGTERM: draining for at most 25000 ms');
     const drained = workers.lines().filter(({ msg }) => msg === 'drained');
     expect(drained.map(({ worker }) => worker)).toEqual([undefined]);
-    expect(workers.lines().filter(({ msg }) => msg.includes('takes its place'))).toHaveLength(replacements);
+    expect(workers.lines().filter(({ msg }) => msg.includes('takes its place'))).toHaveLength(
+      replacements,
+    );
     expect([alive(...last), workers.sockets()]).toEqual([[false, false], []]);
     await expect(fetch(url)).rejects.toThrow();
   });
@@ -192,7 +211,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     await own.client.ping();
     expect(deaths()).toBe(3);
     const line = expect.stringMatching(/^A call is not run again/) as string;
-    expect(workers.lines()).toContainEqual(expect.objectContaining({ tool: 'doom', runs: 3, msg: line }));
+    expect(workers.lines()).toContainEqual(
+      expect.objectContaining({ tool: 'doom', runs: 3, msg: line }),
+    );
     expect((await other.callTool('count')).content?.[0]?.text).toBe('1');
   });
 
@@ -202,8 +223,8 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
     const args = ['-qfc', `exec ${process.execPath} ${dist}/cli/main.js ${line}`, '/dev/null'];
     const { child: terminal, says, closed } = startNode(args, { program: SCRIPT });
     const pids = (): number[] =>
-      [...readFileSync(join(folder, 'log'), 'utf8').matchAll(/"(?:pid|worker_pid)":(\d+)/g)].map(([, pid]) =>
-        Number(pid),
+      [...readFileSync(join(folder, 'log'), 'utf8').matchAll(/"(?:pid|worker_pid)":(\d+)/g)].map(
+        ([, pid]) => Number(pid),
       );
     onTestFinished(async () => {
       terminal.kill('SIGKILL');
@@ -211,7 +232,9 @@ describe.runIf(unix)('several workers (need a Unix system)', { timeout: 240_000 
       for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');
     });
     await says(/Stop with Ctrl\+C/);
-    await until(() => new Set(pids().filter(isAlive)).size === 3, { what: 'both workers to listen' });
+    await until(() => new Set(pids().filter(isAlive)).size === 3, {
+      what: 'both workers to listen',
+    });
     terminal.kill('SIGKILL');
     await until(() => !pids().some(isAlive), { what: 'all of them to end' });
     expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain('rolling restart');
@@ -256,7 +279,9 @@ describe.runIf(unix)('workers that cannot be', () => {
       const { port } = new URL(await listening(createServer()));
       const shared = workers === '0' ? [] : store();
       const run = (...flags: string[]) =>
-        runProcess(['serve', program('echo-server.mjs'), '--workers', workers, ...flags].concat(shared));
+        runProcess(
+          ['serve', program('echo-server.mjs'), '--workers', workers, ...flags].concat(shared),
+        );
       expect(await run('--port', port)).toMatchObject({
         code: 1,
         stdout: '',
@@ -274,8 +299,17 @@ describe.runIf(unix)('workers that cannot be', () => {
       const second = workers === '0' ? '--metrics' : '--port';
       expect(stderr).toContain(`port ${free} on 127.0.0.1 is in use: `);
       expect(stderr).toContain(`choose another port with ${second} `);
-      const other = await run('--port', '0', '--metrics', '192.0.2.1:1', '--metrics-token', 'secret');
-      expect(other.stderr).toContain('--metrics: cannot listen on port 1 on 192.0.2.1: listen EADDRNOTAVAIL');
+      const other = await run(
+        '--port',
+        '0',
+        '--metrics',
+        '192.0.2.1:1',
+        '--metrics-token',
+        'secret',
+      );
+      expect(other.stderr).toContain(
+        '--metrics: cannot listen on port 1 on 192.0.2.1: listen EADDRNOTAVAIL',
+      );
     },
   );
 });

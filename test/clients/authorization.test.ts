@@ -31,7 +31,10 @@ import { listening } from '../kit/listening.ts';
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
 async function startResource(
   { issuer }: AuthorizationServer,
-  { verify, timeProvider }: { verify?: NonNullable<AuthOptions['verify']>; timeProvider?: TimeProvider } = {},
+  {
+    verify,
+    timeProvider,
+  }: { verify?: NonNullable<AuthOptions['verify']>; timeProvider?: TimeProvider } = {},
 ): Promise<string> {
   const server = createServer();
   const url: string = `${await listening(server, () => endpoint.close())}/mcp`;
@@ -51,7 +54,9 @@ async function startResource(
       },
     },
   );
-  server.on('request', (req, res) => endpoint.wellKnown.node(req, res, () => endpoint.node(req, res)));
+  server.on('request', (req, res) =>
+    endpoint.wellKnown.node(req, res, () => endpoint.node(req, res)),
+  );
   return url;
 }
 
@@ -90,9 +95,14 @@ interface Connected {
 }
 
 /** Connects; whenever the client needs its user, she approves. */
-type Connect = (url: string, as: AuthorizationServer, registration: Registration) => Promise<Connected>;
+type Connect = (
+  url: string,
+  as: AuthorizationServer,
+  registration: Registration,
+) => Promise<Connected>;
 
-const textOf = (result: unknown): string => (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
+const textOf = (result: unknown): string =>
+  (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
 
 /** One line of the SDK. */
 interface Line<Transport> {
@@ -107,7 +117,12 @@ interface Line<Transport> {
   finish(transport: Transport, redirected: URLSearchParams): Promise<void>;
 }
 
-function connecting<Transport>({ transport, client, Unauthorized, finish }: Line<Transport>): Connect {
+function connecting<Transport>({
+  transport,
+  client,
+  Unauthorized,
+  finish,
+}: Line<Transport>): Connect {
   return async (url, as, registration) => {
     const { kept, provider } = createProvider(registration);
     let way = transport(new URL(url), provider);
@@ -126,7 +141,10 @@ function connecting<Transport>({ transport, client, Unauthorized, finish }: Line
     await connected.connect(way);
     onTestFinished(() => connected.close());
     const call = (tool: string) => connected.callTool({ name: tool, arguments: {} });
-    return { kept, call: async (tool) => textOf((await approved(() => call(tool))) ?? (await call(tool))) };
+    return {
+      kept,
+      call: async (tool) => textOf((await approved(() => call(tool))) ?? (await call(tool))),
+    };
   };
 }
 
@@ -176,7 +194,9 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
     const url = await startResource(as, { timeProvider: time });
     const { call, kept } = await connect(url, as, { clientId: PREREGISTERED });
     expect(await call('whoami')).toBe('ada');
-    const { exp } = JSON.parse(Buffer.from(kept.get('tokens').access_token.split('.')[1], 'base64url').toString()) as {
+    const { exp } = JSON.parse(
+      Buffer.from(kept.get('tokens').access_token.split('.')[1], 'base64url').toString(),
+    ) as {
       exp: number;
     };
     ttl = 600;
@@ -193,7 +213,9 @@ describe.each(CLIENTS)('%s', (_name, connect) => {
     // Some clients also ask for `offline_access`.
     expect(as.grants[0]?.get('scope')?.split(' ')).not.toContain('admin');
     expect(await call('admin')).toBe('done');
-    const scopes = as.grants.filter((grant) => grant.has('code_challenge')).map((grant) => grant.get('scope'));
+    const scopes = as.grants
+      .filter((grant) => grant.has('code_challenge'))
+      .map((grant) => grant.get('scope'));
     expect(scopes).toHaveLength(2);
     expect(scopes[1]?.split(' ')).toEqual(expect.arrayContaining(['admin', 'notes']));
   });
@@ -225,6 +247,9 @@ test('opaque tokens are introspected, as the guide shows', async () => {
   expect(kept.get('tokens').access_token).not.toContain('.');
   expect(await call('whoami')).toBe('ada');
   expect(server.requests).toContain('POST /token/introspection');
-  const refused = await fetch(url, { method: 'POST', headers: { authorization: 'Bearer unknown' } });
+  const refused = await fetch(url, {
+    method: 'POST',
+    headers: { authorization: 'Bearer unknown' },
+  });
   expect(refused.status).toBe(401);
 });

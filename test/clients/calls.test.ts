@@ -2,9 +2,19 @@
 import { describe, expect, test } from 'vitest';
 import { until } from '../kit/until.ts';
 import { openExample, openLab, overFaces } from './opened.ts';
-import { connectNegotiating, sessionClients, sseClients, type Connect, type ConnectOptions } from './official.ts';
+import {
+  connectNegotiating,
+  sessionClients,
+  sseClients,
+  type Connect,
+  type ConnectOptions,
+} from './official.ts';
 
-const clients = [...sessionClients, ...sseClients, ['v2, negotiating', connectNegotiating] as const];
+const clients = [
+  ...sessionClients,
+  ...sseClients,
+  ['v2, negotiating', connectNegotiating] as const,
+];
 const versions = new Map<Connect, string>([
   ...sessionClients.map(([, connect]) => [connect, '2025-11-25'] as const),
   [connectNegotiating, '2026-07-28'],
@@ -17,15 +27,20 @@ const ANSWERS: Readonly<Record<string, object>> = {
   'Chez Nous, Friday, for 4: shall I book it?': { confirmed: true },
 };
 
-const TOOLS: ReadonlyArray<readonly [name: string, args: Record<string, unknown>, answer: string]> = [
-  ['media', {}, 'image audio resource resource_link'],
-  ['log', { message: 'x' }, 'Logged at info.'],
-  ['ask-model', { question: 'What is it?' }, 'The model says: {"type":"text","text":"forty-two"}'],
-  ['ask-user', {}, 'Hello Ada, green it is.'],
-  ['ask-user-url', {}, 'The user chose to accept.'],
-  ['list-roots', {}, 'home: file:///home/ada'],
-  ['book-table', { restaurant: 'Chez Nous' }, 'Booked: Chez Nous, Friday, for 4.'],
-];
+const TOOLS: ReadonlyArray<readonly [name: string, args: Record<string, unknown>, answer: string]> =
+  [
+    ['media', {}, 'image audio resource resource_link'],
+    ['log', { message: 'x' }, 'Logged at info.'],
+    [
+      'ask-model',
+      { question: 'What is it?' },
+      'The model says: {"type":"text","text":"forty-two"}',
+    ],
+    ['ask-user', {}, 'Hello Ada, green it is.'],
+    ['ask-user-url', {}, 'The user chose to accept.'],
+    ['list-roots', {}, 'home: file:///home/ada'],
+    ['book-table', { restaurant: 'Chez Nous' }, 'Booked: Chez Nous, Friday, for 4.'],
+  ];
 
 describe.each(overFaces(clients))('the %s client on the face %s', (name, face, connect) => {
   const open = (behind?: ConnectOptions) => openExample(face, connect, behind);
@@ -50,7 +65,10 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
   test('tells a tool that failed from a call that was refused', async () => {
     const { callTool, client } = await open();
     const failed = await callTool('fail');
-    expect(failed).toMatchObject({ isError: true, content: [{ type: 'text', text: 'This tool always fails.' }] });
+    expect(failed).toMatchObject({
+      isError: true,
+      content: [{ type: 'text', text: 'This tool always fails.' }],
+    });
     expect(JSON.stringify(failed)).not.toContain('content.ts');
     const wrong = await callTool('add', { a: 'two' });
     expect(wrong).toMatchObject({ isError: true });
@@ -77,26 +95,46 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
   test('lists, reads, gets and completes, and checks an output against its schema', async () => {
     const { client, callTool } = await open();
     const { tools } = await client.listTools();
-    expect(tools.find(({ name }) => name === 'add')?.outputSchema).toMatchObject({ required: ['sum'] });
-    expect(await callTool('add', { a: 2, b: 40 })).toMatchObject({ structuredContent: { sum: 42 } });
+    expect(tools.find(({ name }) => name === 'add')?.outputSchema).toMatchObject({
+      required: ['sum'],
+    });
+    expect(await callTool('add', { a: 2, b: 40 })).toMatchObject({
+      structuredContent: { sum: 42 },
+    });
     const { resources } = await client.listResources();
-    expect(resources.map(({ uri }) => uri)).toEqual(expect.arrayContaining(['everything://pixel', 'note://welcome']));
+    expect(resources.map(({ uri }) => uri)).toEqual(
+      expect.arrayContaining(['everything://pixel', 'note://welcome']),
+    );
     const pixel = await client.readResource({ uri: 'everything://pixel' });
-    expect(pixel.contents).toMatchObject([{ mimeType: 'image/png', blob: expect.stringMatching(/^iVBOR/) }]);
+    expect(pixel.contents).toMatchObject([
+      { mimeType: 'image/png', blob: expect.stringMatching(/^iVBOR/) },
+    ]);
     const { resourceTemplates } = await client.listResourceTemplates();
     expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual(['note://{name}']);
     const { prompts } = await client.listPrompts();
     expect(prompts.map(({ name }) => name)).toEqual(['introduce', 'review']);
-    const { messages } = await client.getPrompt({ name: 'review', arguments: { language: 'go', code: 'x := 1' } });
-    expect(messages).toEqual([{ role: 'user', content: { type: 'text', text: 'Review this go code:\n\nx := 1' } }]);
+    const { messages } = await client.getPrompt({
+      name: 'review',
+      arguments: { language: 'go', code: 'x := 1' },
+    });
+    expect(messages).toEqual([
+      { role: 'user', content: { type: 'text', text: 'Review this go code:\n\nx := 1' } },
+    ]);
     const ref = { type: 'ref/prompt' as const, name: 'review' };
-    const { completion } = await client.complete({ ref, argument: { name: 'language', value: 'ru' } });
+    const { completion } = await client.complete({
+      ref,
+      argument: { name: 'language', value: 'ru' },
+    });
     expect(completion.values).toEqual(['ruby', 'rust']);
   });
 
   test('calls each other tool of the example', async () => {
     const { say } = await open({
-      sample: () => ({ role: 'assistant', model: 'm', content: { type: 'text', text: 'forty-two' } }),
+      sample: () => ({
+        role: 'assistant',
+        model: 'm',
+        content: { type: 'text', text: 'forty-two' },
+      }),
       elicit: ({ mode, message }) => ({
         action: 'accept',
         ...(mode !== 'url' && { content: ANSWERS[String(message)] ?? {} }),
@@ -111,8 +149,17 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
 
   test('B22 gets every progress of a fast call in order, before its answer', async () => {
     const { say, messages } = await open();
-    expect(await say('count', { steps: 5, delayMs: 0 }, { onprogress: () => {} })).toBe('Counted to 5.');
-    expect(messages.map(({ params }) => params?.['progress'] ?? 'answer')).toEqual([1, 2, 3, 4, 5, 'answer']);
+    expect(await say('count', { steps: 5, delayMs: 0 }, { onprogress: () => {} })).toBe(
+      'Counted to 5.',
+    );
+    expect(messages.map(({ params }) => params?.['progress'] ?? 'answer')).toEqual([
+      1,
+      2,
+      3,
+      4,
+      5,
+      'answer',
+    ]);
   });
 
   test('cancels a call, and the handler hears of it', async () => {

@@ -22,7 +22,9 @@ function foldersServer(line: 'v1' | 'v2' = 'v2') {
   const found: string[] = [];
   const factory = (ctx: McpEndpointContext): McpServer => {
     const info = { name: 'folders', version: '1' };
-    const server = (line === 'v1' ? new McpServerV1(info) : new McpServer(info, ctx.serverOptions)) as McpServer;
+    const server = (
+      line === 'v1' ? new McpServerV1(info) : new McpServer(info, ctx.serverOptions)
+    ) as McpServer;
     const asked: string[] = [];
     server.registerTool('folders', {}, () => said(asked.join(' ')));
     const read = async (): Promise<void> => {
@@ -55,7 +57,10 @@ describe.each(overFaces([...sessionClients, ...sseClients]))(
       for (const line of ['v1', 'v2'] as const) {
         const { say, errors, requests } = await open({ store: sharedStore(kind)() }, line);
         expect(await say('folders')).toBe(KNOWN);
-        expect([errors, requests.filter((request) => request.startsWith('GET')).length]).toEqual([[], 1]);
+        expect([errors, requests.filter((request) => request.startsWith('GET')).length]).toEqual([
+          [],
+          1,
+        ]);
       }
     });
 
@@ -66,32 +71,50 @@ describe.each(overFaces([...sessionClients, ...sseClients]))(
 );
 
 // A process takes longer to start than both clients take.
-describe.each(inMatrix(sessionClients, sessionClients.slice(1)))('the %s client', (_name, connect) => {
-  test('that opens no GET stream does not hold up the end of a process that asks', async () => {
-    const { start } = deployment({ server: 'roots-server.mjs', env: { SOJOURN_RETRY_MS: '600000' } });
-    const { cli, url } = await start();
-    const client = await connect(url, { roots: () => FOLDER, withoutGet: true });
-    expect(await client.say('folders')).toBe(`${cli.parent} `);
-    cli.kill('SIGTERM');
-    expect(await cli.ended()).toMatchObject({ code: 0, stderr: expect.not.stringContaining('nhandled') as string });
-  });
+describe.each(inMatrix(sessionClients, sessionClients.slice(1)))(
+  'the %s client',
+  (_name, connect) => {
+    test('that opens no GET stream does not hold up the end of a process that asks', async () => {
+      const { start } = deployment({
+        server: 'roots-server.mjs',
+        env: { SOJOURN_RETRY_MS: '600000' },
+      });
+      const { cli, url } = await start();
+      const client = await connect(url, { roots: () => FOLDER, withoutGet: true });
+      expect(await client.say('folders')).toBe(`${cli.parent} `);
+      cli.kill('SIGTERM');
+      expect(await cli.ended()).toMatchObject({
+        code: 0,
+        stderr: expect.not.stringContaining('nhandled') as string,
+      });
+    });
 
-  test('is asked for its folders by each process before its first call there', { timeout: 120_000 }, async () => {
-    const { start } = deployment({ server: 'roots-server.mjs' });
-    let serving = await start({ SDK: '1' });
-    const client = await connect(serving.url, { roots: () => FOLDER, route: () => serving.url });
-    const folders = (): Promise<string> => client.say('folders').catch(String);
-    await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, { what: 'the first process' });
-    for (const [signal, SDK] of [
-      ['SIGKILL', '1'],
-      ['SIGKILL', '2'],
-      ['SIGTERM', '1'],
-      ['SIGTERM', '2'],
-    ] as const) {
-      serving.cli.kill(signal);
-      await serving.cli.ended();
-      serving = await start({ SDK });
-      expect(await folders(), `${signal}, SDK ${SDK}`).toBe(`${serving.cli.parent} ${KNOWN}`);
-    }
-  });
-});
+    test(
+      'is asked for its folders by each process before its first call there',
+      { timeout: 120_000 },
+      async () => {
+        const { start } = deployment({ server: 'roots-server.mjs' });
+        let serving = await start({ SDK: '1' });
+        const client = await connect(serving.url, {
+          roots: () => FOLDER,
+          route: () => serving.url,
+        });
+        const folders = (): Promise<string> => client.say('folders').catch(String);
+        await until(async () => (await folders()) === `${serving.cli.parent} ${KNOWN}`, {
+          what: 'the first process',
+        });
+        for (const [signal, SDK] of [
+          ['SIGKILL', '1'],
+          ['SIGKILL', '2'],
+          ['SIGTERM', '1'],
+          ['SIGTERM', '2'],
+        ] as const) {
+          serving.cli.kill(signal);
+          await serving.cli.ended();
+          serving = await start({ SDK });
+          expect(await folders(), `${signal}, SDK ${SDK}`).toBe(`${serving.cli.parent} ${KNOWN}`);
+        }
+      },
+    );
+  },
+);

@@ -35,7 +35,12 @@ async function open(
   );
   /** A call of `hold`, whose stream has its first event. */
   const call = async (): Promise<{ response: RawResponse; id: string }> => {
-    const response = await client.post({ jsonrpc: '2.0', id: 'held', method: 'tools/call', params: hold });
+    const response = await client.post({
+      jsonrpc: '2.0',
+      id: 'held',
+      method: 'tools/call',
+      params: hold,
+    });
     const { id = '' } = await response.next();
     return { response, id };
   };
@@ -53,28 +58,32 @@ async function resume(client: RawClient, lastEventId: string | undefined) {
   return { response, id: first.id ?? '', first };
 }
 
-const ids = ({ events }: RawResponse): (string | undefined)[] => events.flatMap(({ id }) => id ?? []);
+const ids = ({ events }: RawResponse): (string | undefined)[] =>
+  events.flatMap(({ id }) => id ?? []);
 
 test.each([
   [PYTHON_2, 30],
   [{ userAgent: 'node' }, 15_000],
-])('the stream of a 2026-07-28 call of a Python client begins early: %o after %i ms', async ({ userAgent }, ms) => {
-  const lab = createLab();
-  const time = createFakeTime();
-  const { client } = await serve(lab.factory, { timeProvider: time });
-  let status = 0;
-  const headers = { 'user-agent': userAgent };
-  const called = postModern(client(), 'tools/call', hold, { headers }).then((head) => {
-    status = head.status;
-    return head;
-  });
-  await lab.held();
-  await time.advance(ms - 1);
-  await callModern(client(), 'tools/list'); // time enough for a head to arrive
-  expect(status).toBe(0);
-  await time.advance(1);
-  expect(await (await called).next()).toMatchObject({ id: expect.any(String), data: '' });
-});
+])(
+  'the stream of a 2026-07-28 call of a Python client begins early: %o after %i ms',
+  async ({ userAgent }, ms) => {
+    const lab = createLab();
+    const time = createFakeTime();
+    const { client } = await serve(lab.factory, { timeProvider: time });
+    let status = 0;
+    const headers = { 'user-agent': userAgent };
+    const called = postModern(client(), 'tools/call', hold, { headers }).then((head) => {
+      status = head.status;
+      return head;
+    });
+    await lab.held();
+    await time.advance(ms - 1);
+    await callModern(client(), 'tools/list'); // time enough for a head to arrive
+    expect(status).toBe(0);
+    await time.advance(1);
+    expect(await (await called).next()).toMatchObject({ id: expect.any(String), data: '' });
+  },
+);
 
 describe('a Python client survives a stream that breaks again and again', () => {
   test.each([
@@ -84,7 +93,8 @@ describe('a Python client survives a stream that breaks again and again', () => 
     ['GET', PYTHON_2],
   ])('the stream %s of %o ends cleanly once after each break', async (kind, who) => {
     const { client, call, lab, time, log } = await open(who);
-    let at: { response: RawResponse; id: string } = kind === 'GET' ? await resume(client, undefined) : await call();
+    let at: { response: RawResponse; id: string } =
+      kind === 'GET' ? await resume(client, undefined) : await call();
     for (let n = 0; n < 3; n++) {
       at.response.abort();
       const broken = await resume(client, at.id);
@@ -204,6 +214,8 @@ describe('the table', () => {
     [' python-httpx/1', 'my Visual Studio Code'],
   ])('an odd name is no known client: %.20s', (userAgent, name) => {
     for (const quirk of ['clean-end', 'answer-on-get'] as const)
-      expect(knownClient(quirk, { userAgent, clientInfo: { name }, protocol: '2025-11-25' })).toBeUndefined();
+      expect(
+        knownClient(quirk, { userAgent, clientInfo: { name }, protocol: '2025-11-25' }),
+      ).toBeUndefined();
   });
 });

@@ -62,7 +62,11 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     route.url = a.url;
     await client.client.ping();
     const told = { code: -32_000, data: { reason: 'owner_lost', mayHaveRun: true } };
-    expect(await call).toEqual({ isError: true, text: expect.stringContaining('may have run'), told });
+    expect(await call).toEqual({
+      isError: true,
+      text: expect.stringContaining('may have run'),
+      told,
+    });
     expect(b.lab.holds.length).toBe(0);
   });
 
@@ -70,10 +74,14 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
     const runs: Array<{ readonly signal: AbortSignal; answer(): void }> = [];
     const lab = (at: string) =>
       createLab((server) => {
-        server.registerTool('look', { annotations: { readOnlyHint: true } }, async ({ mcpReq: { signal } }) => {
-          await new Promise<void>((answer) => runs.push({ signal, answer }));
-          return { content: [{ type: 'text', text: `seen by ${at}` }] };
-        });
+        server.registerTool(
+          'look',
+          { annotations: { readOnlyHint: true } },
+          async ({ mcpReq: { signal } }) => {
+            await new Promise<void>((answer) => runs.push({ signal, answer }));
+            return { content: [{ type: 'text', text: `seen by ${at}` }] };
+          },
+        );
       });
     const options = { store: watchedStore({ durable: true }), retryMs: 5 };
     const [a, b] = await serveFleet(2, options, [{}, {}], [lab('a'), lab('b')]);
@@ -102,7 +110,10 @@ describe.each(sessionClients)('the %s client', (_name, connect) => {
 
 describe('the v2 client at 2026-07-28', () => {
   test.each([
-    ['result', { isError: true, text: expect.stringContaining('may have run'), told: expect.anything() }],
+    [
+      'result',
+      { isError: true, text: expect.stringContaining('may have run'), told: expect.anything() },
+    ],
     ['error', { text: expect.stringContaining('may have run') }],
   ] as const)('with %s reads that the endpoint closed', async (lostCalls, expected) => {
     const lab = createLab();

@@ -16,7 +16,9 @@ const inTest =
 export const connectV1: Connect = inTest((url, options) => openV1(url, options));
 export const connectV2: Connect = inTest((url, options) => openV2(url, options));
 /** Asks with `server/discover` first: 2026-07-28 where it is served, else a session. */
-export const connectNegotiating: Connect = inTest((url, options) => openV2(url, options, 'http', 'auto'));
+export const connectNegotiating: Connect = inTest((url, options) =>
+  openV2(url, options, 'http', 'auto'),
+);
 
 /** For `describe.each`: sessions over streamable HTTP. */
 export const sessionClients: Array<[name: string, connect: Connect]> = [

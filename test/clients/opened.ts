@@ -10,17 +10,29 @@ import type { Connect, ConnectOptions, OfficialClient } from './official.ts';
 export const overFaces = (
   clients: ReadonlyArray<readonly [name: string, connect: Connect]>,
 ): Array<[name: string, face: Face, connect: Connect]> =>
-  faces.flatMap((face) => clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]));
+  faces.flatMap((face) =>
+    clients.map(([name, connect]): [string, Face, Connect] => [name, face, connect]),
+  );
 
 type Behind = ConnectOptions & { readonly options?: McpEndpointOptions | undefined };
 
 /** A server, and a client of it. */
-async function connected(factory: McpEndpointFactory, face: Face, connect: Connect, { options, ...behind }: Behind) {
+async function connected(
+  factory: McpEndpointFactory,
+  face: Face,
+  connect: Connect,
+  { options, ...behind }: Behind,
+) {
   const served = await serve(factory, { legacySse: true, retryMs: 5, ...options }, { face });
   return { ...served, ...(await connect(served.url, behind)) };
 }
 
-export async function openLab(face: Face, connect: Connect, behind: Behind = {}, lab: Lab = createLab()) {
+export async function openLab(
+  face: Face,
+  connect: Connect,
+  behind: Behind = {},
+  lab: Lab = createLab(),
+) {
   return { lab, ...(await connected(lab.factory, face, connect, behind)) };
 }
 

@@ -37,7 +37,11 @@ export async function afterwards(client: OtherClient, era: Era): Promise<Seen[]>
   const seen = [await client.call('read', {}, 'read')];
   if (client.dead !== undefined) return [`dead: ${client.dead}`];
   if (era === '2026') return [...seen, await closed(client)];
-  const [revealed, pushed] = await client.notifies(LIST_CHANGED, () => client.call('reveal'), PUSH_MS);
+  const [revealed, pushed] = await client.notifies(
+    LIST_CHANGED,
+    () => client.call('reveal'),
+    PUSH_MS,
+  );
   return [...seen, revealed, pushed ? 'ok' : 'no push', await closed(client)];
 }
 
@@ -79,7 +83,10 @@ export async function largeArgument(user: User): Promise<Seen[]> {
   return [told, ...(await afterwards(client, user.era))];
 }
 
-async function throughProxy(user: User, use: (proxy: FaultProxy) => Promise<Seen[]>): Promise<Seen[]> {
+async function throughProxy(
+  user: User,
+  use: (proxy: FaultProxy) => Promise<Seen[]>,
+): Promise<Seen[]> {
   const proxy = await createFaultProxy({ port: user.port });
   try {
     return await use(proxy);
@@ -136,7 +143,10 @@ export const answerCut = (user: User): Promise<Seen[]> =>
     await pause(RUNNING_MS);
     proxy.cutAfter(MIB);
     const { accepted } = proxy;
-    await Promise.race([call, until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS }).catch(() => false)]);
+    await Promise.race([
+      call,
+      until(() => proxy.accepted > accepted, { timeoutMs: BACK_MS }).catch(() => false),
+    ]);
     proxy.heal();
     return [await call, ...(await afterwards(client, user.era))];
   });

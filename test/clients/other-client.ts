@@ -63,8 +63,11 @@ export class OtherProgram {
     const client = new OtherClient(this, this.name('client '));
     this.#clients.set(client.name, client);
     this.send({ do: 'connect', client: client.name, url, era });
-    const event = await client.first(({ event }) => event === 'connected' || event === 'refused', { timeoutMs });
-    if (event?.event !== 'connected') throw new Error(event?.error ?? `hung: connecting ${this.#stderr}`);
+    const event = await client.first(({ event }) => event === 'connected' || event === 'refused', {
+      timeoutMs,
+    });
+    if (event?.event !== 'connected')
+      throw new Error(event?.error ?? `hung: connecting ${this.#stderr}`);
     return client;
   }
 
@@ -100,7 +103,10 @@ export class OtherClient {
   /**
    * The first event, after the first `from` of them, for which `is` holds; undefined when the deadline passes first.
    */
-  first(is: (event: Event) => boolean, { timeoutMs = DEADLINE_MS, from = 0 } = {}): Promise<Event | undefined> {
+  first(
+    is: (event: Event) => boolean,
+    { timeoutMs = DEADLINE_MS, from = 0 } = {},
+  ): Promise<Event | undefined> {
     const found = this.#events.slice(from).find(is);
     if (found !== undefined) return Promise.resolve(found);
     return new Promise((resolve) => {
@@ -123,11 +129,17 @@ export class OtherClient {
   }
 
   /** Without `expected` any result is ok. */
-  async call(tool: string, args: object = {}, expected?: string | number, timeoutMs?: number): Promise<Seen> {
+  async call(
+    tool: string,
+    args: object = {},
+    expected?: string | number,
+    timeoutMs?: number,
+  ): Promise<Seen> {
     const event = await this.outcome(tool, args, timeoutMs);
     if (event === undefined) return this.dead === undefined ? 'hung' : `dead: ${this.dead}`;
     if (event.event === 'failed' || event.isError) return `failed: ${event.error ?? event.text}`;
-    const right = typeof expected === 'number' ? event.length === expected : event.text === expected;
+    const right =
+      typeof expected === 'number' ? event.length === expected : event.text === expected;
     return expected === undefined || right ? 'ok' : `failed: answered ${event.text}`;
   }
 
@@ -141,7 +153,11 @@ export class OtherClient {
   }
 
   /** Runs `act` and says whether a notification of `method` arrives from then on. */
-  async notifies(method: string, act: () => Promise<Seen>, timeoutMs?: number): Promise<readonly [Seen, boolean]> {
+  async notifies(
+    method: string,
+    act: () => Promise<Seen>,
+    timeoutMs?: number,
+  ): Promise<readonly [Seen, boolean]> {
     const from = this.#events.length;
     const acted = await act();
     const event = await this.first((each) => each.method === method, {

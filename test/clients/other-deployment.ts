@@ -20,18 +20,28 @@ export class OtherDeployment {
   readonly #instances: readonly DeployedInstance[];
   readonly #entry: { readonly port: number; close(): void | Promise<void> };
 
-  private constructor(store: TestServer, instances: readonly DeployedInstance[], entry: Proxy | HeldSocket) {
+  private constructor(
+    store: TestServer,
+    instances: readonly DeployedInstance[],
+    entry: Proxy | HeldSocket,
+  ) {
     this.store = store;
     this.#instances = instances;
     this.#entry = entry;
   }
 
   /** Resolves when every instance listens. */
-  static async start(kind: StoreKind, size: Size, flags: readonly string[] = []): Promise<OtherDeployment> {
+  static async start(
+    kind: StoreKind,
+    size: Size,
+    flags: readonly string[] = [],
+  ): Promise<OtherDeployment> {
     const store = await startServer(kind, { args: DURABLE[kind] });
     const held = size === 1 ? holdSocket() : undefined;
     const ports = held === undefined ? [await freePort(), await freePort()] : [held.port];
-    const instances = ports.map((port) => new DeployedInstance(port, store.url, { module, fd: held?.fd, flags }));
+    const instances = ports.map(
+      (port) => new DeployedInstance(port, store.url, { module, fd: held?.fd, flags }),
+    );
     for (const instance of instances) await instance.start();
     return new OtherDeployment(store, instances, held ?? (await startNginx(ROUND_ROBIN, ports)));
   }

@@ -45,12 +45,14 @@ const IN_CALL = ['in-call-1', 'in-call-3', 'in-call-6'] as const;
 const CUT = ['call-cut', 'answer-cut'] as const;
 const KILLED = ['killed-1', 'killed-3', 'killed-6'] as const;
 
-const inCases = (of: Flaw, ids: readonly CaseId[]): Flaws => Object.fromEntries(ids.map((id) => [id, [of]]));
+const inCases = (of: Flaw, ids: readonly CaseId[]): Flaws =>
+  Object.fromEntries(ids.map((id) => [id, [of]]));
 
 function together(...all: readonly Flaws[]): Flaws {
   const flaws: Partial<Record<CaseId, Flaw[]>> = {};
   for (const each of all)
-    for (const [id, of] of Object.entries(each) as [CaseId, readonly Flaw[]][]) (flaws[id] ??= []).push(...of);
+    for (const [id, of] of Object.entries(each) as [CaseId, readonly Flaw[]][])
+      (flaws[id] ??= []).push(...of);
   return flaws;
 }
 
@@ -70,7 +72,10 @@ const lost = inCases(
   },
   [...IN_CALL, ...CUT],
 );
-const broken = inCases({ kinds: ['failed'], why: 'mcp-go fails a call whose stream breaks.' }, [...IN_CALL, ...CUT]);
+const broken = inCases({ kinds: ['failed'], why: 'mcp-go fails a call whose stream breaks.' }, [
+  ...IN_CALL,
+  ...CUT,
+]);
 const tooLarge = inCases(
   {
     kinds: ['failed'],
@@ -86,13 +91,10 @@ const neverResumed = inCases(
   },
   [...IN_CALL, ...CUT],
 );
-const neverReopened = inCases({ kinds: ['no push'], why: 'The Java SDK does not open its GET stream again.' }, [
-  'idle-cut',
-  'freeze',
-  ...CUT,
-  ...KILLED,
-  ...IN_CALL,
-]);
+const neverReopened = inCases(
+  { kinds: ['no push'], why: 'The Java SDK does not open its GET stream again.' },
+  ['idle-cut', 'freeze', ...CUT, ...KILLED, ...IN_CALL],
+);
 
 type Row = readonly [name: ProgramName, era: Era, flaws: Flaws];
 

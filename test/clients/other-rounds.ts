@@ -2,7 +2,15 @@
  * The cases, and the rounds in which every client goes through some of them at the same time. A fault happens to the
  * deployment, and so to all users of its round.
  */
-import { answerCut, callCut, connecting, idleCut, largeArgument, manyAtOnce, type User } from './other-cases.ts';
+import {
+  answerCut,
+  callCut,
+  connecting,
+  idleCut,
+  largeArgument,
+  manyAtOnce,
+  type User,
+} from './other-cases.ts';
 import type { Era, Seen } from './other-client.ts';
 import {
   answering,
@@ -42,11 +50,15 @@ interface Lane {
 
 export interface Round {
   readonly lanes?: readonly Lane[];
-  readonly fault?: { readonly happens: Happens; readonly cases: Readonly<Partial<Record<CaseId, Use>>> };
+  readonly fault?: {
+    readonly happens: Happens;
+    readonly cases: Readonly<Partial<Record<CaseId, Use>>>;
+  };
 }
 
 /** What a client of an era cannot meet: 2026-07-28 has no session and no GET stream. */
-export const meets = (era: Era, id: CaseId): boolean => era === '2025' || (id !== 'unknown' && id !== 'idle-cut');
+export const meets = (era: Era, id: CaseId): boolean =>
+  era === '2025' || (id !== 'unknown' && id !== 'idle-cut');
 
 const away = (seconds: Seconds): Round => ({
   fault: {
@@ -58,7 +70,10 @@ const away = (seconds: Seconds): Round => ({
 export const rounds: readonly Round[] = [
   {
     lanes: [
-      { atOnce: 4, cases: { connect: connecting(200), 'at-once': manyAtOnce, argument: largeArgument } },
+      {
+        atOnce: 4,
+        cases: { connect: connecting(200), 'at-once': manyAtOnce, argument: largeArgument },
+      },
       { atOnce: Infinity, cases: { 'idle-cut': idleCut } },
       { atOnce: Infinity, cases: { 'call-cut': callCut } },
       { atOnce: Infinity, cases: { 'answer-cut': answerCut } },

@@ -28,7 +28,8 @@ type Lane = (typeof LANES)[number];
 /** A JVM, or the imports of Python, on a machine with other work. */
 const START_MS = 120_000;
 
-const programOf = ({ name }: Other, lane: Lane): OtherProgram => programs.get(`${name} ${lane}`) as OtherProgram;
+const programOf = ({ name }: Other, lane: Lane): OtherProgram =>
+  programs.get(`${name} ${lane}`) as OtherProgram;
 
 /** Starts the programs, a few at a time, and waits until each has connected once. */
 async function startPrograms({ port }: OtherDeployment): Promise<void> {
@@ -67,10 +68,17 @@ const flawOf = (seen: Seen, flaws: readonly Flaw[] = []): Flaw | undefined =>
   flaws.find(({ kinds, told }) => kinds.includes(kindOf(seen)) && (told?.test(seen) ?? true));
 
 /** Runs `use`. Resolves with what the client's own flaws do not explain. */
-async function go(other: Other, id: CaseId, where: string, use: () => Promise<Seen[]>): Promise<string[]> {
+async function go(
+  other: Other,
+  id: CaseId,
+  where: string,
+  use: () => Promise<Seen[]>,
+): Promise<string[]> {
   const seen = await use().catch((error: unknown) => [`refused: ${(error as Error).message}`]);
   const wrong = seen.filter((each) => each !== 'ok' && flawOf(each, other.flaws[id]) === undefined);
-  const counts = [...new Set(wrong)].map((each) => `${wrong.filter((one) => one === each).length} × ${each}`);
+  const counts = [...new Set(wrong)].map(
+    (each) => `${wrong.filter((one) => one === each).length} × ${each}`,
+  );
   if (counts.length === 0) return [];
   return [`${where}: ${other.title}, ${id}, of ${seen.length}: ${counts.join('; ')}`];
 }
@@ -78,23 +86,35 @@ async function go(other: Other, id: CaseId, where: string, use: () => Promise<Se
 const inTurns = <T>(works: readonly (() => Promise<T>)[], atOnce: number): Promise<T[]> =>
   times(works.length, atOnce, (n) => (works[n] as () => Promise<T>)());
 
-const casesOf = <T>(cases: Readonly<Partial<Record<CaseId, T>>>): readonly (readonly [CaseId, T])[] =>
-  Object.entries(cases) as [CaseId, T][];
+const casesOf = <T>(
+  cases: Readonly<Partial<Record<CaseId, T>>>,
+): readonly (readonly [CaseId, T])[] => Object.entries(cases) as [CaseId, T][];
 
-async function play({ lanes = [], fault }: Round, where: string, deployment: OtherDeployment): Promise<string[]> {
+async function play(
+  { lanes = [], fault }: Round,
+  where: string,
+  deployment: OtherDeployment,
+): Promise<string[]> {
   const { port } = deployment;
-  const userOf = (other: Other, lane: Lane): User => ({ program: programOf(other, lane), era: other.era, port });
+  const userOf = (other: Other, lane: Lane): User => ({
+    program: programOf(other, lane),
+    era: other.era,
+    port,
+  });
   const wrong = lanes.map(async ({ atOnce, cases }) => {
     const found: string[][] = [];
     for (const [id, use] of casesOf(cases)) {
       const clients = available.filter(({ era }) => meets(era, id));
       const lane = atOnce === Infinity ? 'waiting' : 'busy';
-      const works = clients.map((other) => () => go(other, id, where, () => use(userOf(other, lane))));
+      const works = clients.map(
+        (other) => () => go(other, id, where, () => use(userOf(other, lane))),
+      );
       found.push(...(await inTurns(works, atOnce)));
     }
     return found.flat();
   });
-  if (fault !== undefined) wrong.push(suffer(fault, where, deployment, (other) => userOf(other, 'waiting')));
+  if (fault !== undefined)
+    wrong.push(suffer(fault, where, deployment, (other) => userOf(other, 'waiting')));
   return (await Promise.all(wrong)).flat();
 }
 
@@ -112,13 +132,19 @@ async function suffer(
   const users = await Promise.all(
     all.map(async (one) => {
       const user = userOf(one.other);
-      return { ...one, user, client: await connect(user).catch((error: unknown) => error as Error) };
+      return {
+        ...one,
+        user,
+        client: await connect(user).catch((error: unknown) => error as Error),
+      };
     }),
   );
   await deployment.complete();
   const fault = new Fault(users.filter(({ client }) => !(client instanceof Error)).length);
   const seen = users.map(({ id, use, other, user, client }) =>
-    go(other, id, where, () => (client instanceof Error ? Promise.reject(client) : use(user, client, fault))),
+    go(other, id, where, () =>
+      client instanceof Error ? Promise.reject(client) : use(user, client, fault),
+    ),
   );
   await fault.run(deployment, happens);
   return (await Promise.all(seen)).flat();

@@ -6,7 +6,12 @@ import { until } from '../kit/until.ts';
 import { createLab, type Lab } from '../kit/lab.ts';
 import { gate } from '../kit/watched-store.ts';
 import { overFaces } from './opened.ts';
-import { sessionClients, type ConnectOptions, type Message, type OfficialClient } from './official.ts';
+import {
+  sessionClients,
+  type ConnectOptions,
+  type Message,
+  type OfficialClient,
+} from './official.ts';
 
 interface Opened extends OfficialClient {
   readonly lab: Lab;
@@ -32,15 +37,21 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     const call = callTool('hold', {}, { onprogress: () => {} });
     const held = await lab.held();
     await held.progress(1);
-    await until(() => progressOf(messages).length === 1, { what: 'the progress before the first cut' });
+    await until(() => progressOf(messages).length === 1, {
+      what: 'the progress before the first cut',
+    });
     proxy.refuse(true);
     proxy.cutAll();
     await held.progress(2);
     await held.progress(3);
     proxy.refuse(false);
-    await until(() => progressOf(messages).length === 3, { what: 'what was sent while it was away' });
+    await until(() => progressOf(messages).length === 3, {
+      what: 'what was sent while it was away',
+    });
     await held.progress(4);
-    await until(() => progressOf(messages).length === 4, { what: 'what was sent after it came back' });
+    await until(() => progressOf(messages).length === 4, {
+      what: 'what was sent after it came back',
+    });
     proxy.refuse(true);
     proxy.cutAll();
     held.answer('done');
@@ -78,7 +89,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     const resumed = () => requests.filter((request) => request.startsWith('GET ')).length;
     await until(() => resumed() === 1, { what: 'the first time it comes back' });
     await held.progress(2);
-    await until(() => progressOf(messages).length === 2, { what: 'progress on the resumed stream' });
+    await until(() => progressOf(messages).length === 2, {
+      what: 'progress on the resumed stream',
+    });
     held.ctx.http?.closeSSE?.();
     await until(() => resumed() === 2, { what: 'the second time' });
     held.answer('polled');
@@ -93,7 +106,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     const held = await lab.held();
     held.ctx.http?.closeStandaloneSSE?.();
     await held.made.server.sendLoggingMessage({ level: 'info', data: 'later' });
-    await until(() => logged(messages).length === 1, { what: 'the message sent while the stream was closed' });
+    await until(() => logged(messages).length === 1, {
+      what: 'the message sent while the stream was closed',
+    });
     expect(requests.filter((request) => request.startsWith('GET '))).toHaveLength(1);
     held.answer('done');
     await call;
@@ -117,7 +132,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   test('another client of the same session takes a call over by its token', async () => {
     const { lab, callTool, url, client, sessionId } = await open();
     const tokens: string[] = [];
-    callTool('hold', {}, { onresumptiontoken: (token) => tokens.push(token) }).catch(() => undefined);
+    callTool('hold', {}, { onresumptiontoken: (token) => tokens.push(token) }).catch(
+      () => undefined,
+    );
     const held = await lab.held();
     await until(() => tokens.length > 0, { what: 'the token of the priming event' });
     await client.close();
@@ -135,7 +152,9 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     await lab.held();
     stop.abort();
     await expect(call).rejects.toThrow();
-    await until(() => requests.at(-1)?.startsWith('GET '), { what: 'the question whether there is more' });
+    await until(() => requests.at(-1)?.startsWith('GET '), {
+      what: 'the question whether there is more',
+    });
     for (let pings = 0; pings < 30; pings++) await client.ping();
     const asked = requests.filter((request) => request.startsWith('GET '));
     expect(asked).toHaveLength(new Set(asked).size);
@@ -144,7 +163,11 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
 });
 
 const progressOf = (messages: readonly Message[]): unknown[] =>
-  messages.filter(({ method }) => method === 'notifications/progress').map(({ params }) => params?.['progress']);
+  messages
+    .filter(({ method }) => method === 'notifications/progress')
+    .map(({ params }) => params?.['progress']);
 
 const logged = (messages: readonly Message[]): unknown[] =>
-  messages.filter(({ method }) => method === 'notifications/message').map(({ params }) => params?.['data']);
+  messages
+    .filter(({ method }) => method === 'notifications/message')
+    .map(({ params }) => params?.['data']);

@@ -29,34 +29,43 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
   });
 });
 
-describe.each(overFaces(sseClients))('B174 the %s client on the face %s', (_name, face, connect) => {
-  test('B173 has a session for as long as it is connected', async () => {
-    const { lab, url } = await open(face, { legacySse: true });
-    const ada = await connect(url);
-    const call = ada.callTool('hold').catch(() => undefined);
-    const { session } = await lab.held();
-    expect(session?.signal.aborted).toBe(false);
-    await ada.client.close();
-    await call;
-    await until(() => session?.signal.aborted, { what: 'the end of the session' });
-    expect(session?.signal.reason).toBe('deleted');
-  });
-});
+describe.each(overFaces(sseClients))(
+  'B174 the %s client on the face %s',
+  (_name, face, connect) => {
+    test('B173 has a session for as long as it is connected', async () => {
+      const { lab, url } = await open(face, { legacySse: true });
+      const ada = await connect(url);
+      const call = ada.callTool('hold').catch(() => undefined);
+      const { session } = await lab.held();
+      expect(session?.signal.aborted).toBe(false);
+      await ada.client.close();
+      await call;
+      await until(() => session?.signal.aborted, { what: 'the end of the session' });
+      expect(session?.signal.reason).toBe('deleted');
+    });
+  },
+);
 
 describe.each(faces)('the face %s', (face) => {
   test('B71 keeps many clients apart', async () => {
     const { url, endpoint, lab } = await open(face, { legacySse: true });
-    const connects = [...sessionClients, ...sessionClients, ...sseClients, ...sseClients].map(([, connect]) => connect);
+    const connects = [...sessionClients, ...sessionClients, ...sseClients, ...sseClients].map(
+      ([, connect]) => connect,
+    );
     const all = await Promise.all(connects.map((connect) => connect(url)));
     await Promise.all(all.map(({ listening }) => listening));
-    const counts = await Promise.all(all.map((one) => Promise.all(Array.from({ length: 5 }, () => one.say('count')))));
+    const counts = await Promise.all(
+      all.map((one) => Promise.all(Array.from({ length: 5 }, () => one.say('count')))),
+    );
     for (const count of counts) expect(count.toSorted()).toEqual(['1', '2', '3', '4', '5']);
     const ids = await Promise.all(all.map(sessionOf));
     expect(new Set(ids).size).toBe(8);
     expect(ids.slice(0, 4)).toEqual(all.slice(0, 4).map(({ sessionId }) => sessionId));
     expect([endpoint.sessions.count, lab.made.length]).toEqual([8, 8]);
     await lab.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
-    await until(() => all.some((one) => one.notifications('notifications/message').length > 0), { what: 'the one' });
+    await until(() => all.some((one) => one.notifications('notifications/message').length > 0), {
+      what: 'the one',
+    });
     for (const one of all) await one.client.ping();
     expect(all.flatMap((one) => one.notifications('notifications/message'))).toHaveLength(1);
   });

@@ -18,7 +18,10 @@ interface End {
 }
 
 /** Two ends. `fate` decides about each message, in the order of sending. */
-function pair(time: FakeTime, fate: (message: LinkMessage) => Fate = () => ({ delays: [0] })): { a: End; b: End } {
+function pair(
+  time: FakeTime,
+  fate: (message: LinkMessage) => Fate = () => ({ delays: [0] }),
+): { a: End; b: End } {
   const make = (peer: string, other: () => End): End => {
     const end: End = {
       got: [],
@@ -59,13 +62,21 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
   const fate: fc.Arbitrary<Fate> = fc.oneof(
     { weight: 3, arbitrary: fc.constant<Fate>({ delays: [0] }) },
     { weight: 2, arbitrary: fc.constant<Fate>('lost') },
-    { weight: 2, arbitrary: fc.record({ delays: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 3 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        delays: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 3 }),
+      }),
+    },
   );
   const users = ['ann', 'bob', 'cyd'] as const;
   const step = fc.oneof(
     {
       weight: 4,
-      arbitrary: fc.record({ push: fc.constantFrom('a' as const, 'b' as const), user: fc.constantFrom(...users) }),
+      arbitrary: fc.record({
+        push: fc.constantFrom('a' as const, 'b' as const),
+        user: fc.constantFrom(...users),
+      }),
     },
     // In two parts.
     {
@@ -115,15 +126,21 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
           for (const user of users) {
             expect(own(ends.a.got, user)).toEqual(own(pushed.b, user));
             const arrived = own(ends.b.got, user);
-            const wanted = pushed.a.filter((each) => !back.has(each) || arrived.includes((each as { n: number }).n));
+            const wanted = pushed.a.filter(
+              (each) => !back.has(each) || arrived.includes((each as { n: number }).n),
+            );
             expect(arrived).toEqual(own(wanted, user));
           }
           const kept = pushed.a.filter((each) => !back.has(each));
           expect(
-            [kept, pushed.b].map((all, n) => all.every((each) => (n === 0 ? taken.a : taken.b).has(each))),
+            [kept, pushed.b].map((all, n) =>
+              all.every((each) => (n === 0 ? taken.a : taken.b).has(each)),
+            ),
           ).toEqual([true, true]);
           expect([taken.a.size, taken.b.size]).toEqual([kept.length, pushed.b.length]);
-          expect([ends.a.link.unackedBytes, ends.b.link.unackedBytes, time.pendingTimers]).toEqual([0, 0, 0]);
+          expect([ends.a.link.unackedBytes, ends.b.link.unackedBytes, time.pendingTimers]).toEqual([
+            0, 0, 0,
+          ]);
         },
       ),
       { numRuns: 200 },
@@ -134,7 +151,11 @@ describe('over mailboxes that lose, double, delay and reorder', () => {
 test('users take turns: beside one with much, an item of another is sent next, and a large item is whole between them', async () => {
   const time = createFakeTime();
   const { a, b } = pair(time, () => ({ delays: [10] }));
-  const large = (n: number): LinkItem => ({ t: 'answer', n, values: [['message', 'x'.repeat(2_000_000)]] });
+  const large = (n: number): LinkItem => ({
+    t: 'answer',
+    n,
+    values: [['message', 'x'.repeat(2_000_000)]],
+  });
   for (let n = 0; n < 8; n++) a.link.push(large(n), 2_000_000, 'ann');
   await time.advance(1);
   for (let n = 10; n < 20; n++) a.link.push(item(n), 100, n % 2 === 0 ? 'bob' : 'cyd');
@@ -145,7 +166,9 @@ test('users take turns: beside one with much, an item of another is sent next, a
   expect(order.toSorted((x, y) => Number(x) - Number(y))).toEqual(
     Array.from({ length: 18 }, (_, n) => (n < 8 ? n : n + 2)),
   );
-  const lengths = b.got.flatMap((one) => (one.t === 'answer' ? [`${one.values[0]?.[1]}`.length] : []));
+  const lengths = b.got.flatMap((one) =>
+    one.t === 'answer' ? [`${one.values[0]?.[1]}`.length] : [],
+  );
   expect(lengths).toEqual(Array(8).fill(2_000_000));
 });
 
@@ -172,7 +195,9 @@ test('items of one turn leave in one message, and an answer in that turn carries
   await Promise.resolve();
   b.link.push(item(9), 1, 'user');
   await time.advance(5);
-  expect(a.sent.filter(({ items }) => items.length > 0).map(({ items }) => items.length)).toEqual([2]);
+  expect(a.sent.filter(({ items }) => items.length > 0).map(({ items }) => items.length)).toEqual([
+    2,
+  ]);
   expect(b.sent.map(({ items, ack }) => [items.length, ack])).toEqual([[1, 2]]);
 });
 
@@ -190,7 +215,9 @@ test('a ping follows an unacknowledged item after 10 ms, every 20 ms for 200 ms,
   const quick = [10, ...Array.from({ length: 10 }, (_, n) => 30 + 20 * n)];
   expect(at.slice(0, 11)).toEqual(quick);
   expect(at.slice(11)).toEqual([1_210, 2_210]);
-  expect(a.sent.slice(1).map(({ first, items }) => [first, items])).toEqual(Array(13).fill([1, [{ t: 'ping' }]]));
+  expect(a.sent.slice(1).map(({ first, items }) => [first, items])).toEqual(
+    Array(13).fill([1, [{ t: 'ping' }]]),
+  );
   a.link.fail();
 });
 
@@ -248,7 +275,10 @@ test('copies of what arrived before show nothing about the peer: it is doubted a
   expect([a.link.heardWithin(400), a.doubts]).toEqual([false, 4]);
   // However many copies arrive, what they bring is acknowledged every 5 ms at most, and never sent again.
   const sent = a.sent.slice(before);
-  expect([sent.length <= 80, sent.filter(({ items }) => items.some(({ t }) => t !== 'ping'))]).toEqual([true, []]);
+  expect([
+    sent.length <= 80,
+    sent.filter(({ items }) => items.some(({ t }) => t !== 'ping')),
+  ]).toEqual([true, []]);
   b.link.ping();
   await time.advance(1);
   expect(a.link.heardWithin(20)).toBe(true);
@@ -271,7 +301,11 @@ test('a large item travels in parts, a window at a time, and arrives whole betwe
   const time = createFakeTime();
   const { a, b } = pair(time);
   const taken = vi.fn<(what: string) => void>();
-  const large: LinkItem = { t: 'answer', n: 1, values: [['message', '\u{1F600}"a'.repeat(700_000)]] };
+  const large: LinkItem = {
+    t: 'answer',
+    n: 1,
+    values: [['message', '\u{1F600}"a'.repeat(700_000)]],
+  };
   a.link.push(item(0), 1, 'user');
   a.link.push(large, 3_000_000, 'user', () => taken('large'));
   a.link.push(item(2), 1, 'user', () => taken('last'));
@@ -280,7 +314,9 @@ test('a large item travels in parts, a window at a time, and arrives whole betwe
   await time.advance(200);
   expect(b.got).toEqual([item(0), large, item(2)]);
   expect(taken.mock.calls).toEqual([['large'], ['last']]);
-  expect(Math.max(...a.sent.map((message) => JSON.stringify(message).length))).toBeLessThan(3_000_000);
+  expect(Math.max(...a.sent.map((message) => JSON.stringify(message).length))).toBeLessThan(
+    3_000_000,
+  );
   expect([a.link.unackedBytes, time.pendingTimers]).toEqual([0, 0]);
 });
 

@@ -42,7 +42,12 @@ async function join({ random = (bytes) => new Uint8Array(bytes), ...given }: Giv
 
 /** A lease whose store is away at will. */
 async function joined() {
-  const store: { away: boolean; tries: number; until?: Promise<void> | undefined; loseMailbox: () => void } = {
+  const store: {
+    away: boolean;
+    tries: number;
+    until?: Promise<void> | undefined;
+    loseMailbox: () => void;
+  } = {
     away: false,
     tries: 0,
     loseMailbox: () => {},
@@ -97,27 +102,35 @@ type Store = Awaited<ReturnType<typeof joined>>['store'];
 
 test.each([
   // It began just after a renewal here, and just before one elsewhere.
-  ['an outage that may have cost another instance its lease', (_: Store) => {}, (2 * LEASE_MS) / 3 - 1, 1],
+  [
+    'an outage that may have cost another instance its lease',
+    (_: Store) => {},
+    (2 * LEASE_MS) / 3 - 1,
+    1,
+  ],
   // As those of all instances are when the store restarts. Renewed at once, while another instance may still wait.
   ['a mailbox was lost', (store: Store) => store.loseMailbox(), 0, LEASE_MS / 3],
-] as const)('after %s owners may return, also if no renewal here failed', async (_, begin, awayMs, afterMs) => {
-  const { time, store, lease, lapsed } = await joined();
-  store.away = false;
-  await time.advance(LEASE_MS / 3);
-  expect(lease.ownersMayReturn).toBe(false);
-  let back!: () => void;
-  store.until = new Promise((resolve) => (back = resolve));
-  begin(store);
-  await time.advance(awayMs);
-  expect(lease.ownersMayReturn).toBe(true);
-  back();
-  store.until = undefined;
-  await time.advance(afterMs);
-  expect([lease.valid, lapsed.length, lease.ownersMayReturn]).toEqual([true, 0, true]);
-  await time.advance(LEASE_MS);
-  expect(lease.ownersMayReturn).toBe(false);
-  await lease.leave();
-});
+] as const)(
+  'after %s owners may return, also if no renewal here failed',
+  async (_, begin, awayMs, afterMs) => {
+    const { time, store, lease, lapsed } = await joined();
+    store.away = false;
+    await time.advance(LEASE_MS / 3);
+    expect(lease.ownersMayReturn).toBe(false);
+    let back!: () => void;
+    store.until = new Promise((resolve) => (back = resolve));
+    begin(store);
+    await time.advance(awayMs);
+    expect(lease.ownersMayReturn).toBe(true);
+    back();
+    store.until = undefined;
+    await time.advance(afterMs);
+    expect([lease.valid, lapsed.length, lease.ownersMayReturn]).toEqual([true, 0, true]);
+    await time.advance(LEASE_MS);
+    expect(lease.ownersMayReturn).toBe(false);
+    await lease.leave();
+  },
+);
 
 test('a renewal that took nearly as long as a lease is followed by the next at once', async () => {
   const { time, store, lease, lapsed } = await joined();

@@ -11,7 +11,14 @@ import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
-import { cut, gate, loseLease, mend, watchedStore, type WatchedStore } from '../kit/watched-store.ts';
+import {
+  cut,
+  gate,
+  loseLease,
+  mend,
+  watchedStore,
+  type WatchedStore,
+} from '../kit/watched-store.ts';
 
 useSharedStores();
 
@@ -32,7 +39,10 @@ async function pair(waitMs: number) {
   onTestFinished(() => clearInterval(moving));
   // Leases run out in it by themselves, those of an id that could not be given back too.
   const connect = sharedStore('sqlite');
-  const stores = [0, 1].map(() => watchedStore({ durable: true, inner: connect() })) as [WatchedStore, WatchedStore];
+  const stores = [0, 1].map(() => watchedStore({ durable: true, inner: connect() })) as [
+    WatchedStore,
+    WatchedStore,
+  ];
   let next = 0;
   const [a, b] = await serveFleet(2, {
     store: () => stores[next++] as WatchedStore,
@@ -43,7 +53,8 @@ async function pair(waitMs: number) {
   });
   onTestFinished(() => void (moving = setInterval(() => void time.advance(STEP_MS), 1)));
   const onA = await a.openSession();
-  const told = (member: Member) => member.log.lines.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level));
+  const told = (member: Member) =>
+    member.log.lines.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level));
   return { time, stores, a, b, onA, onB: b.join(onA), told };
 }
 
@@ -60,10 +71,16 @@ test('what was published while an instance was without its lease reaches its cli
   b.endpoint.notify.toolsChanged();
   await time.advance(LEASE_MS);
   mend(stores[0]);
-  const methods = [listen, listen, session].map((stream) => stream.nextMessage() as Promise<{ method: string }>);
+  const methods = [listen, listen, session].map(
+    (stream) => stream.nextMessage() as Promise<{ method: string }>,
+  );
   const came = await passing(time, Promise.all(methods), STEP_MS);
   expect(a.endpoint.health().instance).not.toBe(instance);
-  expect(came.map(({ method }) => method)).toEqual(['notifications/resources/updated', TOOLS, TOOLS]);
+  expect(came.map(({ method }) => method)).toEqual([
+    'notifications/resources/updated',
+    TOOLS,
+    TOOLS,
+  ]);
 });
 
 test('live sessions are served until the lease runs out, then with waitMs 0 they are refused; one line reports the outage, one its end', async () => {
@@ -73,12 +90,15 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
   // What needs no store is served: a call that may be repeated, on a session that is live here and keeps no log.
   expect((await onA.call('ping')).response.status).toBe(200);
   for (let n = 0; n < 20; n++) {
-    const refused = await b
-      .client()
-      .post(
-        { jsonrpc: '2.0', id: n, method: 'ping' },
-        { headers: { 'mcp-session-id': onA.sessionId ?? '', 'mcp-protocol-version': onA.protocolVersion ?? '' } },
-      );
+    const refused = await b.client().post(
+      { jsonrpc: '2.0', id: n, method: 'ping' },
+      {
+        headers: {
+          'mcp-session-id': onA.sessionId ?? '',
+          'mcp-protocol-version': onA.protocolVersion ?? '',
+        },
+      },
+    );
     expect(refusalOf(refused)).toBe('store_away');
     await refused.untilEnd();
     expect(refused.body).not.toContain('cable');
@@ -114,8 +134,12 @@ test('where the store is stays in the log: a tool passes on what it catches, and
   const { time, stores, a, onA } = await pair(300);
   cut(stores[0], 'sessions.save');
   const { message } = await passing(time, onA.call(...tool('count')), STEP_MS);
-  expect(textOf(message)).toBe('Service Unavailable: the session store cannot be reached (session.state)');
-  expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(true);
+  expect(textOf(message)).toBe(
+    'Service Unavailable: the session store cannot be reached (session.state)',
+  );
+  expect(a.log.lines.some(({ fields }) => String(fields['err']).includes('the cable is out'))).toBe(
+    true,
+  );
 });
 
 test('a handler that sends while the lease is lapsed continues when its endpoint closes', async () => {
@@ -125,7 +149,10 @@ test('a handler that sends while the lease is lapsed continues when its endpoint
   for (const store of stores) cut(store);
   await passes(time, () => a.endpoint.health().state === 'lapsed');
   let isSent = false;
-  const sent = ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'lapsed' } });
+  const sent = ctx.mcpReq.notify({
+    method: 'notifications/message',
+    params: { level: 'error', data: 'lapsed' },
+  });
   void sent.finally(() => (isSent = true));
   await time.advance(STEP_MS);
   expect(isSent).toBe(false);
@@ -137,12 +164,15 @@ test('an instance that cannot renew its own lease takes no session from an owner
   const { time, stores, a, b, onA, onB, told } = await pair(15_000);
   const [ofA, ofB] = stores;
   await onA.call(...tool('count'));
-  const unwritable = (store: WatchedStore): void => cut(store, 'instances.renew', 'instances.announce');
+  const unwritable = (store: WatchedStore): void =>
+    cut(store, 'instances.renew', 'instances.announce');
   unwritable(ofA);
   await passes(time, () => a.endpoint.health().state === 'lapsed');
   expect(b.endpoint.health().state).toBe('serving');
   unwritable(ofB);
-  await passes(time, () => told(b).some(({ message }) => message.startsWith('The session store cannot be reached')));
+  await passes(time, () =>
+    told(b).some(({ message }) => message.startsWith('The session store cannot be reached')),
+  );
   // Reads are answered, and the owner has no lease.
   const called = onB.call(...tool('count'));
   mend(ofA);
@@ -179,7 +209,9 @@ test('an owner whose answers were lost learns that the client of a call got an e
   const called = onB.call(...tool('hold'));
   const { ctx } = await a.lab.held();
   const { message } = await passing(time, called, STEP_MS);
-  expect(message).toMatchObject({ error: { data: { reason: 'owner_unreachable', mayHaveRun: true } } });
+  expect(message).toMatchObject({
+    error: { data: { reason: 'owner_unreachable', mayHaveRun: true } },
+  });
   mend(stores[0]);
   await passes(time, () => ctx.http?.req?.signal.aborted === true);
 });
@@ -197,7 +229,9 @@ test('what changed while the store was away reaches the clients of other instanc
   const changed = { method: 'notifications/tools/list_changed' };
   expect(await passing(time, stream.nextMessage(), STEP_MS)).toMatchObject(changed);
   a.endpoint.notify.resourcesChanged();
-  expect(await stream.nextMessage()).toMatchObject({ method: 'notifications/resources/list_changed' });
+  expect(await stream.nextMessage()).toMatchObject({
+    method: 'notifications/resources/list_changed',
+  });
 });
 
 test('a notification that waits is accepted when its time is over, or its client left, and is delivered when the store is back', async () => {
@@ -215,7 +249,8 @@ test('a notification that waits is accepted when its time is over, or its client
   const client = await openSession();
   cut(store);
   await passes(time, () => endpoint.health().state === 'lapsed');
-  const told = (n: number, more = {}) => client.notify('notifications/roots/list_changed', { _meta: { n } }, more);
+  const told = (n: number, more = {}) =>
+    client.notify('notifications/roots/list_changed', { _meta: { n } }, more);
   const waits = told(1);
   const leaving = new AbortController();
   const left = told(2, { signal: leaving.signal }).catch(() => 'left');

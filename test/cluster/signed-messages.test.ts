@@ -51,7 +51,13 @@ async function instance(id: string, { keys = ['store'], secret, deployment = 'mc
     },
   };
   const log = createLog();
-  const options = { name: deployment, instanceKeys: keys, leaseMs: LEASE_MS, timeProvider: time, logger: log };
+  const options = {
+    name: deployment,
+    instanceKeys: keys,
+    leaseMs: LEASE_MS,
+    timeProvider: time,
+    logger: log,
+  };
   const signed = new SignedMessages(store, options);
   const received: { from: string; message: InstanceMessage }[] = [];
   await signed.announce(lease(id), (from, message) => void received.push({ from, message }));
@@ -95,7 +101,9 @@ describe('refused and logged, and never answered', () => {
       text: changed(text, (value) => (value['mac'] = String(value['mac']).slice(0, 22))),
     }),
     'no object': () => ({ text: 'null' }),
-    'a signature that is no text': (text) => ({ text: changed(text, (value) => (value['mac'] = 7)) }),
+    'a signature that is no text': (text) => ({
+      text: changed(text, (value) => (value['mac'] = 7)),
+    }),
     'the signature of a message to all': (text) => ({
       text: changed(text, (value) => (value['mac'] = `a${String(value['mac']).slice(1)}`)),
     }),
@@ -111,11 +119,17 @@ describe('refused and logged, and never answered', () => {
     b.deliver(from, 'b', text);
     expect(b.received).toEqual([]);
     expect(b.sent).toEqual([]);
-    expect(b.log.matching(/was refused/, 'error').map(({ fields }) => fields)).toEqual([{ instance: from }]);
+    expect(b.log.matching(/was refused/, 'error').map(({ fields }) => fields)).toEqual([
+      { instance: from },
+    ]);
   });
 
   test('a message for another instance, and one of another deployment', async () => {
-    const [a, other, b] = [await instance('a'), await instance('a', { deployment: 'other' }), await instance('b')];
+    const [a, other, b] = [
+      await instance('a'),
+      await instance('a', { deployment: 'other' }),
+      await instance('b'),
+    ];
     b.deliver('a', 'b', a.written('c', message));
     b.deliver('a', 'b', other.written('b', message));
     expect(b.received).toEqual([]);

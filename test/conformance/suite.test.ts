@@ -3,13 +3,19 @@ import { describe, expect, it } from 'vitest';
 import { type Check, type Leg, problems } from './suite.ts';
 
 const leg: Leg = { name: 'a leg', args: [], scenarios: 1, reached: ['polling/resumed'] };
-const check = (status: Check['status'], id = 'resumed'): Check => ({ id, status, description: 'what is checked' });
+const check = (status: Check['status'], id = 'resumed'): Check => ({
+  id,
+  status,
+  description: 'what is checked',
+});
 const found = (scenarios: Record<string, Check[]>) =>
   problems({ leg, scenarios: new Map(Object.entries(scenarios)), output: 'said the suite' });
 
 describe('the gate', () => {
   it('lets a run through whose checks all passed', () => {
-    expect(found({ polling: [check('SUCCESS'), check('INFO', 'note'), check('SKIPPED', 'other')] })).toEqual([]);
+    expect(
+      found({ polling: [check('SUCCESS'), check('INFO', 'note'), check('SKIPPED', 'other')] }),
+    ).toEqual([]);
   });
 
   it.each(['FAILURE', 'WARNING'] as const)('stops at a %s', (status) => {
@@ -18,9 +24,14 @@ describe('the gate', () => {
     ]);
   });
 
-  it.each(['INFO', 'SKIPPED'] as const)('stops when a check that has to pass is only %s', (status) => {
-    expect(found({ polling: [check('SUCCESS', 'primed'), check(status)] })).toEqual(['polling/resumed: never passed']);
-  });
+  it.each(['INFO', 'SKIPPED'] as const)(
+    'stops when a check that has to pass is only %s',
+    (status) => {
+      expect(found({ polling: [check('SUCCESS', 'primed'), check(status)] })).toEqual([
+        'polling/resumed: never passed',
+      ]);
+    },
+  );
 
   it('stops at a scenario in which nothing was checked', () => {
     expect(found({ polling: [] })).toContain('polling: nothing was checked');

@@ -97,7 +97,17 @@ export async function runLeg(leg: Leg, url: string): Promise<LegReport> {
   const folder = installed('conformance');
   const cli = join(folder, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
   const results = temporaryFolder();
-  const args = [cli, 'server', '--url', url, ...leg.args, '--timeout', String(SCENARIO_MS), '-o', results];
+  const args = [
+    cli,
+    'server',
+    '--url',
+    url,
+    ...leg.args,
+    '--timeout',
+    String(SCENARIO_MS),
+    '-o',
+    results,
+  ];
   // The exit code says nothing that the checks do not say better.
   const { closed, output } = startNode(args, { program: suiteNode(folder) });
   await closed;
@@ -109,7 +119,10 @@ async function readChecks(results: string): Promise<Map<string, Check[]>> {
   const scenarios = new Map<string, Check[]>();
   for (const folder of await readdir(results)) {
     const name = folder.replace(/^server-/, '').replace(/-\d{4}-\d{2}-\d{2}T.*$/, '');
-    scenarios.set(name, JSON.parse(await readFile(join(results, folder, 'checks.json'), 'utf8')) as Check[]);
+    scenarios.set(
+      name,
+      JSON.parse(await readFile(join(results, folder, 'checks.json'), 'utf8')) as Check[],
+    );
   }
   return scenarios;
 }
@@ -122,7 +135,8 @@ export function problems({ leg, scenarios, output }: LegReport): string[] {
   }
   for (const [scenario, checks] of scenarios) {
     if (leg.skipped?.includes(scenario) === true) continue;
-    if (!checks.some((check) => check.status === 'SUCCESS')) found.push(`${scenario}: nothing was checked`);
+    if (!checks.some((check) => check.status === 'SUCCESS'))
+      found.push(`${scenario}: nothing was checked`);
     for (const { id, status, description, errorMessage } of checks) {
       if (status !== 'FAILURE' && status !== 'WARNING') continue;
       found.push(`${scenario}/${id} ${status}: ${errorMessage ?? description}`);
@@ -130,7 +144,10 @@ export function problems({ leg, scenarios, output }: LegReport): string[] {
   }
   for (const wanted of leg.reached) {
     const slash = wanted.indexOf('/');
-    const same = scenarios.get(wanted.slice(0, slash))?.filter((check) => check.id === wanted.slice(slash + 1)) ?? [];
+    const same =
+      scenarios
+        .get(wanted.slice(0, slash))
+        ?.filter((check) => check.id === wanted.slice(slash + 1)) ?? [];
     if (!same.some((check) => check.status === 'SUCCESS')) found.push(`${wanted}: never passed`);
   }
   return found;

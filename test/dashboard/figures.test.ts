@@ -13,7 +13,12 @@ function counted() {
   const notices = new Notices();
   const registry = { count: 3, values: () => [{ calls: { running: { size: 4 } } }] };
   const options = { notices, timeProvider: time, leaseMs: 3_000 };
-  const core = { registry, shutdown: { sessionless: 1 }, legacy: { waiting: { size: 2 } }, options };
+  const core = {
+    registry,
+    shutdown: { sessionless: 1 },
+    legacy: { waiting: { size: 2 } },
+    options,
+  };
   const figures = new OwnFigures({ ...core, health: () => ({ store: 'ok' }) } as never);
   const call = (more: Partial<RequestNotice> = {}): void =>
     notices.emit({
@@ -64,8 +69,20 @@ test('requests are counted by what they are, and a stream is none', async () => 
   call({ method: 'notifications/initialized' });
   call({ method: 'subscriptions/listen', ms: 60_000 });
   call({ http: 'GET', method: undefined, ms: 60_000 });
-  notices.emit({ kind: 'waited', reason: 'owner_unreachable', outcome: 'served', ms: 5_200, sessionId: 's' });
-  notices.emit({ kind: 'waited', reason: 'owner_unreachable', outcome: 'refused', ms: 9_000, sessionId: 's' });
+  notices.emit({
+    kind: 'waited',
+    reason: 'owner_unreachable',
+    outcome: 'served',
+    ms: 5_200,
+    sessionId: 's',
+  });
+  notices.emit({
+    kind: 'waited',
+    reason: 'owner_unreachable',
+    outcome: 'refused',
+    ms: 9_000,
+    sessionId: 's',
+  });
   notices.emit({ kind: 'callLost', runsAgain: true, method: 'tools/call' });
   figures.storeTook(1.234);
   const { calls, ...read } = figures.read();
@@ -106,7 +123,13 @@ test('an outage is told while it lasts, and after it', async () => {
   call({ ms: 100 });
   call({ ms: 4_000, sessionId: undefined });
   // It says the same as the end of its request.
-  notices.emit({ kind: 'waited', reason: 'store_away', outcome: 'served', ms: 4_000, sessionId: 's' });
+  notices.emit({
+    kind: 'waited',
+    reason: 'store_away',
+    outcome: 'served',
+    ms: 4_000,
+    sessionId: 's',
+  });
   expect(figures.read().waited).toEqual({ calls: 2, longestMs: 6_200, refused: 0 });
 });
 
@@ -117,9 +140,20 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
     call({ target: `${n} ${'t'.repeat(100)}` });
     call({ target: `unknown ${n}`, failure: { isError: true } });
     call({ target: `answered ${n}` });
-    const headers: Record<string, string> = { origin: `https://${n}.${LONG}`, 'user-agent': `a${n}/${LONG} x` };
-    const exchange = { user: `["u","${n}${LONG}"]`, authority: LONG, header: (name: string) => headers[name] };
-    const refusal = { status: 400 + (n % 30), reason: `reason_${n % 100}`, why: `${LONG}\u001b[31m` };
+    const headers: Record<string, string> = {
+      origin: `https://${n}.${LONG}`,
+      'user-agent': `a${n}/${LONG} x`,
+    };
+    const exchange = {
+      user: `["u","${n}${LONG}"]`,
+      authority: LONG,
+      header: (name: string) => headers[name],
+    };
+    const refusal = {
+      status: 400 + (n % 30),
+      reason: `reason_${n % 100}`,
+      why: `${LONG}\u001b[31m`,
+    };
     notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, exchange });
   }
   const text = figures.text();
@@ -138,9 +172,17 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
 
 test('a flood of callers hides no client that is refused again and again', () => {
   const { notices, figures } = counted();
-  const refusal = { kind: 'refused', status: 401, reason: 'unauthorized', why: 'no token' } as const;
+  const refusal = {
+    kind: 'refused',
+    status: 401,
+    reason: 'unauthorized',
+    why: 'no token',
+  } as const;
   const refuse = (client: string): void => {
-    const exchange = { authority: 'a', header: (name: string) => (name === 'user-agent' ? client : undefined) };
+    const exchange = {
+      authority: 'a',
+      header: (name: string) => (name === 'user-agent' ? client : undefined),
+    };
     notices.emit({ ...refusal, sessionId: undefined, exchange });
   };
   for (let n = 0; n < 1_000; n++) {

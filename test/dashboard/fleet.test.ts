@@ -2,7 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
 import type { Store } from '../../src/stores/store.ts';
-import type { FleetPage, InstanceRow, RecordPage, SessionDetail, SessionRow } from '../../src/dashboard/wire.ts';
+import type {
+  FleetPage,
+  InstanceRow,
+  RecordPage,
+  SessionDetail,
+  SessionRow,
+} from '../../src/dashboard/wire.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { ACTION, ask, BEARER, jsonOf, mount, valueOf } from '../kit/dashboard.ts';
 import { type FleetOptions, type Member, serveFleet } from '../kit/fleet.ts';
@@ -79,27 +85,46 @@ describe.each(storeKinds)('on %s', (kind) => {
     await two.client().initialize({ clientInfo: { name: 'another', version: '1' } });
     const hash = sessionHash(client.sessionId ?? '');
     for (const query of ['shown', 'SHOW', hash.slice(0, 6), client.sessionId ?? '']) {
-      const { rows, scanned } = await valueOf<RecordPage<SessionRow>>(one.dashboard, `sessions?q=${query}`);
+      const { rows, scanned } = await valueOf<RecordPage<SessionRow>>(
+        one.dashboard,
+        `sessions?q=${query}`,
+      );
       expect([query, rows.map((row) => row.hash), scanned]).toEqual([query, [hash], 2]);
-      expect(rows[0]).toMatchObject({ status: 'live', owner: two.id, clientInfo: { name: 'shown' } });
+      expect(rows[0]).toMatchObject({
+        status: 'live',
+        owner: two.id,
+        clientInfo: { name: 'shown' },
+      });
       expect(JSON.stringify(rows)).not.toContain(client.sessionId);
     }
     const { rows } = await valueOf<RecordPage<SessionRow>>(one.dashboard, `sessions?q=${two.id}`);
     expect(rows).toHaveLength(2);
     // In a header, which no proxy logs.
     const headers = { ...BEARER, 'sojourn-search': encodeURIComponent(client.sessionId ?? '') };
-    expect(jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers })).rows).toHaveLength(1);
+    expect(
+      jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers })).rows,
+    ).toHaveLength(1);
     const detail = await valueOf<SessionDetail>(one.dashboard, `sessions/${hash}`);
     const ref = rows.find((row) => row.hash === hash)?.ref;
-    expect(detail).toMatchObject({ hash, state: {}, subscriptions: 0, protocolVersion: client.protocolVersion });
+    expect(detail).toMatchObject({
+      hash,
+      state: {},
+      subscriptions: 0,
+      protocolVersion: client.protocolVersion,
+    });
     expect(JSON.stringify(detail)).not.toContain(client.sessionId);
     expect(await act(one, `sessions/${ref}/end`)).toBe(200);
     await until(() => two.endpoint.sessions.count === 1);
     for (const { dashboard } of [one, two])
-      expect(await valueOf(dashboard, `sessions/${ref}`)).toMatchObject({ hash, ended: { reason: 'terminated' } });
+      expect(await valueOf(dashboard, `sessions/${ref}`)).toMatchObject({
+        hash,
+        ended: { reason: 'terminated' },
+      });
     expect(await act(one, `sessions/${ref}/end`)).toBe(409);
     expect(await act(one, 'sessions/0123456789ab/end')).toBe(404);
-    expect((await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status).toBe(404);
+    expect(
+      (await ask(one.dashboard, '/api/sessions/0123456789ab', { headers: BEARER })).status,
+    ).toBe(404);
   });
 
   test('an instance drains when it is ordered to, and has left then: it was not killed', async () => {
@@ -141,7 +166,11 @@ describe('an instance that does not renew its lease', () => {
     const [own, other] = [0, 1].map(() => watchedStore({ durable: true, inner: connect() }));
     const stores = [own, other] as [WatchedStore, WatchedStore];
     let opened = 0;
-    const options = { store: () => stores[opened++] as Store, timeProvider: time, keepAliveMs: Infinity };
+    const options = {
+      store: () => stores[opened++] as Store,
+      timeProvider: time,
+      keepAliveMs: Infinity,
+    };
     const [one, { id }] = await mountedFleet('memory', options);
     const began = time.now();
     const watch = async (forMs: number, rowOfIt = () => rowOf(one, id)): Promise<unknown[]> => {
@@ -212,11 +241,15 @@ test('a list has pages of 100 at any instance, which tell no id', async () => {
   const rest = await valueOf<RecordPage<SessionRow>>(two.dashboard, `sessions?cursor=${cursor}`);
   expect([first.rows.length, rest.rows.length, rest.nextCursor]).toEqual([100, 10, undefined]);
   const ids = clients.map(({ sessionId }) => sessionId ?? '');
-  expect(new Set([...first.rows, ...rest.rows].map(({ hash }) => hash))).toEqual(new Set(ids.map(sessionHash)));
+  expect(new Set([...first.rows, ...rest.rows].map(({ hash }) => hash))).toEqual(
+    new Set(ids.map(sessionHash)),
+  );
   const opened = Buffer.from(first.nextCursor ?? '', 'base64url').toString('latin1');
   expect(ids.filter((id) => opened.includes(id) || JSON.stringify(first).includes(id))).toEqual([]);
   // A row keeps its name, so that the page keeps it.
-  expect(jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers: BEARER }))).toEqual(first);
+  expect(
+    jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers: BEARER })),
+  ).toEqual(first);
 });
 
 test('an instance without a dashboard keeps nothing, writes nothing, and is shown without figures', async () => {

@@ -16,12 +16,12 @@ const options = {
 const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');
 
 /** The reasons of answers that refuse: those that the entry names, else the code. */
-const reasons = [...page.matchAll(/^- `([A-Z_]+)` \((?:4\d\d|503)\b(?:.+\n)(?: {2}.+\n)*/gm)].flatMap(
-  ([entry, code = '']) => {
-    const words = [...entry.matchAll(/`reason: (\w+)`/g)].map(([, word = '']) => word);
-    return words.length > 0 ? words : [code.toLowerCase()];
-  },
-);
+const reasons = [
+  ...page.matchAll(/^- `([A-Z_]+)` \((?:4\d\d|503)\b(?:.+\n)(?: {2}.+\n)*/gm),
+].flatMap(([entry, code = '']) => {
+  const words = [...entry.matchAll(/`reason: (\w+)`/g)].map(([, word = '']) => word);
+  return words.length > 0 ? words : [code.toLowerCase()];
+});
 
 /** Errors of the body: the answer says what is wrong with it, and no operator can do more. */
 const OF_THE_CALLER =
@@ -29,7 +29,9 @@ const OF_THE_CALLER =
 
 test('every reason of the errors page has advice, where the operator can do something', () => {
   expect(reasons.length).toBeGreaterThan(25);
-  expect(reasons.filter((reason) => !OF_THE_CALLER.test(reason) && adviceFor(reason) === undefined)).toEqual([]);
+  expect(
+    reasons.filter((reason) => !OF_THE_CALLER.test(reason) && adviceFor(reason) === undefined),
+  ).toEqual([]);
 });
 
 describe('what allows it', () => {
@@ -72,7 +74,13 @@ describe('what allows it', () => {
   });
 
   test('nothing, where no option helps', () => {
-    for (const reason of ['unauthorized', 'constructor', 'toString', 'user_limit', 'too_many_sessions'])
+    for (const reason of [
+      'unauthorized',
+      'constructor',
+      'toString',
+      'user_limit',
+      'too_many_sessions',
+    ])
       expect(of(reason, { origin: 'https://a.example' })).toBeUndefined();
   });
 });
@@ -81,7 +89,11 @@ test('a client that writes the name of an option into a header is offered none',
   const { endpoint, url } = await serve(createEchoServer);
   const port = await mount(endpoint);
   const text = 'x" (limits.bodyBytes) "';
-  for (const headers of [{ Origin: text }, { 'Content-Type': text }, { 'MCP-Protocol-Version': text }])
+  for (const headers of [
+    { Origin: text },
+    { 'Content-Type': text },
+    { 'MCP-Protocol-Version': text },
+  ])
     await fetch(url, { method: 'POST', headers: headers as Record<string, string>, body: '{}' });
   const seen = await valueOf<FleetPage>(port, 'fleet');
   const refusals = seen.instances[0]?.figures?.refusals ?? [];
@@ -89,7 +101,9 @@ test('a client that writes the name of an option into a header is offered none',
   expect(refusals.flatMap((of) => remedyFor(of, seen.options) ?? [])).toEqual([]);
   // A code that has one gets it, by what the endpoint has now.
   const origin = { reason: 'origin', callers: [{ origin: 'https://a.example', times: 1 }] };
-  expect(remedyFor(origin, seen.options)?.flag).toContain("localhost,127.0.0.1,[::1],https://a.example'");
+  expect(remedyFor(origin, seen.options)?.flag).toContain(
+    "localhost,127.0.0.1,[::1],https://a.example'",
+  );
   const host = { reason: 'host', callers: [{ host: 'a.example', times: 1 }] };
   expect(remedyFor(host, seen.options)?.flag).toContain("localhost,127.0.0.1,[::1],a.example'");
 });

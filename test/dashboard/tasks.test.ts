@@ -19,7 +19,8 @@ async function instance(effects: Effects, name: string, options: McpEndpointOpti
   const served = await serve(taskServer(effects, name), given, { face: 'node', auth: userHeader });
   const port = await mount(served.endpoint);
   const get = <T>(path: string): Promise<T> => valueOf<T>(port, path);
-  const cancel = (hash: string) => ask(port, `/api/tasks/${hash}/cancel`, { method: 'POST', headers: ACTION });
+  const cancel = (hash: string) =>
+    ask(port, `/api/tasks/${hash}/cancel`, { method: 'POST', headers: ACTION });
   return { ...served, get, cancel, id: () => served.endpoint.health().instance };
 }
 
@@ -34,7 +35,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       await instance(effects, 'one', { store: connect() }),
       await instance(effects, 'two', { store: connect() }),
     ];
-    const [ada, bob] = [new TaskClient(one.client(as('ada'))), new TaskClient(one.client(as('bob')))];
+    const [ada, bob] = [
+      new TaskClient(one.client(as('ada'))),
+      new TaskClient(one.client(as('bob'))),
+    ];
     const resumes = await ada.start('resumes');
     const [elicits, detaches] = [await bob.start('elicits'), await bob.start('detaches')];
     await until(() => effects.count('resumes one') === 1);
@@ -44,8 +48,17 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       return rowOf(found, detaches).status === 'detached' ? found : undefined;
     });
     expect(page?.rows).toHaveLength(3);
-    const running = { status: 'working', owner: one.id(), attempt: 1, maxAttempts: 5, tool: 'resumes' };
-    expect(rowOf(page as RecordPage<TaskRow>, resumes)).toMatchObject({ ...running, userName: 'ada' });
+    const running = {
+      status: 'working',
+      owner: one.id(),
+      attempt: 1,
+      maxAttempts: 5,
+      tool: 'resumes',
+    };
+    expect(rowOf(page as RecordPage<TaskRow>, resumes)).toMatchObject({
+      ...running,
+      userName: 'ada',
+    });
     const found = await two.get<RecordPage<TaskRow>>('tasks?q=bob');
     expect(new Set(found.rows.map(({ tool }) => tool))).toEqual(new Set(['elicits', 'detaches']));
     expect((await two.get<RecordPage<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
@@ -55,12 +68,17 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const detail = await two.get<TaskDetail>(`tasks/${hash}`);
     expect(detail).toMatchObject({ hash, resume: true, questions: [] });
     const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
-    expect(asked).toMatchObject({ questions: ['one', 'two'].map((name) => ({ name, answered: false })) });
+    expect(asked).toMatchObject({
+      questions: ['one', 'two'].map((name) => ({ name, answered: false })),
+    });
     const shown = JSON.stringify([page, detail, asked]);
-    for (const secret of [resumes, elicits, detaches, 'Sure?', 'sub\\"']) expect(shown).not.toContain(secret);
+    for (const secret of [resumes, elicits, detaches, 'Sure?', 'sub\\"'])
+      expect(shown).not.toContain(secret);
 
     expect((await two.cancel(hash)).status).toBe(200);
-    expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([{ task: hash }]);
+    expect(two.log.matching(/^A task is cancelled/).map(({ fields }) => fields)).toEqual([
+      { task: hash },
+    ]);
     await ada.until(resumes, 'cancelled');
     expect(await two.get<TaskDetail>(`tasks/${ref}`)).toMatchObject({
       tool: 'resumes',
@@ -74,7 +92,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 test('the page knows whether the option is on, and an instance without it cancels nothing', async () => {
   const effects = new Effects();
   const store = memory();
-  const [on, off] = [await instance(effects, 'on', { store }), await instance(effects, 'off', { store, tasks: false })];
+  const [on, off] = [
+    await instance(effects, 'on', { store }),
+    await instance(effects, 'off', { store, tasks: false }),
+  ];
   const id = await new TaskClient(on.client(as('ada'))).start('held');
   expect(await on.get<FleetPage>('fleet')).toMatchObject({ tasks: true });
   expect(await off.get<FleetPage>('fleet')).toMatchObject({ tasks: false });

@@ -23,7 +23,9 @@ async function drainBusy(member: Member) {
 
 test('a drain does not wait for a listen stream', async () => {
   const { a } = await onFakeTime(1);
-  const listening = await postModern(a.client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const listening = await postModern(a.client(), 'subscriptions/listen', {
+    notifications: { toolsListChanged: true },
+  });
   await listening.nextMessage();
   expect(await a.endpoint.drain({ timeoutMs: 10_000 })).toEqual({ released: 0, interrupted: 0 });
 });
@@ -40,7 +42,8 @@ describe('drain() beside another instance', () => {
     expect([stream.ending, last?.retry, last?.data]).toEqual(['complete', 100, '']);
     expect(last?.id).not.toBe(stream.events[0]?.id);
     expect((await b.join(reading).get({ lastEventId: last?.id })).status).toBe(200);
-    for (const client of clients) expect((await b.join(client).call('ping')).response.status).toBe(200);
+    for (const client of clients)
+      expect((await b.join(client).call('ping')).response.status).toBe(200);
     expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([0, 3]);
   });
 
@@ -96,11 +99,16 @@ describe('drain() beside another instance', () => {
     expect(ctx.mcpReq.signal.aborted).toBe(false);
     await time.advance(100);
     expect(await draining).toEqual({ released: 1, interrupted: 1 });
-    expect(a.log.matching(/interrupted calls/, 'warn')).toMatchObject([{ fields: { interrupted: 1 } }]);
+    expect(a.log.matching(/interrupted calls/, 'warn')).toMatchObject([
+      { fields: { interrupted: 1 } },
+    ]);
     // A store in this process has no other instance to join.
     expect(a.log.matching(/joined/)).toEqual([]);
     const { response, message } = await called;
-    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'draining', mayHaveRun: true } });
+    expect(message.error).toMatchObject({
+      code: -32000,
+      data: { reason: 'draining', mayHaveRun: true },
+    });
     await response.untilEnd();
     expect(ctx.mcpReq.signal.aborted).toBe(true);
     // The error is the stream's last event: a client that had lost the connection reads it at the other instance.
@@ -165,9 +173,12 @@ describe('the last instance', () => {
     await one.call(...tool('count'));
     await b.endpoint.drain();
     await a.endpoint.drain(); // no instance serves now
-    expect((await one.call('ping')).message.error?.data).toEqual({ reason: 'draining', mayHaveRun: false });
-    expect((await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status])).toEqual([
-      [one.sessionId, 'hibernated'],
-    ]);
+    expect((await one.call('ping')).message.error?.data).toEqual({
+      reason: 'draining',
+      mayHaveRun: false,
+    });
+    expect(
+      (await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status]),
+    ).toEqual([[one.sessionId, 'hibernated']]);
   });
 });

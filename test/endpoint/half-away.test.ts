@@ -20,10 +20,13 @@ import { cut, mend, watchedStore } from '../kit/watched-store.ts';
 import { newPath, recordOf } from '../stores/sqlite-views.ts';
 
 const fence = { epoch: 1, owner: 'me' };
-const AWAY = 'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
+const AWAY =
+  'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 const BACK = 'The session store is back';
 const told = (log: Log): string[] =>
-  log.lines.filter(({ level }) => level === 'warn' || level === 'info').map(({ message }) => message);
+  log.lines
+    .filter(({ level }) => level === 'warn' || level === 'info')
+    .map(({ message }) => message);
 
 /** Three sessions, on a clock that the test moves. A lease of 3 s is renewed each second. */
 async function opened(inner?: Store, leaseMs = 3_000) {
@@ -50,7 +53,9 @@ async function opened(inner?: Store, leaseMs = 3_000) {
       const { reason, store: state } = endpoint.health();
       // `sojourn_store_up`, by which an alert fires
       expect(state).toBe(reason === undefined ? 'ok' : 'away');
-      expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(reason === undefined ? 200 : 503);
+      expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(
+        reason === undefined ? 200 : 503,
+      );
       return reason;
     },
   };
@@ -150,13 +155,22 @@ test('a session whose own calls fail says nothing about the store, alone or besi
 
 test('marks that are stored, and appends that are refused, show nothing about events that are not stored', async () => {
   const time = createFakeTime();
-  const append = async ({ id, stream }: { readonly id: string; readonly stream: string | null }): Promise<unknown> => {
+  const append = async ({
+    id,
+    stream,
+  }: {
+    readonly id: string;
+    readonly stream: string | null;
+  }): Promise<unknown> => {
     if (id === 'taken') return 'fenced';
     if (stream !== null) throw storeAway('no');
     return 'written';
   };
   const inner = { sessions: { append } } as unknown as EndpointStore;
-  const store = new WatchedStore(Promise.resolve(inner), () => inner, { timeProvider: time, notices: new Notices() });
+  const store = new WatchedStore(Promise.resolve(inner), () => inner, {
+    timeProvider: time,
+    notices: new Notices(),
+  });
   await store.open();
   for (let at = 0; at < 12; at += 1) {
     for (const [id, stream] of [
@@ -165,7 +179,9 @@ test('marks that are stored, and appends that are refused, show nothing about ev
       ['a', null],
       ['taken', 'g'],
     ] as const)
-      await Promise.resolve(store.sessions.append({ id, stream, fence, from: 0, events: [] })).catch(() => {});
+      await Promise.resolve(
+        store.sessions.append({ id, stream, fence, from: 0, events: [] }),
+      ).catch(() => {});
     await time.advance(1_000);
   }
   expect(store.reason).toMatch(/^Each append of/);

@@ -16,14 +16,20 @@ import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.t
 useSharedStores();
 
 /** A client with a GET stream. */
-async function listening(member: Member): Promise<{ client: RawClient; id: string; stream: RawResponse }> {
+async function listening(
+  member: Member,
+): Promise<{ client: RawClient; id: string; stream: RawResponse }> {
   const client = await member.openSession({}, { timeoutMs: 20_000 });
   return { client, id: client.sessionId ?? '', stream: await client.get() };
 }
 
 /** The stream of a client of 2026-07-28 that listens to every list. */
 async function subscribed(member: Member): Promise<RawResponse> {
-  const notifications = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
+  const notifications = {
+    toolsListChanged: true,
+    promptsListChanged: true,
+    resourcesListChanged: true,
+  };
   const stream = await postModern(member.client(), 'subscriptions/listen', { notifications });
   await stream.nextMessage(); // the acknowledgement
   return stream;
@@ -31,15 +37,23 @@ async function subscribed(member: Member): Promise<RawResponse> {
 
 const TOOLS_CHANGED = { method: 'notifications/tools/list_changed' };
 const MESSAGE = 'notifications/message';
-const log = (level: string, data: string) => ({ jsonrpc: '2.0', method: MESSAGE, params: { level, data } });
+const log = (level: string, data: string) => ({
+  jsonrpc: '2.0',
+  method: MESSAGE,
+  params: { level, data },
+});
 
 describe.each(storeKinds)('on the store %s', (kind) => {
-  const fleet = async (): Promise<[Member, Member]> => await serveFleet(2, { store: sharedStore(kind) });
+  const fleet = async (): Promise<[Member, Member]> =>
+    await serveFleet(2, { store: sharedStore(kind) });
 
   test('a changed list reaches the sessions and the listen streams of every instance', async () => {
     const members = await serveFleet(3, { store: sharedStore(kind) });
     const sessions = await Promise.all(members.map(listening));
-    const streams = [...sessions.map(({ stream }) => stream), ...(await Promise.all(members.map(subscribed)))];
+    const streams = [
+      ...sessions.map(({ stream }) => stream),
+      ...(await Promise.all(members.map(subscribed))),
+    ];
     for (const { endpoint } of members) {
       endpoint.notify.toolsChanged();
       for (const stream of streams) expect(await stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
@@ -49,31 +63,45 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   test('a session is not told of what its server does not announce', async () => {
     const store = sharedStore(kind);
     const a = await serveMember({ store: store() });
-    const withPrompts = createLab((server) => void server.registerPrompt('new', {}, () => ({ messages: [] })));
+    const withPrompts = createLab(
+      (server) => void server.registerPrompt('new', {}, () => ({ messages: [] })),
+    );
     const b = await serveMember({ store: store() }, {}, withPrompts);
     const [none, some] = [await listening(a), await listening(b)];
     a.endpoint.notify.promptsChanged();
     a.endpoint.notify.toolsChanged();
     expect(await none.stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
-    expect(await some.stream.nextMessage()).toMatchObject({ method: 'notifications/prompts/list_changed' });
+    expect(await some.stream.nextMessage()).toMatchObject({
+      method: 'notifications/prompts/list_changed',
+    });
     expect(await some.stream.nextMessage()).toMatchObject(TOOLS_CHANGED);
   });
 
   test('an event on the bus of an endpoint reaches the listeners of every instance once', async () => {
     const members = await serveFleet(3, { store: sharedStore(kind) });
     const heard: string[] = [];
-    members.forEach(({ endpoint }, n) => endpoint.bus.subscribe((event) => void heard.push(`${n} ${event.kind}`)));
+    members.forEach(({ endpoint }, n) =>
+      endpoint.bus.subscribe((event) => void heard.push(`${n} ${event.kind}`)),
+    );
     members[1]?.endpoint.bus.publish({ kind: 'tools_list_changed' });
     await until(() => heard.length === 3);
     await members[0]?.client().initialize(); // a whole round trip: nothing comes twice
-    expect(heard.toSorted()).toEqual(['0 tools_list_changed', '1 tools_list_changed', '2 tools_list_changed']);
+    expect(heard.toSorted()).toEqual([
+      '0 tools_list_changed',
+      '1 tools_list_changed',
+      '2 tools_list_changed',
+    ]);
   });
 
   test('a message to one session reaches its client from any instance, and no other client', async () => {
     const [a, b] = await fleet();
     const [one, other] = [await listening(a), await listening(a)];
-    expect(await a.endpoint.sessions.notify(one.id, MESSAGE, { level: 'info', data: 'here' })).toBe(true);
-    expect(await b.endpoint.sessions.notify(one.id, 'notifications/acme/sold', { item: 7 })).toBe(true);
+    expect(await a.endpoint.sessions.notify(one.id, MESSAGE, { level: 'info', data: 'here' })).toBe(
+      true,
+    );
+    expect(await b.endpoint.sessions.notify(one.id, 'notifications/acme/sold', { item: 7 })).toBe(
+      true,
+    );
     expect(await b.endpoint.sessions.notify(one.id, 'notifications/acme/closed')).toBe(true);
     expect(await one.stream.nextMessage()).toEqual(log('info', 'here'));
     expect(await one.stream.nextMessage()).toEqual({
@@ -81,8 +109,13 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       method: 'notifications/acme/sold',
       params: { item: 7 },
     });
-    expect(await one.stream.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/acme/closed' });
-    expect(await a.endpoint.sessions.notify(other.id, MESSAGE, { level: 'info', data: 'last' })).toBe(true);
+    expect(await one.stream.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/acme/closed',
+    });
+    expect(
+      await a.endpoint.sessions.notify(other.id, MESSAGE, { level: 'info', data: 'last' }),
+    ).toBe(true);
     expect(await other.stream.nextMessage()).toEqual(log('info', 'last'));
   });
 
@@ -90,7 +123,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const [a, b] = await fleet();
     const { client, id } = await listening(a);
     const ask = (one: string) =>
-      Promise.all([a, b].map(({ endpoint }) => endpoint.sessions.notify(one, MESSAGE, { level: 'info', data: 'x' })));
+      Promise.all(
+        [a, b].map(({ endpoint }) =>
+          endpoint.sessions.notify(one, MESSAGE, { level: 'info', data: 'x' }),
+        ),
+      );
     for (const unknown of ['unknown', '', '__proto__', `${id} `, 'x'.repeat(10_000)])
       expect(await ask(unknown)).toEqual([false, false]);
     await client.delete();
@@ -111,7 +148,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     a.endpoint.notify.message({ level: 'critical', data: 'second', logger: 'shop' });
     for (const { stream } of sessions) {
       expect(await stream.nextMessage()).toEqual(log('info', 'first'));
-      expect(await stream.nextMessage()).toMatchObject({ params: { data: 'second', logger: 'shop' } });
+      expect(await stream.nextMessage()).toMatchObject({
+        params: { data: 'second', logger: 'shop' },
+      });
     }
     expect(await quiet.stream.nextMessage()).toMatchObject({ params: { data: 'second' } });
     // Nothing came twice.
@@ -154,11 +193,15 @@ test('what is no notification is refused, and a message is a copy', async () => 
     [MESSAGE, null],
     [MESSAGE, []],
   ] as ReadonlyArray<readonly [string, Record<string, unknown>]>)
-    await expect(endpoint.sessions.notify(id, method, params)).rejects.toThrow(/Option (method|params)/);
+    await expect(endpoint.sessions.notify(id, method, params)).rejects.toThrow(
+      /Option (method|params)/,
+    );
   const cyclic: Record<string, unknown> = {};
   cyclic['self'] = cyclic;
   await expect(endpoint.sessions.notify(id, MESSAGE, cyclic)).rejects.toThrow(TypeError);
-  expect(() => endpoint.notify.message({ level: 'loud' as never, data: 1 })).toThrow(/Option level/);
+  expect(() => endpoint.notify.message({ level: 'loud' as never, data: 1 })).toThrow(
+    /Option level/,
+  );
   const stream = await one.get();
   const params = { level: 'info', data: 'as given' };
   const sent = endpoint.sessions.notify(id, MESSAGE, params);

@@ -81,7 +81,10 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
   );
   expect([stream.status, await stream.text()]).toEqual([200, '']);
   await endpoint.close();
-  expect([endpoint.health().state, (await endpoint.fetch(initializeRequest())).status]).toEqual(['closed', 503]);
+  expect([endpoint.health().state, (await endpoint.fetch(initializeRequest())).status]).toEqual([
+    'closed',
+    503,
+  ]);
   expect(store.attempts).toBe(1);
 });
 
@@ -95,7 +98,11 @@ test('an endpoint that is closed while it begins to listen leaves no socket open
 const post = (body: object, headers: Record<string, string> = {}, signal?: AbortSignal): Request =>
   new Request('http://localhost/mcp', {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream', ...headers },
+    headers: {
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      ...headers,
+    },
     body: JSON.stringify(body),
     ...(signal !== undefined && { signal }),
   });

@@ -56,8 +56,12 @@ describe('types', () => {
         return run();
       },
     });
-    endpoint.sessions.events.on('ended', ({ reason }) => expectTypeOf(reason).toEqualTypeOf<EndReason>());
-    endpoint.sessions.events.on('restored', ({ cause }) => expectTypeOf(cause).toEqualTypeOf<RestoreCause>());
+    endpoint.sessions.events.on('ended', ({ reason }) =>
+      expectTypeOf(reason).toEqualTypeOf<EndReason>(),
+    );
+    endpoint.sessions.events.on('restored', ({ cause }) =>
+      expectTypeOf(cause).toEqualTypeOf<RestoreCause>(),
+    );
     endpoint.sessions.events.on('released', ({ reason }) =>
       expectTypeOf(reason).toEqualTypeOf<'released' | 'closed'>(),
     );
@@ -82,7 +86,9 @@ describe('types', () => {
   });
 
   test('the author of a store writes it with sojourn/store alone', () => {
-    expectTypeOf<stores.OpenStore['records']>().toEqualTypeOf<(kind: stores.Kind) => stores.Records>();
+    expectTypeOf<stores.OpenStore['records']>().toEqualTypeOf<
+      (kind: stores.Kind) => stores.Records
+    >();
     expectTypeOf<stores.OpenStore['instances']>().toEqualTypeOf<stores.InstanceStore>();
     expectTypeOf<stores.StoreOptions['random']>().toEqualTypeOf<stores.RandomSource>();
     expectTypeOf(stores.isEnded).returns.toEqualTypeOf<boolean>();
@@ -112,13 +118,19 @@ describe('errors say what to write', () => {
   test('of listen(), drain() and lists', async () => {
     const endpoint = createMcpEndpoint(factory, { tasks: true });
     onTestFinished(() => endpoint.close());
-    await expect(endpoint.listen(31_290 as never)).rejects.toThrow('listen() takes an object with any of port');
+    await expect(endpoint.listen(31_290 as never)).rejects.toThrow(
+      'listen() takes an object with any of port',
+    );
     await expect(endpoint.listen(31_290 as never)).rejects.toThrow('write listen({ port: 31290 })');
     await expect(endpoint.listen({ prot: 1 } as never)).rejects.toThrow('did you mean port?');
-    await expect(endpoint.drain({ timeout: 5 } as never)).rejects.toThrow('did you mean timeoutMs?');
+    await expect(endpoint.drain({ timeout: 5 } as never)).rejects.toThrow(
+      'did you mean timeoutMs?',
+    );
     for (const limit of [0, -1, 1.5, 1_001])
       for (const { list } of [endpoint.sessions, endpoint.tasks])
-        await expect(list({ limit })).rejects.toThrow(`Option limit: got ${limit}, takes 1 to 1000`);
+        await expect(list({ limit })).rejects.toThrow(
+          `Option limit: got ${limit}, takes 1 to 1000`,
+        );
   });
 
   test('of a factory that returns the same server twice', async () => {
@@ -126,6 +138,8 @@ describe('errors say what to write', () => {
     const { client, log } = await serve(() => one);
     await client().initialize();
     expect((await client().initialize()).response.status).toBe(500);
-    expect(log.lines.some(({ fields }) => String(fields['err']).includes('the same server twice'))).toBe(true);
+    expect(
+      log.lines.some(({ fields }) => String(fields['err']).includes('the same server twice')),
+    ).toBe(true);
   });
 });

@@ -107,7 +107,8 @@ const GREETED = { content: [{ text: 'Hello, Ada' }] };
 describe.each(storeKinds)('on the store %s', (kind) => {
   test('what one instance seals for a client, any other opens, and none of another deployment', async () => {
     const connect = sharedStore(kind);
-    const open = async (name: string) => (await serve(createAskingServer, { store: connect(), name })).client();
+    const open = async (name: string) =>
+      (await serve(createAskingServer, { store: connect(), name })).client();
     const [here, there, elsewhere] = [await open('mcp'), await open('mcp'), await open('other')];
     expect(await answeredAt(here, there)).toMatchObject(GREETED);
     expect(await answeredAt(here, elsewhere)).toBeUndefined();
@@ -123,7 +124,8 @@ test('an instance that could not read the keys yet waits for the store, and then
     async open(options) {
       const view = await inner.open(options);
       const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
-        if (name.startsWith('request-state/') && reads++ < AWAY_READS) throw storeAway('the test says so');
+        if (name.startsWith('request-state/') && reads++ < AWAY_READS)
+          throw storeAway('the test says so');
         return view.secret(name, keepMs);
       };
       return { ...view, secret };

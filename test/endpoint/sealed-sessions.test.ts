@@ -14,7 +14,12 @@ const who = (client: RawClient, options: object) =>
   client.call('tools/call', { name: 'who', arguments: {} }, { version: '2025-11-25', ...options });
 
 const statusOf = async (client: RawClient, options: object): Promise<number> =>
-  (await client.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'who' } }, options)).status;
+  (
+    await client.post(
+      { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'who' } },
+      options,
+    )
+  ).status;
 
 /** Names the client it was made for. Each endpoint has its own memory store. */
 function start(options: McpEndpointOptions) {
@@ -22,7 +27,9 @@ function start(options: McpEndpointOptions) {
     (ctx) => {
       const server = new McpServer({ name: 'sealed', version: '1' });
       server.registerTool('who', {}, () => ({
-        content: [{ type: 'text', text: `${ctx.session?.clientInfo.name} restored: ${ctx.restored}` }],
+        content: [
+          { type: 'text', text: `${ctx.session?.clientInfo.name} restored: ${ctx.restored}` },
+        ],
       }));
       return server;
     },
@@ -31,7 +38,8 @@ function start(options: McpEndpointOptions) {
   );
 }
 
-const as = (user: string | undefined) => (user === undefined ? {} : { headers: { 'x-user': user } });
+const as = (user: string | undefined) =>
+  user === undefined ? {} : { headers: { 'x-user': user } };
 
 /** The hooks of sealed sessions whose clock the test has, without an endpoint. */
 function timed() {
@@ -42,9 +50,16 @@ function timed() {
   return {
     time,
     make: (name: string) =>
-      sealed.sessionIdGenerator({ request, params: { ...params, clientInfo: { name, version: '1' } } }),
+      sealed.sessionIdGenerator({
+        request,
+        params: { ...params, clientInfo: { name, version: '1' } },
+      }),
     allow: (id: string) =>
-      sealed.sessionMigrationHandler.allowSessionMigration(request, id, new AbortController().signal),
+      sealed.sessionMigrationHandler.allowSessionMigration(
+        request,
+        id,
+        new AbortController().signal,
+      ),
     end: sealed.sessionMigrationHandler.onSessionEnded,
   };
 }
@@ -61,11 +76,14 @@ function otherSpellings(id: string): string[] {
     id.replaceAll('-', '+').replaceAll('_', '/'),
     // Unused bits of the last character.
     ...ALPHABET.split('').map((character) => id.slice(0, last) + character),
-    ...'!.~*,:;@'.split('').flatMap((stray) => [3, 20, last].map((at) => id.slice(0, at) + stray + id.slice(at))),
+    ...'!.~*,:;@'
+      .split('')
+      .flatMap((stray) => [3, 20, last].map((at) => id.slice(0, at) + stray + id.slice(at))),
   ].filter((spelling) => spelling !== id && bytesOf(spelling).equals(bytesOf(id)));
 }
 
-const openWith = async (...keys: string[]): Promise<RawClient> => (await start(sealedSessions({ keys }))).client();
+const openWith = async (...keys: string[]): Promise<RawClient> =>
+  (await start(sealedSessions({ keys }))).client();
 
 async function opened(keys: string[], user?: string): Promise<string> {
   const first = await start(sealedSessions({ keys }));
@@ -114,11 +132,15 @@ describe('sealed sessions', () => {
         extensions: { 'io.modelcontextprotocol/ui': { mimeTypes: ['text/html;profile=mcp-app'] } },
       },
     };
-    const client = (await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessions: 50 } })).client();
+    const client = (
+      await start({ ...sealedSessions({ keys: [KEY] }), limits: { sessions: 50 } })
+    ).client();
     await client.initialize(handshake);
     expect(client.sessionId?.length).toBeGreaterThan(256);
     const { message } = await who(client, { sessionId: client.sessionId });
-    expect(message).toMatchObject({ result: { content: [{ text: `${handshake.clientInfo.name} restored: false` }] } });
+    expect(message).toMatchObject({
+      result: { content: [{ text: `${handshake.clientInfo.name} restored: false` }] },
+    });
   });
 
   test('a rotated key still opens an id, a removed key does not', async () => {
@@ -188,7 +210,9 @@ describe('sealed sessions', () => {
     expect(response.status).toBe(500);
     expect(response.header('mcp-session-id')).toBeUndefined();
     const [line] = log.matching(/sessionIdGenerator threw/, 'warn');
-    expect(line?.fields['err']).toMatchObject({ message: expect.stringContaining('4096 are allowed') });
+    expect(line?.fields['err']).toMatchObject({
+      message: expect.stringContaining('4096 are allowed'),
+    });
   });
 
   test.each([

@@ -26,7 +26,9 @@ describe('the depth of a body', () => {
           let whole: unknown = value;
           for (let n = 0; n < more; n++) whole = object ? { a: '[{', whole } : ['"', whole];
           const deep = depthOf(whole) > MAX_DEPTH;
-          expect(look(JSON.stringify(whole, null, 1))?.error.code).toBe(deep ? 'INVALID_REQUEST' : undefined);
+          expect(look(JSON.stringify(whole, null, 1))?.error.code).toBe(
+            deep ? 'INVALID_REQUEST' : undefined,
+          );
         },
       ),
     );
@@ -36,7 +38,10 @@ describe('the depth of a body', () => {
 /** Keys and objects, as they are defined. */
 function keysOf(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0;
-  const members = Object.values(value).reduce((sum: number, member: unknown) => sum + keysOf(member), 0);
+  const members = Object.values(value).reduce(
+    (sum: number, member: unknown) => sum + keysOf(member),
+    0,
+  );
   return members + (Array.isArray(value) ? 0 : 1 + Object.keys(value).length);
 }
 

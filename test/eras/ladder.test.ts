@@ -1,6 +1,11 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { AroundRequest, AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type {
+  AroundRequest,
+  AuthOptions,
+  McpEndpointFactory,
+  McpEndpointOptions,
+} from '../../src/index.ts';
 import { said } from '../kit/tool-server.ts';
 import { turns, until } from '../kit/until.ts';
 import { gate } from '../kit/watched-store.ts';
@@ -24,7 +29,12 @@ const startOf = (way: string): Start => WAYS[way] as Start;
 const HOOKS = { synchronous: () => {}, 'that wait': () => turns() };
 
 /** An endpoint whose hooks and whose tool note when they run. `scope`: what the tool asks for. */
-async function noting(way: string, wait: () => Promise<void> | void, more: McpEndpointOptions, scope?: string) {
+async function noting(
+  way: string,
+  wait: () => Promise<void> | void,
+  more: McpEndpointOptions,
+  scope?: string,
+) {
   const story: string[] = [];
   const after = <T>(step: string, answer: T): T | Promise<T> => {
     story.push(step);
@@ -96,7 +106,9 @@ describe.each(NAMES)('over %s', (way, opening) => {
     });
 
     test(`the limits of a user ${inSession ? 'follow the scopes' : 'come before every hook'}`, async () => {
-      const ask = await noting(way, wait, { limits: { perUser: { requestsPerMinute: opening + 1 } } });
+      const ask = await noting(way, wait, {
+        limits: { perUser: { requestsPerMinute: opening + 1 } },
+      });
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
       expect(await ask()).toEqual(inSession ? ['authorize', 'scopes'] : []);
     });
@@ -110,7 +122,9 @@ test('no further hook is asked once the session has left while one waits', async
   const asked = ask();
   await until(() => waits.waiting === 1);
   const [session] = (await ask.served.endpoint.sessions.list()).sessions;
-  expect((await ask.served.client(bearer('t')).delete({ sessionId: session?.id })).status).toBe(200);
+  expect((await ask.served.client(bearer('t')).delete({ sessionId: session?.id })).status).toBe(
+    200,
+  );
   waits.open();
   await asked;
   await turns();

@@ -40,7 +40,10 @@ const ERAS: Readonly<Record<string, Era>> = {
   '2026-07-28': {
     options: { keepAliveMs: 20 },
     notify: (client, method = NOTE) =>
-      client.post({ jsonrpc: '2.0', method, params: { ...params, _meta: envelope() } }, { headers: mirrored(method) }),
+      client.post(
+        { jsonrpc: '2.0', method, params: { ...params, _meta: envelope() } },
+        { headers: mirrored(method) },
+      ),
     hold: (client) => postModern(client, 'tools/call', { ...tool('hold')[1] }),
   },
 };
@@ -87,14 +90,19 @@ const ENDS: ReadonlyArray<readonly [string, string, (running: Running) => unknow
   [
     'the time of a drain is over',
     'closed',
-    async ({ endpoint }) => expect(await endpoint.drain({ timeoutMs: 10 })).toMatchObject({ interrupted: 1 }),
+    async ({ endpoint }) =>
+      expect(await endpoint.drain({ timeoutMs: 10 })).toMatchObject({ interrupted: 1 }),
   ],
 ];
 
 describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
   test('B92 a notification reaches its handler within the run hook, and its client gets 202 before the handler has finished', async () => {
     const { factory, story, finish } = noteServer();
-    const { client, endpoint } = await serve(factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+    const { client, endpoint } = await serve(
+      factory,
+      { ...options, runSessionHandler: hookInto(story) },
+      { face },
+    );
     const one = client({ headers: { 'x-tenant': 'red' } });
     const response = await notify(one, 'vendor/note');
     expect([response.status, await response.untilEnd()]).toEqual([202, []]);
@@ -102,13 +110,21 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
     expect(story).toEqual(['request', ['began', 'vendor/note', 'red']]);
     finish();
     await until(() => story.length === 5);
-    expect(story.slice(2)).toEqual(['handled', ['aborted', 'request_done'], ['left', 'request_done']]);
+    expect(story.slice(2)).toEqual([
+      'handled',
+      ['aborted', 'request_done'],
+      ['left', 'request_done'],
+    ]);
     await endpoint.close();
   });
 
   test('notifications count in limits.requests until their handlers have finished', async () => {
     const { factory, story, finish } = noteServer();
-    const { client } = await serve(factory, { ...options, limits: { requests: 2, userShare: 1 } }, { face });
+    const { client } = await serve(
+      factory,
+      { ...options, limits: { requests: 2, userShare: 1 } },
+      { face },
+    );
     const one = client();
     for (let n = 0; n < 2; n++) expect((await notify(one, 'vendor/note')).status).toBe(202);
     await until(() => story.length === 2);
@@ -136,7 +152,9 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
       await time.advance(5_000);
       return (await notify(one, 'vendor/note')).status === 202;
     });
-    expect(log.matching(/^the handler of a notification did not return/, 'warn').length).toBeGreaterThan(0);
+    expect(
+      log.matching(/^the handler of a notification did not return/, 'warn').length,
+    ).toBeGreaterThan(0);
   });
 
   test('a notification without a handler ends its hook, and a handler that throws does too', async () => {
@@ -147,10 +165,18 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
         throw new Error('no');
       });
     });
-    const { client } = await serve(factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+    const { client } = await serve(
+      factory,
+      { ...options, runSessionHandler: hookInto(story) },
+      { face },
+    );
     expect((await notify(client(), 'vendor/unknown')).status).toBe(202);
     await until(() => story.length === 3);
-    expect(story.splice(0)).toEqual(['request', ['aborted', 'request_done'], ['left', 'request_done']]);
+    expect(story.splice(0)).toEqual([
+      'request',
+      ['aborted', 'request_done'],
+      ['left', 'request_done'],
+    ]);
     expect((await notify(client(), 'notifications/roots/list_changed')).status).toBe(202);
     await until(() => story.at(-1)?.toString() === 'left,request_done');
   });
@@ -159,7 +185,11 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
     test.each(ENDS)('when %s', async (_how, reason, end) => {
       const story: unknown[] = [];
       const lab = createLab();
-      const served = await serve(lab.factory, { ...options, runSessionHandler: hookInto(story) }, { face });
+      const served = await serve(
+        lab.factory,
+        { ...options, runSessionHandler: hookInto(story) },
+        { face },
+      );
       const response = hold(served.client());
       const held = await lab.held();
       expect(story).toEqual(['request']);
@@ -208,7 +238,9 @@ describe('a run hook that returns before its request was answered ends it with a
     };
     return { left, signals, runSessionHandler };
   };
-  const says = { error: { message: /^Internal error: runSessionHandler returned before .*; it must return/ } };
+  const says = {
+    error: { message: /^Internal error: runSessionHandler returned before .*; it must return/ },
+  };
 
   test('a stateless request', async () => {
     const { left, signals, runSessionHandler } = leaving();
@@ -224,7 +256,9 @@ describe('a run hook that returns before its request was answered ends it with a
   test('a subscriptions/listen, whose stream ends', async () => {
     const { left, runSessionHandler } = leaving();
     const { client } = await serve(createLab().factory, { runSessionHandler });
-    const stream = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const stream = await postModern(client(), 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
     await stream.nextMessage();
     left.open();
     expect(await stream.nextMessage()).toMatchObject(says);
@@ -236,13 +270,24 @@ test('a notification reaches a server of SDK 1 in stateless serving', async () =
   const story: unknown[] = [];
   const factory = () => {
     const server = new McpServerV1({ name: 'v1', version: '1' });
-    server.server.setNotificationHandler(RootsListChangedNotificationSchema, () => void story.push('handled'));
+    server.server.setNotificationHandler(
+      RootsListChangedNotificationSchema,
+      () => void story.push('handled'),
+    );
     return server;
   };
-  const { client } = await serve(factory, { sessionMode: 'stateless', runSessionHandler: hookInto(story) });
+  const { client } = await serve(factory, {
+    sessionMode: 'stateless',
+    runSessionHandler: hookInto(story),
+  });
   expect((await client().notify('notifications/roots/list_changed')).status).toBe(202);
   await until(() => story.length === 4);
-  expect(story).toEqual(['request', 'handled', ['aborted', 'request_done'], ['left', 'request_done']]);
+  expect(story).toEqual([
+    'request',
+    'handled',
+    ['aborted', 'request_done'],
+    ['left', 'request_done'],
+  ]);
 });
 
 test('an onclose that throws as its client leaves is a warning', async () => {
@@ -314,7 +359,9 @@ describe('a server whose close() returns no promise', () => {
         return undefined as never;
       }
     }
-    const { client, endpoint, log } = await serve(() => new Closing({ name: 'v2', version: '1' }, {}));
+    const { client, endpoint, log } = await serve(
+      () => new Closing({ name: 'v2', version: '1' }, {}),
+    );
     const one = client();
     expect((await callModern(one, 'server/discover')).response.status).toBe(200);
     expect((await ERAS['2026-07-28']?.notify(one))?.status).toBe(202);

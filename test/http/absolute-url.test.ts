@@ -12,6 +12,7 @@ test('the URL of a request has its own Host, and localhost where no URL can have
     },
     { face: 'node' },
   );
-  for (const host of ['a.example', 'b.example:99999', 'a.example:1']) await client({ headers: { host } }).initialize();
+  for (const host of ['a.example', 'b.example:99999', 'a.example:1'])
+    await client({ headers: { host } }).initialize();
   expect(seen).toEqual(['http://a.example/mcp', 'http://localhost/', 'http://a.example:1/mcp']);
 });

@@ -35,13 +35,16 @@ interface LambdaAnswer {
 }
 
 const lacks = lackOf('adapters');
-const load = <T>(name: string): T => createRequire(join(installed('adapters'), 'package.json'))(name) as T;
+const load = <T>(name: string): T =>
+  createRequire(join(installed('adapters'), 'package.json'))(name) as T;
 
 /** An API Gateway event of either format. The first keeps the spelling of the client. */
 function eventOf(version: '1.0' | '2.0', { method, headers, body }: Sent): object {
   const identity = { sourceIp: '203.0.113.7', userAgent: 'test' };
   const given = { ...headers, 'X-Amzn-Trace-Id': 'Root=1-1' };
-  const lower = Object.fromEntries(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]));
+  const lower = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name.toLowerCase(), value]),
+  );
   const http = { method, path: '/mcp', protocol: 'HTTP/1.1', ...identity };
   if (version === '2.0')
     return {
@@ -59,20 +62,33 @@ function eventOf(version: '1.0' | '2.0', { method, headers, body }: Sent): objec
     path: '/mcp',
     httpMethod: method,
     headers: given,
-    multiValueHeaders: Object.fromEntries(Object.entries(given).map(([name, value]) => [name, [value]])),
+    multiValueHeaders: Object.fromEntries(
+      Object.entries(given).map(([name, value]) => [name, [value]]),
+    ),
     queryStringParameters: null,
     multiValueQueryStringParameters: null,
     body,
     isBase64Encoded: false,
-    requestContext: { identity, httpMethod: method, path: '/mcp', domainName: headers['Host'], stage: 'prod' },
+    requestContext: {
+      identity,
+      httpMethod: method,
+      path: '/mcp',
+      domainName: headers['Host'],
+      stage: 'prod',
+    },
   };
 }
 
 const throughLambda =
   (lambda: Lambda, version: '1.0' | '2.0'): Send =>
   async (sent) => {
-    const { statusCode, headers, multiValueHeaders, body, isBase64Encoded } = await lambda(eventOf(version, sent), {});
-    const many = Object.entries(multiValueHeaders ?? {}).map(([name, [value]]) => [name, value] as const);
+    const { statusCode, headers, multiValueHeaders, body, isBase64Encoded } = await lambda(
+      eventOf(version, sent),
+      {},
+    );
+    const many = Object.entries(multiValueHeaders ?? {}).map(
+      ([name, [value]]) => [name, value] as const,
+    );
     return {
       status: statusCode,
       headers: { ...headers, ...Object.fromEntries(many) },
@@ -94,7 +110,8 @@ const ADAPTERS: ReadonlyArray<readonly [name: string, open: (endpoint: McpEndpoi
       ] as const,
       [
         `serverless-http${events}`,
-        ({ node }: McpEndpoint) => throughLambda(load<(app: Handler) => Lambda>('serverless-http')(node), version),
+        ({ node }: McpEndpoint) =>
+          throughLambda(load<(app: Handler) => Lambda>('serverless-http')(node), version),
       ] as const,
       [
         `hono/aws-lambda${events}`,
@@ -128,9 +145,12 @@ const ADAPTERS: ReadonlyArray<readonly [name: string, open: (endpoint: McpEndpoi
     'light-my-request',
     ({ node }) => {
       const inject =
-        load<(app: Handler, given: object) => Promise<{ statusCode: number; headers: object; payload: string }>>(
-          'light-my-request',
-        );
+        load<
+          (
+            app: Handler,
+            given: object,
+          ) => Promise<{ statusCode: number; headers: object; payload: string }>
+        >('light-my-request');
       return async ({ method, headers, body }) => {
         const answer = await inject(node, { method, url: '/mcp', headers, payload: body });
         return { status: answer.statusCode, headers: { ...answer.headers }, body: answer.payload };
@@ -144,7 +164,10 @@ const server = toolServer({
   add: ({ a, b }) => said(Number(a) + Number(b)),
   long: () => said(TEXT),
   tell: async (_args, ctx) => {
-    await ctx.mcpReq.notify({ method: 'notifications/message', params: { level: 'info', data: TEXT } });
+    await ctx.mcpReq.notify({
+      method: 'notifications/message',
+      params: { level: 'info', data: TEXT },
+    });
     await new Promise((resolve) => setTimeout(resolve, 50));
     return said('told');
   },
@@ -154,7 +177,11 @@ const handshake = {
   jsonrpc: '2.0',
   id: 0,
   method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } },
+  params: {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'c', version: '1' },
+  },
 };
 
 function messagesOf({ headers, body }: Got): unknown[] {
@@ -186,11 +213,15 @@ describe.each(ADAPTERS)(`%s${lacks}`, (_name, open) => {
       'Mcp-Session-Id': String(opened.headers['mcp-session-id']),
       'MCP-Protocol-Version': '2025-11-25',
     };
-    expect((await post({ jsonrpc: '2.0', method: 'notifications/initialized' }, session)).status).toBe(202);
+    expect(
+      (await post({ jsonrpc: '2.0', method: 'notifications/initialized' }, session)).status,
+    ).toBe(202);
     expect(messagesOf(await post(toolCall(1, 'add', { a: 2, b: 3 }), session))).toMatchObject([
       { id: 1, result: said('5') },
     ]);
-    expect(messagesOf(await post(toolCall(2, 'long'), session))).toMatchObject([{ id: 2, result: said(TEXT) }]);
+    expect(messagesOf(await post(toolCall(2, 'long'), session))).toMatchObject([
+      { id: 2, result: said(TEXT) },
+    ]);
     expect(messagesOf(await post(toolCall(3, 'tell'), session))).toMatchObject([
       { method: 'notifications/message', params: { data: TEXT } },
       { id: 3, result: said('told') },
@@ -200,11 +231,17 @@ describe.each(ADAPTERS)(`%s${lacks}`, (_name, open) => {
     expect(messagesOf(await post(modern, mirrored(call.method, call.params)))).toMatchObject([
       { id: 4, result: said('2') },
     ]);
-    const [broken, unknown] = [await post('{', session), await post(call, { ...session, 'Mcp-Session-Id': 'unknown' })];
+    const [broken, unknown] = [
+      await post('{', session),
+      await post(call, { ...session, 'Mcp-Session-Id': 'unknown' }),
+    ];
     expect([broken.status, messagesOf(broken)]).toMatchObject([400, [{ error: { code: -32700 } }]]);
     expect([unknown.status, messagesOf(unknown)]).toMatchObject([404, [{ error: {} }]]);
     expect((await post(call, { ...session, Host: 'evil.example' })).status).toBe(403);
-    expect((await send({ method: 'DELETE', headers: { Host: 'localhost', ...session }, body: '' })).status).toBe(200);
+    expect(
+      (await send({ method: 'DELETE', headers: { Host: 'localhost', ...session }, body: '' }))
+        .status,
+    ).toBe(200);
     expect(log.matching(/could not be served/)).toEqual([]);
   });
 });

@@ -37,7 +37,12 @@ describe('a view of a request', () => {
     expect(caller.request).toBe(request);
     expect(request).toBeInstanceOf(Request);
     const { method, user, node } = request;
-    expect([method, request.authInfo, user, node]).toEqual(['POST', authInfo, '["sub","","alice"]', undefined]);
+    expect([method, request.authInfo, user, node]).toEqual([
+      'POST',
+      authInfo,
+      '["sub","","alice"]',
+      undefined,
+    ]);
     expect([read, listeners]).toEqual([[], []]);
     expect(request.url).toBe('https://a.example/mcp?x=1');
     expect(request.signal).toBe(request.signal);
@@ -63,7 +68,12 @@ describe('a view of a request', () => {
       expect(typeof value, name).toBe(typeof own[name as keyof Request]);
     }
     expect(inspect(request)).toContain('https://a.example/mcp?x=1');
-    expect(request).toMatchObject({ cache: 'default', redirect: 'follow', mode: 'cors', body: null });
+    expect(request).toMatchObject({
+      cache: 'default',
+      redirect: 'follow',
+      mode: 'cors',
+      body: null,
+    });
     for (const how of ['text', 'json', 'arrayBuffer', 'blob', 'formData'] as const)
       await expect(request[how](), how).rejects.toThrow(
         new TypeError('The body of this request was read before its message was dispatched'),
@@ -73,7 +83,11 @@ describe('a view of a request', () => {
   test('is cloned to a real Request: method, URL, headers and signal', () => {
     const { request, listeners } = new Caller();
     const { method, url, headers, signal } = request.clone();
-    expect([method, url, headers.get('x-tenant')]).toEqual(['POST', 'https://a.example/mcp?x=1', 'blue']);
+    expect([method, url, headers.get('x-tenant')]).toEqual([
+      'POST',
+      'https://a.example/mcp?x=1',
+      'blue',
+    ]);
     expect(signal.aborted).toBe(false);
     for (const left of listeners) left();
     expect(signal.aborted).toBe(true);

@@ -75,9 +75,15 @@ test('fetch resolves when the client leaves in the middle of its body', async ()
   const abort = new AbortController();
   // As in servers, the body fails together with the signal.
   const body = new ReadableStream<Uint8Array>({
-    start: (controller) => abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
+    start: (controller) =>
+      abort.signal.addEventListener('abort', () => controller.error(abort.signal.reason)),
   });
-  const init: RequestInit & { duplex: 'half' } = { method: 'POST', signal: abort.signal, body, duplex: 'half' };
+  const init: RequestInit & { duplex: 'half' } = {
+    method: 'POST',
+    signal: abort.signal,
+    body,
+    duplex: 'half',
+  };
   const { exchange } = exchangeOf(init);
   let called = 0;
   exchange.readBody({ bytes: 1_000, keys: Infinity, idWithin: () => 0 }, () => (called += 1));
@@ -132,7 +138,9 @@ test('a long answer is charged until its reader has taken it; a user past its sh
   const [first] = Array.from({ length: 3 }, () => answer('ann'));
   expect(cut).toEqual(['memory']);
   expect(answers.used).toBe(3 * BYTES);
-  await expect(first?.response.then((response) => response.text())).rejects.toThrow(/The connection was cut/);
+  await expect(first?.response.then((response) => response.text())).rejects.toThrow(
+    /The connection was cut/,
+  );
   expect(await (await other.response).text()).toBe(TEXT);
   expect(answers.used).toBe(2 * BYTES);
 });
@@ -145,7 +153,9 @@ test('an answer of which its client takes nothing for a minute is cut; what a cl
   await reader?.read();
   await time.advance(30_000);
   expect(cut).toEqual(['stalled']);
-  await expect(stalled.response.then((response) => response.text())).rejects.toThrow(/The connection was cut/);
+  await expect(stalled.response.then((response) => response.text())).rejects.toThrow(
+    /The connection was cut/,
+  );
   await reader?.cancel();
   expect(answers.used).toBe(0);
 });
@@ -185,7 +195,12 @@ test('a handler that runs on keeps no connection of a client that left, and read
   });
   const { port } = new URL(await listening(server, () => endpoint.close()));
   const params = { name: 'wait', arguments: {} };
-  const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...params, _meta: envelope() } };
+  const message = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { ...params, _meta: envelope() },
+  };
   const body = JSON.stringify(message);
   const fields = {
     ...mirrored('tools/call', params),

@@ -53,7 +53,10 @@ const limits = (bytes: number) => ({ bytes, keys: Infinity, idWithin: () => 0 })
 describe.each(bothFaces)('what is thrown under the %s face', (face) => {
   test.each([
     ['in the callback of a body', (exchange: Exchange) => exchange.readBody(limits(100), throwing)],
-    ['in the callback of a body that is too large', (exchange: Exchange) => exchange.readBody(limits(1), throwing)],
+    [
+      'in the callback of a body that is too large',
+      (exchange: Exchange) => exchange.readBody(limits(1), throwing),
+    ],
     [
       'at the end of a turn',
       (exchange: Exchange) => {
@@ -66,7 +69,10 @@ describe.each(bothFaces)('what is thrown under the %s face', (face) => {
     const { client, told } = await serveExchange(face, handle);
     const response = await client.post({ a: 1 });
     expect(response.status).toBe(500);
-    expect(response.json()).toMatchObject({ jsonrpc: '2.0', error: { code: -32603, message: 'Internal error' } });
+    expect(response.json()).toMatchObject({
+      jsonrpc: '2.0',
+      error: { code: -32603, message: 'Internal error' },
+    });
     expect(response.body).not.toContain('unexpected');
     expect(told).toEqual([fault]);
   });
@@ -143,7 +149,12 @@ describe('an endpoint', () => {
     onTestFinished(() => endpoint.close());
     const headers = { host: 'localhost', 'content-type': 'application/json', accept: '*/*' };
     // An adapter without sockets, such as those of tests and of functions in a cloud.
-    const body = Object.assign(new Readable({ read() {} }), { method: 'POST', url: '/mcp', headers, rawHeaders: [] });
+    const body = Object.assign(new Readable({ read() {} }), {
+      method: 'POST',
+      url: '/mcp',
+      headers,
+      rawHeaders: [],
+    });
     const req = Object.assign(body, { socket: {} }) as unknown as IncomingMessage;
     endpoint.node(req, new ServerResponse(req));
     req.push('{');

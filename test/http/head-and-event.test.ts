@@ -33,5 +33,7 @@ test('a call that takes its time opens its stream in one piece', async () => {
   const calling = raw.call(...tool('hold'));
   (await lab.held()).answer('done');
   expect((await calling).response.status).toBe(200);
-  expect(writes[0]).toMatch(/^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n[\s\S]*id: \S+\nretry: /);
+  expect(writes[0]).toMatch(
+    /^HTTP\/1\.1 200 [\s\S]*text\/event-stream[\s\S]*\r\n\r\n[\s\S]*id: \S+\nretry: /,
+  );
 });

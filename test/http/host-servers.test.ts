@@ -15,7 +15,12 @@ import { until } from '../kit/until.ts';
 
 async function host(store: Store = memory(), port = 0) {
   const lab = createLab();
-  const endpoint = createMcpEndpoint(lab.factory, { store, logger: createLog(), accessLog: true, retryMs: 1_000 });
+  const endpoint = createMcpEndpoint(lab.factory, {
+    store,
+    logger: createLog(),
+    accessLog: true,
+    retryMs: 1_000,
+  });
   const server = createServer((req, res) => endpoint.node(req, res));
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -59,12 +64,16 @@ test('the client of such a stream reads on at the next process', async () => {
   await first.endpoint.drain();
   const timer = setInterval(() => next.endpoint.notify.toolsChanged(), 50);
   onTestFinished(() => clearInterval(timer));
-  await until(() => notifications('notifications/tools/list_changed').length > 0, { what: 'a notification there' });
+  await until(() => notifications('notifications/tools/list_changed').length > 0, {
+    what: 'a notification there',
+  });
 });
 
 test('subscriptions/listen of 2026-07-28 ends, and a call that runs is answered first', async () => {
   const { server, client, lab } = await host();
-  const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const listening = await postModern(client(), 'subscriptions/listen', {
+    notifications: { toolsListChanged: true },
+  });
   await listening.nextMessage();
   const one = client();
   await one.initialize();
@@ -80,7 +89,9 @@ test('subscriptions/listen of 2026-07-28 ends, and a call that runs is answered 
 
 test('a server that never listened in this process loses no stream', async () => {
   const { endpoint, server, client } = await host();
-  const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+  const listening = await postModern(client(), 'subscriptions/listen', {
+    notifications: { toolsListChanged: true },
+  });
   await listening.nextMessage();
   const hidden = createServer((req, res) => endpoint.node(req, res));
   const front = createTcpServer((socket) => hidden.emit('connection', socket));
@@ -95,6 +106,8 @@ test('a server that never listened in this process loses no stream', async () =>
   const stream = await one.get();
   await stream.next();
   server.close();
-  await until(() => listening.ending !== undefined, { what: 'the end of a stream whose server stopped' });
+  await until(() => listening.ending !== undefined, {
+    what: 'the end of a stream whose server stopped',
+  });
   expect(stream.ending).toBeUndefined();
 });

@@ -7,7 +7,11 @@ import { createFakeTime } from '../../src/testing/index.ts';
 import { turns } from '../kit/until.ts';
 
 /** Records what an exchange sends, and who listens to its close. */
-function open(form: ResponsePolicy['form'], more: Partial<ResponsePolicy> = {}, keepAliveMs = Infinity) {
+function open(
+  form: ResponsePolicy['form'],
+  more: Partial<ResponsePolicy> = {},
+  keepAliveMs = Infinity,
+) {
   const time = createFakeTime();
   const sent: string[] = [];
   const closing: Array<() => unknown> = [];
@@ -72,7 +76,9 @@ describe('a JSON response', () => {
     const holds = (bytes: number) => (room -= bytes) > 0;
     Object.assign(batch.exchange, { holds, cut: () => batch.sent.push('cut') });
     for (const { response } of [events, batch]) for (let n = 0; n < 2; n++) response.message(long);
-    expect(events.sent.map(({ length }) => length)).toEqual(['head', long, long].map(({ length }) => length));
+    expect(events.sent.map(({ length }) => length)).toEqual(
+      ['head', long, long].map(({ length }) => length),
+    );
     expect(batch.sent).toEqual(['cut']);
   });
 
@@ -104,7 +110,8 @@ describe('a stream', () => {
     const dayMs = 86_400_000;
     const { response, sent, exchange, time } = open('events', { endsWithToken: true });
     // As the timers of the system, which end within 25 days.
-    const setTimeout = (fn: () => void, ms: number) => time.setTimeout(fn, Math.min(ms, 2 ** 31 - 1));
+    const setTimeout = (fn: () => void, ms: number) =>
+      time.setTimeout(fn, Math.min(ms, 2 ** 31 - 1));
     Object.assign(exchange.host, { time: { ...time, setTimeout } });
     Object.assign(exchange, { authInfo: { expiresAt: (time.now() + 40 * dayMs) / 1_000 } });
     response.message('1');

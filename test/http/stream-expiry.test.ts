@@ -49,7 +49,11 @@ describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
 
   test('the stream of a call of 2025-11-25 ends, and its answer is resumed with a refreshed token', async () => {
     const { time, options } = open();
-    const { one, lab } = await inLab(options, { protocolVersion: '2025-11-25', ...bearer('short') }, { face });
+    const { one, lab } = await inLab(
+      options,
+      { protocolVersion: '2025-11-25', ...bearer('short') },
+      { face },
+    );
     const [method, params] = tool('hold');
     const stream = await one.post({ jsonrpc: '2.0', id: 50, method, params }, bearer('short'));
     const { id: lastEventId } = await stream.next();
@@ -63,7 +67,11 @@ describe.each<Face>(['listen', 'fetch'])('over %s', (face) => {
 
   test('a call whose client could not resume is answered', async () => {
     const { time, options } = open();
-    const { one, lab } = await inLab(options, { protocolVersion: '2025-06-18', ...bearer('short') }, { face });
+    const { one, lab } = await inLab(
+      options,
+      { protocolVersion: '2025-06-18', ...bearer('short') },
+      { face },
+    );
     const call = one.call(...tool('hold'), bearer('short'));
     const held = await lab.held();
     await time.advance(2 * MINUTE_MS);

@@ -46,7 +46,8 @@ const fronts = {
       req.on('data', () => {});
     };
   },
-  fetch: ({ fetch }) => getRequestListener((request) => fetch(request), { overrideGlobalObjects: false }),
+  fetch: ({ fetch }) =>
+    getRequestListener((request) => fetch(request), { overrideGlobalObjects: false }),
 } satisfies Record<string, (endpoint: McpEndpoint) => Listener>;
 
 interface Plan {
@@ -84,7 +85,9 @@ const context = new AsyncLocalStorage<string>();
 /** The bytes of a request, in the pieces that are written one after another. */
 function* piecesOf(plan: Plan, n: number, name: string): Generator<Buffer> {
   const { padding, isChunked, piece, waits } = plan.requests[n] as Plan['requests'][number];
-  const body = Buffer.from(JSON.stringify(toolCall(name, 'look', { name, waits, padding: 'é'.repeat(padding) })));
+  const body = Buffer.from(
+    JSON.stringify(toolCall(name, 'look', { name, waits, padding: 'é'.repeat(padding) })),
+  );
   const fields = [
     ['host', 'localhost'],
     ['content-type', 'application/json'],
@@ -95,7 +98,11 @@ function* piecesOf(plan: Plan, n: number, name: string): Generator<Buffer> {
   ].map(([field, value]) => `${field}: ${value}\r\n`);
   const head = Buffer.from(`POST /mcp HTTP/1.1\r\n${fields.join('')}\r\n`);
   const sent = isChunked
-    ? Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')])
+    ? Buffer.concat([
+        Buffer.from(`${body.length.toString(16)}\r\n`),
+        body,
+        Buffer.from('\r\n0\r\n\r\n'),
+      ])
     : body;
   if (piece === 'all') return yield Buffer.concat([head, sent]);
   yield head;
@@ -138,7 +145,8 @@ async function play(port: number, plan: Plan, connection: string): Promise<void>
   await once(socket, 'connect');
   for (const [n, name] of names.entries()) {
     const pieces = [...piecesOf(plan, n, name)];
-    if (plan.end === 'in the body' && n === names.length - 1) pieces.push((pieces.pop() as Buffer).subarray(0, -10));
+    if (plan.end === 'in the body' && n === names.length - 1)
+      pieces.push((pieces.pop() as Buffer).subarray(0, -10));
     for (const [at, piece] of pieces.entries()) {
       socket.write(piece);
       if (at % 8 === 0 && pieces.length > 1) await turns();
@@ -148,7 +156,11 @@ async function play(port: number, plan: Plan, connection: string): Promise<void>
   if (plan.end === 'answered') await until(() => answers.got.length === names.length);
   await turns(2);
   socket.destroy();
-  const own = names.map((name) => ({ jsonrpc: '2.0', id: name, result: said(`${name} in ${name}`) }));
+  const own = names.map((name) => ({
+    jsonrpc: '2.0',
+    id: name,
+    result: said(`${name} in ${name}`),
+  }));
   expect(answers.got.map((json) => JSON.parse(json))).toEqual(own.slice(0, answers.got.length));
 }
 
@@ -166,8 +178,14 @@ test('each request is served once, in its order and its context, and gets its ow
       return said(`${name} in ${context.getStore()}`);
     },
   });
-  const endpoint = createMcpEndpoint(server, { sessionMode: 'stateless', responseMode: 'json', logger: log });
-  const listeners = Object.fromEntries(Object.entries(fronts).map(([name, open]) => [name, open(endpoint)]));
+  const endpoint = createMcpEndpoint(server, {
+    sessionMode: 'stateless',
+    responseMode: 'json',
+    logger: log,
+  });
+  const listeners = Object.fromEntries(
+    Object.entries(fronts).map(([name, open]) => [name, open(endpoint)]),
+  );
   const http = createServer(({ headers }, res) => {
     const listener = listeners[String(headers['x-front'])] as Listener;
     context.run(String(headers['x-name']), () => listener(res.req, res));

@@ -50,11 +50,11 @@ test('what a cut connection held counts in the share of its user until the turn 
     UnreadAnswer,
     UnreadAnswer,
   ];
-  expect([unread.refuses(next, 100), unread.refuses(next, LIMIT), unread.refuses(other, LIMIT)]).toEqual([
-    false,
-    true,
-    false,
-  ]);
+  expect([
+    unread.refuses(next, 100),
+    unread.refuses(next, LIMIT),
+    unread.refuses(other, LIMIT),
+  ]).toEqual([false, true, false]);
   expect([cut, memory.used, memory.take(1, 0, 'a'), memory.take(1, 0, 'b')]).toEqual([
     ['memory', 'memory'],
     0,
@@ -65,18 +65,25 @@ test('what a cut connection held counts in the share of its user until the turn 
   expect([unread.refuses(next, LIMIT), memory.take(1, 0, 'a')]).toEqual([false, true]);
 });
 
-test.each(bothFaces)('a stream that is cut in a turn with many messages is cut once (%s)', async (face) => {
-  const lab = createLab();
-  const options = { limits: { memoryBytes: 1_000_000, userShare: 1 }, eventRetention: false } as const;
-  const { openSession, log } = await serve(lab.factory, options, { face });
-  const one = await openSession();
-  const stream = await one.get();
-  stream.pause();
-  const data = 'x'.repeat(30_000);
-  for (let n = 0; n < 200; n++) void lab.made[0]?.server.sendLoggingMessage({ level: 'info', data });
-  await until(() => log.matching(/A connection is cut/, 'warn').length > 0);
-  expect(log.matching(/A connection is cut/, 'warn')).toHaveLength(1);
-});
+test.each(bothFaces)(
+  'a stream that is cut in a turn with many messages is cut once (%s)',
+  async (face) => {
+    const lab = createLab();
+    const options = {
+      limits: { memoryBytes: 1_000_000, userShare: 1 },
+      eventRetention: false,
+    } as const;
+    const { openSession, log } = await serve(lab.factory, options, { face });
+    const one = await openSession();
+    const stream = await one.get();
+    stream.pause();
+    const data = 'x'.repeat(30_000);
+    for (let n = 0; n < 200; n++)
+      void lab.made[0]?.server.sendLoggingMessage({ level: 'info', data });
+    await until(() => log.matching(/A connection is cut/, 'warn').length > 0);
+    expect(log.matching(/A connection is cut/, 'warn')).toHaveLength(1);
+  },
+);
 
 test('while the budget is full, the reader without progress for the longest is cut first, and no more than needed', async () => {
   const { cut, memory, time, unread } = start(1_000_000, 1);

@@ -44,13 +44,18 @@ describe.each(bothFaces)('a result that cannot be sent, over %s', (face) => {
 
   test.each(Object.keys(RESULTS))('is an error without a session: %s', async (name) => {
     const { client } = await serve(factory, { sessionMode: 'stateless' }, { face });
-    expect((await client({ timeoutMs: 3_000 }).call(`own/${name}`)).message.error).toEqual(INTERNAL);
+    expect((await client({ timeoutMs: 3_000 }).call(`own/${name}`)).message.error).toEqual(
+      INTERNAL,
+    );
   });
 
   // The SDK makes an object of a number.
-  test.each(['cycle', 'bigint', 'undefined', 'null', 'message'])('is an error in 2026-07-28: %s', async (name) => {
-    const { client } = await serve(factory, {}, { face });
-    const { message } = await callModern(client({ timeoutMs: 3_000 }), `own/${name}`);
-    expect(message.error).toMatchObject({ code: -32603, message: expect.any(String) });
-  });
+  test.each(['cycle', 'bigint', 'undefined', 'null', 'message'])(
+    'is an error in 2026-07-28: %s',
+    async (name) => {
+      const { client } = await serve(factory, {}, { face });
+      const { message } = await callModern(client({ timeoutMs: 3_000 }), `own/${name}`);
+      expect(message.error).toMatchObject({ code: -32603, message: expect.any(String) });
+    },
+  );
 });

@@ -35,12 +35,16 @@ const inputSchema = z.object({ a: z.number(), b: z.number() });
 function fill(server: McpServer, sdk: 1 | 2, add: Add, wrap: Wrap): void {
   const signalOf = (ctx: ServerContext): AbortSignal =>
     ctx.mcpReq?.signal ?? (ctx as unknown as { signal: AbortSignal }).signal;
-  const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) => said(await add(a + b, signalOf(ctx))));
+  const run = wrap(async ({ a, b }: Sum, ctx: ServerContext) =>
+    said(await add(a + b, signalOf(ctx))),
+  );
   server.registerTool('add', { inputSchema }, run);
   const shape = { who: z.string() };
   const argsSchema = (sdk === 1 ? shape : z.object(shape)) as z.ZodObject<typeof shape>;
   server.registerPrompt('greet', { argsSchema }, ({ who }) => greeting(who));
-  server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
+  server.registerResource('note', 'note://a', {}, () => ({
+    contents: [{ uri: 'note://a', text: 'a' }],
+  }));
 }
 
 const greeting = (who: string) => ({
@@ -76,8 +80,12 @@ function way(name: string, { sdk, give }: Giving, kind: Kind): Way {
     named: kind !== STATELESS,
     open: async (add, options, wrap = bare) => {
       const given = give((server) => fill(server, sdk, add, wrap));
-      const { send, served } = await start(kind, anyone(options), { ran: [], factory: given as McpEndpointFactory });
-      const ask: Ask = async (method, params = {}) => (await send(method, { ...params }, '')).answer();
+      const { send, served } = await start(kind, anyone(options), {
+        ran: [],
+        factory: given as McpEndpointFactory,
+      });
+      const ask: Ask = async (method, params = {}) =>
+        (await send(method, { ...params }, '')).answer();
       return { served, ask };
     },
   };

@@ -80,7 +80,9 @@ export async function startAuthorizationServer({
           scope: 'notes admin',
           audience: resource,
           accessTokenTTL: ttl(),
-          ...(opaque ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
+          ...(opaque
+            ? { accessTokenFormat: 'opaque' }
+            : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
         }),
       },
     },
@@ -137,7 +139,9 @@ export async function startAuthorizationServer({
         }
         const location = response.headers.get('location');
         if (location === null)
-          throw new Error(`no redirect from ${at.href}: ${response.status} ${await response.text()}`);
+          throw new Error(
+            `no redirect from ${at.href}: ${response.status} ${await response.text()}`,
+          );
         at = new URL(location, at);
         if (at.href.startsWith(REDIRECT)) return at.searchParams;
       }

@@ -26,7 +26,8 @@ interface StartOptions {
 const SAID_MS = 60_000;
 
 /** Where it names a file that is missing, Node warns on the stderr of each process. */
-const namesMissing = (name: string, value = ''): boolean => name === 'NODE_EXTRA_CA_CERTS' && !existsSync(value);
+const namesMissing = (name: string, value = ''): boolean =>
+  name === 'NODE_EXTRA_CA_CERTS' && !existsSync(value);
 
 /** The environment without the variables of the test run itself, and without what npm adds. */
 export const inherited = Object.fromEntries(
@@ -53,7 +54,13 @@ process.once('exit', () => {
 /** Runs `node ...args`. `output`: what it has printed so far. `alive`: whether it has not ended. */
 export function spawnNode(
   args: readonly string[],
-  { program = process.execPath, fd, hasInput = false, isGroup = false, ...options }: StartOptions = {},
+  {
+    program = process.execPath,
+    fd,
+    hasInput = false,
+    isGroup = false,
+    ...options
+  }: StartOptions = {},
 ) {
   const child = spawn(program, args, {
     ...options,
@@ -67,15 +74,22 @@ export function spawnNode(
   }
   const alive = (): boolean => child.exitCode === null && child.signalCode === null;
   let isClosed = false;
-  const closed = once(child, 'close') as Promise<[code: number | null, signal: NodeJS.Signals | null]>;
+  const closed = once(child, 'close') as Promise<
+    [code: number | null, signal: NodeJS.Signals | null]
+  >;
   child.once('close', () => (isClosed = true)).once('exit', () => running.delete(child));
   /** Resolves with what the group of `pattern` finds in its output, once that matches. */
   const says = async (pattern: RegExp): Promise<string> => {
     const found = () => pattern.exec(output.stdout);
-    await until(() => found() !== null || isClosed, { timeoutMs: SAID_MS, what: `${pattern} in its output` });
+    await until(() => found() !== null || isClosed, {
+      timeoutMs: SAID_MS,
+      what: `${pattern} in its output`,
+    });
     const [, group] = found() ?? [];
     if (found() === null)
-      throw new Error(`it ended with ${child.exitCode ?? child.signalCode}: ${output.stderr || output.stdout}`);
+      throw new Error(
+        `it ended with ${child.exitCode ?? child.signalCode}: ${output.stderr || output.stdout}`,
+      );
     return group ?? '';
   };
   /** Sends the signal; resolves with the exit code. */

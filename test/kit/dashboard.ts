@@ -45,7 +45,9 @@ export async function mount(
   face: 'node' | 'fetch' = 'node',
 ): Promise<number> {
   const dashboard = endpoint.dashboard(options);
-  const server = createServer(face === 'node' ? dashboard.node : getRequestListener(dashboard.fetch));
+  const server = createServer(
+    face === 'node' ? dashboard.node : getRequestListener(dashboard.fetch),
+  );
   const port = Number(new URL(await listening(server)).port);
   // It is loaded, and counts from now on.
   await ask(port, '/');

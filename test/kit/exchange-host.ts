@@ -12,7 +12,12 @@ export function exchangeHost(
   cut: string[] = [],
 ) {
   const time = createFakeTime();
-  const unread = new UnreadAnswers({ time, memory, streamBufferBytes: Infinity, onCut: (why) => cut.push(why) });
+  const unread = new UnreadAnswers({
+    time,
+    memory,
+    streamBufferBytes: Infinity,
+    onCut: (why) => cut.push(why),
+  });
   const host = {
     report,
     notices: new Notices(),

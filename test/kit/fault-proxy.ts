@@ -88,7 +88,12 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
-    const server = connect({ port: this.#target.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
+    const server = connect({
+      port: this.#target.port,
+      host: '127.0.0.1',
+      noDelay: true,
+      allowHalfOpen: true,
+    });
     client.setNoDelay(true);
     const link = linkOf(client, server, this.#faults, () => this.#links.delete(link));
     this.#links.add(link);
@@ -154,7 +159,12 @@ function linkOf(client: Socket, server: Socket, faults: Faults, closed: () => vo
  * Passes the bytes of one socket on to the other, in order. Returns a function that passes on what is due, and reads
  * more when there is room.
  */
-function flowOf(from: Socket, to: Socket, faults: Faults, pass: (bytes: Buffer) => Buffer): Link['flow'] {
+function flowOf(
+  from: Socket,
+  to: Socket,
+  faults: Faults,
+  pass: (bytes: Buffer) => Buffer,
+): Link['flow'] {
   /** Chunks on their way; the end comes last. */
   const waiting: Array<{ readonly at: number; readonly bytes: Buffer | 'end' }> = [];
   let timer: unknown;

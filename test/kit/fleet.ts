@@ -15,7 +15,9 @@ export interface Member extends Served {
 }
 
 /** A function returns the store of each member. */
-export type FleetOptions = Omit<McpEndpointOptions, 'store'> & { store?: Store | (() => Store) | undefined };
+export type FleetOptions = Omit<McpEndpointOptions, 'store'> & {
+  store?: Store | (() => Store) | undefined;
+};
 
 type Members<Size extends number> = Size extends 1
   ? [Member]

@@ -68,7 +68,13 @@ export async function startIssuer(answer?: IssuerAnswer): Promise<Issuer> {
     requests: [],
     answer,
     open: 0,
-    token: ({ alg = 'RS256', kid: ownKid = kid, key = privateKey, expiresIn = 600, claims = {} } = {}) =>
+    token: ({
+      alg = 'RS256',
+      kid: ownKid = kid,
+      key = privateKey,
+      expiresIn = 600,
+      claims = {},
+    } = {}) =>
       new SignJWT({
         iss: url,
         aud: RESOURCE,

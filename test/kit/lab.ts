@@ -44,7 +44,11 @@ const question = {
   requestedSchema: { type: 'object' as const, properties: { colour: { type: 'string' as const } } },
 };
 
-async function describe(session: McpSession | undefined, { restored }: McpEndpointContext, server: McpServer) {
+async function describe(
+  session: McpSession | undefined,
+  { restored }: McpEndpointContext,
+  server: McpServer,
+) {
   return said(
     JSON.stringify({
       id: session?.id,
@@ -87,13 +91,20 @@ export function createLab(
           session: currentSession(),
           made: entry,
           progress: (progress) =>
-            call.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress } }),
+            call.mcpReq.notify({
+              method: 'notifications/progress',
+              params: { progressToken, progress },
+            }),
           answer: (text) => resolve(said(text)),
         });
       });
     server.registerTool('hold', { description: 'Waits' }, hold);
-    server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => said(text));
-    server.registerTool('who', { description: 'Who is calling' }, () => describe(currentSession(), ctx, server));
+    server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) =>
+      said(text),
+    );
+    server.registerTool('who', { description: 'Who is calling' }, () =>
+      describe(currentSession(), ctx, server),
+    );
     server.registerTool('count', { description: 'Counts in session.state' }, async () =>
       said(String(await currentSession()?.state.update('count', (n = 0) => n + 1))),
     );
@@ -106,7 +117,9 @@ export function createLab(
       await call.mcpReq.log('error', 'big');
       return said('logged');
     });
-    server.registerResource('note', 'note://a', {}, () => ({ contents: [{ uri: 'note://a', text: 'a' }] }));
+    server.registerResource('note', 'note://a', {}, () => ({
+      contents: [{ uri: 'note://a', text: 'a' }],
+    }));
     server.server.setRequestHandler('resources/subscribe', () => ({}));
     server.server.setRequestHandler('resources/unsubscribe', () => ({}));
     onServer(server, ctx);
@@ -128,21 +141,32 @@ export function textOf(message: unknown): string | undefined {
 
 /** What a stream's events said: texts of answers, progress, data of log messages; else the message itself. */
 export const saidOn = ({ messages }: Pick<RawResponse, 'messages'>): unknown[] =>
-  messages.map((message) => textOf(message) ?? message.params?.['progress'] ?? message.params?.['data'] ?? message);
+  messages.map(
+    (message) =>
+      textOf(message) ?? message.params?.['progress'] ?? message.params?.['data'] ?? message,
+  );
 
 /** The numbers `n` in the data of a stream's log messages. */
 export const numbersOn = (stream: Parameters<typeof saidOn>[0]): number[] =>
   saidOn(stream).flatMap((data) => (data as { n?: number }).n ?? []);
 
-export const upTo = (end: number, from = 0): number[] => Array.from({ length: end - from }, (_, i) => from + i);
+export const upTo = (end: number, from = 0): number[] =>
+  Array.from({ length: end - from }, (_, i) => from + i);
 
 /** `tools/call`, for `client.call`. */
-export function tool(name: string, args: object = {}): ['tools/call', { name: string; arguments: object }] {
+export function tool(
+  name: string,
+  args: object = {},
+): ['tools/call', { name: string; arguments: object }] {
   return ['tools/call', { name, arguments: args }];
 }
 
 /** Calls a tool; resolves with the text of its answer. */
-export async function say(client: RawClient, name: string, args?: object): Promise<string | undefined> {
+export async function say(
+  client: RawClient,
+  name: string,
+  args?: object,
+): Promise<string | undefined> {
   return textOf((await client.call(...tool(name, args))).message);
 }
 

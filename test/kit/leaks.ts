@@ -51,7 +51,10 @@ function openResources(): Map<string, number> {
 }
 
 function leftOver(): Map<string, number> {
-  const more = [...openResources()].map(([kind, count]): [string, number] => [kind, count - (before.get(kind) ?? 0)]);
+  const more = [...openResources()].map(([kind, count]): [string, number] => [
+    kind,
+    count - (before.get(kind) ?? 0),
+  ]);
   return new Map(more.filter(([, count]) => count > 0));
 }
 
@@ -60,8 +63,10 @@ function describeHandles(): string[] {
   const { _getActiveHandles } = process as unknown as { _getActiveHandles(): unknown[] };
   return _getActiveHandles.call(process).flatMap((handle) => {
     if (handle instanceof Server) return [`  server on ${JSON.stringify(handle.address())}`];
-    if (handle instanceof ChildProcess) return [`  child process ${handle.pid}: ${handle.spawnargs.join(' ')}`];
-    if (handle instanceof Socket && handle.remotePort) return [`  socket ${handle.localPort} → ${handle.remotePort}`];
+    if (handle instanceof ChildProcess)
+      return [`  child process ${handle.pid}: ${handle.spawnargs.join(' ')}`];
+    if (handle instanceof Socket && handle.remotePort)
+      return [`  socket ${handle.localPort} → ${handle.remotePort}`];
     return [];
   });
 }

@@ -5,7 +5,11 @@ export const handshake = (id: number, protocolVersion = '2024-11-05') => ({
   jsonrpc: '2.0',
   id,
   method: 'initialize',
-  params: { protocolVersion, capabilities: { sampling: {}, roots: {} }, clientInfo: { name: 'old', version: '1' } },
+  params: {
+    protocolVersion,
+    capabilities: { sampling: {}, roots: {} },
+    clientInfo: { name: 'old', version: '1' },
+  },
 });
 
 /** An open GET, and the address for its messages. */

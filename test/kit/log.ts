@@ -28,7 +28,9 @@ export function createLog(): Log {
   return {
     lines,
     matching: (message, level) =>
-      lines.filter((line) => message.test(line.message) && (level === undefined || line.level === level)),
+      lines.filter(
+        (line) => message.test(line.message) && (level === undefined || line.level === level),
+      ),
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),

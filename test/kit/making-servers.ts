@@ -34,10 +34,16 @@ export const givings: readonly Giving[] = [
     name: 'a factory',
     sdk: 2,
     give: (fill) =>
-      perSession((ctx: McpEndpointContext) => filled(new McpServer(INFO, { ...ctx.serverOptions }), fill)),
+      perSession((ctx: McpEndpointContext) =>
+        filled(new McpServer(INFO, { ...ctx.serverOptions }), fill),
+      ),
   },
   { name: 'one server', sdk: 2, give: (fill) => filled(new McpServer(INFO), fill) },
-  { name: 'a factory of SDK 1', sdk: 1, give: (fill) => perSession(() => filled(new McpServerV1(INFO), fill)) },
+  {
+    name: 'a factory of SDK 1',
+    sdk: 1,
+    give: (fill) => perSession(() => filled(new McpServerV1(INFO), fill)),
+  },
   { name: 'one server of SDK 1', sdk: 1, give: (fill) => filled(new McpServerV1(INFO), fill) },
 ];
 

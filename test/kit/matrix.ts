@@ -5,4 +5,5 @@
 export const isMatrix = process.env['SOJOURN_MATRIX'] !== undefined;
 
 /** `all` in the matrix, else `some`. */
-export const inMatrix = <T>(all: readonly T[], some: readonly T[]): readonly T[] => (isMatrix ? all : some);
+export const inMatrix = <T>(all: readonly T[], some: readonly T[]): readonly T[] =>
+  isMatrix ? all : some;

@@ -36,9 +36,17 @@ export async function serveMigrating(
   settings: ServeSettings = {},
 ) {
   const lab = createLab();
-  const served = await serve(lab.factory, { sessionMigrationHandler: migration.handler, ...options }, settings);
+  const served = await serve(
+    lab.factory,
+    { sessionMigrationHandler: migration.handler, ...options },
+    settings,
+  );
   /** A client for the session `id` that was opened elsewhere. */
-  const moved = (id = 'moved-1', version: string = HANDSHAKE.protocolVersion, headers = {}): RawClient => {
+  const moved = (
+    id = 'moved-1',
+    version: string = HANDSHAKE.protocolVersion,
+    headers = {},
+  ): RawClient => {
     migration.table.set(id, { ...HANDSHAKE, protocolVersion: version });
     const client = served.client({ headers });
     client.sessionId = id;

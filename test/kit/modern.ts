@@ -47,7 +47,11 @@ const NAMES: Readonly<Record<string, string>> = {
 export function mirrored(method: string, params: Params = {}): RawHeaders {
   const name = params[NAMES[method] ?? ''];
   const named = typeof name === 'string';
-  return { 'mcp-protocol-version': MODERN, 'mcp-method': method, ...(named && { 'mcp-name': name }) };
+  return {
+    'mcp-protocol-version': MODERN,
+    'mcp-method': method,
+    ...(named && { 'mcp-name': name }),
+  };
 }
 
 /** Posts a request with a fresh id, and waits for its answer. */
@@ -56,7 +60,11 @@ export function callModern(
   method: string,
   params: Params = {},
   { capabilities, meta, headers, ...options }: ModernRequest = {},
-): Promise<{ readonly id: number; readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+): Promise<{
+  readonly id: number;
+  readonly response: RawResponse;
+  readonly message: JsonRpcAnswer;
+}> {
   return client.call(
     method,
     { ...params, _meta: envelope(capabilities, meta) },

@@ -7,7 +7,10 @@ import { blocksOf } from './pages.ts';
 
 export const MOVING_PAGE = 'docs/guide/move.md';
 const root = resolve(import.meta.dirname, '../..');
-const EXAMPLE = join(root, 'node_modules/@modelcontextprotocol/sdk/dist/esm/examples/server/simpleStreamableHttp.js');
+const EXAMPLE = join(
+  root,
+  'node_modules/@modelcontextprotocol/sdk/dist/esm/examples/server/simpleStreamableHttp.js',
+);
 
 /** The example without what the page says may go, and with the lines of the page. `gone` counts lines. */
 export function movedApp(): { text: string; gone: number; all: number } {

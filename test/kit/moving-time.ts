@@ -31,7 +31,10 @@ export function later(
   what = condition.toString(),
   stepMs = LONG_STEP_MS,
 ): Promise<boolean> {
-  return until(async () => (await condition()) || (await time.advance(stepMs), false), { pollMs: PAUSE_MS, what });
+  return until(async () => (await condition()) || (await time.advance(stepMs), false), {
+    pollMs: PAUSE_MS,
+    what,
+  });
 }
 
 /** Moves the clock until the work is done. */

@@ -25,7 +25,11 @@ interface Behind {
 type Reply = object | Promise<object>;
 
 interface CallOptions {
-  onprogress?(progress: { progress: number; total?: number | undefined; message?: string | undefined }): void;
+  onprogress?(progress: {
+    progress: number;
+    total?: number | undefined;
+    message?: string | undefined;
+  }): void;
   signal?: AbortSignal;
   timeout?: number;
   resumptionToken?: string;
@@ -42,7 +46,11 @@ interface ToolAnswer {
 export interface OfficialClient {
   /** A client of the first line has the same methods, except `callTool`. */
   readonly client: Omit<ClientV2, 'callTool'>;
-  callTool(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<ToolAnswer>;
+  callTool(
+    name: string,
+    args?: Record<string, unknown>,
+    options?: CallOptions,
+  ): Promise<ToolAnswer>;
   /** The text of a tool's answer. */
   say(name: string, args?: Record<string, unknown>, options?: CallOptions): Promise<string>;
   /** Everything that came after `connect`, in order. */
@@ -107,7 +115,12 @@ const capabilitiesOf = ({ sample, elicit, roots }: Behind) => ({
 });
 
 /** Both lines ask with `fetch`; this one tells what they asked. */
-function createWire({ route, withoutGet, fetch: ask = fetch, reconnection: own = RECONNECT }: ConnectOptions) {
+function createWire({
+  route,
+  withoutGet,
+  fetch: ask = fetch,
+  reconnection: own = RECONNECT,
+}: ConnectOptions) {
   const requests: string[] = [];
   const reconnection = { ...own };
   let opened: () => void;
@@ -138,7 +151,8 @@ function transportOf<Http, Sse>(
   wire: Wire,
   { sessionId, headers }: ConnectOptions,
 ): Http | Sse {
-  if (over === 'sse') return new Sse(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } });
+  if (over === 'sse')
+    return new Sse(new URL(url), { fetch: wire.fetch, eventSourceInit: { fetch: wire.fetch } });
   return new Http(new URL(url), {
     fetch: wire.fetch,
     reconnectionOptions: wire.reconnection,
@@ -152,7 +166,8 @@ export interface FirstLine {
   readonly Client: typeof ClientV1;
   readonly Http: typeof HttpV1;
   /** The oldest builds cannot be asked for input. */
-  readonly types: Omit<typeof types, 'ElicitRequestSchema'> & Partial<Pick<typeof types, 'ElicitRequestSchema'>>;
+  readonly types: Omit<typeof types, 'ElicitRequestSchema'> &
+    Partial<Pick<typeof types, 'ElicitRequestSchema'>>;
 }
 
 export interface SecondLine {
@@ -169,7 +184,11 @@ export async function openV1(
   const { sample, elicit, roots, timeout = TIMEOUT_MS } = options;
   const wire = createWire(options);
   const client = new Client(identity, { capabilities: capabilitiesOf(options) });
-  if (sample) client.setRequestHandler(own.CreateMessageRequestSchema, ({ params }) => sample(params) as never);
+  if (sample)
+    client.setRequestHandler(
+      own.CreateMessageRequestSchema,
+      ({ params }) => sample(params) as never,
+    );
   if (elicit && own.ElicitRequestSchema)
     client.setRequestHandler(own.ElicitRequestSchema, ({ params }) => elicit(params) as never);
   if (roots) client.setRequestHandler(own.ListRootsRequestSchema, () => roots() as never);
@@ -191,9 +210,14 @@ export async function openV2(
 ): Promise<OfficialClient> {
   const { sample, elicit, roots, timeout = TIMEOUT_MS } = options;
   const wire = createWire(options);
-  const client = new Client(identity, { capabilities: capabilitiesOf(options), versionNegotiation: { mode } });
-  if (sample) client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
-  if (elicit) client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);
+  const client = new Client(identity, {
+    capabilities: capabilitiesOf(options),
+    versionNegotiation: { mode },
+  });
+  if (sample)
+    client.setRequestHandler('sampling/createMessage', ({ params }) => sample(params) as never);
+  if (elicit)
+    client.setRequestHandler('elicitation/create', ({ params }) => elicit(params) as never);
   if (roots) client.setRequestHandler('roots/list', () => roots() as never);
   const transport = transportOf({ Http, Sse: SseV2 }, url, over, wire, options);
   return finish(client, transport, wire, {
@@ -219,7 +243,10 @@ function reconnectionTimers(transport: AnyTransport): () => void {
 
 interface Differences {
   connect(): Promise<void>;
-  call(params: { name: string; arguments: Record<string, unknown> }, options: CallOptions): Promise<unknown>;
+  call(
+    params: { name: string; arguments: Record<string, unknown> },
+    options: CallOptions,
+  ): Promise<unknown>;
   listen(filter: Params): Promise<void>;
   protocolVersion(): string | undefined;
 }
@@ -254,8 +281,11 @@ async function finish(
     errors.push(error);
     onerror?.(error);
   };
-  const callTool = async (name: string, args: Record<string, unknown> = {}, options: CallOptions = {}) =>
-    (await differences.call({ name, arguments: args }, options)) as ToolAnswer;
+  const callTool = async (
+    name: string,
+    args: Record<string, unknown> = {},
+    options: CallOptions = {},
+  ) => (await differences.call({ name, arguments: args }, options)) as ToolAnswer;
   return {
     client,
     callTool,

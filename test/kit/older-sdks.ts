@@ -7,9 +7,18 @@ import { installed } from '../installs/installed.ts';
 
 /** The first, the last and some of those between. What is not listed differs less from its neighbours. */
 export const SDKS: readonly string[] = [
-  ...['1.0.1', '1.10.2', '1.11.5', '1.13.3', '1.17.5', '1.20.2', '1.24.3', '1.27.1', '1.30.1', '1.32.2'].map(
-    (version) => `sdk-${version}`,
-  ),
+  ...[
+    '1.0.1',
+    '1.10.2',
+    '1.11.5',
+    '1.13.3',
+    '1.17.5',
+    '1.20.2',
+    '1.24.3',
+    '1.27.1',
+    '1.30.1',
+    '1.32.2',
+  ].map((version) => `sdk-${version}`),
   ...['2.0.0', '2.1.0', '2.2.0', '2.3.1', '2.4.0'].map((version) => `server-${version}`),
 ];
 
@@ -25,8 +34,20 @@ export function buildOf(name: string): string {
 export async function bundle(folder: string): Promise<string> {
   const name = 'server-2.0.0';
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'bundled-app', version: '9.9.9' }));
-  const args = [join(buildOf(name), 'index.mjs'), '--bundle', '--platform=node', '--format=esm', '--minify'];
-  await promisify(execFile)(join(root, 'node_modules/.bin/esbuild'), [...args, `--outfile=${folder}/index.mjs`]);
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'bundled-app', version: '9.9.9' }),
+  );
+  const args = [
+    join(buildOf(name), 'index.mjs'),
+    '--bundle',
+    '--platform=node',
+    '--format=esm',
+    '--minify',
+  ];
+  await promisify(execFile)(join(root, 'node_modules/.bin/esbuild'), [
+    ...args,
+    `--outfile=${folder}/index.mjs`,
+  ]);
   return folder;
 }

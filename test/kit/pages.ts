@@ -53,6 +53,7 @@ export function commandsOf({ language, text }: Block): Array<{ command: string; 
 export function nameOf({ language, text }: Block): string {
   if (language === 'json' && text.includes('"compilerOptions"')) return 'tsconfig.json'; // JSON takes no comment
   const name = /^(?:\/\/|#) (\S+\.\w+)\n/.exec(text)?.[1];
-  if (name === undefined) throw new Error(`this block does not name its file in its first line:\n${text}`);
+  if (name === undefined)
+    throw new Error(`this block does not name its file in its first line:\n${text}`);
   return name;
 }

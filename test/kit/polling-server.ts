@@ -22,7 +22,10 @@ export class Polls {
   /** The `connect()`s that run. */
   readonly #running = new Set<Promise<void>>();
 
-  constructor(pause: () => Promise<unknown> | undefined = () => new Promise((done) => setTimeout(done, PAUSE_MS))) {
+  constructor(
+    pause: () => Promise<unknown> | undefined = () =>
+      new Promise((done) => setTimeout(done, PAUSE_MS)),
+  ) {
     this.#pause = pause;
   }
 
@@ -102,6 +105,8 @@ export const POLLING: Readonly<Record<string, Make>> = {
 };
 
 /** One server for all sessions. */
-export const onePolling = (polls: Polls): ConnectableServer => highLevel(polls)({ serverOptions: {} });
+export const onePolling = (polls: Polls): ConnectableServer =>
+  highLevel(polls)({ serverOptions: {} });
 
-export const polling = (name: string, polls: Polls): McpEndpointFactory => (POLLING[name] as Make)(polls);
+export const polling = (name: string, polls: Polls): McpEndpointFactory =>
+  (POLLING[name] as Make)(polls);

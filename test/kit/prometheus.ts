@@ -18,7 +18,12 @@ const LABEL = String.raw`[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"`;
 const SERIES = new RegExp(String.raw`^(${NAME})(?:\{(${LABEL}(?:,${LABEL})*)\})? (\S+)$`);
 
 const labelsOf = (text: string): Map<string, string> =>
-  new Map([...text.matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map(([, name = '', value = '']) => [name, value]));
+  new Map(
+    [...text.matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map(([, name = '', value = '']) => [
+      name,
+      value,
+    ]),
+  );
 
 export function readScrape(text: string): Scrape {
   const values = new Map<string, number>();
@@ -33,7 +38,8 @@ export function readScrape(text: string): Scrape {
     if (line.startsWith('# ')) continue;
     const [, name, labels = '', text = ''] = SERIES.exec(line) ?? [];
     const value = Number(text.replace('+Inf', 'Infinity'));
-    if (name === undefined || Number.isNaN(value)) throw new Error(`no line of a scrape: ${JSON.stringify(line)}`);
+    if (name === undefined || Number.isNaN(value))
+      throw new Error(`no line of a scrape: ${JSON.stringify(line)}`);
     const key = line.slice(0, line.lastIndexOf(' '));
     expect(values.has(key), `${key} comes once`).toBe(false);
     values.set(key, value);
@@ -47,9 +53,12 @@ export function readScrape(text: string): Scrape {
     sum: (name, labels = {}) =>
       series
         .filter(
-          (one) => one.name === name && Object.entries(labels).every(([label, of]) => one.labels.get(label) === of),
+          (one) =>
+            one.name === name &&
+            Object.entries(labels).every(([label, of]) => one.labels.get(label) === of),
         )
         .reduce((sum, { value }) => sum + value, 0),
-    labels: (label) => [...new Set(series.flatMap((one) => one.labels.get(label) ?? []))].toSorted(),
+    labels: (label) =>
+      [...new Set(series.flatMap((one) => one.labels.get(label) ?? []))].toSorted(),
   };
 }

@@ -2,7 +2,12 @@
  * A client that sends exactly what the test says, over `node:http` with its own keep-alive pool: any headers, any
  * bytes, connections cut at will. It sends nothing automatically. For tests of a server, hostile ones included.
  */
-import { Agent, request as httpRequest, type ClientRequest, type OutgoingHttpHeaders } from 'node:http';
+import {
+  Agent,
+  request as httpRequest,
+  type ClientRequest,
+  type OutgoingHttpHeaders,
+} from 'node:http';
 import { connect } from 'node:net';
 import { systemTime, within } from '../../src/base/system.ts';
 import { RawResponse } from './raw-response.ts';
@@ -81,7 +86,11 @@ export class RawClient {
     this.url = new URL(url);
     this.#headers = headers;
     this.#timeoutMs = timeoutMs;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: sockets ?? Infinity, localAddress: from });
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: sockets ?? Infinity,
+      localAddress: from,
+    });
     if (of === undefined) return;
     this.sessionId = of.sessionId;
     this.protocolVersion = of.protocolVersion;
@@ -120,9 +129,16 @@ export class RawClient {
     method: string,
     params?: object,
     options?: RawRequestOptions,
-  ): Promise<{ readonly id: number; readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+  ): Promise<{
+    readonly id: number;
+    readonly response: RawResponse;
+    readonly message: JsonRpcAnswer;
+  }> {
     const id = this.nextId();
-    const response = await this.post({ jsonrpc: '2.0', id, method, ...(params && { params }) }, options);
+    const response = await this.post(
+      { jsonrpc: '2.0', id, method, ...(params && { params }) },
+      options,
+    );
     return { id, response, message: await answerTo(id, response) };
   }
 
@@ -141,7 +157,10 @@ export class RawClient {
     clientInfo = { name: 'raw-client', version: '0.0.0' },
     initialized = true,
     ...options
-  }: InitializeOptions = {}): Promise<{ readonly response: RawResponse; readonly message: JsonRpcAnswer }> {
+  }: InitializeOptions = {}): Promise<{
+    readonly response: RawResponse;
+    readonly message: JsonRpcAnswer;
+  }> {
     const params = { protocolVersion, capabilities, clientInfo };
     const none = { sessionId: null, version: null };
     const { response, message } = await this.call('initialize', params, { ...none, ...options });
@@ -151,7 +170,8 @@ export class RawClient {
     this.protocolVersion = result.protocolVersion;
     if (initialized) {
       const { status, body } = await this.notify('notifications/initialized', undefined, options);
-      if (status !== 202) throw new Error(`notifications/initialized was answered with ${status}: ${body}`);
+      if (status !== 202)
+        throw new Error(`notifications/initialized was answered with ${status}: ${body}`);
     }
     return { response, message };
   }
@@ -170,7 +190,11 @@ export class RawClient {
     defaults: RawHeaders = {},
   ): RawRequest {
     const { port, pathname, search } = this.url;
-    const session = { 'mcp-session-id': sessionId, 'mcp-protocol-version': version, 'last-event-id': lastEventId };
+    const session = {
+      'mcp-session-id': sessionId,
+      'mcp-protocol-version': version,
+      'last-event-id': lastEventId,
+    };
     const allHeaders = merged(defaults, session, this.#headers, headers);
     const request = httpRequest({
       host: hostOf(this.url),
@@ -189,7 +213,10 @@ export class RawClient {
    * Sends bytes on a new connection and resolves with everything that comes back, until the server closes it or `done`
    * returns true.
    */
-  async bytes(payload: string | Uint8Array, done: (received: string) => boolean = () => false): Promise<string> {
+  async bytes(
+    payload: string | Uint8Array,
+    done: (received: string) => boolean = () => false,
+  ): Promise<string> {
     const socket = connect(Number(this.url.port || 80), hostOf(this.url));
     let received = '';
     const closed = new Promise<string>((resolve, reject) => {
@@ -216,17 +243,23 @@ export class RawClient {
    * after its head, and `100 Continue` comes before an answer.
    */
   async statusOf(request: string | Uint8Array): Promise<number> {
-    const received = await this.bytes(request, (text) => /^content-type: text\/event-stream/im.test(text));
+    const received = await this.bytes(request, (text) =>
+      /^content-type: text\/event-stream/im.test(text),
+    );
     return Number([...received.matchAll(/^HTTP\/1\.1 (\d+)/gm)].at(-1)?.[1]);
   }
 
   /** Cuts every connection. The client can be used again with new ones. */
   close(): void {
     this.#agent.destroy();
-    for (const sockets of Object.values(this.#agent.sockets)) for (const socket of sockets ?? []) socket.destroy();
+    for (const sockets of Object.values(this.#agent.sockets))
+      for (const socket of sockets ?? []) socket.destroy();
   }
 
-  #send(body: Uint8Array | undefined, ...how: Parameters<RawClient['start']>): Promise<RawResponse> {
+  #send(
+    body: Uint8Array | undefined,
+    ...how: Parameters<RawClient['start']>
+  ): Promise<RawResponse> {
     const { request, response } = this.start(...how);
     request.end(body);
     return response;

@@ -32,7 +32,9 @@ export class RawResponse {
     this.#timeoutMs = timeoutMs;
     this.status = incoming.statusCode ?? 0;
     const { rawHeaders } = incoming;
-    this.rawHeaders = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ''] as const] : []));
+    this.rawHeaders = rawHeaders.flatMap((name, i) =>
+      i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ''] as const] : [],
+    );
     this.sse = (this.header('content-type') ?? '').toLowerCase().startsWith('text/event-stream');
     this.ended = this.#read(incoming);
   }
@@ -149,7 +151,8 @@ export class RawResponse {
       for (;;) {
         const value = ready();
         if (value !== undefined) return value;
-        if (late) throw new Error(`${what} did not come within ${this.#timeoutMs} ms; ${this.#seen()}`);
+        if (late)
+          throw new Error(`${what} did not come within ${this.#timeoutMs} ms; ${this.#seen()}`);
         if (this.#ending !== undefined)
           throw new Error(`the stream ended (${this.#ending}) before ${what}; ${this.#seen()}`);
         await once(this.#changes, 'change');

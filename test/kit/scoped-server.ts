@@ -1,7 +1,12 @@
 /**
  * A server whose tools, resources and prompts require the scope `admin` in every way that the SDK has, and its callers.
  */
-import { McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
+import {
+  McpServer,
+  requireScopes,
+  ResourceTemplate,
+  type AuthInfo,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 import type { ServeSettings } from './serve.ts';
@@ -11,8 +16,13 @@ import { turns } from './until.ts';
 /**
  * `x-scopes` names the caller's scopes, `x-client` the client application; without `x-scopes` the caller is anonymous.
  */
-export const scopesHeader: NonNullable<ServeSettings['auth']> = ({ 'x-scopes': scopes, 'x-client': client }) =>
-  scopes === undefined ? undefined : caller(String(scopes), client === undefined ? 'c' : String(client));
+export const scopesHeader: NonNullable<ServeSettings['auth']> = ({
+  'x-scopes': scopes,
+  'x-client': client,
+}) =>
+  scopes === undefined
+    ? undefined
+    : caller(String(scopes), client === undefined ? 'c' : String(client));
 
 export const caller = (scopes: string, clientId = 'c'): AuthInfo => ({
   token: 't',
@@ -22,7 +32,9 @@ export const caller = (scopes: string, clientId = 'c'): AuthInfo => ({
   extra: { sub: 'alice' },
 });
 
-export const withScopes = (scopes: string, client = 'c') => ({ headers: { 'x-scopes': scopes, 'x-client': client } });
+export const withScopes = (scopes: string, client = 'c') => ({
+  headers: { 'x-scopes': scopes, 'x-client': client },
+});
 
 /** Requests that only `admin` may send. */
 export const GUARDED: ReadonlyArray<readonly [method: string, params: Record<string, unknown>]> = [
@@ -44,7 +56,11 @@ export const BROKEN: ReadonlyArray<readonly [method: string, params: Record<stri
 
 /** `ran`: the calls that ran, in order. */
 export function scopedServer(ran: string[] = []) {
-  const tool = (server: McpServer, name: string, config: Partial<Parameters<McpServer['registerTool']>[1]>) =>
+  const tool = (
+    server: McpServer,
+    name: string,
+    config: Partial<Parameters<McpServer['registerTool']>[1]>,
+  ) =>
     server.registerTool(name, { inputSchema: z.looseObject({}), ...config } as never, async () => {
       ran.push(name);
       return said(`${name} ran`);
@@ -62,14 +78,18 @@ export function scopedServer(ran: string[] = []) {
     });
     tool(server, 'worded', {
       scopeChallenge: (context) =>
-        admin(context) === undefined ? undefined : { scopes: ['admin', 'audit'], errorDescription: 'Ask an admin' },
+        admin(context) === undefined
+          ? undefined
+          : { scopes: ['admin', 'audit'], errorDescription: 'Ask an admin' },
     });
     tool(server, 'throws', {
       scopeChallenge: () => {
         throw new Error('the policy engine is away');
       },
     });
-    tool(server, 'rejects', { scopeChallenge: () => Promise.reject(new Error('the policy engine is away')) });
+    tool(server, 'rejects', {
+      scopeChallenge: () => Promise.reject(new Error('the policy engine is away')),
+    });
     tool(server, 'splits', { scopeChallenge: () => ({ scopes: ['a"\r\nset-cookie: x'] }) });
     tool(server, 'empty', { scopeChallenge: () => ({ scopes: [] }) as never });
     const read = (uri: URL) => {

@@ -59,7 +59,8 @@ export async function serve(
   options: McpEndpointOptions = {},
   { face = 'listen', path = '/mcp', ...middleware }: ServeSettings = {},
 ): Promise<Served> {
-  if (face === 'listen' && Object.keys(middleware).length > 0) throw new Error('auth needs the face node or fetch');
+  if (face === 'listen' && Object.keys(middleware).length > 0)
+    throw new Error('auth needs the face node or fetch');
   const log = createLog();
   const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
   const close = () => endpoint.close();
@@ -72,7 +73,10 @@ export async function serve(
   }
   const url = `http://127.0.0.1:${port}${path}`;
   const client = (clientOptions?: RawClientOptions): RawClient => openClient(url, clientOptions);
-  const openSession = async (initialize?: InitializeOptions, clientOptions?: RawClientOptions): Promise<RawClient> => {
+  const openSession = async (
+    initialize?: InitializeOptions,
+    clientOptions?: RawClientOptions,
+  ): Promise<RawClient> => {
     const made = client(clientOptions);
     await made.initialize(initialize);
     return made;
@@ -92,9 +96,12 @@ function mounted(
       endpoint.node(req, res);
       return;
     }
-    void getRequestListener((request, { incoming }) => endpoint.fetch(request, { authInfo, incoming }), {
-      overrideGlobalObjects: false,
-    })(req, res);
+    void getRequestListener(
+      (request, { incoming }) => endpoint.fetch(request, { authInfo, incoming }),
+      {
+        overrideGlobalObjects: false,
+      },
+    )(req, res);
   };
   const server = createServer((req, res) => around(req.headers, () => pass(req, res)));
   // As `endpoint.listen()` has it: clients of long tests pause between their calls.

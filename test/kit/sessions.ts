@@ -26,7 +26,9 @@ export interface LabSession extends Session {
 }
 
 /** A new session and its `session.state`, in the hands of a test. */
-export async function stateOf(options: McpEndpointOptions): Promise<Session & { readonly state: SessionState }> {
+export async function stateOf(
+  options: McpEndpointOptions,
+): Promise<Session & { readonly state: SessionState }> {
   let state: SessionState | undefined;
   const keep = () => {
     state = currentSession()?.state;
@@ -38,7 +40,8 @@ export async function stateOf(options: McpEndpointOptions): Promise<Session & { 
   return { ...opened, state };
 }
 
-export const openState = async (options: McpEndpointOptions): Promise<SessionState> => (await stateOf(options)).state;
+export const openState = async (options: McpEndpointOptions): Promise<SessionState> =>
+  (await stateOf(options)).state;
 
 export async function session(
   server: McpEndpointFactory | ConnectableServer,
@@ -59,7 +62,12 @@ export async function inLab(
   const lab = createLab();
   const opened = await session(lab.factory, options, handshake, settings);
   const server = lab.made.at(-1)?.server as McpServer;
-  return { ...opened, lab, server, say: (data) => server.server.sendLoggingMessage({ level: 'error', data }) };
+  return {
+    ...opened,
+    lab,
+    server,
+    say: (data) => server.server.sendLoggingMessage({ level: 'error', data }),
+  };
 }
 
 /** For `describe.each(perFace)('over $face', ({ serve, session, inLab }) => …)`: these functions, of one face. */
@@ -76,6 +84,9 @@ export const perFace = faces.map((face) => ({
     handshake?: InitializeOptions,
     settings?: Omit<ServeSettings, 'face'>,
   ) => session(server, options, handshake, { ...settings, face }),
-  inLab: (options?: McpEndpointOptions, handshake?: InitializeOptions, settings?: Omit<ServeSettings, 'face'>) =>
-    inLab(options, handshake, { ...settings, face }),
+  inLab: (
+    options?: McpEndpointOptions,
+    handshake?: InitializeOptions,
+    settings?: Omit<ServeSettings, 'face'>,
+  ) => inLab(options, handshake, { ...settings, face }),
 }));

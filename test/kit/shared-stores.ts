@@ -34,7 +34,10 @@ export type DurableKind = Exclude<StoreKind, 'memory'>;
 
 /** The stores that processes can share. */
 export const durableKinds: readonly DurableKind[] = ['sqlite', ...SERVED];
-export const storeKinds: readonly StoreKind[] = ['memory', ...inMatrix<DurableKind>(durableKinds, SERVED)];
+export const storeKinds: readonly StoreKind[] = [
+  'memory',
+  ...inMatrix<DurableKind>(durableKinds, SERVED),
+];
 
 const servers = new Map<ServerKind, TestServer>();
 
@@ -83,19 +86,30 @@ function newFile(): string {
  * For processes: the URL of a store (for SQLite the deployment's own file), and variables that separate the
  * deployments.
  */
-export function sharedDeployment(kind: DurableKind): { store?: string; env?: Record<string, string> } {
-  return kind === 'sqlite' ? {} : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
+export function sharedDeployment(kind: DurableKind): {
+  store?: string;
+  env?: Record<string, string>;
+} {
+  return kind === 'sqlite'
+    ? {}
+    : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
 }
 
 function urlOf(kind: ServerKind): string {
   const server = servers.get(kind);
   if (server === undefined)
-    throw new Error(`${kind}: its server runs only in the tests of a file that calls useSharedStores()`);
+    throw new Error(
+      `${kind}: its server runs only in the tests of a file that calls useSharedStores()`,
+    );
   return server.url;
 }
 
 /** The tests of a file share a server, so each has its own names. */
 function renamed(store: Store, prefix: string): Store {
   const { kind, durable } = store;
-  return { kind, durable, open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }) };
+  return {
+    kind,
+    durable,
+    open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }),
+  };
 }

@@ -10,7 +10,12 @@ type OnMessage = (message: unknown, extra: unknown) => void;
 
 const MESSAGES: readonly object[] = [
   { jsonrpc: '2.0', id: 1, method: 'ping' },
-  { jsonrpc: '2.0', id: 'one', method: 'tools/call', params: { name: 'none', _meta: { progressToken: 1 } } },
+  {
+    jsonrpc: '2.0',
+    id: 'one',
+    method: 'tools/call',
+    params: { name: 'none', _meta: { progressToken: 1 } },
+  },
   { jsonrpc: '2.0', id: 2, method: 'vendor/unknown', params: {} },
 ];
 
@@ -43,7 +48,9 @@ export async function entered(Server: ServerClass) {
     close: async () => {},
   };
   const calls: unknown[][] = [];
-  Object.defineProperty(server, '_onrequest', { value: (...args: unknown[]) => void calls.push(args) });
+  Object.defineProperty(server, '_onrequest', {
+    value: (...args: unknown[]) => void calls.push(args),
+  });
   await server.connect(transport);
   const isConnected = assigned === 1 && server.transport === transport;
   return { server, onmessage: set, calls, isConnected, sends: () => sent };

@@ -10,7 +10,11 @@ const source = fileURLToPath(new URL('stalled-flush.c', import.meta.url));
 
 /** Why no disk can stall here, or undefined. The library whose flushes wait is compiled for each test. */
 export const noStalls: string | undefined =
-  process.platform !== 'linux' ? 'needs Linux' : findProgram('cc') === undefined ? 'needs a C compiler, cc' : undefined;
+  process.platform !== 'linux'
+    ? 'needs Linux'
+    : findProgram('cc') === undefined
+      ? 'needs a C compiler, cc'
+      : undefined;
 
 export interface StalledDisk {
   readonly env: NodeJS.ProcessEnv;
@@ -21,11 +25,9 @@ export interface StalledDisk {
 }
 
 export function stalledDisk(folder: string): StalledDisk {
-  const [library, stalled, log] = ['flush.so', 'stalled', 'flushes'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const [library, stalled, log] = ['flush.so', 'stalled', 'flushes'].map((name) =>
+    join(folder, name),
+  ) as [string, string, string];
   execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl']);
   writeFileSync(log, '');
   return {

@@ -9,7 +9,10 @@ import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
 
 type ToolResult = CallToolResult | InputRequiredResult;
-export type Tool = (args: Record<string, unknown>, ctx: ServerContext) => ToolResult | Promise<ToolResult>;
+export type Tool = (
+  args: Record<string, unknown>,
+  ctx: ServerContext,
+) => ToolResult | Promise<ToolResult>;
 
 /** A factory. Tools take any arguments; the server has logging, and resources to subscribe to. */
 export function toolServer(

@@ -59,7 +59,9 @@ export function watchedStore({
           calls.push({ call, args });
           const held = run(before[call], args);
           const outcome =
-            held instanceof Promise ? held.then(() => method.apply(target, args)) : method.apply(target, args);
+            held instanceof Promise
+              ? held.then(() => method.apply(target, args))
+              : method.apply(target, args);
           const late = after[call] === undefined ? undefined : run(after[call], args);
           return late instanceof Promise ? late.then(() => outcome) : outcome;
         };
@@ -78,14 +80,17 @@ export function watchedStore({
       const plain = new Map(options.kinds.map((kind) => [kind.name, view.records(kind)]));
       const of = (name: string): Records => {
         const records = plain.get(name);
-        if (records === undefined) throw new Error(`an endpoint has no records of the kind ${name}`);
+        if (records === undefined)
+          throw new Error(`an endpoint has no records of the kind ${name}`);
         return records;
       };
       const [sessions, once, tasks] = [of('sessions'), of('once'), of('tasks')];
       const { instances } = view;
       const secret = (name: string, keepMs?: number) => view.secret(name, keepMs);
       views.push({ sessions, once, tasks, instances, secret });
-      const watched = new Map(options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]));
+      const watched = new Map(
+        options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]),
+      );
       return {
         records: ({ name }) => watched.get(name) as Records,
         instances: watch('instances', instances),
@@ -107,7 +112,20 @@ function run(hook: ((...args: never[]) => unknown) | undefined, args: readonly u
 
 const EVERY_CALL: readonly Call[] = [
   ...(
-    ['read', 'create', 'claim', 'save', 'release', 'end', 'list', 'due', 'append', 'mark', 'replay', 'trim'] as const
+    [
+      'read',
+      'create',
+      'claim',
+      'save',
+      'release',
+      'end',
+      'list',
+      'due',
+      'append',
+      'mark',
+      'replay',
+      'trim',
+    ] as const
   ).map((name) => `sessions.${name}` as const),
   ...(['announce', 'renew', 'read', 'list', 'send', 'bury', 'leave', 'publish'] as const).map(
     (name) => `instances.${name}` as const,
@@ -124,7 +142,8 @@ export function cut({ before }: WatchedStore, ...calls: readonly Call[]): void {
 
 /** Takes these hooks away, by default all that are before a call. */
 export function mend({ before }: WatchedStore, ...calls: readonly Call[]): void {
-  for (const call of calls.length === 0 ? (Object.keys(before) as Call[]) : calls) delete before[call];
+  for (const call of calls.length === 0 ? (Object.keys(before) as Call[]) : calls)
+    delete before[call];
 }
 
 /**
@@ -143,7 +162,11 @@ export async function loseLease({ before, views }: WatchedStore, id: string): Pr
 }
 
 /** A hook that delays calls until it is opened. */
-export function gate(): { readonly hook: () => Promise<void> | undefined; readonly waiting: number; open(): void } {
+export function gate(): {
+  readonly hook: () => Promise<void> | undefined;
+  readonly waiting: number;
+  open(): void;
+} {
   let open!: () => void;
   const opened = new Promise<void>((resolve) => (open = resolve));
   let isOpen = false;

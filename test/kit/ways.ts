@@ -1,5 +1,9 @@
 /** Every mode and era in which a call is checked, each as one way to send a request. */
-import type { McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type {
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpEndpointOptions,
+} from '../../src/index.ts';
 import type { JsonRpcAnswer, RawClient, RawHeaders } from './raw-client.ts';
 import type { RawResponse } from './raw-response.ts';
 import { openSse } from './legacy-sse.ts';
@@ -51,7 +55,12 @@ export interface Way {
 export type Start = (callers: Callers, guarded: Guarded) => Promise<Way>;
 
 let ids = 1_000;
-export const body = (method: string, params: Params) => ({ jsonrpc: '2.0', id: (ids += 1), method, params });
+export const body = (method: string, params: Params) => ({
+  jsonrpc: '2.0',
+  id: (ids += 1),
+  method,
+  params,
+});
 
 export interface Kind {
   readonly options?: McpEndpointOptions;
@@ -71,12 +80,17 @@ export interface Kind {
 const withId0 = (answer: unknown): JsonRpcAnswer => ({ ...(answer as object), id: 0 });
 
 /** The answer in the response, among those of the other requests of a batch. `undefined`: its first message. */
-const sent = (response: RawResponse, id?: unknown, leave: Sent['leave'] = async () => response.abort()): Sent => ({
+const sent = (
+  response: RawResponse,
+  id?: unknown,
+  leave: Sent['leave'] = async () => response.abort(),
+): Sent => ({
   response,
   status: response.status,
   leave,
   answer: async () => {
-    const isOwn = (message: unknown): boolean => id === undefined || (message as { id?: unknown }).id === id;
+    const isOwn = (message: unknown): boolean =>
+      id === undefined || (message as { id?: unknown }).id === id;
     if (response.sse) return withId0(await response.nextMessage(isOwn));
     await response.ended;
     const all: unknown = response.json();
@@ -91,10 +105,18 @@ export const cancelOf = ({ id }: { readonly id: number }) => ({
 });
 
 /** How a client of this kind sends. */
-async function sending(kind: Kind, client: RawClient, { headersOf }: Callers): Promise<Way['send']> {
+async function sending(
+  kind: Kind,
+  client: RawClient,
+  { headersOf }: Callers,
+): Promise<Way['send']> {
   if (kind.transport === '2026-07-28') {
     return async (method, params, caller, headers = {}) =>
-      sent(await postModern(client, method, params, { headers: { ...headersOf(caller).headers, ...headers } }));
+      sent(
+        await postModern(client, method, params, {
+          headers: { ...headersOf(caller).headers, ...headers },
+        }),
+      );
   }
   if (kind.transport === 'legacy SSE') {
     const { post, stream } = await openSse(client);
@@ -130,7 +152,9 @@ export async function start(kind: Kind, callers: Callers, { ran, factory }: Guar
     );
   const served = await open();
   // A stream of the 2024-11-05 transport is opened by a GET without further headers.
-  const opener = served.client(kind.transport === 'legacy SSE' ? callers.headersOf(callers.opener) : {});
+  const opener = served.client(
+    kind.transport === 'legacy SSE' ? callers.headersOf(callers.opener) : {},
+  );
   if (version !== undefined) {
     await opener.initialize({ protocolVersion: version, ...callers.headersOf(callers.opener) });
   } else opener.protocolVersion = kind.names;
@@ -154,9 +178,16 @@ const MODERN = { transport: '2026-07-28' } as const;
 
 const KINDS: Readonly<Record<string, Kind>> = {
   'sessions, 2025-11-25': SESSION,
-  'sessions alone, hooks and a separate context': { ...SESSION, options: { sessionMode: 'stateful', ...HOOKS } },
+  'sessions alone, hooks and a separate context': {
+    ...SESSION,
+    options: { sessionMode: 'stateful', ...HOOKS },
+  },
   'sessions, 2025-06-18, fetch': { version: '2025-06-18', face: 'fetch' },
-  'sessions, 2025-03-26, JSON, node': { version: '2025-03-26', face: 'node', options: { responseMode: 'json' } },
+  'sessions, 2025-03-26, JSON, node': {
+    version: '2025-03-26',
+    face: 'node',
+    options: { responseMode: 'json' },
+  },
   'sessions of one server': { ...SESSION, give: asOne },
   '2026-07-28 of one server': { ...MODERN, give: asOne },
   'a batch of 2025-03-26': { version: '2025-03-26', isBatch: true },
@@ -170,7 +201,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
   '2026-07-28': MODERN,
   '2026-07-28, JSON': { ...MODERN, options: { responseMode: 'json' } },
   '2026-07-28, streams': { ...MODERN, options: { responseMode: 'sse' } },
-  '2026-07-28, stateless, hooks and a separate context': { ...MODERN, options: { ...STATELESS, ...HOOKS } },
+  '2026-07-28, stateless, hooks and a separate context': {
+    ...MODERN,
+    options: { ...STATELESS, ...HOOKS },
+  },
   '2026-07-28, a factory that leaves ctx.serverOptions': {
     ...MODERN,
     give: (factory) => (ctx) => factory({ ...ctx, serverOptions: {} }),
@@ -179,5 +213,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
 };
 
 export const WAYS: Readonly<Record<string, Start>> = Object.fromEntries(
-  Object.entries(KINDS).map(([name, kind]) => [name, (callers, guarded) => start(kind, callers, guarded)]),
+  Object.entries(KINDS).map(([name, kind]) => [
+    name,
+    (callers, guarded) => start(kind, callers, guarded),
+  ]),
 );

@@ -5,7 +5,9 @@ export function without<T extends object>(of: T, member: string): T {
     get: (_, name) => {
       if (name === member) return undefined;
       const value: unknown = Reflect.get(of, name, of);
-      return typeof value === 'function' && name !== 'constructor' ? (value.bind(of) as unknown) : value;
+      return typeof value === 'function' && name !== 'constructor'
+        ? (value.bind(of) as unknown)
+        : value;
     },
     set: (_, name, value) => Reflect.set(of, name, value, of),
   });

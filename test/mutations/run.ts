@@ -7,7 +7,15 @@
  * A mutation is caught when a test fails in a file that passes without it. Where code moves, its mutation moves with it.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -43,23 +51,33 @@ function faultsOf({ id, file, from, caughtBy }: Mutation): string[] {
   const missing = [file, ...caughtBy].filter((name) => !existsSync(join(root, name)));
   if (missing.length > 0) return missing.map((name) => `${id}: there is no file ${name}`);
   const found = readFileSync(join(root, file), 'utf8').split(from).length - 1;
-  return found === 1 ? [] : [`${id}: ${file} has this text ${found} times instead of once: ${from}`];
+  return found === 1
+    ? []
+    : [`${id}: ${file} has this text ${found} times instead of once: ${from}`];
 }
 
 /** A copy whose tests do not build. */
 function copyOfTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'mutations-'));
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   for (const file of listed.trim().split('\n')) {
     if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file));
   }
-  for (const folder of ['node_modules', 'dist']) symlinkSync(join(root, folder), join(copy, folder));
+  for (const folder of ['node_modules', 'dist'])
+    symlinkSync(join(root, folder), join(copy, folder));
   writeFileSync(join(copy, 'test/kit/built.mjs'), 'export default () => {};\n');
   return copy;
 }
 
 /** The first test that fails. */
-function firstFailure(copy: string, tests: readonly string[], timeout?: number): string | undefined {
+function firstFailure(
+  copy: string,
+  tests: readonly string[],
+  timeout?: number,
+): string | undefined {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = [vitest, 'run', '--bail=1', '--no-color', ...tests];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, {
@@ -68,7 +86,9 @@ function firstFailure(copy: string, tests: readonly string[], timeout?: number):
     maxBuffer: Infinity,
     timeout,
   });
-  return status === 0 ? undefined : (/^ *FAIL +(.+)$/m.exec(stdout + stderr)?.[1] ?? `vitest ended with ${status}`);
+  return status === 0
+    ? undefined
+    : (/^ *FAIL +(.+)$/m.exec(stdout + stderr)?.[1] ?? `vitest ended with ${status}`);
 }
 
 function failureWith(copy: string, { file, from, to, caughtBy }: Mutation): string | undefined {
@@ -108,7 +128,10 @@ function main(): number {
   if (faults.length > 0 || values.check === true) return faults.length;
   const copy = copyOfTree();
   try {
-    return run(copy, positionals.length === 0 ? all : all.filter(({ id }) => positionals.includes(id)));
+    return run(
+      copy,
+      positionals.length === 0 ? all : all.filter(({ id }) => positionals.includes(id)),
+    );
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }

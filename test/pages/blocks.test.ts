@@ -22,7 +22,9 @@ test.each(PAGES)('%s gives each file that its programs import', (page) => {
   const programs = readFileSync(join(root, page), 'utf8').matchAll(/^```[jt]s\n([^]*?)^```/gm);
   const texts = [...programs].map(([, text = '']) => text);
   const given = texts.map((text) => /^\/\/ (\S+\.\w+)\n/.exec(text)?.[1]);
-  const imported = texts.flatMap((text) => [...text.matchAll(/\bfrom '\.\/([^']+)'/g)].map(([, name]) => name));
+  const imported = texts.flatMap((text) =>
+    [...text.matchAll(/\bfrom '\.\/([^']+)'/g)].map(([, name]) => name),
+  );
   expect(imported.filter((name) => !given.includes(name))).toEqual([]);
 });
 
@@ -61,7 +63,9 @@ const COMPILER_OPTIONS = {
   paths: {
     ...Object.fromEntries(
       Object.entries(manifest.exports).flatMap(([name, target]) =>
-        typeof target === 'string' ? [] : [[name.replace('.', 'sojourn'), [target.types.replace('.', '../../..')]]],
+        typeof target === 'string'
+          ? []
+          : [[name.replace('.', 'sojourn'), [target.types.replace('.', '../../..')]]],
       ),
     ),
     'sojourn-*': ['../../../packages/*/dist/index.d.ts'],

@@ -99,18 +99,23 @@ describe('the errors page', () => {
     expect(ERROR_CODES.filter((code) => !codes.has(code))).toEqual(['OPTION_INVALID']);
   });
 
-  test.each(rows.filter(({ code }) => code !== 'OPTION_INVALID'))('tells what $code is answered with', (row) => {
-    const own = built.filter(({ code }) => code === row.code);
-    if (THROWN.includes(row.code)) expect(row.status).toBeUndefined();
-    const statuses = new Set(own.map(({ status }) => status));
-    if (row.status !== undefined)
-      expect(statuses).toEqual(new Set(row.what.includes('200: ') ? [row.status, 200] : [row.status]));
-    expect(own.map(({ rpc }) => rpc)).toEqual(own.map(() => row.rpc));
-    expect(own.some(({ retryable }) => retryable)).toBe(row.status === 429 || row.status === 503);
-    const reasons = [...row.what.matchAll(/`reason: (\w+)`/g)].map(([, reason]) => reason);
-    for (const { data } of own) {
-      if (typeof data?.['reason'] !== 'string') continue;
-      expect(reasons.length > 0 ? reasons : [row.code.toLowerCase()]).toContain(data['reason']);
-    }
-  });
+  test.each(rows.filter(({ code }) => code !== 'OPTION_INVALID'))(
+    'tells what $code is answered with',
+    (row) => {
+      const own = built.filter(({ code }) => code === row.code);
+      if (THROWN.includes(row.code)) expect(row.status).toBeUndefined();
+      const statuses = new Set(own.map(({ status }) => status));
+      if (row.status !== undefined)
+        expect(statuses).toEqual(
+          new Set(row.what.includes('200: ') ? [row.status, 200] : [row.status]),
+        );
+      expect(own.map(({ rpc }) => rpc)).toEqual(own.map(() => row.rpc));
+      expect(own.some(({ retryable }) => retryable)).toBe(row.status === 429 || row.status === 503);
+      const reasons = [...row.what.matchAll(/`reason: (\w+)`/g)].map(([, reason]) => reason);
+      for (const { data } of own) {
+        if (typeof data?.['reason'] !== 'string') continue;
+        expect(reasons.length > 0 ? reasons : [row.code.toLowerCase()]).toContain(data['reason']);
+      }
+    },
+  );
 });

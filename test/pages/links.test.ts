@@ -14,12 +14,15 @@ const pages = [
 ];
 const LINK = /\]\((?![a-z]+:)([^)\s]+)\)/g;
 /** Text in code is no link and no heading. */
-const withoutCode = (text: string): string => text.replace(/^ *```[\s\S]*?^ *```/gm, '').replace(/(`+)[^`].*?\1/g, '');
+const withoutCode = (text: string): string =>
+  text.replace(/^ *```[\s\S]*?^ *```/gm, '').replace(/(`+)[^`].*?\1/g, '');
 
 /** The anchors of a page, as GitHub makes them. */
 function anchorsOf(text: string): Set<string> {
   const anchors = new Set<string>();
-  for (const [, heading = ''] of text.replace(/^ *```[\s\S]*?^ *```/gm, '').matchAll(/^#+ +(.*)$/gm)) {
+  for (const [, heading = ''] of text
+    .replace(/^ *```[\s\S]*?^ *```/gm, '')
+    .matchAll(/^#+ +(.*)$/gm)) {
     const words = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll('&', '');
     const anchor = words
       .trim()
@@ -49,7 +52,11 @@ describe.each(pages)('%s', (page) => {
 });
 
 test('llms.txt lists every page but the decisions and the lists of pages', () => {
-  const listed = [...readFileSync(join(root, 'llms.txt'), 'utf8').matchAll(LINK)].map(([, link]) => link);
-  const expected = pages.filter((page) => page.endsWith('.md') && !/^packages\/|^docs\/(?:adr\/|.*README)/.test(page));
+  const listed = [...readFileSync(join(root, 'llms.txt'), 'utf8').matchAll(LINK)].map(
+    ([, link]) => link,
+  );
+  const expected = pages.filter(
+    (page) => page.endsWith('.md') && !/^packages\/|^docs\/(?:adr\/|.*README)/.test(page),
+  );
   expect(listed.toSorted()).toEqual([...expected, 'CHANGELOG.md'].toSorted());
 });

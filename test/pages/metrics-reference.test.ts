@@ -10,17 +10,21 @@ import * as programs from '../../scripts/servers.mjs';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
-const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram('promtool');
+const promtool = (programs as { findProgram: (name: string) => string | undefined }).findProgram(
+  'promtool',
+);
 
 const SUFFIXES = ['', '_bucket', '_sum', '_count'];
 const series = new Set(
   Object.keys(METRICS).flatMap((name) =>
-    SUFFIXES.filter((suffix) => (suffix === '') === (metricOf(name as MetricName).kind !== 'histogram')).map(
-      (suffix) => `${name}${suffix}`,
-    ),
+    SUFFIXES.filter(
+      (suffix) => (suffix === '') === (metricOf(name as MetricName).kind !== 'histogram'),
+    ).map((suffix) => `${name}${suffix}`),
   ),
 );
-const labels = new Set(Object.keys(METRICS).flatMap((name) => metricOf(name as MetricName).labels ?? []));
+const labels = new Set(
+  Object.keys(METRICS).flatMap((name) => metricOf(name as MetricName).labels ?? []),
+);
 
 const FOLDER = 'examples/prometheus/';
 
@@ -33,7 +37,9 @@ describe.each(readdirSync(new URL(FOLDER, root)))('%s', (file) => {
   });
 
   test('groups by labels that exist', () => {
-    const by = [...text.matchAll(/\b(?:by|without) \(([^)]*)\)/g)].flatMap(([, names = '']) => names.split(/, */));
+    const by = [...text.matchAll(/\b(?:by|without) \(([^)]*)\)/g)].flatMap(([, names = '']) =>
+      names.split(/, */),
+    );
     const others = ['instance', 'job', 'worker', 'le'];
     expect(by.filter((name) => !labels.has(name) && !others.includes(name))).toEqual([]);
   });
@@ -47,18 +53,24 @@ test.runIf(isMatrix && (promtool !== undefined || process.env['CI'] !== undefine
       ['check', 'rules', path(`${FOLDER}alerts.yml`)],
       ['test', 'rules', path('test/pages/alerts_test.yml')],
     ]) {
-      const { status, stdout, stderr } = spawnSync(promtool ?? 'promtool', args, { encoding: 'utf8' });
+      const { status, stdout, stderr } = spawnSync(promtool ?? 'promtool', args, {
+        encoding: 'utf8',
+      });
       expect([status, status === 0 ? '' : stdout + stderr]).toEqual([0, '']);
     }
   },
 );
 
 test('every alert has its first steps on the page of operations', () => {
-  const alerts = [...read('examples/prometheus/alerts.yml').matchAll(/^ {6}- alert: (\w+)$/gm)].map(([, name]) => name);
-  const page = read('docs/guide/operations.md');
-  const told = [...page.matchAll(/^### (\w+)\n\n(?:[^\n]+\n)+\n1\. .*\n(?: {3}.*\n)*2\. .*\n(?: {3}.*\n)*3\. /gm)].map(
+  const alerts = [...read('examples/prometheus/alerts.yml').matchAll(/^ {6}- alert: (\w+)$/gm)].map(
     ([, name]) => name,
   );
+  const page = read('docs/guide/operations.md');
+  const told = [
+    ...page.matchAll(
+      /^### (\w+)\n\n(?:[^\n]+\n)+\n1\. .*\n(?: {3}.*\n)*2\. .*\n(?: {3}.*\n)*3\. /gm,
+    ),
+  ].map(([, name]) => name);
   expect(alerts.length).toBeGreaterThan(8);
   expect(told.toSorted()).toEqual(alerts.toSorted());
 });

@@ -5,19 +5,30 @@ import { sharesOf } from '../../src/base/options/heap-shares.ts';
 import { OPTION_NAMES } from '../../src/base/options/resolve.ts';
 import { DEFAULTS } from '../../src/base/options/table.ts';
 
-const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+const read = (file: string): string =>
+  readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
 /** Option → its default as the page tells it. */
 const told = new Map(
   [...read('docs/reference/options.md').matchAll(/^### `([\w.]+)`\n\n_([^_]*)\._/gm)].map(
-    ([, name = '', facts = '']) => [name, /, default ([^]*)$/.exec(facts)?.[1]?.replaceAll(/`|\n/g, ' ').trim()],
+    ([, name = '', facts = '']) => [
+      name,
+      /, default ([^]*)$/.exec(facts)?.[1]?.replaceAll(/`|\n/g, ' ').trim(),
+    ],
   ),
 );
 
 /** The page shows the defaults that follow from the heap for a heap of this size. */
 const SHARES = sharesOf(4 * 1024 ** 3);
-const members = (group: 'limits' | 'eventRetention') => Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
-const names = ['limits.perUser', 'limits.perTool', ...OPTION_NAMES, ...members('limits'), ...members('eventRetention')];
+const members = (group: 'limits' | 'eventRetention') =>
+  Object.keys(DEFAULTS[group]).map((name) => `${group}.${name}`);
+const names = [
+  'limits.perUser',
+  'limits.perTool',
+  ...OPTION_NAMES,
+  ...members('limits'),
+  ...members('eventRetention'),
+];
 
 const defaultOf = (name: string): unknown =>
   Reflect.get(SHARES, name.replace('limits.', '')) ??
@@ -28,8 +39,11 @@ describe('the options page', () => {
     expect([...told.keys()].sort()).toEqual([...names].sort());
   });
 
-  const numeric = names.filter((name) => typeof defaultOf(name) === 'number' && name !== 'tombstoneMs');
-  const numberIn = (text = ''): number => Number(/^([\d.,]*\d|Infinity)/.exec(text)?.[1]?.replaceAll(',', ''));
+  const numeric = names.filter(
+    (name) => typeof defaultOf(name) === 'number' && name !== 'tombstoneMs',
+  );
+  const numberIn = (text = ''): number =>
+    Number(/^([\d.,]*\d|Infinity)/.exec(text)?.[1]?.replaceAll(',', ''));
   test.each(numeric)('tells the default of %s', (name) => {
     expect(numberIn(told.get(name))).toBe(defaultOf(name));
   });
@@ -41,7 +55,10 @@ describe('the options page', () => {
     expect(told.get(name)).toBe(text);
   });
 
-  test.each(['supportedProtocolVersions', 'allowedOrigins'] as const)('tells the default list of %s', (name) => {
-    expect(told.get(name)?.split(/ *, */)).toEqual(DEFAULTS[name]);
-  });
+  test.each(['supportedProtocolVersions', 'allowedOrigins'] as const)(
+    'tells the default list of %s',
+    (name) => {
+      expect(told.get(name)?.split(/ *, */)).toEqual(DEFAULTS[name]);
+    },
+  );
 });

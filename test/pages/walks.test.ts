@@ -14,7 +14,9 @@ const page = readFileSync(join(resolve(import.meta.dirname, '../..'), 'ARCHITECT
 function walkOf(heading: string): string[] {
   const [, section = ''] = page.split(`\n### ${heading}\n`);
   const [table = ''] = section.split('\n#');
-  return [...table.matchAll(/^\| `(src\/[\w/.-]+)` +\| `([#\w]+)` +\|/gm)].map(([, file, name]) => `${file} ${name}`);
+  return [...table.matchAll(/^\| `(src\/[\w/.-]+)` +\| `([#\w]+)` +\|/gm)].map(
+    ([, file, name]) => `${file} ${name}`,
+  );
 }
 
 /** The functions of `src/` that run during `work`, each as `file function`. */
@@ -41,12 +43,17 @@ async function ranDuring(work: () => Promise<unknown>): Promise<Set<string>> {
   }
 }
 
-const walked = Object.values(WALKS).flatMap(({ heading, open }) => (heading === undefined ? [] : [{ heading, open }]));
+const walked = Object.values(WALKS).flatMap(({ heading, open }) =>
+  heading === undefined ? [] : [{ heading, open }],
+);
 
-test.each(walked)('$heading: its call runs each function of its walk', async ({ heading, open }) => {
-  const { call } = await open();
-  const walk = walkOf(heading);
-  expect(walk.length).toBeGreaterThan(5);
-  const ran = await ranDuring(call);
-  expect(walk.filter((step) => !ran.has(step))).toEqual([]);
-});
+test.each(walked)(
+  '$heading: its call runs each function of its walk',
+  async ({ heading, open }) => {
+    const { call } = await open();
+    const walk = walkOf(heading);
+    expect(walk.length).toBeGreaterThan(5);
+    const ran = await ranDuring(call);
+    expect(walk.filter((step) => !ran.has(step))).toEqual([]);
+  },
+);

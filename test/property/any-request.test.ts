@@ -17,7 +17,9 @@ import { said } from '../kit/tool-server.ts';
 import { body, headers, httpMethod, request, type Headers } from './arbitraries.ts';
 
 const modes: SessionMode[] = ['hybrid', 'stateful', 'stateless'];
-const ways = (['listen', 'fetch'] as const).flatMap((face) => modes.map((sessionMode) => ({ face, sessionMode })));
+const ways = (['listen', 'fetch'] as const).flatMap((face) =>
+  modes.map((sessionMode) => ({ face, sessionMode })),
+);
 
 const RUNS = isMatrix ? 300 : 50;
 
@@ -29,13 +31,20 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
     /** Sessions whose id a client got and that it has not ended. */
     const known = new Set<string>();
     const ensureLive = async (): Promise<string | undefined> => {
-      if (sessionMode === 'stateless' || (live.sessionId !== undefined && known.has(live.sessionId)))
+      if (
+        sessionMode === 'stateless' ||
+        (live.sessionId !== undefined && known.has(live.sessionId))
+      )
         return live.sessionId;
       await live.initialize();
       known.add(live.sessionId ?? '');
       return live.sessionId;
     };
-    const told = (response: RawResponse, method: string, sessionId: string | null | undefined): void => {
+    const told = (
+      response: RawResponse,
+      method: string,
+      sessionId: string | null | undefined,
+    ): void => {
       const id = response.header('mcp-session-id');
       if (method === 'POST' && id !== undefined) known.add(id);
       if (method === 'DELETE' && response.status === 200) known.delete(sessionId ?? '');
@@ -45,7 +54,8 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
 
   const withSession = (given: Headers, sessionId: string | undefined): Headers => ({
     ...given,
-    'mcp-session-id': given['mcp-session-id'] === 'live' ? (sessionId ?? null) : given['mcp-session-id'],
+    'mcp-session-id':
+      given['mcp-session-id'] === 'live' ? (sessionId ?? null) : given['mcp-session-id'],
   });
 
   test('any method, headers and body', async () => {
@@ -69,7 +79,9 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
       fc.asyncProperty(request, fc.boolean(), async (message, modern) => {
         const live = await ensureLive();
         const params = modern ? { ...message.params, _meta: envelope() } : message.params;
-        const fitting = modern ? mirrored(message.method, params) : { 'mcp-session-id': live ?? null };
+        const fitting = modern
+          ? mirrored(message.method, params)
+          : { 'mcp-session-id': live ?? null };
         const response = await probe(client, {
           method: 'POST',
           headers: {
@@ -97,7 +109,10 @@ async function ready(client: RawClient, sessionMode: SessionMode): Promise<RawCl
 
 /** A header can hold only Latin-1. */
 function encodable<T extends object>(fields: T): T {
-  const plain = Object.entries(fields).map(([name, value]) => [name, String(value).replace(/[^\x20-\x7e]/g, '?')]);
+  const plain = Object.entries(fields).map(([name, value]) => [
+    name,
+    String(value).replace(/[^\x20-\x7e]/g, '?'),
+  ]);
   return Object.fromEntries(plain.filter(([, value]) => value !== 'null')) as T;
 }
 
@@ -153,7 +168,10 @@ function checkRefusal(response: RawResponse, method: string): void {
   if (method === 'HEAD') return expect(response.body).toBe('');
   expect(response.header('content-type')).toBe('application/json');
   const refusal = response.json() as Message;
-  expect(refusal).toMatchObject({ jsonrpc: '2.0', error: { code: expect.any(Number), message: expect.any(String) } });
+  expect(refusal).toMatchObject({
+    jsonrpc: '2.0',
+    error: { code: expect.any(Number), message: expect.any(String) },
+  });
   expect(Object.keys(refusal)).toContain('id');
   expect(['string', 'number', 'object']).toContain(typeof refusal.id);
   if (response.status === 405) expect(response.header('allow')).toBeTruthy();
@@ -161,7 +179,9 @@ function checkRefusal(response: RawResponse, method: string): void {
 
 /** Every request of the body was answered once, under its own id. */
 function checkAnswers(response: RawResponse, body: string | Uint8Array | undefined): void {
-  const messages = response.sse ? response.messages : [response.json() as Message | Message[]].flat();
+  const messages = response.sse
+    ? response.messages
+    : [response.json() as Message | Message[]].flat();
   const answers = messages.filter(({ method }) => method === undefined);
   for (const answer of answers) {
     expect(answer.jsonrpc).toBe('2.0');

@@ -8,14 +8,23 @@ const mostly = <T>(usual: T, ...others: fc.Arbitrary<T>[]): fc.Arbitrary<T> =>
 
 /** The characters that a header may hold: tab, blank, visible ASCII and Latin-1. */
 const headerText = fc
-  .array(fc.oneof(fc.integer({ min: 0x20, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff })), { maxLength: 40 })
+  .array(fc.oneof(fc.integer({ min: 0x20, max: 0x7e }), fc.integer({ min: 0x80, max: 0xff })), {
+    maxLength: 40,
+  })
   .map((codes) => String.fromCharCode(...codes));
 
 type Header = fc.Arbitrary<string | null | undefined>;
 
 const version: Header = mostly<string | null | undefined>(
   undefined,
-  fc.constantFrom('2025-11-25', '2026-07-28', '2025-06-18', '2025-03-26', '2024-11-05', '1999-01-01'),
+  fc.constantFrom(
+    '2025-11-25',
+    '2026-07-28',
+    '2025-06-18',
+    '2025-03-26',
+    '2024-11-05',
+    '1999-01-01',
+  ),
   headerText,
 );
 
@@ -25,7 +34,13 @@ const seldom: Header = mostly<string | null | undefined>(undefined, headerText);
 export const headers = fc.record({
   accept: mostly<string | null | undefined>(
     'application/json, text/event-stream',
-    fc.constantFrom('*/*', 'application/json', 'text/event-stream', 'text/*;q=0.5, application/*', null),
+    fc.constantFrom(
+      '*/*',
+      'application/json',
+      'text/event-stream',
+      'text/*;q=0.5, application/*',
+      null,
+    ),
     headerText,
   ),
   'content-type': mostly<string | null | undefined>(
@@ -33,7 +48,11 @@ export const headers = fc.record({
     fc.constantFrom('application/json; charset=utf-8', 'text/plain', null),
     headerText,
   ),
-  'mcp-session-id': mostly<string | null | undefined>('live', fc.constantFrom(null, '', 'unknown'), headerText),
+  'mcp-session-id': mostly<string | null | undefined>(
+    'live',
+    fc.constantFrom(null, '', 'unknown'),
+    headerText,
+  ),
   'mcp-protocol-version': version,
   'last-event-id': seldom,
   origin: mostly<string | null | undefined>(
@@ -86,7 +105,10 @@ const METHODS = [
 ];
 
 const handshake = fc.record({
-  protocolVersion: fc.oneof(fc.constantFrom('2025-11-25', '2025-06-18', '2025-03-26', '2026-07-28', 'x'), json),
+  protocolVersion: fc.oneof(
+    fc.constantFrom('2025-11-25', '2025-06-18', '2025-03-26', '2026-07-28', 'x'),
+    json,
+  ),
   capabilities: fc.oneof(fc.constantFrom({}, { elicitation: {}, sampling: {}, roots: {} }), json),
   clientInfo: mostly<unknown>({ name: 'any', version: '1' }, json),
 });
@@ -95,7 +117,10 @@ const meta = fc.oneof(
   fc.constant(undefined),
   fc.constant(envelope()),
   fc.record({ progressToken: id }),
-  fc.record({ 'io.modelcontextprotocol/protocolVersion': json, 'io.modelcontextprotocol/clientCapabilities': json }),
+  fc.record({
+    'io.modelcontextprotocol/protocolVersion': json,
+    'io.modelcontextprotocol/clientCapabilities': json,
+  }),
   json,
 );
 
@@ -109,7 +134,12 @@ const params = fc.oneof(
     _meta: meta,
   }),
   fc.record({ uri: fc.oneof(fc.constant('note://a'), fc.string()), _meta: meta }),
-  fc.record({ requestId: id, progressToken: id, progress: json, level: fc.oneof(fc.constant('info'), json) }),
+  fc.record({
+    requestId: id,
+    progressToken: id,
+    progress: json,
+    level: fc.oneof(fc.constant('info'), json),
+  }),
 );
 
 const method = fc.oneof(fc.constantFrom(...METHODS), fc.string(), json);
@@ -145,7 +175,11 @@ export const request = fc.record({
 
 const silent = fc.oneof(
   fc.record({ jsonrpc: fc.constant('2.0'), method: fc.constantFrom(...METHODS), params }),
-  fc.record({ jsonrpc: fc.constant('2.0'), id: fc.string(), result: fc.dictionary(fc.string(), json) }),
+  fc.record({
+    jsonrpc: fc.constant('2.0'),
+    id: fc.string(),
+    result: fc.dictionary(fc.string(), json),
+  }),
   fc.record({
     jsonrpc: fc.constant('2.0'),
     id: fc.nat(),
@@ -153,7 +187,12 @@ const silent = fc.oneof(
   }),
 );
 
-const initialize = handshake.map((shaken) => ({ jsonrpc: '2.0', id: 1, method: 'initialize', params: shaken }));
+const initialize = handshake.map((shaken) => ({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: shaken,
+}));
 
 const message = fc.oneof(loose, request, silent, initialize);
 
@@ -167,7 +206,10 @@ const deep = fc
 
 export const body: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   { weight: 6, arbitrary: message.map((value) => JSON.stringify(value)) },
-  { weight: 2, arbitrary: fc.array(message, { maxLength: 4 }).map((value) => JSON.stringify(value)) },
+  {
+    weight: 2,
+    arbitrary: fc.array(message, { maxLength: 4 }).map((value) => JSON.stringify(value)),
+  },
   { weight: 1, arbitrary: json.map((value) => JSON.stringify(value)) },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
   { weight: 1, arbitrary: fc.string({ maxLength: 200, unit: 'binary' }) },
@@ -175,7 +217,9 @@ export const body: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   // A message that is cut off.
   {
     weight: 1,
-    arbitrary: fc.tuple(message, fc.nat({ max: 200 })).map(([value, n]) => JSON.stringify(value).slice(0, n)),
+    arbitrary: fc
+      .tuple(message, fc.nat({ max: 200 }))
+      .map(([value, n]) => JSON.stringify(value).slice(0, n)),
   },
 );
 

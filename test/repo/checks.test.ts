@@ -12,7 +12,11 @@ interface Options {
 }
 const { root, run } = steps as {
   readonly root: string;
-  run(command: string, args: readonly string[], options?: Options): Promise<{ code: number; output: string }>;
+  run(
+    command: string,
+    args: readonly string[],
+    options?: Options,
+  ): Promise<{ code: number; output: string }>;
 };
 
 /**
@@ -53,9 +57,15 @@ describe('the code', { timeout: 600_000 }, () => {
   });
 });
 
-test.each(['.', 'packages/postgres', 'packages/redis'])('the tarball of %s', { timeout: 600_000 }, async (place) => {
-  const tarball = await packed(place);
-  await passes(`publint run ${tarball} --strict`);
-  // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
-  await passes(`attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`);
-});
+test.each(['.', 'packages/postgres', 'packages/redis'])(
+  'the tarball of %s',
+  { timeout: 600_000 },
+  async (place) => {
+    const tarball = await packed(place);
+    await passes(`publint run ${tarball} --strict`);
+    // Every way that TypeScript resolves, `moduleResolution: node` included. The package is an ES module alone.
+    await passes(
+      `attw ${tarball} --ignore-rules cjs-resolves-to-esm --no-definitely-typed --format ascii`,
+    );
+  },
+);

@@ -6,7 +6,9 @@ const vitest = join(import.meta.dirname, '../../node_modules/vitest/vitest.mjs')
 
 /** The other files of this run show that a file passes which closes what it opened. */
 test('a file that leaves something open fails, and names it', { timeout: 90_000 }, async () => {
-  const { closed, output } = startNode([vitest, 'run', '--no-color'], { cwd: join(import.meta.dirname, 'leaking') });
+  const { closed, output } = startNode([vitest, 'run', '--no-color'], {
+    cwd: join(import.meta.dirname, 'leaking'),
+  });
   const [code] = await closed;
   const said = output.stdout + output.stderr;
   const [, left = ''] = /left open after the last test: (.*)/.exec(said) ?? [];

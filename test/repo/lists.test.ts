@@ -38,7 +38,10 @@ function missing(patterns: readonly string[]): string[] {
   const has = (pattern: string): boolean => {
     // A filter of vitest names a file without its ending.
     const paths = [pattern, `${pattern}.test.ts`].map((path) => `:(top,glob)${path}`);
-    return execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...paths], { cwd: root }).length > 0;
+    return (
+      execFileSync('git', ['ls-files', '-co', '--exclude-standard', ...paths], { cwd: root })
+        .length > 0
+    );
   };
   return patterns.flatMap(alternatives).filter((pattern) => !has(pattern));
 }
@@ -54,7 +57,9 @@ const knipLists = ({ ignore = [], workspaces = {} }: Lists): string[] => [
   ),
 ];
 const ownWorkers = config.test?.projects?.flatMap((one) =>
-  typeof one === 'object' && 'test' in one && one.test?.name === 'own worker' ? (one.test.include ?? []) : [],
+  typeof one === 'object' && 'test' in one && one.test?.name === 'own worker'
+    ? (one.test.include ?? [])
+    : [],
 );
 
 test.each<[string, readonly string[]]>([
@@ -62,7 +67,10 @@ test.each<[string, readonly string[]]>([
   ['.oxfmtrc.json', lintLists(jsonOf('.oxfmtrc.json') as Lists)],
   ['knip.json', knipLists(jsonOf('knip.json') as Lists)],
   ['OWN of vitest.config.ts', ownWorkers ?? []],
-  ['scripts/test-matrix.mjs', textOf('scripts/test-matrix.mjs').match(/\btest\/(?!installs\/)[\w./*-]+/g) ?? []],
+  [
+    'scripts/test-matrix.mjs',
+    textOf('scripts/test-matrix.mjs').match(/\btest\/(?!installs\/)[\w./*-]+/g) ?? [],
+  ],
 ])('each entry of %s names a file that exists', (_list, entries) => {
   expect(entries).not.toEqual([]);
   expect(missing(['src/{index,nowhere}.ts'])).toEqual(['src/nowhere.ts']);
@@ -70,17 +78,22 @@ test.each<[string, readonly string[]]>([
 });
 
 test('CONTRIBUTING lists the folders of test/ that no folder of src/ has given its name', () => {
-  const [, listed = ''] = textOf('CONTRIBUTING.md').split(/Beside\s+them:|^`src\/dashboard\/page\/`/m);
+  const [, listed = ''] = textOf('CONTRIBUTING.md').split(
+    /Beside\s+them:|^`src\/dashboard\/page\/`/m,
+  );
   const names = [...listed.matchAll(/`test\/([\w-]+)\/`/g)].map(([, name = '']) => name);
   const folders = foldersOf('test');
   expect(names.filter((name) => !folders.includes(name))).toEqual([]);
-  expect(folders.filter((name) => !foldersOf('src').includes(name) && !names.includes(name))).toEqual([]);
+  expect(
+    folders.filter((name) => !foldersOf('src').includes(name) && !names.includes(name)),
+  ).toEqual([]);
 });
 
 /** Each line breaks one rule. */
 const BROKEN = {
   'no-underscore-dangle': 'export const taken = (x: { readonly _foo: string }): string => x._foo;',
-  'no-restricted-globals': 'export const wait = (then: () => void): unknown => setTimeout(then, 1);',
+  'no-restricted-globals':
+    'export const wait = (then: () => void): unknown => setTimeout(then, 1);',
   'no-restricted-properties': 'export const dice = (): number => Math.random();',
   'no-restricted-imports': "export { randomBytes } from 'node:crypto';",
   'no-explicit-any': 'export const anything = (x: any): void => void x;',
@@ -97,9 +110,13 @@ test('the rules of src/ bind the packages', { timeout: 60_000 }, () => {
     join(folder, '.oxlintrc.json'),
     JSON.stringify({ ...rules, jsPlugins: [join(root, 'scripts/lint.mjs')] }),
   );
-  const packages = foldersOf('packages').filter((name) => existsSync(join(root, 'packages', name, 'src')));
+  const packages = foldersOf('packages').filter((name) =>
+    existsSync(join(root, 'packages', name, 'src')),
+  );
   const places = ['src', ...packages.map((name) => `packages/${name}/src`)];
-  const broken = places.flatMap((place) => Object.entries(BROKEN).map(([rule, text]) => ({ rule, text, place })));
+  const broken = places.flatMap((place) =>
+    Object.entries(BROKEN).map(([rule, text]) => ({ rule, text, place })),
+  );
   for (const { rule, text, place } of broken) {
     const file = join(folder, place, `${rule}.ts`);
     mkdirSync(dirname(file), { recursive: true });
@@ -115,5 +132,7 @@ test('the rules of src/ bind the packages', { timeout: 60_000 }, () => {
   const reported = Array.from(said.matchAll(/^(.*)\/([\w-]+)\.ts:.*\(([\w-]+)\)\]$/gm), (line) =>
     line.slice(1).join(' '),
   );
-  expect(reported.toSorted()).toEqual(broken.map(({ rule, place }) => `${place} ${rule} ${rule}`).toSorted());
+  expect(reported.toSorted()).toEqual(
+    broken.map(({ rule, place }) => `${place} ${rule} ${rule}`).toSorted(),
+  );
 });

@@ -26,7 +26,8 @@ const ROOMS = [
 /** Imports that go up, with their reasons. */
 const UPWARD: Readonly<Record<string, string>> = {
   'base/options/session-options.ts → stores/store.ts': 'the type of the option `store`',
-  'session/record/record-kinds.ts → durable/kept/kept-records.ts': 'the type of what a long outcome is kept in',
+  'session/record/record-kinds.ts → durable/kept/kept-records.ts':
+    'the type of what a long outcome is kept in',
 };
 
 /** `index.ts` exports the public names, and `sojourn serve` loads it as applications do. */
@@ -40,7 +41,9 @@ const src = resolve(import.meta.dirname, '../../src');
 
 /** What each file imports, as paths below `src/`. */
 function readImports(): Imports {
-  const found = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
+  const found = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /\.tsx?$/.test(file),
+  );
   const files = found.map((file) => file.split(sep).join('/'));
   const importedBy = (file: string) =>
     [...readFileSync(join(src, file), 'utf8').matchAll(IMPORT)].map(([, path = '']) =>
@@ -66,7 +69,8 @@ function circlesIn(imports: Imports): string[] {
 
 const imports = readImports();
 const roomOf = (file: string): string => file.split('/')[0] ?? '';
-const mayImport = (room: string, other: string): boolean => ROOMS.indexOf(room) < ROOMS.indexOf(other);
+const mayImport = (room: string, other: string): boolean =>
+  ROOMS.indexOf(room) < ROOMS.indexOf(other);
 
 test('src has these rooms, and one file beside them', () => {
   expect([...new Set([...imports.keys()].map(roomOf))].sort()).toEqual([...ROOMS, INDEX].sort());
@@ -74,10 +78,14 @@ test('src has these rooms, and one file beside them', () => {
 
 test('a room imports the rooms below it, save for the imports that are listed with a reason', () => {
   const crossing = [...imports].flatMap(([file, paths]) =>
-    paths.filter((path) => roomOf(path) !== roomOf(file) && ![file, path].includes(INDEX)).map((path) => [file, path]),
+    paths
+      .filter((path) => roomOf(path) !== roomOf(file) && ![file, path].includes(INDEX))
+      .map((path) => [file, path]),
   );
   expect(crossing.length).toBeGreaterThan(500);
-  const upward = crossing.filter(([file = '', path = '']) => !mayImport(roomOf(file), roomOf(path)));
+  const upward = crossing.filter(
+    ([file = '', path = '']) => !mayImport(roomOf(file), roomOf(path)),
+  );
   expect(upward.map((pair) => pair.join(' → ')).sort()).toEqual(Object.keys(UPWARD).sort());
 });
 

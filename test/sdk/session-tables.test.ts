@@ -14,13 +14,18 @@ test('a handler that middleware could not wrap is not served in the sessions tha
       const refuse = (): never => {
         throw new Error('refused');
       };
-      if (isWrapping) for (const method of table.keys()) if (method.startsWith('own/')) table.set(method, refuse);
+      if (isWrapping)
+        for (const method of table.keys()) if (method.startsWith('own/')) table.set(method, refuse);
       await super.connect(transport);
     }
   }
   const definition = new Guarded({ name: 'guarded', version: '1.0.0' });
   const register = (method: string): void =>
-    definition.server.setRequestHandler(method, { params: z.looseObject({}), result: z.any() }, () => ({ method }));
+    definition.server.setRequestHandler(
+      method,
+      { params: z.looseObject({}), result: z.any() },
+      () => ({ method }),
+    );
   register('own/first');
   const { openSession } = await serve(definition);
   const wrapped = await openSession();
@@ -29,7 +34,9 @@ test('a handler that middleware could not wrap is not served in the sessions tha
   register('own/second');
   const codeOf = async (client: typeof plain, method: string): Promise<unknown> =>
     (await client.call(method)).message.error?.code;
-  expect([await codeOf(wrapped, 'own/first'), await codeOf(wrapped, 'own/second')]).toEqual([-32603, -32601]);
+  expect([await codeOf(wrapped, 'own/first'), await codeOf(wrapped, 'own/second')]).toEqual([
+    -32603, -32601,
+  ]);
   expect((await plain.call('own/second')).message.result).toEqual({ method: 'own/second' });
   const later = await openSession();
   expect((await later.call('own/second')).message.result).toEqual({ method: 'own/second' });

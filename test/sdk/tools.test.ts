@@ -1,5 +1,9 @@
 /** The JSON Schema of a tool's schema is converted once, and every list is a copy (`src/sdk/tools.ts`). */
-import { fromJsonSchema, McpServer, type StandardSchemaWithJSON } from '@modelcontextprotocol/server';
+import {
+  fromJsonSchema,
+  McpServer,
+  type StandardSchemaWithJSON,
+} from '@modelcontextprotocol/server';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext } from '../../src/index.ts';
@@ -38,7 +42,8 @@ function counted(properties: Record<string, object>): StandardSchemaWithJSON<{ t
 }
 
 const toolsOf = ({ result }: JsonRpcAnswer): Tool[] => (result as { tools: Tool[] }).tools;
-const listed = async (client: RawClient): Promise<Tool[]> => toolsOf((await client.call('tools/list')).message);
+const listed = async (client: RawClient): Promise<Tool[]> =>
+  toolsOf((await client.call('tools/list')).message);
 const listedModern = async (client: RawClient): Promise<Tool[]> =>
   toolsOf((await callModern(client, 'tools/list')).message);
 
@@ -49,7 +54,10 @@ async function opened(served: { client(): RawClient }): Promise<RawClient> {
 }
 
 /** A server whose tool has this schema. */
-function withTool(inputSchema: object, serverOptions?: McpEndpointContext['serverOptions']): McpServer {
+function withTool(
+  inputSchema: object,
+  serverOptions?: McpEndpointContext['serverOptions'],
+): McpServer {
   const server = new McpServer(info, serverOptions);
   server.registerTool('echo', { inputSchema: inputSchema as never }, nothing as never);
   return server;
@@ -59,7 +67,8 @@ const fromFactory = (inputSchema: object): Promise<Served> =>
   serve(({ serverOptions }) => withTool(inputSchema, serverOptions));
 
 type Handlers = Map<string, (...args: unknown[]) => unknown>;
-const handlersOf = ({ server }: McpServer): Handlers => Reflect.get(server, '_requestHandlers') as Handlers;
+const handlersOf = ({ server }: McpServer): Handlers =>
+  Reflect.get(server, '_requestHandlers') as Handlers;
 
 describe.each(['a factory', 'one definition'])('with %s', (way) => {
   const given = (create: (options?: McpEndpointContext['serverOptions']) => McpServer) =>
@@ -76,7 +85,10 @@ describe.each(['a factory', 'one definition'])('with %s', (way) => {
     await callModern(served.client(), 'tools/call', { name: 'echo', arguments: {} });
     await callModern(served.client(), 'tools/call', { name: 'echo', arguments: {} });
     for (const tools of lists)
-      expect(tools[0]?.inputSchema).toEqual({ type: 'object', properties: { text: { type: 'string' } } });
+      expect(tools[0]?.inputSchema).toEqual({
+        type: 'object',
+        properties: { text: { type: 'string' } },
+      });
     expect(conversions).toBe(1);
   });
 
@@ -139,7 +151,10 @@ const schemas: Array<[string, () => object]> = [
       });
     },
   ],
-  ['JSON Schema', () => fromJsonSchema({ type: 'object', properties: { text: { type: 'string' } } })],
+  [
+    'JSON Schema',
+    () => fromJsonSchema({ type: 'object', properties: { text: { type: 'string' } } }),
+  ],
   [
     'a name like any other',
     () => counted(JSON.parse('{ "__proto__": { "type": "string" } }') as Record<string, object>),
@@ -151,7 +166,8 @@ describe.each(schemas)('the list of a tool with %s', (_name, createSchema) => {
     const inputSchema = createSchema() as never;
     const server = new McpServer(info);
     server.registerTool('tool', { inputSchema, outputSchema: inputSchema }, nothing as never);
-    const list = async () => JSON.stringify(await handlersOf(server).get('tools/list')?.({ method: 'tools/list' }, {}));
+    const list = async () =>
+      JSON.stringify(await handlersOf(server).get('tools/list')?.({ method: 'tools/list' }, {}));
     const before = await list();
     rememberSchemas(server);
     expect([await list(), await list()]).toEqual([before, before]);
@@ -166,10 +182,15 @@ describe('converted each time, without an error, is a schema', () => {
       'that is frozen',
       () => {
         const { jsonSchema, ...rest } = standard();
-        return Object.freeze({ '~standard': Object.freeze({ ...rest, jsonSchema: Object.freeze(jsonSchema) }) });
+        return Object.freeze({
+          '~standard': Object.freeze({ ...rest, jsonSchema: Object.freeze(jsonSchema) }),
+        });
       },
     ],
-    ['that creates the interface for each access', () => Object.defineProperty({}, '~standard', { get: standard })],
+    [
+      'that creates the interface for each access',
+      () => Object.defineProperty({}, '~standard', { get: standard }),
+    ],
   ])('%s', async (_what, createSchema) => {
     const client = await opened(await fromFactory(createSchema()));
     for (let n = 1; n <= 3; n++) {
@@ -180,7 +201,8 @@ describe('converted each time, without an error, is a schema', () => {
 
   test('that cannot be converted: the list fails each time', async () => {
     const client = await opened(await fromFactory(z.object({ when: z.date() })));
-    for (let n = 0; n < 2; n++) expect((await client.call('tools/list')).message.error?.message).toMatch(/Date/);
+    for (let n = 0; n < 2; n++)
+      expect((await client.call('tools/list')).message.error?.message).toMatch(/Date/);
   });
 });
 
@@ -190,7 +212,10 @@ test('a handler may notify as its signal aborts: what its client cannot get is d
     const server = new McpServer(info, { capabilities: { logging: {} } });
     server.registerTool('hold', {}, ({ mcpReq: { signal, log } }) => {
       return new Promise((hold) => {
-        signal.addEventListener('abort', () => void log('error', '').then(() => outcomes.push(hold(nothing())), hold));
+        signal.addEventListener(
+          'abort',
+          () => void log('error', '').then(() => outcomes.push(hold(nothing())), hold),
+        );
         outcomes.push('held');
       });
     });

@@ -79,7 +79,8 @@ const resume: Path['send'] = (client) =>
   rawRequest('GET', { ...headersOf(client), 'last-event-id': firstEvents.get(client) ?? '' });
 
 /** Calls of `work` that end when their client leaves, and one in three that answers in its turn or a later one. */
-const hanging = (n: number): object => work(n % 3 === 0 ? (n % 2 === 0 ? 'once' : 'later') : 'hang');
+const hanging = (n: number): object =>
+  work(n % 3 === 0 ? (n % 2 === 0 ? 'once' : 'later') : 'hang');
 
 const modern: Path['send'] = (_client, n) => modernBytes(BEARER, n, hanging(n));
 
@@ -89,16 +90,28 @@ const stateless: Path['send'] = (_client, n) =>
 const PATHS: Readonly<Record<string, Path>> = {
   'a call of a live session': { era: 'session', send: call },
   initialize: { era: 'session', send: initialize },
-  'initialize with a factory that waits': { era: 'session', later: { factory: true }, send: initialize },
+  'initialize with a factory that waits': {
+    era: 'session',
+    later: { factory: true },
+    send: initialize,
+  },
   'a call whose `authorize` waits': { era: 'session', options: authorizing, send: call },
   'a call whose scope check waits': { era: 'session', later: { scopes: true }, send: call },
   'a call at another instance': { era: 'session', relayed: true, send: call },
-  'a call of `responseMode: json`': { era: 'session', options: { responseMode: 'json' }, send: call },
+  'a call of `responseMode: json`': {
+    era: 'session',
+    options: { responseMode: 'json' },
+    send: call,
+  },
   'a GET': { era: 'session', send: get },
   'a GET that resumes': { era: 'session', send: resume },
   'a GET that resumes at another instance': { era: 'session', relayed: true, send: resume },
   'a 2026-07-28 call': { era: 'modern', send: modern },
-  'a 2026-07-28 call whose `authorize` waits': { era: 'modern', options: authorizing, send: modern },
+  'a 2026-07-28 call whose `authorize` waits': {
+    era: 'modern',
+    options: authorizing,
+    send: modern,
+  },
   'a 2026-07-28 call with a factory and scopes that wait': {
     era: 'modern',
     later: { factory: true, scopes: true },
@@ -162,7 +175,9 @@ async function refusedOf({ era }: Path, client: RawClient, { hanging }: Work): P
 
 /** An aborted call may have its place until the store has answered. */
 async function expectEverySlot(path: Path, client: RawClient, calls: Work): Promise<void> {
-  await until(async () => (await refusedOf(path, client, calls)) === 1, { what: 'a place for each call' });
+  await until(async () => (await refusedOf(path, client, calls)) === 1, {
+    what: 'a place for each call',
+  });
 }
 
 // A store that answers later leaves more steps in which a client may go.

@@ -34,7 +34,11 @@ const LEAVES: ReadonlyArray<(socket: Socket) => void> = [
 ];
 
 /** Sends `count` requests, and leaves each before its answer is read. */
-export async function abortEach(port: number, count: number, bytesOf: (n: number) => string): Promise<void> {
+export async function abortEach(
+  port: number,
+  count: number,
+  bytesOf: (n: number) => string,
+): Promise<void> {
   await times(
     count,
     CONNECTIONS,
@@ -49,7 +53,11 @@ export async function abortEach(port: number, count: number, bytesOf: (n: number
 }
 
 /** The bytes of a request. */
-export function rawRequest(method: string, headers: Record<string, string>, message?: object): string {
+export function rawRequest(
+  method: string,
+  headers: Record<string, string>,
+  message?: object,
+): string {
   const body = message === undefined ? '' : JSON.stringify(message);
   const sent = {
     host: 'localhost',
@@ -72,24 +80,35 @@ export function modernBytes(headers: object, id: number, call: object): string {
   return rpcBytes({ ...mirrored('tools/call', params), ...headers }, id, 'tools/call', params);
 }
 
-export const sessionHeaders = ({ sessionId, protocolVersion }: RawClient): Record<string, string> => ({
+export const sessionHeaders = ({
+  sessionId,
+  protocolVersion,
+}: RawClient): Record<string, string> => ({
   ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
   ...(protocolVersion !== undefined && { 'mcp-protocol-version': protocolVersion }),
 });
 
 /** A body that takes the budget of an endpoint with `limits.memoryBytes: BUDGET`, without what live sessions take. */
 const whole = (() => {
-  const withText = (x: string) => JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x } });
+  const withText = (x: string) =>
+    JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping', params: { x } });
   const around = withText('');
   const left = BUDGET - SESSIONS_BYTES - bytesOfText(around, Infinity) - WEIGHT * around.length;
   return withText('x'.repeat(Math.floor(left / WEIGHT)));
 })();
 
 /** Whether a body as large as the budget has room. */
-export async function hasWholeBudget(port: number, headers: Record<string, string>): Promise<boolean> {
+export async function hasWholeBudget(
+  port: number,
+  headers: Record<string, string>,
+): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${port}/mcp`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...headers,
+    },
     body: whole,
   });
   const text = await response.text();
@@ -158,5 +177,8 @@ export async function expectEmptyBudget(
 ): Promise<void> {
   await until(() => work.begun === work.over, { what: 'the end of every call', timeoutMs: 10_000 });
   for (const port of ports)
-    await until(() => hasWholeBudget(port, headers), { what: 'a budget of which nothing is used', timeoutMs: 10_000 });
+    await until(() => hasWholeBudget(port, headers), {
+      what: 'a budget of which nothing is used',
+      timeoutMs: 10_000,
+    });
 }

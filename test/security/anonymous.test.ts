@@ -13,16 +13,30 @@ import type { Message } from '../kit/sse-parser.ts';
 
 type Auth = NonNullable<McpEndpointOptions['auth']>;
 
-const METADATA = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
+const METADATA = {
+  resource: 'https://mcp.example/mcp',
+  authorization_servers: ['https://id.example'],
+};
 
 /** The tokens are `alice`, and `alice.admin` with that scope. */
 const verify: NonNullable<Auth['verify']> = async (token) => {
   const [sub, ...scopes] = token.split('.');
   if (sub !== 'alice') return undefined;
-  return { token, clientId: 'app', scopes, expiresAt: 4_000_000_000, extra: { iss: 'https://id.example', sub } };
+  return {
+    token,
+    clientId: 'app',
+    scopes,
+    expiresAt: 4_000_000_000,
+    extra: { iss: 'https://id.example', sub },
+  };
 };
 
-const auth = (more: Partial<Auth> = {}): Auth => ({ verify, metadata: METADATA, optional: true, ...more });
+const auth = (more: Partial<Auth> = {}): Auth => ({
+  verify,
+  metadata: METADATA,
+  optional: true,
+  ...more,
+});
 const as = (token: string | undefined) => ({
   headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   timeoutMs: 20_000,
@@ -32,7 +46,12 @@ const as = (token: string | undefined) => ({
 function labOf(passesOptions = true) {
   const lab = createLab((server) => {
     const whoami = () => ({
-      content: [{ type: 'text' as const, text: JSON.stringify(currentRequest()?.authInfo?.extra ?? 'anonymous') }],
+      content: [
+        {
+          type: 'text' as const,
+          text: JSON.stringify(currentRequest()?.authInfo?.extra ?? 'anonymous'),
+        },
+      ],
     });
     server.registerTool('whoami', {}, whoami);
     server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, whoami);
@@ -40,14 +59,19 @@ function labOf(passesOptions = true) {
   if (passesOptions) return lab;
   const factory: typeof lab.factory = () => {
     const server = new McpServer({ name: 'plain', version: '1' });
-    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => ({ content: [] }));
+    server.registerTool('admin', { scopeChallenge: requireScopes('admin') }, () => ({
+      content: [],
+    }));
     return server;
   };
   return { ...lab, factory };
 }
 
-const start = (options: Partial<Auth> = {}, more: McpEndpointOptions = {}, settings: ServeSettings = {}) =>
-  serve(labOf().factory, { auth: auth(options), ...more }, settings);
+const start = (
+  options: Partial<Auth> = {},
+  more: McpEndpointOptions = {},
+  settings: ServeSettings = {},
+) => serve(labOf().factory, { auth: auth(options), ...more }, settings);
 
 const FACES: readonly Face[] = ['listen', 'node', 'fetch'];
 
@@ -70,7 +94,11 @@ describe.each(FACES)('over the face %s', (face) => {
       [{}, false],
       [{ sessionMode: 'stateless' }, true],
     ] as const) {
-      const { client } = await serve(labOf(passesOptions).factory, { auth: auth(), ...options }, { face });
+      const { client } = await serve(
+        labOf(passesOptions).factory,
+        { auth: auth(), ...options },
+        { face },
+      );
       for (const [token, status, error] of [
         [undefined, 401, undefined],
         ['alice', 403, 'insufficient_scope'],
@@ -90,54 +118,74 @@ describe.each(FACES)('over the face %s', (face) => {
           expect(response.json()).toMatchObject({ error_description: expect.any(String) });
           expect((response.json() as { error?: string }).error).toBe(error);
           expect(challenge).toContain('scope="admin"');
-          if (token === undefined) expect(challenge).toContain('resource_metadata="https://mcp.example/.well-known/');
+          if (token === undefined)
+            expect(challenge).toContain('resource_metadata="https://mcp.example/.well-known/');
         }
       }
     }
   });
 });
 
-test.each(['node', 'fetch'] as const)('what a middleware put into the request is no identity: %s', async (face) => {
-  const smuggled: AuthInfo = { token: 't', clientId: 'c', scopes: ['admin'], extra: { sub: 'alice' } };
-  const { client, openSession } = await start({}, {}, { face, auth: () => smuggled });
-  const one = await openSession();
-  expect(await say(one, 'whoami')).toBe('"anonymous"');
-  expect((await one.call(...tool('admin'))).response.status).toBe(401);
-  expect(textOf((await callModern(client(), ...tool('whoami'))).message)).toBe('"anonymous"');
-});
+test.each(['node', 'fetch'] as const)(
+  'what a middleware put into the request is no identity: %s',
+  async (face) => {
+    const smuggled: AuthInfo = {
+      token: 't',
+      clientId: 'c',
+      scopes: ['admin'],
+      extra: { sub: 'alice' },
+    };
+    const { client, openSession } = await start({}, {}, { face, auth: () => smuggled });
+    const one = await openSession();
+    expect(await say(one, 'whoami')).toBe('"anonymous"');
+    expect((await one.call(...tool('admin'))).response.status).toBe(401);
+    expect(textOf((await callModern(client(), ...tool('whoami'))).message)).toBe('"anonymous"');
+  },
+);
 
 describe('a function says what anonymous callers may use', () => {
-  const optional: Auth['optional'] = (kind, name) => kind === 'tool' && ['whoami', 'echo'].includes(name);
+  const optional: Auth['optional'] = (kind, name) =>
+    kind === 'tool' && ['whoami', 'echo'].includes(name);
 
-  test.each([[undefined], [() => true]])('the rest does not exist for them, in each era', async (authorize) => {
-    const { client, openSession } = await start({ optional, ...(authorize && { authorize }) });
-    const namesOf = (message: Message): string[] => message.result?.['tools'].map(({ name }: { name: string }) => name);
-    const anonymous = await openSession();
-    const alice = await openSession({}, as('alice'));
-    for (const list of [
-      (await anonymous.call('tools/list')).message,
-      (await callModern(client(), 'tools/list')).message,
-    ])
-      expect(namesOf(list).toSorted()).toEqual(['echo', 'whoami']);
-    expect(namesOf((await alice.call('tools/list')).message).length).toBeGreaterThan(5);
-    const letIn: string[] = [];
-    const refused = async (what: string, calls: ReadonlyArray<{ readonly message: object }>): Promise<void> => {
-      for (const { message } of calls) {
-        const text = JSON.stringify(message);
-        if (!/not found/i.test(text)) letIn.push(`${what}: ${text}`);
-      }
-    };
-    for (const name of ['count', 'hold', 'who', 'admin', 'WhoAmI', '__proto__', 'unknown'])
-      await refused(name, [await anonymous.call(...tool(name)), await callModern(client(), ...tool(name))]);
-    for (const uri of ['note://a', 'NOTE://a', 'note://a/../a'])
-      await refused(uri, [
-        await anonymous.call('resources/read', { uri }),
-        await callModern(client(), 'resources/read', { uri }),
-      ]);
-    expect(letIn).toEqual([]);
-    expect(await say(anonymous, 'whoami')).toBe('"anonymous"');
-    expect(await say(alice, 'count')).toBe('1');
-  });
+  test.each([[undefined], [() => true]])(
+    'the rest does not exist for them, in each era',
+    async (authorize) => {
+      const { client, openSession } = await start({ optional, ...(authorize && { authorize }) });
+      const namesOf = (message: Message): string[] =>
+        message.result?.['tools'].map(({ name }: { name: string }) => name);
+      const anonymous = await openSession();
+      const alice = await openSession({}, as('alice'));
+      for (const list of [
+        (await anonymous.call('tools/list')).message,
+        (await callModern(client(), 'tools/list')).message,
+      ])
+        expect(namesOf(list).toSorted()).toEqual(['echo', 'whoami']);
+      expect(namesOf((await alice.call('tools/list')).message).length).toBeGreaterThan(5);
+      const letIn: string[] = [];
+      const refused = async (
+        what: string,
+        calls: ReadonlyArray<{ readonly message: object }>,
+      ): Promise<void> => {
+        for (const { message } of calls) {
+          const text = JSON.stringify(message);
+          if (!/not found/i.test(text)) letIn.push(`${what}: ${text}`);
+        }
+      };
+      for (const name of ['count', 'hold', 'who', 'admin', 'WhoAmI', '__proto__', 'unknown'])
+        await refused(name, [
+          await anonymous.call(...tool(name)),
+          await callModern(client(), ...tool(name)),
+        ]);
+      for (const uri of ['note://a', 'NOTE://a', 'note://a/../a'])
+        await refused(uri, [
+          await anonymous.call('resources/read', { uri }),
+          await callModern(client(), 'resources/read', { uri }),
+        ]);
+      expect(letIn).toEqual([]);
+      expect(await say(anonymous, 'whoami')).toBe('"anonymous"');
+      expect(await say(alice, 'count')).toBe('1');
+    },
+  );
 
   test('a function that throws refuses', async () => {
     const { openSession, log } = await start({

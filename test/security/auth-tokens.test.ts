@@ -43,12 +43,25 @@ async function badHeaders(issuer: Issuer): Promise<Array<string | undefined>> {
     return `${input}.${sign('sha256', Buffer.from(input), embedded.privateKey).toString('base64url')}`;
   };
   const broken = [`${header}.${payload}.`, `${header}.${payload}`, '..', 'a.b.c', '%'.repeat(40)];
-  const long = [`${header}.${LONG}.${signature}`, `${LONG}.${payload}.${signature}`, `${header}.${payload}.${LONG}`];
-  const times = [{ exp: undefined }, { exp: `${seconds() + 600}` }, { nbf: seconds() + 70 }, { nbf: 'now' }];
+  const long = [
+    `${header}.${LONG}.${signature}`,
+    `${LONG}.${payload}.${signature}`,
+    `${header}.${payload}.${LONG}`,
+  ];
+  const times = [
+    { exp: undefined },
+    { exp: `${seconds() + 600}` },
+    { nbf: seconds() + 70 },
+    { nbf: 'now' },
+  ];
   const claims = [
     ...times,
-    ...['https://other.example/mcp', `${RESOURCE}/`, [RESOURCE.toUpperCase(), 'x'], undefined].map((aud) => ({ aud })),
-    ...['https://evil.example', `${issuer.url}/`, issuer.url.replace('127.0.0.1', 'localhost')].map((iss) => ({ iss })),
+    ...['https://other.example/mcp', `${RESOURCE}/`, [RESOURCE.toUpperCase(), 'x'], undefined].map(
+      (aud) => ({ aud }),
+    ),
+    ...['https://evil.example', `${issuer.url}/`, issuer.url.replace('127.0.0.1', 'localhost')].map(
+      (iss) => ({ iss }),
+    ),
     { iss: undefined },
     ...[undefined, '', null, {}].map((subject) => ({ sub: subject })),
   ];
@@ -68,19 +81,31 @@ async function badHeaders(issuer: Issuer): Promise<Array<string | undefined>> {
     ...long,
   ];
   const none = [undefined, '', 'Bearer', 'Bearer ', 'Basic YWRhOmFkYQ=='];
-  return [...none, good, `Bearer ${good} ${good}`, `Bearer\t${good}`, ...tokens.map((token) => `Bearer ${token}`)];
+  return [
+    ...none,
+    good,
+    `Bearer ${good} ${good}`,
+    `Bearer\t${good}`,
+    ...tokens.map((token) => `Bearer ${token}`),
+  ];
 }
 
 const call = toolCall(9, 'run');
 
 /** Ways to reach a tool or a stream; the session was opened by a good token. */
-const ways = (client: RawClient, session: boolean, options: RawRequestOptions): Array<Promise<RawResponse>> => [
+const ways = (
+  client: RawClient,
+  session: boolean,
+  options: RawRequestOptions,
+): Array<Promise<RawResponse>> => [
   postModern(client, 'tools/call', { name: 'run', arguments: {} }, options),
   client.initialize(options).then(({ response }) => response),
   ...(session ? [client.post(call, options), client.get(options), client.delete(options)] : []),
 ];
 
-const SERVED: ReadonlyArray<readonly [name: string, options: McpEndpointOptions, face: Face, optional: boolean]> = [
+const SERVED: ReadonlyArray<
+  readonly [name: string, options: McpEndpointOptions, face: Face, optional: boolean]
+> = [
   ['listen(), hybrid', {}, 'listen', false],
   ['listen(), hybrid, with anonymous callers', {}, 'listen', true],
   ['node, the 2024-11-05 transport, with anonymous callers', { legacySse: true }, 'node', true],
@@ -108,10 +133,15 @@ describe.each(SERVED)('%s', (_name, options, face, optional) => {
       if (optional && authorization === undefined) continue;
       // Node.js refuses heads above 16 KiB by itself.
       const expected = authorization?.includes(LONG) ? [401, 431] : [401];
-      for (const response of await Promise.all(ways(client, !stateless, { headers: { authorization } }))) {
-        expect(expected, `${authorization}: ${response.status} ${response.body}`).toContain(response.status);
+      for (const response of await Promise.all(
+        ways(client, !stateless, { headers: { authorization } }),
+      )) {
+        expect(expected, `${authorization}: ${response.status} ${response.body}`).toContain(
+          response.status,
+        );
         expect(response.body).not.toMatch(/[\w-]{40}/);
-        if (response.status === 401) expect(response.header('www-authenticate')).toContain('resource_metadata=');
+        if (response.status === 401)
+          expect(response.header('www-authenticate')).toContain('resource_metadata=');
       }
     }
     expect(ran).toEqual([]);

@@ -1,5 +1,11 @@
 /** Every mode and era in which `auth.authorize` is asked, each as one way to send a request. */
-import { completable, McpServer, requireScopes, ResourceTemplate, type AuthInfo } from '@modelcontextprotocol/server';
+import {
+  completable,
+  McpServer,
+  requireScopes,
+  ResourceTemplate,
+  type AuthInfo,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import type { AuthOptions, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
 import type { RawHeaders } from '../kit/raw-client.ts';
@@ -18,7 +24,8 @@ const info = (token: string): AuthInfo => ({
 });
 
 /** Looks like a name that this library puts in place of a refused one, and holds the given name. */
-export const concealed = (name: string): string => `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
+export const concealed = (name: string): string =>
+  `sojourn-unknown:${Buffer.from(name).toString('base64url')}`;
 
 /** Every one is refused. */
 export const NAMES: readonly string[] = [
@@ -45,8 +52,18 @@ export const NAMES: readonly string[] = [
  * by `new URL(uri).href`.
  */
 export const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
-  'note://secret': ['NOTE://secret', ' note://secret ', 'no\tte://sec\r\nret', '\u0000note://secret\u001f'],
-  'secret://box/7': ['Secret://box/7', 'secret://box/x/../7', 'secret://box/./7', 'secret://box/x/%2e%2E/7'],
+  'note://secret': [
+    'NOTE://secret',
+    ' note://secret ',
+    'no\tte://sec\r\nret',
+    '\u0000note://secret\u001f',
+  ],
+  'secret://box/7': [
+    'Secret://box/7',
+    'secret://box/x/../7',
+    'secret://box/./7',
+    'secret://box/x/%2e%2E/7',
+  ],
   'file:///vault/secret': [
     'file://LOCALHOST/vault/secret',
     'file:vault\\x\\..\\secret',
@@ -61,15 +78,26 @@ export const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
     'https://ｅxa\u00admple。com/secret',
     'https://:@example.com:/secret',
   ],
-  'https://xn--bcher-kva.example/secret': ['https://BÜCHER.example/secret', 'https://bu\u0308cher.example/secret'],
-  'http://127.0.0.1/secret': ['http://0x7f.1/secret', 'http://2130706433/secret', 'http://127.0.0.1.:80/secret'],
+  'https://xn--bcher-kva.example/secret': [
+    'https://BÜCHER.example/secret',
+    'https://bu\u0308cher.example/secret',
+  ],
+  'http://127.0.0.1/secret': [
+    'http://0x7f.1/secret',
+    'http://2130706433/secret',
+    'http://127.0.0.1.:80/secret',
+  ],
 };
 export const RESOURCES: readonly string[] = Object.keys(SPELLINGS);
 export const SPELLED: readonly string[] = Object.values(SPELLINGS).flat();
 
 const argument = { name: 'id', value: 'x' };
 
-type Request = readonly [method: string, params: (name: unknown) => Params, names: readonly string[]];
+type Request = readonly [
+  method: string,
+  params: (name: unknown) => Params,
+  names: readonly string[],
+];
 
 /** Requests that name something, and names of `secretServer` that are refused there. */
 const REQUESTS: readonly Request[] = [
@@ -77,7 +105,11 @@ const REQUESTS: readonly Request[] = [
   ['prompts/get', (name) => ({ name, arguments: { a: 'x' } }), ['secret']],
   ['resources/read', (uri) => ({ uri }), ['note://secret', 'secret://7']],
   ['completion/complete', (name) => ({ ref: { type: 'ref/prompt', name }, argument }), ['secret']],
-  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument }), ['secret://{id}']],
+  [
+    'completion/complete',
+    (uri) => ({ ref: { type: 'ref/resource', uri }, argument }),
+    ['secret://{id}'],
+  ],
 ];
 const SUBSCRIBE: Request = ['resources/subscribe', (uri) => ({ uri }), ['note://secret']];
 
@@ -86,7 +118,9 @@ export const requestsOf = ({ subscribes }: Pick<Way, 'subscribes'>): readonly Re
 
 /** A header cannot carry every name as it is. */
 export const mirroredName = (name: unknown): RawHeaders =>
-  typeof name === 'string' ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` } : {};
+  typeof name === 'string'
+    ? { 'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=` }
+    : {};
 
 /** The name by which an SDK server finds a resource. */
 export const hrefOf = (uri: string): string => (URL.canParse(uri) ? new URL(uri).href : uri);
@@ -102,7 +136,8 @@ const REFUSED: ReadonlySet<string> = new Set([
 ]);
 
 /** The caller `admin` may use everything. */
-const may = (name: string, { extra }: AuthInfo): boolean => extra?.['role'] === 'admin' || !REFUSED.has(name);
+const may = (name: string, { extra }: AuthInfo): boolean =>
+  extra?.['role'] === 'admin' || !REFUSED.has(name);
 
 export const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
   'at once': (_kind, name, authInfo) => may(name, authInfo),
@@ -118,7 +153,10 @@ export const HOOKS: Readonly<Record<string, AuthOptions['authorize']>> = {
     may(name, authInfo) || 'no') as never,
 };
 
-export const optionsOf = (authorize: AuthOptions['authorize'], more: McpEndpointOptions = {}): McpEndpointOptions => ({
+export const optionsOf = (
+  authorize: AuthOptions['authorize'],
+  more: McpEndpointOptions = {},
+): McpEndpointOptions => ({
   auth: { verify: async (token) => info(token), authorize },
   ...more,
 });
@@ -136,15 +174,23 @@ export function secretServer(): Guarded {
       if (name.includes('secret')) ran.push(name);
       return said(name);
     };
-    const message = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }] };
+    const message = {
+      messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'x' } }],
+    };
     // What is refused asks for a scope and for a header too, which its callers would hear of.
     const inputSchema = z.looseObject({});
-    const mirrored = z.looseObject({ name: z.string().optional().meta({ 'x-mcp-header': 'Name' }) });
-    const argsSchema = z.object({ a: completable(z.string(), () => [run('secret').content.length.toString()]) });
+    const mirrored = z.looseObject({
+      name: z.string().optional().meta({ 'x-mcp-header': 'Name' }),
+    });
+    const argsSchema = z.object({
+      a: completable(z.string(), () => [run('secret').content.length.toString()]),
+    });
     server.registerTool('open', { inputSchema }, () => run('open'));
     server.registerPrompt('open', {}, () => message);
     for (const name of NAMES) {
-      server.registerTool(name, { inputSchema: mirrored, scopeChallenge: requireScopes('x') }, () => run(name));
+      server.registerTool(name, { inputSchema: mirrored, scopeChallenge: requireScopes('x') }, () =>
+        run(name),
+      );
       server.registerPrompt(name, { argsSchema }, () => {
         ran.push(`${name} prompt`);
         return message;
@@ -190,7 +236,11 @@ interface Mode extends Omit<Way, 'send'> {
 
 export const as = (role: string) => bearer(role);
 
-export async function open(options: McpEndpointOptions, face: Face = 'listen', secrets = secretServer()) {
+export async function open(
+  options: McpEndpointOptions,
+  face: Face = 'listen',
+  secrets = secretServer(),
+) {
   const { ran, factory } = secrets;
   return { ran, served: await serve(factory, options, { face }) };
 }

@@ -55,7 +55,10 @@ const MISPLACED: ReadonlyArray<readonly [method: string, params: string]> = [
   ['tools/call', '{"name":"open","name":"secret","arguments":{}}'],
   ['tools/call', '{"name":"open","__proto__":{"name":"secret"},"arguments":{}}'],
   ['resources/read', '{"uri":"note://open","__proto__":{"uri":"note://secret"}}'],
-  ['completion/complete', '{"ref":{"type":"ref/Prompt","name":"secret"},"argument":{"name":"a","value":""}}'],
+  [
+    'completion/complete',
+    '{"ref":{"type":"ref/Prompt","name":"secret"},"argument":{"name":"a","value":""}}',
+  ],
   ['completion/complete', '{"ref":["ref/prompt","secret"],"argument":{"name":"a","value":""}}'],
 ];
 
@@ -70,7 +73,9 @@ function proxy(): Guarded {
     const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
     server.fallbackRequestHandler = async ({ params }) => {
       const { name, uri, ref } = { ...params };
-      const hrefs = [uri, (ref as { uri?: unknown } | undefined)?.uri].map((one) => hrefOf(String(one)));
+      const hrefs = [uri, (ref as { uri?: unknown } | undefined)?.uri].map((one) =>
+        hrefOf(String(one)),
+      );
       const got = text([name, uri, ref, hrefs, Object.getPrototypeOf(params ?? {})]);
       if (got.includes('secret')) ran.push(got);
       return said(KEPT);
@@ -88,7 +93,9 @@ const shapesOf = (names: readonly string[]): readonly string[] =>
 
 /** A name of the same shape that names nothing. */
 const absent = (text: string): string =>
-  text.replaceAll(/secret/gi, (found) => (found === 'SECRET' ? 'ABSENT' : found === 'Secret' ? 'Absent' : 'absent'));
+  text.replaceAll(/secret/gi, (found) =>
+    found === 'SECRET' ? 'ABSENT' : found === 'Secret' ? 'Absent' : 'absent',
+  );
 
 test('each spelling names the resource for an SDK server', () => {
   for (const [name, spellings] of Object.entries(SPELLINGS))
@@ -100,27 +107,42 @@ describe.each([
   ['a proxy', proxy, SOME],
 ] as const)('%s', (kind, secrets, some) => {
   describe.each(someModes(...some))('%s', (_mode, start) => {
-    test.each(inMatrix(['at once', 'later'], ['later']))('no shape of a refused name reaches it, %s', async (hook) => {
-      const { ask, ran, ...way } = await start(HOOKS[hook], secrets());
-      for (const [method, params, names] of requestsOf(way)) {
-        for (const name of shapesOf(names)) {
-          const { status, answer } = await ask(method, params(name), 'user', mirroredName(name));
-          expect([method, name, ran]).toEqual([method, name, []]);
-          // The names that this library makes are for the server alone.
-          expect(text(answer).replaceAll(KEPT, '')).not.toMatch(/sojourn-unknown:[\w-]{43}(?![\w-]|secret)/);
-          if (kind === 'a proxy' || method !== 'resources/read' || !SPELLED.includes(name)) continue;
-          const other = await ask(method, params(absent(name)), 'user', mirroredName(absent(name)));
-          expect([status, absent(text(answer))]).toEqual([other.status, text(other.answer)]);
+    test.each(inMatrix(['at once', 'later'], ['later']))(
+      'no shape of a refused name reaches it, %s',
+      async (hook) => {
+        const { ask, ran, ...way } = await start(HOOKS[hook], secrets());
+        for (const [method, params, names] of requestsOf(way)) {
+          for (const name of shapesOf(names)) {
+            const { status, answer } = await ask(method, params(name), 'user', mirroredName(name));
+            expect([method, name, ran]).toEqual([method, name, []]);
+            // The names that this library makes are for the server alone.
+            expect(text(answer).replaceAll(KEPT, '')).not.toMatch(
+              /sojourn-unknown:[\w-]{43}(?![\w-]|secret)/,
+            );
+            if (kind === 'a proxy' || method !== 'resources/read' || !SPELLED.includes(name))
+              continue;
+            const other = await ask(
+              method,
+              params(absent(name)),
+              'user',
+              mirroredName(absent(name)),
+            );
+            expect([status, absent(text(answer))]).toEqual([other.status, text(other.answer)]);
+          }
         }
-      }
-    });
+      },
+    );
 
     test('a name that is no text is refused where it is no name, and misplaced names are not looked at', async () => {
       const { ask, ran, ...way } = await start(HOOKS['at once'], secrets());
       for (const [method, params] of requestsOf(way)) {
         for (const other of OTHERS) {
           const { answer } = await ask(method, params(other));
-          expect([method, other, answer]).toMatchObject([method, other, { error: { code: expect.any(Number) } }]);
+          expect([method, other, answer]).toMatchObject([
+            method,
+            other,
+            { error: { code: expect.any(Number) } },
+          ]);
         }
       }
       for (const [method, params] of MISPLACED) {
@@ -159,18 +181,26 @@ test('what a server keeps for others is sent as it is, in the answer to a refuse
   const factory: McpEndpointFactory = (ctx) => {
     const server = new McpServer({ name: 'x', version: '1' }, ctx.serverOptions);
     const any = new ResourceTemplate('{+any}', { list: undefined });
-    server.registerResource('any', any, {}, ({ href }) => ({ contents: [{ uri: href, text: KEPT }] }));
+    server.registerResource('any', any, {}, ({ href }) => ({
+      contents: [{ uri: href, text: KEPT }],
+    }));
     return server;
   };
   const way = await MODES['sessions, 2025-11-25']?.(HOOKS['later'], { ran: [], factory });
-  expect(text((await way?.ask('resources/read', { uri: 'note://secret' }))?.answer)).toContain(KEPT);
+  expect(text((await way?.ask('resources/read', { uri: 'note://secret' }))?.answer)).toContain(
+    KEPT,
+  );
 });
 
 /** Refused URIs. Long ones are refused by a limit. */
 const UNHEARD = [...SPELLED, ...NAMES.filter(({ length }) => length < 1_000)];
 
 /** Of the updates of all these, that of an open resource alone arrives. */
-async function expectOnlyOpen({ endpoint }: Served, stream: RawResponse, uris: readonly string[]): Promise<void> {
+async function expectOnlyOpen(
+  { endpoint }: Served,
+  stream: RawResponse,
+  uris: readonly string[],
+): Promise<void> {
   for (const uri of [...uris, 'note://open']) endpoint.notify.resourceUpdated(uri);
   expect(await stream.nextMessage()).toMatchObject({ params: { uri: 'note://open' } });
 }
@@ -185,7 +215,9 @@ async function subscribed(authorize: AuthOptions['authorize'], uris: readonly st
 }
 
 test('a subscriptions/listen for refused URIs is acknowledged as if none were, and brings no event of them', async () => {
-  const { served } = await open(optionsOf(HOOKS['later'], { limits: { memoryBytes: 64 * 1_048_576 } }));
+  const { served } = await open(
+    optionsOf(HOOKS['later'], { limits: { memoryBytes: 64 * 1_048_576 } }),
+  );
   const resourceSubscriptions = [...UNHEARD, 'note://open'];
   const params = { notifications: { resourceSubscriptions } };
   const stream = await postModern(served.client(), 'subscriptions/listen', params, as('user'));

@@ -12,7 +12,17 @@ import { serve } from '../kit/serve.ts';
 import { sharedStore, useSharedStores } from '../kit/shared-stores.ts';
 import { until } from '../kit/until.ts';
 import { gate, loseLease, watchedStore } from '../kit/watched-store.ts';
-import { as, concealed, HOOKS, MODES, NAMES, open, optionsOf, requestsOf, text } from './authorize-modes.ts';
+import {
+  as,
+  concealed,
+  HOOKS,
+  MODES,
+  NAMES,
+  open,
+  optionsOf,
+  requestsOf,
+  text,
+} from './authorize-modes.ts';
 import { body } from '../kit/ways.ts';
 
 useSharedStores();
@@ -46,10 +56,14 @@ describe.each(WAYS)('%s', (_way, start, hooks) => {
 
   test('serves what is allowed', async () => {
     const { ask, ran } = await start(HOOKS['later']);
-    expect(text((await ask('tools/call', { name: 'open', arguments: {} })).answer)).toContain('"open"');
+    expect(text((await ask('tools/call', { name: 'open', arguments: {} })).answer)).toContain(
+      '"open"',
+    );
     expect(text((await ask('resources/read', { uri: 'vault://7' })).answer)).toContain('vault://7');
     expect((await ask('prompts/get', { name: 'open' })).answer).toHaveProperty('result.messages');
-    expect(text((await ask('resources/read', { uri: 'note://secret' }, 'admin')).answer)).toContain('note://secret');
+    expect(text((await ask('resources/read', { uri: 'note://secret' }, 'admin')).answer)).toContain(
+      'note://secret',
+    );
     expect(ran).toEqual(['note://secret']);
   });
 
@@ -57,14 +71,17 @@ describe.each(WAYS)('%s', (_way, start, hooks) => {
     const { ask } = await start(authorize);
     const names = async (method: string, member: string, key: string, role?: string) => {
       const { answer } = await ask(method, {}, role);
-      const items = (answer as { result: Record<string, Array<Record<string, string>>> }).result[member] ?? [];
+      const items =
+        (answer as { result: Record<string, Array<Record<string, string>>> }).result[member] ?? [];
       return items.map((item) => item[key]);
     };
     expect(await names('tools/list', 'tools', 'name')).toEqual(['open']);
     expect(await names('tools/list', 'tools', 'name', 'admin')).toEqual(['open', ...NAMES]);
     expect(await names('prompts/list', 'prompts', 'name')).toEqual(['open']);
     expect(await names('resources/list', 'resources', 'uri')).toEqual(['note://open']);
-    expect(await names('resources/templates/list', 'resourceTemplates', 'uriTemplate')).toEqual(['vault://{id}']);
+    expect(await names('resources/templates/list', 'resourceTemplates', 'uriTemplate')).toEqual([
+      'vault://{id}',
+    ]);
   });
 });
 
@@ -79,7 +96,11 @@ test('each request of a batch is decided by itself', async () => {
     ],
     as('user'),
   );
-  const answers = [await response.nextMessage(), await response.nextMessage(), await response.nextMessage()];
+  const answers = [
+    await response.nextMessage(),
+    await response.nextMessage(),
+    await response.nextMessage(),
+  ];
   const all = text(answers);
   expect(all).toContain('Tool secret not found');
   expect(all).not.toContain('sojourn-unknown');
@@ -94,7 +115,9 @@ test('a subscriptions/listen asks once about URIs that are equal, and about a bo
   };
   const { served } = await open(optionsOf(authorize));
   const listen = (count: number) => {
-    const params = { notifications: { resourceSubscriptions: Array<string>(count).fill('note://open') } };
+    const params = {
+      notifications: { resourceSubscriptions: Array<string>(count).fill('note://open') },
+    };
     return postModern(served.client(), 'subscriptions/listen', params, as('user'));
   };
   expect((await listen(1_000)).status).toBe(200);
@@ -119,12 +142,19 @@ test.each([
     }
     return server;
   };
-  const { openSession } = await serve(give(factory), optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }));
+  const { openSession } = await serve(
+    give(factory),
+    optionsOf(HOOKS['at once'], { sessionMode: 'stateful' }),
+  );
   const one = await openSession(as('user'));
-  const call = async (name: string) => (await one.call('tools/call', { name, arguments: {} }, as('user'))).message;
+  const call = async (name: string) =>
+    (await one.call('tools/call', { name, arguments: {} }, as('user'))).message;
   const [refused, unknown] = [await call('secret'), await call('nothing')];
-  expect(text({ ...refused, id: 0 })).toBe(text({ ...unknown, id: 0 }).replaceAll('nothing', 'secret'));
-  for (const name of NAMES) expect(text(await call(name))).toContain(`Tool ${text(name).slice(1, -1)} not found`);
+  expect(text({ ...refused, id: 0 })).toBe(
+    text({ ...unknown, id: 0 }).replaceAll('nothing', 'secret'),
+  );
+  for (const name of NAMES)
+    expect(text(await call(name))).toContain(`Tool ${text(name).slice(1, -1)} not found`);
   expect(ran).toEqual([]);
   const { message } = await one.call('tools/list', {}, as('user'));
   expect(text(message)).not.toContain('secret');
@@ -150,12 +180,20 @@ describe('an instance takes over', () => {
     onTestFinished(() => waits.open());
     const state = { after: false, got: [] as string[], asked: [] as string[] };
     const factory: McpEndpointFactory = (ctx) => {
-      const server = new McpServer({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities });
-      server.registerResource('any', new ResourceTemplate('{+any}', { list: undefined }), {}, async ({ href }) => {
-        state.got.push(href);
-        if (!state.after) await waits.hook();
-        return { contents: [{ uri: href, text: `read ${href}` }] };
-      });
+      const server = new McpServer(
+        { name: 'x', version: '1' },
+        { ...ctx.serverOptions, capabilities },
+      );
+      server.registerResource(
+        'any',
+        new ResourceTemplate('{+any}', { list: undefined }),
+        {},
+        async ({ href }) => {
+          state.got.push(href);
+          if (!state.after) await waits.hook();
+          return { contents: [{ uri: href, text: `read ${href}` }] };
+        },
+      );
       server.server.setRequestHandler('resources/subscribe', ({ params }) => {
         state.got.push(params.uri);
         return {};
@@ -192,21 +230,33 @@ describe('an instance takes over', () => {
     [false, true],
     [false, false],
     [true, false],
-  ])('a call is asked about by the name that was sent; allowed before: %s, and now: %s', async (before, now) => {
-    for (const uri of [`${concealed('note://open')}=secret`, ' NOTE://secret']) {
-      const { href } = new URL(uri);
-      const { state, read } = await lost(uri, (name, after) => name !== href || (after ? now : before));
-      const answer = await read();
-      expect(answer).toContain(`read ${now ? href : uri}`);
-      expect(state.asked).toEqual([...new Set([uri, href])]);
-      // The server of this test has every name.
-      expect(state.got).toEqual([now ? href : expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/)]);
-    }
-  });
+  ])(
+    'a call is asked about by the name that was sent; allowed before: %s, and now: %s',
+    async (before, now) => {
+      for (const uri of [`${concealed('note://open')}=secret`, ' NOTE://secret']) {
+        const { href } = new URL(uri);
+        const { state, read } = await lost(
+          uri,
+          (name, after) => name !== href || (after ? now : before),
+        );
+        const answer = await read();
+        expect(answer).toContain(`read ${now ? href : uri}`);
+        expect(state.asked).toEqual([...new Set([uri, href])]);
+        // The server of this test has every name.
+        expect(state.got).toEqual([
+          now ? href : expect.stringMatching(/^sojourn-unknown:[\w-]{43}$/),
+        ]);
+      }
+    },
+  );
 
   test('subscriptions are repeated to a server only where the hook allows them', async () => {
-    const { client, other, state, fail } = await lost('', (name, after) => name === 'note://open' || !after);
-    for (const uri of ['note://secret', 'note://open']) await client.call('resources/subscribe', { uri }, as('user'));
+    const { client, other, state, fail } = await lost(
+      '',
+      (name, after) => name === 'note://open' || !after,
+    );
+    for (const uri of ['note://secret', 'note://open'])
+      await client.call('resources/subscribe', { uri }, as('user'));
     await fail();
     await other.call('ping', {}, as('user'));
     expect(state.got).toEqual(['note://open']);

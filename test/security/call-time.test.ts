@@ -30,7 +30,8 @@ function slowServer() {
 
 const TIMED_OUT = {
   code: -32000,
-  message: 'The time limit of 30 ms for this request is over; the request may have run (limits.callMs)',
+  message:
+    'The time limit of 30 ms for this request is over; the request may have run (limits.callMs)',
   data: { reason: 'call_timeout', mayHaveRun: true },
 };
 
@@ -53,7 +54,10 @@ test.each(Object.entries(WAYS))(
 test('limits.callMs bounds a call that waits for an answer of its client, and perTool can lift it', async () => {
   const lab = createLab();
   const time = createFakeTime();
-  const options = { timeProvider: time, limits: { callMs: 30, perTool: { hold: { callMs: Infinity } } } };
+  const options = {
+    timeProvider: time,
+    limits: { callMs: 30, perTool: { hold: { callMs: Infinity } } },
+  };
   const client = (await serve(lab.factory, options)).client();
   await client.initialize({ capabilities: { elicitation: {} } });
   const held = client.call(...tool('hold'));
@@ -71,13 +75,18 @@ test("with lostCalls: 'result' the error is the result of the tool", async () =>
   const client = (await serve(factory, { ...LIMITED, lostCalls: 'result' })).client();
   await client.initialize();
   expect((await client.call(...tool('slow'))).message).toMatchObject({ result: { isError: true } });
-  expect((await callModern(client, ...tool('slow'))).message).toMatchObject({ result: { isError: true } });
+  expect((await callModern(client, ...tool('slow'))).message).toMatchObject({
+    result: { isError: true },
+  });
 });
 
 test('a handler that ignores its signal is reported once, and keeps its place until it settles', async () => {
   const lab = createLab();
   const time = createFakeTime();
-  const options = { timeProvider: time, limits: { perTool: { hold: { requests: 1, callMs: 1_000 } } } };
+  const options = {
+    timeProvider: time,
+    limits: { perTool: { hold: { requests: 1, callMs: 1_000 } } },
+  };
   const served = await serve(lab.factory, options);
   const client = await served.openSession();
   const call = client.call(...tool('hold'));
@@ -87,11 +96,16 @@ test('a handler that ignores its signal is reported once, and keeps its place un
   await time.advance(1_000);
   expect((await call).message.error).toMatchObject({ data: { reason: 'call_timeout' } });
   expect(hold.ctx.mcpReq.signal.aborted).toBe(true);
-  const stuck = () => served.log.lines.filter(({ message }) => message.includes('ignores its signal'));
+  const stuck = () =>
+    served.log.lines.filter(({ message }) => message.includes('ignores its signal'));
   expect(stuck()).toEqual([]);
   await time.advance(20_000);
-  expect(stuck().map(({ level, message }) => [level, message.includes('the tool "hold"')])).toEqual([['warn', true]]);
-  expect((await client.call(...tool('hold'))).message.error).toMatchObject({ data: { reason: 'tool_limit' } });
+  expect(stuck().map(({ level, message }) => [level, message.includes('the tool "hold"')])).toEqual(
+    [['warn', true]],
+  );
+  expect((await client.call(...tool('hold'))).message.error).toMatchObject({
+    data: { reason: 'tool_limit' },
+  });
   hold.answer('late');
   const next = client.call(...tool('hold'));
   (await lab.held(1)).answer('in time');

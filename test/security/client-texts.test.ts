@@ -22,7 +22,11 @@ const ofMethod: Call = (caller, n) => caller.rpc(nameOf(n), {});
 const ofClient: Call = (caller, n) => {
   const params = { name: 'echo', arguments: { text: 'short' } };
   const _meta = envelope({}, { [CLIENT_INFO_META_KEY]: { name: nameOf(n), version: '1' } });
-  return caller.rpc('tools/call', { ...params, _meta }, mirrored('tools/call', params) as Record<string, string>);
+  return caller.rpc(
+    'tools/call',
+    { ...params, _meta },
+    mirrored('tools/call', params) as Record<string, string>,
+  );
 };
 
 test.each([
@@ -42,5 +46,7 @@ test.each([
   const before = await uncharged();
   for (let n = 0; n < CALLS; n++) expect((await call(caller, n)).status).toBe(200);
   // Node.js keeps the last request of a connection until it closes, and `fetch` may use several.
-  await until(async () => (await uncharged()) - before < 3 * NAME_BYTES, { what: 'the names are not kept' });
+  await until(async () => (await uncharged()) - before < 3 * NAME_BYTES, {
+    what: 'the names are not kept',
+  });
 });

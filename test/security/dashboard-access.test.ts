@@ -12,7 +12,14 @@ import { serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
-const READS = ['fleet', 'sessions', 'sessions?q=x', 'sessions/0123456789ab', 'tasks', 'tasks/0123456789ab'];
+const READS = [
+  'fleet',
+  'sessions',
+  'sessions?q=x',
+  'sessions/0123456789ab',
+  'tasks',
+  'tasks/0123456789ab',
+];
 const ACTIONS = ['sessions/0123456789ab/end', 'instances/abc/drain', 'tasks/0123456789ab/cancel'];
 
 const BAD_TOKENS = [
@@ -40,13 +47,19 @@ const SITES = [
 ];
 
 /** The requests of the API with these headers, and no other answer than this status. */
-async function expectEach(port: number, headers: Readonly<Record<string, string>>, status: number): Promise<void> {
+async function expectEach(
+  port: number,
+  headers: Readonly<Record<string, string>>,
+  status: number,
+): Promise<void> {
   const acting = { ...headers, 'sojourn-dashboard': '1', 'content-type': 'application/json' };
   const answers = [
     ...(await Promise.all(
       READS.map(async (path) => [path, await ask(port, `/ops/api/${path}`, { headers })] as const),
     )),
-    ...(await Promise.all(ACTIONS.map(async (path) => [path, await act(port, `/ops/api/${path}`, acting)] as const))),
+    ...(await Promise.all(
+      ACTIONS.map(async (path) => [path, await act(port, `/ops/api/${path}`, acting)] as const),
+    )),
   ];
   for (const [path, answer] of answers) {
     expect([path, headers, answer.status]).toEqual([path, headers, status]);
@@ -74,28 +87,45 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
     const { port } = await open(face);
     for (const site of SITES) await expectEach(port, { ...BEARER, ...site }, 403);
     const own = { origin: `http://127.0.0.1:${port}`, 'sec-fetch-site': 'same-origin' };
-    expect((await ask(port, '/ops/api/sessions', { headers: { ...BEARER, ...own } })).status).toBe(200);
+    expect((await ask(port, '/ops/api/sessions', { headers: { ...BEARER, ...own } })).status).toBe(
+      200,
+    );
     const preflight = await ask(port, '/ops/api/sessions', {
       method: 'OPTIONS',
       headers: { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' },
     });
     expect(preflight.status).toBe(405);
-    expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+    expect(
+      Object.keys(preflight.headers).filter((name) => name.startsWith('access-control')),
+    ).toEqual([]);
   });
 
   test('no form can act, and no action is a GET', async () => {
     const { endpoint, openSession, port } = await open(face);
     await openSession();
-    const [row] = jsonOf<{ rows: { hash: string }[] }>(await ask(port, '/api/sessions', { headers: BEARER })).rows;
+    const [row] = jsonOf<{ rows: { hash: string }[] }>(
+      await ask(port, '/api/sessions', { headers: BEARER }),
+    ).rows;
     const path = `/api/sessions/${row?.hash}/end`;
-    const forms = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain'];
+    const forms = [
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'text/plain',
+    ];
     for (const type of forms) {
       const headers = { ...BEARER, 'content-type': type };
-      const answer = await ask(port, path, { method: 'POST', headers, body: 'sojourn-dashboard=1' });
+      const answer = await ask(port, path, {
+        method: 'POST',
+        headers,
+        body: 'sojourn-dashboard=1',
+      });
       expect([type, answer.status]).toEqual([type, 403]);
     }
     for (const method of ['GET', 'PUT', 'DELETE', 'HEAD']) {
-      expect([method, (await ask(port, path, { method, headers: ACTION })).status]).toEqual([method, 405]);
+      expect([method, (await ask(port, path, { method, headers: ACTION })).status]).toEqual([
+        method,
+        405,
+      ]);
     }
     expect(endpoint.sessions.count).toBe(1);
     expect((await act(port, path)).status).toBe(200);
@@ -113,7 +143,8 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
         );
         expect(answer.headers['x-content-type-options']).toBe('nosniff');
         expect(answer.headers['referrer-policy']).toBe('no-referrer');
-        if (path.includes('/api/sessions')) expect(answer.headers['cache-control']).toBe('no-store');
+        if (path.includes('/api/sessions'))
+          expect(answer.headers['cache-control']).toBe('no-store');
         expect(answer.headers['access-control-allow-origin']).toBeUndefined();
       }
     }
@@ -154,9 +185,13 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
     const { port } = await open(face);
     const long = 'x'.repeat(12_000);
     expect((await ask(port, `/api/sessions?cursor=${long}`, { headers: BEARER })).status).toBe(400);
-    expect((await ask(port, `/api/fleet?${'a=1&'.repeat(3_000)}`, { headers: BEARER })).status).toBe(200);
+    expect(
+      (await ask(port, `/api/fleet?${'a=1&'.repeat(3_000)}`, { headers: BEARER })).status,
+    ).toBe(200);
     for (const cursor of ['%00%ff..%2f', 'abc', '1', '__proto__'])
-      expect((await ask(port, `/api/sessions?cursor=${cursor}`, { headers: BEARER })).status).toBe(400);
+      expect((await ask(port, `/api/sessions?cursor=${cursor}`, { headers: BEARER })).status).toBe(
+        400,
+      );
     expect((await ask(port, `/api/sessions/${long}`, { headers: BEARER })).status).toBe(404);
     expect((await act(port, `/api/instances/${'y'.repeat(65)}/drain`)).status).toBe(404);
   });
@@ -186,17 +221,31 @@ test('a dashboard without a token is not mounted, and a short token is not taken
   const short = ['', 'short', 'with blanks in the token'];
   for (const token of short) expect(() => endpoint.dashboard({ token })).toThrow('16 characters');
   expect(() => endpoint.dashboard({} as { token: string })).toThrow('give a token');
-  expect(() => endpoint.dashboard({ tokens: TOKEN } as unknown as { token: string })).toThrow('did you mean token?');
+  expect(() => endpoint.dashboard({ tokens: TOKEN } as unknown as { token: string })).toThrow(
+    'did you mean token?',
+  );
 });
 
 test('the names of allowedHosts hold for the dashboard too', async () => {
   const { port } = await open('node', { allowedHosts: ['ops.example'] });
-  for (const host of ['evil.example', '127.0.0.1', 'ops.example.evil.example', 'ops.example@evil.example', '']) {
+  for (const host of [
+    'evil.example',
+    '127.0.0.1',
+    'ops.example.evil.example',
+    'ops.example@evil.example',
+    '',
+  ]) {
     for (const path of ['/', '/api/sessions', '/api/fleet']) {
-      expect([host, path, (await ask(port, path, { headers: { ...BEARER, host } })).status]).toEqual([host, path, 403]);
+      expect([
+        host,
+        path,
+        (await ask(port, path, { headers: { ...BEARER, host } })).status,
+      ]).toEqual([host, path, 403]);
     }
   }
-  expect((await ask(port, '/api/sessions', { headers: { ...BEARER, host: 'ops.example:8080' } })).status).toBe(200);
+  expect(
+    (await ask(port, '/api/sessions', { headers: { ...BEARER, host: 'ops.example:8080' } })).status,
+  ).toBe(200);
 });
 
 test('a body of any size is not kept: the action is answered, and the connection ends', async () => {

@@ -24,7 +24,12 @@ const LOW = [
   'close',
   'connect',
 ];
-const HIGH = ['sendLoggingMessage', 'sendToolListChanged', 'sendPromptListChanged', 'sendResourceListChanged'];
+const HIGH = [
+  'sendLoggingMessage',
+  'sendToolListChanged',
+  'sendPromptListChanged',
+  'sendResourceListChanged',
+];
 
 describe.each([
   ['2', (): McpServer => new McpServer(info, LOGGING)],
@@ -41,7 +46,9 @@ describe.each([
       const outcomes = targets.map(([target, name]) => {
         try {
           Reflect.set(target, name, (...args: unknown[]) => void stolen.push([name, ...args]));
-          Object.assign(target, { [name]: (...args: unknown[]) => void stolen.push([name, ...args]) });
+          Object.assign(target, {
+            [name]: (...args: unknown[]) => void stolen.push([name, ...args]),
+          });
           return `${name}: set`;
         } catch (error) {
           return `${name}: ${String(Reflect.get(error as object, 'code'))}`;
@@ -59,7 +66,12 @@ describe.each([
     await mallory.initialize();
     await bob.initialize();
     const { message } = await mallory.call('tools/call', { name: 'replace', arguments: {} });
-    const answer = await bob.post({ jsonrpc: '2.0', id: 9, method: 'tools/call', params: { name: 'tell' } });
+    const answer = await bob.post({
+      jsonrpc: '2.0',
+      id: 9,
+      method: 'tools/call',
+      params: { name: 'tell' },
+    });
     await answer.ended;
     expect(stolen).toEqual([]);
     expect(JSON.stringify(answer.events)).toContain('for its own client');

@@ -56,7 +56,9 @@ const SPELLINGS: Readonly<Record<string, User>> = {
 /** Callers with a token for whom no user is named are no anonymous callers either. */
 const unnamed: McpEndpointOptions = { sessionUser: () => undefined };
 
-const SESSIONS: ReadonlyArray<readonly [of: string, User, Readonly<Record<string, User>>, McpEndpointOptions]> = [
+const SESSIONS: ReadonlyArray<
+  readonly [of: string, User, Readonly<Record<string, User>>, McpEndpointOptions]
+> = [
   ['a user', alice, OTHERS, {}],
   ['no user', undefined, { alice }, {}],
   ['a user whose subject is a number', { iss: ISSUER, sub: 42 }, NUMBERS, {}],
@@ -65,24 +67,36 @@ const SESSIONS: ReadonlyArray<readonly [of: string, User, Readonly<Record<string
   ['a caller without a token where none is named', undefined, { alice }, unnamed],
 ];
 
-const request = (method: string, params: object = {}) => ({ jsonrpc: '2.0' as const, id: 'x', method, params });
+const request = (method: string, params: object = {}) => ({
+  jsonrpc: '2.0' as const,
+  id: 'x',
+  method,
+  params,
+});
 
-const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Promise<RawResponse>>> = {
-  'a tool call': (client) => client.post(request('tools/call', { name: 'count', arguments: {} })),
-  'a list': (client) => client.post(request('tools/list')),
-  'a read': (client) => client.post(request('resources/read', { uri: 'note://a' })),
-  'a subscription': (client) => client.post(request('resources/subscribe', { uri: 'note://a' })),
-  'a ping': (client) => client.post(request('ping')),
-  'a second initialize': (client) => client.post({ ...handshake(1, '2025-11-25'), id: 'x' }),
-  'a log level': (client) => client.post(request('logging/setLevel', { level: 'debug' })),
-  'a notification': (client) => client.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
-  'a cancellation': (client) =>
-    client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'running' } }),
-  'an answer': (client) => client.post({ jsonrpc: '2.0', id: '1-0', result: { action: 'accept', content: {} } }),
-  'a stream': (client) => client.get(),
-  'a stream from an event': (client, lastEventId) => client.get({ lastEventId }),
-  'an end': (client) => client.delete(),
-};
+const WAYS: Readonly<Record<string, (client: RawClient, eventId: string) => Promise<RawResponse>>> =
+  {
+    'a tool call': (client) => client.post(request('tools/call', { name: 'count', arguments: {} })),
+    'a list': (client) => client.post(request('tools/list')),
+    'a read': (client) => client.post(request('resources/read', { uri: 'note://a' })),
+    'a subscription': (client) => client.post(request('resources/subscribe', { uri: 'note://a' })),
+    'a ping': (client) => client.post(request('ping')),
+    'a second initialize': (client) => client.post({ ...handshake(1, '2025-11-25'), id: 'x' }),
+    'a log level': (client) => client.post(request('logging/setLevel', { level: 'debug' })),
+    'a notification': (client) =>
+      client.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
+    'a cancellation': (client) =>
+      client.post({
+        jsonrpc: '2.0',
+        method: 'notifications/cancelled',
+        params: { requestId: 'running' },
+      }),
+    'an answer': (client) =>
+      client.post({ jsonrpc: '2.0', id: '1-0', result: { action: 'accept', content: {} } }),
+    'a stream': (client) => client.get(),
+    'a stream from an event': (client, lastEventId) => client.get({ lastEventId }),
+    'an end': (client) => client.delete(),
+  };
 
 /** They have no id that an error could carry. */
 const WITHOUT_ID = new Set([
@@ -120,7 +134,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
           for (const [way, send] of Object.entries(WAYS)) {
             const response = await send(other, eventId);
             if (response.status !== 403) letIn.push(`${who}, ${way}, ${where}: ${response.status}`);
-            else expect([who, way, where, response.json()]).toEqual([who, way, where, refusalOf(way)]);
+            else
+              expect([who, way, where, response.json()]).toEqual([who, way, where, refusalOf(way)]);
             response.abort();
           }
         }

@@ -24,7 +24,8 @@ useSharedStores();
 const KEY = 'a-key-that-only-the-deployment-has';
 
 /** On a file all have the same clock. */
-const viewOf = (store: Store, time: FakeTime): Promise<View> => openView(store, { name: 'mcp', time });
+const viewOf = (store: Store, time: FakeTime): Promise<View> =>
+  openView(store, { name: 'mcp', time });
 
 /** What each message would do. */
 function forgeries(to: string, sessionId: string): InstanceMessage[] {
@@ -45,7 +46,12 @@ function forgeries(to: string, sessionId: string): InstanceMessage[] {
     url: '/mcp',
     absoluteUrl: 'http://127.0.0.1/mcp',
     headers: { 'mcp-session-id': sessionId, accept: 'application/json, text/event-stream' },
-    text: JSON.stringify({ jsonrpc: '2.0', id: 'forged', method: 'tools/call', params: { name: 'count' } }),
+    text: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 'forged',
+      method: 'tools/call',
+      params: { name: 'count' },
+    }),
   };
   return [
     link(0, { ...call, call: 'terminate', method: 'DELETE', text: undefined }),
@@ -81,7 +87,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     const answered: unknown[] = [];
     const listen = async (version: string): Promise<void> => {
       const lease = { id: 'forger', state: 'serving', version } as const;
-      await attacker.announce(lease, (_, { kind: one }) => void (isAnswer(one) && answered.push(one)));
+      await attacker.announce(
+        lease,
+        (_, { kind: one }) => void (isAnswer(one) && answered.push(one)),
+      );
     };
     /** The log counts most of these lines, and says their number after some seconds. */
     const areRefused = (count: number): Promise<boolean> =>
@@ -99,7 +108,9 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'a given key', keys: [KEY], version: '0.2.0' },
     { title: 'a given key, from an instance of an earlier version', keys: [KEY], version: '0.1.0' },
   ])('$title: forged messages have no effect and no answer', async ({ keys, version }) => {
-    const { a, b, client, attacker, answered, listen, areRefused } = await fleet({ instanceKeys: keys });
+    const { a, b, client, attacker, answered, listen, areRefused } = await fleet({
+      instanceKeys: keys,
+    });
     const get = await client.get();
     await get.next();
     await listen(version);
@@ -108,7 +119,9 @@ describe.each(durableKinds)('on %s', (kind) => {
       for (const message of forgeries(a.id, client.sessionId ?? '')) {
         for (const mac of signatures) {
           const forged = mac === undefined ? message : { ...message, mac };
-          await (message.kind === 'bus' ? attacker.publish(from, forged) : attacker.send(from, a.id, forged));
+          await (message.kind === 'bus'
+            ? attacker.publish(from, forged)
+            : attacker.send(from, a.id, forged));
           attempts += 1;
         }
       }
@@ -144,7 +157,9 @@ describe.each(durableKinds)('on %s', (kind) => {
       ({ kind: one }) => given.isRefused || one !== 'order',
     );
     for (const message of messages) {
-      await (message.kind === 'bus' ? forger.publish('reader', message) : forger.send('reader', a.id, message));
+      await (message.kind === 'bus'
+        ? forger.publish('reader', message)
+        : forger.send('reader', a.id, message));
     }
     if (!given.isRefused) {
       const isEnded = async () => (await client.call('ping')).response.status === 404;
@@ -160,7 +175,12 @@ describe.each(durableKinds)('on %s', (kind) => {
 
 test('what the sender of an order calls itself cannot write into the log', async () => {
   const log = createLog();
-  const order = { kind: 'order', run: 'end', session: 's', by: `\u001b[2J\n${'x'.repeat(500)}` } as const;
+  const order = {
+    kind: 'order',
+    run: 'end',
+    session: 's',
+    by: `\u001b[2J\n${'x'.repeat(500)}`,
+  } as const;
   await takeOrder(order, { drain: () => {}, end: async () => {} }, log);
   const [line] = log.matching(/as sojourn sessions end ordered/);
   // oxlint-disable-next-line no-control-regex

@@ -31,7 +31,11 @@ const LOOPS = 3;
 
 function server({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): McpServer {
   const made = new McpServer({ name: 'full', version: '1' }, serverOptions);
-  const sized = z.object({ bytes: z.number().default(0), key: z.string().default(''), pad: z.string().optional() });
+  const sized = z.object({
+    bytes: z.number().default(0),
+    key: z.string().default(''),
+    pad: z.string().optional(),
+  });
   const result = ({ bytes }: { bytes: number; key: string }) => text('x'.repeat(bytes));
   made.registerTool('plain', { inputSchema: sized }, result);
   made.registerTool('pay', { inputSchema: sized }, once(result, { key: ({ key }) => key }));
@@ -45,7 +49,13 @@ function server({ serverOptions }: Pick<McpEndpointContext, 'serverOptions'>): M
 }
 
 async function smallRedis(): Promise<() => Store> {
-  const own = await ownServer('redis', '--maxmemory', String(STORE_BYTES), '--maxmemory-policy', 'noeviction');
+  const own = await ownServer(
+    'redis',
+    '--maxmemory',
+    String(STORE_BYTES),
+    '--maxmemory-policy',
+    'noeviction',
+  );
   return () => redis(own.url);
 }
 
@@ -82,7 +92,9 @@ test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
     const store = await small();
     const options = { tasks: true, leaseMs: LEASE_MS, limits } as const;
     const served = await Promise.all(
-      [0, 1].map(() => serve(server, { ...options, store: store() }, { face: 'node', auth: userHeader })),
+      [0, 1].map(() =>
+        serve(server, { ...options, store: store() }, { face: 'node', auth: userHeader }),
+      ),
     );
     const until = performance.now() + FLOOD_MS;
     let [asked, answered] = [0, 0];
@@ -101,7 +113,8 @@ test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
         ] as const) {
           const { result } = await eve.call(name, args);
           asked += 'bytes' in args ? args.bytes : args.pad.length;
-          if (name === 'film' && result !== undefined) films.push(String((result as { taskId?: string }).taskId));
+          if (name === 'film' && result !== undefined)
+            films.push(String((result as { taskId?: string }).taskId));
         }
     };
     const failures: unknown[] = [];
@@ -110,11 +123,19 @@ test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
       for (let n = 0; n === 0 || isFlooding(); n++) {
         try {
           if (n % 10 === 0) await raw.initialize();
-          const plain = await raw.call('tools/call', { name: 'plain', arguments: { bytes: 1_000 } });
+          const plain = await raw.call('tools/call', {
+            name: 'plain',
+            arguments: { bytes: 1_000 },
+          });
           expect(plain.message.error).toBeUndefined();
-          const paid = await callModern(raw, 'tools/call', { name: 'pay', arguments: { bytes: 100, key: `${n}` } });
+          const paid = await callModern(raw, 'tools/call', {
+            name: 'pay',
+            arguments: { bytes: 100, key: `${n}` },
+          });
           expect(paid.message.error).toBeUndefined();
-          expect(await ada.ended(await ada.start('film', { bytes: 2_000 }))).toMatchObject({ status: 'completed' });
+          expect(await ada.ended(await ada.start('film', { bytes: 2_000 }))).toMatchObject({
+            status: 'completed',
+          });
           answered += 1;
         } catch (cause) {
           failures.push(cause);
@@ -130,17 +151,24 @@ test.each(inMatrix(SMALL, SMALL.slice(0, 1)))(
     );
     expect(failures).toEqual([]);
     expect(answered).toBeGreaterThan(1);
-    for (const { endpoint } of served) expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
+    for (const { endpoint } of served)
+      expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'ok' });
     const [eve] = served.map(({ client }) => new TaskClient(client(as('eve'))));
     const ends = await Promise.all(films.map(async (id) => eve?.ended(id)));
-    const reasons = ends.map((end) => (end?.['error'] as { data?: { reason?: string } } | undefined)?.data?.reason);
+    const reasons = ends.map(
+      (end) => (end?.['error'] as { data?: { reason?: string } } | undefined)?.data?.reason,
+    );
     expect(reasons).toContain('result_not_kept');
-    expect(reasons.filter((reason) => reason === undefined).length * 4_000_000).toBeLessThan(STORE_BYTES / 2);
+    expect(reasons.filter((reason) => reason === undefined).length * 4_000_000).toBeLessThan(
+      STORE_BYTES / 2,
+    );
   },
 );
 
 /** A handshake is shared by nothing here: each has a pad of its own. */
-const wideHandshake = (n: number): object => ({ experimental: { pad: { text: `${n}`.padStart(16_000, 'x') } } });
+const wideHandshake = (n: number): object => ({
+  experimental: { pad: { text: `${n}`.padStart(16_000, 'x') } },
+});
 
 /** 500 is the default. */
 const SESSIONS = [{ mb: 4, sessions: 100 }, ...(isMatrix ? [{ mb: 16, sessions: 500 }] : [])];
@@ -149,10 +177,18 @@ test.each(SESSIONS)(
   'redis with $mb MB: one address opens sessions of 16 KB, and another user is served and opens sessions',
   { timeout: 120_000 },
   async ({ mb, sessions }) => {
-    const own = await ownServer('redis', '--maxmemory', `${mb}mb`, '--maxmemory-policy', 'noeviction');
+    const own = await ownServer(
+      'redis',
+      '--maxmemory',
+      `${mb}mb`,
+      '--maxmemory-policy',
+      'noeviction',
+    );
     const limits = sessions === 500 ? {} : { limits: { perUser: { sessions } } };
     const settings = { face: 'node', auth: userHeader } as const;
-    const members = await Promise.all([0, 1].map(() => serve(server, { store: redis(own.url), ...limits }, settings)));
+    const members = await Promise.all(
+      [0, 1].map(() => serve(server, { store: redis(own.url), ...limits }, settings)),
+    );
     const until = performance.now() + (isMatrix ? 20_000 : 0);
     let opened = 0;
     const isFlooding = (): boolean => opened < 3 * sessions || performance.now() < until;
@@ -160,21 +196,31 @@ test.each(SESSIONS)(
     const failures: unknown[] = [];
     const flood = async (client: (typeof members)[number]['client']): Promise<void> => {
       for (; isFlooding(); opened++) {
-        const { response } = await client().initialize({ capabilities: wideHandshake(opened), initialized: false });
+        const { response } = await client().initialize({
+          capabilities: wideHandshake(opened),
+          initialized: false,
+        });
         if (response.status !== 200) refused.push(response.status);
       }
     };
     const succeed = async (raw: RawClient): Promise<void> => {
       for (let n = 0; isFlooding(); n++) {
         if (n % 5 === 0) await raw.initialize();
-        const { message } = await raw.call('tools/call', { name: 'plain', arguments: { bytes: 100 } });
+        const { message } = await raw.call('tools/call', {
+          name: 'plain',
+          arguments: { bytes: 100 },
+        });
         if (message.error !== undefined) failures.push(message.error);
       }
     };
     const floods = members.flatMap(({ client }) => [flood(client), flood(client), flood(client)]);
-    await Promise.all([...floods, ...members.map(({ client }) => succeed(client({ headers: { 'x-user': 'ada' } })))]);
+    await Promise.all([
+      ...floods,
+      ...members.map(({ client }) => succeed(client({ headers: { 'x-user': 'ada' } }))),
+    ]);
     expect([failures, refused]).toEqual([[], []]);
-    for (const { endpoint } of members) expect(endpoint.health()).toMatchObject({ ready: true, store: 'ok' });
+    for (const { endpoint } of members)
+      expect(endpoint.health()).toMatchObject({ ready: true, store: 'ok' });
     const reasons = members.map(
       ({ log }) => log.lines.filter(({ fields }) => fields['reason'] === 'user_limit').length,
     );

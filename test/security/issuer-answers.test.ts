@@ -5,7 +5,14 @@
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { createFakeTime } from '../../src/testing/index.ts';
-import { bearer, type Issuer, type IssuerAnswer as Answer, RESOURCE, says, startIssuer } from '../kit/issuer.ts';
+import {
+  bearer,
+  type Issuer,
+  type IssuerAnswer as Answer,
+  RESOURCE,
+  says,
+  startIssuer,
+} from '../kit/issuer.ts';
 import { serve } from '../kit/serve.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
@@ -73,20 +80,26 @@ const SLOW: Readonly<Record<string, Answer>> = {
   'half of a document, and nothing more': (res) => void res.writeHead(200, json).write('{"keys":['),
   'a status 404 whose body has no end': (res) => drip(res.writeHead(404), 'x'.repeat(1_000)),
   'a status 503 whose body has no end': (res) => drip(res.writeHead(503), 'x'.repeat(1_000)),
-  'a page without end': (res) => drip(res.writeHead(200, { 'content-type': 'text/html' }), '<p>sign in</p>'),
+  'a page without end': (res) =>
+    drip(res.writeHead(200, { 'content-type': 'text/html' }), '<p>sign in</p>'),
   'a redirect without end to itself': (res) => drip(res.writeHead(307, { location: '/jwks' }), 'x'),
-  'a redirect to a place that never answers': (res, url) => void res.writeHead(302, { location: `${url}/slow` }).end(),
+  'a redirect to a place that never answers': (res, url) =>
+    void res.writeHead(302, { location: `${url}/slow` }).end(),
 };
 
 /** Their status is not that of a document. */
-const ENDING: ReadonlySet<string> = new Set(Object.keys(SLOW).filter((what) => /status|redirect/.test(what)));
+const ENDING: ReadonlySet<string> = new Set(
+  Object.keys(SLOW).filter((what) => /status|redirect/.test(what)),
+);
 
 async function start(jwksUri: string | undefined, answer?: Answer) {
   const issuer = await startIssuer(answer);
   const time = createFakeTime();
   const served = await serve(toolServer({}), {
     timeProvider: time,
-    auth: { jwt: { issuer: issuer.url, audience: RESOURCE, jwksUri: jwksUri && issuer.url + jwksUri } },
+    auth: {
+      jwt: { issuer: issuer.url, audience: RESOURCE, jwksUri: jwksUri && issuer.url + jwksUri },
+    },
   });
   return {
     ...served,
@@ -104,14 +117,23 @@ async function start(jwksUri: string | undefined, answer?: Answer) {
 }
 
 /** Sends tokens of which each has another key id, so many at a time. Resolves when all were refused. */
-async function flood({ issuer, client }: Awaited<ReturnType<typeof start>>, tokens: number, parallel: number) {
+async function flood(
+  { issuer, client }: Awaited<ReturnType<typeof start>>,
+  tokens: number,
+  parallel: number,
+) {
   const attacker = client();
   for (let n = 0; n < tokens; n += parallel) {
     const sent = Array.from({ length: parallel }, (_, m) => garbage(issuer.url, n + m));
-    for (const { response, message } of await Promise.all(sent.map((one) => attacker.initialize(bearer(one))))) {
+    for (const { response, message } of await Promise.all(
+      sent.map((one) => attacker.initialize(bearer(one))),
+    )) {
       expect([401, 503]).toContain(response.status);
       if (response.status === 401) continue;
-      expect([response.header('retry-after'), response.header('www-authenticate')]).toEqual(['1', undefined]);
+      expect([response.header('retry-after'), response.header('www-authenticate')]).toEqual([
+        '1',
+        undefined,
+      ]);
       expect(message.error?.data).toMatchObject({ reason: 'auth_away' });
     }
   }
@@ -121,19 +143,22 @@ async function flood({ issuer, client }: Awaited<ReturnType<typeof start>>, toke
 const FROM = ['/jwks', undefined] as const;
 
 describe.each(FROM)('with jwksUri %s', (jwksUri) => {
-  test.each(Object.entries(ANSWERS))(`${TOKENS} tokens cost one look for the keys: %s`, async (_what, answer) => {
-    const served = await start(jwksUri, answer);
-    await flood(served, TOKENS, 10);
-    const { requests } = served.issuer;
-    if (jwksUri !== undefined) expect(requests).toEqual(['/jwks']);
-    // The two places where issuers have their metadata, once.
-    expect(requests.length).toBeLessThanOrEqual(2);
-    expect(new Set(requests).size).toBe(requests.length);
-    expect(served.away()).toBeLessThanOrEqual(10);
-    requests.length = 0;
-    await served.expectRecovery();
-    expect(requests.filter((path) => path === '/jwks')).toEqual(['/jwks']);
-  });
+  test.each(Object.entries(ANSWERS))(
+    `${TOKENS} tokens cost one look for the keys: %s`,
+    async (_what, answer) => {
+      const served = await start(jwksUri, answer);
+      await flood(served, TOKENS, 10);
+      const { requests } = served.issuer;
+      if (jwksUri !== undefined) expect(requests).toEqual(['/jwks']);
+      // The two places where issuers have their metadata, once.
+      expect(requests.length).toBeLessThanOrEqual(2);
+      expect(new Set(requests).size).toBe(requests.length);
+      expect(served.away()).toBeLessThanOrEqual(10);
+      requests.length = 0;
+      await served.expectRecovery();
+      expect(requests.filter((path) => path === '/jwks')).toEqual(['/jwks']);
+    },
+  );
 });
 
 test('the keys are asked for once, and the calls of others do not wait', async () => {
@@ -154,7 +179,10 @@ test('the keys are asked for once, and the calls of others do not wait', async (
       await until(() => issuer.requests.length > 0);
       // A token that was seen, and one with a known key that was not.
       expect((await user.call('ping')).message, what).toMatchObject({ result: {} });
-      expect((await client(bearer(await tokenOf(issuer, 'bob'))).initialize()).response.status, what).toBe(200);
+      expect(
+        (await client(bearer(await tokenOf(issuer, 'bob'))).initialize()).response.status,
+        what,
+      ).toBe(200);
       if (!ENDING.has(what)) await time.advance(FETCH_MS);
       await over;
       expect(issuer.requests, what).toEqual(['/jwks']);

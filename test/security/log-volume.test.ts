@@ -23,10 +23,19 @@ interface Attack {
   readonly headers?: RawHeaders;
 }
 
-const request = (method: string, params?: object, id: string | number = 1) => ({ jsonrpc: '2.0', id, method, params });
+const request = (method: string, params?: object, id: string | number = 1) => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  params,
+});
 /** An `initialize` with this change, outside of the session. */
 const opening = (change: object): Attack => {
-  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+  const params = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'c', version: '1' },
+  };
   const headers = { 'mcp-session-id': null, 'mcp-protocol-version': null };
   return { body: request('initialize', { ...params, ...change }), headers };
 };
@@ -46,14 +55,20 @@ function attacks(value: string): Record<string, Attack> {
   });
   return {
     'the id of an answer': { body: { jsonrpc: '2.0', id: value, result: {} } },
-    'the id of an error': { body: { jsonrpc: '2.0', id: value, error: { code: 1, message: value } } },
+    'the id of an error': {
+      body: { jsonrpc: '2.0', id: value, error: { code: 1, message: value } },
+    },
     'the id of a request': { body: request('tools/call', { name: 'echo', arguments: {} }, value) },
-    'an id that is twice in a batch': { body: [request('ping', {}, value), request('ping', {}, value)] },
+    'an id that is twice in a batch': {
+      body: [request('ping', {}, value), request('ping', {}, value)],
+    },
     'a method': { body: request(value) },
     'a notification': { body: { jsonrpc: '2.0', method: value } },
     'a member': { body: { ...request('ping'), [value]: 1 } },
     'the name of a tool': { body: request('tools/call', { name: value, arguments: {} }) },
-    'an argument': { body: request('tools/call', { name: 'echo', arguments: { [value]: value, text: 5 } }) },
+    'an argument': {
+      body: request('tools/call', { name: 'echo', arguments: { [value]: value, text: 5 } }),
+    },
     'a resource': { body: request('resources/read', { uri: value }) },
     'a subscription': { body: request('resources/subscribe', { uri: [value] }) },
     'a prompt': { body: request('prompts/get', { name: value }) },
@@ -62,20 +77,44 @@ function attacks(value: string): Record<string, Attack> {
     'a progress token': { body: request('ping', { _meta: { progressToken: [value] } }) },
     'a version of initialize': opening({ protocolVersion: value }),
     'a client': opening({ clientInfo: { name: value, version: 5 } }),
-    capabilities: opening({ capabilities: { [value]: value, roots: { [value]: 1 }, sampling: value } }),
+    capabilities: opening({
+      capabilities: { [value]: value, roots: { [value]: 1 }, sampling: value },
+    }),
     'a second initialize': { body: opening({ protocolVersion: value }).body },
-    'the header MCP-Protocol-Version': { body: request('ping'), headers: { 'mcp-protocol-version': header } },
+    'the header MCP-Protocol-Version': {
+      body: request('ping'),
+      headers: { 'mcp-protocol-version': header },
+    },
     'the header Host': { body: request('ping'), headers: { host: header } },
     'the header Origin': { body: request('ping'), headers: { origin: header } },
     'the header Content-Type': { body: request('ping'), headers: { 'content-type': header } },
     'the header Accept': { body: request('ping'), headers: { accept: header } },
     'the header Mcp-Session-Id': { body: request('ping'), headers: { 'mcp-session-id': header } },
     'a method of 2026-07-28': modern(value, {}),
-    'a tool of 2026-07-28': modern('tools/call', { name: value, arguments: {} }, {}, { 'mcp-name': header }),
-    'a name that no header mirrors': modern('tools/call', { name: value, arguments: {} }, {}, { 'mcp-name': 'echo' }),
+    'a tool of 2026-07-28': modern(
+      'tools/call',
+      { name: value, arguments: {} },
+      {},
+      { 'mcp-name': header },
+    ),
+    'a name that no header mirrors': modern(
+      'tools/call',
+      { name: value, arguments: {} },
+      {},
+      { 'mcp-name': 'echo' },
+    ),
     'the header Mcp-Method': modern('ping', {}, {}, { 'mcp-method': header }),
-    'the header Mcp-Name': modern('tools/call', { name: 'echo', arguments: {} }, {}, { 'mcp-name': header }),
-    'a version of 2026-07-28': modern('tools/list', {}, { 'io.modelcontextprotocol/protocolVersion': value }),
+    'the header Mcp-Name': modern(
+      'tools/call',
+      { name: 'echo', arguments: {} },
+      {},
+      { 'mcp-name': header },
+    ),
+    'a version of 2026-07-28': modern(
+      'tools/list',
+      {},
+      { 'io.modelcontextprotocol/protocolVersion': value },
+    ),
     'a version on both sides': modern(
       'tools/list',
       {},
@@ -86,11 +125,21 @@ function attacks(value: string): Record<string, Attack> {
       'tools/list',
       {},
       {
-        'io.modelcontextprotocol/clientCapabilities': { [value]: value, roots: value, elicitation: { [value]: 1 } },
+        'io.modelcontextprotocol/clientCapabilities': {
+          [value]: value,
+          roots: value,
+          elicitation: { [value]: 1 },
+        },
       },
     ),
-    'a client of 2026-07-28': modern('tools/list', {}, { 'io.modelcontextprotocol/clientInfo': { name: [value] } }),
-    'a subscription of 2026-07-28': modern('subscriptions/listen', { notifications: { [value]: value } }),
+    'a client of 2026-07-28': modern(
+      'tools/list',
+      {},
+      { 'io.modelcontextprotocol/clientInfo': { name: [value] } },
+    ),
+    'a subscription of 2026-07-28': modern('subscriptions/listen', {
+      notifications: { [value]: value },
+    }),
   };
 }
 
@@ -110,7 +159,10 @@ const written = ({ level, fields, message }: LogLine): string =>
   )}\n`;
 
 const bytesOf = (lines: readonly LogLine[]): number =>
-  lines.reduce((sum, line) => sum + Buffer.byteLength(written(line)) + Buffer.byteLength(inspect(line.fields)), 0);
+  lines.reduce(
+    (sum, line) => sum + Buffer.byteLength(written(line)) + Buffer.byteLength(inspect(line.fields)),
+    0,
+  );
 
 const settle = (): Promise<void> => new Promise((done) => setTimeout(done, 5));
 
@@ -159,7 +211,10 @@ describe.each(modes)('in the mode %s', (_mode, options) => {
       // With 200 the SDK answers.
       if (status < 400 || !text.startsWith('{')) continue;
       const { error } = JSON.parse(text) as { error?: { message: string; data?: unknown } };
-      const run = Math.max(0, ...[...JSON.stringify(error ?? null).matchAll(/B+/g)].map(([run]) => run.length));
+      const run = Math.max(
+        0,
+        ...[...JSON.stringify(error ?? null).matchAll(/B+/g)].map(([run]) => run.length),
+      );
       if (run > 64) long[name] = run;
     }
     expect(long).toEqual({});

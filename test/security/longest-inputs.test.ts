@@ -16,9 +16,14 @@ const factory: McpEndpointFactory = (ctx) => {
   const server = new McpServer({ name: 'longest', version: '1' }, { ...ctx.serverOptions });
   const n = z.number().meta({ 'x-mcp-header': 'N', type: 'integer' });
   server.registerTool('count', { inputSchema: z.object({ n }) }, () => said('counted'));
-  server.registerResource('page', new ResourceTemplate('http://{+host}', { list: undefined }), {}, () => ({
-    contents: [],
-  }));
+  server.registerResource(
+    'page',
+    new ResourceTemplate('http://{+host}', { list: undefined }),
+    {},
+    () => ({
+      contents: [],
+    }),
+  );
   server.server.registerCapabilities({ resources: { subscribe: true }, completions: {} });
   server.server.setRequestHandler('resources/subscribe', () => ({}));
   return server;
@@ -36,16 +41,19 @@ test.each([
   ['zeros of a fraction', 200, `1.${'0'.repeat(DIGITS)}1`],
   ['zeros alone', 400, `1${'0'.repeat(DIGITS)}`],
   ['zeros before an exponent', 400, `1${'0'.repeat(DIGITS)}1e-999999`],
-] as const)('a number with a million %s holds up no other client', async (_what, expected, digits) => {
-  const { client } = await serve(factory);
-  const params = { name: 'count', arguments: {}, _meta: envelope() };
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
-  const headers = { ...mirrored('tools/call', params), 'mcp-param-n': '1' };
-  const text = body.replace('"arguments":{}', `"arguments":{"n":${digits}}`);
-  expect(text.length).toBeGreaterThan(DIGITS);
-  const { status } = await client().post(text, { headers });
-  expect(status).toBe(expected);
-});
+] as const)(
+  'a number with a million %s holds up no other client',
+  async (_what, expected, digits) => {
+    const { client } = await serve(factory);
+    const params = { name: 'count', arguments: {}, _meta: envelope() };
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+    const headers = { ...mirrored('tools/call', params), 'mcp-param-n': '1' };
+    const text = body.replace('"arguments":{}', `"arguments":{"n":${digits}}`);
+    expect(text.length).toBeGreaterThan(DIGITS);
+    const { status } = await client().post(text, { headers });
+    expect(status).toBe(expected);
+  },
+);
 
 test('a path of slashes, as long as a head may be, takes no more time than a short one', async () => {
   const { client } = await serve(factory);
@@ -61,13 +69,20 @@ test('a path of slashes, as long as a head may be, takes no more time than a sho
 });
 
 /** As many different characters as a body holds: their conversion would take minutes. */
-const HOST = Array.from({ length: 1_000_000 }, (_, n) => String.fromCodePoint(0x4e00 + (n % 20_000))).join('');
+const HOST = Array.from({ length: 1_000_000 }, (_, n) =>
+  String.fromCodePoint(0x4e00 + (n % 20_000)),
+).join('');
 
 /** What names a resource, by its method. */
-const NAMES: ReadonlyArray<readonly [method: string, params: (uri: string) => Record<string, unknown>]> = [
+const NAMES: ReadonlyArray<
+  readonly [method: string, params: (uri: string) => Record<string, unknown>]
+> = [
   ['resources/read', (uri) => ({ uri })],
   ['resources/subscribe', (uri) => ({ uri })],
-  ['completion/complete', (uri) => ({ ref: { type: 'ref/resource', uri }, argument: { name: 'host', value: '' } })],
+  [
+    'completion/complete',
+    (uri) => ({ ref: { type: 'ref/resource', uri }, argument: { name: 'host', value: '' } }),
+  ],
   ['subscriptions/listen', (uri) => ({ notifications: { resourceSubscriptions: [uri] } })],
 ];
 
@@ -76,13 +91,18 @@ test.each(['http://', 'ht\ttps:\\\\user@'])(
   async (before) => {
     const one = (await serve(factory, { auth: allowing })).client(BEARER);
     await one.initialize();
-    const stateless = (await serve(factory, { auth: allowing, sessionMode: 'stateless' })).client(BEARER);
+    const stateless = (await serve(factory, { auth: allowing, sessionMode: 'stateless' })).client(
+      BEARER,
+    );
     stateless.protocolVersion = '2025-11-25';
     for (const [method, params] of NAMES) {
       const body = { jsonrpc: '2.0', id: 99, method, params: params(before + HOST) };
       for (const client of [one, stateless]) {
         const response = await client.post(body);
-        expect([method, response.body]).toEqual([method, expect.stringContaining('URI of a resource')]);
+        expect([method, response.body]).toEqual([
+          method,
+          expect.stringContaining('URI of a resource'),
+        ]);
       }
       const modern = { ...body, params: { ...body.params, _meta: envelope() } };
       const headers = { 'mcp-protocol-version': MODERN, 'mcp-method': method };

@@ -11,7 +11,14 @@ import { OPEN_REQUESTS } from '../../src/http/exchange.ts';
 import { createLab } from '../kit/lab.ts';
 import { type Face, serve } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
-import { BUDGET, expectEmptyBudget, rawRequest, rpcBytes, sessionHeaders, workServer } from './aborts.ts';
+import {
+  BUDGET,
+  expectEmptyBudget,
+  rawRequest,
+  rpcBytes,
+  sessionHeaders,
+  workServer,
+} from './aborts.ts';
 
 /** A connection that sends what it is given, and keeps what it reads. */
 function pipe(port: number) {
@@ -23,7 +30,8 @@ function pipe(port: number) {
   return { read, send: (bytes: string) => void socket.write(bytes), socket };
 }
 
-const idsIn = (text: string): number[] => [...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id));
+const idsIn = (text: string): number[] =>
+  [...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id));
 
 const STATELESS = { sessionMode: 'stateless' } as const;
 const work = (how: string) => ({ name: 'work', arguments: { how } });
@@ -52,7 +60,10 @@ test('a response that never gets a connection, as adapters make them, waits for 
   onTestFinished(() => void socket.destroy());
   const req = new IncomingMessage(socket);
   Object.assign(req, { method: 'POST', url: '/mcp' });
-  Object.assign(req.headers, { accept: 'application/json, text/event-stream', 'content-type': 'application/json' });
+  Object.assign(req.headers, {
+    accept: 'application/json, text/event-stream',
+    'content-type': 'application/json',
+  });
   const res = new ServerResponse(req);
   endpoint.node(req, res, { jsonrpc: '2.0', id: 1, method: 'tools/call', params: work('once') });
   await until(() => calls.over === 1 && res.writableEnded);
@@ -66,10 +77,18 @@ test.each([
   '/dashboard/',
   '/dashboard/api/fleet',
 ])('a connection with 17 open requests of %s is cut', async (path) => {
-  const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
-  const { endpoint, port } = await serve(createLab().factory, { auth: { verify: () => undefined, metadata } });
+  const metadata = {
+    resource: 'https://mcp.example/mcp',
+    authorization_servers: ['https://id.example'],
+  };
+  const { endpoint, port } = await serve(createLab().factory, {
+    auth: { verify: () => undefined, metadata },
+  });
   // As `sojourn serve --dashboard` serves it.
-  const dashboard = { path: '/dashboard', serve: endpoint.dashboard({ token: 'a-token-of-sixteen' }).node };
+  const dashboard = {
+    path: '/dashboard',
+    serve: endpoint.dashboard({ token: 'a-token-of-sixteen' }).node,
+  };
   Object.assign(internalsOf(endpoint) ?? {}, { beside: dashboard });
   const { send, read } = pipe(port);
   send(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`.repeat(400));
@@ -86,12 +105,20 @@ test.each([
 describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
   test('a connection with 17 open requests is cut: its calls end, and other connections are served', async () => {
     const { factory, work: calls } = workServer({});
-    const { port, log } = await serve(factory, { ...STATELESS, limits: { memoryBytes: 64 * BUDGET } }, { face });
+    const { port, log } = await serve(
+      factory,
+      { ...STATELESS, limits: { memoryBytes: 64 * BUDGET } },
+      { face },
+    );
     const { send, read } = pipe(port);
     // `node:http` closes only the response that has the connection, and adapters abort the signal of its request alone.
     send(UP_TO.map((id) => rpcBytes(version, id, 'tools/call', work('hang'))).join(''));
     await until(() => calls.hanging.size === OPEN_REQUESTS);
-    send(Array.from({ length: 400 }, (_, at) => rpcBytes(version, at + 100, 'tools/call', work('once'))).join(''));
+    send(
+      Array.from({ length: 400 }, (_, at) =>
+        rpcBytes(version, at + 100, 'tools/call', work('once')),
+      ).join(''),
+    );
     await until(() => read.closed);
     await expectEmptyBudget([port], {}, calls);
     expect(calls.begun).toBe(OPEN_REQUESTS);
@@ -100,7 +127,11 @@ describe.each<Face>(['listen', 'node', 'fetch'])('%s', (face) => {
 
   test('a connection that waits for 16 answers may send any number of requests, and is answered in their order', async () => {
     const { factory, work: calls } = workServer({});
-    const { port } = await serve(factory, { ...STATELESS, limits: { memoryBytes: BUDGET, userShare: 1 } }, { face });
+    const { port } = await serve(
+      factory,
+      { ...STATELESS, limits: { memoryBytes: BUDGET, userShare: 1 } },
+      { face },
+    );
     const { send, read } = pipe(port);
     const sent: number[] = [];
     for (const round of [0, 100, 200]) {

@@ -18,7 +18,10 @@ const LIMIT = 2;
 const ATTEMPTS = 20;
 /** Clients of 2026-07-28 give a call up when they have its head, which leaves after `keepAliveMs`. */
 const EARLY_HEAD = { keepAliveMs: 20 };
-const LIMITED: McpEndpointOptions = { ...EARLY_HEAD, limits: { userShare: 1, perTool: { hog: { requests: LIMIT } } } };
+const LIMITED: McpEndpointOptions = {
+  ...EARLY_HEAD,
+  limits: { userShare: 1, perTool: { hog: { requests: LIMIT } } },
+};
 const HOG = tool('hog');
 
 /** A server with a tool whose handler ignores the end of its request, and counts how many of its calls run at once. */
@@ -71,11 +74,14 @@ async function giveUp({ count, release }: Hog, send: () => Promise<Call>) {
 /** In JSON the head of a response waits for the answer. */
 const STREAMS = Object.entries(WAYS).filter(([way]) => !way.includes('JSON'));
 
-test.each(STREAMS)('%s: calls that their client gives up keep their places', async (_way, start) => {
-  const hog = createHog();
-  const { send } = await start(anyone(LIMITED), hog);
-  await giveUp(hog, () => send(...HOG, ''));
-});
+test.each(STREAMS)(
+  '%s: calls that their client gives up keep their places',
+  async (_way, start) => {
+    const hog = createHog();
+    const { send } = await start(anyone(LIMITED), hog);
+    await giveUp(hog, () => send(...HOG, ''));
+  },
+);
 
 test.each(STREAMS.filter(([way]) => ['sessions, 2025-11-25', '2026-07-28'].includes(way)))(
   '%s: limits.requestsPerSession and limits.requests count handlers whose calls were given up',

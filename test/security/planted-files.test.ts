@@ -82,7 +82,9 @@ const PLANTS: Readonly<Record<string, (path: string) => string>> = {
 };
 
 posix('a file that another user planted is refused, and nothing is written into it', () => {
-  const cases = Object.keys(PLANTS).flatMap((what) => FILES.map((suffix) => [what, suffix] as const));
+  const cases = Object.keys(PLANTS).flatMap((what) =>
+    FILES.map((suffix) => [what, suffix] as const),
+  );
 
   asRoot.each(cases)('%s as sessions.db%s (run as root)', async (what, suffix) => {
     const path = join(openFolder(), 'sessions.db');
@@ -99,7 +101,9 @@ posix('a file that another user planted is refused, and nothing is written into 
       refusal = error;
     }
     expect(refusal).toMatchObject({ code: 'STORE_AWAY' });
-    expect(String(refusal)).toContain(`${path}${suffix} is not used, because another user could read or change`);
+    expect(String(refusal)).toContain(
+      `${path}${suffix} is not used, because another user could read or change`,
+    );
     expect(existsSync(target) ? readFileSync(target) : undefined).toEqual(before);
   });
 
@@ -115,16 +119,21 @@ posix('a file that another user planted is refused, and nothing is written into 
       const planted = join(folder, 'planted');
       PLANTS['a file of another user']?.(planted);
       const { stdout } = await open(path + suffix, planted);
-      expect(stdout).toContain(`${path}${suffix} is not used, because another user could read or change`);
+      expect(stdout).toContain(
+        `${path}${suffix} is not used, because another user could read or change`,
+      );
     },
   );
 
-  asRoot('a database of root is used by another user, as a volume of a container has it (run as root)', () => {
-    const path = join(openFolder(), 'sessions.db');
-    writeFileSync(path, '', { mode: 0o660 });
-    expect(fileDanger(path, OTHER)).toBeUndefined();
-    expect(fileDanger(join(dirname(path), 'missing'), OTHER)).toBeUndefined();
-  });
+  asRoot(
+    'a database of root is used by another user, as a volume of a container has it (run as root)',
+    () => {
+      const path = join(openFolder(), 'sessions.db');
+      writeFileSync(path, '', { mode: 0o660 });
+      expect(fileDanger(path, OTHER)).toBeUndefined();
+      expect(fileDanger(join(dirname(path), 'missing'), OTHER)).toBeUndefined();
+    },
+  );
 });
 
 posix('files of our own', () => {
@@ -165,46 +174,56 @@ posix('files of our own', () => {
     const path = join(openFolder(), 'sessions.db');
     await (await openView(path)).close();
     chmodSync(path, 0o602);
-    await expect(openView(path)).rejects.toThrow(/every user of this machine can write it; run chmod 600/);
+    await expect(openView(path)).rejects.toThrow(
+      /every user of this machine can write it; run chmod 600/,
+    );
   });
 
   test('a file that is no store of sojourn keeps its mode', async () => {
     const path = join(openFolder(), 'notes.txt');
-    writeFileSync(path, 'a text that its author wants others to read\n'.repeat(100), { mode: 0o644 });
+    writeFileSync(path, 'a text that its author wants others to read\n'.repeat(100), {
+      mode: 0o644,
+    });
     chmodSync(path, 0o644);
     await expect(openView(path)).rejects.toThrow(/not a SQLite database/);
     expect(modeOf(path)).toBe('644');
   });
 });
 
-posix('a folder in which others can replace files is one warning, because volumes of containers are such', () => {
-  const warnings = async (folder: string): Promise<number> => {
-    const log = createLog();
-    const view = await openView(join(folder, 'sessions.db'), { logger: log });
-    await view.records.create(recordOf('s'));
-    return log.matching(/Other users can replace .* keep the file in a folder of this process alone/, 'warn').length;
-  };
+posix(
+  'a folder in which others can replace files is one warning, because volumes of containers are such',
+  () => {
+    const warnings = async (folder: string): Promise<number> => {
+      const log = createLog();
+      const view = await openView(join(folder, 'sessions.db'), { logger: log });
+      await view.records.create(recordOf('s'));
+      return log.matching(
+        /Other users can replace .* keep the file in a folder of this process alone/,
+        'warn',
+      ).length;
+    };
 
-  test.each([
-    ['777', 1],
-    ['1777', 0],
-    ['755', 0],
-    ['700', 0],
-  ])('of mode %s: %i', async (mode, expected) => {
-    const folder = openFolder();
-    chmodSync(folder, parseInt(mode, 8));
-    expect(await warnings(folder)).toBe(expected);
-  });
+    test.each([
+      ['777', 1],
+      ['1777', 0],
+      ['755', 0],
+      ['700', 0],
+    ])('of mode %s: %i', async (mode, expected) => {
+      const folder = openFolder();
+      chmodSync(folder, parseInt(mode, 8));
+      expect(await warnings(folder)).toBe(expected);
+    });
 
-  asRoot.each([
-    ['a group that others may be in', 0, OTHER, 0o770, 1],
-    ['such a group, and the sticky bit', 0, OTHER, 0o1770, 0],
-    ['a group of the number of this user', 0, 0, 0o770, 0],
-    ['another user', OTHER, OTHER, 0o755, 1],
-  ])('of %s (run as root)', async (_what, uid, gid, mode, expected) => {
-    const folder = openFolder();
-    chownSync(folder, uid, gid);
-    chmodSync(folder, mode);
-    expect(await warnings(folder)).toBe(expected);
-  });
-});
+    asRoot.each([
+      ['a group that others may be in', 0, OTHER, 0o770, 1],
+      ['such a group, and the sticky bit', 0, OTHER, 0o1770, 0],
+      ['a group of the number of this user', 0, 0, 0o770, 0],
+      ['another user', OTHER, OTHER, 0o755, 1],
+    ])('of %s (run as root)', async (_what, uid, gid, mode, expected) => {
+      const folder = openFolder();
+      chownSync(folder, uid, gid);
+      chmodSync(folder, mode);
+      expect(await warnings(folder)).toBe(expected);
+    });
+  },
+);

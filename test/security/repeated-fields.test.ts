@@ -40,13 +40,29 @@ const TWO: Readonly<Record<string, readonly string[]>> = {
   'two hosts, the other first': ['Host: evil.example', 'Host: localhost'],
   'the same host twice': ['Host: localhost', 'hOST: localhost'],
   'two tokens': ['Host: localhost', 'Authorization: Bearer ada', 'Authorization: Bearer bob'],
-  'two tokens, in other cases': ['Host: localhost', 'AUTHORIZATION: Bearer ada', 'authorization: bearer bob'],
-  'the same token twice': ['Host: localhost', 'Authorization: Bearer ada', 'Authorization: Bearer ada'],
-  'a password and a token': ['Host: localhost', 'Authorization: Basic YTpi', 'Authorization: Bearer ada'],
+  'two tokens, in other cases': [
+    'Host: localhost',
+    'AUTHORIZATION: Bearer ada',
+    'authorization: bearer bob',
+  ],
+  'the same token twice': [
+    'Host: localhost',
+    'Authorization: Bearer ada',
+    'Authorization: Bearer ada',
+  ],
+  'a password and a token': [
+    'Host: localhost',
+    'Authorization: Basic YTpi',
+    'Authorization: Bearer ada',
+  ],
   'two tokens in one field': ['Host: localhost', 'Authorization: Bearer ada, Bearer bob'],
 };
 const MODES: Readonly<Record<string, McpEndpointOptions>> = {
-  'with auth': { auth: { verify: userToken }, allowedHosts: ['localhost'], sessionMode: 'stateful' },
+  'with auth': {
+    auth: { verify: userToken },
+    allowedHosts: ['localhost'],
+    sessionMode: 'stateful',
+  },
   'without auth': { allowedHosts: ['localhost'], sessionMode: 'stateful' },
   'without sessions': { sessionMode: 'stateless' },
 };
@@ -75,7 +91,10 @@ test.each(['node', 'fetch'] as const)(
 
 test.each(FACES)('a credential with parameters is one credential, at %s', async (face) => {
   const served = await serve(toolServer({}), {}, { face });
-  for (const field of ['Digest username="ada", realm="x"', 'AWS4-HMAC-SHA256 Credential=AK/20260101, Signature=ab'])
+  for (const field of [
+    'Digest username="ada", realm="x"',
+    'AWS4-HMAC-SHA256 Credential=AK/20260101, Signature=ab',
+  ])
     expect(await ask(served.port, ['Host: localhost', `Authorization: ${field}`])).toBe(200);
 });
 
@@ -94,34 +113,55 @@ const HOSTS = [
   'loc\u00adalhost',
 ];
 
-test.each(FACES)('a Host that only URL takes for an allowed one is refused, at %s', async (face) => {
-  const served = await serve(toolServer({}), { allowedHosts: ['localhost', '[::1]'] }, { face });
-  for (const host of HOSTS) {
-    const got = await ask(served.port, [`Host: ${host}`]);
-    expect([host, [400, 403].includes(Number(got))]).toEqual([host, true]);
-  }
-  for (const host of ['localhost', 'LOCALHOST', 'localhost:3000', '[::1]', '[::1]:80'])
-    expect([host, await ask(served.port, [`Host: ${host}`])]).toEqual([host, 200]);
-});
+test.each(FACES)(
+  'a Host that only URL takes for an allowed one is refused, at %s',
+  async (face) => {
+    const served = await serve(toolServer({}), { allowedHosts: ['localhost', '[::1]'] }, { face });
+    for (const host of HOSTS) {
+      const got = await ask(served.port, [`Host: ${host}`]);
+      expect([host, [400, 403].includes(Number(got))]).toEqual([host, true]);
+    }
+    for (const host of ['localhost', 'LOCALHOST', 'localhost:3000', '[::1]', '[::1]:80'])
+      expect([host, await ask(served.port, [`Host: ${host}`])]).toEqual([host, 200]);
+  },
+);
 
-test.each<Face>(['listen', 'node'])("a proxy's user keeps what HTTP does not trim, at %s", async (face) => {
-  const from = ['127.0.0.0/8', '::1'];
-  const auth = { trustedProxyUser: { header: 'x-forwarded-user', from } };
-  const { openSession, port } = await serve(createLab().factory, { auth, sessionMode: 'stateful' }, { face });
-  const ada = await openSession({}, { headers: { 'x-forwarded-user': 'ada' } });
-  for (const user of ['\u00a0ada', 'ada\u00a0', '\u00a0ada\u00a0', 'ada\u0085', '\u00c2\u00a0ada']) {
-    const session = `Mcp-Session-Id: ${ada.sessionId}`;
-    const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };
-    const got = await ask(port, ['Host: localhost', `X-Forwarded-User: ${user}`, session], ping);
-    expect([JSON.stringify(user), got]).toEqual([JSON.stringify(user), 403]);
-  }
-  expect(await ask(port, ['Host: localhost', 'X-Forwarded-User: \t ada \t'])).toBe(200);
-});
+test.each<Face>(['listen', 'node'])(
+  "a proxy's user keeps what HTTP does not trim, at %s",
+  async (face) => {
+    const from = ['127.0.0.0/8', '::1'];
+    const auth = { trustedProxyUser: { header: 'x-forwarded-user', from } };
+    const { openSession, port } = await serve(
+      createLab().factory,
+      { auth, sessionMode: 'stateful' },
+      { face },
+    );
+    const ada = await openSession({}, { headers: { 'x-forwarded-user': 'ada' } });
+    for (const user of [
+      '\u00a0ada',
+      'ada\u00a0',
+      '\u00a0ada\u00a0',
+      'ada\u0085',
+      '\u00c2\u00a0ada',
+    ]) {
+      const session = `Mcp-Session-Id: ${ada.sessionId}`;
+      const ping = { jsonrpc: '2.0', id: 7, method: 'ping' };
+      const got = await ask(port, ['Host: localhost', `X-Forwarded-User: ${user}`, session], ping);
+      expect([JSON.stringify(user), got]).toEqual([JSON.stringify(user), 403]);
+    }
+    expect(await ask(port, ['Host: localhost', 'X-Forwarded-User: \t ada \t'])).toBe(200);
+  },
+);
 
 /** Node.js keeps the first 1,000 fields, or as many as the application's server says. */
 const JUNK = (fields: number): string[] => Array.from({ length: fields }, (_, n) => `a${n}:`);
 const BEHIND: Readonly<Record<string, readonly string[]>> = {
-  'a second token': ['Host: localhost', 'Authorization: Bearer ada', 'JUNK', 'Authorization: Bearer bob'],
+  'a second token': [
+    'Host: localhost',
+    'Authorization: Bearer ada',
+    'JUNK',
+    'Authorization: Bearer bob',
+  ],
   'a second host': ['Host: localhost', 'Authorization: Bearer ada', 'JUNK', 'Host: evil.example'],
   'the only token': ['Host: localhost', 'JUNK', 'Authorization: Bearer ada'],
 };
@@ -142,7 +182,9 @@ test.each([undefined, 60, 20, 0])(
   'a request that may lack fields is 431 under an http server with maxHeadersCount %j',
   async (most) => {
     const endpoint = createMcpEndpoint(toolServer({}), MODES['with auth']);
-    const onFetch = getRequestListener((request, { incoming }) => endpoint.fetch(request, { incoming }));
+    const onFetch = getRequestListener((request, { incoming }) =>
+      endpoint.fetch(request, { incoming }),
+    );
     for (const listener of [endpoint.node, onFetch] as RequestListener[]) {
       const server = createServer((req, res) => listener(req, res));
       if (most !== undefined) server.maxHeadersCount = most;

@@ -45,7 +45,10 @@ async function servePeeking(
   const labOf = (who: string, hold: () => unknown, scope?: string) =>
     createLab((server) => {
       const scopeChallenge = scope === undefined ? undefined : requireScopes(scope);
-      const config = { annotations: { readOnlyHint: true }, ...(scopeChallenge && { scopeChallenge }) };
+      const config = {
+        annotations: { readOnlyHint: true },
+        ...(scopeChallenge && { scopeChallenge }),
+      };
       server.registerTool('peek', config, async () => {
         ran.push(who);
         await hold();
@@ -53,7 +56,11 @@ async function servePeeking(
       });
     });
   const first = await serveMember({ ...options, store }, settings, labOf('first', waits.hook));
-  const second = await serveMember({ ...options, store: connect() }, settings, labOf('second', hold, scope));
+  const second = await serveMember(
+    { ...options, store: connect() },
+    settings,
+    labOf('second', hold, scope),
+  );
   // A call is recorded only where the store is open.
   for (const { endpoint } of [first, second]) await until(() => endpoint.health().store === 'ok');
   return {
@@ -70,7 +77,13 @@ async function servePeeking(
 describe.each(durableKinds)('on the store %s', (kind) => {
   /** A call that may run twice, whose owner is lost while it runs. */
   async function lost(caller: object, scope?: string) {
-    const { first, second, store, ran, lose } = await servePeeking(kind, options, SETTINGS, undefined, scope);
+    const { first, second, store, ran, lose } = await servePeeking(
+      kind,
+      options,
+      SETTINGS,
+      undefined,
+      scope,
+    );
     const kept: string[] = [];
     store.before['sessions.append'] = (request: { note?: string }) => {
       if (request.note?.includes('peek') === true) kept.push(request.note);
@@ -82,7 +95,8 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     await until(() => ran.length === 1);
     await lose();
     /** Another caller restores the session, and reads what became of the call. */
-    const restore = (by: object): Promise<RawResponse> => second.join(client).get({ lastEventId, ...by });
+    const restore = (by: object): Promise<RawResponse> =>
+      second.join(client).get({ lastEventId, ...by });
     return { ran, kept, restore };
   }
 
@@ -105,7 +119,12 @@ describe.each(durableKinds)('on the store %s', (kind) => {
     ['another client id', withScopes('read', 'c'), withScopes('read', 'd')],
     ['none, after a caller with some', withScopes('read'), ANONYMOUS],
     ['some, after an anonymous caller', ANONYMOUS, withScopes('')],
-    ['the same scopes, where the next instance asks for another one', withScopes('read'), withScopes('read'), 'root'],
+    [
+      'the same scopes, where the next instance asks for another one',
+      withScopes('read'),
+      withScopes('read'),
+      'root',
+    ],
   ] as const)('is owner_lost for a caller with %s', async (_, before, after, scope?: string) => {
     const { ran, restore } = await lost(before, scope);
     const stream = await restore(after);
@@ -116,7 +135,13 @@ describe.each(durableKinds)('on the store %s', (kind) => {
 });
 
 test('a relayed call ends as lost in the stream that its client reads, where it lacks a scope that is asked for now', async () => {
-  const { first, second, ran, lose } = await servePeeking('sqlite', options, SETTINGS, undefined, 'root');
+  const { first, second, ran, lose } = await servePeeking(
+    'sqlite',
+    options,
+    SETTINGS,
+    undefined,
+    'root',
+  );
   const client = await first.openSession({ protocolVersion: '2025-06-18' }, withScopes('read'));
   await client.call('tools/list');
   const stream = await second.join(client, withScopes('read')).post(CALL);
@@ -129,7 +154,13 @@ test('a relayed call ends as lost in the stream that its client reads, where it 
 
 test('is owner_lost for an anonymous caller, where the next instance asks for a scope', async () => {
   const anonymous: McpEndpointOptions = { auth: { verify: async () => undefined, optional: true } };
-  const { first, second, ran, lose } = await servePeeking('sqlite', anonymous, { face: 'node' }, undefined, 'root');
+  const { first, second, ran, lose } = await servePeeking(
+    'sqlite',
+    anonymous,
+    { face: 'node' },
+    undefined,
+    'root',
+  );
   const client = await first.openSession();
   await client.call('tools/list');
   const { id: lastEventId } = await (await client.post(CALL)).next();

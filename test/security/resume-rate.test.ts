@@ -22,7 +22,10 @@ async function start(requestsPerMinute: number) {
   const time = createFakeTime();
   const lab = createLab((server) => {
     server.registerTool('say', { description: 'Sends a message, and waits' }, async (call) => {
-      await call.mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'first' } });
+      await call.mcpReq.notify({
+        method: 'notifications/message',
+        params: { level: 'error', data: 'first' },
+      });
       return new Promise(() => {});
     });
   });
@@ -77,7 +80,12 @@ describe('a GET that resumes a call past requestsPerMinute', () => {
     const eve = as('eve');
     await eve.initialize({ protocolVersion: '2025-06-18' });
     const id = eve.nextId();
-    const call = await eve.post({ jsonrpc: '2.0', id, method: 'tools/call', params: tool('say')[1] });
+    const call = await eve.post({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: tool('say')[1],
+    });
     const { id: lastEventId = '' } = await call.next();
     call.abort();
     const answers: unknown[] = [];

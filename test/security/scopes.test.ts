@@ -5,7 +5,14 @@
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { RawResponse } from '../kit/raw-response.ts';
-import { BROKEN, GUARDED, caller, scopedServer, scopesHeader, withScopes } from '../kit/scoped-server.ts';
+import {
+  BROKEN,
+  GUARDED,
+  caller,
+  scopedServer,
+  scopesHeader,
+  withScopes,
+} from '../kit/scoped-server.ts';
 import { useSharedStores } from '../kit/shared-stores.ts';
 import { type Callers, WAYS } from '../kit/ways.ts';
 
@@ -28,14 +35,19 @@ function officialAnswer(request: Request, scopes: string): Promise<unknown> {
 }
 
 async function askOfficial(request: Request, scopes: string): Promise<unknown> {
-  const transport = new WebStandardStreamableHTTPServerTransport({ sessionIdGenerator: undefined as never });
+  const transport = new WebStandardStreamableHTTPServerTransport({
+    sessionIdGenerator: undefined as never,
+  });
   const server = scopedServer().factory({ serverOptions: {} });
   await server.connect(transport);
   onTestFinished(() => server.close());
   const response = await transport.handleRequest(
     new Request('http://localhost/mcp', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
       body: JSON.stringify(message(1, request)),
     }),
     { authInfo: caller(scopes) },
@@ -84,14 +96,17 @@ describe.each(Object.entries(WAYS))('%s', (_name, start) => {
     for (const request of BROKEN) {
       for (const scopes of ['', 'admin']) {
         const { response } = await send(...request, scopes);
-        expect([response.status, response.json()]).toMatchObject([500, { error: { code: -32603 } }]);
+        expect([response.status, response.json()]).toMatchObject([
+          500,
+          { error: { code: -32603 } },
+        ]);
         expect(response.body).not.toMatch(/policy|cookie/);
         expect(response.header('set-cookie')).toBeUndefined();
       }
     }
     expect(ran).toEqual([]);
-    expect(served.log.lines.filter(({ level }) => level === 'warn' || level === 'error').length).toBe(
-      2 * BROKEN.length,
-    );
+    expect(
+      served.log.lines.filter(({ level }) => level === 'warn' || level === 'error').length,
+    ).toBe(2 * BROKEN.length);
   });
 });

@@ -148,8 +148,18 @@ const FOUND: Readonly<Record<string, Partial<Shape>>> = {
   },
 };
 
-const LONG_STREAM = { era: '2025', method: 'GET resume', answer: 7_500_000, sessions: 'one' } as const;
-const HANDSHAKE = { era: '2025', method: 'initialize', sessions: 'none', place: 'capabilities' } as const;
+const LONG_STREAM = {
+  era: '2025',
+  method: 'GET resume',
+  answer: 7_500_000,
+  sessions: 'one',
+} as const;
+const HANDSHAKE = {
+  era: '2025',
+  method: 'initialize',
+  sessions: 'none',
+  place: 'capabilities',
+} as const;
 /** A handler holds what it got until it settles. */
 const LARGE_CALL = {
   era: '2025',
@@ -182,7 +192,11 @@ const LASTING: Readonly<Record<string, Partial<Shape>>> = {
   'bodies of empty objects': { ...HELD_BODIES, ...VALUES['empty objects'] },
   'bodies of nested arrays': { ...HELD_BODIES, ...VALUES['nested arrays'] },
   'bodies of keys': { ...HELD_BODIES, ...VALUES.keys },
-  'bodies of empty objects in 2026-07-28': { ...HELD_BODIES, ...VALUES['empty objects'], era: '2026' },
+  'bodies of empty objects in 2026-07-28': {
+    ...HELD_BODIES,
+    ...VALUES['empty objects'],
+    era: '2026',
+  },
   'bodies of nested arrays that were parsed before': {
     ...HELD_BODIES,
     ...VALUES['nested arrays'],
@@ -223,7 +237,13 @@ const MANY_UNREAD: Partial<Shape> = {
 
 /** What the store has a part in: on memory, and on SQLite. */
 const STORED: Readonly<Record<string, Partial<Shape>>> = {
-  'sessions with the largest handshakes': { ...HANDSHAKE, value: 'keys', count: 245, size: 40, connections: 8 },
+  'sessions with the largest handshakes': {
+    ...HANDSHAKE,
+    value: 'keys',
+    count: 245,
+    size: 40,
+    connections: 8,
+  },
   '700 sessions with 250 KB of state': {
     era: '2025',
     method: 'tools/call keep',
@@ -269,7 +289,9 @@ const TIMES = { timeout: 400_000 };
 describe('ends no process, and no call of another user fails:', () => {
   test.each(Object.entries(FOUND))('%s', TIMES, (_, shape) => survives(shape, ATTACK_MS));
   test.each(Object.entries(LASTING))('%s', TIMES, (_, shape) => survives(shape, LONG_ATTACK_MS));
-  test.each(Object.entries(STORED))('%s, on memory', TIMES, (_, shape) => survives(shape, LONG_ATTACK_MS));
+  test.each(Object.entries(STORED))('%s, on memory', TIMES, (_, shape) =>
+    survives(shape, LONG_ATTACK_MS),
+  );
   test.each(Object.entries(STORED))('%s, on SQLite', TIMES, (_, shape) =>
     survives(shape, LONG_ATTACK_MS, { store: join(temporaryFolder(), 'sessions.db') }),
   );
@@ -301,23 +323,47 @@ describeWithServer('postgres', 'a process on PostgreSQL', (postgres) => {
   );
 });
 
-test('what an answered request held on the fetch face goes with its answer', { timeout: 180_000 }, async () => {
-  const arrays = { place: 'clientInfo', value: 'empty arrays', count: 8_000 } as const;
-  const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...arrays }, 4 * ATTACK_MS);
-  expect(cost.sent.answers['200']).toBeGreaterThan(100);
-  // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 512 MB.
-  expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
-});
+test(
+  'what an answered request held on the fetch face goes with its answer',
+  { timeout: 180_000 },
+  async () => {
+    const arrays = { place: 'clientInfo', value: 'empty arrays', count: 8_000 } as const;
+    const cost = await measureShape(
+      { ...PLAIN, era: '2025', face: 'fetch', ...arrays },
+      4 * ATTACK_MS,
+    );
+    expect(cost.sent.answers['200']).toBeGreaterThan(100);
+    // Before, the signal of each request kept its body until a full garbage collection: 190 MB of a heap of 512 MB.
+    expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([
+      true,
+      [],
+      0,
+    ]);
+  },
+);
 
-test('notifications that wait on when their client has left are charged', { timeout: 180_000 }, async () => {
-  // Handlers of `roots/list_changed` ask the client and wait, so the notifications behind them wait too.
-  const keys = { method: 'notifications/roots/list_changed', place: 'cursor', value: 'keys', count: 41 } as const;
-  const cut = { size: 109_075, connections: 1, leaves: 'cut', answer: 255_301 } as const;
-  const cost = await measureShape({ ...PLAIN, era: '2025', ...keys, ...cut }, 4 * ATTACK_MS);
-  expect(cost.sent.requests).toBeGreaterThan(1_000);
-  // 30 to 50 MiB before: a thousand messages with keys of their own.
-  expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
-});
+test(
+  'notifications that wait on when their client has left are charged',
+  { timeout: 180_000 },
+  async () => {
+    // Handlers of `roots/list_changed` ask the client and wait, so the notifications behind them wait too.
+    const keys = {
+      method: 'notifications/roots/list_changed',
+      place: 'cursor',
+      value: 'keys',
+      count: 41,
+    } as const;
+    const cut = { size: 109_075, connections: 1, leaves: 'cut', answer: 255_301 } as const;
+    const cost = await measureShape({ ...PLAIN, era: '2025', ...keys, ...cut }, 4 * ATTACK_MS);
+    expect(cost.sent.requests).toBeGreaterThan(1_000);
+    // 30 to 50 MiB before: a thousand messages with keys of their own.
+    expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([
+      true,
+      [],
+      0,
+    ]);
+  },
+);
 
 test.each<[string, Partial<Shape>]>([
   // A timer of each idle connection kept the last call on it, with its message: 33 to 48 MiB.
@@ -328,10 +374,21 @@ test.each<[string, Partial<Shape>]>([
   'what a client sent in %s goes with its answer, although its connection stays',
   { timeout: 180_000 },
   async (_, of) => {
-    const uris = { place: 'uri', value: 'URIs', count: 1_261, size: 379, paceMs: 349, connections: 64 } as const;
+    const uris = {
+      place: 'uri',
+      value: 'URIs',
+      count: 1_261,
+      size: 379,
+      paceMs: 349,
+      connections: 64,
+    } as const;
     const cost = await measureShape({ ...PLAIN, era: '2026', ...uris, ...of }, 2 * ATTACK_MS);
     expect(cost.sent.requests).toBeGreaterThan(30);
-    expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([true, [], 0]);
+    expect([cost.alive, cost.witness.failed, unchargedBytes(cost)], cost.output).toEqual([
+      true,
+      [],
+      0,
+    ]);
   },
 );
 
@@ -346,10 +403,17 @@ test.each<[string, Partial<Shape>]>([
     'batches of long answers',
     { method: 'tools/call last', batch: 16, pipelined: 2, connections: 28, answer: 2_989_706 },
   ],
-])('%s behind another on the fetch face go with their connection', { timeout: 180_000 }, async (_, found) => {
-  const pipelined = { pipelined: 21, perConnection: 208, ...found };
-  const cost = await measureShape({ ...PLAIN, era: '2025', face: 'fetch', ...pipelined }, LONG_ATTACK_MS);
-  expect(cost.sent.requests).toBeGreaterThan(208);
-  expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
-  expect(cost.heapBytes - cost.chargedBytes).toBeLessThan(PIPELINED_BYTES);
-});
+])(
+  '%s behind another on the fetch face go with their connection',
+  { timeout: 180_000 },
+  async (_, found) => {
+    const pipelined = { pipelined: 21, perConnection: 208, ...found };
+    const cost = await measureShape(
+      { ...PLAIN, era: '2025', face: 'fetch', ...pipelined },
+      LONG_ATTACK_MS,
+    );
+    expect(cost.sent.requests).toBeGreaterThan(208);
+    expect([cost.alive, cost.witness.failed], cost.output).toEqual([true, []]);
+    expect(cost.heapBytes - cost.chargedBytes).toBeLessThan(PIPELINED_BYTES);
+  },
+);

@@ -37,10 +37,13 @@ async function start(options: McpEndpointOptions, isPerSession = false) {
 const reasonOf = (message: unknown): unknown =>
   (message as { error?: { data?: { reason?: unknown } } }).error?.data?.reason;
 
-const refusalOf = ({ response, message }: { response: RawResponse; message: unknown }): unknown[] => [
-  response.status,
-  reasonOf(message),
-];
+const refusalOf = ({
+  response,
+  message,
+}: {
+  response: RawResponse;
+  message: unknown;
+}): unknown[] => [response.status, reasonOf(message)];
 
 describe('limits.perUser', () => {
   test('requests: one more of the same user gets an error, on sessions and without, and other users are served', async () => {
@@ -50,7 +53,11 @@ describe('limits.perUser', () => {
     const holds = [await lab.held(0), await lab.held(1)];
     expect(refusalOf(await one.call(...tool('echo', { text: 'x' })))).toEqual([200, 'user_limit']);
     const modern = await callModern(as('ann'), ...tool('echo', { text: 'x' }));
-    expect([...refusalOf(modern), modern.response.header('retry-after')]).toEqual([429, 'user_limit', '1']);
+    expect([...refusalOf(modern), modern.response.header('retry-after')]).toEqual([
+      429,
+      'user_limit',
+      '1',
+    ]);
     expect(await say(bob, 'echo', { text: 'bob' })).toBe('bob');
     for (const hold of holds) hold.answer('done');
     await Promise.all(running);
@@ -61,7 +68,9 @@ describe('limits.perUser', () => {
     const limits = { perUser: { sessions: 3 } };
     const { as, endpoint, lab, open } = await start({ legacySse: true, limits });
     const ended: unknown[] = [];
-    endpoint.sessions.events.on('ended', ({ sessionId, reason }) => ended.push([sessionId, reason]));
+    endpoint.sessions.events.on('ended', ({ sessionId, reason }) =>
+      ended.push([sessionId, reason]),
+    );
     const status = async () => (await as('ann').initialize()).response.status;
     const [used, unused, reading] = [await open('ann'), await open('ann'), await open('ann')];
     const stream = await reading.get();
@@ -72,7 +81,11 @@ describe('limits.perUser', () => {
     const running = [used, next].map((one) => one.call(...tool('hold')));
     const holds = [await lab.held(0), await lab.held(1)];
     const { response, message } = await as('ann').initialize();
-    expect([response.status, reasonOf(message), response.header('retry-after')]).toEqual([429, 'user_limit', '1']);
+    expect([response.status, reasonOf(message), response.header('retry-after')]).toEqual([
+      429,
+      'user_limit',
+      '1',
+    ]);
     await open('bob');
     holds[0]?.answer('done');
     await running[0];
@@ -117,18 +130,25 @@ test('limits.perUser.sessions counts sessions that hibernate, and those that mig
   for (const hold of holds) hold.answer('done');
   await Promise.all(running);
   expect((await moved.call('ping')).message).toMatchObject({ result: {} });
-  const left = await Promise.all([second, third].map(async (one) => (await one.call('ping')).response.status));
+  const left = await Promise.all(
+    [second, third].map(async (one) => (await one.call('ping')).response.status),
+  );
   expect(left.sort()).toEqual([200, 404]);
 });
 
 test.each(storeKinds)('limits.perUser.sessions holds over all instances, on %s', async (kind) => {
   const settings = { face: 'node', auth: userHeader } as const;
-  const options = { store: sharedStore(kind), limits: { perUser: { sessions: 4 } }, eventRetention: false } as const;
+  const options = {
+    store: sharedStore(kind),
+    limits: { perUser: { sessions: 4 } },
+    eventRetention: false,
+  } as const;
   const members = await serveFleet(2, options, [settings, settings]);
   const [one, other] = members;
   const as = { headers: { 'x-user': 'ann' } };
   const ended: unknown[] = [];
-  for (const { endpoint } of members) endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
+  for (const { endpoint } of members)
+    endpoint.sessions.events.on('ended', ({ reason }) => ended.push(reason));
   for (let n = 0; n < 4; n++) await one.openSession({}, as);
   // It has none of its own yet: the instance that has them all is asked.
   expect((await other.client(as).initialize()).response.status).toBe(200);
@@ -142,7 +162,10 @@ test.each(storeKinds)('limits.perUser.sessions holds over all instances, on %s',
 });
 
 test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no other user is refused', async () => {
-  const { as, open } = await start({ legacySse: true, limits: { perUser: { requestsPerMinute: 3 } } });
+  const { as, open } = await start({
+    legacySse: true,
+    limits: { perUser: { requestsPerMinute: 3 } },
+  });
   const bob = await open('bob');
   const opened = await Promise.all(
     Array.from({ length: 40 }, async () => (await as('eve').initialize()).response.status),
@@ -153,7 +176,11 @@ test('limits.perUser.requestsPerMinute counts initialize, GET and DELETE, and no
   for (let n = 0; n < 20; n++) {
     const eve = as('eve');
     eve.sessionId = 'unknown';
-    refused.push((await eve.get()).status, (await eve.delete()).status, (await eve.get({ path: '/mcp/sse' })).status);
+    refused.push(
+      (await eve.get()).status,
+      (await eve.delete()).status,
+      (await eve.get({ path: '/mcp/sse' })).status,
+    );
   }
   expect(refused).toEqual(refused.map(() => 429));
   const ping = await bob.call('ping');
@@ -183,8 +210,13 @@ describe('by size', () => {
     const { as } = await start({});
     const listen = async (...resourceSubscriptions: string[]) => {
       const ann = as('ann');
-      const stream = await postModern(ann, 'subscriptions/listen', { notifications: { resourceSubscriptions } });
-      return [stream.status, stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message];
+      const stream = await postModern(ann, 'subscriptions/listen', {
+        notifications: { resourceSubscriptions },
+      });
+      return [
+        stream.status,
+        stream.sse ? '' : (stream.json() as { error: { message: string } }).error.message,
+      ];
     };
     const eight = Array.from({ length: 8 }, (_, n) => longUri(n));
     expect(await listen(`${longUri(0)}u`)).toEqual([400, expect.stringContaining('8192 bytes')]);
@@ -197,19 +229,20 @@ describe('by size', () => {
   });
 
   /** Sends a request of Ann, on a session or on a connection of the 2024-11-05 transport. */
-  const asks: Record<string, () => Promise<(method: string, params: object) => Promise<unknown>>> = {
-    'a session': async () => {
-      const ann = await (await start({})).open('ann');
-      return async (method, params) => (await ann.call(method, params)).message;
-    },
-    '2024-11-05': async () => {
-      const { stream, post } = await openSse((await start({ legacySse: true })).as('ann'));
-      return async (method, params) => {
-        expect((await post({ jsonrpc: '2.0', id: 1, method, params })).status).toBe(202);
-        return stream.nextMessage();
-      };
-    },
-  };
+  const asks: Record<string, () => Promise<(method: string, params: object) => Promise<unknown>>> =
+    {
+      'a session': async () => {
+        const ann = await (await start({})).open('ann');
+        return async (method, params) => (await ann.call(method, params)).message;
+      },
+      '2024-11-05': async () => {
+        const { stream, post } = await openSse((await start({ legacySse: true })).as('ann'));
+        return async (method, params) => {
+          expect((await post({ jsonrpc: '2.0', id: 1, method, params })).status).toBe(202);
+          return stream.nextMessage();
+        };
+      },
+    };
 
   test.each(Object.entries(asks))(
     'on %s a long URI, and URIs of more than 64 KiB, are refused; the session lives on',
@@ -239,14 +272,21 @@ describe('the 2024-11-05 transport has the same limits', () => {
     return { ...served, ask, stream, post };
   };
 
-  test('a long handshake is refused, and ends its connection', { tags: ['per-session'] }, async () => {
-    const { ask, lab, stream } = await connect();
-    const long = handshake(0);
-    Object.assign(long.params.capabilities, LONG_CAPABILITIES);
-    expect(await ask(long)).toMatchObject({ id: 0, error: { data: { reason: 'handshake_too_large' } } });
-    expect(await stream.ended).toBe('complete');
-    expect(lab.made).toEqual([]);
-  });
+  test(
+    'a long handshake is refused, and ends its connection',
+    { tags: ['per-session'] },
+    async () => {
+      const { ask, lab, stream } = await connect();
+      const long = handshake(0);
+      Object.assign(long.params.capabilities, LONG_CAPABILITIES);
+      expect(await ask(long)).toMatchObject({
+        id: 0,
+        error: { data: { reason: 'handshake_too_large' } },
+      });
+      expect(await stream.ended).toBe('complete');
+      expect(lab.made).toEqual([]);
+    },
+  );
 
   test('a call past limits.requestsPerSession is refused', async () => {
     const { ask, post, lab } = await connect({ waitMs: 0, limits: { requestsPerSession: 1 } });
@@ -262,7 +302,8 @@ describe('the 2024-11-05 transport has the same limits', () => {
 
 // ——— limits.userShare ———
 
-const opened = async (client: RawClient): Promise<number> => (await client.initialize()).response.status;
+const opened = async (client: RawClient): Promise<number> =>
+  (await client.initialize()).response.status;
 const echo = tool('echo', { text: 'served' });
 
 test('calls without a session: 200 of a slow tool take half of limits.requests, and the next user is served', async () => {
@@ -273,11 +314,16 @@ test('calls without a session: 200 of a slow tool take half of limits.requests, 
   const bob = await callModern(as('bob'), ...echo);
   expect(textOf(bob.message)).toBe('served');
   const refused = await callModern(eve, ...echo);
-  expect([refused.response.status, refused.response.header('retry-after'), refused.message.error]).toEqual([
+  expect([
+    refused.response.status,
+    refused.response.header('retry-after'),
+    refused.message.error,
+  ]).toEqual([
     503,
     '1',
     expect.objectContaining({
-      message: 'Service Unavailable: this user has its share of 20 places (limits.requests, limits.userShare)',
+      message:
+        'Service Unavailable: this user has its share of 20 places (limits.requests, limits.userShare)',
     }),
   ]);
   await until(() => lab.holds.length >= 10);
@@ -308,7 +354,10 @@ test('sessions of the memory store: one user opens half of limits.sessions, and 
 });
 
 test('sessions of a durable store: a user past its share loses its own idle ones, and no user is shut out', async () => {
-  const { lab, as, endpoint } = await start({ store: sharedStore('sqlite')(), limits: { sessions: 16 } }, true);
+  const { lab, as, endpoint } = await start(
+    { store: sharedStore('sqlite')(), limits: { sessions: 16 } },
+    true,
+  );
   const bob = as('bob');
   await bob.initialize();
   for (let n = 0; n < 40; n++) expect(await opened(as('eve'))).toBe(200);
@@ -346,7 +395,9 @@ test('the calls of a tool: those of both eras are one count, and relayed ones co
   const running = [eve.call(...tool('hold')), again.call(...tool('hold'))];
   await owner.lab.held(1);
   const refused = await again.call(...tool('hold'));
-  expect(refused.message.error?.message).toContain('the tool "hold" (limits.perTool, limits.userShare)');
+  expect(refused.message.error?.message).toContain(
+    'the tool "hold" (limits.perTool, limits.userShare)',
+  );
   const modern = await callModern(owner.client({ headers: { 'x-user': 'eve' } }), ...tool('hold'));
   expect(refusalOf(modern)).toEqual([429, 'tool_limit']);
   running.push(bob.call(...tool('hold')));
@@ -358,7 +409,12 @@ test('the calls of a tool: those of both eras are one count, and relayed ones co
 
 test('calls that one user leaves running on many sessions count in its share of the memory', async () => {
   const { lab, as } = await start({ limits: { memoryBytes: 2 * 1_048_576 } });
-  const body = (id: number) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: tool('hold')[1] });
+  const body = (id: number) => ({
+    jsonrpc: '2.0',
+    id,
+    method: 'tools/call',
+    params: tool('hold')[1],
+  });
   let refused = 0;
   for (let n = 0; n < 5; n++) {
     const eve = as('eve');
@@ -396,10 +452,13 @@ test('the long answers of one user drop none of another from the event log (memo
   expect(textOf(await (await bob.get({ lastEventId: id })).nextMessage())).toBe('missed');
 });
 
-test.each(bothFaces)('callers without a user share by the address of their connection, over %s', async (face) => {
-  const { client } = await serve(createLab().factory, { limits: { sessions: 8 } }, { face });
-  const from = async (address: string): Promise<number> => opened(client({ from: address }));
-  const statuses = await times(20, 4, () => from('127.0.0.2'));
-  expect(statuses.filter((status) => status === 200)).toHaveLength(4);
-  expect(await from('127.0.0.3')).toBe(200);
-});
+test.each(bothFaces)(
+  'callers without a user share by the address of their connection, over %s',
+  async (face) => {
+    const { client } = await serve(createLab().factory, { limits: { sessions: 8 } }, { face });
+    const from = async (address: string): Promise<number> => opened(client({ from: address }));
+    const statuses = await times(20, 4, () => from('127.0.0.2'));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(4);
+    expect(await from('127.0.0.3')).toBe(200);
+  },
+);

@@ -9,8 +9,30 @@ import { sharedStore } from '../kit/shared-stores.ts';
 import { toolServer } from '../kit/tool-server.ts';
 import { watchedStore } from '../kit/watched-store.ts';
 
-const PARTS = ['/', '?', '#', '@', ':', '//', '/0', '?x=', '#/', ':@', ',', '%', '\\', '&', '=', ' '];
-const PASSWORDS = PARTS.flatMap((part) => [`hunter${part}canary`, `${part}canary`, `12${part}canary`, `canary${part}`]);
+const PARTS = [
+  '/',
+  '?',
+  '#',
+  '@',
+  ':',
+  '//',
+  '/0',
+  '?x=',
+  '#/',
+  ':@',
+  ',',
+  '%',
+  '\\',
+  '&',
+  '=',
+  ' ',
+];
+const PASSWORDS = PARTS.flatMap((part) => [
+  `hunter${part}canary`,
+  `${part}canary`,
+  `12${part}canary`,
+  `canary${part}`,
+]);
 const SCHEMES = ['redis', 'rediss', 'postgres'];
 
 test('no password is in the banner or in an error, whatever characters it has', async () => {

@@ -26,7 +26,11 @@ export async function underAttack(server: SmallHeap, attack: () => Promise<void>
 }
 
 /** `count` times, `parallel` at a time. */
-export async function times<T>(count: number, parallel: number, work: (index: number) => Promise<T>): Promise<T[]> {
+export async function times<T>(
+  count: number,
+  parallel: number,
+  work: (index: number) => Promise<T>,
+): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
   await Promise.all(

@@ -25,7 +25,9 @@ const taskIn = ({ text }: Answer): string | undefined => /"taskId":"([^"]+)"/.ex
 
 /** Starts tasks of one tool, and resolves with the ids of those that were taken. */
 async function start(caller: Caller, name: string, args: object, count = TASKS): Promise<string[]> {
-  const answers = await times(count, 16, () => ask(caller, 'tools/call', { name, arguments: args }));
+  const answers = await times(count, 16, () =>
+    ask(caller, 'tools/call', { name, arguments: args }),
+  );
   return answers.flatMap((answer) => taskIn(answer) ?? []);
 }
 
@@ -38,7 +40,8 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   'steps of 1 MiB': (caller) => start(caller, 'steps', { bytes: 1_000_000, ms: LONG_MS }),
   'values of 1 MiB': (caller) => start(caller, 'values', { bytes: 1_000_000, ms: LONG_MS }),
   'questions of 256 KiB': (caller) => start(caller, 'questions', { bytes: 250_000, ms: LONG_MS }),
-  'calls of 256 KiB that wait elsewhere': (caller) => start(caller, 'detaches', { padding: PADDING }),
+  'calls of 256 KiB that wait elsewhere': (caller) =>
+    start(caller, 'detaches', { padding: PADDING }),
   'parked tasks that are all answered at once': async (caller) => {
     const ids = await start(caller, 'parks', { bytes: 200_000, padding: PADDING });
     await times(ids.length, 64, async (n) => {
@@ -67,10 +70,14 @@ async function survives(attack: Attack, store?: string): Promise<void> {
 }
 
 describe('on memory a small heap survives', () => {
-  test.each(Object.entries(ATTACKS))('%s', { timeout: 240_000 }, (_name, attack) => survives(attack));
+  test.each(Object.entries(ATTACKS))('%s', { timeout: 240_000 }, (_name, attack) =>
+    survives(attack),
+  );
 });
 
 // Its answers come later, so that many requests wait at once.
 describeWithServer('redis', 'on redis a small heap survives', (redis) => {
-  test.each(Object.entries(ATTACKS))('%s', { timeout: 240_000 }, (_name, attack) => survives(attack, redis().url));
+  test.each(Object.entries(ATTACKS))('%s', { timeout: 240_000 }, (_name, attack) =>
+    survives(attack, redis().url),
+  );
 });

@@ -49,7 +49,8 @@ const info = (token: string): AuthInfo => ({
 });
 
 async function verify(token: string): Promise<AuthInfo | undefined> {
-  if (token === BROKEN) throw Object.assign(new Error(`cannot read ${token}`), { token, cause: { token } });
+  if (token === BROKEN)
+    throw Object.assign(new Error(`cannot read ${token}`), { token, cause: { token } });
   return token === GOOD ? info(token) : undefined;
 }
 
@@ -96,7 +97,9 @@ async function recorded(options: FleetOptions, labs: readonly Lab[]) {
   return {
     a,
     b,
-    keep: async <T extends { readonly response: RawResponse }>(call: T | Promise<T>): Promise<T> => {
+    keep: async <T extends { readonly response: RawResponse }>(
+      call: T | Promise<T>,
+    ): Promise<T> => {
       const answer = await call;
       answers.push(inspect(answer.response, { depth: 6 }), answer.response.body);
       return answer;
@@ -111,12 +114,18 @@ async function recorded(options: FleetOptions, labs: readonly Lab[]) {
         await own.views.at(-1)?.instances.leave(a.id);
         return taken();
       };
-      await until(leave, { timeoutMs: 40_000, pollMs: 50, what: 'another instance to take the session' });
+      await until(leave, {
+        timeoutMs: 40_000,
+        pollMs: 50,
+        what: 'another instance to take the session',
+      });
     },
     /** None of the texts is anywhere; `visible` texts, which went the same ways, were given to the store. */
     expectNone: (texts: readonly string[], visible: readonly string[]): void => {
       // Records, logs, markers, mailboxes: a store keeps what it was asked to keep.
-      const asked = opened.flatMap(({ calls }) => calls.map(({ call, args }) => `${call} ${JSON.stringify(args)}\n`));
+      const asked = opened.flatMap(({ calls }) =>
+        calls.map(({ call, args }) => `${call} ${JSON.stringify(args)}\n`),
+      );
       const everything = Buffer.from(asked.join(''));
       expect(visible.filter((text) => !everything.includes(text))).toEqual([]);
       expect({
@@ -146,7 +155,10 @@ test('B204 no token and no credential reaches the store, another instance, the l
       }),
     );
   let failing = false;
-  const metadata = { resource: 'https://mcp.example/mcp', authorization_servers: ['https://id.example'] };
+  const metadata = {
+    resource: 'https://mcp.example/mcp',
+    authorization_servers: ['https://id.example'],
+  };
   const options: FleetOptions = {
     auth: { verify, metadata },
     relayedHeaders: ['x-user'],
@@ -172,15 +184,23 @@ test('B204 no token and no credential reaches the store, another instance, the l
 
   // In both eras at each instance: calls, and refused tokens.
   for (const member of [a, b]) {
-    expect((await keep(member.join(onA, as(GOOD)).call(...tool('count')))).message.error).toBeUndefined();
-    const { message } = await keep(callModern(member.client(as(GOOD)), ...tool('echo', { text: 'x' })));
+    expect(
+      (await keep(member.join(onA, as(GOOD)).call(...tool('count')))).message.error,
+    ).toBeUndefined();
+    const { message } = await keep(
+      callModern(member.client(as(GOOD)), ...tool('echo', { text: 'x' })),
+    );
     expect(textOf(message)).toBe('x');
     for (const [token, status] of [
       [BAD, 401],
       [BROKEN, 500],
     ] as const) {
-      expect((await keep(member.join(onA, as(token)).call(...tool('count')))).response.status).toBe(status);
-      expect((await keep(callModern(member.client(as(token)), 'tools/list', {}))).response.status).toBe(status);
+      expect((await keep(member.join(onA, as(token)).call(...tool('count')))).response.status).toBe(
+        status,
+      );
+      expect(
+        (await keep(callModern(member.client(as(token)), 'tools/list', {}))).response.status,
+      ).toBe(status);
     }
   }
 
@@ -220,7 +240,9 @@ test('the instance that received a request shows its handlers the token and ever
   const called = client.call(...tool('hold'));
   const { ctx, answer } = await lab.held();
   expect(ctx.http?.authInfo?.token).toBe(GOOD);
-  expect(CREDENTIALS.map((name) => ctx.http?.req?.headers.get(name))).toEqual(CREDENTIALS.map(canary));
+  expect(CREDENTIALS.map((name) => ctx.http?.req?.headers.get(name))).toEqual(
+    CREDENTIALS.map(canary),
+  );
   answer('done');
   await called;
 });

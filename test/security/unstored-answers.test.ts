@@ -14,7 +14,10 @@ test('an answer without room never reaches the store, and until there is room no
   const store = watchedStore({ durable: true });
   let runs = 0;
   const big = () => Promise.resolve(said(`${ANSWER}${++runs}`));
-  const { openSession, log } = await serve(toolServer({ big }), { store, limits: { memoryBytes: MEMORY_BYTES } });
+  const { openSession, log } = await serve(toolServer({ big }), {
+    store,
+    limits: { memoryBytes: MEMORY_BYTES },
+  });
   const [one, other] = [await openSession(), await openSession()];
   const storing = gate();
   onTestFinished(storing.open);

@@ -10,7 +10,14 @@ import { createLab, textOf, tool } from '../kit/lab.ts';
 import { faces, serve, userHeader, type Face } from '../kit/serve.ts';
 import { until } from '../kit/until.ts';
 import { cut as cutOff, mend, watchedStore } from '../kit/watched-store.ts';
-import { abortEach, BUDGET, hasWholeBudget, rawRequest, rpcBytes, sessionHeaders } from './aborts.ts';
+import {
+  abortEach,
+  BUDGET,
+  hasWholeBudget,
+  rawRequest,
+  rpcBytes,
+  sessionHeaders,
+} from './aborts.ts';
 
 const PLACES = 40;
 const LIMITS: McpEndpointOptions = {
@@ -32,7 +39,11 @@ async function start(face: Face = 'node', options: McpEndpointOptions = {}) {
       return { content: [{ type: 'text', text: 'ran' }] };
     });
   });
-  const served = await serve(lab.factory, { ...LIMITS, ...options, store }, { face, auth: userHeader });
+  const served = await serve(
+    lab.factory,
+    { ...LIMITS, ...options, store },
+    { face, auth: userHeader },
+  );
   const { endpoint } = served;
   return {
     ...served,
@@ -56,7 +67,8 @@ async function start(face: Face = 'node', options: McpEndpointOptions = {}) {
 /** The headers of the session of an attacker. */
 const headersOf = (eve: RawClient) => ({ 'x-user': 'eve', ...sessionHeaders(eve) });
 
-const bobHasAll = (port: number): Promise<boolean> => until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
+const bobHasAll = (port: number): Promise<boolean> =>
+  until(() => hasWholeBudget(port, { 'x-user': 'bob' }));
 
 /** What became of calls that were sent at once. */
 interface Wave {
@@ -102,7 +114,8 @@ test(
       await Promise.all(waves.map(({ over }) => over));
       const served = waves.map((wave) => wave.served);
       expect(served).toEqual(waiting);
-      for (const client of clients) expect((await client.call('ping')).message).toMatchObject({ result: {} });
+      for (const client of clients)
+        expect((await client.call('ping')).message).toMatchObject({ result: {} });
     }
   },
 );
@@ -119,39 +132,56 @@ describe.each(faces)('%s', (face) => {
       const params = { name: 'run', arguments: { padding } };
       const clientInfo = { name: 'leaving', version: padding };
       const handshake = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo };
-      await abortEach(port, CALLS, (n) => rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params));
-      await abortEach(port, CALLS, (n) => rpcBytes({ 'x-user': 'eve' }, n, 'initialize', handshake));
+      await abortEach(port, CALLS, (n) =>
+        rpcBytes(headersOf(eve), 1_000 + n, 'tools/call', params),
+      );
+      await abortEach(port, CALLS, (n) =>
+        rpcBytes({ 'x-user': 'eve' }, n, 'initialize', handshake),
+      );
       await bobHasAll(port);
       const flood = send(eve, CALLS);
       await waits(flood, CALLS, PLACES / 2);
       const other = send(bob, PLACES / 4);
       await back();
       await Promise.all([flood.over, other.over]);
-      expect([flood.served, other.served, ran, endpoint.sessions.count]).toEqual([PLACES / 2, PLACES / 4, [], 2]);
+      expect([flood.served, other.served, ran, endpoint.sessions.count]).toEqual([
+        PLACES / 2,
+        PLACES / 4,
+        [],
+        2,
+      ]);
       await bobHasAll(port);
     },
   );
 });
 
-test('notifications of clients that left wait on within their share', { timeout: 90_000 }, async () => {
-  const { open, cut, back, port } = await start();
-  const [eve, bob] = [await open('eve'), await open('bob')];
-  await cut();
-  const params = { padding: 'x'.repeat(1_000) };
-  await abortEach(port, CALLS, () =>
-    rawRequest('POST', headersOf(eve), { jsonrpc: '2.0', method: 'notifications/roots/list_changed', params }),
-  );
-  const other = send(bob, PLACES / 4);
-  await back();
-  await other.over;
-  expect(other.served).toBe(PLACES / 4);
-  // It waits behind them, and what was delivered holds nothing.
-  await eve.call(...tool('echo', { text: 'behind' }));
-  await cut();
-  const flood = send(eve, CALLS);
-  await waits(flood, CALLS, PLACES / 2);
-  await back();
-  await flood.over;
-  expect(flood.served).toBe(PLACES / 2);
-  await bobHasAll(port);
-});
+test(
+  'notifications of clients that left wait on within their share',
+  { timeout: 90_000 },
+  async () => {
+    const { open, cut, back, port } = await start();
+    const [eve, bob] = [await open('eve'), await open('bob')];
+    await cut();
+    const params = { padding: 'x'.repeat(1_000) };
+    await abortEach(port, CALLS, () =>
+      rawRequest('POST', headersOf(eve), {
+        jsonrpc: '2.0',
+        method: 'notifications/roots/list_changed',
+        params,
+      }),
+    );
+    const other = send(bob, PLACES / 4);
+    await back();
+    await other.over;
+    expect(other.served).toBe(PLACES / 4);
+    // It waits behind them, and what was delivered holds nothing.
+    await eve.call(...tool('echo', { text: 'behind' }));
+    await cut();
+    const flood = send(eve, CALLS);
+    await waits(flood, CALLS, PLACES / 2);
+    await back();
+    await flood.over;
+    expect(flood.served).toBe(PLACES / 2);
+    await bobHasAll(port);
+  },
+);

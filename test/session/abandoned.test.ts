@@ -71,9 +71,17 @@ test(
           server.server.setRequestHandler('resources/subscribe', () => ({}));
         },
       ),
-      { timeProvider, idleTimeoutMs: IDLE_MS, tombstoneMs: TOMBSTONE_MS, maxIdleSessionCount: Infinity, logger: false },
+      {
+        timeProvider,
+        idleTimeoutMs: IDLE_MS,
+        tombstoneMs: TOMBSTONE_MS,
+        maxIdleSessionCount: Infinity,
+        logger: false,
+      },
     );
-    const visitors: RawClient[] = Array.from({ length: AT_ONCE }, () => client({ timeoutMs: 60_000 }));
+    const visitors: RawClient[] = Array.from({ length: AT_ONCE }, () =>
+      client({ timeoutMs: 60_000 }),
+    );
     const open = async (sessions: number): Promise<void> => {
       let opened = 0;
       const visit = async (visitor: RawClient): Promise<void> => {
@@ -88,9 +96,13 @@ test(
     };
     const pass = async (ms: number): Promise<void> => {
       await timeProvider.advance(ms);
-      await until(async () => endpoint.sessions.count === 0 && (await endpoint.sessions.list()).sessions.length === 0, {
-        timeoutMs: 30_000,
-      });
+      await until(
+        async () =>
+          endpoint.sessions.count === 0 && (await endpoint.sessions.list()).sessions.length === 0,
+        {
+          timeoutMs: 30_000,
+        },
+      );
     };
 
     // Whatever is made once and stays: code, pools, shapes.
@@ -107,7 +119,8 @@ test(
     await pass(IDLE_MS + 5_000);
     // The timer of a kept-alive connection holds the context of the last request on it.
     for (const visitor of visitors) visitor.close();
-    const left = (): number => [...seen.servers, ...seen.sessions].filter((ref) => ref.deref() !== undefined).length;
+    const left = (): number =>
+      [...seen.servers, ...seen.sessions].filter((ref) => ref.deref() !== undefined).length;
     await until(
       () => {
         gc();

@@ -63,7 +63,9 @@ describe('a session without a live owner', () => {
     store.before['sessions.read'] = () => {
       throw storeAway('reading a session', undefined);
     };
-    await expect(b.endpoint.sessions.terminate(onA.sessionId ?? '')).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(b.endpoint.sessions.terminate(onA.sessionId ?? '')).rejects.toMatchObject({
+      code: 'STORE_AWAY',
+    });
     expect(await b.endpoint.sessions.terminate('')).toBe(false);
     delete store.before['sessions.read'];
   });
@@ -72,7 +74,10 @@ describe('a session without a live owner', () => {
     const store = memory();
     const a = await serveMember({ store });
     const onA = await a.openSession();
-    const b = await serveMember({ store, configureSessionOptions: () => Promise.reject(new Error('no tenant')) });
+    const b = await serveMember({
+      store,
+      configureSessionOptions: () => Promise.reject(new Error('no tenant')),
+    });
     await a.endpoint.drain();
     const onB = b.join(onA);
     expect(refusalOf((await onB.call('ping')).response)).toBe('restore_failed');
@@ -99,7 +104,9 @@ test('sessions are listed at every instance, with their owners', async () => {
   }
   expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 1]);
   await a.endpoint.drain();
-  expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({ status: 'hibernated' });
+  expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({
+    status: 'hibernated',
+  });
 });
 
 test.each(['last', 'first'])(

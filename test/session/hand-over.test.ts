@@ -32,13 +32,18 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
   test('continues at another instance with all that its server received', async () => {
     const { a, b, onA, onB } = await pair();
     expect((await onA.call('logging/setLevel', { level: 'error' })).response.status).toBe(200);
-    for (const uri of ['note://a', 'note://b', 'note://c']) await onA.call('resources/subscribe', { uri });
+    for (const uri of ['note://a', 'note://b', 'note://c'])
+      await onA.call('resources/subscribe', { uri });
     await onA.call('resources/unsubscribe', { uri: 'note://b' });
     expect(await say(onA, 'count')).toBe('1');
     expect(await logged(onA)).toEqual(['big']);
 
     await a.endpoint[how]();
-    expect([a.lab.made[0]?.closed, b.lab.made.length, b.endpoint.sessions.count]).toEqual([true, 0, 0]);
+    expect([a.lab.made[0]?.closed, b.lab.made.length, b.endpoint.sessions.count]).toEqual([
+      true,
+      0,
+      0,
+    ]);
 
     const { response, message } = await onB.call(...tool('who'));
     expect([response.status, response.header('mcp-session-id')]).toEqual([200, onA.sessionId]);
@@ -56,9 +61,11 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(await logged(onB)).toEqual(['big']);
 
     const stream = await onB.get();
-    for (const uri of ['note://b', 'note://c', new URL('note://a') as never]) b.endpoint.notify.resourceUpdated(uri);
+    for (const uri of ['note://b', 'note://c', new URL('note://a') as never])
+      b.endpoint.notify.resourceUpdated(uri);
     const uris: unknown[] = [];
-    for (let n = 0; n < 2; n++) uris.push(((await stream.nextMessage()) as { params: { uri: string } }).params.uri);
+    for (let n = 0; n < 2; n++)
+      uris.push(((await stream.nextMessage()) as { params: { uri: string } }).params.uri);
     expect(uris).toEqual(['note://c', 'note://a']);
   });
 
@@ -66,7 +73,9 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     const seen: string[] = [];
     const { a, b, onA, onB } = await pair({
       runSessionHandler: async (_request, session, run) => {
-        session.signal.addEventListener('abort', () => seen.push(`signal ${session.signal.reason}`));
+        session.signal.addEventListener('abort', () =>
+          seen.push(`signal ${session.signal.reason}`),
+        );
         seen.push('run');
         seen.push(`left ${await run()}`);
       },
@@ -80,7 +89,12 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     }
     const reason = how === 'drain' ? 'released' : 'closed';
     await a.endpoint[how]();
-    expect(seen.splice(0)).toEqual(['run', `signal ${reason}`, `left ${reason}`, `a released true ${reason}`]);
+    expect(seen.splice(0)).toEqual([
+      'run',
+      `signal ${reason}`,
+      `left ${reason}`,
+      `a released true ${reason}`,
+    ]);
     await onB.call('ping');
     expect(seen).toEqual(['run', 'b restored true takeover']);
   });
@@ -119,7 +133,9 @@ describe('when the rebuilt server differs', () => {
   }
 
   function serveChanged(store: Store): Promise<Member> {
-    const addPrompt = createLab((server) => void server.registerPrompt('new', {}, () => ({ messages: [] })));
+    const addPrompt = createLab(
+      (server) => void server.registerPrompt('new', {}, () => ({ messages: [] })),
+    );
     return serveMember({ store }, {}, addPrompt);
   }
 
@@ -127,7 +143,11 @@ describe('when the rebuilt server differs', () => {
     const { a, b, onA, onB, store } = await changing();
     await a.endpoint.drain();
     const stream = await onB.get();
-    const told = [await stream.nextMessage(), await stream.nextMessage(), await stream.nextMessage()];
+    const told = [
+      await stream.nextMessage(),
+      await stream.nextMessage(),
+      await stream.nextMessage(),
+    ];
     expect(told).toEqual(
       ['tools', 'prompts', 'resources'].map((what) => ({
         jsonrpc: '2.0',
@@ -139,7 +159,10 @@ describe('when the rebuilt server differs', () => {
     await b.endpoint.drain();
     const again = await c.join(onA).get();
     c.endpoint.notify.toolsChanged();
-    expect(await again.nextMessage()).toEqual({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
+    expect(await again.nextMessage()).toEqual({
+      jsonrpc: '2.0',
+      method: 'notifications/tools/list_changed',
+    });
   });
 
   test('and no longer speaks the negotiated version, the session ends', async () => {
@@ -168,11 +191,15 @@ describe('when the rebuilt server differs', () => {
 
 test('list_changed of what changed while its restore wrote into the store', async () => {
   const store = watchedStore({ durable: true });
-  const lab = createLab((server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})));
+  const lab = createLab(
+    (server) => void server.registerTool('hang', {}, () => new Promise<never>(() => {})),
+  );
   const [a, b] = await serveFleet(2, { store, leaseMs: 60_000 }, [], [lab, lab]);
   const onA = await a.openSession();
   const lost = await onA.post(toolCall('lost', 'hang'));
-  await until(() => store.calls.some(({ call }) => call === 'sessions.append'), { what: 'the call in the store' });
+  await until(() => store.calls.some(({ call }) => call === 'sessions.append'), {
+    what: 'the call in the store',
+  });
   await loseLease(store, a.id);
   const appends = gate();
   store.before['sessions.append'] = appends.hook;

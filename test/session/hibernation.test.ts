@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { LeaveReason, McpEndpointOptions, RestoreCause, SessionEvent } from '../../src/index.ts';
+import type {
+  LeaveReason,
+  McpEndpointOptions,
+  RestoreCause,
+  SessionEvent,
+} from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { decodeSession } from '../../src/session/record/session-record.ts';
@@ -23,9 +28,19 @@ const LEASE = 86_400_000;
 
 type Told = { name: string; cause?: RestoreCause; reason?: LeaveReason };
 
-async function sleepy(options: McpEndpointOptions = {}, time = createFakeTime(), lab = createLab()) {
+async function sleepy(
+  options: McpEndpointOptions = {},
+  time = createFakeTime(),
+  lab = createLab(),
+) {
   const member = await serveMember(
-    { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: IDLE, leaseMs: LEASE, ...options },
+    {
+      timeProvider: time,
+      hibernateAfterMs: HIBERNATE,
+      idleTimeoutMs: IDLE,
+      leaseMs: LEASE,
+      ...options,
+    },
     undefined,
     lab,
   );
@@ -36,7 +51,8 @@ async function sleepy(options: McpEndpointOptions = {}, time = createFakeTime(),
       events.push({ name, ...more });
     });
   }
-  const statusOf = async ({ sessionId = '' }: RawClient) => (await member.endpoint.sessions.get(sessionId))?.status;
+  const statusOf = async ({ sessionId = '' }: RawClient) =>
+    (await member.endpoint.sessions.get(sessionId))?.status;
   return {
     ...member,
     get id() {
@@ -58,7 +74,8 @@ async function sleepy(options: McpEndpointOptions = {}, time = createFakeTime(),
   };
 }
 
-const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+const status = async (client: RawClient): Promise<number> =>
+  (await client.call('ping')).response.status;
 
 const stores: Array<[string, () => Store]> = [
   ['memory', () => memory()],
@@ -82,7 +99,11 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect(lab.made.length).toBe(2);
     expect(endpoint.sessions.count).toBe(1);
     expect(events).toEqual([
-      { name: 'opened', clientInfo: { name: 'raw-client', version: '0.0.0' }, protocolVersion: '2025-11-25' },
+      {
+        name: 'opened',
+        clientInfo: { name: 'raw-client', version: '0.0.0' },
+        protocolVersion: '2025-11-25',
+      },
       { name: 'hibernated', reason: 'hibernated' },
       { name: 'restored', cause: 'wake' },
     ]);
@@ -127,7 +148,11 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect((await client.delete()).status).toBe(200);
     expect(await status(client)).toBe(404);
     expect(lab.made.length).toBe(1);
-    expect(events.at(-1)).toEqual({ name: 'ended', reason: 'deleted', createdAt: expect.any(Number) as number });
+    expect(events.at(-1)).toEqual({
+      name: 'ended',
+      reason: 'deleted',
+      createdAt: expect.any(Number) as number,
+    });
   });
 });
 
@@ -228,7 +253,9 @@ describe('what a wake brings back', () => {
     await sleep(client);
     endpoint.notify.toolsChanged();
     const resumed = await client.get({ lastEventId: id });
-    expect(await resumed.nextMessage()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    expect(await resumed.nextMessage()).toMatchObject({
+      method: 'notifications/tools/list_changed',
+    });
   });
 
   test('news that could not be told yet keep it live', async () => {
@@ -280,7 +307,11 @@ describe('maxIdleSessionCount', () => {
     const [a, b] = [await open(), await open()];
     await sleep(b);
     const c = await open();
-    expect(events.at(-2)).toEqual({ name: 'ended', reason: 'idle_limit', createdAt: expect.any(Number) as number });
+    expect(events.at(-2)).toEqual({
+      name: 'ended',
+      reason: 'idle_limit',
+      createdAt: expect.any(Number) as number,
+    });
     expect([await status(a), await status(b), await status(c)]).toEqual([404, 200, 200]);
     await time.advance(SWEEP);
     expect(log.lines.filter(({ level }) => level === 'fatal').map(({ fields }) => fields)).toEqual([
@@ -291,7 +322,10 @@ describe('maxIdleSessionCount', () => {
   test('on the memory store those of a user with many end first, also where they sleep', async () => {
     const time = createFakeTime();
     const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, maxIdleSessionCount: 2 };
-    const { openSession, endpoint } = await serve(createEchoServer, options, { face: 'node', auth: userHeader });
+    const { openSession, endpoint } = await serve(createEchoServer, options, {
+      face: 'node',
+      auth: userHeader,
+    });
     const alice = await openSession({}, { headers: { 'x-user': 'alice' } });
     await time.advance(HIBERNATE + SWEEP);
     expect(endpoint.sessions.count).toBe(0);
@@ -322,9 +356,9 @@ describe('maxIdleSessionCount', () => {
     };
     const b = await open();
     delete store.before['sessions.end'];
-    expect(log.matching(/end of a session could not be stored/).map(({ fields }) => fields['sessionId'])).toEqual([
-      hashOf(a.sessionId),
-    ]);
+    expect(
+      log.matching(/end of a session could not be stored/).map(({ fields }) => fields['sessionId']),
+    ).toEqual([hashOf(a.sessionId)]);
     expect([await status(b), await status(a)]).toEqual([200, 200]);
   });
 
@@ -342,20 +376,23 @@ describe('maxIdleSessionCount', () => {
     },
   );
 
-  test.each([HIBERNATE, Infinity])('on a durable store those past it hibernate, none ends (%s)', async (after) => {
-    const options = { maxIdleSessionCount: 1, store: sqlite(newPath()), hibernateAfterMs: after };
-    const { open, events, log, time, endpoint } = await sleepy(options);
-    const clients = [await open(), await open(), await open()];
-    await until(() => events.filter(({ name }) => name === 'hibernated').length === 2);
-    expect(endpoint.sessions.count).toBe(1);
-    await time.advance(SWEEP);
-    expect(log.matching(/^maxIdleSessionCount of 1 exceeded/, 'info').map(({ fields }) => fields)).toEqual([
-      { limit: 1, hibernated: 2 },
-    ]);
-    expect(log.matching(/./, 'fatal')).toEqual([]);
-    for (const client of clients) expect(await status(client)).toBe(200);
-    expect(events.some(({ name }) => name === 'ended')).toBe(false);
-  });
+  test.each([HIBERNATE, Infinity])(
+    'on a durable store those past it hibernate, none ends (%s)',
+    async (after) => {
+      const options = { maxIdleSessionCount: 1, store: sqlite(newPath()), hibernateAfterMs: after };
+      const { open, events, log, time, endpoint } = await sleepy(options);
+      const clients = [await open(), await open(), await open()];
+      await until(() => events.filter(({ name }) => name === 'hibernated').length === 2);
+      expect(endpoint.sessions.count).toBe(1);
+      await time.advance(SWEEP);
+      expect(
+        log.matching(/^maxIdleSessionCount of 1 exceeded/, 'info').map(({ fields }) => fields),
+      ).toEqual([{ limit: 1, hibernated: 2 }]);
+      expect(log.matching(/./, 'fatal')).toEqual([]);
+      for (const client of clients) expect(await status(client)).toBe(200);
+      expect(events.some(({ name }) => name === 'ended')).toBe(false);
+    },
+  );
 });
 
 test('a session does not hibernate while an earlier save is under way, though a later one is stored', async () => {
@@ -374,5 +411,8 @@ test('a session does not hibernate while an earlier save is under way, though a 
   slow.open();
   await sleep(client);
   const record = await store.views[0]?.sessions.read(client.sessionId ?? '');
-  expect(decodeSession(record as StoredRecord)).toMatchObject({ logLevel: 'error', subscriptions: ['note://a'] });
+  expect(decodeSession(record as StoredRecord)).toMatchObject({
+    logLevel: 'error',
+    subscriptions: ['note://a'],
+  });
 });

@@ -1,6 +1,11 @@
 /** A hook, factory or server that hangs: its request is answered, and its session and its place are given back. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { LeaveReason, McpEndpointContext, McpEndpointFactory, McpEndpointOptions } from '../../src/index.ts';
+import type {
+  LeaveReason,
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpEndpointOptions,
+} from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import { serveMember, type Member } from '../kit/fleet.ts';
@@ -25,7 +30,11 @@ function hanging(times = 1) {
     calls += 1;
     if (calls <= times) await hung.hook();
   };
-  return { hook, open: hung.open, hangs: () => until(() => hung.waiting === times, { what: 'the hook that hangs' }) };
+  return {
+    hook,
+    open: hung.open,
+    hangs: () => until(() => hung.waiting === times, { what: 'the hook that hangs' }),
+  };
 }
 
 type Hanging = ReturnType<typeof hanging>;
@@ -156,44 +165,58 @@ function slowToInitialize(lab: Lab, ctx: McpEndpointContext, hung: Hanging) {
   return server;
 }
 
-describe.each(cases)('$hook that hangs', ({ hook, nameless, lateConnect, options, factory, signals = 0 }) => {
-  test('is 503 after hookTimeoutMs, leaves nothing behind, and the next initialize is served', async () => {
-    const hung = hanging();
-    const lab = closingLab();
-    const given: AbortSignal[] = [];
-    const { time, client, endpoint, log } = await onFakeTime(hung, factory?.(hung, lab) ?? lab.factory, {
-      limits: { sessions: 1 },
-      ...options?.(hung, given),
-    });
-    const first = client().initialize();
-    await hung.hangs();
-    await time.advance(LIMIT - 1);
-    expect(given.map(({ aborted }) => aborted)).toEqual(given.map(() => false));
-    expect((await client().initialize()).message.error?.data).toEqual({ reason: 'too_many_sessions' });
-    await time.advance(1);
+describe.each(cases)(
+  '$hook that hangs',
+  ({ hook, nameless, lateConnect, options, factory, signals = 0 }) => {
+    test('is 503 after hookTimeoutMs, leaves nothing behind, and the next initialize is served', async () => {
+      const hung = hanging();
+      const lab = closingLab();
+      const given: AbortSignal[] = [];
+      const { time, client, endpoint, log } = await onFakeTime(
+        hung,
+        factory?.(hung, lab) ?? lab.factory,
+        {
+          limits: { sessions: 1 },
+          ...options?.(hung, given),
+        },
+      );
+      const first = client().initialize();
+      await hung.hangs();
+      await time.advance(LIMIT - 1);
+      expect(given.map(({ aborted }) => aborted)).toEqual(given.map(() => false));
+      expect((await client().initialize()).message.error?.data).toEqual({
+        reason: 'too_many_sessions',
+      });
+      await time.advance(1);
 
-    const { response, message } = await first;
-    expect(response.status).toBe(503);
-    expect(response.header('retry-after')).toBe('1');
-    expect(message.error).toEqual(timeoutOf(hook));
-    expect(given.map(({ aborted }) => aborted)).toEqual(Array.from({ length: signals }, () => true));
-    const [line, ...others] = log.matching(/did not return/, 'warn');
-    expect(others).toEqual([]);
-    expect(line?.fields).toEqual({
-      hook,
-      sessionId: nameless ? undefined : expect.any(String),
-      hookTimeoutMs: LIMIT,
-    });
-    expect(endpoint.sessions.count).toBe(0);
+      const { response, message } = await first;
+      expect(response.status).toBe(503);
+      expect(response.header('retry-after')).toBe('1');
+      expect(message.error).toEqual(timeoutOf(hook));
+      expect(given.map(({ aborted }) => aborted)).toEqual(
+        Array.from({ length: signals }, () => true),
+      );
+      const [line, ...others] = log.matching(/did not return/, 'warn');
+      expect(others).toEqual([]);
+      expect(line?.fields).toEqual({
+        hook,
+        sessionId: nameless ? undefined : expect.any(String),
+        hookTimeoutMs: LIMIT,
+      });
+      expect(endpoint.sessions.count).toBe(0);
 
-    expect((await client().initialize()).response.status).toBe(200);
-    hung.open();
-    await until(() => lab.made.length - lab.closed.size === 1, { what: 'one server, of the second' });
-    // What connected late is closed once more.
-    if (lateConnect) await until(() => lab.made[0]?.closed, { what: 'the connection of the first' });
-    expect(endpoint.sessions.count).toBe(1);
-  });
-});
+      expect((await client().initialize()).response.status).toBe(200);
+      hung.open();
+      await until(() => lab.made.length - lab.closed.size === 1, {
+        what: 'one server, of the second',
+      });
+      // What connected late is closed once more.
+      if (lateConnect)
+        await until(() => lab.made[0]?.closed, { what: 'the connection of the first' });
+      expect(endpoint.sessions.count).toBe(1);
+    });
+  },
+);
 
 test('a runSessionHandler that calls run() too late hears that its session left', async () => {
   const hung = hanging();
@@ -236,9 +259,13 @@ test('an allowSessionMigration that hangs is refused, its signal aborts, and the
   await hung.hangs();
   await time.advance(LIMIT);
   expect(refusalOf((await first).response)).toBe('hook_timeout');
-  expect((await first).message.error).toEqual(timeoutOf('sessionMigrationHandler.allowSessionMigration', 'before'));
+  expect((await first).message.error).toEqual(
+    timeoutOf('sessionMigrationHandler.allowSessionMigration', 'before'),
+  );
   expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
-  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf('moved-1')]);
+  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([
+    hashOf('moved-1'),
+  ]);
   expect((await moved.call('ping')).response.status).toBe(200);
 });
 
@@ -248,7 +275,8 @@ test('a factory that hangs for a request of 2026-07-28, or one without a session
     const lab = createLab();
     const options = { sessionMode, responseMode: 'json' } as const;
     const { time, client } = await onFakeTime(hung, hangingFactory(hung, lab), options);
-    const ask = () => (sessionMode === 'hybrid' ? callModern(client(), 'tools/list') : client().call('ping'));
+    const ask = () =>
+      sessionMode === 'hybrid' ? callModern(client(), 'tools/list') : client().call('ping');
     const first = ask();
     await hung.hangs();
     await time.advance(LIMIT);
@@ -278,7 +306,9 @@ test('a scope check that hangs is refused, and its tool does not run, not even w
   await time.advance(LIMIT);
   expect(refusalOf((await first).response)).toBe('hook_timeout');
   expect((await first).message.error).toEqual(timeoutOf('the scope check', 'before'));
-  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([hashOf(one.sessionId)]);
+  expect(log.matching(/did not return/).map(({ fields }) => fields['sessionId'])).toEqual([
+    hashOf(one.sessionId),
+  ]);
   hung.open();
   expect((await one.call(...tool('guarded'))).message.error).toBeUndefined();
   expect(ran).toBe(1);
@@ -287,7 +317,9 @@ test('a scope check that hangs is refused, and its tool does not run, not even w
 test('hookTimeoutMs: Infinity sets no limit', async () => {
   const hung = hanging();
   const lab = createLab();
-  const { time, client } = await onFakeTime(hung, hangingFactory(hung, lab), { hookTimeoutMs: Infinity });
+  const { time, client } = await onFakeTime(hung, hangingFactory(hung, lab), {
+    hookTimeoutMs: Infinity,
+  });
   const first = client().initialize();
   await hung.hangs();
   await time.advance(3_600_000);
@@ -296,8 +328,13 @@ test('hookTimeoutMs: Infinity sets no limit', async () => {
 });
 
 /** What hangs while a session is restored. */
-const restores: ReadonlyArray<[hook: string, factory: (hung: Hanging, lab: Lab) => McpEndpointFactory]> = [
-  ['the server factory', (hung, lab) => (ctx) => (ctx.restored ? hangingFactory(hung, lab)(ctx) : lab.factory(ctx))],
+const restores: ReadonlyArray<
+  [hook: string, factory: (hung: Hanging, lab: Lab) => McpEndpointFactory]
+> = [
+  [
+    'the server factory',
+    (hung, lab) => (ctx) => (ctx.restored ? hangingFactory(hung, lab)(ctx) : lab.factory(ctx)),
+  ],
   [
     'initialize of the server',
     (hung, lab) => (ctx) => (ctx.restored ? slowToInitialize(lab, ctx, hung) : lab.factory(ctx)),
@@ -310,11 +347,22 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     const hung = hanging();
     const time = createFakeTime();
     const store = watchedStore({ durable: true });
-    const options = { timeProvider: time, hibernateAfterMs: HIBERNATE, idleTimeoutMs: 10 * HIBERNATE, store, ...given };
+    const options = {
+      timeProvider: time,
+      hibernateAfterMs: HIBERNATE,
+      idleTimeoutMs: 10 * HIBERNATE,
+      store,
+      ...given,
+    };
     const labs = [closingLab(), closingLab()];
     const members: Member[] = [];
     for (const lab of labs)
-      members.push(await serveMember(options, undefined, { ...lab, factory: factory(hung, lab) as Lab['factory'] }));
+      members.push(
+        await serveMember(options, undefined, {
+          ...lab,
+          factory: factory(hung, lab) as Lab['factory'],
+        }),
+      );
     onTestFinished(hung.open);
     const [a, b] = members as [Member, Member];
     const client = await a.openSession();
@@ -323,7 +371,10 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     return { a, b, client, other: b.join(client), time, hung, store, labs };
   }
 
-  async function hangs({ client, time, hung }: Awaited<ReturnType<typeof asleep>>, whileHung = (): void => {}) {
+  async function hangs(
+    { client, time, hung }: Awaited<ReturnType<typeof asleep>>,
+    whileHung = (): void => {},
+  ) {
     const first = client.call('ping');
     await hung.hangs();
     whileHung();
@@ -333,7 +384,8 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     expect(message.error).toEqual(timeoutOf(hook, 'before'));
   }
 
-  const status = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+  const status = async (client: RawClient): Promise<number> =>
+    (await client.call('ping')).response.status;
 
   test('is asked again for the request that waits for it', async () => {
     const { client, time, hung, a } = await asleep();
@@ -349,7 +401,9 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     await hangs(sleeping);
     expect(await status(sleeping.client)).toBe(200);
     const lines = sleeping.a.log.matching(/did not return/, 'warn');
-    expect(lines.map(({ fields }) => fields['sessionId'])).toEqual([hashOf(sleeping.client.sessionId)]);
+    expect(lines.map(({ fields }) => fields['sessionId'])).toEqual([
+      hashOf(sleeping.client.sessionId),
+    ]);
   });
 
   test('nor on another instance, and what still returns is closed', async () => {

@@ -32,7 +32,11 @@ describe.each(faces)('limits.sessions over %s', (face) => {
     await one.initialize();
     await two.initialize();
     const { response, message } = await three.initialize();
-    expect([response.status, response.header('retry-after'), message]).toEqual([503, '1', full(1, 2)]);
+    expect([response.status, response.header('retry-after'), message]).toEqual([
+      503,
+      '1',
+      full(1, 2),
+    ]);
     expect(response.header('mcp-session-id')).toBeUndefined();
     const old = await client().get({ path: '/mcp/sse' });
     expect([old.status, old.header('retry-after')]).toEqual([503, '1']);
@@ -113,7 +117,11 @@ describe('limits.stateBytes', () => {
 
   test('a change that makes its own idle session leave is charged to nobody', async () => {
     const limits = { memoryBytes: 300_000, stateBytes: 1_000_000, userShare: 1 };
-    const { state, endpoint } = await stateOf({ metrics: true, store: watchedStore({ durable: true }), limits });
+    const { state, endpoint } = await stateOf({
+      metrics: true,
+      store: watchedStore({ durable: true }),
+      limits,
+    });
     await state.set('a', 'x'.repeat(200_000));
     await expect(state.set('b', 'y'.repeat(150_000))).rejects.toThrow('(hibernated)');
     expect(endpoint.metrics()).toContain('sojourn_memory_bytes{row="sessions"} 0\n');
@@ -150,7 +158,10 @@ describe('limits.stateBytes while changes are under way', () => {
     };
     const bytes = async (): Promise<number> => {
       const entries = await state.entries();
-      return entries.reduce((sum, [key, value]) => sum + key.length + JSON.stringify(value).length, 0);
+      return entries.reduce(
+        (sum, [key, value]) => sum + key.length + JSON.stringify(value).length,
+        0,
+      );
     };
     return { state, end, bytes };
   }

@@ -32,11 +32,14 @@ const losing: Record<DurableKind, () => Promise<Losing>> = {
     const path = newPath();
     const loseAll = async (): Promise<void> => {
       const database = new Libsql(path, { timeout: 2_000 });
-      const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all() as {
+      const tables = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        .all() as {
         name: string;
       }[];
       for (const { name } of tables)
-        if (!KEPT_TABLES.includes(name) && !name.startsWith('sqlite_')) database.exec(`DELETE FROM "${name}"`);
+        if (!KEPT_TABLES.includes(name) && !name.startsWith('sqlite_'))
+          database.exec(`DELETE FROM "${name}"`);
       database.close();
     };
     return { store: () => sqlite(path), loseAll };
@@ -79,13 +82,20 @@ describe.each(durableKinds)('on %s', (kind) => {
     }
     await loseAll();
     // A relayed client finds no record and gets its 404 without the owner.
-    expect((await b.join(clients[0] as RawClient).call(...tool('count'))).response.status).toBe(404);
-    for (const client of clients) expect((await client.call(...tool('count'))).response.status).toBe(404);
+    expect((await b.join(clients[0] as RawClient).call(...tool('count'))).response.status).toBe(
+      404,
+    );
+    for (const client of clients)
+      expect((await client.call(...tool('count'))).response.status).toBe(404);
     // The next renewals find it.
     await later(time, () =>
-      [a, b].every(({ log }) => log.matching(/^The lease of this instance is gone/, 'fatal').length > 0),
+      [a, b].every(
+        ({ log }) => log.matching(/^The lease of this instance is gone/, 'fatal').length > 0,
+      ),
     );
-    await until(() => [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0));
+    await until(() =>
+      [a, b].every(({ log }) => log.matching(/^The secret of this deployment is gone/).length > 0),
+    );
     const next = await a.openSession();
     expect(await say(b.join(next), 'count')).toBe('1');
     await a.endpoint.close();
@@ -105,7 +115,8 @@ test.runIf(durableKinds.includes('redis'))(
     const [a] = await serveFleet(1, { store: redis(url), leaseMs: LEASE_MS });
     const ask = await openRedis(url);
     const client = await a.openSession();
-    for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[]) await ask('DEL', key);
+    for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[])
+      await ask('DEL', key);
     expect((await client.call(...tool('count'))).response.status).toBe(404);
     await a.endpoint.close();
     expect(lost(a)).toBe(1);
@@ -130,6 +141,8 @@ test('a GET stream whose log has lost an event in its middle is resumed as one t
   stream.abort();
   const resumed = await client.get({ lastEventId });
   const told = [await resumed.nextMessage(), await resumed.nextMessage()];
-  const methods = ['tools', 'resources'].map((of) => ({ method: `notifications/${of}/list_changed` }));
+  const methods = ['tools', 'resources'].map((of) => ({
+    method: `notifications/${of}/list_changed`,
+  }));
   expect(told).toMatchObject(methods);
 });

@@ -64,7 +64,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       );
       const [a] = members;
       const opened = await a.openSession();
-      const [first, second] = [one, two].map((n) => members[n]?.join(opened)) as [RawClient, RawClient];
+      const [first, second] = [one, two].map((n) => members[n]?.join(opened)) as [
+        RawClient,
+        RawClient,
+      ];
       const post = await first.post(slow);
       await post.untilEnd();
       expect(post.ending).toBe('complete');
@@ -116,16 +119,19 @@ describe.each(faces)('over %s', (face) => {
     ['without sessions', { sessionMode: 'stateless' }, {}],
     // It is known not to come back.
     ['for VS Code', {}, { clientInfo: { name: 'Visual Studio Code', version: '1' } }],
-  ])('%s it returns false, and the response stays open until the answer', async (_, options, client) => {
-    const { lab, calls } = slowLab();
-    const one = (await serve(lab.factory, options, { face })).client();
-    await one.initialize(client);
-    const called = one.call(...tool('slow'));
-    const call = await until(() => calls[0] as Slow);
-    expect(call.polls).toBe(false);
-    call.answer('at once');
-    expect(textOf((await called).message)).toBe('at once');
-  });
+  ])(
+    '%s it returns false, and the response stays open until the answer',
+    async (_, options, client) => {
+      const { lab, calls } = slowLab();
+      const one = (await serve(lab.factory, options, { face })).client();
+      await one.initialize(client);
+      const called = one.call(...tool('slow'));
+      const call = await until(() => calls[0] as Slow);
+      expect(call.polls).toBe(false);
+      call.answer('at once');
+      expect(textOf((await called).message)).toBe('at once');
+    },
+  );
 
   test('it returns false on 2026-07-28 and outside of a handler', async () => {
     const { lab, calls } = slowLab();
@@ -151,7 +157,11 @@ test('a client that was away when polling began, polls when it comes back', asyn
     server.registerTool('slow', {}, async () => {
       await began;
       polls = enablePolling({ retryMs: 55 });
-      return { content: [{ type: 'text', text: await new Promise<string>((resolve) => (answer = resolve)) }] };
+      return {
+        content: [
+          { type: 'text', text: await new Promise<string>((resolve) => (answer = resolve)) },
+        ],
+      };
     }),
   );
   const one = (await serve(lab.factory)).client();

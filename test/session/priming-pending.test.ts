@@ -57,14 +57,27 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
     return storing;
   };
   const hold = () => (waits = gate());
-  return { ...member, another: () => member.client(), store, runs, asked, client, holdAppends, hold, connect };
+  return {
+    ...member,
+    another: () => member.client(),
+    store,
+    runs,
+    asked,
+    client,
+    holdAppends,
+    hold,
+    connect,
+  };
 }
 
 /** Nothing waits for the store. */
 const servedAtOnce = (): ReturnType<typeof served> => served(sharedStore('sqlite'), { waitMs: 0 });
 
-const call = ({ client }: Awaited<ReturnType<typeof served>>, name: string, id = 1): Promise<RawResponse> =>
-  client.post(toolCall(id, name, { text: 'x' }));
+const call = (
+  { client }: Awaited<ReturnType<typeof served>>,
+  name: string,
+  id = 1,
+): Promise<RawResponse> => client.post(toolCall(id, name, { text: 'x' }));
 
 describe('a call that may run twice', () => {
   test('runs at once, and is answered when its stream is stored, both in one append', async () => {
@@ -82,7 +95,11 @@ describe('a call that may run twice', () => {
     const stream = await called;
     await stream.untilEnd();
     const [primed, answer] = stream.events;
-    expect([primed?.id !== undefined, primed?.data, textOf(answer?.message)]).toEqual([true, '', 'seen']);
+    expect([primed?.id !== undefined, primed?.data, textOf(answer?.message)]).toEqual([
+      true,
+      '',
+      'seen',
+    ]);
     expect((await one.client.get({ lastEventId: primed?.id })).status).toBe(200);
   });
 
@@ -156,7 +173,9 @@ describe('a call that may run twice', () => {
     one.store.before['sessions.append'] = () => Promise.reject(storeAway('for a test'));
     const refused = await call(one, 'peek');
     expect(refusalOf(refused, 1)).toBe('store_away');
-    expect(refused.json()).toMatchObject({ error: { code: -32000, data: { reason: 'store_away' } } });
+    expect(refused.json()).toMatchObject({
+      error: { code: -32000, data: { reason: 'store_away' } },
+    });
     delete one.store.before['sessions.append'];
     const stream = await call(one, 'peek');
     await stream.untilEnd();
@@ -195,7 +214,11 @@ describe('a call that may run twice', () => {
     // Both runs send what is about the session: its tools did change.
     await until(() => reader.events.filter(({ message }) => message !== undefined).length === 2);
     expect(
-      new Set(reader.events.flatMap(({ message }) => message ?? []).map((message) => (message as RpcRequest).method)),
+      new Set(
+        reader.events
+          .flatMap(({ message }) => message ?? [])
+          .map((message) => (message as RpcRequest).method),
+      ),
     ).toEqual(new Set(['notifications/tools/list_changed']));
   });
 
@@ -227,9 +250,9 @@ describe('a call that may run twice', () => {
       const stream = await called;
       await stream.untilEnd();
       waiting.open();
-      expect(stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)]))).toEqual([
-        'seen',
-      ]);
+      expect(
+        stream.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)])),
+      ).toEqual(['seen']);
       expect([one.runs, two.runs]).toEqual([['peek'], ['peek']]);
     },
   );
@@ -265,11 +288,19 @@ describe('the head of a response leaves with its first event id', () => {
     const labs = [0, 1].map(() =>
       createLab((server) => {
         const annotations = { readOnlyHint: true };
-        server.registerTool('peek', { annotations }, () => ({ content: [{ type: 'text', text: 'seen' }] }));
+        server.registerTool('peek', { annotations }, () => ({
+          content: [{ type: 'text', text: 'seen' }],
+        }));
         server.registerTool('stay', { annotations }, () => new Promise(() => {}));
       }),
     );
-    const options = { store, timeProvider: time, leaseMs: 86_400_000, waitMs: WAIT_MS, hibernateAfterMs: 60_000 };
+    const options = {
+      store,
+      timeProvider: time,
+      leaseMs: 86_400_000,
+      waitMs: WAIT_MS,
+      hibernateAfterMs: 60_000,
+    };
     const [a, b] = await serveFleet(2, options, [], labs);
     const onA = await a.openSession({ protocolVersion: '2025-11-25' });
     await onA.call('tools/list');
@@ -294,13 +325,18 @@ describe('the head of a response leaves with its first event id', () => {
     expect(call.response?.status).toBeUndefined();
     storing.open();
     const [first, answer] = await (await done).untilEnd();
-    expect([first?.id, first?.retry, textOf(answer?.message)]).toEqual([expect.any(String), 4_000, 'seen']);
+    expect([first?.id, first?.retry, textOf(answer?.message)]).toEqual([
+      expect.any(String),
+      4_000,
+      'seen',
+    ]);
   });
 
   test.each(['drain', 'close'] as const)('of a session that leaves with %s()', async (how) => {
     const fleet = await fleetOf();
     const { storing, call, done } = await fleet.call(fleet.onA, 'stay');
-    const left = how === 'drain' ? fleet.a.endpoint.drain({ timeoutMs: 0 }) : fleet.a.endpoint.close();
+    const left =
+      how === 'drain' ? fleet.a.endpoint.drain({ timeoutMs: 0 }) : fleet.a.endpoint.close();
     await fleet.time.advance(100);
     expect(call.response?.status).toBeUndefined();
     storing.open();
@@ -311,7 +347,9 @@ describe('the head of a response leaves with its first event id', () => {
 
   test('and not later than waitMs: then an error takes its place', async () => {
     const fleet = await fleetOf();
-    const { storing, done } = await fleet.call(fleet.onA, 'stay', () => Promise.reject(storeAway('for a test')));
+    const { storing, done } = await fleet.call(fleet.onA, 'stay', () =>
+      Promise.reject(storeAway('for a test')),
+    );
     await fleet.time.advance(WAIT_MS);
     storing.open();
     expect(refusalOf(await done, 1)).toBe('store_away');

@@ -25,7 +25,8 @@ async function three(options: McpEndpointOptions = {}) {
   return { store, ended, a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
 }
 
-const ping = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+const ping = async (client: RawClient): Promise<number> =>
+  (await client.call('ping')).response.status;
 
 describe('an end that the store does not take', () => {
   test('is no end: DELETE waits until it is stored, and no hook is called before', async () => {
@@ -45,7 +46,11 @@ describe('an end that the store does not take', () => {
 
   test('of an idle session is stored by a later sweep, and its hook told then', async () => {
     const time = createFakeTime();
-    const { store, ended, a, onA } = await three({ timeProvider: time, idleTimeoutMs: 60_000, keepAliveMs: Infinity });
+    const { store, ended, a, onA } = await three({
+      timeProvider: time,
+      idleTimeoutMs: 60_000,
+      keepAliveMs: Infinity,
+    });
     store.before['sessions.end'] = () => {
       throw storeAway('ending a session', undefined);
     };
@@ -158,12 +163,18 @@ describe('a DELETE while the answer of a call is on its way into the store', () 
 
 /** Three instances that adopt any unknown session. */
 function adopting() {
-  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'm', version: '1' } };
+  const params = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'm', version: '1' },
+  };
   return three({ sessionMigrationHandler: { allowSessionMigration: () => params } });
 }
 
 const counts = async (...calls: ReadonlyArray<ReturnType<RawClient['call']>>): Promise<string[]> =>
-  (await Promise.all(calls)).map(({ message }) => textOf(message) ?? JSON.stringify(message.error)).toSorted();
+  (await Promise.all(calls))
+    .map(({ message }) => textOf(message) ?? JSON.stringify(message.error))
+    .toSorted();
 
 test('two instances adopt the same migrated session at once: one keeps it, the other relays to it', async () => {
   const { store, b, c } = await adopting();
@@ -248,12 +259,16 @@ test('another call under the id of a call that runs again is refused, also an eq
   const lab = (at: string) =>
     createLab((server) => {
       const annotations = { readOnlyHint: true };
-      server.registerTool('find', { annotations, inputSchema: z.looseObject({}) }, async ({ text }) => {
-        runs.push(`${at} ${String(text)}`);
-        if (at === 'a') await new Promise(() => {});
-        await ends.hook();
-        return { content: [{ type: 'text', text: `found ${String(text)}` }] };
-      });
+      server.registerTool(
+        'find',
+        { annotations, inputSchema: z.looseObject({}) },
+        async ({ text }) => {
+          runs.push(`${at} ${String(text)}`);
+          if (at === 'a') await new Promise(() => {});
+          await ends.hook();
+          return { content: [{ type: 'text', text: `found ${String(text)}` }] };
+        },
+      );
     });
   const store = watchedStore({ durable: true });
   const [a, b] = await serveFleet(
@@ -276,7 +291,8 @@ test('another call under the id of a call that runs again is refused, also an eq
   const same = await client.post(toolCall(1, 'find', { text: 'one' }), attempt);
   ends.open();
   await same.untilEnd();
-  for (const refused of [other, equal]) expect(refused.json()).toMatchObject({ id: 1, error: { code: -32600 } });
+  for (const refused of [other, equal])
+    expect(refused.json()).toMatchObject({ id: 1, error: { code: -32600 } });
   expect(textOf(same.json())).toBe('found one');
   expect(runs).toEqual(['a one', 'b one']);
 });

@@ -31,28 +31,42 @@ const ANSWER = { id: ID, result: { content: [{ text: 'all said' }] } };
 function flooding() {
   const flooded = { ended: 0, aborted: 0 };
   const lab = createLab((server) => {
-    const inputSchema = z.object({ count: z.number(), bytes: z.number(), atOnce: z.boolean(), late: z.boolean() });
-    server.registerTool('flood', { inputSchema }, async ({ count, bytes, atOnce, late }, { mcpReq }) => {
-      if (late) await turns(20);
-      await mcpReq.log('error', 'running');
-      const text = 'x'.repeat(bytes);
-      for (let n = 0; n < count && !mcpReq.signal.aborted; n++) {
-        const sent = mcpReq.log('error', { n, text });
-        if (atOnce) continue;
-        await sent;
-        // What was said so far is stored when this is: it reaches the reader in separate turns.
-        await currentSession()?.state.set('n', n);
-        await new Promise((later) => setImmediate(later));
-      }
-      flooded.ended += 1;
-      if (mcpReq.signal.aborted) flooded.aborted += 1;
-      return said('all said');
+    const inputSchema = z.object({
+      count: z.number(),
+      bytes: z.number(),
+      atOnce: z.boolean(),
+      late: z.boolean(),
     });
+    server.registerTool(
+      'flood',
+      { inputSchema },
+      async ({ count, bytes, atOnce, late }, { mcpReq }) => {
+        if (late) await turns(20);
+        await mcpReq.log('error', 'running');
+        const text = 'x'.repeat(bytes);
+        for (let n = 0; n < count && !mcpReq.signal.aborted; n++) {
+          const sent = mcpReq.log('error', { n, text });
+          if (atOnce) continue;
+          await sent;
+          // What was said so far is stored when this is: it reaches the reader in separate turns.
+          await currentSession()?.state.set('n', n);
+          await new Promise((later) => setImmediate(later));
+        }
+        flooded.ended += 1;
+        if (mcpReq.signal.aborted) flooded.aborted += 1;
+        return said('all said');
+      },
+    );
   });
   return { lab, flooded };
 }
 
-const argsOf = (count: number, bytes: number, atOnce = false, late = false) => ({ count, bytes, atOnce, late });
+const argsOf = (count: number, bytes: number, atOnce = false, late = false) => ({
+  count,
+  bytes,
+  atOnce,
+  late,
+});
 const flood = (...args: Parameters<typeof argsOf>) => toolCall(ID, 'flood', argsOf(...args));
 
 /** Stops reading after the first message. */
@@ -139,7 +153,9 @@ describe.each(perFace)('over $face', ({ session }) => {
 
   test('one message larger than the buffer is delivered to a client that reads', async () => {
     const text = 'y'.repeat(2 * 1024 * KIB);
-    const { one } = await session(toolServer({ large: () => said(text) }), { limits: { streamBufferBytes: 1 } });
+    const { one } = await session(toolServer({ large: () => said(text) }), {
+      limits: { streamBufferBytes: 1 },
+    });
     const { message } = await one.call(...tool('large'));
     expect(message.result).toEqual(said(text));
   });
@@ -180,7 +196,9 @@ test.each(storeKinds)(
     for (let n = 0; n < 10; n++) await client.call('ping');
     const resumed = await client.get({ lastEventId: id });
     await resumed.untilEnd();
-    const texts = resumed.events.flatMap(({ message }) => (message === undefined ? [] : [textOf(message)?.length]));
+    const texts = resumed.events.flatMap(({ message }) =>
+      message === undefined ? [] : [textOf(message)?.length],
+    );
     expect(texts).toEqual([4 * 1024 * KIB]);
   },
 );
@@ -193,7 +211,8 @@ test('a client is not cut off for what the instance it is connected to has not a
   onTestFinished(() => acknowledgements.open());
   const received = await onB.post(flood(32, LARGE));
   // The call has gone over the link; from here on nothing of `b` reaches the owner.
-  store.before['instances.send'] = (from: string) => (from === b.id ? acknowledgements.hook() : undefined);
+  store.before['instances.send'] = (from: string) =>
+    from === b.id ? acknowledgements.hook() : undefined;
   await until(() => flooded.ended === 1 && acknowledgements.waiting > 0);
   acknowledgements.open();
   await received.untilEnd();
@@ -203,7 +222,9 @@ test('a client is not cut off for what the instance it is connected to has not a
 
 const THROUGH = ['its owner', 'another instance'] as const;
 /** Every store and both ways; not both together. */
-const through = inMatrix<StoreKind>(storeKinds, ['memory']).map((kind, n) => [kind, THROUGH[n % 2]] as const);
+const through = inMatrix<StoreKind>(storeKinds, ['memory']).map(
+  (kind, n) => [kind, THROUGH[n % 2]] as const,
+);
 
 test.each(through)(
   'a client that stops reading, is cut off and comes back gets what is kept, and the answer (%s, through %s)',

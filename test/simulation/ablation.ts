@@ -16,9 +16,15 @@ export interface Ablation<Options> {
   readonly patch?: () => () => void;
 }
 
-type Run<Options> = (seed: number, options: Options) => Promise<{ readonly violations: readonly string[] }>;
+type Run<Options> = (
+  seed: number,
+  options: Options,
+) => Promise<{ readonly violations: readonly string[] }>;
 
-export async function proves<Options extends object>(run: Run<Options>, ablation: Ablation<Options>): Promise<void> {
+export async function proves<Options extends object>(
+  run: Run<Options>,
+  ablation: Ablation<Options>,
+): Promise<void> {
   const { shows, within, without, patch, seeds = 60, from = 0 } = ablation;
   const putBack = patch?.();
   let seed = from;
@@ -37,7 +43,11 @@ export async function proves<Options extends object>(run: Run<Options>, ablation
 }
 
 /** Another method in place of one of a class; returns how to put it back. */
-export function patched<T extends object, K extends keyof T>(of: T, name: K, other: (original: T[K]) => T[K]) {
+export function patched<T extends object, K extends keyof T>(
+  of: T,
+  name: K,
+  other: (original: T[K]) => T[K],
+) {
   return (): (() => void) => {
     const original = of[name];
     of[name] = other(original);

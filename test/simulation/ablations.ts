@@ -16,7 +16,13 @@ import { ACTIONS, type Scenario } from './scenario.ts';
 import { CLEAR, type Weather } from './weather.ts';
 import type { Faults } from './faults.ts';
 import type { StoreChanges } from './sim-store.ts';
-import { fencesByEpoch, forgetsEnds, forgetsMarkers, revives, suspicionIsDeath } from './store-rules.ts';
+import {
+  fencesByEpoch,
+  forgetsEnds,
+  forgetsMarkers,
+  revives,
+  suspicionIsDeath,
+} from './store-rules.ts';
 import type { SimProcess } from './process.ts';
 import { authOf } from './requester.ts';
 import { World } from './world.ts';
@@ -44,7 +50,10 @@ const watchful = (scenario: Scenario): Scenario => ({
 });
 
 const worse =
-  (weather: Partial<Weather>, { slots = 3, ...faults }: Partial<Faults> & { slots?: number } = {}) =>
+  (
+    weather: Partial<Weather>,
+    { slots = 3, ...faults }: Partial<Faults> & { slots?: number } = {},
+  ) =>
   (scenario: Scenario): Scenario => ({
     ...watchful(scenario),
     activeMs: 2_500,
@@ -89,7 +98,17 @@ const repeatableCalls = (scenario: Scenario): Scenario => ({
   endpoint: {},
   thinkMs: [0, 60],
   concurrency: 12,
-  actions: { ...ACTIONS, effect: 0, slowEffect: 0, ask: 0, slow: 20, slowRead: 20, leave: 0, cancel: 0, delete: 0 },
+  actions: {
+    ...ACTIONS,
+    effect: 0,
+    slowEffect: 0,
+    ask: 0,
+    slow: 20,
+    slowRead: 20,
+    leave: 0,
+    cancel: 0,
+    delete: 0,
+  },
   faults: { ...scenario.faults, storeReply: [0, 0], storeReplyLost: 0.2 },
   weather: { ...scenario.weather, crash: 1 },
 });
@@ -134,7 +153,10 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     shows: /^waited \d+ ms/,
     within: {
       kind: 'outages',
-      change: (scenario) => ({ ...outOfReach(scenario), endpoint: { ...scenario.endpoint, waitMs: 200 } }),
+      change: (scenario) => ({
+        ...outOfReach(scenario),
+        endpoint: { ...scenario.endpoint, waitMs: 200 },
+      }),
     },
     without: {},
     patch: patched(
@@ -257,7 +279,9 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     seeds: 10,
     shows: /^never ended/,
     within: { kind: 'lossy' },
-    without: { lets: ({ items = [] }) => (items as readonly LinkItem[]).every(({ t }) => t !== 'ping') },
+    without: {
+      lets: ({ items = [] }) => (items as readonly LinkItem[]).every(({ t }) => t !== 'ping'),
+    },
   },
   {
     rule: 'a repeated item is dropped',

@@ -54,7 +54,10 @@ describe('a call whose first write is stored while its instance loses the lease'
     await stage.until(() => writes.waiting === 1, 'its first write');
     await stage.sleep(1);
     stage.world.cutOff.add(stage.instance(0).process);
-    await stage.until(() => stage.instance(0).core?.instance.lease.valid === false, 'the lease to lapse');
+    await stage.until(
+      () => stage.instance(0).core?.instance.lease.valid === false,
+      'the lease to lapse',
+    );
     writes.letGo();
     await stage.sleep(50);
   }
@@ -106,16 +109,18 @@ describe('progress', () => {
     ['2025-11-25', 0],
     ['2025-11-25', 1],
     ['2025-06-18', 1],
-  ])('of a call that the next owner runs again is behind all of the lost run (%s, through slot %i)', (version, slot) =>
-    withClient({ client: { version } }, async (stage, client) => {
-      await client.call('tools/list', { slot: 0 });
-      const called = client.call('slow', { slot, ms: 300 });
-      const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
-      await stage.until(() => progressOf(stage, nonce).length === 2, 'progress of the first run');
-      stage.kill(0);
-      expect(kindOf(await called)).toBe('result');
-      expect(progressOf(stage, nonce)).toEqual([1, 2, 1, 2, 3]);
-    }),
+  ])(
+    'of a call that the next owner runs again is behind all of the lost run (%s, through slot %i)',
+    (version, slot) =>
+      withClient({ client: { version } }, async (stage, client) => {
+        await client.call('tools/list', { slot: 0 });
+        const called = client.call('slow', { slot, ms: 300 });
+        const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
+        await stage.until(() => progressOf(stage, nonce).length === 2, 'progress of the first run');
+        stage.kill(0);
+        expect(kindOf(await called)).toBe('result');
+        expect(progressOf(stage, nonce)).toEqual([1, 2, 1, 2, 3]);
+      }),
   );
 
   // Two streams of a client have no order: later progress on the GET stream could be read before earlier progress here.
@@ -123,28 +128,36 @@ describe('progress', () => {
     { version: '2025-11-25', isKept: true },
     { version: '2025-06-18', isKept: true },
     { version: '2025-06-18', isKept: false },
-  ])('stays on the stream of its call while the relaying instance has no lease (%o)', ({ version, isKept }) =>
-    withClient(
-      { client: { version }, endpoint: isKept ? {} : { eventRetention: false } },
-      async (stage, client: SimClient) => {
-        await listening(stage, client, 0);
-        const called = client.call('slowOnce', { slot: 1, ms: 12 * LEASE_MS });
-        const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
-        await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
-        // The owner has let go of the exchange when it sends the first progress.
-        const returns = await stage.frozen(1, 5 * LEASE_MS);
-        await returns();
-        expect(kindOf(await called)).toBe('result');
-        expect(progressOf(stage, nonce)).toEqual(isKept ? [1, 2, 3] : [2, 3]);
-        expect(progressOf(stage, 'GET')).toEqual([]);
-      },
-    ),
+  ])(
+    'stays on the stream of its call while the relaying instance has no lease (%o)',
+    ({ version, isKept }) =>
+      withClient(
+        { client: { version }, endpoint: isKept ? {} : { eventRetention: false } },
+        async (stage, client: SimClient) => {
+          await listening(stage, client, 0);
+          const called = client.call('slowOnce', { slot: 1, ms: 12 * LEASE_MS });
+          const { nonce } = stage.ledger.calls.at(-1) ?? { nonce: '' };
+          await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+          // The owner has let go of the exchange when it sends the first progress.
+          const returns = await stage.frozen(1, 5 * LEASE_MS);
+          await returns();
+          expect(kindOf(await called)).toBe('result');
+          expect(progressOf(stage, nonce)).toEqual(isKept ? [1, 2, 3] : [2, 3]);
+          expect(progressOf(stage, 'GET')).toEqual([]);
+        },
+      ),
   );
 });
 
 describe('a drain waits', () => {
-  const CASES: Record<string, readonly [held: string, begin: (stage: Stage, client: SimClient) => Promise<unknown>]> = {
-    'for a call on its way to where its session lives': ['read', (_, client) => client.call('count', { slot: 1 })],
+  const CASES: Record<
+    string,
+    readonly [held: string, begin: (stage: Stage, client: SimClient) => Promise<unknown>]
+  > = {
+    'for a call on its way to where its session lives': [
+      'read',
+      (_, client) => client.call('count', { slot: 1 }),
+    ],
     'for a call whose owner is gone, until the next owner has answered it': [
       'read',
       async (stage, client) => {
@@ -193,7 +206,13 @@ test('a drain gives a session back when its last answer is stored, though that w
   }));
 
 describe('a drain that runs out of time', () => {
-  const drained = async (stage: Stage, client: SimClient, tool: string, slot: number, isListed = true) => {
+  const drained = async (
+    stage: Stage,
+    client: SimClient,
+    tool: string,
+    slot: number,
+    isListed = true,
+  ) => {
     if (isListed) await client.call('tools/list', { slot: 0 });
     const called = client.call(tool, { slot, ms: LEASE_MS });
     await stage.until(() => ranOf(stage, tool) === 1, 'the tool to run');
@@ -263,7 +282,11 @@ test('a call with a deleted id, relayed to an owner that dies before it answers,
     await stage.until(() => answer.waiting > 0, 'the answer of the owner');
     stage.kill(0);
     // It cannot know that the session ended before the call was sent, and 404 invites the client to send the call again.
-    expect((await called).ending).toMatchObject({ kind: 'error', reason: 'session_ended', mayHaveRun: true });
+    expect((await called).ending).toMatchObject({
+      kind: 'error',
+      reason: 'session_ended',
+      mayHaveRun: true,
+    });
     expect(ranOf(stage, 'effect')).toBe(0);
   }));
 
@@ -283,7 +306,12 @@ test('under way when its instance drains, a restore is finished first, and no re
 
 describe('a call whose instance dies each time that it begins', () => {
   /** Kills each instance that runs the tool, until the call has ended. `before`: what comes before the n-th death. */
-  async function doomed(stage: Stage, called: Promise<Call>, tool: string, before?: (n: number) => Promise<unknown>) {
+  async function doomed(
+    stage: Stage,
+    called: Promise<Call>,
+    tool: string,
+    before?: (n: number) => Promise<unknown>,
+  ) {
     let isOver = false;
     const ended = called.finally(() => (isOver = true));
     for (let n = 0; ; n++) {
@@ -301,17 +329,19 @@ describe('a call whose instance dies each time that it begins', () => {
     ['read', '2025-11-25', 1],
     ['slow', '2025-06-18', 1],
     ['peek', '2025-11-25', 0],
-  ])('takes three with it, and its client hears why (%s, %s, through slot %i)', (tool, version, slot) =>
-    withClient({ slots: 6, client: { version } }, async (stage, client) => {
-      const other = await stage.client(5);
-      await client.call('tools/list', { slot: 0 });
-      const called = client.call(tool, { slot, ms: LEASE_MS });
-      const { ending } = await doomed(stage, called, tool, () => stage.sleep(30));
-      expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
-      expect(ending).toMatchObject({ message: expect.stringContaining('began 3 times') });
-      expect(ranOf(stage, tool)).toBe(3);
-      expect(valueOf(await other.call('count', { slot: 5 }))).toBe(1);
-    }),
+  ])(
+    'takes three with it, and its client hears why (%s, %s, through slot %i)',
+    (tool, version, slot) =>
+      withClient({ slots: 6, client: { version } }, async (stage, client) => {
+        const other = await stage.client(5);
+        await client.call('tools/list', { slot: 0 });
+        const called = client.call(tool, { slot, ms: LEASE_MS });
+        const { ending } = await doomed(stage, called, tool, () => stage.sleep(30));
+        expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
+        expect(ending).toMatchObject({ message: expect.stringContaining('began 3 times') });
+        expect(ranOf(stage, tool)).toBe(3);
+        expect(valueOf(await other.call('count', { slot: 5 }))).toBe(1);
+      }),
   );
 
   /** Without an event log only the instance that has the client counts: it sends the call to one owner after another. */
@@ -327,7 +357,12 @@ describe('a call whose instance dies each time that it begins', () => {
           looks.letGo();
         };
         await client.call('tools/list', { slot: 0 });
-        const { ending } = await doomed(stage, client.call('read', { slot: 5, ms: LEASE_MS }), 'read', wake);
+        const { ending } = await doomed(
+          stage,
+          client.call('read', { slot: 5, ms: LEASE_MS }),
+          'read',
+          wake,
+        );
         expect(ending).toMatchObject({ reason: 'owner_lost', mayHaveRun: true });
         expect(ranOf(stage, 'read')).toBe(3);
       }),

@@ -49,7 +49,8 @@ function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): voi
   const runs = grouped(ran, ({ nonce }) => nonce);
   const called = new Set(calls.map(({ nonce }) => nonce));
   for (const { tool, nonce, instance, at } of ran)
-    if (!called.has(nonce)) violations.push(`ran, and no client called it: ${tool} ${nonce} on ${instance} at ${at}`);
+    if (!called.has(nonce))
+      violations.push(`ran, and no client called it: ${tool} ${nonce} on ${instance} at ${at}`);
   for (const call of calls) {
     const { tool, nonce, session, sentAt, ending } = call;
     if (tool === undefined) continue;
@@ -60,21 +61,26 @@ function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): voi
     // Its first round asks, its second gets the answer: both are calls of the client.
     const most = tool === 'confirm' ? 2 : 1;
     if (of.length > most * MOST_RUNS)
-      say(call, `began ${of.length} times: ${nameOf(call)}, ${of.map(({ instance }) => instance).join(', ')}`);
+      say(
+        call,
+        `began ${of.length} times: ${nameOf(call)}, ${of.map(({ instance }) => instance).join(', ')}`,
+      );
     if (REPEATABLE[tool] !== true && of.length > most)
       say(
         call,
         `ran ${of.length} times: ${nameOf(call)}, ${of.map(({ instance, at }) => `${instance} at ${at}`).join(', ')}`,
       );
     for (const run of of)
-      if (run.session !== session) say(call, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
+      if (run.session !== session)
+        say(call, `${nameOf(call)} ran in session ${run.session} instead of ${session}`);
     const [run] = of;
     if (run === undefined) {
       if (ending?.kind === 'result') say(call, `has a result and never ran: ${nameOf(call)}`);
       continue;
     }
     if (REPEATABLE[tool] === true) {
-      if (data !== undefined) checkRepeatedRuns(ledger, data, call, of, (what) => say(call, `${nameOf(call)} ${what}`));
+      if (data !== undefined)
+        checkRepeatedRuns(ledger, data, call, of, (what) => say(call, `${nameOf(call)} ${what}`));
       continue;
     }
     const denied =
@@ -82,7 +88,11 @@ function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): voi
       ending?.kind === 'refused' ||
       (ending?.kind === 'not-found' && ending.mayHaveRun !== true) ||
       (ending?.kind === 'error' && ending.mayHaveRun === false);
-    if (denied) say(call, `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`);
+    if (denied)
+      say(
+        call,
+        `was told that it did not run, and ran: ${nameOf(call)}, on ${run.instance} at ${run.at}`,
+      );
   }
 }
 
@@ -158,7 +168,9 @@ function checkPatience(
 ): void {
   if (patience === undefined || !patience.storeOnly) return;
   const { waitMs, calm, alone, patientMs } = patience;
-  if (calm) for (const { at, body } of refusals) sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
+  if (calm)
+    for (const { at, body } of refusals)
+      sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
   const runOf = new Map(ran.map((run) => [run.nonce, run]));
   for (const call of calls) {
     const { ending, attemptAt, acceptedAt, tool, ms, nonce } = call;
@@ -167,7 +179,10 @@ function checkPatience(
       if (ending.at - attemptAt >= patientMs) say(call, `timed out: ${nameOf(call)}`);
       const run = runOf.get(nonce);
       if (alone && run !== undefined && run.at > ending.at + LEFT_MS)
-        say(call, `ran after its client had left: ${nameOf(call)}, at ${run.at}, left at ${ending.at}`);
+        say(
+          call,
+          `ran after its client had left: ${nameOf(call)}, at ${run.at}, left at ${ending.at}`,
+        );
     } else if (
       calm &&
       ending.kind === 'error' &&
@@ -193,10 +208,15 @@ function isOwnerLost({ reason, mayHaveRun }: Ending & { kind: 'error' }): boolea
 /**
  * A call that waited for the lease of its only instance runs before the calls of its session that arrived there later.
  */
-function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonly at: number }>, say: SayOf): void {
+function checkOrder(
+  calls: readonly Call[],
+  runOf: ReadonlyMap<string, { readonly at: number }>,
+  say: SayOf,
+): void {
   const ran = calls.flatMap((call) => {
     const run = runOf.get(call.nonce);
-    const counts = call.arrivedAt !== undefined && run !== undefined && REPEATABLE[call.tool ?? ''] !== true;
+    const counts =
+      call.arrivedAt !== undefined && run !== undefined && REPEATABLE[call.tool ?? ''] !== true;
     return counts ? [{ call, at: run.at }] : [];
   });
   for (const of of grouped(ran, ({ call }) => call.session).values()) {
@@ -204,7 +224,10 @@ function checkOrder(calls: readonly Call[], runOf: ReadonlyMap<string, { readonl
     let last: { call: Call; at: number } | undefined;
     for (const { call, at } of arrived) {
       if (last !== undefined && at < last.at)
-        say(call, `order lost: ${nameOf(call)} waited behind ${nameOf(last.call)} and ran before it`);
+        say(
+          call,
+          `order lost: ${nameOf(call)} waited behind ${nameOf(last.call)} and ran before it`,
+        );
       if (call.held && (last === undefined || at > last.at)) last = { call, at };
     }
   }
@@ -228,7 +251,10 @@ function checkCounts({ calls, lost }: Ledger, say: SayOf): void {
       const value = valueOf(count);
       const twin = seen.get(value);
       if (twin !== undefined)
-        say(earlier(twin, count), `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`);
+        say(
+          earlier(twin, count),
+          `counted ${String(value)} twice: ${nameOf(twin)} and ${nameOf(count)}`,
+        );
       seen.set(value, count);
     }
     for (const later of of) {
@@ -257,12 +283,16 @@ function valueOf({ ending }: Call): number {
 function checkAnswers({ calls }: Ledger, say: SayOf): void {
   for (const call of calls) {
     const { tool, ending, nonce } = call;
-    if (ending?.kind !== 'result' || tool === undefined || tool === 'count' || tool === 'peek') continue;
-    if (ending.value !== nonce) say(call, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
+    if (ending?.kind !== 'result' || tool === undefined || tool === 'count' || tool === 'peek')
+      continue;
+    if (ending.value !== nonce)
+      say(call, `got another's answer: ${nameOf(call)} ${JSON.stringify(ending.value)}`);
   }
 }
 
 /** A resume was refused, though retention drops nothing here. */
 function isUnkept(ending: Ending): boolean {
-  return ending.kind === 'no-stream' || (ending.kind === 'error' && ending.reason === 'answer_not_kept');
+  return (
+    ending.kind === 'no-stream' || (ending.kind === 'error' && ending.reason === 'answer_not_kept')
+  );
 }

@@ -50,8 +50,18 @@ export function endingOf({ result, error }: Pick<Message, 'result' | 'error'>, a
   if (reason === 'session_not_found') return { kind: 'not-found', at, mayHaveRun };
   if (error !== undefined) return { kind: 'error', at, message: error.message, reason, mayHaveRun };
   if (result?.['isError'] === true)
-    return { kind: 'error', at, message: JSON.stringify(result), reason: 'tool_failed', mayHaveRun };
-  return { kind: 'result', at, ...(result?.['structuredContent'] as { value: unknown; run?: string } | undefined) };
+    return {
+      kind: 'error',
+      at,
+      message: JSON.stringify(result),
+      reason: 'tool_failed',
+      mayHaveRun,
+    };
+  return {
+    kind: 'result',
+    at,
+    ...(result?.['structuredContent'] as { value: unknown; run?: string } | undefined),
+  };
 }
 
 /** Before a stream that was cut is asked for again. */
@@ -89,11 +99,20 @@ export class ClientCall {
       () => {
         this.#call.attemptAt = this.#now;
         const attempt = this.#caller.isProxied ? `attempt-${this.#call.nonce}` : undefined;
-        this.#current = requester.post(this.#story.id, this.#message(), this.#onEvent, slot, attempt);
+        this.#current = requester.post(
+          this.#story.id,
+          this.#message(),
+          this.#onEvent,
+          slot,
+          attempt,
+        );
         slot = undefined;
         return this.#current;
       },
-      { onCut: this.#caller.isProxied ? 'once' : 'stop', ...(patience !== undefined && { patience }) },
+      {
+        onCut: this.#caller.isProxied ? 'once' : 'stop',
+        ...(patience !== undefined && { patience }),
+      },
     );
     this.#call.arrivedAt = this.#current?.arrivedAt;
     this.#call.held = this.#current?.held === true;
@@ -117,7 +136,11 @@ export class ClientCall {
     const { id, method, tool, nonce } = this.#call;
     if (tool === undefined) return { id, method, params: {} };
     const given = { nonce, ms: this.#options.ms ?? 0 };
-    return { id, method, params: { name: tool, arguments: given, _meta: { progressToken: nonce } } };
+    return {
+      id,
+      method,
+      params: { name: tool, arguments: given, _meta: { progressToken: nonce } },
+    };
   }
 
   #planLeaving(): void {
@@ -135,7 +158,10 @@ export class ClientCall {
         if (this.#call.ending !== undefined || this.#call.acceptedAt === undefined) return;
         this.#end({ kind: 'cancelled', at: this.#now });
         this.#current?.close();
-        void this.#caller.notify({ method: 'notifications/cancelled', params: { requestId: this.#call.id } });
+        void this.#caller.notify({
+          method: 'notifications/cancelled',
+          params: { requestId: this.#call.id },
+        });
       });
   }
 
@@ -173,7 +199,8 @@ export class ClientCall {
     if (!refused) this.#caller.saw(this.#story, response, this.#call.attemptAt);
     await response.ended;
     const { body, slot } = response;
-    if (status === 404 && !refused) this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(response) });
+    if (status === 404 && !refused)
+      this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(response) });
     else this.#end({ kind: 'refused', at: this.#now, status, body, slot });
   }
 
@@ -189,15 +216,20 @@ export class ClientCall {
       // ended for its client to come back, as by a drain.
       const waited = this.#messages === before;
       // A resume of an unknown session is answered with an error, not with its status.
-      if (resumedAt !== undefined && !this.#isLost && !waited) this.#caller.saw(this.#story, response, resumedAt);
+      if (resumedAt !== undefined && !this.#isLost && !waited)
+        this.#caller.saw(this.#story, response, resumedAt);
       if (this.#call.ending !== undefined) return;
       const from = this.#lastEvent;
-      if (from === undefined) return this.#end({ kind: outcome === 'complete' ? 'silent' : 'cut', at: this.#now });
+      if (from === undefined)
+        return this.#end({ kind: outcome === 'complete' ? 'silent' : 'cut', at: this.#now });
       await world.scheduler.sleep(RETRY_MS);
       const sentAt = this.#now;
       before = this.#messages;
       const resumed = await requester.until(() =>
-        requester.send({ method: 'GET', headers: requester.headers(this.#story.id, from) }, this.#onEvent),
+        requester.send(
+          { method: 'GET', headers: requester.headers(this.#story.id, from) },
+          this.#onEvent,
+        ),
       );
       if (resumed === undefined) continue;
       if (resumed.status !== 200) {
@@ -205,7 +237,12 @@ export class ClientCall {
         await resumed.ended;
         if (resumed.status === 404)
           return this.#end({ kind: 'not-found', at: this.#now, mayHaveRun: mayHaveRunOf(resumed) });
-        return this.#end({ kind: 'no-stream', at: this.#now, status: resumed.status, body: resumed.body });
+        return this.#end({
+          kind: 'no-stream',
+          at: this.#now,
+          status: resumed.status,
+          body: resumed.body,
+        });
       }
       response = resumed;
       resumedAt = sentAt;

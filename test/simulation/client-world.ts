@@ -33,5 +33,7 @@ export const isForgiven = ({ lost, vanished }: Ledger, session: string): boolean
 export function notFound(world: ClientWorld, story: SessionStory): void {
   story.notFoundAt ??= world.now;
   if (isForgiven(world.ledger, story.id) || world.hasEnded(story.id)) return;
-  world.wrong(`${world.now.toFixed(3)} ${story.client}: 404 for session ${story.id}, which did not end`);
+  world.wrong(
+    `${world.now.toFixed(3)} ${story.client}: 404 for session ${story.id}, which did not end`,
+  );
 }

@@ -76,7 +76,11 @@ export class SimClient {
   }
 
   get gone(): boolean {
-    return this.story === undefined || this.story.notFoundAt !== undefined || this.story.deletedAt !== undefined;
+    return (
+      this.story === undefined ||
+      this.story.notFoundAt !== undefined ||
+      this.story.deletedAt !== undefined
+    );
   }
 
   /** What all of its session's payloads begin with. */
@@ -110,10 +114,12 @@ export class SimClient {
       );
       if (response === undefined) return;
       await response.ended;
-      if (!response.streams && response.status === 200) answered = (JSON.parse(response.body) as Message).id === 0;
+      if (!response.streams && response.status === 200)
+        answered = (JSON.parse(response.body) as Message).id === 0;
       const id = response.headers.get('mcp-session-id');
       if (response.status !== 200 || !answered || id === undefined) {
-        if (response.status !== 200) this.#wrong(`initialize was answered ${response.status}: ${response.body}`);
+        if (response.status !== 200)
+          this.#wrong(`initialize was answered ${response.status}: ${response.body}`);
         continue;
       }
       this.story = {
@@ -139,7 +145,9 @@ export class SimClient {
     const { story } = this;
     if (story === undefined) return undefined;
     const sentAt = this.world.now;
-    const response = await this.requester.until(() => this.requester.post(story.id, message), { patience });
+    const response = await this.requester.until(() => this.requester.post(story.id, message), {
+      patience,
+    });
     if (response === undefined) return undefined;
     this.saw(story, response, sentAt);
     return response.status;
@@ -169,7 +177,9 @@ export class SimClient {
     };
     const ping = { id: this.#nextId++, method: 'ping' };
     const { requester } = this;
-    const response = await requester.until(() => requester.post(story.id, ping, onEvent), { patience: 2_000 });
+    const response = await requester.until(() => requester.post(story.id, ping, onEvent), {
+      patience: 2_000,
+    });
     if (response === undefined || response.refused) return;
     if (response.status === 200) {
       const ending = await response.ended;
@@ -197,7 +207,10 @@ export class SimClient {
       if (id === undefined || parseEventId(id)?.tag === theirTag)
         this.#wrong(`an event id of ${theirs} was taken for ${mine}: ${id} ${data}`);
     };
-    const stream = await requester.until(() => requester.send({ method: 'GET', headers }, onEvent), { patience: 500 });
+    const stream = await requester.until(
+      () => requester.send({ method: 'GET', headers }, onEvent),
+      { patience: 500 },
+    );
     if (stream === undefined) return;
     // Its own GET stream, which begins anew.
     if (![200, 404].includes(stream.status))
@@ -214,7 +227,11 @@ export class SimClient {
     const random = this.#random;
     const method = random.weighted({ POST: 6, GET: 2, DELETE: 1 });
     const body = JSON.stringify({ jsonrpc: '2.0', ...random.pick(TRESPASSES) });
-    const request = { method, headers: requester.headers(theirs), ...(method === 'POST' && { body }) };
+    const request = {
+      method,
+      headers: requester.headers(theirs),
+      ...(method === 'POST' && { body }),
+    };
     const isAnonymous = random.chance(0.5);
     const heard: string[] = [];
     const onEvent: OnEvent = ({ id, data }) => {
@@ -222,7 +239,9 @@ export class SimClient {
       if (data !== '' || id !== undefined) heard.push(data || `{"id":"${id}"}`);
     };
     const send = (): Response =>
-      isAnonymous ? world.http(requester.slot(), request, onEvent) : requester.send(request, onEvent);
+      isAnonymous
+        ? world.http(requester.slot(), request, onEvent)
+        : requester.send(request, onEvent);
     const response = await requester.until(send, { patience: 500 });
     if (response === undefined) return;
     await Promise.race([response.ended, world.scheduler.sleep(200)]);
@@ -232,7 +251,9 @@ export class SimClient {
     if (text !== '') heard.push(text);
     const isRefused = heard.every((one) => 'error' in (JSON.parse(one) as Message));
     if (![200, 400, 403, 404].includes(status) || !isRefused)
-      this.#wrong(`another user's session ${theirs} answered ${method} with ${status} ${heard.join(' ')}`);
+      this.#wrong(
+        `another user's session ${theirs} answered ${method} with ${status} ${heard.join(' ')}`,
+      );
   }
 
   // ——— calls ———
@@ -273,7 +294,8 @@ export class SimClient {
       if (data === '') return;
       const message = JSON.parse(data) as Message;
       this.#checkPayload(story, data);
-      if (message.method === 'elicitation/create' && message.id !== undefined) void this.#answer(story, message);
+      if (message.method === 'elicitation/create' && message.id !== undefined)
+        void this.#answer(story, message);
       onMessage(message);
     };
   }
@@ -281,7 +303,8 @@ export class SimClient {
   /** Payloads name the session that they belong to. */
   #checkPayload(story: SessionStory, data: string): void {
     for (const [nonce] of data.matchAll(NONCE))
-      if (nonce !== story.prefix) this.#wrong(`session ${story.id} (${story.prefix}) was sent ${data}`);
+      if (nonce !== story.prefix)
+        this.#wrong(`session ${story.id} (${story.prefix}) was sent ${data}`);
   }
 
   // ——— answers ———
@@ -349,7 +372,8 @@ export class SimClient {
         // Nothing is dropped by retention here: a gap is the store's.
         if (!this.#forgiven(story) && story.deleteSentAt === undefined)
           this.#wrong(`GET was answered ${response.status}: ${response.body}`);
-        if (from !== undefined) this.world.ledger.gaps.push({ session: story.id, at: this.world.now, from });
+        if (from !== undefined)
+          this.world.ledger.gaps.push({ session: story.id, at: this.world.now, from });
         this.lastGetEvent = undefined;
       }
       await scheduler.sleep(100);

@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { run } from './run.ts';
 import { KINDS } from './scenario.ts';
 
-const hashOf = (trace: readonly string[]): string => createHash('sha256').update(trace.join('\n')).digest('hex');
+const hashOf = (trace: readonly string[]): string =>
+  createHash('sha256').update(trace.join('\n')).digest('hex');
 
 test.each(KINDS)('a seed is the whole of a run: %s', { timeout: 120_000 }, async (kind) => {
   const first = await run(7, { kind, traced: true });
@@ -18,6 +19,10 @@ test.each(KINDS)('a seed is the whole of a run: %s', { timeout: 120_000 }, async
 test('a trace changes nothing', { timeout: 120_000 }, async () => {
   for (let seed = 0; seed < 20; seed++) {
     const [traced, silent] = [await run(seed, { traced: true }), await run(seed)];
-    expect([silent.events, silent.calls, silent.results]).toEqual([traced.events, traced.calls, traced.results]);
+    expect([silent.events, silent.calls, silent.results]).toEqual([
+      traced.events,
+      traced.calls,
+      traced.results,
+    ]);
   }
 });

@@ -87,7 +87,8 @@ export class SimExchange extends Exchange {
   protected taken(): void {}
 
   protected release(): void {
-    if (this.over === 'complete' && this.isStream) this.#wire.send((response) => response.finish('complete'));
+    if (this.over === 'complete' && this.isStream)
+      this.#wire.send((response) => response.finish('complete'));
     this.#wire.finished();
   }
 

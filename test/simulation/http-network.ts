@@ -23,7 +23,9 @@ export class HttpNetwork {
     this.#world.scheduler.after(arrives, () => {
       const instance = this.#world.slots[slot];
       if (instance === undefined || !instance.listening) {
-        this.#world.scheduler.after(this.#world.delay(this.#world.faults.http), () => response.finish('refused'));
+        this.#world.scheduler.after(this.#world.delay(this.#world.faults.http), () =>
+          response.finish('refused'),
+        );
         return;
       }
       this.#serve(instance, request, response);
@@ -31,11 +33,19 @@ export class HttpNetwork {
     return response;
   }
 
-  #noteHttp(number: number, slot: number, { method, headers, body }: HttpRequest, response: Response): void {
-    const resumes = headers['last-event-id'] === undefined ? '' : ` after ${headers['last-event-id']}`;
+  #noteHttp(
+    number: number,
+    slot: number,
+    { method, headers, body }: HttpRequest,
+    response: Response,
+  ): void {
+    const resumes =
+      headers['last-event-id'] === undefined ? '' : ` after ${headers['last-event-id']}`;
     this.#world.note(`#${number} ${method} to slot ${slot}${resumes} ${body?.slice(17) ?? ''}`);
     void response.headed.then(() => this.#world.note(`#${number} ${response.status}`));
-    void response.ended.then((outcome) => this.#world.note(`#${number} is ${outcome} ${response.body}`));
+    void response.ended.then((outcome) =>
+      this.#world.note(`#${number} is ${outcome} ${response.body}`),
+    );
   }
 
   #serve(instance: SimInstance, request: HttpRequest, response: Response): void {

@@ -14,7 +14,12 @@ export interface Ran {
 
 export type Ending =
   /** Answered with a result. */
-  | { readonly kind: 'result'; readonly at: number; readonly value?: unknown; readonly run?: string }
+  | {
+      readonly kind: 'result';
+      readonly at: number;
+      readonly value?: unknown;
+      readonly run?: string;
+    }
   /** Answered with a JSON-RPC error. */
   | {
       readonly kind: 'error';
@@ -30,7 +35,12 @@ export type Ending =
   /** Its connection was cut before anything that can be resumed had come. */
   | { readonly kind: 'cut'; readonly at: number }
   /** The server said that its stream cannot be resumed (400), or has nothing more (204). */
-  | { readonly kind: 'no-stream'; readonly at: number; readonly status: number; readonly body: string }
+  | {
+      readonly kind: 'no-stream';
+      readonly at: number;
+      readonly status: number;
+      readonly body: string;
+    }
   /** The client cancelled it. */
   | { readonly kind: 'cancelled'; readonly at: number }
   /** The client left, and cannot come back; or its SDK may have lost it with its connection. */
@@ -150,7 +160,8 @@ export class Ledger {
   /** Requests for the sessions of others that were answered. */
   trespasses = 0;
   /** Requests that were answered with 503. */
-  readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> = [];
+  readonly refusals: Array<{ readonly at: number; readonly slot: number; readonly body: string }> =
+    [];
   patience: Patience | undefined = undefined;
   /** A test has the factory fail: its restores are refused. */
   factoryFails = false;

@@ -18,7 +18,8 @@ export function checkLeftovers(world: World): void {
       if (ledger.vanished.has(session.id) && data.record(session.id) === undefined) continue;
       const { name } = instance.process;
       const other = owners.get(session.id);
-      if (other !== undefined) world.wrong(`session ${session.id} is live on ${other} and on ${name}`);
+      if (other !== undefined)
+        world.wrong(`session ${session.id} is live on ${other} and on ${name}`);
       owners.set(session.id, name);
       const epoch = data.stored(session.id)?.epoch;
       if (epoch !== session.ownership.epoch)
@@ -26,8 +27,14 @@ export function checkLeftovers(world: World): void {
           `${name} holds session ${session.id} at epoch ${session.ownership.epoch}, its record is at ${String(epoch)}`,
         );
       for (const call of ledger.calls)
-        if (call.session === session.id && isOver(call) && session.calls.running.get(call.id) !== undefined)
-          world.wrong(`${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`);
+        if (
+          call.session === session.id &&
+          isOver(call) &&
+          session.calls.running.get(call.id) !== undefined
+        )
+          world.wrong(
+            `${name} still holds the id of ${call.client} ${call.nonce} (id ${call.id}), which ended`,
+          );
     }
   }
 }
@@ -37,5 +44,7 @@ function isOver({ tool, ending }: Call): boolean {
   // What may run twice may be at it once more, for a stream without a reader.
   if (tool === undefined || REPEATABLE[tool] === true) return false;
   if (ending?.kind === 'error') return ending.mayHaveRun !== true;
-  return ending !== undefined && ['result', 'given-up', 'refused', 'cancelled'].includes(ending.kind);
+  return (
+    ending !== undefined && ['result', 'given-up', 'refused', 'cancelled'].includes(ending.kind)
+  );
 }

@@ -22,7 +22,10 @@ export interface Pace {
 }
 
 /** A client, as far as its life goes: one that speaks HTTP itself, or an official one. */
-export type Living = Pick<SimClient, 'name' | 'story' | 'gone' | 'pending' | 'proofs' | 'open' | 'call' | 'delete'>;
+export type Living = Pick<
+  SimClient,
+  'name' | 'story' | 'gone' | 'pending' | 'proofs' | 'open' | 'call' | 'delete'
+>;
 
 /** `clients`: whose sessions it may trespass on. */
 export async function life(
@@ -95,9 +98,15 @@ const ACTS: Readonly<Record<keyof typeof ACTIONS, (acting: Acting) => Promise<vo
   push: ({ client }) => void client.call('push'),
   list: ({ client }) => void client.call('tools/list'),
   cancel: ({ client, random, ms }) =>
-    void client.call(random.pick(['effect', 'slow', 'ask']), { ms, cancelAfter: random.between(1, ms) }),
+    void client.call(random.pick(['effect', 'slow', 'ask']), {
+      ms,
+      cancelAfter: random.between(1, ms),
+    }),
   leave: ({ client, random, ms }) =>
-    void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), { ms, leaveAfter: random.between(1, ms) }),
+    void client.call(random.pick(['effect', 'slow', 'slowOnce', 'ask']), {
+      ms,
+      leaveAfter: random.between(1, ms),
+    }),
   leaveGet: ({ raw }) => raw?.getResponse?.close(),
   trespass: async ({ raw, random, clients }) => {
     const other = random.pick(clients);
@@ -124,13 +133,15 @@ async function last(world: ClientWorld, client: Living): Promise<void> {
   };
   const works = async (tool: string): Promise<string> => {
     let { nonce, ending } = await client.call(tool);
-    for (let n = 1; n < tries && ending?.kind !== 'result'; n++) ({ nonce, ending } = await client.call(tool));
+    for (let n = 1; n < tries && ending?.kind !== 'result'; n++)
+      ({ nonce, ending } = await client.call(tool));
     if (ending?.kind !== 'result') failed(`${tool} ended as ${JSON.stringify(ending)}`);
     return `sim://${nonce}`;
   };
   for (const tool of client.proofs) await works(tool);
   if (!(client instanceof SimClient)) return;
-  for (let n = 0; client.getResponse === undefined && n < 100 * tries; n++) await scheduler.sleep(50);
+  for (let n = 0; client.getResponse === undefined && n < 100 * tries; n++)
+    await scheduler.sleep(50);
   if (client.getResponse === undefined) return failed('no GET stream');
   const pushed = await works('push');
   for (let n = 0; !client.pushed.has(pushed) && n < 40 * tries; n++) await scheduler.sleep(50);

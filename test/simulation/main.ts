@@ -29,7 +29,9 @@ const kind = KINDS.find((name) => name === values.kind) satisfies Kind | undefin
 if (values.kind !== undefined && kind === undefined) throw new Error(`kinds: ${KINDS.join(', ')}`);
 
 const [from, count] =
-  values.seed === undefined ? [Number(values.from), Number(values.seeds)] : [Number(values.seed), 1];
+  values.seed === undefined
+    ? [Number(values.from), Number(values.seeds)]
+    : [Number(values.seed), 1];
 let failed = 0;
 for (let seed = from; seed < from + count && failed < MOST_FAILED; seed++) {
   const traced = values.trace;

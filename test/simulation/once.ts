@@ -48,7 +48,8 @@ export class OnceRuns {
   register(server: McpServer, process: SimProcess): void {
     for (const policy of POLICIES) {
       const handler = once(
-        ({ key }: { key: string }, { mcpReq }: ServerContext) => this.#run(key, process, mcpReq.signal),
+        ({ key }: { key: string }, { mcpReq }: ServerContext) =>
+          this.#run(key, process, mcpReq.signal),
         {
           key: ({ key }) => key,
           afterCrash: policy === 'ask' ? ({ key }) => this.#found(key, process) : policy,
@@ -62,7 +63,9 @@ export class OnceRuns {
   async #found(key: string, process: SimProcess): Promise<ReturnType<typeof said> | 'run'> {
     const effect = this.#effects.get(key);
     this.asked.set(`${process.name} ${key}`, this.#runsOf(key).length);
-    await new Promise<void>((over) => void process.setTimeout(over, this.#random.between(...this.#runMs)));
+    await new Promise<void>(
+      (over) => void process.setTimeout(over, this.#random.between(...this.#runMs)),
+    );
     return effect === undefined ? 'run' : said(effect.n);
   }
 
@@ -70,11 +73,17 @@ export class OnceRuns {
     return this.runs.filter((run) => run.key === key);
   }
 
-  async #run(key: string, process: SimProcess, signal: AbortSignal): Promise<ReturnType<typeof said>> {
+  async #run(
+    key: string,
+    process: SimProcess,
+    signal: AbortSignal,
+  ): Promise<ReturnType<typeof said>> {
     const run: Run = { key, n: this.runs.length, process, settled: false };
     this.#began(run);
     this.runs.push(run);
-    await new Promise<void>((over) => void process.setTimeout(over, this.#random.between(...this.#runMs)));
+    await new Promise<void>(
+      (over) => void process.setTimeout(over, this.#random.between(...this.#runMs)),
+    );
     run.settled = true;
     signal.throwIfAborted();
     this.#effects.set(key, run);
@@ -85,9 +94,11 @@ export class OnceRuns {
   #began({ key, n, process }: Run): void {
     this.#world.note(`${process.name} begins run ${n} of ${key}`);
     const earlier = this.#runsOf(key);
-    if (key.startsWith('fail') && earlier.length > 0) this.#world.wrong(`${key} ran again, and may not`);
+    if (key.startsWith('fail') && earlier.length > 0)
+      this.#world.wrong(`${key} ran again, and may not`);
     const asked = this.asked.get(`${process.name} ${key}`) ?? 0;
-    if (key.startsWith('ask') && earlier.length !== asked) this.#world.wrong(`${key} ran again without a question`);
+    if (key.startsWith('ask') && earlier.length !== asked)
+      this.#world.wrong(`${key} ran again without a question`);
     if (earlier.length >= MOST_RUNS) this.#world.wrong(`${key} began more than ${MOST_RUNS} times`);
     if (this.#recorded.has(key)) this.#world.wrong(`${key} ran again after its result was stored`);
     for (const other of earlier) {
@@ -102,15 +113,19 @@ export class OnceRuns {
     this.stored += 1;
     const recorded = this.#recorded.get(key);
     if (recorded === undefined) this.#recorded.set(key, n);
-    else if (recorded !== n) this.#world.wrong(`${key} changed its result from run ${recorded} to run ${n}`);
+    else if (recorded !== n)
+      this.#world.wrong(`${key} changed its result from run ${recorded} to run ${n}`);
   }
 
   /** What every instance says of a key when nothing goes wrong any more. */
   settled(key: string, told: ReadonlySet<string>): void {
-    if (told.size > 1) this.#world.wrong(`${key} has more than one outcome: ${[...told].join(', ')}`);
+    if (told.size > 1)
+      this.#world.wrong(`${key} has more than one outcome: ${[...told].join(', ')}`);
     const [one = ''] = told;
-    if (!/^run \d|^owner_lost$|^cancelled$/.test(one)) this.#world.wrong(`${key} was answered with ${one}`);
+    if (!/^run \d|^owner_lost$|^cancelled$/.test(one))
+      this.#world.wrong(`${key} was answered with ${one}`);
     const mayRun = !key.startsWith('fail') && this.#runsOf(key).length < MOST_RUNS;
-    if (mayRun && one === 'owner_lost') this.#world.wrong(`${key} is lost, though it may run again`);
+    if (mayRun && one === 'owner_lost')
+      this.#world.wrong(`${key} is lost, though it may run again`);
   }
 }

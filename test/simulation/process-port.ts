@@ -49,7 +49,9 @@ export class ProcessPort implements Port {
   asked<T>(name: string, call: () => MaybePromise<T>): MaybePromise<T> {
     const { hold } = this.#world.interfere(this.process, name) ?? {};
     if (hold === undefined) return call();
-    return new Promise((resolve) => void hold.then(() => this.process.enter(() => resolve(call()))));
+    return new Promise(
+      (resolve) => void hold.then(() => this.process.enter(() => resolve(call()))),
+    );
   }
 
   call<T>(names: readonly string[], effect: () => MaybePromise<T>, about?: unknown): Promise<T> {
@@ -68,11 +70,15 @@ export class ProcessPort implements Port {
         else scheduler.at(at, settle);
       };
       const fail = (at: number, why: string): void => {
-        if (world.trace !== undefined) world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
+        if (world.trace !== undefined)
+          world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
         answer(at, () => reject(storeAway(`${name}: ${why}`)));
       };
       if (network.chance(faults.storeStalls))
-        this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + world.delay(faults.storeStall));
+        this.#lastArrival = Math.max(
+          this.#lastArrival,
+          scheduler.now + world.delay(faults.storeStall),
+        );
       const delay = world.delay(faults.store);
       const stalledUntil = this.#stalledUntil(names);
       this.#lastArrival = Math.max(this.#lastArrival, scheduler.now + delay);
@@ -110,7 +116,8 @@ export class ProcessPort implements Port {
         }
         answer(this.#lastReply, () => resolve(outcome));
       };
-      if (placed?.hold !== undefined) void placed.hold.then(() => scheduler.after(0, () => void arrived()));
+      if (placed?.hold !== undefined)
+        void placed.hold.then(() => scheduler.after(0, () => void arrived()));
       else scheduler.at(arrival, () => void arrived());
     });
   }
@@ -134,4 +141,5 @@ function shown(value: unknown): string {
   return (text ?? '').replaceAll('\\"', "'").slice(0, 300);
 }
 
-const isKind = (value: unknown): value is Kind => typeof value === 'object' && value !== null && 'keepMs' in value;
+const isKind = (value: unknown): value is Kind =>
+  typeof value === 'object' && value !== null && 'keepMs' in value;

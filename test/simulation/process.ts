@@ -129,7 +129,8 @@ export class SimProcess implements Required<TimeProvider> {
     this.#suspended = false;
     const timers = this.#waitingTimers.splice(0);
     const others = this.#waiting.splice(0).map((fn) => () => this.enter(fn));
-    for (const fn of timersFirst ? [...timers, ...others] : [...others, ...timers]) this.scheduler.after(0, fn);
+    for (const fn of timersFirst ? [...timers, ...others] : [...others, ...timers])
+      this.scheduler.after(0, fn);
   }
 
   kill(): void {

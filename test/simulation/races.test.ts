@@ -24,7 +24,11 @@ test('a relayed call whose record the store loses while it runs ends with mayHav
     await stage.until(() => ranOf(stage, 'slowEffect') === 1, 'the tool to run');
     stage.world.vanish(client.story?.id ?? '');
     stage.kill(0);
-    expect((await call).ending).toMatchObject({ kind: 'error', reason: 'session_ended', mayHaveRun: true });
+    expect((await call).ending).toMatchObject({
+      kind: 'error',
+      reason: 'session_ended',
+      mayHaveRun: true,
+    });
   }));
 
 test('1. two instances claim the session of a dead owner at once: one wins, the other relays to it', () =>
@@ -164,7 +168,8 @@ test('8. a drain with a burst of first requests: each is served, here or there',
     await stage.until(() => ranOf(stage, 'effect') === 1, 'the tool to run');
     const drained = stage.world.retire(stage.instance(0), 2_000);
     const newcomers = await Promise.all([stage.client(0), stage.client(0), stage.client(1)]);
-    for (const newcomer of newcomers) expect(valueOf(await newcomer.call('count', { slot: 0 }))).toBe(1);
+    for (const newcomer of newcomers)
+      expect(valueOf(await newcomer.call('count', { slot: 0 }))).toBe(1);
     expect(valueOf(await running)).toBe((await running).nonce);
     await drained;
     expect(valueOf(await client.call('count'))).toBe(1);
@@ -179,17 +184,26 @@ test('9. a POST stream is resumed elsewhere while its handler runs, and one whos
     const ended = await client.call('slowOnce', { slot: 0, ms: 150, leaveAfter: 120 });
     expect(valueOf(ended)).toBe(ended.nonce);
     expect(ranOf(stage, 'slowOnce')).toBe(2);
-    const progress = stage.ledger.received.filter(({ data }) => data.includes('notifications/progress'));
+    const progress = stage.ledger.received.filter(({ data }) =>
+      data.includes('notifications/progress'),
+    );
     expect(progress.length).toBe(6);
   }));
 
 test('11. an initialize whose client vanished before the answer leaves no session', () =>
   play({}, async (stage) => {
     const creates = stage.hold('create', 0);
-    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'v', version: '1' } };
+    const params = {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'v', version: '1' },
+    };
     const response = stage.world.http(0, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      },
       body: JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params }),
     });
     await stage.until(() => creates.waiting === 1, 'the record');
@@ -228,16 +242,19 @@ describe('12. a lease renewed late, with an open elicitation', () => {
 });
 
 test('30. the time of a call is over while its owner is frozen, and another instance claims its session: the call is lost, not timed out', () =>
-  withClient({ endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } }, async (stage, client) => {
-    const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
-    await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
-    const { process } = stage.instance(0);
-    process.freeze(false);
-    expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
-    await stage.sleep(2 * LEASE_MS);
-    process.thaw(false);
-    expect(kindOf(await running)).toBe('owner_lost');
-  }));
+  withClient(
+    { endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } },
+    async (stage, client) => {
+      const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
+      await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');
+      const { process } = stage.instance(0);
+      process.freeze(false);
+      expect(valueOf(await client.call('count', { slot: 1 }))).toBe(1);
+      await stage.sleep(2 * LEASE_MS);
+      process.thaw(false);
+      expect(kindOf(await running)).toBe('owner_lost');
+    },
+  ));
 
 describe('13. instances whose builds do not speak with each other refuse what they would relay; sessions stay', () => {
   /** `altered`: of which messages the version is another one. */
@@ -254,7 +271,9 @@ describe('13. instances whose builds do not speak with each other refuse what th
       const clients = [await stage.client(0), await stage.client(1)];
       for (const [slot, client] of clients.entries()) {
         expect(valueOf(await client.call('count', { slot }))).toBe(1);
-        expect(kindOf(await client.call('effect', { slot: 1 - slot, patience: 0 }))).toMatch(/given-up|owner_lost/);
+        expect(kindOf(await client.call('effect', { slot: 1 - slot, patience: 0 }))).toMatch(
+          /given-up|owner_lost/,
+        );
         expect(valueOf(await client.call('count', { slot }))).toBe(2);
       }
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual([1, 1]);
@@ -273,7 +292,8 @@ test('14. the idle limit across a wake: what is woken is not what goes', () =>
   play({ slots: 2, endpoint: { maxIdleSessionCount: 1, hibernateAfterMs: 100 } }, async (stage) => {
     const clients = [await stage.client(0), await stage.client(0), await stage.client(0)];
     for (let n = 1; n <= 3; n++) {
-      for (const client of clients) expect(valueOf(await client.call('count', { slot: n % 2 }))).toBe(n);
+      for (const client of clients)
+        expect(valueOf(await client.call('count', { slot: n % 2 }))).toBe(n);
     }
   }));
 
@@ -304,7 +324,8 @@ describe('15. a living owner that looks dead', () => {
       stage.world.storeDown = false;
       for (const slot of [0, 1, 2]) dropMailboxes(stage.world, stage.instance(slot));
       await stage.sleep(50);
-      for (const client of clients) expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
+      for (const client of clients)
+        expect(valueOf(await client.call('count', { slot: 2 }))).toBe(2);
       expect(clients.map((client) => stage.record(client)?.epoch)).toEqual([1, 1]);
     }));
 
@@ -362,7 +383,9 @@ describe('16. a pause before the commit', () => {
       const { length } = stage.ledger.received;
       process.thaw(false);
       expect(kindOf(await running)).toBe('owner_lost');
-      const later = stage.ledger.received.slice(length).filter(({ data }) => data.includes('notifications/progress'));
+      const later = stage.ledger.received
+        .slice(length)
+        .filter(({ data }) => data.includes('notifications/progress'));
       expect(later).toEqual([]);
     }));
 });
@@ -379,7 +402,10 @@ describe('17. the store', () => {
       const sessions = restore();
       stage.ledger.lost.push({ from, until: stage.world.now, sessions: new Set(sessions) });
       await stage.sleep(10);
-      const [first, second] = [await client.call('count', { slot: 2 }), await client.call('count', { slot: 1 })];
+      const [first, second] = [
+        await client.call('count', { slot: 2 }),
+        await client.call('count', { slot: 1 }),
+      ];
       expect([valueOf(first), valueOf(second)]).toEqual([2, 3]);
       await stage.sleep(2 * LEASE_MS);
       expect(valueOf(await client.call('peek'))).toBe(3);
@@ -446,7 +472,10 @@ test('20. owners die with many calls under way, one after another: the relaying 
     ] as const) {
       const before = ranOf(stage, 'slowOnce');
       const calls = Array.from({ length: 50 }, () => client.call('slowOnce', { slot, ms: 5_000 }));
-      await stage.until(() => ranOf(stage, 'slowOnce') === before + calls.length, 'the tools to run');
+      await stage.until(
+        () => ranOf(stage, 'slowOnce') === before + calls.length,
+        'the tools to run',
+      );
       stage.kill(owner);
       relayed.push(...(await Promise.all(calls)));
     }
@@ -497,7 +526,10 @@ test('21. a relayed call waits for its marker while both instances lose the sess
     expect(owner()).toBe(stage.id(1));
     const before = stage.id(0);
     first.thaw(true);
-    await stage.until(() => stage.id(0) !== before && stage.live(0) === 0, 'the first one to find itself dead');
+    await stage.until(
+      () => stage.id(0) !== before && stage.live(0) === 0,
+      'the first one to find itself dead',
+    );
     second.freeze(false);
     client.via.push(0);
     expect(await client.notify({ method: 'notifications/roots/list_changed' })).toBe(202);
@@ -618,7 +650,8 @@ test('28. an answer is relayed, its owner never gets it, and the relaying instan
   play({}, async (stage) => {
     const { client, asking, question } = await askedClient(stage);
     const relaying = stage.instance(1);
-    for (const slot of [0, 2]) stage.world.apart.add(`${relaying.process.name}|${stage.instance(slot).process.name}`);
+    for (const slot of [0, 2])
+      stage.world.apart.add(`${relaying.process.name}|${stage.instance(slot).process.name}`);
     client.via.push(1);
     const answered = client.reply(question);
     await stage.sleep(100);
@@ -633,7 +666,9 @@ describe('26. an instance with many sessions loses its lease, and the store is s
   /** One way: claimed one after the other, they take three leases. */
   const FAR: Range = [10, 10];
 
-  const lapse = (scene: (stage: Stage, clients: SimClient[], lapsed: () => Promise<void>) => Promise<void>) =>
+  const lapse = (
+    scene: (stage: Stage, clients: SimClient[], lapsed: () => Promise<void>) => Promise<void>,
+  ) =>
     // With this seed the claims whose replies are lost take few rounds: others cost seconds more.
     play({ slots: 2, seed: 6 }, async (stage) => {
       const clients: SimClient[] = [];
@@ -688,7 +723,9 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       await lapsed();
       const { nonce } = await running;
       expect(valueOf(await running)).toBe(nonce);
-      const claims = stage.world.data.happened.filter(({ kind }) => kind === 'claim').map(({ id }) => id);
+      const claims = stage.world.data.happened
+        .filter(({ kind }) => kind === 'claim')
+        .map(({ id }) => id);
       expect(claims.indexOf(last.story?.id ?? '')).toBeLessThan(SESSIONS / 2);
       expect(ranOf(stage, 'slowOnce')).toBe(1);
     }));
@@ -721,7 +758,9 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       stage.fail('claim', 'reply-lost', { times: SESSIONS });
       await lapsed();
       expect((await Promise.all(running)).map(valueOf)).toEqual(running.map(() => 1));
-      const counts = await Promise.all(clients.slice(-10).map((client) => client.call('count', { slot: 0 })));
+      const counts = await Promise.all(
+        clients.slice(-10).map((client) => client.call('count', { slot: 0 })),
+      );
       expect(counts.map(valueOf)).toEqual(counts.map(() => 1));
       await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim');
       expect(stage.live(0)).toBe(SESSIONS);
@@ -742,7 +781,10 @@ describe('26. an instance with many sessions loses its lease, and the store is s
       stage.world.storeDown = false;
       const { nonce } = await running;
       expect(valueOf(await running)).toBe(nonce);
-      await stage.until(() => claimed(stage, clients) === SESSIONS, 'every claim for the second id');
+      await stage.until(
+        () => claimed(stage, clients) === SESSIONS,
+        'every claim for the second id',
+      );
       expect(stage.live(0)).toBe(SESSIONS);
       expect(clients.map((one) => stage.record(one)?.epoch)).toEqual(clients.map(() => 3));
     }));

@@ -31,13 +31,17 @@ export function checkRepeatedRuns(
     const before = runs
       .slice(0, n)
       .find(({ copy, endedAt = Infinity }) => copy === run.copy && (logged || endedAt > run.at));
-    if (before !== undefined) again.push(`ran twice on one copy of its session, ${where}, first at ${before.at}`);
+    if (before !== undefined)
+      again.push(`ran twice on one copy of its session, ${where}, first at ${before.at}`);
     if (ending?.kind === 'result' && ending.at < run.at)
       say(`ran again ${where}, after its client had the answer at ${ending.at}`);
-    const sentAgain = runs.slice(0, n).some(({ instance }) => unheard.has(instance)) && isOpener(data, call, run);
+    const sentAgain =
+      runs.slice(0, n).some(({ instance }) => unheard.has(instance)) && isOpener(data, call, run);
     const left = leftInOrder(data, call, run.at);
     if (left !== undefined && !sentAgain)
-      say(`ran again ${where}, and the owner that released its session at ${left} had stored the answer`);
+      say(
+        `ran again ${where}, and the owner that released its session at ${left} had stored the answer`,
+      );
   }
   if (again.length > passedOn(data, call, runs)) for (const what of again) say(what);
 }
@@ -55,16 +59,22 @@ function isOpener(data: StoreData, call: Call, { instance }: Ran): boolean {
 }
 
 function openersOf({ opened }: StoreData, { session, id }: Call): Set<string> {
-  const of = opened.filter((one) => one.id === session && (JSON.parse(one.requests) as { id?: unknown }).id === id);
+  const of = opened.filter(
+    (one) => one.id === session && (JSON.parse(one.requests) as { id?: unknown }).id === id,
+  );
   return new Set(of.map(({ process }) => process));
 }
 
 /** When an owner released the session that had stored the answer, before `until`. */
 function leftInOrder(data: StoreData, { session, id }: Call, until: number): number | undefined {
-  const stored = [...(data.everStored.get(session)?.values() ?? [])].flatMap((events) => [...events.values()]);
+  const stored = [...(data.everStored.get(session)?.values() ?? [])].flatMap((events) => [
+    ...events.values(),
+  ]);
   const answer = stored.find(({ data: text }) => isAnswer(text, id));
   if (answer === undefined) return undefined;
-  const next = data.happened.find(({ id: of, kind, at }) => of === session && kind !== 'create' && at > answer.at);
+  const next = data.happened.find(
+    ({ id: of, kind, at }) => of === session && kind !== 'create' && at > answer.at,
+  );
   if (next?.kind !== 'release') return undefined;
   const at = next.at - EPOCH_MS;
   return at < until ? at : undefined;

@@ -32,7 +32,12 @@ export const ATTEMPT_HEADER = 'x-request-id';
 const FIRST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 300;
 
-export const authOf = (user: string): AuthInfo => ({ token: 't', clientId: user, scopes: [], extra: { sub: user } });
+export const authOf = (user: string): AuthInfo => ({
+  token: 't',
+  clientId: user,
+  scopes: [],
+  extra: { sub: user },
+});
 
 export class Requester {
   readonly #options: RequesterOptions;
@@ -49,7 +54,10 @@ export class Requester {
     return {
       'content-type': 'application/json',
       accept: 'application/json, text/event-stream',
-      ...(session !== undefined && { 'mcp-session-id': session, 'mcp-protocol-version': this.#options.version }),
+      ...(session !== undefined && {
+        'mcp-session-id': session,
+        'mcp-protocol-version': this.#options.version,
+      }),
       ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
     };
   }
@@ -58,14 +66,26 @@ export class Requester {
     return this.#options.world.http(slot, { ...request, authInfo: this.#authInfo }, onEvent);
   }
 
-  post(session: string | undefined, message: object, onEvent?: OnEvent, slot?: number, attempt?: string): Response {
+  post(
+    session: string | undefined,
+    message: object,
+    onEvent?: OnEvent,
+    slot?: number,
+    attempt?: string,
+  ): Response {
     const body = JSON.stringify({ jsonrpc: '2.0', ...message });
-    const headers = { ...this.headers(session), ...(attempt !== undefined && { [ATTEMPT_HEADER]: attempt }) };
+    const headers = {
+      ...this.headers(session),
+      ...(attempt !== undefined && { [ATTEMPT_HEADER]: attempt }),
+    };
     return this.send({ method: 'POST', headers, body }, onEvent, slot);
   }
 
   /** Until it is accepted, or refused for good: 503 and a refused connection are neither. */
-  until(send: () => Response, tries?: Tries & { readonly onCut?: 'again' }): Promise<Response | undefined>;
+  until(
+    send: () => Response,
+    tries?: Tries & { readonly onCut?: 'again' },
+  ): Promise<Response | undefined>;
   until(send: () => Response, tries: Tries): Promise<Response | 'cut' | 'late' | undefined>;
   async until(
     send: () => Response,
@@ -81,7 +101,8 @@ export class Requester {
       const isOver = onCut === 'stop' || (onCut === 'once' && (came === 'late' || cuts > 1));
       if ((came === 'cut' || came === 'late') && isOver) return came;
       if (came === 'head' && response.status !== 503) return response;
-      if (came === 'head') world.ledger.refusals.push({ at: world.now, slot: response.slot, body: response.body });
+      if (came === 'head')
+        world.ledger.refusals.push({ at: world.now, slot: response.slot, body: response.body });
       if (world.now > deadline) return undefined;
       await world.scheduler.sleep(wait * (0.5 + random.next()));
     }

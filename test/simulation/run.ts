@@ -121,15 +121,22 @@ function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
 
 function checkEnd(world: World, { endpoint }: Scenario, { id, value }: Change): void {
   const story = world.ledger.sessions.get(id);
-  if (!isEnded(value) || story === undefined || world.ledger.lost.some(({ sessions }) => sessions.has(id))) return;
-  const say = (what: string): void => world.wrong(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
+  if (
+    !isEnded(value) ||
+    story === undefined ||
+    world.ledger.lost.some(({ sessions }) => sessions.has(id))
+  )
+    return;
+  const say = (what: string): void =>
+    world.wrong(`${world.now.toFixed(3)} session ${id} ended: ${what}`);
   const reason = endReasonOf(value);
   if (reason === 'deleted') {
     if (story.deleteSentAt === undefined) say('deleted by no client');
   } else if (reason === 'idle') {
     const silent = world.now - story.activeAt;
     const { idleTimeoutMs = Infinity } = endpoint;
-    if (silent < idleTimeoutMs) say(`idle after ${silent.toFixed(0)} ms of silence (of ${idleTimeoutMs})`);
+    if (silent < idleTimeoutMs)
+      say(`idle after ${silent.toFixed(0)} ms of silence (of ${idleTimeoutMs})`);
     else if (story.readers > 0) say('idle, with a reader');
   } else {
     say(`${String(reason)}, for no reason`);

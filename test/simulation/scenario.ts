@@ -56,7 +56,12 @@ const SHAPES = {
   lossy: [3, lossy, sometimes('crash', 0.3)],
   outages: [2, always({ outage: 0.4 })],
   flaky: [3, flaky, sometimes('crash', 0.3)],
-  rollbacks: [2, always({ rollback: 0.3 }), sometimes('forgottenDeath', 0.3), sometimes('crash', 0.3)],
+  rollbacks: [
+    2,
+    always({ rollback: 0.3 }),
+    sometimes('forgottenDeath', 0.3),
+    sometimes('crash', 0.3),
+  ],
   drains: [3, always({ drain: 0.6 }), sometimes('crash', 0.2)],
   hibernation: [
     2,
@@ -107,7 +112,10 @@ export type Kind = keyof typeof SHAPES;
 
 export const KINDS = Object.keys(SHAPES) as Kind[];
 
-const WEIGHTS = Object.fromEntries(KINDS.map((kind) => [kind, SHAPES[kind][0]])) as Record<Kind, number>;
+const WEIGHTS = Object.fromEntries(KINDS.map((kind) => [kind, SHAPES[kind][0]])) as Record<
+  Kind,
+  number
+>;
 
 /** How often clients do what. */
 export const ACTIONS = {
@@ -132,7 +140,9 @@ export const ACTIONS = {
 } as const;
 
 /** Options of few deployments: how many have them, and what their clients do differently. */
-const RARE: ReadonlyArray<readonly [share: number, endpoint: McpEndpointOptions, actions?: Partial<Actions>]> = [
+const RARE: ReadonlyArray<
+  readonly [share: number, endpoint: McpEndpointOptions, actions?: Partial<Actions>]
+> = [
   [0.06, { eventRetention: false }],
   // A call that asks a client which was cut off keeps its place.
   [0.06, { limits: { requestsPerSession: 2 } }, { ask: 0 }],
@@ -170,7 +180,13 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   const random = new Random(seed ^ 0x5eed);
   const kind = wanted ?? random.weighted(WEIGHTS);
   const activeMs = random.between(2_500, 5_000);
-  const draft: Draft = { weather: { ...CLEAR }, faults: {}, endpoint: {}, activeMs, thinkMs: [0, 250] };
+  const draft: Draft = {
+    weather: { ...CLEAR },
+    faults: {},
+    endpoint: {},
+    activeMs,
+    thinkMs: [0, 250],
+  };
   if (random.chance(0.3)) draft.faults.storeReply = [0.1, 0.6];
   if (random.chance(0.3)) draft.faults.http = [0.5, 25];
   const [, ...shapes]: readonly [number, ...Shape[]] = SHAPES[kind];
@@ -187,6 +203,10 @@ export function scenarioOf(seed: number, wanted?: Kind): Scenario {
   let drawn = random.next();
   for (const [share, endpoint, actions] of RARE)
     if ((drawn -= share) < 0)
-      return { ...scenario, endpoint: { ...draft.endpoint, ...endpoint }, actions: { ...ACTIONS, ...actions } };
+      return {
+        ...scenario,
+        endpoint: { ...draft.endpoint, ...endpoint },
+        actions: { ...ACTIONS, ...actions },
+      };
   return scenario;
 }

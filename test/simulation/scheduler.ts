@@ -122,6 +122,8 @@ export async function playIn(
   if (isOver) await played;
   else
     world.wrong(
-      scheduler.events > most ? `more than ${most} events: something goes round and round` : 'the run does not end',
+      scheduler.events > most
+        ? `more than ${most} events: something goes round and round`
+        : 'the run does not end',
     );
 }

@@ -37,7 +37,9 @@ export const REPEATABLE: Readonly<Record<string, boolean>> = {
 const TOOLS = Object.entries(REPEATABLE).map(([name, repeatable]) => ({
   name,
   inputSchema: { type: 'object' },
-  ...(repeatable && { annotations: name === 'slow' ? { idempotentHint: true } : { readOnlyHint: true } }),
+  ...(repeatable && {
+    annotations: name === 'slow' ? { idempotentHint: true } : { readOnlyHint: true },
+  }),
 }));
 
 export class SimServer implements ConnectableServer {
@@ -83,7 +85,11 @@ export class SimServer implements ConnectableServer {
     }
   }
 
-  async #serve(id: number | string, method: string, params: Record<string, unknown>): Promise<void> {
+  async #serve(
+    id: number | string,
+    method: string,
+    params: Record<string, unknown>,
+  ): Promise<void> {
     let answer: Message;
     const run: Run = { cancelled: false, ran: undefined };
     this.#runs.set(id, run);
@@ -104,7 +110,10 @@ export class SimServer implements ConnectableServer {
 
   async #send(message: Message, relatedRequestId?: number | string): Promise<void> {
     const options = relatedRequestId === undefined ? undefined : { relatedRequestId };
-    await this.#transport?.send({ jsonrpc: '2.0', ...message } as unknown as JSONRPCMessage, options);
+    await this.#transport?.send(
+      { jsonrpc: '2.0', ...message } as unknown as JSONRPCMessage,
+      options,
+    );
   }
 
   async #result(
@@ -125,7 +134,12 @@ export class SimServer implements ConnectableServer {
       case 'tools/call':
         return {
           structuredContent: {
-            value: await this.#call(id, run, String(params['name']), params['arguments'] as Record<string, unknown>),
+            value: await this.#call(
+              id,
+              run,
+              String(params['name']),
+              params['arguments'] as Record<string, unknown>,
+            ),
           },
         };
       default:
@@ -133,7 +147,12 @@ export class SimServer implements ConnectableServer {
     }
   }
 
-  async #call(id: number | string, run: Run, tool: string, given: Record<string, unknown>): Promise<unknown> {
+  async #call(
+    id: number | string,
+    run: Run,
+    tool: string,
+    given: Record<string, unknown>,
+  ): Promise<unknown> {
     const nonce = String(given['nonce']);
     const ms = Number(given['ms'] ?? 0);
     const session = this.#session;
@@ -159,7 +178,10 @@ export class SimServer implements ConnectableServer {
         return this.#ask(id, nonce);
       case 'push':
         // About the session and no request: the GET stream's.
-        await this.#send({ method: 'notifications/resources/updated', params: { uri: `sim://${nonce}` } });
+        await this.#send({
+          method: 'notifications/resources/updated',
+          params: { uri: `sim://${nonce}` },
+        });
         return nonce;
       case 'slow':
       case 'slowOnce':

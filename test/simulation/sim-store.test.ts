@@ -34,12 +34,20 @@ function underTest(): StoreUnderTest {
     if (ms < 0) setBackMs -= ms;
     else await fake.advance(ms);
   };
-  return { connect: () => new SimStore(server, faultless), time, pass, entries: () => server.entries };
+  return {
+    connect: () => new SimStore(server, faultless),
+    time,
+    pass,
+    entries: () => server.entries,
+  };
 }
 
 describe('the rows of the simulated store', () => {
   backendTests(() => {
-    const deployment = new StoreServer({ now: () => 0 }).deployment({ name: 'mcp', leaseMs: 1_000 });
+    const deployment = new StoreServer({ now: () => 0 }).deployment({
+      name: 'mcp',
+      leaseMs: 1_000,
+    });
     return { connect: () => deployment.backend('i0') };
   });
 });

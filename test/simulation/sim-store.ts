@@ -7,7 +7,12 @@
  * `'suspect'`, until a `renew` opens it again.
  */
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../../src/stores/kernel/row-texts.ts';
-import { type Backend, type Entry, isRowWrite, type Write } from '../../src/stores/kernel/backend.ts';
+import {
+  type Backend,
+  type Entry,
+  isRowWrite,
+  type Write,
+} from '../../src/stores/kernel/backend.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
@@ -29,10 +34,22 @@ export interface Port {
   notice(fn: () => void): void;
 }
 
-const NO_WRITES = new Set(['read', 'log', 'list', 'due', 'count', 'countOf', 'oldest', 'now', 'subscribe', 'send']);
+const NO_WRITES = new Set([
+  'read',
+  'log',
+  'list',
+  'due',
+  'count',
+  'countOf',
+  'oldest',
+  'now',
+  'subscribe',
+  'send',
+]);
 
 /** Whether a call with these names is a trip of writes. */
-export const writes = (names: readonly string[]): boolean => !names.some((name) => NO_WRITES.has(name));
+export const writes = (names: readonly string[]): boolean =>
+  !names.some((name) => NO_WRITES.has(name));
 
 /** An append that no kernel has yet: it may reach a store after the next claim. */
 export const ASKED = 'an append that is asked for';
@@ -137,8 +154,14 @@ const withoutEvents = (entry: Entry): Entry => ({ ...entry, events: [] });
 /** As a server keeps it. */
 function inTexts(write: Write): Write {
   if (!isRowWrite(write))
-    return { ...write, entries: write.entries.map((entry) => entryOfTexts(entryTexts(entry), true)) };
-  return { ...write, row: write.row && rowOf({ ...write.row, ...textsOf(write.row) }, 'the simulated store') };
+    return {
+      ...write,
+      entries: write.entries.map((entry) => entryOfTexts(entryTexts(entry), true)),
+    };
+  return {
+    ...write,
+    row: write.row && rowOf({ ...write.row, ...textsOf(write.row) }, 'the simulated store'),
+  };
 }
 
 export interface StoreServerOptions {
@@ -154,7 +177,11 @@ export class StoreServer {
   readonly #now: () => number;
   readonly #deployments = new Map<string, Deployment>();
 
-  constructor({ now, changes = {}, carry = (_from, _to, message, put) => put(message) }: StoreServerOptions) {
+  constructor({
+    now,
+    changes = {},
+    carry = (_from, _to, message, put) => put(message),
+  }: StoreServerOptions) {
     this.#now = now;
     this.changes = changes;
     this.carry = carry;
@@ -187,7 +214,10 @@ export class SimStore implements Store {
     const deployment = this.#server.deployment(options);
     const { changes } = this.#server;
     const view = openView(
-      { backend: this.#backend(deployment, options.time), mailboxes: () => this.#mailboxes(deployment) },
+      {
+        backend: this.#backend(deployment, options.time),
+        mailboxes: () => this.#mailboxes(deployment),
+      },
       options,
     );
     return {
@@ -199,7 +229,8 @@ export class SimStore implements Store {
           data.replays.push({ at: data.now(), id, stream, after });
           return outcome;
         };
-        const append: Records['append'] = (request) => this.#port.asked(ASKED, () => records.append(request));
+        const append: Records['append'] = (request) =>
+          this.#port.asked(ASKED, () => records.append(request));
         return replaced(records, { replay, append, ...changes.records?.(records, data, kind) });
       },
       instances: replaced(view.instances, changes.instances?.(view.instances, deployment)),
@@ -246,7 +277,12 @@ export class SimStore implements Store {
           const mailbox = mailboxes.get(to);
           if (mailbox?.subscribed !== true || !deployment.isAlive(to)) return 'suspect';
           const put = (placed: object): void => mailbox.put(from, placed as InstanceMessage);
-          this.#server.carry(mailboxes.get(from), mailbox, JSON.parse(text) as InstanceMessage, put);
+          this.#server.carry(
+            mailboxes.get(from),
+            mailbox,
+            JSON.parse(text) as InstanceMessage,
+            put,
+          );
           return 'sent';
         });
       },
@@ -257,7 +293,8 @@ export class SimStore implements Store {
 
 /** What a write does, for those who place faults. */
 function nameOf(write: Write, data: StoreData): string {
-  if (!isRowWrite(write)) return write.entries.some(({ events }) => events.length > 0) ? 'append' : 'mark';
+  if (!isRowWrite(write))
+    return write.entries.some(({ events }) => events.length > 0) ? 'append' : 'mark';
   if (write.row === null) return 'drop';
   const name = changeOf(data.record(write.id), write.row.value);
   return write.kind === LEASES ? `${name} a lease` : name;

@@ -82,7 +82,8 @@ export class Stage {
     await this.sleep(ms);
     return () => {
       process.thaw(true);
-      const hasLease = (): boolean => this.id(slot) !== before && core?.instance.lease.valid === true;
+      const hasLease = (): boolean =>
+        this.id(slot) !== before && core?.instance.lease.valid === true;
       return this.until(hasLease, 'a new id with a lease');
     };
   }
@@ -106,7 +107,11 @@ export class Stage {
   }
 
   /** Calls of a name that reach the store wait until they are let go; `slot`: of the instance there now. */
-  hold(call: string, slot?: number, what: 'hold' | 'holdReply' = 'hold'): { readonly waiting: number; letGo(): void } {
+  hold(
+    call: string,
+    slot?: number,
+    what: 'hold' | 'holdReply' = 'hold',
+  ): { readonly waiting: number; letGo(): void } {
     const process = slot === undefined ? undefined : this.instance(slot).process;
     const { interfere } = this.world;
     let letGo: () => void = () => undefined;
@@ -138,7 +143,8 @@ export class Stage {
     const { interfere } = this.world;
     const calls = { left: times };
     this.world.interfere = (of, name) => {
-      if (name !== call || calls.left === 0 || (process !== undefined && of !== process)) return interfere(of, name);
+      if (name !== call || calls.left === 0 || (process !== undefined && of !== process))
+        return interfere(of, name);
       calls.left -= 1;
       return { outcome };
     };
@@ -147,7 +153,10 @@ export class Stage {
 }
 
 /** Plays a scene in calm weather, and judges it. A scene that is wrong fails with its trace. */
-export async function play(options: StageOptions, scene: (stage: Stage) => Promise<void>): Promise<Stage> {
+export async function play(
+  options: StageOptions,
+  scene: (stage: Stage) => Promise<void>,
+): Promise<Stage> {
   const { slots = 3, seed = 1, ...rest } = options;
   // A scene places its faults among the calls to the store: none comes that it does not ask for.
   const { limits, ...others } = options.endpoint ?? {};
@@ -177,18 +186,27 @@ export async function withClient(
   await play(options, async (stage) => scene(stage, await stage.client(0, own)));
 }
 
-export const valueOf = ({ ending }: Call): unknown => (ending?.kind === 'result' ? ending.value : ending);
+export const valueOf = ({ ending }: Call): unknown =>
+  ending?.kind === 'result' ? ending.value : ending;
 export const kindOf = ({ ending }: Call): string | undefined =>
   ending?.kind === 'error' ? ending.reason : ending?.kind;
-export const ranOf = ({ ledger }: Stage, tool: string): number => ledger.ran.filter((run) => run.tool === tool).length;
+export const ranOf = ({ ledger }: Stage, tool: string): number =>
+  ledger.ran.filter((run) => run.tool === tool).length;
 
 /** The client reads the GET stream of the instance of a slot, until what this returns is called. */
-export async function listening(stage: Stage, client: SimClient, slot: number): Promise<() => void> {
+export async function listening(
+  stage: Stage,
+  client: SimClient,
+  slot: number,
+): Promise<() => void> {
   let stopped = false;
   client.via.push(slot);
   const before = client.getResponse;
   void client.listen(() => stopped);
-  await stage.until(() => client.getResponse !== undefined && client.getResponse !== before, 'the GET stream');
+  await stage.until(
+    () => client.getResponse !== undefined && client.getResponse !== before,
+    'the GET stream',
+  );
   return () => {
     stopped = true;
   };

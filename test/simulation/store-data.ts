@@ -3,7 +3,13 @@
  * about them: every claim, every end, every event ever written. What rows mean is the kernel's matter, and faults come
  * between an instance and this (`sim-store.ts`). Rows and entries never change, so what holds them is copied.
  */
-import { type Entry, isRowWrite, type LogWrite, type Row, type RowWrite } from '../../src/stores/kernel/backend.ts';
+import {
+  type Entry,
+  isRowWrite,
+  type LogWrite,
+  type Row,
+  type RowWrite,
+} from '../../src/stores/kernel/backend.ts';
 import type { DuePlace, Write } from '../../src/stores/kernel/backend.ts';
 import { LogState } from '../../src/stores/kernel/log-state.ts';
 import { livingOf, recordOf } from '../../src/stores/kernel/row-value.ts';
@@ -38,7 +44,11 @@ export class StoreData {
   /** Session → stream → offset → event, of everything that was ever stored. */
   readonly everStored = new Map<string, Map<string, Map<number, StoredEvent>>>();
   /** Streams of calls, and which processes opened them. `requests`: as it was stored. */
-  readonly opened: Array<{ readonly id: string; readonly requests: string; readonly process: string }> = [];
+  readonly opened: Array<{
+    readonly id: string;
+    readonly requests: string;
+    readonly process: string;
+  }> = [];
   readonly replays: Array<{
     readonly at: number;
     readonly id: string;
@@ -167,10 +177,18 @@ export class StoreData {
     return LogState.of(this.log(id)).marks;
   }
 
-  #logged(id: string, { stream, head: [from, , , at, more], events }: Entry, process: string): void {
+  #logged(
+    id: string,
+    { stream, head: [from, , , at, more], events }: Entry,
+    process: string,
+  ): void {
     this.#writtenAt.set(id, this.now());
     if (more?.note !== undefined) this.opened.push({ id, requests: more.note, process });
-    const stored = inMap(inMap(this.everStored, id, newMap<string, Map<number, StoredEvent>>), stream, newMap);
+    const stored = inMap(
+      inMap(this.everStored, id, newMap<string, Map<number, StoredEvent>>),
+      stream,
+      newMap,
+    );
     for (const [n, data] of events.entries()) stored.set(from + n, { data, at });
     this.onLogged(id, process);
   }

@@ -11,7 +11,8 @@ import {
 import type { MaybePromise } from '../../src/stores/store.ts';
 import type { StoreChanges } from './sim-store.ts';
 
-const unlessEnded = (found: FoundRecord): FoundRecord => (found !== undefined && isEnded(found) ? undefined : found);
+const unlessEnded = (found: FoundRecord): FoundRecord =>
+  found !== undefined && isEnded(found) ? undefined : found;
 
 /** Markers are kept. */
 export const forgetsMarkers: StoreChanges = {
@@ -146,7 +147,13 @@ export const revives: StoreChanges = {
       const data = deployment.of(LEASES);
       const now = data.now();
       const texts = { user: null, share: null, head: state, body: 'revived', fields: {} };
-      const times = { createdAt: 0, stamp: 0, expiresAt: now + deployment.leaseMs, dueAt: null, rung: 0 };
+      const times = {
+        createdAt: 0,
+        stamp: 0,
+        expiresAt: now + deployment.leaseMs,
+        dueAt: null,
+        rung: 0,
+      };
       const record = { v: RECORD_VERSION, id, epoch: 1, owner: id, ...texts, ...times };
       data.put(livingRow(record, null));
       deployment.mailboxes.get(id)?.open();

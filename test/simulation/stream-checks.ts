@@ -17,31 +17,40 @@ export function checkStreams(ledger: Ledger, data: StoreData | undefined, say: S
     const { id, session } = received;
     if (id === undefined) return [];
     const position = parseEventId(id);
-    if (position?.tag !== sessionTag(session)) say(session, `an event id that is none of ${session}: ${id}`);
+    if (position?.tag !== sessionTag(session))
+      say(session, `an event id that is none of ${session}: ${id}`);
     if (position === undefined) return [];
     if (!position.ended) return [{ ...received, ...position, id }];
     // An error in place of a stream has no position.
-    if (!isRefusal(received.data, position.call)) say(session, `a stream ended with ${id}: ${received.data}`);
+    if (!isRefusal(received.data, position.call))
+      say(session, `a stream ended with ${id}: ${received.data}`);
     return [];
   });
   for (const [key, deliveries] of grouped(all, ({ session, stream }) => `${session} ${stream}`)) {
     const [session = '', stream = ''] = key.split(' ');
     const stored = data?.everStored.get(session)?.get(stream) ?? new Map<number, StoredEvent>();
-    const gaps = new Set(ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from));
+    const gaps = new Set(
+      ledger.gaps.filter((gap) => gap.session === session).map(({ from }) => from),
+    );
     for (const { offset, data: text } of deliveries)
       if (data !== undefined && text !== '' && stored.get(offset)?.data !== text)
         say(session, `${key}: event ${offset} is not what was stored: ${text}`);
     const readers = new Set(deliveries.map(({ reader }) => reader));
     const reached = new Set(deliveries.map(({ offset }) => offset));
-    const missing = (offset: number): boolean => !reached.has(offset) && (stored.get(offset)?.data ?? '') !== '';
+    const missing = (offset: number): boolean =>
+      !reached.has(offset) && (stored.get(offset)?.data ?? '') !== '';
     for (const one of readers) {
       const ofReader = deliveries.filter(({ reader }) => reader === one);
       checkReader(ofReader, gaps, missing, (what) => say(session, `${key}: ${what}`));
     }
     if (readers.size === 1) continue;
-    const replays = (data?.replays ?? []).filter((replay) => replay.id === session && replay.stream === stream);
+    const replays = (data?.replays ?? []).filter(
+      (replay) => replay.id === session && replay.stream === stream,
+    );
     const replayed = ({ offset, storeNow }: Delivery): boolean =>
-      replays.some(({ at, after }) => after < offset && at >= (stored.get(offset)?.at ?? 0) && at <= storeNow);
+      replays.some(
+        ({ at, after }) => after < offset && at >= (stored.get(offset)?.at ?? 0) && at <= storeNow,
+      );
     checkReaders(deliveries, replayed, (what) => say(session, `${key}: ${what}`));
   }
 }
@@ -92,6 +101,7 @@ function checkReaders(
     if (text === '') continue;
     const before = first.get(offset) ?? reader;
     first.set(offset, before);
-    if (before !== reader && !replayed(delivery)) say(`event ${offset} reached ${before} and ${reader}, at ${at}`);
+    if (before !== reader && !replayed(delivery))
+      say(`event ${offset} reached ${before} and ${reader}, at ${at}`);
   }
 }

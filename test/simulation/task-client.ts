@@ -43,14 +43,25 @@ export class TaskClient {
     capabilities: ClientCapabilities = CAPABILITIES,
   ): Promise<Answer> {
     const id = ++this.#requests;
-    const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: { ...params, _meta: envelope(capabilities) } });
+    const body = JSON.stringify({
+      jsonrpc: '2.0',
+      id,
+      method,
+      params: { ...params, _meta: envelope(capabilities) },
+    });
     const accept = 'application/json, text/event-stream';
     const headers = { 'content-type': 'application/json', accept, ...mirrored(method, params) };
     let streamed = '';
-    const response = this.#world.http(slot, { method: 'POST', headers, body, authInfo: authOf('u') }, ({ data }) => {
-      if (data.includes(`"id":${id}`)) streamed = data;
-    });
-    const late = this.#world.scheduler.after(this.#random.pick(PATIENCE_MS), () => response.close());
+    const response = this.#world.http(
+      slot,
+      { method: 'POST', headers, body, authInfo: authOf('u') },
+      ({ data }) => {
+        if (data.includes(`"id":${id}`)) streamed = data;
+      },
+    );
+    const late = this.#world.scheduler.after(this.#random.pick(PATIENCE_MS), () =>
+      response.close(),
+    );
     const outcome = await response.ended;
     this.#world.scheduler.cancel(late);
     const text = response.streams ? streamed : response.body;
@@ -73,17 +84,23 @@ export class TaskClient {
     const slot = this.#random.int(this.#world.slots.length);
     const process = this.#world.slots[slot]?.process;
     const { result, error } = await this.post('tools/call', { name, arguments: { ...plan } }, slot);
-    if (process !== undefined && error?.data?.reason === 'store_away') this.#ledger.refused(plan.key, process);
+    if (process !== undefined && error?.data?.reason === 'store_away')
+      this.#ledger.refused(plan.key, process);
     return result?.['resultType'] === 'task' ? String(result['taskId']) : undefined;
   }
 
   /** A call of a client without tasks. It waits for the task of its key. */
   async call(name: Tool, plan: Plan): Promise<void> {
-    await this.post('tools/call', { name, arguments: { ...plan } }, undefined, { elicitation: { form: {} } });
+    await this.post('tools/call', { name, arguments: { ...plan } }, undefined, {
+      elicitation: { form: {} },
+    });
   }
 
   /** What the call of `once()` with this key ended with; `undefined`: no answer came. */
-  async once(key: string, slot = this.#random.int(this.#world.slots.length)): Promise<string | undefined> {
+  async once(
+    key: string,
+    slot = this.#random.int(this.#world.slots.length),
+  ): Promise<string | undefined> {
     const { once } = this.#ledger;
     once.keys.add(key);
     const process = this.#world.slots[slot]?.process;
@@ -121,7 +138,11 @@ export class TaskClient {
   async answer(taskId: string, keys: readonly string[], slot?: number): Promise<void> {
     const said = `${this.#name}.${this.#requests}`;
     const answers = keys.map((key) => [key, { action: 'accept', content: { said } }]);
-    const { result } = await this.ask('tasks/update', { taskId, inputResponses: Object.fromEntries(answers) }, slot);
+    const { result } = await this.ask(
+      'tasks/update',
+      { taskId, inputResponses: Object.fromEntries(answers) },
+      slot,
+    );
     if (result !== undefined) this.#ledger.acknowledged(taskId, keys);
   }
 
@@ -136,7 +157,10 @@ export class TaskClient {
       case 1:
         return void (await Promise.all(keys.map((key, n) => this.answer(taskId, [key], at(n)))));
       default:
-        return void (await Promise.all([this.answer(taskId, keys, at(0)), this.answer(taskId, keys, at(1))]));
+        return void (await Promise.all([
+          this.answer(taskId, keys, at(0)),
+          this.answer(taskId, keys, at(1)),
+        ]));
     }
   }
 

@@ -103,7 +103,8 @@ export class TaskLedger {
       const name = `${id} ${field}`;
       if (field.startsWith('a') && !this.#answers.has(name)) this.#answers.set(name, text);
     }
-    if (this.openOf(id).length === 0 && readHead(head)?.state === 'parked') this.#answeredAt.set(id, this.world.now);
+    if (this.openOf(id).length === 0 && readHead(head)?.state === 'parked')
+      this.#answeredAt.set(id, this.world.now);
   }
 
   #lives(owner: string): boolean {
@@ -116,7 +117,8 @@ export class TaskLedger {
     const { status, error, resultJson = 'null' } = outcome;
     const result = JSON.parse(resultJson) as { isError?: boolean } | null;
     const before = this.outcomes.get(id);
-    if (before !== undefined) this.world.wrong(`${id} had ended as ${before.status}, and ends again as ${status}`);
+    if (before !== undefined)
+      this.world.wrong(`${id} had ended as ${before.status}, and ends again as ${status}`);
     this.outcomes.set(id, outcome);
     this.#endedAt.set(id, this.world.now);
     const reason = (error?.data as { reason?: string } | undefined)?.reason;
@@ -128,7 +130,10 @@ export class TaskLedger {
     const latest = this.#latest(id);
     if (by !== undefined && latest !== undefined && latest.n !== Number(by))
       this.world.wrong(`${id} was completed by run ${by}, which run ${latest.n} has replaced`);
-    if (status === 'failed' && !['owner_lost', 'draining', 'closed', 'too_many_attempts'].includes(reason ?? ''))
+    if (
+      status === 'failed' &&
+      !['owner_lost', 'draining', 'closed', 'too_many_attempts'].includes(reason ?? '')
+    )
       this.world.wrong(`${id} failed: ${JSON.stringify(error)}`);
     // An instance whose drain is over lists its tools no more, so it does not know.
     const unknown = reason === 'draining' && tool === 'hinted' && runs.some((run) => run.isLate);
@@ -136,9 +141,12 @@ export class TaskLedger {
       this.world.wrong(`${id} ended as ${reason}, though ${tool} may run again`);
     if (reason === 'owner_lost' || reason === 'too_many_attempts') {
       const living = runs.find((run) => !run.isOver() && this.well.has(run.process));
-      if (living !== undefined) this.world.wrong(`${id} ended as ${reason}, though run ${living.n} is well`);
+      if (living !== undefined)
+        this.world.wrong(`${id} ended as ${reason}, though run ${living.n} is well`);
       if (this.#lives(owner))
-        this.world.wrong(`${id} ended as ${reason}, though ${this.world.processOf(owner)?.name} lives`);
+        this.world.wrong(
+          `${id} ended as ${reason}, though ${this.world.processOf(owner)?.name} lives`,
+        );
     }
   }
 
@@ -155,7 +163,9 @@ export class TaskLedger {
     // One that died with the store away could not take it back.
     if (refused !== undefined && refused.state !== 'dead' && tool !== 'keyed')
       world.wrong(`${tool} ${key} was refused, and run ${run.n} begins`);
-    world.note(`${process.name} begins run ${run.n} of ${tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`);
+    world.note(
+      `${process.name} begins run ${run.n} of ${tool} ${of.id() ?? ''} attempt ${attempt}, round ${round}`,
+    );
     const id = of.id() ?? '';
     if (world.now - (this.#endedAt.get(id) ?? Infinity) > NEAR_MS && this.well.has(process))
       this.world.wrong(`${id} had ended, and run ${run.n} begins`);
@@ -190,12 +200,16 @@ export class TaskLedger {
       const other = earlier.process;
       const knows = attempt >= earlier.attempt || this.well.has(process);
       if (knows && !earlier.isOver() && this.well.has(other))
-        this.world.wrong(`${id} ran twice at once: run ${earlier.n} at ${other.name}, run ${n} at ${process.name}`);
+        this.world.wrong(
+          `${id} ran twice at once: run ${earlier.n} at ${other.name}, run ${n} at ${process.name}`,
+        );
     }
     const answeredAt = this.#answeredAt.get(id) ?? Infinity;
     this.#answeredAt.delete(id);
     if (this.world.now - answeredAt > this.promptMs)
-      this.world.wrong(`${id} was answered, and continued ${(this.world.now - answeredAt).toFixed(0)} ms later`);
+      this.world.wrong(
+        `${id} was answered, and continued ${(this.world.now - answeredAt).toFixed(0)} ms later`,
+      );
   }
 
   stepBegins(run: TaskRunNote, step: string): void {
@@ -223,8 +237,12 @@ export class TaskLedger {
   /** A handler got the answer to a question. */
   answered(run: TaskRunNote, key: string, answer: string): void {
     const first = this.#answers.get(`${run.id()} a${key}`);
-    const said = first === undefined ? undefined : (JSON.parse(first) as { content: { said: string } }).content.said;
-    if (said !== answer) this.world.wrong(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
+    const said =
+      first === undefined
+        ? undefined
+        : (JSON.parse(first) as { content: { said: string } }).content.said;
+    if (said !== answer)
+      this.world.wrong(`${run.id()}: run ${run.n} got ${answer} for ${key}; first was ${said}`);
   }
 
   // ——— clients ———
@@ -233,7 +251,8 @@ export class TaskLedger {
   refused(key: string, process: SimProcess): void {
     this.#refused.set(key, process);
     const run = this.runs.find((one) => one.key === key && one.tool !== 'keyed');
-    if (run !== undefined) this.world.wrong(`${run.tool} ${key} was refused, after run ${run.n} began`);
+    if (run !== undefined)
+      this.world.wrong(`${run.tool} ${key} was refused, after run ${run.n} began`);
   }
 
   /** A client got the state of a task. `askedAt`: when it sent its request. */
@@ -289,7 +308,10 @@ export class TaskLedger {
   }
 
   describe(id: string): string {
-    const { head, owner, dueAt, epoch } = this.world.dataOf(TASKS).record(id) as unknown as Record<string, unknown>;
+    const { head, owner, dueAt, epoch } = this.world.dataOf(TASKS).record(id) as unknown as Record<
+      string,
+      unknown
+    >;
     const name = this.world.processOf(String(owner))?.name;
     return JSON.stringify({
       head,

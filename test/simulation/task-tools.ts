@@ -47,7 +47,9 @@ const OPTIONS: Readonly<Record<Tool, TaskOptions<[Plan, object]>>> = {
   keyed: { resume: false, key: ({ key }) => key },
 };
 
-export const MOST_ATTEMPTS = Object.fromEntries(TOOLS.map((tool) => [tool, OPTIONS[tool].maxAttempts ?? 5]));
+export const MOST_ATTEMPTS = Object.fromEntries(
+  TOOLS.map((tool) => [tool, OPTIONS[tool].maxAttempts ?? 5]),
+);
 
 const PLAN = z.object({
   steps: z.number(),
@@ -74,26 +76,33 @@ export class TaskTools {
     const server = new McpServer({ name: 'tasks', version: '1' }, serverOptions);
     for (const tool of TOOLS) {
       const annotations = tool === 'hinted' ? { idempotentHint: true } : {};
-      const handler = task(async (plan: Plan, ctx: { mcpReq: { inputResponses?: object } }, own: RunningTask) => {
-        const given = ctx.mcpReq.inputResponses as Answers | undefined;
-        const round = Object.keys(given ?? {}).join(',');
-        let hasSettled = false;
-        const isOver = (): boolean => hasSettled || own.signal?.aborted === true;
-        const run = this.#ledger.begins({
-          tool,
-          key: plan.key,
-          process,
-          attempt: own.attempt,
-          round,
-          id: () => own.taskId,
-          isOver,
-        });
-        try {
-          return await this.#handle(new Handler(this.#ledger, run, process, plan, own), tool, given);
-        } finally {
-          hasSettled = true;
-        }
-      }, OPTIONS[tool]);
+      const handler = task(
+        async (plan: Plan, ctx: { mcpReq: { inputResponses?: object } }, own: RunningTask) => {
+          const given = ctx.mcpReq.inputResponses as Answers | undefined;
+          const round = Object.keys(given ?? {}).join(',');
+          let hasSettled = false;
+          const isOver = (): boolean => hasSettled || own.signal?.aborted === true;
+          const run = this.#ledger.begins({
+            tool,
+            key: plan.key,
+            process,
+            attempt: own.attempt,
+            round,
+            id: () => own.taskId,
+            isOver,
+          });
+          try {
+            return await this.#handle(
+              new Handler(this.#ledger, run, process, plan, own),
+              tool,
+              given,
+            );
+          } finally {
+            hasSettled = true;
+          }
+        },
+        OPTIONS[tool],
+      );
       server.registerTool(tool, { inputSchema: PLAN, annotations }, handler as never);
     }
     this.#ledger.once.register(server, process);
@@ -103,7 +112,8 @@ export class TaskTools {
   async #handle(handler: Handler, tool: Tool, given: Answers | undefined): Promise<object> {
     await handler.steps();
     if (tool === 'detaches') return handler.own.detach((id) => this.#elsewhere(id));
-    const asked = tool === 'rounds' || tool === 'roundsOnce' ? await handler.round(given) : await handler.ask();
+    const asked =
+      tool === 'rounds' || tool === 'roundsOnce' ? await handler.round(given) : await handler.ask();
     return asked ?? handler.finish();
   }
 }
@@ -118,7 +128,13 @@ class Handler {
   readonly #process: SimProcess;
   readonly #plan: Plan;
 
-  constructor(ledger: TaskLedger, run: TaskRunNote, process: SimProcess, plan: Plan, own: RunningTask) {
+  constructor(
+    ledger: TaskLedger,
+    run: TaskRunNote,
+    process: SimProcess,
+    plan: Plan,
+    own: RunningTask,
+  ) {
     this.own = own;
     this.#ledger = ledger;
     this.#run = run;
@@ -145,7 +161,8 @@ class Handler {
     const { signal } = this.own;
     return new Promise((over, failed) => {
       this.#process.setTimeout(over, this.#plan.ms);
-      if (this.#plan.heeds) signal?.addEventListener('abort', () => failed(signal.reason as Error), { once: true });
+      if (this.#plan.heeds)
+        signal?.addEventListener('abort', () => failed(signal.reason as Error), { once: true });
     });
   }
 

@@ -72,7 +72,9 @@ const unfencedSteps = changed((records) => ({
   append: async (request) => {
     const record = await records.read(request.id);
     const owns = record !== undefined && !isEnded(record) && record.owner !== null;
-    return records.append(owns ? { ...request, fence: { epoch: record.epoch, owner: record.owner ?? '' } } : request);
+    return records.append(
+      owns ? { ...request, fence: { epoch: record.epoch, owner: record.owner ?? '' } } : request,
+    );
   },
 }));
 
@@ -109,7 +111,11 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'of two calls with the same key one creates the task',
     shows: /ran again, and may not/,
-    within: { weather: CLEAR, faults: SLOW_STORE, habits: { isLong: false, tools: ['keyed'], cancels: 0 } },
+    within: {
+      weather: CLEAR,
+      faults: SLOW_STORE,
+      habits: { isLong: false, tools: ['keyed'], cancels: 0 },
+    },
     without: { changes: createsAgain },
   },
   {
@@ -124,14 +130,23 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     within: {
       weather: { ...CLEAR, drain: 1 },
       faults: SLOW_STORE,
-      habits: { cancels: 1, isLong: false, tools: ['rounds', 'roundsOnce'], plan: { ...PAIR, asks: 1 } },
+      habits: {
+        cancels: 1,
+        isLong: false,
+        tools: ['rounds', 'roundsOnce'],
+        plan: { ...PAIR, asks: 1 },
+      },
     },
     without: { changes: endsOnce },
   },
   {
     rule: 'an owner that parks names the answers that it has read',
     shows: /is stuck/,
-    within: { weather: CLEAR, faults: { ...SLOW_STORE, mailLost: 0.9 }, habits: { isLong: true, tools: ['resumes'] } },
+    within: {
+      weather: CLEAR,
+      faults: { ...SLOW_STORE, mailLost: 0.9 },
+      habits: { isLong: true, tools: ['resumes'] },
+    },
     without: { changes: missesRings },
   },
   {
@@ -143,19 +158,35 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
   {
     rule: 'each of the last two answers is added, and then the task is read',
     shows: /was answered, and continued/,
-    within: { habits: { isCalm: true, isLong: false, tools: ['rounds'], clients: 3, plan: PAIR, isTogether: true } },
+    within: {
+      habits: {
+        isCalm: true,
+        isLong: false,
+        tools: ['rounds'],
+        clients: 3,
+        plan: PAIR,
+        isTogether: true,
+      },
+    },
     without: { changes: readsBefore },
   },
   {
     rule: 'of two instances that take over one claims the task',
     shows: /ran twice at once|was claimed from/,
-    within: { weather: { ...CLEAR, crash: 1 }, faults: SLOW_STORE, habits: { isLong: false, tools: ['resumes'] } },
+    within: {
+      weather: { ...CLEAR, crash: 1 },
+      faults: SLOW_STORE,
+      habits: { isLong: false, tools: ['resumes'] },
+    },
     without: { changes: claimsBlindly },
   },
   {
     rule: 'an instance with a new id claims what it runs',
     shows: /ran twice at once|though run \d+ is well/,
-    within: { weather: { ...CLEAR, freeze: 1 }, habits: { isLong: true, tools: ['once', 'resumes'] } },
+    within: {
+      weather: { ...CLEAR, freeze: 1 },
+      habits: { isLong: true, tools: ['once', 'resumes'] },
+    },
     without: {},
     patch: patched(OwnedRecord.prototype, 'reclaim', () => async () => {}),
   },
@@ -164,7 +195,12 @@ const ABLATIONS: readonly Ablation<TasksOptions>[] = [
     shows: /records after run|was recorded, and begins again/,
     within: {
       weather: { ...CLEAR, freeze: 3 },
-      habits: { isLong: false, tools: ['resumes', 'hinted'], clients: 12, plan: { steps: 2, ms: 300, asks: 0 } },
+      habits: {
+        isLong: false,
+        tools: ['resumes', 'hinted'],
+        clients: 12,
+        plan: { steps: 2, ms: 300, asks: 0 },
+      },
     },
     without: { changes: unfencedSteps },
   },

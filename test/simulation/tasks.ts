@@ -25,7 +25,15 @@ const ALONE_MS = 160_000;
 const POLLED_MS = 20_000;
 const ROUNDS = 8;
 
-const WEATHER: Weather = { ...CLEAR, crash: 0.5, freeze: 0.4, suspend: 0.2, cutOff: 0.4, outage: 0.15, drain: 0.3 };
+const WEATHER: Weather = {
+  ...CLEAR,
+  crash: 0.5,
+  freeze: 0.4,
+  suspend: 0.2,
+  cutOff: 0.4,
+  outage: 0.15,
+  drain: 0.3,
+};
 /** Over a minute as many blows as over some seconds. */
 const LONG_WEATHER = 0.15;
 const FAULTS: Partial<Faults> = {
@@ -79,7 +87,10 @@ const IMPATIENT: TasksOptions = {
 };
 
 /** No write arrives twice: a creation that does so after its end was swept would make the record again. */
-const STALLING: TasksOptions = { weather: { stall: 0.4 }, faults: { storeStalls: 0.03, storeTwice: 0 } };
+const STALLING: TasksOptions = {
+  weather: { stall: 0.4 },
+  faults: { storeStalls: 0.03, storeTwice: 0 },
+};
 
 const ASTRAY: TasksOptions = {
   weather: { clockJump: 0.4, setBack: 0.2, mailboxLoss: 0.4, apart: 0.3 },
@@ -99,11 +110,26 @@ export const optionsOf = (seed: number): TasksOptions => KINDS[seed % 8] ?? {};
 
 /** One run, and what the ledger found in it. */
 export async function runTasks(seed: number, options: TasksOptions = {}) {
-  const { weather = {}, faults = {}, habits: changed = {}, waitMs, traced = false, ...rest } = options;
+  const {
+    weather = {},
+    faults = {},
+    habits: changed = {},
+    waitMs,
+    traced = false,
+    ...rest
+  } = options;
   const random = new Random(seed);
   const isLong = seed % 4 === 3;
   const once = { callers: 4, keys: 9, onceMs: [1, 400] as const };
-  const habits = { clients: isLong ? 6 : 8, tools: TOOLS, cancels: 0.15, isLong, isCalm: false, ...once, ...changed };
+  const habits = {
+    clients: isLong ? 6 : 8,
+    tools: TOOLS,
+    cancels: 0.15,
+    isLong,
+    isCalm: false,
+    ...once,
+    ...changed,
+  };
   const world: World = new World({
     seed: random.int(2 ** 31),
     slots: SLOTS,
@@ -137,13 +163,19 @@ async function elsewhere(ledger: TaskLedger, random: Random, id: string): Promis
   for (;;) {
     const instance = world.slots[random.int(world.slots.length)];
     const tasks = instance?.process.state === 'running' ? instance.core?.tasks?.tasks : undefined;
-    const ended = tasks === undefined ? 'away' : await instance?.process.whileAlive(tasks.end(id, COMPLETED), 'away');
+    const ended =
+      tasks === undefined
+        ? 'away'
+        : await instance?.process.whileAlive(tasks.end(id, COMPLETED), 'away');
     if (ended !== 'away') return;
     await world.scheduler.sleep(100);
   }
 }
 
-const COMPLETED = { status: 'completed', result: { content: [{ type: 'text', text: 'done elsewhere' }] } } as const;
+const COMPLETED = {
+  status: 'completed',
+  result: { content: [{ type: 'text', text: 'done elsewhere' }] },
+} as const;
 
 async function play(
   ledger: TaskLedger,
@@ -170,7 +202,12 @@ async function play(
   await settle(ledger, random);
 }
 
-async function callOnce(world: World, client: TaskClient, random: Random, { keys }: TaskHabits): Promise<void> {
+async function callOnce(
+  world: World,
+  client: TaskClient,
+  random: Random,
+  { keys }: TaskHabits,
+): Promise<void> {
   while (world.now < ACTIVE_MS) {
     await world.scheduler.sleep(random.between(1, 60));
     const key = `${random.pick(POLICIES)} ${random.int(keys) + keys * Math.floor(world.now / 1_500)}`;
@@ -190,7 +227,8 @@ async function live(
   while (isActive()) {
     await scheduler.sleep(random.between(1, 150));
     const tool = random.pick(habits.tools);
-    const plan = tool === 'keyed' ? sharedPlan(random, world.now) : { ...planOf(random), ...habits.plan };
+    const plan =
+      tool === 'keyed' ? sharedPlan(random, world.now) : { ...planOf(random), ...habits.plan };
     if (tool === 'keyed' && random.chance(0.2)) {
       await client.call(tool, plan);
       continue;
@@ -210,7 +248,8 @@ async function live(
       const keys = Object.keys(task['inputRequests'] ?? {});
       if (keys.length === 0) continue;
       askedAt ??= world.now;
-      if (isPatient) await scheduler.sleep(askedAt + PARK_MS + random.between(-400, 100) - world.now);
+      if (isPatient)
+        await scheduler.sleep(askedAt + PARK_MS + random.between(-400, 100) - world.now);
       if (isPatient && random.chance(0.3)) await client.answer(id, keys.slice(0, 1));
       await client.answerAll(id, keys, habits.isTogether === true ? 1 : random.int(3));
       if (isPatient && random.chance(0.5)) break;
@@ -244,29 +283,45 @@ async function settle(ledger: TaskLedger, random: Random): Promise<void> {
   ledger.latest = world.now + LONGEST_MS;
   await within(ledger, ALONE_MS, 'without a client', async () => {});
   for (let round = 0; round < ROUNDS && ledger.waiting.length > 0; round++) {
-    await Promise.all(ledger.waiting.map((id) => client.answerAll(id, ledger.openOf(id), random.int(3))));
-    await within(ledger, POLLED_MS, 'while it is polled', async (id) => void (await client.get(id)));
+    await Promise.all(
+      ledger.waiting.map((id) => client.answerAll(id, ledger.openOf(id), random.int(3))),
+    );
+    await within(
+      ledger,
+      POLLED_MS,
+      'while it is polled',
+      async (id) => void (await client.get(id)),
+    );
   }
   for (const id of ledger.waiting) world.wrong(`${id} asks its client again and again`);
-  for (const id of ledger.outcomes.keys()) await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
+  for (const id of ledger.outcomes.keys())
+    await Promise.all(world.slots.map((_, slot) => client.get(id, slot)));
   for (const key of ledger.once.keys) {
     const told = new Set<string>();
-    for (const slot of world.slots.keys()) told.add((await client.onceWithin(POLLED_MS, key, slot)) ?? 'no answer');
+    for (const slot of world.slots.keys())
+      told.add((await client.onceWithin(POLLED_MS, key, slot)) ?? 'no answer');
     ledger.once.settled(key, told);
   }
   for (const instance of world.slots) {
     const running = instance?.core?.shutdown.sessionless;
-    if (running !== 0) world.wrong(`${instance?.process.name} counts ${running} running requests at the end`);
+    if (running !== 0)
+      world.wrong(`${instance?.process.name} counts ${running} running requests at the end`);
   }
 }
 
-async function within(ledger: TaskLedger, ms: number, how: string, poll: (id: string) => Promise<void>): Promise<void> {
+async function within(
+  ledger: TaskLedger,
+  ms: number,
+  how: string,
+  poll: (id: string) => Promise<void>,
+): Promise<void> {
   const { world } = ledger;
   for (const latest = world.now + ms; ledger.unfinished.length > 0;) {
     await world.scheduler.sleep(500);
     await Promise.all(ledger.unfinished.map(poll));
     if (world.now < latest) continue;
-    for (const id of ledger.unfinished) world.wrong(`${id} is stuck ${how}: ${ledger.describe(id)}`);
+    for (const id of ledger.unfinished)
+      world.wrong(`${id} is stuck ${how}: ${ledger.describe(id)}`);
     return;
   }
 }

@@ -29,7 +29,9 @@ const freeze =
     const ms = random.chance(0.5)
       ? random.between(20, world.leaseMs)
       : random.between(world.leaseMs, 3 * world.leaseMs);
-    world.note(`${instance.process.name} is ${suspended ? 'suspended' : 'frozen'} for ${ms.toFixed(0)} ms`);
+    world.note(
+      `${instance.process.name} is ${suspended ? 'suspended' : 'frozen'} for ${ms.toFixed(0)} ms`,
+    );
     instance.process.freeze(suspended);
     const timersFirst = random.chance(0.5);
     later(world, ms, () => {
@@ -152,7 +154,8 @@ const BLOWS = {
     if (instance === undefined) return;
     if (random.chance(0.7)) return dropMailboxes(world, instance);
     world.note(`${instance.process.name} hears nothing any more`);
-    for (const mailbox of world.mailboxes.values()) if (mailbox.port === instance.port) mailbox.deaf = true;
+    for (const mailbox of world.mailboxes.values())
+      if (mailbox.port === instance.port) mailbox.deaf = true;
   },
 } satisfies Record<string, Blow>;
 
@@ -165,7 +168,8 @@ export const CLEAR = Object.fromEntries(NAMES.map((name) => [name, 0])) as Weath
 
 export function dropMailboxes(world: World, instance: SimInstance): void {
   world.note(`the mailbox of ${instance.process.name} is dropped`);
-  for (const mailbox of world.mailboxes.values()) if (mailbox.port === instance.port) mailbox.drop(true);
+  for (const mailbox of world.mailboxes.values())
+    if (mailbox.port === instance.port) mailbox.drop(true);
 }
 
 /** Until the clients have acted. */

@@ -32,7 +32,8 @@ export class WellInstances {
         !storeDown &&
         !cutOff.has(process);
       if (!isWell) this.#well.delete(process);
-      else if (this.#well.get(process)?.id !== lease.id) this.#well.set(process, { id: lease.id, since: now });
+      else if (this.#well.get(process)?.id !== lease.id)
+        this.#well.set(process, { id: lease.id, since: now });
     }
     scheduler.after(WATCH_MS, () => this.watch());
   }

@@ -4,10 +4,20 @@
  */
 import { memoryRows } from '../../src/http/limits/held.ts';
 import { Core } from '../../src/endpoint/core.ts';
-import type { McpEndpointOptions, ResolvedOptions } from '../../src/base/options/endpoint-options.ts';
+import type {
+  McpEndpointOptions,
+  ResolvedOptions,
+} from '../../src/base/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { endpointStore, TOMBSTONES } from '../../src/endpoint/endpoint-store.ts';
-import { FIGURES, KEPT, ONCE, RESULTS, sessionKind, TASKS } from '../../src/session/record/record-kinds.ts';
+import {
+  FIGURES,
+  KEPT,
+  ONCE,
+  RESULTS,
+  sessionKind,
+  TASKS,
+} from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/base/types.ts';
@@ -20,7 +30,13 @@ import { type Interference, ProcessPort } from './process-port.ts';
 import { Random } from './random.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimServer } from './server.ts';
-import { type Deployment, type Mailbox, SimStore, type StoreChanges, StoreServer } from './sim-store.ts';
+import {
+  type Deployment,
+  type Mailbox,
+  SimStore,
+  type StoreChanges,
+  StoreServer,
+} from './sim-store.ts';
 import type { StoreData } from './store-data.ts';
 
 type Message = Readonly<Record<string, unknown>>;
@@ -38,7 +54,10 @@ export interface WorldOptions {
   /** Called when a factory is, with its context; may throw. */
   readonly onFactory?: (instance: SimInstance, context: McpEndpointContext) => void;
   /** The server of a request or session; default: a `SimServer`. */
-  readonly serverOf?: (instance: SimInstance, context: McpEndpointContext) => ReturnType<McpEndpointFactory>;
+  readonly serverOf?: (
+    instance: SimInstance,
+    context: McpEndpointContext,
+  ) => ReturnType<McpEndpointFactory>;
   /** Called with every process before its instance is made. */
   readonly onProcess?: (process: SimProcess) => void;
 }
@@ -64,7 +83,10 @@ export class World {
   /** The store answers no instance. */
   storeDown = false;
   /** What reaches the store waits until then; `'all'`: messages too. */
-  stall: { readonly calls: 'writes' | 'calls' | 'all'; readonly until: number } = { calls: 'all', until: -Infinity };
+  stall: { readonly calls: 'writes' | 'calls' | 'all'; readonly until: number } = {
+    calls: 'all',
+    until: -Infinity,
+  };
   /** Processes that do not reach the store, nor it them. */
   readonly cutOff = new Set<SimProcess>();
   /** Pairs of processes that do not reach each other: `a|b`. */
@@ -92,13 +114,19 @@ export class World {
     this.faults = { ...NO_FAULTS, ...options.faults };
     this.trace = options.traced === true ? [] : undefined;
     this.slots = Array.from({ length: options.slots }, () => undefined);
-    this.#endpoint = resolveOptions({ keepAliveMs: Infinity, leaseMs: 1_000, retryMs: 100, ...options.endpoint });
+    this.#endpoint = resolveOptions({
+      keepAliveMs: Infinity,
+      leaseMs: 1_000,
+      retryMs: 100,
+      ...options.endpoint,
+    });
     this.server = new StoreServer({
       now: () => this.storeNow,
       carry: (from, to, message, put) => this.#carry(from, to, message, put),
       ...(options.changes !== undefined && { changes: options.changes }),
     });
-    this.ledger.logged = this.#endpoint.eventRetention !== false && this.#endpoint.responseMode !== 'json';
+    this.ledger.logged =
+      this.#endpoint.eventRetention !== false && this.#endpoint.responseMode !== 'json';
   }
 
   get now(): number {
@@ -250,16 +278,25 @@ export class World {
       (level: string) =>
       (fields: object, text: string): void => {
         const { err, ...rest } = fields as { err?: unknown };
-        this.note(`${name} ${level}: ${text} ${JSON.stringify(rest)}${err === undefined ? '' : ` ${String(err)}`}`);
+        this.note(
+          `${name} ${level}: ${text} ${JSON.stringify(rest)}${err === undefined ? '' : ` ${String(err)}`}`,
+        );
       };
-    return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'), fatal: line('fatal') };
+    return {
+      debug: line('debug'),
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+      fatal: line('fatal'),
+    };
   }
 
   #died(instance: SimInstance): void {
     instance.listening = false;
     if (this.slots[instance.slot] === instance) this.slots[instance.slot] = undefined;
     this.#http.drop(instance);
-    for (const mailbox of this.mailboxes.values()) if (mailbox.port === instance.port) mailbox.drop(false);
+    for (const mailbox of this.mailboxes.values())
+      if (mailbox.port === instance.port) mailbox.drop(false);
   }
 
   /** Gives it back to its supervisor: drained, closed, gone. */
@@ -307,7 +344,12 @@ export class World {
     return this.#http.send(slot, request, onEvent);
   }
 
-  #carry(from: Mailbox | undefined, to: Mailbox, message: Message, put: (message: Message) => void): void {
+  #carry(
+    from: Mailbox | undefined,
+    to: Mailbox,
+    message: Message,
+    put: (message: Message) => void,
+  ): void {
     const { faults, network } = this;
     const sender = (from?.port as ProcessPort | undefined)?.process;
     const receiver = (to.port as ProcessPort).process;
@@ -325,7 +367,8 @@ export class World {
     if (lost) return;
     const copies = network.chance(faults.mailDoubled) ? 2 : 1;
     for (let n = 0; n < copies; n++) {
-      const arrives = (): void => put(n === 0 ? message : (JSON.parse(JSON.stringify(message)) as Message));
+      const arrives = (): void =>
+        put(n === 0 ? message : (JSON.parse(JSON.stringify(message)) as Message));
       const late = network.chance(faults.mailDelayed) ? this.delay(faults.mailDelay) : 0;
       const at = this.now + this.delay(faults.mail) + late;
       // In order, but for what is late.

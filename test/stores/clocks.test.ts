@@ -23,7 +23,10 @@ const IDLE_MS = 2 * HOUR;
 const LATEST_MS = IDLE_MS * 1.1 + 10_000;
 const SLACK_MS = 60_000;
 
-const offBy = (clock: TimeProvider, ms: number): TimeProvider => ({ ...clock, now: () => clock.now() + ms });
+const offBy = (clock: TimeProvider, ms: number): TimeProvider => ({
+  ...clock,
+  now: () => clock.now() + ms,
+});
 
 const clocks = [
   ['3 h slow', -3 * HOUR],
@@ -72,8 +75,15 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       let wrong: number = byMs;
       const inner = memory();
       const view = await openView(inner, { kind: 'sessions', time });
-      const options = { name: 'mcp', idleTimeoutMs: 60_000, store: watchedStore({ durable: true, inner }) };
-      const first = await serveMember({ ...options, timeProvider: { ...time, now: () => time.now() + wrong } });
+      const options = {
+        name: 'mcp',
+        idleTimeoutMs: 60_000,
+        store: watchedStore({ durable: true, inner }),
+      };
+      const first = await serveMember({
+        ...options,
+        timeProvider: { ...time, now: () => time.now() + wrong },
+      });
       const second = await serveMember({ ...options, timeProvider: time });
       const client = await first.openSession();
       if (by === 'the next owner') await first.endpoint.close();

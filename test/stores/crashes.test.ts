@@ -37,6 +37,9 @@ if (isMatrix)
     describeWhereInstalled(kind, `on ${kind}`, () => {
       crashTest(30, async () => {
         const server = await ownServer(kind, ...KEEPS_DATA[kind]);
-        return { target: server.url, server: { kill: () => server.killed(), start: () => server.start() } };
+        return {
+          target: server.url,
+          server: { kill: () => server.killed(), start: () => server.start() },
+        };
       });
     });

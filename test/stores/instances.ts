@@ -28,16 +28,25 @@ export const startOpening = (args: readonly string[], user: Parameters<typeof st
   startNode([OPENS, ...args], user);
 
 /** `lines`: what it has received. */
-export async function startInstance({ target, name }: Deployment, id: string, leaseMs = LONG_LEASE_MS) {
+export async function startInstance(
+  { target, name }: Deployment,
+  id: string,
+  leaseMs = LONG_LEASE_MS,
+) {
   const { child, output, says, stop } = startNode([INSTANCE, target, name, id, String(leaseMs)]);
   await says(/^(ready)$/m);
-  return { process: child, lines: () => output.stdout.split('\n').slice(1, -1), kill: () => stop('SIGKILL') };
+  return {
+    process: child,
+    lines: () => output.stdout.split('\n').slice(1, -1),
+    kill: () => stop('SIGKILL'),
+  };
 }
 
 /** What the relay does with a suspect instance: it buries the lease if it is unchanged. */
 async function buryIfSuspect(view: View, id: string): Promise<boolean> {
   const lease = await view.instances.read(id);
-  if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect') return false;
+  if (lease === undefined || (await view.instances.send('me', id, { kind: 'probe' })) !== 'suspect')
+    return false;
   return view.instances.bury(lease);
 }
 

@@ -18,7 +18,12 @@ describe('the byte budget of the event logs', () => {
   const step = fc.oneof(
     {
       weight: 8,
-      arbitrary: fc.record({ op: fc.constant('append'), s: fc.nat(3), stream: fc.nat(2), size: fc.nat(60) }),
+      arbitrary: fc.record({
+        op: fc.constant('append'),
+        s: fc.nat(3),
+        stream: fc.nat(2),
+        size: fc.nat(60),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('end'), s: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('pass'), ms: fc.nat(2_000) }) },
@@ -28,7 +33,11 @@ describe('the byte budget of the event logs', () => {
   test('is never exceeded, counts the held bytes and returns to 0', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
-        const { budget, deployment, pass } = createRoom(3_000, { ttlMs: 1_500, events: 8, bytes: 150 });
+        const { budget, deployment, pass } = createRoom(3_000, {
+          ttlMs: 1_500,
+          events: 8,
+          bytes: 150,
+        });
         const rooms = [deployment(), deployment()];
         const next = new Map<string, number>();
         const room = (s: number) => rooms[s % 2] as (typeof rooms)[number];
@@ -38,7 +47,10 @@ describe('the byte budget of the event logs', () => {
             const key = `${one.s} ${one.stream}`;
             const from = next.get(key) ?? 0;
             const append = { id: `s${one.s}`, fence: FENCE, stream: `p${one.stream}`, from };
-            assert.equal(room(one.s).records.append({ ...append, events: ['', 'x'.repeat(one.size)] }), 'written');
+            assert.equal(
+              room(one.s).records.append({ ...append, events: ['', 'x'.repeat(one.size)] }),
+              'written',
+            );
             next.set(key, from + 2);
           } else if (one.op === 'end') {
             room(one.s).records.end(`s${one.s}`, FENCE, 'deleted');
@@ -50,7 +62,9 @@ describe('the byte budget of the event logs', () => {
             .flatMap(({ entries }) => [0, 1, 2, 3].map((s) => entries(`s${s}`)))
             .filter(({ length }) => length > 0)
             .map((entries) => entries.flatMap(({ events }) => events));
-          const held = logs.flat().reduce((sum, data) => sum + data.length + EVENT_OVERHEAD_BYTES, 0);
+          const held = logs
+            .flat()
+            .reduce((sum, data) => sum + data.length + EVENT_OVERHEAD_BYTES, 0);
           assert.equal(budget.used, held + logs.length * LOG_OVERHEAD_BYTES);
           assert.ok(budget.used <= budget.limit);
           for (const log of logs) {
@@ -67,11 +81,22 @@ describe('the byte budget of the event logs', () => {
   });
 
   test('the long answers of one user drop events of that user, not those of others', async () => {
-    const { budget, deployment } = createRoom(100_000, { ttlMs: HOUR_MS, events: 1_000, bytes: 10_000 });
+    const { budget, deployment } = createRoom(100_000, {
+      ttlMs: HOUR_MS,
+      events: 1_000,
+      bytes: 10_000,
+    });
     const [one, other] = [deployment(), deployment()];
     const append = (room: typeof one, id: string, share: string, bytes: number): void => {
       room.records.create(recordOf(id));
-      room.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['x'.repeat(bytes)], share });
+      room.records.append({
+        id,
+        fence: FENCE,
+        stream: 'p',
+        from: 0,
+        events: ['x'.repeat(bytes)],
+        share,
+      });
     };
     const isKept = async (room: typeof one, ids: string[]): Promise<boolean[]> =>
       Promise.all(ids.map(async (id) => (await room.records.replay(id, 'p', -1)).found));
@@ -99,8 +124,13 @@ describe('the byte budget of the event logs', () => {
     append(0, 1);
     // Nine events have room, so six go.
     for (let n = 6; n < 14; n++) append(n, 0);
-    const kept = await Promise.all(Array.from({ length: 14 }, (_, n) => roomOf(n).replay(`s${n}`, 'p', -1)));
-    expect(kept.map(({ found }) => found)).toEqual([...Array(6).fill(false), ...Array(8).fill(true)]);
+    const kept = await Promise.all(
+      Array.from({ length: 14 }, (_, n) => roomOf(n).replay(`s${n}`, 'p', -1)),
+    );
+    expect(kept.map(({ found }) => found)).toEqual([
+      ...Array(6).fill(false),
+      ...Array(8).fill(true),
+    ]);
     expect(await roomOf(0).replay('s0', 'p', -1)).toEqual({ found: false, why: 'gap', first: 1 });
     expect(await roomOf(0).replay('s0', 'p', 0)).toMatchObject({ found: true, next: 2 });
   });
@@ -110,9 +140,18 @@ describe('the byte budget of the event logs', () => {
     const { records } = deployment();
     records.create(recordOf('s'));
     const append = (n: number) =>
-      records.append({ id: 's', fence: FENCE, stream: `p${n}`, from: 0, events: ['', '1'], complete: true });
+      records.append({
+        id: 's',
+        fence: FENCE,
+        stream: `p${n}`,
+        from: 0,
+        events: ['', '1'],
+        complete: true,
+      });
     for (let n = 0; n < 1_000; n++) append(n);
-    const replays = await Promise.all(Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1)));
+    const replays = await Promise.all(
+      Array.from({ length: 1_000 }, (_, n) => records.replay('s', `p${n}`, -1)),
+    );
     expect(replays.filter(({ found }) => found)).toHaveLength(5);
     expect(await records.replay('s', 'p0', -1)).toEqual({ found: false, why: 'unknown' });
     // Nothing is remembered of it, so its name begins another stream.
@@ -133,7 +172,11 @@ describe('the byte budget of the event logs', () => {
     expect(entries('s').flatMap(({ events }) => events)).toHaveLength(4);
     records.forget('s', 'first');
     expect(await records.replay('s', 'first', -1)).toEqual({ found: false, why: 'unknown' });
-    expect(await records.replay('s', 'open', -1)).toMatchObject({ found: true, next: 2, complete: false });
+    expect(await records.replay('s', 'open', -1)).toMatchObject({
+      found: true,
+      next: 2,
+      complete: false,
+    });
 
     records.create(recordOf('t'));
     records.append({ id: 't', fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });

@@ -10,7 +10,10 @@ type AtOnce<T> = T extends (...args: infer A) => infer R ? (...args: A) => Answe
 type RecordsAtOnce = { readonly [Name in keyof KernelRecords]: AtOnce<KernelRecords[Name]> };
 
 /** `logBytes`: what the logs of all deployments may take together. */
-export function memoryRooms(kind: Kind, { logBytes = Infinity, tombstones = 1_000, eventLogBytes = 1_000_000 } = {}) {
+export function memoryRooms(
+  kind: Kind,
+  { logBytes = Infinity, tombstones = 1_000, eventLogBytes = 1_000_000 } = {},
+) {
   let now = 1_000_000;
   const time = { now: () => now, setTimeout: () => 0, clearTimeout: () => undefined };
   const budget = new EventBudget(logBytes);

@@ -27,14 +27,25 @@ describe('the memory store', () => {
 
   test('trims logs and passes over records by the ten thousand, where all grow old or expire together', async () => {
     const [time, count] = [createFakeTime(), 20_000];
-    const { records } = await openView(memory(), { time, log: { ttlMs: 1_000, events: 100, bytes: 100_000 } });
+    const { records } = await openView(memory(), {
+      time,
+      log: { ttlMs: 1_000, events: 100, bytes: 100_000 },
+    });
     for (let n = 0; n < count; n++) {
       await records.create(recordOf(`s${n}`));
-      await records.append({ id: `s${n}`, fence: FENCE, stream: 'p', from: 0, events: ['1'], complete: true });
+      await records.append({
+        id: `s${n}`,
+        fence: FENCE,
+        stream: 'p',
+        from: 0,
+        events: ['1'],
+        complete: true,
+      });
     }
     await time.advance(1_001);
     expect(await records.trim()).toBeUndefined();
-    for (const n of [0, count - 1]) expect(await records.replay(`s${n}`, 'p', -1)).toMatchObject({ found: false });
+    for (const n of [0, count - 1])
+      expect(await records.replay(`s${n}`, 'p', -1)).toMatchObject({ found: false });
     for (let n = 0; n < count; n++) await records.save(`s${n}`, FENCE, { expiresInMs: 1 });
     await time.advance(1);
     expect(await records.list(1)).toEqual({ records: [] });
@@ -96,7 +107,11 @@ describe('the memory store', () => {
 
   test.each([
     { what: 'forgets the sessions that ended first', kept: [false, false, true, true, true] },
-    { what: 'forgets no record of a kind that evicts none', evicts: false, kept: Array(5).fill(true) },
+    {
+      what: 'forgets no record of a kind that evicts none',
+      evicts: false,
+      kept: Array(5).fill(true),
+    },
   ] as const)('past the limit of its tombstones it $what', async ({ kept, ...kind }) => {
     const { records } = await openView(memory(), { tombstones: 3, eventLogBytes: 1, ...kind });
     const ids = ['a', 'b', 'c', 'd', 'e'];
@@ -122,7 +137,9 @@ describe('messages in one process', () => {
   test('are passed by reference and delivered after the call that sends them', async () => {
     const { instances } = await openView(memory());
     const received: InstanceMessage[] = [];
-    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, message) => received.push(message));
+    await instances.announce({ id: 'me', state: 'serving', version: '1' }, (_, message) =>
+      received.push(message),
+    );
     const message = { kind: 'call', body: () => 'a function passes, too' };
     expect(instances.send('me', 'me', message)).toBe('sent');
     expect(received).toEqual([]);

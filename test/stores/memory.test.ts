@@ -11,7 +11,11 @@ import { modelTests, movedTime } from './model-runs.ts';
 describe('a backend in memory', () => {
   backendTests(() => {
     const limits = { tombstones: 100_000, eventLogBytes: 100_000_000 };
-    const backend = new MemoryBackend({ ...movedTime(), ...limits, budget: new EventBudget(Infinity) });
+    const backend = new MemoryBackend({
+      ...movedTime(),
+      ...limits,
+      budget: new EventBudget(Infinity),
+    });
     return { connect: () => backend };
   });
 });
@@ -31,7 +35,8 @@ describe('the memory store', () => {
 
   test('is asked for every operation', () => {
     const seen = new Map<string, number>();
-    for (const { op } of fc.sample(randomOperations(), 200).flat()) seen.set(op, (seen.get(op) ?? 0) + 1);
+    for (const { op } of fc.sample(randomOperations(), 200).flat())
+      seen.set(op, (seen.get(op) ?? 0) + 1);
     expect(Math.min(...seen.values())).toBeGreaterThan(50);
     expect(seen.size).toBe(19);
   });

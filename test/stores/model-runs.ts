@@ -10,7 +10,11 @@ import type { EventRetention } from '../../src/base/types.ts';
 import { createStoreKit, type StoreUnderTest } from './contract/store-kit.ts';
 import { applyAll } from './contract/model/apply-operations.ts';
 import { PlainStore } from './contract/model/plain-store.ts';
-import { PLACES, randomOperations, type ModelOperation } from './contract/model/random-operations.ts';
+import {
+  PLACES,
+  randomOperations,
+  type ModelOperation,
+} from './contract/model/random-operations.ts';
 import type { View } from './contract/view.ts';
 
 const TIMEOUT_MS = 240_000;
@@ -56,7 +60,10 @@ export function modelTests(
     test.each(Object.entries(RUNS))(
       'on %s',
       async (_, run) => {
-        const { close, ...store }: Awaited<ReturnType<typeof connect>> & { close?(): Promise<void> } = await connect();
+        const {
+          close,
+          ...store
+        }: Awaited<ReturnType<typeof connect>> & { close?(): Promise<void> } = await connect();
         try {
           await compareWithModel(store, runsOf(runs), run);
         } finally {
@@ -69,8 +76,14 @@ export function modelTests(
 }
 
 /** Needs `time` or `now`, and `pass`, of a clock that moves only by `pass`. */
-export async function compareWithModel(store: StoreUnderTest, runs: number, run: ModelRun = {}): Promise<void> {
-  const compared = fc.asyncProperty(randomOperations(run.listed), (operations) => compare(store, run, operations));
+export async function compareWithModel(
+  store: StoreUnderTest,
+  runs: number,
+  run: ModelRun = {},
+): Promise<void> {
+  const compared = fc.asyncProperty(randomOperations(run.listed), (operations) =>
+    compare(store, run, operations),
+  );
   const plugins = [fc.interruptAfterTimeLimit(SEARCH_MS, { failOnInterrupt: true })];
   await fc.assert(compared, { numRuns: runs, plugins });
 }
@@ -91,7 +104,10 @@ async function compare(
   };
   const places = [];
   for (const place of PLACES) {
-    const views = [await kit.open({ ...settings, ...place }), await kit.open({ ...settings, ...place })] as const;
+    const views = [
+      await kit.open({ ...settings, ...place }),
+      await kit.open({ ...settings, ...place }),
+    ] as const;
     places.push({
       store: together === 1 ? inTurn(views) : views[0],
       model: new PlainStore({ now, keepMs, log }),
@@ -110,7 +126,10 @@ function inTurn(views: readonly View[]): View {
   const next = (): View => views[turn++ % views.length] as View;
   const records = new Proxy({} as View['records'], {
     get: (_, method) => {
-      const target = next().records as unknown as Record<string | symbol, (...given: unknown[]) => unknown>;
+      const target = next().records as unknown as Record<
+        string | symbol,
+        (...given: unknown[]) => unknown
+      >;
       return (...given: unknown[]) => target[method]?.(...given);
     },
   });
@@ -121,6 +140,10 @@ function inTurn(views: readonly View[]): View {
 export function movedTime(): Required<Pick<StoreUnderTest, 'time' | 'pass'>> {
   const fake = createFakeTime();
   let moved = 0;
-  const time = { ...fake, now: (): number => fake.now() + moved, monotonic: (): number => fake.monotonic() + moved };
+  const time = {
+    ...fake,
+    now: (): number => fake.now() + moved,
+    monotonic: (): number => fake.monotonic() + moved,
+  };
   return { time, pass: async (ms) => void (moved += ms) };
 }

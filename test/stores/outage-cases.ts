@@ -6,7 +6,16 @@ import { freePort, startServer, type ServerKind, type TestServer } from '../kit/
 import { movingTime } from '../kit/moving-time.ts';
 import { turns, until } from '../kit/until.ts';
 import { storeAt } from './store-at.ts';
-import { ALL_CALLS, AWAY, failing, frozen, KEEPS_DATA, ownServer, proxied, TURNS } from './outages.ts';
+import {
+  ALL_CALLS,
+  AWAY,
+  failing,
+  frozen,
+  KEEPS_DATA,
+  ownServer,
+  proxied,
+  TURNS,
+} from './outages.ts';
 import { announce, FENCE, ME, openView, recordOf } from './views.ts';
 
 /** Two thirds of the lease of `storeOptions`; a store may have a shorter limit. */
@@ -30,9 +39,18 @@ const cutAll = (proxy: FaultProxy): void => {
 };
 
 const FAULTS: Readonly<Record<string, Fault>> = {
-  'the server is killed': { begin: ({ server }) => server.killed(), end: ({ server }) => server.start() },
-  'the server is frozen': { begin: ({ server }) => frozen(server), end: ({ server }) => server.resume() },
-  'the network is silent': { begin: ({ proxy }) => proxy.blackHole(true), end: ({ proxy }) => proxy.blackHole(false) },
+  'the server is killed': {
+    begin: ({ server }) => server.killed(),
+    end: ({ server }) => server.start(),
+  },
+  'the server is frozen': {
+    begin: ({ server }) => frozen(server),
+    end: ({ server }) => server.resume(),
+  },
+  'the network is silent': {
+    begin: ({ proxy }) => proxy.blackHole(true),
+    end: ({ proxy }) => proxy.blackHole(false),
+  },
   'the network refuses connections': {
     begin({ proxy }) {
       proxy.refuse(true);
@@ -59,7 +77,9 @@ export function outageCases(kind: ServerKind): void {
       await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 0, events: ['1'] });
       const before = to.proxy.accepted;
       await begin(to);
-      const waiting = Object.entries(ALL_CALLS).map(([name, ask]) => [name, failing(() => ask(view))] as const);
+      const waiting = Object.entries(ALL_CALLS).map(
+        ([name, ask]) => [name, failing(() => ask(view))] as const,
+      );
       // Each of them may first wait for a connection, and then for an answer.
       for (let limit = 0; limit < 2; limit++) {
         await turns(TURNS);
@@ -68,7 +88,10 @@ export function outageCases(kind: ServerKind): void {
       await until(() => waiting.every(([, { over }]) => over), { what: 'every call fails' });
       await until(() => inbox.lost > 0);
       await end(to);
-      expect(await until(() => view.records.read('s'))).toMatchObject({ epoch: 1, fields: { a: '1' } });
+      expect(await until(() => view.records.read('s'))).toMatchObject({
+        epoch: 1,
+        fields: { a: '1' },
+      });
       expect(await view.records.save('s', FENCE, { head: 'later' })).toBe('written');
       expect(await view.records.replay('s', 'p', -1)).toMatchObject({ found: true });
       // The store gave its connections up, though neither side of a silent network has closed them.
@@ -99,7 +122,9 @@ export function outageCases(kind: ServerKind): void {
   test('a store that cannot be reached is named by its address, without the password', async () => {
     const port = await freePort();
     const opened = openView(`${kind}://user:secret@127.0.0.1:${port}/0`);
-    const message = expect.stringMatching(new RegExp(`^(?!.*secret).*127\\.0\\.0\\.1:${port}.*ECONNREFUSED`)) as string;
+    const message = expect.stringMatching(
+      new RegExp(`^(?!.*secret).*127\\.0\\.0\\.1:${port}.*ECONNREFUSED`),
+    ) as string;
     await expect(opened).rejects.toMatchObject({ ...AWAY, message });
   });
 
@@ -116,7 +141,10 @@ export function outageCases(kind: ServerKind): void {
     await until(() => inbox.lost > 0);
     // A subscribed connection may reconnect later than the others.
     await until(async () => (await view.instances.renew(ME, 'serving')) === false);
-    expect(await view.records.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
+    expect(await view.records.claim('s', FENCE, ME)).toEqual({
+      claimed: false,
+      current: undefined,
+    });
     expect(await view.records.save('s', FENCE, {})).toBe('fenced');
     const append = { id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] };
     expect(await view.records.append(append)).toBe('fenced');
@@ -158,6 +186,8 @@ export function outageCases(kind: ServerKind): void {
     const began = performance.now();
     await view.close();
     expect(performance.now() - began).toBeLessThan(BOUND_MS);
-    await expect((async () => view.records.create(recordOf('late')))()).rejects.toThrow(/is closed/);
+    await expect((async () => view.records.create(recordOf('late')))()).rejects.toThrow(
+      /is closed/,
+    );
   });
 }

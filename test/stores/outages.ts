@@ -17,13 +17,15 @@ export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   save: ({ records }) => records.save('s', FENCE, { head: 'info' }),
   release: ({ records }) => records.save('released', FENCE, { release: true }),
   end: ({ records }) => records.end('ended', FENCE, 'deleted'),
-  mark: ({ records }) => records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
+  mark: ({ records }) =>
+    records.append({ id: 's', fence: FENCE, stream: null, mark: { name: '1', stream: 'p' } }),
   list: ({ records }) => records.list(10),
   count: ({ records }) => records.count(),
   countOf: ({ records }) => records.countOf('share'),
   oldest: ({ records }) => records.oldest('share', 10),
   due: ({ records }) => records.due(10),
-  append: ({ records }) => records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
+  append: ({ records }) =>
+    records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),
   replay: ({ records }) => records.replay('s', 'p', -1),
   lease: ({ instances }) => instances.read(ME),
   leases: ({ instances }) => instances.list(),
@@ -35,13 +37,16 @@ export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
 
 /** Uses every part: records, logs, leases, mailboxes, secrets. Only the records stay. */
 export async function useAll(view: View): Promise<void> {
-  for (const id of ['s', 'other', 'released', 'ended']) await view.records.create(recordOf(id, { fields: { a: '1' } }));
+  for (const id of ['s', 'other', 'released', 'ended'])
+    await view.records.create(recordOf(id, { fields: { a: '1' } }));
   await announce(view, ME);
   const { messages } = await announce(view, OTHER);
   for (const [name, call] of Object.entries(ALL_CALLS))
     expect(['fenced', 'gone', 'suspect', false], name).not.toContain(await call(view));
   const unmark = { name: '1', stream: 'p' };
-  expect(await view.records.append({ id: 's', fence: FENCE, stream: null, unmark })).toBe('written');
+  expect(await view.records.append({ id: 's', fence: FENCE, stream: null, unmark })).toBe(
+    'written',
+  );
   await until(() => messages.length === 2);
   await view.secret('short', 1);
   await view.records.trim();
@@ -73,7 +78,9 @@ export async function frozen(server: TestServer): Promise<void> {
   server.pause();
   const tasks = `/proc/${server.pid}/task`;
   if (!existsSync(tasks)) return;
-  await until(() => readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))));
+  await until(() =>
+    readdirSync(tasks).every((task) => / T /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'))),
+  );
 }
 
 /** What needs no answer of the server takes no more turns of the event loop, on a busy machine too. */

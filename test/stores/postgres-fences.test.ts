@@ -15,7 +15,10 @@ const WAITING = `wait_event_type = 'Lock' AND datname = current_database()`;
 /** What another process stores in the row of an id. The members of `data`: `kernel/row-texts.ts`. */
 const put = (id: string, set: string): string =>
   `UPDATE sojourn.rows SET version = version + 1, ${set} WHERE id = '${id}'`;
-const CLAIM = put('s', `fence = '2 next', data = jsonb_set(jsonb_set(data::jsonb, '{1}', '2'), '{2}', '"next"')::text`);
+const CLAIM = put(
+  's',
+  `fence = '2 next', data = jsonb_set(jsonb_set(data::jsonb, '{1}', '2'), '{2}', '"next"')::text`,
+);
 /** An append that another connection stores: it has locked the row. */
 const storing = (head: string): [string, string] => [
   `SELECT FROM sojourn.rows WHERE id = 's' FOR NO KEY UPDATE`,
@@ -38,7 +41,8 @@ describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {
       },
       goOn: async (): Promise<unknown> => pausing.query('COMMIT'),
       /** So many statements wait for the paused transaction. */
-      waits: (count = 1) => until(async () => (await waitCount(watching)) >= count, { what: 'statements that wait' }),
+      waits: (count = 1) =>
+        until(async () => (await waitCount(watching)) >= count, { what: 'statements that wait' }),
       ask: async (text: string, values: unknown[] = []): Promise<unknown[]> =>
         (await watching.query({ text, values, rowMode: 'array' })).rows.flat(),
     };

@@ -28,15 +28,20 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       [strange.username, strange.password] = ['stranger', 'x'];
       const stranger = await connect(strange.href);
       const keyOf = async (id: string): Promise<string> =>
-        (await admin.query(`SELECT split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = $1`, [id])).rows[0]
-          .key;
+        (
+          await admin.query(
+            `SELECT split_part(fence, ' ', 3) AS key FROM sojourn.rows WHERE id = $1`,
+            [id],
+          )
+        ).rows[0].key;
       const [mine, other] = [await keyOf('me'), await keyOf('a')];
       const probe = (id: string) => view.instances.send('me', id, { kind: 'probe' });
 
       // The stranger has what the dead instance had: its lock, and the name of its connection.
-      await stranger.query(`SELECT pg_advisory_lock_shared(${other}), set_config('application_name', $1, false)`, [
-        `sojourn_${other}`,
-      ]);
+      await stranger.query(
+        `SELECT pg_advisory_lock_shared(${other}), set_config('application_name', $1, false)`,
+        [`sojourn_${other}`],
+      );
       expect(await probe('a')).toBe('sent');
       await instance.kill();
       await until(async () => (await probe('a')) === 'suspect', { timeoutMs: 10_000 });
@@ -44,14 +49,18 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       // The connection of a living one is lost, and the stranger has its lock first.
       await stranger.query(`SELECT pg_notify('sojourn_${mine}', 'no number')`);
       const taken = stranger.query(`SELECT pg_advisory_lock(${mine})`);
-      await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, [
-        `sojourn_${mine}`,
-      ]);
+      await admin.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`,
+        [`sojourn_${mine}`],
+      );
       await taken;
-      await until(async () => view.instances.renew('me', 'serving').catch(() => false), { timeoutMs: 10_000 });
+      await until(async () => view.instances.renew('me', 'serving').catch(() => false), {
+        timeoutMs: 10_000,
+      });
       expect(await probe('me')).toBe('sent');
       await stranger.query(`SELECT pg_advisory_unlock(${mine})`);
-      for (const kind of ['probe', 'other']) expect(await view.instances.send('me', 'me', { kind })).toBe('sent');
+      for (const kind of ['probe', 'other'])
+        expect(await view.instances.send('me', 'me', { kind })).toBe('sent');
     });
 
     test('exit by themselves when their views are closed or idle', async () => {
@@ -117,7 +126,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
     await put(1, '["x",{"kind":"first"}]');
     await slow.query('COMMIT');
     const alone = await put(1, 'what another program has put');
-    const tell = (no: string) => slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, no]);
+    const tell = (no: string) =>
+      slow.query('SELECT pg_notify($1, $2)', [`sojourn_${receiver.key}`, no]);
     // A number between those of the slow sender.
     await tell(String(Number(together) + 1));
     await hear(6);
@@ -141,7 +151,8 @@ describeWithServer('postgres', 'instances on PostgreSQL', (server) => {
       await until(() => heard.length === n);
     }
     await view.close();
-    const { rows } = await writing.query(`SELECT sum(idx_tup_read)::int AS read FROM pg_stat_user_indexes
+    const { rows } =
+      await writing.query(`SELECT sum(idx_tup_read)::int AS read FROM pg_stat_user_indexes
       WHERE relname = 'messages'`);
     expect(rows[0].read).toBeGreaterThan(0);
     expect(rows[0].read).toBeLessThan(many * 5);

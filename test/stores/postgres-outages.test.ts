@@ -12,39 +12,47 @@ import { announce, connect, newDatabase, openView } from './postgres-views.ts';
 
 const LASTING = { leaseMs: 60_000 };
 
-describeWithServer('postgres', 'the PostgreSQL store, on a server that keeps running,', (server) => {
-  test('reconnects after a cut, reports that messages may be lost, and then reads them', async () => {
-    const url = await newDatabase(server().url);
-    const { proxy } = await proxied(server());
-    const view = await openView(url, LASTING);
-    const other = await openView(url.replace(String(server().port), String(proxy.port)), LASTING);
-    const inbox = await announce(other, 'cut');
-    proxy.refuse(true);
-    proxy.cutAll();
-    await until(() => inbox.lost > 0);
-    await until(async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect');
-    await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(AWAY);
-    proxy.heal();
-    await until(async () => other.instances.renew('cut', 'serving'));
-    expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
-    await until(() => inbox.messages.some(({ n }) => n === 2));
-    expect(inbox.messages[0]).toMatchObject({ n: 1 });
-    expect(inbox.lost).toBe(1);
-  });
+describeWithServer(
+  'postgres',
+  'the PostgreSQL store, on a server that keeps running,',
+  (server) => {
+    test('reconnects after a cut, reports that messages may be lost, and then reads them', async () => {
+      const url = await newDatabase(server().url);
+      const { proxy } = await proxied(server());
+      const view = await openView(url, LASTING);
+      const other = await openView(url.replace(String(server().port), String(proxy.port)), LASTING);
+      const inbox = await announce(other, 'cut');
+      proxy.refuse(true);
+      proxy.cutAll();
+      await until(() => inbox.lost > 0);
+      await until(
+        async () => (await view.instances.send('me', 'cut', { kind: 'word', n: 1 })) === 'suspect',
+      );
+      await expect(Promise.resolve(other.instances.renew('cut', 'serving'))).rejects.toMatchObject(
+        AWAY,
+      );
+      proxy.heal();
+      await until(async () => other.instances.renew('cut', 'serving'));
+      expect(await view.instances.send('me', 'cut', { kind: 'word', n: 2 })).toBe('sent');
+      await until(() => inbox.messages.some(({ n }) => n === 2));
+      expect(inbox.messages[0]).toMatchObject({ n: 1 });
+      expect(inbox.lost).toBe(1);
+    });
 
-  test('creates its tables again after they were dropped; their contents are missing', async () => {
-    const url = await newDatabase(server().url);
-    const view = await openView(url, LASTING);
-    const client = await connect(url);
-    for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
-      await client.query('DROP SCHEMA sojourn CASCADE');
-      await until(async () => [await ALL_CALLS[call]?.(view)]);
-      expect(await until(async () => [await view.records.read('s')]), call).toEqual([undefined]);
-    }
-    await client.query('DROP TABLE sojourn.rows');
-    expect(await until(async () => [await view.records.read('s')])).toEqual([undefined]);
-  });
-});
+    test('creates its tables again after they were dropped; their contents are missing', async () => {
+      const url = await newDatabase(server().url);
+      const view = await openView(url, LASTING);
+      const client = await connect(url);
+      for (const call of ['read', 'save', 'append', 'renew', 'send', 'secret', 'create']) {
+        await client.query('DROP SCHEMA sojourn CASCADE');
+        await until(async () => [await ALL_CALLS[call]?.(view)]);
+        expect(await until(async () => [await view.records.read('s')]), call).toEqual([undefined]);
+      }
+      await client.query('DROP TABLE sojourn.rows');
+      expect(await until(async () => [await view.records.read('s')])).toEqual([undefined]);
+    });
+  },
+);
 
 describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
   if (isMatrix) outageCases('postgres');
@@ -56,7 +64,10 @@ describeWhereInstalled('postgres', 'the PostgreSQL store', () => {
     // A standby without a primary serves the data that it has.
     writeFileSync(join(server.folder, 'standby.signal'), '');
     await server.start();
-    await expect(openView(server.url)).rejects.toMatchObject({ ...AWAY, message: expect.stringContaining('standby') });
+    await expect(openView(server.url)).rejects.toMatchObject({
+      ...AWAY,
+      message: expect.stringContaining('standby'),
+    });
   });
 
   test('a standby that was promoted takes messages', async () => {

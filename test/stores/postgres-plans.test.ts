@@ -13,9 +13,12 @@ const ofOne: ReadonlyArray<(view: View, id: string) => unknown> = [
   ({ records }, id) => records.read(id),
   ({ records }, id) => records.save(id, FENCE, { stamp: 1, fields: { a: '1' } }),
   ({ records }, id) => records.append({ id, fence: FENCE, stream: 'p', from: 0, events: [''] }),
-  ({ records }, id) => records.append({ id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
-  ({ records }, id) => records.append({ id, fence: FENCE, stream: null, mark: { name: '1', stream: 'q' } }),
-  ({ records }, id) => records.append({ id, fence: FENCE, stream: null, unmark: { name: '1', stream: 'q' } }),
+  ({ records }, id) =>
+    records.append({ id, fence: FENCE, stream: 'p', from: 1, events: ['1'], complete: true }),
+  ({ records }, id) =>
+    records.append({ id, fence: FENCE, stream: null, mark: { name: '1', stream: 'q' } }),
+  ({ records }, id) =>
+    records.append({ id, fence: FENCE, stream: null, unmark: { name: '1', stream: 'q' } }),
   ({ records }, id) => records.replay(id, 'p', -1),
   ({ records }, id) => records.claim(id, FENCE, ME),
   ({ records }, id) => records.save(id, { ...FENCE, epoch: 2 }, { release: true }),
@@ -37,7 +40,9 @@ async function lookedAt(url: string): Promise<number> {
   // Counted for good when a connection has ended.
   await until(async () => (await client.query(own)).rows.length === 0);
   // Before 15 a process of the server collects the counts, and its answer is up to half a second old.
-  const { rows: version } = await client.query(`SELECT current_setting('server_version_num')::int AS n`);
+  const { rows: version } = await client.query(
+    `SELECT current_setting('server_version_num')::int AS n`,
+  );
   if (Number(version[0].n) < 150_000) await client.query('SELECT pg_sleep(1)');
   const { rows } = await client.query(`SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)
     + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes) AS n`);

@@ -30,7 +30,12 @@ describeWithServer('postgres', 'the PostgreSQL store', (server) => {
   test('statements that are lost with a connection leave no listeners behind', async () => {
     const config = { connectionString: server().url };
     const deadlines = new Deadlines(systemTime, 1_000);
-    const connection = new Connection({ config, schema: 'sojourn', deadlines, place: placeOf(config) });
+    const connection = new Connection({
+      config,
+      schema: 'sojourn',
+      deadlines,
+      place: placeOf(config),
+    });
     await connection.ready();
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);
@@ -61,7 +66,12 @@ describe('postgres() refuses', () => {
     ['a schema without a name', 'postgres://host/db', { schema: '' }, /postgres\.schema/],
     ['a schema with too long a name', 'postgres://host/db', { schema: 'é'.repeat(32) }, /63 bytes/],
     ['a schema of the server', 'postgres://host/db', { schema: 'pg_mine' }, /pg_/],
-    ['a schema that ends the body of a function', 'postgres://host/db', { schema: 'a$$b' }, /no \$\$/],
+    [
+      'a schema that ends the body of a function',
+      'postgres://host/db',
+      { schema: 'a$$b' },
+      /no \$\$/,
+    ],
   ];
   test.each(wrong)('%s', (_, given, options, message) => {
     expect(() => postgres(given as string, options as PostgresOptions)).toThrow(message);
@@ -77,7 +87,9 @@ describe('postgres() refuses', () => {
 
   test('a configuration that pg cannot use, when it is opened', async () => {
     const url = 'postgres://ada:secret@127.0.0.1:1/db?sslmode=verify-full&sslrootcert=/none.pem';
-    const refused = { storeProblem: { lasting: true, what: expect.stringMatching(/^(?!.*secret).*none\.pem/) } };
+    const refused = {
+      storeProblem: { lasting: true, what: expect.stringMatching(/^(?!.*secret).*none\.pem/) },
+    };
     await expect(openView(url)).rejects.toMatchObject(refused);
     expect(() => migrationSql('a$$b')).toThrow(/postgres\.schema/);
   });

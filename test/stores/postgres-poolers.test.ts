@@ -7,7 +7,10 @@ import { describeWithServer, type TestServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
-const POOLED = { code: 'STORE_AWAY', message: expect.stringMatching(/pooler.*the URL of the server itself/) };
+const POOLED = {
+  code: 'STORE_AWAY',
+  message: expect.stringMatching(/pooler.*the URL of the server itself/),
+};
 /** Connections to the server that PgBouncer has at most. */
 const POOL = 4;
 
@@ -21,7 +24,8 @@ async function lent(bouncer: string, count: number): Promise<ReadonlyMap<number,
         'SELECT name, setting, pg_backend_pid() AS pid FROM pg_settings ORDER BY name',
       );
       const channels = (await client.query('SELECT pg_listening_channels() AS name')).rows;
-      const locks = (await client.query(`SELECT objid FROM pg_locks WHERE locktype = 'advisory'`)).rows;
+      const locks = (await client.query(`SELECT objid FROM pg_locks WHERE locktype = 'advisory'`))
+        .rows;
       const settings = rows.map(({ name, setting }) => [name, setting] as const);
       const ignored = ['application_name', 'transaction_isolation'];
       return [
@@ -50,7 +54,10 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
       async (_, settings: Readonly<Record<string, number>>, others) => {
         const database = await newDatabase(server().url);
         const size = settings['default_pool_size'] ?? POOL;
-        const bouncer = await startPgBouncer(server(), 'transaction', { default_pool_size: POOL, ...settings });
+        const bouncer = await startPgBouncer(server(), 'transaction', {
+          default_pool_size: POOL,
+          ...settings,
+        });
         const url = through(bouncer, database);
         const before = await lent(url, size);
         expect(before.size).toBe(size);
@@ -60,7 +67,8 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
         const work = Array.from({ length: others }, async () => {
           while (busy) await other.query('SELECT 1');
         });
-        for (let n = 0; n < (others > 0 ? 20 : 3); n++) await expect(open(url)).rejects.toMatchObject(POOLED);
+        for (let n = 0; n < (others > 0 ? 20 : 3); n++)
+          await expect(open(url)).rejects.toMatchObject(POOLED);
         busy = false;
         await Promise.all(work);
         expect(await lent(url, size)).toEqual(before);
@@ -69,11 +77,16 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
 
     test('refuses a pooler that gives each statement another connection', async () => {
       const database = await newDatabase(server().url);
-      const url = through(await startPgBouncer(server(), 'statement', { default_pool_size: POOL }), database);
+      const url = through(
+        await startPgBouncer(server(), 'statement', { default_pool_size: POOL }),
+        database,
+      );
       const other = await connect(url);
       for (let n = 0; n < 3; n++) await expect(open(url)).rejects.toMatchObject(POOLED);
       for (let n = 0; n < POOL * 2; n++) {
-        expect((await other.query('SHOW statement_timeout')).rows).toEqual([{ statement_timeout: '0' }]);
+        expect((await other.query('SHOW statement_timeout')).rows).toEqual([
+          { statement_timeout: '0' },
+        ]);
         expect((await other.query('SELECT pg_listening_channels()')).rows).toEqual([]);
       }
     });
@@ -81,9 +94,14 @@ describeWithServer('postgres', 'the PostgreSQL store behind PgBouncer', (server)
     test('works with a pooler that keeps connections', async () => {
       const bouncer = await startPgBouncer(server(), 'session');
       const url = through(bouncer, await newDatabase(server().url));
-      const [here, there] = [await openView(url), await openView(postgres(new pg.Pool({ connectionString: url })))];
+      const [here, there] = [
+        await openView(url),
+        await openView(postgres(new pg.Pool({ connectionString: url }))),
+      ];
       const heard: unknown[] = [];
-      await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (from) => heard.push(from));
+      await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (from) =>
+        heard.push(from),
+      );
       await here.records.create(recordOf('s'));
       expect(await here.records.save('s', FENCE, { stamp: 1 })).toBe('written');
       expect(await there.records.read('s')).toMatchObject({ stamp: 1 });

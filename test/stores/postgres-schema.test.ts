@@ -5,8 +5,12 @@ import { describeWithServer } from '../kit/servers/index.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 import { useAll } from './outages.ts';
 
-const opened = (url: string, schema?: string): Promise<unknown> => openView(postgres(url, { schema }));
-const away = (message: RegExp): object => ({ code: 'STORE_AWAY', message: expect.stringMatching(message) });
+const opened = (url: string, schema?: string): Promise<unknown> =>
+  openView(postgres(url, { schema }));
+const away = (message: RegExp): object => ({
+  code: 'STORE_AWAY',
+  message: expect.stringMatching(message),
+});
 
 describeWithServer(
   'postgres',
@@ -26,7 +30,9 @@ describeWithServer(
       await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
       const refused = away(/default_transaction_read_only is on, .*ALTER ROLE user SET/);
       await expect(opened(url)).rejects.toMatchObject(refused);
-      expect((await client.query("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'")).rows).toEqual([]);
+      expect(
+        (await client.query("SELECT 1 FROM pg_namespace WHERE nspname = 'sojourn'")).rows,
+      ).toEqual([]);
       await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
       const view = await openView(url, { leaseMs: 900 });
       await view.records.create(recordOf('s'));
@@ -38,10 +44,15 @@ describeWithServer(
         const error: unknown = await Promise.resolve(view.records.save('s', FENCE, {})).catch(
           (cause: unknown) => cause,
         );
-        return error instanceof Error && error.message.includes('default_transaction_read_only is on');
+        return (
+          error instanceof Error && error.message.includes('default_transaction_read_only is on')
+        );
       });
       await client.query(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
-      await until(async () => (await Promise.resolve(view.records.save('s', FENCE, {})).catch(() => '')) === 'written');
+      await until(
+        async () =>
+          (await Promise.resolve(view.records.save('s', FENCE, {})).catch(() => '')) === 'written',
+      );
     });
 
     test('may have any name; schemas of different names are separate', async () => {
@@ -68,7 +79,8 @@ describeWithServer(
       const client = await connect(url);
       await client.query('CREATE PUBLICATION everything FOR ALL TABLES');
       const view = await openView(url);
-      const { rows } = await client.query(`SELECT tablename FROM pg_publication_tables WHERE schemaname = 'sojourn'
+      const { rows } =
+        await client.query(`SELECT tablename FROM pg_publication_tables WHERE schemaname = 'sojourn'
       AND NOT EXISTS (SELECT FROM pg_index
         WHERE indrelid = format('sojourn.%I', tablename)::regclass AND (indisprimary OR indisreplident))`);
       expect(rows).toEqual([]);
@@ -76,12 +88,17 @@ describeWithServer(
     });
 
     test('needs a database that keeps text as UTF-8', async () => {
-      const url = await newDatabase(server().url, `ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);
+      const url = await newDatabase(
+        server().url,
+        `ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`,
+      );
       await expect(opened(url)).rejects.toMatchObject(away(/LATIN1.*UTF8/));
     });
 
     describe('without the right to create it', () => {
-      async function asUser(name: string): Promise<{ url: string; admin: Awaited<ReturnType<typeof connect>> }> {
+      async function asUser(
+        name: string,
+      ): Promise<{ url: string; admin: Awaited<ReturnType<typeof connect>> }> {
         const url = await newDatabase(server().url);
         const admin = await connect(url);
         await admin.query(`CREATE ROLE ${name} LOGIN`);
@@ -91,14 +108,17 @@ describeWithServer(
 
       test('the error says which right is missing, and what an administrator can run', async () => {
         const { url } = await asUser('reader');
-        await expect(opened(url)).rejects.toMatchObject(away(/CREATE on the database.*migrationSql/));
+        await expect(opened(url)).rejects.toMatchObject(
+          away(/CREATE on the database.*migrationSql/),
+        );
       });
 
       test('an administrator creates it with migrationSql, and its grants are all that the user needs', async () => {
         const { url, admin } = await asUser('app');
         await admin.query('ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC');
         // Once more it changes nothing.
-        for (let n = 0; n < 2; n++) await admin.query(migrationSql('theirs "own"', { user: 'app' }));
+        for (let n = 0; n < 2; n++)
+          await admin.query(migrationSql('theirs "own"', { user: 'app' }));
         // The function of an earlier version, beside that of this one.
         await admin.query(
           'CREATE FUNCTION "theirs ""own""".write_trip(json) RETURNS integer LANGUAGE sql AS $$SELECT 0$$',

@@ -35,7 +35,11 @@ const nodeOf = async (cluster: TestCluster, key: string): Promise<ClusterNode> =
   cluster.nodes[Math.floor((Number(await slotOf(cluster, key)) * 3) / 16_384)] as ClusterNode;
 
 /** One of `ids` whose key or channel is on this node. */
-async function idOn(cluster: TestCluster, node: ClusterNode, keyOf: (id: string) => string): Promise<string> {
+async function idOn(
+  cluster: TestCluster,
+  node: ClusterNode,
+  keyOf: (id: string) => string,
+): Promise<string> {
   for (const id of ids) if ((await nodeOf(cluster, keyOf(id))) === node) return id;
   throw new Error('the ids are on all nodes');
 }
@@ -53,7 +57,16 @@ async function moveSlot(
   for (;;) {
     const keys = (await source.ask('CLUSTER', 'GETKEYSINSLOT', slot, '2')) as string[];
     if (keys.length === 0) break;
-    await source.ask('MIGRATE', '127.0.0.1', String(target.server.port), '', '0', '5000', 'KEYS', ...keys);
+    await source.ask(
+      'MIGRATE',
+      '127.0.0.1',
+      String(target.server.port),
+      '',
+      '0',
+      '5000',
+      'KEYS',
+      ...keys,
+    );
   }
   await half?.();
   for (const node of [target, source, ...nodes.filter((one) => one !== target && one !== source)])
@@ -83,7 +96,13 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       while (moving) {
         // A write that meets a half-moved slot gets TRYAGAIN and is sent again.
         const outcome = await Promise.resolve(
-          view.records.append({ id: id, fence: FENCE, stream: 'g', from: next, events: [`${next}`] }),
+          view.records.append({
+            id: id,
+            fence: FENCE,
+            stream: 'g',
+            from: next,
+            events: [`${next}`],
+          }),
         ).catch((error: unknown) => refused.push(error));
         if (outcome === 'written') next += 1;
       }
@@ -143,9 +162,13 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     expect((await view.records.list(100)).records).toHaveLength(ids.length);
     away.server.pause();
     const outcomes = await Promise.all(
-      ids.map(async (id) => [id, await (async () => view.records.save(id, FENCE, {}))().catch(() => 'away')] as const),
+      ids.map(
+        async (id) =>
+          [id, await (async () => view.records.save(id, FENCE, {}))().catch(() => 'away')] as const,
+      ),
     );
-    for (const [id, outcome] of outcomes) expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
+    for (const [id, outcome] of outcomes)
+      expect(outcome, id).toBe(homes.get(id) === away ? 'away' : 'written');
     away.server.resume();
     const read = async (id: string) => view.records.read(id);
     await until(async () => (await Promise.all(ids.map(read))).length, { timeoutMs: 15_000 });
@@ -153,7 +176,11 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
 
   test('the clock does not wait twice for a node that does not answer', async () => {
     const { client, nodes } = await startCluster(2);
-    const server = await openedServer((settings) => new ClusterServer(client, settings), newName(), LEASE_MS);
+    const server = await openedServer(
+      (settings) => new ClusterServer(client, settings),
+      newName(),
+      LEASE_MS,
+    );
     nodes[0]?.server.pause();
     await server.time();
     const began = performance.now();
@@ -178,14 +205,17 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     // The election of Redis needs a second round on a busy machine.
     for (const { records } of [view, late]) {
       const read = async (id: string) => records.read(id);
-      await until(async () => (await Promise.all(ids.map(read))).every(Boolean), { timeoutMs: 45_000 });
+      await until(async () => (await Promise.all(ids.map(read))).every(Boolean), {
+        timeoutMs: 45_000,
+      });
     }
     // A node that has not heard of the election names the dead one.
     const living = cluster.nodes.filter((node) => node !== dies);
     const isPrimary = new RegExp(`^${replica.id} .*master `, 'm');
     const views = async () => Promise.all(living.map(({ ask }) => ask('CLUSTER', 'NODES')));
     await until(async () => (await views()).every((nodes) => isPrimary.test(String(nodes))));
-    for (const id of ids) expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
+    for (const id of ids)
+      expect(await view.records.save(id, FENCE, { head: 'info' })).toBe('written');
     // Its lease may have expired during the failover.
     expect(await view.instances.renew(instance, 'serving')).toBe(false);
     const next = await announce(view, `${instance}-next`);

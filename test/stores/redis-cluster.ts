@@ -21,7 +21,14 @@ export interface TestCluster {
   addReplica(of: ClusterNode): Promise<ClusterNode>;
 }
 
-const ARGS = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'];
+const ARGS = [
+  '--cluster-enabled',
+  'yes',
+  '--cluster-node-timeout',
+  '1000',
+  '--cluster-require-full-coverage',
+  'no',
+];
 
 async function startNode(): Promise<ClusterNode> {
   const busPort = await freePort();
@@ -53,7 +60,10 @@ export async function startCluster(
   });
   for (let n = 0; n < primaries; n++) nodes.push(await startNode());
   for (const [n, { ask }] of nodes.entries()) {
-    const [from, to] = [Math.floor((n * SLOTS) / primaries), Math.floor(((n + 1) * SLOTS) / primaries) - 1];
+    const [from, to] = [
+      Math.floor((n * SLOTS) / primaries),
+      Math.floor(((n + 1) * SLOTS) / primaries) - 1,
+    ];
     await ask('CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
     await ask('CLUSTER', 'SET-CONFIG-EPOCH', String(n + 1));
   }
@@ -78,15 +88,20 @@ export async function startCluster(
       await node.ask('CLUSTER', 'MEET', '127.0.0.1', String(of.server.port), String(of.busPort));
       await until(async () => String(await node.ask('CLUSTER', 'NODES')).includes(of.id));
       await until(async () => (await node.ask('CLUSTER', 'REPLICATE', of.id)) === 'OK');
-      await until(async () => String(await node.ask('INFO', 'replication')).includes('master_link_status:up'), {
-        timeoutMs: 20_000,
-        what: 'the replica follows',
-      });
+      await until(
+        async () => String(await node.ask('INFO', 'replication')).includes('master_link_status:up'),
+        {
+          timeoutMs: 20_000,
+          what: 'the replica follows',
+        },
+      );
       // A primary that does not know the replica gives it no vote, and learns of it from `of`, which may die next.
       await until(
         async () => {
           const views = await Promise.all(nodes.map(({ ask }) => ask('CLUSTER', 'NODES')));
-          return views.every((view) => new RegExp(`^${node.id} .*slave ${of.id} `, 'm').test(String(view)));
+          return views.every((view) =>
+            new RegExp(`^${node.id} .*slave ${of.id} `, 'm').test(String(view)),
+          );
         },
         { timeoutMs: 20_000, what: 'every node knows the replica' },
       );

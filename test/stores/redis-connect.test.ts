@@ -30,20 +30,43 @@ const awayBecause = (message: RegExp) => ({
 });
 
 const cluster = createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] });
-const sentinel = createSentinel({ name: 'primary', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] });
+const sentinel = createSentinel({
+  name: 'primary',
+  sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }],
+});
 const OTHER_VERSION = /a client of another kind or version, takes .*of the package redis 6/;
 
 describe('redis() takes', () => {
   test.each<[string, unknown, RegExp]>([
-    ['no URL', 'localhost:6379', /redis\.server: got a text .*Protocol - localhost: - is not a valid/],
+    [
+      'no URL',
+      'localhost:6379',
+      /redis\.server: got a text .*Protocol - localhost: - is not a valid/,
+    ],
     ['nothing', undefined, /redis\.server: got undefined/],
-    ['a URL of another kind', 'http://localhost', /redis\.server: got a text .*Protocol - http: - is not a valid/],
+    [
+      'a URL of another kind',
+      'http://localhost',
+      /redis\.server: got a text .*Protocol - http: - is not a valid/,
+    ],
     ['a text', 'redis', /redis\.server: got a text .*Invalid URL/],
-    ['a database by name', 'redis://localhost/mine', /redis\.server: got a text .*Invalid pathname.*6379\/0/],
-    ['a password with a stray %', 'redis://ann:100%@localhost', /redis\.server: got a text .*URI malformed.*%25/],
+    [
+      'a database by name',
+      'redis://localhost/mine',
+      /redis\.server: got a text .*Invalid pathname.*6379\/0/,
+    ],
+    [
+      'a password with a stray %',
+      'redis://ann:100%@localhost',
+      /redis\.server: got a text .*URI malformed.*%25/,
+    ],
     ['options alone', { url: 'redis://localhost' }, /redis\.server: got object/],
     ['a pool', createClientPool(), /createClient, createCluster or createSentinel/],
-    ['a client of ioredis', without(createClient(), 'sSubscribe'), /createClient, createCluster or createSentinel/],
+    [
+      'a client of ioredis',
+      without(createClient(), 'sSubscribe'),
+      /createClient, createCluster or createSentinel/,
+    ],
     // The package makes no promise about these. Sentinel clients of version 5 have no `duplicate`.
     ['a Cluster client of another version', without(cluster, '_options'), OTHER_VERSION],
     ['a Sentinel client of another version', without(sentinel, '_execute'), OTHER_VERSION],
@@ -54,14 +77,20 @@ describe('redis() takes', () => {
   });
 
   test('an option that it does not know: refused by name', () => {
-    expect(() => redis('redis://localhost', { uri: 'mine' } as never)).toThrow(/Unknown option redis\.uri/);
+    expect(() => redis('redis://localhost', { uri: 'mine' } as never)).toThrow(
+      /Unknown option redis\.uri/,
+    );
   });
 
   test('its clients share one class, whatever their options are', () => {
     const one = createOwn({ url: 'redis://ann:pw@one.example:7000/6', name: 'sojourn' });
     const two = createOwn({ socket: { host: 'two.example' }, database: 7 });
     expect(Object.getPrototypeOf(two)).toBe(Object.getPrototypeOf(one));
-    expect(one.options).toMatchObject({ username: 'ann', database: 6, socket: { host: 'one.example', port: 7000 } });
+    expect(one.options).toMatchObject({
+      username: 'ann',
+      database: 6,
+      socket: { host: 'one.example', port: 7000 },
+    });
     expect(two.options).toMatchObject({ socket: { host: 'two.example' }, database: 7 });
     expect(two.options).not.toHaveProperty('username');
   });
@@ -84,7 +113,9 @@ describeWithServer('redis', 'a connection', (server) => {
       openView(`${server().url}/4`, { name }),
     ]);
     const got: string[] = [];
-    await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) => got.push(kind));
+    await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) =>
+      got.push(kind),
+    );
     await useAll(here);
     expect((await there.records.list(1_000)).records.length).toBe(0);
     expect(await there.instances.send('x', 'there', { kind: 'own' })).toBe('sent');
@@ -116,7 +147,9 @@ describeWithServer('redis', 'a connection', (server) => {
       expect(client.isReady).toBe(true);
       expect(await client.ping()).toBe('PONG');
       expect(client.listenerCount('error')).toBe(1);
-      await until(async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1);
+      await until(
+        async () => String(await ask('CLIENT', 'LIST')).match(/name=theirs /g)?.length === 1,
+      );
     },
   );
 
@@ -128,7 +161,9 @@ describeWithServer('redis', 'a connection', (server) => {
       Number(/total_reads_processed:(\d+)/.exec(String(await ask('INFO', 'stats')))?.[1]);
     const before = await reads();
     const outcomes = await Promise.all(
-      Array.from({ length: 50 }, async (_, n) => append(view, `p1x${n}`, 0, ['', '{}'], { complete: true })),
+      Array.from({ length: 50 }, async (_, n) =>
+        append(view, `p1x${n}`, 0, ['', '{}'], { complete: true }),
+      ),
     );
     expect(new Set(outcomes)).toEqual(new Set(['written']));
     // One packet of 50 writes, in the pieces that the server reads, and the query itself.
@@ -167,7 +202,9 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const { server, ask, as } = await started();
     await ask('CONFIG', 'SET', 'requirepass', 'hunter2');
     await useAll(await openView(as(':hunter2')));
-    await expect(openView(as(':hunter3'))).rejects.toMatchObject(awayBecause(/^(?!.*hunter3).*not accepted/));
+    await expect(openView(as(':hunter3'))).rejects.toMatchObject(
+      awayBecause(/^(?!.*hunter3).*not accepted/),
+    );
     await expect(openView(server.url)).rejects.toMatchObject(awayBecause(/asks for a password/));
   });
 
@@ -180,9 +217,11 @@ describeWhereInstalled('redis', 'a server with access control', () => {
     const log = createLog();
     const view = await openView(as('sessions:secret'), { logger: log });
     await useAll(view);
-    for (const one of storeContract) await runCase(one, { connect: () => redis(as('sessions:secret')) });
+    for (const one of storeContract)
+      await runCase(one, { connect: () => redis(as('sessions:secret')) });
     const target = single({ url: as('sessions:secret') });
-    for (const { run, refuses } of backendContract) if (refuses !== true) await run(openBackends(target));
+    for (const { run, refuses } of backendContract)
+      if (refuses !== true) await run(openBackends(target));
     expect(await ask('ACL', 'LOG')).toEqual([]);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   }, 180_000);
@@ -210,7 +249,16 @@ describeWhereInstalled('redis', 'a server with access control', () => {
   test('that allows the keys of one deployment below its prefix alone is enough for it', async () => {
     const { ask, as } = await started();
     const rules = RULES.filter((rule) => !/^[~&]/.test(rule));
-    await ask('ACL', 'SETUSER', 'sessions', 'on', '>secret', ...rules, '~mine:app:*', '&mine:app:*');
+    await ask(
+      'ACL',
+      'SETUSER',
+      'sessions',
+      'on',
+      '>secret',
+      ...rules,
+      '~mine:app:*',
+      '&mine:app:*',
+    );
     const view = await openView(redis(as('sessions:secret'), { prefix: 'mine' }), { name: 'app' });
     await useAll(view);
   });
@@ -220,7 +268,14 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
   test('is reached with the certificate of its authority, and not without', async () => {
     const { certificate, key } = newCertificate();
     const port = String(await freePort());
-    const files = ['--tls-cert-file', certificate, '--tls-key-file', key, '--tls-ca-cert-file', certificate];
+    const files = [
+      '--tls-cert-file',
+      certificate,
+      '--tls-key-file',
+      key,
+      '--tls-ca-cert-file',
+      certificate,
+    ];
     await ownServer('redis', '--tls-port', port, '--tls-auth-clients', 'no', ...files);
     const url = `rediss://127.0.0.1:${port}`;
     await expect(openView(url)).rejects.toMatchObject(awayBecause(/self-signed certificate/));
@@ -231,7 +286,12 @@ describeWhereInstalled('redis', 'a server by TLS', () => {
 
 describeWhereInstalled('redis', 'the configuration of a server', () => {
   test('logs once that the server may evict keys, and not where it evicts those with an expiry alone', async () => {
-    const { server, ask } = await started('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru');
+    const { server, ask } = await started(
+      '--maxmemory',
+      '100mb',
+      '--maxmemory-policy',
+      'allkeys-lru',
+    );
     const log = createLog();
     const said = (): unknown[] => log.matching(/drops sessions/, 'warn');
     await ask('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lru');
@@ -248,8 +308,16 @@ describeWhereInstalled('redis', 'the configuration of a server', () => {
 
   test('a node of a Cluster is refused as a single server', async () => {
     // Its bus would take the port 10,000 above its own, which the system may have given to a connection.
-    const { server } = await started('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()));
-    const refused = { ...awayBecause(/node of a Cluster.*createCluster/), storeProblem: { lasting: true } };
+    const { server } = await started(
+      '--cluster-enabled',
+      'yes',
+      '--cluster-port',
+      String(await freePort()),
+    );
+    const refused = {
+      ...awayBecause(/node of a Cluster.*createCluster/),
+      storeProblem: { lasting: true },
+    };
     await expect(openView(server.url)).rejects.toMatchObject(refused);
   });
 
@@ -261,6 +329,8 @@ describeWhereInstalled('redis', 'the configuration of a server', () => {
     await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
     onTestFinished(() => void other.close());
     const { port } = other.address() as { port: number };
-    await expect(openView(`redis://127.0.0.1:${port}`, { leaseMs: 600 })).rejects.toMatchObject(awayBecause(/./));
+    await expect(openView(`redis://127.0.0.1:${port}`, { leaseMs: 600 })).rejects.toMatchObject(
+      awayBecause(/./),
+    );
   });
 });

@@ -3,7 +3,16 @@ import { expect, test } from 'vitest';
 import { describeWithServer } from '../kit/servers/index.ts';
 import { until } from '../kit/until.ts';
 import { AWAY } from './outages.ts';
-import { append, FENCE, keysOf, ME, newName, openRedis, openView, recordOf } from './redis-views.ts';
+import {
+  append,
+  FENCE,
+  keysOf,
+  ME,
+  newName,
+  openRedis,
+  openView,
+  recordOf,
+} from './redis-views.ts';
 
 describeWithServer('redis', 'in the Redis store', (server) => {
   test('a session whose row was evicted is missing, and what finds it removes its log and its places', async () => {
@@ -17,18 +26,21 @@ describeWithServer('redis', 'in the Redis store', (server) => {
       await ask('RPUSH', log, '1,"p",[0,1,1,0]\n1');
       await ask('DEL', row);
       expect(await view.records.read('s')).toBeUndefined();
-      expect(await view.records.claim('s', FENCE, ME)).toEqual({ claimed: false, current: undefined });
+      expect(await view.records.claim('s', FENCE, ME)).toEqual({
+        claimed: false,
+        current: undefined,
+      });
       expect(await view.records.count()).toBe(3);
       const { records } = await view.records[find](1);
       expect(records.map(({ id }) => id)).toEqual([find === 'list' ? 'lives' : 'other']);
       const found = (await view.records[find](10)).records;
       expect(found.map(({ id }) => id)).toEqual([find === 'list' ? 'lives' : 'other']);
       expect(await view.records.count()).toBe(2);
-      expect([await ask('EXISTS', log), await ask('ZSCORE', ids, 's'), await ask('ZSCORE', wakes, 's')]).toEqual([
-        0,
-        null,
-        null,
-      ]);
+      expect([
+        await ask('EXISTS', log),
+        await ask('ZSCORE', ids, 's'),
+        await ask('ZSCORE', wakes, 's'),
+      ]).toEqual([0, null, null]);
       expect(await view.records.create(recordOf('s'))).toBe('created');
     }
   });
@@ -46,13 +58,19 @@ describeWithServer('redis', 'in the Redis store', (server) => {
   test('a session whose log was evicted continues with an empty one', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const [view, other] = [await openView(server().url, { name }), await openView(server().url, { name })];
+    const [view, other] = [
+      await openView(server().url, { name }),
+      await openView(server().url, { name }),
+    ];
     await view.records.create(recordOf('s'));
     for (const stream of ['p', 'q']) expect(await append(view, stream, 0, ['1'])).toBe('written');
     await ask('DEL', keysOf(name, 's').log);
     for (const [n, one] of [view, other].entries()) {
       expect(await append(one, `after${n}`, 0, ['1'])).toBe('written');
-      expect(await one.records.replay('s', `after${n}`, -1)).toMatchObject({ found: true, next: 1 });
+      expect(await one.records.replay('s', `after${n}`, -1)).toMatchObject({
+        found: true,
+        next: 1,
+      });
     }
     expect(await view.records.replay('s', 'p', -1)).toMatchObject({ found: false });
   });
@@ -75,7 +93,10 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     for (const order of ['ids', 'wakes'] as const) {
       const keys = [...new Set([...all, 'lives', 'next'].map((id) => places(id)[order]))];
       const left = async (): Promise<number> =>
-        (await Promise.all(keys.map((key) => ask('ZCARD', key)))).reduce((sum: number, one) => sum + Number(one), 0);
+        (await Promise.all(keys.map((key) => ask('ZCARD', key)))).reduce(
+          (sum: number, one) => sum + Number(one),
+          0,
+        );
       await until(async () => (await left()) === 2);
     }
     expect((await view.instances.list()).map(({ id }) => id).sort()).toEqual(['lives', 'next']);

@@ -12,13 +12,19 @@ test.each([
   [`${OF_6_2} @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.`, 'OOM'],
   [`${OF_6_2} @user_script: 1: -READONLY You can't write against a read only replica.`, 'READONLY'],
   [`${OF_6_2} @user_script: 1: -NOREPLICAS Not enough good replicas to write.`, 'NOREPLICAS'],
-  [`${OF_6_2} @user_script: 1: The user executing the script can't run this command or subcommand`, 'NOPERM'],
+  [
+    `${OF_6_2} @user_script: 1: The user executing the script can't run this command or subcommand`,
+    'NOPERM',
+  ],
   // Redis 7.0.15
   [
     `WRONGTYPE Operation against a key holding the wrong kind of value script: ${HASH}, on @user_script:1.`,
     'WRONGTYPE',
   ],
-  [`OOM command not allowed when used memory > 'maxmemory'. script: ${HASH}, on @user_script:1.`, 'OOM'],
+  [
+    `OOM command not allowed when used memory > 'maxmemory'. script: ${HASH}, on @user_script:1.`,
+    'OOM',
+  ],
   [
     `ERR The user executing the script can't run this command or subcommand script: ${HASH}, on @user_script:2.`,
     'NOPERM',
@@ -36,13 +42,20 @@ test.each([
 });
 
 test('an error of a script of Redis 6.2 says what to do', () => {
-  const full = new Error(`${OF_6_2} @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.`);
+  const full = new Error(
+    `${OF_6_2} @user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.`,
+  );
   expect(redisFailure('Redis at here', full).message).toContain('its memory is full');
 });
 
-test.each([redisFailure, storeFailure])('%o names the first error of a host with two addresses', (failure) => {
-  const refused = ['::1', '127.0.0.1'].map((address) => new Error(`connect ECONNREFUSED ${address}:1`));
-  expect(failure('localhost', new AggregateError(refused)).message).toContain(
-    '(localhost: connect ECONNREFUSED ::1:1)',
-  );
-});
+test.each([redisFailure, storeFailure])(
+  '%o names the first error of a host with two addresses',
+  (failure) => {
+    const refused = ['::1', '127.0.0.1'].map(
+      (address) => new Error(`connect ECONNREFUSED ${address}:1`),
+    );
+    expect(failure('localhost', new AggregateError(refused)).message).toContain(
+      '(localhost: connect ECONNREFUSED ::1:1)',
+    );
+  },
+);

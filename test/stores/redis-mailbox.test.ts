@@ -13,7 +13,12 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const close = vi.fn<() => Promise<void>>(async () => {});
     const link = { ready: () => Promise.reject(new Error('away')), close };
     const mailboxes = new RedisMailboxes({ listener: () => link } as never, (id) => id);
-    const instances = new Instances({ records: {} as never, mailboxes, leaseMs: null, logger: createLog() });
+    const instances = new Instances({
+      records: {} as never,
+      mailboxes,
+      leaseMs: null,
+      logger: createLog(),
+    });
     const lease = { id: 'me', state: 'serving', version: '0' } as const;
     await expect(instances.announce(lease, vi.fn<Receive>())).rejects.toThrow('away');
     expect(close).toHaveBeenCalledTimes(1);
@@ -48,7 +53,9 @@ describeWithServer('redis', 'mailboxes on Redis', (server) => {
     const view = await openView(`redis://127.0.0.1:${(name.address() as AddressInfo).port}`);
     const inbox = await announce(view, 'me');
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('suspect');
-    await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toThrow(/not heard/);
+    await expect((async () => view.instances.renew('me', 'serving'))()).rejects.toThrow(
+      /not heard/,
+    );
     expect(inbox.lost).toBeGreaterThan(0);
     expect(await view.instances.renew('me', 'serving')).toBe(true);
     expect(await view.instances.send('x', 'me', { kind: 'call' })).toBe('sent');
@@ -74,7 +81,9 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
     // Valkey 9 does not count replies of 16 KiB and more.
     const text = 'x'.repeat(10_000);
     const send = async () => view.instances.send('me', 'a', { kind: 'call', text });
-    await until(async () => (await Promise.all(Array.from({ length: 50 }, send))).includes('suspect'));
+    await until(async () =>
+      (await Promise.all(Array.from({ length: 50 }, send))).includes('suspect'),
+    );
     instance.process.kill('SIGCONT');
     await until(() => instance.lines().includes('lost'));
     await until(async () => (await view.instances.send('me', 'a', { kind: 'after' })) === 'sent');

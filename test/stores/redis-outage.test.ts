@@ -10,7 +10,13 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
   outageCases('redis');
 
   test('a full server takes leases, claims and ends, and refuses what adds data with an error that says what to do', async () => {
-    const server = await ownServer('redis', '--maxmemory', '20mb', '--maxmemory-policy', 'noeviction');
+    const server = await ownServer(
+      'redis',
+      '--maxmemory',
+      '20mb',
+      '--maxmemory-policy',
+      'noeviction',
+    );
     const ask = await openRedis(server.url);
     const name = newName();
     const view = await openView(server.url, { name, kind: 'parcels', listed: true, grouped: true });
@@ -22,7 +28,9 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     for (const id of ['g.s', 'g.t']) await view.records.create(recordOf(id));
     await ask('CONFIG', 'SET', 'maxmemory', '1');
     const full = { ...AWAY, message: expect.stringMatching(/memory is full/) as string };
-    await expect(view.records.save('g.s', FENCE, { fields: { more: 'x' } })).rejects.toMatchObject(full);
+    await expect(view.records.save('g.s', FENCE, { fields: { more: 'x' } })).rejects.toMatchObject(
+      full,
+    );
     await expect(view.records.create(recordOf('g.u'))).rejects.toMatchObject(full);
     await expect(other.records.create(recordOf('u'))).rejects.toMatchObject(full);
     await expect(view.records.add('g.s', 'field', 'x')).rejects.toMatchObject(full);
@@ -34,7 +42,9 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     expect(await view.instances.read('late')).toMatchObject(lease('late'));
     expect(await view.secret('made')).toHaveLength(32);
     expect(await view.records.save('g.s', FENCE, { head: 'info', release: true })).toBe('written');
-    expect(await view.records.claim('g.s', { epoch: 1, owner: null }, 'other')).toMatchObject({ claimed: true });
+    expect(await view.records.claim('g.s', { epoch: 1, owner: null }, 'other')).toMatchObject({
+      claimed: true,
+    });
     expect(await view.records.end('g.t', FENCE, 'done')).toBe('ended');
     expect([await view.records.count('g'), (await view.records.due(10)).records]).toEqual([1, []]);
     await ask('CONFIG', 'SET', 'maxmemory', '20mb');

@@ -31,7 +31,10 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('uses the primary, and the next one after its death, with sessions, leases and mailboxes', async () => {
     const pair = await startPair();
     const { primary, replica, sentinel } = pair;
-    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
+    const client = createSentinel({
+      name: 'ours',
+      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }],
+    });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
     const inbox = await announce(view, 'one');
     await view.records.create(recordOf('s', { fields: { a: '1' } }));
@@ -46,7 +49,13 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     expect(((await view.records.read('s')) as StoredRecord).fields).toEqual({ a: '1' });
     await until(
       async () =>
-        (await view.records.append({ id: 's', fence: FENCE, stream: 'p', from: 1, events: ['2'] })) === 'written',
+        (await view.records.append({
+          id: 's',
+          fence: FENCE,
+          stream: 'p',
+          from: 1,
+          events: ['2'],
+        })) === 'written',
       PATIENCE,
     );
     const other = await openRedis(replica.url);
@@ -63,7 +72,10 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('searches for the primary many times a second, because a search without result does not wait for news', async () => {
     // The sentinel names the dead primary for as long as the test takes.
     const { primary, sentinel } = await startPair(600_000);
-    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
+    const client = createSentinel({
+      name: 'ours',
+      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }],
+    });
     const view = await openView(redis(client));
     const ask = await openRedis(`redis://127.0.0.1:${sentinel}`);
     const connections = async (): Promise<number> =>
@@ -73,7 +85,9 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     // without pauses begins four, in at least one such time also on a busy machine.
     const looks: Array<{ readonly from: number; readonly count: number }> = [];
     await until(async () => {
-      await expect((async () => view.records.read('s'))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+      await expect((async () => view.records.read('s'))()).rejects.toMatchObject({
+        code: 'STORE_AWAY',
+      });
       const from = performance.now();
       const count = await connections();
       looks.push({ from, count });
@@ -85,7 +99,10 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
   test('follows a manual failover of a sentinel that was restarted, while the old primary is alive', async () => {
     const pair = await startPair();
     const { primary, sentinel, restartSentinel } = pair;
-    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }] });
+    const client = createSentinel({
+      name: 'ours',
+      sentinelRootNodes: [{ host: '127.0.0.1', port: sentinel }],
+    });
     const view = await openView(redis(client), { leaseMs: LEASE_MS });
     const inbox = await announce(view, 'one');
     await view.records.create(recordOf('s'));
@@ -93,16 +110,25 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     await restartSentinel(500);
     expect(await until(() => failOver(sentinel), PATIENCE)).toBe('OK');
     await until(() => inbox.lost > 0, PATIENCE);
-    await until(async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written', PATIENCE);
+    await until(
+      async () => (await view.records.save('s', FENCE, { head: 'info' })) === 'written',
+      PATIENCE,
+    );
     const old = await openRedis(primary.url);
-    await until(async () => String(await old('INFO', 'replication')).includes('role:slave'), PATIENCE);
+    await until(
+      async () => String(await old('INFO', 'replication')).includes('role:slave'),
+      PATIENCE,
+    );
     expect(await view.records.save('s', FENCE, { head: 'debug' })).toBe('written');
     expect(await view.records.read('s')).toMatchObject({ head: 'debug' });
   }, 300_000);
 
   test('says that no sentinel answers', async () => {
     const port = await freePort();
-    const client = createSentinel({ name: 'ours', sentinelRootNodes: [{ host: '127.0.0.1', port }] });
+    const client = createSentinel({
+      name: 'ours',
+      sentinelRootNodes: [{ host: '127.0.0.1', port }],
+    });
     const began = performance.now();
     await expect(openView(redis(client), { leaseMs: LEASE_MS })).rejects.toMatchObject({
       code: 'STORE_AWAY',

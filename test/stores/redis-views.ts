@@ -21,10 +21,15 @@ import { newName } from './views.ts';
 export { announce, append, FENCE, ME, newName, openView, recordOf } from './views.ts';
 
 /** The keys of a record of a view's kind. */
-export const keysOf = (name: string, id: string, kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' }): RowKeys =>
+export const keysOf = (
+  name: string,
+  id: string,
+  kind: Pick<Kind, 'name' | 'grouped'> = { name: 'things' },
+): RowKeys =>
   new KindKeys('sojourn', name, { log: false, keepMs: 0, listed: true, ...kind }).of(id);
 
-export const channelOf = (name: string, instance: string): string => keysOf(name, instance, LEASES).row;
+export const channelOf = (name: string, instance: string): string =>
+  keysOf(name, instance, LEASES).row;
 
 /** Closed when the test is over. */
 export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {

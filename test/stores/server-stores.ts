@@ -31,9 +31,13 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
     backendTests(() => backend(server().url), { refuses: kind === 'postgres' });
   });
 
-  describeWithServer(kind, 'the store keeps the contract, each view on separate connections', (server) => {
-    contractTests(storeContract, () => ({ connect: () => storeAt(server().url) }));
-  });
+  describeWithServer(
+    kind,
+    'the store keeps the contract, each view on separate connections',
+    (server) => {
+      contractTests(storeContract, () => ({ connect: () => storeAt(server().url) }));
+    },
+  );
 
   describeWithServer(kind, 'the store, by a clock that the test moves,', (server) => {
     modelTests(isMatrix ? 100 : 5, async () => {
@@ -41,7 +45,9 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
       const stores = [connect(), connect()] as const;
       let opened = 0;
       // Connections stay open from run to run.
-      const held = await Promise.all(stores.map((one) => openView(one, { name: 'held', time: clock.time })));
+      const held = await Promise.all(
+        stores.map((one) => openView(one, { name: 'held', time: clock.time })),
+      );
       return {
         ...clock,
         connect: () => stores[opened++ % 2] as Store,

@@ -17,5 +17,7 @@ test('a lease that ends later than any could is dead for every process that open
   expect(await view.instances.renew('a', 'serving')).toBe(false);
   await next.instances.announce({ id: 'b', state: 'serving', version: '1' }, () => undefined);
   expect(await further.instances.list()).toMatchObject([{ id: 'b' }]);
-  expect(await view.records.claim('s', { epoch: 1, owner: 'a' }, 'b')).toMatchObject({ claimed: true });
+  expect(await view.records.claim('s', { epoch: 1, owner: 'a' }, 'b')).toMatchObject({
+    claimed: true,
+  });
 });

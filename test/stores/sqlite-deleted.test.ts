@@ -15,13 +15,17 @@ const parts = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`];
 const instanceOn = (path: string): Promise<Served> =>
   serve(createLab().factory, { name: 'mcp', store: sqlite(path), leaseMs: LEASE_MS, waitMs: 0 });
 
-const ready = async ({ port }: Served): Promise<number> => (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
+const ready = async ({ port }: Served): Promise<number> =>
+  (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
 
 /** Resolves when the instance has noticed. */
 async function noticed(served: Served, path: string): Promise<void> {
   await until(() => served.endpoint.health().store === 'away');
   const [line, ...more] = served.log.matching(/was deleted or replaced/, 'fatal');
-  expect(line).toMatchObject({ fields: { file: path }, message: expect.stringContaining('restart this process') });
+  expect(line).toMatchObject({
+    fields: { file: path },
+    message: expect.stringContaining('restart this process'),
+  });
   expect(more).toEqual([]);
   expect(await ready(served)).toBe(503);
 }
@@ -55,7 +59,9 @@ test('a file that is put back is used again, with its sessions', async () => {
   for (const [n, to] of moved.entries()) renameSync(parts(path)[n] as string, to);
   await noticed(served, path);
   for (const [n, from] of moved.entries()) renameSync(from, parts(path)[n] as string);
-  await until(() => served.endpoint.health().store === 'ok' && served.endpoint.health().state === 'serving');
+  await until(
+    () => served.endpoint.health().store === 'ok' && served.endpoint.health().state === 'serving',
+  );
   expect(textOf((await client.call(...tool('count'))).message)).toBe('2');
   expect(await ready(served)).toBe(200);
 });
@@ -78,7 +84,9 @@ test('a store that is opened on a file which another endpoint of the process has
   rmSync(path);
   await expect(view.instances.renew('me', 'serving')).rejects.toThrow(/was deleted or replaced/);
   expect(() => view.records.read('s')).toThrow(/was deleted or replaced/);
-  await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+  await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({
+    code: 'STORE_AWAY',
+  });
   await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
 });
 
@@ -112,5 +120,7 @@ test('processes on a file and on a link to it write to each other; a link that l
   expect(readdirSync(dirname(link))).toEqual(['link.db']);
   rmSync(link);
   symlinkSync(newPath(), link);
-  await expect(there.instances.renew('there', 'serving')).rejects.toThrow(/was deleted or replaced/);
+  await expect(there.instances.renew('there', 'serving')).rejects.toThrow(
+    /was deleted or replaced/,
+  );
 });

@@ -56,10 +56,16 @@ describe('sqlite()', () => {
     expect(() => sqlite('')).toThrow(/Option sqlite\.path: got "", takes the path of a file/);
     expect(() => sqlite(':memory:')).toThrow(/in memory it is memory\(\)/);
     for (const url of ['sqlite://sessions.db', 'sqlite:./a.db', 'file:a.db'])
-      expect(() => sqlite(url)).toThrow(/takes the path of a file, e\.g\. '\.\/sessions\.db', without a scheme/);
+      expect(() => sqlite(url)).toThrow(
+        /takes the path of a file, e\.g\. '\.\/sessions\.db', without a scheme/,
+      );
     expect(() => sqlite({ path: 7 } as never)).toThrow(/Option sqlite\.path: got 7/);
-    expect(() => sqlite({ path: 'a.db', synchronos: 'full' } as never)).toThrow(/did you mean sqlite\.synchronous\?/);
-    expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(/one of 'normal', 'full'/);
+    expect(() => sqlite({ path: 'a.db', synchronos: 'full' } as never)).toThrow(
+      /did you mean sqlite\.synchronous\?/,
+    );
+    expect(() => sqlite({ path: 'a.db', synchronous: 'off' } as never)).toThrow(
+      /one of 'normal', 'full'/,
+    );
   });
 
   test.each([
@@ -67,36 +73,42 @@ describe('sqlite()', () => {
     ['damaged', `'{'`, /JSON/],
     ['of another owner than a text', `json_set(data, '$[2]', json('true'))`, /is damaged/],
     ['without a version', `data, version = 0`, /is damaged/],
-  ])('sweeps and lists the rows beside those that are %s, and tells of these once', async (_, data, told) => {
-    const path = newPath();
-    const log = createLog();
-    const { records } = await openView(path, { logger: log });
-    for (const id of ['a', 'unread', 'z']) await records.create(recordOf(id), -1_000);
-    for (const id of ['b', 'm', 'y']) await records.create(recordOf(id));
-    change(path, `UPDATE rows SET data = ${data} WHERE id IN ('unread', 'm')`);
-    for (const limit of [1, 2, 10])
-      expect(await allPages((cursor) => records.list(limit, cursor))).toMatchObject([{ id: 'b' }, { id: 'y' }]);
-    expect(await records.list(10)).toMatchObject({ unreadable: ['m', 'unread'] });
-    expect(await records.list(1)).toMatchObject({ nextCursor: 'b' });
-    for (const limit of [1, 3, 10]) {
-      const due: string[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = await records.due(limit, cursor);
-        due.push(...page.records.map(({ id }) => id));
-        cursor = page.nextCursor;
-      } while (cursor !== undefined && due.length < 2);
-      expect(due).toEqual(['a', 'z']);
-    }
-    for (const id of ['a', 'z']) await records.end(id, FENCE, 'idle');
-    for (const limit of [1, 10]) expect(await records.due(limit)).toEqual({ records: [] });
-    const lines = log.matching(/^A record in the store cannot be read/, 'error');
-    expect(lines.map(({ fields }) => String(fields['err']))).toEqual([
-      expect.stringMatching(told),
-      expect.stringMatching(told),
-    ]);
-    await expect((async () => records.read('unread'))()).rejects.toThrow(told);
-  });
+  ])(
+    'sweeps and lists the rows beside those that are %s, and tells of these once',
+    async (_, data, told) => {
+      const path = newPath();
+      const log = createLog();
+      const { records } = await openView(path, { logger: log });
+      for (const id of ['a', 'unread', 'z']) await records.create(recordOf(id), -1_000);
+      for (const id of ['b', 'm', 'y']) await records.create(recordOf(id));
+      change(path, `UPDATE rows SET data = ${data} WHERE id IN ('unread', 'm')`);
+      for (const limit of [1, 2, 10])
+        expect(await allPages((cursor) => records.list(limit, cursor))).toMatchObject([
+          { id: 'b' },
+          { id: 'y' },
+        ]);
+      expect(await records.list(10)).toMatchObject({ unreadable: ['m', 'unread'] });
+      expect(await records.list(1)).toMatchObject({ nextCursor: 'b' });
+      for (const limit of [1, 3, 10]) {
+        const due: string[] = [];
+        let cursor: string | undefined;
+        do {
+          const page = await records.due(limit, cursor);
+          due.push(...page.records.map(({ id }) => id));
+          cursor = page.nextCursor;
+        } while (cursor !== undefined && due.length < 2);
+        expect(due).toEqual(['a', 'z']);
+      }
+      for (const id of ['a', 'z']) await records.end(id, FENCE, 'idle');
+      for (const limit of [1, 10]) expect(await records.due(limit)).toEqual({ records: [] });
+      const lines = log.matching(/^A record in the store cannot be read/, 'error');
+      expect(lines.map(({ fields }) => String(fields['err']))).toEqual([
+        expect.stringMatching(told),
+        expect.stringMatching(told),
+      ]);
+      await expect((async () => records.read('unread'))()).rejects.toThrow(told);
+    },
+  );
 
   test.each(['{', '7', 'null', '{"host":1}', '{"host":"a","pid":1,"startedAt":"x","runtime":"b"}'])(
     'lists an instance whose process is %s, beside the others',
@@ -105,8 +117,14 @@ describe('sqlite()', () => {
       const view = await openView(path);
       const process = { host: 'h', pid: 1, startedAt: 1, runtime: 'r' };
       for (const id of ['a', 'b'])
-        await view.instances.announce({ id, state: 'serving', version: '1', process }, () => undefined);
-      change(path, `UPDATE rows SET data = json_set(data, '$[5].process', '${damage}') WHERE id = 'a'`);
+        await view.instances.announce(
+          { id, state: 'serving', version: '1', process },
+          () => undefined,
+        );
+      change(
+        path,
+        `UPDATE rows SET data = json_set(data, '$[5].process', '${damage}') WHERE id = 'a'`,
+      );
       const [a, b] = await view.instances.list();
       expect([a?.process, b?.process]).toEqual([undefined, process]);
     },
@@ -115,7 +133,8 @@ describe('sqlite()', () => {
   test('creates a file and a log that only its owner can read', async () => {
     const path = newPath();
     await openView(path);
-    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o777, file).toBe(0o600);
+    for (const file of [path, `${path}-wal`, `${path}-shm`])
+      expect(statSync(file).mode & 0o777, file).toBe(0o600);
   });
 
   test('sets synchronous to normal or full', async () => {
@@ -171,14 +190,16 @@ describe('the error of a file that cannot be opened has the reason and what to d
         await made(path);
         const file = openSync(path, 'r+');
         const { size } = statSync(path);
-        for (let at = 4_096; at < size; at += 4_096) writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
+        for (let at = 4_096; at < size; at += 4_096)
+          writeSync(file, Buffer.alloc(64, 0xff), 0, 64, at);
         closeSync(file);
       },
       /sessions\.db: it is damaged; .* put a backup in its place/,
     ],
     [
       'of another program',
-      (path) => change(path, 'CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)'),
+      (path) =>
+        change(path, 'CREATE TABLE migrations (no INTEGER); INSERT INTO migrations VALUES (1)'),
       /sessions\.db is a SQLite database of another program/,
     ],
     [
@@ -187,7 +208,9 @@ describe('the error of a file that cannot be opened has the reason and what to d
         await made(path);
         change(path, `PRAGMA user_version = ${FORMAT + 1}`);
       },
-      new RegExp(`by a newer version of sojourn \\(format ${FORMAT + 1}, this one reads ${FORMAT}\\)`),
+      new RegExp(
+        `by a newer version of sojourn \\(format ${FORMAT + 1}, this one reads ${FORMAT}\\)`,
+      ),
     ],
   ])('that is %s, and nothing is added to it', async (_, make, message) => {
     const path = newPath();
@@ -207,7 +230,11 @@ describe('the error of a file that cannot be opened has the reason and what to d
     const unprivileged = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
     for (const [file, mode, message] of [
       [path, 0o444, /sessions\.db: it (cannot be written|could not be opened).* permission/],
-      [path, 0o000, /sessions\.db: it could not be opened; this process needs permission for the file and to write in/],
+      [
+        path,
+        0o000,
+        /sessions\.db: it could not be opened; this process needs permission for the file and to write in/,
+      ],
       [
         `${path}.new`,
         undefined,
@@ -254,12 +281,17 @@ describe('a full disk', () => {
     // The log was copied although it is small, and started afresh: overwriting it needs no room.
     expect(readFileSync(`${path}-wal`).readUInt32BE(12)).toBeGreaterThan(0);
     expect(await view.records.read('s0')).toEqual(recordOf('s0', large));
-    for (const id of ['s0', 's1', 's2']) expect(await view.records.end(id, FENCE, 'deleted')).toBe('ended');
+    for (const id of ['s0', 's1', 's2'])
+      expect(await view.records.end(id, FENCE, 'deleted')).toBe('ended');
     expect(await view.records.create(recordOf('room', large))).toBe('created');
   });
 
   test('that takes small writes still counts as away, until a write of usual size fits again', async () => {
-    const store = sqliteStore({ path: newPath(), synchronous: 'normal', pragmas: ['max_page_count = 120'] });
+    const store = sqliteStore({
+      path: newPath(),
+      synchronous: 'normal',
+      pragmas: ['max_page_count = 120'],
+    });
     const { endpoint, client } = await serve(createLab().factory, {
       name: 'mcp',
       store,
@@ -271,7 +303,11 @@ describe('a full disk', () => {
     await first.initialize();
     const large = { fields: { large: JSON.stringify('x'.repeat(20_000)) } };
     const filled: string[] = [];
-    for (let n = 0; (await failure(async () => view.records.create(recordOf(`s${n}`, large)))) === undefined; n++)
+    for (
+      let n = 0;
+      (await failure(async () => view.records.create(recordOf(`s${n}`, large)))) === undefined;
+      n++
+    )
       filled.push(`s${n}`);
     expect(view.full?.()).toBe(true);
     expect(endpoint.health().store).toBe('away');

@@ -21,7 +21,8 @@ import { announce, newFolder, newPath, openView } from './sqlite-views.ts';
 
 const ON_WINDOWS = process.platform === 'win32';
 
-const sockets = (path: string): string[] => readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
+const sockets = (path: string): string[] =>
+  readdirSync(dirname(path)).filter((name) => name.endsWith('.sock'));
 
 /** In a folder of its own. */
 function pathOf(length: number): string {
@@ -50,7 +51,10 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
   test('that crashed is removed by the instance that took its place, once its lease is over', async () => {
     const path = newPath();
     const time = createFakeTime();
-    const [one, two] = [await openView(path, { time, leaseMs: 3_000 }), await openView(path, { time, leaseMs: 3_000 })];
+    const [one, two] = [
+      await openView(path, { time, leaseMs: 3_000 }),
+      await openView(path, { time, leaseMs: 3_000 }),
+    ];
     await announce(one, 'crashes');
     await announce(two, 'follows');
     expect(sockets(path)).toHaveLength(2);
@@ -61,27 +65,35 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     await until(() => sockets(path).length === 1);
   });
 
-  test.each([60, 100, 200, 480])('is reached beside a database whose path has %i bytes', async (length) => {
-    const path = pathOf(length);
-    const log = createLog();
-    const [here, there] = [await openView(path, { logger: log }), await openView(path, { logger: log })];
-    const inbox = await announce(here, 'a');
-    const back = await announce(there, 'b');
-    expect(await there.instances.send('b', 'a', { kind: 'n', n: 1 })).toBe('sent');
-    expect(await here.instances.send('a', 'b', { kind: 'n', n: 2 })).toBe('sent');
-    await until(() => inbox.messages.length === 1 && back.messages.length === 1);
-    expect(sockets(path)).toHaveLength(2);
-    expect(statSync(socketOf(path)).mode & 0o777).toBe(0o600);
-    rmSync(socketOf(path));
-    expect([await here.instances.renew('a', 'serving'), await there.instances.renew('b', 'serving')]).toEqual([
-      true,
-      true,
-    ]);
-    expect([sockets(path).length, log.matching(/socket .* was removed/, 'warn').length]).toEqual([2, 1]);
-    await here.instances.leave('a');
-    await there.instances.leave('b');
-    expect(sockets(path)).toEqual([]);
-  });
+  test.each([60, 100, 200, 480])(
+    'is reached beside a database whose path has %i bytes',
+    async (length) => {
+      const path = pathOf(length);
+      const log = createLog();
+      const [here, there] = [
+        await openView(path, { logger: log }),
+        await openView(path, { logger: log }),
+      ];
+      const inbox = await announce(here, 'a');
+      const back = await announce(there, 'b');
+      expect(await there.instances.send('b', 'a', { kind: 'n', n: 1 })).toBe('sent');
+      expect(await here.instances.send('a', 'b', { kind: 'n', n: 2 })).toBe('sent');
+      await until(() => inbox.messages.length === 1 && back.messages.length === 1);
+      expect(sockets(path)).toHaveLength(2);
+      expect(statSync(socketOf(path)).mode & 0o777).toBe(0o600);
+      rmSync(socketOf(path));
+      expect([
+        await here.instances.renew('a', 'serving'),
+        await there.instances.renew('b', 'serving'),
+      ]).toEqual([true, true]);
+      expect([sockets(path).length, log.matching(/socket .* was removed/, 'warn').length]).toEqual([
+        2, 1,
+      ]);
+      await here.instances.leave('a');
+      await there.instances.leave('b');
+      expect(sockets(path)).toEqual([]);
+    },
+  );
 
   test('has a short name for one call where the system shows no open folders, and nothing is left of it', async () => {
     const path = join(dirname(pathOf(300)), 'own.sock');
@@ -98,20 +110,27 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
       }),
     ).toThrow('refused');
     expect(new Set(names).size).toBe(3);
-    expect(names.filter((name) => existsSync(dirname(dirname(name))) && existsSync(dirname(name)))).toEqual([]);
+    expect(
+      names.filter((name) => existsSync(dirname(dirname(name))) && existsSync(dirname(name))),
+    ).toEqual([]);
     await new Promise((closed) => server.close(closed));
   });
 
   test('whose file was deleted is not suspect, and is opened again with the next renewal', async () => {
     const path = newPath();
     const log = createLog();
-    const [here, there] = [await openView(path, { logger: log }), await openView(path, { logger: log })];
+    const [here, there] = [
+      await openView(path, { logger: log }),
+      await openView(path, { logger: log }),
+    ];
     const connected = await openView(path);
     const inbox = await announce(here, 'a');
     await connected.instances.send('c', 'a', { kind: 'call' });
     rmSync(socketOf(path));
     expect(await there.instances.send('b', 'a', { kind: 'lost' })).toBe('sent');
-    expect(log.matching(/does not listen/, 'warn')).toMatchObject([{ fields: { instance: 'a', messages: 1 } }]);
+    expect(log.matching(/does not listen/, 'warn')).toMatchObject([
+      { fields: { instance: 'a', messages: 1 } },
+    ]);
     expect(await here.instances.renew('a', 'serving')).toBe(true);
     expect(await there.instances.send('b', 'a', { kind: 'call' })).toBe('sent');
     await connected.instances.send('c', 'a', { kind: 'call' });
@@ -130,7 +149,16 @@ describe.skipIf(ON_WINDOWS)('the socket of an instance', () => {
     await there.instances.send('b', 'a', { kind: 'n', n: 2 });
     await until(() => inbox.messages.length === 8);
     const none = undefined;
-    expect(inbox.messages).toEqual([{ kind: 'n', n: 1 }, none, none, none, [], 7, none, { kind: 'n', n: 2 }]);
+    expect(inbox.messages).toEqual([
+      { kind: 'n', n: 1 },
+      none,
+      none,
+      none,
+      [],
+      7,
+      none,
+      { kind: 'n', n: 2 },
+    ]);
     await new Promise((closed) => socket.once('close', closed).destroy());
   });
 });
@@ -141,7 +169,12 @@ describe.skipIf(ON_WINDOWS)('what another program put in the place of a socket',
   test.each<[string, RegExp, boolean, (socket: string, real: string) => void]>([
     ['a symbolic link', /not a socket/, false, (socket, real) => symlinkSync(real, socket)],
     ['a file', /not a socket/, false, (socket) => writeFileSync(socket, '')],
-    ['a socket that others can write to', /other users can write/, false, (socket, real) => move(real, socket, 0o722)],
+    [
+      'a socket that others can write to',
+      /other users can write/,
+      false,
+      (socket, real) => move(real, socket, 0o722),
+    ],
     [
       'a socket of another user',
       /another user \(1234\)/,
@@ -160,10 +193,13 @@ describe.skipIf(ON_WINDOWS)('what another program put in the place of a socket',
     const socket = socketOf(path);
     rmSync(socket);
     put(socket, heard.path);
-    await expect((async () => there.instances.send('me', 'a', { kind: 'call' }))()).rejects.toThrow(why);
+    await expect((async () => there.instances.send('me', 'a', { kind: 'call' }))()).rejects.toThrow(
+      why,
+    );
     const lease = await there.instances.read('a');
     expect(lease && (await there.instances.bury(lease))).toBe(true);
-    if (why.source === 'not a socket') expect(readdirSync(dirname(path))).toContain(basename(socket));
+    if (why.source === 'not a socket')
+      expect(readdirSync(dirname(path))).toContain(basename(socket));
     expect(heard.connections()).toBe(0);
     await heard.close();
   });
@@ -182,5 +218,9 @@ async function listening(path: string) {
     connection.destroy();
   });
   await new Promise<void>((done) => server.listen(path, done));
-  return { path, connections: () => connections, close: () => new Promise((done) => server.close(done)) };
+  return {
+    path,
+    connections: () => connections,
+    close: () => new Promise((done) => server.close(done)),
+  };
 }

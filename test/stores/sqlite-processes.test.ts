@@ -15,7 +15,8 @@ describe('instances in separate processes', () => {
     const instance = await startInstance(at(path), 'a', 600_000);
     instance.process.kill('SIGSTOP');
     const body = 'x'.repeat(10_000_000);
-    const send = async (): Promise<unknown> => view.instances.send('me', 'a', { kind: 'call', body });
+    const send = async (): Promise<unknown> =>
+      view.instances.send('me', 'a', { kind: 'call', body });
     await expect(
       (async () => {
         for (let n = 0; n < 12; n++) await send();

@@ -21,9 +21,14 @@ describe.skipIf(noStalls !== undefined)(
     async function serving() {
       const folder = newFolder();
       const disk = stalledDisk(folder);
-      const { child, output, closed, alive } = startNode([server, join(folder, 'sessions.db')], { env: disk.env });
+      const { child, output, closed, alive } = startNode([server, join(folder, 'sessions.db')], {
+        env: disk.env,
+      });
       const printed = (): string | undefined => /^http:\S+/m.exec(output.stdout)?.[0];
-      await until(() => printed() !== undefined, { timeoutMs: 60_000, what: 'the server to listen' });
+      await until(() => printed() !== undefined, {
+        timeoutMs: 60_000,
+        what: 'the server to listen',
+      });
       const url = printed() ?? '';
       const client = await connectV2(url);
       let calls = 0;
@@ -38,7 +43,17 @@ describe.skipIf(noStalls !== undefined)(
         for (let n = 0; !then() && n < 1_000; n++) await call(LARGE);
         expect(then()).toBe(true);
       };
-      return { child, output, closed, alive, disk, url, call, callUntil, flushes: () => disk.flushes().slice(opened) };
+      return {
+        child,
+        output,
+        closed,
+        alive,
+        disk,
+        url,
+        call,
+        callUntil,
+        flushes: () => disk.flushes().slice(opened),
+      };
     }
 
     // A copy of the log is part of a commit, on the event loop.
@@ -51,7 +66,10 @@ describe.skipIf(noStalls !== undefined)(
       const health = fetch(new URL('/healthz', url), { signal: AbortSignal.timeout(2_000) });
       await expect(health).rejects.toThrow(/timeout/);
       disk.release();
-      await until(async () => (await fetch(new URL('/readyz', url))).ok, { timeoutMs: 60_000, what: 'a lease' });
+      await until(async () => (await fetch(new URL('/readyz', url))).ok, {
+        timeoutMs: 60_000,
+        what: 'a lease',
+      });
       over = true;
       await calls;
       await call(1);

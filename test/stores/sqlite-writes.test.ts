@@ -57,17 +57,23 @@ describe('writes', () => {
   });
 });
 
-test.skipIf(process.platform !== 'linux')('an append reads none of the long entries beside it', async () => {
-  const bytes = 1_000_000;
-  const view = await openView(newPath(), { log: { ttlMs: 60_000, events: 1_000, bytes: 100 * bytes } });
-  await view.records.create(recordOf('s'));
-  for (let n = 0; n < 16; n++) await append(view, 'long', n, ['x'.repeat(bytes)]);
-  const readBytes = (): number => Number(/^rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
-  const before = readBytes();
-  for (let n = 0; n < 100; n++) await append(view, 'short', n, ['x']);
-  // Each read two of them and more when entries were keys of their table.
-  expect(readBytes() - before).toBeLessThan(100 * bytes);
-});
+test.skipIf(process.platform !== 'linux')(
+  'an append reads none of the long entries beside it',
+  async () => {
+    const bytes = 1_000_000;
+    const view = await openView(newPath(), {
+      log: { ttlMs: 60_000, events: 1_000, bytes: 100 * bytes },
+    });
+    await view.records.create(recordOf('s'));
+    for (let n = 0; n < 16; n++) await append(view, 'long', n, ['x'.repeat(bytes)]);
+    const readBytes = (): number =>
+      Number(/^rchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+    const before = readBytes();
+    for (let n = 0; n < 100; n++) await append(view, 'short', n, ['x']);
+    // Each read two of them and more when entries were keys of their table.
+    expect(readBytes() - before).toBeLessThan(100 * bytes);
+  },
+);
 
 describe('while another process writes', () => {
   test('a write waits, and the event loop does not', async () => {
@@ -77,7 +83,8 @@ describe('while another process writes', () => {
     let done = false;
     const write = Promise.resolve(view.records.create(recordOf('s'))).finally(() => (done = true));
     let turns = 0;
-    for (const started = performance.now(); performance.now() - started < 150; turns++) await turn();
+    for (const started = performance.now(); performance.now() - started < 150; turns++)
+      await turn();
     expect(done).toBe(false);
     release();
     expect(await write).toBe('created');
@@ -108,15 +115,22 @@ describe('while another process writes', () => {
     const time = createFakeTime();
     const view = await openView(path, { time });
     const { release } = lock(path);
-    const refused = Array.from({ length: 3 }, async (_, n) => view.records.create(recordOf(`s${n}`)));
+    const refused = Array.from({ length: 3 }, async (_, n) =>
+      view.records.create(recordOf(`s${n}`)),
+    );
     const told = Promise.allSettled(refused);
     await until(() => time.pendingTimers > 0);
     await time.advance(BUSY_LIMIT_MS / 2);
     const patient = view.records.create(recordOf('patient'));
     await time.advance(BUSY_LIMIT_MS / 2 + 100);
     for (const outcome of await told) {
-      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'STORE_AWAY', retryable: true } });
-      expect(String((outcome as PromiseRejectedResult).reason)).toMatch(/sessions\.db has been locked .* for 2000 ms/);
+      expect(outcome).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'STORE_AWAY', retryable: true },
+      });
+      expect(String((outcome as PromiseRejectedResult).reason)).toMatch(
+        /sessions\.db has been locked .* for 2000 ms/,
+      );
     }
     release();
     const advancing = setInterval(() => void time.advance(100), 5);
@@ -143,7 +157,11 @@ describe('the write-ahead log', () => {
     expect(largest).toBeGreaterThanOrEqual(LOG_BYTES);
     expect(largest).toBeLessThan(MOST_BYTES);
     const outcome = await view.records.replay('s', 'g', from - 2);
-    expect(outcome).toMatchObject({ found: true, next: from, events: [{ offset: from - 1, data: text }] });
+    expect(outcome).toMatchObject({
+      found: true,
+      next: from,
+      events: [{ offset: from - 1, data: text }],
+    });
   });
 
   test('keeps nothing that was deleted: a file under constant writes stays as large as its kept data', async () => {
@@ -172,7 +190,8 @@ describe('the write-ahead log', () => {
     const text = JSON.stringify('x'.repeat(400_000));
     let from = 0;
     const grow = async (times: number): Promise<void> => {
-      for (let n = 0; n < times; n++) expect(await append(view, 'g', from++, [text])).toBe('written');
+      for (let n = 0; n < times; n++)
+        expect(await append(view, 'g', from++, [text])).toBe('written');
     };
     const told = (): number => logger.matching(/-wal has \d+ MiB and grows/, 'warn').length;
     for (let n = 0; n < 20 && told() === 0; n++) await grow(32);
@@ -189,7 +208,10 @@ describe('the write-ahead log', () => {
     const bytes = 32 * 1_048_576;
     const folder = smallDisk(bytes) ?? skip('may mount no disk');
     const store = sqliteStore({ path: join(folder, 'sessions.db'), synchronous: 'normal' });
-    const [view, open] = [await openView(store), await store.open({ ...storeOptions(), kinds: [] })];
+    const [view, open] = [
+      await openView(store),
+      await store.open({ ...storeOptions(), kinds: [] }),
+    ];
     onTestFinished(() => open.close());
     const large = { fields: { large: JSON.stringify('x'.repeat(2_000_000)) } };
     expect(await view.records.create(recordOf('s', large))).toBe('created');
@@ -200,20 +222,29 @@ describe('the write-ahead log', () => {
     expect(size).toBeGreaterThan(bytes - MOST_BYTES - 1_000_000);
   });
 
-  test('of several processes that write without a pause stays bounded', { timeout: 60_000 }, async () => {
-    const path = newPath();
-    await openView(path);
-    let largest = 0;
-    const look = setInterval(() => (largest = Math.max(largest, statSync(`${path}-wal`).size)), 20);
-    const writers = Array.from({ length: 2 }, () => startNode(['--import', 'tsx', WRITER, path, '2000']));
-    expect(await Promise.all(writers.map(async ({ closed }) => closed))).toEqual([
-      [0, null],
-      [0, null],
-    ]);
-    clearInterval(look);
-    // Without the copies that keep others out: more than 100 MB.
-    expect(largest).toBeLessThan(64_000_000);
-  });
+  test(
+    'of several processes that write without a pause stays bounded',
+    { timeout: 60_000 },
+    async () => {
+      const path = newPath();
+      await openView(path);
+      let largest = 0;
+      const look = setInterval(
+        () => (largest = Math.max(largest, statSync(`${path}-wal`).size)),
+        20,
+      );
+      const writers = Array.from({ length: 2 }, () =>
+        startNode(['--import', 'tsx', WRITER, path, '2000']),
+      );
+      expect(await Promise.all(writers.map(async ({ closed }) => closed))).toEqual([
+        [0, null],
+        [0, null],
+      ]);
+      clearInterval(look);
+      // Without the copies that keep others out: more than 100 MB.
+      expect(largest).toBeLessThan(64_000_000);
+    },
+  );
 });
 
 test('old events that an owner left are deleted by the sweep of another process', async () => {
@@ -222,7 +253,11 @@ test('old events that an owner left are deleted by the sweep of another process'
   const owner = await openView(path, { time, log });
   for (const id of ['crashed', 'released']) {
     await owner.records.create(recordOf(id), 1_000_000);
-    await append(owner, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '7', stream: 'open' } });
+    await append(owner, 'open', 0, ['1', '2'], {
+      id,
+      note: '[1]',
+      mark: { name: '7', stream: 'open' },
+    });
     await append(owner, 'whole', 0, ['1', '2'], { id, complete: true });
   }
   await owner.records.save('released', FENCE, { release: true });
@@ -235,9 +270,17 @@ test('old events that an owner left are deleted by the sweep of another process'
   await time.advance(2);
   expect(await other.records.due(10)).toEqual({ records: [] });
   expect(events.get([])).toEqual([0]);
-  const known = { marks: [{ name: '7', stream: 'open' }], streams: [{ stream: 'open', next: 2, note: '[1]' }] };
-  expect(await other.records.claim('crashed', FENCE, 'other')).toMatchObject({ claimed: true, ...known });
-  expect(await other.records.claim('released', { epoch: 1, owner: null }, 'other')).toMatchObject({ ...known });
+  const known = {
+    marks: [{ name: '7', stream: 'open' }],
+    streams: [{ stream: 'open', next: 2, note: '[1]' }],
+  };
+  expect(await other.records.claim('crashed', FENCE, 'other')).toMatchObject({
+    claimed: true,
+    ...known,
+  });
+  expect(await other.records.claim('released', { epoch: 1, owner: null }, 'other')).toMatchObject({
+    ...known,
+  });
 });
 
 test('the sweep of another process takes nothing from an owner that is alive and writes', async () => {

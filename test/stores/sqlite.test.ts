@@ -26,7 +26,8 @@ function backends(): BackendUnderTest {
       return new SqliteBackend(file, spaces, Date.now);
     },
     refuseEntries: () =>
-      new Libsql(path).exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '${REFUSED}'
+      new Libsql(path)
+        .exec(`CREATE TRIGGER refuses BEFORE INSERT ON log WHEN new.data = '${REFUSED}'
         BEGIN SELECT RAISE(ABORT, 'for the test'); END`),
   };
 }

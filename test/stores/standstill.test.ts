@@ -25,12 +25,18 @@ function unread(side: 'server' | 'process', { port }: TestServer): number {
   const sockets = readFileSync(SOCKETS, 'latin1').split('\n');
   return sockets.filter((socket) => {
     const [, local = '', remote = '', state, queues = ''] = socket.trim().split(/\s+/);
-    return (side === 'server' ? local : remote).endsWith(end) && state === ESTABLISHED && !queues.endsWith(':00000000');
+    return (
+      (side === 'server' ? local : remote).endsWith(end) &&
+      state === ESTABLISHED &&
+      !queues.endsWith(':00000000')
+    );
   }).length;
 }
 
 const isAsked = (server: TestServer, sockets: number): Promise<unknown> =>
-  until(() => unread('server', server) >= sockets, { what: 'the requests lie in the sockets of the frozen server' });
+  until(() => unread('server', server) >= sockets, {
+    what: 'the requests lie in the sockets of the frozen server',
+  });
 
 /** No timer runs and nothing is read for `ms`, and until so many sockets have an answer. */
 function standStill(ms: number, server: TestServer, sockets: number): void {
@@ -43,7 +49,11 @@ function standStill(ms: number, server: TestServer, sockets: number): void {
 }
 
 /** A server that was asked while it was frozen answers while this process does nothing. */
-async function answeredInStandstill(ms: number, server: TestServer, sockets: number): Promise<void> {
+async function answeredInStandstill(
+  ms: number,
+  server: TestServer,
+  sockets: number,
+): Promise<void> {
   await isAsked(server, sockets);
   // A process that stops after this runs its timers before it reads. After a timer it would read first.
   await turns();
@@ -59,48 +69,61 @@ async function views(store: Store): Promise<View> {
   return view;
 }
 
-describe.skipIf(!existsSync(SOCKETS))(`a process that stood still (sees its sockets in ${SOCKETS})`, () => {
-  describe.each([
-    ['postgres', postgres],
-    ['redis', redis],
-  ] as const)('a store on %s', (kind, store) => {
-    describeWhereInstalled(kind, 'and its answers', () => {
-      test('accepts the answers to a read, a write and a renewal', async () => {
-        const server = await ownServer(kind);
-        const view = await views(store(server.url));
-        await view.records.create(recordOf('t'));
-        await view.instances.announce({ id: ME, state: 'serving', version: '1' }, () => undefined);
-        await view.records.read('s');
-        await frozen(server);
-        const calls = [
-          async () => view.records.read('s'),
-          async () => view.records.save('t', FENCE, { stamp: 1 }),
-          async () => view.instances.renew(ME, 'serving'),
-        ].map(async (call): Promise<unknown> => call());
-        await answeredInStandstill(LIMIT_MS + 200, server, kind === 'postgres' ? calls.length : 2);
-        expect(await Promise.allSettled(calls)).toEqual([
-          { status: 'fulfilled', value: recordOf('s') },
-          { status: 'fulfilled', value: 'written' },
-          { status: 'fulfilled', value: true },
-        ]);
+describe.skipIf(!existsSync(SOCKETS))(
+  `a process that stood still (sees its sockets in ${SOCKETS})`,
+  () => {
+    describe.each([
+      ['postgres', postgres],
+      ['redis', redis],
+    ] as const)('a store on %s', (kind, store) => {
+      describeWhereInstalled(kind, 'and its answers', () => {
+        test('accepts the answers to a read, a write and a renewal', async () => {
+          const server = await ownServer(kind);
+          const view = await views(store(server.url));
+          await view.records.create(recordOf('t'));
+          await view.instances.announce(
+            { id: ME, state: 'serving', version: '1' },
+            () => undefined,
+          );
+          await view.records.read('s');
+          await frozen(server);
+          const calls = [
+            async () => view.records.read('s'),
+            async () => view.records.save('t', FENCE, { stamp: 1 }),
+            async () => view.instances.renew(ME, 'serving'),
+          ].map(async (call): Promise<unknown> => call());
+          await answeredInStandstill(
+            LIMIT_MS + 200,
+            server,
+            kind === 'postgres' ? calls.length : 2,
+          );
+          expect(await Promise.allSettled(calls)).toEqual([
+            { status: 'fulfilled', value: recordOf('s') },
+            { status: 'fulfilled', value: 'written' },
+            { status: 'fulfilled', value: true },
+          ]);
+        });
       });
     });
-  });
 
-  describeWhereInstalled('postgres', 'PostgreSQL', () => {
-    test('refuses a write that waited behind an answered one, and changes nothing', async () => {
-      const server = await ownServer('postgres');
-      const view = await views(postgres(server.url));
-      await frozen(server);
-      const sent = view.records.save('s', FENCE, { fields: { a: '1' } });
-      await isAsked(server, 1);
-      const waiting = view.records.save('s', FENCE, { fields: { b: '2' } });
-      await answeredInStandstill(LIMIT_MS + 200, server, 1);
-      expect(await Promise.allSettled([sent, waiting])).toMatchObject([
-        { status: 'fulfilled', value: 'written' },
-        { status: 'rejected', reason: { ...AWAY, message: expect.stringContaining('nothing was changed') as string } },
-      ]);
-      expect(await view.records.read('s')).toMatchObject({ fields: { a: '1' } });
+    describeWhereInstalled('postgres', 'PostgreSQL', () => {
+      test('refuses a write that waited behind an answered one, and changes nothing', async () => {
+        const server = await ownServer('postgres');
+        const view = await views(postgres(server.url));
+        await frozen(server);
+        const sent = view.records.save('s', FENCE, { fields: { a: '1' } });
+        await isAsked(server, 1);
+        const waiting = view.records.save('s', FENCE, { fields: { b: '2' } });
+        await answeredInStandstill(LIMIT_MS + 200, server, 1);
+        expect(await Promise.allSettled([sent, waiting])).toMatchObject([
+          { status: 'fulfilled', value: 'written' },
+          {
+            status: 'rejected',
+            reason: { ...AWAY, message: expect.stringContaining('nothing was changed') as string },
+          },
+        ]);
+        expect(await view.records.read('s')).toMatchObject({ fields: { a: '1' } });
+      });
     });
-  });
-});
+  },
+);

@@ -19,7 +19,10 @@ export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => 
 });
 
 /** On a store, or on the one of a path or URL. Closed when the test is over, if the test has not closed it. */
-export async function openView(at: Store | string, more: Partial<ViewSettings> = {}): Promise<View> {
+export async function openView(
+  at: Store | string,
+  more: Partial<ViewSettings> = {},
+): Promise<View> {
   const store = typeof at === 'string' ? storeAt(at) : at;
   // Tests on Redis share a server; the others have a database or a file each.
   const name = store.kind === 'redis' ? newName() : 'mcp';

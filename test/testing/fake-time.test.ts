@@ -5,7 +5,8 @@ describe('fake time', () => {
   test('runs due timers in the order of their times, each at its own time', async () => {
     const time = createFakeTime(0);
     const ran: Array<[string, number]> = [];
-    const at = (name: string, ms: number) => time.setTimeout(() => ran.push([name, time.now()]), ms);
+    const at = (name: string, ms: number) =>
+      time.setTimeout(() => ran.push([name, time.now()]), ms);
     at('late', 30);
     at('early', 10);
     at('first of two', 20);
@@ -26,18 +27,21 @@ describe('fake time', () => {
     // A timer of no length runs after the moment that set it.
     [0, 3, [1, 2, 3]],
     [Number.NaN, 3, [1, 2, 3]],
-  ])('a timer that a timer sets in %i ms runs in the same advance when it is due', async (ms, all, times) => {
-    const time = createFakeTime(0);
-    const ran: number[] = [];
-    const again = (): void => {
-      ran.push(time.now());
+  ])(
+    'a timer that a timer sets in %i ms runs in the same advance when it is due',
+    async (ms, all, times) => {
+      const time = createFakeTime(0);
+      const ran: number[] = [];
+      const again = (): void => {
+        ran.push(time.now());
+        time.setTimeout(again, ms);
+      };
       time.setTimeout(again, ms);
-    };
-    time.setTimeout(again, ms);
-    await time.advance(all);
-    expect(ran).toEqual(times);
-    expect(time.now()).toBe(all);
-  });
+      await time.advance(all);
+      expect(ran).toEqual(times);
+      expect(time.now()).toBe(all);
+    },
+  );
 
   test('what a timer starts settles before the next timer runs', async () => {
     const time = createFakeTime(0);

@@ -19,13 +19,20 @@ const RETRIES = {
   maxRetries: 0,
 };
 
-const CLIENTS = { 'SDK 1': connectV1, 'SDK 2': connectV2, 'SDK 2 without a session': connectNegotiating };
+const CLIENTS = {
+  'SDK 1': connectV1,
+  'SDK 2': connectV2,
+  'SDK 2 without a session': connectNegotiating,
+};
 
 /** An error and its cause, as a client can tell them apart. The port of a real server is another one each time. */
 function shown(error: unknown): string {
   const { name, message, code, cause } = error as Error & { code?: unknown };
-  const whole = [name, message.replace(/(?<=127\.0\.0\.1:)\d+/, 'PORT'), code].filter(Boolean).join(' ');
-  const isOfLab = cause === undefined || (error as Error).name === 'SocketError' || code === 'ECONNREFUSED';
+  const whole = [name, message.replace(/(?<=127\.0\.0\.1:)\d+/, 'PORT'), code]
+    .filter(Boolean)
+    .join(' ');
+  const isOfLab =
+    cause === undefined || (error as Error).name === 'SocketError' || code === 'ECONNREFUSED';
   return isOfLab ? whole : `${whole}, because ${shown(cause)}`;
 }
 
@@ -33,7 +40,12 @@ function shown(error: unknown): string {
 async function heard(
   name: keyof typeof CLIENTS,
   responseMode: 'auto' | 'json',
-  server: { readonly url: string; fetch: typeof fetch; called(): boolean | Promise<boolean>; kill(): unknown },
+  server: {
+    readonly url: string;
+    fetch: typeof fetch;
+    called(): boolean | Promise<boolean>;
+    kill(): unknown;
+  },
 ): Promise<string[]> {
   const all = new Set<string>();
   let open = 0;

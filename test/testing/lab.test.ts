@@ -1,7 +1,12 @@
 /** `openLab`, as the author of a server uses it. */
 import assert from 'node:assert/strict';
 import { once as on } from 'node:events';
-import { acceptedContent, type AuthInfo, inputRequired, McpServer } from '@modelcontextprotocol/server';
+import {
+  acceptedContent,
+  type AuthInfo,
+  inputRequired,
+  McpServer,
+} from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../src/base/errors.ts';
@@ -10,7 +15,12 @@ import { once } from '../../src/durable/once/index.ts';
 import type { Records } from '../../src/stores/store.ts';
 import { task } from '../../src/durable/tasks/index.ts';
 import { recordedOf } from '../../src/durable/tasks/steps.ts';
-import { type LabInstance, type LabOptions, type LabServer, openLab } from '../../src/testing/index.ts';
+import {
+  type LabInstance,
+  type LabOptions,
+  type LabServer,
+  openLab,
+} from '../../src/testing/index.ts';
 import { connectV2 } from '../clients/official.ts';
 import { bearer } from '../kit/issuer.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../kit/shared-stores.ts';
@@ -26,7 +36,11 @@ const ASKED = {
   requestedSchema: { type: 'object' as const, properties: { ok: { type: 'boolean' as const } } },
 };
 /** The error of a request, and what the lab says below the error of its connection. */
-const broken = (message: string, why: string) => ({ name: 'TypeError', message, cause: { cause: { message: why } } });
+const broken = (message: string, why: string) => ({
+  name: 'TypeError',
+  message,
+  cause: { cause: { message: why } },
+});
 const YES = { action: 'accept', content: { ok: true } };
 const ADA: AuthInfo = { token: 't', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
 
@@ -62,7 +76,10 @@ class Farm {
 }
 
 /** `resume`, `ttlMs`: of its tasks. */
-function filmServer(farm: Farm, { resume = true, by = 'first', ttlMs = 3_600_000 } = {}): McpServer {
+function filmServer(
+  farm: Farm,
+  { resume = true, by = 'first', ttlMs = 3_600_000 } = {},
+): McpServer {
   const server = new McpServer({ name: 'films', version: '1.0.0' });
   server.registerTool(
     'render',
@@ -71,7 +88,9 @@ function filmServer(farm: Farm, { resume = true, by = 'first', ttlMs = 3_600_000
       async ({ scene }, _, own) => {
         const frames = await own.step('frames', () => farm.render(scene));
         own.status('rendered');
-        const film = await own.step('film', () => farm.join(frames, own.signal ?? new AbortController().signal));
+        const film = await own.step('film', () =>
+          farm.join(frames, own.signal ?? new AbortController().signal),
+        );
         return text(by === 'first' ? film : `${film} by ${by}`);
       },
       { resume, ttlMs },
@@ -83,7 +102,11 @@ function filmServer(farm: Farm, { resume = true, by = 'first', ttlMs = 3_600_000
     task((_, { mcpReq }) => {
       if (mcpReq.inputResponses === undefined)
         return inputRequired({ inputRequests: { sure: inputRequired.elicit(ASKED) } });
-      return text(JSON.stringify(acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() }))));
+      return text(
+        JSON.stringify(
+          acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() })),
+        ),
+      );
     }),
   );
   server.registerTool(
@@ -115,7 +138,11 @@ async function open(server: LabServer, options: LabOptions = {}) {
 }
 
 /** A task in its second step, at the first of two instances. */
-async function rendering(farm: Farm, server: LabServer = filmServer(farm), options: LabOptions = {}) {
+async function rendering(
+  farm: Farm,
+  server: LabServer = filmServer(farm),
+  options: LabOptions = {},
+) {
   const lab = await open(server, options);
   const [a, b] = await lab.start(2);
   const film = await a.callTask('render', SEA);
@@ -123,7 +150,8 @@ async function rendering(farm: Farm, server: LabServer = filmServer(farm), optio
   return { lab, a, b, film };
 }
 
-const textOf = (result: { content: ReadonlyArray<{ text?: string }> }): string | undefined => result.content[0]?.text;
+const textOf = (result: { content: ReadonlyArray<{ text?: string }> }): string | undefined =>
+  result.content[0]?.text;
 
 describe.each(storeKinds)('on %s', (kind) => {
   test('a task survives the kill of its instance, and its recorded step does not run again', async () => {
@@ -151,12 +179,16 @@ describe('kill', () => {
     farm.open();
     await lab.until(async () => (await film.status()).status === 'working');
     await new Promise((turn) => setImmediate(turn));
-    const writes = store.calls.slice(before).filter(({ call }) => !/\.(?:read|due|trim)$/.test(call));
+    const writes = store.calls
+      .slice(before)
+      .filter(({ call }) => !/\.(?:read|due|trim)$/.test(call));
     expect(writes).toEqual([]);
     const { values } = await recordedOf(store.views[1]?.tasks as Records, film.id);
     expect([...values.keys()].filter((name) => name.startsWith('s'))).toEqual(['sframes']);
     await lab.pass(5_000);
-    await expect(film.result()).rejects.toMatchObject({ data: { reason: 'owner_lost', mayHaveRun: true } });
+    await expect(film.result()).rejects.toMatchObject({
+      data: { reason: 'owner_lost', mayHaveRun: true },
+    });
   });
 
   test('the lease ends after leaseMs of the lab, and not before', async () => {
@@ -181,7 +213,9 @@ describe('kill', () => {
     await lab[how](a);
     farm.open();
     await lab.pass(5_000);
-    await expect(film.result()).rejects.toThrow('No instance serves: call lab.start(); in the lab instance 1 is');
+    await expect(film.result()).rejects.toThrow(
+      'No instance serves: call lab.start(); in the lab instance 1 is',
+    );
     await lab.start();
     expect(textOf(await film.result())).toBe('sea.mp4');
   });
@@ -194,7 +228,9 @@ describe('kill', () => {
     paid.catch(() => {});
     await lab.until(() => farm.paid.length === 1);
     await lab.kill(a);
-    await expect(paid).rejects.toMatchObject(broken('fetch failed', 'instance 1 of the lab was killed'));
+    await expect(paid).rejects.toMatchObject(
+      broken('fetch failed', 'instance 1 of the lab was killed'),
+    );
     farm.open();
     await lab.pass(5_000);
     const lost = { data: { reason: 'owner_lost', mayHaveRun: true } };
@@ -218,7 +254,11 @@ describe('kill', () => {
   test('what a verifier says of a caller reaches the owner of a session as JSON, as between processes', async () => {
     const server = filmServer(new Farm());
     server.registerTool('since', {}, ({ http }) => text(typeof http?.authInfo?.extra?.['since']));
-    const verify = () => ({ ...ADA, expiresAt: 4_000_000_000, extra: { sub: 'ada', since: new Date() } });
+    const verify = () => ({
+      ...ADA,
+      expiresAt: 4_000_000_000,
+      extra: { sub: 'ada', since: new Date() },
+    });
     const lab = await open(server, { auth: { verify } });
     const [a, b] = await lab.start(2);
     let at = a;
@@ -313,7 +353,9 @@ describe('freeze, drain and stop', () => {
     await lab.until(() => farm.joined === 1);
     const drained = lab.drain(a);
     expect(await film.status()).toMatchObject({ status: 'working' });
-    await expect(lab.kill(a)).rejects.toThrow('kill(): instance 1 of the lab is stopping; it must be serving');
+    await expect(lab.kill(a)).rejects.toThrow(
+      'kill(): instance 1 of the lab is stopping; it must be serving',
+    );
     farm.open();
     await lab.close();
     expect(await drained).toEqual({ released: 0, interrupted: 0 });
@@ -350,7 +392,10 @@ describe('a task', () => {
     const [a, b] = await lab.start(2);
     const mine = await a.callTask('fails', {}, { authInfo: ADA });
     expect(await mine.result()).toMatchObject({ isError: true });
-    expect(await b.endpoint.tasks.get(mine.id)).toMatchObject({ status: 'completed', tool: 'fails' });
+    expect(await b.endpoint.tasks.get(mine.id)).toMatchObject({
+      status: 'completed',
+      tool: 'fails',
+    });
     const held = await a.callTask('asks', {}, { authInfo: ADA });
     const { user } = (await b.endpoint.tasks.get(held.id)) ?? {};
     expect(user).toMatch(/ada/);
@@ -384,21 +429,32 @@ describe('wrong use says what to do', () => {
 
   test('an instance in another state, or of another lab', async () => {
     const lab = await open(server());
-    const refused = broken('fetch failed', 'No instance serves: call lab.start(); in the lab no instance was started');
+    const refused = broken(
+      'fetch failed',
+      'No instance serves: call lab.start(); in the lab no instance was started',
+    );
     await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(refused);
     const [a] = await lab.start();
-    await expect(lab.wake(a)).rejects.toThrow('wake(): instance 1 of the lab is serving; it must be frozen');
+    await expect(lab.wake(a)).rejects.toThrow(
+      'wake(): instance 1 of the lab is serving; it must be frozen',
+    );
     await lab.kill(a);
-    const uses = [lab.kill, lab.freeze, lab.drain, lab.stop] as Array<(of: LabInstance) => Promise<unknown>>;
+    const uses = [lab.kill, lab.freeze, lab.drain, lab.stop] as Array<
+      (of: LabInstance) => Promise<unknown>
+    >;
     for (const use of uses)
-      await expect(use.call(lab, a)).rejects.toThrow('instance 1 of the lab is killed; it must be serving');
+      await expect(use.call(lab, a)).rejects.toThrow(
+        'instance 1 of the lab is killed; it must be serving',
+      );
     await expect(lab.kill({} as LabInstance)).rejects.toThrow('pass what lab.start() has returned');
     const killed = broken('fetch failed', 'instance 1 of the lab is killed');
     await expect(a.callTask('render', SEA)).rejects.toMatchObject(killed);
   });
 
   test('an option of the lab, and a server that cannot be shared', async () => {
-    await expect(openLab(server(), { timeProvider: {} } as LabOptions)).rejects.toThrow('lab.pass(ms) moves the clock');
+    await expect(openLab(server(), { timeProvider: {} } as LabOptions)).rejects.toThrow(
+      'lab.pass(ms) moves the clock',
+    );
     const connected = server();
     await open(connected);
     await expect(openLab(connected)).rejects.toThrow('another endpoint serves it already');
@@ -410,7 +466,10 @@ describe('wrong use says what to do', () => {
     const store = { ...watchedStore(), open: () => Promise.reject(storeAway('it is a test')) };
     const lab = await open(server(), { store });
     await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_AWAY' });
-    const why = 'No instance serves: call lab.start(); in the lab instance 1 is killed, instance 2 is killed';
-    await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(broken('fetch failed', why));
+    const why =
+      'No instance serves: call lab.start(); in the lab instance 1 is killed, instance 2 is killed';
+    await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(
+      broken('fetch failed', why),
+    );
   });
 });

@@ -44,7 +44,8 @@ export class PostgresBackend implements Backend {
     try {
       return await this.#send(writes);
     } catch (error) {
-      if (error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error)) throw error;
+      if (error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error))
+        throw error;
       // The server refused what one of them holds, and has changed nothing.
       if (writes.length === 1) return [error as Error];
       const alone: Written[] = [];
@@ -60,7 +61,10 @@ export class PostgresBackend implements Backend {
   async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
     const { rows } = await this.#ask('log', kind, [id, stream]);
     return rows.map(([no, of, head, data]) =>
-      entryOfTexts({ no: Number(no), stream: of ?? '', head: head ?? '', data: data ?? '' }, of === stream),
+      entryOfTexts(
+        { no: Number(no), stream: of ?? '', head: head ?? '', data: data ?? '' },
+        of === stream,
+      ),
     );
   }
 
@@ -93,7 +97,9 @@ export class PostgresBackend implements Backend {
   }
 
   async #rows(what: 'read' | 'list' | 'due', kind: Kind, values: readonly Value[]): Promise<Row[]> {
-    return (await this.#ask(what, kind, values)).rows.map((columns) => rowOfColumns(columns, this.where));
+    return (await this.#ask(what, kind, values)).rows.map((columns) =>
+      rowOfColumns(columns, this.where),
+    );
   }
 
   async #send(writes: readonly Write[]): Promise<readonly Written[]> {
@@ -102,7 +108,11 @@ export class PostgresBackend implements Backend {
     const texts: string[] = [];
     const place = (data: string): number => texts.push(data);
     const trip = JSON.stringify(
-      writes.map((write, n) => ({ ord: n, space: this.#space(write.kind), ...partsOf(write, place) })),
+      writes.map((write, n) => ({
+        ord: n,
+        space: this.#space(write.kind),
+        ...partsOf(write, place),
+      })),
     );
     const values = [trip, texts.join(APART)];
     // A locked row of another record could delay leases for longer than they last.
@@ -128,5 +138,15 @@ function partsOf(write: Write, place: (data: string) => number): object {
   const { body, data } = textsOf(row);
   const [share, stamp] = countedIn(row, write.share);
   const counted = share === null ? undefined : { share, stamp };
-  return { id, was, version, fence, wake, body: clear ? body : undefined, data: place(data), clear, ...counted };
+  return {
+    id,
+    was,
+    version,
+    fence,
+    wake,
+    body: clear ? body : undefined,
+    data: place(data),
+    clear,
+    ...counted,
+  };
 }

@@ -1,7 +1,20 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
-import { KeptConnection, storeAway, storeRefused, type Connector, type Deadlines } from 'sojourn/store-kit';
+import {
+  KeptConnection,
+  storeAway,
+  storeRefused,
+  type Connector,
+  type Deadlines,
+} from 'sojourn/store-kit';
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
-import { Client, queryOf, type PgClient, type PostgresConfig, type PgResult, type Row } from './pg.ts';
+import {
+  Client,
+  queryOf,
+  type PgClient,
+  type PostgresConfig,
+  type PgResult,
+  type Row,
+} from './pg.ts';
 import type { Statement, Value } from './pg.ts';
 import { findSchema } from './schema.ts';
 
@@ -59,7 +72,9 @@ export function placeOf(config: PostgresConfig): string {
     return `PostgreSQL at ${host}:${port}/${database ?? ''}`;
   } catch (error) {
     // A certificate that is not there, for example.
-    throw storeRefused(`pg cannot use the configuration of PostgreSQL: ${(error as Error).message}`);
+    throw storeRefused(
+      `pg cannot use the configuration of PostgreSQL: ${(error as Error).message}`,
+    );
   }
 }
 
@@ -118,10 +133,14 @@ export class Connection extends KeptConnection<Session> {
  * shares processes assigns the last process that was returned, or the next in turn. Queries in this order reveal both.
  */
 export async function refusePooler(server: Server): Promise<void> {
-  const [one, other] = [new Connection(server, { asIs: true }), new Connection(server, { asIs: true })];
+  const [one, other] = [
+    new Connection(server, { asIs: true }),
+    new Connection(server, { asIs: true }),
+  ];
   try {
     const pids = [(await one.ready()).pid, (await other.ready()).pid];
-    if (pids[0] === pids[1]) throw pooled(server.place, 'two connections were answered by one server process');
+    if (pids[0] === pids[1])
+      throw pooled(server.place, 'two connections were answered by one server process');
     for (const asked of [one, other, other, one, one, other]) await asked.check();
   } finally {
     await Promise.all([one.close(), other.close()]);
@@ -153,7 +172,9 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
       const { client } = session;
       client.on('error', (error: Error) => broke(connectionLost(place, error)));
       client.on('end', () => broke(connectionLost(place)));
-      client.on('notification', ({ payload }: { payload?: string }) => use.notified?.(payload ?? ''));
+      client.on('notification', ({ payload }: { payload?: string }) =>
+        use.notified?.(payload ?? ''),
+      );
       await client.connect();
       await prepare(session, use, server);
     },
@@ -168,7 +189,11 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
   };
 }
 
-async function prepare(session: Session, use: ConnectionUse, { deadlines, place, schema }: Server): Promise<void> {
+async function prepare(
+  session: Session,
+  use: ConnectionUse,
+  { deadlines, place, schema }: Server,
+): Promise<void> {
   const { client } = session;
   const { asIs = false, quick = false, first = [] } = use;
   const settings = asIs ? [[], []] : settingsOf(deadlines.limitMs, !quick);
@@ -179,12 +204,20 @@ async function prepare(session: Session, use: ConnectionUse, { deadlines, place,
   await Promise.all(first.map((text) => client.query(queryOf(text))));
 }
 
-function checkServer([, recovering, number, version, encoding, readOnly]: Row, place: string): void {
-  if (Number(number) < MIN_VERSION) throw storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
+function checkServer(
+  [, recovering, number, version, encoding, readOnly]: Row,
+  place: string,
+): void {
+  if (Number(number) < MIN_VERSION)
+    throw storeRefused(`${place} is PostgreSQL ${version}; 13 or later is needed`);
   if (encoding !== 'UTF8')
-    throw storeRefused(`${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`);
+    throw storeRefused(
+      `${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`,
+    );
   if (recovering === 't')
-    throw storeAway(`${place} is a standby: what it says may be old, and it takes no writes; name the primary`);
+    throw storeAway(
+      `${place} is a standby: what it says may be old, and it takes no writes; name the primary`,
+    );
   // Some managed servers set it while their disk is nearly full.
   if (readOnly === 'on')
     throw storeAway(

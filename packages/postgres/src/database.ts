@@ -35,7 +35,8 @@ export class PostgresDatabase {
     this.#writer = new Connection(this.server, { lost: () => this.clock.forget() });
     this.instanceConnection = new InstanceConnection(this.server, this.statements, random);
     // Not behind reads: a large log would delay the clock, and every lease with it.
-    const ask = async (): Promise<number> => Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
+    const ask = async (): Promise<number> =>
+      Number((await this.tell(this.statements.now, [])).rows[0]?.[0]);
     this.clock = new ServerClock({ time, ask });
   }
 
@@ -67,7 +68,10 @@ export class PostgresDatabase {
 
   /** A statement about instances, which waits for nothing else. */
   tell(statement: Statement, values: readonly Value[]): Promise<PgResult> {
-    return this.server.deadlines.answered(this.server.place, this.instanceConnection.query(statement, values));
+    return this.server.deadlines.answered(
+      this.server.place,
+      this.instanceConnection.query(statement, values),
+    );
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,11 @@
 /** Turns errors of PostgreSQL and of the connection to it into store errors that name the server and say what to do. */
-import { SojournError, internal, storeAway, storeRefused, storeWithoutRoom } from 'sojourn/store-kit';
+import {
+  SojournError,
+  internal,
+  storeAway,
+  storeRefused,
+  storeWithoutRoom,
+} from 'sojourn/store-kit';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const EXPLAINED: Readonly<Record<string, string>> = {
@@ -9,7 +15,8 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   '3D000': 'the database does not exist; create it, or name another',
   '42501': 'this user may not do that; see the permissions that docs/stores/postgres.md lists',
   '53100': 'its disk is full; make room on it. Nothing of the refused write was kept',
-  '53300': 'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
+  '53300':
+    'it has no connection left; raise max_connections, or have fewer instances or a smaller pool',
 };
 
 const FULL = '53100';
@@ -19,8 +26,12 @@ const LASTING: readonly string[] = ['28000', '28P01', '3D000', '42501'];
 
 /** The SQLSTATE of an error of `pg`, or of the store error about it: five characters. Node's codes have more. */
 function sqlState(error: unknown): string | undefined {
-  const { code } = (error instanceof SojournError ? (error.cause ?? {}) : error) as { readonly code?: unknown };
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined;
+  const { code } = (error instanceof SojournError ? (error.cause ?? {}) : error) as {
+    readonly code?: unknown;
+  };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code)
+    ? code
+    : undefined;
 }
 
 /** The error ends the connection. */
@@ -32,7 +43,8 @@ export const isFatal = (error: unknown): boolean =>
   isSchemaGone(error);
 
 /** The tables are missing: they were dropped, or the server came back with empty data. */
-export const isSchemaGone = (error: unknown): boolean => ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
+export const isSchemaGone = (error: unknown): boolean =>
+  ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
 
 /** Another process makes the same schema at this moment. */
 export const isOvertaken = (error: unknown): boolean =>
@@ -50,16 +62,28 @@ export function storeFailure(place: string, error: unknown): Error {
   const message = first instanceof Error ? first.message : String(first);
   // `pg` gives this error no code.
   if (message.includes('client password must be'))
-    return storeRefused(`${place}: it asks for a password; put it into the URL (${message})`, error);
-  if (state === undefined) return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
+    return storeRefused(
+      `${place}: it asks for a password; put it into the URL (${message})`,
+      error,
+    );
+  if (state === undefined)
+    return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
-  if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error)) return internal(error);
-  const failure = LASTING.includes(state) ? storeRefused : state === FULL ? storeWithoutRoom : storeAway;
+  if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error))
+    return internal(error);
+  const failure = LASTING.includes(state)
+    ? storeRefused
+    : state === FULL
+      ? storeWithoutRoom
+      : storeAway;
   return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
 
 export const connectionLost = (place: string, cause?: unknown): Error =>
-  storeAway(`${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`, cause);
+  storeAway(
+    `${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`,
+    cause,
+  );
 
 /** `seen`: the observation that shows the pooler. */
 export const pooled = (place: string, seen: string): Error =>

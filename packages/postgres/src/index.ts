@@ -1,5 +1,13 @@
 /** The PostgreSQL store: sessions and instances of any number of machines, in a database that you run. */
-import { LEASES, checkNames, got, kindsOf, optionInvalid, sharedStore, type Store } from 'sojourn/store-kit';
+import {
+  LEASES,
+  checkNames,
+  got,
+  kindsOf,
+  optionInvalid,
+  sharedStore,
+  type Store,
+} from 'sojourn/store-kit';
 import { PostgresBackend } from './backend.ts';
 import { PostgresDatabase } from './database.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
@@ -29,7 +37,10 @@ const TAKES_SERVER =
  * A store in a PostgreSQL database (13 or later), with the package `pg`.
  * @throws TypeError, RangeError naming the option that is wrong.
  */
-export function postgres(server: string | PostgresPool | PostgresConfig, options: PostgresOptions = {}): Store {
+export function postgres(
+  server: string | PostgresPool | PostgresConfig,
+  options: PostgresOptions = {},
+): Store {
   const { schema = 'sojourn' } = checkNames('postgres', options, OPTIONS, []);
   const settings = { config: configOf(server), schema: checkSchema(schema) };
   return sharedStore(
@@ -53,17 +64,25 @@ function configOf(given: unknown): PostgresConfig {
     // `pg` takes a URL without a host too, after a user. The text may hold a password, so the message does not show it.
     if (/^postgres(ql)?:\/\//.test(given) && URL.canParse(given.replace('@/', '@localhost/')))
       return { connectionString: given };
-    throw optionInvalid('range', 'postgres.server', got('something that is no such URL'), TAKES_SERVER);
+    throw optionInvalid(
+      'range',
+      'postgres.server',
+      got('something that is no such URL'),
+      TAKES_SERVER,
+    );
   }
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw optionInvalid('type', 'postgres.server', given, TAKES_SERVER);
   if (isPool(given)) return given.options as PostgresConfig;
   // A `Client` has the members of a configuration, and its connection among them.
-  if ('query' in given) throw optionInvalid('type', 'postgres.server', got('a client that is no Pool'), TAKES_SERVER);
+  if ('query' in given)
+    throw optionInvalid('type', 'postgres.server', got('a client that is no Pool'), TAKES_SERVER);
   return given as PostgresConfig;
 }
 
 function isPool(given: object): given is PostgresPool {
   const { connect, query, options } = given as Partial<Record<keyof PostgresPool, unknown>>;
-  return typeof connect === 'function' && typeof query === 'function' && typeof options === 'object';
+  return (
+    typeof connect === 'function' && typeof query === 'function' && typeof options === 'object'
+  );
 }

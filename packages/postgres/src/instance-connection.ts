@@ -84,10 +84,16 @@ export class InstanceConnection extends Connection {
       const numbers = this.#unread;
       this.#unread = [];
       try {
-        const { rows } = await this.query(this.#statements.receive, [[...this.#listeners.keys()], numbers]);
+        const { rows } = await this.query(this.#statements.receive, [
+          [...this.#listeners.keys()],
+          numbers,
+        ]);
         // The rows of a statement that deletes have no order.
-        const inOrder = rows.toSorted((a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]));
-        for (const [mailbox, , , body] of inOrder) this.#listeners.get(mailbox ?? '')?.receive(body ?? '');
+        const inOrder = rows.toSorted(
+          (a, b) => Number(a[1]) - Number(b[1]) || Number(a[2]) - Number(b[2]),
+        );
+        for (const [mailbox, , , body] of inOrder)
+          this.#listeners.get(mailbox ?? '')?.receive(body ?? '');
       } catch {
         // The next connection reads all messages. A server that refuses to read is asked again with the next message.
         this.#unread = null;

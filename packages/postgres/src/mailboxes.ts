@@ -38,7 +38,10 @@ export class PostgresMailboxes implements Mailboxes {
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
     const { instanceConnection, statements } = this.#database;
     const mailbox = this.#keyOf(id);
-    await instanceConnection.listen(mailbox, { receive: (text) => receiveText(receive, text), lost });
+    await instanceConnection.listen(mailbox, {
+      receive: (text) => receiveText(receive, text),
+      lost,
+    });
     // What fails is left to the next instance.
     this.#database.query(statements.trimMessages, []).catch(() => undefined);
     return `${mailbox} ${instanceConnection.key}`;
@@ -53,7 +56,8 @@ export class PostgresMailboxes implements Mailboxes {
     const body = messageText(from, message);
     return new Promise((resolve, reject) => {
       const asks = message.kind === 'probe';
-      if (this.#outgoing.push({ to, body, asks, resolve, reject }) === 1) afterTurn(() => void this.#post());
+      if (this.#outgoing.push({ to, body, asks, resolve, reject }) === 1)
+        afterTurn(() => void this.#post());
     });
   }
 
@@ -74,7 +78,8 @@ export class PostgresMailboxes implements Mailboxes {
         this.#space,
         JSON.stringify(all.map(({ to, body, asks }, ord) => ({ receiver: to, body, asks, ord }))),
       ]);
-      for (const [ord, lives] of rows) all[Number(ord)]?.resolve(lives === 't' ? 'sent' : 'suspect');
+      for (const [ord, lives] of rows)
+        all[Number(ord)]?.resolve(lives === 't' ? 'sent' : 'suspect');
     } catch (error) {
       for (const { reject } of all) reject(error);
     }

@@ -43,7 +43,8 @@ export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** A key of 64 bits for some names; a text, because `pg` would round the number. */
-export const keyOf = (names: readonly string[]): string => digestOf(JSON.stringify(names)).readBigInt64BE().toString();
+export const keyOf = (names: readonly string[]): string =>
+  digestOf(JSON.stringify(names)).readBigInt64BE().toString();
 
 const asText = { getTypeParser: () => (text: string) => text };
 

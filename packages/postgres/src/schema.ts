@@ -18,7 +18,8 @@ const MAKING_TRIES = 8;
 
 /** The bodies of functions have the name in them, between `$$`. */
 export function checkSchema(schema: unknown): string {
-  if (typeof schema !== 'string') throw optionInvalid('type', 'postgres.schema', schema, TAKES_SCHEMA);
+  if (typeof schema !== 'string')
+    throw optionInvalid('type', 'postgres.schema', schema, TAKES_SCHEMA);
   const bytes = Buffer.byteLength(schema);
   if (bytes === 0 || bytes > NAME_BYTES || /^pg_|\0|\$\$/.test(schema))
     throw optionInvalid('range', 'postgres.schema', schema, TAKES_SCHEMA);
@@ -35,7 +36,9 @@ export async function findSchema(
   try {
     const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regprocedure($4)`;
     // An earlier version of the function stays for the instances that use it.
-    const names = ['rows', 'log', 'messages', 'write_trip(json, text)'].map((name) => `${s}.${name}`);
+    const names = ['rows', 'log', 'messages', 'write_trip(json, text)'].map(
+      (name) => `${s}.${name}`,
+    );
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)

@@ -38,7 +38,9 @@ export function statementsOf(schema: string) {
     count: statementOf(`SELECT count(*) FROM ${s}.rows
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL`),
     countOf: statementOf(`SELECT count(*) FROM ${s}.rows WHERE space = $1 AND share = $2`),
-    oldest: statementOf(`SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 ORDER BY stamp, id LIMIT $3`),
+    oldest: statementOf(
+      `SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 ORDER BY stamp, id LIMIT $3`,
+    ),
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
     /**
@@ -66,7 +68,8 @@ export function statementsOf(schema: string) {
      * $1 mailboxes, $2 the numbers that were announced, or null for all messages. While any transaction in the database
      * stays open (`pg_dump`), entries of deleted messages stay in the index; the numbers keep this from reading them.
      */
-    receive: statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no = ANY (
+    receive:
+      statementOf(`DELETE FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]) AND no = ANY (
         coalesce($2::bigint[], ARRAY(SELECT no FROM ${s}.messages WHERE mailbox = ANY ($1::bigint[]))))
       RETURNING mailbox, no, ord, body`),
     /** Messages to dead instances, of every deployment: others read theirs at once, or after a reconnect. */

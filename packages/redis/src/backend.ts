@@ -103,14 +103,27 @@ export class RedisBackend implements Backend {
     const pages = this.#of(kind)
       .ofShare(share)
       .map((key) => {
-        const page = ['ZRANGEBYSCORE', key, '-inf', '+inf', 'WITHSCORES', 'LIMIT', '0', String(most)];
+        const page = [
+          'ZRANGEBYSCORE',
+          key,
+          '-inf',
+          '+inf',
+          'WITHSCORES',
+          'LIMIT',
+          '0',
+          String(most),
+        ];
         return this.#server.send(key, page);
       });
-    const found = (await Promise.all(pages)).flat() as readonly unknown[] as ReadonlyArray<readonly [string, number]>;
+    const found = (await Promise.all(pages)).flat() as readonly unknown[] as ReadonlyArray<
+      readonly [string, number]
+    >;
     const places = found.map(([id, stamp]): DuePlace => [stamp, id]).sort(byPlace);
     const ids = places.slice(0, most).map(([, id]) => id);
     // A row that was evicted, or deleted by hand, keeps its stamp and so is among the first.
-    const gone = await Promise.all(ids.slice(0, LOOKED_AT).map((id) => this.#leaveShare(kind, id, share)));
+    const gone = await Promise.all(
+      ids.slice(0, LOOKED_AT).map((id) => this.#leaveShare(kind, id, share)),
+    );
     return ids.filter((_, n) => gone[n] !== true);
   }
 
@@ -147,7 +160,13 @@ export class RedisBackend implements Backend {
       const { data, body } = textsOf(row);
       const length = 'fields' in value ? lengthOf(value.fields) : 0;
       const isVital = kind.vital === true || fence === null || fence === OVER;
-      args.push(String(version), fence ?? '', wakeAt === null ? '' : String(wakeAt), data, String(length));
+      args.push(
+        String(version),
+        fence ?? '',
+        wakeAt === null ? '' : String(wakeAt),
+        data,
+        String(length),
+      );
       args.push(isVital ? '1' : '', String('stamp' in value ? value.stamp : 0));
       if (clear) args.push(body);
     }
@@ -188,7 +207,14 @@ export class RedisBackend implements Backend {
   async #found(kind: Kind, id: string): Promise<Row | undefined> {
     const row = await this.read(kind, id);
     if (row === undefined)
-      await this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true, share: null });
+      await this.#put(this.keysOf(kind, id), {
+        kind,
+        id,
+        was: 0,
+        row: null,
+        clear: true,
+        share: null,
+      });
     return row;
   }
 
@@ -198,7 +224,12 @@ export class RedisBackend implements Backend {
     for (let offset = 0; places.length < limit; offset += limit) {
       const [time, id] = after;
       const command = ['ZRANGEBYSCORE', key, String(time), String(until), 'WITHSCORES'];
-      const reply = await this.#server.send(key, [...command, 'LIMIT', String(offset), String(limit)]);
+      const reply = await this.#server.send(key, [
+        ...command,
+        'LIMIT',
+        String(offset),
+        String(limit),
+      ]);
       const found = reply as ReadonlyArray<readonly [id: string, at: number]>;
       for (const [one, at] of found) if (at > time || one > id) places.push([at, one]);
       if (found.length < limit) break;
@@ -207,7 +238,8 @@ export class RedisBackend implements Backend {
   }
 }
 
-const byPlace = ([a, first]: DuePlace, [b, second]: DuePlace): number => a - b || (first < second ? -1 : 1);
+const byPlace = ([a, first]: DuePlace, [b, second]: DuePlace): number =>
+  a - b || (first < second ? -1 : 1);
 
 const lengthOf = (fields: Readonly<Record<string, string>>): number =>
   Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);

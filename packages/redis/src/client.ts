@@ -29,7 +29,11 @@ const OWN = {
   clientSideCache: undefined,
   readonly: false,
 };
-const OWN_SOCKET = { reconnectStrategy: false, connectTimeout: CONNECT_MS, socketTimeout: undefined };
+const OWN_SOCKET = {
+  reconnectStrategy: false,
+  connectTimeout: CONNECT_MS,
+  socketTimeout: undefined,
+};
 
 /** The package throws for a client that is closed already, or was never connected. */
 export function destroyClient(client: RedisClient): void {

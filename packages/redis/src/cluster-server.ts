@@ -50,7 +50,8 @@ export class ClusterServer implements Server {
     // All of them: `time` asks the first that is open.
     const answers = await Promise.allSettled(this.#settings.keys.map(open));
     const [first] = answers;
-    if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected')) throw first.reason;
+    if (first?.status === 'rejected' && answers.every(({ status }) => status === 'rejected'))
+      throw first.reason;
   }
 
   async send(key: string, args: readonly string[]): Promise<Reply> {
@@ -93,11 +94,16 @@ export class ClusterServer implements Server {
 
   listener(channel: string, receive: (text: string) => void, lost: () => void): RedisLink {
     const make = async (): Promise<RedisClient> => this.#clientOf(await this.#find(channel));
-    const link: RedisLink = new RedisLink({ ...this.#settings, lost }, this.where, make, (client) => {
-      const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
-      client.on('sharded-channel-moved', () => link.destroy(moved));
-      return client.sSubscribe(channel, receive);
-    });
+    const link: RedisLink = new RedisLink(
+      { ...this.#settings, lost },
+      this.where,
+      make,
+      (client) => {
+        const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
+        client.on('sharded-channel-moved', () => link.destroy(moved));
+        return client.sSubscribe(channel, receive);
+      },
+    );
     return link;
   }
 
@@ -144,7 +150,8 @@ export class ClusterServer implements Server {
 
   #clientOf(address: string): RedisClient {
     const { defaults, nodeAddressMap } = this.#configured;
-    const mapped = typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
+    const mapped =
+      typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
     const node = this.#seeds.get(address) ?? { socket: mapped ?? parseAddress(address) };
     return createClient({
       ...defaults,
@@ -171,6 +178,8 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
 
 function addressOf({ url = 'redis://localhost', socket = {} }: ClientOptions): string {
   const { hostname, port } = new URL(url);
-  const { host = hostname, port: at = port || '6379' } = socket as Partial<Readonly<Record<string, string>>>;
+  const { host = hostname, port: at = port || '6379' } = socket as Partial<
+    Readonly<Record<string, string>>
+  >;
   return `${host}:${at}`;
 }

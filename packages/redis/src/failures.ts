@@ -8,7 +8,8 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   NOPERM:
     'this user may not do that; the page of the Redis store lists the commands, keys and channels that are needed',
   OOM: 'its memory is full (maxmemory), so it refused the write. Give it more, or keep less (eventRetention)',
-  READONLY: 'it is a replica; name the primary, or give a client that finds it (createSentinel, createCluster)',
+  READONLY:
+    'it is a replica; name the primary, or give a client that finds it (createSentinel, createCluster)',
   MOVED: 'it is a node of a Cluster; give the store a client made by createCluster',
   ASK: 'it is a node of a Cluster; give the store a client made by createCluster',
   WRONGTYPE: 'another program wrote to one of its keys; give the store another prefix',
@@ -18,17 +19,30 @@ const EXPLAINED: Readonly<Record<string, string>> = {
 };
 
 /** An operator must change something. */
-const LASTING = ['WRONGPASS', 'NOAUTH', 'NOPERM', 'MOVED', 'ASK', 'WRONGTYPE', 'UNKNOWN', 'NOPASS', 'NODB'];
+const LASTING = [
+  'WRONGPASS',
+  'NOAUTH',
+  'NOPERM',
+  'MOVED',
+  'ASK',
+  'WRONGTYPE',
+  'UNKNOWN',
+  'NOPASS',
+  'NODB',
+];
 
 /** Redis 6.2 puts this before the error of a command in a script, and the line after it once more. */
 const IN_SCRIPT = /^ERR Error running script .*@user_script: ?\d+: -?/;
 
 /** The first word of an error reply, or of the one that a store error is about; undefined: there is none. */
 export function replyCode(error: unknown): string | undefined {
-  const { message: whole } = (error instanceof SojournError ? (error.cause ?? {}) : error) as { message?: unknown };
+  const { message: whole } = (error instanceof SojournError ? (error.cause ?? {}) : error) as {
+    message?: unknown;
+  };
   if (typeof whole !== 'string') return undefined;
   const message = whole.replace(IN_SCRIPT, '');
-  if (/^(ERR )?(ACL failure in script:|The user executing the script can't) /.test(message)) return 'NOPERM';
+  if (/^(ERR )?(ACL failure in script:|The user executing the script can't) /.test(message))
+    return 'NOPERM';
   if (/^ERR unknown command/i.test(message)) return 'UNKNOWN';
   if (/^ERR AUTH <password> called without any password/i.test(message)) return 'NOPASS';
   if (/^ERR DB index is out of range/i.test(message)) return 'NODB';
@@ -42,6 +56,13 @@ export function redisFailure(where: string, error: unknown): Error {
   const text = (first as Partial<Error>).message || String(first);
   const code = replyCode(error) ?? '';
   const explained = EXPLAINED[code];
-  const failure = LASTING.includes(code) ? storeRefused : code === 'OOM' ? storeWithoutRoom : storeAway;
-  return failure(explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`, error);
+  const failure = LASTING.includes(code)
+    ? storeRefused
+    : code === 'OOM'
+      ? storeWithoutRoom
+      : storeAway;
+  return failure(
+    explained === undefined ? `${where}: ${text}` : `${where}: ${explained} (${text})`,
+    error,
+  );
 }

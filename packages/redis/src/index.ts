@@ -35,7 +35,10 @@ const TAKES =
  */
 export function redis(server: string | RedisConnection, options: RedisOptions = {}): Store {
   const { prefix } = checkNames('redis', options, OPTIONS, []);
-  return redisStore(typeof server === 'string' ? urlTarget(server) : clientTarget(server), checkPrefix(prefix));
+  return redisStore(
+    typeof server === 'string' ? urlTarget(server) : clientTarget(server),
+    checkPrefix(prefix),
+  );
 }
 
 /** The package judges the URL. That may hold a password, so the error has the words of the package alone. */
@@ -45,7 +48,12 @@ function urlTarget(url: string): Target {
     destroyClient(createClient(options));
   } catch (error) {
     const { message } = error as Error;
-    throw optionInvalid('range', 'redis.server', got(`a text that is not such a URL (${message})`), TAKES);
+    throw optionInvalid(
+      'range',
+      'redis.server',
+      got(`a text that is not such a URL (${message})`),
+      TAKES,
+    );
   }
   return single(options);
 }
@@ -56,7 +64,8 @@ function urlTarget(url: string): Target {
  */
 function clientTarget(client: unknown): Target {
   const given = typeof client === 'object' && client !== null ? client : {};
-  const has = (...members: readonly string[]): boolean => members.every((member) => member in given);
+  const has = (...members: readonly string[]): boolean =>
+    members.every((member) => member in given);
   if (has('getSentinelNode', '_execute', 'duplicate'))
     return (settings) => new SentinelServer(given as unknown as SentinelClient, settings);
   if (has('nodeByAddress', '_options', 'duplicate'))
@@ -75,4 +84,9 @@ function clientTarget(client: unknown): Target {
 }
 
 const checkPrefix = (prefix: unknown = 'sojourn'): string =>
-  checkText('redis.prefix', prefix, /^[\x21-\x7a\x7c\x7e]+$/, 'a text without braces, spaces or control characters');
+  checkText(
+    'redis.prefix',
+    prefix,
+    /^[\x21-\x7a\x7c\x7e]+$/,
+    'a text without braces, spaces or control characters',
+  );

@@ -36,7 +36,13 @@ export class KindKeys {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
       const base = `${prefix}:${name}:${kind}:{${n}}:`;
-      return { rows: `${base}r:`, logs: `${base}l:`, ids: `${base}ids`, wakes: `${base}wakes`, shares: `${base}s:` };
+      return {
+        rows: `${base}r:`,
+        logs: `${base}l:`,
+        ids: `${base}ids`,
+        wakes: `${base}wakes`,
+        shares: `${base}s:`,
+      };
     });
   }
 
@@ -47,7 +53,9 @@ export class KindKeys {
 
   /** Where ids before `before` are. The rows of a group are in one bucket: `cursor.ts` says how its range ends. */
   orders(before = ''): readonly Orders[] {
-    return this.#isGrouped && before.endsWith('/') ? [this.#bucket(`${before.slice(0, -1)}.`)] : this.#buckets;
+    return this.#isGrouped && before.endsWith('/')
+      ? [this.#bucket(`${before.slice(0, -1)}.`)]
+      : this.#buckets;
   }
 
   /** Where the ids of a share are. */

@@ -44,10 +44,16 @@ export class RedisMailboxes implements Mailboxes {
     // The check comes first: while a connection is being replaced, it receives nothing.
     await link.command(['PING']);
     const count = this.#server.isCluster ? 'SHARDNUMSUB' : 'NUMSUB';
-    const counts = (await this.#server.send(channel, ['PUBSUB', count, channel])) as readonly Reply[];
+    const counts = (await this.#server.send(channel, [
+      'PUBSUB',
+      count,
+      channel,
+    ])) as readonly Reply[];
     if (Number(counts[1]) > 0) return;
     // The connection is open, and leads to another server than the publishers use.
-    const cause = storeAway(`${link.where}: what is published is not heard here; the connection is made anew`);
+    const cause = storeAway(
+      `${link.where}: what is published is not heard here; the connection is made anew`,
+    );
     link.destroy(cause);
     throw cause;
   }
@@ -55,7 +61,11 @@ export class RedisMailboxes implements Mailboxes {
   async send(from: string, to: string, message: InstanceMessage): Promise<'sent' | 'suspect'> {
     const channel = this.#channelOf(to);
     const publish = this.#server.isCluster ? 'SPUBLISH' : 'PUBLISH';
-    const receivers = await this.#server.send(channel, [publish, channel, messageText(from, message)]);
+    const receivers = await this.#server.send(channel, [
+      publish,
+      channel,
+      messageText(from, message),
+    ]);
     return Number(receivers) === 0 ? 'suspect' : 'sent';
   }
 

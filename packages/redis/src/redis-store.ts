@@ -35,7 +35,9 @@ export const redisStore = (target: Target, prefix: string): Store =>
     async ({ server, clock, deadlines }, options) => {
       await server.open();
       const { name } = options;
-      const keys = new Map(kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]));
+      const keys = new Map(
+        kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]),
+      );
       const backend = new RedisBackend(server, clock, keys);
       return {
         backend,
@@ -43,7 +45,9 @@ export const redisStore = (target: Target, prefix: string): Store =>
         mailboxes: () => new RedisMailboxes(server, (id) => backend.keysOf(LEASES, id).row),
         deadlines,
         // A Cluster has many memories.
-        ...(!server.isCluster && { room: async () => roomOf(await server.send('', ['INFO', 'memory'])) }),
+        ...(!server.isCluster && {
+          room: async () => roomOf(await server.send('', ['INFO', 'memory'])),
+        }),
       };
     },
   );
@@ -76,6 +80,10 @@ function timeOf(reply: Reply): number {
 /** `reply`: that of `INFO memory`. `maxmemory:0`: there is no limit. What clients are sending is not kept. */
 function roomOf(reply: Reply): StoreRoom | undefined {
   const facts = factsOf(reply);
-  const [used, sent = '0', most] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) => facts.get(name));
-  return used === undefined ? undefined : { used: Number(used) - Number(sent), size: Number(most) || Infinity };
+  const [used, sent = '0', most] = ['used_memory', 'mem_clients_normal', 'maxmemory'].map((name) =>
+    facts.get(name),
+  );
+  return used === undefined
+    ? undefined
+    : { used: Number(used) - Number(sent), size: Number(most) || Infinity };
 }

@@ -29,12 +29,16 @@ export function serverCheck(logger: Logger, isCluster: boolean) {
       if (replyCode(error) === 'NOPERM') return;
       throw error;
     }
-    if (facts.get('loading') === '1') throw storeAway(`${where} has just started and is reading its data`);
+    if (facts.get('loading') === '1')
+      throw storeAway(`${where} has just started and is reading its data`);
     // A replica in a Cluster names its primary.
-    if (!isCluster && facts.get('role') === 'slave') throw storeAway(`${where} is a replica: its primary is needed`);
+    if (!isCluster && facts.get('role') === 'slave')
+      throw storeAway(`${where} is a replica: its primary is needed`);
     // Valkey calls it `server_mode`.
     if (!isCluster && (facts.get('redis_mode') ?? facts.get('server_mode')) === 'cluster')
-      throw storeRefused(`${where} is a node of a Cluster; give the store a client made by createCluster`);
+      throw storeRefused(
+        `${where} is a node of a Cluster; give the store a client made by createCluster`,
+      );
     // `sojourn doctor` reads this line.
     const appends = facts.get('aof_enabled') === '1';
     logger.debug({ where, losesData: !appends }, onDisk(appends));

@@ -37,7 +37,12 @@ export interface Server {
 }
 
 /** Runs a script about keys of one slot, by its hash. A server without the script gets its text. */
-export function run(server: Server, { sha, lua }: Script, keys: SlotKeys, args: readonly string[]): Promise<Reply> {
+export function run(
+  server: Server,
+  { sha, lua }: Script,
+  keys: SlotKeys,
+  args: readonly string[],
+): Promise<Reply> {
   const about = [String(keys.length), ...keys, ...args];
   return server.send(keys[0], ['EVALSHA', sha, ...about]).catch((error: unknown) => {
     if (replyCode(error) !== 'NOSCRIPT') throw error;

@@ -92,7 +92,8 @@ export class SentinelServer extends SingleServer {
     // Failures are reported by the commands that they affect.
     sentinel.on('error', () => undefined);
     sentinel.on('topology-change', ({ type }: { readonly type: string }) => {
-      if (type === 'MASTER_CHANGE') this.moved(storeAway(`${this.where}: another server is the primary now`));
+      if (type === 'MASTER_CHANGE')
+        this.moved(storeAway(`${this.where}: another server is the primary now`));
     });
   }
 

@@ -77,7 +77,10 @@ export interface ClientFacts {
 }
 
 /** The row by which this client has the quirk. */
-export function knownClient(quirk: Quirk, { userAgent, clientInfo, protocol }: ClientFacts): KnownClient | undefined {
+export function knownClient(
+  quirk: Quirk,
+  { userAgent, clientInfo, protocol }: ClientFacts,
+): KnownClient | undefined {
   return KNOWN_CLIENTS.find(
     (known) =>
       known.quirk === quirk &&

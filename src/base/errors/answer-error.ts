@@ -62,7 +62,9 @@ export function readable(thrown: unknown): unknown {
 export function isAnswer(error: unknown): error is Error & RpcErrorObject {
   if (!(error instanceof Error)) return false;
   const { code, name } = error as { readonly code?: unknown; readonly name: string };
-  return typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE));
+  return (
+    typeof code === 'number' && (ANSWERS.has(name) || (code >= FIRST_CODE && code <= LAST_CODE))
+  );
 }
 
 /** The classes of both versions of the SDK, and that of this file. */

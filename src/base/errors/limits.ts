@@ -5,11 +5,17 @@ import { reasonOf, SojournError, unavailable } from './sojourn-error.ts';
 import { quoted } from '../shown.ts';
 
 export const tooManyRequests = (limit: number): SojournError =>
-  tooMany('TOO_MANY_REQUESTS', `${limit} requests are running on this session (limits.requestsPerSession)`);
+  tooMany(
+    'TOO_MANY_REQUESTS',
+    `${limit} requests are running on this session (limits.requestsPerSession)`,
+  );
 
 /** Takes the way of a full session: the call waits where the session is live, and moves on when it has left. */
 export const sessionIsLeaving = (): SojournError =>
-  tooMany('TOO_MANY_REQUESTS', 'this session is moving to another instance, because this one is draining');
+  tooMany(
+    'TOO_MANY_REQUESTS',
+    'this session is moving to another instance, because this one is draining',
+  );
 
 /** The same: the resume waits for its turn. */
 export const tooManyResumes = (): SojournError =>
@@ -21,9 +27,13 @@ export const subscriptionsTooLarge = (limit: number): SojournError =>
   );
 
 export const handshakeTooLarge = (limit: number): SojournError =>
-  new SojournError('BODY_TOO_LARGE', `Payload Too Large: the parameters of initialize exceed ${limit} bytes`, {
-    data: { reason: 'handshake_too_large' },
-  });
+  new SojournError(
+    'BODY_TOO_LARGE',
+    `Payload Too Large: the parameters of initialize exceed ${limit} bytes`,
+    {
+      data: { reason: 'handshake_too_large' },
+    },
+  );
 
 export const handshakeHasTooManyKeys = (limit: number): SojournError =>
   new SojournError(
@@ -33,14 +43,26 @@ export const handshakeHasTooManyKeys = (limit: number): SojournError =>
   );
 
 export const tooManyWithoutSession = (limit: number): SojournError =>
-  unavailable('OVERLOADED', `${limit} requests run on this instance without a session (limits.requests)`);
+  unavailable(
+    'OVERLOADED',
+    `${limit} requests run on this instance without a session (limits.requests)`,
+  );
 
 /** `limit`: the member of `limits.perUser`. `waitMs`: until one more request is admitted. */
 export const overUserLimit = (limit: string, value: number, waitMs?: number): SojournError =>
   tooMany('USER_LIMIT', `this user has reached ${value} (limits.perUser.${limit})`, waitMs);
 
-export const overToolLimit = (tool: string, limit: string, value: number, waitMs?: number): SojournError =>
-  tooMany('TOOL_LIMIT', `the tool ${quoted(tool)} has reached ${value} (limits.perTool, ${limit})`, waitMs);
+export const overToolLimit = (
+  tool: string,
+  limit: string,
+  value: number,
+  waitMs?: number,
+): SojournError =>
+  tooMany(
+    'TOOL_LIMIT',
+    `the tool ${quoted(tool)} has reached ${value} (limits.perTool, ${limit})`,
+    waitMs,
+  );
 
 /** `limit`: the member of `limits` whose places are shared. */
 export const overUserShare = (limit: string, value: number): SojournError =>

@@ -8,7 +8,11 @@ const ranOrNot = (mayHaveRun: boolean): string =>
   mayHaveRun ? 'while this request was running; it may have run' : 'before this request ran';
 
 export const sessionEnded = (mayHaveRun = true): SojournError =>
-  ended('SESSION_ENDED', `The server ended its work for this client ${ranOrNot(mayHaveRun)}`, mayHaveRun);
+  ended(
+    'SESSION_ENDED',
+    `The server ended its work for this client ${ranOrNot(mayHaveRun)}`,
+    mayHaveRun,
+  );
 
 export const requestDrained = (mayHaveRun = true): SojournError =>
   ended('DRAINING', `The instance was drained ${ranOrNot(mayHaveRun)}`, mayHaveRun);

@@ -4,7 +4,10 @@ import { ended, SojournError } from './sojourn-error.ts';
 
 /** An earlier call with this key had other arguments. This one has not run. */
 export const onceConflict = (): SojournError =>
-  ended('ONCE_CONFLICT', 'An earlier call with the same key had other arguments; this call did not run');
+  ended(
+    'ONCE_CONFLICT',
+    'An earlier call with the same key had other arguments; this call did not run',
+  );
 
 export const onceNeedsUser = (tool: string): SojournError =>
   ended(

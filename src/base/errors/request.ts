@@ -19,8 +19,11 @@ export const originNotAllowed = (origin: string): SojournError =>
   );
 
 /** `message` is for logs. */
-export const unauthorized = (challenge: string, description: string, message = description): SojournError =>
-  challenged('UNAUTHORIZED', 'invalid_token', challenge, description, message);
+export const unauthorized = (
+  challenge: string,
+  description: string,
+  message = description,
+): SojournError => challenged('UNAUTHORIZED', 'invalid_token', challenge, description, message);
 
 /** RFC 6750, section 3.1: without a token there is no error code, by which clients tell logging in from refreshing. */
 export const noToken = (challenge: string, description: string): SojournError =>
@@ -48,14 +51,22 @@ function challenged(
 }
 
 export const authAway = (cause?: unknown): SojournError =>
-  unavailable('AUTH_AWAY', 'access tokens cannot be verified now, because the authorization server cannot be reached', {
-    cause,
-  });
+  unavailable(
+    'AUTH_AWAY',
+    'access tokens cannot be verified now, because the authorization server cannot be reached',
+    {
+      cause,
+    },
+  );
 
 export const methodNotAllowed = (method: string, allow: string): SojournError =>
-  new SojournError('METHOD_NOT_ALLOWED', `Method ${shown(method)} is not allowed here; use ${allow}`, {
-    headers: { Allow: allow },
-  });
+  new SojournError(
+    'METHOD_NOT_ALLOWED',
+    `Method ${shown(method)} is not allowed here; use ${allow}`,
+    {
+      headers: { Allow: allow },
+    },
+  );
 
 export const notAcceptable = (needed: string): SojournError =>
   new SojournError('NOT_ACCEPTABLE', `Not Acceptable: the client must accept ${needed}`);
@@ -74,15 +85,23 @@ export const unsupportedMediaType = (got: string | undefined): SojournError =>
   );
 
 export const bodyTooLarge = (limit: number): SojournError =>
-  new SojournError('BODY_TOO_LARGE', `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`, {
-    data: { reason: reasonOf('BODY_TOO_LARGE') },
-    headers: { Connection: 'close' },
-  });
+  new SojournError(
+    'BODY_TOO_LARGE',
+    `Payload Too Large: a body may have ${limit} bytes (limits.bodyBytes)`,
+    {
+      data: { reason: reasonOf('BODY_TOO_LARGE') },
+      headers: { Connection: 'close' },
+    },
+  );
 
 export const tooManyKeys = (limit: number): SojournError =>
-  new SojournError('TOO_MANY_KEYS', `Payload Too Large: a body may have ${limit} keys and objects (limits.bodyKeys)`, {
-    data: { reason: reasonOf('TOO_MANY_KEYS') },
-  });
+  new SojournError(
+    'TOO_MANY_KEYS',
+    `Payload Too Large: a body may have ${limit} keys and objects (limits.bodyKeys)`,
+    {
+      data: { reason: reasonOf('TOO_MANY_KEYS') },
+    },
+  );
 
 export const bodyUnreadable = (cause?: unknown): SojournError =>
   new SojournError('BODY_UNREADABLE', 'Parse error: the request body could not be read', { cause });
@@ -93,9 +112,11 @@ export const bodyConsumed = (): SojournError =>
     'Parse error: other code has read the request body: pass what it made of it as parsedBody, or mount the endpoint before it',
   );
 
-export const parseError = (why: string): SojournError => new SojournError('PARSE_ERROR', `Parse error: ${why}`);
+export const parseError = (why: string): SojournError =>
+  new SojournError('PARSE_ERROR', `Parse error: ${why}`);
 
-export const tooDeep = (): SojournError => invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);
+export const tooDeep = (): SojournError =>
+  invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`);
 
 export const invalidRequest = (why: string): SojournError =>
   new SojournError('INVALID_REQUEST', `Invalid Request: ${why}`);
@@ -104,7 +125,10 @@ export const repeatedField = (name: string): SojournError =>
   invalidRequest(`the header ${name} was sent more than once`);
 
 export const tooManyFields = (): SojournError =>
-  new SojournError('FIELDS_TOO_MANY', 'Invalid Request: the request has more header fields than the server reads');
+  new SojournError(
+    'FIELDS_TOO_MANY',
+    'Invalid Request: the request has more header fields than the server reads',
+  );
 
 export const invalidParams = (why: string): SojournError =>
   new SojournError('INVALID_PARAMS', `Invalid params: ${why}`);
@@ -128,11 +152,21 @@ interface SdkRejection {
 
 export function refusedBySdk({ code, message, data }: SdkRejection): SojournError {
   const ours =
-    code === RPC.invalidParams ? 'INVALID_PARAMS' : code === RPC.headerMismatch ? 'HEADER_MISMATCH' : 'INVALID_REQUEST';
-  return new SojournError(ours, message, { data: data as Readonly<Record<string, unknown>> | undefined });
+    code === RPC.invalidParams
+      ? 'INVALID_PARAMS'
+      : code === RPC.headerMismatch
+        ? 'HEADER_MISMATCH'
+        : 'INVALID_REQUEST';
+  return new SojournError(ours, message, {
+    data: data as Readonly<Record<string, unknown>> | undefined,
+  });
 }
 
-export const headerMismatch = (header: string, got: string | undefined, body: string): SojournError =>
+export const headerMismatch = (
+  header: string,
+  got: string | undefined,
+  body: string,
+): SojournError =>
   new SojournError(
     'HEADER_MISMATCH',
     `Header mismatch: ${header} is ${got === undefined ? 'missing' : quoted(got)}, ${body}`,

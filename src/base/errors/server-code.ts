@@ -9,7 +9,8 @@ export const factoryFailed = (what: string, cause?: unknown): SojournError =>
 export const hookReturned = (what: string): SojournError =>
   factoryFailed(`runSessionHandler returned ${what}; it must return run(), or await it`);
 
-export const internal = (cause?: unknown): SojournError => new SojournError('INTERNAL', 'Internal error', { cause });
+export const internal = (cause?: unknown): SojournError =>
+  new SojournError('INTERNAL', 'Internal error', { cause });
 
 export const noStream = (method: string): SojournError =>
   new SojournError(
@@ -32,7 +33,10 @@ export const statelessUnsupported = (what: string): SojournError =>
   );
 
 export const sessionGone = (id: string, reason: string): SojournError =>
-  new SojournError('SESSION_GONE', `Session ${sessionHash(id)} is no longer live on this instance (${reason})`);
+  new SojournError(
+    'SESSION_GONE',
+    `Session ${sessionHash(id)} is no longer live on this instance (${reason})`,
+  );
 
 export const outsideHandler = (what: string): SojournError =>
   new SojournError(

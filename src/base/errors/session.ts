@@ -16,18 +16,25 @@ export const sessionIdInvalid = (limit: number): SojournError =>
     `Bad Request: Mcp-Session-Id must be 1 to ${limit} characters of visible ASCII (0x21-0x7E)`,
   );
 
-export const sessionNotFound = (): SojournError => new SojournError('SESSION_NOT_FOUND', 'Session not found');
+export const sessionNotFound = (): SojournError =>
+  new SojournError('SESSION_NOT_FOUND', 'Session not found');
 
 /**
  * The same, said to a call that its client comes back for. Some hosts repeat a call when the message names a session.
  */
 export const callSessionNotFound = (): SojournError =>
-  new SojournError('SESSION_NOT_FOUND', 'The server no longer knows this request; it may have run', {
-    data: { reason: reasonOf('SESSION_NOT_FOUND'), mayHaveRun: true },
-  });
+  new SojournError(
+    'SESSION_NOT_FOUND',
+    'The server no longer knows this request; it may have run',
+    {
+      data: { reason: reasonOf('SESSION_NOT_FOUND'), mayHaveRun: true },
+    },
+  );
 
 export const otherUser = (): SojournError =>
-  new SojournError('OTHER_USER', 'Forbidden: this session belongs to another user', { data: { reason: 'user' } });
+  new SojournError('OTHER_USER', 'Forbidden: this session belongs to another user', {
+    data: { reason: 'user' },
+  });
 
 export const versionChanged = (got: string, negotiated: string): SojournError =>
   new SojournError(

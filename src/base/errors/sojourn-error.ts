@@ -69,7 +69,11 @@ export const reasonOf = (code: ErrorCode): string => code.toLowerCase();
 const RETRY = { 'Retry-After': '1' };
 
 /** The same request may succeed later. */
-export function unavailable(code: ErrorCode, what: string, more?: SojournErrorFields): SojournError {
+export function unavailable(
+  code: ErrorCode,
+  what: string,
+  more?: SojournErrorFields,
+): SojournError {
   const data = { reason: reasonOf(code) };
   const message = `Service Unavailable: ${what}`;
   return new SojournError(code, message, { data, headers: RETRY, retryable: true, ...more });
@@ -79,7 +83,12 @@ export function unavailable(code: ErrorCode, what: string, more?: SojournErrorFi
  * Takes the place of the result of an accepted request. `mayHaveRun`: the request, or an earlier one with its key, may
  * have had its effect; `undefined`: it had none, and no client asks.
  */
-export function ended(code: ErrorCode, message: string, mayHaveRun?: boolean, reason = reasonOf(code)): SojournError {
+export function ended(
+  code: ErrorCode,
+  message: string,
+  mayHaveRun?: boolean,
+  reason = reasonOf(code),
+): SojournError {
   return new SojournError(code, message, {
     status: 200,
     data: { reason, ...(mayHaveRun !== undefined && { mayHaveRun }) },

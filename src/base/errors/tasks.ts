@@ -6,9 +6,13 @@ const EXTENSION = 'io.modelcontextprotocol/tasks';
 
 /** `what`: the method, or the tool. The extension names this shape of `data`. */
 export const taskRequired = (what: string): SojournError =>
-  new SojournError('TASK_REQUIRED', `${what} needs a client that declares the extension ${EXTENSION} in this request`, {
-    data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
-  });
+  new SojournError(
+    'TASK_REQUIRED',
+    `${what} needs a client that declares the extension ${EXTENSION} in this request`,
+    {
+      data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
+    },
+  );
 
 /** For the author: `fallback: 'tools'` tells ids that nothing reads. */
 export const taskToolsMissing = (): SojournError =>
@@ -25,13 +29,22 @@ export const taskToolUnknown = (tool: string): SojournError =>
 
 /** Also for the id of another user, in the same words. */
 export const taskUnknown = (): SojournError =>
-  new SojournError('TASK_UNKNOWN', 'There is no task with this id (any more): the id is wrong, or its time is over');
+  new SojournError(
+    'TASK_UNKNOWN',
+    'There is no task with this id (any more): the id is wrong, or its time is over',
+  );
 
 export const taskUnreadable = (): SojournError =>
-  new SojournError('TASK_UNREADABLE', 'A newer build of this server has made this task, and this one cannot read it');
+  new SojournError(
+    'TASK_UNREADABLE',
+    'A newer build of this server has made this task, and this one cannot read it',
+  );
 
 export const tooManyTasks = (what: string, most: number): SojournError =>
-  unavailable('TOO_MANY_TASKS', `${what} has reached its limit of ${most} tasks; this call did not run`);
+  unavailable(
+    'TOO_MANY_TASKS',
+    `${what} has reached its limit of ${most} tasks; this call did not run`,
+  );
 
 export const taskTooLarge = (tool: string, bytes: number): SojournError =>
   new SojournError(
@@ -40,7 +53,11 @@ export const taskTooLarge = (tool: string, bytes: number): SojournError =>
   );
 
 export const tooManyAttempts = (attempts: number): SojournError =>
-  ended('TOO_MANY_ATTEMPTS', `The process of this task died ${attempts} times; it may have run`, true);
+  ended(
+    'TOO_MANY_ATTEMPTS',
+    `The process of this task died ${attempts} times; it may have run`,
+    true,
+  );
 
 export const resultTooLarge = (bytes: number, most: number): SojournError =>
   ended(

@@ -6,11 +6,21 @@ export function beforeItRan(error: SojournError): SojournError {
   const { code, message, status, data, headers, body, retryable, cause } = error;
   if (status !== 503 || data?.['mayHaveRun'] !== undefined) return error;
   const refused = { ...data, mayHaveRun: false };
-  return new SojournError(code, message, { status, data: refused, headers, body, retryable, cause });
+  return new SojournError(code, message, {
+    status,
+    data: refused,
+    headers,
+    body,
+    retryable,
+    cause,
+  });
 }
 
 const storeUnusable = (how: string, storeProblem: StoreProblem, cause: unknown): SojournError =>
-  unavailable('STORE_AWAY', `the session store ${how} (${storeProblem.what})`, { cause, storeProblem });
+  unavailable('STORE_AWAY', `the session store ${how} (${storeProblem.what})`, {
+    cause,
+    storeProblem,
+  });
 
 export const storeAway = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be reached', { what, lasting: false }, cause);
@@ -33,7 +43,8 @@ export const storeWithoutRoom = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be reached', { what, lasting: false, isFull: true }, cause);
 
 /** The store keeps no more of this user. */
-export const isStoreFull = (cause: unknown): boolean => cause instanceof SojournError && cause.code === 'STORE_FULL';
+export const isStoreFull = (cause: unknown): boolean =>
+  cause instanceof SojournError && cause.code === 'STORE_FULL';
 
 /** A write found no room: its store or its user has as much as it may. */
 export const findsNoRoom = (cause: unknown): boolean =>
@@ -55,12 +66,20 @@ export const ownerUnreachable = (): SojournError =>
   );
 
 export const restoreFailed = (cause?: unknown): SojournError =>
-  unavailable('RESTORE_FAILED', 'this instance could not rebuild the session; the session is kept, try again', {
-    cause,
-  });
+  unavailable(
+    'RESTORE_FAILED',
+    'this instance could not rebuild the session; the session is kept, try again',
+    {
+      cause,
+    },
+  );
 
 export const migrationFailed = (cause?: unknown): SojournError =>
-  unavailable('MIGRATION_FAILED', 'the sessionMigrationHandler failed; the session is kept, try again', { cause });
+  unavailable(
+    'MIGRATION_FAILED',
+    'the sessionMigrationHandler failed; the session is kept, try again',
+    { cause },
+  );
 
 export const hookTimeout = (hook: string, ms: number): SojournError =>
   unavailable('HOOK_TIMEOUT', `${hook} did not return within ${ms} ms (hookTimeoutMs); try again`);

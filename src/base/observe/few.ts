@@ -50,7 +50,11 @@ export class KnownNames {
 }
 
 /** Adds the names in the `listed` of a result. */
-export function addListed(listed: unknown, names: KnownNames, textOf: (name: string) => string): void {
+export function addListed(
+  listed: unknown,
+  names: KnownNames,
+  textOf: (name: string) => string,
+): void {
   if (!Array.isArray(listed)) return;
   for (const one of listed as unknown[]) {
     if (isObject(one) && typeof one['name'] === 'string') names.add(textOf(one['name']));

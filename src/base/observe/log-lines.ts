@@ -7,7 +7,13 @@ import { SojournError } from '../errors.ts';
 import { sessionHash, shown } from '../shown.ts';
 import type { Logger } from '../types.ts';
 import { KnownNames } from './few.ts';
-import type { HandlerThrewNotice, EmittedNotice, Notices, RefusedNotice, RequestNotice } from './notices.ts';
+import type {
+  HandlerThrewNotice,
+  EmittedNotice,
+  Notices,
+  RefusedNotice,
+  RequestNotice,
+} from './notices.ts';
 import type { StepNotice } from './step-notices.ts';
 import { callsTool, methodOf, takesName } from '../protocol/methods.ts';
 
@@ -35,9 +41,11 @@ const CHANGED =
 const ENDED = 'A session ended';
 const IDLE = `${ENDED}: no request came for longer than idleTimeoutMs`;
 const JOINED = 'This instance joined the deployment';
-const DRAINS = 'This instance drains: it takes no new work and hands its sessions to other instances';
+const DRAINS =
+  'This instance drains: it takes no new work and hands its sessions to other instances';
 const DRAINED = 'This instance has drained';
-const INTERRUPTED = 'This instance has drained, and interrupted calls that took longer than its time to drain';
+const INTERRUPTED =
+  'This instance has drained, and interrupted calls that took longer than its time to drain';
 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */
 export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAINED, INTERRUPTED]);
@@ -46,14 +54,19 @@ export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAI
 const MOST_KEYS = 100;
 
 /** `requests`: where the lines of requests go; `undefined`: nowhere. */
-export function logNotices(notices: Notices, options: LineOptions, requests: Logger | undefined): void {
+export function logNotices(
+  notices: Notices,
+  options: LineOptions,
+  requests: Logger | undefined,
+): void {
   const { logger, store } = options;
   const [dropped, changed] = [new KnownNames(MOST_KEYS), new KnownNames(MOST_KEYS)];
   const write = (notice: EmittedNotice): void => {
     switch (notice.kind) {
       case 'dropped': {
         const fields = { method: shown(notice.method) };
-        if (dropped.add(`${notice.sender} ${fields.method}`)) logger.warn(fields, DROPPED[notice.sender]);
+        if (dropped.add(`${notice.sender} ${fields.method}`))
+          logger.warn(fields, DROPPED[notice.sender]);
         return undefined;
       }
       case 'listChanged': {
@@ -63,13 +76,15 @@ export function logNotices(notices: Notices, options: LineOptions, requests: Log
       }
       case 'joined':
         // A store in this process has one instance.
-        if (store?.durable === true) logger.info({ instance: notice.instance, before: notice.before }, JOINED);
+        if (store?.durable === true)
+          logger.info({ instance: notice.instance, before: notice.before }, JOINED);
         return undefined;
       case 'request':
         return requests?.info(requestFields(notice), REQUEST_LINE);
       case 'refused':
         // One line for each refusal.
-        if (requests === undefined || notice.exchange.watched === undefined) writeRefused(notice, logger);
+        if (requests === undefined || notice.exchange.watched === undefined)
+          writeRefused(notice, logger);
         return undefined;
       case 'handlerThrew':
         return writeThrown(notice, options);
@@ -108,17 +123,26 @@ function logSession(notice: EmittedNotice, logger: Logger): void {
       return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
     case 'released':
     case 'fenced':
-      return logger.debug({ reason: notice.reason, sessionId: notice.sessionId }, 'A session left this instance');
+      return logger.debug(
+        { reason: notice.reason, sessionId: notice.sessionId },
+        'A session left this instance',
+      );
     // The parts that know more log the other steps themselves.
     default:
       return undefined;
   }
 }
 
-function clientFields(notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'opened' }>): object {
+function clientFields(
+  notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'opened' }>,
+): object {
   const { name, version } = notice.clientInfo;
   const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
-  return { client: `${shown(name)} ${shown(version)}`, protocol: shown(notice.protocolVersion), ...session };
+  return {
+    client: `${shown(name)} ${shown(version)}`,
+    protocol: shown(notice.protocolVersion),
+    ...session,
+  };
 }
 
 /** The message of a line about a request. */
@@ -142,12 +166,18 @@ function requestFields(notice: RequestNotice): object {
   };
 }
 
-function writeRefused({ status, reason, why, user, sessionId }: RefusedNotice, logger: Logger): void {
+function writeRefused(
+  { status, reason, why, user, sessionId }: RefusedNotice,
+  logger: Logger,
+): void {
   // Errors of this status are logged with their cause where they are made.
   if (status === 500) return;
   // Clients look for a GET stream before they initialize.
   const level = status === 405 ? 'debug' : 'info';
-  logger[level]({ status, reason, why, user, sessionId }, `A request is refused: ${status} ${reason}`);
+  logger[level](
+    { status, reason, why, user, sessionId },
+    `A request is refused: ${status} ${reason}`,
+  );
 }
 
 function writeThrown(
@@ -157,7 +187,13 @@ function writeThrown(
   // What a hook did wrong, in words of this library.
   const isMisuse = error instanceof SojournError && error.code === 'FACTORY_FAILED';
   const message = logErrors || isMisuse ? { message: messageOf(error) } : {};
-  const fields = { ...calledFields(called), error: kindOf(error), at: placeOf(error), sessionId, ...message };
+  const fields = {
+    ...calledFields(called),
+    error: kindOf(error),
+    at: placeOf(error),
+    sessionId,
+    ...message,
+  };
   logger.warn(fields, callsTool(called.method) ? 'A tool threw' : 'A handler threw');
 }
 
@@ -177,15 +213,21 @@ const WORD = /^[\w$.]{1,64}$/;
 function kindOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const { name, code } = error as { readonly name: unknown; readonly code?: unknown };
-  const words = [name, code].filter((word): word is string => typeof word === 'string' && WORD.test(word));
+  const words = [name, code].filter(
+    (word): word is string => typeof word === 'string' && WORD.test(word),
+  );
   return words.join(' ') || 'Error';
 }
 
 /** With its causes: that of a `fetch` says only in its cause what failed. */
 function messageOf(error: unknown, depth = 5): string | undefined {
-  if (!(error instanceof Error) || depth === 0) return typeof error === 'string' ? error : undefined;
+  if (!(error instanceof Error) || depth === 0)
+    return typeof error === 'string' ? error : undefined;
   const { message, code, cause } = error as Error & { readonly code?: unknown };
-  return [String(message || (code ?? '')), messageOf(cause, depth - 1)].filter(Boolean).join(': ') || undefined;
+  return (
+    [String(message || (code ?? '')), messageOf(cause, depth - 1)].filter(Boolean).join(': ') ||
+    undefined
+  );
 }
 
 /** Nothing behind this is read of a stack. */
@@ -193,12 +235,15 @@ const STACK_LENGTH = 4_096;
 
 /** File, line and column of the throw, outside of packages where it can. The message before the stack is left out. */
 function placeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || error instanceof SojournError || typeof error.stack !== 'string') return undefined;
+  if (!(error instanceof Error) || error instanceof SojournError || typeof error.stack !== 'string')
+    return undefined;
   const message = String(error.message);
   const from = error.stack.indexOf(message);
   // Its message was changed since.
   if (from < 0) return undefined;
-  const frames = error.stack.slice(from + message.length, from + message.length + STACK_LENGTH).split('\n');
+  const frames = error.stack
+    .slice(from + message.length, from + message.length + STACK_LENGTH)
+    .split('\n');
   const places = frames.slice(1).map(placeOfFrame).filter(isFile);
   return places.find((place) => !place.includes('node_modules')) ?? places[0];
 }
@@ -206,10 +251,13 @@ function placeOf(error: unknown): string | undefined {
 /** `at name (file:///app/server.js:3:5)`, or without a name `at file:///app/server.js:3:5` */
 function placeOfFrame(frame: string): string {
   const text = frame.trim();
-  return text.endsWith(')') ? text.slice(text.lastIndexOf('(') + 1, -1) : text.slice(text.lastIndexOf('at ') + 3);
+  return text.endsWith(')')
+    ? text.slice(text.lastIndexOf('(') + 1, -1)
+    : text.slice(text.lastIndexOf('at ') + 3);
 }
 
-const isFile = (place: string): boolean => !place.startsWith('node:') && (place.includes('/') || place.includes('\\'));
+const isFile = (place: string): boolean =>
+  !place.startsWith('node:') && (place.includes('/') || place.includes('\\'));
 
 function logDrained({ released, interrupted, ms }: StepNotice<'drained'>, logger: Logger): void {
   const fields = { released, interrupted, ms: Math.round(ms) };
@@ -264,4 +312,7 @@ const ONCE = {
 
 /** Clients cause them as fast as they call: the log limits the warnings. */
 const logOnce = ({ tool, how, sessionId }: StepNotice<'onceAnswered'>, logger: Logger): void =>
-  logger[how === 'conflict' || how === 'unknown' ? 'warn' : 'debug']({ tool: shown(tool), sessionId }, ONCE[how]);
+  logger[how === 'conflict' || how === 'unknown' ? 'warn' : 'debug'](
+    { tool: shown(tool), sessionId },
+    ONCE[how],
+  );

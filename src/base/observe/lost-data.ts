@@ -14,7 +14,8 @@ export const SESSIONS_LOST =
   'The store has lost sessions that are live here, or a part of them: their clients get 404 and must open new ones. ' +
   `Usual causes: ${DATA_LOSS_CAUSES}`;
 
-export const LEASE_RAN_OUT = 'The lease ran out: this instance claims its sessions again under a new id';
+export const LEASE_RAN_OUT =
+  'The lease ran out: this instance claims its sessions again under a new id';
 
 export const STORE_STAYS_AWAY =
   'The session store has been away for longer than waitMs, and the lease has run out: requests of sessions fail until ' +

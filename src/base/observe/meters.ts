@@ -20,7 +20,8 @@ export function countsOf(count: Count): (notice: Notice) => void {
         return add('sojourn_sessions_restored_total', notice.cause);
       case 'ended': {
         const { createdAt, at, reason } = notice;
-        if (createdAt !== undefined) count('mcp_server_session_duration_seconds', Math.max(0, at - createdAt) / MS, []);
+        if (createdAt !== undefined)
+          count('mcp_server_session_duration_seconds', Math.max(0, at - createdAt) / MS, []);
         return add('sojourn_sessions_left_total', reason);
       }
       case 'hibernated':

@@ -112,7 +112,10 @@ export const METRICS = metrics({
   sojourn_tasks_ended_total: {
     kind: 'counter',
     labels: ['status', 'reason'],
-    first: [...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status, undefined]), ...OUR_FAILURES],
+    first: [
+      ...['completed', 'failed', 'cancelled', 'expired'].map((status) => [status, undefined]),
+      ...OUR_FAILURES,
+    ],
     help: 'Tasks whose end was stored here: completed, failed, cancelled, expired',
   },
   sojourn_task_duration_seconds: {
@@ -133,7 +136,10 @@ export const METRICS = metrics({
     ],
     help: 'Calls that waited for the store, the lease or a place: served, refused, left',
   },
-  sojourn_waiting_requests: { kind: 'gauge', help: 'Requests that wait now for the store, the lease or a place' },
+  sojourn_waiting_requests: {
+    kind: 'gauge',
+    help: 'Requests that wait now for the store, the lease or a place',
+  },
   sojourn_memory_bytes: {
     kind: 'gauge',
     labels: ['row'],
@@ -146,14 +152,21 @@ export const METRICS = metrics({
     labels: ['operation'],
     help: 'Calls to the session store (not the memory store)',
   },
-  sojourn_store_call_failures_total: { kind: 'counter', labels: ['operation'], help: 'Those that failed' },
+  sojourn_store_call_failures_total: {
+    kind: 'counter',
+    labels: ['operation'],
+    help: 'Those that failed',
+  },
   sojourn_store_up: { kind: 'gauge', help: '1: the session store can be reached and takes writes' },
   sojourn_store_outages_total: { kind: 'counter', help: 'Times that the session store went away' },
   sojourn_lease_remaining_seconds: {
     kind: 'gauge',
     help: 'How long the lease is valid without another renewal',
   },
-  sojourn_leases_lapsed_total: { kind: 'counter', help: 'Times that the lease of this process ran out or was removed' },
+  sojourn_leases_lapsed_total: {
+    kind: 'counter',
+    help: 'Times that the lease of this process ran out or was removed',
+  },
   sojourn_leases_removed_total: {
     kind: 'counter',
     help: 'Leases of dead instances that this one removed',

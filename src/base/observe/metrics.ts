@@ -7,11 +7,26 @@
  */
 import { KnownNames, OTHER } from './few.ts';
 import { type Count, countsOf } from './meters.ts';
-import { type Family, type Labels, METRIC_NAMES, metricOf, type MetricName, type Point } from './metric-table.ts';
+import {
+  type Family,
+  type Labels,
+  METRIC_NAMES,
+  metricOf,
+  type MetricName,
+  type Point,
+} from './metric-table.ts';
 import type { Notices, RequestNotice } from './notices.ts';
 import { callsTool, isLabel } from '../protocol/methods.ts';
 
-const HTTP_METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PUT', 'PATCH']);
+const HTTP_METHODS: ReadonlySet<string> = new Set([
+  'GET',
+  'POST',
+  'DELETE',
+  'OPTIONS',
+  'HEAD',
+  'PUT',
+  'PATCH',
+]);
 
 const MOST_CODES = 50;
 
@@ -78,7 +93,10 @@ export class Metrics {
 
   #request(notice: RequestNotice): void {
     const { http, method, target, status, ms } = notice;
-    this.#count('sojourn_http_requests_total', 1, [HTTP_METHODS.has(http) ? http : OTHER, String(status)]);
+    this.#count('sojourn_http_requests_total', 1, [
+      HTTP_METHODS.has(http) ? http : OTHER,
+      String(status),
+    ]);
     if (method === undefined) return;
     const tool = callsTool(method) && target !== undefined ? this.#tools.of(target) : undefined;
     const labels = [methodName(method), tool, this.#errorType(notice)];

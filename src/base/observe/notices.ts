@@ -107,7 +107,11 @@ export type SessionChange = WithoutTime<SessionNotice>;
 export type Notice = RefusedNotice | SessionNotice | StepNotice;
 
 /** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
-export type EmittedNotice = Exclude<Notice, RefusedNotice> | NotedRefusal | RequestNotice | HandlerThrewNotice;
+export type EmittedNotice =
+  | Exclude<Notice, RefusedNotice>
+  | NotedRefusal
+  | RequestNotice
+  | HandlerThrewNotice;
 
 export interface RefusedExchange {
   /** Where it is watched, a `request` notice follows, which says the refusal too. */
@@ -137,7 +141,8 @@ export class Notices {
   }
 
   emit(notice: EmittedNotice): void {
-    for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners) listener(notice);
+    for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners)
+      listener(notice);
   }
 
   /** A server sent a notification after its session or request had ended. */

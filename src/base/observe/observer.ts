@@ -22,7 +22,9 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
 }
 
 /** A copy, because the notice reaches other listeners too. */
-function publicNotice(notice: Exclude<EmittedNotice, { readonly kind: 'request' | 'handlerThrew' }>): Notice {
+function publicNotice(
+  notice: Exclude<EmittedNotice, { readonly kind: 'request' | 'handlerThrew' }>,
+): Notice {
   if (notice.kind !== 'refused') return { ...notice };
   const { exchange: _, ...refused } = notice;
   return refused;
@@ -30,14 +32,20 @@ function publicNotice(notice: Exclude<EmittedNotice, { readonly kind: 'request' 
 
 export function reportThrown(notices: Notices, onerror: OnError, logger: Logger): void {
   notices.listen((notice) => {
-    if (notice.kind === 'handlerThrew') callOnError(onerror, thrownError(notice.error), logger, contextOf(notice));
+    if (notice.kind === 'handlerThrew')
+      callOnError(onerror, thrownError(notice.error), logger, contextOf(notice));
   });
 }
 
 export const ONERROR_THREW = 'onerror threw';
 
 /** What `onerror` throws or rejects with ends here. */
-export function callOnError(onerror: OnError, error: Error, logger: Logger, context?: ErrorContext): void {
+export function callOnError(
+  onerror: OnError,
+  error: Error,
+  logger: Logger,
+  context?: ErrorContext,
+): void {
   guardedCall(
     () => onerror(error, context),
     (cause) => logger.warn({ err: cause }, ONERROR_THREW),

@@ -15,9 +15,16 @@ function familyText({ name, points }: Family): string {
   return `# HELP ${name} ${metric.help.replaceAll('\\', '\\\\')}\n# TYPE ${name} ${metric.kind}\n${lines.join('')}`;
 }
 
-function linesOf(name: string, metric: Metric, { labels, value, sum = 0, buckets = [], worker }: Point): string[] {
+function linesOf(
+  name: string,
+  metric: Metric,
+  { labels, value, sum = 0, buckets = [], worker }: Point,
+): string[] {
   const { labels: names = [] } = metric;
-  const known = labelsText([['worker', worker], ...names.map((label, at) => [label, labels[at]] as const)]);
+  const known = labelsText([
+    ['worker', worker],
+    ...names.map((label, at) => [label, labels[at]] as const),
+  ]);
   const line = (suffix: string, count: number, bound = ''): string => {
     const all = [known, bound].filter(Boolean).join(',');
     return `${name}${suffix}${all && `{${all}}`} ${valueText(count)}\n`;
@@ -32,7 +39,9 @@ function linesOf(name: string, metric: Metric, { labels, value, sum = 0, buckets
 }
 
 /** Labels without a value are left out. Values may hold anything. */
-function labelsText(labels: ReadonlyArray<readonly [name: string, value: string | number | undefined]>): string {
+function labelsText(
+  labels: ReadonlyArray<readonly [name: string, value: string | number | undefined]>,
+): string {
   const given = labels.filter(([, value]) => value !== undefined && value !== '');
   return given.map(([name, value]) => `${name}="${escaped(String(value))}"`).join(',');
 }

@@ -39,7 +39,8 @@ export class WatchedRequest {
     this.#method = methods.has(method) ? method : keptText(method);
     // The URI of a resource may hold a secret.
     const name = takesName(method) ? params?.['name'] : undefined;
-    if (typeof name === 'string') this.#target = this.#notices.tools.has(name) ? name : keptText(name);
+    if (typeof name === 'string')
+      this.#target = this.#notices.tools.has(name) ? name : keptText(name);
   }
 
   refused(refusal: Refusal): void {
@@ -55,7 +56,8 @@ export class WatchedRequest {
     const message: unknown = orUndefined(() => JSON.parse(json));
     if (!isObject(message)) return;
     this.#failure ??= failureIn(message);
-    if (isList && isObject(message['result'])) addListed(message['result']['tools'], tools, keptText);
+    if (isList && isObject(message['result']))
+      addListed(message['result']['tools'], tools, keptText);
   }
 
   /** What was to be sent was not, and the next attempt answers. */
@@ -100,7 +102,9 @@ function failureIn({ error, result }: Readonly<Record<string, unknown>>): CallFa
 }
 
 /** An error of this library names its reason. Others may hold anything there. */
-function reasonIn({ data }: Readonly<Record<string, unknown>>): { readonly reason: string } | undefined {
+function reasonIn({
+  data,
+}: Readonly<Record<string, unknown>>): { readonly reason: string } | undefined {
   const reason = isObject(data) ? data['reason'] : undefined;
   return typeof reason === 'string' && REASON.test(reason) ? { reason } : undefined;
 }

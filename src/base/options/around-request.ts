@@ -49,7 +49,9 @@ export interface RunningRequest {
 /** The answer to a request: a result, or a JSON-RPC error. */
 export interface RequestAnswer {
   readonly result?: Readonly<Record<string, unknown>> | undefined;
-  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown } | undefined;
+  readonly error?:
+    | { readonly code: number; readonly message: string; readonly data?: unknown }
+    | undefined;
 }
 
 /** What of the request is another for the server. */
@@ -72,4 +74,7 @@ export interface RequestChange {
 export type NextRun = (change?: RequestChange) => Promise<RequestAnswer>;
 
 /** Runs a request: returns the answer of `next()`, or its own. What it throws is the error of the call. */
-export type AroundRequest = (request: RunningRequest, next: NextRun) => RequestAnswer | Promise<RequestAnswer>;
+export type AroundRequest = (
+  request: RunningRequest,
+  next: NextRun,
+) => RequestAnswer | Promise<RequestAnswer>;

@@ -37,7 +37,11 @@ export type AuthorizeKind = 'tool' | 'prompt' | 'resource' | 'method';
  * `name`: of a tool, a prompt or a method; of a resource its URI, or the URI template in lists and completions. A URI that is not
  * in normal form is asked about twice: as sent, and as `new URL(uri).href`. Both must be allowed.
  */
-export type Authorize = (kind: AuthorizeKind, name: string, authInfo: AuthInfo) => boolean | Promise<boolean>;
+export type Authorize = (
+  kind: AuthorizeKind,
+  name: string,
+  authInfo: AuthInfo,
+) => boolean | Promise<boolean>;
 
 /** What callers without a token may use. */
 export type Anonymous = (kind: AuthorizeKind, name: string) => boolean | Promise<boolean>;

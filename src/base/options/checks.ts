@@ -4,14 +4,20 @@ import { nearestName } from '../nearest-name.ts';
 
 /** Whether the user's code returned a promise, of any kind. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  );
 }
 
 /** An error shows this text instead of a value that is secret or too long. */
 export const got = (text: string): unknown => ({ toJSON: () => undefined, toString: () => text });
 
 /** What an error shows of a value that may be a secret. */
-export const hidden = (value: unknown): unknown => got(typeof value === 'object' ? 'an object' : `a ${typeof value}`);
+export const hidden = (value: unknown): unknown =>
+  got(typeof value === 'object' ? 'an object' : `a ${typeof value}`);
 
 export interface NumberRange {
   readonly min: number;
@@ -43,11 +49,20 @@ export function checkBoolean(option: string, value: unknown): boolean {
   return value;
 }
 
-export function checkChoice<T extends string>(option: string, value: unknown, choices: readonly T[]): T {
+export function checkChoice<T extends string>(
+  option: string,
+  value: unknown,
+  choices: readonly T[],
+): T {
   const found = choices.find((choice) => choice === value);
   if (found !== undefined) return found;
   const takes = choices.map((choice) => `'${choice}'`).join(', ');
-  throw optionInvalid(typeof value === 'string' ? 'range' : 'type', option, value, `one of ${takes}`);
+  throw optionInvalid(
+    typeof value === 'string' ? 'range' : 'type',
+    option,
+    value,
+    `one of ${takes}`,
+  );
 }
 
 /** A text of this form. */
@@ -58,7 +73,8 @@ export function checkText(option: string, value: unknown, form: RegExp, takes: s
 }
 
 export function checkFunction<T>(option: string, value: T, takes: string): T {
-  if (typeof value !== 'function' || isClass(value)) throw optionInvalid('type', option, value, takes);
+  if (typeof value !== 'function' || isClass(value))
+    throw optionInvalid('type', option, value, takes);
   return value;
 }
 
@@ -93,20 +109,28 @@ export function checkList<T>(
 ): readonly T[] {
   if (!Array.isArray(value)) throw optionInvalid('type', option, value, takes);
   if (value.length < least) throw optionInvalid('range', option, value, `${takes}, at least one`);
-  return Object.freeze(Array.from(value, (entry: unknown, index) => item(`${option}[${index}]`, entry)));
+  return Object.freeze(
+    Array.from(value, (entry: unknown, index) => item(`${option}[${index}]`, entry)),
+  );
 }
 
 /** An application may give one key instead of a list, and no error shows it. `named`: a word that means another key. */
-export function checkKeys(option: string, value: unknown, named?: string): readonly (string | Uint8Array)[] {
+export function checkKeys(
+  option: string,
+  value: unknown,
+  named?: string,
+): readonly (string | Uint8Array)[] {
   const takes = `a list of keys, each 32 bytes or more${named === undefined ? '' : `, or '${named}'`}`;
-  const item = (name: string, key: unknown) => (named !== undefined && key === named ? named : checkKey(name, key));
+  const item = (name: string, key: unknown) =>
+    named !== undefined && key === named ? named : checkKey(name, key);
   return checkList(option, Array.isArray(value) ? value : hidden(value), takes, item);
 }
 
 /** A key is secret, so errors state only its size. */
 function checkKey(name: string, key: unknown): string | Uint8Array {
   const takes = 'a string or Uint8Array of 32 bytes or more';
-  if (typeof key !== 'string' && !(key instanceof Uint8Array)) throw optionInvalid('type', name, hidden(key), takes);
+  if (typeof key !== 'string' && !(key instanceof Uint8Array))
+    throw optionInvalid('type', name, hidden(key), takes);
   const size = Buffer.byteLength(key);
   if (size < 32) throw optionInvalid('range', name, got(`${size} bytes`), takes);
   return typeof key === 'string' ? key : key.slice();
@@ -124,7 +148,9 @@ export function checkNames(
 ): Record<string, unknown> {
   if (!holdsOptions(value)) {
     if (scope === '')
-      throw optionsContradict(`createMcpEndpoint takes an object of options as its second argument${awaited(value)}`);
+      throw optionsContradict(
+        `createMcpEndpoint takes an object of options as its second argument${awaited(value)}`,
+      );
     throw optionInvalid('type', scope, value, `an object with any of ${known.join(', ')}`);
   }
   for (const name of Object.keys(value)) {
@@ -137,14 +163,22 @@ export function checkNames(
  * The argument of a method of the endpoint: an object whose names are all known. `main` is the member that a bare value
  * was meant for, as in `listen(8080)`.
  */
-export function checkArguments(method: string, value: unknown, known: readonly string[], main: string): void {
+export function checkArguments(
+  method: string,
+  value: unknown,
+  known: readonly string[],
+  main: string,
+): void {
   if (!holdsOptions(value)) {
-    const meant = typeof value === 'number' ? `; write ${method}({ ${main}: ${value} })` : awaited(value);
+    const meant =
+      typeof value === 'number' ? `; write ${method}({ ${main}: ${value} })` : awaited(value);
     throw optionsContradict(`${method}() takes an object with any of ${known.join(', ')}${meant}`);
   }
   for (const name of Object.keys(value)) {
     if (known.includes(name)) continue;
-    throw optionsContradict(`${method}(): unknown option ${name}; ${advice(nearestName(name, known), known)}`);
+    throw optionsContradict(
+      `${method}(): unknown option ${name}; ${advice(nearestName(name, known), known)}`,
+    );
   }
 }
 
@@ -152,12 +186,18 @@ export function checkArguments(method: string, value: unknown, known: readonly s
 export const holdsOptions = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !(Symbol.iterator in value) && !isThenable(value);
 
-const awaited = (value: unknown): string => (isThenable(value) ? '; it is a promise: await it' : '');
+const awaited = (value: unknown): string =>
+  isThenable(value) ? '; it is a promise: await it' : '';
 
 const advice = (meant: string | undefined, known: readonly string[]): string =>
   meant === undefined ? `known are ${known.join(', ')}` : `did you mean ${meant}?`;
 
-function unknownOption(scope: string, name: string, known: readonly string[], nested: readonly string[]): Error {
+function unknownOption(
+  scope: string,
+  name: string,
+  known: readonly string[],
+  nested: readonly string[],
+): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
   const meant = here === undefined ? nearestName(name, nested) : qualified(here);

@@ -13,7 +13,8 @@ export interface McpEndpointOptions extends Given<typeof SESSIONS>, Given<typeof
  * or the endpoint creates it. Your objects (`store`, `logger`, handlers, `bus`) are passed on as they are, not frozen.
  * `sessionMode` includes the option `stateless`.
  */
-export interface ResolvedOptions extends Omit<typeof DEFAULTS, 'stateless' | 'limits'>, ResolvedLimits {
+export interface ResolvedOptions
+  extends Omit<typeof DEFAULTS, 'stateless' | 'limits'>, ResolvedLimits {
   /** No option: what happens in the endpoint, for its listeners. */
   readonly notices: Notices;
   /** No option: characters of the longest session id. */

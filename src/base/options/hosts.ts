@@ -6,10 +6,14 @@ import { optionInvalid } from '../errors.ts';
 export const LOOPBACK_NAMES: readonly string[] = Object.freeze(['localhost', '127.0.0.1', '[::1]']);
 
 /** The same, and the name in the URL of a server: loopback has more addresses, and a machine may name them. */
-export const loopbackNames = (url: string): readonly string[] => [...LOOPBACK_NAMES, new URL(url).hostname];
+export const loopbackNames = (url: string): readonly string[] => [
+  ...LOOPBACK_NAMES,
+  new URL(url).hostname,
+];
 
 const HOST = "a host name without scheme, port and wildcard, e.g. 'mcp.example' or '[::1]'";
-const ORIGIN = "an origin ('https://app.example'), a host name without port ('app.example'), or '*'";
+const ORIGIN =
+  "an origin ('https://app.example'), a host name without port ('app.example'), or '*'";
 
 export function checkHost(option: string, value: unknown): string {
   const name = hostName(option, value, HOST);
@@ -19,7 +23,10 @@ export function checkHost(option: string, value: unknown): string {
 
 export function checkOrigin(option: string, value: unknown): string {
   if (value === '*') return value;
-  const found = typeof value === 'string' && value.includes('://') ? origin(value) : hostName(option, value, ORIGIN);
+  const found =
+    typeof value === 'string' && value.includes('://')
+      ? origin(value)
+      : hostName(option, value, ORIGIN);
   if (found === undefined) throw optionInvalid('range', option, value, ORIGIN);
   return found;
 }
@@ -29,14 +36,25 @@ function hostName(option: string, value: unknown, takes: string): string | undef
   const bare = !value.startsWith('[') && value.split(':').length > 2;
   const spelled = bare ? `[${value}]` : value;
   // The URL parser drops a default port, so look for the colon in the text.
-  if (spelled === '' || spelled.includes('*') || /[\s/\\?#@]/.test(spelled) || /:\d*$/.test(spelled)) return undefined;
+  if (
+    spelled === '' ||
+    spelled.includes('*') ||
+    /[\s/\\?#@]/.test(spelled) ||
+    /:\d*$/.test(spelled)
+  )
+    return undefined;
   return orUndefined(() => new URL(`http://${spelled}/`).hostname);
 }
 
 function origin(text: string): string | undefined {
   const url = orUndefined(() => new URL(text));
   if (url === undefined || url.host === '' || text.includes('*')) return undefined;
-  const more = url.username + url.password + url.search + url.hash + url.pathname.replace(/^\/$/, '');
+  const more =
+    url.username + url.password + url.search + url.hash + url.pathname.replace(/^\/$/, '');
   // `URL.origin` is 'null' for schemes like vscode-webview:, but browsers send scheme and host for them.
-  return more === '' ? (url.origin === 'null' ? `${url.protocol}//${url.host}` : url.origin) : undefined;
+  return more === ''
+    ? url.origin === 'null'
+      ? `${url.protocol}//${url.host}`
+      : url.origin
+    : undefined;
 }

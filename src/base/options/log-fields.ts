@@ -3,11 +3,27 @@
  * only its class, message, code, stack and causes are written: it may carry the request that it is about, with
  * credentials, and its message may quote what a client sent. `onerror` gets the error itself.
  */
-import { boundedText, cut, escapeButLineBreaks, escapeControls, quoted, sessionHash } from '../shown.ts';
+import {
+  boundedText,
+  cut,
+  escapeButLineBreaks,
+  escapeControls,
+  quoted,
+  sessionHash,
+} from '../shown.ts';
 
 const TEXT_LENGTH = 1_024;
 /** Fields with texts of clients. */
-const CLIENT_TEXTS = new Set(['client', 'handler', 'id', 'method', 'prompt', 'protocol', 'tool', 'user']);
+const CLIENT_TEXTS = new Set([
+  'client',
+  'handler',
+  'id',
+  'method',
+  'prompt',
+  'protocol',
+  'tool',
+  'user',
+]);
 const STACK_LENGTH = 4_096;
 /** How much of a text is examined before it is cut, so that the cut does not split a session id. */
 const READ_LENGTH = 8_192;
@@ -29,7 +45,8 @@ export function writeLine(fields: object, message: string): [fields: object, mes
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     if (name === 'sessionId' && hash !== undefined) written[name] = hash;
-    else if (typeof value === 'string' && CLIENT_TEXTS.has(name)) written[name] = boundedText(value);
+    else if (typeof value === 'string' && CLIENT_TEXTS.has(name))
+      written[name] = boundedText(value);
     else written[name] = writer.value(value, DEPTH);
   }
   return [written, writer.text(message)];
@@ -51,7 +68,8 @@ class Writer {
   value(value: unknown, depth: number): unknown {
     if (typeof value === 'string') return this.text(value);
     if (value instanceof Error) return depth === 0 ? '[…]' : this.#error(value, depth - 1);
-    if (Array.isArray(value)) return value.slice(0, ITEMS).map((item: unknown) => this.value(item, Math.min(depth, 1)));
+    if (Array.isArray(value))
+      return value.slice(0, ITEMS).map((item: unknown) => this.value(item, Math.min(depth, 1)));
     return typeof value === 'object' && value !== null ? quoted(value) : value;
   }
 
@@ -63,7 +81,10 @@ class Writer {
   /** A copy of its class. */
   #error(error: Error, depth: number): unknown {
     try {
-      const { code, errors, cause } = error as { readonly code?: unknown; readonly errors?: unknown } & Error;
+      const { code, errors, cause } = error as {
+        readonly code?: unknown;
+        readonly errors?: unknown;
+      } & Error;
       const message = this.text(String(error.message));
       const copy = Object.create(Object.getPrototypeOf(error) as object) as Error;
       // Own members, because those of a class may be getters that refuse a copy, as those of `DOMException` do.
@@ -71,12 +92,19 @@ class Writer {
         message,
         stack: this.#stack(error, message),
         name: this.text(String(error.name)),
-        ...((typeof code === 'string' || typeof code === 'number') && { code: this.value(code, depth) }),
+        ...((typeof code === 'string' || typeof code === 'number') && {
+          code: this.value(code, depth),
+        }),
         ...(cause !== undefined && { cause: this.value(cause, depth) }),
         ...(Array.isArray(errors) && { errors: this.value(errors, depth) }),
       };
       for (const [name, value] of Object.entries(members))
-        Object.defineProperty(copy, name, { value, writable: true, configurable: true, enumerable: name === 'code' });
+        Object.defineProperty(copy, name, {
+          value,
+          writable: true,
+          configurable: true,
+          enumerable: name === 'code',
+        });
       return copy;
     } catch {
       // A getter or a proxy threw.

@@ -41,7 +41,8 @@ export function limitedLogger(
     counts.clear();
     for (const { level, text, all } of ended) {
       const leftOut = all - lines;
-      if (leftOut > 0) target[level]({ lines: leftOut }, `${text} (${leftOut} more such lines were left out)`);
+      if (leftOut > 0)
+        target[level]({ lines: leftOut }, `${text} (${leftOut} more such lines were left out)`);
     }
   };
 
@@ -65,5 +66,10 @@ export function limitedLogger(
       if (count.all <= lines) target[level](fields, text);
       else timer ??= time.setTimeout(over, windowMs);
     };
-  return Object.freeze({ ...target, info: limited('info'), warn: limited('warn'), error: limited('error') });
+  return Object.freeze({
+    ...target,
+    info: limited('info'),
+    warn: limited('warn'),
+    error: limited('error'),
+  });
 }

@@ -20,7 +20,9 @@ const IGNORED = (): void => {};
 
 /** A logger that has the method `methodOf` returns at each level. */
 export function loggerOf(methodOf: (level: (typeof LEVELS)[number]) => Logger['info']): Logger {
-  return Object.freeze(Object.fromEntries(LEVELS.map((level) => [level, methodOf(level)])) as unknown as Logger);
+  return Object.freeze(
+    Object.fromEntries(LEVELS.map((level) => [level, methodOf(level)])) as unknown as Logger,
+  );
 }
 
 /** What `logger: false` means. */
@@ -32,9 +34,14 @@ export function printed(error: unknown): unknown {
 }
 
 const toConsole =
-  (level: keyof Logger, method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level) =>
+  (
+    level: keyof Logger,
+    method: 'debug' | 'info' | 'warn' | 'error' = level === 'fatal' ? 'error' : level,
+  ) =>
   (obj: object, msg: string): void => {
-    const fields = Object.fromEntries(Object.entries(obj).map(([name, value]) => [name, printed(value)]));
+    const fields = Object.fromEntries(
+      Object.entries(obj).map(([name, value]) => [name, printed(value)]),
+    );
     const shown = Object.keys(fields).length === 0 ? '' : ` ${inspect(fields, ON_ONE_LINE)}`;
     console[method](`sojourn: ${level === 'info' ? '' : `${level}: `}${msg}${shown}`);
   };
@@ -60,7 +67,10 @@ export function safeLogger(given: GivenLogger): Logger {
   const refused = (level: keyof Logger, obj: object, msg: string, error: unknown): void => {
     if (!told) {
       told = true;
-      consoleLogger.warn({ err: error }, `the logger failed at ${level}(); its lines go to the console instead`);
+      consoleLogger.warn(
+        { err: error },
+        `the logger failed at ${level}(); its lines go to the console instead`,
+      );
     }
     consoleLogger[level](obj, msg);
   };
@@ -111,5 +121,10 @@ function reportingLogger(logger: Logger, onerror: OnError | undefined): Logger {
       if (cause instanceof Error) callOnError(onerror, cause, logger);
       else if (level !== 'warn') callOnError(onerror, new Error(msg), logger);
     };
-  return Object.freeze({ ...logger, warn: reporting('warn'), error: reporting('error'), fatal: reporting('fatal') });
+  return Object.freeze({
+    ...logger,
+    warn: reporting('warn'),
+    error: reporting('error'),
+    fatal: reporting('fatal'),
+  });
 }

@@ -2,7 +2,13 @@
 import type { OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import { isIP } from 'node:net';
 import { optionInvalid, optionsContradict } from '../errors.ts';
-import type { Anonymous, Authorize, JwtOptions, TrustedProxyUser, VerifyToken } from './auth-options.ts';
+import type {
+  Anonymous,
+  Authorize,
+  JwtOptions,
+  TrustedProxyUser,
+  VerifyToken,
+} from './auth-options.ts';
 import { checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
 import { type Given, hook, value, type Values, valuesIn } from './value-kinds.ts';
@@ -69,7 +75,9 @@ export type ResolvedJwt = ReturnType<typeof resolveJwt>;
 export function resolveAuth(name: string, input: unknown) {
   const { metadata: given, ...checked } = valuesIn(name, input, AUTH);
   const { requiredScopes, authorize, optional, ...ways } = checked;
-  const [way, ...others] = Object.entries(ways).flatMap(([one, is]) => (is === undefined ? [] : [one]));
+  const [way, ...others] = Object.entries(ways).flatMap(([one, is]) =>
+    is === undefined ? [] : [one],
+  );
   if (way === undefined || others.length > 0) {
     throw optionsContradict(
       `Option auth takes exactly one of ${Object.keys(ways).join(', ')}; ` +
@@ -99,7 +107,11 @@ export function resolveAuth(name: string, input: unknown) {
   });
 }
 
-function identify({ verify, jwt, trustedProxyUser }: Pick<Values<typeof AUTH>, 'verify' | 'jwt' | 'trustedProxyUser'>) {
+function identify({
+  verify,
+  jwt,
+  trustedProxyUser,
+}: Pick<Values<typeof AUTH>, 'verify' | 'jwt' | 'trustedProxyUser'>) {
   if (jwt !== undefined) return { by: 'jwt', jwt } as const;
   if (trustedProxyUser !== undefined) return { by: 'proxy', ...trustedProxyUser } as const;
   return { by: 'verify', verify: verify as VerifyToken } as const;
@@ -138,18 +150,29 @@ function resolveMetadata(
   const resource = given.resource ?? jwt?.audience.find(isWebUrl);
   if (resource === undefined) {
     if (input === undefined) return undefined;
-    throw optionInvalid('type', 'auth.metadata.resource', undefined, 'the public URL of this endpoint');
+    throw optionInvalid(
+      'type',
+      'auth.metadata.resource',
+      undefined,
+      'the public URL of this endpoint',
+    );
   }
   checkUrl('auth.metadata.resource', resource);
   if (new URL(resource).hash !== '')
     throw optionInvalid('range', 'auth.metadata.resource', resource, 'a URL without a fragment');
-  const servers: unknown = given.authorization_servers ?? (jwt === undefined ? undefined : [jwt.issuer]);
+  const servers: unknown =
+    given.authorization_servers ?? (jwt === undefined ? undefined : [jwt.issuer]);
   const takes = 'a list of issuer URLs, at least one';
   const checked = checkList('auth.metadata.authorization_servers', servers, takes, checkUrl);
   const [issuer = ''] = checked;
   const { hash, search } = new URL(issuer);
   if (`${search}${hash}` !== '')
-    throw optionInvalid('range', 'auth.metadata.authorization_servers', issuer, 'URLs without query and fragment');
+    throw optionInvalid(
+      'range',
+      'auth.metadata.authorization_servers',
+      issuer,
+      'URLs without query and fragment',
+    );
   // The value that is configured, because clients ask for a token with exactly this audience.
   const document = {
     ...(scopes.length > 0 && { scopes_supported: scopes }),
@@ -169,7 +192,8 @@ function wellKnownUrl(resource: string): string {
   return url.href;
 }
 
-const notEmpty = (option: string, value: unknown): string => checkText(option, value, /./s, 'a text that is not empty');
+const notEmpty = (option: string, value: unknown): string =>
+  checkText(option, value, /./s, 'a text that is not empty');
 
 /** OAuth's own rule: https, or http on this machine. */
 function checkUrl(option: string, value: unknown): string {
@@ -177,7 +201,8 @@ function checkUrl(option: string, value: unknown): string {
   const text = notEmpty(option, value);
   if (!isWebUrl(text)) throw optionInvalid('range', option, text, takes);
   const { protocol, hostname, username, password } = new URL(text);
-  if (username !== '' || password !== '') throw optionInvalid('range', option, got('a URL with credentials'), takes);
+  if (username !== '' || password !== '')
+    throw optionInvalid('range', option, got('a URL with credentials'), takes);
   const loopback = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
   if (protocol === 'http:' && !loopback) throw optionInvalid('range', option, text, takes);
   return text;
@@ -199,6 +224,7 @@ function checkRange(option: string, value: unknown): string {
   const family = isIP(address);
   const most = family === 6 ? 128 : 32;
   const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
-  if (family === 0 || !fits || more !== undefined) throw optionInvalid('range', option, text, takes);
+  if (family === 0 || !fits || more !== undefined)
+    throw optionInvalid('range', option, text, takes);
   return bits === undefined ? `${address}/${most}` : text;
 }

@@ -58,7 +58,11 @@ export const LIMITS = {
    * Live sessions of this instance. Above it a durable store hibernates an idle one; otherwise `initialize` gets 503.
    * @default 32,768 (one per 128 KiB of heap)
    */
-  sessions: number(shares.sessions, count('sessions', 0, NO_LIMIT), shown('live sessions of this instance')),
+  sessions: number(
+    shares.sessions,
+    count('sessions', 0, NO_LIMIT),
+    shown('live sessions of this instance'),
+  ),
   /**
    * Bytes that may wait for one slow reader, at least 64 KiB. Above it the connection is cut, and the client resumes from
    * the event log.
@@ -80,12 +84,20 @@ export const LIMITS = {
    * All event logs in this process (memory store).
    * @default 268,435,456 (256 MiB)
    */
-  eventLogBytes: number(shares.eventLogBytes, bytes(0), shown('all event logs in this process (memory store)')),
+  eventLogBytes: number(
+    shares.eventLogBytes,
+    bytes(0),
+    shown('all event logs in this process (memory store)'),
+  ),
   /**
    * Requests that wait (`waitMs`). A user may take half of the places that others leave free.
    * @default 10,000
    */
-  waitingRequests: number(10_000, count('requests'), shown('requests that may wait for an unreachable store')),
+  waitingRequests: number(
+    10_000,
+    count('requests'),
+    shown('requests that may wait for an unreachable store'),
+  ),
   /**
    * All that clients make this instance keep (docs/internals/memory.md). Above it bodies, `initialize`,
    * `session.state.set()` and the calls of a user whose answers find no room are refused (`OVER_MEMORY`); connections
@@ -103,7 +115,11 @@ export const LIMITS = {
    * (`STORE_FULL`).
    * @default Infinity (what the store reports)
    */
-  storeBytes: number(Infinity, bytes(MIB, NO_LIMIT), shown('bytes of the store, where it reports less or nothing')),
+  storeBytes: number(
+    Infinity,
+    bytes(MIB, NO_LIMIT),
+    shown('bytes of the store, where it reports less or nothing'),
+  ),
   /**
    * The part of what is free that one user may have: of memory, sessions, requests, subscriptions, a tool and the
    * store. Set 1 where all requests come from one service account, or one proxy without users.
@@ -114,7 +130,11 @@ export const LIMITS = {
    * Running requests without a session (2026-07-28, stateless).
    * @default 8,192 (two for each MiB of heap)
    */
-  requests: number(shares.requests, count('requests', 0, NO_LIMIT), shown('running requests without a session')),
+  requests: number(
+    shares.requests,
+    count('requests', 0, NO_LIMIT),
+    shown('running requests without a session'),
+  ),
 };
 
 const kept = textIn('Streams and resuming');
@@ -124,7 +144,11 @@ const kept = textIn('Streams and resuming');
  * and in the kernel's buffers of both ends (up to 6 MiB on Linux).
  */
 export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
-  ttlMs: number(HOUR_MS, ms('until events or bytes say so', 1), kept('how long sent messages are kept')),
+  ttlMs: number(
+    HOUR_MS,
+    ms('until events or bytes say so', 1),
+    kept('how long sent messages are kept'),
+  ),
   events: number(10_000, count('events', 1), kept('how many messages are kept per session')),
   bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
 };

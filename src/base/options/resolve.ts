@@ -28,7 +28,10 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
   sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],
-  cors: ['other servers', 'allowedOrigins: the endpoint answers preflights and adds the headers itself'],
+  cors: [
+    'other servers',
+    'allowedOrigins: the endpoint answers preflights and adds the headers itself',
+  ],
   port: ['listen()', 'endpoint.listen({ port })'],
   host: ['listen()', 'endpoint.listen({ host })'],
   path: ['listen()', 'endpoint.listen({ path })'],
@@ -41,7 +44,9 @@ const TOMBSTONE_MAX_MS = 24 * 3_600_000;
 const SESSION_ID_LENGTH = 256;
 
 /** The names of all options. */
-export const OPTION_NAMES: readonly (keyof McpEndpointOptions)[] = Object.freeze(Object.keys(OPTIONS) as OptionName[]);
+export const OPTION_NAMES: readonly (keyof McpEndpointOptions)[] = Object.freeze(
+  Object.keys(OPTIONS) as OptionName[],
+);
 
 const NESTED_NAMES: readonly string[] = [
   ...[...Object.keys(LIMITS), 'perUser', 'perTool'].map((name) => `limits.${name}`),
@@ -58,7 +63,9 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
     notices: new Notices(),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
-      given.tombstoneMs === undefined ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS) : parsed.tombstoneMs,
+      given.tombstoneMs === undefined
+        ? Math.min(parsed.idleTimeoutMs, TOMBSTONE_MAX_MS)
+        : parsed.tombstoneMs,
     ...resolveLimits(given.limits),
     sessionIdLength: Math.max(SESSION_ID_LENGTH, parsed.sessionIdGenerator?.maxLength ?? 0),
     pinnedProtocolVersions: given.supportedProtocolVersions && parsed.supportedProtocolVersions,
@@ -70,12 +77,17 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
 function checkTopNames(input: unknown): McpEndpointOptions {
   for (const name of Object.keys(input ?? {})) {
     const other = Object.hasOwn(OF_OTHERS, name) ? OF_OTHERS[name] : undefined;
-    if (other !== undefined) throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
+    if (other !== undefined)
+      throw optionsContradict(`Option ${name} belongs to ${other[0]}; here it is ${other[1]}`);
   }
   return checkNames('', input, OPTION_NAMES, NESTED_NAMES);
 }
 
-function resolveMode(given: McpEndpointOptions, mode: SessionMode, stateless: boolean | undefined): SessionMode {
+function resolveMode(
+  given: McpEndpointOptions,
+  mode: SessionMode,
+  stateless: boolean | undefined,
+): SessionMode {
   if (stateless === undefined) return mode;
   const short = stateless ? 'stateless' : 'stateful';
   if (given.sessionMode !== undefined && mode !== short) {
@@ -93,12 +105,20 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
     throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);
   };
   if (resolved.sharedLists.length > 0 && typeof resolved.auth?.optional === 'function')
-    refuse('sharedLists', 'auth.optional', 'anonymous callers see other lists than others; give one of them');
+    refuse(
+      'sharedLists',
+      'auth.optional',
+      'anonymous callers see other lists than others; give one of them',
+    );
   if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {
-    const why = 'authorize decides for each caller what a list shows, so no list is the same for every caller';
+    const why =
+      'authorize decides for each caller what a list shows, so no list is the same for every caller';
     refuse('sharedLists', 'auth.authorize', `${why}; give one of them`);
   }
-  const mode = given.stateless === undefined ? `sessionMode: '${sessionMode}'` : `stateless: ${given.stateless}`;
+  const mode =
+    given.stateless === undefined
+      ? `sessionMode: '${sessionMode}'`
+      : `stateless: ${given.stateless}`;
   if (legacySse && sessionMode === 'stateless')
     refuse('legacySse', mode, 'the 2024-11-05 transport needs sessions; give one of them');
   const only = `versions before 2026-07-28, and ${supportedProtocolVersions.join(', ')} is all that is supported`;

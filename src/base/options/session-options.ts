@@ -28,7 +28,19 @@ import {
 import { STORE_KEY } from './defaults.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
-import { choice, count, flag, hook, list, methods, ms, number, option, textIn, value } from './value-kinds.ts';
+import {
+  choice,
+  count,
+  flag,
+  hook,
+  list,
+  methods,
+  ms,
+  number,
+  option,
+  textIn,
+  value,
+} from './value-kinds.ts';
 import { isWinston, ofWinston } from './winston.ts';
 
 const HOUR_MS = 3_600_000;
@@ -52,13 +64,20 @@ export const SESSIONS = {
     sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
   ),
   /** `true` is `sessionMode: 'stateless'`, `false` is `'stateful'`. */
-  stateless: flag(undefined, sessions('short for --session-mode stateless (--no-stateless: stateful)')),
+  stateless: flag(
+    undefined,
+    sessions('short for --session-mode stateless (--no-stateless: stateful)'),
+  ),
   /**
    * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
    * a new one.
    * @default 7,200,000 (2 h)
    */
-  idleTimeoutMs: number(2 * HOUR_MS, ms('never'), sessions('end a session after this long without a request')),
+  idleTimeoutMs: number(
+    2 * HOUR_MS,
+    ms('never'),
+    sessions('end a session after this long without a request'),
+  ),
   /**
    * Idle sessions of this instance. Above it those of the user with the most hibernate; on the memory store they end,
    * with a `fatal` line.
@@ -67,7 +86,9 @@ export const SESSIONS = {
   maxIdleSessionCount: number(
     maxIdle,
     count('sessions', 0, 'no limit'),
-    sessions('past this number idle sessions of the user with the most hibernate, or end on the memory store'),
+    sessions(
+      'past this number idle sessions of the user with the most hibernate, or end on the memory store',
+    ),
   ),
   /**
    * A session that is idle this long keeps only its record; the next request wakes it with a new server object
@@ -101,7 +122,8 @@ export const SESSIONS = {
     'text',
     'mcp',
     sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
-    (name, value) => checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
+    (name, value) =>
+      checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
   ),
   /**
    * How long an instance may be silent before others take over its sessions. A handler that blocks the event loop for
@@ -128,7 +150,9 @@ export const SESSIONS = {
   tombstoneMs: number(
     2 * HOUR_MS,
     ms(),
-    sessions('how long an ended session is remembered as ended', { shown: 'the idle timeout, at most 24 h' }),
+    sessions('how long an ended session is remembered as ended', {
+      shown: 'the idle timeout, at most 24 h',
+    }),
   ),
   /**
    * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authorize`, `afterCrash` of
@@ -136,13 +160,20 @@ export const SESSIONS = {
    * restored session waits for what `oninitialized` asks (docs/guide/sessions.md#restoring-a-session).
    * @default 30,000
    */
-  hookTimeoutMs: number(30_000, ms('no limit', 1), sessions('time limit of the factory and of each hook')),
+  hookTimeoutMs: number(
+    30_000,
+    ms('no limit', 1),
+    sessions('time limit of the factory and of each hook'),
+  ),
   /**
    * `true`: all handlers of a session run in the async context in which `run()` was called
    * (docs/guide/hooks.md#runsessionhandler).
    * @default `false`
    */
-  perSessionExecutionContext: flag(false, sessions('run handlers in one async context per session, not per request')),
+  perSessionExecutionContext: flag(
+    false,
+    sessions('run handlers in one async context per session, not per request'),
+  ),
   // Newest first. `servedVersions` in versions.ts selects what a mode serves.
   /**
    * The protocol revisions to serve.
@@ -162,7 +193,9 @@ export const SESSIONS = {
   requestStateKeys: option<readonly (string | Uint8Array)[] | undefined>(
     'list',
     undefined,
-    sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', { value: 'keys' }),
+    sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', {
+      value: 'keys',
+    }),
     checkKeys,
   ),
   /**
@@ -174,9 +207,12 @@ export const SESSIONS = {
   instanceKeys: option<readonly (string | Uint8Array)[]>(
     'list',
     Object.freeze([STORE_KEY]),
-    sessions('keys that sign messages between instances, 32 bytes or more each; better set in the environment', {
-      value: 'keys',
-    }),
+    sessions(
+      'keys that sign messages between instances, 32 bytes or more each; better set in the environment',
+      {
+        value: 'keys',
+      },
+    ),
     (name, value) => checkKeys(name, value, STORE_KEY),
   ),
   /**
@@ -200,7 +236,9 @@ export const SESSIONS = {
    * Changes the `ServerOptions` of a session; the factory passes `ctx.serverOptions` on
    * (docs/guide/hooks.md#configuresessionoptions).
    */
-  configureSessionOptions: hook<ConfigureSessionOptions>('a function (request, serverOptions, signal)'),
+  configureSessionOptions: hook<ConfigureSessionOptions>(
+    'a function (request, serverOptions, signal)',
+  ),
   /**
    * Code around a session, or around each request without one: prepare, `await run()`, clean up
    * (docs/guide/hooks.md#runsessionhandler).
@@ -258,10 +296,20 @@ function parseStore(name: string, value: unknown): Store | undefined {
     );
   }
   if (typeof value === 'function')
-    throw optionInvalid('type', name, got('a function'), 'a store, which that function returns: call it');
+    throw optionInvalid(
+      'type',
+      name,
+      got('a function'),
+      'a store, which that function returns: call it',
+    );
   const store = checkMethods(name, value as Store, ['open']);
   if (typeof store.kind !== 'string')
-    throw optionInvalid('type', name, got('an object without kind'), "a store, e.g. memory() from 'sojourn/memory'");
+    throw optionInvalid(
+      'type',
+      name,
+      got('an object without kind'),
+      "a store, e.g. memory() from 'sojourn/memory'",
+    );
   return store;
 }
 
@@ -275,13 +323,19 @@ function parseIdGenerator(name: string, value: unknown): SessionIdGenerator {
 
 function parseVersions(name: string, value: unknown): readonly string[] {
   const takes = `versions of ${KNOWN_VERSIONS.join(', ')}`;
-  const check = (item: string, version: unknown): string => checkChoice(item, version, KNOWN_VERSIONS);
+  const check = (item: string, version: unknown): string =>
+    checkChoice(item, version, KNOWN_VERSIONS);
   const given = checkList(name, value, takes, check);
   return Object.freeze(KNOWN_VERSIONS.filter((version) => given.includes(version)));
 }
 
 function parseTime(name: string, value: unknown): Required<TimeProvider> {
-  const given = checkMethods(name, value as TimeProvider, ['now', 'setTimeout', 'clearTimeout'], ['monotonic']);
+  const given = checkMethods(
+    name,
+    value as TimeProvider,
+    ['now', 'setTimeout', 'clearTimeout'],
+    ['monotonic'],
+  );
   if (given.monotonic !== undefined) return given as Required<TimeProvider>;
   return Object.freeze({
     now: () => given.now(),
@@ -294,5 +348,7 @@ function parseTime(name: string, value: unknown): Required<TimeProvider> {
 function parseLogger(name: string, value: unknown): Logger {
   if (value === false) return SILENT;
   if (isWinston(value)) return safeLogger(ofWinston(value));
-  return safeLogger(checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']));
+  return safeLogger(
+    checkMethods(name, value as GivenLogger, ['debug', 'info', 'warn', 'error'], ['fatal']),
+  );
 }

@@ -48,7 +48,11 @@ export const REQUESTS = {
    * be resumed.
    * @default `'auto'`
    */
-  responseMode: choice(['auto', 'sse', 'json'], 'auto', streams('how POSTs are answered', { value: 'mode' })),
+  responseMode: choice(
+    ['auto', 'sse', 'json'],
+    'auto',
+    streams('how POSTs are answered', { value: 'mode' }),
+  ),
   /**
    * Also serves the transport of 2024-11-05, on paths that end in `/sse` and `/message`, without resuming.
    * @default `false`
@@ -59,13 +63,19 @@ export const REQUESTS = {
    * of a 2026-07-28 answer waits as long for its first message.
    * @default 15,000
    */
-  keepAliveMs: zeroIsInfinity(number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none'))),
+  keepAliveMs: zeroIsInfinity(
+    number(15_000, ms('none'), streams('time between comments on quiet streams; 0: none')),
+  ),
   /**
    * How long a client waits before it reconnects (`retry:`). Several clients try twice: two of it should be longer than
    * a restart takes.
    * @default 4,000
    */
-  retryMs: number(4_000, { ...ms(), integer: true }, streams('how long clients wait before they reconnect')),
+  retryMs: number(
+    4_000,
+    { ...ms(), integer: true },
+    streams('how long clients wait before they reconnect'),
+  ),
   /**
    * The answer of a `tools/call` that may have run and whose result is lost. `'error'`: a JSON-RPC error. `'result'`: a
    * result with `isError: true`, for hosts that repeat a call after any error.
@@ -74,7 +84,9 @@ export const REQUESTS = {
   lostCalls: choice(
     ['error', 'result'],
     'error',
-    streams('how a tool call that may have run is answered when its result is lost', { value: 'form' }),
+    streams('how a tool call that may have run is answered when its result is lost', {
+      value: 'form',
+    }),
   ),
   /**
    * Serves the extension `io.modelcontextprotocol/tasks` (docs/guide/long-running-tools.md). `true`, or an object of:
@@ -145,7 +157,10 @@ export const REQUESTS = {
   attemptHeader: option<string | undefined>(
     'text',
     undefined,
-    callers('header with which the proxy names a request in all its tries', { value: 'name', shown: 'none' }),
+    callers('header with which the proxy names a request in all its tries', {
+      value: 'name',
+      shown: 'none',
+    }),
     checkAttemptName,
   ),
   /**
@@ -183,7 +198,9 @@ export const REQUESTS = {
    */
   logErrors: flag(
     false,
-    running('log the messages of what handlers throw; they may hold arguments', { shown: 'on in a terminal' }),
+    running('log the messages of what handlers throw; they may hold arguments', {
+      shown: 'on in a terminal',
+    }),
   ),
   /**
    * `true`: one `info` line for each answered request, at most 1,000 a second. On in a terminal under `serve`.
@@ -201,7 +218,9 @@ export const DEFAULTS = valuesOf(OPTIONS);
 
 function parseAround(name: string, value: unknown): readonly AroundRequest[] {
   const takes = 'a function (request, next)';
-  if (!Array.isArray(value)) return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
-  const check = (item: string, one: unknown): AroundRequest => checkFunction(item, one as AroundRequest, takes);
+  if (!Array.isArray(value))
+    return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
+  const check = (item: string, one: unknown): AroundRequest =>
+    checkFunction(item, one as AroundRequest, takes);
   return checkList(name, value, `${takes}, or a list of them`, check, 0);
 }

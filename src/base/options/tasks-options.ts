@@ -42,7 +42,9 @@ export interface TaskToRun {
   readonly userName: string | undefined;
 }
 
-export type AuthorizeTask = (task: TaskToRun) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
+export type AuthorizeTask = (
+  task: TaskToRun,
+) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
 const TASKS = {
   /** `open` tasks of one user (1,000), of all `anonymous` callers (100,000), and `running` handlers here (1,000). */
@@ -50,10 +52,16 @@ const TASKS = {
     valuesIn(name, given, LIMITS),
   ),
   /** What clients without tasks get: `'wait'` (default), the result; `'tools'`, a handle at once. */
-  fallback: value<'wait' | 'tools'>('wait', (name, given) => checkChoice(name, given, ['wait', 'tools'])),
+  fallback: value<'wait' | 'tools'>('wait', (name, given) =>
+    checkChoice(name, given, ['wait', 'tools']),
+  ),
   /** The `authInfo` of each run after the first, which is not stored then; `undefined`: the task may not run now. */
   authorize: value<AuthorizeTask | undefined>(undefined, (name, given) =>
-    checkFunction(name, given as AuthorizeTask, 'a function (task) that returns AuthInfo or undefined'),
+    checkFunction(
+      name,
+      given as AuthorizeTask,
+      'a function (task) that returns AuthInfo or undefined',
+    ),
   ),
 };
 export interface TasksOptions extends Given<typeof TASKS> {}

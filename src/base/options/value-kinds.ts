@@ -19,7 +19,14 @@ export type FlagKind =
   | 'text'
   | 'list'; // separated by commas; the flag may be repeated
 
-export const GROUPS = ['Listening', 'Sessions', 'Streams and resuming', 'Who may call', 'Limits', 'Running'] as const;
+export const GROUPS = [
+  'Listening',
+  'Sessions',
+  'Streams and resuming',
+  'Who may call',
+  'Limits',
+  'Running',
+] as const;
 
 /** What `--help` says about a flag. */
 export interface FlagText {
@@ -62,7 +69,9 @@ export type Some<T> = { [K in keyof T]?: T[K] | undefined };
 
 /** A group of options as an application gives it. */
 export type Given<Specs> = Some<{
-  -readonly [Name in keyof Specs]: Specs[Name] extends ValueSpec<unknown, infer Takes> ? Takes : never;
+  -readonly [Name in keyof Specs]: Specs[Name] extends ValueSpec<unknown, infer Takes>
+    ? Takes
+    : never;
 }>;
 
 export type Numbers<Specs> = { -readonly [Name in keyof Specs]: number };
@@ -85,7 +94,10 @@ export function valuesOf<Specs extends Readonly<Record<string, ValueSpec<unknown
 ): Values<Specs> {
   const values = Object.entries(specs).map(([name, { fallback, parse }]) => {
     const value: unknown = Reflect.get(given, name);
-    return [name, value === undefined ? fallback : (parse?.(`${scope}${name}`, value) ?? value)] as const;
+    return [
+      name,
+      value === undefined ? fallback : (parse?.(`${scope}${name}`, value) ?? value),
+    ] as const;
   });
   return Object.freeze(Object.fromEntries(values)) as Values<Specs>;
 }
@@ -103,7 +115,10 @@ export function valuesIn<Specs extends Readonly<Record<string, ValueSpec<unknown
  * A value that has no flag: a function or an object, which only the module can set. `Takes`: the type of what an
  * application may give.
  */
-export const value = <T, Takes = T>(fallback: T, parse?: ValueSpec<T>['parse']): ValueSpec<T, Takes> => ({
+export const value = <T, Takes = T>(
+  fallback: T,
+  parse?: ValueSpec<T>['parse'],
+): ValueSpec<T, Takes> => ({
   fallback,
   ...(parse && { parse }),
 });
@@ -120,16 +135,27 @@ export function option<T, Takes = T>(
 
 /** 0 or more unless `min` says otherwise; `infinity`: what `Infinity` means. */
 export const ms = (infinity?: string, min = 0): NumberRange => range('ms', min, false, infinity);
-export const bytes = (min = 1, infinity?: string): NumberRange => range('bytes', min, true, infinity);
-export const count = (unit: string, min = 0, infinity?: string): NumberRange => range(unit, min, true, infinity);
+export const bytes = (min = 1, infinity?: string): NumberRange =>
+  range('bytes', min, true, infinity);
+export const count = (unit: string, min = 0, infinity?: string): NumberRange =>
+  range(unit, min, true, infinity);
 
-function range(unit: string, min: number, integer: boolean, infinity: string | undefined): NumberRange {
+function range(
+  unit: string,
+  min: number,
+  integer: boolean,
+  infinity: string | undefined,
+): NumberRange {
   return { unit, min, integer, ...(infinity !== undefined && { infinity }) };
 }
 
 /** A number that has no flag. */
 export function numberLimit(fallback: number, allowed: NumberRange): NumberLimit {
-  return { fallback, range: allowed, parse: (option, value) => checkNumber(option, value, allowed) };
+  return {
+    fallback,
+    range: allowed,
+    parse: (option, value) => checkNumber(option, value, allowed),
+  };
 }
 
 export function number(fallback: number, allowed: NumberRange, text: FlagText): NumberSpec {
@@ -147,8 +173,10 @@ export function zeroIsInfinity(spec: NumberSpec): NumberSpec {
   return { ...spec, parse: (option, value) => spec.parse(option, value) || Infinity };
 }
 
-export const flag = <T extends boolean | undefined>(fallback: T, text: FlagText): OptionSpec<boolean | T> =>
-  option<boolean | T>('switch', fallback, text, checkBoolean);
+export const flag = <T extends boolean | undefined>(
+  fallback: T,
+  text: FlagText,
+): OptionSpec<boolean | T> => option<boolean | T>('switch', fallback, text, checkBoolean);
 
 export function choice<const T extends string, Fallback extends T | undefined = T>(
   choices: readonly T[],
@@ -156,7 +184,9 @@ export function choice<const T extends string, Fallback extends T | undefined = 
   text: FlagText,
 ): OptionSpec<T | Fallback> {
   return {
-    ...option<T | Fallback>('text', fallback, text, (name, value) => checkChoice(name, value, choices)),
+    ...option<T | Fallback>('text', fallback, text, (name, value) =>
+      checkChoice(name, value, choices),
+    ),
     choices,
   };
 }
@@ -164,7 +194,11 @@ export function choice<const T extends string, Fallback extends T | undefined = 
 /** `takes` describes the list in errors; `least`: how many items it must have. */
 export function list<T, Fallback extends readonly T[] | undefined>(
   fallback: Fallback,
-  { takes, item, least }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
+  {
+    takes,
+    item,
+    least,
+  }: { takes: string; item: (option: string, value: unknown) => T; least: 0 | 1 },
   text: FlagText,
 ): OptionSpec<readonly T[] | Fallback> {
   return option<readonly T[] | Fallback>('list', fallback, text, (name, value) =>

@@ -8,20 +8,36 @@ interface WinstonLogger {
 }
 
 /** Winston's three sets of levels have these names for ours. */
-const NAMES = { fatal: ['fatal', 'crit', 'error'], warn: ['warn', 'warning'], debug: ['debug', 'silly'] } as const;
+const NAMES = {
+  fatal: ['fatal', 'crit', 'error'],
+  warn: ['warn', 'warning'],
+  debug: ['debug', 'silly'],
+} as const;
 
 export function isWinston(logger: unknown): logger is WinstonLogger {
   if (typeof logger !== 'object' || logger === null) return false;
-  const { log, levels, transports } = logger as Partial<WinstonLogger & { readonly transports: unknown }>;
-  return typeof log === 'function' && typeof levels === 'object' && levels !== null && Array.isArray(transports);
+  const { log, levels, transports } = logger as Partial<
+    WinstonLogger & { readonly transports: unknown }
+  >;
+  return (
+    typeof log === 'function' &&
+    typeof levels === 'object' &&
+    levels !== null &&
+    Array.isArray(transports)
+  );
 }
 
 export function ofWinston(winston: WinstonLogger): Required<GivenLogger> {
-  const named = (names: readonly string[]): string => names.find((name) => name in winston.levels) ?? 'error';
+  const named = (names: readonly string[]): string =>
+    names.find((name) => name in winston.levels) ?? 'error';
   const at =
     (level: string) =>
     (fields: object, message: string): void =>
-      void winston.log({ ...Object.fromEntries(Object.entries(fields).map(entryOf)), level, message });
+      void winston.log({
+        ...Object.fromEntries(Object.entries(fields).map(entryOf)),
+        level,
+        message,
+      });
   return {
     debug: at(named(NAMES.debug)),
     info: at('info'),

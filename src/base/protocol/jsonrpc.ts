@@ -10,7 +10,16 @@ import { callsTool, methodOf, roleOf } from './methods.ts';
 export const PROTOCOL_VERSION_META_KEY = 'io.modelcontextprotocol/protocolVersion';
 
 /** The levels of log messages, from the least severe on. */
-export const LOG_LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+export const LOG_LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+];
 
 export interface RpcRequest {
   readonly jsonrpc: '2.0';
@@ -41,20 +50,29 @@ export type Checked =
   | { readonly kind: 'invalid'; readonly why: string };
 
 /** The name of the tool of a `tools/call`. */
-export function toolOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+export function toolOf({
+  method,
+  params,
+}: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
   const name = callsTool(method) ? params?.['name'] : undefined;
   return typeof name === 'string' ? name : undefined;
 }
 
 /** What a request names in its params. A client may add a `name` to a request about a resource. */
-export function targetOf({ method, params }: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
+export function targetOf({
+  method,
+  params,
+}: Pick<RpcRequest, 'method' | 'params'>): string | undefined {
   const { names } = methodOf(method);
   const target = names === undefined || names.isInRef === true ? undefined : params?.[names.member];
   return typeof target === 'string' ? target : undefined;
 }
 
 /** The `notifications/cancelled` that aborts the handler of a request. */
-export function cancelledMessage(requestId: RequestId | undefined, reason: string): RpcNotification {
+export function cancelledMessage(
+  requestId: RequestId | undefined,
+  reason: string,
+): RpcNotification {
   return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } };
 }
 
@@ -67,7 +85,8 @@ export function claimedVersion(checked: Checked | undefined): unknown {
 
 /** The version that an `initialize` requests. */
 export function handshakeVersion(checked: Checked): string | undefined {
-  if (checked.kind !== 'request' || roleOf(checked.message.method) !== 'handshake') return undefined;
+  if (checked.kind !== 'request' || roleOf(checked.message.method) !== 'handshake')
+    return undefined;
   const requested = checked.message.params?.['protocolVersion'];
   return typeof requested === 'string' ? requested : undefined;
 }
@@ -88,7 +107,8 @@ const RELATED_TASK = 'io.modelcontextprotocol/related-task';
 /** Characters of a text that each message of a server about its request, or on its stream, repeats. */
 const REPEATED_LENGTH = 1_024;
 
-const isRepeatable = (text: unknown): boolean => typeof text !== 'string' || text.length <= REPEATED_LENGTH;
+const isRepeatable = (text: unknown): boolean =>
+  typeof text !== 'string' || text.length <= REPEATED_LENGTH;
 
 function paramsFault(params: unknown): string | undefined {
   if (params === undefined) return undefined;
@@ -97,8 +117,10 @@ function paramsFault(params: unknown): string | undefined {
   if (meta === undefined) return undefined;
   if (!isObject(meta)) return 'params._meta must be an object';
   const token = meta['progressToken'];
-  if (token !== undefined && !isId(token)) return 'params._meta.progressToken must be a string or an integer';
-  if (!isRepeatable(token)) return `params._meta.progressToken may have ${REPEATED_LENGTH} characters`;
+  if (token !== undefined && !isId(token))
+    return 'params._meta.progressToken must be a string or an integer';
+  if (!isRepeatable(token))
+    return `params._meta.progressToken may have ${REPEATED_LENGTH} characters`;
   const task = meta[RELATED_TASK];
   if (task !== undefined && !(isObject(task) && typeof task['taskId'] === 'string')) {
     return `params._meta["${RELATED_TASK}"] must be an object with a taskId`;
@@ -120,7 +142,8 @@ function unknownKey(message: Bag, known: readonly string[]): string | undefined 
 const URI_BYTES = 8_192;
 
 function uriFault(method: string, params: unknown): string | undefined {
-  const isTooLong = (uri: unknown): boolean => typeof uri === 'string' && Buffer.byteLength(uri) > URI_BYTES;
+  const isTooLong = (uri: unknown): boolean =>
+    typeof uri === 'string' && Buffer.byteLength(uri) > URI_BYTES;
   return isObject(params) && urisOf(method, params).some(isTooLong)
     ? `the URI of a resource may have ${URI_BYTES} bytes`
     : undefined;
@@ -158,7 +181,8 @@ function checkCall(value: Bag): Checked {
     return invalid(`the id of ${method} may have ${REPEATED_LENGTH} characters`);
   const fault = paramsFault(params) ?? uriFault(method, params);
   if (fault !== undefined) return invalid(fault);
-  if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
+  if (!('id' in value))
+    return { kind: 'notification', message: value as unknown as RpcNotification };
   if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
   return { kind: 'request', message: value as unknown as RpcRequest };
 }
@@ -171,12 +195,18 @@ function checkResponse(value: Bag): Checked {
     if (!isId(value['id'])) return invalid('id must be a string or an integer of at most 2^53 - 1');
     const result = value['result'];
     if (!isObject(result)) return invalid('result must be an object');
-    if (result['_meta'] !== undefined && !isObject(result['_meta'])) return invalid('result._meta must be an object');
+    if (result['_meta'] !== undefined && !isObject(result['_meta']))
+      return invalid('result._meta must be an object');
     return { kind: 'response', message: value as unknown as RpcResponse };
   }
-  if (value['id'] !== undefined && !isId(value['id'])) return invalid('id must be a string or an integer');
+  if (value['id'] !== undefined && !isId(value['id']))
+    return invalid('id must be a string or an integer');
   const error = value['error'];
-  if (!isObject(error) || !Number.isSafeInteger(error['code']) || typeof error['message'] !== 'string') {
+  if (
+    !isObject(error) ||
+    !Number.isSafeInteger(error['code']) ||
+    typeof error['message'] !== 'string'
+  ) {
     return invalid('error must be an object with an integer code and a message');
   }
   return { kind: 'response', message: value as unknown as RpcResponse };

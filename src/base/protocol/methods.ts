@@ -58,7 +58,13 @@ export interface McpMethod {
   /** Whether a request may run twice. `asListed`: as the server's list says of what it names. Default: `always`. */
   readonly repeats: 'always' | 'asListed' | 'never';
   /** The record of a session keeps its effect, and a restore sends it to the rebuilt server. */
-  readonly replays: 'handshake' | 'initialized' | 'level' | 'subscribed' | 'unsubscribed' | undefined;
+  readonly replays:
+    | 'handshake'
+    | 'initialized'
+    | 'level'
+    | 'subscribed'
+    | 'unsubscribed'
+    | undefined;
   /** It runs the application's code for an effect. Clients repeat other requests, or a restore replays them. */
   readonly hasEffect: true | undefined;
   /** The list that it says has changed. */
@@ -105,16 +111,36 @@ const REQUESTS: Readonly<Record<string, Row>> = {
     from: 'client',
     lists: { items: 'prompts', kind: 'prompt', member: 'name', change: 'prompts_list_changed' },
   },
-  'prompts/get': { from: 'client', names: { kind: 'prompt', member: 'name' }, mirrored: 'name', hasEffect: true },
+  'prompts/get': {
+    from: 'client',
+    names: { kind: 'prompt', member: 'name' },
+    mirrored: 'name',
+    hasEffect: true,
+  },
   'resources/list': {
     from: 'client',
-    lists: { items: 'resources', kind: 'resource', member: 'uri', change: 'resources_list_changed' },
+    lists: {
+      items: 'resources',
+      kind: 'resource',
+      member: 'uri',
+      change: 'resources_list_changed',
+    },
   },
   'resources/templates/list': {
     from: 'client',
-    lists: { items: 'resourceTemplates', kind: 'template', member: 'uriTemplate', change: 'resources_list_changed' },
+    lists: {
+      items: 'resourceTemplates',
+      kind: 'template',
+      member: 'uriTemplate',
+      change: 'resources_list_changed',
+    },
   },
-  'resources/read': { from: 'client', names: { kind: 'resource', member: 'uri' }, mirrored: 'uri', hasEffect: true },
+  'resources/read': {
+    from: 'client',
+    names: { kind: 'resource', member: 'uri' },
+    mirrored: 'uri',
+    hasEffect: true,
+  },
   'resources/subscribe': {
     from: 'client',
     names: { kind: 'resource', member: 'uri' },
@@ -126,7 +152,10 @@ const REQUESTS: Readonly<Record<string, Row>> = {
     names: { kind: 'resource', member: 'uri', isFree: true },
     replays: 'unsubscribed',
   },
-  'completion/complete': { from: 'client', names: { kind: 'template', member: 'uri', isInRef: true } },
+  'completion/complete': {
+    from: 'client',
+    names: { kind: 'template', member: 'uri', isInRef: true },
+  },
   'logging/setLevel': { from: 'client', replays: 'level' },
   'subscriptions/listen': { from: 'client', role: 'listen' },
   'tasks/get': { from: 'client', mirrored: 'taskId', role: 'getTask' },
@@ -163,13 +192,15 @@ export function addMethod(method: string, kind: McpMethod['kind'], given: Row): 
   rows.set(method, row(kind, given));
 }
 for (const [method, given] of Object.entries(REQUESTS)) addMethod(method, 'request', given);
-for (const [method, given] of Object.entries(NOTIFICATIONS)) addMethod(method, 'notification', given);
+for (const [method, given] of Object.entries(NOTIFICATIONS))
+  addMethod(method, 'notification', given);
 
 /** The methods in the order of the table. */
 export const methods: ReadonlyMap<string, McpMethod> = rows;
 
 /** A method without a row has one that is safe. */
-export const methodOf = (method: string | undefined): McpMethod => rows.get(method as string) ?? UNKNOWN;
+export const methodOf = (method: string | undefined): McpMethod =>
+  rows.get(method as string) ?? UNKNOWN;
 
 /** Whether a client sends requests of this method. */
 export function isKnownRequest(method: string): boolean {
@@ -178,14 +209,17 @@ export function isKnownRequest(method: string): boolean {
 }
 
 /** What holds for a request of a client. */
-export const requestOf = (method: string): McpMethod => (isKnownRequest(method) ? methodOf(method) : UNKNOWN);
+export const requestOf = (method: string): McpMethod =>
+  isKnownRequest(method) ? methodOf(method) : UNKNOWN;
 
 export const roleOf = (method: string | undefined): Role | undefined => methodOf(method).role;
 
 /** Whether a request calls a tool. */
-export const callsTool = (method: string | undefined): boolean => methodOf(method).names?.kind === 'tool';
+export const callsTool = (method: string | undefined): boolean =>
+  methodOf(method).names?.kind === 'tool';
 
-export const listsTools = (method: string | undefined): boolean => methodOf(method).lists?.kind === 'tool';
+export const listsTools = (method: string | undefined): boolean =>
+  methodOf(method).lists?.kind === 'tool';
 
 /** Whether requests of this method name a tool or a prompt. */
 export function takesName(method: string | undefined): boolean {
@@ -197,4 +231,5 @@ export function takesName(method: string | undefined): boolean {
 export const takesUri = (method: string): boolean => methodOf(method).names?.kind === 'resource';
 
 /** Whether metrics show it. Of others they show `_OTHER`, so that no client makes a series. */
-export const isLabel = (method: string): boolean => rows.has(method) && methodOf(method).from !== 'server';
+export const isLabel = (method: string): boolean =>
+  rows.has(method) && methodOf(method).from !== 'server';

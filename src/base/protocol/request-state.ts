@@ -26,7 +26,8 @@ const TTL_SECONDS = 600;
 const PREFIX = 's1.';
 
 /** The label lets the same secret be a key of `sealedSessions` too. */
-export const stateKey = (secret: string | Uint8Array): Uint8Array => sealingKey(secret, 'sojourn requestState v1');
+export const stateKey = (secret: string | Uint8Array): Uint8Array =>
+  sealingKey(secret, 'sojourn requestState v1');
 
 interface SealedState {
   readonly p: unknown;
@@ -50,7 +51,8 @@ export function createRequestState({
   const seconds = (): number => Math.floor(now() / 1_000);
   return {
     async mint(payload, ctx) {
-      if (ctx === undefined) throw new TypeError('requestState: mint() needs the context of the request');
+      if (ctx === undefined)
+        throw new TypeError('requestState: mint() needs the context of the request');
       const [first] = await keys();
       if (first === undefined) throw new Error('requestState: there is no key');
       const state: SealedState = { p: payload, exp: seconds() + TTL_SECONDS };

@@ -18,7 +18,12 @@ export function sealingKey(secret: string | Uint8Array, label: string): Uint8Arr
 }
 
 /** `nonce`: 12 random bytes, new for each text. `bound`: what must be the same when it is opened. */
-export function seal(key: Uint8Array, nonce: Uint8Array, plain: string | Uint8Array, bound = ''): string {
+export function seal(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plain: string | Uint8Array,
+  bound = '',
+): string {
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(Buffer.from(bound));
   const bytes = [nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()];
@@ -28,9 +33,12 @@ export function seal(key: Uint8Array, nonce: Uint8Array, plain: string | Uint8Ar
 /** `undefined`: it was not sealed with this key and for `bound`. */
 export function open(key: Uint8Array, text: string, bound = ''): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64url');
-  if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== text) return undefined;
+  if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== text)
+    return undefined;
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES));
   decipher.setAAD(Buffer.from(bound));
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
-  return orUndefined(() => Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]));
+  return orUndefined(() =>
+    Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]),
+  );
 }

@@ -13,7 +13,8 @@ const END = 512;
 const CUT = Buffer.of(0xff);
 
 /** The members that precede another one. */
-const FIRST = /^\s*\{\s*((?:"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*,\s*)*)/u;
+const FIRST =
+  /^\s*\{\s*((?:"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*,\s*)*)/u;
 /** The members that follow another one. */
 const LAST = /((?:,\s*"(?:jsonrpc|method|id)"\s*:\s*(?:"(?:[^"\\\ufffd]|\\.)*"|-?\d+)\s*)+)\}\s*$/u;
 
@@ -21,14 +22,18 @@ export function topLevelId(text: string): RequestId | null {
   const before = FIRST.exec(text.slice(0, END))?.[1]?.trimEnd();
   if (before === undefined) return null;
   // Each has a comma beside its members.
-  const members = [before.slice(0, -1), LAST.exec(text.slice(-END))?.[1]?.slice(1)].filter(Boolean).join();
+  const members = [before.slice(0, -1), LAST.exec(text.slice(-END))?.[1]?.slice(1)]
+    .filter(Boolean)
+    .join();
   return echoId(orUndefined(() => JSON.parse(`{${members}}`) as unknown));
 }
 
 /** What is kept of a body whose id is all that is still looked for. */
 export function endsOf(chunks: readonly Uint8Array[]): Uint8Array {
   const bytes = Buffer.concat(chunks);
-  return bytes.length <= 2 * END ? bytes : Buffer.concat([bytes.subarray(0, END), CUT, bytes.subarray(-END)]);
+  return bytes.length <= 2 * END
+    ? bytes
+    : Buffer.concat([bytes.subarray(0, END), CUT, bytes.subarray(-END)]);
 }
 
 /** Whether a body that begins so may have an id: it may still become an object. */

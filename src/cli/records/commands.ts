@@ -6,7 +6,15 @@ import { resolveOptions } from '../../base/options/resolve.ts';
 import { DEFAULTS } from '../../base/options/table.ts';
 import { flag, ms, number, textIn, type Values, valuesOf } from '../../base/options/value-kinds.ts';
 import { UsageError } from '../failure.ts';
-import { addFlag, checkedByName, type Environment, type Given, givenBy, text, variableName } from '../flags.ts';
+import {
+  addFlag,
+  checkedByName,
+  type Environment,
+  type Given,
+  givenBy,
+  text,
+  variableName,
+} from '../flags.ts';
 
 export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
   readonly kind: Kind;
@@ -37,15 +45,27 @@ const WAIT_MS = 60_000;
 const told = textIn('Running');
 
 const STORE_FLAGS = {
-  store: text(told(`the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`, { value: 'url' })),
+  store: text(
+    told(`the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`, { value: 'url' }),
+  ),
   name: text(told("the endpoint's name", { value: 'name', shown: DEFAULTS.name })),
 };
 const FLAGS = {
   json: flag(false, told('print JSON, one record per line')),
-  ids: flag(false, told('print ids too: who has the id of a session, or of a task without a user, has it')),
-  yes: flag(false, told('do it: without this flag the command prints the record, and does nothing')),
-  user: text(told("only those of this user: the name, or the key of show's output", { value: 'name' })),
-  session: text(told('the key is of this session: its id, or while it lives its hash', { value: 'id' })),
+  ids: flag(
+    false,
+    told('print ids too: who has the id of a session, or of a task without a user, has it'),
+  ),
+  yes: flag(
+    false,
+    told('do it: without this flag the command prints the record, and does nothing'),
+  ),
+  user: text(
+    told("only those of this user: the name, or the key of show's output", { value: 'name' }),
+  ),
+  session: text(
+    told('the key is of this session: its id, or while it lives its hash', { value: 'id' }),
+  ),
   anonymous: flag(false, told("the key is of callers without a user (anonymous: 'shared')")),
   wait: number(WAIT_MS, ms(), told('how long the instance may take')),
 };
@@ -57,7 +77,11 @@ const COMMANDS = {
     summary: 'list, show and end the sessions in a store',
     verbs: [
       ['ls', 'list the sessions that have not ended', 'json', 'ids', 'user'],
-      ['show <session>', 'show one session; of its state the keys and sizes, never the values', 'ids'],
+      [
+        'show <session>',
+        'show one session; of its state the keys and sizes, never the values',
+        'ids',
+      ],
       ['end <session>', 'end a session, wherever it is; its id answers 404 from then on', 'wait'],
     ],
   },
@@ -78,14 +102,24 @@ const COMMANDS = {
     summary: 'list, show and cancel the tasks in a store',
     verbs: [
       ['ls', 'list the tasks that have not ended', 'json', 'ids', 'user'],
-      ['show <task>', 'show one task, or how it ended; never arguments, questions, answers and result', 'ids'],
+      [
+        'show <task>',
+        'show one task, or how it ended; never arguments, questions, answers and result',
+        'ids',
+      ],
       ['cancel <task>', 'end a task as cancelled, wherever it runs', 'yes'],
     ],
   },
   once: {
     summary: 'say what became of a call of once(), and let its key run again',
     verbs: [
-      ['show <tool> <key>', 'show what is known of a key: it runs, or how it ended', 'user', 'session', 'anonymous'],
+      [
+        'show <tool> <key>',
+        'show what is known of a key: it runs, or how it ended',
+        'user',
+        'session',
+        'anonymous',
+      ],
       [
         'forget <tool> <key>',
         'let a key run again that has ended, or whose outcome is unknown',
@@ -93,7 +127,9 @@ const COMMANDS = {
       ],
     ],
   },
-} as const satisfies Readonly<Record<string, { readonly summary: string; readonly verbs: readonly Verb[] }>>;
+} as const satisfies Readonly<
+  Record<string, { readonly summary: string; readonly verbs: readonly Verb[] }>
+>;
 
 export type Kind = keyof typeof COMMANDS;
 export const RECORD_COMMANDS = Object.keys(COMMANDS) as readonly Kind[];
@@ -118,7 +154,13 @@ export function describeRecords(
           (name) => `--${name}`,
           () => valuesOf(FLAGS, given),
         );
-        return perform({ kind, verb, names: command.args, ...values, ...storeRequest(`${kind} ${verb}`, given, env) });
+        return perform({
+          kind,
+          verb,
+          names: command.args,
+          ...values,
+          ...storeRequest(`${kind} ${verb}`, given, env),
+        });
       });
     }
   }
@@ -137,7 +179,9 @@ export function storeRequest(command: string, flags: Given, env: Environment, wa
   const variable = variableName('store');
   if (typeof store !== 'string')
     throw new UsageError(`${command} needs ${wanted} (or ${variable}), e.g. sqlite:./sessions.db`);
-  const options = checkedByName(originOf, () => resolveOptions({ name, instanceKeys } as McpEndpointOptions));
+  const options = checkedByName(originOf, () =>
+    resolveOptions({ name, instanceKeys } as McpEndpointOptions),
+  );
   return { storeUrl: store, origin: flags['store'] === undefined ? variable : wanted, options };
 }
 

@@ -21,7 +21,8 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
     for (const lease of await store.instances.list()) yield shown(lease, live);
   },
 
-  show: async (store, { names: [given] }) => shown(await leaseNamed(store, given), await sessionsByOwner(store)),
+  show: async (store, { names: [given] }) =>
+    shown(await leaseNamed(store, given), await sessionsByOwner(store)),
 
   async act(store, request) {
     const lease = await leaseNamed(store, request.names[0]);
@@ -36,7 +37,10 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
   },
 };
 
-const shown = ({ id, state, version, process }: InstanceLease, live: ReadonlyMap<string | null, number>) => ({
+const shown = (
+  { id, state, version, process }: InstanceLease,
+  live: ReadonlyMap<string | null, number>,
+) => ({
   id,
   state,
   version,

@@ -24,12 +24,18 @@ export const once: RecordKind = {
         `this key runs now, at ${known.instance}: it can be forgotten when it has ended, or its instance has crashed`,
       );
     requireYes(known, 'The next call with this key runs the tool again', request);
-    if ((await store.once.end(record.id, record, '', 0)) === 'ended') return 'forgotten: the next call runs';
-    throw new Failure('a call has used this key since, so nothing was forgotten: `once show` says what became of it');
+    if ((await store.once.end(record.id, record, '', 0)) === 'ended')
+      return 'forgotten: the next call runs';
+    throw new Failure(
+      'a call has used this key since, so nothing was forgotten: `once show` says what became of it',
+    );
   },
 };
 
-async function foundOf(store: EndpointStore, request: RecordRequest): Promise<StoredRecord | EndedRecord> {
+async function foundOf(
+  store: EndpointStore,
+  request: RecordRequest,
+): Promise<StoredRecord | EndedRecord> {
   const [tool = '', key = ''] = request.names;
   for (const scope of await scopesOf(store, request)) {
     const record = await store.once.read(entryId(scope, tool, key));
@@ -53,17 +59,31 @@ async function scopesOf(store: EndpointStore, request: RecordRequest): Promise<r
 }
 
 /** What is known of a key. `orphaned`: the instance of its run died, or `afterCrash` failed. */
-async function shown(store: EndpointStore, found: StoredRecord | EndedRecord, { names }: RecordRequest) {
+async function shown(
+  store: EndpointStore,
+  found: StoredRecord | EndedRecord,
+  { names }: RecordRequest,
+) {
   const [tool, key] = names;
   if (isEnded(found)) {
     const entry = readEntry(found.outcome);
     const outcome = entry === undefined ? 'unreadable' : (entry.outcome?.is ?? 'lost');
-    const bytes = entry?.outcome?.is === 'result' ? { bytes: Buffer.byteLength(entry.outcome.json) } : {};
-    return { tool, key, state: 'ended' as const, outcome, ...bytes, means: MEANINGS[outcome], endedAt: found.at };
+    const bytes =
+      entry?.outcome?.is === 'result' ? { bytes: Buffer.byteLength(entry.outcome.json) } : {};
+    return {
+      tool,
+      key,
+      state: 'ended' as const,
+      outcome,
+      ...bytes,
+      means: MEANINGS[outcome],
+      endedAt: found.at,
+    };
   }
   const { owner, createdAt: startedAt } = found;
   const lease = (await living(store)).get(owner ?? '');
-  if (lease === undefined) return { tool, key, state: 'orphaned' as const, startedAt, instance: owner ?? undefined };
+  if (lease === undefined)
+    return { tool, key, state: 'orphaned' as const, startedAt, instance: owner ?? undefined };
   return { tool, key, state: 'running' as const, startedAt, instance: instanceText(lease) };
 }
 

@@ -3,7 +3,12 @@ import { existsSync } from 'node:fs';
 import { type EndpointStore, openEndpointStore } from '../../endpoint/endpoint-store.ts';
 import { DamagedRecord } from '../../stores/shared/failures.ts';
 import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
-import { type EndedRecord, type InstanceLease, isEnded, type StoredRecord } from '../../stores/store.ts';
+import {
+  type EndedRecord,
+  type InstanceLease,
+  isEnded,
+  type StoredRecord,
+} from '../../stores/store.ts';
 import { pagesOf } from '../../base/pages.ts';
 import { sessionHash } from '../../base/shown.ts';
 import { Failure, UsageError } from '../failure.ts';
@@ -44,7 +49,9 @@ export async function withOpenStore<T>(
 }
 
 /** The instances that have a lease. */
-export async function living({ instances }: EndpointStore): Promise<ReadonlyMap<string, InstanceLease>> {
+export async function living({
+  instances,
+}: EndpointStore): Promise<ReadonlyMap<string, InstanceLease>> {
   return new Map((await instances.list()).map((lease) => [lease.id, lease]));
 }
 
@@ -71,7 +78,9 @@ export async function* summaries<T extends { readonly user?: string; readonly us
 }
 
 /** How many sessions each instance has; under `null`, those of none. */
-export async function sessionsByOwner({ sessions }: EndpointStore): Promise<ReadonlyMap<string | null, number>> {
+export async function sessionsByOwner({
+  sessions,
+}: EndpointStore): Promise<ReadonlyMap<string | null, number>> {
   const counts = new Map<string | null, number>();
   for await (const { records } of pagesOf((cursor) => sessions.list(PAGE, cursor)))
     for (const { owner } of records) counts.set(owner, (counts.get(owner) ?? 0) + 1);
@@ -86,7 +95,8 @@ export async function recordOf(
 ): Promise<StoredRecord | EndedRecord> {
   const found = await store[kind].read(await idOf(store, kind, given));
   // The outcome of a task whose time is over is empty.
-  if (found !== undefined && !(kind === 'tasks' && isEnded(found) && found.outcome === '')) return found;
+  if (found !== undefined && !(kind === 'tasks' && isEnded(found) && found.outcome === ''))
+    return found;
   throw unknown(kind, given);
 }
 
@@ -95,13 +105,19 @@ export async function recordOf(
  *
  * @throws Failure for what can be a hash alone, and is that of none or of several
  */
-export async function idOf(store: EndpointStore, kind: 'sessions' | 'tasks', given: string): Promise<string> {
+export async function idOf(
+  store: EndpointStore,
+  kind: 'sessions' | 'tasks',
+  given: string,
+): Promise<string> {
   const records = store[kind];
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST) throw unknown(kind, given);
   const found: string[] = [];
   for await (const page of pagesOf((cursor) => records.list(PAGE, cursor)))
-    found.push(...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)));
+    found.push(
+      ...page.records.map(({ id }) => id).filter((id) => sessionHash(id).startsWith(given)),
+    );
   const [id] = found;
   if (id === undefined) throw unknown(kind, given);
   if (found.length === 1) return id;

@@ -19,7 +19,8 @@ const LOOK_MS = 100;
 /** Names a sender, as the ids of instances do. The command takes no lease and is no instance. */
 const NAME_BYTES = 9;
 
-const whoami = (): string => `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
+const whoami = (): string =>
+  `${orUndefined(() => userInfo().username) ?? 'unknown'}@${hostname()} pid ${process.pid}`;
 
 /** Sends an order once, and resolves with what `effect` finds of it. Rejects where that is nothing in time. */
 export async function order<T>(

@@ -14,11 +14,19 @@ export interface Findings {
 }
 
 /** Returns the exit code. */
-export function printFindings({ report, title, rows, problems }: Findings, asJson: boolean, out: Out): number {
+export function printFindings(
+  { report, title, rows, problems }: Findings,
+  asJson: boolean,
+  out: Out,
+): number {
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;
   const lines = rows.map(([name, text]) => `  ${name.padEnd(width)}${text}`);
   const end = problems === 0 ? 'No problem found.' : `Problems found: ${problems}.`;
-  out(asJson ? json(report) : [title, '', ...lines, '', end].map((line) => `${escapeControls(line)}\n`).join(''));
+  out(
+    asJson
+      ? json(report)
+      : [title, '', ...lines, '', end].map((line) => `${escapeControls(line)}\n`).join(''),
+  );
   return problems === 0 ? EXIT.ok : EXIT.failed;
 }
 
@@ -48,7 +56,9 @@ const TIME = /^at$|(?:At|Until)$/;
 /** What cannot be taken back is shown first. */
 export function requireYes(shown: object, consequence: string, request: RecordRequest): void {
   if (request.yes) return;
-  throw new Failure(`nothing was done to\n${recordText(shown, request)}${consequence}. Give --yes to do it`);
+  throw new Failure(
+    `nothing was done to\n${recordText(shown, request)}${consequence}. Give --yes to do it`,
+  );
 }
 
 /** A damaged record may have any number. */
@@ -58,7 +68,8 @@ export const timestamp = (at: number): string =>
 /** An instance as `doctor` and errors name it. */
 export function instanceText({ id, state, version, process }: InstanceLease): string {
   const where =
-    process && `, ${process.host} pid ${process.pid} since ${timestamp(process.startedAt)}, ${process.runtime}`;
+    process &&
+    `, ${process.host} pid ${process.pid} since ${timestamp(process.startedAt)}, ${process.runtime}`;
   return `${id} ${state}, sojourn ${version}${where ?? ''}`;
 }
 

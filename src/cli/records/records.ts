@@ -18,7 +18,11 @@ export async function records(request: RecordRequest, out: Out): Promise<number>
   return EXIT.ok;
 }
 
-export async function perform(store: EndpointStore, request: RecordRequest, out: Out): Promise<void> {
+export async function perform(
+  store: EndpointStore,
+  request: RecordRequest,
+  out: Out,
+): Promise<void> {
   const kind = KINDS[request.kind];
   if (request.verb === 'ls') return list(kind, store, request, out);
   if (request.verb !== 'show') return out(`${await kind.act(store, request)}\n`);

@@ -16,7 +16,15 @@ import { timestamp } from './printing.ts';
 export const sessions: RecordKind<SessionSummary> = {
   columns: ['ID', 'HASH', 'STATUS', 'CLIENT', 'VERSION', 'ACTIVE', 'USER'],
   widths: [22, 12, 10, 24, 10, 20],
-  cells({ id, hash, status, clientInfo: { name, version }, protocolVersion, activeAt, userName = '-' }) {
+  cells({
+    id,
+    hash,
+    status,
+    clientInfo: { name, version },
+    protocolVersion,
+    activeAt,
+    userName = '-',
+  }) {
     return [id, hash, status, `${name} ${version}`, protocolVersion, timestamp(activeAt), userName];
   },
   ls: (store, request) => summaries(store, 'sessions', summary, request),
@@ -24,7 +32,8 @@ export const sessions: RecordKind<SessionSummary> = {
   async show(store, request) {
     const found = await recordOf(store, 'sessions', request.names[0]);
     const { id } = found;
-    if (isEnded(found)) return { id, hash: sessionHash(id), ended: endReasonOf(found), at: found.at };
+    if (isEnded(found))
+      return { id, hash: sessionHash(id), ended: endReasonOf(found), at: found.at };
     const alive = await living(store);
     const { epoch, initialized, logLevel, subscriptions, handshake, state } = decodeSession(found);
     return {
@@ -40,7 +49,9 @@ export const sessions: RecordKind<SessionSummary> = {
       bytes: bytesOf(found),
       expiresAt: found.expiresAt,
       // Private data is not printed.
-      state: Object.fromEntries(Object.entries(state).map(([key, text]) => [key, Buffer.byteLength(text)])),
+      state: Object.fromEntries(
+        Object.entries(state).map(([key, text]) => [key, Buffer.byteLength(text)]),
+      ),
     };
   },
 
@@ -60,7 +71,8 @@ export const sessions: RecordKind<SessionSummary> = {
         : await order(store, request, owner, { run: 'end', session: id }, async () => {
             const now = await store.sessions.read(id);
             if (now === undefined || isEnded(now)) return 'ended';
-            const isThere = now.owner === owner.id && (await store.instances.read(owner.id)) !== undefined;
+            const isThere =
+              now.owner === owner.id && (await store.instances.read(owner.id)) !== undefined;
             return isThere ? undefined : 'moved';
           });
     if (outcome === 'ended') return `ended ${hash}`;

@@ -22,7 +22,17 @@ const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
 export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
   columns: ['ID', 'HASH', 'TOOL', 'STATUS', 'ATTEMPT', 'CREATED', 'EXPIRES', 'OWNER', 'USER'],
   widths: [39, 12, 20, 14, 7, 20, 20, 16],
-  cells({ id, hash, tool = '?', status, attempt = '?', createdAt, expiresAt, owner = '-', userName = '-' }) {
+  cells({
+    id,
+    hash,
+    tool = '?',
+    status,
+    attempt = '?',
+    createdAt,
+    expiresAt,
+    owner = '-',
+    userName = '-',
+  }) {
     const until = expiresAt === null ? 'never' : timestamp(expiresAt);
     return [id, hash, tool, status, String(attempt), timestamp(createdAt), until, owner, userName];
   },
@@ -36,7 +46,15 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
     const { maxAttempts, resume } = readBody(body) ?? {};
     const statusMessage = fields[MESSAGE_FIELD];
     const questions = questionStates(found);
-    const own = { statusMessage, ...ownerIn(alive, found), maxAttempts, resume, questions, epoch, dueAt };
+    const own = {
+      statusMessage,
+      ...ownerIn(alive, found),
+      maxAttempts,
+      resume,
+      questions,
+      epoch,
+      dueAt,
+    };
     return { ...taskSummary(found, new Set(alive.keys())), ...own };
   },
 
@@ -48,21 +66,39 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
       const { status, endedAt } = endOf(found);
       throw new Failure(`this task has already ended: ${status} at ${timestamp(endedAt)}`);
     }
-    requireYes(await tasks.show(store, request), 'It ends as cancelled, and nothing undoes that', request);
+    requireYes(
+      await tasks.show(store, request),
+      'It ends as cancelled, and nothing undoes that',
+      request,
+    );
     const parts = { options: request.options, store, random: systemRandom, instance: NONE };
     const owner = await new TaskStore(parts).end(id, { status: 'cancelled' });
     if (owner === undefined)
-      throw new Failure('the task has ended since, so nothing was cancelled: `tasks show` says how it ended');
+      throw new Failure(
+        'the task has ended since, so nothing was cancelled: `tasks show` says how it ended',
+      );
     const done = `cancelled ${sessionHash(id)}`;
-    if ((await living(store)).has(owner ?? '')) return `${done}\ninstance ${owner} runs it, and stops it within 15 s`;
-    return readHead(found.head)?.state === 'detached' ? `${done}\nwhat works on it elsewhere is not told` : done;
+    if ((await living(store)).has(owner ?? ''))
+      return `${done}\ninstance ${owner} runs it, and stops it within 15 s`;
+    return readHead(found.head)?.state === 'detached'
+      ? `${done}\nwhat works on it elsewhere is not told`
+      : done;
   },
 };
 
 /** How and when a task ended, without its result. */
 function endOf({ outcome: text, at }: EndedRecord) {
   const outcome = readOutcome(text);
-  if (outcome === undefined) return { status: 'unreadable: a newer build of sojourn has ended it', endedAt: at };
+  if (outcome === undefined)
+    return { status: 'unreadable: a newer build of sojourn has ended it', endedAt: at };
   const { tool, status, statusMessage, createdAt, endedAt, ttlMs } = outcome;
-  return { tool, status, statusMessage, ...errorOf(outcome), createdAt, endedAt, keptUntil: createdAt + ttlMs };
+  return {
+    tool,
+    status,
+    statusMessage,
+    ...errorOf(outcome),
+    createdAt,
+    endedAt,
+    keptUntil: createdAt + ttlMs,
+  };
 }

@@ -26,7 +26,13 @@ import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
-type LinkSinkState = 'open' | 'answered' | 'acknowledged' | 'clientLeft' | 'handedOver' | 'linkFailed';
+type LinkSinkState =
+  | 'open'
+  | 'answered'
+  | 'acknowledged'
+  | 'clientLeft'
+  | 'handedOver'
+  | 'linkFailed';
 
 const STATES: Transitions<LinkSinkState> = {
   open: ['answered', 'clientLeft', 'handedOver', 'linkFailed'],
@@ -300,5 +306,9 @@ function sentError({ code, message, status, data, headers, body }: SojournError)
 
 /** The error on the instance of the client. A newer build may send a code that this build does not know. */
 export function readError({ code, message, ...fields }: SentError): SojournError {
-  return new SojournError(ERROR_CODES.find((known) => known === code) ?? 'INTERNAL', message, fields);
+  return new SojournError(
+    ERROR_CODES.find((known) => known === code) ?? 'INTERNAL',
+    message,
+    fields,
+  );
 }

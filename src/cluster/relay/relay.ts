@@ -103,7 +103,8 @@ class OutgoingCall implements SinkListener {
     if (this.#isSettled) return;
     const { sink } = this.inbound;
     const [kind] = value;
-    if (kind === 'refuse' || kind === 'done' || kind === 'end' || kind === 'cut') this.settle('done');
+    if (kind === 'refuse' || kind === 'done' || kind === 'end' || kind === 'cut')
+      this.settle('done');
     switch (kind) {
       case 'begin': {
         const policy: ResponsePolicy | undefined = this.#responses[value[1] as SessionResponse];
@@ -173,7 +174,12 @@ export class Relay implements RelayedCalls {
     return isAbandoned(inbound) ? 'done' : this.#push(link, inbound, text, bytes);
   }
 
-  #push(link: Link, inbound: Inbound, text: string | undefined, bytes: number): Promise<RelayOutcome> {
+  #push(
+    link: Link,
+    inbound: Inbound,
+    text: string | undefined,
+    bytes: number,
+  ): Promise<RelayOutcome> {
     const { caller, kind } = inbound;
     const { notices, timeProvider: time } = this.#options.options;
     const began = time.monotonic();
@@ -185,7 +191,13 @@ export class Relay implements RelayedCalls {
         this.#outgoing.delete(n);
         releaseLink();
         const sessionId = caller.header('mcp-session-id');
-        notices.emit({ kind: 'relayed', to: link.peer, outcome, ms: time.monotonic() - began, sessionId });
+        notices.emit({
+          kind: 'relayed',
+          to: link.peer,
+          outcome,
+          ms: time.monotonic() - began,
+          sessionId,
+        });
         resolve(outcome);
       });
       this.#outgoing.set(n, outgoing);
@@ -219,7 +231,8 @@ export class Relay implements RelayedCalls {
   }
 
   linkFailed(link: Link): void {
-    for (const outgoing of this.#outgoing.values()) if (outgoing.link === link) outgoing.settle('lost');
+    for (const outgoing of this.#outgoing.values())
+      if (outgoing.link === link) outgoing.settle('lost');
     const serving = this.#serving.get(link);
     this.#serving.delete(link);
     for (const sink of serving?.values() ?? []) sink.failLink();
@@ -245,7 +258,8 @@ export class Relay implements RelayedCalls {
       outgoing.settle('done');
       const { sink, requestId, post } = outgoing.inbound;
       const end = forStop(outgoing.inbound, outgoing.isDelivered);
-      if (end === 'error') sink.refuse(error(), requestId, lostForm(this.#options.options, post?.only?.method));
+      if (end === 'error')
+        sink.refuse(error(), requestId, lostForm(this.#options.options, post?.only?.method));
       else if (end === 'accept') sink.done(202);
       else if (end === 'cut') sink.cut();
       else sink.refuse(closedEndpoint(), null);
@@ -254,7 +268,12 @@ export class Relay implements RelayedCalls {
 
   serve(link: Link, item: RequestItem): void {
     const { n } = item;
-    if (this.#refuses) return link.push({ t: 'answer', n, values: [['moved', false]] }, ENVELOPE_BYTES, shareOf(item));
+    if (this.#refuses)
+      return link.push(
+        { t: 'answer', n, values: [['moved', false]] },
+        ENVELOPE_BYTES,
+        shareOf(item),
+      );
     let serving = this.#serving.get(link);
     if (serving === undefined) this.#serving.set(link, (serving = new Map()));
     const { memory, options, server } = this.#options;
@@ -265,7 +284,8 @@ export class Relay implements RelayedCalls {
       memory,
       share,
       makeRoom: (bytes) => this.#makeRoom(link, { n, share, bytes }),
-      report: (err) => options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
+      report: (err) =>
+        options.logger.error({ err, instance: link.peer }, 'A relayed request could not be served'),
       finished: () => void this.#serving.get(link)?.delete(n),
     });
     const caller = new SentRequest(item, authOf(item), sink, sink);

@@ -20,9 +20,15 @@ const NO_TOKEN = '';
 const withoutQuery = (url: string): string => url.split('?', 1)[0] ?? '';
 
 /** The same for a record: the query of an address may have a key in it, and the store keeps no credential. */
-export function storedFields(...given: Parameters<typeof sentFields>): ReturnType<typeof sentFields> {
+export function storedFields(
+  ...given: Parameters<typeof sentFields>
+): ReturnType<typeof sentFields> {
   const fields = sentFields(...given);
-  return { ...fields, url: withoutQuery(fields.url), absoluteUrl: withoutQuery(fields.absoluteUrl) };
+  return {
+    ...fields,
+    url: withoutQuery(fields.url),
+    absoluteUrl: withoutQuery(fields.absoluteUrl),
+  };
 }
 
 /** `isSent`: whether a field with that lower-case name leaves this instance. */
@@ -71,7 +77,10 @@ export function sentAuth(authInfo: AuthInfo): AuthInfo {
     return sent;
   } catch (cause) {
     throw internal(
-      new Error('authInfo cannot leave this instance: auth.verify put into it what JSON cannot hold', { cause }),
+      new Error(
+        'authInfo cannot leave this instance: auth.verify put into it what JSON cannot hold',
+        { cause },
+      ),
     );
   }
 }
@@ -99,9 +108,18 @@ export interface CallRequest {
 }
 
 /** One whose client sent it to this instance. */
-export function callRequestOf(exchange: Exchange, request: RpcRequest, version: string): CallRequest {
+export function callRequestOf(
+  exchange: Exchange,
+  request: RpcRequest,
+  version: string,
+): CallRequest {
   const { method, url, absoluteUrl, headers, user, clientAddress: address, authInfo } = exchange;
-  return { fields: { method, url, absoluteUrl, headers, user, address }, authInfo, request, version };
+  return {
+    fields: { method, url, absoluteUrl, headers, user, address },
+    authInfo,
+    request,
+    version,
+  };
 }
 
 /** The call that the request is part of: it knows whether a client still waits. */
@@ -115,7 +133,12 @@ export class SentRequest extends CallerRequest {
   readonly relayOrigin: RelayOrigin | undefined;
   readonly #life: RequestLife;
 
-  constructor(fields: RequestFields, authInfo: AuthInfo | undefined, life: RequestLife, relayOrigin?: RelayOrigin) {
+  constructor(
+    fields: RequestFields,
+    authInfo: AuthInfo | undefined,
+    life: RequestLife,
+    relayOrigin?: RelayOrigin,
+  ) {
     super(fields, authInfo, fields.address, fields.user);
     this.absoluteUrl = fields.absoluteUrl;
     this.relayOrigin = relayOrigin;

@@ -64,9 +64,16 @@ export class ApiError extends Error {
   }
 }
 
-const UNREACHABLE: ApiFailure = { error: 'unreachable', message: 'The server of this page cannot be reached.' };
+const UNREACHABLE: ApiFailure = {
+  error: 'unreachable',
+  message: 'The server of this page cannot be reached.',
+};
 
-async function request(path: string, headers: Record<string, string>, method = 'GET'): Promise<Response> {
+async function request(
+  path: string,
+  headers: Record<string, string>,
+  method = 'GET',
+): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(new URL(`api/${path}`, document.baseURI), {
@@ -96,7 +103,10 @@ async function failureOf(response: Response): Promise<ApiFailure> {
 
 /** `search` is no part of the address: it may be the id of a session, and proxies log addresses. */
 export async function look<T>(path: string, search = ''): Promise<T> {
-  const response = await request(path, search === '' ? {} : { 'Sojourn-Search': encodeURIComponent(search) });
+  const response = await request(
+    path,
+    search === '' ? {} : { 'Sojourn-Search': encodeURIComponent(search) },
+  );
   return (await response.json()) as T;
 }
 

@@ -88,4 +88,5 @@ function Box({ action }: { action: OpenAction }) {
   );
 }
 
-export const Dialog = () => (open.value === undefined ? null : <Box key={open.value.path} action={open.value} />);
+export const Dialog = () =>
+  open.value === undefined ? null : <Box key={open.value.path} action={open.value} />;

@@ -10,7 +10,8 @@ type Maybe = number | undefined;
 export const count = (value: Maybe): string => (value === undefined ? NONE : COUNT.format(value));
 
 /** `1 call`, `2 calls`. */
-export const many = (value: number, one: string): string => `${count(value)} ${one}${value === 1 ? '' : 's'}`;
+export const many = (value: number, one: string): string =>
+  `${count(value)} ${one}${value === 1 ? '' : 's'}`;
 
 /** A second: `0`, `0.4`, `12`. */
 export const rate = (value: Maybe): string =>
@@ -19,7 +20,8 @@ export const rate = (value: Maybe): string =>
 /** A duration that was measured: `4.1 ms`, `191 ms`, `2.1 s`, `3 min 5 s`. */
 export function ms(value: Maybe): string {
   if (value === undefined) return NONE;
-  if (value >= 99_500) return `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s`;
+  if (value >= 99_500)
+    return `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s`;
   if (value >= 995) return `${(value / 1000).toFixed(value < 9950 ? 1 : 0)} s`;
   return value >= 9.95 ? `${Math.round(value)} ms` : `${value.toFixed(1)} ms`;
 }
@@ -29,7 +31,8 @@ export function span(value: number): string {
   const seconds = Math.max(0, Math.round(value / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+  if (seconds < 86_400)
+    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
@@ -40,7 +43,9 @@ export function bytes(value: Maybe): string {
 }
 
 export const percent = (part: number, whole: number): string =>
-  whole === 0 ? NONE : `${((part / whole) * 100).toFixed(part / whole < 0.0995 && part > 0 ? 1 : 0)} %`;
+  whole === 0
+    ? NONE
+    : `${((part / whole) * 100).toFixed(part / whole < 0.0995 && part > 0 ? 1 : 0)} %`;
 
 /** `14:03:22`, by the clock of the browser. */
 export const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);
@@ -55,5 +60,7 @@ export function nameIn(all: readonly Pick<InstanceRow, 'id' | 'process'>[], id =
 /** `web-1`, `web-1 and web-2`, `web-1, web-2 and web-3`; more than four become a number. */
 export function list(words: readonly string[]): string {
   if (words.length > 4) return `${words.length} instances`;
-  return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+  return words.length < 2
+    ? (words[0] ?? '')
+    : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }

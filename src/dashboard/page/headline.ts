@@ -19,7 +19,8 @@ const waitingOf = ({ waiting }: Figures): number => waiting;
 const waitText = (waiting: number, where = ''): string =>
   waiting === 0 ? '' : ` ${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}${where}.`;
 
-const isAre = (rows: readonly InstanceRow[], one: string, more: string): string => (rows.length === 1 ? one : more);
+const isAre = (rows: readonly InstanceRow[], one: string, more: string): string =>
+  rows.length === 1 ? one : more;
 
 const names = (rows: readonly InstanceRow[]): string => list(rows.map(({ id }) => nameOf(id)));
 
@@ -56,7 +57,8 @@ function outcome(): string {
     waited > 0 && `${many(waited, 'request')} waited, the longest ${ms(longest)}`,
     refused > 0 && `${count(refused)} of them failed`,
     rerun > 0 && `${many(rerun, 'call')} ran again elsewhere`,
-    lost > 0 && `${many(lost, 'call')} may have run, and ${lost === 1 ? 'its client knows' : 'their clients know'}`,
+    lost > 0 &&
+      `${many(lost, 'call')} may have run, and ${lost === 1 ? 'its client knows' : 'their clients know'}`,
   ].filter((part) => part !== false);
   return parts.length === 0 ? 'No request waited.' : `${parts.join('; ')}.`;
 }

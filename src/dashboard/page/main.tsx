@@ -30,16 +30,23 @@ function Token({ wrong }: { wrong: boolean }) {
         }}
       >
         <label for="token">Token</label>
-        <input ref={input} type="password" id="token" autocomplete="off" aria-describedby="token-error token-help" />
+        <input
+          ref={input}
+          type="password"
+          id="token"
+          autocomplete="off"
+          aria-describedby="token-error token-help"
+        />
         <button type="submit">Open</button>
         <p class="error" role="alert" id="token-error">
           {wrong && 'This is not the token.'}
         </p>
       </form>
       <p id="token-help">
-        <code>sojourn serve --dashboard</code> makes one and prints it with this address, in a terminal. Elsewhere set{' '}
-        <code>SOJOURN_DASHBOARD_TOKEN</code> before the start; <code>openssl rand -hex 16</code> makes one. It stays in
-        this tab and is sent as a header, never in an address.
+        <code>sojourn serve --dashboard</code> makes one and prints it with this address, in a
+        terminal. Elsewhere set <code>SOJOURN_DASHBOARD_TOKEN</code> before the start;{' '}
+        <code>openssl rand -hex 16</code> makes one. It stays in this tab and is sent as a header,
+        never in an address.
       </p>
     </>
   );
@@ -49,11 +56,23 @@ function Shown({ page }: { page: FleetPage }) {
   const { view, id, query } = route.value;
   switch (view) {
     case 'instances':
-      return id === undefined ? <InstancesView page={page} /> : <InstanceView page={page} id={id} />;
+      return id === undefined ? (
+        <InstancesView page={page} />
+      ) : (
+        <InstanceView page={page} id={id} />
+      );
     case 'sessions':
-      return id === undefined ? <SessionsView query={query} /> : <SessionView key={id} which={id} />;
+      return id === undefined ? (
+        <SessionsView query={query} />
+      ) : (
+        <SessionView key={id} which={id} />
+      );
     case 'tasks':
-      return id === undefined ? <TasksView page={page} query={query} /> : <TaskView key={id} which={id} />;
+      return id === undefined ? (
+        <TasksView page={page} query={query} />
+      ) : (
+        <TaskView key={id} which={id} />
+      );
     case 'tools':
       return id === undefined ? <ToolsView page={page} /> : <ToolView page={page} name={id} />;
     case 'refusals':
@@ -65,8 +84,10 @@ function Lost({ since }: { since: number }) {
   return (
     <>
       The connection to {nameOf(fleet.value?.instance)} is lost since {clock(since)}.{' '}
-      {fleet.value === undefined ? 'Nothing is known yet.' : `What you see is of ${clock(now.value)}.`} The page tries
-      again twice a second; another instance may answer.
+      {fleet.value === undefined
+        ? 'Nothing is known yet.'
+        : `What you see is of ${clock(now.value)}.`}{' '}
+      The page tries again twice a second; another instance may answer.
     </>
   );
 }

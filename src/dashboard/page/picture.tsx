@@ -35,7 +35,8 @@ export function marksOf({ state, since, joinedAt, drainingAt, figures }: Instanc
   if (state === 'killed') marks.push({ at: since, word: 'killed', kind: 'bad' });
   if (state === 'silent') marks.push({ at: since, word: 'away', kind: 'bad' });
   const away = figures?.away;
-  if (away !== undefined) marks.push({ at: away.since, word: `store away ${ms(away.ms)}`, kind: 'wait' });
+  if (away !== undefined)
+    marks.push({ at: away.since, word: `store away ${ms(away.ms)}`, kind: 'wait' });
   return marks;
 }
 
@@ -75,7 +76,14 @@ function Bars({ row: { figures, figuresAt }, y, xOf, most }: Lane & { most: numb
         if (calls === 0 || right - left < 1) return null;
         const tall = Math.max(1.5, (calls / most) * BARS);
         return (
-          <rect key={k} class="bar" x={left} y={base - tall} width={Math.max(1, right - left - 1)} height={tall} />
+          <rect
+            key={k}
+            class="bar"
+            x={left}
+            y={base - tall}
+            width={Math.max(1, right - left - 1)}
+            height={tall}
+          />
         );
       })}
     </>
@@ -101,7 +109,8 @@ function Words({ row, y, xOf, page, width }: Lane & { width: number }) {
   const name = nameOf(row.id);
   const waiting = figures?.waiting ?? 0;
   const isThere = state === 'serving' || state === 'draining';
-  const waits = isThere && waiting > 0 ? `${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}` : '';
+  const waits =
+    isThere && waiting > 0 ? `${many(waiting, 'request')} ${waiting === 1 ? 'waits' : 'wait'}` : '';
   const free = width - (waits === '' ? 0 : waits.length * LETTER + WORD_GAP);
   const marks = marksOf(row);
   return (
@@ -162,7 +171,13 @@ export function Picture({ page }: { page: FleetPage }) {
   const most = Math.max(4, ...instances.flatMap(({ figures }) => figures?.calls ?? []));
   return (
     <div ref={box} class="picture">
-      <svg width={width} height={tall} viewBox={`0 0 ${width} ${tall}`} role="img" aria-label={sentenceOf(page)}>
+      <svg
+        width={width}
+        height={tall}
+        viewBox={`0 0 ${width} ${tall}`}
+        role="img"
+        aria-label={sentenceOf(page)}
+      >
         {TICKS.map((seconds) => {
           const x = width * (1 - seconds / 60);
           const anchor = seconds === 60 ? 'start' : seconds === 0 ? 'end' : 'middle';

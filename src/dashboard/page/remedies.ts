@@ -17,7 +17,8 @@ const OPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** A client chose it, and a person copies it into a shell. */
-const COPIED = /^(?:[a-z][a-z\d+.-]{0,20}:\/\/)?(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
+const COPIED =
+  /^(?:[a-z][a-z\d+.-]{0,20}:\/\/)?(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 export interface Remedy {
   readonly flag: string;
@@ -44,5 +45,9 @@ export function remedyFor(
 function waysOf(name: string, text: string, value: string): Remedy {
   const [first = '', second] = name.split('.');
   const module = second === undefined ? `${first}: ${value}` : `${first}: { ${second}: ${value} }`;
-  return { flag: `--${flagName(name)} '${text}'`, variable: `${variableName(name)}='${text}'`, module };
+  return {
+    flag: `--${flagName(name)} '${text}'`,
+    variable: `${variableName(name)}='${text}'`,
+    module,
+  };
 }

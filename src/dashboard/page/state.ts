@@ -53,12 +53,14 @@ export const now = computed(() => fleet.value?.at ?? Date.now());
 export const present = (): readonly InstanceRow[] =>
   fleet.value?.instances.filter(({ state }) => state !== 'left' && state !== 'killed') ?? [];
 
-export const serving = (): readonly InstanceRow[] => present().filter(({ state }) => state === 'serving');
+export const serving = (): readonly InstanceRow[] =>
+  present().filter(({ state }) => state === 'serving');
 
 export const nameOf = (id: string | undefined): string => nameIn(fleet.value?.instances ?? [], id);
 
 /** Where clients connect. An application that mounts the dashboard may have the endpoint beside it. */
-export const endpointUrl = (): string => fleet.value?.endpoint ?? new URL('../mcp', document.baseURI).href;
+export const endpointUrl = (): string =>
+  fleet.value?.endpoint ?? new URL('../mcp', document.baseURI).href;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isAsking = false;
@@ -128,7 +130,8 @@ export function usePolled<T>(path: string, everyMs = EVERY_MS, search = ''): Pol
           const isUnknown = error instanceof ApiError && error.status === 404;
           const failure = error instanceof Error ? error.message : String(error);
           if (isOpen && isUnknown) set({ path, value: 'unknown' });
-          else if (isOpen) set((old) => ({ path, value: old.path === path ? old.value : undefined, failure }));
+          else if (isOpen)
+            set((old) => ({ path, value: old.path === path ? old.value : undefined, failure }));
         }
       }
       if (isOpen) next = setTimeout(() => void load(false), everyMs);

@@ -17,7 +17,9 @@ export function toast(text: string): void {
 }
 
 /** The region is always there: a screen reader reads what is put into it. */
-export const Toast = () => <div role="status">{words.value !== '' && <div class="toast">{words.value}</div>}</div>;
+export const Toast = () => (
+  <div role="status">{words.value !== '' && <div class="toast">{words.value}</div>}</div>
+);
 
 async function copy(text: string): Promise<void> {
   try {
@@ -56,7 +58,11 @@ export const State = ({ name }: { name: string }) => (
   </span>
 );
 
-export function Facts({ of }: { of: readonly (readonly [name: string, value: ComponentChildren])[] }) {
+export function Facts({
+  of,
+}: {
+  of: readonly (readonly [name: string, value: ComponentChildren])[];
+}) {
   const known = of.filter(([, value]) => value !== undefined);
   return (
     <dl class="facts">
@@ -90,9 +96,11 @@ interface TableProps<Row> {
 export function Table<Row>({ label, columns, rows, keyOf, none }: TableProps<Row>) {
   const [sort, setSort] = useState<string | undefined>(undefined);
   const by = columns.find((column) => column.label === sort)?.number;
-  const shown = by === undefined ? rows : rows.toSorted((one, other) => (by(other) ?? -1) - (by(one) ?? -1));
+  const shown =
+    by === undefined ? rows : rows.toSorted((one, other) => (by(other) ?? -1) - (by(one) ?? -1));
   const classOf = ({ number, optional }: Column<Row>) =>
-    [number === undefined ? '' : 'num', optional === true ? 'opt' : ''].join(' ').trim() || undefined;
+    [number === undefined ? '' : 'num', optional === true ? 'opt' : ''].join(' ').trim() ||
+    undefined;
   if (rows.length === 0 && none !== undefined) return <p class="none">{none}</p>;
   return (
     <div class="wrap" role="region" aria-label={label} tabIndex={0}>
@@ -138,7 +146,13 @@ export function Table<Row>({ label, columns, rows, keyOf, none }: TableProps<Row
 }
 
 /** `title`: what has the focus of a screen reader when the view opens. */
-export const Head = ({ title, children }: { title: ComponentChildren; children?: ComponentChildren }) => (
+export const Head = ({
+  title,
+  children,
+}: {
+  title: ComponentChildren;
+  children?: ComponentChildren;
+}) => (
   <header class="head">
     <h1>{title}</h1>
     {children}

@@ -20,7 +20,10 @@ const TITLES: Readonly<Record<string, string>> = {
 
 export function titleOf(reason: string): string {
   const words = reason.replaceAll('_', ' ');
-  return (Object.hasOwn(TITLES, reason) ? TITLES[reason] : undefined) ?? words.charAt(0).toUpperCase() + words.slice(1);
+  return (
+    (Object.hasOwn(TITLES, reason) ? TITLES[reason] : undefined) ??
+    words.charAt(0).toUpperCase() + words.slice(1)
+  );
 }
 
 const ADVICE: Readonly<Record<string, string>> = {
@@ -31,19 +34,24 @@ const ADVICE: Readonly<Record<string, string>> = {
   auth_away: 'Look at the authorization server. The log has the cause.',
   insufficient_scope: 'The client must get a token with these scopes.',
   user: 'The session was opened by another user. Each user needs a session.',
-  session_not_found: 'The client opens another session. If ids are from before a restart, keep sessions in a store.',
+  session_not_found:
+    'The client opens another session. If ids are from before a restart, keep sessions in a store.',
   session_id_missing: 'The client must send initialize first, and repeat the id it got.',
   session_id_invalid:
     'The client must send the id unchanged. If your ids are long, set maxLength of sessionIdGenerator.',
   user_limit: 'Raise the member of limits.perUser that the text names, if this user may have more.',
   tool_limit: 'Raise the member of limits.perTool that the text names, if the tool can do more.',
-  too_many_requests: 'The session runs as many calls as it may. Raise the limit if its client needs more at once.',
+  too_many_requests:
+    'The session runs as many calls as it may. Raise the limit if its client needs more at once.',
   task_required: 'The client must declare the extension of tasks. The tool takes no other client.',
-  too_many_tasks: 'The user must end tasks, or wait for their ends. Look for clients that start them without end.',
+  too_many_tasks:
+    'The user must end tasks, or wait for their ends. Look for clients that start them without end.',
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
-  over_memory: 'Add instances, or give the process more heap. Look for clients that do not read their answers.',
-  store_full: 'Raise limits.tombstones or limits.eventLogBytes, or use a store with a file or a server.',
+  over_memory:
+    'Add instances, or give the process more heap. Look for clients that do not read their answers.',
+  store_full:
+    'Raise limits.tombstones or limits.eventLogBytes, or use a store with a file or a server.',
   body_too_large: 'Raise the limit if clients send this much for a reason.',
   handshake_too_large: 'No known client sends this much. Look at who it is.',
   too_many_keys: 'Raise the limit that the text names if clients send this much for a reason.',

@@ -28,13 +28,16 @@ export class Access {
   constructor(allowedHosts: readonly string[] | undefined, { token, served }: CheckedDashboard) {
     this.#token = digestOf(token);
     // The names of loopback stay: the page has one of them where the endpoint itself is behind a proxy.
-    this.#hosts = allowedHosts === undefined ? served?.hosts : [...allowedHosts, ...(served?.hosts ?? [])];
+    this.#hosts =
+      allowedHosts === undefined ? served?.hosts : [...allowedHosts, ...(served?.hosts ?? [])];
   }
 
   /** Why the files of the page are refused; `undefined`: they are served. */
   refusesPage({ header, repeated }: DashboardRequest): DashboardReply | undefined {
-    if (repeated !== undefined) return failed(400, 'repeated', `The header ${repeated} was sent more than once`);
-    if (this.#hosts === undefined || checkHost(header('host'), this.#hosts) === undefined) return undefined;
+    if (repeated !== undefined)
+      return failed(400, 'repeated', `The header ${repeated} was sent more than once`);
+    if (this.#hosts === undefined || checkHost(header('host'), this.#hosts) === undefined)
+      return undefined;
     return failed(403, 'host', 'This host is not allowed here (allowedHosts)');
   }
 
@@ -42,7 +45,8 @@ export class Access {
   refuses(request: DashboardRequest, isAction: boolean): DashboardReply | undefined {
     const wrong = this.refusesPage(request);
     if (wrong !== undefined) return wrong;
-    if (isForeign(request)) return failed(403, 'origin', 'The request comes from a page of another origin');
+    if (isForeign(request))
+      return failed(403, 'origin', 'The request comes from a page of another origin');
     if (!isBearer(request.header('authorization'), this.#token))
       return failed(401, 'token', 'The dashboard needs its token', BEARER);
     if (!isAction || request.header(ACTION_HEADER) === '1') return undefined;

@@ -19,7 +19,8 @@ export type TaskRow = ReturnType<typeof taskRow> & { readonly ref: string };
 export type TaskDetail = NonNullable<Awaited<ReturnType<typeof taskDetail>>>;
 export type LiveTask = Extract<TaskDetail, { readonly ended: undefined }>;
 
-const kept = (text: string | undefined): string | undefined => (text === undefined ? undefined : keptText(text));
+const kept = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : keptText(text);
 /** What its client shows. */
 const messageOf = (text: string | undefined): string | undefined =>
   text === undefined ? undefined : escapeControls(cut(text, MESSAGE_LENGTH));
@@ -31,7 +32,11 @@ export function sessionRow(record: StoredRecord, alive: ReadonlySet<string>) {
 }
 
 /** `undefined`: the store does not know it. Of an ended one only the end is known. */
-export async function sessionDetail(hash: string, id: string, { store, instance, registry }: ShownEndpoint) {
+export async function sessionDetail(
+  hash: string,
+  id: string,
+  { store, instance, registry }: ShownEndpoint,
+) {
   const record = await store.sessions.read(id);
   if (record === undefined) return undefined;
   if (isEnded(record)) return { hash, ended: { reason: endReasonOf(record), at: record.at } };
@@ -47,7 +52,9 @@ export async function sessionDetail(hash: string, id: string, { store, instance,
     expiresAt: record.expiresAt,
     /** The size of its record, and that of each value of `session.state`. */
     bytes: bytesOf(record).record,
-    state: Object.fromEntries(values.map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const)),
+    state: Object.fromEntries(
+      values.map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const),
+    ),
     /** Requests that run, where it is live at the instance that answers. */
     running: registry.get(id)?.calls.running.size,
   };
@@ -73,8 +80,18 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     const end = readOutcome(record.outcome);
     /** `expired`: its time was over. `unreadable`: another build has ended it. */
     const unknown = record.outcome === '' ? ('expired' as const) : ('unreadable' as const);
-    const ended = { status: end?.status ?? unknown, at: end?.endedAt ?? record.at, ...(end && errorOf(end)) };
-    return { hash, tool: kept(end?.tool), createdAt: end?.createdAt, message: messageOf(end?.statusMessage), ended };
+    const ended = {
+      status: end?.status ?? unknown,
+      at: end?.endedAt ?? record.at,
+      ...(end && errorOf(end)),
+    };
+    return {
+      hash,
+      tool: kept(end?.tool),
+      createdAt: end?.createdAt,
+      message: messageOf(end?.statusMessage),
+      ended,
+    };
   }
   const { values } = await recordedOf(store.tasks, id);
   const recorded = [...values].flat();
@@ -84,7 +101,10 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
     /** Whether it may run again after a crash; absent: as the hints of its tool say. */
     resume: readBody(record.body)?.resume,
     /** Their names; never texts or answers. */
-    questions: questionStates(record).map(({ name, answered }) => ({ name: keptText(name), answered })),
+    questions: questionStates(record).map(({ name, answered }) => ({
+      name: keptText(name),
+      answered,
+    })),
     /** Steps and values that its runs have recorded. */
     steps: values.size,
     bytes: recorded.reduce((sum, text) => sum + Buffer.byteLength(text), bytesOf(record).record),

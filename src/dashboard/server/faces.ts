@@ -43,12 +43,17 @@ export async function serveNode(
     ...splitTarget(req.originalUrl ?? req.url ?? '/'),
     repeated: repeatedIn(req.rawHeaders),
     // HTTP/2 has another field in place of `Host`.
-    header: (name) => (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
+    header: (name) =>
+      (name === 'host' ? (fields[':authority'] ?? fields.host) : fields[name])?.toString(),
   });
   if (res.destroyed || res.headersSent) return;
   // No body is read: over HTTP/1 what is left of it would come before the next request.
-  const hasBody = fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > 0;
-  res.writeHead(status, { ...headers, ...(hasBody && req.httpVersionMajor === 1 && { Connection: 'close' }) });
+  const hasBody =
+    fields['transfer-encoding'] !== undefined || Number(fields['content-length'] ?? 0) > 0;
+  res.writeHead(status, {
+    ...headers,
+    ...(hasBody && req.httpVersionMajor === 1 && { Connection: 'close' }),
+  });
   res.end(method === 'HEAD' ? undefined : body);
 }
 
@@ -73,7 +78,12 @@ function splitTarget(target: string): Pick<DashboardRequest, 'path' | 'query'> {
   return { path, query: new URLSearchParams(whole.slice(path.length)) };
 }
 
-export function failed(status: number, error: string, message: string, more?: Record<string, string>): DashboardReply {
+export function failed(
+  status: number,
+  error: string,
+  message: string,
+  more?: Record<string, string>,
+): DashboardReply {
   const body: ApiFailure = { error, message };
   const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...more };
   return { status, headers, body: JSON.stringify(body) };

@@ -111,7 +111,8 @@ export class Fleet {
       this.#note(key, lease, now, wasAway);
     }
     for (const [key, one] of this.#known) {
-      if (!alive.has(key) && !this.#isOwn(one) && !this.#endpoint.instance.lease.ownersMayReturn) one.goneAt ??= now;
+      if (!alive.has(key) && !this.#isOwn(one) && !this.#endpoint.instance.lease.ownersMayReturn)
+        one.goneAt ??= now;
       if (one.goneAt !== undefined && now - one.goneAt > LEFT_MS) this.#known.delete(key);
     }
   }
@@ -155,12 +156,16 @@ export class Fleet {
     const { leaseMs, store } = this.#endpoint.options;
     // It died before it would have renewed its lease.
     const since = deafAt === undefined ? seenAt : Math.min(deafAt, seenAt + leaseMs / 3);
-    if (goneAt !== undefined) return hasLeft === true ? { state: 'left', since: goneAt } : { state: 'killed', since };
+    if (goneAt !== undefined)
+      return hasLeft === true ? { state: 'left', since: goneAt } : { state: 'killed', since };
     const isLate = this.#readAt - seenAt > SILENT_LEASES * leaseMs;
     const canBeLate = !isOwn && store?.durable === true;
     const isSilent = deafAt !== undefined || (canBeLate && isLate);
-    if (isSilent && !this.#endpoint.instance.lease.ownersMayReturn) return { state: 'silent', since };
-    return drainingAt === undefined ? { state: 'serving', since: joinedAt } : { state: 'draining', since: drainingAt };
+    if (isSilent && !this.#endpoint.instance.lease.ownersMayReturn)
+      return { state: 'silent', since };
+    return drainingAt === undefined
+      ? { state: 'serving', since: joinedAt }
+      : { state: 'draining', since: drainingAt };
   }
 }
 

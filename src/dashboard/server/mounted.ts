@@ -63,13 +63,15 @@ export class Mounted {
     const isApi = at >= 0 && ROUTES.has(steps[0] ?? '');
     const isAction = isApi && steps.length === 3;
     const methods = isAction ? ['POST'] : ['GET', 'HEAD'];
-    if (!methods.includes(method)) return failed(405, 'method', `Use ${methods[0]}`, { Allow: methods.join(', ') });
+    if (!methods.includes(method))
+      return failed(405, 'method', `Use ${methods[0]}`, { Allow: methods.join(', ') });
     if (!isApi) return this.#access.refusesPage(request) ?? this.#files.serve(request);
     const refused = this.#access.refuses(request, isAction);
     if (refused !== undefined) return refused;
     try {
       const answer = await (isAction ? this.#act(steps) : this.#look(request, steps));
-      if (answer === undefined) return failed(404, 'unknown', 'This is not known to the store, or has ended');
+      if (answer === undefined)
+        return failed(404, 'unknown', 'This is not known to the store, or has ended');
       return answered(answer);
     } catch (err) {
       if (err instanceof Refused) return err.reply;
@@ -80,7 +82,10 @@ export class Mounted {
     }
   }
 
-  async #look({ query, header }: DashboardRequest, [what, which]: readonly string[]): Promise<object | undefined> {
+  async #look(
+    { query, header }: DashboardRequest,
+    [what, which]: readonly string[],
+  ): Promise<object | undefined> {
     if (what === 'fleet' && which === undefined) return this.fleet();
     if (what !== 'sessions' && what !== 'tasks') return undefined;
     const { endpoint, [what]: records } = this.#of;
@@ -119,15 +124,19 @@ export class Mounted {
     await endpoint.ready();
     const name = `${what} ${deed}`;
     if (name === 'instances drain') return this.#drain(which);
-    const records = name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
+    const records =
+      name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
     if (records === tasks && endpoint.tasks === undefined)
       throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
     const id = await records?.idOf(which);
     if (id === undefined) return undefined;
-    if (records === sessions) logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
+    if (records === sessions)
+      logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
     const order =
-      records === sessions ? endpoint.legacy.terminate(id) : endpoint.tasks?.tasks.end(id, { status: 'cancelled' });
+      records === sessions
+        ? endpoint.legacy.terminate(id)
+        : endpoint.tasks?.tasks.end(id, { status: 'cancelled' });
     if (!(await order)) throw new Refused(409, 'ended', 'It has ended already');
     return DONE;
   }
@@ -141,7 +150,8 @@ export class Mounted {
     }
     if (!(await instance.living()).has(id)) return undefined;
     // Messages within one process carry no orders.
-    if (!instance.inProcess && (await instance.notify(id, { kind: 'order', by, run: 'drain' }))) return DONE;
+    if (!instance.inProcess && (await instance.notify(id, { kind: 'order', by, run: 'drain' })))
+      return DONE;
     const why = 'The order was not sent: it has left, or runs in this process, which can drain it';
     throw new Refused(409, 'not_sent', why);
   }

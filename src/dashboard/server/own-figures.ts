@@ -70,7 +70,9 @@ export class OwnFigures {
     for (const session of registry.values()) inSessions += session.calls.running.size;
     // While the store is away no call of a session ends, although its handler may run.
     const held = this.awaySince === undefined ? 0 : inSessions;
-    const { calls, waits, rerun, lost } = Object.fromEntries(this.#lately.list().map((count) => [count.name, count]));
+    const { calls, waits, rerun, lost } = Object.fromEntries(
+      this.#lately.list().map((count) => [count.name, count]),
+    );
     return {
       sessions: registry.count,
       /** Requests in work, and requests that wait for an owner, the store, the lease or a place. */
@@ -87,7 +89,8 @@ export class OwnFigures {
       rerun: rerun?.calls,
       lost: lost?.calls,
       /** The last time without the store, if it is over. */
-      away: this.#away?.ms === undefined ? undefined : { since: this.#away.since, ms: this.#away.ms },
+      away:
+        this.#away?.ms === undefined ? undefined : { since: this.#away.since, ms: this.#away.ms },
       /** Those with the most calls, in the last 30 to 60 minutes. */
       tools: this.#tools.list().slice(0, ROWS),
       refusals: this.#refusals.list(callers).slice(0, ROWS),
@@ -140,14 +143,17 @@ export class OwnFigures {
     if (ms >= WAITED_MS && this.#isAway) this.#waitForStore(notice);
     if (refused !== undefined) return this.#count(true, now);
     // A stream is no answer that a client waits for, and a notification has none.
-    if (method === undefined || roleOf(method) === 'listen' || method.startsWith('notifications/')) return;
+    if (method === undefined || roleOf(method) === 'listen' || method.startsWith('notifications/'))
+      return;
     const failed = failure !== undefined || (status >= 400 && !left);
     this.#count(failed, now);
     this.#lately.add('calls', ms, failed, now);
     if (!callsTool(method) || target === undefined) return;
     // No client can call a tool that the server does not have, and get no error.
     if (!failed && !left) this.#answered.add(target);
-    const tool = this.#answered.has(target) ? target : this.#endpoint.options.notices.tools.of(target);
+    const tool = this.#answered.has(target)
+      ? target
+      : this.#endpoint.options.notices.tools.of(target);
     this.#tools.add(tool, ms, failed, now);
   }
 
@@ -157,7 +163,8 @@ export class OwnFigures {
     if (sessionId === undefined || began > since + lasted) return;
     // The first renewal that fails tells the outage.
     const waited = this.#time.now() - Math.max(began, since - this.#endpoint.options.leaseMs / 3);
-    if (waited >= WAITED_MS) this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now);
+    if (waited >= WAITED_MS)
+      this.#lately.add('waits', waited, (refused ?? failure) !== undefined, now);
   }
 
   #count(failed: boolean, now: number): void {
@@ -172,7 +179,9 @@ export class OwnFigures {
   /** Requests that ended in each 2 s, oldest first, and those of the last 10 s that failed or were refused. */
   #lastMinute(): { readonly calls: readonly number[]; readonly errors: number } {
     const last = Math.floor(this.#time.monotonic() / BIN_MS);
-    const ages = Array.from({ length: BINS }, (_, k) => this.#bins.find(({ at }) => at === last - BINS + 1 + k));
+    const ages = Array.from({ length: BINS }, (_, k) =>
+      this.#bins.find(({ at }) => at === last - BINS + 1 + k),
+    );
     const errors = ages.slice(-ERROR_BINS).reduce((all, bin) => all + (bin?.errors ?? 0), 0);
     return { calls: ages.map((bin) => bin?.calls ?? 0), errors };
   }

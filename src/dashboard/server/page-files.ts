@@ -70,7 +70,11 @@ async function readFiles(): Promise<ReadonlyMap<string, DashboardReply>> {
     if (type === undefined) continue;
     const body = await readFile(`${folder}/${name}`);
     const lasts = HASHED.test(name) ? FOREVER : 'no-cache';
-    files.set(name, { status: 200, headers: { 'Content-Type': type, 'Cache-Control': lasts }, body });
+    files.set(name, {
+      status: 200,
+      headers: { 'Content-Type': type, 'Cache-Control': lasts },
+      body,
+    });
   }
   return files;
 }

@@ -42,24 +42,34 @@ export class Recent {
     const [half] = this.#turned(now);
     let count = half.get(name);
     if (count === undefined)
-      half.set(name, (count = { calls: 0, errors: 0, slowest: 0, buckets: new Uint32Array(BUCKETS) }));
+      half.set(
+        name,
+        (count = { calls: 0, errors: 0, slowest: 0, buckets: new Uint32Array(BUCKETS) }),
+      );
     count.calls += 1;
     if (failed) count.errors += 1;
     if (ms > count.slowest) count.slowest = ms;
-    const at = ms <= LEAST_MS ? 0 : Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / LEAST_MS) / GROWTH));
+    const at =
+      ms <= LEAST_MS ? 0 : Math.min(BUCKETS - 1, Math.ceil(Math.log(ms / LEAST_MS) / GROWTH));
     count.buckets[at] = (count.buckets[at] ?? 0) + 1;
   }
 
   /** Most first. */
   list(): RecentCount[] {
     const names = new Set(this.#turned().flatMap((half) => [...half.keys()]));
-    return [...names].map((name) => this.#of(name)).toSorted((one, other) => other.calls - one.calls);
+    return [...names]
+      .map((name) => this.#of(name))
+      .toSorted((one, other) => other.calls - one.calls);
   }
 
   #of(name: string): RecentCount {
     const counts = this.#turned().flatMap((half) => half.get(name) ?? []);
-    const sum = (value: (count: Count) => number): number => counts.reduce((all, count) => all + value(count), 0);
-    const [calls, slowest] = [sum((count) => count.calls), Math.max(...counts.map((count) => count.slowest))];
+    const sum = (value: (count: Count) => number): number =>
+      counts.reduce((all, count) => all + value(count), 0);
+    const [calls, slowest] = [
+      sum((count) => count.calls),
+      Math.max(...counts.map((count) => count.slowest)),
+    ];
     const percentile = (share: number): number => {
       let left = Math.ceil(calls * share);
       for (let at = 0; at < BUCKETS && left > 0; at++) {
@@ -69,7 +79,14 @@ export class Recent {
       return round(slowest);
     };
     const errors = sum((count) => count.errors);
-    return { name, calls, errors, p50: percentile(0.5), p99: percentile(0.99), slowest: round(slowest) };
+    return {
+      name,
+      calls,
+      errors,
+      p50: percentile(0.5),
+      p99: percentile(0.99),
+      slowest: round(slowest),
+    };
   }
 
   #turned(now = this.#now()): Halves {
@@ -83,4 +100,5 @@ export class Recent {
 }
 
 /** To a tenth below 10, else to a whole number. */
-export const round = (value: number): number => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
+export const round = (value: number): number =>
+  value < 10 ? Math.round(value * 10) / 10 : Math.round(value);

@@ -10,7 +10,14 @@ import { sessionHash } from '../../base/shown.ts';
 import { Refused } from './faces.ts';
 import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../base/protocol/sealed-text.ts';
-import { sessionDetail, type SessionRow, sessionRow, taskDetail, type TaskRow, taskRow } from './details.ts';
+import {
+  sessionDetail,
+  type SessionRow,
+  sessionRow,
+  taskDetail,
+  type TaskRow,
+  taskRow,
+} from './details.ts';
 
 const KINDS = {
   sessions: { row: sessionRow, detail: sessionDetail },
@@ -44,7 +51,8 @@ export class ShownRecords {
     const { store, instance } = this.#endpoint;
     let cursor = from === '' ? undefined : await this.#open(from);
     if (from !== '' && cursor === undefined) throw new Refused(400, 'cursor', 'This is no cursor');
-    if (this.#scans >= SCANS) throw new Refused(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' });
+    if (this.#scans >= SCANS)
+      throw new Refused(503, 'busy', 'Other searches run; try again', { 'Retry-After': '1' });
     this.#scans += 1;
     try {
       const [key, alive] = [await this.#sealing(), await instance.living()];
@@ -57,7 +65,10 @@ export class ShownRecords {
         const page = await store[this.#kind].list(PAGE, cursor);
         cursor = page.nextCursor;
         scanned += page.records.length;
-        const read = this.#unreadable.split(page, (record) => ({ id: record.id, row: row(record, alive) }));
+        const read = this.#unreadable.split(page, (record) => ({
+          id: record.id,
+          row: row(record, alive),
+        }));
         unreadable.push(...read.unreadable);
         for (const one of read.rows)
           if (fits(one.row, one.id, query)) rows.push({ ref: sealed(key, one.id), ...one.row });
@@ -78,7 +89,9 @@ export class ShownRecords {
 
   async detail(which: string): Promise<object | undefined> {
     const id = await this.idOf(which);
-    return id === undefined ? undefined : KINDS[this.#kind].detail(sessionHash(id), id, this.#endpoint);
+    return id === undefined
+      ? undefined
+      : KINDS[this.#kind].detail(sessionHash(id), id, this.#endpoint);
   }
 
   async #sealing(): Promise<Uint8Array> {
@@ -92,10 +105,18 @@ export class ShownRecords {
 
 /** One text has one nonce, so that the page has one address for a record. */
 function sealed(key: Uint8Array, text: string): string {
-  return seal(key, digestOf(Buffer.concat([key, Buffer.from(text)])).subarray(0, NONCE_BYTES), text);
+  return seal(
+    key,
+    digestOf(Buffer.concat([key, Buffer.from(text)])).subarray(0, NONCE_BYTES),
+    text,
+  );
 }
 
-function fits(row: ReturnType<typeof sessionRow | typeof taskRow>, id: string, query: string): boolean {
+function fits(
+  row: ReturnType<typeof sessionRow | typeof taskRow>,
+  id: string,
+  query: string,
+): boolean {
   const { hash, owner, userName } = row;
   if (query === '' || id === query || owner === query) return true;
   const text = query.toLowerCase();

@@ -55,11 +55,14 @@ export class Refusals {
   /** Most first, with at most `callers` of each. */
   list(callers: number) {
     const counts = this.#count.list();
-    for (const key of this.#reasons.keys()) if (!counts.some(({ name }) => name === key)) this.#reasons.delete(key);
+    for (const key of this.#reasons.keys())
+      if (!counts.some(({ name }) => name === key)) this.#reasons.delete(key);
     return counts.flatMap(({ name, calls: times }) => {
       const reason = this.#reasons.get(name);
       if (reason === undefined) return [];
-      const most = [...reason.callers.values()].toSorted((one, other) => other.times - one.times).slice(0, callers);
+      const most = [...reason.callers.values()]
+        .toSorted((one, other) => other.times - one.times)
+        .slice(0, callers);
       return { ...reason, times, callers: most };
     });
   }
@@ -69,14 +72,20 @@ function noteCaller(callers: Reason['callers'], who: Omit<RefusedCaller, 'times'
   const key = JSON.stringify(who);
   const times = callers.get(key)?.times ?? 0;
   if (times === 0 && callers.size >= CALLERS) {
-    const [least] = [...callers].reduce((one, other) => (other[1].times < one[1].times ? other : one));
+    const [least] = [...callers].reduce((one, other) =>
+      other[1].times < one[1].times ? other : one,
+    );
     callers.delete(least);
   }
   callers.set(key, { ...who, times: times + 1 });
 }
 
 /** `sharer`: whose share is used up, a user or an address. */
-function callerOf(reason: string, sharer: string | undefined, exchange: RefusedExchange): Omit<RefusedCaller, 'times'> {
+function callerOf(
+  reason: string,
+  sharer: string | undefined,
+  exchange: RefusedExchange,
+): Omit<RefusedCaller, 'times'> {
   const user = exchange.user === undefined ? sharer : userName(exchange.user);
   const given = {
     origin: exchange.header('origin'),
@@ -92,5 +101,9 @@ function callerOf(reason: string, sharer: string | undefined, exchange: RefusedE
 /** `claude-code/2.0.9 (darwin)` → `claude-code/2.0.9`; of a browser the last product, which is its name. */
 function productOf(agent = ''): string | undefined {
   if (!agent.startsWith('Mozilla/')) return agent.split(' ', 1)[0];
-  return /(?:Firefox|Edg|OPR|Chrome)\/[\d.]{1,16}/.exec(agent)?.[0] ?? /Safari/.exec(agent)?.[0] ?? 'Mozilla';
+  return (
+    /(?:Firefox|Edg|OPR|Chrome)\/[\d.]{1,16}/.exec(agent)?.[0] ??
+    /Safari/.exec(agent)?.[0] ??
+    'Mozilla'
+  );
 }

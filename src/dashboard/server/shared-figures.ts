@@ -32,9 +32,15 @@ export class SharedFigures {
     const [fields, began] = [{ figures: this.#own.text() }, time.monotonic()];
     try {
       const own = { epoch: 1, owner: id };
-      if (id !== this.#written || (await store.figures.save(id, own, { fields, expiresInMs: KEPT_MS })) === 'fenced') {
+      if (
+        id !== this.#written ||
+        (await store.figures.save(id, own, { fields, expiresInMs: KEPT_MS })) === 'fenced'
+      ) {
         const texts = { user: null, head: '', body: '', fields };
-        await store.figures.create({ v: VERSION, id, ...own, ...texts, createdAt: time.now(), stamp: 0 }, KEPT_MS);
+        await store.figures.create(
+          { v: VERSION, id, ...own, ...texts, createdAt: time.now(), stamp: 0 },
+          KEPT_MS,
+        );
         this.#written = id;
         await store.figures.trim();
       } else this.#own.storeTook(time.monotonic() - began);

@@ -128,7 +128,16 @@ export class KeptLedger {
       if (!(await this.#makeRoom(share, bytes))) return undefined;
       const id = `${share.key}.${this.#newName()}`;
       const at = this.#options.timeProvider.now();
-      const record = { v: RECORD_VERSION, id, epoch: 1, owner: null, user: null, body: '', createdAt: at, stamp: at };
+      const record = {
+        v: RECORD_VERSION,
+        id,
+        epoch: 1,
+        owner: null,
+        user: null,
+        body: '',
+        createdAt: at,
+        stamp: at,
+      };
       const ms = keepMs + SLACK_MS;
       // First its bytes: a crash leaves no result that is not counted.
       await this.#store.kept.create({ ...record, head: String(bytes), fields: {} }, ms);
@@ -208,11 +217,17 @@ export class KeptLedger {
   /** What all instances made the store keep: once a second, and sooner where much was added since. */
   async #look(share: KeptShare): Promise<void> {
     const began = this.#now;
-    if (began - share.readAt < LOOK_MS && share.added < Math.max(LEAST_UNREAD, UNREAD * this.#limitOf(share))) return;
+    if (
+      began - share.readAt < LOOK_MS &&
+      share.added < Math.max(LEAST_UNREAD, UNREAD * this.#limitOf(share))
+    )
+      return;
     const group = share.key;
     const results: KeptResult[] = [];
     let others = 0;
-    for await (const { records } of pagesOf(async (from) => this.#store.kept.list(PAGE, from, group)))
+    for await (const { records } of pagesOf(async (from) =>
+      this.#store.kept.list(PAGE, from, group),
+    ))
       for (const { id, head, owner, stamp: at, expiresAt } of records) {
         const bytes = Number(head);
         if (owner === null) results.push({ id, bytes, at, expiresAt: expiresAt ?? Infinity });
@@ -253,10 +268,13 @@ export class KeptLedger {
 
   /** First those that hold nothing any more. A user that is forgotten begins anew, and has little. */
   #forgetShares(): void {
-    const small = [...this.#shares.values()].filter((share) => !this.#large.has(share) && share.key !== ALL);
+    const small = [...this.#shares.values()].filter(
+      (share) => !this.#large.has(share) && share.key !== ALL,
+    );
     const idle = small.filter(({ open }) => open.bytes === 0);
     const empty = idle.filter((share) => share.own(this.#now) === 0);
-    for (const { key } of empty.length > 0 ? empty : idle.slice(0, MOST_SHARES / 2)) this.#shares.delete(key);
+    for (const { key } of empty.length > 0 ? empty : idle.slice(0, MOST_SHARES / 2))
+      this.#shares.delete(key);
   }
 
   #newName(): string {
@@ -289,7 +307,8 @@ export class KeptLedger {
     for (const slot of share.slots(now)) {
       const isOpen = slot.endsAt === Infinity;
       const isOld = isOpen && slot.bytes > 0 && now - slot.savedAt >= RENEW_MS;
-      if (slot.bytes !== slot.saved || isOld) await this.#saveSlot(group, slot, isOpen ? OPEN_MS : slot.endsAt - now);
+      if (slot.bytes !== slot.saved || isOld)
+        await this.#saveSlot(group, slot, isOpen ? OPEN_MS : slot.endsAt - now);
     }
     if (share.own(now) === 0) this.#large.delete(share);
   }
@@ -303,9 +322,21 @@ export class KeptLedger {
     if (slot.id === undefined) {
       // The store may have the record although no reply comes: the next try saves that one.
       const id = (slot.id = `${group}.${this.#newName()}`);
-      const record = { v: RECORD_VERSION, id, ...fence, user: null, body: '', fields: {}, createdAt: 0, ...text };
+      const record = {
+        v: RECORD_VERSION,
+        id,
+        ...fence,
+        user: null,
+        body: '',
+        fields: {},
+        createdAt: 0,
+        ...text,
+      };
       await kept.create(record, Math.max(1, ms));
-    } else if ((await kept.save(slot.id, fence, { ...text, ...(isOpen && { expiresInMs: ms }) })) === 'fenced') {
+    } else if (
+      (await kept.save(slot.id, fence, { ...text, ...(isOpen && { expiresInMs: ms }) })) ===
+      'fenced'
+    ) {
       // It has expired, or was never stored.
       slot.id = undefined;
       return;

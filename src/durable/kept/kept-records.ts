@@ -210,11 +210,19 @@ export class KeptRecords implements Records {
   // ——— its end ———
 
   /** Never throws `STORE_FULL` with `kept`. */
-  async end(id: string, from: Seen, outcome: string, keepMs = 0, kept?: KeptEnd): Promise<EndOutcome> {
+  async end(
+    id: string,
+    from: Seen,
+    outcome: string,
+    keepMs = 0,
+    kept?: KeptEnd,
+  ): Promise<EndOutcome> {
     const share = this.#open.get(id)?.share ?? kept?.share ?? undefined;
-    if (kept === undefined || share === undefined) return this.#end(id, from, outcome, keepMs, share);
+    if (kept === undefined || share === undefined)
+      return this.#end(id, from, outcome, keepMs, share);
     const bytes = Buffer.byteLength(outcome);
-    const long = bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs, kept) : undefined;
+    const long =
+      bytes > LONG_BYTES ? await this.#storeLong(share, outcome, keepMs, kept) : undefined;
     const text = long === undefined ? outcome : `${LONG}${long}\n${kept.short}`;
     const charged = bytes > SHORT_BYTES && bytes <= LONG_BYTES ? bytes : 0;
     const isTried = bytes <= LONG_BYTES || long !== undefined;
@@ -225,7 +233,11 @@ export class KeptRecords implements Records {
   }
 
   /** `charged`: bytes that the user must have room for. `undefined`: the outcome finds no room. */
-  async #inRoom(share: string, charged: number, end: () => Promise<EndOutcome>): Promise<EndOutcome | undefined> {
+  async #inRoom(
+    share: string,
+    charged: number,
+    end: () => Promise<EndOutcome>,
+  ): Promise<EndOutcome | undefined> {
     for (let tries = 1; ; tries++) {
       const isTaken = charged === 0 || (await this.#ledger.take(share, charged));
       try {
@@ -241,7 +253,12 @@ export class KeptRecords implements Records {
   }
 
   /** `undefined`: it finds no room. Where the reply to an earlier end was lost the record may name what that stored. */
-  async #storeLong(share: string, outcome: string, keepMs: number, kept: KeptEnd): Promise<string | undefined> {
+  async #storeLong(
+    share: string,
+    outcome: string,
+    keepMs: number,
+    kept: KeptEnd,
+  ): Promise<string | undefined> {
     const known = this.#long.get(kept);
     if (known !== undefined) return known;
     try {
@@ -261,7 +278,13 @@ export class KeptRecords implements Records {
     if (long !== undefined) await this.#ledger.forgetResult(long).catch(() => undefined);
   }
 
-  async #end(id: string, from: Seen, outcome: string, keepMs: number, share: string | undefined): Promise<EndOutcome> {
+  async #end(
+    id: string,
+    from: Seen,
+    outcome: string,
+    keepMs: number,
+    share: string | undefined,
+  ): Promise<EndOutcome> {
     const ended = await this.#records.end(id, from, outcome, keepMs);
     this.lost(id);
     if (ended === 'ended' && keepMs > 0 && share !== undefined)
@@ -296,7 +319,11 @@ export class KeptRecords implements Records {
     await this.#ledger.sweep();
   }
 
-  #opens({ id, owner, fields }: Pick<StoredRecord, 'id' | 'owner' | 'fields'>, share: string, bytes: number): void {
+  #opens(
+    { id, owner, fields }: Pick<StoredRecord, 'id' | 'owner' | 'fields'>,
+    share: string,
+    bytes: number,
+  ): void {
     this.#open.set(id, { share, bytes, logged: 0, owner, fields: new Map(sizesOf(fields)) });
   }
 
@@ -305,7 +332,8 @@ export class KeptRecords implements Records {
     for (const [id, open] of this.#open) {
       const { owner } = open;
       const found = await this.#records.read(id);
-      const counts = found !== undefined && !isEnded(found) && (found.owner === null || found.owner === owner);
+      const counts =
+        found !== undefined && !isEnded(found) && (found.owner === null || found.owner === owner);
       if (!counts && open.owner === owner && this.#open.get(id) === open) this.lost(id);
     }
   }

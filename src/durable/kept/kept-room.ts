@@ -46,7 +46,8 @@ export class KeptRoom {
   async look(before?: 'a refusal'): Promise<void> {
     const now = monotonicMs(this.#time);
     const ageMs = now - this.#readAt;
-    if (this.#store.room === undefined || ageMs < (before === undefined ? READ_MS : AFRESH_MS)) return;
+    if (this.#store.room === undefined || ageMs < (before === undefined ? READ_MS : AFRESH_MS))
+      return;
     this.#reading ??= this.#read(now).finally(() => (this.#reading = undefined));
     if (before !== undefined || ageMs === Infinity) await this.#reading;
   }

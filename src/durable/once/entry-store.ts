@@ -33,7 +33,12 @@ export const lastsMs = ({ keepMs }: OnceEntry): number => Math.max(keepMs, LEAST
  * `waited`: for another instance.
  */
 export type FoundEntry =
-  | { readonly is: 'ours'; readonly owned: OwnedEntry; readonly asks: boolean; readonly begun: number }
+  | {
+      readonly is: 'ours';
+      readonly owned: OwnedEntry;
+      readonly asks: boolean;
+      readonly begun: number;
+    }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
 /** An entry that this instance owns. Its writes are repeated until the store has answered; what they return never rejects. */
@@ -56,7 +61,8 @@ export class OwnedEntry extends OwnedRecord {
     const { records, logger } = this.#kind;
     void this.#kind.send(
       () => this.#kind.reach(() => records.save(this.id, this.fence, change)),
-      (err) => logger.debug({ err, tool: this.#entry.tool }, 'A call that runs once could not be renewed'),
+      (err) =>
+        logger.debug({ err, tool: this.#entry.tool }, 'A call that runs once could not be renewed'),
     );
   }
 
@@ -82,7 +88,9 @@ export class OwnedEntry extends OwnedRecord {
 
   #store(write: () => Promise<unknown>): Promise<unknown> {
     const failed = 'The outcome of a call that runs once could not be stored: it counts as unknown';
-    return this.#kind.send(write, (err) => this.#kind.logger.error({ err, tool: this.#entry.tool }, failed));
+    return this.#kind.send(write, (err) =>
+      this.#kind.logger.error({ err, tool: this.#entry.tool }, failed),
+    );
   }
 }
 
@@ -173,7 +181,11 @@ export class EntryStore extends OwnedRecords {
     return this.#crashed(call, run, stored);
   }
 
-  async #crashed(call: OnceCall, run: OnceRun, stored: StoredRecord): Promise<FoundEntry | undefined> {
+  async #crashed(
+    call: OnceCall,
+    run: OnceRun,
+    stored: StoredRecord,
+  ): Promise<FoundEntry | undefined> {
     const { epoch, owner, head } = stored;
     const { entry } = call;
     const policy = await call.afterCrash();
@@ -191,7 +203,9 @@ export class EntryStore extends OwnedRecords {
     const me = this.lease.owner;
     const owned = new OwnedEntry(this, run, { epoch: epoch + 1, owner: me });
     try {
-      const { claimed } = await this.#reach(call, () => this.records.claim(entry.id, { epoch, owner }, me));
+      const { claimed } = await this.#reach(call, () =>
+        this.records.claim(entry.id, { epoch, owner }, me),
+      );
       if (!claimed) return undefined;
       if (!owned.isCertain) {
         void owned.release();

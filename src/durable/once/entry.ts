@@ -36,10 +36,14 @@ export interface ReadEntry {
 }
 
 /** What is stored before the handler runs. */
-export const bodyOf = ({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>): string => storedText({ tool, args });
+export const bodyOf = ({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>): string =>
+  storedText({ tool, args });
 
 /** The outcome as a text that the store keeps. */
-export function outcomeText({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>, outcome: Outcome): string {
+export function outcomeText(
+  { tool, args }: Pick<ReadEntry, 'tool' | 'args'>,
+  outcome: Outcome,
+): string {
   const { is } = outcome;
   const line = { tool, args, is, ...(is === 'error' && { error: outcome.error }) };
   return storedText(line, is === 'result' ? outcome.json : undefined);
@@ -49,9 +53,18 @@ export function outcomeText({ tool, args }: Pick<ReadEntry, 'tool' | 'args'>, ou
 export function readEntry(text: string): ReadEntry | undefined {
   const { line, rest: json = '' } = readText(text) ?? {};
   if (line === undefined) return undefined;
-  const { tool, args, is, error } = line as { tool: string; args: string; is?: Outcome['is']; error: ThrownError };
+  const { tool, args, is, error } = line as {
+    tool: string;
+    args: string;
+    is?: Outcome['is'];
+    error: ThrownError;
+  };
   if (is === undefined) return { tool, args };
-  return { tool, args, outcome: is === 'result' ? { is, json } : is === 'error' ? { is, error } : { is } };
+  return {
+    tool,
+    args,
+    outcome: is === 'result' ? { is, json } : is === 'error' ? { is, error } : { is },
+  };
 }
 
 /** `undefined`: it is too large to keep, or has no JSON. */
@@ -68,7 +81,8 @@ export function resultOutcome(value: unknown): Outcome {
 
 /** The outcome of a handler that threw. */
 export function errorOutcome(cause: unknown): Outcome {
-  const { name, message } = cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
+  const { name, message } =
+    cause instanceof Error ? cause : { name: 'Error', message: String(cause) };
   const answer = isAnswer(cause) ? { code: cause.code, data: cause.data } : {};
   const error: ThrownError = { name, message, ...answer };
   return keptJson(error) === undefined ? { is: 'large' } : { is: 'error', error };
@@ -78,7 +92,11 @@ export function errorOutcome(cause: unknown): Outcome {
 export function thrownAgain({ message, name, code, data }: ThrownError): Error {
   const error = new Error(message);
   // The stack would name this file.
-  return Object.assign(error, { name, stack: undefined, ...(code !== undefined && { code, data }) });
+  return Object.assign(error, {
+    name,
+    stack: undefined,
+    ...(code !== undefined && { code, data }),
+  });
 }
 
 /** The `_meta` of an answer that another call of this key has made. */
@@ -93,4 +111,5 @@ export function replayedResult(json: string): unknown {
 }
 
 /** Whether the client is asked before the call has an outcome: the next round of the call makes an entry again. */
-export const asksClient = (value: unknown): boolean => isObject(value) && value['resultType'] === 'input_required';
+export const asksClient = (value: unknown): boolean =>
+  isObject(value) && value['resultType'] === 'input_required';

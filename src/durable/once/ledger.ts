@@ -13,7 +13,13 @@
  * entry until it has ended.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { onceCancelled, onceWithinItself, ownerLost, resultNotKept, SojournError } from '../../base/errors.ts';
+import {
+  onceCancelled,
+  onceWithinItself,
+  ownerLost,
+  resultNotKept,
+  SojournError,
+} from '../../base/errors.ts';
 import { elapse, every, within } from '../../base/system.ts';
 import { MOST_RUNS } from '../../session/inbound/retries.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
@@ -82,7 +88,8 @@ export class OnceLedger {
 
   async run(call: OnceCall): Promise<unknown> {
     const { tool } = call.entry;
-    if (call.declaresOnce !== undefined && !this.#seen.has(tool)) this.#checkDeclared(tool, call.declaresOnce);
+    if (call.declaresOnce !== undefined && !this.#seen.has(tool))
+      this.#checkDeclared(tool, call.declaresOnce);
     for (;;) {
       if (this.#isInside(call.entry.id)) throw onceWithinItself(call.entry.tool);
       const run = this.#runs.get(runKey(call.entry));
@@ -156,13 +163,18 @@ export class OnceLedger {
     }
   }
 
-  async #start(call: OnceCall, run: OnceRun, { owned, asks, begun }: FoundEntry & { is: 'ours' }): Promise<unknown> {
+  async #start(
+    call: OnceCall,
+    run: OnceRun,
+    { owned, asks, begun }: FoundEntry & { is: 'ours' },
+  ): Promise<unknown> {
     const now: Inside = { run, outer: inside.getStore() };
     let value: unknown = 'run';
     try {
       if (asks) value = await inside.run(now, () => call.asks(run.signal));
       if (value === 'run' && begun >= MOST_RUNS) value = 'fail';
-      if (value === 'run' && begun > 0) await owned.countRun(begun + 1, () => run.signal.throwIfAborted());
+      if (value === 'run' && begun > 0)
+        await owned.countRun(begun + 1, () => run.signal.throwIfAborted());
     } catch (cause) {
       // The next call with this key asks again.
       this.#again(run, owned.release());

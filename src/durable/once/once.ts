@@ -24,15 +24,20 @@ import type { AfterCrashKind, CallEnd } from './once-call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
 
-const NO_ENDPOINT = 'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
+const NO_ENDPOINT =
+  'no endpoint of sojourn serves it (stdio, a test, or another copy of the package)';
 
 /** The `_meta` of a tool that runs once: `registerTool(name, { _meta: RUNS_ONCE }, once(…))`. */
-export const RUNS_ONCE: { readonly [RUNS_ONCE_KEY]: true } = Object.freeze({ [RUNS_ONCE_KEY]: true });
+export const RUNS_ONCE: { readonly [RUNS_ONCE_KEY]: true } = Object.freeze({
+  [RUNS_ONCE_KEY]: true,
+});
 
 type Returned<Result> = Result | Promise<Result>;
 
 /** What to do about a call whose instance died: asks the outside whether it took effect. */
-export type AfterCrash<Given extends unknown[], Result> = (...given: Given) => Returned<Result | 'run' | 'fail'>;
+export type AfterCrash<Given extends unknown[], Result> = (
+  ...given: Given
+) => Returned<Result | 'run' | 'fail'>;
 
 export interface OnceOptions<Given extends unknown[], Result> {
   /** A text of 1 to 512 characters: calls of a user with the same key are the same call. */
@@ -93,19 +98,31 @@ export function once<Given extends unknown[], Result>(
   };
 }
 
-function checked<Given extends unknown[], Result>(handler: object, options: OnceOptions<Given, Result>): Settings {
+function checked<Given extends unknown[], Result>(
+  handler: object,
+  options: OnceOptions<Given, Result>,
+): Settings {
   refuseTaskHandler(checkFunction('the handler of once()', handler, 'a function'));
   const { key, keepMs = DAY_MS, afterCrash, onDisconnect, anonymous, outside } = options;
   return {
-    key: checkFunction('key of once()', key, 'a function of the arguments and the context') as Settings['key'],
+    key: checkFunction(
+      'key of once()',
+      key,
+      'a function of the arguments and the context',
+    ) as Settings['key'],
     keepMs: checkNumber('keepMs of once()', keepMs, KEEP_RANGE),
     afterCrash:
       afterCrash === undefined || typeof afterCrash === 'function'
         ? afterCrash
         : checkChoice<'fail' | 'run'>('afterCrash of once()', afterCrash, ['fail', 'run']),
-    endsWithClient: checkChoice('onDisconnect of once()', onDisconnect ?? 'finish', ['finish', 'abort']) === 'abort',
-    isShared: anonymous !== undefined && checkChoice('anonymous of once()', anonymous, ['shared']) === 'shared',
-    runsOutside: outside !== undefined && checkChoice('outside of once()', outside, ['run']) === 'run',
+    endsWithClient:
+      checkChoice('onDisconnect of once()', onDisconnect ?? 'finish', ['finish', 'abort']) ===
+      'abort',
+    isShared:
+      anonymous !== undefined &&
+      checkChoice('anonymous of once()', anonymous, ['shared']) === 'shared',
+    runsOutside:
+      outside !== undefined && checkChoice('outside of once()', outside, ['run']) === 'run',
   };
 }
 
@@ -151,13 +168,21 @@ function endOf(call: Call): CallEnd {
   return live?.left === false && (end === 'cancelled' || end === 'answered') ? 'cancelled' : 'left';
 }
 
-async function crashKind(call: Call, { afterCrash }: Settings, ctx: unknown): Promise<AfterCrashKind> {
+async function crashKind(
+  call: Call,
+  { afterCrash }: Settings,
+  ctx: unknown,
+): Promise<AfterCrashKind> {
   if (typeof afterCrash === 'function') return 'ask';
   if (afterCrash !== undefined) return afterCrash;
   return isHarmless(await toolOfCall(call, ctx)) ? 'run' : 'fail';
 }
 
-function asked({ hookTimes }: OnceLedger, afterCrash: Settings['afterCrash'], given: unknown[]): Promise<unknown> {
+function asked(
+  { hookTimes }: OnceLedger,
+  afterCrash: Settings['afterCrash'],
+  given: unknown[],
+): Promise<unknown> {
   const ask = async () => (afterCrash as (...of: unknown[]) => unknown)(...given);
   return inHookTime(hookTimes, { hook: 'afterCrash of once()', sessionId: undefined }, ask());
 }
@@ -179,10 +204,17 @@ function detached(ctx: unknown, client: AbortSignal, run: AbortSignal): unknown 
   };
   const ask: MethodWay = (send, _given, name) => {
     if (!client.aborted) return send();
-    throw new Error(`${name}(): the client of this call has left, and its run continues without one`);
+    throw new Error(
+      `${name}(): the client of this call has left, and its run continues without one`,
+    );
   };
   const asks = { send: ask, elicitInput: ask, requestSampling: ask, sendRequest: ask };
-  return changedContext(ctx, run, { ...notifying(notify), ...asks }, () => client.aborted || run.aborted);
+  return changedContext(
+    ctx,
+    run,
+    { ...notifying(notify), ...asks },
+    () => client.aborted || run.aborted,
+  );
 }
 
 // ——— calls that no endpoint serves ———

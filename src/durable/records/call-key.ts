@@ -4,7 +4,10 @@ import { onceKeyInvalid, optionsContradict } from '../../base/errors.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 
 /** Whose key it is. Callers without a user share their keys only where the author says so. */
-export type Scope = readonly ['user', string] | readonly ['session', string] | readonly ['anonymous'];
+export type Scope =
+  | readonly ['user', string]
+  | readonly ['session', string]
+  | readonly ['anonymous'];
 
 /** `undefined`: its caller has neither a user nor a session. */
 export function scopeOf(
@@ -20,7 +23,10 @@ const KEY_LENGTH = 512;
 
 export function keyOf(tool: string, key: unknown): string {
   if (typeof key === 'string' && key.length > 0 && key.length <= KEY_LENGTH) return key;
-  throw onceKeyInvalid(tool, typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key));
+  throw onceKeyInvalid(
+    tool,
+    typeof key === 'string' ? `a text of ${key.length} characters` : shownKind(key),
+  );
 }
 
 const shownKind = (value: unknown): string =>
@@ -34,7 +40,8 @@ export const entryId = (scope: Scope, tool: string, key: string): string =>
  * A hash of JSON values that does not depend on the order of their members. With the id of the entry in it, equal
  * arguments of two entries have different hashes. Who reads the store can still try arguments one by one.
  */
-export const argumentsHash = (id: string, args: unknown): string => digestText(`${id} ${canonicalJson(args ?? {})}`);
+export const argumentsHash = (id: string, args: unknown): string =>
+  digestText(`${id} ${canonicalJson(args ?? {})}`);
 
 /**
  * Sorts the members of each object, as RFC 8785 does. `JSON.parse` reads 1e999 as `Infinity`, which `JSON.stringify`

@@ -5,7 +5,13 @@
  */
 import { storeAway } from '../../base/errors.ts';
 import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
-import type { EndOutcome, Fence, MaybePromise, RecordChange, SaveOutcome } from '../../stores/store.ts';
+import type {
+  EndOutcome,
+  Fence,
+  MaybePromise,
+  RecordChange,
+  SaveOutcome,
+} from '../../stores/store.ts';
 import type { OwnedRecords } from './owned-records.ts';
 
 type OwnersKind = Pick<OwnedRecords, 'records' | 'reach' | 'lease' | 'logger'>;
@@ -62,7 +68,10 @@ export class OwnedRecord {
   }
 
   /** Repeats a write until the store has answered it, unless the instance has `stopped`. */
-  write<Outcome>(work: (fence: Fence) => MaybePromise<Outcome>, stopped?: () => boolean): Promise<Outcome> {
+  write<Outcome>(
+    work: (fence: Fence) => MaybePromise<Outcome>,
+    stopped?: () => boolean,
+  ): Promise<Outcome> {
     return this.reach(() => this.#write(work), stopped);
   }
 
@@ -92,7 +101,9 @@ export class OwnedRecord {
   async reclaim(): Promise<void> {
     if (!this.#isLost && this.#fence.owner !== this.#kind.lease.owner)
       this.#claiming ??= this.#reclaim()
-        .catch((err: unknown) => this.#kind.logger.debug({ err }, 'The record of a call could not be claimed again'))
+        .catch((err: unknown) =>
+          this.#kind.logger.debug({ err }, 'The record of a call could not be claimed again'),
+        )
         .finally(() => (this.#claiming = undefined));
     await this.#claiming;
   }

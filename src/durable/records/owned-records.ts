@@ -58,7 +58,9 @@ const never = (): boolean => false;
 export class OwnedRecords {
   readonly #kind: 'once' | 'tasks';
   protected readonly given: RecordParts;
-  readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(OWNERS);
+  readonly #owners = new BoundedMap<string, { readonly at: number; readonly isAlive: boolean }>(
+    OWNERS,
+  );
   /** Writes that no client waits for, until the store has answered. */
   readonly #writes = new Set<Promise<unknown>>();
   #isStopped = false;
@@ -98,7 +100,12 @@ export class OwnedRecords {
    * that hangs delays no end of an endpoint.
    */
   async stop(): Promise<void> {
-    await within(this.given.options.timeProvider, STORED_MS, Promise.all(this.#writes), () => undefined);
+    await within(
+      this.given.options.timeProvider,
+      STORED_MS,
+      Promise.all(this.#writes),
+      () => undefined,
+    );
     this.#isStopped = true;
   }
 
@@ -107,7 +114,11 @@ export class OwnedRecords {
   }
 
   /** Repeats `work` while the store is away, for at most `waitMs`. */
-  reach<T>(work: () => MaybePromise<T>, stopped = never, waitMs = this.given.options.waitMs): Promise<T> {
+  reach<T>(
+    work: () => MaybePromise<T>,
+    stopped = never,
+    waitMs = this.given.options.waitMs,
+  ): Promise<T> {
     const { timeProvider: time } = this.given.options;
     return whileAway({ time, waitMs, stopped: () => this.#isStopped || stopped() }, work);
   }
@@ -125,8 +136,15 @@ export class OwnedRecords {
   }
 
   /** Stores a new record. `false`: there is another one with its id. */
-  async create(record: NewRecord, lastsMs: number, dueInMs: number | null, stopped = never): Promise<boolean> {
-    return (await this.reach(() => this.records.create(record, lastsMs, dueInMs), stopped)) === 'created';
+  async create(
+    record: NewRecord,
+    lastsMs: number,
+    dueInMs: number | null,
+    stopped = never,
+  ): Promise<boolean> {
+    return (
+      (await this.reach(() => this.records.create(record, lastsMs, dueInMs), stopped)) === 'created'
+    );
   }
 
   /**
@@ -139,7 +157,9 @@ export class OwnedRecords {
       await this.reach(created, never, Infinity).catch(() => undefined);
       await this.reach(() => this.records.end(record.id, record, '', 0), never, Infinity);
     };
-    return this.send(taken, (err) => this.logger.debug({ err }, 'What did not begin could not be taken back'));
+    return this.send(taken, (err) =>
+      this.logger.debug({ err }, 'What did not begin could not be taken back'),
+    );
   }
 
   /** Whether another instance that lives owns a record. `knownMs`: its lease is not read again within this time. */

@@ -10,7 +10,9 @@ export function storedText(line: object, rest?: string): string {
 }
 
 /** `undefined`: another build has written it. */
-export function readText(text: string): { readonly line: object; readonly rest?: string } | undefined {
+export function readText(
+  text: string,
+): { readonly line: object; readonly rest?: string } | undefined {
   const [end, length] = [text.indexOf('\n'), text.length];
   const line = orUndefined<unknown>(() => JSON.parse(text.slice(0, end === -1 ? length : end)));
   if (!isObject(line) || line['v'] !== VERSION) return undefined;

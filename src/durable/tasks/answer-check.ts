@@ -22,7 +22,9 @@ function resultSchema(method: string, asked: Asked) {
       return specTypeSchemas.ElicitResult;
     case 'sampling': {
       const hasTools = asked['tools'] !== undefined || asked['toolChoice'] !== undefined;
-      return hasTools ? specTypeSchemas.CreateMessageResultWithTools : specTypeSchemas.CreateMessageResult;
+      return hasTools
+        ? specTypeSchemas.CreateMessageResultWithTools
+        : specTypeSchemas.CreateMessageResult;
     }
     case 'roots':
       return specTypeSchemas.ListRootsResult;
@@ -34,7 +36,9 @@ function resultSchema(method: string, asked: Asked) {
 export function checkedAnswer({ method, params }: InputRequest, answer: unknown): CheckedAnswer {
   const asked: Asked = isObject(params) ? params : {};
   const { issues, value } = resultSchema(method, asked)['~standard'].validate(answer) as Outcome;
-  const why = issues?.map(({ message }) => message).join(', ') ?? formProblem(asked['requestedSchema'], value);
+  const why =
+    issues?.map(({ message }) => message).join(', ') ??
+    formProblem(asked['requestedSchema'], value);
   return why === undefined ? { json: JSON.stringify(value) } : { why: why.slice(0, WHY_LENGTH) };
 }
 

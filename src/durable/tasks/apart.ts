@@ -72,7 +72,9 @@ export async function passAnswers(
   const given = isObject(request) ? request['inputResponses'] : undefined;
   if (given === undefined) return;
   await tasks.take(id, user, given).catch((cause: unknown) => {
-    throw cause instanceof SojournError && cause.code === 'INVALID_PARAMS' ? new CallRefusal(cause) : cause;
+    throw cause instanceof SojournError && cause.code === 'INVALID_PARAMS'
+      ? new CallRefusal(cause)
+      : cause;
   });
 }
 
@@ -84,5 +86,8 @@ export const askingResult = ({ inputRequests }: DetailedTask): unknown => ({
 
 function handleOf({ taskId, status, pollIntervalMs }: DetailedTask): unknown {
   const text = `This continues as the task ${taskId}. Call ${STATUS_TOOL} with this taskId for its result.`;
-  return { content: [{ type: 'text', text }], structuredContent: { taskId, status, pollIntervalMs } };
+  return {
+    content: [{ type: 'text', text }],
+    structuredContent: { taskId, status, pollIntervalMs },
+  };
 }

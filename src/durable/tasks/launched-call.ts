@@ -30,7 +30,14 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
     'mcp-name': encoded(target),
   };
   return {
-    fields: { method: 'POST', url: `${pathname}${search}`, absoluteUrl: href, headers, user, address },
+    fields: {
+      method: 'POST',
+      url: `${pathname}${search}`,
+      absoluteUrl: href,
+      headers,
+      user,
+      address,
+    },
     authInfo,
     request: toolCall(target, sent, session),
     version: MODERN_VERSION,
@@ -38,15 +45,28 @@ export function launchedRequest({ caller, sent, target = '', session }: Call): R
   };
 }
 
-function toolCall(name: string, { params = {} }: AwaitedRequest, session: McpSession | undefined): RpcRequest {
+function toolCall(
+  name: string,
+  { params = {} }: AwaitedRequest,
+  session: McpSession | undefined,
+): RpcRequest {
   const { progressToken: _, ...meta } = isObject(params['_meta']) ? params['_meta'] : {};
-  const declared: Readonly<Record<string, unknown>> = session?.clientCapabilities ?? declaredIn({ params });
+  const declared: Readonly<Record<string, unknown>> =
+    session?.clientCapabilities ?? declaredIn({ params });
   const extensions = isObject(declared['extensions']) ? declared['extensions'] : {};
   const _meta = {
     ...meta,
     [PROTOCOL_VERSION_META_KEY]: MODERN_VERSION,
     [CLIENT_INFO_META_KEY]: session?.clientInfo ?? meta[CLIENT_INFO_META_KEY],
-    [CLIENT_CAPABILITIES_META_KEY]: { ...declared, extensions: { ...extensions, [TASKS_EXTENSION]: {} } },
+    [CLIENT_CAPABILITIES_META_KEY]: {
+      ...declared,
+      extensions: { ...extensions, [TASKS_EXTENSION]: {} },
+    },
   };
-  return { jsonrpc: '2.0', id: ID, method: 'tools/call', params: { name, arguments: params['arguments'], _meta } };
+  return {
+    jsonrpc: '2.0',
+    id: ID,
+    method: 'tools/call',
+    params: { name, arguments: params['arguments'], _meta },
+  };
 }

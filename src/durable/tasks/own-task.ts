@@ -8,7 +8,13 @@ import { TEXT_WEIGHT } from '../records/owned-records.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { OwnRun } from './run-room.ts';
 import { OwnedRecord } from '../records/owned-record.ts';
-import { isStoreFull, overMemory, resultTooLarge, rpcError, SojournError } from '../../base/errors.ts';
+import {
+  isStoreFull,
+  overMemory,
+  resultTooLarge,
+  rpcError,
+  SojournError,
+} from '../../base/errors.ts';
 import { Timers } from '../../base/timers.ts';
 import { sessionHash } from '../../base/shown.ts';
 import type { Fence, RecordChange, SaveOutcome, StoredRecord } from '../../stores/store.ts';
@@ -82,7 +88,11 @@ export class OwnTask {
   /** A message waits to be stored, or is on its way. */
   #isShowing = false;
 
-  constructor(tasks: OwnTaskHost, run: OwnRun, { record, kept, head, fence, restMs, recorded }: ClaimedTask) {
+  constructor(
+    tasks: OwnTaskHost,
+    run: OwnRun,
+    { record, kept, head, fence, restMs, recorded }: ClaimedTask,
+  ) {
     const { timeProvider: time } = tasks.options;
     const { id, createdAt, fields, rung, share, stamp } = record;
     this.id = id;
@@ -96,9 +106,13 @@ export class OwnTask {
     this.#rung = rung;
     this.#share = share;
     this.#stamp = stamp;
-    this.owned = new OwnedRecord(tasks.store, id, fence, () => run.stop('another instance runs it'));
+    this.owned = new OwnedRecord(tasks.store, id, fence, () =>
+      run.stop('another instance runs it'),
+    );
     this.steps = new Steps(this.owned, run, recorded);
-    this.questions = new WaitingQuestions(this.fields, run, (field, text) => this.#storeQuestion(field, text));
+    this.questions = new WaitingQuestions(this.fields, run, (field, text) =>
+      this.#storeQuestion(field, text),
+    );
     this.#timers = new Timers(time);
     this.#renewLater();
     this.#timers.after(restMs, () => this.#lookAtTime());
@@ -148,7 +162,10 @@ export class OwnTask {
 
   /** Until the store has answered, no other renewal begins. */
   #renewLater(): void {
-    this.#timers.after(RENEW_MS, () => void this.#background(() => this.#renew().finally(() => this.#renewLater())));
+    this.#timers.after(
+      RENEW_MS,
+      () => void this.#background(() => this.#renew().finally(() => this.#renewLater())),
+    );
   }
 
   async #renew(): Promise<void> {
@@ -168,7 +185,8 @@ export class OwnTask {
   expire(): void {
     this.#timers.stop();
     const stored = async (): Promise<void> => {
-      if ((await this.owned.end('', 0)) === 'ended') this.#tasks.store.expired(this.id, this.kept.tool);
+      if ((await this.owned.end('', 0)) === 'ended')
+        this.#tasks.store.expired(this.id, this.kept.tool);
     };
     void this.#background(stored, true);
   }
@@ -182,17 +200,26 @@ export class OwnTask {
     const keepMs = Math.max(this.kept.keepMs, restMs);
     // A task can be asked for until then.
     const ttlMs = restMs === keepMs ? this.kept.ttlMs : time.now() - this.createdAt + keepMs;
-    const living = { createdAt: this.createdAt, fields: this.fields, stamp: this.#stamp, kept: this.kept };
+    const living = {
+      createdAt: this.createdAt,
+      fields: this.fields,
+      stamp: this.#stamp,
+      kept: this.kept,
+    };
     const storedAs = (end: TaskEnd) => storedEnd(living, end, ttlMs, time.now());
     const whole = storedAs(given);
     const bytes = Buffer.byteLength(whole.text);
     const taken = bytes > RESULT_BYTES ? undefined : this.#takes(whole.text.length);
-    const tooLarge: TaskEnd = { status: 'failed', error: rpcError(resultTooLarge(bytes, RESULT_BYTES)) };
+    const tooLarge: TaskEnd = {
+      status: 'failed',
+      error: rpcError(resultTooLarge(bytes, RESULT_BYTES)),
+    };
     const end = taken === undefined ? tooLarge : given;
     const { text, short } = taken === undefined ? storedAs(tooLarge) : whole;
     const inStore = { share: this.#share, short };
     const stored = async (): Promise<void> => {
-      if ((await this.owned.end(text, keepMs, inStore)) === 'ended') store.ended(this, this.kept, end);
+      if ((await this.owned.end(text, keepMs, inStore)) === 'ended')
+        store.ended(this, this.kept, end);
     };
     void this.#background(stored, true, taken);
   }
@@ -223,19 +250,24 @@ export class OwnTask {
     if (taken === undefined) return this.#fails(overMemory());
     this.#timers.stop();
     const head = headText({ ...this.head, state });
-    const waits = state === 'detached' || (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
+    const waits =
+      state === 'detached' ||
+      (state === 'parked' && hasOpenQuestions({ ...this.fields, ...fields }));
     const due = { inMs: waits ? null : inMs, seen: this.#rung };
     const stamp = this.#now();
     const storeRelease = async (): Promise<boolean> => {
       await this.steps.settled();
-      const saved = await this.#save({ head, fields: shown, stamp, due, release: true }).catch((cause: unknown) => {
-        if (cause instanceof SojournError && isStoreFull(cause)) return cause;
-        throw cause;
-      });
+      const saved = await this.#save({ head, fields: shown, stamp, due, release: true }).catch(
+        (cause: unknown) => {
+          if (cause instanceof SojournError && isStoreFull(cause)) return cause;
+          throw cause;
+        },
+      );
       if (saved instanceof SojournError) return this.#fails(saved);
       const isReleased = saved !== 'fenced';
       const { notices } = this.#tasks.options;
-      if (isReleased) notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
+      if (isReleased)
+        notices.emit({ kind: 'taskReleased', taskId: this.id, tool: this.kept.tool, state });
       return isReleased;
     };
     return (await this.#background(storeRelease, true, taken)) === true;
@@ -248,7 +280,10 @@ export class OwnTask {
     this.fields[MESSAGE_FIELD] = storable(text.slice(0, MESSAGE_LENGTH));
     if (this.#isShowing) return;
     this.#isShowing = true;
-    const waitMs = Math.max(0, this.#shownAt + MESSAGE_MS - this.#tasks.options.timeProvider.monotonic());
+    const waitMs = Math.max(
+      0,
+      this.#shownAt + MESSAGE_MS - this.#tasks.options.timeProvider.monotonic(),
+    );
     this.#timers.after(waitMs, () => void this.#background(() => this.#storeMessage()));
   }
 

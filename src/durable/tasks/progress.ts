@@ -5,7 +5,8 @@ import { roleOf } from '../../base/protocol/methods.ts';
 /** `json`: a message that a server sent. `undefined`: it is no progress. */
 export function progressIn(json: string): string | undefined {
   const { method, params } = JSON.parse(json) as { method?: unknown; params?: unknown };
-  if (typeof method !== 'string' || roleOf(method) !== 'progress' || !isObject(params)) return undefined;
+  if (typeof method !== 'string' || roleOf(method) !== 'progress' || !isObject(params))
+    return undefined;
   const { progress, total, message } = params;
   return progressText(Number(progress), typeof total === 'number' ? total : undefined, message);
 }

@@ -12,7 +12,8 @@ import type { StoredRecord } from '../../stores/store.ts';
 const TEXT_BYTES = 1_024;
 
 /** What a text with a name takes in memory. */
-export const heldBytes = (name: string, text: string): number => TEXT_WEIGHT * (name.length + text.length) + TEXT_BYTES;
+export const heldBytes = (name: string, text: string): number =>
+  TEXT_WEIGHT * (name.length + text.length) + TEXT_BYTES;
 
 /** What texts with names take. */
 export const heldByAll = (texts: Iterable<readonly [string, string]>): number =>
@@ -20,7 +21,10 @@ export const heldByAll = (texts: Iterable<readonly [string, string]>): number =>
 
 /** What a run takes that begins with a stored task, besides what earlier runs have recorded. */
 export const laterRunBytes = ({ body, fields }: StoredRecord): number =>
-  CALL_BYTES + body.length * BODY_WEIGHT + bytesOfText(body, Infinity) + heldByAll(Object.entries(fields));
+  CALL_BYTES +
+  body.length * BODY_WEIGHT +
+  bytesOfText(body, Infinity) +
+  heldByAll(Object.entries(fields));
 
 /** The run of a task, as the task and its parts see it. */
 export interface OwnRun {

@@ -70,7 +70,8 @@ export class Steps {
     this.#run = run;
     this.#values = new Map(values);
     this.#logged = logged;
-    for (const [field, json] of values) this.#resize(field, Buffer.byteLength(eventOf(field, json)));
+    for (const [field, json] of values)
+      this.#resize(field, Buffer.byteLength(eventOf(field, json)));
   }
 
   #resize(field: string, size: number): void {
@@ -102,7 +103,10 @@ export class Steps {
     const size = Buffer.byteLength(event);
     const bytes = this.#bytes + size - (this.#sizes.get(field) ?? 0);
     if (bytes > MOST_BYTES)
-      throw stepInvalid(name, `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`);
+      throw stepInvalid(
+        name,
+        `has no room: a task records ${MOST_BYTES} bytes, and this makes ${bytes}`,
+      );
     const held = heldBytes(field, json);
     const { room } = this.#run;
     if (!room.take(held)) throw overMemory();
@@ -112,7 +116,9 @@ export class Steps {
     const stored = this.#last
       .catch(() => {})
       .then(() => this.#store(event, size))
-      .finally(() => room.charge(kind === 's' ? -held : before === undefined ? 0 : -heldBytes(field, before)));
+      .finally(() =>
+        room.charge(kind === 's' ? -held : before === undefined ? 0 : -heldBytes(field, before)),
+      );
     this.#last = stored;
     if (!(await stored)) throw stepInvalid(name, OVER);
   }
@@ -129,7 +135,10 @@ export class Steps {
   /** Writes all values again: what is before them in the log may go. */
   async #storeAll(): Promise<boolean> {
     const owned = this.#owned;
-    const { values, next } = await owned.reach(() => recordedOf(owned.records, owned.id), this.#isOver);
+    const { values, next } = await owned.reach(
+      () => recordedOf(owned.records, owned.id),
+      this.#isOver,
+    );
     const events = Array.from(values, ([field, json]) => eventOf(field, json));
     const size = events.reduce((sum, event) => sum + Buffer.byteLength(event), 0);
     return this.#append(events, size, { next, events: 0, bytes: 0 });

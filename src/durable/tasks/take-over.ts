@@ -20,7 +20,14 @@ import { authOf } from '../../cluster/relay/sent-request.ts';
 import type { Fence, Ownership, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../base/types.ts';
 import { DUE_MS } from './own-task.ts';
-import { hasOpenQuestions, headText, type KeptTask, nextRound, readHead, type TaskHead } from './task-record.ts';
+import {
+  hasOpenQuestions,
+  headText,
+  type KeptTask,
+  nextRound,
+  readHead,
+  type TaskHead,
+} from './task-record.ts';
 import { heldByAll, laterRunBytes, type RunRoom } from './run-room.ts';
 import { recordedOf } from './steps.ts';
 import type { RunRequest } from './run-sink.ts';
@@ -51,7 +58,12 @@ const shareOf = ({ user, share }: StoredRecord): string =>
   user === null && share !== null ? share : shareKey(user ?? undefined);
 
 /** Why a task that was found in this state continues. */
-const CAUSES = { running: 'takeover', parked: 'answered', queued: 'released', detached: 'released' } as const;
+const CAUSES = {
+  running: 'takeover',
+  parked: 'answered',
+  queued: 'released',
+  detached: 'released',
+} as const;
 
 export class TakeOver {
   readonly #tasks: Tasks;
@@ -95,7 +107,8 @@ export class TakeOver {
     const isLost = head.state === 'running';
     if (isLost) {
       if (!kept.resume) return this.#fail(record, ownerLost(true));
-      if (head.attempt >= kept.maxAttempts) return this.#fail(record, tooManyAttempts(head.attempt));
+      if (head.attempt >= kept.maxAttempts)
+        return this.#fail(record, tooManyAttempts(head.attempt));
     }
     const room = this.#tasks.roomFor(shareOf(record));
     if (!this.#tasks.takes || !room.enter()) return;
@@ -120,11 +133,19 @@ export class TakeOver {
    * The head is written last: until then the task has not been run, whatever becomes of this instance. `false`: it does
    * not run here.
    */
-  async #continue({ record: seen, kept }: LivingTask, before: TaskHead, room: RunRoom): Promise<boolean> {
+  async #continue(
+    { record: seen, kept }: LivingTask,
+    before: TaskHead,
+    room: RunRoom,
+  ): Promise<boolean> {
     const tasks = this.#tasks;
     const { store } = tasks;
     const isLost = before.state === 'running';
-    const head: TaskHead = { ...before, state: 'running', attempt: before.attempt + (isLost ? 1 : 0) };
+    const head: TaskHead = {
+      ...before,
+      state: 'running',
+      attempt: before.attempt + (isLost ? 1 : 0),
+    };
     const { id, epoch, owner } = seen;
     const me = store.lease.owner;
     const began = tasks.options.timeProvider.monotonic();
@@ -142,14 +163,21 @@ export class TakeOver {
     }
     // The claim was stored, so no earlier run records anything more.
     const recorded = await store.reach(() => recordedOf(store.records, id));
-    const record = { ...claim.record, stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()) };
+    const record = {
+      ...claim.record,
+      stamp: Math.max(seen.stamp, tasks.options.timeProvider.now()),
+    };
     const asked = await this.#laterRequest(record, kept);
     if (asked === undefined) return this.#giveBack(queued, fence, REFUSED_MS);
     if (!room.take(heldByAll(recorded.values))) return this.#giveBack(queued, fence, SWEEP_MS);
     const due = { inMs: DUE_MS, seen: record.rung };
     const change = { head: headText(head), stamp: record.stamp, due };
     // Once this may be stored the task counts as run, so it is repeated until there is an answer.
-    const saved = await store.reach(() => store.records.save(id, fence, change), undefined, Infinity);
+    const saved = await store.reach(
+      () => store.records.save(id, fence, change),
+      undefined,
+      Infinity,
+    );
     if (saved === 'fenced') return false;
     // What it records must not outlive it: its key may be called again.
     const tookMs = tasks.options.timeProvider.monotonic() - began;
@@ -158,7 +186,13 @@ export class TakeOver {
     if (run === undefined) return this.#giveBack(queued, fence, 0);
     if (isLost) this.#noteLost(true);
     const cause = CAUSES[before.state];
-    tasks.options.notices.emit({ kind: 'taskContinued', taskId: id, tool: kept.tool, cause, attempt: head.attempt });
+    tasks.options.notices.emit({
+      kind: 'taskContinued',
+      taskId: id,
+      tool: kept.tool,
+      cause,
+      attempt: head.attempt,
+    });
     tasks.serve(run);
     return true;
   }
@@ -178,7 +212,10 @@ export class TakeOver {
       try {
         authInfo = await inHookTime(options, hook, asked());
       } catch (err) {
-        this.#logger.warn({ err, task: sessionHash(id), tool }, 'tasks.authorize threw: the task waits');
+        this.#logger.warn(
+          { err, task: sessionHash(id), tool },
+          'tasks.authorize threw: the task waits',
+        );
       }
       if (authInfo === undefined) return undefined;
     }
@@ -200,17 +237,24 @@ export class TakeOver {
     this.#isSweeping = true;
     const { timeProvider: time } = this.#tasks.options;
     try {
-      for await (const { records } of pagesOf((cursor) => this.#tasks.store.records.due(PAGE, cursor))) {
+      for await (const { records } of pagesOf((cursor) =>
+        this.#tasks.store.records.due(PAGE, cursor),
+      )) {
         for (const due of records) {
           if (this.#tasks.store.stopped) return;
-          await (due.expired ? this.#expire(due) : within(time, ASKED_MS, this.look(due.id), () => {}));
+          await (due.expired
+            ? this.#expire(due)
+            : within(time, ASKED_MS, this.look(due.id), () => {}));
           await elapse(time, PAUSE_MS);
         }
         if (!this.#tasks.takes) break;
       }
       await this.#tasks.store.records.trim();
     } catch (err) {
-      this.#logger.warn({ err }, 'Tasks could not be looked at; the next sweep, in 5 s, tries again');
+      this.#logger.warn(
+        { err },
+        'Tasks could not be looked at; the next sweep, in 5 s, tries again',
+      );
     } finally {
       this.#isSweeping = false;
     }

@@ -12,7 +12,12 @@ import { handledIf } from '../../base/own-rejections.ts';
 import { SojournError, stepInvalid, taskRequired } from '../../base/errors.ts';
 import { idText, systemRandom } from '../../base/system.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
-import { changedContext, type MethodWay, notifying, signalOf } from '../../session/calls/handler-context.ts';
+import {
+  changedContext,
+  type MethodWay,
+  notifying,
+  signalOf,
+} from '../../session/calls/handler-context.ts';
 import type { Call } from '../../session/calls/call.ts';
 import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
@@ -74,7 +79,9 @@ export const currentTask = (): RunningTask | undefined => present.getStore();
 type Asks = 'elicitInput' | 'requestSampling';
 
 /** `resume`: as its author said. */
-export type AuthorSettings = Omit<GivenSettings, 'resume'> & { readonly resume: boolean | undefined };
+export type AuthorSettings = Omit<GivenSettings, 'resume'> & {
+  readonly resume: boolean | undefined;
+};
 
 export class TaskHandle implements RunningTask {
   readonly #call: Call | undefined;
@@ -89,7 +96,12 @@ export class TaskHandle implements RunningTask {
   readonly #ctx: unknown;
   #settle: (outcome: Promise<unknown>) => void = () => {};
 
-  constructor(call: Call | undefined, run: TaskRun | undefined, settings: AuthorSettings, ctx: unknown) {
+  constructor(
+    call: Call | undefined,
+    run: TaskRun | undefined,
+    settings: AuthorSettings,
+    ctx: unknown,
+  ) {
     this.#call = call;
     this.#run = run;
     this.#settings = settings;
@@ -129,7 +141,8 @@ export class TaskHandle implements RunningTask {
   /** Makes the call of `run` a task. */
   async begin(run: TaskRun, key?: TaskKey): Promise<void> {
     const { resume } = this.#settings;
-    const hinted = async () => this.#call !== undefined && mayRepeat(await toolOfCall(this.#call, this.#ctx));
+    const hinted = async () =>
+      this.#call !== undefined && mayRepeat(await toolOfCall(this.#call, this.#ctx));
     await run.start({ ...this.#settings, resume: resume ?? (await hinted()) }, key);
   }
 
@@ -164,7 +177,8 @@ export class TaskHandle implements RunningTask {
   }
 
   #once(used: string, name: string): void {
-    if (this.#used.has(used)) throw stepInvalid(name, 'comes twice in one run: give each its own name');
+    if (this.#used.has(used))
+      throw stepInvalid(name, 'comes twice in one run: give each its own name');
     this.#used.add(used);
   }
 
@@ -194,7 +208,8 @@ export class TaskHandle implements RunningTask {
       const full = tooMany({ ...task.fields, [field]: JSON.stringify({ method, params }) });
       if (full !== undefined) throw full;
     }
-    const stop = this.#settings.resume === true ? run.after(PARK_MS, () => this.#park(run)) : undefined;
+    const stop =
+      this.#settings.resume === true ? run.after(PARK_MS, () => this.#park(run)) : undefined;
     try {
       return (await task.questions.ask(name, { method, params })) as T;
     } finally {
@@ -282,7 +297,10 @@ function jsonOf(name: string, value: unknown): string {
   try {
     json = JSON.stringify(value ?? null);
   } catch (cause) {
-    throw stepInvalid(name, `has a value that is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw stepInvalid(
+      name,
+      `has a value that is no JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
   }
   if (json === undefined) throw stepInvalid(name, `has a value that is no JSON: ${typeof value}`);
   return json;
@@ -307,7 +325,11 @@ export function taskContext(ctx: unknown, run: TaskRun, handle: TaskHandle): unk
   return changedContext(ctx, run.signal, {
     // No client gets these, and a rejection would stop the handler half-way.
     ...notifying(asTask((notification) => run.message(JSON.stringify(notification ?? null)))),
-    elicitInput: asTask((params) => handle.elicit(nameOf('elicit', params), params as ElicitRequestParams)),
-    requestSampling: asTask((params) => handle.sample(nameOf('sample', params), params as CreateMessageRequestParams)),
+    elicitInput: asTask((params) =>
+      handle.elicit(nameOf('elicit', params), params as ElicitRequestParams),
+    ),
+    requestSampling: asTask((params) =>
+      handle.sample(nameOf('sample', params), params as CreateMessageRequestParams),
+    ),
   });
 }

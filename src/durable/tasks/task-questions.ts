@@ -49,7 +49,10 @@ export function askedFields(
     keys.push([key, name]);
   }
   const state = typeof requestState === 'string' ? requestState : undefined;
-  const next: Round = { keys: Object.fromEntries(keys), ...(state !== undefined && { requestState: state }) };
+  const next: Round = {
+    keys: Object.fromEntries(keys),
+    ...(state !== undefined && { requestState: state }),
+  };
   all[ROUND_FIELD] = added[ROUND_FIELD] = JSON.stringify(next);
   return tooMany(all) ?? added;
 }
@@ -57,10 +60,14 @@ export function askedFields(
 /** Why this cannot be asked. A question would stay open whose name comes back changed, or whose form checks nothing. */
 export function wrongQuestion(key: string, question: unknown): SojournError | undefined {
   if (!isFieldName(key))
-    return invalidRequest(`a task asked its client a question named ${quoted(key)}: a name has ${FIELD_NAME}`);
+    return invalidRequest(
+      `a task asked its client a question named ${quoted(key)}: a name has ${FIELD_NAME}`,
+    );
   const why = uncheckable(question);
   if (why === undefined) return undefined;
-  return invalidRequest(`the requestedSchema of the question ${quoted(key)} of a task is no JSON Schema: ${why}`);
+  return invalidRequest(
+    `the requestedSchema of the question ${quoted(key)} of a task is no JSON Schema: ${why}`,
+  );
 }
 
 /** Why the client of this call may not be asked that, in the words of the SDK about the result of a handler. */
@@ -78,7 +85,8 @@ export function undeclared(
   const declared = declaredIn(call)[capability];
   // A bare declaration of elicitation is one of forms.
   const has =
-    isObject(declared) && (kind === undefined || kind in declared || (kind === 'form' && !('url' in declared)));
+    isObject(declared) &&
+    (kind === undefined || kind in declared || (kind === 'form' && !('url' in declared)));
   if (has) return undefined;
   return new MissingRequiredClientCapabilityError(
     { requiredCapabilities: { [capability]: kind === undefined ? {} : { [kind]: {} } } },
@@ -88,9 +96,14 @@ export function undeclared(
 
 /** Questions and answers are read each time that the client asks for the task. */
 export function tooMany(fields: Readonly<Record<string, string>>): SojournError | undefined {
-  const entries = Object.entries(fields).filter(([name]) => /^[qa]/.test(name) || name === ROUND_FIELD);
+  const entries = Object.entries(fields).filter(
+    ([name]) => /^[qa]/.test(name) || name === ROUND_FIELD,
+  );
   const open = entries.filter(([name]) => isOpen(fields, name)).length * ANSWER_BYTES;
-  const bytes = entries.reduce((sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text), open);
+  const bytes = entries.reduce(
+    (sum, [name, text]) => sum + Buffer.byteLength(name) + Buffer.byteLength(text),
+    open,
+  );
   const questions = entries.filter(([name]) => name.startsWith('q')).length;
   if (questions > MOST_QUESTIONS)
     return invalidRequest(`a task asked its client more than ${MOST_QUESTIONS} questions`);

@@ -54,10 +54,12 @@ export interface KeptTask extends GivenSettings {
   readonly args?: string | undefined;
 }
 
-export const bodyText = (kept: KeptTask, request: RpcRequest): string => storedText(kept, JSON.stringify(request));
+export const bodyText = (kept: KeptTask, request: RpcRequest): string =>
+  storedText(kept, JSON.stringify(request));
 
 /** Reads the first line of a body: the request after it may be long. `undefined`: another build wrote the body. */
-export const readBody = (body: string): KeptTask | undefined => readText(body)?.line as KeptTask | undefined;
+export const readBody = (body: string): KeptTask | undefined =>
+  readText(body)?.line as KeptTask | undefined;
 
 // ——— questions and answers ———
 
@@ -92,10 +94,13 @@ export const isOpen = (fields: Fields, name: string): boolean =>
 /** Every question without an answer, by its key. */
 export function openQuestions(fields: Fields): Readonly<Record<string, InputRequest>> {
   const open = Object.entries(fields).filter(([name]) => isOpen(fields, name));
-  return Object.fromEntries(open.map(([name, text]) => [name.slice(1), JSON.parse(text) as InputRequest]));
+  return Object.fromEntries(
+    open.map(([name, text]) => [name.slice(1), JSON.parse(text) as InputRequest]),
+  );
 }
 
-export const hasOpenQuestions = (fields: Fields): boolean => Object.keys(fields).some((name) => isOpen(fields, name));
+export const hasOpenQuestions = (fields: Fields): boolean =>
+  Object.keys(fields).some((name) => isOpen(fields, name));
 
 /** What the next round of a handler gets that returned questions. `keys`: those of the client, and the handler's. */
 export interface Round {
@@ -110,9 +115,16 @@ export function nextRound({ body, fields }: Pick<StoredRecord, 'body' | 'fields'
   if (text === undefined) return request;
   const { requestState, keys } = JSON.parse(text) as Round;
   const inputResponses = Object.fromEntries(
-    Object.entries(keys).map(([key, own]) => [own, JSON.parse(fields[answerField(key)] ?? 'null') as unknown]),
+    Object.entries(keys).map(([key, own]) => [
+      own,
+      JSON.parse(fields[answerField(key)] ?? 'null') as unknown,
+    ]),
   );
-  const params = { ...request.params, inputResponses, ...(requestState !== undefined && { requestState }) };
+  const params = {
+    ...request.params,
+    inputResponses,
+    ...(requestState !== undefined && { requestState }),
+  };
   return { ...request, params };
 }
 
@@ -125,7 +137,9 @@ export interface TaskEnd {
   readonly status: EndStatus;
   /** Its result, which may be long. */
   readonly resultJson?: string | undefined;
-  readonly error?: { readonly code: number; readonly message: string; readonly data?: unknown } | undefined;
+  readonly error?:
+    | { readonly code: number; readonly message: string; readonly data?: unknown }
+    | undefined;
 }
 
 /** What this package gives as a reason. A handler may have written anything into the data of its error. */
@@ -147,7 +161,8 @@ export interface TaskOutcome extends TaskEnd {
   readonly statusMessage?: string | undefined;
 }
 
-export const outcomeText = ({ resultJson, ...line }: TaskOutcome): string => storedText(line, resultJson);
+export const outcomeText = ({ resultJson, ...line }: TaskOutcome): string =>
+  storedText(line, resultJson);
 
 /** `undefined`: another build has written it. */
 export function readOutcome(text: string): TaskOutcome | undefined {

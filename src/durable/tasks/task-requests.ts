@@ -30,7 +30,13 @@ import { TakeOver } from './take-over.ts';
 import { answerField, hasOpenQuestions, openQuestions } from './task-record.ts';
 import { TaskRun } from './task-run.ts';
 import { Tasks } from './tasks.ts';
-import { declaredIn, type DetailedTask, gotTask, readableTask, TASKS_EXTENSION } from './wire-shapes.ts';
+import {
+  declaredIn,
+  type DetailedTask,
+  gotTask,
+  readableTask,
+  TASKS_EXTENSION,
+} from './wire-shapes.ts';
 
 const ANSWER_BYTES = 65_536;
 const DONE = JSON.stringify({ resultType: 'complete' });
@@ -73,13 +79,24 @@ export class TaskRequests {
 
   /** Whether the request is about a task, or asks for notifications about tasks that its client may not get. */
   serves(request: RpcRequest): boolean {
-    return ABOUT_TASKS.has(roleOf(request.method)) || (listensToTasks(request) && !declaresTasks(request));
+    return (
+      ABOUT_TASKS.has(roleOf(request.method)) ||
+      (listensToTasks(request) && !declaresTasks(request))
+    );
   }
 
   /** `undefined`: the call cannot become a task. */
-  open(exchange: Exchange, response: AnswerSink, request: RpcRequest, version: string): TaskRun | undefined {
+  open(
+    exchange: Exchange,
+    response: AnswerSink,
+    request: RpcRequest,
+    version: string,
+  ): TaskRun | undefined {
     if (!callsTool(request.method) || !declaresTasks(request)) return undefined;
-    return new TaskRun(callRequestOf(exchange, request, version), this.tasks, { exchange, response });
+    return new TaskRun(callRequestOf(exchange, request, version), this.tasks, {
+      exchange,
+      response,
+    });
   }
 
   /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
@@ -123,7 +140,8 @@ export class TaskRequests {
       if (refusal !== undefined) throw new CallRefusal(refusal);
       // Its `key` threw, or is none: the call of the client throws the same.
       if (run.handler.thrown !== undefined) throw run.handler.thrown.cause;
-      if (run.handler.hasBegun) throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
+      if (run.handler.hasBegun)
+        throw new CallRefusal(internal(error ?? new Error('A call did not become a task')));
       return undefined;
     } finally {
       signal.removeEventListener('abort', left);
@@ -133,20 +151,29 @@ export class TaskRequests {
   /** A run whose handler does not begin by itself. */
   prepare(call: Call): { readonly run: TaskRun; readonly heard: HeardAnswer } {
     const heard = new HeardAnswer();
-    return { run: new TaskRun(launchedRequest(call), this.tasks, { exchange: heard, response: heard }), heard };
+    return {
+      run: new TaskRun(launchedRequest(call), this.tasks, { exchange: heard, response: heard }),
+      heard,
+    };
   }
 
   /**
    * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
    * aborts.
    */
-  async wait(id: string, user: string | undefined, ms: number, signal: AbortSignal): Promise<DetailedTask> {
+  async wait(
+    id: string,
+    user: string | undefined,
+    ms: number,
+    signal: AbortSignal,
+  ): Promise<DetailedTask> {
     const { timeProvider: time } = this.tasks.options;
     const began = time.monotonic();
     for (;;) {
       signal.throwIfAborted();
       const found = await this.tasks.store.find(id, user);
-      if (!('record' in found) || hasOpenQuestions(found.record.fields)) return readableTask(id, found);
+      if (!('record' in found) || hasOpenQuestions(found.record.fields))
+        return readableTask(id, found);
       const waited = time.monotonic() - began;
       if (waited >= ms) return readableTask(id, found);
       void this.#takeOver.look(id, found);
@@ -184,17 +211,22 @@ export class TaskRequests {
       const question = Object.hasOwn(open, key) ? open[key] : undefined;
       if (question === undefined) continue;
       const checked = checkedAnswer(question, answer);
-      if ('why' in checked) throw invalidParams(`the answer to the question ${quoted(key)} is wrong: ${checked.why}`);
+      if ('why' in checked)
+        throw invalidParams(`the answer to the question ${quoted(key)} is wrong: ${checked.why}`);
       const { json } = checked;
-      if (Buffer.byteLength(json) > ANSWER_BYTES) throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
+      if (Buffer.byteLength(json) > ANSWER_BYTES)
+        throw invalidParams(`an answer has more than ${ANSWER_BYTES} bytes`);
       added[answerField(key)] = json;
     }
     if (tooMany({ ...fields, ...added }) instanceof SojournError)
-      throw invalidParams('the questions and answers of this task have more bytes than a task may have');
+      throw invalidParams(
+        'the questions and answers of this task have more bytes than a task may have',
+      );
     const answers = Object.entries(added);
     if (answers.length === 0) return;
     const { store } = this.tasks;
-    for (const [field, text] of answers) await store.reach(() => store.records.add(id, field, text));
+    for (const [field, text] of answers)
+      await store.reach(() => store.records.add(id, field, text));
     // An answer that was there before may be this one: the reply to an earlier try may be lost.
     this.tasks.ring(id, owner);
     // It has no owner, or its owner may be dead.
@@ -208,15 +240,20 @@ export function tasksOf(call: Call | undefined): TaskRequests | undefined {
   return tasks instanceof TaskRequests ? tasks : undefined;
 }
 
-export const hasEnded = ({ status }: DetailedTask): boolean => status !== 'working' && status !== 'input_required';
+export const hasEnded = ({ status }: DetailedTask): boolean =>
+  status !== 'working' && status !== 'input_required';
 
 /** The answer of a tool that threw. That was noticed in its run. */
-export const failed = (text: string): unknown => ({ content: [{ type: 'text', text }], isError: true });
+export const failed = (text: string): unknown => ({
+  content: [{ type: 'text', text }],
+  isError: true,
+});
 
 /** What the call of an ended task answers. */
 export function resultOf({ status, result, error, statusMessage }: DetailedTask): unknown {
   // It is no member of earlier revisions, and the SDK adds it for this one.
-  if (status === 'completed') return isObject(result) ? { ...result, resultType: undefined } : result;
+  if (status === 'completed')
+    return isObject(result) ? { ...result, resultType: undefined } : result;
   const failure: Partial<SojournError> = isObject(error) ? error : {};
   return failed(failure.message ?? statusMessage ?? `The task is ${status}`);
 }

@@ -188,7 +188,8 @@ export class TaskRun extends RunSink implements RequestLife {
     if (error === undefined && value['resultType'] === 'input_required')
       return this.#over('The task waits for its client', (task) => task.parks(value));
     // A build that lacks the tool, or a right that was taken back: the task waits for another instance, or its time.
-    if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true)) return this.postpone(REFUSED_MS);
+    if (!this.handler.hasBegun && (error !== undefined || value['isError'] === true))
+      return this.postpone(REFUSED_MS);
     if (this.#isDraining && this.handler.thrown !== undefined) return this.postpone(0);
     // What the SDK answers with is right for the revision.
     const failure = error ?? this.handler.error;
@@ -279,9 +280,18 @@ export class TaskRun extends RunSink implements RequestLife {
   async failDetached(id: string, cause: unknown): Promise<void> {
     const target = String(this.request.params?.['name']);
     const { notices } = this.#tasks.options;
-    notices.emit({ kind: 'handlerThrew', method: 'tools/call', target, sessionId: undefined, error: cause });
+    notices.emit({
+      kind: 'handlerThrew',
+      method: 'tools/call',
+      target,
+      sessionId: undefined,
+      error: cause,
+    });
     const message = cause instanceof Error ? cause.message : String(cause);
-    await this.#tasks.end(id, { status: 'failed', error: { ...rpcError(internal(cause)), message } });
+    await this.#tasks.end(id, {
+      status: 'failed',
+      error: { ...rpcError(internal(cause)), message },
+    });
   }
 
   get isParked(): boolean {

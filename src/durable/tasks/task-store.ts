@@ -3,11 +3,23 @@
  * its user, so that another user's id is refused before the store is asked, and looks like an unknown one.
  */
 import { createHmac } from 'node:crypto';
-import { resultNotKept, resultTooLarge, rpcError, storeAway, taskUnknown, taskUnreadable } from '../../base/errors.ts';
+import {
+  resultNotKept,
+  resultTooLarge,
+  rpcError,
+  storeAway,
+  taskUnknown,
+  taskUnreadable,
+} from '../../base/errors.ts';
 import { base64url } from '../../base/system.ts';
 import type { Scope } from '../records/call-key.ts';
 import { OwnedRecords, type RecordParts } from '../records/owned-records.ts';
-import { type EndedRecord, isEnded, type Ownership, type StoredRecord } from '../../stores/store.ts';
+import {
+  type EndedRecord,
+  isEnded,
+  type Ownership,
+  type StoredRecord,
+} from '../../stores/store.ts';
 import {
   type KeptTask,
   MESSAGE_FIELD,
@@ -85,7 +97,8 @@ export class TaskStore extends OwnedRecords {
   async find(id: unknown, user: string | undefined): Promise<FoundTask> {
     if (typeof id !== 'string' || !id.startsWith(`${await this.group(user)}.`)) throw taskUnknown();
     const found = await this.read(id);
-    if (found === undefined || ('record' in found && found.record.user !== (user ?? null))) throw taskUnknown();
+    if (found === undefined || ('record' in found && found.record.user !== (user ?? null)))
+      throw taskUnknown();
     return found;
   }
 
@@ -110,7 +123,8 @@ export class TaskStore extends OwnedRecords {
       const found = await this.read(id);
       if (found === undefined || !('record' in found)) return undefined;
       const { record, kept } = found;
-      if (seen !== undefined && (record.epoch !== seen.epoch || record.owner !== seen.owner)) return undefined;
+      if (seen !== undefined && (record.epoch !== seen.epoch || record.owner !== seen.owner))
+        return undefined;
       // This instance does not know how much of its time is left.
       const keepMs = kept.ttlMs;
       const now = this.given.options.timeProvider.now();
@@ -135,10 +149,21 @@ export class TaskStore extends OwnedRecords {
   }
 
   /** The end of a task is stored. */
-  ended({ id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>, { tool }: KeptTask, end: TaskEnd): void {
+  ended(
+    { id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>,
+    { tool }: KeptTask,
+    end: TaskEnd,
+  ): void {
     const { timeProvider, notices } = this.given.options;
     const ms = Math.max(0, timeProvider.now() - createdAt);
-    notices.emit({ kind: 'taskEnded', taskId: id, tool, status: end.status, reason: reasonOf(end), ms });
+    notices.emit({
+      kind: 'taskEnded',
+      taskId: id,
+      tool,
+      status: end.status,
+      reason: reasonOf(end),
+      ms,
+    });
   }
 }
 
@@ -154,7 +179,15 @@ export function storedEnd(
   now: number,
 ): { readonly text: string; readonly short: string } {
   const endedAt = Math.max(now, stamp);
-  const told = { createdAt, endedAt, ttlMs, pollIntervalMs, tool, args, statusMessage: fields[MESSAGE_FIELD] };
+  const told = {
+    createdAt,
+    endedAt,
+    ttlMs,
+    pollIntervalMs,
+    tool,
+    args,
+    statusMessage: fields[MESSAGE_FIELD],
+  };
   const short: TaskEnd = { status: 'failed', error: rpcError(resultNotKept()) };
   return { text: outcomeText({ ...end, ...told }), short: outcomeText({ ...short, ...told }) };
 }

@@ -43,7 +43,11 @@ export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
   };
 }
 
-function statusOf({ fields, owner }: StoredRecord, head: TaskHead | undefined, alive: ReadonlySet<string>): TaskStatus {
+function statusOf(
+  { fields, owner }: StoredRecord,
+  head: TaskHead | undefined,
+  alive: ReadonlySet<string>,
+): TaskStatus {
   if (hasOpenQuestions(fields)) return 'input_required';
   if (head?.state === 'detached') return 'detached';
   if (owner === null) return 'queued';
@@ -58,7 +62,9 @@ export function questionStates({ fields }: StoredRecord) {
   return names.map((name) => ({ name, answered: fields[answerField(name)] !== undefined }));
 }
 
-export function errorOf({ error }: TaskOutcome): { readonly errorCode: number; readonly reason?: string } | undefined {
+export function errorOf({
+  error,
+}: TaskOutcome): { readonly errorCode: number; readonly reason?: string } | undefined {
   if (error === undefined) return undefined;
   const reason = reasonOf({ error });
   return { errorCode: error.code, ...(reason !== undefined && { reason }) };

@@ -13,7 +13,11 @@ const WAIT_MS = 4_000;
 const TASK_ID = { type: 'string', description: 'As the tool that began the task has told it' };
 
 type OfTask = { readonly taskId: string };
-const inputSchema = fromJsonSchema<OfTask>({ type: 'object', properties: { taskId: TASK_ID }, required: ['taskId'] });
+const inputSchema = fromJsonSchema<OfTask>({
+  type: 'object',
+  properties: { taskId: TASK_ID },
+  required: ['taskId'],
+});
 
 /**
  * Registers `task_status` and `task_cancel`. They answer for the tasks of the caller: `task_status` with the result of
@@ -31,14 +35,23 @@ export function taskTools(server: McpServer): void {
     inputSchema,
     annotations: { destructiveHint: true, idempotentHint: true, openWorldHint: false },
   };
-  server.registerTool(STATUS_TOOL, status, async ({ taskId }, ctx) => (await told(statusOf(taskId, ctx))) as never);
-  server.registerTool('task_cancel', cancel, async ({ taskId }) => (await told(cancelled(taskId))) as never);
+  server.registerTool(
+    STATUS_TOOL,
+    status,
+    async ({ taskId }, ctx) => (await told(statusOf(taskId, ctx))) as never,
+  );
+  server.registerTool(
+    'task_cancel',
+    cancel,
+    async ({ taskId }) => (await told(cancelled(taskId))) as never,
+  );
 }
 
 /** A wrong id is a mistake of the client. */
 const told = (answer: Promise<unknown>): Promise<unknown> =>
   answer.catch((cause: unknown) => {
-    if (cause instanceof SojournError && cause.code === 'TASK_UNKNOWN') return failed(cause.message);
+    if (cause instanceof SojournError && cause.code === 'TASK_UNKNOWN')
+      return failed(cause.message);
     throw cause;
   });
 
@@ -59,11 +72,16 @@ async function statusOf(id: string, ctx: unknown): Promise<unknown> {
 
 function working({ taskId, status, statusMessage, pollIntervalMs }: DetailedTask): unknown {
   const text = `The task is not over${statusMessage === undefined ? '' : `: ${statusMessage}`}. Call ${STATUS_TOOL} again.`;
-  return { content: [{ type: 'text', text }], structuredContent: { taskId, status, statusMessage, pollIntervalMs } };
+  return {
+    content: [{ type: 'text', text }],
+    structuredContent: { taskId, status, statusMessage, pollIntervalMs },
+  };
 }
 
 async function cancelled(id: string): Promise<unknown> {
   const { tasks, user } = present();
   const ends = await tasks.cancel(id, user);
-  return { content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }] };
+  return {
+    content: [{ type: 'text', text: ends ? 'The task is cancelled.' : 'The task was over.' }],
+  };
 }

@@ -6,17 +6,35 @@
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves.
  */
-import { onceNeedsUser, optionInvalid, optionsContradict, requestDrained, taskRequired } from '../../base/errors.ts';
+import {
+  onceNeedsUser,
+  optionInvalid,
+  optionsContradict,
+  requestDrained,
+  taskRequired,
+} from '../../base/errors.ts';
 import { withContext } from '../../session/calls/handler-context.ts';
 import { asTaskHandler, keyOf, scopeOf } from '../records/call-key.ts';
-import { checkChoice, checkFunction, checkNames, checkNumber, type NumberRange } from '../../base/options/checks.ts';
+import {
+  checkChoice,
+  checkFunction,
+  checkNames,
+  checkNumber,
+  type NumberRange,
+} from '../../base/options/checks.ts';
 import { POLL_MS, TASK_MS, TASK_TIMES } from '../../base/options/tasks-options.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import { quoted } from '../../base/shown.ts';
 import { apart } from './apart.ts';
-import { type AuthorSettings, inTask, type RunningTask, taskContext, TaskHandle } from './task-handle.ts';
+import {
+  type AuthorSettings,
+  inTask,
+  type RunningTask,
+  taskContext,
+  TaskHandle,
+} from './task-handle.ts';
 import { tasksOf } from './task-requests.ts';
 import { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
@@ -90,12 +108,16 @@ export function task<Result>(
     if (outcome !== undefined) return outcome as Result;
     const handle = new TaskHandle(call, run, checked.settings, given.at(-1));
     if (run === undefined)
-      return inTask(handle, () => Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]));
+      return inTask(handle, () =>
+        Promise.race([handler(...given, handle), handle.outcome as Promise<Result>]),
+      );
     run.handler.enters();
     try {
       const key = run.task === undefined ? keyOfCall(checked, run, given) : undefined;
       return await started(run, handle, checked, key, () =>
-        inTask(handle, () => handler(...withContext(given, taskContext(given.at(-1), run, handle)), handle)),
+        inTask(handle, () =>
+          handler(...withContext(given, taskContext(given.at(-1), run, handle)), handle),
+        ),
       );
     } catch (cause) {
       run.handler.throws(cause);
@@ -117,7 +139,8 @@ async function elsewhere(
   const hasKey = key !== undefined;
   const tasks = tasksOf(call);
   const isOwn =
-    run !== undefined && (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
+    run !== undefined &&
+    (run.task !== undefined || run.launched !== undefined || !hasKey || when !== 'slow');
   if (isOwn || when === 'manual') return undefined;
   const needsTasks = run === undefined && when === 'required' && tasks?.fallsBackToTools !== true;
   if (needsTasks || (hasKey && tasks === undefined))
@@ -153,18 +176,29 @@ const ATTEMPTS = { min: 1, max: 100, unit: 'runs', integer: true };
 
 function check(handler: unknown, given: TaskOptions): Checked {
   checkFunction('the handler of task()', handler, 'a function');
-  const { when: asked = 'always', key, anonymous, ...of } = checkNames('task()', given, NAMES, []) as TaskOptions;
+  const {
+    when: asked = 'always',
+    key,
+    anonymous,
+    ...of
+  } = checkNames('task()', given, NAMES, []) as TaskOptions;
   if (of.resume !== undefined && typeof of.resume !== 'boolean')
     throw optionInvalid('type', 'resume of task()', of.resume, 'true or false');
   const isSlow = isObject(asked);
-  const when: When = isSlow ? 'slow' : checkChoice('when of task()', asked, ['always', 'required', 'manual']);
+  const when: When = isSlow
+    ? 'slow'
+    : checkChoice('when of task()', asked, ['always', 'required', 'manual']);
   if (key !== undefined && when === 'manual')
-    throw optionsContradict("key of task(): a handler with when: 'manual' has begun before its task is looked for");
+    throw optionsContradict(
+      "key of task(): a handler with when: 'manual' has begun before its task is looked for",
+    );
   const time = (name: keyof typeof TASK_TIMES, range: NumberRange): number =>
     checkNumber(`${name} of task()`, of[name] ?? TASK_TIMES[name], range);
   return {
     when,
-    slowerThanMs: isSlow ? checkNumber('when.slowerThanMs of task()', asked.slowerThanMs, { ...POLL_MS, min: 0 }) : 0,
+    slowerThanMs: isSlow
+      ? checkNumber('when.slowerThanMs of task()', asked.slowerThanMs, { ...POLL_MS, min: 0 })
+      : 0,
     settings: {
       resume: of.resume,
       maxAttempts: checkNumber('maxAttempts of task()', of.maxAttempts ?? 5, ATTEMPTS),
@@ -172,8 +206,16 @@ function check(handler: unknown, given: TaskOptions): Checked {
       keepMs: time('keepMs', TASK_MS),
       pollIntervalMs: time('pollIntervalMs', POLL_MS),
     },
-    key: key && (checkFunction('key of task()', key, 'a function of the arguments and the context') as Checked['key']),
-    isShared: anonymous !== undefined && checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',
+    key:
+      key &&
+      (checkFunction(
+        'key of task()',
+        key,
+        'a function of the arguments and the context',
+      ) as Checked['key']),
+    isShared:
+      anonymous !== undefined &&
+      checkChoice('anonymous of task()', anonymous, ['shared']) === 'shared',
   };
 }
 
@@ -194,7 +236,9 @@ async function started<Result>(
     // The client left before it heard of the task, or an earlier call has it.
     run.signal.throwIfAborted();
   }
-  const stop = isSlow ? run.after(slowerThanMs, () => void handle.begin(run).catch(() => {})) : undefined;
+  const stop = isSlow
+    ? run.after(slowerThanMs, () => void handle.begin(run).catch(() => {}))
+    : undefined;
   try {
     await run.task?.confirmed();
     return await handler();

@@ -5,7 +5,14 @@
 import { EventEmitter } from 'node:events';
 import { Budget, type MemoryUse, storedShare } from '../../base/budget.ts';
 import type { OwnedParts } from '../records/owned-records.ts';
-import { onceConflict, requestDrained, rpcError, storeAway, taskTooLarge, tooManyTasks } from '../../base/errors.ts';
+import {
+  onceConflict,
+  requestDrained,
+  rpcError,
+  storeAway,
+  taskTooLarge,
+  tooManyTasks,
+} from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { relayedFields } from '../../base/options/header-names.ts';
 import { elapse } from '../../base/system.ts';
@@ -98,7 +105,8 @@ export class Tasks {
     const id = await this.store.idOf(run.caller.user, kept.tool, key);
     const args = key && argumentsHash(id, key.args);
     return this.#turns.steps(id, async () => {
-      if (this.#takenBack.has(id)) throw storeAway('the task of an earlier call with this key is being removed');
+      if (this.#takenBack.has(id))
+        throw storeAway('the task of an earlier call with this key is being removed');
       for (let tries = 0; tries < TRIES; tries++) {
         const known = args === undefined ? undefined : await this.#known(id, args);
         const made = known ?? (await this.#inPlace(run, { ...kept, args }, id));
@@ -134,7 +142,10 @@ export class Tasks {
       tool: String(request.params?.['name']),
       version,
       fields: storedFields(caller, relayedFields(this.options.relayedHeaders)),
-      auth: authorize === undefined && caller.authInfo !== undefined ? sentAuth(caller.authInfo) : undefined,
+      auth:
+        authorize === undefined && caller.authInfo !== undefined
+          ? sentAuth(caller.authInfo)
+          : undefined,
     };
   }
 
@@ -159,7 +170,12 @@ export class Tasks {
     }
   }
 
-  async #store(run: TaskRun, kept: KeptTask, body: string, id: string): Promise<OwnTask | undefined> {
+  async #store(
+    run: TaskRun,
+    kept: KeptTask,
+    body: string,
+    id: string,
+  ): Promise<OwnTask | undefined> {
     const epoch = kept.args === undefined ? 1 : this.store.newEpoch();
     const fence = { epoch, owner: this.store.lease.owner };
     const now = this.options.timeProvider.now();
@@ -167,7 +183,16 @@ export class Tasks {
     const texts = { head: headText(head), body, fields: {} };
     const user = run.caller.user ?? null;
     const share = storedShare(run.room.share);
-    const record = { v: RECORD_VERSION, id, ...fence, user, share, ...texts, createdAt: now, stamp: now };
+    const record = {
+      v: RECORD_VERSION,
+      id,
+      ...fence,
+      user,
+      share,
+      ...texts,
+      createdAt: now,
+      stamp: now,
+    };
     const began = this.options.timeProvider.monotonic();
     const created = this.store.create(record, kept.ttlMs, DUE_MS).catch((cause: unknown) => {
       this.#takenBack.add(id);
@@ -194,7 +219,9 @@ export class Tasks {
 
   /** The run of a task that this instance has claimed; `undefined`: it drains. */
   restart(claimed: ClaimedTask, asked: RunRequest, room: RunRoom): TaskRun | undefined {
-    return this.#isDraining ? undefined : new TaskRun(asked, this, (run) => this.own(run, claimed), room);
+    return this.#isDraining
+      ? undefined
+      : new TaskRun(asked, this, (run) => this.own(run, claimed), room);
   }
 
   // ——— what a task says of itself ———
@@ -221,7 +248,9 @@ export class Tasks {
       await this.#turns.last.get(id);
       await this.#runs.get(id)?.task?.look();
     };
-    void this.store.send(look, (err) => this.options.logger.debug({ err }, 'A task could not be read'));
+    void this.store.send(look, (err) =>
+      this.options.logger.debug({ err }, 'A task could not be read'),
+    );
   }
 
   /** Ends a task, wherever it runs. `false`: it had ended, or is no longer as it was `seen`. */

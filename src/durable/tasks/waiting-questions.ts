@@ -13,7 +13,11 @@ export class WaitingQuestions {
   readonly #wakes: Array<() => void> = [];
 
   /** `fields`: of the task. `write`: stores one of them. */
-  constructor(fields: Record<string, string>, run: OwnRun, write: (field: string, text: string) => Promise<void>) {
+  constructor(
+    fields: Record<string, string>,
+    run: OwnRun,
+    write: (field: string, text: string) => Promise<void>,
+  ) {
     this.#fields = fields;
     this.#run = run;
     this.#write = write;

@@ -3,14 +3,22 @@ import { CLIENT_CAPABILITIES_META_KEY, type RequestId } from '@modelcontextproto
 import { taskUnreadable } from '../../base/errors.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { StoredRecord } from '../../stores/store.ts';
-import { MESSAGE_FIELD, openQuestions, type KeptTask, readOutcome, type TaskOutcome } from './task-record.ts';
+import {
+  MESSAGE_FIELD,
+  openQuestions,
+  type KeptTask,
+  readOutcome,
+  type TaskOutcome,
+} from './task-record.ts';
 import type { FoundTask } from './task-store.ts';
 
 /** Revision of August 2026. */
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks';
 
 /** What the client of a request declares in it. */
-export function declaredIn({ params }: Pick<RpcRequest, 'params'>): Readonly<Record<string, unknown>> {
+export function declaredIn({
+  params,
+}: Pick<RpcRequest, 'params'>): Readonly<Record<string, unknown>> {
   const meta = params?.['_meta'];
   const declared = isObject(meta) ? meta[CLIENT_CAPABILITIES_META_KEY] : undefined;
   return isObject(declared) ? declared : {};
@@ -38,7 +46,11 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 /** The answer to the call: JSON text. */
 export function createdTask(task: DetailedTask, requestId: RequestId): string {
   const { inputRequests: _asks, result: _result, error: _error, ...shown } = task;
-  return JSON.stringify({ jsonrpc: '2.0', id: requestId, result: { resultType: 'task', ...shown } });
+  return JSON.stringify({
+    jsonrpc: '2.0',
+    id: requestId,
+    result: { resultType: 'task', ...shown },
+  });
 }
 
 /** `resultJson`: its result, which may be long. Throws where another build has written its outcome. */

@@ -29,7 +29,11 @@ export interface Telemetry {
 const SCOPE = 'sojourn';
 
 /** Spans and metrics of one endpoint: `createMcpEndpoint(server, { ...telemetry() })`. */
-export function telemetry({ tracerProvider, meterProvider, resourceUris = false }: TelemetryOptions = {}): Telemetry {
+export function telemetry({
+  tracerProvider,
+  meterProvider,
+  resourceUris = false,
+}: TelemetryOptions = {}): Telemetry {
   const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
   const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
   return {

@@ -28,10 +28,13 @@ export class ServerNames {
     if (ranTool && name !== undefined) this.#tools.add(boundedText(name));
     const result = answer?.result;
     if (result === undefined) return;
-    if (methodOf(method).names?.kind === 'prompt' && name !== undefined) this.#prompts.add(boundedText(name));
+    if (methodOf(method).names?.kind === 'prompt' && name !== undefined)
+      this.#prompts.add(boundedText(name));
     if (!isLabel(method)) this.#methods.add(boundedText(method));
     const { lists } = methodOf(method);
-    if (lists?.kind === 'tool' && this.#tools.wantsList) addListed(result[lists.items], this.#tools, boundedText);
-    if (lists?.kind === 'prompt' && this.#prompts.wantsList) addListed(result[lists.items], this.#prompts, boundedText);
+    if (lists?.kind === 'tool' && this.#tools.wantsList)
+      addListed(result[lists.items], this.#tools, boundedText);
+    if (lists?.kind === 'prompt' && this.#prompts.wantsList)
+      addListed(result[lists.items], this.#prompts, boundedText);
   }
 }

@@ -21,7 +21,11 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { SojournError } from '../../base/errors.ts';
-import type { AroundRequest, RequestAnswer, RunningRequest } from '../../base/options/around-request.ts';
+import type {
+  AroundRequest,
+  RequestAnswer,
+  RunningRequest,
+} from '../../base/options/around-request.ts';
 import { monotonicMs, systemTime } from '../../base/system.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
@@ -67,9 +71,11 @@ export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
     } finally {
       names.learn(request, answer);
       const learned = nameOf(request, names);
-      if (learned !== name) span.updateName(learned).setAttributes(Object.assign(attributes, namesIn(request, names)));
+      if (learned !== name)
+        span.updateName(learned).setAttributes(Object.assign(attributes, namesIn(request, names)));
       // A first run has the id once its call has become a task.
-      if (request.taskId !== undefined) span.setAttribute('sojourn.task.id', sessionHash(request.taskId));
+      if (request.taskId !== undefined)
+        span.setAttribute('sojourn.task.id', sessionHash(request.taskId));
       if (errorType !== undefined) {
         span.setAttribute('error.type', errorType);
         span.setStatus({ code: SpanStatusCode.ERROR });
@@ -93,7 +99,9 @@ function namesIn(request: RunningRequest, names: ServerNames): Attributes {
   const target = names.target(request);
   return {
     'mcp.method.name': names.method(method),
-    ...(target !== undefined && { [!callsTool(method) ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: target }),
+    ...(target !== undefined && {
+      [!callsTool(method) ? 'gen_ai.prompt.name' : 'gen_ai.tool.name']: target,
+    }),
   };
 }
 

@@ -93,7 +93,8 @@ async function passOn(
     if (done || !to.isOpen) break;
     // The SDK writes one event per chunk.
     const json = DATA.exec(decoder.decode(value, { stream: true }))?.[1];
-    const message: unknown = json === undefined ? undefined : orUndefined(() => JSON.parse(json) as unknown);
+    const message: unknown =
+      json === undefined ? undefined : orUndefined(() => JSON.parse(json) as unknown);
     if (json === undefined || !isObject(message)) continue;
     if ('id' in message && !('method' in message)) answer = json;
     else if (!unheard?.has(updatedIn(message))) to.message(json);
@@ -115,5 +116,7 @@ const DATA = /(?:^|\n)data: ([^\n]*)\n/;
 
 /** The URI that a `notifications/resources/updated` is about. */
 function updatedIn({ method, params }: Readonly<Record<string, unknown>>): unknown {
-  return typeof method === 'string' && roleOf(method) === 'updated' && isObject(params) ? params['uri'] : undefined;
+  return typeof method === 'string' && roleOf(method) === 'updated' && isObject(params)
+    ? params['uri']
+    : undefined;
 }

@@ -9,7 +9,13 @@
  * Then a stream is committed, and the answer follows as one event.
  */
 import type { ServerEventBus } from '@modelcontextprotocol/server';
-import { answerNotKept, headerMismatch, invalidRequest, SojournError, unsupportedVersion } from '../../base/errors.ts';
+import {
+  answerNotKept,
+  headerMismatch,
+  invalidRequest,
+  SojournError,
+  unsupportedVersion,
+} from '../../base/errors.ts';
 import { answerable, errorJson, lostForm, refuse } from '../../http/answer.ts';
 import { type Exchange, guarded } from '../../http/exchange.ts';
 import type { ResponsePolicy } from '../../http/sink.ts';
@@ -25,12 +31,21 @@ import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from './sessionless-requests.ts';
 import type { Post } from '../../session/inbound/inbound.ts';
 import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
-import { checkParamHeaders, checkStandardHeaders, mirroredHeaders } from '../../http/mcp-headers.ts';
+import {
+  checkParamHeaders,
+  checkStandardHeaders,
+  mirroredHeaders,
+} from '../../http/mcp-headers.ts';
 import { ListenStreams } from './listen.ts';
 import { ModernEnvelopes } from './request-envelopes.ts';
 import { SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
 import { givenInstructions, handlerOf } from '../../sdk/sdk-server.ts';
-import { type AnyServer, bindToRevision, isMcpServer, modernServerOf } from '../../sdk/server-shape.ts';
+import {
+  type AnyServer,
+  bindToRevision,
+  isMcpServer,
+  modernServerOf,
+} from '../../sdk/server-shape.ts';
 import { rememberSchemas } from '../../sdk/tools.ts';
 import type { TaskRequests } from '../../durable/tasks/task-requests.ts';
 import type { TaskRun } from '../../durable/tasks/task-run.ts';
@@ -58,13 +73,18 @@ export class ModernEra extends SessionlessRequests {
   readonly #envelopes: ModernEnvelopes;
   readonly #listens: ListenStreams;
   /** What the responses of each kind have in common. */
-  readonly #responses: Record<'request' | 'early' | 'listen' | 'notification' | 'returned', ResponsePolicy>;
+  readonly #responses: Record<
+    'request' | 'early' | 'listen' | 'notification' | 'returned',
+    ResponsePolicy
+  >;
 
   constructor(given: ModernOptions) {
     super({ ...given, era: 'modern' });
     const { options, bus } = given;
     this.#tasks = given.tasks;
-    this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(isModern);
+    this.#versions = servedVersions(options.sessionMode, options.supportedProtocolVersions).filter(
+      isModern,
+    );
     this.#envelopes = new ModernEnvelopes(this.#versions);
     this.#listens = new ListenStreams(options, bus, this);
     this.#responses = responsesOf(options);
@@ -73,12 +93,17 @@ export class ModernEra extends SessionlessRequests {
   /** `false`: the message is one of an earlier revision. */
   post(exchange: Exchange, { messages: [first] }: Post, header: string | undefined): boolean {
     if (first?.kind !== 'request' && first?.kind !== 'notification') {
-      refuse(exchange, invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'), null);
+      refuse(
+        exchange,
+        invalidRequest('an answer cannot be posted in protocol revision 2026-07-28'),
+        null,
+      );
       return true;
     }
     const request = first.kind === 'request' ? first.message : undefined;
     const claim = claimedVersion(first);
-    const refusal = request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
+    const refusal =
+      request === undefined ? undefined : this.#checkHeaders(exchange, request, header, claim);
     const version = typeof claim === 'string' ? claim : (header ?? '');
     const found = refusal ?? this.#envelopes.classify(exchange, first, version, header);
     if (found instanceof SojournError && found !== refusal)
@@ -94,10 +119,20 @@ export class ModernEra extends SessionlessRequests {
       void this.#answerAboutTask(tasks, exchange, request).finally(() => admission.release());
       return true;
     }
-    const response = new HttpResponse(exchange, this.#responses[kindOf(exchange, request, version)]);
+    const response = new HttpResponse(
+      exchange,
+      this.#responses[kindOf(exchange, request, version)],
+    );
     const task = request && tasks?.open(exchange, response, request, version);
     const caller = task?.caller ?? exchange;
-    const call = new SessionlessCall(this.host, first, caller, version, admission, task ?? response);
+    const call = new SessionlessCall(
+      this.host,
+      first,
+      caller,
+      version,
+      admission,
+      task ?? response,
+    );
     if (task !== undefined) task.onStart = this.#startOf(call);
     this.#serve(call);
     return true;
@@ -113,11 +148,19 @@ export class ModernEra extends SessionlessRequests {
     const claimIsModern = typeof claim === 'string' && isModern(claim);
     if (roleOf(request.method) === 'handshake' && !claimIsModern) {
       return headerIsModern
-        ? headerMismatch('MCP-Protocol-Version', header, 'but initialize is the handshake of earlier revisions')
+        ? headerMismatch(
+            'MCP-Protocol-Version',
+            header,
+            'but initialize is the handshake of earlier revisions',
+          )
         : undefined;
     }
     if (typeof claim === 'string' && header !== claim) {
-      return headerMismatch('MCP-Protocol-Version', header, `the body names protocol version ${quoted(claim)}`);
+      return headerMismatch(
+        'MCP-Protocol-Version',
+        header,
+        `the body names protocol version ${quoted(claim)}`,
+      );
     }
     return checkStandardHeaders(exchange, request) ?? checkListen(request);
   }
@@ -127,7 +170,9 @@ export class ModernEra extends SessionlessRequests {
     const { caller, request, version } = run;
     const { gate } = this.host;
     // A request of its user waits for a launched one, and is counted.
-    const admission = run.launched ? gate.within(caller) : gate.enter(caller, request.method, false);
+    const admission = run.launched
+      ? gate.within(caller)
+      : gate.enter(caller, request.method, false);
     if (admission instanceof SojournError) return run.refuse(admission, request.id);
     const sent = { kind: 'request', message: request } as const;
     const call = new SessionlessCall(this.host, sent, caller, version, admission, run);
@@ -138,7 +183,9 @@ export class ModernEra extends SessionlessRequests {
   }
 
   #serve(call: SessionlessCall): void {
-    const steps = call.listens ? [(listen: SessionlessCall) => this.#listens.serve(listen)] : undefined;
+    const steps = call.listens
+      ? [(listen: SessionlessCall) => this.#listens.serve(listen)]
+      : undefined;
     guarded(call.caller, () => this.serve(call, steps));
   }
 
@@ -147,7 +194,11 @@ export class ModernEra extends SessionlessRequests {
     return () => call.admission?.leaveRequest();
   }
 
-  async #answerAboutTask(tasks: TaskRequests, exchange: Exchange, request: RpcRequest): Promise<void> {
+  async #answerAboutTask(
+    tasks: TaskRequests,
+    exchange: Exchange,
+    request: RpcRequest,
+  ): Promise<void> {
     const { id } = request;
     const response = new HttpResponse(exchange, this.#responses.notification);
     response.begin();
@@ -155,7 +206,10 @@ export class ModernEra extends SessionlessRequests {
       const result = await tasks.answer(request, exchange);
       response.answer(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`);
     } catch (cause) {
-      response.refuse(answerable(cause, this.host.options.logger, 'A request about a task could not be served'), id);
+      response.refuse(
+        answerable(cause, this.host.options.logger, 'A request about a task could not be served'),
+        id,
+      );
     }
   }
 
@@ -206,29 +260,39 @@ export class ModernEra extends SessionlessRequests {
 
   /** A copy of the SDK that keeps the revision elsewhere serves earlier revisions alone. */
   protected override connected(call: SessionlessCall, server: AnyServer): void {
-    if (modernServerOf(server)?.getNegotiatedProtocolVersion() !== call.version) throw this.#unsupported(call);
+    if (modernServerOf(server)?.getNegotiatedProtocolVersion() !== call.version)
+      throw this.#unsupported(call);
   }
 
   /** The SDK registers the handler where the options of a server name the revision. */
   #answerDiscover(call: SessionlessCall, server: ModernServer): void {
-    if (this.host.options.tasks) server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
+    if (this.host.options.tasks)
+      server.registerCapabilities({ extensions: { [TASKS_EXTENSION]: {} } });
     if (handlerOf(server, DISCOVER) !== undefined) return;
     const described = { supportedVersions: [...this.#versions], ...givenInstructions(server) };
     try {
-      server.setRequestHandler(DISCOVER, () => ({ ...described, capabilities: { ...server.getCapabilities() } }));
+      server.setRequestHandler(DISCOVER, () => ({
+        ...described,
+        capabilities: { ...server.getCapabilities() },
+      }));
     } catch {
       throw this.#unsupported(call);
     }
   }
 
   #unsupported(call: SessionlessCall): Error {
-    const legacy = this.host.options.supportedProtocolVersions.filter((version) => !isModern(version));
+    const legacy = this.host.options.supportedProtocolVersions.filter(
+      (version) => !isModern(version),
+    );
     return unsupportedVersion(call.version, legacy);
   }
 }
 
 /** Sets the accessors of the handshake, which this era lacks. The SDK's own handler writes what they read. */
-function setClientAccessors(server: ModernServer, { clientInfo, clientCapabilities }: SessionlessCall): void {
+function setClientAccessors(
+  server: ModernServer,
+  { clientInfo, clientCapabilities }: SessionlessCall,
+): void {
   if (clientInfo !== undefined) server.getClientVersion = () => clientInfo;
   if (clientCapabilities !== undefined) server.getClientCapabilities = () => clientCapabilities;
 }
@@ -247,5 +311,11 @@ function responsesOf({ responseMode, keepAliveMs }: ResolvedOptions) {
   const stream: ResponsePolicy = { ...returned, form, headMs: keepAliveMs };
   const request = responseMode === 'json' ? notification : stream;
   const early = { ...request, headMs: Math.min(EARLY_HEAD_MS, keepAliveMs) };
-  return { request, early, listen: { ...stream, endsWithHost: true, endsWithToken: true }, notification, returned };
+  return {
+    request,
+    early,
+    listen: { ...stream, endsWithHost: true, endsWithToken: true },
+    notification,
+    returned,
+  };
 }

@@ -21,7 +21,12 @@ import { isLarge } from '../../http/frames.ts';
 import { noteLarge } from '../../http/large-answers.ts';
 import { atEndOfTurn, type TurnTask } from '../../base/system.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import {
+  isObject,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../../base/protocol/jsonrpc.ts';
 import { methodOf, roleOf } from '../../base/protocol/methods.ts';
 import { type AnyServer, tellClosed } from '../../sdk/server-shape.ts';
 import { openRun } from '../../session/calls/around-requests.ts';
@@ -106,9 +111,12 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   send(message: JSONRPCMessage, options?: TransportSendOptions): Promise<void> {
     if (!('method' in message)) this.#take(message as RpcResponse);
-    else if ('id' in message) return Promise.reject(statelessUnsupported(featureOf(message.method)));
+    else if ('id' in message)
+      return Promise.reject(statelessUnsupported(featureOf(message.method)));
     else if (!this.#notify(message as RpcNotification, options?.relatedRequestId))
-      return Promise.reject(statelessUnsupported(`The notification ${message.method} outside of a request`));
+      return Promise.reject(
+        statelessUnsupported(`The notification ${message.method} outside of a request`),
+      );
     return DONE;
   }
 
@@ -121,8 +129,10 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #answer(message: RpcResponse): void {
     const { id = null, method, era, response } = this.#call;
     this.#answered = true;
-    const status = era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
-    const answer = era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
+    const status =
+      era === 'modern' && message.error !== undefined ? this.#statusOf(message.error.code) : 200;
+    const answer =
+      era === 'modern' ? withRootsParams(message) : withoutListChanged(method, message);
     const json = answerJson(answer, id, this.options.logger);
     if (isLarge(json)) noteLarge(this.#call, this.options);
     response.answer(json, status);
@@ -174,7 +184,8 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     this.#closed = true;
     const { refusal, id } = this.#call;
     const isDelivered = this.#deliver !== undefined && id !== undefined;
-    if (!this.#answered && (refusal !== undefined || isDelivered)) this.#call.refuse(refusal ?? requestClosed());
+    if (!this.#answered && (refusal !== undefined || isDelivered))
+      this.#call.refuse(refusal ?? requestClosed());
     try {
       tellClosed(this.server, this.onclose, !this.#answered);
     } finally {
@@ -184,7 +195,11 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
 
   connectFailed(cause: unknown): void {
     const failed = factoryFailed('the connect() of the server rejected', cause);
-    const error = answerable(failed, this.options.logger, 'A request without a session could not be served');
+    const error = answerable(
+      failed,
+      this.options.logger,
+      'A request without a session could not be served',
+    );
     guarded(this.#call.caller, () => this.refuse(error));
   }
 
@@ -196,12 +211,17 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   }
 }
 
-const asksRoots = (method: unknown): boolean => typeof method === 'string' && methodOf(method).asks === 'roots';
+const asksRoots = (method: unknown): boolean =>
+  typeof method === 'string' && methodOf(method).asks === 'roots';
 
 /** The Go SDK cannot read a `roots/list` of an `input_required` result that has no `params`. */
 function withRootsParams(message: RpcResponse): RpcResponse {
   const { result } = message;
-  if (!isObject(result) || result['resultType'] !== 'input_required' || !isObject(result['inputRequests']))
+  if (
+    !isObject(result) ||
+    result['resultType'] !== 'input_required' ||
+    !isObject(result['inputRequests'])
+  )
     return message;
   const inputRequests = Object.entries(result['inputRequests']).map(([name, request]) =>
     isObject(request) && asksRoots(request['method']) && request['params'] === undefined
@@ -213,7 +233,8 @@ function withRootsParams(message: RpcResponse): RpcResponse {
 
 /** No client can receive change announcements, so the server must not promise them. */
 function withoutListChanged(method: string | undefined, message: RpcResponse): RpcResponse {
-  const capabilities = roleOf(method) === 'handshake' ? message.result?.['capabilities'] : undefined;
+  const capabilities =
+    roleOf(method) === 'handshake' ? message.result?.['capabilities'] : undefined;
   if (!isObject(capabilities)) return message;
   const quiet = Object.fromEntries(
     Object.entries(capabilities).map(([name, value]) => {

@@ -42,12 +42,27 @@ export class ModernEnvelopes {
   }
 
   /** `version`: what the message claims, or its header. */
-  classify(caller: Pick<Exchange, 'header'>, sent: SentRpc, version: string, header: string | undefined): Classified {
+  classify(
+    caller: Pick<Exchange, 'header'>,
+    sent: SentRpc,
+    version: string,
+    header: string | undefined,
+  ): Classified {
     const meta = sent.message.params?.['_meta'];
-    if (sent.kind !== 'request' || roleOf(sent.message.method) === 'handshake' || !isObject(meta) || !isPlain(meta))
+    if (
+      sent.kind !== 'request' ||
+      roleOf(sent.message.method) === 'handshake' ||
+      !isObject(meta) ||
+      !isPlain(meta)
+    )
       return this.#ask(caller, sent, version, header);
-    const key = JSON.stringify([version, meta[CLIENT_INFO_META_KEY], meta[CLIENT_CAPABILITIES_META_KEY]]);
-    if (this.#accepted.get(key) !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version) return 'modern';
+    const key = JSON.stringify([
+      version,
+      meta[CLIENT_INFO_META_KEY],
+      meta[CLIENT_CAPABILITIES_META_KEY],
+    ]);
+    if (this.#accepted.get(key) !== undefined && meta[PROTOCOL_VERSION_META_KEY] === version)
+      return 'modern';
     const found = this.#ask(caller, sent, version, header);
     if (found === 'modern' && key.length <= LONGEST) this.#accepted.set(key, true);
     return found;
@@ -68,7 +83,9 @@ export class ModernEnvelopes {
     });
     if (outcome.kind === 'reject') return refusedBySdk(outcome);
     if (outcome.kind === 'legacy') return 'legacy';
-    return this.#versions.includes(version) ? 'modern' : unsupportedVersion(version, this.#versions);
+    return this.#versions.includes(version)
+      ? 'modern'
+      : unsupportedVersion(version, this.#versions);
   }
 }
 

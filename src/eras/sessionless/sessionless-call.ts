@@ -129,13 +129,18 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
 
   /** What the client states about itself. */
   get clientInfo(): Implementation | undefined {
-    const ofHandshake = roleOf(this.method) === 'handshake' ? this.message.params?.['clientInfo'] : undefined;
-    return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as Implementation | undefined;
+    const ofHandshake =
+      roleOf(this.method) === 'handshake' ? this.message.params?.['clientInfo'] : undefined;
+    return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as
+      | Implementation
+      | undefined;
   }
 
   /** Whatever an `initialize` states, nothing leads back to the client. */
   get clientCapabilities(): ClientCapabilities | undefined {
-    return this.era === 'legacy' ? undefined : (this.#meta?.[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities);
+    return this.era === 'legacy'
+      ? undefined
+      : (this.#meta?.[CLIENT_CAPABILITIES_META_KEY] as ClientCapabilities);
   }
 
   get #meta(): Readonly<Record<string, unknown>> | undefined {
@@ -218,7 +223,9 @@ export class SessionlessCall extends Call implements Entry, SinkListener, Factor
   }
 
   unanswered(): string | undefined {
-    return this.id === undefined ? undefined : errorJson(this.refusal ?? requestClosed(), this.id, this.#lostForm);
+    return this.id === undefined
+      ? undefined
+      : errorJson(this.refusal ?? requestClosed(), this.id, this.#lostForm);
   }
 
   /** Answers with an error. */

@@ -51,7 +51,8 @@ export abstract class SessionlessRequests {
   /** From their admission on, hooks and factory included. A drain does not wait for a listen stream, nor for a task. */
   get running(): number {
     let running = 0;
-    for (const { listens, response } of this.#calls) if (!listens && response.taskId === undefined) running += 1;
+    for (const { listens, response } of this.#calls)
+      if (!listens && response.taskId === undefined) running += 1;
     return running;
   }
 
@@ -71,7 +72,9 @@ export abstract class SessionlessRequests {
       if (stop instanceof SojournError) await this.#refuse(call, stop);
     } catch (cause) {
       const { logger } = this.host.options;
-      const error = call.refusal ?? answerable(cause, logger, 'A request without a session could not be served');
+      const error =
+        call.refusal ??
+        answerable(cause, logger, 'A request without a session could not be served');
       await this.#refuse(call, error);
     } finally {
       this.#calls.delete(call.entry);
@@ -194,7 +197,11 @@ export abstract class SessionlessRequests {
     const settled = new Promise<void>((release) => call.holds({ release }));
     call.endAs('answered');
     try {
-      await inHookTime(this.host.options, { hook: 'the handler of a notification', sessionId: undefined }, settled);
+      await inHookTime(
+        this.host.options,
+        { hook: 'the handler of a notification', sessionId: undefined },
+        settled,
+      );
     } catch (cause) {
       // It is in the log.
       if (!isHookTimeout(cause)) throw cause;
@@ -210,7 +217,9 @@ export abstract class SessionlessRequests {
     call.made = undefined;
     // The SDK's own method would only close the transport.
     if (made === undefined || (transport?.closed === true && isOwnOfSdk(made, 'close'))) return;
-    closeServer(made).catch((err: unknown) => logger.warn({ err }, 'The server of a request could not be closed'));
+    closeServer(made).catch((err: unknown) =>
+      logger.warn({ err }, 'The server of a request could not be closed'),
+    );
   }
 
   /** Ends what runs, each with an error. */

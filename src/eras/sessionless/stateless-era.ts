@@ -27,7 +27,11 @@ export class StatelessEra extends SessionlessRequests {
 
   post(exchange: Exchange, { batch, messages: [first] }: Post): void {
     if (batch || first === undefined) {
-      return refuse(exchange, batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
+      return refuse(
+        exchange,
+        batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'),
+        null,
+      );
     }
     // There is no session with a question that this answer could be for.
     if (first.kind !== 'request' && first.kind !== 'notification') return exchange.respond(202, []);
@@ -55,10 +59,13 @@ export class StatelessEra extends SessionlessRequests {
 /** The version that an `initialize` requests, or that its client says it has negotiated. */
 function versionOf(exchange: Exchange, { method, params }: RpcRequest | RpcNotification): string {
   const requested = roleOf(method) === 'handshake' ? params?.['protocolVersion'] : undefined;
-  return typeof requested === 'string' ? requested : (exchange.header('mcp-protocol-version') ?? '');
+  return typeof requested === 'string'
+    ? requested
+    : (exchange.header('mcp-protocol-version') ?? '');
 }
 
-const noQuestions = (what: string) => (): Promise<never> => Promise.reject(statelessUnsupported(what));
+const noQuestions = (what: string) => (): Promise<never> =>
+  Promise.reject(statelessUnsupported(what));
 
 const QUESTIONS = {
   createMessage: noQuestions('Sampling'),

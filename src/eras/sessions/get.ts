@@ -18,7 +18,12 @@
  */
 import { Budget, shareKey } from '../../base/budget.ts';
 import { afterTurn } from '../../base/system.ts';
-import { answerNotKept, callSessionNotFound, tooManyResumes, type SojournError } from '../../base/errors.ts';
+import {
+  answerNotKept,
+  callSessionNotFound,
+  tooManyResumes,
+  type SojournError,
+} from '../../base/errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import type { ResponseSink } from '../../http/sink.ts';
 import { hasPriming } from '../../base/protocol/versions.ts';
@@ -60,10 +65,14 @@ const REPLAY_PART = 1 / 2;
 const REPLAY_WEIGHT = 4;
 
 /** The places of replays. */
-export function replayPlaces({ eventRetention, limits }: Pick<ResolvedOptions, 'eventRetention' | 'limits'>): Budget {
+export function replayPlaces({
+  eventRetention,
+  limits,
+}: Pick<ResolvedOptions, 'eventRetention' | 'limits'>): Budget {
   const room = limits.memoryBytes * REPLAY_PART;
   // A session keeps no more.
-  const bytes = eventRetention === false || room === Infinity ? 0 : eventRetention.bytes * REPLAY_WEIGHT;
+  const bytes =
+    eventRetention === false || room === Infinity ? 0 : eventRetention.bytes * REPLAY_WEIGHT;
   return new Budget(Math.max(1, Math.min(REPLAYS, Math.floor(room / bytes))), REPLAYS_OF_USER);
 }
 
@@ -92,7 +101,11 @@ export function serveGet(
   });
 }
 
-async function serveNew(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<undefined> {
+async function serveNew(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: Inbound,
+): Promise<undefined> {
   await openGet(session, open(parts, inbound), false);
 }
 
@@ -102,7 +115,11 @@ function open(parts: LegacyParts, { sink }: Inbound): ResponseSink {
 }
 
 /** Returns the call if the session left while its log was read, and nothing was sent. */
-async function serveAfter(parts: LegacyParts, session: LiveSession, inbound: Inbound): Promise<NextAttempt> {
+async function serveAfter(
+  parts: LegacyParts,
+  session: LiveSession,
+  inbound: Inbound,
+): Promise<NextAttempt> {
   const position = parseEventId(inbound.after ?? '');
   const kept = position !== undefined && isOurs(session, position) && !position.ended;
   let resumed = kept ? await resume(parts, session, inbound, position) : undefined;
@@ -132,7 +149,8 @@ async function resume(
   const isGetStream = position.stream === GET_STREAM;
   const stream = isGetStream ? usedGetStream : calls.running.stream(position.stream);
   if (stream !== undefined) {
-    if (!(await resumeStream(session, stream, () => open(parts, inbound), position))) return undefined;
+    if (!(await resumeStream(session, stream, () => open(parts, inbound), position)))
+      return undefined;
     if (session.hasQuirk('clean-end', inbound.caller.header('user-agent'))) {
       const end = stream.resumes.laterEnd(position);
       if (end !== undefined) parts.options.timeProvider.setTimeout(end, CLEAN_END_MS);
@@ -169,7 +187,8 @@ export function openHead(parts: LegacyParts, inbound: Inbound): Inbound {
   sink.begin(parts.responses.get);
   const position = parseEventId(after);
   // The position gets a new id, because some clients count an attempt without a new id as failed.
-  if (position !== undefined) sink.point(resumedId(position), parts.options.retryMs, comesBack(inbound));
+  if (position !== undefined)
+    sink.point(resumedId(position), parts.options.retryMs, comesBack(inbound));
   sink.sendHead();
   return { ...inbound, after: sink.lastId ?? after };
 }
@@ -178,7 +197,11 @@ export function openHead(parts: LegacyParts, inbound: Inbound): Inbound {
  * Ends a response after an event after which its client resumes. Official clients give a stream up after two errors,
  * and come back after a clean end as often as needed. `false`: it cannot resume.
  */
-export function answerToResume(parts: LegacyParts, inbound: Inbound, retryMs = parts.options.retryMs): boolean {
+export function answerToResume(
+  parts: LegacyParts,
+  inbound: Inbound,
+  retryMs = parts.options.retryMs,
+): boolean {
   const position = parseEventId(inbound.after ?? '');
   if (position === undefined || !comesBack(inbound)) return false;
   const sink = open(parts, inbound);
@@ -203,7 +226,12 @@ export function refuseResume(
 }
 
 /** The event id says that nothing follows, because some clients reconnect after every error. */
-function respondError(parts: LegacyParts, inbound: Inbound, position: EventPosition, error: SojournError): void {
+function respondError(
+  parts: LegacyParts,
+  inbound: Inbound,
+  position: EventPosition,
+  error: SojournError,
+): void {
   const { call: id, isTool } = position;
   const sink = open(parts, inbound);
   sink.message(
@@ -220,7 +248,11 @@ function comesBack({ caller }: Inbound): boolean {
 
 function isOurs({ streamLog }: LiveSession, position: EventPosition): boolean {
   // A later epoch: the store lost the stream.
-  return streamLog !== undefined && position.tag === streamLog.tag && position.epoch <= streamLog.ownership.epoch;
+  return (
+    streamLog !== undefined &&
+    position.tag === streamLog.tag &&
+    position.epoch <= streamLog.ownership.epoch
+  );
 }
 
 /** A store may have dropped the answer to `initialize`, once the client has shown that it has read the answer. */

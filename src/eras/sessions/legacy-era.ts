@@ -7,7 +7,12 @@ import type { RequestItem } from '../../cluster/messages.ts';
 import { answerOverLimit, batchNotAllowed, sessionIdMissing } from '../../base/errors.ts';
 import { BODY_WEIGHT, holdText } from '../../http/body.ts';
 import type { Exchange } from '../../http/exchange.ts';
-import type { Continuation, ResponsePolicy, ResponseSink, SessionResponse } from '../../http/sink.ts';
+import type {
+  Continuation,
+  ResponsePolicy,
+  ResponseSink,
+  SessionResponse,
+} from '../../http/sink.ts';
 import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../base/protocol/jsonrpc.ts';
@@ -70,7 +75,13 @@ export class LegacyEra implements RelayedServer, Continuation {
     const isGet = exchange.method === 'GET';
     const after = isGet ? exchange.header('last-event-id') : undefined;
     const sink = new HttpResponse(exchange, this.parts.responses.post);
-    const inbound: Inbound = { kind: isGet ? 'get' : 'delete', caller: exchange, sink, requestId: null, after };
+    const inbound: Inbound = {
+      kind: isGet ? 'get' : 'delete',
+      caller: exchange,
+      sink,
+      requestId: null,
+      after,
+    };
     const refusal = this.parts.gate.count(exchange);
     if (refusal === undefined) return this.enter(inbound);
     const { parts } = this;
@@ -83,7 +94,10 @@ export class LegacyEra implements RelayedServer, Continuation {
     const id = caller.header('mcp-session-id');
     if (id !== undefined) return this.#router.run(id, inbound);
     if (post?.batch === true)
-      return sink.refuse(batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'), null);
+      return sink.refuse(
+        batchNotAllowed('a batch belongs to a session negotiated at 2025-03-26'),
+        null,
+      );
     const [first] = post?.messages ?? [];
     if (first?.kind !== 'request' || roleOf(first.message.method) !== 'handshake')
       return sink.refuse(sessionIdMissing(caller.method), requestId);
@@ -101,7 +115,12 @@ export class LegacyEra implements RelayedServer, Continuation {
     const inbound: Inbound = { kind, caller, sink, requestId: null, after, ...before };
     if (kind !== 'post') return this.enter(inbound);
     // What the owner keeps counts in its memory too.
-    const refused = holdText(sink, text, this.parts.options.limits.bodyKeys, text.length * BODY_WEIGHT);
+    const refused = holdText(
+      sink,
+      text,
+      this.parts.options.limits.bodyKeys,
+      text.length * BODY_WEIGHT,
+    );
     if (refused !== undefined) return sink.refuse(refused.error, refused.id);
     const body: unknown = JSON.parse(text);
     const batch = Array.isArray(body);
@@ -109,7 +128,13 @@ export class LegacyEra implements RelayedServer, Continuation {
     const messages = (batch ? (body as unknown[]) : [body]).map(checkMessage);
     const post = postOf(messages, batch, text);
     const requestId = post.only?.id ?? null;
-    this.enter({ ...inbound, post, requestId, attemptId, ...(storedAs !== undefined && { storedAs }) });
+    this.enter({
+      ...inbound,
+      post,
+      requestId,
+      attemptId,
+      ...(storedAs !== undefined && { storedAs }),
+    });
   }
 
   /** The response of a client that reads here continues with what the next owner of its session sends. */
@@ -117,14 +142,28 @@ export class LegacyEra implements RelayedServer, Continuation {
     const id = exchange.header('mcp-session-id');
     if (id === undefined) return sink.end();
     const kind = response === 'get' ? 'get' : 'resume';
-    this.#router.run(id, { kind, caller: exchange, sink, requestId: null, after: sink.lastId, mayHaveRun: 1 });
+    this.#router.run(id, {
+      kind,
+      caller: exchange,
+      sink,
+      requestId: null,
+      after: sink.lastId,
+      mayHaveRun: 1,
+    });
   }
 
   /** A DELETE that no client sends now, so none leaves while it waits for a store that is away. `from`: who ends it. */
   end(kind: 'delete' | 'terminate', id: string, from?: Exchange): HeardAnswer {
     const sink = new HeardAnswer();
     const { user, clientAddress: address, authInfo } = from ?? {};
-    const fields = { method: 'DELETE', url: '', absoluteUrl: '', headers: { 'mcp-session-id': id }, user, address };
+    const fields = {
+      method: 'DELETE',
+      url: '',
+      absoluteUrl: '',
+      headers: { 'mcp-session-id': id },
+      user,
+      address,
+    };
     this.enter({ kind, caller: new SentRequest(fields, authInfo, sink), sink, requestId: null });
     return sink;
   }

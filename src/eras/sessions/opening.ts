@@ -32,7 +32,9 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
     sink.message(json);
     return sink.end();
   }
-  const stream = session.calls.running.openStream([message], session.streamLog, { key: HANDSHAKE_STREAM });
+  const stream = session.calls.running.openStream([message], session.streamLog, {
+    key: HANDSHAKE_STREAM,
+  });
   // A stream can be resumed only if its first event is in the log.
   const primed = stream.storePoint();
   if ((primed instanceof Promise ? await primed : primed) !== 'written') stream.stopLogging();
@@ -42,7 +44,11 @@ export async function openSession(parts: LegacyParts, inbound: Inbound): Promise
 }
 
 /** `false`: no other instance opened it. */
-async function openElsewhere({ instance, relay }: LegacyParts, inbound: Inbound, { id }: RpcRequest): Promise<boolean> {
+async function openElsewhere(
+  { instance, relay }: LegacyParts,
+  inbound: Inbound,
+  { id }: RpcRequest,
+): Promise<boolean> {
   const { sink } = inbound;
   for (const other of await instance.othersServing()) {
     const outcome = await relay.send(other, inbound);

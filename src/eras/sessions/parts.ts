@@ -38,7 +38,11 @@ export interface LegacyParts extends LegacyOptions {
 }
 
 /** Until `work` ends, a drain waits for this request. */
-export function track<T>({ tracked }: LegacyParts, caller: CallerRequest, work: Promise<T>): Promise<T> {
+export function track<T>(
+  { tracked }: LegacyParts,
+  caller: CallerRequest,
+  work: Promise<T>,
+): Promise<T> {
   const over = (): void => void tracked.delete(caller);
   tracked.add(caller);
   // Before what its caller does next.

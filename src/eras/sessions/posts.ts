@@ -6,10 +6,22 @@
  *     else                    ─▶ stored, then dispatched
  *     it is a retry ─▶ the outcome of the first attempt (`again.ts`)
  */
-import { beforeItRan, overMemory, ownerLost, ranTooOften, SojournError, storeAway } from '../../base/errors.ts';
+import {
+  beforeItRan,
+  overMemory,
+  ownerLost,
+  ranTooOften,
+  SojournError,
+  storeAway,
+} from '../../base/errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { afterTurn } from '../../base/system.ts';
-import { afterStoring, type FirstAttempt, isFull, ranOften } from '../../session/inbound/retries.ts';
+import {
+  afterStoring,
+  type FirstAttempt,
+  isFull,
+  ranOften,
+} from '../../session/inbound/retries.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import type { Sink } from '../../http/sink.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
@@ -117,12 +129,15 @@ class PostEntry implements Entry {
     const session = this.#session;
     const { requests } = this;
     if (isRetry(session, requests, this.#inbound)) return this.#repeat();
-    return requests.length > 0 && ranOften(this.#inbound) ? this.#lost(ranTooOften(this.attempt - 1)) : undefined;
+    return requests.length > 0 && ranOften(this.#inbound)
+      ? this.#lost(ranTooOften(this.attempt - 1))
+      : undefined;
   }
 
   #lost(error: SojournError): Stop {
     const sink = this.#beginSink(false);
-    for (const request of this.requests) sink.message(lostCallJson(this.#parts.options, request, error));
+    for (const request of this.requests)
+      sink.message(lostCallJson(this.#parts.options, request, error));
     sink.end();
     return 'done';
   }
@@ -135,7 +150,9 @@ class PostEntry implements Entry {
     const { mayHaveRun } = this.#inbound;
     let first: FirstAttempt = 'lost';
     try {
-      first = await attachToFirstAttempt(session, requests, this.#inbound, () => this.#beginSink(false));
+      first = await attachToFirstAttempt(session, requests, this.#inbound, () =>
+        this.#beginSink(false),
+      );
     } catch (err) {
       // The call waits for the store, which may have its answer.
       if (mayHaveRun !== undefined && isStoreAway(err)) throw err;
@@ -182,7 +199,9 @@ class PostEntry implements Entry {
   /** Takes places in the limits of the user and of the tools, and then the ids. */
   userLimits(): SojournError | undefined {
     const { gate } = this.#parts;
-    const admissions = gate.limitsSessions ? gate.enterAll(this.caller, this.requests, this.allowed) : [];
+    const admissions = gate.limitsSessions
+      ? gate.enterAll(this.caller, this.requests, this.allowed)
+      : [];
     if (admissions instanceof SojournError) return admissions;
     this.admitted = this.#session.calls.admitPost(this, admissions);
     return undefined;
@@ -195,8 +214,11 @@ class PostEntry implements Entry {
     // `undefined`: no other process can own the session. Without a `mark`, the request may run twice.
     const extra = stream.logged ? markers?.firstEvent(admitted) : undefined;
     if (extra !== undefined && extra.mark === undefined) return this.#runAhead(admitted, extra);
-    const stored = stream.logged ? stream.storePoint(extra) : (markers?.markAll(admitted) ?? 'written');
-    if (!(stored instanceof Promise)) return stored === 'written' ? undefined : this.#notRun(admitted, stored);
+    const stored = stream.logged
+      ? stream.storePoint(extra)
+      : (markers?.markAll(admitted) ?? 'written');
+    if (!(stored instanceof Promise))
+      return stored === 'written' ? undefined : this.#notRun(admitted, stored);
     const starting = stored.then((result) => this.#stored(admitted, result));
     for (const call of admitted.calls) call.starting = starting;
     return starting;
@@ -290,7 +312,8 @@ class PostEntry implements Entry {
   firstAnswers({ stream }: AdmittedPost): Promise<Stop> | undefined {
     const { usedQuestions: questions, ownership } = this.#session;
     if (questions === undefined) return undefined;
-    const waits = counts(this.#inbound) && !this.#post.messages.some(({ kind }) => kind === 'response');
+    const waits =
+      counts(this.#inbound) && !this.#post.messages.some(({ kind }) => kind === 'response');
     if (!waits) questions.carryFirst(stream);
     const answers = waits ? questions.firstAnswers(stream) : undefined;
     return answers?.then(async () => {
@@ -321,7 +344,15 @@ class PostEntry implements Entry {
     const { responses, options } = this.#parts;
     const { post, resumed, batch, json } = responses;
     const { sink } = this.#inbound;
-    sink.begin(options.responseMode === 'json' ? (this.#post.batch ? batch : json) : isResumed ? resumed : post);
+    sink.begin(
+      options.responseMode === 'json'
+        ? this.#post.batch
+          ? batch
+          : json
+        : isResumed
+          ? resumed
+          : post,
+    );
     return sink;
   }
 }

@@ -75,9 +75,10 @@ export class Router implements WaitingHost {
    * read of the store per call: an owner that has just sent a message knows better than the record whether it still
    * owns the session, and refuses the call if not.
    */
-  readonly #owners = new BoundedMap<string, { readonly there: string; readonly user: string | undefined }>(
-    KNOWN_OWNERS,
-  );
+  readonly #owners = new BoundedMap<
+    string,
+    { readonly there: string; readonly user: string | undefined }
+  >(KNOWN_OWNERS);
   readonly waiting: WaitingRequests;
 
   constructor(parts: LegacyParts) {
@@ -92,7 +93,8 @@ export class Router implements WaitingHost {
     const { caller } = inbound;
     const { options, instance, registry } = this.#parts;
     const limit = options.sessionIdLength;
-    if (id.length > limit || !SESSION_ID.test(id)) return this.fail(inbound, sessionIdInvalid(limit));
+    if (id.length > limit || !SESSION_ID.test(id))
+      return this.fail(inbound, sessionIdInvalid(limit));
     const waiting = this.waiting.has(id, inbound.kind);
     if (waiting && this.#cancelsWaiting(id, inbound)) return inbound.sink.done(202);
     const live = registry.get(id);
@@ -155,7 +157,9 @@ export class Router implements WaitingHost {
         if (tries > 1) await elapse(time, backoffMs(tries - 2, PAUSE_MS, LONGEST_PAUSE_MS, random));
         const placing = this.attempt(id, inbound);
         // A drain waits for no stream, but for its beginning.
-        const placed = await (reads(inbound) ? track(this.#parts, inbound.caller, placing) : placing);
+        const placed = await (reads(inbound)
+          ? track(this.#parts, inbound.caller, placing)
+          : placing);
         if (placed === undefined) continue;
         const next = await placed.outcome;
         if (next === undefined) return;
@@ -174,8 +178,14 @@ export class Router implements WaitingHost {
     if (next === 'handOver') return inbound.sink.handOver(false);
     if (next === 'wait') {
       const waiting = this.waiting.add(id, inbound, cause);
-      if (waiting !== undefined) return reads(inbound) ? waiting : track(this.#parts, caller, waiting);
-      if (reads(inbound) && this.#parts.lifecycle.refusal === undefined && answerToResume(this.#parts, inbound)) return;
+      if (waiting !== undefined)
+        return reads(inbound) ? waiting : track(this.#parts, caller, waiting);
+      if (
+        reads(inbound) &&
+        this.#parts.lifecycle.refusal === undefined &&
+        answerToResume(this.#parts, inbound)
+      )
+        return;
     }
     this.refuse(inbound, cause);
   }
@@ -251,19 +261,29 @@ export class Router implements WaitingHost {
     const { caller } = inbound;
     const { finder, instance } = this.#parts;
     const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;
-    if (known?.user === caller.user && known !== undefined && instance.links.heardRecently(known.there)) return known;
+    if (
+      known?.user === caller.user &&
+      known !== undefined &&
+      instance.links.heardRecently(known.there)
+    )
+      return known;
     return finder.find(id, inbound);
   }
 
   fail(inbound: Inbound, cause: unknown): undefined {
     const error = answerable(cause, this.#parts.options.logger, 'A request could not be served');
-    inbound.sink.refuse(error, inbound.requestId, lostForm(this.#parts.options, inbound.post?.only?.method));
+    inbound.sink.refuse(
+      error,
+      inbound.requestId,
+      lostForm(this.#parts.options, inbound.post?.only?.method),
+    );
   }
 
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
   #serve(session: LiveSession, inbound: Inbound): MaybePromise<NextAttempt> {
     const { caller } = inbound;
-    if (inbound.kind !== 'terminate' && session.user !== caller.user) return this.fail(inbound, otherUser());
+    if (inbound.kind !== 'terminate' && session.user !== caller.user)
+      return this.fail(inbound, otherUser());
     const header = caller.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)
       return this.fail(inbound, versionChanged(header, session.version));
@@ -275,7 +295,10 @@ export class Router implements WaitingHost {
 
   #post(session: LiveSession, inbound: Inbound, post: Post): MaybePromise<NextAttempt> {
     if (post.batch && !allowsBatches(session.version)) {
-      inbound.sink.refuse(batchNotAllowed(`batches are not part of protocol revision ${session.version}`), null);
+      inbound.sink.refuse(
+        batchNotAllowed(`batches are not part of protocol revision ${session.version}`),
+        null,
+      );
       return undefined;
     }
     // Answers, notifications and pings are for calls that run here.
@@ -298,7 +321,8 @@ export class Router implements WaitingHost {
     const header = caller.header('mcp-protocol-version');
     const { version } = decodeHead(record.head);
     if (header !== undefined && header !== version) throw versionChanged(header, version);
-    if (!(await this.#parts.registry.leaving.endRecord(record.id, record, endReason(inbound)))) return false;
+    if (!(await this.#parts.registry.leaving.endRecord(record.id, record, endReason(inbound))))
+      return false;
     sink.done(200);
     return true;
   }

@@ -53,7 +53,8 @@ export class SseConnection {
     }
     if (roleOf(method) !== 'handshake' || this.#leavePlaces === undefined)
       return this.refuse(exchange, invalidRequest('initialize comes first'), requestId);
-    if (this.#legacy.parts.lifecycle.prefersOthers) return this.refuse(exchange, draining(), requestId);
+    if (this.#legacy.parts.lifecycle.prefersOthers)
+      return this.refuse(exchange, draining(), requestId);
     this.#leavePlaces();
     this.#leavePlaces = undefined;
     // The session is for as long as its client reads.
@@ -79,7 +80,11 @@ export class SseConnection {
 
   set sessionId(id: string | undefined) {
     // A version that the GET named is none that its handshake negotiates later.
-    this.exchange.headers = { ...this.exchange.headers, 'mcp-session-id': id, 'mcp-protocol-version': undefined };
+    this.exchange.headers = {
+      ...this.exchange.headers,
+      'mcp-session-id': id,
+      'mcp-protocol-version': undefined,
+    };
   }
 
   /** A request is answered, the handshake first: the session reads from then on, or there is none. */

@@ -43,7 +43,8 @@ export class LegacySseEra {
   /** Host and Origin have been checked. */
   serve(exchange: Exchange, path: 'sse' | 'message'): void {
     const allowed = path === 'sse' ? 'GET' : 'POST';
-    if (exchange.method !== allowed) refuse(exchange, methodNotAllowed(exchange.method, allowed), null);
+    if (exchange.method !== allowed)
+      refuse(exchange, methodNotAllowed(exchange.method, allowed), null);
     else if (path === 'sse') this.#connect(exchange);
     else this.#message(exchange);
   }
@@ -84,11 +85,13 @@ export class LegacySseEra {
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes, bodyKeys } = this.#legacy.parts.options.limits;
-    if (Number(exchange.header('content-length')) > bodyBytes) return refuse(exchange, bodyTooLarge(bodyBytes), null);
+    if (Number(exchange.header('content-length')) > bodyBytes)
+      return refuse(exchange, bodyTooLarge(bodyBytes), null);
     exchange.readBody({ bytes: bodyBytes, keys: bodyKeys, idWithin: () => 0 }, (read) => {
       const post = typeof read === 'string' ? readMessages(exchange, read) : read;
       if ('error' in post) return refuseBody(exchange, connection, post);
-      if (post.batch) return refuseBody(exchange, connection, { error: batchNotAllowed('a batch'), id: null });
+      if (post.batch)
+        return refuseBody(exchange, connection, { error: batchNotAllowed('a batch'), id: null });
       // The session may have ended while the body arrived.
       if (this.#connected.has(id)) connection.take(exchange, post);
       else refusePlain(exchange, NOT_FOUND);
@@ -102,7 +105,12 @@ export class LegacySseEra {
 }
 
 /** The refusal of an invalid message without an id is plain text. */
-function refuseBody(exchange: Exchange, connection: SseConnection, { error, id }: RefusedBody): void {
-  if (id === null && error.status === 400) refusePlain(exchange, `Invalid message: ${error.message}`);
+function refuseBody(
+  exchange: Exchange,
+  connection: SseConnection,
+  { error, id }: RefusedBody,
+): void {
+  if (id === null && error.status === 400)
+    refusePlain(exchange, `Invalid message: ${error.message}`);
   else connection.refuse(exchange, error, id);
 }

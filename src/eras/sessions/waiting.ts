@@ -119,12 +119,19 @@ export class WaitingRequests {
   add(id: string, given: Inbound, cause: unknown): Promise<void> | undefined {
     const { caller } = given;
     const now = this.#now;
-    const deadline = reads(given) ? Infinity : (given.waitUntil ?? now + this.#given.options.waitMs);
+    const deadline = reads(given)
+      ? Infinity
+      : (given.waitUntil ?? now + this.#given.options.waitMs);
     if (deadline <= now || this.#given.lifecycle.refusal !== undefined) return undefined;
     // No place is left for this user.
     if (!this.#places.take(1, shareOf(given))) return undefined;
     const key = keyOf(id, given.kind);
-    const queue = this.#queues.get(key) ?? { key, calls: new Set(), attempted: undefined, attemptedAt: -Infinity };
+    const queue = this.#queues.get(key) ?? {
+      key,
+      calls: new Set(),
+      attempted: undefined,
+      attemptedAt: -Infinity,
+    };
     return new Promise((over) => {
       const call: QueuedCall = {
         id,
@@ -143,7 +150,8 @@ export class WaitingRequests {
       if (this.#timer === undefined) this.#arm();
       this.#attemptWhenFreed(call);
       // Answers and notifications are delivered even if the client left.
-      const left = (): void => (isSilent(given) ? this.#waitOn(call, 'accept') : this.#remove(call));
+      const left = (): void =>
+        isSilent(given) ? this.#waitOn(call, 'accept') : this.#remove(call);
       if (given.isAccepted !== true) caller.onClose(left);
     });
   }
@@ -155,7 +163,12 @@ export class WaitingRequests {
   cancel(id: string, requestId: RequestId, user: string | undefined): boolean {
     for (const call of this.#queues.get(keyOf(id, 'post'))?.calls ?? []) {
       const { inbound } = call;
-      if (inbound.kind !== 'post' || inbound.requestId !== requestId || inbound.caller.user !== user) continue;
+      if (
+        inbound.kind !== 'post' ||
+        inbound.requestId !== requestId ||
+        inbound.caller.user !== user
+      )
+        continue;
       inbound.sink.end();
       this.#remove(call);
       return inbound.mayHaveRun === undefined;
@@ -284,7 +297,11 @@ export class WaitingRequests {
     this.#remove(call, 'refused');
   }
 
-  #remove(call: QueuedCall, outcome: StepNotice<'waited'>['outcome'] = 'left', end?: Promise<void>): void {
+  #remove(
+    call: QueuedCall,
+    outcome: StepNotice<'waited'>['outcome'] = 'left',
+    end?: Promise<void>,
+  ): void {
     const { timeProvider, notices } = this.#given.options;
     const { calls, key } = call.queue;
     // It has left already.
@@ -297,7 +314,13 @@ export class WaitingRequests {
     }
     call.held?.release();
     const reason = call.cause instanceof SojournError ? reasonOf(call.cause) : 'hook_failed';
-    notices.emit({ kind: 'waited', reason, outcome, ms: this.#now - call.since, sessionId: call.id || undefined });
+    notices.emit({
+      kind: 'waited',
+      reason,
+      outcome,
+      ms: this.#now - call.since,
+      sessionId: call.id || undefined,
+    });
     call.over(end);
   }
 }

@@ -16,7 +16,14 @@ import {
   OAuthErrorCode,
   verifyBearerToken,
 } from '@modelcontextprotocol/server';
-import { authAway, insufficientScope, internal, noToken, SojournError, unauthorized } from '../../base/errors.ts';
+import {
+  authAway,
+  insufficientScope,
+  internal,
+  noToken,
+  SojournError,
+  unauthorized,
+} from '../../base/errors.ts';
 import type { Identification, ResolvedAuth } from '../../base/options/resolve-auth.ts';
 import {
   type AuthContext,
@@ -34,7 +41,8 @@ import { thrownWithoutToken, withoutToken } from './without-token.ts';
 
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
-  if (identification.by === 'proxy') return createProxyUsers(identification, auth.optional !== false, context.logger);
+  if (identification.by === 'proxy')
+    return createProxyUsers(identification, auth.optional !== false, context.logger);
   return new BearerTokens(auth, identification, context);
 }
 
@@ -71,7 +79,10 @@ class BearerTokens implements Authenticator {
     if (identification.by === 'jwt') {
       this.ready = loadJose();
       this.ready.catch((err: unknown) =>
-        context.logger.fatal({ err }, 'Every access token is refused with 500: the option auth cannot be used'),
+        context.logger.fatal(
+          { err },
+          'Every access token is refused with 500: the option auth cannot be used',
+        ),
       );
       this.#verify = createJwtVerifier(identification.jwt, this.#resource, context);
       this.#verified = new VerifiedTokens(context.timeProvider);
@@ -88,7 +99,9 @@ class BearerTokens implements Authenticator {
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {
       const description = "Invalid Authorization header format, expected 'Bearer TOKEN'";
-      return SCHEME.test(header) ? this.#refuse(refusedToken(description)) : this.#missing(description);
+      return SCHEME.test(header)
+        ? this.#refuse(refusedToken(description))
+        : this.#missing(description);
     }
     return this.#verified?.get(token) ?? this.#check(token, caller);
   }
@@ -100,7 +113,8 @@ class BearerTokens implements Authenticator {
         ...this.#needs,
       });
       // The SDK compares with the system's clock.
-      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.timeProvider.now()) throw refusedToken('Token has expired');
+      if ((info.expiresAt ?? 0) * 1_000 <= this.#context.timeProvider.now())
+        throw refusedToken('Token has expired');
       this.#verified?.keep(token, info);
       return info;
     } catch (cause) {
@@ -111,7 +125,8 @@ class BearerTokens implements Authenticator {
   async #verifyAccessToken(token: string, caller: CallerHeaders): Promise<AuthInfo> {
     const info: unknown = await this.#verify(token, caller);
     if (info === undefined || info === null) throw refusedToken('Token is not valid');
-    if (!isAuthInfo(info)) throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');
+    if (!isAuthInfo(info))
+      throw new TypeError('auth.verify takes a token to an AuthInfo (token, clientId, scopes, …)');
     const { resource } = info;
     if (resource !== undefined && this.#resource !== undefined && !isFor(resource, this.#resource))
       throw refusedToken(
@@ -137,7 +152,10 @@ class BearerTokens implements Authenticator {
       case OAuthErrorCode.TemporarilyUnavailable:
         return authAway();
       default: {
-        logger.warn({ err: thrownWithoutToken(cause, token) }, 'A request is refused with 500: auth.verify threw');
+        logger.warn(
+          { err: thrownWithoutToken(cause, token) },
+          'A request is refused with 500: auth.verify threw',
+        );
         return internal();
       }
     }
@@ -146,7 +164,8 @@ class BearerTokens implements Authenticator {
   #challenge({ code, message, logged }: RefusedToken, token: string): SojournError {
     const description = DESCRIPTION.test(message) ? message : 'Token is not valid';
     const challenge = challengeOf(this.#needs, new OAuthError(code, description));
-    if (code === (OAuthErrorCode.InsufficientScope as string)) return insufficientScope(challenge, description);
+    if (code === (OAuthErrorCode.InsufficientScope as string))
+      return insufficientScope(challenge, description);
     const more = logged === undefined ? '' : `: ${logged}`;
     return unauthorized(challenge, description, withoutToken(`${description}${more}`, token));
   }
@@ -155,7 +174,9 @@ class BearerTokens implements Authenticator {
 /** Recognised by its shape, because an application may have another copy of the SDK. */
 function oauthError(cause: unknown): RefusedToken | undefined {
   if (!(cause instanceof Error) || cause.name !== 'OAuthError') return undefined;
-  return typeof (cause as Partial<OAuthError>).code === 'string' ? (cause as RefusedToken) : undefined;
+  return typeof (cause as Partial<OAuthError>).code === 'string'
+    ? (cause as RefusedToken)
+    : undefined;
 }
 
 function isAuthInfo(value: unknown): value is AuthInfo {

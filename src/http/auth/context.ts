@@ -34,7 +34,8 @@ export const anonymousInfo = (resourceMetadataUrl: string | undefined): AuthInfo
   ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
 });
 
-export const isAnonymous = (authInfo: AuthInfo | undefined): boolean => authInfo?.extra === ANONYMOUS;
+export const isAnonymous = (authInfo: AuthInfo | undefined): boolean =>
+  authInfo?.extra === ANONYMOUS;
 
 /** What a challenge names. */
 export type Needs = Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceMetadataUrl'>;
@@ -43,12 +44,17 @@ export type Needs = Pick<VerifyBearerTokenOptions, 'requiredScopes' | 'resourceM
  * RFC 6750, section 3. No value has a quote. A request that has no token gets a challenge without
  * `error`, by which a host would take its token for expired.
  */
-export function challengeOf({ requiredScopes = [], resourceMetadataUrl: url }: Needs, error?: OAuthError): string {
+export function challengeOf(
+  { requiredScopes = [], resourceMetadataUrl: url }: Needs,
+  error?: OAuthError,
+): string {
   const parameters = {
     ...(error !== undefined && { error: error.code, error_description: error.message }),
     ...(requiredScopes.length > 0 && { scope: requiredScopes.join(' ') }),
     ...(url !== undefined && { resource_metadata: url }),
   };
-  const written = Object.entries(parameters).map(([name, value]) => `${name}="${value.replaceAll('\\', '\\\\')}"`);
+  const written = Object.entries(parameters).map(
+    ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\')}"`,
+  );
   return `Bearer ${written.join(', ')}`.trim();
 }

@@ -62,7 +62,10 @@ export class Authorizer {
    * caller may use. `isRefused`: `allows` said so.
    */
   around(
-    { authInfo, isRefused }: { readonly authInfo: AuthInfo | undefined; readonly isRefused: boolean },
+    {
+      authInfo,
+      isRefused,
+    }: { readonly authInfo: AuthInfo | undefined; readonly isRefused: boolean },
     made: object,
     request: RpcRequest,
     run: (request: RpcRequest) => unknown,
@@ -73,7 +76,8 @@ export class Authorizer {
     if (!namesSomething(method)) return run(request);
     const name = nameIn(request);
     // The hook could not be asked about it.
-    if (name === undefined) throw new AnswerError(rpcError(invalidParams(`${method} needs a name that is a string`)));
+    if (name === undefined)
+      throw new AnswerError(rpcError(invalidParams(`${method} needs a name that is a string`)));
     if (!isRefused) return run(request);
     // Any other server may take every name.
     if (!isHighLevel(made)) throw new AnswerError(notFound(askedAbout(request)?.[0], name));
@@ -81,10 +85,16 @@ export class Authorizer {
   }
 
   /** The server gets an unknown name. In what it returns or throws the name is put back. */
-  async #asUnknown(request: RpcRequest, name: string, run: (request: RpcRequest) => unknown): Promise<unknown> {
+  async #asUnknown(
+    request: RpcRequest,
+    name: string,
+    run: (request: RpcRequest) => unknown,
+  ): Promise<unknown> {
     const unknown = UNKNOWN + base64url(this.#random(UNKNOWN_BYTES));
     const revealed = (value: unknown): unknown =>
-      JSON.parse(JSON.stringify(value).replaceAll(unknown, () => JSON.stringify(name).slice(1, -1)));
+      JSON.parse(
+        JSON.stringify(value).replaceAll(unknown, () => JSON.stringify(name).slice(1, -1)),
+      );
     try {
       return revealed(await run(withName(request, unknown)));
     } catch (cause) {
@@ -96,22 +106,35 @@ export class Authorizer {
    * The URIs in a `subscriptions/listen` that its caller may not read: it gets no event of them. Each is asked about
    * once.
    */
-  async unheard({ params }: RpcRequest, authInfo: AuthInfo | undefined): Promise<ReadonlySet<unknown>> {
+  async unheard(
+    { params }: RpcRequest,
+    authInfo: AuthInfo | undefined,
+  ): Promise<ReadonlySet<unknown>> {
     const filter = params?.['notifications'];
     const uris = isObject(filter) ? filter['resourceSubscriptions'] : undefined;
     if (!Array.isArray(uris)) return NONE;
-    const named = [...new Set(uris as unknown[])].filter((uri): uri is string => typeof uri === 'string');
+    const named = [...new Set(uris as unknown[])].filter(
+      (uri): uri is string => typeof uri === 'string',
+    );
     const decided = named.map((uri) => this.#allows('resource', uri, authInfo));
     return withAll(decided, (allowed) => new Set(named.filter((_uri, n) => allowed[n] !== true)));
   }
 
-  #allows(kind: NameKind | 'method', name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
+  #allows(
+    kind: NameKind | 'method',
+    name: string,
+    authInfo: AuthInfo | undefined,
+  ): MaybePromise<boolean> {
     if (kind !== 'resource' && kind !== 'template') return this.#decide(kind, name, authInfo);
     const decided = namesOf(name, kind).map((one) => this.#decide('resource', one, authInfo));
     return withAll(decided, (allowed) => !allowed.includes(false));
   }
 
-  #decide(kind: AuthorizeKind, name: string, authInfo: AuthInfo | undefined): MaybePromise<boolean> {
+  #decide(
+    kind: AuthorizeKind,
+    name: string,
+    authInfo: AuthInfo | undefined,
+  ): MaybePromise<boolean> {
     const { authorize, optional } = this.#auth;
     if (authInfo === undefined && typeof optional === 'boolean') return optional;
     if (authInfo !== undefined && authorize === undefined) return true;
@@ -128,7 +151,11 @@ export class Authorizer {
           ? typeof optional === 'function' && optional(kind, name)
           : authorize?.(kind, name, authInfo);
       if (!isThenable(allowed)) return allowed === true;
-      const inTime = inHookTime(this.#times, { hook: 'auth.authorize', sessionId: undefined }, allowed);
+      const inTime = inHookTime(
+        this.#times,
+        { hook: 'auth.authorize', sessionId: undefined },
+        allowed,
+      );
       return inTime.then((is) => is === true, failed);
     } catch (cause) {
       return failed(cause);
@@ -171,7 +198,10 @@ function namesOf(uri: string, kind: 'resource' | 'template'): readonly string[] 
 /** What an `McpServer` of the SDK answers. */
 function notFound(kind: NameKind | 'method' = 'method', name: string): RpcErrorObject {
   const code = RPC.invalidParams;
-  if (kind === 'resource') return { code, message: `Resource not found: ${name}`, data: { uri: name } };
-  const what = { tool: 'Tool', prompt: 'Prompt', template: 'Resource template', method: 'Method' }[kind];
+  if (kind === 'resource')
+    return { code, message: `Resource not found: ${name}`, data: { uri: name } };
+  const what = { tool: 'Tool', prompt: 'Prompt', template: 'Resource template', method: 'Method' }[
+    kind
+  ];
   return { code, message: `${what} ${name} not found` };
 }

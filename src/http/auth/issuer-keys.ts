@@ -90,7 +90,8 @@ export class IssuerKeys {
     if (this.#now - this.#failedAt < PAUSE_MS) return authAway();
     const failed = (err: unknown): SojournError => {
       this.#failedAt = this.#now;
-      const text = 'The signing keys of the issuer cannot be fetched: tokens that need them get 503';
+      const text =
+        'The signing keys of the issuer cannot be fetched: tokens that need them get 503';
       this.#context.logger.warn({ err, issuer: this.#jwt.issuer }, text);
       return authAway(err);
     };
@@ -126,18 +127,25 @@ export class IssuerKeys {
     for (const place of places) {
       const document = await this.#document(place, true);
       const { issuer, jwks_uri: uri } = Object(document) as Readonly<Record<string, unknown>>;
-      const fault = document === undefined ? `${place} has none` : this.#faultOf(place, issuer, uri);
+      const fault =
+        document === undefined ? `${place} has none` : this.#faultOf(place, issuer, uri);
       if (fault === undefined) return String(uri);
       faults.push(fault);
     }
-    throw new Error(`the metadata of the issuer names no keys: ${faults.join('; ')}; set auth.jwt.jwksUri`);
+    throw new Error(
+      `the metadata of the issuer names no keys: ${faults.join('; ')}; set auth.jwt.jwksUri`,
+    );
   }
 
   #faultOf(place: string, found: unknown, uri: unknown): string | undefined {
     const { issuer } = this.#jwt;
-    if (found !== issuer) return `${place} is of the issuer ${String(found)}, and auth.jwt.issuer is ${issuer}`;
+    if (found !== issuer)
+      return `${place} is of the issuer ${String(found)}, and auth.jwt.issuer is ${issuer}`;
     if (uri === undefined) return `${place} has no jwks_uri`;
-    const secure = typeof uri === 'string' && URL.canParse(uri) && new URL(uri).protocol === new URL(issuer).protocol;
+    const secure =
+      typeof uri === 'string' &&
+      URL.canParse(uri) &&
+      new URL(uri).protocol === new URL(issuer).protocol;
     return secure ? undefined : `${place} names no jwks_uri that can be trusted`;
   }
 
@@ -152,7 +160,11 @@ export class IssuerKeys {
 }
 
 /** `undefined`: there is none, where it `mayBeMissing`. Some servers answer every path with a page. */
-async function documentAt(url: string, signal: AbortSignal, mayBeMissing: boolean): Promise<unknown> {
+async function documentAt(
+  url: string,
+  signal: AbortSignal,
+  mayBeMissing: boolean,
+): Promise<unknown> {
   const headers = { accept: 'application/json, application/jwk-set+json' };
   const response = await fetch(url, { headers, redirect: 'manual', signal });
   if (response.status === 200) {
@@ -170,7 +182,8 @@ async function textOf(url: string, { body }: Response): Promise<string> {
   let bytes = 0;
   for await (const chunk of body ?? []) {
     bytes += chunk.length;
-    if (bytes > DOCUMENT_BYTES) throw new Error(`${url} answered with more than ${DOCUMENT_BYTES} bytes`);
+    if (bytes > DOCUMENT_BYTES)
+      throw new Error(`${url} answered with more than ${DOCUMENT_BYTES} bytes`);
     chunks.push(chunk);
   }
   return new TextDecoder().decode(Buffer.concat(chunks));

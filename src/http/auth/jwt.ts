@@ -16,7 +16,11 @@ const MOST_TRIALS = 8;
 /** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
 export type JwtVerifier = (token: string) => Promise<AuthInfo>;
 
-export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, context: AuthContext): JwtVerifier {
+export function createJwtVerifier(
+  jwt: ResolvedJwt,
+  resource: URL | undefined,
+  context: AuthContext,
+): JwtVerifier {
   const { issuer, userClaim } = jwt;
   const toleranceS = jwt.clockToleranceMs / 1_000;
   const audience = withRootSlash(jwt.audience);
@@ -55,7 +59,11 @@ export function createJwtVerifier(jwt: ResolvedJwt, resource: URL | undefined, c
 }
 
 /** A token that no known key fits is tried once more where its issuer has other keys by now. */
-async function verifyWith(keys: IssuerKeys, token: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+async function verifyWith(
+  keys: IssuerKeys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
   const known = await keys.current();
   try {
     return await verifyWithSet(known, token, options);
@@ -69,7 +77,11 @@ async function verifyWith(keys: IssuerKeys, token: string, options: JWTVerifyOpt
 }
 
 /** Where several keys fit, the set rejects with an iterator over them, which leaves broken ones out. */
-async function verifyWithSet(set: Keys, token: string, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+async function verifyWithSet(
+  set: Keys,
+  token: string,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
   const { errors, jwtVerify } = await loadJose();
   try {
     return await jwtVerify(token, set, options);
@@ -110,7 +122,9 @@ export function forOther(found: unknown, option: string, expected: readonly stri
 /** Clients write `https://mcp.example` as `https://mcp.example/`. */
 function withRootSlash(audience: readonly string[]): string[] {
   const spelled = audience.flatMap((one) =>
-    /^https?:\/\/[^/?#]+\/?$/.test(one) ? [one.replace(/\/$/, ''), `${one.replace(/\/$/, '')}/`] : [one],
+    /^https?:\/\/[^/?#]+\/?$/.test(one)
+      ? [one.replace(/\/$/, ''), `${one.replace(/\/$/, '')}/`]
+      : [one],
   );
   return [...new Set(spelled)];
 }
@@ -118,11 +132,13 @@ function withRootSlash(audience: readonly string[]): string[] {
 /** `scope` (RFC 8693, RFC 9068), or the `scp` of Entra ID and Okta; a text or a list. */
 function scopesOf({ scope, scp }: JWTPayload): string[] {
   const given: unknown = scope ?? scp;
-  const scopes: unknown[] = typeof given === 'string' ? given.split(' ') : Array.isArray(given) ? given : [];
+  const scopes: unknown[] =
+    typeof given === 'string' ? given.split(' ') : Array.isArray(given) ? given : [];
   return scopes.filter((one) => typeof one === 'string' && one !== '') as string[];
 }
 
-const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+const text = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value : undefined;
 
 interface JoseError extends Error {
   readonly code: string;
@@ -133,7 +149,8 @@ interface JoseError extends Error {
 
 const WRONG_SIGNATURE = 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED';
 
-const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
+const codeOf = (cause: unknown): unknown =>
+  cause instanceof Error && 'code' in cause ? cause.code : undefined;
 
 function isJoseError(cause: unknown): cause is JoseError {
   const code = codeOf(cause);
@@ -143,9 +160,14 @@ function isJoseError(cause: unknown): cause is JoseError {
 const CLAIMS: ReadonlySet<unknown> = new Set(['iss', 'aud', 'nbf', 'exp', 'iat']);
 
 /** The claim of a token beside what is expected of it. */
-function differing({ claim, payload }: JoseError, jwt: Pick<ResolvedJwt, 'issuer' | 'audience'>): string | undefined {
+function differing(
+  { claim, payload }: JoseError,
+  jwt: Pick<ResolvedJwt, 'issuer' | 'audience'>,
+): string | undefined {
   if (claim === 'aud') return forOther(payload?.aud, 'auth.jwt.audience', jwt.audience);
-  return claim === 'iss' ? `it is ${quoted(payload?.iss)}, and auth.jwt.issuer is ${quoted(jwt.issuer)}` : undefined;
+  return claim === 'iss'
+    ? `it is ${quoted(payload?.iss)}, and auth.jwt.issuer is ${quoted(jwt.issuer)}`
+    : undefined;
 }
 
 /** Says which check failed, and nothing that the token holds. */
@@ -153,7 +175,8 @@ function why({ code, claim }: JoseError): string {
   if (code === 'ERR_JWT_EXPIRED') return 'Token has expired';
   if (claim === 'aud') return 'Token was not issued for this resource';
   if (CLAIMS.has(claim)) return `Token is not valid: its claim ${String(claim)} is not accepted`;
-  if (code === 'ERR_JOSE_ALG_NOT_ALLOWED') return 'Token is not valid: its algorithm is not accepted';
+  if (code === 'ERR_JOSE_ALG_NOT_ALLOWED')
+    return 'Token is not valid: its algorithm is not accepted';
   if (code === 'ERR_JWKS_NO_MATCHING_KEY') return 'Token is not valid: its key is unknown';
   return 'Token is not valid';
 }

@@ -14,7 +14,11 @@ type Proxy = Extract<Identification, { by: 'proxy' }>;
 const LONGEST_USER = 1_024;
 
 /** `optional`: a request in which the proxy names no user is that of an anonymous caller. */
-export function createProxyUsers({ header, from }: Proxy, optional: boolean, logger: Logger): Authenticator {
+export function createProxyUsers(
+  { header, from }: Proxy,
+  optional: boolean,
+  logger: Logger,
+): Authenticator {
   const addresses = new net.BlockList();
   for (const range of from) {
     const [address = '', bits] = range.split('/');
@@ -30,11 +34,17 @@ export function createProxyUsers({ header, from }: Proxy, optional: boolean, log
     authenticate({ request: { node } }) {
       if (node === undefined)
         warn('fetch', 'use endpoint.node or listen(); every request of endpoint.fetch is refused');
-      const socket = node?.req.socket as { readonly remoteAddress?: string; readonly destroyed?: boolean } | null;
+      const socket = node?.req.socket as {
+        readonly remoteAddress?: string;
+        readonly destroyed?: boolean;
+      } | null;
       const peer = socket?.remoteAddress;
       // The address of a closed connection is unknown too.
       if (peer === undefined && socket?.destroyed === false)
-        warn('unix', 'a Unix socket has none, so its requests are refused; let the proxy connect to 127.0.0.1');
+        warn(
+          'unix',
+          'a Unix socket has none, so its requests are refused; let the proxy connect to 127.0.0.1',
+        );
       if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);

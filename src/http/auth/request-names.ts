@@ -1,6 +1,11 @@
 /** What a request names: `auth.authorize` decides about it. */
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
-import { isKnownRequest, type Named, type NameKind, requestOf } from '../../base/protocol/methods.ts';
+import {
+  isKnownRequest,
+  type Named,
+  type NameKind,
+  requestOf,
+} from '../../base/protocol/methods.ts';
 
 type Naming = Pick<RpcRequest, 'method' | 'params'>;
 
@@ -20,7 +25,9 @@ function placeIn(
 ): readonly [kind: NameKind, member: 'name' | 'uri', holder: unknown] {
   if (isInRef !== true) return [kind, member, params];
   const ref = params?.['ref'];
-  return isObject(ref) && ref['type'] === 'ref/prompt' ? ['prompt', 'name', ref] : [kind, member, ref];
+  return isObject(ref) && ref['type'] === 'ref/prompt'
+    ? ['prompt', 'name', ref]
+    : [kind, member, ref];
 }
 
 /** `undefined`: the request names nothing, or not with a text. */
@@ -33,7 +40,9 @@ export function nameIn({ method, params }: Naming): string | undefined {
 }
 
 /** What the hook is asked about. A request of a method without a row in the table is asked about by its method. */
-export function askedAbout(request: Naming): readonly [kind: NameKind | 'method', name: string] | undefined {
+export function askedAbout(
+  request: Naming,
+): readonly [kind: NameKind | 'method', name: string] | undefined {
   const { method, params } = request;
   if (!isKnownRequest(method)) return ['method', method];
   const [named, name] = [namedIn(method), nameIn(request)];

@@ -23,7 +23,10 @@ interface Verified {
 
 export class VerifiedTokens {
   readonly #time: Pick<TimeProvider, 'now'>;
-  readonly #known = new BoundedMap<string, Verified>(MOST, { most: MOST_BYTES, of: ({ bytes }) => bytes });
+  readonly #known = new BoundedMap<string, Verified>(MOST, {
+    most: MOST_BYTES,
+    of: ({ bytes }) => bytes,
+  });
 
   constructor(time: Pick<TimeProvider, 'now'>) {
     this.#time = time;

@@ -45,10 +45,15 @@ export class WellKnown {
     const { method } = exchange;
     if (method === 'OPTIONS') {
       const asked = exchange.header('access-control-request-headers');
-      const allowed: HeaderList = asked === undefined ? [] : [['Access-Control-Allow-Headers', asked]];
+      const allowed: HeaderList =
+        asked === undefined ? [] : [['Access-Control-Allow-Headers', asked]];
       exchange.respond(204, [...ANY_ORIGIN, ['Access-Control-Allow-Methods', METHODS], ...allowed]);
     } else if (method === 'GET' || method === 'HEAD')
-      exchange.respond(200, [...ANY_ORIGIN, ...JSON_HEADERS], method === 'GET' ? this.#document : undefined);
+      exchange.respond(
+        200,
+        [...ANY_ORIGIN, ...JSON_HEADERS],
+        method === 'GET' ? this.#document : undefined,
+      );
     else exchange.respond(405, [...ANY_ORIGIN, ['Allow', METHODS]]);
     return true;
   }

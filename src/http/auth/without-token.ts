@@ -9,7 +9,8 @@ export function withoutToken(text: string, token: string): string {
 
 /** What was thrown, and `depth` of its causes and of the errors that it collects, as the log may have it. */
 export function thrownWithoutToken(thrown: unknown, token = '', depth = 5): unknown {
-  const given: Error & { readonly errors?: unknown } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const given: Error & { readonly errors?: unknown } =
+    thrown instanceof Error ? thrown : new Error(String(thrown));
   const { message, stack = '', cause, errors } = given;
   const inner = (one: unknown): unknown =>
     depth === 0 || one === undefined ? undefined : thrownWithoutToken(one, token, depth - 1);
@@ -18,5 +19,8 @@ export function thrownWithoutToken(thrown: unknown, token = '', depth = 5): unkn
   const isClean = shown === cause && shownErrors.every((one, n) => one === all[n]);
   if (isClean && withoutToken(message + stack, token) === message + stack) return thrown;
   const copy = new Error(withoutToken(message, token), { cause: shown });
-  return Object.assign(copy, { stack: withoutToken(stack, token), ...(all.length > 0 && { errors: shownErrors }) });
+  return Object.assign(copy, {
+    stack: withoutToken(stack, token),
+    ...(all.length > 0 && { errors: shownErrors }),
+  });
 }

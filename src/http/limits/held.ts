@@ -14,5 +14,9 @@ export type HeldName = keyof MemoryRows;
 /** The rows of one endpoint. `bytes`: `limits.memoryBytes`. */
 export function memoryRows(bytes: number, userShare = 1) {
   const budget = new Budget(bytes, userShare);
-  return { requests: new MemoryUse(budget), answers: new MemoryUse(budget), sessions: new MemoryUse(budget) };
+  return {
+    requests: new MemoryUse(budget),
+    answers: new MemoryUse(budget),
+    sessions: new MemoryUse(budget),
+  };
 }

@@ -59,10 +59,12 @@ export class RequestLimits {
     this.#listens = new Budget(limits.subscriptions, limits.userShare);
     for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
       const calls = new Budget(requests, limits.userShare);
-      const rate = requestsPerMinute < Infinity ? new TokenBucket(requestsPerMinute, time) : undefined;
+      const rate =
+        requestsPerMinute < Infinity ? new TokenBucket(requestsPerMinute, time) : undefined;
       this.#tools.set(name, { name, calls, requestsPerMinute, rate });
     }
-    this.limitsSessions = this.#tools.size > 0 || Math.min(perUser.requests, perUser.requestsPerMinute) < Infinity;
+    this.limitsSessions =
+      this.#tools.size > 0 || Math.min(perUser.requests, perUser.requestsPerMinute) < Infinity;
   }
 
   /** An error: the request is refused. */
@@ -117,7 +119,9 @@ export class RequestLimits {
    * instance that has the client counts a relayed request.
    */
   count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
-    return relayOrigin === undefined ? this.#take(this.#rateOf(shareKey(user, clientAddress))) : undefined;
+    return relayOrigin === undefined
+      ? this.#take(this.#rateOf(shareKey(user, clientAddress)))
+      : undefined;
   }
 
   /** `undefined`: no limit. */
@@ -125,13 +129,16 @@ export class RequestLimits {
     const { requestsPerMinute } = this.#perUser;
     if (requestsPerMinute === Infinity) return undefined;
     let bucket = this.#rates.use(user);
-    if (bucket === undefined) this.#rates.set(user, (bucket = new TokenBucket(requestsPerMinute, this.#time)));
+    if (bucket === undefined)
+      this.#rates.set(user, (bucket = new TokenBucket(requestsPerMinute, this.#time)));
     return bucket;
   }
 
   #take(rate: TokenBucket | undefined): SojournError | undefined {
     const waitMs = rate?.take() ?? 0;
-    return waitMs > 0 ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs) : undefined;
+    return waitMs > 0
+      ? overUserLimit('requestsPerMinute', this.#perUser.requestsPerMinute, waitMs)
+      : undefined;
   }
 }
 
@@ -147,7 +154,13 @@ export class Admission implements Held {
   #tool: Tool | undefined = undefined;
   #hasLeft = false;
 
-  constructor(tools: Tools, user: string, rate: TokenBucket | undefined, places: readonly Budget[], isCounted = false) {
+  constructor(
+    tools: Tools,
+    user: string,
+    rate: TokenBucket | undefined,
+    places: readonly Budget[],
+    isCounted = false,
+  ) {
     this.#tools = tools;
     this.#user = user;
     this.#rate = rate;
@@ -174,7 +187,9 @@ export class Admission implements Held {
     if (calls.used >= calls.size) return overToolLimit(name, 'requests', calls.size);
     if (calls.isOver(this.#user, 1)) return overToolShare(name, calls.size);
     const waitMs = this.#isCounted ? 0 : (rate?.take() ?? 0);
-    return waitMs > 0 ? overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs) : undefined;
+    return waitMs > 0
+      ? overToolLimit(name, 'requestsPerMinute', requestsPerMinute, waitMs)
+      : undefined;
   }
 
   /** The request is refused, and costs its user nothing. */

@@ -37,7 +37,11 @@ const USUAL_BACKLOG = 511;
 export function queueOf(server: Server): AcceptQueue | undefined {
   const listening = handleOf<ListeningHandle>(server);
   const address = addressOf(server);
-  if (process.platform !== 'linux' || typeof listening?.listen !== 'function' || address === undefined)
+  if (
+    process.platform !== 'linux' ||
+    typeof listening?.listen !== 'function' ||
+    address === undefined
+  )
     return undefined;
   return { listening, address };
 }
@@ -46,7 +50,10 @@ export function queueOf(server: Server): AcceptQueue | undefined {
  * Calls back in this turn. `true`: the queue holds only this process's connection and accepts no other. `false`: a
  * client is in the queue, and the next turn accepts it.
  */
-export function fillQueue({ listening, address }: AcceptQueue, done: (isFull: boolean) => void): void {
+export function fillQueue(
+  { listening, address }: AcceptQueue,
+  done: (isFull: boolean) => void,
+): void {
   const ours = new Socket();
   // Closing the server resets it.
   ours.on('error', () => ours.destroy());

@@ -18,13 +18,20 @@ export class ApplicationServer {
   /** Throws `OPTION_INVALID` for a server without HTTP/1 connections. */
   constructor(server: NetServer, time: Required<TimeProvider>) {
     if (!(server instanceof Server || server instanceof SecureServer)) {
-      const takes = 'a server of node:http or node:https, as app.listen() and createServer() return it';
-      throw optionInvalid('type', 'server', (server as NetServer | undefined)?.constructor.name, takes);
+      const takes =
+        'a server of node:http or node:https, as app.listen() and createServer() return it';
+      throw optionInvalid(
+        'type',
+        'server',
+        (server as NetServer | undefined)?.constructor.name,
+        takes,
+      );
     }
     this.#server = server;
     this.socket = new ListeningSocket(server, time, false);
     // Node.js closes idle connections after 5 s, at times under a request that a load balancer sends just then.
-    if (server.keepAliveTimeout === createServer().keepAliveTimeout) server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+    if (server.keepAliveTimeout === createServer().keepAliveTimeout)
+      server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   }
 
   /** Resolves when all connections are closed: requests to other routes end first. */

@@ -7,6 +7,10 @@ export function isLoopback(address: string): boolean {
 }
 
 /** A list of hosts keeps no caller out: any program can send an allowed `Host`. */
-export function isExposed(address: string, { auth }: ResolvedOptions, allowAnyone: boolean): boolean {
+export function isExposed(
+  address: string,
+  { auth }: ResolvedOptions,
+  allowAnyone: boolean,
+): boolean {
   return !isLoopback(address) && auth === undefined && !allowAnyone;
 }

@@ -46,19 +46,22 @@ export interface ListenOptions {
 const listening = textIn('Listening');
 
 function parsePort(name: string, value: unknown): number {
-  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535) return value as number;
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 65_535)
+    return value as number;
   throw optionInvalid('range', name, value, 'a port number, 0 to 65535');
 }
 
-const parseHost = (name: string, value: unknown): string => checkText(name, value, /^/, "an address like '127.0.0.1'");
+const parseHost = (name: string, value: unknown): string =>
+  checkText(name, value, /^/, "an address like '127.0.0.1'");
 
 /**
  * Writes the path as clients send it. What follows `?` or `#`, and blanks, are never part of it. Probes have their own
  * paths.
  */
 const parsePath = (name: string, value: unknown): string =>
-  new URL(`http://localhost${checkText(name, value, /^\/(?!(?:health|ready)z$)[^?#\s]*$/, "a path like '/mcp'")}`)
-    .pathname;
+  new URL(
+    `http://localhost${checkText(name, value, /^\/(?!(?:health|ready)z$)[^?#\s]*$/, "a path like '/mcp'")}`,
+  ).pathname;
 
 export const LISTEN = {
   port: option('number', 3000, listening('TCP port; 0 = any free one', { value: 'n' }), parsePort),
@@ -82,7 +85,9 @@ export const LISTEN = {
 export type CheckedListen = Values<typeof LISTEN>;
 
 /** The argument of `listen()`. Throws `OPTION_INVALID` for the first value that does not fit. */
-export function resolveListen(given: ListenOptions = {}): CheckedListen & Pick<ListenOptions, 'fd'> {
+export function resolveListen(
+  given: ListenOptions = {},
+): CheckedListen & Pick<ListenOptions, 'fd'> {
   checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'storeMayBeAway'], 'port');
   return { ...valuesOf(LISTEN, given), fd: given.fd };
 }

@@ -64,7 +64,10 @@ export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Time for a client to read the end of its streams when the server closes. */
 const CLOSE_GRACE_MS = 1_000;
 
-export async function listen(given: ListenOptions | undefined, target: ListenTarget): Promise<ManagedListening> {
+export async function listen(
+  given: ListenOptions | undefined,
+  target: ListenTarget,
+): Promise<ManagedListening> {
   const resolved = resolveListen(given);
   const { port, host, path, fd, allowAnyone } = resolved;
   const maxConnections = withinOpenFiles(resolved.maxConnections, target.options.logger);
@@ -78,14 +81,18 @@ export async function listen(given: ListenOptions | undefined, target: ListenTar
   server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
   server.on('drop', () =>
-    target.options.logger.warn({ maxConnections }, 'A connection was closed at once: maxConnections is reached'),
+    target.options.logger.warn(
+      { maxConnections },
+      'A connection was closed at once: maxConnections is reached',
+    ),
   );
   const socket = new ListeningSocket(server, target.options.timeProvider, fd !== undefined);
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.listen(fd === undefined ? { port, host } : { fd });
   // Rejects when the server cannot listen.
   await once(server, 'listening');
-  const { port: bound = port, address: at = host } = (server.address() ?? {}) as Partial<AddressInfo>;
+  const { port: bound = port, address: at = host } = (server.address() ??
+    {}) as Partial<AddressInfo>;
   const url = `http://${reachable(fd === undefined ? host : at)}:${bound}${base === '' ? '/' : base}`;
   const hosts = target.options.allowedHosts ?? (isLoopback(at) ? loopbackNames(url) : undefined);
   if (isExposed(at, target.options, allowAnyone)) {
@@ -136,7 +143,12 @@ function stop(server: Server, { options: { timeProvider } }: ListenTarget): Prom
   });
 }
 
-function route(exchange: NodeExchange, base: string, hosts: readonly string[] | undefined, target: ListenTarget): void {
+function route(
+  exchange: NodeExchange,
+  base: string,
+  hosts: readonly string[] | undefined,
+  target: ListenTarget,
+): void {
   const { url, node } = exchange;
   const [whole = ''] = url.split('?', 1);
   const path = withoutSlashes(whole);

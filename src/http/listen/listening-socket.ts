@@ -82,7 +82,11 @@ export class ListeningSocket {
    * `isAwaited`: a request that was read needs new connections of its client. It is asked when all that had arrived is
    * read, in the turn that would stop listening.
    */
-  stopAccepting(serving: Serving, socketCloses = false, isAwaited = (): boolean => false): Promise<void> {
+  stopAccepting(
+    serving: Serving,
+    socketCloses = false,
+    isAwaited = (): boolean => false,
+  ): Promise<void> {
     if (socketCloses) this.inherited = false;
     return (this.#leaving ??= this.#stopAccepting(serving, isAwaited));
   }
@@ -94,7 +98,12 @@ export class ListeningSocket {
 
   #accepted(socket: Socket): Connection {
     this.#arrivals += 1;
-    const connection = { answer: undefined, closeAnnounced: false, quiet: 0, requestArriving: false };
+    const connection = {
+      answer: undefined,
+      closeAnnounced: false,
+      quiet: 0,
+      requestArriving: false,
+    };
     this.#connections.set(socket, connection);
     socket.on('close', () => this.#connections.delete(socket));
     return connection;
@@ -107,7 +116,8 @@ export class ListeningSocket {
     connection.answer = res;
     // A GET stream ends at the latest with the drain. Its head is the only place for `Connection: close`.
     connection.closeAnnounced =
-      this.#isLeaving || (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
+      this.#isLeaving ||
+      (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
     if (connection.closeAnnounced) res.setHeader('Connection', 'close');
   }
 
@@ -129,13 +139,17 @@ export class ListeningSocket {
       connection.closeAnnounced = true;
     }
     void this.#watch();
-    for (let polls = 0; this.#unannounced().length > 0 && polls <= this.#quietPolls;) polls += await this.#poll();
+    for (let polls = 0; this.#unannounced().length > 0 && polls <= this.#quietPolls;)
+      polls += await this.#poll();
   }
 
   async #watch(): Promise<void> {
     while (this.#unannounced().length > 0) {
       const quiet = this.#quiet();
-      if (quiet.length > 0 && quiet.every(([, connection]) => connection.quiet >= this.#quietPolls)) {
+      if (
+        quiet.length > 0 &&
+        quiet.every(([, connection]) => connection.quiet >= this.#quietPolls)
+      ) {
         await this.#inQuietTurn((_, done) => {
           this.#close();
           done(true);
@@ -191,8 +205,10 @@ export class ListeningSocket {
       const turn = (arrivals: number, began: number): void => {
         const now = time.monotonic();
         const late = now - from;
-        const isQuiet = arrivals === this.#arrivals && (now - began < QUICK_TURN_MS || late > TURN_MS);
-        const next = (isDone: boolean): unknown => (isDone ? closed() : afterTurn(() => turn(this.#arrivals, now)));
+        const isQuiet =
+          arrivals === this.#arrivals && (now - began < QUICK_TURN_MS || late > TURN_MS);
+        const next = (isDone: boolean): unknown =>
+          isDone ? closed() : afterTurn(() => turn(this.#arrivals, now));
         if (isQuiet || late > 2 * TURN_MS) act(late > LAST_MS, next);
         else next(false);
       };
@@ -210,6 +226,8 @@ export class ListeningSocket {
 
   /** The connections among those that have no answer to wait for. */
   #quiet(): [Socket, Connection][] {
-    return this.#unannounced().filter(([, { answer }]) => answer === undefined || answer.writableFinished);
+    return this.#unannounced().filter(
+      ([, { answer }]) => answer === undefined || answer.writableFinished,
+    );
   }
 }

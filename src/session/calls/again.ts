@@ -26,7 +26,14 @@ import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { attemptKey } from './attempts.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
-import { begunOn, type KeptRequest, readKept, requestKey, rightsOf, saysMayHaveRun } from './markers.ts';
+import {
+  begunOn,
+  type KeptRequest,
+  readKept,
+  requestKey,
+  rightsOf,
+  saysMayHaveRun,
+} from './markers.ts';
 
 // ——— calls of a lost owner ———
 
@@ -62,7 +69,12 @@ export async function takeLostCalls(
   for (const { stream: key, next, request, run, error } of judged) {
     const stream = session.calls.running.openStream([request], session.log, { key, next });
     const runsAgain = run !== undefined;
-    session.host.options.notices.emit({ kind: 'callLost', runsAgain, method: request?.method, sessionId: session.id });
+    session.host.options.notices.emit({
+      kind: 'callLost',
+      runsAgain,
+      method: request?.method,
+      sessionId: session.id,
+    });
     if (run !== undefined) {
       session.calls.rerun(run.request, caller, stream, run);
       continue;
@@ -78,11 +90,18 @@ export async function takeLostCalls(
 }
 
 /** `run`: the next run of the call; `undefined`: the call ends with `error`. */
-async function judge(session: LiveSession, lostCalls: readonly LostCall[], markers: readonly Mark[], caller: Caller) {
+async function judge(
+  session: LiveSession,
+  lostCalls: readonly LostCall[],
+  markers: readonly Mark[],
+  caller: Caller,
+) {
   const marked = new Set(markers.filter(saysMayHaveRun).map(({ stream }) => stream));
   if (lostCalls.some(({ stream, whole }) => marked.has(stream) && whole !== undefined))
     await learnTools(session, caller);
-  const newest = new Map(lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]));
+  const newest = new Map(
+    lostCalls.map(({ stream, request }) => [request && requestKey(request.id), stream]),
+  );
   const judged = lostCalls.map(async ({ stream, next, request, whole }) => {
     const begun = begunOn(stream, request, markers);
     const outcome = forLost({
@@ -92,7 +111,10 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
       repeatable: whole !== undefined && session.markers?.repeatable(whole) === true,
       begun,
     });
-    const run = outcome === 'run' && whole !== undefined ? await allowedRequest(session, whole, caller) : undefined;
+    const run =
+      outcome === 'run' && whole !== undefined
+        ? await allowedRequest(session, whole, caller)
+        : undefined;
     if (outcome === 'ranOften' && request !== undefined)
       session.logger.warn(
         { sessionId: session.id, method: request.method, tool: targetOf(request), runs: begun },
@@ -100,7 +122,13 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
       );
     const error = outcome === 'ranOften' ? ranTooOften(begun) : ownerLost(outcome !== 'neverRan');
     const key = run && (whole?.attempt ?? attemptKey(run.request));
-    return { stream, next, request, run: run && { ...run, key: key ?? '', attempt: begun + 1 }, error };
+    return {
+      stream,
+      next,
+      request,
+      run: run && { ...run, key: key ?? '', attempt: begun + 1 },
+      error,
+    };
   });
   return Promise.all(judged);
 }
@@ -108,7 +136,10 @@ async function judge(session: LiveSession, lostCalls: readonly LostCall[], marke
 /** Asks the server which of its tools may run twice. Rejects with HOOK_TIMEOUT. */
 export async function learnTools(session: LiveSession, caller: Caller): Promise<void> {
   const tools = await toolsOf((cursor, page) =>
-    session.calls.ask({ jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor }, caller),
+    session.calls.ask(
+      { jsonrpc: '2.0', id: `sojourn.hints.${page}`, method: 'tools/list', ...cursor },
+      caller,
+    ),
   );
   session.markers?.learn({ result: { tools: [...tools.values()] } });
 }
@@ -124,7 +155,10 @@ async function allowedRequest(
 ): Promise<{ readonly request: RpcRequest; readonly isAllowed: boolean } | undefined> {
   if (request.rights !== rightsOf(authInfo)) {
     const { id: sessionId, logger } = session;
-    logger.info({ sessionId, method: request.method }, 'A lost call is not run again: this caller has other rights');
+    logger.info(
+      { sessionId, method: request.method },
+      'A lost call is not run again: this caller has other rights',
+    );
     return undefined;
   }
   const { id, method, params } = request;
@@ -151,7 +185,11 @@ interface First {
   readonly marked?: string | undefined;
 }
 
-function firstOf({ calls, markers }: LiveSession, request: RpcRequest, { attemptId, caller }: Arrival): First {
+function firstOf(
+  { calls, markers }: LiveSession,
+  request: RpcRequest,
+  { attemptId, caller }: Arrival,
+): First {
   const { running } = calls;
   const key = attemptKey(request, attemptId);
   const call = running.get(request.id);
@@ -165,7 +203,11 @@ function firstOf({ calls, markers }: LiveSession, request: RpcRequest, { attempt
  * Whether a first attempt of one of these requests runs here, or may have run on some instance, or ran here from what
  * an attempt stored. Without an `attemptId` only this library says so.
  */
-export function isRetry(session: LiveSession, requests: readonly RpcRequest[], arrival: Arrival): boolean {
+export function isRetry(
+  session: LiveSession,
+  requests: readonly RpcRequest[],
+  arrival: Arrival,
+): boolean {
   const { storedAs, attemptId } = arrival;
   const mayHaveRun = arrival.mayHaveRun !== undefined;
   // The first arrival of a name that another instance made says nothing of earlier ones.
@@ -192,7 +234,9 @@ export async function attachToFirstAttempt(
   const firsts = requests.map((request) => firstOf(session, request, arrival));
   const runs = firsts.some(({ call }) => call !== undefined);
   // Without markers nothing says whether a call may run twice.
-  const marked = firsts.some((first) => (session.markers === undefined ? first.earlier : first.marked) !== undefined);
+  const marked = firsts.some(
+    (first) => (session.markers === undefined ? first.earlier : first.marked) !== undefined,
+  );
   const first = forRepeat({ attached, runs, marked });
   if (first === 'run') for (const { key } of firsts) session.calls.running.forget(key);
   return first;
@@ -226,7 +270,12 @@ async function attach(
     const kept = await session.log.read(key, -1);
     if (!kept.found || !kept.complete) continue;
     const isTool = callsTool(method);
-    replayComplete(kept.events, open(), { stream: key, call, isTool, offset: 0, resumes: 0 }, session.log);
+    replayComplete(
+      kept.events,
+      open(),
+      { stream: key, call, isTool, offset: 0, resumes: 0 },
+      session.log,
+    );
     return true;
   }
   return false;

@@ -20,7 +20,12 @@ import {
   SojournError,
 } from '../../base/errors.ts';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { AroundRequest, RequestAnswer, RequestChange, RunningRequest } from '../../base/options/around-request.ts';
+import type {
+  AroundRequest,
+  RequestAnswer,
+  RequestChange,
+  RunningRequest,
+} from '../../base/options/around-request.ts';
 import { userName } from '../../base/shown.ts';
 import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
@@ -58,7 +63,12 @@ class AroundRun implements RunAround {
   #rejectNext: ((reason: SojournError) => void) | undefined = undefined;
   #controller: AbortController | undefined = undefined;
 
-  constructor(functions: readonly AroundRequest[], transport: ScopeCheck, call: Call, attempt: number) {
+  constructor(
+    functions: readonly AroundRequest[],
+    transport: ScopeCheck,
+    call: Call,
+    attempt: number,
+  ) {
     this.#functions = functions;
     this.#transport = transport;
     this.call = call;
@@ -69,10 +79,13 @@ class AroundRun implements RunAround {
     const aborting = new AbortController();
     const signal = AbortSignal.any([signalOf(given), aborting.signal]);
     const context = changedContext(given, signal, {});
-    const ask: RunHandler = (changed) => handler(changed, withMeta(context, changed.params?.['_meta'], request));
+    const ask: RunHandler = (changed) =>
+      handler(changed, withMeta(context, changed.params?.['_meta'], request));
     let answer: RequestAnswer;
     try {
-      answer = checked(await this.#enter(0, request, [request, namedBy(request), nameIn(request)], ask));
+      answer = checked(
+        await this.#enter(0, request, [request, namedBy(request), nameIn(request)], ask),
+      );
     } catch (cause) {
       throw this.#failed(cause);
     } finally {
@@ -83,7 +96,12 @@ class AroundRun implements RunAround {
   }
 
   /** The functions from the n-th on, and then the handler. */
-  #enter(n: number, request: RpcRequest, entered: Entered, ask: RunHandler): MaybePromise<RequestAnswer> {
+  #enter(
+    n: number,
+    request: RpcRequest,
+    entered: Entered,
+    ask: RunHandler,
+  ): MaybePromise<RequestAnswer> {
     const around = this.#functions[n];
     if (around === undefined) return this.#ask(request, entered, ask);
     let isCalled = false;
@@ -108,7 +126,11 @@ class AroundRun implements RunAround {
     return (this.served = answer);
   }
 
-  async #answered(request: RpcRequest, [first, , name]: Entered, ask: RunHandler): Promise<RpcResponse> {
+  async #answered(
+    request: RpcRequest,
+    [first, , name]: Entered,
+    ask: RunHandler,
+  ): Promise<RpcResponse> {
     const { id } = this.call;
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }) } as const;
     const isChanged = request !== first || nameIn(request) !== name;
@@ -117,7 +139,9 @@ class AroundRun implements RunAround {
     try {
       const result = await currentCall.run(this.call, () => ask(request, undefined));
       const { refusal } = this.call;
-      return refusal === undefined ? { ...message, result: result as never } : { ...message, error: rpcError(refusal) };
+      return refusal === undefined
+        ? { ...message, result: result as never }
+        : { ...message, error: rpcError(refusal) };
     } catch (cause) {
       const { refusal } = this.call;
       return { ...message, error: refusal === undefined ? thrownAnswer(cause) : rpcError(refusal) };
@@ -130,7 +154,9 @@ class AroundRun implements RunAround {
     const authorizer = services?.authorizer;
     const isAllowed = (await authorizer?.allows(request, authInfo)) ?? true;
     this.call.isRefused = !isAllowed;
-    return isAllowed ? this.#transport.checkScopes([request], authInfo ?? authorizer?.unscoped) : undefined;
+    return isAllowed
+      ? this.#transport.checkScopes([request], authInfo ?? authorizer?.unscoped)
+      : undefined;
   }
 
   over(error?: SojournError): void {
@@ -142,14 +168,17 @@ class AroundRun implements RunAround {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#ended !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#ended);
+    if (this.#ended !== undefined && !this.#controller.signal.aborted)
+      this.#controller.abort(this.#ended);
     return this.#controller.signal;
   }
 
   /** What the SDK gets for an answer: a result, or what it answers with an error. */
   #resultOf({ result, error }: RequestAnswer): unknown {
     const { served } = this;
-    const isServed = served !== undefined && (error === undefined ? served.result === result : served.error === error);
+    const isServed =
+      served !== undefined &&
+      (error === undefined ? served.result === result : served.error === error);
     // A refusal of this library would be sent instead.
     if (!isServed && this.call.refusal !== undefined) this.call.refusal = undefined;
     if (error === undefined) return result;
@@ -159,7 +188,8 @@ class AroundRun implements RunAround {
   /** Like what a handler throws. Its message stays here, unless it is thrown to answer with it. */
   #failed(thrown: unknown): unknown {
     const cause = readable(thrown);
-    if (cause instanceof SojournError && cause.status !== 500) return new AnswerError(rpcError(cause));
+    if (cause instanceof SojournError && cause.status !== 500)
+      return new AnswerError(rpcError(cause));
     if (isAnswer(cause)) return cause;
     if (this.#ended === undefined) this.call.noticeThrown(cause);
     return new AnswerError(rpcError(internal(cause)));
@@ -245,20 +275,29 @@ class RequestOfRun implements RunningRequest {
   }
 }
 
-const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+const textOf = (value: unknown): string | undefined =>
+  typeof value === 'string' ? value : undefined;
 
 /** What the request was when it entered. The application may write into it. */
 type Entered = readonly [request: RpcRequest, target: unknown, asked: string | undefined];
 
-function changedBy(request: RpcRequest, change: RequestChange | undefined, [, target]: Entered): RpcRequest {
+function changedBy(
+  request: RpcRequest,
+  change: RequestChange | undefined,
+  [, target]: Entered,
+): RpcRequest {
   const { id, method, params } = request;
-  if (change?.method !== undefined && change.method !== method) throw requestChanged(method, 'its method');
+  if (change?.method !== undefined && change.method !== method)
+    throw requestChanged(method, 'its method');
   if (change?.id !== undefined && change.id !== id) throw requestChanged(method, 'its id');
   const given: unknown = change?.params;
-  if (given !== undefined && !isObject(given)) throw requestChanged(method, 'its params into what is no object');
+  if (given !== undefined && !isObject(given))
+    throw requestChanged(method, 'its params into what is no object');
   const isOther = given !== undefined && given !== params;
   const meta = isOther && !('_meta' in given) ? params?.['_meta'] : undefined;
-  const changed = isOther ? { ...request, params: meta === undefined ? given : { ...given, _meta: meta } } : request;
+  const changed = isOther
+    ? { ...request, params: meta === undefined ? given : { ...given, _meta: meta } }
+    : request;
   // The application may have written into the params as well.
   if (namedBy(changed) !== target) throw requestChanged(method, 'what it names');
   return changed;
@@ -267,17 +306,22 @@ function changedBy(request: RpcRequest, change: RequestChange | undefined, [, ta
 function checked(answer: unknown): RequestAnswer {
   if (isObject(answer)) {
     const { result, error } = answer;
-    if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string') return answer;
+    if (isObject(error) && Number.isInteger(error['code']) && typeof error['message'] === 'string')
+      return answer;
     if (isObject(result)) return answer;
   }
-  throw factoryFailed('aroundRequest must return the answer of next(), { result } or { error: { code, message } }');
+  throw factoryFailed(
+    'aroundRequest must return the answer of next(), { result } or { error: { code, message } }',
+  );
 }
 
 /** The context of a handler has the `_meta` of its request. */
 function withMeta(context: unknown, meta: unknown, { params }: RpcRequest): unknown {
   if (!isObject(context) || meta === params?.['_meta']) return context;
   const { mcpReq } = context;
-  return isObject(mcpReq) ? { ...context, mcpReq: { ...mcpReq, _meta: meta } } : { ...context, _meta: meta };
+  return isObject(mcpReq)
+    ? { ...context, mcpReq: { ...mcpReq, _meta: meta } }
+    : { ...context, _meta: meta };
 }
 
 /** The tool, prompt or resource; `undefined`: the request names none. The `ref` of a completion may be another. */

@@ -26,7 +26,10 @@ const ATTEMPT_ID = /^[\x21-\x7e]{8,128}$/;
 const PROXY_PREFIX = 'proxy:';
 
 /** `header`: the option `attemptHeader`. Fields that cannot be an id count as absent: the request is tried once. */
-export function attemptIdOf(caller: CallerRequest, header: string | undefined): AttemptId | undefined {
+export function attemptIdOf(
+  caller: CallerRequest,
+  header: string | undefined,
+): AttemptId | undefined {
   const id = header === undefined ? undefined : caller.header(header);
   return id !== undefined && ATTEMPT_ID.test(id) ? { id, ofProxy: true } : undefined;
 }
@@ -41,7 +44,8 @@ export function attemptKey(
   return attemptId.ofProxy ? PROXY_PREFIX + digest : digest;
 }
 
-export const isOfProxy = (key: string | undefined): boolean => key?.startsWith(PROXY_PREFIX) === true;
+export const isOfProxy = (key: string | undefined): boolean =>
+  key?.startsWith(PROXY_PREFIX) === true;
 
 /** Longer than the recipes let a proxy try again, counted from the end of the call. */
 const KEPT_MS = 120_000;

@@ -11,11 +11,21 @@ import { GRACE_MS } from '../../base/hook-time.ts';
  * The handler of a request begins. `expire` answers the request and aborts the handler. If the request has ended, it
  * calls `expireHeld`.
  */
-export type StartTime = (call: RunningWork, request: RpcRequest, expire: (error: SojournError) => void) => void;
+export type StartTime = (
+  call: RunningWork,
+  request: RpcRequest,
+  expire: (error: SojournError) => void,
+) => void;
 
 /** `undefined`: no call has a time limit. */
-export function callTimeOf({ limits, perTool, logger, timeProvider: time }: ResolvedOptions): StartTime | undefined {
-  if ([limits, ...Object.values(perTool)].every(({ callMs }) => callMs === Infinity)) return undefined;
+export function callTimeOf({
+  limits,
+  perTool,
+  logger,
+  timeProvider: time,
+}: ResolvedOptions): StartTime | undefined {
+  if ([limits, ...Object.values(perTool)].every(({ callMs }) => callMs === Infinity))
+    return undefined;
   const limited = limitedLogger(logger, time, 1);
   const whileRunning = (call: RunningWork, ms: number, then: () => void): void => {
     const timer = time.setTimeout(then, ms);

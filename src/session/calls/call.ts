@@ -15,7 +15,12 @@ import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
 import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import type { Notices } from '../../base/observe/notices.ts';
-import { type RpcMessage, type RpcRequest, type RpcResponse, targetOf } from '../../base/protocol/jsonrpc.ts';
+import {
+  type RpcMessage,
+  type RpcRequest,
+  type RpcResponse,
+  targetOf,
+} from '../../base/protocol/jsonrpc.ts';
 import { methodOf } from '../../base/protocol/methods.ts';
 import { isThenable } from '../../base/options/checks.ts';
 import { shown } from '../../base/shown.ts';
@@ -47,7 +52,9 @@ export interface AdmittedPost {
 }
 
 /** What a call keeps of the request that brought its message. */
-export type Caller = Readonly<Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>>;
+export type Caller = Readonly<
+  Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>
+>;
 
 /**
  * How a call is over. Its server `answered`; a notification is delivered. Its client `cancelled` it, or disconnected
@@ -86,7 +93,11 @@ interface AnswerListener {
 
 /** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
-  run(request: RpcRequest, given: unknown, handler: (request: RpcRequest, given: unknown) => unknown): Promise<unknown>;
+  run(
+    request: RpcRequest,
+    given: unknown,
+    handler: (request: RpcRequest, given: unknown) => unknown,
+  ): Promise<unknown>;
   /** What the handler answered; `undefined`: it was not asked, or has not answered. */
   readonly served: RpcResponse | undefined;
   /** The request has ended. If that is no answer of the run: with this error. */
@@ -129,7 +140,12 @@ export class Call {
   #held: HeldByCall[] | undefined = undefined;
 
   /** `message`: absent for code of the application that belongs to a session and handles no message. */
-  constructor(caller: Caller | undefined, live: SessionOfCall | undefined, message?: RpcMessage, stream?: Stream) {
+  constructor(
+    caller: Caller | undefined,
+    live: SessionOfCall | undefined,
+    message?: RpcMessage,
+    stream?: Stream,
+  ) {
     const asks = message !== undefined && 'method' in message;
     const request = asks && 'id' in message ? message : undefined;
     this.caller = caller;
@@ -204,7 +220,8 @@ export class Call {
       // After `abandon` it is too late.
       if (this.#handlers > 0) this.#handlers -= 1;
       this.#release();
-      if (this.tool !== undefined && this.target !== undefined) this.#notices?.tools?.add(shown(this.target));
+      if (this.tool !== undefined && this.target !== undefined)
+        this.#notices?.tools?.add(shown(this.target));
     };
     const failed = (cause: unknown): Promise<never> => {
       const thrown = this.takeThrown(cause);
@@ -257,7 +274,13 @@ export class Call {
   noticeListChange(notification: string): void {
     const { method, target } = this;
     const list = methodOf(notification).changes?.replace('_list_changed', '');
-    if (list === undefined || method === undefined || this.isOver || methodOf(method).hasEffect !== true) return;
+    if (
+      list === undefined ||
+      method === undefined ||
+      this.isOver ||
+      methodOf(method).hasEffect !== true
+    )
+      return;
     this.#notices?.emit({ kind: 'listChanged', list, method, target });
   }
 
@@ -320,7 +343,8 @@ export class Call {
   /** See `enablePolling`. */
   poll(retryMs: number | undefined): boolean {
     const { stream, live } = this;
-    if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false) return false;
+    if (this.isOver || stream?.clientResumes !== true || live?.hasQuirk('answer-on-get') !== false)
+      return false;
     stream.poll(retryMs);
     return true;
   }

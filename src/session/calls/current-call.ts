@@ -25,7 +25,9 @@ const POLL_RANGE = { min: 0, unit: 'ms', integer: true };
  * that is known not to come back, and outside of a handler. Throws a `TypeError` or `RangeError` for an invalid
  * `retryMs`.
  */
-export function enablePolling({ retryMs }: { readonly retryMs?: number | undefined } = {}): boolean {
+export function enablePolling({
+  retryMs,
+}: { readonly retryMs?: number | undefined } = {}): boolean {
   if (retryMs !== undefined) checkNumber('retryMs of enablePolling()', retryMs, POLL_RANGE);
   return currentCall.getStore()?.poll(retryMs) === true;
 }

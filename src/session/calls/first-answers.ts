@@ -29,8 +29,9 @@ export class FirstAnswers {
   #streams: Stream[] = [];
   #hasReturned = false;
   #returning: unknown = undefined;
-  #waiting: { readonly over: Promise<void>; readonly tell: () => void; readonly timer: unknown } | undefined =
-    undefined;
+  #waiting:
+    | { readonly over: Promise<void>; readonly tell: () => void; readonly timer: unknown }
+    | undefined = undefined;
   isOver = false;
 
   /** `returned`: resolves when the handler of `notifications/initialized` has. */
@@ -70,7 +71,9 @@ export class FirstAnswers {
 
   /** A stream that can carry a question now. */
   get carrier(): Stream | undefined {
-    return this.#streams.find((stream) => !stream.isComplete && stream.hasOpenSink && stream.carriesAll);
+    return this.#streams.find(
+      (stream) => !stream.isComplete && stream.hasOpenSink && stream.carriesAll,
+    );
   }
 
   /** Resolves when this is over. */

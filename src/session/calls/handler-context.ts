@@ -39,7 +39,8 @@ function changed(
   for (const [name, way] of Object.entries(ways)) {
     const method = of[name];
     if (typeof method !== 'function') continue;
-    const called = async (given: unknown[]): Promise<unknown> => way(() => method.apply(of, given), given, name);
+    const called = async (given: unknown[]): Promise<unknown> =>
+      way(() => method.apply(of, given), given, name);
     made[name] = (...given: unknown[]) => handledIf(isOver, called(given));
   }
   return made;

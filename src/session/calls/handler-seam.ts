@@ -25,7 +25,9 @@ export const watchHandlers = (made: AnyServer): boolean => enterHandlers(made, F
 const FACTORY: Enter = {
   enter(entered, handler, message, given) {
     const call = currentCall.getStore();
-    return call === undefined ? handler(message, given) : enterHandler({ call, entered, handler }, message, given);
+    return call === undefined
+      ? handler(message, given)
+      : enterHandler({ call, entered, handler }, message, given);
   },
   missing,
 };
@@ -74,7 +76,9 @@ export function enterHandler(visit: Visit, message: unknown, given: unknown): un
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
   const isPlain = isWithin || (authorizer ?? lists ?? call.around) === undefined;
-  return call.handledBy(entered.inner, () => descend(visit, request, given, isPlain ? LAYERS.length : 0));
+  return call.handledBy(entered.inner, () =>
+    descend(visit, request, given, isPlain ? LAYERS.length : 0),
+  );
 }
 
 /** Enters the layers from number `n` on, and then the handler. */
@@ -108,7 +112,9 @@ type ToolRunner = (...args: unknown[]) => unknown;
 function checkedResult(result: unknown): unknown {
   if (isObject(result)) return result;
   const returned = result === null ? 'null' : typeof result;
-  const error = new TypeError(`The tool returned ${returned}, not a result such as { content: [] }`);
+  const error = new TypeError(
+    `The tool returned ${returned}, not a result such as { content: [] }`,
+  );
   // The stack would name this file.
   throw Object.assign(error, { name: 'NoResultError', stack: undefined });
 }

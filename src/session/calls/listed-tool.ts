@@ -28,7 +28,10 @@ export async function listedTools(
 }
 
 /** What the server of a call says about its tool, here or in its list: the low-level server registers no tools. */
-export async function toolOfCall({ tool, handlerServer, target = '' }: Call, ctx: unknown): Promise<unknown> {
+export async function toolOfCall(
+  { tool, handlerServer, target = '' }: Call,
+  ctx: unknown,
+): Promise<unknown> {
   return tool ?? (await listedTools(handlerServer, [target], ctx)).get(target);
 }
 
@@ -36,7 +39,10 @@ export async function toolOfCall({ tool, handlerServer, target = '' }: Call, ctx
 const PAGES = 100;
 
 /** The first tool with each of these names on the pages of `tools/list`; without `names`, with each name. */
-export async function toolsOf(ask: Ask, names?: readonly unknown[]): Promise<Map<unknown, unknown>> {
+export async function toolsOf(
+  ask: Ask,
+  names?: readonly unknown[],
+): Promise<Map<unknown, unknown>> {
   const found = new Map<unknown, unknown>();
   let cursor: unknown;
   for (let page = 0; page < PAGES && found.size !== names?.length; page++) {

@@ -169,7 +169,13 @@ export class Markers {
 
   async #mark(mark: Mark, unmark?: Mark): Promise<WriteOutcome> {
     const { sessionId: id, fence } = this.#ownership;
-    const outcome = await this.#host.store.sessions.append({ id, fence, stream: null, mark, unmark });
+    const outcome = await this.#host.store.sessions.append({
+      id,
+      fence,
+      stream: null,
+      mark,
+      unmark,
+    });
     return outcome === 'fenced' && (await this.#ownership.claimedSince(fence.epoch))
       ? this.#mark(mark, unmark)
       : outcome;
@@ -192,7 +198,9 @@ export class Markers {
 
   /** The marker that the last event of the call's stream removes. */
   removedBy(call: Call): Mark | undefined {
-    return isOfProxy(call.attemptKey) && call.marker !== undefined ? this.#takeSurplus() : call.removedMark;
+    return isOfProxy(call.attemptKey) && call.marker !== undefined
+      ? this.#takeSurplus()
+      : call.removedMark;
   }
 
   /** A call has ended. */
@@ -215,7 +223,8 @@ export class Markers {
   /** For a call whose marker stayed when it was answered. */
   async #unmarkAcknowledged({ marker, stream }: Call): Promise<void> {
     await stream?.flushed();
-    if (marker !== undefined && (stream?.isStored === true || stream?.logged === false)) this.#remove(marker.mark);
+    if (marker !== undefined && (stream?.isStored === true || stream?.logged === false))
+      this.#remove(marker.mark);
   }
 
   #remove(marker: Mark): void {
@@ -261,7 +270,10 @@ const FIRST_COUNTED = 2;
 
 const keyOfMark = (name: string): string => name.split(RUN)[0] ?? name;
 
-const runMark = (key: string, stream: string, run: number): Mark => ({ name: `${key}${RUN}${run}`, stream });
+const runMark = (key: string, stream: string, run: number): Mark => ({
+  name: `${key}${RUN}${run}`,
+  stream,
+});
 
 /** Whether it is a marker of a call that must not run twice, and no number of a run. */
 export function saysMayHaveRun({ name }: Mark): boolean {
@@ -269,8 +281,14 @@ export function saysMayHaveRun({ name }: Mark): boolean {
 }
 
 /** How often the call of an open stream may have begun. `markers`: all of its session. */
-export function begunOn(stream: string, request: KeptRequest | undefined, markers: readonly Mark[]): number {
-  const counted = markers.filter((one) => one.stream === stream).map(({ name }) => Number(name.split(RUN)[1] ?? 0));
+export function begunOn(
+  stream: string,
+  request: KeptRequest | undefined,
+  markers: readonly Mark[],
+): number {
+  const counted = markers
+    .filter((one) => one.stream === stream)
+    .map(({ name }) => Number(name.split(RUN)[1] ?? 0));
   return Math.max(1 + (request?.ran ?? 0), ...counted);
 }
 
@@ -280,7 +298,9 @@ function keptText({ sent, authInfo, attemptKey: attempt }: Call, before: number)
   const ran = before > 0 ? before : undefined;
   // The text has no member that is `undefined`.
   const whole = JSON.stringify({ id, method, params, rights: rightsOf(authInfo), attempt, ran });
-  return whole.length <= KEPT_REQUEST_LENGTH ? whole : JSON.stringify({ id, method, attempt, cut: true });
+  return whole.length <= KEPT_REQUEST_LENGTH
+    ? whole
+    : JSON.stringify({ id, method, attempt, cut: true });
 }
 
 /**
@@ -296,8 +316,11 @@ export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
 
 /** `undefined`: no request was kept, or an unknown version kept it. */
 export function readKept(requests: string | null): KeptRequest | undefined {
-  const value: unknown = requests === null ? undefined : orUndefined(() => JSON.parse(requests) as unknown);
+  const value: unknown =
+    requests === null ? undefined : orUndefined(() => JSON.parse(requests) as unknown);
   if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
   const { id } = value;
-  return typeof id === 'string' || typeof id === 'number' ? (value as unknown as KeptRequest) : undefined;
+  return typeof id === 'string' || typeof id === 'number'
+    ? (value as unknown as KeptRequest)
+    : undefined;
 }

@@ -17,7 +17,12 @@
 import type { RequestId } from '@modelcontextprotocol/server';
 import { afterTurn } from '../../base/system.ts';
 import { noStream, notInitialized, sessionGone, type SojournError } from '../../base/errors.ts';
-import { isObject, type RpcNotification, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import {
+  isObject,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import type { LeaveReason } from '../../base/types.ts';
 import type { SessionParts } from '../parts.ts';
@@ -129,10 +134,18 @@ export class Questions {
     const meta = question.params?.['_meta'];
     const out =
       isObject(meta) && meta['progressToken'] === question.id
-        ? { ...question, id: wireId, params: { ...question.params, _meta: { ...meta, progressToken: wireId } } }
+        ? {
+            ...question,
+            id: wireId,
+            params: { ...question.params, _meta: { ...meta, progressToken: wireId } },
+          }
         : { ...question, id: wireId };
     const json = JSON.stringify(out);
-    this.#asked.set(wireId, { id: question.id, stream, unlogged: stream.logged ? undefined : json });
+    this.#asked.set(wireId, {
+      id: question.id,
+      stream,
+      unlogged: stream.logged ? undefined : json,
+    });
     stream.send(json);
   }
 
@@ -187,8 +200,11 @@ export class Questions {
 
   /** The server has got what a restore repeats. `returned`: when its handler of `notifications/initialized` has. */
   restored(returned: Promise<void>): void {
-    const asked = [...this.#unsent].filter(({ stream }) => stream === undefined).map(({ question }) => question.id);
-    if (asked.length > 0) this.#first = new FirstAnswers(this.#session.host.options, asked, returned);
+    const asked = [...this.#unsent]
+      .filter(({ stream }) => stream === undefined)
+      .map(({ question }) => question.id);
+    if (asked.length > 0)
+      this.#first = new FirstAnswers(this.#session.host.options, asked, returned);
   }
 
   /**
@@ -225,7 +241,10 @@ export class Questions {
     for (const unsent of this.#unsent) held += unsent.bytes;
     if (!host.held.answers.take(bytes, held, share)) throw this.#refusal(question);
     const { method } = question;
-    logger.debug({ sessionId, method }, 'A question of the server waits for a stream to its client');
+    logger.debug(
+      { sessionId, method },
+      'A question of the server waits for a stream to its client',
+    );
     const { timeProvider, retryMs } = host.options;
     return new Promise((done, failed) => {
       const unsent: UnsentQuestion = {
@@ -256,7 +275,10 @@ export class Questions {
   #sendUnsent(): void {
     for (const unsent of this.#unsent) {
       const { question, stream: own, done, failed } = unsent;
-      const stream = this.#streamFor(question, own?.isComplete === true ? undefined : carrying(own));
+      const stream = this.#streamFor(
+        question,
+        own?.isComplete === true ? undefined : carrying(own),
+      );
       if (stream === undefined) continue;
       this.#remove(unsent);
       try {

@@ -29,11 +29,16 @@ const keepLevel: Keep = (record, params) => {
 };
 
 /** The messages for a rebuilt server, in order. */
-export function replayed(handshake: Handshake, record: RecordKeeper): Array<RpcRequest | RpcNotification> {
+export function replayed(
+  handshake: Handshake,
+  record: RecordKeeper,
+): Array<RpcRequest | RpcNotification> {
   const { version, initialized, logLevel } = record.head;
   // The negotiated version, not the requested version: a server that still supports it agrees to it again.
   const initialize = { ...handshake.copy(), protocolVersion: version };
-  const messages: Array<RpcRequest | RpcNotification> = [replay('initialize', 'initialize', initialize)];
+  const messages: Array<RpcRequest | RpcNotification> = [
+    replay('initialize', 'initialize', initialize),
+  ];
   if (initialized) messages.push({ jsonrpc: '2.0', method: 'notifications/initialized' });
   if (logLevel !== null) messages.push(replay('level', 'logging/setLevel', { level: logLevel }));
   for (const [n, uri] of record.subscribed.entries())

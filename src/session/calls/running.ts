@@ -78,14 +78,20 @@ export class RunningCalls {
     }
     if (requests.some(subscribes)) {
       // The record has a URI once its server has answered.
-      const all = [...requests, ...this.#calls.values().flatMap(({ sent }) => sent ?? [])].filter(subscribes);
-      const uris = all.flatMap(({ params }) => (typeof params?.['uri'] === 'string' ? params['uri'] : []));
+      const all = [...requests, ...this.#calls.values().flatMap(({ sent }) => sent ?? [])].filter(
+        subscribes,
+      );
+      const uris = all.flatMap(({ params }) =>
+        typeof params?.['uri'] === 'string' ? params['uri'] : [],
+      );
       const full = record.subscriptions.refusal(new Set(uris));
       if (full !== undefined) return full;
     }
     // It would wait for ever, and so would every later request of the session.
     if (counted > limit)
-      return batchNotAllowed(`a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`);
+      return batchNotAllowed(
+        `a batch of ${counted} requests; ${limit} may run at once (limits.requestsPerSession)`,
+      );
     return counted > 0 && this.#counted + counted > limit ? tooManyRequests(limit) : undefined;
   }
 

@@ -41,7 +41,9 @@ export function checkScopes(
       const later = requests.slice(next);
       return Promise.resolve(challenge)
         .then((found) =>
-          found === undefined ? checkScopes(resolver, later, authInfo, options) : refusal(found, authInfo, options),
+          found === undefined
+            ? checkScopes(resolver, later, authInfo, options)
+            : refusal(found, authInfo, options),
         )
         .catch((cause: unknown) => failed(cause, request, options.logger));
     } catch (cause) {
@@ -76,7 +78,10 @@ function refusal(
   }
   const resourceMetadataUrl = metadataUrlOf(authInfo);
   const requiredScopes = [...new Set([...(auth?.requiredScopes ?? []), ...scopes])];
-  const needs = { requiredScopes, ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }) };
+  const needs = {
+    requiredScopes,
+    ...(resourceMetadataUrl !== undefined && { resourceMetadataUrl }),
+  };
   // A token may help.
   if (isAnonymous(authInfo)) return noToken(challengeOf(needs), 'Missing Authorization header');
   const error = new OAuthError(OAuthErrorCode.InsufficientScope, description);

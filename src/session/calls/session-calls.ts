@@ -67,23 +67,37 @@ export class SessionCalls {
    */
   admitPost(post: EnteringPost, admissions: readonly Admission[]): AdmittedPost {
     const { caller, requests, attempt, attemptId, allowed } = post;
-    const stream = this.running.openStream(requests, requests.length === 1 ? this.#session.streamLog : undefined);
-    const calls = requests.map((request) => this.#admit(request, caller, stream, attempt, allowed.includes(request)));
+    const stream = this.running.openStream(
+      requests,
+      requests.length === 1 ? this.#session.streamLog : undefined,
+    );
+    const calls = requests.map((request) =>
+      this.#admit(request, caller, stream, attempt, allowed.includes(request)),
+    );
     if (attemptId !== undefined)
-      for (const [n, request] of requests.entries()) (calls[n] as Call).attemptKey = attemptKey(request, attemptId);
+      for (const [n, request] of requests.entries())
+        (calls[n] as Call).attemptKey = attemptKey(request, attemptId);
     for (const call of calls) caller.heldBy(call);
     for (const [n, admission] of admissions.entries()) calls[n]?.holds(admission);
     return { caller, stream, calls, attempt };
   }
 
   /** The request counts as running from here on. `isAllowed`: `authorize` lets its caller use what it names. */
-  #admit(message: RpcRequest, caller: Caller | undefined, stream: Stream, attempt: number, isAllowed: boolean): Call {
+  #admit(
+    message: RpcRequest,
+    caller: Caller | undefined,
+    stream: Stream,
+    attempt: number,
+    isAllowed: boolean,
+  ): Call {
     const { record, markers } = this.#session;
     const call = this.#session.transport.callOf(message, caller, stream, attempt);
     const keep = keeperOf(message.method);
     call.isRefused = !isAllowed;
     if (keep !== undefined && isAllowed)
-      call.listener = { learn: ({ error }) => void (error === undefined && keep(record, message.params)) };
+      call.listener = {
+        learn: ({ error }) => void (error === undefined && keep(record, message.params)),
+      };
     else if (listsTools(message.method)) call.listener = markers;
     this.#add(message.id, call);
     return call;
@@ -157,7 +171,11 @@ export class SessionCalls {
 
   dispatch(message: RpcRequest, call: Call): void {
     if (call.stream !== undefined)
-      this.#session.host.services.startTime?.(call, message, (error) => void this.#expire(call, error));
+      this.#session.host.services.startTime?.(
+        call,
+        message,
+        (error) => void this.#expire(call, error),
+      );
     const error = this.#session.transport.deliver(message, call);
     if (error !== undefined && !call.isOver) this.refuse(message, error);
   }
@@ -172,7 +190,11 @@ export class SessionCalls {
     message: RpcRequest,
     caller: Caller | undefined,
     stream: Stream,
-    { isAllowed, attempt, key }: { readonly isAllowed: boolean; readonly attempt: number; readonly key: string },
+    {
+      isAllowed,
+      attempt,
+      key,
+    }: { readonly isAllowed: boolean; readonly attempt: number; readonly key: string },
   ): void {
     const call = this.#admit(message, caller, stream, attempt, isAllowed);
     call.attemptKey = key;
@@ -186,7 +208,11 @@ export class SessionCalls {
    * Asks the server on behalf of this library: the client does not get the answer. Rejects with HOOK_TIMEOUT when the
    * answer takes too long. `saw`: the request is a client's own, and this gets what the server answers.
    */
-  ask(message: RpcRequest, caller: Caller | undefined, saw?: (answer: RpcResponse) => void): Promise<RpcResponse> {
+  ask(
+    message: RpcRequest,
+    caller: Caller | undefined,
+    saw?: (answer: RpcResponse) => void,
+  ): Promise<RpcResponse> {
     const { host, id: sessionId, ownership, transport } = this.#session;
     const answer = new Promise<RpcResponse>((run) => {
       if (ownership.leaveReason !== undefined)
@@ -203,7 +229,8 @@ export class SessionCalls {
 
   /** Why these must wait. As many handlers of notifications may run as requests; a cancellation never waits. */
   refusal(messages: readonly Checked[], limit: number): SojournError | undefined {
-    const waits = (one: Checked): boolean => one.kind === 'notification' && roleOf(one.message.method) !== 'cancel';
+    const waits = (one: Checked): boolean =>
+      one.kind === 'notification' && roleOf(one.message.method) !== 'cancel';
     return this.#notified >= limit && messages.some(waits) ? tooManyRequests(limit) : undefined;
   }
 
@@ -231,7 +258,8 @@ export class SessionCalls {
   /** The server will not answer the request, so its stream ends without an answer. */
   #cancel(message: RpcNotification): void {
     const id = message.params?.['requestId'];
-    const call = typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
+    const call =
+      typeof id === 'string' || typeof id === 'number' ? this.running.get(id) : undefined;
     if (call?.stream !== undefined) this.#end(call, undefined, 'cancelled');
   }
 
@@ -283,7 +311,8 @@ export class SessionCalls {
     const isUnread = stream?.logged === true && !stream.hasOpenSink;
     if (stream !== undefined) {
       this.running.reply(stream, json, markers?.removedBy(call));
-      if (call.marker === undefined && isOfProxy(call.attemptKey)) this.running.answered(keyOf(call), stream.key);
+      if (call.marker === undefined && isOfProxy(call.attemptKey))
+        this.running.answered(keyOf(call), stream.key);
     }
     if (isUnread && json !== undefined) this.#session.pushAnswer(json);
     markers?.ended(call);
@@ -299,12 +328,18 @@ export class SessionCalls {
   /** The next owner ends a call that has a marker and no stored stream. */
   #mustNotRunAgain({ marker, sent, stream }: Call): boolean {
     if (marker === undefined) return false;
-    return stream?.logged !== true || sent === undefined || this.#session.markers?.repeatable(sent) !== true;
+    return (
+      stream?.logged !== true ||
+      sent === undefined ||
+      this.#session.markers?.repeatable(sent) !== true
+    );
   }
 
   /** A running call with a marker: the next owner may run it again if the server says that its tool may run twice. */
   get markedCall(): Call | undefined {
-    return this.running.values().find((call) => call.stream?.canHandOver === true && this.#mustNotRunAgain(call));
+    return this.running
+      .values()
+      .find((call) => call.stream?.canHandOver === true && this.#mustNotRunAgain(call));
   }
 
   /**
@@ -324,7 +359,11 @@ export class SessionCalls {
         mayRunTwice: call.stream?.canHandOver === true && !this.#mustNotRunAgain(call),
       });
       if (next === 'handOverUnsent') call.endAs('handedOver');
-      if (next === 'handOverUnsent' || (next === 'handOver' && call.stream?.reader?.handOver() === true)) continue;
+      if (
+        next === 'handOverUnsent' ||
+        (next === 'handOver' && call.stream?.reader?.handOver() === true)
+      )
+        continue;
       if (next === 'handOverAtPoint') {
         call.stream?.handOverFlushed(othersServe);
         continue;

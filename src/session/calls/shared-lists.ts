@@ -76,12 +76,18 @@ export class SharedLists {
   /** `change`: the kind of an event, or the method of a notification. Ignores what is not about a list. */
   changed(change: string): void {
     const kind = methodOf(change).changes ?? change;
-    for (const method of this.#pages.keys()) if (methodOf(method).lists?.change === kind) this.#pages.delete(method);
+    for (const method of this.#pages.keys())
+      if (methodOf(method).lists?.change === kind) this.#pages.delete(method);
   }
 }
 
 /** Keeps a frozen copy, because the application may change what its handler returned. */
-function keepPage(pages: Pages, name: SharedList, key: string, { [name]: items, ...others }: Page): void {
+function keepPage(
+  pages: Pages,
+  name: SharedList,
+  key: string,
+  { [name]: items, ...others }: Page,
+): void {
   const json = Array.isArray(items) ? orUndefined(() => JSON.stringify(items)) : undefined;
   const bytes = json === undefined ? Infinity : Buffer.byteLength(json);
   if (json === undefined || pages.kept.has(key) || pages.bytes + bytes > MOST_BYTES) return;
@@ -99,5 +105,9 @@ function isPlain(params: RpcRequest['params']): boolean {
   const { cursor, _meta: meta = {} } = params;
   if ((cursor !== undefined && typeof cursor !== 'string') || !isObject(meta)) return false;
   const { progressToken } = meta;
-  return progressToken === undefined || typeof progressToken === 'string' || Number.isSafeInteger(progressToken);
+  return (
+    progressToken === undefined ||
+    typeof progressToken === 'string' ||
+    Number.isSafeInteger(progressToken)
+  );
 }

@@ -69,7 +69,12 @@ export function isFull(cause: unknown): boolean {
 
 /** The factory or a hook failed, not the store. */
 export function isHookFailure(cause: unknown): boolean {
-  return isAway(cause) && cause.code === 'RESTORE_FAILED' && cause.cause !== undefined && !isAway(cause.cause);
+  return (
+    isAway(cause) &&
+    cause.code === 'RESTORE_FAILED' &&
+    cause.cause !== undefined &&
+    !isAway(cause.cause)
+  );
 }
 
 export function isNotFound(cause: unknown): boolean {
@@ -104,9 +109,14 @@ export function afterFailure(inbound: Inbound, cause: unknown): 'handOver' | 'wa
  * A proxy may have sent it to another instance before: then nothing is said about a run.
  * `undefined`: the owner that was to end the session did so before it crashed.
  */
-export function errorAfter({ kind, mayHaveRun, attemptId, sink, post }: Inbound, cause: unknown): unknown {
+export function errorAfter(
+  { kind, mayHaveRun, attemptId, sink, post }: Inbound,
+  cause: unknown,
+): unknown {
   if (mayHaveRun === undefined && !sink.hasBegun)
-    return cause instanceof SojournError && attemptId?.ofProxy !== true ? beforeItRan(cause) : cause;
+    return cause instanceof SojournError && attemptId?.ofProxy !== true
+      ? beforeItRan(cause)
+      : cause;
   if (endsSession({ kind }) && isNotFound(cause)) return undefined;
   const mayNotRepeat = post?.messages.some(
     (one) => one.kind === 'request' && requestOf(one.message.method).repeats !== 'always',
@@ -193,7 +203,11 @@ export function forStop(
  */
 export type FirstAttempt = 'attached' | 'lost' | 'run';
 
-export function forRepeat(first: { attached: boolean; runs: boolean; marked: boolean }): FirstAttempt {
+export function forRepeat(first: {
+  attached: boolean;
+  runs: boolean;
+  marked: boolean;
+}): FirstAttempt {
   if (first.attached) return 'attached';
   return first.runs || first.marked ? 'lost' : 'run';
 }
@@ -210,7 +224,11 @@ export function ranOften(inbound: Pick<Inbound, 'mayHaveRun'>): boolean {
  */
 export function forLeaving(
   reason: LeaveReason,
-  { isStoring, isDurable, mayRunTwice }: { isStoring: boolean; isDurable: boolean; mayRunTwice: boolean },
+  {
+    isStoring,
+    isDurable,
+    mayRunTwice,
+  }: { isStoring: boolean; isDurable: boolean; mayRunTwice: boolean },
 ): 'handOverUnsent' | 'handOver' | 'handOverAtPoint' | 'error' {
   if (reason === 'fenced') return isStoring ? 'handOverUnsent' : isDurable ? 'handOver' : 'error';
   return reason === 'released' && isDurable && mayRunTwice ? 'handOverAtPoint' : 'error';

@@ -58,7 +58,8 @@ export class EndHook {
 
   async #call(sessionId: string, reason: EndReason): Promise<void> {
     const { sessionMigrationHandler, logger } = this.#options;
-    const call = async (): Promise<void> => sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
+    const call = async (): Promise<void> =>
+      sessionMigrationHandler?.onSessionEnded?.(sessionId, reason);
     const hook = { hook: 'sessionMigrationHandler.onSessionEnded', sessionId };
     try {
       await inHookTime(this.#options, hook, call());

@@ -78,7 +78,8 @@ export class LeavingSessions {
    * record.
    */
   end(session: LiveSession, reason: EndReason): Promise<boolean> {
-    if (this.#host.remove(session)) return this.#track(session.id, this.#end(session, reason), false);
+    if (this.#host.remove(session))
+      return this.#track(session.id, this.#end(session, reason), false);
     return (this.#closing.get(session.id) ?? session.leave(reason)).then(() => false);
   }
 
@@ -88,7 +89,12 @@ export class LeavingSessions {
     if (claimed !== undefined) await claimed;
     const { fence } = session.ownership;
     try {
-      outcome = await this.#host.store.sessions.end(session.id, fence, reason, this.#keepMs(reason));
+      outcome = await this.#host.store.sessions.end(
+        session.id,
+        fence,
+        reason,
+        this.#keepMs(reason),
+      );
     } catch (cause) {
       this.#host.logger.error(
         { err: cause, sessionId: session.id, reason },
@@ -115,9 +121,14 @@ export class LeavingSessions {
    * Ends a session that is not live here. The caller has found that its owner does not serve it. `false`: the record
    * has changed since, or has ended.
    */
-  async endRecord(id: string, from: StoredOwnership | StoredRecord, reason: EndReason): Promise<boolean> {
+  async endRecord(
+    id: string,
+    from: StoredOwnership | StoredRecord,
+    reason: EndReason,
+  ): Promise<boolean> {
     this.#host.hibernated.delete(id);
-    if ((await this.#host.store.sessions.end(id, from, reason, this.#keepMs(reason))) !== 'ended') return false;
+    if ((await this.#host.store.sessions.end(id, from, reason, this.#keepMs(reason))) !== 'ended')
+      return false;
     const createdAt = 'createdAt' in from ? { createdAt: from.createdAt } : undefined;
     this.#host.emit({ kind: 'ended', sessionId: id, reason, ...createdAt });
     this.endHook.ended(id, reason);
@@ -170,28 +181,44 @@ export class LeavingSessions {
       const expiresInMs = Number.isFinite(idleTimeoutMs)
         ? Math.ceil(activeSince + idleTimeoutMs - time.monotonic())
         : null;
-      const change = { ...session.record.writes.unsaved, head, release: true, stamp, expiresInMs } as const;
+      const change = {
+        ...session.record.writes.unsaved,
+        head,
+        release: true,
+        stamp,
+        expiresInMs,
+      } as const;
       return this.#host.store.sessions.save(sessionId, fence, change);
     };
     if ((await this.#release(sessionId, release)) === 'fenced')
       return this.#host.emit({ kind: 'fenced', sessionId, reason: 'fenced' });
     if (isHibernated) this.#host.hibernated.add({ id: sessionId, bytes, share }, stamp);
     this.#host.emit(
-      isHibernated ? { kind: 'hibernated', sessionId, reason: why } : { kind: 'released', sessionId, reason: why },
+      isHibernated
+        ? { kind: 'hibernated', sessionId, reason: why }
+        : { kind: 'released', sessionId, reason: why },
     );
   }
 
   /** Gives back the claim of a session that could not be restored here. Never rejects. */
   async giveBackClaim(id: string, fence: Fence): Promise<void> {
-    await this.#release(id, async () => this.#host.store.sessions.save(id, fence, { release: true }));
+    await this.#release(id, async () =>
+      this.#host.store.sessions.save(id, fence, { release: true }),
+    );
   }
 
   /** `undefined`: the store did not take the write. */
-  async #release(sessionId: string, write: () => Promise<SaveOutcome>): Promise<SaveOutcome | undefined> {
+  async #release(
+    sessionId: string,
+    write: () => Promise<SaveOutcome>,
+  ): Promise<SaveOutcome | undefined> {
     try {
       return await write();
     } catch (err) {
-      this.#host.logger.error({ err, sessionId }, 'A session could not be released; it is tried again');
+      this.#host.logger.error(
+        { err, sessionId },
+        'A session could not be released; it is tried again',
+      );
       this.#owed.set(sessionId, write);
       return undefined;
     }
@@ -234,12 +261,20 @@ export class LeavingSessions {
     try {
       const record = await store.sessions.read(sessionId);
       // A store that has the record unchanged refused an event, because it has lost those before it.
-      if (record === undefined || (!isEnded(record) && record.owner === owner && record.epoch === epoch))
+      if (
+        record === undefined ||
+        (!isEnded(record) && record.owner === owner && record.epoch === epoch)
+      )
         return void (this.#lost += 1);
-      const whose = isEnded(record) ? 'This session was ended elsewhere' : 'Another instance owns this session now';
+      const whose = isEnded(record)
+        ? 'This session was ended elsewhere'
+        : 'Another instance owns this session now';
       logger.warn({ sessionId }, `${whose}; the copy here is dropped`);
     } catch (err) {
-      logger.warn({ err, sessionId }, 'The store refused a write of this session; the copy here is dropped');
+      logger.warn(
+        { err, sessionId },
+        'The store refused a write of this session; the copy here is dropped',
+      );
     }
   }
 
@@ -250,7 +285,10 @@ export class LeavingSessions {
       return outcome;
     };
     const tracked = leaving.then(left, (cause: unknown) => {
-      this.#host.logger.error({ err: cause, sessionId: id }, 'A session that ended or left could not be cleaned up');
+      this.#host.logger.error(
+        { err: cause, sessionId: id },
+        'A session that ended or left could not be cleaned up',
+      );
       return left(failed);
     });
     this.#closing.set(id, tracked);

@@ -57,7 +57,11 @@ export class SessionOpener {
   }
 
   /** `undefined`: the client disconnected, and the session was dropped. `unlogged`: see `SessionStart`. */
-  async open(message: RpcRequest, caller: CallerRequest, unlogged = false): Promise<Opened | undefined> {
+  async open(
+    message: RpcRequest,
+    caller: CallerRequest,
+    unlogged = false,
+  ): Promise<Opened | undefined> {
     this.#checkAdmitted();
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
@@ -107,7 +111,8 @@ export class SessionOpener {
         if (!(await session.ownership.claim())) throw lapsed();
       this.#registry.add(session);
       checkOpen(session);
-      if (!caller.closed && this.#registry.lifecycle.refusal === undefined) return { session, answer };
+      if (!caller.closed && this.#registry.lifecycle.refusal === undefined)
+        return { session, answer };
       await this.#registry.leaving.end(session, 'deleted');
       this.#checkAdmitted();
       return undefined;
@@ -131,7 +136,11 @@ export class SessionOpener {
 
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
     const { timeProvider: time, waitMs } = this.#options;
-    const wait = { time, waitMs, stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined };
+    const wait = {
+      time,
+      waitMs,
+      stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined,
+    };
     const { sessions } = this.#registry.store;
     const create = (record: NewRecord) => sessions.create(record, this.#registry.expiresInMs());
     let outcome: CreateOutcome;
@@ -142,19 +151,29 @@ export class SessionOpener {
       this.#registry.leaving.endHook.ended(session.id, 'deleted');
       throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
     }
-    if (outcome === 'exists') throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
+    if (outcome === 'exists')
+      throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);
   }
 
-  async #newId(generator: SessionIdGenerator, message: RpcRequest, { request, user }: CallerRequest): Promise<string> {
+  async #newId(
+    generator: SessionIdGenerator,
+    message: RpcRequest,
+    { request, user }: CallerRequest,
+  ): Promise<string> {
     const hook = { hook: 'sessionIdGenerator', sessionId: undefined };
     const limit = this.#options.sessionIdLength;
     for (let tries = 0; tries < 2; tries++) {
       const made = (async () => generator({ request, params: message.params as never, user }))();
       const id: unknown = await inHookTime(this.#options, hook, made).catch(hookThrew(hook.hook));
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
-        throw factoryFailed(`sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`);
+        throw factoryFailed(
+          `sessionIdGenerator must return 1 to ${limit} characters of visible ASCII`,
+        );
       }
-      if (this.#registry.get(id) === undefined && (await this.#registry.store.sessions.read(id)) === undefined)
+      if (
+        this.#registry.get(id) === undefined &&
+        (await this.#registry.store.sessions.read(id)) === undefined
+      )
         return id;
     }
     throw factoryFailed('sessionIdGenerator returned an id that exists, twice');
@@ -169,7 +188,9 @@ function checkedHandshake(message: RpcRequest): Handshake | SojournError {
   if (found !== undefined) return found;
   if (bytesOfText(text, HANDSHAKE_KEYS) < 0) return handshakeHasTooManyKeys(HANDSHAKE_KEYS);
   if (isInitializeRequest(message)) return handshakeIn(text);
-  return invalidParams('initialize needs protocolVersion, capabilities and clientInfo (name, version)');
+  return invalidParams(
+    'initialize needs protocolVersion, capabilities and clientInfo (name, version)',
+  );
 }
 
 function checkOpen({ left, ownership }: LiveSession): void {

@@ -79,7 +79,8 @@ export class StoredShares {
     try {
       const isNear = share.opened - share.openedBefore > (this.#limit - share.counted) * FAR;
       if (isNear) await this.#makeRoom(name, share);
-      else if (!share.reading && this.#now - share.readAt >= READ_MS) void this.#readLater(name, share);
+      else if (!share.reading && this.#now - share.readAt >= READ_MS)
+        void this.#readLater(name, share);
       return await open();
     } finally {
       share.opening -= 1;
@@ -155,7 +156,10 @@ export class StoredShares {
     const unserved = await this.#unserved(ids);
     // Nothing waits between this look and the end.
     const idle = this.#idleOf(ids);
-    if (unserved !== undefined && (idle === undefined || unserved.stamp <= options.timeProvider.now() - idle.idleMs))
+    if (
+      unserved !== undefined &&
+      (idle === undefined || unserved.stamp <= options.timeProvider.now() - idle.idleMs)
+    )
       return (await this.#endUnserved(unserved)) ? 'ended' : 'changed';
     if (idle === undefined) return 'none';
     return (await leaving.end(idle, 'user_limit')) ? 'ended' : 'changed';
@@ -186,12 +190,16 @@ export class StoredShares {
   async #unserved(ids: readonly string[]): Promise<StoredRecord | undefined> {
     const { instances, sessions } = this.#host.store;
     const { leaving, lease } = this.#host;
-    const isHere = (id: string): boolean => this.#host.get(id) !== undefined || leaving.closing(id) !== undefined;
+    const isHere = (id: string): boolean =>
+      this.#host.get(id) !== undefined || leaving.closing(id) !== undefined;
     const elsewhere = ids.filter((id) => !isHere(id) && !this.#ending.has(id));
-    const records = await Promise.all(elsewhere.slice(0, RECORDS_READ).map(async (id) => sessions.read(id)));
+    const records = await Promise.all(
+      elsewhere.slice(0, RECORDS_READ).map(async (id) => sessions.read(id)),
+    );
     for (const record of records) {
       if (record === undefined || isEnded(record) || record.owner === lease.owner) continue;
-      if (record.owner === null || (await instances.read(record.owner)) === undefined) return record;
+      if (record.owner === null || (await instances.read(record.owner)) === undefined)
+        return record;
     }
     return undefined;
   }

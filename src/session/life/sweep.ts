@@ -67,7 +67,10 @@ export class Sweep {
     this.#underWay.add(pass);
     void sweep()
       .catch((err: unknown) =>
-        this.#registry.logger.error({ err }, 'A sweep of the sessions failed; the next one, in 5 s, tries again'),
+        this.#registry.logger.error(
+          { err },
+          'A sweep of the sessions failed; the next one, in 5 s, tries again',
+        ),
       )
       .finally(() => this.#underWay.delete(pass));
   }
@@ -82,7 +85,9 @@ export class Sweep {
     }
     await this.#hibernateIdle();
     if (Number.isFinite(idleTimeoutMs))
-      this.#registry.hibernated.forgetBefore(this.#registry.options.timeProvider.now() - idleTimeoutMs);
+      this.#registry.hibernated.forgetBefore(
+        this.#registry.options.timeProvider.now() - idleTimeoutMs,
+      );
     while (this.#idleCount > maxIdleSessionCount) void this.evictOldest();
     this.#reportEvictions();
   }
@@ -97,7 +102,11 @@ export class Sweep {
     do {
       inTurn = 0;
       for (const session of this.#registry.idle) {
-        if (inTurn === HIBERNATED_BATCH || timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs) break;
+        if (
+          inTurn === HIBERNATED_BATCH ||
+          timeProvider.monotonic() - session.idleEntry.since < hibernateAfterMs
+        )
+          break;
         if (
           session.busy ||
           session.usedQuestions?.any === true ||
@@ -145,7 +154,10 @@ export class Sweep {
     this.#evicted += 1;
     // The notice of a session that hibernates has a line.
     if (!durable)
-      logger.info({ sessionId, limit }, `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ends`);
+      logger.info(
+        { sessionId, limit },
+        `Idle limit of ${limit} exceeded; session ${sessionHash(sessionId)} ends`,
+      );
   }
 
   /** One line per pass, so at most one in five seconds, however many sessions were evicted. */
@@ -155,7 +167,8 @@ export class Sweep {
     this.#evicted = 0;
     const limit = this.#registry.options.maxIdleSessionCount;
     const exceeded = `maxIdleSessionCount of ${limit} exceeded: ${count} idle sessions`;
-    if (this.#registry.durable) this.#registry.logger.info({ limit, hibernated: count }, `${exceeded} hibernate`);
+    if (this.#registry.durable)
+      this.#registry.logger.info({ limit, hibernated: count }, `${exceeded} hibernate`);
     else
       this.#registry.logger.fatal(
         { limit, ended: count },
@@ -167,7 +180,8 @@ export class Sweep {
   keepFromExpiring(session: LiveSession): void {
     const { idleTimeoutMs, timeProvider } = this.#registry.options;
     const savedMs = timeProvider.monotonic() - session.record.activitySavedAt;
-    if (Number.isFinite(idleTimeoutMs) && idleTimeoutMs - savedMs <= 2 * SWEEP_MS) session.record.saveActivity(0);
+    if (Number.isFinite(idleTimeoutMs) && idleTimeoutMs - savedMs <= 2 * SWEEP_MS)
+      session.record.saveActivity(0);
   }
 
   /** Keeps the records of sessions in use from expiring; coarse, so that calls cost no write. */
@@ -192,7 +206,9 @@ export class Sweep {
       // these are copies that never were live: the store kept the record of an `initialize`, and its reply was lost.
       const alive = new Map<string, boolean>([[this.#registry.lease.owner, false]]);
       // Sessions have no due time, so these have expired.
-      for await (const { records } of pagesOf((cursor) => store.sessions.due(EXPIRED_BATCH, cursor))) {
+      for await (const { records } of pagesOf((cursor) =>
+        store.sessions.due(EXPIRED_BATCH, cursor),
+      )) {
         const ownerless = await this.#ownerless(records, alive);
         const ended = await this.#endExpired(ownerless);
         if ((ownerless.length > 0 && ended === 0) || this.#stopped) break;
@@ -213,11 +229,16 @@ export class Sweep {
   }
 
   /** The sessions that no instance serves. `alive`: the owners that are known in this pass. */
-  async #ownerless(expired: readonly DueRecord[], alive: Map<string, boolean>): Promise<readonly DueRecord[]> {
+  async #ownerless(
+    expired: readonly DueRecord[],
+    alive: Map<string, boolean>,
+  ): Promise<readonly DueRecord[]> {
     const { leaving, store } = this.#registry;
     for (const { owner } of expired)
-      if (owner !== null && !alive.has(owner)) alive.set(owner, (await store.instances.read(owner)) !== undefined);
-    const isHere = (id: string): boolean => this.#registry.get(id) !== undefined || leaving.closing(id) !== undefined;
+      if (owner !== null && !alive.has(owner))
+        alive.set(owner, (await store.instances.read(owner)) !== undefined);
+    const isHere = (id: string): boolean =>
+      this.#registry.get(id) !== undefined || leaving.closing(id) !== undefined;
     return expired.filter(({ id, owner }) => (owner === null || !alive.get(owner)) && !isHere(id));
   }
 
@@ -227,7 +248,9 @@ export class Sweep {
     let failed: PromiseRejectedResult | undefined;
     for (let n = 0; n < sessions.length && !this.#stopped; n += ENDS_AT_ONCE) {
       const some = sessions.slice(n, n + ENDS_AT_ONCE);
-      const ends = some.map((session) => this.#registry.leaving.endRecord(session.id, session, 'idle'));
+      const ends = some.map((session) =>
+        this.#registry.leaving.endRecord(session.id, session, 'idle'),
+      );
       const outcomes = await Promise.allSettled(ends);
       for (const outcome of outcomes) {
         if (outcome.status === 'rejected') failed = outcome;

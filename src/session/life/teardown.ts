@@ -9,14 +9,19 @@ import { within } from '../../base/system.ts';
 import { GRACE_MS } from '../../base/hook-time.ts';
 import type { SessionParts } from '../parts.ts';
 
-export async function tearDown(session: SessionParts, reason: LeaveReason, abortSignal: () => void): Promise<void> {
+export async function tearDown(
+  session: SessionParts,
+  reason: LeaveReason,
+  abortSignal: () => void,
+): Promise<void> {
   const { host, calls, usedGetStream, run } = session;
   const { othersServe } = host.lifecycle;
   const isKept = staysResumable(reason);
   calls.leave(reason, othersServe);
   const refused = session.usedQuestions?.leave(reason);
   if (isKept) usedGetStream?.reader?.endToResume(reason === 'released' && othersServe);
-  else if (reason !== 'fenced' || usedGetStream?.reader?.handOver() !== true) usedGetStream?.endSink();
+  else if (reason !== 'fenced' || usedGetStream?.reader?.handOver() !== true)
+    usedGetStream?.endSink();
   abortSignal();
   run?.leave(reason);
   if (run !== undefined) await run.heard();
@@ -28,7 +33,13 @@ export async function tearDown(session: SessionParts, reason: LeaveReason, abort
   await Promise.all([closed, run?.done(), isKept ? flushed : undefined]);
 }
 
-async function close({ id: sessionId, host, logger, server, transport }: SessionParts): Promise<void> {
+async function close({
+  id: sessionId,
+  host,
+  logger,
+  server,
+  transport,
+}: SessionParts): Promise<void> {
   try {
     await within(host.options.timeProvider, GRACE_MS, closeServer(server), () =>
       logger.warn(

@@ -64,7 +64,8 @@ export class UserShares {
   }
 
   #level(user: UserSessions): void {
-    if (user.idle.size > 0 && !user.entry.listed) (this.#levels[user.count] ??= new EntryList()).add(user.entry);
+    if (user.idle.size > 0 && !user.entry.listed)
+      (this.#levels[user.count] ??= new EntryList()).add(user.entry);
   }
 
   #count(key: string, more: number): void {

@@ -140,7 +140,8 @@ export class SessionOwnership {
    * last write of a session that leaves.
    */
   get claimsSettled(): Promise<unknown> | undefined {
-    const claiming = this.#claiming ?? (this.#unknown === undefined ? undefined : this.untilLeaseValid());
+    const claiming =
+      this.#claiming ?? (this.#unknown === undefined ? undefined : this.untilLeaseValid());
     return claiming?.catch(() => {});
   }
 
@@ -208,7 +209,8 @@ export class ClaimQueue {
 
   /** The lease was renewed, or there is a new lease. */
   extended(): void {
-    for (const { ownership } of this.sessions.values()) if (ownership.isUnclaimed) this.#queue.add(ownership);
+    for (const { ownership } of this.sessions.values())
+      if (ownership.isUnclaimed) this.#queue.add(ownership);
     for (const ownership of this.#waiting) this.#attend(ownership);
     this.#start();
   }

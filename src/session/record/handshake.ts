@@ -27,7 +27,9 @@ export class Handshake {
     this.params = freeze(this.copy());
     // One character that is not Latin makes all of a text twice as long.
     const width = Buffer.byteLength(text) > text.length ? 2 : 1;
-    this.bytes = Math.ceil(TEXT_COPIES * width * text.length + VALUE_COPIES * Math.max(0, bytesOfText(text, Infinity)));
+    this.bytes = Math.ceil(
+      TEXT_COPIES * width * text.length + VALUE_COPIES * Math.max(0, bytesOfText(text, Infinity)),
+    );
   }
 
   /** Parameters that a server may write into. */
@@ -52,6 +54,7 @@ export function handshakeIn(text: string): Handshake {
 }
 
 function freeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze);
+  if (typeof value === 'object' && value !== null)
+    Object.values(Object.freeze(value)).forEach(freeze);
   return value;
 }

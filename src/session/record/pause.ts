@@ -21,7 +21,10 @@ export interface StoreWait {
 }
 
 /** Settles as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown. */
-export async function whileAway<T>({ time, waitMs, stopped }: StoreWait, work: () => MaybePromise<T>): Promise<T> {
+export async function whileAway<T>(
+  { time, waitMs, stopped }: StoreWait,
+  work: () => MaybePromise<T>,
+): Promise<T> {
   const until = time.monotonic() + waitMs;
   for (let tries = 0; ; tries++) {
     try {

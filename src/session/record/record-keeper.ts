@@ -29,7 +29,12 @@ export class RecordKeeper {
   /** The changes of it that the store does not have yet. */
   readonly writes: RecordWrites;
 
-  constructor(host: SessionHost, owner: SessionOwnership, identity: SessionIdentity, kept: SessionRecord | undefined) {
+  constructor(
+    host: SessionHost,
+    owner: SessionOwnership,
+    identity: SessionIdentity,
+    kept: SessionRecord | undefined,
+  ) {
     this.#host = host;
     this.#ownership = owner;
     this.writes = new RecordWrites(host, owner, kept !== undefined);
@@ -42,7 +47,10 @@ export class RecordKeeper {
     };
     for (const uri of kept?.subscriptions ?? []) this.subscriptions.add(uri);
     this.#activitySavedAt = host.options.timeProvider.monotonic();
-    this.#state = kept === undefined || Object.keys(kept.state).length === 0 ? undefined : this.#openState(kept.state);
+    this.#state =
+      kept === undefined || Object.keys(kept.state).length === 0
+        ? undefined
+        : this.#openState(kept.state);
   }
 
   get head(): SessionHead {
@@ -68,7 +76,10 @@ export class RecordKeeper {
 
   /** Created on first use, because most clients subscribe to nothing. */
   get subscriptions(): Subscriptions {
-    return (this.#subscriptions ??= new Subscriptions(this.#host.held.sessions, this.#identity.share));
+    return (this.#subscriptions ??= new Subscriptions(
+      this.#host.held.sessions,
+      this.#identity.share,
+    ));
   }
 
   /** What state and subscriptions take of the memory budget. */
@@ -129,7 +140,10 @@ export class RecordKeeper {
   saveActivity(idleMs: number): void {
     const { timeProvider } = this.#host.options;
     this.#activitySavedAt = timeProvider.monotonic() - idleMs;
-    this.writes.save({ stamp: Math.round(timeProvider.now() - idleMs), expiresInMs: this.#host.expiresInMs(idleMs) });
+    this.writes.save({
+      stamp: Math.round(timeProvider.now() - idleMs),
+      expiresInMs: this.#host.expiresInMs(idleMs),
+    });
   }
 
   /**
@@ -138,6 +152,8 @@ export class RecordKeeper {
    */
   create(store: (record: NewRecord) => MaybePromise<CreateOutcome>): Promise<CreateOutcome> {
     const state = this.#state?.toRecord() ?? NO_STATE;
-    return this.writes.create(() => store(encodeSession(this.#identity, this.#ownership, this.#head, state)));
+    return this.writes.create(() =>
+      store(encodeSession(this.#identity, this.#ownership, this.#head, state)),
+    );
   }
 }

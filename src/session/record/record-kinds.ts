@@ -36,13 +36,33 @@ export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes:
  * Tasks. Listed: the sweep must find those whose owner died. Grouped: the open tasks of a user are counted and listed.
  * Opened always, because a rolling deploy may switch the option on.
  */
-export const TASKS: Kind = { name: 'tasks', log: TASK_LOG, keepMs: 0, listed: true, grouped: true, evicts: false };
+export const TASKS: Kind = {
+  name: 'tasks',
+  log: TASK_LOG,
+  keepMs: 0,
+  listed: true,
+  grouped: true,
+  evicts: false,
+};
 
 /** Long results of tasks and of `once()`, which may be forgotten early (`durable/kept/kept-records.ts`). */
-export const RESULTS: Kind = { name: 'results', log: false, keepMs: 0, listed: false, evicts: false };
+export const RESULTS: Kind = {
+  name: 'results',
+  log: false,
+  keepMs: 0,
+  listed: false,
+  evicts: false,
+};
 
 /** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
 export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: false };
 
 /** What users keep in the store, for other instances (`durable/kept/kept-ledger.ts`). */
-export const KEPT: Kind = { name: 'kept', log: false, keepMs: 0, listed: true, grouped: true, vital: true };
+export const KEPT: Kind = {
+  name: 'kept',
+  log: false,
+  keepMs: 0,
+  listed: true,
+  grouped: true,
+  vital: true,
+};

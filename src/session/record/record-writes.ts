@@ -86,7 +86,8 @@ export class RecordWrites {
     while (this.#stored < change) {
       if (this.#ownership.left && this.#sent === undefined) return this.#gone();
       const failure = await new Promise<unknown>((tell) => (this.#waiting ??= []).push(tell));
-      if (failure !== undefined && (!isStoreAway(failure) || timeProvider.monotonic() >= until)) return failure;
+      if (failure !== undefined && (!isStoreAway(failure) || timeProvider.monotonic() >= until))
+        return failure;
     }
     return undefined;
   }
@@ -114,7 +115,11 @@ export class RecordWrites {
       } catch (err) {
         this.#notSent();
         if (this.#ownership.left) break;
-        if (tries === 0) logger.error({ err, sessionId }, 'The session record could not be saved; it is tried again');
+        if (tries === 0)
+          logger.error(
+            { err, sessionId },
+            'The session record could not be saved; it is tried again',
+          );
         else logger.debug({ err, sessionId }, 'The session record could not be saved again');
         this.#tell(err);
         await pause(options.timeProvider, tries++);

@@ -29,5 +29,7 @@ export function answerOf(json: string): string {
 /** The `list_changed` methods that the server announces. */
 export function listChangesOf(answer: string): readonly string[] {
   const words = answer.split(' ');
-  return LISTS.filter((list) => words.includes(list)).map((list) => `notifications/${list}/list_changed`);
+  return LISTS.filter((list) => words.includes(list)).map(
+    (list) => `notifications/${list}/list_changed`,
+  );
 }

@@ -60,8 +60,10 @@ export interface SessionRecord extends SessionHead, Ownership {
 }
 
 /** `hibernated`: for the last write of a copy that leaves. */
-export const encodeHead = ({ version, initialized, logLevel, answer }: SessionHead, hibernated = false): string =>
-  JSON.stringify([version, initialized, logLevel, answer, hibernated]);
+export const encodeHead = (
+  { version, initialized, logLevel, answer }: SessionHead,
+  hibernated = false,
+): string => JSON.stringify([version, initialized, logLevel, answer, hibernated]);
 
 export function decodeHead(head: string): SessionHead {
   const [version, initialized, logLevel, answer, hibernated] = JSON.parse(head) as [
@@ -83,9 +85,21 @@ export function encodeSession(
 ): NewRecord {
   const { id, user, handshake, createdAt } = identity;
   const share = storedShare(identity.share);
-  const fields = Object.fromEntries(Object.entries(state).map(([key, json]) => [fieldName('s', key), json]));
+  const fields = Object.fromEntries(
+    Object.entries(state).map(([key, json]) => [fieldName('s', key), json]),
+  );
   const texts = { head: encodeHead(head), body: handshake.text, fields };
-  return { v: RECORD_VERSION, id, epoch, owner, user: user ?? null, share, ...texts, createdAt, stamp: createdAt };
+  return {
+    v: RECORD_VERSION,
+    id,
+    epoch,
+    owner,
+    user: user ?? null,
+    share,
+    ...texts,
+    createdAt,
+    stamp: createdAt,
+  };
 }
 
 /** @throws an error that names the record, where its texts are not those of a session */
@@ -129,10 +143,15 @@ function decoded(record: StoredRecord): SessionRecord {
 export const fieldName = (kind: 's' | 'u', key: string): string => kind + JSON.stringify(key);
 
 /** Why a session ended. A session without an outcome has expired. */
-export const endReasonOf = ({ outcome }: EndedRecord): EndReason => (outcome === '' ? 'idle' : (outcome as EndReason));
+export const endReasonOf = ({ outcome }: EndedRecord): EndReason =>
+  outcome === '' ? 'idle' : (outcome as EndReason);
 
 /** One change for both. */
 export function merged(earlier: RecordChange, later: RecordChange | undefined): RecordChange {
   const fields = { ...earlier.fields, ...later?.fields };
-  return { ...earlier, ...later, ...((earlier.fields ?? later?.fields) !== undefined && { fields }) };
+  return {
+    ...earlier,
+    ...later,
+    ...((earlier.fields ?? later?.fields) !== undefined && { fields }),
+  };
 }

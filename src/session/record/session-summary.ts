@@ -49,6 +49,9 @@ export function summary(record: StoredRecord, alive: ReadonlySet<string>) {
 /** Bytes of the texts of a record. */
 export function bytesOf({ head, body, fields }: StoredRecord) {
   const handshake = Buffer.byteLength(body);
-  const own = Object.entries(fields).reduce((sum, [name, text]) => sum + Buffer.byteLength(name + text), 0);
+  const own = Object.entries(fields).reduce(
+    (sum, [name, text]) => sum + Buffer.byteLength(name + text),
+    0,
+  );
   return { record: Buffer.byteLength(head) + handshake + own, handshake, fields: own };
 }

@@ -74,7 +74,9 @@ export class DurableState implements SessionState {
   toRecord(): Record<string, string> {
     const newest = new Map<string, string | null>(this.#values);
     for (const [key, { json }] of this.#changing) newest.set(key, json);
-    return Object.fromEntries([...newest].filter((entry): entry is [string, string] => entry[1] !== null));
+    return Object.fromEntries(
+      [...newest].filter((entry): entry is [string, string] => entry[1] !== null),
+    );
   }
 
   /**
@@ -171,7 +173,10 @@ export class DurableState implements SessionState {
     // Every other error reaches the handler unchanged, above all that another instance owns the session.
     if (told !== err) {
       const { sessionId } = this.#ownership;
-      this.#host.options.logger.error({ err, sessionId }, 'A change of session.state could not be stored');
+      this.#host.options.logger.error(
+        { err, sessionId },
+        'A change of session.state could not be stored',
+      );
     }
     throw told;
   }

@@ -32,7 +32,10 @@ export function untilConnected(times: HookTimes, connecting: Connecting): Promis
   return isOwnOfSdk(server, 'connect') ? server.connect(transport) : watched(times, connecting);
 }
 
-async function watched(times: HookTimes, { server, transport, sessionId, servers }: Connecting): Promise<void> {
+async function watched(
+  times: HookTimes,
+  { server, transport, sessionId, servers }: Connecting,
+): Promise<void> {
   // The session has left by then, so the server was closed before it was connected.
   const late = (): void => servers.closeLate(server);
   const connected = Promise.resolve(server.connect(transport));
@@ -46,7 +49,11 @@ async function watched(times: HookTimes, { server, transport, sessionId, servers
       );
     begunMs += LISTENS_MS;
   }
-  await inHookTime(times, { hook: 'the connect() of the server', sessionId, late, begunMs }, connected);
+  await inHookTime(
+    times,
+    { hook: 'the connect() of the server', sessionId, late, begunMs },
+    connected,
+  );
 }
 
 const SLOW = Symbol('slow');

@@ -16,11 +16,14 @@ import { GRACE_MS, type HookTimes, inHookTime } from '../../base/hook-time.ts';
 
 export type EnterContext = <T>(fn: () => T) => T;
 
-type SessionRunOptions = HookTimes & Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
+type SessionRunOptions = HookTimes &
+  Pick<ResolvedOptions, 'runSessionHandler' | 'perSessionExecutionContext'>;
 
 /** Whether sessions and requests have a run hook or a separate context. */
-export const hasRun = ({ runSessionHandler, perSessionExecutionContext }: SessionRunOptions): boolean =>
-  runSessionHandler !== undefined || perSessionExecutionContext;
+export const hasRun = ({
+  runSessionHandler,
+  perSessionExecutionContext,
+}: SessionRunOptions): boolean => runSessionHandler !== undefined || perSessionExecutionContext;
 
 export class SessionRun {
   readonly #options: SessionRunOptions;
@@ -77,12 +80,20 @@ export class SessionRun {
       this.#handler = (async () => void (await handler(request, session, run)))().then(
         () => over(() => hookReturned('before it called run()')),
         (err: unknown) => {
-          if (running) logger.warn({ err, sessionId: session.id }, 'runSessionHandler threw: its session ends');
+          if (running)
+            logger.warn(
+              { err, sessionId: session.id },
+              'runSessionHandler threw: its session ends',
+            );
           over(() => factoryFailed('runSessionHandler threw before it called run()', err));
         },
       );
     });
-    return inHookTime(this.#options, { hook: 'runSessionHandler', sessionId: session.id }, started).finally(called);
+    return inHookTime(
+      this.#options,
+      { hook: 'runSessionHandler', sessionId: session.id },
+      started,
+    ).finally(called);
   }
 
   /** Why the session left; `undefined`: it has not. */

@@ -15,7 +15,12 @@ import {
 } from '../../sdk/server-shape.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../base/protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import type { McpEndpointContext, McpEndpointFactory, McpServerOptions, McpSession } from '../../base/types.ts';
+import type {
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpServerOptions,
+  McpSession,
+} from '../../base/types.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
 import { watchHandlers } from '../calls/handler-seam.ts';
@@ -42,7 +47,8 @@ export interface FactoryCall {
 }
 
 /** A task runs in a server of 2026-07-28. */
-export const TASKS_NEED_VERSION_2 = 'tasks need a server of SDK version 2, and this one is of version 1';
+export const TASKS_NEED_VERSION_2 =
+  'tasks need a server of SDK version 2, and this one is of version 1';
 
 const SAME_SERVER =
   'the server factory returned the same server twice: a server belongs to one session or request, so make a new one in each call';
@@ -77,17 +83,22 @@ export class ServerBuilder {
       restored: call.restored,
       requestState: this.#options.requestState,
     };
-    const given = this.#mayWarn ? this.#watched(context, serverOptions) : Object.assign(context, { serverOptions });
+    const given = this.#mayWarn
+      ? this.#watched(context, serverOptions)
+      : Object.assign(context, { serverOptions });
     const checked = (server: unknown): AnyServer => {
       if (!isServer(server)) {
-        throw factoryFailed(`the server factory returned something without connect() and close()${hintOf(server)}`);
+        throw factoryFailed(
+          `the server factory returned something without connect() and close()${hintOf(server)}`,
+        );
       }
       if (!this.#options.makesNew) {
         if (this.#made.has(server)) throw factoryFailed(SAME_SERVER);
         this.#made.add(server);
       }
       if (this.#mayWarn) this.#warn();
-      if (this.#options.options.tasks !== false && isOlderServer(server)) throw factoryFailed(TASKS_NEED_VERSION_2);
+      if (this.#options.options.tasks !== false && isOlderServer(server))
+        throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
       dropLateNotifications(server, this.#options.options.notices);
       // Servers of a definition have tables of their own.
@@ -113,23 +124,37 @@ export class ServerBuilder {
   }
 
   /** Resolves when messages may be delivered to the server. */
-  connect(server: AnyServer, transport: ServerTransport, sessionId: string | undefined): Promise<void> {
-    const connected = untilConnected(this.#options.options, { server, transport, sessionId, servers: this });
+  connect(
+    server: AnyServer,
+    transport: ServerTransport,
+    sessionId: string | undefined,
+  ): Promise<void> {
+    const connected = untilConnected(this.#options.options, {
+      server,
+      transport,
+      sessionId,
+      servers: this,
+    });
     return connected.then(() => this.#checkConnected(server, transport), connectFailed);
   }
 
   #checkConnected(server: AnyServer, transport: ServerTransport): void {
     if (transport.closed) return;
     // Its messages would have no answer.
-    if (transport.onmessage === undefined) throw factoryFailed('the connect() of the server connected nothing');
+    if (transport.onmessage === undefined)
+      throw factoryFailed('the connect() of the server connected nothing');
     // An object of the application may have connected another server than the server that it shows.
-    if (Reflect.get(innerServer(server) as object, 'transport') === undefined) this.#refuseWithoutSeam(server);
+    if (Reflect.get(innerServer(server) as object, 'transport') === undefined)
+      this.#refuseWithoutSeam(server);
   }
 
   /** Closes a server that a hook returned, or connected, too late. */
   closeLate(server: AnyServer): void {
     closeServer(server).catch((err: unknown) =>
-      this.#options.options.logger.warn({ err }, 'A server that the factory returned too late could not be closed'),
+      this.#options.options.logger.warn(
+        { err },
+        'A server that the factory returned too late could not be closed',
+      ),
     );
   }
 
@@ -148,12 +173,18 @@ export class ServerBuilder {
     return !this.#optionsKnown && this.#options.options.configureSessionOptions !== undefined;
   }
 
-  #watched(context: Omit<McpEndpointContext, 'serverOptions'>, serverOptions: McpServerOptions): McpEndpointContext {
+  #watched(
+    context: Omit<McpEndpointContext, 'serverOptions'>,
+    serverOptions: McpServerOptions,
+  ): McpEndpointContext {
     const get = (): McpServerOptions => {
       this.#optionsKnown = true;
       return serverOptions;
     };
-    return Object.defineProperty(context, 'serverOptions', { enumerable: true, get }) as McpEndpointContext;
+    return Object.defineProperty(context, 'serverOptions', {
+      enumerable: true,
+      get,
+    }) as McpEndpointContext;
   }
 
   #warn(): void {
@@ -169,7 +200,8 @@ export class ServerBuilder {
    * mistake: its clients get the revisions with sessions, unless the application lists others.
    */
   #checkEra(era: FactoryCall['era'], server: AnyServer): void {
-    const { sessionMode, supportedProtocolVersions, pinnedProtocolVersions } = this.#options.options;
+    const { sessionMode, supportedProtocolVersions, pinnedProtocolVersions } =
+      this.#options.options;
     // A factory may return another server for each era.
     if (this.#eraChecked || (era === 'legacy' && pinnedProtocolVersions === undefined)) return;
     this.#eraChecked = true;
@@ -177,8 +209,13 @@ export class ServerBuilder {
     if (modern.length === 0 || modernServerOf(server) !== undefined) return;
     const isOlder = isOlderServer(server);
     if (isOlder && pinnedProtocolVersions === undefined) return;
-    const why = isOlder ? 'its server is of SDK version 1' : `its server is none of the SDK${hintOf(server)}`;
-    this.#options.options.logger.warn({}, `This endpoint cannot serve ${modern.join(', ')}: ${why}`);
+    const why = isOlder
+      ? 'its server is of SDK version 1'
+      : `its server is none of the SDK${hintOf(server)}`;
+    this.#options.options.logger.warn(
+      {},
+      `This endpoint cannot serve ${modern.join(', ')}: ${why}`,
+    );
   }
 
   /**
@@ -188,9 +225,11 @@ export class ServerBuilder {
    */
   asked(message: RpcRequest): RpcRequest {
     if (roleOf(message.method) !== 'handshake') return message;
-    const served = this.#options.options.pinnedProtocolVersions?.filter((version) => !isModern(version)) ?? [];
+    const served =
+      this.#options.options.pinnedProtocolVersions?.filter((version) => !isModern(version)) ?? [];
     const [latest] = served;
-    if (latest === undefined || served.includes(String(message.params?.['protocolVersion']))) return message;
+    if (latest === undefined || served.includes(String(message.params?.['protocolVersion'])))
+      return message;
     return { ...message, params: { ...message.params, protocolVersion: latest } };
   }
 
@@ -198,7 +237,8 @@ export class ServerBuilder {
     const { configureSessionOptions: configure, pinnedProtocolVersions } = this.#options.options;
     // A server that names a revision of 2026 answers `server/discover`.
     const versions = pinnedProtocolVersions ?? (era === 'modern' ? KNOWN_VERSIONS : undefined);
-    const initial: McpServerOptions = versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
+    const initial: McpServerOptions =
+      versions === undefined ? {} : { supportedProtocolVersions: [...versions] };
     if (configure === undefined) return initial;
     const hook = { hook: 'configureSessionOptions', sessionId: session?.id };
     return inHookTimeWith(this.#options.options, hook, caller.request.signal, (signal) =>
@@ -212,11 +252,17 @@ function connectFailed(cause: unknown): never {
 }
 
 function isServer(value: unknown): value is AnyServer {
-  return isObject(value) && typeof value['connect'] === 'function' && typeof value['close'] === 'function';
+  return (
+    isObject(value) &&
+    typeof value['connect'] === 'function' &&
+    typeof value['close'] === 'function'
+  );
 }
 
 /** For an object around a server of the SDK. */
 function hintOf(made: unknown): string {
   const property = propertyWithServer(made);
-  return property === undefined ? '' : `, but its property ${property} is one: return that from the factory`;
+  return property === undefined
+    ? ''
+    : `, but its property ${property} is one: return that from the factory`;
 }

@@ -48,7 +48,10 @@ export abstract class ServerTransport implements Transport {
     this.#scopeChallenge = resolver;
   }
 
-  checkScopes(requests: readonly RpcRequest[], authInfo: AuthInfo | undefined): MaybePromise<SojournError | undefined> {
+  checkScopes(
+    requests: readonly RpcRequest[],
+    authInfo: AuthInfo | undefined,
+  ): MaybePromise<SojournError | undefined> {
     const resolver = this.#scopeChallenge;
     return resolver && checkScopes(resolver, requests, authInfo, this.options);
   }
@@ -75,7 +78,8 @@ export abstract class ServerTransport implements Transport {
     if (call.id !== undefined) {
       const entry = (this.#entry ??= this.#findEntry());
       // A property that was defined over the accessor differs.
-      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage) return enterRequest(entry, message, call);
+      if (entry !== PUBLIC_WAY && this.onmessage === this.#onmessage)
+        return enterRequest(entry, message, call);
     }
     this.onmessage?.(message as never, call as never);
   }

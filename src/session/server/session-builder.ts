@@ -31,7 +31,12 @@ export class SessionBuilder {
   /**
    * Makes a new session for this caller, whose record is not stored yet. `unlogged`: see `SessionStart`.
    */
-  make(id: string, handshake: Handshake, caller: CallerRequest, unlogged = false): Promise<LiveSession> {
+  make(
+    id: string,
+    handshake: Handshake,
+    caller: CallerRequest,
+    unlogged = false,
+  ): Promise<LiveSession> {
     const start = {
       id,
       fence: { epoch: 1, owner: this.#host.lease.owner },
@@ -55,7 +60,9 @@ export class SessionBuilder {
       return session;
     } catch (error) {
       await session.giveUp('closed', error);
-      throw error instanceof SojournError ? error : factoryFailed('the session could not be started', error);
+      throw error instanceof SojournError
+        ? error
+        : factoryFailed('the session could not be started', error);
     }
   }
 
@@ -68,7 +75,11 @@ export class SessionBuilder {
   }
 
   /** Dispatches the client's `initialize`. The caller passes the server's answer on. */
-  async initialize(session: LiveSession, message: RpcRequest, caller: Caller): Promise<RpcResponse> {
+  async initialize(
+    session: LiveSession,
+    message: RpcRequest,
+    caller: Caller,
+  ): Promise<RpcResponse> {
     let isNegotiated = false;
     const saw = (answer: RpcResponse): void => {
       isNegotiated = answer.error === undefined;

@@ -23,7 +23,12 @@ import {
 import { afterTurn, atEndOfTurn } from '../../base/system.ts';
 import { internal, type SojournError, storeAway } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
-import type { RpcMessage, RpcNotification, RpcRequest, RpcResponse } from '../../base/protocol/jsonrpc.ts';
+import type {
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+} from '../../base/protocol/jsonrpc.ts';
 import { methodOf, roleOf } from '../../base/protocol/methods.ts';
 import { type AnyServer, isOlderServer } from '../../sdk/server-shape.ts';
 import { currentCall, Call, type Caller } from '../calls/call.ts';
@@ -67,7 +72,10 @@ export class SessionTransport extends ServerTransport {
 
   connectFailed(err: unknown): void {
     const { id: sessionId, logger } = this.#session;
-    logger.warn({ err, sessionId }, 'The connect() of the server rejected after initialize: the session ends');
+    logger.warn(
+      { err, sessionId },
+      'The connect() of the server rejected after initialize: the session ends',
+    );
     this.#session.serverClosed();
   }
 
@@ -84,10 +92,12 @@ export class SessionTransport extends ServerTransport {
     const checked = super.checkScopes(requests, authInfo);
     if (!(checked instanceof Promise)) return checked;
     const { id: sessionId, host } = this.#session;
-    return inHookTime(host.options, { hook: 'the scope check', sessionId }, checked).catch((cause: unknown) => {
-      if (isHookTimeout(cause)) return cause;
-      throw cause;
-    });
+    return inHookTime(host.options, { hook: 'the scope check', sessionId }, checked).catch(
+      (cause: unknown) => {
+        if (isHookTimeout(cause)) return cause;
+        throw cause;
+      },
+    );
   }
 
   /** Called by the server when it closes itself, and by the session when it leaves. */
@@ -104,7 +114,8 @@ export class SessionTransport extends ServerTransport {
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
     const { aroundRequest } = this.options;
     const call = new Call(caller, this.#session, message, stream);
-    if (attempt !== undefined && aroundRequest.length > 0) call.around = openRun(aroundRequest, this, call, attempt);
+    if (attempt !== undefined && aroundRequest.length > 0)
+      call.around = openRun(aroundRequest, this, call, attempt);
     return call;
   }
 
@@ -114,7 +125,10 @@ export class SessionTransport extends ServerTransport {
       this.enterServer(message, call, run?.enter);
       return undefined;
     } catch (cause) {
-      logger.error({ err: cause, sessionId }, 'The server threw at a message: its client gets an internal error');
+      logger.error(
+        { err: cause, sessionId },
+        'The server threw at a message: its client gets an internal error',
+      );
       return internal(cause);
     }
   }
@@ -126,14 +140,20 @@ export class SessionTransport extends ServerTransport {
     if (markers === undefined) return this.#send(message, options);
     const from = currentCall.getStore();
     if (ownership.leaseValid) return this.#sendOf(from, message, options);
-    return ownership.untilLeaseValid().then((valid) => (valid ? this.#sendOf(from, message, options) : undefined));
+    return ownership
+      .untilLeaseValid()
+      .then((valid) => (valid ? this.#sendOf(from, message, options) : undefined));
   }
 
   /**
    * A request that was taken back may have been retried under the same id. So of the messages that its handler still
    * sends, only those about the session leave.
    */
-  #sendOf(from: Call | undefined, message: JSONRPCMessage, options: TransportSendOptions | undefined): Promise<void> {
+  #sendOf(
+    from: Call | undefined,
+    message: JSONRPCMessage,
+    options: TransportSendOptions | undefined,
+  ): Promise<void> {
     if (from?.end !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
     if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
@@ -146,7 +166,10 @@ export class SessionTransport extends ServerTransport {
     try {
       if (!('method' in message)) this.#session.calls.answer(message as RpcResponse);
       else if ('id' in message) {
-        const asked = this.#session.questions.ask(message as RpcRequest, this.#requestOf(options?.relatedRequestId));
+        const asked = this.#session.questions.ask(
+          message as RpcRequest,
+          this.#requestOf(options?.relatedRequestId),
+        );
         return asked?.catch((error: unknown) => this.#refused(message, error)) ?? DONE;
       } else this.#notify(message as RpcNotification, options?.relatedRequestId);
       return DONE;
@@ -182,7 +205,8 @@ export class SessionTransport extends ServerTransport {
     if (methodOf(method).changes === 'tools_list_changed') session.markers?.forget();
     if (isSessionLevel(method)) this.#noticeChange(method);
     const call = this.#requestOf(related);
-    const stream = related === undefined && isSessionLevel(method) ? undefined : carrying(call?.stream);
+    const stream =
+      related === undefined && isSessionLevel(method) ? undefined : carrying(call?.stream);
     const out = roleOf(method) === 'cancel' ? session.questions.cancel(message) : message;
     if (out === undefined) return;
     if (stream !== undefined) stream.send(JSON.stringify(out));
@@ -197,7 +221,8 @@ export class SessionTransport extends ServerTransport {
   /** Whether progress that the stream of its call cannot carry must not take the GET stream either. */
   #isOutOfOrder(related: RequestId | undefined, call: Call | undefined): boolean {
     // It runs. Its client would read this before earlier progress, unless all progress takes the GET stream.
-    if (call !== undefined) return call.stream !== undefined && this.options.responseMode !== 'json';
+    if (call !== undefined)
+      return call.stream !== undefined && this.options.responseMode !== 'json';
     // It is over, and so is its progress, unless it asked for a task of 2025-11-25.
     return related !== undefined && currentCall.getStore()?.sent?.params?.['task'] === undefined;
   }

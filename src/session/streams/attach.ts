@@ -12,7 +12,11 @@ import type { SessionEventLog, WriteResult } from './event-log.ts';
  * Opens the GET stream for a new sink. `missed`: the client missed messages that are not kept. A client that had the
  * stream before and sends no `Last-Event-ID` missed some too.
  */
-export function openGet(session: LiveSession, sink: Sink, missed: boolean): MaybePromise<WriteResult> {
+export function openGet(
+  session: LiveSession,
+  sink: Sink,
+  missed: boolean,
+): MaybePromise<WriteResult> {
   const before = session.usedGetStream;
   if (missed || (before?.logged === true && !before.hasOpenSink)) session.missed();
   const { getStream } = session;
@@ -51,7 +55,11 @@ export async function resumeStream(
 export function replayComplete(
   events: readonly LoggedEvent[],
   sink: Sink,
-  from: ResumeFrom & { readonly stream: string; readonly call: RequestId | undefined; readonly isTool: boolean },
+  from: ResumeFrom & {
+    readonly stream: string;
+    readonly call: RequestId | undefined;
+    readonly isTool: boolean;
+  },
   log: SessionEventLog,
 ): void {
   const { stream } = from;

@@ -94,11 +94,15 @@ export function parseEventId(text: string): EventPosition | undefined {
 /** The id with which the stream of a 2026-07-28 request begins; `undefined`: none can carry the id of the request. */
 export function callEventId(id: RequestId, method: string): string | undefined {
   const suffix = callSuffix(id, callsTool(method));
-  return suffix === '' ? undefined : formatEventId(eventPrefix(CALL_STREAM, 1), CALL_STREAM, 0, suffix);
+  return suffix === ''
+    ? undefined
+    : formatEventId(eventPrefix(CALL_STREAM, 1), CALL_STREAM, 0, suffix);
 }
 
 /** `undefined`: no id of such a stream. */
-export function parseCallEventId(text = ''): (EventPosition & { readonly call: RequestId }) | undefined {
+export function parseCallEventId(
+  text = '',
+): (EventPosition & { readonly call: RequestId }) | undefined {
   const position = parsePosition(text);
   const call = position?.call;
   return position?.stream === CALL_STREAM && call !== undefined ? { ...position, call } : undefined;
@@ -107,7 +111,17 @@ export function parseCallEventId(text = ''): (EventPosition & { readonly call: R
 function parsePosition(text: string): EventPosition | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
-  const [, tag = '', epoch = '', stream = '', offset = '', kind = '', call = '', resumes = '0', ended] = match;
+  const [
+    ,
+    tag = '',
+    epoch = '',
+    stream = '',
+    offset = '',
+    kind = '',
+    call = '',
+    resumes = '0',
+    ended,
+  ] = match;
   const position: EventPosition = {
     tag,
     epoch: parseInt(epoch, 36),
@@ -128,8 +142,16 @@ function idOf(position: EventPosition): string {
 
 const ENDED = '.e';
 
-function withSuffix({ tag, epoch, stream, offset, call, isTool }: EventPosition, suffix: string): string {
-  return formatEventId(eventPrefix(tag, epoch), stream, offset, `${callSuffix(call, isTool)}${suffix}`);
+function withSuffix(
+  { tag, epoch, stream, offset, call, isTool }: EventPosition,
+  suffix: string,
+): string {
+  return formatEventId(
+    eventPrefix(tag, epoch),
+    stream,
+    offset,
+    `${callSuffix(call, isTool)}${suffix}`,
+  );
 }
 
 /** The same position, as a client that resumes from it gets it. */

@@ -1,7 +1,12 @@
 /**
  * One session's part of the store's event log: fenced appends under its owner's epoch, and the ids that clients see.
  */
-import type { AppendRequest, MaybePromise, ReplayOutcome, WriteOutcome } from '../../stores/store.ts';
+import type {
+  AppendRequest,
+  MaybePromise,
+  ReplayOutcome,
+  WriteOutcome,
+} from '../../stores/store.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { hasEventIds, hasPriming } from '../../base/protocol/versions.ts';
@@ -103,7 +108,18 @@ export class SessionEventLog {
     const { share } = this.#session;
     try {
       // Member by member: a spread costs 2 µs.
-      return this.#host.store.sessions.append({ id, fence, stream, from, events, complete, note, share, mark, unmark });
+      return this.#host.store.sessions.append({
+        id,
+        fence,
+        stream,
+        from,
+        events,
+        complete,
+        note,
+        share,
+        mark,
+        unmark,
+      });
     } catch (cause) {
       return Promise.reject(cause);
     }
@@ -136,7 +152,8 @@ export class SessionEventLog {
       outcome = await this.replay(stream, outcome.first - 1);
     }
     // A fail-over may lose the newest entries of a log, and the owner writes on behind the hole.
-    const hasHole = outcome.found && outcome.events.some(({ offset }, n) => offset !== after + 1 + n);
+    const hasHole =
+      outcome.found && outcome.events.some(({ offset }, n) => offset !== after + 1 + n);
     return hasHole && stream === GET_STREAM ? { found: false, why: 'gap' } : outcome;
   }
 
@@ -147,7 +164,11 @@ export class SessionEventLog {
   lostAnswer(call: AwaitedRequest): string | undefined {
     if (this.clientResumes) return undefined;
     // A session that has no leave reason yet is about to end: its end is being written.
-    return lostCallJson(this.#host.options, call, endError(this.ownership.leaveReason ?? 'deleted', true));
+    return lostCallJson(
+      this.#host.options,
+      call,
+      endError(this.ownership.leaveReason ?? 'deleted', true),
+    );
   }
 
   /**
@@ -178,6 +199,9 @@ export class SessionEventLog {
 
   /** The store was not reached. */
   failed(err: unknown): void {
-    this.#host.logger.error({ err, sessionId: this.ownership.sessionId }, 'An event of a stream could not be stored');
+    this.#host.logger.error(
+      { err, sessionId: this.ownership.sessionId },
+      'An event of a stream could not be stored',
+    );
   }
 }

@@ -126,7 +126,8 @@ export class Reader implements ResumeFrom {
    */
   handOver(): boolean {
     const { sink } = this;
-    if (!sink.isOpen || sink.takes === 'answers' || (!this.#canResume && sink.isRelayed !== true)) return false;
+    if (!sink.isOpen || sink.takes === 'answers' || (!this.#canResume && sink.isRelayed !== true))
+      return false;
     sink.handOver(true);
     return true;
   }

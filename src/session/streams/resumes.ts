@@ -88,7 +88,8 @@ export class Resumes {
     if (before?.offset === from.offset && before.resumes === from.resumes) return undefined;
     return () => {
       const { isComplete, reader: present } = this.#stream;
-      if (reader === undefined || reader !== present || isComplete || this.held !== undefined) return;
+      if (reader === undefined || reader !== present || isComplete || this.held !== undefined)
+        return;
       this.#cleanEnd = { offset: reader.offset, resumes: reader.resumes + 1 };
       reader.endToResume(true);
     };

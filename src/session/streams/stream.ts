@@ -46,7 +46,12 @@ export class Stream implements SinkListener {
   #writes: WaitingWrites | undefined = undefined;
   #resumes: Resumes | undefined = undefined;
 
-  constructor(key: string, log: SessionEventLog | undefined, next = 0, requests: AwaitedRequests = []) {
+  constructor(
+    key: string,
+    log: SessionEventLog | undefined,
+    next = 0,
+    requests: AwaitedRequests = [],
+  ) {
     this.key = key;
     this.#requests = requests;
     this.log = log;
@@ -134,7 +139,8 @@ export class Stream implements SinkListener {
   answer(json: string | undefined, unmark: Mark | undefined): void {
     if (this.isComplete) return;
     this.#awaited -= 1;
-    if (json !== undefined || this.isComplete) this.#write(json, this.isComplete, unmark && { unmark });
+    if (json !== undefined || this.isComplete)
+      this.#write(json, this.isComplete, unmark && { unmark });
   }
 
   /** `json`: `undefined`: the stream completes without another message. */
@@ -176,7 +182,14 @@ export class Stream implements SinkListener {
   #append(log: SessionEventLog, write: Write): MaybePromise<WriteOutcome> | undefined {
     if (this.#writes !== undefined) return undefined;
     const { json, last, extra } = write;
-    const outcome = log.append(this.key, this.next, json === undefined ? [] : [json], last, extra, extra);
+    const outcome = log.append(
+      this.key,
+      this.next,
+      json === undefined ? [] : [json],
+      last,
+      extra,
+      extra,
+    );
     if (outcome === 'written') this.stored(write);
     return outcome;
   }
@@ -281,7 +294,8 @@ export class Stream implements SinkListener {
    */
   beginAhead(sink: Sink, extra: AppendExtra, stored: (result: WriteResult) => void): void {
     this.use(sink);
-    if (this.log !== undefined) (this.#writes = new WaitingWrites(this, this.log)).gather(extra, stored);
+    if (this.log !== undefined)
+      (this.#writes = new WaitingWrites(this, this.log)).gather(extra, stored);
   }
 
   /**
@@ -329,7 +343,9 @@ export class Stream implements SinkListener {
 
   /** Leaves the call to the next owner, which runs it again. A relayed sink continues there; any other resumes. */
   handOverFlushed(soon: boolean): void {
-    this.whenRead((reader) => (reader.sink.isRelayed ? reader.sink.handOver(true) : reader.endToResume(soon)));
+    this.whenRead((reader) =>
+      reader.sink.isRelayed ? reader.sink.handOver(true) : reader.endToResume(soon),
+    );
   }
 
   /** Calls `then` when every message so far is stored, if the present reader still reads. */

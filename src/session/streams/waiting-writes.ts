@@ -166,7 +166,10 @@ export class WaitingWrites {
   }
 
   /** Tries an append until the store has answered. `begun`: the first try. Logs its first failure. */
-  async #store(writes: readonly Write[], begun: MaybePromise<WriteOutcome> | undefined): Promise<WriteResult> {
+  async #store(
+    writes: readonly Write[],
+    begun: MaybePromise<WriteOutcome> | undefined,
+  ): Promise<WriteResult> {
     const { options, ownership } = this.#log;
     const { timeProvider: time, waitMs } = options;
     const { key, next } = this.#stream;

@@ -50,7 +50,13 @@ export interface Entry {
 }
 
 /** `from`: the offset of the first of `count` events, which have `bytes` together. `at`: when they were written. */
-export type EntryHead = readonly [from: number, count: number, bytes: number, at: number, more?: HeadMore];
+export type EntryHead = readonly [
+  from: number,
+  count: number,
+  bytes: number,
+  at: number,
+  more?: HeadMore,
+];
 
 export interface HeadMore {
   /** The stream is complete. */

@@ -7,7 +7,14 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import { after } from '../shared/after.ts';
 import type { Deadlines } from '../shared/deadlines.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
-import type { AppendRequest, Kind, MaybePromise, ReplayOutcome, StoredRecord, WriteOutcome } from '../store.ts';
+import type {
+  AppendRequest,
+  Kind,
+  MaybePromise,
+  ReplayOutcome,
+  StoredRecord,
+  WriteOutcome,
+} from '../store.ts';
 import type { EventRetention, Logger } from '../../base/types.ts';
 import type { Backend, Entry, Row } from './backend.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
@@ -94,7 +101,9 @@ export class KnownRecords {
   /** The record with its log, which is read unless it is known. */
   load(row: Row, now: number): MaybePromise<Known> {
     const known = this.#known.get(row.id);
-    return known?.log !== undefined ? known : after(this.#answered(row.id), () => this.#read(row, now));
+    return known?.log !== undefined
+      ? known
+      : after(this.#answered(row.id), () => this.#read(row, now));
   }
 
   #read(row: Row, now: number): MaybePromise<Known> {
@@ -120,7 +129,8 @@ export class KnownRecords {
     const now = this.#parts.backend.now();
     const record = known.row.value as StoredRecord;
     const { expiresAt } = record;
-    if (typeof now !== 'number' || !fits(record, fence) || (expiresAt !== null && expiresAt <= now)) return undefined;
+    if (typeof now !== 'number' || !fits(record, fence) || (expiresAt !== null && expiresAt <= now))
+      return undefined;
     const entry = known.log.accept(request, now);
     return entry && this.#add(known, entry, share, now);
   }
@@ -129,7 +139,11 @@ export class KnownRecords {
    * An append in a step that has just looked at the fence. One whose answer was lost may be stored: a caller that tries
    * again finds it in the log. No later step may change the log meanwhile, and what it has dropped was the owner's own.
    */
-  appendInStep(known: Known, request: AppendRequest, now: number): MaybePromise<WriteOutcome | undefined> {
+  appendInStep(
+    known: Known,
+    request: AppendRequest,
+    now: number,
+  ): MaybePromise<WriteOutcome | undefined> {
     const { id, stream, share } = request;
     const { log } = known;
     if (log === undefined) return undefined;
@@ -143,7 +157,12 @@ export class KnownRecords {
     );
   }
 
-  #add(known: Known, entry: Entry, share: string | undefined, now: number): MaybePromise<'written' | undefined> {
+  #add(
+    known: Known,
+    entry: Entry,
+    share: string | undefined,
+    now: number,
+  ): MaybePromise<'written' | undefined> {
     const sent = this.#send(known, [entry], 0, share);
     const trims = known.log?.trimIsDue(this.#retention) === true;
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
@@ -153,7 +172,14 @@ export class KnownRecords {
   /** The entries are looked at in the turn that answers them: those of memory are the log itself, which may change. */
   replay(id: string, stream: string, from: number, now: number): MaybePromise<ReplayOutcome> {
     return after(this.#entries(id, stream), (entries) => {
-      return replayOf(entries, stream, this.#lengthOf(id, stream, entries), from, this.#retention, now);
+      return replayOf(
+        entries,
+        stream,
+        this.#lengthOf(id, stream, entries),
+        from,
+        this.#retention,
+        now,
+      );
     });
   }
 
@@ -216,7 +242,12 @@ export class KnownRecords {
   }
 
   /** `false`: another writer was faster. After that, and without an answer, the log is read again. */
-  #send({ id, row }: Known, entries: readonly Entry[], cut: number, share?: string): MaybePromise<boolean> {
+  #send(
+    { id, row }: Known,
+    entries: readonly Entry[],
+    cut: number,
+    share?: string,
+  ): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
     const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, share });
     if (!(sent instanceof Promise)) return sent;

@@ -22,15 +22,23 @@ export function entryOf(no: number, request: AppendRequest, now: number): Entry 
   for (const event of events) bytes += event === '' ? 0 : Buffer.byteLength(event);
   const more = moreOf(request);
   const head: EntryHead =
-    more === undefined ? [from, events.length, bytes, now] : [from, events.length, bytes, now, more];
-  return { no, stream: stream ?? NO_STREAM, head, events: events.length === 0 ? NO_EVENTS : events.slice() };
+    more === undefined
+      ? [from, events.length, bytes, now]
+      : [from, events.length, bytes, now, more];
+  return {
+    no,
+    stream: stream ?? NO_STREAM,
+    head,
+    events: events.length === 0 ? NO_EVENTS : events.slice(),
+  };
 }
 
 const DONE: HeadMore = Object.freeze({ done: true });
 
 function moreOf({ complete, note, mark, unmark }: AppendRequest): HeadMore | undefined {
   // Most appends of a call are of these two kinds.
-  if (note === undefined && mark === undefined && unmark === undefined) return complete === true ? DONE : undefined;
+  if (note === undefined && mark === undefined && unmark === undefined)
+    return complete === true ? DONE : undefined;
   return {
     ...(complete === true && { done: complete }),
     ...(note !== undefined && { note }),
@@ -75,7 +83,10 @@ export class LogState {
     const { stream, from = 0 } = request;
     const known = stream === null ? undefined : this.#streams.get(stream);
     // A stream that is not known begins; a complete one takes nothing.
-    if (stream !== null && (known === undefined ? from !== 0 : known.isComplete || known.next !== from))
+    if (
+      stream !== null &&
+      (known === undefined ? from !== 0 : known.isComplete || known.next !== from)
+    )
       return undefined;
     const entry = entryOf(this.next, request, now);
     this.#fold(entry, known);
@@ -127,7 +138,12 @@ export class LogState {
   /** The next entry, which says all that earlier ones say about open streams and marks. */
   stateEntry(now: number): Entry {
     const state = { streams: this.streams, marks: this.marks };
-    const entry: Entry = { no: this.next, stream: NO_STREAM, head: [0, 0, 0, now, { state }], events: NO_EVENTS };
+    const entry: Entry = {
+      no: this.next,
+      stream: NO_STREAM,
+      head: [0, 0, 0, now, { state }],
+      events: NO_EVENTS,
+    };
     this.take(entry);
     return entry;
   }
@@ -156,7 +172,13 @@ export class LogState {
     this.#marks.set(keyOf(mark), { mark, entry: no });
   }
 
-  #extend(no: number, stream: string, known: Stream | undefined, next: number, more: HeadMore | undefined): void {
+  #extend(
+    no: number,
+    stream: string,
+    known: Stream | undefined,
+    next: number,
+    more: HeadMore | undefined,
+  ): void {
     const isComplete = more?.done === true;
     if (known === undefined || known.isComplete) {
       this.#streams.set(stream, { stream, next, note: more?.note ?? null, isComplete, entry: no });
@@ -185,7 +207,11 @@ export const mostEntries = (events: number): number => 4 * events + 256;
  * The number up to which retention keeps no entry; 0: it keeps all. It follows from the later entries, so it is the same
  * while old entries wait to be removed.
  */
-export function cutOf(entries: readonly Entry[], { events, bytes, ttlMs }: EventRetention, now: number): number {
+export function cutOf(
+  entries: readonly Entry[],
+  { events, bytes, ttlMs }: EventRetention,
+  now: number,
+): number {
   const first = entries.length - mostEntries(events);
   let [later, laterBytes] = [0, 0];
   for (let i = entries.length - 1; i >= 0; i--) {
@@ -213,7 +239,12 @@ export function replayOf(
   const next = open ?? (kept.at(-1)?.offset ?? 0) + 1;
   const first = oldest ?? next;
   if (first > after + 1) return { found: false, why: 'gap', first };
-  return { found: true, events: kept.filter(({ offset }) => offset > after), next, complete: open === undefined };
+  return {
+    found: true,
+    events: kept.filter(({ offset }) => offset > after),
+    next,
+    complete: open === undefined,
+  };
 }
 
 /**
@@ -235,7 +266,9 @@ export function isStored(
   const stored = eventsOf(own);
   const oldest = stored[0]?.offset ?? open ?? 0;
   return events.every(
-    (text, n) => stored[from + n - oldest]?.data === text || (open !== undefined && from >= 0 && from + n < oldest),
+    (text, n) =>
+      stored[from + n - oldest]?.data === text ||
+      (open !== undefined && from >= 0 && from + n < oldest),
   );
 }
 
@@ -252,4 +285,6 @@ function keptOf(
 
 /** Those of one stream have rising offsets without a gap. */
 const eventsOf = (entries: readonly Entry[]): LoggedEvent[] =>
-  entries.flatMap(({ head: [from], events }) => events.map((data, n): LoggedEvent => ({ offset: from + n, data })));
+  entries.flatMap(({ head: [from], events }) =>
+    events.map((data, n): LoggedEvent => ({ offset: from + n, data })),
+  );

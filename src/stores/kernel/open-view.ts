@@ -22,10 +22,18 @@ export interface ViewParts extends Pick<OpenStore, 'full' | 'room'> {
 }
 
 /** The kinds that an endpoint opens, and those of leases and secrets. */
-export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[] => [...kinds, SECRETS, LEASES];
+export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[] => [
+  ...kinds,
+  SECRETS,
+  LEASES,
+];
 
 /** `alone`: the kernels of a backend in this process, which all its views share (`KernelParts.isAlone`). */
-export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<string, KernelRecords>): OpenStore {
+export function openView(
+  parts: ViewParts,
+  options: StoreOptions,
+  alone?: Map<string, KernelRecords>,
+): OpenStore {
   const { backend, ofLeases = backend, deadlines, full, room } = parts;
   const { logger, random } = options;
   // An owner and every instance that could claim its sessions live in one process then, so no lease expires.
@@ -36,11 +44,19 @@ export function openView(parts: ViewParts, options: StoreOptions, alone?: Map<st
   for (const kind of kindsOf(options)) {
     if (made.has(kind.name)) continue;
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
-    made.set(kind.name, new KernelRecords({ kind, ...own, isAlone: alone !== undefined, logger, deadlines }));
+    made.set(
+      kind.name,
+      new KernelRecords({ kind, ...own, isAlone: alone !== undefined, logger, deadlines }),
+    );
   }
   const records = ({ name }: Kind): KernelRecords => made.get(name) as KernelRecords;
   const leases = records(LEASES);
-  const instances = new Instances({ records: leases, mailboxes: parts.mailboxes(leases), leaseMs, logger });
+  const instances = new Instances({
+    records: leases,
+    mailboxes: parts.mailboxes(leases),
+    leaseMs,
+    logger,
+  });
   const secrets = new Secrets(records(SECRETS), random);
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {

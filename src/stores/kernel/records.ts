@@ -88,12 +88,18 @@ export class KernelRecords implements Records {
     const kept = newRecord(record);
     const decide: Decide<CreateOutcome> = (row, now) => {
       if (shownOf(row, now, this.#kind) !== undefined) {
-        const isMine = this.#steps.madeBefore(row, (value) => isDeepStrictEqual(newRecord(value), kept));
+        const isMine = this.#steps.madeBefore(row, (value) =>
+          isDeepStrictEqual(newRecord(value), kept),
+        );
         return { answer: isMine ? 'created' : 'exists' };
       }
       if (countsElsewhere(row, kept))
         return { put: endedRow({ id, outcome: '', at: now }, now), clear: true, ...AGAIN };
-      const made = { ...kept, expiresAt: timeAfter(expiresInMs, now), dueAt: timeAfter(dueInMs, now) };
+      const made = {
+        ...kept,
+        expiresAt: timeAfter(expiresInMs, now),
+        dueAt: timeAfter(dueInMs, now),
+      };
       return { put: this.#row(made, now), clear: true, answer: 'created' };
     };
     // A new record has no row, as a rule.
@@ -104,7 +110,9 @@ export class KernelRecords implements Records {
     return after(this.#backend.read(this.#kind, id), (row) =>
       after(this.#steps.now(), (now) => {
         const { put, answer } = this.#shown(row, now);
-        return put === undefined ? answer : this.#steps.step(id, (seen, at) => this.#shown(seen, at));
+        return put === undefined
+          ? answer
+          : this.#steps.step(id, (seen, at) => this.#shown(seen, at));
       }),
     );
   }
@@ -126,15 +134,24 @@ export class KernelRecords implements Records {
   }
 
   save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
-    const kept = this.#isAlone || change.fields === undefined ? change : { ...change, fields: { ...change.fields } };
+    const kept =
+      this.#isAlone || change.fields === undefined
+        ? change
+        : { ...change, fields: { ...change.fields } };
     return this.#steps.asOwner<SaveOutcome>(
       id,
       fence,
-      (_, record, now) => ({ put: this.#row(changedRecord(record, kept, now), now), answer: saved(record, kept) }),
+      (_, record, now) => ({
+        put: this.#row(changedRecord(record, kept, now), now),
+        answer: saved(record, kept),
+      }),
       // A release takes the fence of its next try away, and the record may have expired since.
       (row, record) => {
-        const isReleased = kept.release === true && record.owner === null && record.epoch === fence.epoch;
-        return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row) ? saved(record, kept) : 'fenced';
+        const isReleased =
+          kept.release === true && record.owner === null && record.epoch === fence.epoch;
+        return (isReleased || fits(record, fence)) && this.#steps.wasMade(id, row)
+          ? saved(record, kept)
+          : 'fenced';
       },
     );
   }
@@ -152,11 +169,18 @@ export class KernelRecords implements Records {
   }
 
   /** Answers `'ended'` once for an expired record, so that exactly one caller reports its end. */
-  end(id: string, from: Seen, outcome: string, keepMs = this.#kind.keepMs): MaybePromise<EndOutcome> {
+  end(
+    id: string,
+    from: Seen,
+    outcome: string,
+    keepMs = this.#kind.keepMs,
+  ): MaybePromise<EndOutcome> {
     return this.#steps.step<EndOutcome>(id, (row, now) => {
       const record = row && recordOf(row);
       if (row === undefined || record === undefined)
-        return this.#steps.wasMade(id, row) ? { answer: 'ended' } : this.#forgetEnded(row, from, now);
+        return this.#steps.wasMade(id, row)
+          ? { answer: 'ended' }
+          : this.#forgetEnded(row, from, now);
       if (isEnded(from) || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp))
         return { answer: 'fenced' };
       const expired = isExpired(row, now);
@@ -235,7 +259,9 @@ export class KernelRecords implements Records {
     if (sent === 'written') return sent;
     if (sent !== undefined) return sent.then((done) => done ?? this.#appendSlowly(request));
     // The caller may change its list while this waits.
-    return this.#appendSlowly(this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] });
+    return this.#appendSlowly(
+      this.#isAlone ? request : { ...request, events: [...(request.events ?? [])] },
+    );
   }
 
   async replay(id: string, stream: string, from: number): Promise<ReplayOutcome> {
@@ -258,7 +284,8 @@ export class KernelRecords implements Records {
   #appendSlowly(request: AppendRequest): MaybePromise<WriteOutcome> {
     const { id, fence } = request;
     return this.#steps.asOwner<WriteOutcome>(id, fence, (row, _, now) => ({
-      fromLog: () => after(this.#known.load(row, now), (known) => this.#known.appendInStep(known, request, now)),
+      fromLog: () =>
+        after(this.#known.load(row, now), (known) => this.#known.appendInStep(known, request, now)),
     }));
   }
 
@@ -274,7 +301,9 @@ export class KernelRecords implements Records {
   /** What a reader finds. That a record has expired is stored before. */
   #shown(row: Row | undefined, now: number): { readonly put?: Row; readonly answer: FoundRecord } {
     const answer = shownOf(row, now, this.#kind);
-    return row === undefined || !isExpired(row, now) || row.fence === OVER ? { answer } : { put: overRow(row), answer };
+    return row === undefined || !isExpired(row, now) || row.fence === OVER
+      ? { answer }
+      : { put: overRow(row), answer };
   }
 
   #row(record: StoredRecord, now: number): Row {

@@ -86,7 +86,11 @@ export class RowSteps {
    * Reads the row, decides, stores what was decided, and answers; again where another process was faster. A step runs
    * after the earlier steps of its record, unless that takes too long. `hint`: the row, as far as it is known then.
    */
-  step<T>(id: string, decide: Decide<T>, hint: () => Hint | undefined = () => undefined): MaybePromise<T> {
+  step<T>(
+    id: string,
+    decide: Decide<T>,
+    hint: () => Hint | undefined = () => undefined,
+  ): MaybePromise<T> {
     const { isAlone, deadlines, backend } = this.#parts;
     if (isAlone) return this.#decideNow(id, decide);
     const deadline = deadlines?.deadline();
@@ -106,7 +110,8 @@ export class RowSteps {
   ): MaybePromise<T | 'fenced'> {
     const owned: Decide<T | 'fenced'> = (row, now) => {
       const record = row && recordOf(row);
-      if (row === undefined || record === undefined || row.fence === OVER) return { answer: 'fenced' };
+      if (row === undefined || record === undefined || row.fence === OVER)
+        return { answer: 'fenced' };
       if (fits(record, fence) && !isExpired(row, now)) return decide(row, record, now);
       return { answer: refused(row, record) };
     };
@@ -148,7 +153,9 @@ export class RowSteps {
   }
 
   #overtaken(): SojournError {
-    return storeAway(`${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`);
+    return storeAway(
+      `${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`,
+    );
   }
 
   /** `false`: another process was faster. */
@@ -173,7 +180,10 @@ export class RowSteps {
     if (!(written instanceof Promise)) return done(written);
     return written.then(done, (cause: unknown) => {
       this.#known.forget(id);
-      this.#unsure.set(id, [...(this.#unsure.get(id) ?? []), row?.version ?? 0].slice(-UNSURE_PUTS));
+      this.#unsure.set(
+        id,
+        [...(this.#unsure.get(id) ?? []), row?.version ?? 0].slice(-UNSURE_PUTS),
+      );
       throw cause;
     });
   }
@@ -193,7 +203,9 @@ export class RowSteps {
   /** `isAsked`: whether it is this step that has stored the row. */
   madeBefore(row: Row | undefined, isAsked: (value: StoredRecord) => boolean): boolean {
     const record = row && recordOf(row);
-    return row !== undefined && record !== undefined && isAsked(record) && this.wasMade(row.id, row);
+    return (
+      row !== undefined && record !== undefined && isAsked(record) && this.wasMade(row.id, row)
+    );
   }
 
   /** Puts or deletes a row of which this process keeps nothing: it may be that of another one. */
@@ -204,7 +216,12 @@ export class RowSteps {
     return written;
   }
 
-  #write(id: string, before: Row | undefined, row: Row | null, clear: boolean): MaybePromise<boolean> {
+  #write(
+    id: string,
+    before: Row | undefined,
+    row: Row | null,
+    clear: boolean,
+  ): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
     // A record that ends leaves the share that it counts in.
     const share = kind.counted === true ? (shareOf(row) ?? shareOf(before)) : null;

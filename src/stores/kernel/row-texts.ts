@@ -10,7 +10,8 @@ const isText = (part: unknown): boolean => typeof part === 'string';
 const isNumber = (part: unknown): boolean => typeof part === 'number';
 const isTextOrNull = (part: unknown): boolean => part === null || isText(part);
 const isNumberOrNull = (part: unknown): boolean => part === null || isNumber(part);
-const areTexts = (part: unknown): boolean => part instanceof Object && Object.values(part).every(isText);
+const areTexts = (part: unknown): boolean =>
+  part instanceof Object && Object.values(part).every(isText);
 
 /**
  * A record is stored as its version and these members; `id` and `body` are beside it. An ended one as its version, when
@@ -39,17 +40,26 @@ export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt
 }
 
 /** The texts of a row; of an ended record the body is empty. */
-export function textsOf({ fence, value }: Pick<Row, 'fence' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
+export function textsOf({
+  fence,
+  value,
+}: Pick<Row, 'fence' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
   if (fence === null) {
     const { at, outcome } = value as EndedRecord;
     return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome]) };
   }
   const record = value as StoredRecord;
-  return { body: record.body, data: JSON.stringify([record.v, ...NAMES.map((name) => record[name])]) };
+  return {
+    body: record.body,
+    data: JSON.stringify([record.v, ...NAMES.map((name) => record[name])]),
+  };
 }
 
 /** For a store that keeps them beside the texts: only a living record counts. */
-export function countedIn({ fence, value }: Row, share: string | null): readonly [string | null, number | null] {
+export function countedIn(
+  { fence, value }: Row,
+  share: string | null,
+): readonly [string | null, number | null] {
   return fence === null || share === null ? [null, null] : [share, (value as StoredRecord).stamp];
 }
 
@@ -62,7 +72,11 @@ export function rowOf(texts: RowTexts, where: string): Row {
     const value = (): never => {
       throw cause;
     };
-    return Object.defineProperty({ id, version, fence, wakeAt, unreadable: cause } as Row, 'value', { get: value });
+    return Object.defineProperty(
+      { id, version, fence, wakeAt, unreadable: cause } as Row,
+      'value',
+      { get: value },
+    );
   }
 }
 
@@ -97,7 +111,14 @@ export function rowOfColumns(columns: RowColumns, where: string): Row {
   const [id, version, fence, wake, body, data] = columns as readonly (string | null)[];
   const wakeAt = wake === undefined || wake === null || wake === '' ? null : Number(wake);
   return rowOf(
-    { id: id ?? '', version: Number(version), fence: fence || null, wakeAt, body: body ?? '', data: data ?? '' },
+    {
+      id: id ?? '',
+      version: Number(version),
+      fence: fence || null,
+      wakeAt,
+      body: body ?? '',
+      data: data ?? '',
+    },
     where,
   );
 }
@@ -123,6 +144,16 @@ export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents:
 }
 
 /** A store calls it that reads the head with what is beside it. `data`: `undefined` where no events are asked for. */
-export function entryOfHead(no: number, stream: string, head: EntryHead, data: string | undefined): Entry {
-  return { no, stream, head, events: data !== undefined && head[1] > 0 ? data.split(SEPARATOR) : NO_EVENTS };
+export function entryOfHead(
+  no: number,
+  stream: string,
+  head: EntryHead,
+  data: string | undefined,
+): Entry {
+  return {
+    no,
+    stream,
+    head,
+    events: data !== undefined && head[1] > 0 ? data.split(SEPARATOR) : NO_EVENTS,
+  };
 }

@@ -11,7 +11,11 @@ import type { Row } from './backend.ts';
 export const OVER = 'over';
 
 /** An expiry that moves makes another fence: what knows the earlier one would write past the end of the record. */
-export function fenceText({ epoch, owner, expiresAt }: Pick<StoredRecord, keyof Ownership | 'expiresAt'>): string {
+export function fenceText({
+  epoch,
+  owner,
+  expiresAt,
+}: Pick<StoredRecord, keyof Ownership | 'expiresAt'>): string {
   const text = `${epoch} ${owner ?? ''}`;
   return expiresAt === null ? text : `${text} ${expiresAt}`;
 }
@@ -34,7 +38,9 @@ export function fencedRow(record: StoredRecord, trimAt: number | null): Row {
 /** The row woke, and not for its record. */
 export function wokeForLog(row: Row, now: number): boolean {
   const record = livingOf(row, now);
-  return record !== undefined && (wakeTime(record) ?? Infinity) > now && (row.wakeAt ?? Infinity) <= now;
+  return (
+    record !== undefined && (wakeTime(record) ?? Infinity) > now && (row.wakeAt ?? Infinity) <= now
+  );
 }
 
 /** A step through all 32 bits. Each process begins at another number. */
@@ -67,7 +73,8 @@ export const recordOf = ({ fence, value }: Row): StoredRecord | undefined =>
   fence === null ? undefined : (value as StoredRecord);
 
 /** Whose share the row counts in, where its kind is counted. */
-export const shareOf = (row: Row | null | undefined): string | null => (row && recordOf(row))?.share ?? null;
+export const shareOf = (row: Row | null | undefined): string | null =>
+  (row && recordOf(row))?.share ?? null;
 
 export function isExpired({ fence, value }: Row, now: number): boolean {
   if (fence === null) return false;

@@ -30,7 +30,8 @@ export class ServerClock {
    * What the server's clock is ahead of the monotonic clock, and when it was asked. `date`: what the date was ahead of
    * it. The monotonic clock stops while the machine is suspended, and the server's does not.
    */
-  #known: { readonly ahead: number; readonly at: number; readonly date: number } | undefined = undefined;
+  #known: { readonly ahead: number; readonly at: number; readonly date: number } | undefined =
+    undefined;
 
   constructor({ time, ask }: ServerClockOptions) {
     this.#time = time;
@@ -40,7 +41,8 @@ export class ServerClock {
   now(): MaybePromise<number> {
     const at = monotonicMs(this.#time);
     const known = this.#known;
-    const isGood = known !== undefined && at - known.at < ASKED_MS && !this.#movedApart(known.date, at);
+    const isGood =
+      known !== undefined && at - known.at < ASKED_MS && !this.#movedApart(known.date, at);
     if (isGood) return known.ahead + at;
     const asking = (this.#asking ??= this.#refresh());
     // A caller that does not wait for the answer, such as an append, does not learn that there is none.

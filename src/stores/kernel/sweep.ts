@@ -32,7 +32,11 @@ export class Sweep {
     return this.#ttlMs === Infinity ? null : now + this.#ttlMs;
   }
 
-  async due(now: number, limit: number, cursor: string | undefined): Promise<RecordPage<DueRecord>> {
+  async due(
+    now: number,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<RecordPage<DueRecord>> {
     let place = placeOf(cursor);
     for (;;) {
       const rows = await this.#parts.backend.due(this.#parts.kind, place, now, limit);
@@ -61,7 +65,10 @@ export class Sweep {
 
   /** An ended record that shows no more. An expired record that was not ended stays, if a sweep looks for it. */
   #isForgotten(row: Row, now: number): boolean {
-    return shownOf(row, now, this.#parts.kind) === undefined && (row.fence === null || !this.#parts.kind.listed);
+    return (
+      shownOf(row, now, this.#parts.kind) === undefined &&
+      (row.fence === null || !this.#parts.kind.listed)
+    );
   }
 
   /** Waits for nothing. */
@@ -73,7 +80,8 @@ export class Sweep {
   async #trimLog(id: string): Promise<void> {
     await this.#steps.step<true>(id, (row, now) => {
       const record = livingOf(row, now);
-      if (row === undefined || record === undefined || !wokeForLog(row, now)) return { answer: true };
+      if (row === undefined || record === undefined || !wokeForLog(row, now))
+        return { answer: true };
       // No event is added to the log of a released record, so this is its last trim.
       const put = fencedRow(record, record.owner === null ? null : this.trimAt(now));
       return { put, isForeign: true, fromLog: () => this.#known.trimAtRest(put, now) };

@@ -18,7 +18,14 @@
  * holds: the log would lack an entry.
  */
 import { afterTurn, atEndOfTurn, type TurnTask } from '../../base/system.ts';
-import { type Backend, isRowWrite, type LogWrite, type Row, type Write, type Written } from './backend.ts';
+import {
+  type Backend,
+  isRowWrite,
+  type LogWrite,
+  type Row,
+  type Write,
+  type Written,
+} from './backend.ts';
 import type { MaybePromise } from '../store.ts';
 
 /** Writes of one trip: SQLite stores them in some 5 ms. */
@@ -98,7 +105,9 @@ export class TurnWrites implements TurnTask, Writes {
 
   /** Entries that wait behind a refused one of their log would leave a gap in it. */
   #refuseBehind({ kind, id }: Write): void {
-    const behind = this.#waiting.filter(({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind);
+    const behind = this.#waiting.filter(
+      ({ write }) => !isRowWrite(write) && write.id === id && write.kind === kind,
+    );
     if (behind.length === 0) return;
     this.#waiting = this.#waiting.filter((one) => !behind.includes(one));
     for (const { resolve } of behind) resolve(false);
@@ -133,13 +142,18 @@ export class TurnWrites implements TurnTask, Writes {
 function joins(joined: Joined, { write }: Waiting): boolean {
   const { write: before } = joined.at(-1) as Waiting;
   if (isRowWrite(before) || isRowWrite(write) || before.fence !== write.fence) return false;
-  return before.cut + write.cut === 0 && (before.entries.at(-1)?.no ?? 0) < (write.entries[0]?.no ?? 0);
+  return (
+    before.cut + write.cut === 0 && (before.entries.at(-1)?.no ?? 0) < (write.entries[0]?.no ?? 0)
+  );
 }
 
 function writeOf(joined: Joined): Write {
   const [{ write }] = joined;
   if (joined.length === 1) return write;
-  return { ...(write as LogWrite), entries: joined.flatMap((one) => (one.write as LogWrite).entries) };
+  return {
+    ...(write as LogWrite),
+    entries: joined.flatMap((one) => (one.write as LogWrite).entries),
+  };
 }
 
 function bytesOf(write: Write): number {
@@ -151,5 +165,8 @@ function rowBytes(row: Row | null): number {
   const { value } = row ?? {};
   if (value === undefined) return WRITE_BYTES;
   if ('outcome' in value) return WRITE_BYTES + value.outcome.length;
-  return Object.values(value.fields).reduce((sum, text) => sum + text.length, WRITE_BYTES + value.body.length);
+  return Object.values(value.fields).reduce(
+    (sum, text) => sum + text.length,
+    WRITE_BYTES + value.body.length,
+  );
 }

@@ -43,7 +43,8 @@ export class EventBudget {
 
   shareOf(user: string): LogShare {
     let share = this.#shares.get(user);
-    if (share === undefined) this.#shares.set(user, (share = { user, bytes: 0, logs: new EntryList() }));
+    if (share === undefined)
+      this.#shares.set(user, (share = { user, bytes: 0, logs: new EntryList() }));
     return share;
   }
 
@@ -79,7 +80,8 @@ export class EventBudget {
 
   #largest(): LogShare | undefined {
     let largest: LogShare | undefined;
-    for (const share of this.#large) if (largest === undefined || share.bytes > largest.bytes) largest = share;
+    for (const share of this.#large)
+      if (largest === undefined || share.bytes > largest.bytes) largest = share;
     return largest;
   }
 }

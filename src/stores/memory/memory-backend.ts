@@ -90,7 +90,11 @@ export class MemoryBackend implements Backend {
   }
 
   due(kind: Kind, after: DuePlace, until: number, limit: number): readonly Row[] {
-    return this.#table(kind).byWake.page(after, ({ wakeAt }) => wakeAt !== null && wakeAt <= until, limit);
+    return this.#table(kind).byWake.page(
+      after,
+      ({ wakeAt }) => wakeAt !== null && wakeAt <= until,
+      limit,
+    );
   }
 
   count(kind: Kind, after: string, before: string): number {
@@ -103,7 +107,9 @@ export class MemoryBackend implements Backend {
 
   oldest(kind: Kind, share: string, most: number): readonly string[] {
     const rows = [...(this.#table(kind).byShare.get(share)?.values() ?? [])];
-    const byStamp = rows.sort((one, other) => stampOf(one) - stampOf(other) || (one.id < other.id ? -1 : 1));
+    const byStamp = rows.sort(
+      (one, other) => stampOf(one) - stampOf(other) || (one.id < other.id ? -1 : 1),
+    );
     return byStamp.slice(0, most).map(({ id }) => id);
   }
 
@@ -145,7 +151,8 @@ export class MemoryBackend implements Backend {
     if (rows.get(id)?.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (logs.get(id)?.last?.no ?? 0)) return false;
-    for (const entry of entries) (logs.get(id) ?? new MemoryLog({ logs, id, budget, share })).add(entry, kind.log);
+    for (const entry of entries)
+      (logs.get(id) ?? new MemoryLog({ logs, id, budget, share })).add(entry, kind.log);
     if (cut > 0) logs.get(id)?.cut(cut);
     return true;
   }

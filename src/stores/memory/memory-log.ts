@@ -84,7 +84,8 @@ export class MemoryLog implements BudgetedLog {
     for (;;) {
       const head = this.#entries[0]?.head;
       if (head === undefined) return;
-      const isKept = this.#events - head[1] < events && this.#bytes - head[2] < bytes && head[3] + ttlMs > now;
+      const isKept =
+        this.#events - head[1] < events && this.#bytes - head[2] < bytes && head[3] + ttlMs > now;
       if (isKept && this.#entries.length <= mostEntries(events)) return;
       this.dropOldest();
     }
@@ -97,4 +98,5 @@ export class MemoryLog implements BudgetedLog {
   }
 }
 
-const chargeOf = ({ head }: Entry): number => head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;
+const chargeOf = ({ head }: Entry): number =>
+  head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;

@@ -85,6 +85,8 @@ export class RowOrder {
   #sorted(at: number): Row[] {
     const block = this.#blocks[at] as Row[];
     if (!this.#unsorted.delete(block)) return block;
-    return block.sort((one, other) => this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1));
+    return block.sort(
+      (one, other) => this.#timeOf(one) - this.#timeOf(other) || (one.id < other.id ? -1 : 1),
+    );
   }
 }

@@ -34,7 +34,9 @@ export class Deadlines {
    */
   async answered<T>(where: string, work: Promise<T>, limitMs = this.limitMs): Promise<T> {
     return within(this.time, limitMs, work, () => {
-      const refused = new Promise<T>((_, reject) => afterReading(() => reject(noAnswer(where, limitMs))));
+      const refused = new Promise<T>((_, reject) =>
+        afterReading(() => reject(noAnswer(where, limitMs))),
+      );
       return Promise.race([work, refused]);
     });
   }

@@ -21,9 +21,12 @@ export const newerRecord = (where: string, id: string, found: number, known: num
 
 /** `cause`: what reading its texts threw. */
 export const damagedRecord = (where: string, id: string, cause?: unknown): Error =>
-  new DamagedRecord(`${where}: ${shownRecord(id)} is damaged${cause instanceof Error ? `: ${cause.message}` : ''}`, {
-    cause,
-  });
+  new DamagedRecord(
+    `${where}: ${shownRecord(id)} is damaged${cause instanceof Error ? `: ${cause.message}` : ''}`,
+    {
+      cause,
+    },
+  );
 
 /** No `SojournError`: its message is for operators. */
 export class DamagedRecord extends Error {

@@ -32,7 +32,13 @@ import {
 } from '../store.ts';
 import { after } from './after.ts';
 
-export const LEASES: Kind = { name: 'leases', log: false, keepMs: 86_400_000, listed: true, vital: true };
+export const LEASES: Kind = {
+  name: 'leases',
+  log: false,
+  keepMs: 86_400_000,
+  listed: true,
+  vital: true,
+};
 
 /**
  * An instance looks for what crashed ones left when it starts, and again with every fourth renewal. Leases are renewed
@@ -46,7 +52,8 @@ export type LeaseRecords = Pick<Records, 'create' | 'read' | 'save' | 'end' | 'l
 export type Receive = (from: string, message: InstanceMessage) => void;
 
 /** A message as a store of texts passes it on. */
-export const messageText = (from: string, message: InstanceMessage): string => JSON.stringify([from, message]);
+export const messageText = (from: string, message: InstanceMessage): string =>
+  JSON.stringify([from, message]);
 
 /** Every program with access to the store can write such a text. The receiver refuses what is no message. */
 export function receiveText(receive: Receive, text: string): void {
@@ -99,7 +106,11 @@ export class Instances implements InstanceStore {
     this.#options = options;
   }
 
-  async announce(lease: InstanceLease, receive: Receive, lost: () => void = () => undefined): Promise<void> {
+  async announce(
+    lease: InstanceLease,
+    receive: Receive,
+    lost: () => void = () => undefined,
+  ): Promise<void> {
     const { records, mailboxes, leaseMs, logger } = this.#options;
     const { id } = lease;
     const received: Receive = (from, message) => {
@@ -116,7 +127,11 @@ export class Instances implements InstanceStore {
     try {
       const address = await mailboxes.open(id, received, lost);
       if ((await records.create(recordOf(lease, address), leaseMs)) === 'exists')
-        throw internal(new Error(`instance ${id} was announced before: ids are never used twice, take a new one`));
+        throw internal(
+          new Error(
+            `instance ${id} was announced before: ids are never used twice, take a new one`,
+          ),
+        );
       this.#own.set(id, { epoch: 1, owner: address, stamp: 0 });
     } catch (cause) {
       await this.#close(id);
@@ -168,7 +183,8 @@ export class Instances implements InstanceStore {
   }
 
   async publish(from: string, message: InstanceMessage): Promise<void> {
-    for (const { id } of await this.list()) if (id !== from) void this.#publishTo(id, from, message);
+    for (const { id } of await this.list())
+      if (id !== from) void this.#publishTo(id, from, message);
   }
 
   /** An instance whose view is closed has left, whether or not it called `leave`. */
@@ -177,7 +193,10 @@ export class Instances implements InstanceStore {
       try {
         await this.leave(id);
       } catch (err) {
-        this.#options.logger.warn({ err, instance: id }, 'The lease could not be given back; it runs out by itself');
+        this.#options.logger.warn(
+          { err, instance: id },
+          'The lease could not be given back; it runs out by itself',
+        );
       }
     });
     await Promise.all(left);
@@ -210,7 +229,10 @@ export class Instances implements InstanceStore {
     try {
       await this.#options.mailboxes.send(from, id, message);
     } catch (err) {
-      this.#options.logger.debug({ err, instance: id }, 'A message to all did not reach this instance');
+      this.#options.logger.debug(
+        { err, instance: id },
+        'A message to all did not reach this instance',
+      );
     }
   }
 
@@ -228,8 +250,14 @@ export class Instances implements InstanceStore {
   }
 }
 
-const recordOf = ({ id, state, version, process, keys }: InstanceLease, address: string): NewRecord => {
-  const fields = { ...(keys && { keys: keys.join(' ') }), ...(process && { process: JSON.stringify(process) }) };
+const recordOf = (
+  { id, state, version, process, keys }: InstanceLease,
+  address: string,
+): NewRecord => {
+  const fields = {
+    ...(keys && { keys: keys.join(' ') }),
+    ...(process && { process: JSON.stringify(process) }),
+  };
   const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
 };
@@ -238,7 +266,9 @@ const recordOf = ({ id, state, version, process, keys }: InstanceLease, address:
 function processIn(text: string): InstanceProcess | undefined {
   const found = orUndefined(() => JSON.parse(text) as InstanceProcess);
   const { host, pid, startedAt, runtime } = Object(found) as Partial<InstanceProcess>;
-  const isShown = [host, runtime].every((one) => typeof one === 'string') && [pid, startedAt].every(Number.isFinite);
+  const isShown =
+    [host, runtime].every((one) => typeof one === 'string') &&
+    [pid, startedAt].every(Number.isFinite);
   return isShown ? found : undefined;
 }
 

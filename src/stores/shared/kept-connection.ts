@@ -75,7 +75,9 @@ export class KeptConnection<Client> {
   /** `send` is called with an open connection, in the order of the calls. Rejects with a store error. */
   ask<T>(send: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
-    return client === undefined ? this.ready().then((opened) => this.#ask(opened, send)) : this.#ask(client, send);
+    return client === undefined
+      ? this.ready().then((opened) => this.#ask(opened, send))
+      : this.#ask(client, send);
   }
 
   /** Closes at once. The next statement opens another connection. */
@@ -99,7 +101,9 @@ export class KeptConnection<Client> {
     if (client === undefined) return;
     const { deadlines, connectMs, end, destroy } = this.#connector;
     // An idle connection does not keep the process alive.
-    await keepingProcess(() => deadlines.answered(this.where, end(client), connectMs)).catch(() => undefined);
+    await keepingProcess(() => deadlines.answered(this.where, end(client), connectMs)).catch(
+      () => undefined,
+    );
     destroy(client);
   }
 
@@ -120,7 +124,8 @@ export class KeptConnection<Client> {
   }
 
   #answered(client: Client): void {
-    if (client === this.#client && (this.#pending -= 1) === 0) this.#connector.busy?.(client, false);
+    if (client === this.#client && (this.#pending -= 1) === 0)
+      this.#connector.busy?.(client, false);
   }
 
   #failure(client: Client, error: unknown): Error {
@@ -128,12 +133,14 @@ export class KeptConnection<Client> {
     if (client !== this.#client) return this.#cause;
     const failure = this.#connector.failure(error);
     // An error of ours is that there was no answer in time.
-    if (error instanceof SojournError || this.#connector.isFatal(error, client)) this.destroy(failure);
+    if (error instanceof SojournError || this.#connector.isFatal(error, client))
+      this.destroy(failure);
     return failure;
   }
 
   async #open(): Promise<Client> {
-    const { where, deadlines, connectMs, make, connect, destroy, failure, busy, opened } = this.#connector;
+    const { where, deadlines, connectMs, make, connect, destroy, failure, busy, opened } =
+      this.#connector;
     if (this.#isClosed) throw storeClosed(where);
     if (deadlines.now() < this.#pausedUntil) throw this.#cause;
     let client: Client | undefined;

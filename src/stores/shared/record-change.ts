@@ -2,14 +2,20 @@
 import type { NewRecord, RecordChange, SaveOutcome, StoredRecord } from '../store.ts';
 
 /** `now`: the store's clock. */
-export function changedRecord(record: StoredRecord, change: RecordChange, now: number): StoredRecord {
+export function changedRecord(
+  record: StoredRecord,
+  change: RecordChange,
+  now: number,
+): StoredRecord {
   return {
     ...record,
     owner: change.release === true ? null : record.owner,
     head: change.head ?? record.head,
     stamp: change.stamp ?? record.stamp,
-    fields: change.fields === undefined ? record.fields : changedFields(record.fields, change.fields),
-    expiresAt: change.expiresInMs === undefined ? record.expiresAt : timeAfter(change.expiresInMs, now),
+    fields:
+      change.fields === undefined ? record.fields : changedFields(record.fields, change.fields),
+    expiresAt:
+      change.expiresInMs === undefined ? record.expiresAt : timeAfter(change.expiresInMs, now),
     dueAt:
       change.due === undefined
         ? record.dueAt
@@ -23,16 +29,25 @@ export function changedRecord(record: StoredRecord, change: RecordChange, now: n
 export const saved = ({ rung }: StoredRecord, { due }: RecordChange): SaveOutcome =>
   due === undefined || due.seen === rung ? 'written' : 'rung';
 
-export const timeAfter = (ms: number | null, now: number): number | null => (ms === null ? null : now + ms);
+export const timeAfter = (ms: number | null, now: number): number | null =>
+  ms === null ? null : now + ms;
 
 /** A record after `add`. */
-export function rungRecord(record: StoredRecord, field: string, text: string, now: number): StoredRecord {
+export function rungRecord(
+  record: StoredRecord,
+  field: string,
+  text: string,
+  now: number,
+): StoredRecord {
   const fields = changedFields(record.fields, { [field]: text });
   return { ...record, fields, rung: record.rung + 1, dueAt: Math.min(record.dueAt ?? now, now) };
 }
 
 /** The earlier of expiry and due time; `null`: neither. */
-export function wakeTime({ expiresAt, dueAt }: Pick<StoredRecord, 'expiresAt' | 'dueAt'>): number | null {
+export function wakeTime({
+  expiresAt,
+  dueAt,
+}: Pick<StoredRecord, 'expiresAt' | 'dueAt'>): number | null {
   return expiresAt === null || dueAt === null ? (expiresAt ?? dueAt) : Math.min(expiresAt, dueAt);
 }
 

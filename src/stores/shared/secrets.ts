@@ -3,7 +3,13 @@
  * several at once, one creates the record and the others read it.
  */
 import type { RandomSource } from '../../base/system.ts';
-import { type CreateOutcome, isEnded, type Kind, type MaybePromise, type Records } from '../store.ts';
+import {
+  type CreateOutcome,
+  isEnded,
+  type Kind,
+  type MaybePromise,
+  type Records,
+} from '../store.ts';
 import { after } from './after.ts';
 
 /** A secret shows no more once it has expired, so the next request makes another. */
@@ -25,7 +31,8 @@ export class Secrets {
   /** Each call returns new bytes, so that a caller can overwrite them. */
   get(name: string, keepMs?: number): MaybePromise<Uint8Array> {
     return after(this.#records.read(name), (found) => {
-      if (found !== undefined && !isEnded(found)) return Uint8Array.from(Buffer.from(found.body, 'base64'));
+      if (found !== undefined && !isEnded(found))
+        return Uint8Array.from(Buffer.from(found.body, 'base64'));
       const made = this.#random(BYTES);
       return after(this.#create(name, made, keepMs), (outcome) => {
         // One that exists may expire before it is read.
@@ -36,10 +43,22 @@ export class Secrets {
     });
   }
 
-  #create(name: string, secret: Uint8Array, keepMs: number | null = null): MaybePromise<CreateOutcome> {
+  #create(
+    name: string,
+    secret: Uint8Array,
+    keepMs: number | null = null,
+  ): MaybePromise<CreateOutcome> {
     const body = Buffer.from(secret).toString('base64');
     const texts = { user: null, head: '', body, fields: {} };
-    const record = { v: VERSION, id: name, epoch: 1, owner: null, ...texts, createdAt: 0, stamp: 0 };
+    const record = {
+      v: VERSION,
+      id: name,
+      epoch: 1,
+      owner: null,
+      ...texts,
+      createdAt: 0,
+      stamp: 0,
+    };
     return this.#records.create(record, keepMs);
   }
 

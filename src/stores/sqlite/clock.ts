@@ -25,7 +25,10 @@ export async function leaseClock(
   const machine = time === systemTime ? machineMs : () => time.now();
   const { database } = file;
   const base = await file.write(() => {
-    const [before, longest] = database.one<LeaseClockRow>(SQL.leaseClock, [space]) ?? [-Infinity, 0];
+    const [before, longest] = database.one<LeaseClockRow>(SQL.leaseClock, [space]) ?? [
+      -Infinity,
+      0,
+    ];
     const last = database.one<[number | null]>(SQL.lastLease, [space])?.[0] ?? 0;
     const lasts = Math.max(longest, leaseMs);
     const isGood = last <= before + machine() + lasts;

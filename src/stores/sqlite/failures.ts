@@ -34,16 +34,23 @@ export const isFull = (error: unknown): boolean => resultCode(error) === FULL;
 
 /** No write can be stored now, whatever it holds. */
 export const refusesAll = (error: unknown): boolean =>
-  error instanceof SojournError && error.code === 'STORE_AWAY' && resultCode(error.cause ?? {}) === undefined;
+  error instanceof SojournError &&
+  error.code === 'STORE_AWAY' &&
+  resultCode(error.cause ?? {}) === undefined;
 
 /** An error of SQLite or of the system as a store error; other errors unchanged. */
 export function storeFailure(path: string, error: unknown): Error {
   const code = resultCode(error);
   if (!(error instanceof Error)) return new Error(String(error));
-  if ('syscall' in error) return storeAway(`${path}: the system refuses it (${error.message})`, error);
+  if ('syscall' in error)
+    return storeAway(`${path}: the system refuses it (${error.message})`, error);
   if (code === undefined) return error;
   const { message } = error;
-  const failure = LASTING.includes(code) ? storeRefused : code === FULL ? storeWithoutRoom : storeAway;
+  const failure = LASTING.includes(code)
+    ? storeRefused
+    : code === FULL
+      ? storeWithoutRoom
+      : storeAway;
   return failure(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
 }
 

@@ -30,8 +30,11 @@ export function fileDanger(file: string, user: number): string | undefined {
   const found = entry.isSymbolicLink() ? orUndefined(() => statSync(file)) : entry;
   if (found === undefined) return 'it is a link to a file that does not exist or cannot be seen';
   for (const { uid } of [entry, found])
-    if (!isTrusted(uid, user)) return `it belongs to another user (${uid}, this process is ${user})`;
-  return (found.mode & OTHERS_WRITE) === 0 ? undefined : 'every user of this machine can write it; run chmod 600 on it';
+    if (!isTrusted(uid, user))
+      return `it belongs to another user (${uid}, this process is ${user})`;
+  return (found.mode & OTHERS_WRITE) === 0
+    ? undefined
+    : 'every user of this machine can write it; run chmod 600 on it';
 }
 
 /** Root can change every file anyway. */
@@ -53,7 +56,10 @@ export function closeToOthers(file: string): boolean {
  * Who else can replace the files of a folder, for a warning: volumes of containers often are such. In a folder with the
  * sticky bit, such as /tmp, users can only create files.
  */
-export function folderDanger({ uid, gid, mode }: Owned & Pick<Stats, 'gid'>, user: number): string | undefined {
+export function folderDanger(
+  { uid, gid, mode }: Owned & Pick<Stats, 'gid'>,
+  user: number,
+): string | undefined {
   if (!isTrusted(uid, user)) return `it belongs to another user (${uid}, this process is ${user})`;
   if ((mode & STICKY) !== 0) return undefined;
   if ((mode & OTHERS_WRITE) !== 0) return 'every user of this machine can write in it';

@@ -36,10 +36,13 @@ export function sqlite(file: string | SqliteOptions): Store {
 function settingsOf(file: unknown): FileSettings {
   const given = typeof file === 'string' ? { path: file } : checkNames('sqlite', file, OPTIONS, []);
   const { path, synchronous = 'normal' }: Record<string, unknown> = given;
-  if (typeof path !== 'string' || path === '') throw optionInvalid('type', 'sqlite.path', path, TAKES);
-  if (path.startsWith(':')) throw optionInvalid('range', 'sqlite.path', path, `${TAKES}; in memory it is memory()`);
+  if (typeof path !== 'string' || path === '')
+    throw optionInvalid('type', 'sqlite.path', path, TAKES);
+  if (path.startsWith(':'))
+    throw optionInvalid('range', 'sqlite.path', path, `${TAKES}; in memory it is memory()`);
   // The command line takes URLs. Here they would be a folder named `sqlite:`.
-  if (URL_SCHEME.test(path)) throw optionInvalid('range', 'sqlite.path', path, `${TAKES}, without a scheme`);
+  if (URL_SCHEME.test(path))
+    throw optionInvalid('range', 'sqlite.path', path, `${TAKES}, without a scheme`);
   return {
     path: resolve(path),
     synchronous: checkChoice('sqlite.synchronous', synchronous, SYNCHRONOUS),

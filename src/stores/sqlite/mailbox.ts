@@ -52,7 +52,10 @@ export class SqliteMailbox {
   /** Existing connections stay open. */
   async repair(): Promise<void> {
     if (this.#server === undefined || this.#isThere) return;
-    this.#logger.warn({ path: this.#path }, 'The socket of this instance was removed; it is opened again');
+    this.#logger.warn(
+      { path: this.#path },
+      'The socket of this instance was removed; it is opened again',
+    );
     // Before `open`, because closing deletes the file by its name at once.
     this.#server.close();
     await this.open();
@@ -61,13 +64,16 @@ export class SqliteMailbox {
   /** Removes the file too, which Node does by the path that it was bound with. */
   close(): void {
     this.#server?.close();
-    if (this.#server !== undefined && process.platform !== 'win32') rmSync(this.#path, { force: true });
+    if (this.#server !== undefined && process.platform !== 'win32')
+      rmSync(this.#path, { force: true });
     this.#server = undefined;
     for (const socket of this.#connections) socket.destroy();
   }
 
   get #isThere(): boolean {
-    return process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
+    return (
+      process.platform === 'win32' || statSync(this.#path, { throwIfNoEntry: false }) !== undefined
+    );
   }
 
   #accept(socket: Socket): void {

@@ -16,7 +16,12 @@ import { afterTurn } from '../../base/system.ts';
 import { shown } from '../../base/shown.ts';
 import { storeAway } from '../../base/errors.ts';
 import type { Logger } from '../../base/types.ts';
-import { type LeaseRecords, type Mailboxes, messageText, type Receive } from '../shared/instances.ts';
+import {
+  type LeaseRecords,
+  type Mailboxes,
+  messageText,
+  type Receive,
+} from '../shared/instances.ts';
 import { type InstanceMessage, isEnded } from '../store.ts';
 import { socketDanger } from './file-owners.ts';
 import { SqliteMailbox } from './mailbox.ts';
@@ -93,7 +98,8 @@ export class SqliteMailboxes implements Mailboxes {
   /** Removes nothing but a socket. */
   forget(id: string): void {
     const path = this.#pathOf(id);
-    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path, { force: true });
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true)
+      rmSync(path, { force: true });
     this.#closePeer(id);
   }
 
@@ -129,7 +135,9 @@ export class SqliteMailboxes implements Mailboxes {
     const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
     if (danger !== undefined)
-      throw storeAway(`no message is sent to instance ${shown(id)}: its mailbox ${path} is not safe: ${danger}`);
+      throw storeAway(
+        `no message is sent to instance ${shown(id)}: its mailbox ${path} is not safe: ${danger}`,
+      );
     return new Promise((resolve) => {
       const socket = new Socket().unref().on('error', resolve);
       try {

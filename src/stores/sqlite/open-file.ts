@@ -27,7 +27,11 @@ const OPENED = ['-wal', '-shm'];
 /** SQLite also reads a journal that it finds beside a database. */
 const SUFFIXES = ['', ...OPENED, '-journal'];
 
-export async function openFile(settings: FileSettings, waits: Waits, logger: Logger): Promise<StoreFile> {
+export async function openFile(
+  settings: FileSettings,
+  waits: Waits,
+  logger: Logger,
+): Promise<StoreFile> {
   const Libsql = await loadLibsql();
   const { path } = settings;
   makeFile(path);

@@ -36,6 +36,9 @@ export async function retry<T>(work: () => T, path: string, { time, random }: Wa
     }
     // The provider's timers do not keep the process alive, but this write must not be lost when the process exits.
     if (tries <= TURNS) await new Promise<void>(afterTurn);
-    else await keepingProcess(() => elapse(time, backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, random)));
+    else
+      await keepingProcess(() =>
+        elapse(time, backoffMs(tries - TURNS, 1, LONGEST_WAIT_MS, random)),
+      );
   }
 }

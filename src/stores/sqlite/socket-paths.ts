@@ -4,7 +4,16 @@
  * that exists for this one call: its file is beside the database all the same, where the permissions of the folder
  * cover both, and every process that opens the database finds it.
  */
-import { closeSync, constants, existsSync, mkdtempSync, openSync, rmdirSync, symlinkSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { digestText } from '../../base/digest.ts';
@@ -31,7 +40,11 @@ export function socketPathOf(database: string, deployment: string, id: string): 
  * Calls `use` with a path that a socket may have. The path is valid only until `use` returns.
  * @throws what the system says where it gives no short name, and what `use` throws.
  */
-export function withShortPath<T>(path: string, use: (path: string) => T, openFolders = OPEN_FOLDERS): T {
+export function withShortPath<T>(
+  path: string,
+  use: (path: string) => T,
+  openFolders = OPEN_FOLDERS,
+): T {
   if (Buffer.byteLength(path) <= PATH_BYTES) return use(path);
   const folder = dirname(path);
   if (existsSync(openFolders)) {

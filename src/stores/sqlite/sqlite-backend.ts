@@ -1,7 +1,20 @@
 /** Rows and logs in the file. The writes of a trip are one transaction. */
-import { type Backend, type DuePlace, type Entry, isRowWrite, type LogWrite } from '../kernel/backend.ts';
+import {
+  type Backend,
+  type DuePlace,
+  type Entry,
+  isRowWrite,
+  type LogWrite,
+} from '../kernel/backend.ts';
 import type { Row, RowWrite, Write, Written } from '../kernel/backend.ts';
-import { countedIn, entryOfTexts, entryTexts, type RowColumns, rowOfColumns, textsOf } from '../kernel/row-texts.ts';
+import {
+  countedIn,
+  entryOfTexts,
+  entryTexts,
+  type RowColumns,
+  rowOfColumns,
+  textsOf,
+} from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import { refusesAll } from './failures.ts';
 import type { Value } from './libsql.ts';
@@ -52,31 +65,48 @@ export class SqliteBackend implements Backend {
     return this.#file.read(() =>
       database
         .all<EntryColumns>(SQL.log, values)
-        .map(([no, of, head, data]) => entryOfTexts({ no, stream: of, head, data: data ?? '' }, data !== null)),
+        .map(([no, of, head, data]) =>
+          entryOfTexts({ no, stream: of, head, data: data ?? '' }, data !== null),
+        ),
     );
   }
 
   list(kind: Kind, after: string, before: string, limit: number): MaybePromise<readonly Row[]> {
-    return this.#file.read(() => this.#rows(SQL.listRows, [this.#space(kind), after, before, limit]));
+    return this.#file.read(() =>
+      this.#rows(SQL.listRows, [this.#space(kind), after, before, limit]),
+    );
   }
 
-  due(kind: Kind, [time, id]: DuePlace, until: number, limit: number): MaybePromise<readonly Row[]> {
-    return this.#file.read(() => this.#rows(SQL.dueRows, [this.#space(kind), time, id, until, limit]));
+  due(
+    kind: Kind,
+    [time, id]: DuePlace,
+    until: number,
+    limit: number,
+  ): MaybePromise<readonly Row[]> {
+    return this.#file.read(() =>
+      this.#rows(SQL.dueRows, [this.#space(kind), time, id, until, limit]),
+    );
   }
 
   count(kind: Kind, after: string, before: string): MaybePromise<number> {
     const values = [this.#space(kind), after, before];
-    return this.#file.read(() => this.#file.database.one<[number]>(SQL.countRows, values)?.[0] ?? 0);
+    return this.#file.read(
+      () => this.#file.database.one<[number]>(SQL.countRows, values)?.[0] ?? 0,
+    );
   }
 
   countOf(kind: Kind, share: string): MaybePromise<number> {
     const values = [this.#space(kind), share];
-    return this.#file.read(() => this.#file.database.one<[number]>(SQL.countShare, values)?.[0] ?? 0);
+    return this.#file.read(
+      () => this.#file.database.one<[number]>(SQL.countShare, values)?.[0] ?? 0,
+    );
   }
 
   oldest(kind: Kind, share: string, most: number): MaybePromise<readonly string[]> {
     const values = [this.#space(kind), share, most];
-    return this.#file.read(() => this.#file.database.all<[string]>(SQL.oldestOfShare, values).map(([id]) => id));
+    return this.#file.read(() =>
+      this.#file.database.all<[string]>(SQL.oldestOfShare, values).map(([id]) => id),
+    );
   }
 
   #store(writes: readonly Write[]): readonly boolean[] {
@@ -89,7 +119,8 @@ export class SqliteBackend implements Backend {
   #put({ id, was, row, clear, share }: RowWrite, space: number): boolean {
     const { database } = this.#file;
     if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
-    const change = (sql: string, values: readonly Value[]): boolean => database.run(sql, values) === 1;
+    const change = (sql: string, values: readonly Value[]): boolean =>
+      database.run(sql, values) === 1;
     if (row === null) return change(SQL.deleteRow, [space, id, was]);
     const { body, data } = textsOf(row);
     const values = [row.version, row.fence, row.wakeAt, data, ...countedIn(row, share)];
@@ -101,7 +132,12 @@ export class SqliteBackend implements Backend {
     const { database } = this.#file;
     const [record, stored, last] = database.one<LogColumns>(SQL.openLog, [space, id]) ?? [];
     const [first] = entries;
-    if (record === undefined || stored !== fence || (first !== undefined && first.no <= (last ?? 0))) return false;
+    if (
+      record === undefined ||
+      stored !== fence ||
+      (first !== undefined && first.no <= (last ?? 0))
+    )
+      return false;
     for (const entry of entries) {
       const { no, stream, head, data } = entryTexts(entry);
       database.run(SQL.append, [record, no, stream, head, data]);

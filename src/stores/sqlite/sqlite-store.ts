@@ -31,4 +31,5 @@ export const sqliteStore = (settings: FileSettings): Store =>
   );
 
 /** The records of one kind in a deployment: 48 bits of a hash of their names, which SQLite keeps in 6 bytes. */
-const spaceOf = (name: string, { name: kind }: Kind): number => digestOf(JSON.stringify([name, kind])).readUIntBE(0, 6);
+const spaceOf = (name: string, { name: kind }: Kind): number =>
+  digestOf(JSON.stringify([name, kind])).readUIntBE(0, 6);

@@ -17,7 +17,8 @@ export const SQL = {
     WHERE space = ? AND id = ? AND version = ?`,
   deleteRow: 'DELETE FROM rows WHERE space = ? AND id = ? AND version = ?',
   listRows: `${ROW} WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL ORDER BY id LIMIT ?`,
-  countRows: 'SELECT count(*) FROM rows WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL',
+  countRows:
+    'SELECT count(*) FROM rows WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL',
   countShare: 'SELECT count(*) FROM rows WHERE space = ? AND share = ?',
   oldestOfShare: 'SELECT id FROM rows WHERE space = ? AND share = ? ORDER BY stamp, id LIMIT ?',
   dueRows: `${ROW} WHERE space = ?1 AND wake IS NOT NULL AND (wake, id) > (?2, ?3) AND wake <= ?4
@@ -28,7 +29,8 @@ export const SQL = {
     WHERE space = ? AND id = ?`,
   append: 'INSERT INTO log (record, no, stream, head, data) VALUES (?, ?, ?, ?, ?)',
   cutLog: 'DELETE FROM log WHERE record = ? AND no <= ?',
-  clearLog: 'DELETE FROM log WHERE record = (SELECT no FROM rows WHERE space = ? AND id = ? AND version = ?)',
+  clearLog:
+    'DELETE FROM log WHERE record = (SELECT no FROM rows WHERE space = ? AND id = ? AND version = ?)',
   /** ?3 stream. */
   log: `SELECT no, stream, head, CASE WHEN stream = ?3 THEN data END FROM log
     WHERE record = (SELECT no FROM rows WHERE space = ?1 AND id = ?2) ORDER BY no`,

@@ -97,7 +97,9 @@ export class StoreFile {
       const stats = [this.#given, `${this.path}-wal`].map((file) =>
         statSync(file, { bigint: true, throwIfNoEntry: false }),
       );
-      return stats.map((stat) => (stat === undefined ? 'none' : `${stat.dev}:${stat.ino}`)).join(' ');
+      return stats
+        .map((stat) => (stat === undefined ? 'none' : `${stat.dev}:${stat.ino}`))
+        .join(' ');
     } catch (error) {
       throw storeFailure(this.#given, error);
     }
@@ -125,9 +127,17 @@ export class StoreFile {
    */
   room(): MaybePromise<Required<StoreRoom>> {
     return this.read(() => {
-      const pragma = (name: string): number => this.database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
-      const [pages, free, most, bytes] = ['page_count', 'freelist_count', 'max_page_count', 'page_size'].map(pragma);
-      const [all = 0, unused = 0, limit = 0] = [pages, free, most].map((count = 0) => count * (bytes ?? 0));
+      const pragma = (name: string): number =>
+        this.database.one<[number]>(`PRAGMA ${name}`)?.[0] ?? 0;
+      const [pages, free, most, bytes] = [
+        'page_count',
+        'freelist_count',
+        'max_page_count',
+        'page_size',
+      ].map(pragma);
+      const [all = 0, unused = 0, limit = 0] = [pages, free, most].map(
+        (count = 0) => count * (bytes ?? 0),
+      );
       const { bavail, bsize } = statfsSync(this.path);
       const ofLog = Math.max(0, MOST_BYTES - this.#log.bytes);
       const disk = statSync(this.path).size + bavail * bsize - ofLog;

@@ -20,7 +20,11 @@ export interface LabCaller {
 
 /** What a tool returned. */
 export interface LabResult {
-  readonly content: ReadonlyArray<{ readonly type: string; readonly text?: string; readonly [name: string]: unknown }>;
+  readonly content: ReadonlyArray<{
+    readonly type: string;
+    readonly text?: string;
+    readonly [name: string]: unknown;
+  }>;
   readonly structuredContent?: unknown;
   readonly isError?: boolean;
   readonly [name: string]: unknown;
@@ -46,7 +50,12 @@ export function modernRequest(
   };
   const name = params['name'] ?? params['taskId'];
   const named: Record<string, string> = typeof name === 'string' ? { 'mcp-name': name } : {};
-  const own = { 'mcp-protocol-version': MODERN_VERSION, 'mcp-method': method, ...named, ...headers };
+  const own = {
+    'mcp-protocol-version': MODERN_VERSION,
+    'mcp-method': method,
+    ...named,
+    ...headers,
+  };
   return posted({ id, method, params: { ...params, _meta } }, own);
 }
 
@@ -85,8 +94,10 @@ export async function resultOf(id: number, response: Response): Promise<Params> 
   // A JSON answer is one line, as each message of a stream is. JSON may hold other line breaks than this one.
   const lines = text.split('\n').map((line) => line.replace(/^data: /, ''));
   const messages = lines.map((json) => orUndefined(() => JSON.parse(json) as Answer | undefined));
-  const { result, error } = messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
+  const { result, error } =
+    messages.find((message) => message?.error !== undefined || message?.id === id) ?? {};
   if (error !== undefined) throw ProtocolError.fromError(error.code, error.message, error.data);
-  if (result === undefined) throw new Error(`The request was answered with status ${response.status}: ${text}`);
+  if (result === undefined)
+    throw new Error(`The request was answered with status ${response.status}: ${text}`);
   return result;
 }

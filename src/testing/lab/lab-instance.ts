@@ -9,11 +9,20 @@
  */
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import type { MaybePromise } from '../../base/types.ts';
-import { type LabCaller, type LabResult, modernRequest, type Params, resultOf } from './lab-client.ts';
+import {
+  type LabCaller,
+  type LabResult,
+  modernRequest,
+  type Params,
+  resultOf,
+} from './lab-client.ts';
 import type { LabTask } from './lab-task.ts';
 
 /** An instance of your server, in a lab. */
-export type LabInstance = Pick<InstanceOfLab, 'number' | 'endpoint' | 'fetch' | 'call' | 'callTask'>;
+export type LabInstance = Pick<
+  InstanceOfLab,
+  'number' | 'endpoint' | 'fetch' | 'call' | 'callTask'
+>;
 
 /** A task that this instance has started. */
 type Started = (id: string, tool: string, at: InstanceOfLab, caller: LabCaller) => LabTask;
@@ -32,7 +41,11 @@ export class InstanceOfLab {
   readonly #killed: Promise<void>;
   #endKilled!: () => void;
 
-  constructor(number: number, endpointOf: (instance: InstanceOfLab) => McpEndpoint, started: Started) {
+  constructor(
+    number: number,
+    endpointOf: (instance: InstanceOfLab) => McpEndpoint,
+    started: Started,
+  ) {
     this.number = number;
     this.#killed = new Promise((resolve) => (this.#endKilled = resolve));
     this.#started = started;
@@ -42,7 +55,9 @@ export class InstanceOfLab {
   /** `states`: the usual one first. */
   #expect(what: string, ...states: State[]): void {
     if (states.includes(this.state)) return;
-    throw new Error(`${what}: instance ${this.number} of the lab is ${this.state}; it must be ${states[0]}`);
+    throw new Error(
+      `${what}: instance ${this.number} of the lab is ${this.state}; it must be ${states[0]}`,
+    );
   }
 
   /** Runs `work` at once; in a frozen instance when it wakes, in order; in a killed one never. */
@@ -84,7 +99,11 @@ export class InstanceOfLab {
 
   async #fetch(request: Request, { authInfo }: LabCaller): Promise<Response> {
     if (this.state === 'killed' || this.state === 'stopped')
-      throw brokenConnection('fetch failed', REFUSED, `instance ${this.number} of the lab is ${this.state}`);
+      throw brokenConnection(
+        'fetch failed',
+        REFUSED,
+        `instance ${this.number} of the lab is ${this.state}`,
+      );
     const arrived = async () => this.run(() => this.#endpoint.fetch(request, { authInfo }));
     const response = await this.#untilKilled(arrived(), 'fetch failed');
     if (response.body === null) return response;
@@ -120,9 +139,17 @@ export class InstanceOfLab {
     });
   }
 
-  async ask(method: string, params: Params, caller: LabCaller, as: 'tasks' | 'none' = 'tasks'): Promise<Params> {
+  async ask(
+    method: string,
+    params: Params,
+    caller: LabCaller,
+    as: 'tasks' | 'none' = 'tasks',
+  ): Promise<Params> {
     const id = ++requests;
-    return resultOf(id, await this.#fetch(modernRequest(id, method, params, as, caller.headers), caller));
+    return resultOf(
+      id,
+      await this.#fetch(modernRequest(id, method, params, as, caller.headers), caller),
+    );
   }
 
   /**
@@ -131,7 +158,12 @@ export class InstanceOfLab {
    * of SDK 1 has no such clients: connect a client of the SDK through `fetch`.
    */
   async call(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabResult> {
-    return (await this.ask('tools/call', { name: tool, arguments: args }, caller, 'none')) as LabResult;
+    return (await this.ask(
+      'tools/call',
+      { name: tool, arguments: args },
+      caller,
+      'none',
+    )) as LabResult;
   }
 
   /**
@@ -139,7 +171,11 @@ export class InstanceOfLab {
    * answered in another way.
    */
   async callTask(tool: string, args: Params = {}, caller: LabCaller = {}): Promise<LabTask> {
-    const { resultType, taskId } = await this.ask('tools/call', { name: tool, arguments: args }, caller);
+    const { resultType, taskId } = await this.ask(
+      'tools/call',
+      { name: tool, arguments: args },
+      caller,
+    );
     if (resultType === 'task') return this.#started(String(taskId), tool, this, caller);
     throw new Error(
       `callTask('${tool}'): the call did not become a task but was answered (${String(resultType)}): wrap its handler ` +
@@ -171,7 +207,8 @@ export class InstanceOfLab {
   async end(how: 'drain' | 'stop'): ReturnType<McpEndpoint['drain']> {
     this.#expect(`${how}()`, 'serving');
     this.state = 'stopping';
-    const drained = how === 'drain' ? await this.#endpoint.drain() : { released: 0, interrupted: 0 };
+    const drained =
+      how === 'drain' ? await this.#endpoint.drain() : { released: 0, interrupted: 0 };
     await this.#endpoint.close();
     this.state = 'stopped';
     return drained;
@@ -183,6 +220,12 @@ const CLOSED = { name: 'SocketError', code: 'UND_ERR_SOCKET', message: 'other si
 export const REFUSED = { code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:80' };
 
 /** Before its response has begun (`fetch failed`) or within it (`terminated`). The innermost cause is the lab's. */
-export function brokenConnection(message: 'fetch failed' | 'terminated', how: typeof REFUSED, why: string): TypeError {
-  return new TypeError(message, { cause: Object.assign(new Error(how.message, { cause: new Error(why) }), how) });
+export function brokenConnection(
+  message: 'fetch failed' | 'terminated',
+  how: typeof REFUSED,
+  why: string,
+): TypeError {
+  return new TypeError(message, {
+    cause: Object.assign(new Error(how.message, { cause: new Error(why) }), how),
+  });
 }

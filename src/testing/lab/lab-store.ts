@@ -46,7 +46,12 @@ export class LabStore {
     this.#views.push(leases);
     const { leaseMs, logger } = given;
     const mailboxes = new LabMailboxes(this.#mailboxes);
-    const instances = new Instances({ records: leases.records(LEASES), mailboxes, leaseMs, logger });
+    const instances = new Instances({
+      records: leases.records(LEASES),
+      mailboxes,
+      leaseMs,
+      logger,
+    });
     return {
       records: (kind) => instance.guard(view.records(kind)),
       instances: instance.guard(instances),

@@ -33,7 +33,9 @@ export class LabTask {
    */
   async answer(key: string, value: unknown): Promise<void> {
     const what = `the question '${key}' of ${this.#name}`;
-    const { status } = await this.#once(what, ({ inputRequests = {} }) => Object.hasOwn(inputRequests, key));
+    const { status } = await this.#once(what, ({ inputRequests = {} }) =>
+      Object.hasOwn(inputRequests, key),
+    );
     if (status !== 'input_required')
       throw new Error(`answer('${key}'): ${this.#name} is ${status}, and has not asked that`);
     await this.#ask('tasks/update', { taskId: this.id, inputResponses: { [key]: value } });
@@ -64,10 +66,15 @@ export class LabTask {
   }
 
   /** The task, once it is so or has ended. */
-  async #once(what: string, isSo: (task: DetailedTask) => boolean, options: UntilOptions = {}): Promise<DetailedTask> {
+  async #once(
+    what: string,
+    isSo: (task: DetailedTask) => boolean,
+    options: UntilOptions = {},
+  ): Promise<DetailedTask> {
     const look = () =>
       this.status().then(
-        (task) => (isSo(task) || !/^(?:working|input_required)$/.test(task.status) ? { task } : undefined),
+        (task) =>
+          isSo(task) || !/^(?:working|input_required)$/.test(task.status) ? { task } : undefined,
         (failure: unknown) => ({ failure }),
       );
     const found = await this.#until(look, { ...options, what });

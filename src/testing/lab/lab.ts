@@ -40,7 +40,9 @@ const [STEP_MS, PAUSE_MS] = [25, 2];
 /** Opens a lab without instances. Throws for a server that cannot serve many sessions. */
 export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
   if ('timeProvider' in options)
-    throw optionsContradict('openLab() makes the clock: leave timeProvider out; lab.pass(ms) moves the clock');
+    throw optionsContradict(
+      'openLab() makes the clock: leave timeProvider out; lab.pass(ms) moves the clock',
+    );
   return new Lab(server, options);
 }
 
@@ -105,7 +107,12 @@ export class Lab implements AsyncDisposable {
       setTimeout: (fn: () => void, ms: number) => time.setTimeout(() => void instance.run(fn), ms),
     };
     const store = this.#store.of(instance);
-    return createMcpEndpoint(this.#factoryOf(server), { logger: false, ...this.#options, timeProvider, store });
+    return createMcpEndpoint(this.#factoryOf(server), {
+      logger: false,
+      ...this.#options,
+      timeProvider,
+      store,
+    });
   }
 
   /** For the transport of a client: sends each request to the first instance that serves, as a load balancer does. */
@@ -116,7 +123,8 @@ export class Lab implements AsyncDisposable {
   };
 
   #serving(preferred?: InstanceOfLab): InstanceOfLab | undefined {
-    const all = (one: InstanceOfLab['state']): InstanceOfLab[] => this.#instances.filter(({ state }) => state === one);
+    const all = (one: InstanceOfLab['state']): InstanceOfLab[] =>
+      this.#instances.filter(({ state }) => state === one);
     const serving = [...all('serving'), ...all('stopping')];
     return serving.find((one) => one === preferred) ?? serving[0];
   }
@@ -163,7 +171,8 @@ export class Lab implements AsyncDisposable {
 
   #own(instance: LabInstance): InstanceOfLab {
     const own = this.#instances.find((known) => known === instance);
-    if (own === undefined) throw new Error('This is no instance of the lab: pass what lab.start() has returned');
+    if (own === undefined)
+      throw new Error('This is no instance of the lab: pass what lab.start() has returned');
     return own;
   }
 
@@ -186,7 +195,9 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Stops an instance as a deploy does: `endpoint.drain()`, then `close()`. Moves the time, up to 25 s. */
-  drain(instance: LabInstance): Promise<{ readonly released: number; readonly interrupted: number }> {
+  drain(
+    instance: LabInstance,
+  ): Promise<{ readonly released: number; readonly interrupted: number }> {
     return this.#inTime(this.#own(instance).end('drain'));
   }
 

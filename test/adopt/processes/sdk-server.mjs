@@ -24,7 +24,9 @@ const QUESTION = {
 async function echo(text, progress) {
   const calls = await currentSession()?.state?.update('calls', (before = 0) => before + 1);
   await progress?.();
-  return say(`${text} ${process.pid} ${calls ?? '-'} ${progress === undefined ? 'silent' : 'reported'}`);
+  return say(
+    `${text} ${process.pid} ${calls ?? '-'} ${progress === undefined ? 'silent' : 'reported'}`,
+  );
 }
 
 /** The process in which it begins is killed. The next one names both. */
@@ -38,7 +40,10 @@ const film = task(
   { resume: true },
 );
 
-const report = (progressToken) => ({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+const report = (progressToken) => ({
+  method: 'notifications/progress',
+  params: { progressToken, progress: 1 },
+});
 
 // ——— the same tools with each line: `echo`, `ask` where the SDK can ask, and `film` where it can be a task ———
 
@@ -51,7 +56,9 @@ async function secondLine() {
   };
   const asking = ({ mcpReq }) => {
     const given = acceptedContent(mcpReq.inputResponses, 'asked');
-    return given ? say(given.name) : inputRequired({ inputRequests: { asked: inputRequired.elicit(QUESTION) } });
+    return given
+      ? say(given.name)
+      : inputRequired({ inputRequests: { asked: inputRequired.elicit(QUESTION) } });
   };
   return (info, options) => {
     if (className === 'McpServer') {
@@ -76,13 +83,18 @@ async function secondLine() {
 async function firstLine() {
   const { Server } = await load('server/index.js');
   const types = await load('types.js');
-  const { McpServer } = existsSync(join(folder, 'server/mcp.js')) ? await load('server/mcp.js') : {};
+  const { McpServer } = existsSync(join(folder, 'server/mcp.js'))
+    ? await load('server/mcp.js')
+    : {};
   const { z } = createRequire(join(folder, 'types.js'))('zod');
   const canAsk = 'elicitInput' in Server.prototype;
   const echoing = ({ text }, extra) => {
     // The first versions give handlers nothing but the abort signal.
     const token = extra?._meta?.progressToken;
-    return echo(text, token === undefined ? undefined : () => extra.sendNotification(report(token)));
+    return echo(
+      text,
+      token === undefined ? undefined : () => extra.sendNotification(report(token)),
+    );
   };
   const asking = async (extra) => {
     const request = { method: 'elicitation/create', params: QUESTION };
@@ -97,9 +109,13 @@ async function firstLine() {
       return server;
     }
     const server = new Server(info, { capabilities: { tools: {} } });
-    server.setRequestHandler(types.ListToolsRequestSchema, () => (canAsk ? LIST : { tools: [LIST.tools[0]] }));
-    server.setRequestHandler(types.CallToolRequestSchema, ({ params: { name, arguments: args } }, extra) =>
-      name === 'echo' ? echoing(args, extra) : asking(extra),
+    server.setRequestHandler(types.ListToolsRequestSchema, () =>
+      canAsk ? LIST : { tools: [LIST.tools[0]] },
+    );
+    server.setRequestHandler(
+      types.CallToolRequestSchema,
+      ({ params: { name, arguments: args } }, extra) =>
+        name === 'echo' ? echoing(args, extra) : asking(extra),
     );
     return server;
   };
@@ -114,7 +130,8 @@ const LIST = {
 
 const make = await (isSecond ? secondLine() : firstLine());
 const info = { name: 'sdk-server', version: '1.0.0' };
-const server = way === 'factory' ? ({ serverOptions }) => make(info, serverOptions) : make(info, {});
+const server =
+  way === 'factory' ? ({ serverOptions }) => make(info, serverOptions) : make(info, {});
 const endpoint = createMcpEndpoint(server, { store: sqlite(database), tasks: isSecond });
 const { url } = await endpoint.listen({ port: Number(port) });
 console.log(JSON.stringify({ url }));

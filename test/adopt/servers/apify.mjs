@@ -5,7 +5,13 @@ import { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks/
 
 const token = process.env.APIFY_TOKEN;
 const taskStore = new InMemoryTaskStore();
-const options = { transportType: 'http', setupSigintHandler: false, telemetry: { enabled: false }, taskStore, token };
+const options = {
+  transportType: 'http',
+  setupSigintHandler: false,
+  telemetry: { enabled: false },
+  taskStore,
+  token,
+};
 const TOOLS = '/?tools=docs';
 
 // In place of the routes of its HTTP server:

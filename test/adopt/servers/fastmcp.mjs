@@ -7,7 +7,10 @@ server.addTool({
   parameters: z.object({ a: z.number(), b: z.number() }),
   execute: async ({ a, b }) => String(a + b),
 });
-server.addTool({ name: 'roots', execute: async () => JSON.stringify(server.sessions.map(({ roots }) => roots)) });
+server.addTool({
+  name: 'roots',
+  execute: async () => JSON.stringify(server.sessions.map(({ roots }) => roots)),
+});
 
 // In place of server.start({ transportType: 'httpStream' }):
 export default () => {

@@ -15,7 +15,10 @@ lite.addTool({
 
 // In place of lite.start():
 export default () => {
-  const server = new Server({ name: lite.name, version: lite.version }, { capabilities: { logging: {}, tools: {} } });
+  const server = new Server(
+    { name: lite.name, version: lite.version },
+    { capabilities: { logging: {}, tools: {} } },
+  );
   lite.logger.setServer(server);
   lite.setupHandlers(server);
   return server;

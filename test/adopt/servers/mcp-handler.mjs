@@ -3,9 +3,13 @@ import { z } from 'zod';
 
 /** What the route gives to createMcpHandler(). */
 const initialize = (server) =>
-  server.registerTool('roll_dice', { inputSchema: z.object({ sides: z.number() }) }, ({ sides }) => ({
-    content: [{ type: 'text', text: `You rolled a ${1 + Math.floor(Math.random() * sides)}` }],
-  }));
+  server.registerTool(
+    'roll_dice',
+    { inputSchema: z.object({ sides: z.number() }) },
+    ({ sides }) => ({
+      content: [{ type: 'text', text: `You rolled a ${1 + Math.floor(Math.random() * sides)}` }],
+    }),
+  );
 
 // In place of createMcpHandler(initialize):
 export default () => {

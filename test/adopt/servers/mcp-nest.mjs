@@ -23,7 +23,11 @@ Module({ controllers: [Numbers] })(AppModule);
 
 // In place of StreamableHttpTransport:
 let nest;
-const transport = { kind: 'streamable-http', start: (context) => void (nest = context), close: () => {} };
+const transport = {
+  kind: 'streamable-http',
+  start: (context) => void (nest = context),
+  close: () => {},
+};
 const strategy = new McpStrategy({ name: 'nest', version: '1.0.0', transports: [transport] });
 const app = await NestFactory.createMicroservice(AppModule, { strategy, logger: ['error'] });
 await app.listen();

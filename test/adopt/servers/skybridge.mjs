@@ -7,7 +7,10 @@ server.registerTool({ name: 'add', inputSchema: { a: z.number(), b: z.number() }
 }));
 server.mcpMiddleware('tools/call', async (request, extra, next) => {
   const result = await next();
-  return { ...result, content: [...result.content, { type: 'text', text: 'seen by the middleware' }] };
+  return {
+    ...result,
+    content: [...result.content, { type: 'text', text: 'seen by the middleware' }],
+  };
 });
 
 // In place of server.run():

@@ -1,5 +1,11 @@
 /** Failed calls in the lines of requests, and what handlers throw in `onerror`, on real sockets. */
-import { McpServer, ProtocolError, ProtocolErrorCode, ResourceTemplate, Server } from '@modelcontextprotocol/server';
+import {
+  McpServer,
+  ProtocolError,
+  ProtocolErrorCode,
+  ResourceTemplate,
+  Server,
+} from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -15,7 +21,10 @@ function failing(server: McpServer): McpServer {
   server.registerTool('boom', {}, () => {
     throw new TypeError('sesame');
   });
-  server.registerTool('says', {}, () => ({ content: [{ type: 'text', text: 'no' }], isError: true }));
+  server.registerTool('says', {}, () => ({
+    content: [{ type: 'text', text: 'no' }],
+    isError: true,
+  }));
   server.registerTool('adds', { inputSchema: z.object({ a: z.number() }) }, ({ a }) => ({
     content: [{ type: 'text', text: `"error" ${a}` }],
   }));
@@ -36,7 +45,8 @@ function v1(): McpServerV1 {
 function lowLevel(): Server {
   const server = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
   server.setRequestHandler('tools/call', ({ params }) => {
-    if (params.name === 'answers') throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'an answer');
+    if (params.name === 'answers')
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'an answer');
     throw new RangeError('sesame');
   });
   return server;
@@ -45,8 +55,17 @@ function lowLevel(): Server {
 const failures = (log: Log): unknown[] =>
   log
     .matching(/^request$/)
-    .filter(({ fields }) => fields['method'] !== 'initialize' && fields['method'] !== 'notifications/initialized')
-    .map(({ fields: { tool, status, error, isError, reason } }) => ({ tool, status, error, isError, reason }));
+    .filter(
+      ({ fields }) =>
+        fields['method'] !== 'initialize' && fields['method'] !== 'notifications/initialized',
+    )
+    .map(({ fields: { tool, status, error, isError, reason } }) => ({
+      tool,
+      status,
+      error,
+      isError,
+      reason,
+    }));
 
 const modern = ({ client }: Served, name: string, args: object = {}) =>
   postModern(client(), 'tools/call', { name, arguments: args });
@@ -73,7 +92,9 @@ describe.each(faces)('over %s', (face) => {
       if (era === 'modern') await modern(served, name, args);
       else await one.call('tools/call', { name, arguments: args });
     }
-    await until(() => failures(served.log).length === CALLS.length, { what: 'a line for each call' });
+    await until(() => failures(served.log).length === CALLS.length, {
+      what: 'a line for each call',
+    });
     expect(failures(served.log)).toEqual([
       { tool: 'boom', status: 200, isError: true },
       { tool: 'says', status: 200, isError: true },
@@ -104,30 +125,42 @@ test('a call whose session ends says the reason', async () => {
 
 type Reported = [message: string, context: ErrorContext | undefined];
 
-function reports(): { readonly all: Reported[]; readonly onerror: NonNullable<McpEndpointOptions['onerror']> } {
+function reports(): {
+  readonly all: Reported[];
+  readonly onerror: NonNullable<McpEndpointOptions['onerror']>;
+} {
   const all: Reported[] = [];
   return { all, onerror: (error, context) => all.push([error.message, context]) };
 }
 
 /** `line`: what its warning in the log is called. */
-describe.each<[string, () => McpServer | McpServerV1 | Server, readonly ('legacy' | 'modern')[], line?: string]>([
+describe.each<
+  [string, () => McpServer | McpServerV1 | Server, readonly ('legacy' | 'modern')[], line?: string]
+>([
   ['a server of SDK 2', v2, ['legacy', 'modern'], 'A tool threw'],
   ['a low-level server of SDK 2', lowLevel, ['legacy', 'modern']],
   ['a server of SDK 1', v1, ['legacy'], 'A tool threw'],
 ])('what %s throws', (_sdk, make, eras, line) => {
-  test.each<[string, (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server, McpEndpointOptions?]>(
+  test.each<
     [
-      ['a factory', make],
-      ['one object', make()],
-      ['a factory, through aroundRequest', make, { aroundRequest: async (_request, next) => next() }],
-    ],
-  )(
+      string,
+      (() => McpServer | McpServerV1 | Server) | McpServer | McpServerV1 | Server,
+      McpEndpointOptions?,
+    ]
+  >([
+    ['a factory', make],
+    ['one object', make()],
+    ['a factory, through aroundRequest', make, { aroundRequest: async (_request, next) => next() }],
+  ])(
     'reaches onerror once, with its method, tool and session, and the log with the place: %s',
     async (_what, server, options) => {
       const { all, onerror } = reports();
       const served = await serve(server, { ...options, onerror });
       const one = await served.openSession();
-      const { message } = await one.call('tools/call', { name: 'boom', arguments: { secret: 'x' } });
+      const { message } = await one.call('tools/call', {
+        name: 'boom',
+        arguments: { secret: 'x' },
+      });
       const session = hashOf(one.sessionId);
       const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
       expect(all).toEqual(expected);
@@ -157,9 +190,14 @@ test.each([v2, v1])(
     const { all, onerror } = reports();
     const server = make() as McpServer;
     const tool = server.registerTool('late', {}, () => ({ content: [] }));
-    const table = Reflect.get(server.server, '_requestHandlers') as Map<string, (...given: unknown[]) => unknown>;
+    const table = Reflect.get(server.server, '_requestHandlers') as Map<
+      string,
+      (...given: unknown[]) => unknown
+    >;
     const own = table.get('tools/call');
-    table.set('tools/call', (asked, ctx) => own?.({ ...Object(asked), params: { name: 'late', arguments: {} } }, ctx));
+    table.set('tools/call', (asked, ctx) =>
+      own?.({ ...Object(asked), params: { name: 'late', arguments: {} } }, ctx),
+    );
     const one = await (await serve(server, { onerror })).openSession();
     await one.call('tools/call', { name: 'alias', arguments: {} });
     tool.update({ callback: () => Promise.reject(new Error('updated')) });
@@ -208,9 +246,16 @@ test('what handlers of resources, completions and notifications throw reaches on
   const server = v2();
   server.registerResource('r', 'mem://secret', {}, fails('resource'));
   const complete = { id: fails('completion') };
-  server.registerResource('t', new ResourceTemplate('mem://t/{id}', { list: undefined, complete }), {}, fails('t'));
+  server.registerResource(
+    't',
+    new ResourceTemplate('mem://t/{id}', { list: undefined, complete }),
+    {},
+    fails('t'),
+  );
   server.server.oninitialized = fails('oninitialized');
-  server.server.setNotificationHandler('notifications/roots/list_changed', async () => fails('roots')());
+  server.server.setNotificationHandler('notifications/roots/list_changed', async () =>
+    fails('roots')(),
+  );
   const one = (await serve(server, { onerror })).client();
   await one.initialize();
   await one.notify('notifications/roots/list_changed');
@@ -231,13 +276,20 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
   ['one object', (make) => make()],
 ])('what a handler of %s throws once its signal has aborted', (_what, given) => {
   const time = createFakeTime();
-  test.each<[string, McpEndpointOptions, (served: Served, began: Promise<unknown>) => Promise<unknown>]>([
+  test.each<
+    [string, McpEndpointOptions, (served: Served, began: Promise<unknown>) => Promise<unknown>]
+  >([
     [
       'because its client cancelled',
       {},
       async ({ openSession }, began) => {
         const one = await openSession();
-        const call = await one.post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'stops' } });
+        const call = await one.post({
+          jsonrpc: '2.0',
+          id: 7,
+          method: 'tools/call',
+          params: { name: 'stops' },
+        });
         await began;
         await one.notify('notifications/cancelled', { requestId: 7 });
         return call.untilEnd();
@@ -256,7 +308,12 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
       'because its client without a session left',
       { sessionMode: 'stateless' },
       async ({ client }, began) => {
-        const call = await client().post({ jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'stops' } });
+        const call = await client().post({
+          jsonrpc: '2.0',
+          id: 7,
+          method: 'tools/call',
+          params: { name: 'stops' },
+        });
         await began;
         call.abort();
       },
@@ -295,7 +352,9 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     await abort(served, began);
     await stop;
     // The next call of the same instance comes after it.
-    await callModern(served.client(), 'tools/call', { name: 'says', arguments: {} }).catch(() => {});
+    await callModern(served.client(), 'tools/call', { name: 'says', arguments: {} }).catch(
+      () => {},
+    );
     expect(all).toEqual([]);
     expect(served.log.matching(/threw/)).toEqual([]);
   });
@@ -304,7 +363,8 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
 test('a relayed call that throws reaches onerror of the owner alone', async () => {
   const at: string[] = [];
   const store = memory();
-  const open = (name: string) => serve(v2, { store, onerror: (error: Error) => at.push(`${name}: ${error.message}`) });
+  const open = (name: string) =>
+    serve(v2, { store, onerror: (error: Error) => at.push(`${name}: ${error.message}`) });
   const [owner, other] = [await open('owner'), await open('other')];
   const one = await owner.openSession();
   await other.client({ of: one }).call('tools/call', { name: 'boom', arguments: {} });
@@ -341,8 +401,12 @@ test('a value that is no error becomes one, and an onerror that throws or reject
   const meta = { 'io.modelcontextprotocol/clientCapabilities': 7 };
   expect((await callModern(served.client(), 'tools/list', {}, { meta })).response.status).toBe(400);
   const listen = () =>
-    postModern(served.client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    postModern(served.client(), 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
   await (await listen()).nextMessage();
-  expect((await listen()).json()).toMatchObject({ error: { message: 'Subscription limit reached' } });
+  expect((await listen()).json()).toMatchObject({
+    error: { message: 'Subscription limit reached' },
+  });
   await until(() => served.log.matching(/^onerror threw$/).length === 4, { what: 'four warnings' });
 });

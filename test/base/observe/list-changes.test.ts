@@ -35,7 +35,9 @@ function growing(server: McpServer): McpServer {
   });
   server.registerTool('write', {}, async () => {
     await Promise.resolve();
-    server.registerResource(`page-${(count += 1)}`, `page://${count}`, {}, () => ({ contents: [] }));
+    server.registerResource(`page-${(count += 1)}`, `page://${count}`, {}, () => ({
+      contents: [],
+    }));
     server.registerPrompt(`prompt-${count}`, {}, () => ({ messages: [] }));
     return said('written');
   });
@@ -62,19 +64,25 @@ describe.each(makers)('with SDK %s', (_sdk, make) => {
   test.each([
     ['a factory', () => make],
     ['one definition', make],
-  ])('a call that changes a list of %s is one warning per tool, with the list and what to do', async (_what, given) => {
-    const served = await serve(given());
-    for (const client of [await served.openSession(), await served.openSession()]) {
-      for (const tool of ['grow', 'toggle', 'write', 'grow', 'toggle', 'write']) await say(client, tool);
-    }
-    expect(warnings(served.log)).toEqual([
-      ['warn', { tool: 'grow', list: 'tools' }],
-      ['warn', { tool: 'toggle', list: 'tools' }],
-      ['warn', { tool: 'write', list: 'resources' }],
-    ]);
-    const [line] = served.log.matching(/^A call changed a list/);
-    expect(line?.message).toMatch(/After a restart the change is gone.*session\.state.*a factory/);
-  });
+  ])(
+    'a call that changes a list of %s is one warning per tool, with the list and what to do',
+    async (_what, given) => {
+      const served = await serve(given());
+      for (const client of [await served.openSession(), await served.openSession()]) {
+        for (const tool of ['grow', 'toggle', 'write', 'grow', 'toggle', 'write'])
+          await say(client, tool);
+      }
+      expect(warnings(served.log)).toEqual([
+        ['warn', { tool: 'grow', list: 'tools' }],
+        ['warn', { tool: 'toggle', list: 'tools' }],
+        ['warn', { tool: 'write', list: 'resources' }],
+      ]);
+      const [line] = served.log.matching(/^A call changed a list/);
+      expect(line?.message).toMatch(
+        /After a restart the change is gone.*session\.state.*a factory/,
+      );
+    },
+  );
 
   test.each([
     ['a factory', () => make],
@@ -108,7 +116,8 @@ test.each([
   ['one definition', second],
 ])('a 2026-07-28 call that changes a list of %s is one warning', async (_what, given) => {
   const served = await serve(given());
-  for (let n = 0; n < 2; n++) await callModern(served.client(), 'tools/call', { name: 'grow', arguments: {} });
+  for (let n = 0; n < 2; n++)
+    await callModern(served.client(), 'tools/call', { name: 'grow', arguments: {} });
   expect(warnings(served.log)).toEqual([['warn', { tool: 'grow', list: 'tools' }]]);
 });
 
@@ -123,7 +132,9 @@ test('a factory that makes its lists from session.state warns of nothing', async
 });
 
 /** `warned`: the calls that change a list which the session does not get back. */
-test.each<[string, warned: string[], (own: McpEndpointContext['session'], inCall: boolean) => unknown]>([
+test.each<
+  [string, warned: string[], (own: McpEndpointContext['session'], inCall: boolean) => unknown]
+>([
   [
     'a factory that reads an empty session.state',
     ['grow'],
@@ -135,23 +146,27 @@ test.each<[string, warned: string[], (own: McpEndpointContext['session'], inCall
     (own, inCall) => (inCall ? own?.state.update('calls', (before = 0) => before + 1) : undefined),
   ],
 ])('%s does not make its lists from it: %j', async (_what, warned, reads) => {
-  const served = await serve(async ({ serverOptions, session: own }: McpEndpointContext): Promise<McpServer> => {
-    const server = new McpServer(info, serverOptions);
-    await reads(own, false);
-    server.registerTool('grow', {}, async () => {
-      await reads(own, true);
-      server.registerTool('grown', {}, () => said('grown'));
-      return said('grown');
-    });
-    server.registerTool('unlock', {}, async () => {
-      await own?.state.set('unlocked', true);
-      server.registerTool('unlocked', {}, () => said('unlocked'));
-      return said('unlocked');
-    });
-    return server;
-  });
+  const served = await serve(
+    async ({ serverOptions, session: own }: McpEndpointContext): Promise<McpServer> => {
+      const server = new McpServer(info, serverOptions);
+      await reads(own, false);
+      server.registerTool('grow', {}, async () => {
+        await reads(own, true);
+        server.registerTool('grown', {}, () => said('grown'));
+        return said('grown');
+      });
+      server.registerTool('unlock', {}, async () => {
+        await own?.state.set('unlocked', true);
+        server.registerTool('unlocked', {}, () => said('unlocked'));
+        return said('unlocked');
+      });
+      return server;
+    },
+  );
   for (const name of ['grow', 'unlock']) await say(await served.openSession(), name);
-  expect(warnings(served.log)).toEqual(warned.map((name) => ['warn', { tool: name, list: 'tools' }]));
+  expect(warnings(served.log)).toEqual(
+    warned.map((name) => ['warn', { tool: name, list: 'tools' }]),
+  );
 });
 
 test('a change that the endpoint announces is no warning: every instance has it', async () => {
@@ -171,7 +186,10 @@ test('a change that the endpoint announces is no warning: every instance has it'
 
 test('names that clients make up are shortened, and 100 calls at most are named', async () => {
   const served = await serve(({ serverOptions }) => {
-    const server = new Server(info, { ...serverOptions, capabilities: { tools: { listChanged: true } } });
+    const server = new Server(info, {
+      ...serverOptions,
+      capabilities: { tools: { listChanged: true } },
+    });
     server.setRequestHandler('tools/call', async () => {
       await server.sendToolListChanged();
       return said('any');

@@ -9,13 +9,17 @@ import { envelope, postModern } from '../../kit/modern.ts';
 import { faces, serve, type ServeSettings } from '../../kit/serve.ts';
 import { until } from '../../kit/until.ts';
 
-const LINES = /^(request|A client connected|A session|A request is refused|A tool threw|A handler threw)/;
+const LINES =
+  /^(request|A client connected|A session|A request is refused|A tool threw|A handler threw)/;
 
 /** `level text {fields}` of the lines about what happens, without their times. */
 const said = (log: Log): unknown[] =>
-  log.matching(LINES).map(({ level, message, fields: { ms: _ms, at: _at, ...fields } }) => [level, message, fields]);
+  log
+    .matching(LINES)
+    .map(({ level, message, fields: { ms: _ms, at: _at, ...fields } }) => [level, message, fields]);
 
-const requests = (log: Log): unknown[] => log.matching(/^request$/).map(({ fields: { ms: _ms, ...fields } }) => fields);
+const requests = (log: Log): unknown[] =>
+  log.matching(/^request$/).map(({ fields: { ms: _ms, ...fields } }) => fields);
 
 function throwing(): McpServer {
   const server = new McpServer({ name: 'throwing', version: '1.0.0' });
@@ -37,10 +41,22 @@ describe.each(faces)('over %s', (face) => {
     const sessionId = hashOf(one.sessionId);
     await until(() => requests(served.log).length === 4, { what: 'four requests' });
     expect(said(served.log)).toEqual([
-      ['info', 'A client connected', { client: 'raw-client 0.0.0', protocol: '2025-11-25', sessionId }],
+      [
+        'info',
+        'A client connected',
+        { client: 'raw-client 0.0.0', protocol: '2025-11-25', sessionId },
+      ],
       ['info', 'request', { http: 'POST', method: 'initialize', status: 200, sessionId }],
-      ['info', 'request', { http: 'POST', method: 'notifications/initialized', status: 202, sessionId }],
-      ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'echo', status: 200, sessionId }],
+      [
+        'info',
+        'request',
+        { http: 'POST', method: 'notifications/initialized', status: 202, sessionId },
+      ],
+      [
+        'info',
+        'request',
+        { http: 'POST', method: 'tools/call', tool: 'echo', status: 200, sessionId },
+      ],
       ['info', 'A session ended', { reason: 'deleted', sessionId }],
       ['info', 'request', { http: 'DELETE', status: 200, sessionId }],
     ]);
@@ -56,7 +72,9 @@ describe.each(faces)('over %s', (face) => {
     await until(() => requests(served.log).length === 3, { what: 'the line of the stream' });
     const again = await one.get({ lastEventId: id });
     again.abort();
-    await until(() => requests(served.log).length === 4, { what: 'the line of the resumed stream' });
+    await until(() => requests(served.log).length === 4, {
+      what: 'the line of the resumed stream',
+    });
     const sessionId = hashOf(one.sessionId);
     expect(requests(served.log).slice(2)).toEqual([
       { http: 'GET', status: 200, left: true, sessionId },
@@ -84,7 +102,12 @@ describe.each(faces)('over %s', (face) => {
       ];
       const lines = served.log.matching(LINES);
       expect(
-        lines.map(({ level, message, fields: f }) => [level, message, f['refused'] ?? f['reason'], f['why']]),
+        lines.map(({ level, message, fields: f }) => [
+          level,
+          message,
+          f['refused'] ?? f['reason'],
+          f['why'],
+        ]),
       ).toEqual([
         line(403, 'host', 'allowedHosts'),
         line(403, 'origin', 'allowedOrigins'),
@@ -100,17 +123,22 @@ describe.each(faces)('over %s', (face) => {
 test.each([
   ['SDK 2', () => new McpServer({ name: 'silent', version: '1.0.0' })],
   ['SDK 1', () => new McpServerV1({ name: 'silent', version: '1.0.0' })],
-])('a tool of %s that returns nothing is a warning, and its client learns what it returned', async (_sdk, make) => {
-  const server = make();
-  (server as McpServer).registerTool('nothing', {}, () => undefined as never);
-  const served = await serve(server);
-  const one = await served.openSession();
-  const { message } = await one.call('tools/call', { name: 'nothing', arguments: {} });
-  const text = 'The tool returned undefined, not a result such as { content: [] }';
-  expect(message.result).toEqual({ content: [{ type: 'text', text }], isError: true });
-  const fields = { tool: 'nothing', error: 'NoResultError', sessionId: hashOf(one.sessionId) };
-  expect(served.log.matching(/threw/)).toEqual([{ level: 'warn', message: 'A tool threw', fields }]);
-});
+])(
+  'a tool of %s that returns nothing is a warning, and its client learns what it returned',
+  async (_sdk, make) => {
+    const server = make();
+    (server as McpServer).registerTool('nothing', {}, () => undefined as never);
+    const served = await serve(server);
+    const one = await served.openSession();
+    const { message } = await one.call('tools/call', { name: 'nothing', arguments: {} });
+    const text = 'The tool returned undefined, not a result such as { content: [] }';
+    expect(message.result).toEqual({ content: [{ type: 'text', text }], isError: true });
+    const fields = { tool: 'nothing', error: 'NoResultError', sessionId: hashOf(one.sessionId) };
+    expect(served.log.matching(/threw/)).toEqual([
+      { level: 'warn', message: 'A tool threw', fields },
+    ]);
+  },
+);
 
 test('an aroundRequest that returns nothing is a warning that says what it must return', async () => {
   const served = await serve(throwing, { aroundRequest: () => undefined as never });
@@ -123,10 +151,18 @@ test('an aroundRequest that returns nothing is a warning that says what it must 
 test('a header that differs from the body is named, and its value is not', async () => {
   const served = await serve(throwing);
   const params = { name: 'boom', arguments: {}, _meta: envelope() };
-  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'sesame' };
+  const headers = {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': 'tools/call',
+    'mcp-name': 'sesame',
+  };
   await served.client().post({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }, { headers });
   expect(served.log.matching(/400/).map(({ fields }) => fields)).toEqual([
-    { status: 400, reason: 'header_mismatch', why: 'Mcp-Name is missing, or differs from the body' },
+    {
+      status: 400,
+      reason: 'header_mismatch',
+      why: 'Mcp-Name is missing, or differs from the body',
+    },
   ]);
 });
 
@@ -143,10 +179,15 @@ test('a resource that throws is a warning with the method and the code, without 
 
 test('a client of 2026-07-28 is said once, and its requests and its throwing tools each time', async () => {
   const served = await serve(throwing, { accessLog: true });
-  for (let n = 0; n < 2; n++) await postModern(served.client(), 'tools/call', { name: 'boom', arguments: {} });
+  for (let n = 0; n < 2; n++)
+    await postModern(served.client(), 'tools/call', { name: 'boom', arguments: {} });
   await until(() => requests(served.log).length === 2, { what: 'two requests' });
   const threw = ['warn', 'A tool threw', { tool: 'boom', error: 'TypeError' }];
-  const request = ['info', 'request', { http: 'POST', method: 'tools/call', tool: 'boom', status: 200, isError: true }];
+  const request = [
+    'info',
+    'request',
+    { http: 'POST', method: 'tools/call', tool: 'boom', status: 200, isError: true },
+  ];
   expect(said(served.log)).toEqual([
     ['info', 'A client connected', { client: 'modern-client 0.0.0', protocol: '2026-07-28' }],
     threw,
@@ -165,15 +206,31 @@ test('a client of an endpoint without sessions is said once', async () => {
 });
 
 test.each(faces)('a client that is refused has not connected, over %s', async (face) => {
-  const served = await serve(throwing, { limits: { perTool: { boom: { requests: 0 } } } }, { face });
+  const served = await serve(
+    throwing,
+    { limits: { perTool: { boom: { requests: 0 } } } },
+    { face },
+  );
   // A header that the body does not agree with, and a tool without a place.
-  const refused = { 'mcp-protocol-version': '2026-07-28', 'mcp-session-id': null, 'mcp-method': 'tools/list' };
+  const refused = {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-session-id': null,
+    'mcp-method': 'tools/list',
+  };
   const call = { name: 'boom', arguments: {} };
-  const body = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { ...call, _meta: envelope() } };
+  const body = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { ...call, _meta: envelope() },
+  };
   await served.client().post(body, { headers: refused });
   await postModern(served.client(), 'tools/call', call);
   const lines = () => served.log.matching(LINES).map(({ message }) => message);
-  expect(lines()).toEqual(['A request is refused: 400 header_mismatch', 'A request is refused: 429 tool_limit']);
+  expect(lines()).toEqual([
+    'A request is refused: 400 header_mismatch',
+    'A request is refused: 429 tool_limit',
+  ]);
   await postModern(served.client(), 'tools/list', {});
   expect(lines().slice(2)).toEqual(['A client connected']);
 });
@@ -187,7 +244,8 @@ test('a user past a limit is named, an anonymous one by its address', async () =
   const served = await serve(throwing, options, { face: 'node', auth });
   for (const headers of [{ 'x-user': 'ann' }, {}] as Array<Record<string, string>>) {
     const one = served.client({ headers });
-    for (let n = 0; n < 2; n++) await one.post({ jsonrpc: '2.0', id: n, method: 'initialize', params: {} });
+    for (let n = 0; n < 2; n++)
+      await one.post({ jsonrpc: '2.0', id: n, method: 'initialize', params: {} });
   }
   const refused = served.log.matching(/^A request is refused: 429 user_limit$/);
   expect(refused.map(({ fields }) => fields['user'])).toEqual(['ann\\u001b[2J', '127.0.0.1']);
@@ -228,6 +286,8 @@ test('a relayed request that its owner refuses is one refusal, at the instance t
   const one = await owner.openSession();
   const joined = other.join(one, { headers: { 'mcp-protocol-version': '2025-03-26' } });
   await joined.post({ jsonrpc: '2.0', id: 7, method: 'ping' }, { sessionId: one.sessionId });
-  const refused = [owner, other].map(({ log }) => log.matching(/^A request is refused: 400 version_changed$/).length);
+  const refused = [owner, other].map(
+    ({ log }) => log.matching(/^A request is refused: 400 version_changed$/).length,
+  );
   expect(refused).toEqual([0, 1]);
 });

@@ -23,7 +23,9 @@ const scrape = ({ endpoint }: Pick<Served, 'endpoint'>): Scrape => readScrape(en
 
 /** Once so many operations are over: the notice of a request may come after its client has read the answer. */
 async function counted(served: Pick<Served, 'endpoint'>, operations: number): Promise<Scrape> {
-  await until(() => scrape(served).sum(OPERATIONS) >= operations, { what: `${operations} operations` });
+  await until(() => scrape(served).sum(OPERATIONS) >= operations, {
+    what: `${operations} operations`,
+  });
   return scrape(served);
 }
 
@@ -55,16 +57,26 @@ describe.each(faces)('over %s', (face) => {
     expect(now.sum(OPERATIONS, { mcp_method_name: 'initialize' })).toBe(1);
     expect(now.sum(OPERATIONS, { mcp_method_name: 'notifications/initialized' })).toBe(1);
     expect(now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: 'echo' })).toBe(3);
-    expect(now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: 'fails', error_type: 'tool_error' })).toBe(1);
-    expect(now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: 'throws', error_type: 'tool_error' })).toBe(1);
-    expect(now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: '_OTHER', error_type: '-32602' })).toBe(1);
+    expect(
+      now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: 'fails', error_type: 'tool_error' }),
+    ).toBe(1);
+    expect(
+      now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: 'throws', error_type: 'tool_error' }),
+    ).toBe(1);
+    expect(
+      now.sum(OPERATIONS, { ...CALLS, gen_ai_tool_name: '_OTHER', error_type: '-32602' }),
+    ).toBe(1);
     expect(now.sum('sojourn_handler_errors_total', CALLS)).toBe(1);
     expect(now.sum('sojourn_sessions_opened_total')).toBe(1);
     expect(now.sum('sojourn_sessions_live')).toBe(1);
     expect(now.sum('sojourn_http_requests_total', { http_request_method: 'POST' })).toBe(8);
-    expect(now.sum('mcp_server_operation_duration_seconds_bucket', { ...CALLS, le: '300' })).toBe(6);
+    expect(now.sum('mcp_server_operation_duration_seconds_bucket', { ...CALLS, le: '300' })).toBe(
+      6,
+    );
     await one.delete({ sessionId: String(one.sessionId) });
-    await until(() => scrape(served).sum('sojourn_sessions_left_total', { reason: 'deleted' }) === 1);
+    await until(
+      () => scrape(served).sum('sojourn_sessions_left_total', { reason: 'deleted' }) === 1,
+    );
     expect(scrape(served).sum('mcp_server_session_duration_seconds_count')).toBe(1);
   });
 
@@ -78,12 +90,17 @@ describe.each(faces)('over %s', (face) => {
       await one.call(...tool(name));
       await one.call(name);
     }
-    await one.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { headers: { host: 'evil.example' } });
+    await one.post(
+      { jsonrpc: '2.0', id: 1, method: 'ping' },
+      { headers: { host: 'evil.example' } },
+    );
     const after = await counted(served, 603);
     expect(after.labels('gen_ai_tool_name')).toEqual(['_OTHER', 'echo']);
     expect(after.text).not.toContain('made-up');
     expect(after.text).not.toContain('evil');
-    expect(after.sum('sojourn_refusals_total', { reason: 'host', http_response_status_code: '403' })).toBe(1);
+    expect(
+      after.sum('sojourn_refusals_total', { reason: 'host', http_response_status_code: '403' }),
+    ).toBe(1);
     // One operation more for each of: unknown tools, unknown methods; and a refusal with its status.
     const series = ({ values }: Scrape): number =>
       [...values.keys()].filter((name) => !name.includes('event_loop')).length;
@@ -97,7 +114,9 @@ const lowLevel = (names: readonly string[]) =>
     () => {
       const low = new Server({ name: 'low', version: '1.0.0' }, { capabilities: { tools: {} } });
       const inputSchema = { type: 'object' as const };
-      low.setRequestHandler('tools/list', () => ({ tools: names.map((name) => ({ name, inputSchema })) }));
+      low.setRequestHandler('tools/list', () => ({
+        tools: names.map((name) => ({ name, inputSchema })),
+      }));
       low.setRequestHandler('tools/call', () => ({ content: [] }));
       return low;
     },
@@ -143,6 +162,8 @@ test('a store that was never open: the metrics say so', async () => {
 
 test('the event loop is measured, and an endpoint that is closed measures it no more', async () => {
   const { endpoint } = await serve(createLab().factory, { metrics: true });
-  await until(() => readScrape(endpoint.metrics()).labels('stat').length === 3, { what: 'a measured delay' });
+  await until(() => readScrape(endpoint.metrics()).labels('stat').length === 3, {
+    what: 'a measured delay',
+  });
   await endpoint.close();
 });

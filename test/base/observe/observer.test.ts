@@ -52,7 +52,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     const one = await a.member.openSession();
     const { sessionId } = one;
     expect(await a.seen.first('joined')).toEqual({ kind: 'joined', instance: a.member.id });
-    expect(await a.seen.first('opened')).toMatchObject({ sessionId, protocolVersion: '2025-11-25' });
+    expect(await a.seen.first('opened')).toMatchObject({
+      sessionId,
+      protocolVersion: '2025-11-25',
+    });
 
     const elsewhere = b.member.join(one);
     await elsewhere.call(...tool('count'));
@@ -66,22 +69,32 @@ describe.each(durableKinds)('on %s', (kind) => {
     });
     // It is counted where the client is, and its notice may come after the client has read the answer.
     await until(() => b.sum(CALLS, TOOLS) === 1);
-    expect([a.sum(CALLS, TOOLS), b.sum('sojourn_relays_total', { outcome: 'done' })]).toEqual([0, 1]);
+    expect([a.sum(CALLS, TOOLS), b.sum('sojourn_relays_total', { outcome: 'done' })]).toEqual([
+      0, 1,
+    ]);
 
     const stream = await one.get();
     const { id } = await stream.next();
     stream.abort();
     (await one.get({ lastEventId: id })).abort();
-    expect(await a.seen.first('resumed')).toEqual({ kind: 'resumed', outcome: 'continued', sessionId });
+    expect(await a.seen.first('resumed')).toEqual({
+      kind: 'resumed',
+      outcome: 'continued',
+      sessionId,
+    });
     expect(a.sum('sojourn_resumes_total', { outcome: 'continued' })).toBe(1);
 
     const calls = a.seen
       .of('storeCall')
       .filter(({ failed }) => !failed)
       .map(({ operation }) => operation);
-    expect(calls).toEqual(expect.arrayContaining(['instances.announce', 'sessions.create', 'sessions.append']));
+    expect(calls).toEqual(
+      expect.arrayContaining(['instances.announce', 'sessions.create', 'sessions.append']),
+    );
     expect(a.seen.of('storeCall').every(({ ms }) => ms >= 0)).toBe(true);
-    expect(a.sum('sojourn_store_call_duration_seconds_count', { operation: 'sessions.create' })).toBe(1);
+    expect(
+      a.sum('sojourn_store_call_duration_seconds_count', { operation: 'sessions.create' }),
+    ).toBe(1);
     expect(a.sum('sojourn_lease_remaining_seconds')).toBeGreaterThan(0);
 
     await a.member.endpoint.drain();
@@ -91,7 +104,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     expect(lines.map(({ message, fields }) => [message.split(':')[0], fields])).toEqual([
       ['This instance joined the deployment', { instance: relayed.to }],
       ['This instance drains', {}],
-      ['This instance has drained', { released: 1, interrupted: 0, ms: expect.any(Number) as number }],
+      [
+        'This instance has drained',
+        { released: 1, interrupted: 0, ms: expect.any(Number) as number },
+      ],
     ]);
     expect(await a.seen.first('released')).toMatchObject({ sessionId, reason: 'released' });
     expect([a.sum('sojourn_ready'), a.sum('sojourn_sessions_live')]).toEqual([0, 0]);
@@ -103,7 +119,10 @@ describe.each(durableKinds)('on %s', (kind) => {
       { fields: { cause: 'takeover', sessionId: hashOf(sessionId) } },
     ]);
     await elsewhere.delete({ sessionId: String(sessionId) });
-    expect(await b.seen.first('ended')).toMatchObject({ reason: 'deleted', createdAt: expect.any(Number) as number });
+    expect(await b.seen.first('ended')).toMatchObject({
+      reason: 'deleted',
+      createdAt: expect.any(Number) as number,
+    });
     await a.member.endpoint.close();
     expect(a.sum('sojourn_sessions_live')).toBe(0);
   });
@@ -119,25 +138,45 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
   await until(() => member.endpoint.health().state === 'lapsed', { what: 'the lease to run out' });
   const tries = store.calls.length;
   await until(
-    () => store.calls.filter(({ call }) => call === 'instances.announce').length > 2 && store.calls.length > tries,
+    () =>
+      store.calls.filter(({ call }) => call === 'instances.announce').length > 2 &&
+      store.calls.length > tries,
   );
   const called = one.call(...tool('count'));
   expect((await seen.first('storeAway')).error.message).toContain('the cable is out');
   await until(() => sum('sojourn_waiting_requests') === 1, { what: 'the call to wait' });
-  expect([sum('sojourn_store_up'), sum('sojourn_ready'), sum('sojourn_lease_remaining_seconds')]).toEqual([0, 0, 0]);
+  expect([
+    sum('sojourn_store_up'),
+    sum('sojourn_ready'),
+    sum('sojourn_lease_remaining_seconds'),
+  ]).toEqual([0, 0, 0]);
   expect(sum('sojourn_store_outages_total')).toBe(1);
   mend(store);
   await called;
   // Each renewal in the outage tries another id, and none of those has lapsed.
   const joined = seen.of('joined').map(({ instance }) => instance);
-  expect(seen.of('leaseLapsed')).toContainEqual({ kind: 'leaseLapsed', instance: before, lost: false });
+  expect(seen.of('leaseLapsed')).toContainEqual({
+    kind: 'leaseLapsed',
+    instance: before,
+    lost: false,
+  });
   expect(seen.of('leaseLapsed').filter(({ instance }) => !joined.includes(instance))).toEqual([]);
-  expect(seen.of('joined')).toContainEqual({ kind: 'joined', instance: expect.any(String) as string, before });
+  expect(seen.of('joined')).toContainEqual({
+    kind: 'joined',
+    instance: expect.any(String) as string,
+    before,
+  });
   expect((await seen.first('storeBack')).ms).toBeGreaterThan(0);
-  expect(await seen.first('waited')).toMatchObject({ reason: 'lapsed', outcome: 'served', sessionId: one.sessionId });
+  expect(await seen.first('waited')).toMatchObject({
+    reason: 'lapsed',
+    outcome: 'served',
+    sessionId: one.sessionId,
+  });
   expect(seen.of('storeCall').some(({ failed }) => failed)).toBe(true);
   expect(seen.of('storeAway')).toHaveLength(1);
-  expect(sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(1);
+  expect(sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(
+    1,
+  );
   expect(sum('sojourn_leases_lapsed_total')).toBeGreaterThanOrEqual(1);
   expect(sum('sojourn_store_call_failures_total')).toBeGreaterThan(0);
 });
@@ -156,8 +195,15 @@ test('an owner that is cut off: its session is taken over from it, and its runni
   await a.member.lab.held();
   cut(store);
   await b.member.join(one).call(...tool('count'));
-  expect(await b.seen.first('restored')).toMatchObject({ cause: 'takeover', from: owner, after: 'died' });
-  expect(await b.seen.first('callLost')).toMatchObject({ method: 'tools/call', sessionId: one.sessionId });
+  expect(await b.seen.first('restored')).toMatchObject({
+    cause: 'takeover',
+    from: owner,
+    after: 'died',
+  });
+  expect(await b.seen.first('callLost')).toMatchObject({
+    method: 'tools/call',
+    sessionId: one.sessionId,
+  });
   mend(store);
   (await a.member.lab.held()).answer('late');
   await held;
@@ -166,8 +212,14 @@ test('an owner that is cut off: its session is taken over from it, and its runni
 describe.each(faces)('over %s', (face) => {
   test('a refusal before a call exists is observed, with what allows it', async () => {
     const seen = new Seen();
-    const served = await serve(createLab().factory, { observe: seen.observe, allowedHosts: ['127.0.0.1'] }, { face });
-    await served.client().post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { headers: { host: 'evil.example' } });
+    const served = await serve(
+      createLab().factory,
+      { observe: seen.observe, allowedHosts: ['127.0.0.1'] },
+      { face },
+    );
+    await served
+      .client()
+      .post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { headers: { host: 'evil.example' } });
     expect(seen.of('refused')).toEqual([
       {
         kind: 'refused',
@@ -204,7 +256,11 @@ describe.each(faces)('over %s', (face) => {
     const one = await served.openSession();
     expect((await one.call(...tool('count'))).response.status).toBe(200);
     await one.delete({ sessionId: String(one.sessionId) });
-    expect(served.log.matching(/^observe threw$/, 'warn').length > 0).toBe(what !== 'changes what it gets');
-    expect(served.log.matching(/^A session ended$/)[0]?.fields).toMatchObject({ reason: 'deleted' });
+    expect(served.log.matching(/^observe threw$/, 'warn').length > 0).toBe(
+      what !== 'changes what it gets',
+    );
+    expect(served.log.matching(/^A session ended$/)[0]?.fields).toMatchObject({
+      reason: 'deleted',
+    });
   });
 });

@@ -1,16 +1,26 @@
 import { describe, expect, test } from 'vitest';
-import { CREDENTIAL_HEADERS, relayedFields, RELAYED_HEADERS } from '../../../src/base/options/header-names.ts';
+import {
+  CREDENTIAL_HEADERS,
+  relayedFields,
+  RELAYED_HEADERS,
+} from '../../../src/base/options/header-names.ts';
 import { resolveOptions } from '../../../src/base/options/resolve.ts';
 
 describe('relayedHeaders', () => {
   const option = 'relayedHeaders';
 
   test('takes names in any case', () => {
-    expect(resolveOptions({ [option]: ['X-Tenant', 'x-lab.1'] })[option]).toEqual(['x-tenant', 'x-lab.1']);
+    expect(resolveOptions({ [option]: ['X-Tenant', 'x-lab.1'] })[option]).toEqual([
+      'x-tenant',
+      'x-lab.1',
+    ]);
   });
 
   test('is empty unless it is given', () => {
-    expect([resolveOptions({})[option], resolveOptions({ [option]: [] })[option]]).toEqual([[], []]);
+    expect([resolveOptions({})[option], resolveOptions({ [option]: [] })[option]]).toEqual([
+      [],
+      [],
+    ]);
   });
 
   test.each(['', 'x tenant', 'x-tenant:', 'x-tenant\r\nhost', 'ü'])('refuses %j', (name) => {
@@ -24,7 +34,9 @@ describe('relayedHeaders', () => {
 
 describe('a header that travels to another instance', () => {
   test.each(CREDENTIAL_HEADERS.map((name) => name.toUpperCase()))('is never %s', (name) => {
-    expect(() => resolveOptions({ relayedHeaders: [name] })).toThrow(/relayedHeaders names .* is a credential/);
+    expect(() => resolveOptions({ relayedHeaders: [name] })).toThrow(
+      /relayedHeaders names .* is a credential/,
+    );
   });
 
   test('is a common field, a field of MCP, or a field that relayedHeaders names', () => {

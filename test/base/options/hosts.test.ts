@@ -30,7 +30,9 @@ describe('allowedHosts', () => {
     'a?b',
     '[::1',
   ])('refuses %j', (given) => {
-    expect(() => host(given)).toThrow(/^Option allowedHosts\[0\]: got .* takes a host name without scheme, port/);
+    expect(() => host(given)).toThrow(
+      /^Option allowedHosts\[0\]: got .* takes a host name without scheme, port/,
+    );
   });
 });
 

@@ -6,7 +6,8 @@ import { hashOf } from '../../kit/log.ts';
 
 const ID = 'Xq8Jt0b9R1mUeZKf7w3hGg';
 const line = (fields: object, message = 'm') => writeLine(fields, message);
-const errorOf = (err: unknown, more: object = {}): Error => (line({ ...more, err })[0] as { err: Error }).err;
+const errorOf = (err: unknown, more: object = {}): Error =>
+  (line({ ...more, err })[0] as { err: Error }).err;
 
 describe('a client value in a text', () => {
   test('has at most 64 characters', () => {
@@ -26,9 +27,15 @@ describe('a client value in a text', () => {
   });
 
   test('is quoted as JSON writes it', () => {
-    expect([quoted('a"b'), quoted('\n'), quoted(5), quoted(null), quoted(true), quoted({ a: 1 }), quoted([1])]).toEqual(
-      ['"a\\"b"', '"\\n"', '5', 'null', 'true', 'an object', 'an array'],
-    );
+    expect([
+      quoted('a"b'),
+      quoted('\n'),
+      quoted(5),
+      quoted(null),
+      quoted(true),
+      quoted({ a: 1 }),
+      quoted([1]),
+    ]).toEqual(['"a\\"b"', '"\\n"', '5', 'null', 'true', 'an object', 'an array']);
   });
 });
 
@@ -45,7 +52,10 @@ describe('a session id', () => {
   });
 
   test('that an application made is not looked for in the text when it is short', () => {
-    expect(line({ sessionId: 'the' }, 'the store')).toEqual([{ sessionId: hashOf('the') }, 'the store']);
+    expect(line({ sessionId: 'the' }, 'the store')).toEqual([
+      { sessionId: hashOf('the') },
+      'the store',
+    ]);
   });
 });
 
@@ -63,8 +73,14 @@ describe('an error', () => {
 
   test('is written where its class has getters, as that of an aborted fetch has', () => {
     const { reason } = AbortSignal.abort() as { readonly reason: DOMException };
-    expect(inspect(errorOf(new Error('away', { cause: reason })))).toMatch(/\[cause\]: .*AbortError/s);
-    expect(errorOf(reason)).toMatchObject({ name: 'AbortError', message: reason.message, stack: reason.stack });
+    expect(inspect(errorOf(new Error('away', { cause: reason })))).toMatch(
+      /\[cause\]: .*AbortError/s,
+    );
+    expect(errorOf(reason)).toMatchObject({
+      name: 'AbortError',
+      message: reason.message,
+      stack: reason.stack,
+    });
   });
 
   test('keeps all that when its texts are cut', () => {
@@ -112,7 +128,10 @@ describe('an error', () => {
       (cause) => new Error('y'.repeat(3_000), { cause }),
       new Error(),
     );
-    const [fields] = line({ a: cyclic, err: Object.assign(deep, { all: cyclic, many: Array(100_000).fill('z') }) });
+    const [fields] = line({
+      a: cyclic,
+      err: Object.assign(deep, { all: cyclic, many: Array(100_000).fill('z') }),
+    });
     expect(inspect(fields, { depth: 20 }).length).toBeLessThan(100_000);
   });
 
@@ -122,6 +141,9 @@ describe('an error', () => {
         throw new Error('trapped');
       },
     });
-    expect(line({ err }, 'still here')).toEqual([{ err: 'an error that cannot be read' }, 'still here']);
+    expect(line({ err }, 'still here')).toEqual([
+      { err: 'an error that cannot be read' },
+      'still here',
+    ]);
   });
 });

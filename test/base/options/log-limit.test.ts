@@ -14,7 +14,9 @@ test.each(['info', 'warn', 'error'] as const)(
   async (level) => {
     const { time, log, logger } = limited();
     for (let n = 0; n < 1_000; n++) logger[level]({ n }, 'refused');
-    expect(log.lines.map(({ fields }) => fields['n'])).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    expect(log.lines.map(({ fields }) => fields['n'])).toEqual(
+      Array.from({ length: 20 }, (_, n) => n),
+    );
     await time.advance(1_000);
     expect(log.lines.slice(20)).toEqual([
       { level, fields: { lines: 980 }, message: 'refused (980 more such lines were left out)' },
@@ -27,7 +29,12 @@ test.each(['info', 'warn', 'error'] as const)(
 test('the number is written by a later line, too, where the timer is late', () => {
   const { time, log } = limited();
   let now = 0;
-  const logger = limitedLogger(log, { ...time, monotonic: () => now, setTimeout: () => 0, clearTimeout: () => {} });
+  const logger = limitedLogger(log, {
+    ...time,
+    monotonic: () => now,
+    setTimeout: () => 0,
+    clearTimeout: () => {},
+  });
   for (let n = 0; n < 25; n++) logger.warn({}, 'refused');
   now = 5_000;
   logger.warn({}, 'another');
@@ -40,7 +47,8 @@ test('the number is written by a later line, too, where the timer is late', () =
 test('each text and each level has its own 20, and the others are never left out', () => {
   const { log, logger } = limited();
   for (let n = 0; n < 30; n++) {
-    for (const level of ['debug', 'info', 'warn', 'error', 'fatal'] as const) logger[level]({}, 'a');
+    for (const level of ['debug', 'info', 'warn', 'error', 'fatal'] as const)
+      logger[level]({}, 'a');
     logger.warn({}, 'b');
   }
   const count = (level: string, text: string) =>

@@ -10,7 +10,9 @@ const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
 function watchConsole() {
   const lines: string[] = [];
   for (const method of ['debug', 'info', 'log', 'warn', 'error'] as const) {
-    vi.spyOn(console, method).mockImplementation((text: unknown) => void lines.push(`${method} ${text}`));
+    vi.spyOn(console, method).mockImplementation(
+      (text: unknown) => void lines.push(`${method} ${text}`),
+    );
   }
   return lines;
 }
@@ -32,7 +34,9 @@ describe('the console logger', () => {
   test('shows the fields', () => {
     watchConsole();
     consoleLogger.warn({ sessionId: 'a' }, 'seen');
-    expect(vi.mocked(console.warn).mock.calls).toEqual([["sojourn: warn: seen { sessionId: 'a' }"]]);
+    expect(vi.mocked(console.warn).mock.calls).toEqual([
+      ["sojourn: warn: seen { sessionId: 'a' }"],
+    ]);
   });
 });
 
@@ -69,8 +73,14 @@ describe('the option logger', () => {
 
   test('takes a logger without fatal, whose error gets those lines', () => {
     const lines: string[] = [];
-    const add = (level: string) => (_fields: object, message: string) => void lines.push(`${level} ${message}`);
-    const given = { debug: add('debug'), info: add('info'), warn: add('warn'), error: add('error') };
+    const add = (level: string) => (_fields: object, message: string) =>
+      void lines.push(`${level} ${message}`);
+    const given = {
+      debug: add('debug'),
+      info: add('info'),
+      warn: add('warn'),
+      error: add('error'),
+    };
     const { logger } = resolveOptions({ logger: given });
     for (const level of LEVELS) logger[level]({}, 'line');
     expect(lines).toEqual(['debug line', 'info line', 'warn line', 'error line', 'error line']);

@@ -73,7 +73,9 @@ const kinds: Readonly<Record<string, Kind>> = {
 function throwing(): McpServer {
   const server = new McpServer({ name: 'throwing', version: '1.0.0' });
   server.registerTool('boom', {}, () => {
-    throw new TypeError('fetch failed', { cause: Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }) });
+    throw new TypeError('fetch failed', {
+      cause: Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }),
+    });
   });
   return server;
 }
@@ -81,23 +83,42 @@ function throwing(): McpServer {
 describe.each(Object.entries(kinds))('%s', (_name, { levels, text, thrown, open }) => {
   test('has the lines of an endpoint with their fields', async () => {
     const { stream, lines } = collector();
-    const served = await serve(throwing, { logger: open(stream), accessLog: true, logErrors: true });
+    const served = await serve(throwing, {
+      logger: open(stream),
+      accessLog: true,
+      logErrors: true,
+    });
     const client = await served.openSession();
     await client.call('tools/call', { name: 'boom', arguments: {} });
     const named = (name: string): Line[] => lines().filter((line) => line[text] === name);
     await until(() => named('request').length === 3, { what: 'the requests' });
     const sessionId = hashOf(client.sessionId);
-    expect(named('A client connected')).toMatchObject([{ level: levels[1], client: 'raw-client 0.0.0', sessionId }]);
-    expect(named('A tool threw')).toMatchObject([
-      { level: levels[2], tool: 'boom', error: 'TypeError', [thrown]: 'fetch failed: ECONNREFUSED', sessionId },
+    expect(named('A client connected')).toMatchObject([
+      { level: levels[1], client: 'raw-client 0.0.0', sessionId },
     ]);
-    expect(named('request').at(-1)).toMatchObject({ level: levels[1], tool: 'boom', isError: true, sessionId });
+    expect(named('A tool threw')).toMatchObject([
+      {
+        level: levels[2],
+        tool: 'boom',
+        error: 'TypeError',
+        [thrown]: 'fetch failed: ECONNREFUSED',
+        sessionId,
+      },
+    ]);
+    expect(named('request').at(-1)).toMatchObject({
+      level: levels[1],
+      tool: 'boom',
+      isError: true,
+      sessionId,
+    });
   });
 
   test('gets every level, and of an error its stack and its cause', () => {
     const { stream, lines } = collector();
     const { logger } = resolveOptions({ logger: open(stream) });
-    const err = Object.assign(new RangeError('outer', { cause: new Error('inner') }), { code: 'E_OUTER' });
+    const err = Object.assign(new RangeError('outer', { cause: new Error('inner') }), {
+      code: 'E_OUTER',
+    });
     for (const level of ['debug', 'info', 'warn', 'error', 'fatal'] as const)
       logger[level]({ err, n: 1 }, `at ${level}`);
     expect(lines().map(({ level, [text]: said }) => [level, said])).toEqual(
@@ -106,7 +127,8 @@ describe.each(Object.entries(kinds))('%s', (_name, { levels, text, thrown, open 
     for (const { err: written, n } of lines()) {
       expect(n).toBe(1);
       expect(written).toMatchObject({ type: 'RangeError', code: 'E_OUTER' });
-      for (const part of ['loggers.test.ts', 'outer', 'inner']) expect(JSON.stringify(written)).toContain(part);
+      for (const part of ['loggers.test.ts', 'outer', 'inner'])
+        expect(JSON.stringify(written)).toContain(part);
     }
   });
 });

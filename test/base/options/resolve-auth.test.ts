@@ -34,7 +34,8 @@ test('a JWT needs an issuer and an audience alone', () => {
 
 test('an issuer and a resource on this machine may be http', () => {
   expect(
-    resolve({ jwt: { issuer: 'http://localhost:9000', audience: 'http://127.0.0.1:3000/mcp' } })?.metadata,
+    resolve({ jwt: { issuer: 'http://localhost:9000', audience: 'http://127.0.0.1:3000/mcp' } })
+      ?.metadata,
   ).toEqual({
     resource: 'http://127.0.0.1:3000/mcp',
     authorization_servers: ['http://localhost:9000'],
@@ -62,8 +63,16 @@ describe('without the SDK, as the SDK does it:', () => {
         return false;
       }
     };
-    const scopes = ['', ...Array.from({ length: 0x180 }, (_, code) => `a${String.fromCharCode(code)}`), 'a\n', 1, null];
-    const ours = scopes.filter((scope) => accepts(() => resolve({ verify, requiredScopes: [scope] })));
+    const scopes = [
+      '',
+      ...Array.from({ length: 0x180 }, (_, code) => `a${String.fromCharCode(code)}`),
+      'a\n',
+      1,
+      null,
+    ];
+    const ours = scopes.filter((scope) =>
+      accepts(() => resolve({ verify, requiredScopes: [scope] })),
+    );
     expect(ours).toEqual(scopes.filter((scope) => accepts(() => requireScopes(scope as string))));
     expect(ours.length).toBe(92);
   });
@@ -71,14 +80,34 @@ describe('without the SDK, as the SDK does it:', () => {
 
 describe('refused with the name of the option:', () => {
   test.each<[string, unknown, RegExp]>([
-    ['no way to identify a caller', {}, /auth takes exactly one of verify, jwt, trustedProxyUser; it has none/],
+    [
+      'no way to identify a caller',
+      {},
+      /auth takes exactly one of verify, jwt, trustedProxyUser; it has none/,
+    ],
     ['two ways', { jwt, verify }, /exactly one of .*; it has verify and jwt/],
-    ['an unknown member', { verify, requiredScope: [] }, /auth\.requiredScope; did you mean auth\.requiredScopes/],
-    ['an unknown member of jwt', { jwt: { ...jwt, jwksUrl: 'https://x' } }, /auth\.jwt\.jwksUrl; did you mean/],
+    [
+      'an unknown member',
+      { verify, requiredScope: [] },
+      /auth\.requiredScope; did you mean auth\.requiredScopes/,
+    ],
+    [
+      'an unknown member of jwt',
+      { jwt: { ...jwt, jwksUrl: 'https://x' } },
+      /auth\.jwt\.jwksUrl; did you mean/,
+    ],
     ['no issuer', { jwt: { audience: 'a' } }, /auth\.jwt\.issuer/],
-    ['an http issuer elsewhere', { jwt: { ...jwt, issuer: 'http://id.example' } }, /auth\.jwt\.issuer/],
+    [
+      'an http issuer elsewhere',
+      { jwt: { ...jwt, issuer: 'http://id.example' } },
+      /auth\.jwt\.issuer/,
+    ],
     ['no name of a claim', { jwt: { ...jwt, userClaim: 'a"' } }, /auth\.jwt\.userClaim/],
-    ['an hour', { jwt: { ...jwt, clockToleranceMs: 3_600_000 } }, /auth\.jwt\.clockToleranceMs.*0 to 600000/],
+    [
+      'an hour',
+      { jwt: { ...jwt, clockToleranceMs: 3_600_000 } },
+      /auth\.jwt\.clockToleranceMs.*0 to 600000/,
+    ],
     ['no audience', { jwt: { issuer: jwt.issuer } }, /auth\.jwt\.audience/],
     ['an empty audience', { jwt: { ...jwt, audience: '' } }, /auth\.jwt\.audience\[0\]/],
     ['an empty list of audiences', { jwt: { ...jwt, audience: [] } }, /auth\.jwt\.audience/],

@@ -69,10 +69,19 @@ test.each<[what: string, given: Given, resolved: Given]>([
   [
     'a tool has the callMs of all where it has none of its own',
     { limits: { callMs: 9, perTool } },
-    { perTool: { of: expect.objectContaining({ callMs: 9 }), own: expect.objectContaining({ callMs: 7 }) } },
+    {
+      perTool: {
+        of: expect.objectContaining({ callMs: 9 }),
+        own: expect.objectContaining({ callMs: 7 }),
+      },
+    },
   ],
   ['the tombstone time follows the idle timeout', { idleTimeoutMs: 5_000 }, { tombstoneMs: 5_000 }],
-  ['up to a day', { idleTimeoutMs: Infinity }, { idleTimeoutMs: Infinity, tombstoneMs: 86_400_000 }],
+  [
+    'up to a day',
+    { idleTimeoutMs: Infinity },
+    { idleTimeoutMs: Infinity, tombstoneMs: 86_400_000 },
+  ],
   ['unless it is given', { idleTimeoutMs: 5_000, tombstoneMs: 9 }, { tombstoneMs: 9 }],
   [
     'versions are newest first, and pinned',
@@ -94,8 +103,16 @@ test.each<[what: string, given: Given, resolved: Given]>([
   ],
   ['B87 stateless is short for a mode', { stateless: true }, { sessionMode: 'stateless' }],
   ['B87 so is its contrary', { stateless: false }, { sessionMode: 'stateful' }],
-  ['B87 beside the same mode', { stateless: true, sessionMode: 'stateless' }, { sessionMode: 'stateless' }],
-  ['B87 beside the same contrary', { stateless: false, sessionMode: 'stateful' }, { sessionMode: 'stateful' }],
+  [
+    'B87 beside the same mode',
+    { stateless: true, sessionMode: 'stateless' },
+    { sessionMode: 'stateless' },
+  ],
+  [
+    'B87 beside the same contrary',
+    { stateless: false, sessionMode: 'stateful' },
+    { sessionMode: 'stateful' },
+  ],
   ['B90 legacySse with sessions', { legacySse: true, stateless: false }, { legacySse: true }],
   [
     'limits that may be endless are',
@@ -112,7 +129,9 @@ test.each<[what: string, given: Given, resolved: Given]>([
   ['of keepAliveMs so does 0, as the SDK has it', { keepAliveMs: 0 }, { keepAliveMs: Infinity }],
 ])('%s', (_what, given, resolved) => {
   const all = resolveAny(given);
-  expect(Object.fromEntries(Object.keys(resolved).map((name) => [name, Reflect.get(all, name)]))).toEqual(resolved);
+  expect(
+    Object.fromEntries(Object.keys(resolved).map((name) => [name, Reflect.get(all, name)])),
+  ).toEqual(resolved);
 });
 
 describe('what is resolved', () => {
@@ -130,10 +149,9 @@ describe('what is resolved', () => {
       const parts = [one, limits, eventRetention, allowedOrigins, supportedProtocolVersions];
       expect(parts.map((part) => Object.isFrozen(part))).toEqual(parts.map(() => true));
     }
-    expect([resolved.allowedHosts, resolved.requestStateKeys].map((part) => Object.isFrozen(part))).toEqual([
-      true,
-      true,
-    ]);
+    expect(
+      [resolved.allowedHosts, resolved.requestStateKeys].map((part) => Object.isFrozen(part)),
+    ).toEqual([true, true]);
   });
 
   test('does not change when what was given does', () => {
@@ -274,7 +292,11 @@ const sessionIdGenerator = Object.assign(() => '', { maxLength: '64' });
 test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | typeof RangeError]>([
   [{ idleTimeoutM: 1 }, 'Unknown option idleTimeoutM; did you mean idleTimeoutMs?', TypeError],
   [{ IdleTimeoutMs: 1 }, 'Unknown option IdleTimeoutMs; did you mean idleTimeoutMs?', TypeError],
-  [{ maxIdleSessions: 1 }, 'Unknown option maxIdleSessions; did you mean maxIdleSessionCount?', TypeError],
+  [
+    { maxIdleSessions: 1 },
+    'Unknown option maxIdleSessions; did you mean maxIdleSessionCount?',
+    TypeError,
+  ],
   [{ sesionMode: 1 }, 'Unknown option sesionMode; did you mean sessionMode?', TypeError],
   [{ bodyBytes: 1 }, 'Unknown option bodyBytes; did you mean limits.bodyBytes?', TypeError],
   [{ limit: 1 }, 'Unknown option limit; did you mean limits?', TypeError],
@@ -289,8 +311,14 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
   [{ constructor: 1 }, /^Unknown option constructor/],
   // Names of createMcpHandler, of the C# SDK (docs/guide/from-csharp.md), and of listen().
   [{ legacy: 1 }, /Option legacy belongs to createMcpHandler; here it is sessionMode/],
-  [{ maxSubscriptions: 1 }, /Option maxSubscriptions belongs to createMcpHandler; here it is limits\.subscriptions/],
-  [{ maxRequestBodySize: 1 }, /Option maxRequestBodySize belongs to createMcpHandler; here it is limits\.bodyBytes/],
+  [
+    { maxSubscriptions: 1 },
+    /Option maxSubscriptions belongs to createMcpHandler; here it is limits\.subscriptions/,
+  ],
+  [
+    { maxRequestBodySize: 1 },
+    /Option maxRequestBodySize belongs to createMcpHandler; here it is limits\.bodyBytes/,
+  ],
   [{ IdleTimeout: 1 }, /did you mean idleTimeoutMs\?/],
   [{ Stateless: 1 }, /did you mean stateless\?/],
   [{ MaxIdleSessionCount: 1 }, /did you mean maxIdleSessionCount\?/],
@@ -302,22 +330,35 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
     { store: 'redis://secret@host' },
     /^(?!.*secret).*import \{ redis \} from 'sojourn-redis' and write store: redis\(…\)/,
   ],
-  [{ store: 'postgresql://secret@host/db' }, /^(?!.*secret).*import \{ postgres \} from 'sojourn-postgres'/],
+  [
+    { store: 'postgresql://secret@host/db' },
+    /^(?!.*secret).*import \{ postgres \} from 'sojourn-postgres'/,
+  ],
   [{ store: './sessions.db' }, /import \{ sqlite \} from 'sojourn\/sqlite'/],
-  [{ store: () => ({}) }, /Option store: got a function, takes a store, which that function returns: call it/],
+  [
+    { store: () => ({}) },
+    /Option store: got a function, takes a store, which that function returns: call it/,
+  ],
   // Options that are no object.
   ...[null, 5, 'stateless', [], () => {}, new Map([['stateless', true]]), Promise.resolve({})].map(
     (input): [unknown, RegExp] => [input, /createMcpEndpoint takes an object of options/],
   ),
   // What they take, a member by its name, and a key that is not shown.
-  [{ hookTimeoutMs: 0 }, 'Option hookTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)'],
+  [
+    { hookTimeoutMs: 0 },
+    'Option hookTimeoutMs: got 0, takes a number of ms, 1 or more, or Infinity (no limit)',
+  ],
   // B59, B60
   [
     { idleTimeoutMs: -1 },
     'Option idleTimeoutMs: got -1, takes a number of ms, 0 or more, or Infinity (never)',
     RangeError,
   ],
-  [{ maxIdleSessionCount: -1 }, /^Option maxIdleSessionCount: got -1, takes a whole number of sessions, 0/, RangeError],
+  [
+    { maxIdleSessionCount: -1 },
+    /^Option maxIdleSessionCount: got -1, takes a whole number of sessions, 0/,
+    RangeError,
+  ],
   [{ sharedLists: ['tool'] }, /sharedLists\[0\].*one of 'tools', 'prompts'/],
   [{ sharedLists: true }, /sharedLists.*a list of tools/],
   [{ sessionMigrationHandler }, /^Option sessionMigrationHandler.onSessionEnded: /],
@@ -327,7 +368,10 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
     'Option requestStateKeys[0]: got 6 bytes, takes a string or Uint8Array of 32 bytes or more',
   ],
   [{ requestStateKeys: [12345678] }, /^(?!.*12345678)/],
-  [{ requestStateKeys: KEY }, 'Option requestStateKeys: got a string, takes a list of keys, each 32 bytes or more'],
+  [
+    { requestStateKeys: KEY },
+    'Option requestStateKeys: got a string, takes a list of keys, each 32 bytes or more',
+  ],
   [{ instanceKeys: Buffer.from(KEY) }, /^Option instanceKeys: got an object, takes a list of keys/],
   // A value without an end does not hide what is taken.
   [{ name: 'n'.repeat(200) }, /^Option name: got .{128}, takes 1 to 64 letters/],
@@ -352,12 +396,28 @@ test.each([
   ['B87', { stateless: false, sessionMode: 'hybrid' }, /'stateful'/],
   ['B87', { stateless: false, sessionMode: 'stateless' }, /contradict/],
   ['B90', { legacySse: true, stateless: true }, /legacySse and stateless: true contradict/],
-  ['B90', { legacySse: true, sessionMode: 'stateless' }, /legacySse and sessionMode: 'stateless' contradict/],
-  ['versions', { ...MODERN_ONLY, stateless: false }, /supportedProtocolVersions and stateless: false/],
+  [
+    'B90',
+    { legacySse: true, sessionMode: 'stateless' },
+    /legacySse and sessionMode: 'stateless' contradict/,
+  ],
+  [
+    'versions',
+    { ...MODERN_ONLY, stateless: false },
+    /supportedProtocolVersions and stateless: false/,
+  ],
   ['versions', { ...MODERN_ONLY, legacySse: true }, /legacySse and supportedProtocolVersions/],
-  ['lists', { sharedLists: ['tools'], auth: AUTHORIZED }, /sharedLists and auth.authorize contradict/],
+  [
+    'lists',
+    { sharedLists: ['tools'], auth: AUTHORIZED },
+    /sharedLists and auth.authorize contradict/,
+  ],
   ['lists', { sharedLists: ['tools'], auth: OPTIONAL }, /sharedLists and auth.optional contradict/],
-  ['anonymous', { auth: { ...AUTHORIZED, optional: true } }, /auth.optional: true and auth.authorize contradict/],
+  [
+    'anonymous',
+    { auth: { ...AUTHORIZED, optional: true } },
+    /auth.optional: true and auth.authorize contradict/,
+  ],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);
 });

@@ -1,4 +1,7 @@
-import { parseJSONRPCMessage, PROTOCOL_VERSION_META_KEY as SDK_KEY } from '@modelcontextprotocol/server';
+import {
+  parseJSONRPCMessage,
+  PROTOCOL_VERSION_META_KEY as SDK_KEY,
+} from '@modelcontextprotocol/server';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkMessage, PROTOCOL_VERSION_META_KEY } from '../../../src/base/protocol/jsonrpc.ts';
@@ -22,16 +25,27 @@ test('the key of the version in an envelope is the one of the SDK', () => {
 describe('a message is', () => {
   test.each([
     ['request', { jsonrpc: v, id: 1, method: 'm' }],
-    ['request', { jsonrpc: v, id: Number.MIN_SAFE_INTEGER, method: 'm', params: { anything: [1] } }],
+    [
+      'request',
+      { jsonrpc: v, id: Number.MIN_SAFE_INTEGER, method: 'm', params: { anything: [1] } },
+    ],
     ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TOKEN]: 'p', more: 1 } } }],
     ['request', { jsonrpc: v, id: 0, method: 'm', params: { _meta: { [TASK]: { taskId: 't' } } } }],
     ['request', { jsonrpc: v, id: `${LONG}x`, method: 'm' }],
     [
       'request',
-      { jsonrpc: v, id: LONG, method: LISTEN, params: { _meta: { [TOKEN]: LONG, [TASK]: { taskId: LONG } } } },
+      {
+        jsonrpc: v,
+        id: LONG,
+        method: LISTEN,
+        params: { _meta: { [TOKEN]: LONG, [TASK]: { taskId: LONG } } },
+      },
     ],
     ['request', { jsonrpc: v, id: 1, method: 'resources/read', params: { uri: URI } }],
-    ['request', { jsonrpc: v, id: 1, method: 'resources/read', params: { uri: { host: `${URI}u` } } }],
+    [
+      'request',
+      { jsonrpc: v, id: 1, method: 'resources/read', params: { uri: { host: `${URI}u` } } },
+    ],
     ['request', { jsonrpc: v, id: 1, method: 'completion/complete', params: { ref: null } }],
     ['request', { jsonrpc: v, id: 1, method: LISTEN, params: { notifications: [] } }],
     ['notification', { jsonrpc: v, method: 'm' }],
@@ -64,18 +78,27 @@ describe('a message is', () => {
       { jsonrpc: v, id: 1, method: 'm', params: { _meta: { [TASK]: { taskId: `${LONG}x` } } } },
       `params._meta["${TASK}"].taskId may have 1024 characters`,
     ],
-    [{ jsonrpc: v, id: `${LONG}x`, method: LISTEN }, 'the id of subscriptions/listen may have 1024 characters'],
+    [
+      { jsonrpc: v, id: `${LONG}x`, method: LISTEN },
+      'the id of subscriptions/listen may have 1024 characters',
+    ],
     [
       { jsonrpc: v, id: 1, method: 'resources/unsubscribe', params: { uri: `${URI}u` } },
       'the URI of a resource may have 8192 bytes',
     ],
     [{ jsonrpc: v, id: 1, result: {}, params: {} }, 'unknown member "params"'],
-    [JSON.parse('{"jsonrpc":"2.0","id":1,"method":"m","__proto__":{}}'), 'unknown member "__proto__"'],
+    [
+      JSON.parse('{"jsonrpc":"2.0","id":1,"method":"m","__proto__":{}}'),
+      'unknown member "__proto__"',
+    ],
     [{ jsonrpc: v, result: {} }, BAD_ID],
     [{ jsonrpc: v, id: null, result: {} }, BAD_ID],
     [{ jsonrpc: v, id: 1, result: null }, 'result must be an object'],
     [{ jsonrpc: v, id: 1, result: { _meta: 1 } }, 'result._meta must be an object'],
-    [{ jsonrpc: v, id: null, error: { code: 1, message: 'm' } }, 'id must be a string or an integer'],
+    [
+      { jsonrpc: v, id: null, error: { code: 1, message: 'm' } },
+      'id must be a string or an integer',
+    ],
     [{ jsonrpc: v, id: 1, error: null }, BAD_ERROR],
     [{ jsonrpc: v, id: 1, error: { code: 1.5, message: 'm' } }, BAD_ERROR],
     [{ jsonrpc: v, id: 1, error: { code: 1 } }, BAD_ERROR],
@@ -93,7 +116,10 @@ const message = fc.record(
     params: odd(fc.record({ _meta: odd(meta()), name: fc.string() }, { requiredKeys: [] })),
     result: odd(fc.record({ _meta: odd(meta()), name: fc.string() }, { requiredKeys: [] })),
     error: odd(
-      fc.record({ code: odd(fc.integer()), message: odd(fc.string()), data: fc.jsonValue() }, { requiredKeys: [] }),
+      fc.record(
+        { code: odd(fc.integer()), message: odd(fc.string()), data: fc.jsonValue() },
+        { requiredKeys: [] },
+      ),
     ),
     extra: fc.jsonValue(),
   },
@@ -102,7 +128,11 @@ const message = fc.record(
 
 function meta(): fc.Arbitrary<unknown> {
   return fc.record(
-    { [TOKEN]: odd(fc.integer()), [TASK]: odd(fc.record({ taskId: odd(fc.string()) })), more: fc.jsonValue() },
+    {
+      [TOKEN]: odd(fc.integer()),
+      [TASK]: odd(fc.record({ taskId: odd(fc.string()) })),
+      more: fc.jsonValue(),
+    },
     { requiredKeys: [] },
   );
 }

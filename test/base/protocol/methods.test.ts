@@ -48,7 +48,10 @@ async function serveAll(allows: boolean) {
   };
   const served = await serve(
     (ctx) => {
-      const server = new Server({ name: 'x', version: '1' }, { ...ctx.serverOptions, capabilities: {} });
+      const server = new Server(
+        { name: 'x', version: '1' },
+        { ...ctx.serverOptions, capabilities: {} },
+      );
       server.fallbackRequestHandler = async ({ method }) => {
         ran.push(method);
         return {};
@@ -65,7 +68,8 @@ async function serveAll(allows: boolean) {
     ran,
     metrics: () => readScrape(served.endpoint.metrics()),
     inSession: async (method = METHOD) => (await session.call(method, params)).message,
-    alone: async (headers: RawHeaders) => (await callModern(modern, METHOD, params, { headers })).response.status,
+    alone: async (headers: RawHeaders) =>
+      (await callModern(modern, METHOD, params, { headers })).response.status,
   };
 }
 
@@ -73,8 +77,17 @@ async function serveAll(allows: boolean) {
 function retried(): readonly [code: unknown, repeatable: boolean] {
   const message = { jsonrpc: '2.0', id: 1, method: METHOD, params: { name: 'a' } } as const;
   const post = postOf([{ kind: 'request', message }], false, '');
-  const inbound = { kind: 'post', requestId: 1, mayHaveRun: 1, sink: { hasBegun: false }, post } as unknown as Inbound;
-  const markers = new Markers({ options: { timeProvider: systemTime } } as unknown as SessionHost, {} as never);
+  const inbound = {
+    kind: 'post',
+    requestId: 1,
+    mayHaveRun: 1,
+    sink: { hasBegun: false },
+    post,
+  } as unknown as Inbound;
+  const markers = new Markers(
+    { options: { timeProvider: systemTime } } as unknown as SessionHost,
+    {} as never,
+  );
   return [(errorAfter(inbound, lapsed()) as SojournError).code, markers.repeatable(message)];
 }
 
@@ -107,22 +120,29 @@ describe('a method without a row', () => {
     expect(metrics().sum(OPERATIONS, label(METHOD))).toBe(0);
   });
 
-  test.each([METHOD, 'sampling/createMessage', 'notifications/progress', 'constructor', '__proto__'])(
-    'is refused by authorize as one that the server lacks: %s',
-    async (method) => {
-      const { asked, ran, inSession, alone } = await serveAll(false);
-      expect((await inSession(method)).error).toEqual({ code: -32_601, message: 'Method not found' });
-      expect(await alone({})).toBe(404);
-      expect([asked[0], ran]).toEqual([`method ${method}`, []]);
-    },
-  );
+  test.each([
+    METHOD,
+    'sampling/createMessage',
+    'notifications/progress',
+    'constructor',
+    '__proto__',
+  ])('is refused by authorize as one that the server lacks: %s', async (method) => {
+    const { asked, ran, inSession, alone } = await serveAll(false);
+    expect((await inSession(method)).error).toEqual({ code: -32_601, message: 'Method not found' });
+    expect(await alone({})).toBe(404);
+    expect([asked[0], ran]).toEqual([`method ${method}`, []]);
+  });
 });
 
 test('no other file compares a method with a name, or has a table of names', () => {
   const src = resolve(import.meta.dirname, '../../../src');
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
   const names = [...methods.keys()].filter((name) => name !== 'ping').join('|');
-  const decides = new RegExp(`(?:[!=]==|case|\\[) *'(?:${names})'|'(?:${names})'(?: *[!=]==|\\]?:)`);
+  const decides = new RegExp(
+    `(?:[!=]==|case|\\[) *'(?:${names})'|'(?:${names})'(?: *[!=]==|\\]?:)`,
+  );
   const deciding = files.filter((file) => decides.test(readFileSync(join(src, file), 'utf8')));
   expect(deciding.filter((file) => !file.endsWith('base/protocol/methods.ts'))).toEqual([]);
   expect(decides.test("if (method !== 'tools/call')")).toBe(true);

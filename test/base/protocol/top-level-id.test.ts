@@ -29,9 +29,17 @@ function findAll(body: string): unknown {
 
 describe('the id of a request is found', () => {
   test.each<[string, string, unknown]>([
-    ['before long params, as Go and Java write it', `{"jsonrpc":"2.0","id":7,"method":"x","params":"${LONG}"}`, 7],
+    [
+      'before long params, as Go and Java write it',
+      `{"jsonrpc":"2.0","id":7,"method":"x","params":"${LONG}"}`,
+      7,
+    ],
     ['first', `{"id":7,"jsonrpc":"2.0","method":"x","params":["${LONG}"]}`, 7],
-    ['after long params, as TypeScript writes it', `{"method":"x","params":{"a":"${LONG}"},"jsonrpc":"2.0","id":7}`, 7],
+    [
+      'after long params, as TypeScript writes it',
+      `{"method":"x","params":{"a":"${LONG}"},"jsonrpc":"2.0","id":7}`,
+      7,
+    ],
     ['alone at the end', `{"jsonrpc":"2.0","method":"x","params":"${LONG}","id":"last"}`, 'last'],
     ['with its method at the end', `{"params":"${LONG}","id":3,"method":"x"}`, 3],
     ['between blanks', ' \r\n\t{ "method" : "x" ,\n"id"\t:\r7 }\n ', 7],
@@ -53,7 +61,10 @@ describe('there is no id in', () => {
   test.each<[string, string]>([
     ['nothing', ''],
     ['a notification', '{"jsonrpc":"2.0","method":"notifications/x"}'],
-    ['an answer, whose id is one of the server’s', '{"jsonrpc":"2.0","id":1,"result":{"method":"x"}}'],
+    [
+      'an answer, whose id is one of the server’s',
+      '{"jsonrpc":"2.0","id":1,"result":{"method":"x"}}',
+    ],
     ['a message whose method is no string', '{"id":1,"method":["x"]}'],
     ['the params alone', '{"method":"x","params":{"id":1}}'],
     ['params that look like a request', '{"params":{"method":"x","id":1}}'],
@@ -78,7 +89,9 @@ describe('there is no id in', () => {
   test('bytes that are no UTF-8', () => {
     const [before, after] = ['{"method":"x","id":"', '"}'].map((text) => Buffer.from(text));
     for (const bytes of [[0x80], [0xc0, 0xaf], [0xed, 0xa0, 0x80], [0xff]])
-      expect(find(Buffer.concat([before ?? Buffer.of(), Uint8Array.from(bytes), after ?? Buffer.of()]))).toBeNull();
+      expect(
+        find(Buffer.concat([before ?? Buffer.of(), Uint8Array.from(bytes), after ?? Buffer.of()])),
+      ).toBeNull();
   });
 
   test('a body of one byte more than is looked at', () => {
@@ -90,30 +103,70 @@ describe('there is no id in', () => {
 
 test('bytes after the first that cannot be a request are not asked for', () => {
   const body = new Body({ holds: () => false }, limits(MOST));
-  const taken = ['  ', '  [', '{"method":"x","id":1}'].map((piece) => body.take(Buffer.from(piece)));
-  expect([taken, body.read()]).toEqual([[true, false, false], expect.objectContaining({ id: null })]);
+  const taken = ['  ', '  [', '{"method":"x","id":1}'].map((piece) =>
+    body.take(Buffer.from(piece)),
+  );
+  expect([taken, body.read()]).toEqual([
+    [true, false, false],
+    expect.objectContaining({ id: null }),
+  ]);
 });
 
 test('in any JSON it is the id that parsing finds, or none', () => {
   const body = fc.record({
-    id: fc.oneof(fc.integer(), fc.string({ maxLength: 40, unit: 'binary' }), fc.double(), fc.constant(null)),
+    id: fc.oneof(
+      fc.integer(),
+      fc.string({ maxLength: 40, unit: 'binary' }),
+      fc.double(),
+      fc.constant(null),
+    ),
     method: fc.oneof(fc.string(), fc.integer()),
     params: fc.jsonValue(),
     a: fc.string({ maxLength: 600 }),
   });
-  const json = fc.tuple(body, fc.shuffledSubarray(['id', 'method', 'params', 'a'] as const), fc.nat(3));
+  const json = fc.tuple(
+    body,
+    fc.shuffledSubarray(['id', 'method', 'params', 'a'] as const),
+    fc.nat(3),
+  );
   fc.assert(
-    fc.property(json, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }), ([given, keys, indent], pieces) => {
-      const text = JSON.stringify(Object.fromEntries(keys.map((key) => [key, given[key]])), undefined, indent);
-      const found = find(text, pieces);
-      if (found !== null) expect(found).toBe(echoId(JSON.parse(text)));
-    }),
+    fc.property(
+      json,
+      fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1 }),
+      ([given, keys, indent], pieces) => {
+        const text = JSON.stringify(
+          Object.fromEntries(keys.map((key) => [key, given[key]])),
+          undefined,
+          indent,
+        );
+        const found = find(text, pieces);
+        if (found !== null) expect(found).toBe(echoId(JSON.parse(text)));
+      },
+    ),
   );
 });
 
 test('any text is taken without an exception, and its id is that of parsing where it is JSON with a key once', () => {
-  const tokens = ['{', '}', '[', ']', '"', ':', ',', '\\', 'id', '"id":', '"method":', '"x"', '1', ' ', 'e'];
-  const noise = fc.array(fc.oneof(fc.constantFrom(...tokens), fc.string({ maxLength: 3 })), { maxLength: 40 });
+  const tokens = [
+    '{',
+    '}',
+    '[',
+    ']',
+    '"',
+    ':',
+    ',',
+    '\\',
+    'id',
+    '"id":',
+    '"method":',
+    '"x"',
+    '1',
+    ' ',
+    'e',
+  ];
+  const noise = fc.array(fc.oneof(fc.constantFrom(...tokens), fc.string({ maxLength: 3 })), {
+    maxLength: 40,
+  });
   fc.assert(
     fc.property(noise, (parts) => {
       const text = `{${parts.join('')}`;

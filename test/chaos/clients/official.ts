@@ -4,7 +4,12 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { systemTime, within } from '../../../src/base/system.ts';
-import { type Connect, type OfficialClient as Connected, openV1, openV2 } from '../../kit/official-client.ts';
+import {
+  type Connect,
+  type OfficialClient as Connected,
+  openV1,
+  openV2,
+} from '../../kit/official-client.ts';
 import { endingOf } from '../../simulation/client-call.ts';
 import { notFound } from '../../simulation/client-world.ts';
 import type { Living, Pace } from '../../simulation/life.ts';
@@ -93,7 +98,12 @@ export class OfficialClient implements Living {
     const id = this.#client?.sessionId;
     if (id === undefined) return;
     const version = this.#client?.protocolVersion() ?? '';
-    const at = { activeAt: world.now, deleteSentAt: undefined, deletedAt: undefined, notFoundAt: undefined };
+    const at = {
+      activeAt: world.now,
+      deleteSentAt: undefined,
+      deletedAt: undefined,
+      notFoundAt: undefined,
+    };
     this.story = { id, version, ...at, client: this.name, readers: 0, prefix: this.#prefix };
     world.ledger.sessions.set(id, this.story);
   }
@@ -127,13 +137,18 @@ export class OfficialClient implements Living {
     const { story } = this;
     const { nonce, ms } = call;
     const timeout = mayFail ? TIMEOUT_MS.mayFail : TIMEOUT_MS.mustSucceed;
-    const ending = await (this.#client as Connected).callTool(tool, { nonce, ms }, { timeout }).then(
-      (result) => endingOf({ result: { ...result } }, world.now),
-      (error: unknown) => endingOfError(error, world.now),
-    );
+    const ending = await (this.#client as Connected)
+      .callTool(tool, { nonce, ms }, { timeout })
+      .then(
+        (result) => endingOf({ result: { ...result } }, world.now),
+        (error: unknown) => endingOfError(error, world.now),
+      );
     if (world.closed) return call;
     const text = ending.kind === 'threw' ? ending.text : '';
-    if (story !== undefined && (ending.kind === 'not-found' || /\b404\b|session not found/i.test(text)))
+    if (
+      story !== undefined &&
+      (ending.kind === 'not-found' || /\b404\b|session not found/i.test(text))
+    )
       notFound(world, story);
     const left = ending.kind === 'threw' && (mayFail || story !== this.story);
     call.ending = left ? { kind: 'left', at: ending.at } : ending;
@@ -165,7 +180,10 @@ export class OfficialClient implements Living {
 
 /** An error of the server says what became of the call; anything else is the client's. */
 function endingOfError(error: unknown, at: number): Ending {
-  const { message, data } = error as { message?: string; data?: { reason?: string; mayHaveRun?: unknown } };
+  const { message, data } = error as {
+    message?: string;
+    data?: { reason?: string; mayHaveRun?: unknown };
+  };
   if (typeof data?.reason !== 'string') return { kind: 'threw', at, text: String(error) };
   return endingOf({ error: { message: message ?? '', data } }, at);
 }

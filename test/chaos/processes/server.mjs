@@ -5,11 +5,22 @@
 import { AsyncResource } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';
-import { createRequestStateCodec, inputRequired, inputResponse, McpServer } from '@modelcontextprotocol/server';
+import {
+  createRequestStateCodec,
+  inputRequired,
+  inputResponse,
+  McpServer,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { currentSession } from '../../../dist/index.js';
 
-const { INSTANCE: instance, EFFECTS: effects, SENTINEL: sentinel, ASK_MS: askMs = '4000', SERVERS } = process.env;
+const {
+  INSTANCE: instance,
+  EFFECTS: effects,
+  SENTINEL: sentinel,
+  ASK_MS: askMs = '4000',
+  SERVERS,
+} = process.env;
 const file = openSync(effects, 'a');
 /** The clock that the clients use too: of this machine, and it never goes back. */
 const now = () => performance.timeOrigin + performance.now();
@@ -24,7 +35,8 @@ process.stdin
 /** Who asks, as a middleware in front would find out: here everybody is who they say they are. */
 subscribe('http.server.request.start', ({ request }) => {
   const sub = request.headers['x-user'];
-  if (sub !== undefined) request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
+  if (sub !== undefined)
+    request.auth = { token: '', clientId: 'chaos', scopes: [], extra: { sub } };
 });
 
 const pause = (ms) => (ms > 0 ? new Promise((done) => setTimeout(done, ms)) : Promise.resolve());
@@ -50,7 +62,10 @@ async function behindSentinel(port) {
 
 /** A definition has no context. What it keeps of a session, it keeps by the session. */
 export default SERVERS === 'definition'
-  ? { server: createServer({ requestState: createRequestStateCodec({ key: 'k'.repeat(32) }) }), options }
+  ? {
+      server: createServer({ requestState: createRequestStateCodec({ key: 'k'.repeat(32) }) }),
+      options,
+    }
   : { factory: createServer, options };
 
 function createServer(ctx) {
@@ -79,7 +94,8 @@ function createServer(ctx) {
     await pause(ms);
     const from = now();
     const session = sessionNow();
-    const written = (line) => note({ event: 'wrote', nonce, session: session.id, run, from, ...line });
+    const written = (line) =>
+      note({ event: 'wrote', nonce, session: session.id, run, from, ...line });
     try {
       const value = await session.state.update('count', (count = 0) => count + 1);
       written({ value });
@@ -89,11 +105,18 @@ function createServer(ctx) {
       throw error;
     }
   });
-  register('peek', { readOnlyHint: true }, async () => (await sessionNow().state.get('count')) ?? 0);
+  register(
+    'peek',
+    { readOnlyHint: true },
+    async () => (await sessionNow().state.get('count')) ?? 0,
+  );
 
   register('ask', {}, async ({ nonce }, { mcpReq }) => {
     const requestedSchema = { type: 'object', properties: { answer: { type: 'string' } } };
-    const { content } = await mcpReq.elicitInput({ message: nonce, requestedSchema }, { timeout: Number(askMs) });
+    const { content } = await mcpReq.elicitInput(
+      { message: nonce, requestedSchema },
+      { timeout: Number(askMs) },
+    );
     return content.answer;
   });
 
@@ -103,7 +126,10 @@ function createServer(ctx) {
     const reply = inputResponse(call.mcpReq.inputResponses, 'reply');
     if (sealed !== undefined && reply.kind === 'elicit')
       return sealed.nonce === nonce ? reply.content?.answer : `sealed for ${sealed.nonce}`;
-    const question = inputRequired.elicit({ message: nonce, requestedSchema: z.object({ answer: z.string() }) });
+    const question = inputRequired.elicit({
+      message: nonce,
+      requestedSchema: z.object({ answer: z.string() }),
+    });
     const requestState = await ctx.requestState.mint({ nonce }, call);
     return inputRequired({ inputRequests: { reply: question }, requestState });
   });
@@ -112,7 +138,8 @@ function createServer(ctx) {
     const progressToken = mcpReq._meta?.progressToken;
     for (let progress = 1; progress <= STEPS; progress++) {
       const params = { progressToken, progress, total: STEPS, message: `${nonce} ${run}` };
-      if (progressToken !== undefined) await mcpReq.notify({ method: 'notifications/progress', params });
+      if (progressToken !== undefined)
+        await mcpReq.notify({ method: 'notifications/progress', params });
       await pause(ms / STEPS);
     }
     return nonce;
@@ -122,7 +149,8 @@ function createServer(ctx) {
 
   register('push', {}, async ({ nonce }) => {
     const session = sessionNow();
-    if (!pushes.has(session)) pushes.set(session, { server: `${instance}:${(servers += 1)}`, n: 0 });
+    if (!pushes.has(session))
+      pushes.set(session, { server: `${instance}:${(servers += 1)}`, n: 0 });
     const last = pushes.get(session);
     const pushed = { uri: `sim://${nonce}`, _meta: { server: last.server, n: (last.n += 1) } };
     await outside(() => session.server.server.sendResourceUpdated(pushed));

@@ -9,5 +9,7 @@ if (argv !== process.argv) throw new Error('two lists of arguments');
 if (seen[1] === fileURLToPath(import.meta.url)) throw new Error('it would start another server');
 
 const server = new McpServer({ name: 'argv', version: '1.0.0' });
-server.registerTool('argv', {}, () => ({ content: [{ type: 'text', text: JSON.stringify([process.pid, ...seen]) }] }));
+server.registerTool('argv', {}, () => ({
+  content: [{ type: 'text', text: JSON.stringify([process.pid, ...seen]) }],
+}));
 export default server;

@@ -21,7 +21,9 @@ export default function createServer(ctx) {
     server.sendToolListChanged();
     return text('announced');
   });
-  server.registerTool('ask', {}, async (call) => text((await call.mcpReq.elicitInput(question)).content?.colour));
+  server.registerTool('ask', {}, async (call) =>
+    text((await call.mcpReq.elicitInput(question)).content?.colour),
+  );
   for (const [name, annotations] of [
     ['pay', {}],
     ['look', { readOnlyHint: true }],

@@ -3,4 +3,7 @@ import createServer from './echo-server.mjs';
 
 setInterval(() => {}, 60_000);
 
-export default { factory: createServer, options: { sessionMode: 'stateless', limits: { bodyBytes: 300 } } };
+export default {
+  factory: createServer,
+  options: { sessionMode: 'stateless', limits: { bodyBytes: 300 } },
+};

@@ -11,21 +11,29 @@ import { currentRequest } from '../../../dist/index.js';
 const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 
 // New code of the module.
-if (process.env.BROKEN !== undefined && existsSync(process.env.BROKEN)) throw new Error('broken code');
+if (process.env.BROKEN !== undefined && existsSync(process.env.BROKEN))
+  throw new Error('broken code');
 
 /** Runs what belongs to no request, and so to the session's GET stream. */
 const outside = AsyncResource.bind((work) => work());
 
 export default function createServer(ctx) {
-  const server = new McpServer({ name: 'worker', version: '1.0.0' }, { capabilities: { logging: {} } });
-  server.registerTool('count', {}, async () => text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)));
+  const server = new McpServer(
+    { name: 'worker', version: '1.0.0' },
+    { capabilities: { logging: {} } },
+  );
+  server.registerTool('count', {}, async () =>
+    text(await ctx.session.state.update('n', (n) => (n ?? 0) + 1)),
+  );
   server.registerTool('where', { annotations: { readOnlyHint: true } }, () => text(process.pid));
   // A relayed request has no socket here.
   server.registerTool('way', {}, () =>
     text(`${process.pid} ${currentRequest().node === undefined ? 'relayed' : 'direct'}`),
   );
-  server.registerTool('length', { inputSchema: z.object({ text: z.string() }) }, ({ text: given }) =>
-    text(given.length),
+  server.registerTool(
+    'length',
+    { inputSchema: z.object({ text: z.string() }) },
+    ({ text: given }) => text(given.length),
   );
   server.registerTool('argv', {}, () => text(JSON.stringify(process.argv)));
   server.registerTool('slow', { inputSchema: z.object({ ms: z.number() }) }, async ({ ms }) => {
@@ -42,7 +50,10 @@ export default function createServer(ctx) {
     },
   );
   // Each run is a line of a file.
-  for (const [name, annotations] of Object.entries({ effect: {}, repeatable: { readOnlyHint: true } }))
+  for (const [name, annotations] of Object.entries({
+    effect: {},
+    repeatable: { readOnlyHint: true },
+  }))
     server.registerTool(
       name,
       { inputSchema: z.object({ nonce: z.string(), ms: z.number() }), annotations },
@@ -72,8 +83,12 @@ export default function createServer(ctx) {
   // Says one thing, and ends once its session has been told to go on.
   server.registerTool('wait', {}, async (call) => {
     const { progressToken } = call.mcpReq._meta ?? {};
-    await call.mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
-    while ((await ctx.session.state.get('go')) !== true) await new Promise((done) => setTimeout(done, 5));
+    await call.mcpReq.notify({
+      method: 'notifications/progress',
+      params: { progressToken, progress: 1 },
+    });
+    while ((await ctx.session.state.get('go')) !== true)
+      await new Promise((done) => setTimeout(done, 5));
     return text('gone on');
   });
   server.registerTool('go', {}, async () => {

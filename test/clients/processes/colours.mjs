@@ -10,7 +10,11 @@ const text = (value) => ({ content: [{ type: 'text', text: String(value) }] });
 const colour = z.object({ colour: z.string() });
 const question = {
   message: 'Which colour?',
-  requestedSchema: { type: 'object', properties: { colour: { type: 'string' } }, required: ['colour'] },
+  requestedSchema: {
+    type: 'object',
+    properties: { colour: { type: 'string' } },
+    required: ['colour'],
+  },
 };
 let counted = 0;
 
@@ -20,20 +24,28 @@ export default function createServer(ctx) {
     { ...ctx.serverOptions, requestState: { verify: ctx.requestState.verify } },
   );
   const inputSchema = z.object({ ms: z.number().default(0), fill: z.string().default('') });
-  server.registerTool('read', { annotations: { readOnlyHint: true }, inputSchema }, async ({ ms }) => {
-    await pause(ms);
-    return text('read');
-  });
+  server.registerTool(
+    'read',
+    { annotations: { readOnlyHint: true }, inputSchema },
+    async ({ ms }) => {
+      await pause(ms);
+      return text('read');
+    },
+  );
   server.registerTool('count', { inputSchema }, async ({ ms }) => {
     counted += 1;
     await pause(ms);
     return text(counted);
   });
   const large = z.object({ ms: z.number(), bytes: z.number() });
-  server.registerTool('large', { annotations: { readOnlyHint: true }, inputSchema: large }, async ({ ms, bytes }) => {
-    await pause(ms);
-    return text('x'.repeat(bytes));
-  });
+  server.registerTool(
+    'large',
+    { annotations: { readOnlyHint: true }, inputSchema: large },
+    async ({ ms, bytes }) => {
+      await pause(ms);
+      return text('x'.repeat(bytes));
+    },
+  );
   server.registerTool('ask', {}, async ({ mcpReq }) => {
     if (ctx.session === undefined) {
       const given = acceptedContent(mcpReq.inputResponses, 'colour', colour);

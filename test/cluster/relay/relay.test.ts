@@ -14,11 +14,16 @@ useSharedStores();
 const MIB = 2 ** 20;
 const SLOW = { timeoutMs: 30_000 };
 
-const hold = (client: RawClient, id: number): Promise<RawResponse> => client.post(toolCall(id, 'hold'));
+const hold = (client: RawClient, id: number): Promise<RawResponse> =>
+  client.post(toolCall(id, 'hold'));
 
 describe.each(storeKinds)('on the store %s', (kind) => {
   /** `a` owns the session of `onA`; `onB` and `onC` speak in it through the others. */
-  async function threeInstances(options: FleetOptions = {}, settings: ServeSettings[] = [], initialize = {}) {
+  async function threeInstances(
+    options: FleetOptions = {},
+    settings: ServeSettings[] = [],
+    initialize = {},
+  ) {
     const [a, b, c] = await serveFleet(3, { store: sharedStore(kind), ...options }, settings);
     const onA = await a.openSession({ capabilities: { elicitation: { form: {} } }, ...initialize });
     return { a, b, c, onA, onB: b.join(onA), onC: c.join(onA) };
@@ -34,7 +39,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const { a, b, onA, onB } = await threeInstances({}, settings);
       expect(await say(onA, 'count')).toBe('1');
       const { response, message } = await onB.call(...tool('count'));
-      expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([200, onA.sessionId, '2']);
+      expect([response.status, response.header('mcp-session-id'), textOf(message)]).toEqual([
+        200,
+        onA.sessionId,
+        '2',
+      ]);
       expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
       expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
       expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 0]);
@@ -45,7 +54,13 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const bytes = async (client: RawClient) => {
         const response = await client.post(toolCall(99, 'log'));
         await response.untilEnd();
-        const heads = ['content-type', 'cache-control', 'content-encoding', 'x-accel-buffering', 'mcp-session-id'];
+        const heads = [
+          'content-type',
+          'cache-control',
+          'content-encoding',
+          'x-accel-buffering',
+          'mcp-session-id',
+        ];
         // What counts streams in an event id is the one thing that differs from one call to the next.
         return [
           response.status,
@@ -66,11 +81,16 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     expect(twice.json()).toMatchObject({ error: { code: -32600 } });
     const tooMany = await onB.post({ jsonrpc: '2.0', id: 2, method: 'tools/list' });
     expect(refusalOf(tooMany, 2)).toBe('too_many_requests');
-    expect(tooMany.json()).toMatchObject({ error: { code: -32000, data: { reason: 'too_many_requests' } } });
+    expect(tooMany.json()).toMatchObject({
+      error: { code: -32000, data: { reason: 'too_many_requests' } },
+    });
     const version = await onB.call('ping', undefined, { version: '2025-06-18' });
     expect([version.response.status, version.message.error?.code]).toEqual([400, -32600]);
     const again = await onB.call('initialize', handshake(0, '2025-11-25').params);
-    expect([refusalOf(again.response), again.message.error?.code]).toEqual(['already_initialized', -32600]);
+    expect([refusalOf(again.response), again.message.error?.code]).toEqual([
+      'already_initialized',
+      -32600,
+    ]);
     call.answer('done');
     await stream.untilEnd();
   });
@@ -86,7 +106,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       toolCall('y', 'echo', { text: 'y' }),
     ]);
     await batch.untilEnd();
-    expect(new Map(batch.events.map(({ message: one }) => [(one as { id: string }).id, textOf(one)]))).toEqual(
+    expect(
+      new Map(batch.events.map(({ message: one }) => [(one as { id: string }).id, textOf(one)])),
+    ).toEqual(
       new Map([
         ['x', '1'],
         ['y', 'y'],
@@ -119,7 +141,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         return b.join(await a.openSession({}, { headers }), { headers });
       }),
     );
-    const [refused, served] = await Promise.all([ann?.call(...tool('count')), bob?.call(...tool('count'))]);
+    const [refused, served] = await Promise.all([
+      ann?.call(...tool('count')),
+      bob?.call(...tool('count')),
+    ]);
     expect([refused?.response.status, textOf(served?.message)]).toEqual([500, '1']);
     const [line] = b.log.matching(/^A request could not be served/, 'error');
     expect(String(line?.fields['err'])).toMatch(/what JSON cannot hold/);
@@ -131,7 +156,9 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const other = await a.openSession();
     const third = a.client();
     await third.initialize(); // the session that is read does not count
-    expect((await a.endpoint.sessions.get(other.sessionId ?? ''))?.status ?? 'ended').toMatch(/ended|hibernated/);
+    expect((await a.endpoint.sessions.get(other.sessionId ?? ''))?.status ?? 'ended').toMatch(
+      /ended|hibernated/,
+    );
     expect((await onA.call('ping')).response.status).toBe(200);
     expect(stream.ending).toBeUndefined();
   });
@@ -143,7 +170,8 @@ test('a body counts at the owner too, until its call is answered: what finds no 
   const limits = { memoryBytes: 6 * MIB, userShare: 1 };
   const [owner, relay] = [await serveMember({ store, limits }), await serveMember({ store })];
   const near = relay.join(await owner.openSession({}, SLOW), SLOW);
-  const large = (id: number): Promise<RawResponse> => near.post(toolCall(id, 'hold', { padding: 'x'.repeat(MIB) }));
+  const large = (id: number): Promise<RawResponse> =>
+    near.post(toolCall(id, 'hold', { padding: 'x'.repeat(MIB) }));
   for (const round of [0, 1]) {
     const first = await large(10 * round + 1);
     const held = await owner.lab.held(round);

@@ -26,7 +26,9 @@ function answering() {
     instance: { lease: { valid: true }, links: { to: () => link } },
     lifecycle: {},
     memory: memoryRows(Infinity).requests,
-    server: { serveRelayed: (_item: unknown, _caller: unknown, sink: LinkSink) => void sinks.push(sink) },
+    server: {
+      serveRelayed: (_item: unknown, _caller: unknown, sink: LinkSink) => void sinks.push(sink),
+    },
   } as never);
   const stream = (user: string, name = user): LinkSink => {
     relay.serve(link, { t: 'call', n: sinks.length, user, headers: {} } as never);
@@ -131,7 +133,9 @@ test('long answers that are stored at the same time all arrive: each waits until
   const store = watchedStore({ durable: true });
   store.before['sessions.append'] = () => turns(20);
   const [a, b] = await serveFleet(2, { store });
-  const clients = await Promise.all(Array.from({ length: 16 }, async () => b.join(await a.openSession())));
+  const clients = await Promise.all(
+    Array.from({ length: 16 }, async () => b.join(await a.openSession())),
+  );
   const calls = clients.map((one) => one.call('tools/call', { name: 'hold', arguments: {} }));
   await a.lab.held(clients.length - 1);
   const answer = 'x'.repeat(1_500_000);

@@ -14,7 +14,9 @@ export async function violations(page: Page): Promise<string[]> {
   // The evaluated text is no script of the page: its policy does not apply.
   await page.evaluate(axe.source);
   const found = await page.evaluate(async () => {
-    const inPage = globalThis as unknown as { axe: { run: () => Promise<{ violations: Result[] }> } };
+    const inPage = globalThis as unknown as {
+      axe: { run: () => Promise<{ violations: Result[] }> };
+    };
     return (await inPage.axe.run()).violations;
   });
   return found.map(

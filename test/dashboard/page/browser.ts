@@ -8,7 +8,8 @@ const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable'];
 const executable = NAMES.map((name) => findProgram(name)).find((path) => path !== undefined);
 
 export async function openBrowser(): Promise<Browser> {
-  if (executable === undefined) throw new Error('Chromium is not installed: apt-get install chromium');
+  if (executable === undefined)
+    throw new Error('Chromium is not installed: apt-get install chromium');
   // Containers run tests as root, where the sandbox of Chromium does not start.
   return chromium.launch({ executablePath: executable, args: ['--no-sandbox'] });
 }
@@ -17,12 +18,19 @@ export const WIDE = { width: 1440, height: 900 };
 export const NARROW = { width: 390, height: 844 };
 
 /** A page whose errors fail the test: `complaints` has what the console said. */
-export async function openPage(browser: Browser, url: string, given: BrowserContextOptions & { token?: string } = {}) {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  given: BrowserContextOptions & { token?: string } = {},
+) {
   const { token, ...options } = given;
   const context = await browser.newContext({ viewport: WIDE, ...options });
   // As it was opened with `#token=` before.
   if (token !== undefined)
-    await context.addInitScript((it) => sessionStorage.setItem('sojourn-dashboard-token', it), token);
+    await context.addInitScript(
+      (it) => sessionStorage.setItem('sojourn-dashboard-token', it),
+      token,
+    );
   const page: Page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const complaints: string[] = [];

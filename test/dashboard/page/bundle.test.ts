@@ -16,7 +16,9 @@ const sizeOf = (names: readonly string[]): number =>
 
 describe('the page of the dashboard', () => {
   test('is one script and one style sheet, at most 24 KB', () => {
-    const first = [...html.matchAll(/(?:src|href)="([\w.-]+\.(?:js|css))"/g)].map(([, name = '']) => name);
+    const first = [...html.matchAll(/(?:src|href)="([\w.-]+\.(?:js|css))"/g)].map(
+      ([, name = '']) => name,
+    );
     expect(first).toHaveLength(2);
     expect(readdirSync(folder).filter((name) => /\.(js|css)$/.test(name))).toHaveLength(2);
     const size = sizeOf(['index.html', ...first]);
@@ -25,15 +27,16 @@ describe('the page of the dashboard', () => {
   });
 
   test('has a hash in each name but that of the document and the licences', () => {
-    const others = readdirSync(folder).filter((name) => !['index.html', 'LICENSES.txt'].includes(name));
+    const others = readdirSync(folder).filter(
+      (name) => !['index.html', 'LICENSES.txt'].includes(name),
+    );
     for (const name of others) expect(name).toMatch(/-[A-Z0-9]{8}\.(js|css|svg)$/);
   });
 
   test('has no inline script, no inline style and no address of another site', () => {
     expect(html).not.toMatch(/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|https?:/);
-    expect([...text('LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+/gm)].map(([, name]) => name)).toEqual([
-      'preact',
-      '@preact/signals-core',
-    ]);
+    expect(
+      [...text('LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+/gm)].map(([, name]) => name),
+    ).toEqual(['preact', '@preact/signals-core']);
   });
 });

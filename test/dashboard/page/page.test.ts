@@ -54,7 +54,10 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   });
 
   /** The page behind the one address, on a view. It fails with what the console says, and with what axe finds. */
-  async function pageOf(view: string, options: { token?: string } = { token: TOKEN }): Promise<Page> {
+  async function pageOf(
+    view: string,
+    options: { token?: string } = { token: TOKEN },
+  ): Promise<Page> {
     const url = `http://127.0.0.1:${address.port}/dashboard/${view}`;
     const { page, complaints, close } = await openPage(browser, url, options);
     onTestFinished(async ({ task }) => {
@@ -72,7 +75,10 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   type Name = (typeof NAMES)[number];
   const instanceOf = (name: Name) => fleet.instances[NAMES.indexOf(name)] as DeployedInstance;
   const clientAt = (name: Name, options?: RawClientOptions): RawClient =>
-    new RawClient(`http://127.0.0.1:${instanceOf(name).port}/mcp`, { timeoutMs: 20_000, ...options });
+    new RawClient(`http://127.0.0.1:${instanceOf(name).port}/mcp`, {
+      timeoutMs: 20_000,
+      ...options,
+    });
   /** The client of a user at another instance, for one test. */
   const joinedAt = (name: Name, k: number): RawClient => {
     const client = clientAt(name, { of: clients[k], headers: { 'x-user': USERS[k] } });
@@ -83,8 +89,10 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
   /** A host with several instances: their names end with the process id. */
   const row = (page: Page, name: Name) =>
     page.getByRole('row').filter({ has: page.getByRole('link', { name: nameOf(name) }) });
-  const title = async (page: Page): Promise<string> => (await page.locator('h1').textContent()) ?? '';
-  const titled = (page: Page, text: RegExp) => page.getByRole('heading', { level: 1, name: text }).waitFor();
+  const title = async (page: Page): Promise<string> =>
+    (await page.locator('h1').textContent()) ?? '';
+  const titled = (page: Page, text: RegExp) =>
+    page.getByRole('heading', { level: 1, name: text }).waitFor();
   const picture = async (page: Page): Promise<string> =>
     (await page.locator('.picture svg').getAttribute('aria-label')) ?? '';
 
@@ -110,7 +118,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     const page = await pageOf('');
     for (const [k, user] of USERS.entries()) {
       const client = clientAt(NAMES[k % NAMES.length] as Name, { headers: { 'x-user': user } });
-      await client.initialize({ clientInfo: NAMED[user] ?? { name: 'claude-code', version: '2.1.0' } });
+      await client.initialize({
+        clientInfo: NAMED[user] ?? { name: 'claude-code', version: '2.1.0' },
+      });
       clients.push(client);
       for (let n = 0; n <= k; n++) await say(client, 'read_file');
     }
@@ -146,7 +156,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.keyboard.press('Enter');
     await until(() => asked.filter((url) => url.includes('api/sessions')).length > 0);
     await page.getByText('Page 1: 1 of 4 that were searched').waitFor();
-    expect(asked.filter((url) => url.includes(`q=${sessionId}`) || url.includes('chlo'))).toEqual([]);
+    expect(asked.filter((url) => url.includes(`q=${sessionId}`) || url.includes('chlo'))).toEqual(
+      [],
+    );
     await page.getByRole('link', { name: 'nnn' }).click();
     await titled(page, /^nnn/);
     await page.getByText(hash).waitFor();
@@ -158,7 +170,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByText('of chloe, gets 404 with its next request').waitFor();
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Cancel');
     await page.setViewportSize(NARROW);
-    expect(await page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(0);
+    expect(await page.locator('dialog').evaluate((box) => box.scrollWidth - box.clientWidth)).toBe(
+      0,
+    );
     expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'End session', exact: true }).click();
     await page.getByText('Page 1: 3').waitFor();
@@ -178,10 +192,14 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
       .getByRole('row')
       .filter({ has: page.getByRole('link', { name: 'get_issue' }) })
       .getByRole('cell');
-    await until(async () => (await cells.allTextContents())[1] === '4', { what: 'four calls', timeoutMs: 10_000 });
+    await until(async () => (await cells.allTextContents())[1] === '4', {
+      what: 'four calls',
+      timeoutMs: 10_000,
+    });
     const [, , errors, share, , p99 = '', slowest = ''] = await cells.allTextContents();
     expect([errors, share]).toEqual(['1', '25 %']);
-    const msOf = (text: string): number => Number.parseFloat(text) * (text.endsWith(' ms') ? 1 : 1_000);
+    const msOf = (text: string): number =>
+      Number.parseFloat(text) * (text.endsWith(' ms') ? 1 : 1_000);
     for (const text of [p99, slowest]) expect(msOf(text)).toBeGreaterThan(270);
     // The one that failed comes first.
     await page.getByRole('button', { name: 'Errors' }).click();
@@ -199,8 +217,13 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await titled(page, /^\d+ requests? refused$/);
     const headers = { Origin: 'https://notes.example', 'User-Agent': '<b>bold</b>' };
     for (const port of fleet.ports)
-      expect((await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body: '{}' })).status).toBe(403);
-    const refused = page.getByRole('row').filter({ hasText: 'A website calls that is not allowed' });
+      expect(
+        (await fetch(`http://127.0.0.1:${port}/mcp`, { method: 'POST', headers, body: '{}' }))
+          .status,
+      ).toBe(403);
+    const refused = page
+      .getByRole('row')
+      .filter({ hasText: 'A website calls that is not allowed' });
     await refused.getByRole('cell', { name: '3', exact: true }).waitFor();
     await page.getByRole('link', { name: 'A website calls that is not allowed' }).click();
     await page.getByText(/^--allowed-origins .*https:\/\/notes\.example'/).waitFor();
@@ -248,7 +271,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     });
     await titled(page, /^The store has not answered for \d+ s\. 2 requests wait for it here\.$/);
     while (performance.now() - began < 5_000) {
-      const seconds = Number(/for (\d+) s\. 2 requests wait for it here\.$/.exec(await title(page))?.[1]);
+      const seconds = Number(
+        /for (\d+) s\. 2 requests wait for it here\.$/.exec(await title(page))?.[1],
+      );
       expect(Math.abs(seconds - (performance.now() - began) / 1_000)).toBeLessThan(CLOSE_S);
       // No instance is called killed or gone.
       for (const name of NAMES) expect(await row(page, name).textContent()).toContain('serving');
@@ -259,14 +284,23 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     link.heal();
     const back = performance.now();
     const longest = Math.max(...(await Promise.all(took)));
-    await titled(page, /^The store was away for [\d.]+ s, until .* ago\. 2 requests waited, the longest [\d.]+ s\.$/);
-    const [, away, waited] = /for ([\d.]+) s, until .* longest ([\d.]+) s/.exec(await title(page)) ?? [];
+    await titled(
+      page,
+      /^The store was away for [\d.]+ s, until .* ago\. 2 requests waited, the longest [\d.]+ s\.$/,
+    );
+    const [, away, waited] =
+      /for ([\d.]+) s, until .* longest ([\d.]+) s/.exec(await title(page)) ?? [];
     expect(Math.abs(Number(away) - (back - began) / 1_000)).toBeLessThan(CLOSE_S);
     expect(Math.abs(Number(waited) - longest / 1_000)).toBeLessThan(CLOSE_S);
     // Leases ran out meanwhile: each instance is there once, and has joined once.
-    await until(async () => (await page.locator('tbody tr').count()) === 3 && !/killed/.test(await picture(page)));
+    await until(
+      async () =>
+        (await page.locator('tbody tr').count()) === 3 && !/killed/.test(await picture(page)),
+    );
     for (const name of NAMES) await row(page, name).getByText('serving').waitFor();
-    expect((await page.locator('.picture').textContent())?.match(/joined/g)?.length ?? 0).toBeLessThanOrEqual(3);
+    expect(
+      (await page.locator('.picture').textContent())?.match(/joined/g)?.length ?? 0,
+    ).toBeLessThanOrEqual(3);
   });
 
   test('kill -9 of the instance that answers the page: another one goes on, and says so once', async () => {
@@ -289,7 +323,9 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     // Its words are those of the clock, and each event is there once.
     for (let n = 0; n < 4; n++) {
       await page.waitForTimeout(700);
-      const texts = (await page.locator('.picture text').allTextContents()).filter((text) => text === 'killed');
+      const texts = (await page.locator('.picture text').allTextContents()).filter(
+        (text) => text === 'killed',
+      );
       expect(texts).toHaveLength(1);
       const [seconds] = /(?<=killed )\d+/.exec(await title(page)) ?? [];
       expect(Math.abs(Number(seconds) - (performance.now() - began) / 1_000)).toBeLessThan(CLOSE_S);
@@ -308,12 +344,17 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     await page.getByText('It stops accepting connections.').waitFor();
     expect(await violations(page)).toEqual([]);
     await page.getByRole('button', { name: 'Drain instance' }).click();
-    await until(() => instanceOf('c').exitCode === 0, { timeoutMs: 20_000, what: 'the drained process' });
+    await until(() => instanceOf('c').exitCode === 0, {
+      timeoutMs: 20_000,
+      what: 'the drained process',
+    });
     await page.evaluate(() => (location.hash = '#/instances'));
     await row(page, 'c').getByText('left').waitFor();
     await address.close();
     await Promise.all([instanceOf('a').kill(), instanceOf('b').kill()]);
-    await page.getByText(/^The connection to .* is lost since \d\d:\d\d:\d\d\. What you see is of/).waitFor();
+    await page
+      .getByText(/^The connection to .* is lost since \d\d:\d\d:\d\d\. What you see is of/)
+      .waitFor();
     await row(page, 'c').getByText('left').waitFor();
   });
 });

@@ -17,7 +17,8 @@ import { callModern } from '../../kit/modern.ts';
 import { RawClient } from '../../kit/raw-client.ts';
 import { startDashboards } from './real-fleet.ts';
 
-const FOLDER = process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../../docs/images', import.meta.url));
+const FOLDER =
+  process.env['SCREENSHOTS'] ?? fileURLToPath(new URL('../../../docs/images', import.meta.url));
 const BYTES_MOST = 120_000;
 const QUALITY = 90;
 const USERS = 'ann ben chloe dan eva finn grace hugo ines jon kim lea mia noah olga pia'.split(' ');
@@ -54,7 +55,11 @@ async function shoot(page: Page, name: string): Promise<void> {
     height: innerHeight,
     scale: devicePixelRatio,
   }));
-  const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY, clip });
+  const { data } = await session.send('Page.captureScreenshot', {
+    format: 'webp',
+    quality: QUALITY,
+    clip,
+  });
   const picture = Buffer.from(data, 'base64');
   writeFileSync(path, picture);
   const size = picture.length;
@@ -92,7 +97,9 @@ async function traffic(urls: readonly string[]): Promise<{ stop(): Promise<void>
         await delay(EVERY_MS * (k % 5 === 4 ? 8 : 1) * (0.4 + Math.random() * 1.2));
         const at = clients[n % clients.length] as RawClient;
         const called = TOOLS[(n * 5 + k) % TOOLS.length] as string;
-        await (isModern ? callModern(at, ...tool(called), { meta }) : say(at, called)).catch(() => undefined);
+        await (isModern ? callModern(at, ...tool(called), { meta }) : say(at, called)).catch(
+          () => undefined,
+        );
       }
     };
     runs.push(run());
@@ -109,11 +116,17 @@ async function traffic(urls: readonly string[]): Promise<{ stop(): Promise<void>
 /** Refused in three ways, so that the view has something to show. */
 async function beRefused(url: string): Promise<void> {
   const send = (headers: Record<string, string>) =>
-    fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: '{}' });
+    fetch(url, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: '{}',
+    });
   for (let k = 0; k < 14; k += 1)
     await send({ Origin: 'https://notes.example', 'User-Agent': 'Mozilla/5.0 Chrome/151.0' });
-  for (let k = 0; k < 5; k += 1) await send({ 'Mcp-Session-Id': 'a-session-that-ended', 'User-Agent': 'Cursor/1.9.2' });
-  for (let k = 0; k < 3; k += 1) await send({ 'Content-Type': 'text/plain', 'User-Agent': 'curl/8.14.1' });
+  for (let k = 0; k < 5; k += 1)
+    await send({ 'Mcp-Session-Id': 'a-session-that-ended', 'User-Agent': 'Cursor/1.9.2' });
+  for (let k = 0; k < 3; k += 1)
+    await send({ 'Content-Type': 'text/plain', 'User-Agent': 'curl/8.14.1' });
 }
 
 async function pictures(fleet: Fleet, page: Page, narrow: Page): Promise<void> {
@@ -141,13 +154,26 @@ mkdirSync(FOLDER, { recursive: true });
 const fonts = mkdtempSync(join(tmpdir(), 'sojourn-fonts-'));
 useInter(fonts);
 const browser = await openBrowser();
-const hostname = (n: number) => ['unshare', '--uts', 'sh', '-c', 'hostname "$0" && exec "$@"', `web-${n + 1}`];
-const fleet = await startDashboards(undefined, ['--hibernate-after-ms', '8000'], (n) => ({ prefix: hostname(n) }));
+const hostname = (n: number) => [
+  'unshare',
+  '--uts',
+  'sh',
+  '-c',
+  'hostname "$0" && exec "$@"',
+  `web-${n + 1}`,
+];
+const fleet = await startDashboards(undefined, ['--hibernate-after-ms', '8000'], (n) => ({
+  prefix: hostname(n),
+}));
 try {
   const urls = fleet.ports.map((port) => `http://127.0.0.1:${port}/mcp`);
   const dashboard = `http://127.0.0.1:${fleet.ports[0]}/dashboard/`;
   const { page } = await openPage(browser, dashboard, { token: TOKEN, viewport: SIZE });
-  const narrow = await openPage(browser, dashboard, { token: TOKEN, viewport: NARROW, deviceScaleFactor: 1.5 });
+  const narrow = await openPage(browser, dashboard, {
+    token: TOKEN,
+    viewport: NARROW,
+    deviceScaleFactor: 1.5,
+  });
   const { stop } = await traffic(urls);
   await beRefused(urls[0] ?? '');
   await pictures(fleet, page, narrow.page);

@@ -42,7 +42,12 @@ interface Given {
 }
 
 /** Instances on one store. `left`: how many records tell what users keep, and how many results are apart. */
-function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts = false }: Given = {}) {
+function deployment({
+  keptBytes = 4 * MIB,
+  storeBytes = Infinity,
+  room,
+  counts = false,
+}: Given = {}) {
   const time = createFakeTime();
   const logger = createLog();
   const store = memory();
@@ -58,7 +63,9 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts =
   const counted = { backend, mailboxes: () => new MemoryMailboxes(new Map()) };
   const start = (change: (records: Records) => void = () => undefined): EndpointStore => {
     const given = { ...settings, ...bounds };
-    const { room: says, ...opened } = counts ? openView(counted, given) : (store.open(given) as OpenStore);
+    const { room: says, ...opened } = counts
+      ? openView(counted, given)
+      : (store.open(given) as OpenStore);
     const records: OpenStore['records'] = (kind) => {
       const made = opened.records(kind);
       change(made);
@@ -67,7 +74,12 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts =
     const holds = counts && room !== undefined ? () => ({ used: used(), size: room }) : says;
     const view = { ...opened, records, ...(room !== undefined && holds && { room: holds }) };
     const limits = { storeBytes, userShare: 0.5 };
-    return endpointStore(view, sessions, { limits, perUser: { keptBytes }, timeProvider: time, logger });
+    return endpointStore(view, sessions, {
+      limits,
+      perUser: { keptBytes },
+      timeProvider: time,
+      logger,
+    });
   };
   const left = async (): Promise<readonly number[]> => {
     const view = await store.open({ ...settings, eventLogBytes: 1, tombstones: 1 });
@@ -81,15 +93,30 @@ function deployment({ keptBytes = 4 * MIB, storeBytes = Infinity, room, counts =
 let ids = 0;
 const share = (user: string): string => `user-${user}`;
 
-async function begin({ once }: EndpointStore, user: string, bytes = 0, id = `k${(ids += 1)}`): Promise<string> {
-  const record = plainRecord(id, FENCE, { user, share: share(user), body: 'b'.repeat(bytes), fields: {} });
+async function begin(
+  { once }: EndpointStore,
+  user: string,
+  bytes = 0,
+  id = `k${(ids += 1)}`,
+): Promise<string> {
+  const record = plainRecord(id, FENCE, {
+    user,
+    share: share(user),
+    body: 'b'.repeat(bytes),
+    fields: {},
+  });
   return (await once.create(record, 24 * HOUR_MS)) === 'created' ? id : 'exists';
 }
 
 const outcomeOf = (bytes: number): string => `{"is":"result"}\n${'x'.repeat(bytes)}`;
 
 /** A key with a result. */
-async function keep(store: EndpointStore, user: string, bytes: number, keepMs = HOUR_MS): Promise<string> {
+async function keep(
+  store: EndpointStore,
+  user: string,
+  bytes: number,
+  keepMs = HOUR_MS,
+): Promise<string> {
   const id = await begin(store, user);
   const kept = { share: share(user), short: SHORT };
   expect(await store.once.end(id, FENCE, outcomeOf(bytes), keepMs, kept)).toBe('ended');
@@ -109,7 +136,10 @@ async function kept(store: EndpointStore, ...of: readonly string[]): Promise<rea
   });
 }
 
-const FULL = { code: 'STORE_FULL', message: expect.stringContaining('limits.perUser.keptBytes') as string };
+const FULL = {
+  code: 'STORE_FULL',
+  message: expect.stringContaining('limits.perUser.keptBytes') as string,
+};
 
 test('past its bytes a user loses its oldest long results, and no key', async () => {
   const { start, time } = deployment();
@@ -148,19 +178,22 @@ test('results that are not stored apart are no more than a user may have, and wh
 test.each([
   { full: 'for a moment', refusals: 4, outcome: expect.stringContaining('"result"') as string },
   { full: 'for good', refusals: Infinity, outcome: SHORT },
-])('a result that has its room ends whole at a store that is full $full, or short', async ({ refusals, outcome }) => {
-  const { start, time } = deployment();
-  let refused = 0;
-  const store = start((records) => {
-    const end = records.end.bind(records);
-    vi.spyOn(records, 'end').mockImplementation(async (...of) => {
-      if (of[2] === SHORT || (refused += 1) > refusals) return end(...of);
-      throw keptFull();
+])(
+  'a result that has its room ends whole at a store that is full $full, or short',
+  async ({ refusals, outcome }) => {
+    const { start, time } = deployment();
+    let refused = 0;
+    const store = start((records) => {
+      const end = records.end.bind(records);
+      vi.spyOn(records, 'end').mockImplementation(async (...of) => {
+        if (of[2] === SHORT || (refused += 1) > refusals) return end(...of);
+        throw keptFull();
+      });
     });
-  });
-  const [id] = await Promise.all([keep(store, 'ada', 4_000), time.advance(2_000)]);
-  expect(await found(store, id)).toEqual(outcome);
-});
+    const [id] = await Promise.all([keep(store, 'ada', 4_000), time.advance(2_000)]);
+    expect(await found(store, id)).toEqual(outcome);
+  },
+);
 
 test('many tiny records count a KiB each: past that new ones are refused, and those of others are not', async () => {
   const { start, time } = deployment({ keptBytes: MIB });
@@ -189,7 +222,9 @@ test('a long result is there that was refused under an earlier fence', async () 
   const [id, end] = [await begin(store, 'eve'), { share: share('eve'), short: SHORT }];
   await store.once.claim(id, FENCE, 'me again');
   expect(await store.once.end(id, FENCE, outcomeOf(MIB), HOUR_MS, end)).toBe('fenced');
-  expect(await store.once.end(id, { epoch: 2, owner: 'me again' }, outcomeOf(MIB), HOUR_MS, end)).toBe('ended');
+  expect(
+    await store.once.end(id, { epoch: 2, owner: 'me again' }, outcomeOf(MIB), HOUR_MS, end),
+  ).toBe('ended');
   expect(await kept(store, id)).toEqual([true]);
 });
 
@@ -250,12 +285,18 @@ test('a field that finds no room is refused as often as it is written, and a sma
   await once.create(plainRecord('one', FENCE, { user: 'eve' }), HOUR_MS);
   expect(await once.save('one', FENCE, text(900_000))).toBe('written');
   for (let n = 0; n < 5; n++)
-    await expect((async () => once.save('one', FENCE, text(1_100_000)))()).rejects.toMatchObject(FULL);
-  await expect((async () => once.add('one', 'more', 'x'.repeat(200_000)))()).rejects.toMatchObject(FULL);
-  for (let n = 0; n < 5; n++) expect(await once.save('one', FENCE, text(900_000 - n))).toBe('written');
+    await expect((async () => once.save('one', FENCE, text(1_100_000)))()).rejects.toMatchObject(
+      FULL,
+    );
+  await expect((async () => once.add('one', 'more', 'x'.repeat(200_000)))()).rejects.toMatchObject(
+    FULL,
+  );
+  for (let n = 0; n < 5; n++)
+    expect(await once.save('one', FENCE, text(900_000 - n))).toBe('written');
   expect(await once.save('one', FENCE, text(10))).toBe('written');
   // A repeated answer, whose first reply was lost, is charged once.
-  for (let n = 0; n < 9; n++) expect(await once.add('one', 'more', 'x'.repeat(200_000))).toMatch(/added|exists/);
+  for (let n = 0; n < 9; n++)
+    expect(await once.add('one', 'more', 'x'.repeat(200_000))).toMatch(/added|exists/);
 });
 
 test('a record that ends while a larger field of it is charged gives everything back', async () => {
@@ -275,24 +316,30 @@ test.each([
   { how: 'says how much it holds and can hold', room: 8 * MIB, storeBytes: Infinity, counts: true },
   { how: 'says how much it can hold', room: 8 * MIB, storeBytes: Infinity },
   { how: 'says nothing, with storeBytes', room: undefined, storeBytes: 8 * MIB },
-])('in a store that $how, one user leaves half of what is free to others', async ({ how: _, ...store }) => {
-  const { start, time } = deployment({ keptBytes: Infinity, ...store });
-  const [a, b] = [start(), start()];
-  const fill = async (user: string): Promise<number> => {
-    let bytes = 0;
-    for (let n = 0; n < 60; n++) {
-      const [made] = await Promise.allSettled([keep(n % 2 === 0 ? a : b, user, 60_000), time.advance(1_001)]);
-      if (made.status === 'rejected') expect(made.reason).toMatchObject({ code: 'STORE_FULL' });
-      else if ((await kept(a, made.value))[0] === true) bytes += 60_000;
-    }
-    return bytes / MIB;
-  };
-  const [eve, ada] = [await fill('eve'), await fill('ada')];
-  expect(eve).toBeGreaterThan(2);
-  expect(eve).toBeLessThan(3.7);
-  expect(ada).toBeGreaterThan(1);
-  expect(eve + ada).toBeLessThan(0.9 * 8);
-});
+])(
+  'in a store that $how, one user leaves half of what is free to others',
+  async ({ how: _, ...store }) => {
+    const { start, time } = deployment({ keptBytes: Infinity, ...store });
+    const [a, b] = [start(), start()];
+    const fill = async (user: string): Promise<number> => {
+      let bytes = 0;
+      for (let n = 0; n < 60; n++) {
+        const [made] = await Promise.allSettled([
+          keep(n % 2 === 0 ? a : b, user, 60_000),
+          time.advance(1_001),
+        ]);
+        if (made.status === 'rejected') expect(made.reason).toMatchObject({ code: 'STORE_FULL' });
+        else if ((await kept(a, made.value))[0] === true) bytes += 60_000;
+      }
+      return bytes / MIB;
+    };
+    const [eve, ada] = [await fill('eve'), await fill('ada')];
+    expect(eve).toBeGreaterThan(2);
+    expect(eve).toBeLessThan(3.7);
+    expect(ada).toBeGreaterThan(1);
+    expect(eve + ada).toBeLessThan(0.9 * 8);
+  },
+);
 
 test.each([true, false])(
   'all users together stay within the room of the store, which refuses nothing by itself (counts: %s)',
@@ -301,7 +348,9 @@ test.each([true, false])(
     const store = start();
     let stored = 0;
     for (let n = 0; n < 60; n++) {
-      const made = await Promise.allSettled(Array.from({ length: 50 }, (_, user) => begin(store, `u${user}`, 8_000)));
+      const made = await Promise.allSettled(
+        Array.from({ length: 50 }, (_, user) => begin(store, `u${user}`, 8_000)),
+      );
       stored += 8_000 * made.filter(({ status }) => status === 'fulfilled').length;
       if (n % 10 === 0) await time.advance(1_001);
     }
@@ -380,7 +429,9 @@ test('the log of a task counts for its user, up to what it can have, and again f
   const [a, b] = [start(), start()];
   const [id, other] = ['eve.one', 'eve.two'];
   for (const of of [id, other])
-    expect(await a.tasks.create(plainRecord(of, FENCE, { user: 'eve', share: share('eve') }), HOUR_MS)).toBe('created');
+    expect(
+      await a.tasks.create(plainRecord(of, FENCE, { user: 'eve', share: share('eve') }), HOUR_MS),
+    ).toBe('created');
   const append = async (store: EndpointStore, fence: Fence, from: number, of = id) =>
     store.tasks.append({ id: of, fence, stream: 's', from, events: [`"${'x'.repeat(MIB / 2)}"`] });
   // Its log is trimmed to 2 MiB once it has 4 MiB.
@@ -392,8 +443,16 @@ test('the log of a task counts for its user, up to what it can have, and again f
   expect(claim.claimed).toBe(true);
   const gap = await b.tasks.replay(id, 's', -1);
   if (gap.found || gap.why !== 'gap') throw new Error('nothing was trimmed');
-  expect(await b.tasks.replay(id, 's', (gap.first ?? 0) - 1)).toMatchObject({ found: true, next: 20 });
-  const key = plainRecord('key', FENCE, { user: 'eve', share: share('eve'), body: 'b'.repeat(3.5 * MIB), fields: {} });
+  expect(await b.tasks.replay(id, 's', (gap.first ?? 0) - 1)).toMatchObject({
+    found: true,
+    next: 20,
+  });
+  const key = plainRecord('key', FENCE, {
+    user: 'eve',
+    share: share('eve'),
+    body: 'b'.repeat(3.5 * MIB),
+    fields: {},
+  });
   expect(await b.once.create(key, HOUR_MS)).toBe('created');
   await expect(append(b, { epoch: 2, owner: 'b' }, 20)).rejects.toMatchObject(FULL);
 });
@@ -408,7 +467,9 @@ test('a share at rest keeps nothing of the calls that made and used it', async (
   };
   const [share, turns] = inCall(() => [new KeptShare('user ada'), new RecordQueues()] as const);
   const order: number[] = [];
-  await Promise.all([1, 2].map((n) => inCall(() => turns.steps(share.key, async () => void order.push(n)))));
+  await Promise.all(
+    [1, 2].map((n) => inCall(() => turns.steps(share.key, async () => void order.push(n)))),
+  );
   await until(() => {
     gc();
     return calls.every((call) => call.deref() === undefined);

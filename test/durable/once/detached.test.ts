@@ -27,7 +27,11 @@ const SDKS = {
       return server;
     },
     of: (ctx: object) => (ctx as { mcpReq: Record<string, Method> }).mcpReq,
-    asks: { elicitInput: [QUESTION], requestSampling: [{ messages: [], maxTokens: 1 }], send: [PING] },
+    asks: {
+      elicitInput: [QUESTION],
+      requestSampling: [{ messages: [], maxTokens: 1 }],
+      send: [PING],
+    },
     notify: 'notify',
   },
   'SDK 1': {
@@ -51,34 +55,43 @@ test.each([
   ['2026-07-28', 'SDK 2'],
   ['a session', 'SDK 2'],
   ['a session', 'SDK 1'],
-] as const)('in %s, %s: a question is refused with its cause, and a notification is dropped', async (eraName, name) => {
-  const sdk = SDKS[name];
-  const handlers: Array<{ readonly ctx: object; answer(): void }> = [];
-  const run = once(
-    (_args: { id: string }, ctx: object) =>
-      new Promise((resolve) => handlers.push({ ctx, answer: () => resolve(said('paid')) })),
-    { key: ({ id }) => id },
-  );
-  const { client } = await serve(() => sdk.make(run as never), { keepAliveMs: 20 }, { face: 'node', auth: userHeader });
-  const one = await eras[eraName].connect(client(USER));
-  const call = await eras[eraName].post(one, { id: 'o-1' });
-  const { ctx, answer } = await until(() => handlers[0] as (typeof handlers)[number]);
-  const request = sdk.of(ctx);
-  await leave[eraName](one, call);
-  const notice = { method: 'notifications/message', params: { level: 'info', data: 'x' } };
-  const failure = (method: string, given: readonly unknown[]) =>
-    request[method]?.(...given).then(String, (error: Error) => error.message);
-  const refused = 'the client of this call has left, and its run continues without one';
-  // The instance learns of a disconnect a little later.
-  await until(async () => (await failure(...(Object.entries(sdk.asks)[0] as [string, unknown[]])))?.includes('left'));
-  for (const [method, given] of Object.entries(sdk.asks))
-    expect(await failure(method, given)).toBe(`${method}(): ${refused}`);
-  // A rejection that nothing handles fails this file.
-  for (const [method, given] of Object.entries(sdk.asks)) void request[method]?.(...given);
-  await expect(request[sdk.notify]?.(notice)).resolves.toBeUndefined();
-  expect((request['signal'] as unknown as AbortSignal).aborted).toBe(false);
-  answer();
-  const again = await eras[eraName].connect(client(USER));
-  expect(textOf(await eras[eraName].call(again, { id: 'o-1' }))).toBe('paid');
-  expect(handlers).toHaveLength(1);
-});
+] as const)(
+  'in %s, %s: a question is refused with its cause, and a notification is dropped',
+  async (eraName, name) => {
+    const sdk = SDKS[name];
+    const handlers: Array<{ readonly ctx: object; answer(): void }> = [];
+    const run = once(
+      (_args: { id: string }, ctx: object) =>
+        new Promise((resolve) => handlers.push({ ctx, answer: () => resolve(said('paid')) })),
+      { key: ({ id }) => id },
+    );
+    const { client } = await serve(
+      () => sdk.make(run as never),
+      { keepAliveMs: 20 },
+      { face: 'node', auth: userHeader },
+    );
+    const one = await eras[eraName].connect(client(USER));
+    const call = await eras[eraName].post(one, { id: 'o-1' });
+    const { ctx, answer } = await until(() => handlers[0] as (typeof handlers)[number]);
+    const request = sdk.of(ctx);
+    await leave[eraName](one, call);
+    const notice = { method: 'notifications/message', params: { level: 'info', data: 'x' } };
+    const failure = (method: string, given: readonly unknown[]) =>
+      request[method]?.(...given).then(String, (error: Error) => error.message);
+    const refused = 'the client of this call has left, and its run continues without one';
+    // The instance learns of a disconnect a little later.
+    await until(async () =>
+      (await failure(...(Object.entries(sdk.asks)[0] as [string, unknown[]])))?.includes('left'),
+    );
+    for (const [method, given] of Object.entries(sdk.asks))
+      expect(await failure(method, given)).toBe(`${method}(): ${refused}`);
+    // A rejection that nothing handles fails this file.
+    for (const [method, given] of Object.entries(sdk.asks)) void request[method]?.(...given);
+    await expect(request[sdk.notify]?.(notice)).resolves.toBeUndefined();
+    expect((request['signal'] as unknown as AbortSignal).aborted).toBe(false);
+    answer();
+    const again = await eras[eraName].connect(client(USER));
+    expect(textOf(await eras[eraName].call(again, { id: 'o-1' }))).toBe('paid');
+    expect(handlers).toHaveLength(1);
+  },
+);

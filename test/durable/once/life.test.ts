@@ -28,11 +28,22 @@ describe('who ends a run', () => {
     const client = first.client(USER);
     await client.initialize();
     const id = client.nextId();
-    await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'pay', arguments: PAY } });
+    await client.post({
+      jsonrpc: '2.0',
+      id,
+      method: 'tools/call',
+      params: { name: 'pay', arguments: PAY },
+    });
     const run = await ran(0);
-    await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } });
+    await client.post({
+      jsonrpc: '2.0',
+      method: 'notifications/cancelled',
+      params: { requestId: id },
+    });
     await until(() => run.signal.aborted);
-    expect((await client.call(...tool('pay', PAY))).message.error).toMatchObject({ data: { reason: 'cancelled' } });
+    expect((await client.call(...tool('pay', PAY))).message.error).toMatchObject({
+      data: { reason: 'cancelled' },
+    });
     expect(runs.length).toBe(1);
   });
 
@@ -44,13 +55,22 @@ describe('who ends a run', () => {
     const posts = [];
     for (const id of ids) {
       posts.push(
-        await client.post({ jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'pay', arguments: PAY } }),
+        await client.post({
+          jsonrpc: '2.0',
+          id,
+          method: 'tools/call',
+          params: { name: 'pay', arguments: PAY },
+        }),
       );
       await ran(0);
     }
     const run = await ran(0);
     for (const requestId of [ids[0], ids[2]])
-      await client.post({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } });
+      await client.post({
+        jsonrpc: '2.0',
+        method: 'notifications/cancelled',
+        params: { requestId },
+      });
     expect(run.signal.aborted).toBe(false);
     run.answer('paid');
     expect(textOf(await posts[1]?.nextMessage())).toBe('paid');
@@ -63,7 +83,9 @@ describe('who ends a run', () => {
     const run = await ran(0);
     call.abort();
     await until(() => run.signal.aborted);
-    expect((await modernPay(client)).message.error).toMatchObject({ data: { reason: 'cancelled' } });
+    expect((await modernPay(client)).message.error).toMatchObject({
+      data: { reason: 'cancelled' },
+    });
   });
 
   test.each(eraNames)('its time limit, also where its client has left: in %s', async (era) => {
@@ -88,22 +110,25 @@ describe('in a session', () => {
   test.each([
     ['ends with owner_lost', {}, 'owner_lost'],
     ['runs again where the author says so', { afterCrash: 'run' } as const, 'again'],
-  ])('a call whose owner died meets its entry at the next owner: it %s', async (_, given, expected) => {
-    const { first, second, ran, runs, lose } = await open(given);
-    const client = first.client(USER);
-    await client.initialize();
-    await client.call('tools/list');
-    const call = await eras['a session'].post(client, PAY);
-    const { id: lastEventId } = await call.next();
-    await ran(0);
-    call.abort();
-    await lose();
-    const there = second.join(client, USER);
-    const back = await there.get({ ...(lastEventId !== undefined && { lastEventId }) });
-    if (expected === 'again') (await ran(1)).answer('again');
-    expect(JSON.stringify(await back.nextMessage())).toContain(expected);
-    expect(runs.length).toBe(expected === 'again' ? 2 : 1);
-  });
+  ])(
+    'a call whose owner died meets its entry at the next owner: it %s',
+    async (_, given, expected) => {
+      const { first, second, ran, runs, lose } = await open(given);
+      const client = first.client(USER);
+      await client.initialize();
+      await client.call('tools/list');
+      const call = await eras['a session'].post(client, PAY);
+      const { id: lastEventId } = await call.next();
+      await ran(0);
+      call.abort();
+      await lose();
+      const there = second.join(client, USER);
+      const back = await there.get({ ...(lastEventId !== undefined && { lastEventId }) });
+      if (expected === 'again') (await ran(1)).answer('again');
+      expect(JSON.stringify(await back.nextMessage())).toContain(expected);
+      expect(runs.length).toBe(expected === 'again' ? 2 : 1);
+    },
+  );
 });
 
 test.each([true, false])(
@@ -154,40 +179,44 @@ test('what the store gets holds no token and no arguments', async () => {
   for (const secret of ['very-secret', 'card-number', 'o-1']) expect(written).not.toContain(secret);
 });
 
-test.each(eraNames)('a call that did not run its handler has a line, without its key: in %s', async (era) => {
-  const { first, ran } = await open();
-  const client = await eras[era].connect(first.client(USER));
-  const pay = (id: string, cents = 1) => eras[era].call(client, { id, cents });
-  const running = pay('secret-key');
-  const run = await ran(0);
-  const attached = pay('secret-key');
-  await pay('secret-key', 2);
-  run.answer('paid');
-  await Promise.all([running, attached]);
-  await pay('secret-key');
-  const large = pay('secret-large');
-  (await ran(1)).answer('x'.repeat(300_000));
-  await large;
-  await pay('secret-large');
-  const sessionId = client.sessionId && hashOf(client.sessionId);
-  const lines = first.log.matching(/^A call that runs once/);
-  const line = (level: string, text: string) => ({
-    level,
-    message: expect.stringContaining(text) as string,
-    fields: { tool: 'pay', sessionId },
-  });
-  expect(lines).toEqual([
-    line('warn', 'an earlier call with its key had other arguments'),
-    line('debug', 'got the outcome of a run that it waited for'),
-    line('debug', 'got the outcome of an earlier call'),
-    line('warn', 'an earlier call with its key may have run'),
-  ]);
-  expect(JSON.stringify(first.log.lines)).not.toContain('secret-');
-});
+test.each(eraNames)(
+  'a call that did not run its handler has a line, without its key: in %s',
+  async (era) => {
+    const { first, ran } = await open();
+    const client = await eras[era].connect(first.client(USER));
+    const pay = (id: string, cents = 1) => eras[era].call(client, { id, cents });
+    const running = pay('secret-key');
+    const run = await ran(0);
+    const attached = pay('secret-key');
+    await pay('secret-key', 2);
+    run.answer('paid');
+    await Promise.all([running, attached]);
+    await pay('secret-key');
+    const large = pay('secret-large');
+    (await ran(1)).answer('x'.repeat(300_000));
+    await large;
+    await pay('secret-large');
+    const sessionId = client.sessionId && hashOf(client.sessionId);
+    const lines = first.log.matching(/^A call that runs once/);
+    const line = (level: string, text: string) => ({
+      level,
+      message: expect.stringContaining(text) as string,
+      fields: { tool: 'pay', sessionId },
+    });
+    expect(lines).toEqual([
+      line('warn', 'an earlier call with its key had other arguments'),
+      line('debug', 'got the outcome of a run that it waited for'),
+      line('debug', 'got the outcome of an earlier call'),
+      line('warn', 'an earlier call with its key may have run'),
+    ]);
+    expect(JSON.stringify(first.log.lines)).not.toContain('secret-');
+  },
+);
 
 test('an error that waits for the store is counted with its text', async () => {
   const { first, ran, store } = await open({}, { metrics: true });
-  const held = () => readScrape(first.endpoint.metrics()).sum('sojourn_memory_bytes', { row: 'requests' });
+  const held = () =>
+    readScrape(first.endpoint.metrics()).sum('sojourn_memory_bytes', { row: 'requests' });
   cut(store, 'once.end');
   const call = modernPay(first.client(USER));
   (await ran(0)).fail(new Error('x'.repeat(100_000)));
@@ -224,7 +253,9 @@ test('each caller has its own copy of the outcome: what one of them changes, no 
 test('a handler that calls itself with its own key gets an error at once', async () => {
   const self = once((args: { id: string }, ctx: unknown): Promise<unknown> => self(args, ctx), KEY);
   const member = await servePay(self);
-  expect(textOf((await modernPay(member.client(USER))).message)).toContain('called itself with its own key');
+  expect(textOf((await modernPay(member.client(USER))).message)).toContain(
+    'called itself with its own key',
+  );
 });
 
 test.each([
@@ -298,7 +329,8 @@ describe('where no endpoint serves the call', () => {
 
   test("it runs where the author says so, with one warning: outside: 'run'", async () => {
     const warnings: Error[] = [];
-    const warn = (warning: Error): void => void (warning.name === 'SojournWarning' && warnings.push(warning));
+    const warn = (warning: Error): void =>
+      void (warning.name === 'SojournWarning' && warnings.push(warning));
     process.on('warning', warn);
     try {
       expect((await callOver('run')).answer).toMatchObject({ content: [{ text: 'o-1' }] });
@@ -307,7 +339,9 @@ describe('where no endpoint serves the call', () => {
     } finally {
       process.off('warning', warn);
     }
-    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('runs unprotected')]);
+    expect(warnings.map(({ message }) => message)).toEqual([
+      expect.stringContaining('runs unprotected'),
+    ]);
   });
 });
 

@@ -23,7 +23,10 @@ async function open(waitMs = 10_000) {
     calls.push(mcpReq.signal),
     id
   );
-  const fleet = await openPay({ key, keepMs: KEEP_MS }, { timeProvider: time, waitMs, keepAliveMs: 5_000 });
+  const fleet = await openPay(
+    { key, keepMs: KEEP_MS },
+    { timeProvider: time, waitMs, keepAliveMs: 5_000 },
+  );
   const passing = <T>(work: Promise<T>): Promise<T> => passingOn(time, work, STEP_MS);
   const [here, there] = [fleet.first.client(USER), fleet.second.client(USER)];
   return { ...fleet, time, calls, passing, here, there };

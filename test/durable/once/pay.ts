@@ -23,7 +23,10 @@ export type Once = Partial<OnceOptions<[Order, ServerContext], ReturnType<typeof
 
 export const USER = { headers: { 'x-user': 'ada' } };
 const CAPABILITIES = { elicitation: {}, sampling: {} };
-const QUESTION = inputRequired.elicit({ message: 'Sure?', requestedSchema: z.object({ sure: z.boolean() }) });
+const QUESTION = inputRequired.elicit({
+  message: 'Sure?',
+  requestedSchema: z.object({ sure: z.boolean() }),
+});
 
 /** A run of the handler. */
 export interface Run {
@@ -44,7 +47,8 @@ export const eras = {
   '2026-07-28': {
     connect: async (client: RawClient) => client,
     call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
-      (await callModern(client, 'tools/call', callOf(args), { capabilities: CAPABILITIES })).message,
+      (await callModern(client, 'tools/call', callOf(args), { capabilities: CAPABILITIES }))
+        .message,
     post: (client: RawClient, args: object): Promise<RawResponse> =>
       postModern(client, 'tools/call', callOf(args), { capabilities: CAPABILITIES }),
   },
@@ -56,14 +60,22 @@ export const eras = {
     call: async (client: RawClient, args: object): Promise<JsonRpcAnswer> =>
       (await client.call('tools/call', callOf(args))).message,
     post: (client: RawClient, args: object): Promise<RawResponse> =>
-      client.post({ jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params: callOf(args) }),
+      client.post({
+        jsonrpc: '2.0',
+        id: client.nextId(),
+        method: 'tools/call',
+        params: callOf(args),
+      }),
   },
 };
 export type EraName = keyof typeof eras;
 export const eraNames = Object.keys(eras) as EraName[];
 
 /** One instance whose tool `pay` is this handler. */
-export function servePay(run: (args: { id: string }, ctx: unknown) => unknown, options: McpEndpointOptions = {}) {
+export function servePay(
+  run: (args: { id: string }, ctx: unknown) => unknown,
+  options: McpEndpointOptions = {},
+) {
   const lab = createLab((server) => {
     server.registerTool('pay', { inputSchema: z.object({ id: z.string() }) }, run as never);
   });
@@ -88,7 +100,8 @@ export async function openPay(
               who,
               ctx,
               signal,
-              answer: (text, isError = false) => resolve({ ...said(text), ...(isError && { isError }) }),
+              answer: (text, isError = false) =>
+                resolve({ ...said(text), ...(isError && { isError }) }),
               fail: reject,
               ask: () => resolve(inputRequired({ inputRequests: { sure: QUESTION } }) as never),
             });
@@ -100,7 +113,11 @@ export async function openPay(
       server.registerTool('pay', { inputSchema, _meta: RUNS_ONCE, ...tool }, pay as never);
     });
     const store = watchedStore({ inner: make(), durable: true });
-    const served = await serveMember({ keepAliveMs: 20, ...options, store }, { face: 'node', auth: userHeader }, lab);
+    const served = await serveMember(
+      { keepAliveMs: 20, ...options, store },
+      { face: 'node', auth: userHeader },
+      lab,
+    );
     // Not a copy: its `id` is known once the store is open.
     return Object.assign(served, { store });
   };

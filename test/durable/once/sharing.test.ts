@@ -18,22 +18,35 @@ const args = { key: 'k' };
 async function open(anonymous?: 'shared') {
   let runs = 0;
   const lab = createLab((server) => {
-    const count = once((_: { key: string }) => said(String((runs += 1))), { key: ({ key }) => key, anonymous });
+    const count = once((_: { key: string }) => said(String((runs += 1))), {
+      key: ({ key }) => key,
+      anonymous,
+    });
     server.registerTool('count1', { inputSchema: z.object({ key: z.string() }) }, count);
   });
   const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
   const inSession = async (user?: string) => {
-    const client = await member.openSession({}, user === undefined ? {} : { headers: { 'x-user': user } });
+    const client = await member.openSession(
+      {},
+      user === undefined ? {} : { headers: { 'x-user': user } },
+    );
     return async () => textOf((await client.call(...tool('count1', args))).message);
   };
   const modern = async () =>
-    textOf((await callModern(member.client(), 'tools/call', { name: 'count1', arguments: args })).message);
+    textOf(
+      (await callModern(member.client(), 'tools/call', { name: 'count1', arguments: args }))
+        .message,
+    );
   return { inSession, modern };
 }
 
 test.each([
   ['have keys of their own', undefined, ['1', '2', '1', '2', '3', '3']],
-  ["have the same keys where anonymous is 'shared', and no user has them", 'shared', ['1', '1', '1', '1', '2', '2']],
+  [
+    "have the same keys where anonymous is 'shared', and no user has them",
+    'shared',
+    ['1', '1', '1', '1', '2', '2'],
+  ],
 ] as const)('sessions without a user %s', async (_, anonymous, said) => {
   const { inSession, modern } = await open(anonymous);
   const [one, other, ada] = [await inSession(), await inSession(), await inSession('ada')];
@@ -43,7 +56,18 @@ test.each([
   if (anonymous === 'shared') expect(await modern()).toBe('1');
 });
 
-const OTHERS = ['Victim', 'VICTIM', 'victim2', 'victim%20', 'v', '["victim"]', 'user,victim', 'anonymous', '*', 'null'];
+const OTHERS = [
+  'Victim',
+  'VICTIM',
+  'victim2',
+  'victim%20',
+  'v',
+  '["victim"]',
+  'user,victim',
+  'anonymous',
+  '*',
+  'null',
+];
 const KEYS = 6;
 
 test.each(eraNames)(
@@ -53,7 +77,10 @@ test.each(eraNames)(
     let runs = 0;
     const lab = createLab((server) => {
       const pay = once(
-        ({ key, cents }: { key: string; cents: number }, ctx: { http?: { authInfo?: AuthInfo } }) => {
+        (
+          { key, cents }: { key: string; cents: number },
+          ctx: { http?: { authInfo?: AuthInfo } },
+        ) => {
           const user = String(ctx.http?.authInfo?.extra?.['sub']);
           if (user !== 'victim' && key !== 'next')
             return Promise.resolve(said(`${(runs += 1)} ${user} ${key} ${cents}`));
@@ -63,7 +90,11 @@ test.each(eraNames)(
         },
         { key: ({ key }) => key },
       );
-      server.registerTool('pay', { inputSchema: z.object({ key: z.string(), cents: z.number() }) }, pay);
+      server.registerTool(
+        'pay',
+        { inputSchema: z.object({ key: z.string(), cents: z.number() }) },
+        pay,
+      );
     });
     const member = await serveMember({}, { face: 'node', auth: userHeader }, lab);
     onTestFinished(() => held.forEach((answer) => answer('late')));
@@ -105,6 +136,9 @@ test.each(eraNames)(
 
 /** The result without the envelope of its era; the mark of a replayed answer stays. */
 function contentOf({ result }: JsonRpcAnswer): unknown {
-  const { content, _meta } = (result ?? {}) as { content?: unknown; _meta?: Record<string, unknown> };
+  const { content, _meta } = (result ?? {}) as {
+    content?: unknown;
+    _meta?: Record<string, unknown>;
+  };
   return { content, ...(_meta?.['sojourn/replayed'] !== undefined && { replayed: true }) };
 }

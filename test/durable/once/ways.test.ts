@@ -11,14 +11,21 @@ type Options = Omit<OnceOptions<unknown[], never>, 'key'>;
 const keyed =
   (options: Options): Wrap =>
   (handler) =>
-    once(handler, { ...options, key: (...given: unknown[]) => `k${(given[0] as { a: number }).a}` });
+    once(handler, {
+      ...options,
+      key: (...given: unknown[]) => `k${(given[0] as { a: number }).a}`,
+    });
 
 const sum = (ask: Ask, a = 1, b = 2) => ask('tools/call', { name: 'add', arguments: { a, b } });
 const replayed = ({ result }: JsonRpcAnswer): unknown =>
   (result as { _meta?: Record<string, unknown> } | undefined)?._meta?.['sojourn/replayed'];
 
 describe.each(ways)('$name', (way: Way) => {
-  async function open(run: Add, options: McpEndpointOptions = {}, more: Options = { anonymous: 'shared' }) {
+  async function open(
+    run: Add,
+    options: McpEndpointOptions = {},
+    more: Options = { anonymous: 'shared' },
+  ) {
     const ran: number[] = [];
     const add: Add = (value, signal) => {
       ran.push(value);
@@ -34,7 +41,9 @@ describe.each(ways)('$name', (way: Way) => {
     expect([textOf(first), replayed(first)]).toEqual(['3', undefined]);
     const second = await sum(ask);
     expect([textOf(second), replayed(second)]).toEqual(['3', true]);
-    expect((await ask('tools/call', { name: 'add', arguments: { b: 2, a: 1 } })).result).toEqual(second.result);
+    expect((await ask('tools/call', { name: 'add', arguments: { b: 2, a: 1 } })).result).toEqual(
+      second.result,
+    );
     expect((await sum(ask, 1, 7)).error).toMatchObject({
       code: -32_602,
       data: { reason: 'once_conflict' },
@@ -62,7 +71,9 @@ describe.each(ways)('$name', (way: Way) => {
     const aroundRequest: AroundRequest = async (request, next) => {
       if (request.method !== 'tools/call') return next();
       n += 1;
-      const answer = await next({ params: { ...request.params, arguments: { ...request.arguments, extra: n } } });
+      const answer = await next({
+        params: { ...request.params, arguments: { ...request.arguments, extra: n } },
+      });
       seen.push(answer.error?.data ?? 'result');
       return answer;
     };

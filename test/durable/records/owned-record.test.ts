@@ -16,7 +16,16 @@ const ID = `${'g'.repeat(16)}.1`;
 function recordOfA(losesReply: boolean) {
   const { records: data } = memoryRooms(TASKS).deployment();
   const texts = { head: '', body: '', fields: {} };
-  data.create({ v: RECORD_VERSION, id: ID, epoch: 1, owner: 'a', user: null, ...texts, createdAt: 0, stamp: 0 });
+  data.create({
+    v: RECORD_VERSION,
+    id: ID,
+    epoch: 1,
+    owner: 'a',
+    user: null,
+    ...texts,
+    createdAt: 0,
+    stamp: 0,
+  });
   let claims = 0;
   const records = {
     read: async (id: string) => data.read(id),

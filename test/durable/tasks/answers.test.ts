@@ -24,8 +24,16 @@ const AMOUNT = {
     required: ['cents'],
   },
 };
-const PAGE = { mode: 'url' as const, message: 'Sign', url: 'https://a.example', elicitationId: '1' };
-const WORDS = { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'Hi' } }], maxTokens: 9 };
+const PAGE = {
+  mode: 'url' as const,
+  message: 'Sign',
+  url: 'https://a.example',
+  elicitationId: '1',
+};
+const WORDS = {
+  messages: [{ role: 'user' as const, content: { type: 'text' as const, text: 'Hi' } }],
+  maxTokens: 9,
+};
 
 const TOOLS = { ...WORDS, tools: [{ name: 'x', inputSchema: { type: 'object' as const } }] };
 
@@ -80,10 +88,15 @@ const ways: Readonly<Record<string, Way>> = {
 
 type Asked = { readonly question: Question };
 const serverOf = (run: Way, onServer?: (server: McpServer) => void) =>
-  toolServer({ run: taskTool(({ question }: Asked, ctx, own) => run(question, own, ctx)) }, onServer);
+  toolServer(
+    { run: taskTool(({ question }: Asked, ctx, own) => run(question, own, ctx)) },
+    onServer,
+  );
 
 /** What a client declares, and a question that it is not asked then. */
-const UNDECLARED: ReadonlyArray<readonly [question: Question, declared: ClientCapabilities, missing: object]> = [
+const UNDECLARED: ReadonlyArray<
+  readonly [question: Question, declared: ClientCapabilities, missing: object]
+> = [
   ['amount', {}, { elicitation: { form: {} } }],
   ['amount', { elicitation: { url: {} } }, { elicitation: { form: {} } }],
   ['page', { elicitation: {}, sampling: {} }, { elicitation: { url: {} } }],
@@ -101,41 +114,65 @@ async function ask(way: Way, question: Question) {
 }
 
 describe.each(Object.entries(ways))('a question %s', (_, way) => {
-  test.each(WRONG)('%s is an error to its sender, and the question stays open', async (_name, question, answer) => {
-    const { tasks, id } = await ask(way, question);
-    const { error } = await tasks.update(id, { [question]: answer });
-    expect(error).toMatchObject({ code: -32602, message: expect.stringContaining(`"${question}"`) });
-    expect(Object.keys((await tasks.get(id))['inputRequests'] ?? {})).toEqual([question]);
-    expect((await tasks.update(id, { [question]: RIGHT[question] })).result).toEqual({ resultType: 'complete' });
-    const { result } = await tasks.ended(id);
-    expect(result).toMatchObject({ content: [{ text: JSON.stringify(RIGHT[question]) }] });
-  });
-});
-
-const { extensions } = CAPABILITIES;
-
-describe.each(Object.entries(ways))('a client that does not declare what a question %s needs', (_, way) => {
-  test.each(UNDECLARED)(
-    'is not asked for %s where it declares %j',
-    async (question, declared, requiredCapabilities) => {
-      const { client } = await serve(serverOf(way), { tasks: true });
-      const tasks = new TaskClient(client(), { capabilities: { ...declared, extensions } });
-      const ended = await tasks.until(await tasks.start('run', { question }), 'input_required', 'failed');
-      expect(ended).toMatchObject({ status: 'failed', error: { code: -32021, data: { requiredCapabilities } } });
+  test.each(WRONG)(
+    '%s is an error to its sender, and the question stays open',
+    async (_name, question, answer) => {
+      const { tasks, id } = await ask(way, question);
+      const { error } = await tasks.update(id, { [question]: answer });
+      expect(error).toMatchObject({
+        code: -32602,
+        message: expect.stringContaining(`"${question}"`),
+      });
+      expect(Object.keys((await tasks.get(id))['inputRequests'] ?? {})).toEqual([question]);
+      expect((await tasks.update(id, { [question]: RIGHT[question] })).result).toEqual({
+        resultType: 'complete',
+      });
+      const { result } = await tasks.ended(id);
+      expect(result).toMatchObject({ content: [{ text: JSON.stringify(RIGHT[question]) }] });
     },
   );
 });
 
+const { extensions } = CAPABILITIES;
+
+describe.each(Object.entries(ways))(
+  'a client that does not declare what a question %s needs',
+  (_, way) => {
+    test.each(UNDECLARED)(
+      'is not asked for %s where it declares %j',
+      async (question, declared, requiredCapabilities) => {
+        const { client } = await serve(serverOf(way), { tasks: true });
+        const tasks = new TaskClient(client(), { capabilities: { ...declared, extensions } });
+        const ended = await tasks.until(
+          await tasks.start('run', { question }),
+          'input_required',
+          'failed',
+        );
+        expect(ended).toMatchObject({
+          status: 'failed',
+          error: { code: -32021, data: { requiredCapabilities } },
+        });
+      },
+    );
+  },
+);
+
 test('a bare declaration of elicitation is one of forms', async () => {
-  const { client } = await serve(serverOf(ways['in the middle of a handler'] as Way), { tasks: true });
+  const { client } = await serve(serverOf(ways['in the middle of a handler'] as Way), {
+    tasks: true,
+  });
   const tasks = new TaskClient(client(), { capabilities: { elicitation: {}, extensions } });
   const id = await tasks.start('run', { question: 'amount' });
-  expect(await tasks.until(id, 'input_required', 'failed')).toMatchObject({ status: 'input_required' });
+  expect(await tasks.until(id, 'input_required', 'failed')).toMatchObject({
+    status: 'input_required',
+  });
 });
 
 /** Fields of records on every store keep none of these as they are. */
 const NAMES = ['', 'a\u0000', 'a\ud800', '\udc00a', 'x'.repeat(201)];
-const REFUSED = expect.stringContaining('a name has 1 to 200 bytes, no lone surrogate and no U+0000');
+const REFUSED = expect.stringContaining(
+  'a name has 1 to 200 bytes, no lone surrogate and no U+0000',
+);
 
 /** Runs a task to its end. */
 async function run(way: Way) {
@@ -144,7 +181,8 @@ async function run(way: Way) {
   return { ended: await tasks.ended(await tasks.start('run', { question: 'amount' })) };
 }
 
-const messageOf = (work: Promise<unknown>): Promise<string> => work.then(String, ({ message }) => message);
+const messageOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(String, ({ message }) => message);
 
 describe.each(NAMES)('the name %j is refused where the handler gives it', (name) => {
   const names: Readonly<Record<string, Way>> = {
@@ -157,15 +195,21 @@ describe.each(NAMES)('the name %j is refused where the handler gives it', (name)
   });
 
   test('to a question of its result', async () => {
-    const { ended } = await run(async () => inputRequired({ inputRequests: { [name]: requests.amount } }));
+    const { ended } = await run(async () =>
+      inputRequired({ inputRequests: { [name]: requests.amount } }),
+    );
     expect(ended).toMatchObject({ status: 'failed', error: { message: REFUSED } });
   });
 });
 
 test('a form that is no JSON Schema is refused where the handler asks, and two forms with one $id are two', async () => {
   const requestedSchema = { ...AMOUNT.requestedSchema, $schema: 'https://a.example/schema' };
-  const { ended } = await run((_, own) => messageOf(own.elicit('amount', { ...AMOUNT, requestedSchema })));
-  expect(ended['result']).toMatchObject({ content: [{ text: expect.stringContaining('is no JSON Schema') }] });
+  const { ended } = await run((_, own) =>
+    messageOf(own.elicit('amount', { ...AMOUNT, requestedSchema })),
+  );
+  expect(ended['result']).toMatchObject({
+    content: [{ text: expect.stringContaining('is no JSON Schema') }],
+  });
   const form = (maximum: number) => ({
     message: 'How much?',
     requestedSchema: {
@@ -184,7 +228,9 @@ test('a form that is no JSON Schema is refused where the handler asks, and two f
     one: { action: 'accept', content: { cents: 2 } },
     two: { action: 'accept', content: { cents: 2 } },
   };
-  expect((await tasks.update(id, answers)).error).toMatchObject({ message: expect.stringContaining('"one"') });
+  expect((await tasks.update(id, answers)).error).toMatchObject({
+    message: expect.stringContaining('"one"'),
+  });
   expect(Object.keys((await tasks.get(id))['inputRequests'] ?? {})).toEqual(['one', 'two']);
   await tasks.cancel(id);
 });
@@ -195,7 +241,10 @@ describe.each(storeKinds)('on %s', (kind) => {
       own.status('a\u0000b\ud800');
       return (await own.elicit('amount', AMOUNT)).action;
     };
-    const { client, log } = await serve(serverOf(asks), { tasks: true, store: sharedStore(kind)() });
+    const { client, log } = await serve(serverOf(asks), {
+      tasks: true,
+      store: sharedStore(kind)(),
+    });
     const tasks = new TaskClient(client());
     const id = await tasks.start('run', { question: 'amount' });
     await until(async () => (await tasks.get(id))['statusMessage'] === 'a\ufffdb\ufffd');
@@ -218,9 +267,14 @@ test('a client without tasks hears what is wrong with its answer, and answers ag
         { capabilities: { elicitation: { form: {} } } },
       )
     ).message;
-  const handle = (await call('run', { question: 'amount' })).result as { structuredContent: { taskId: string } };
-  const status = (more: object = {}) => call('task_status', { taskId: handle.structuredContent.taskId }, more);
-  const answer = (cents: number) => ({ inputResponses: { amount: { action: 'accept', content: { cents } } } });
+  const handle = (await call('run', { question: 'amount' })).result as {
+    structuredContent: { taskId: string };
+  };
+  const status = (more: object = {}) =>
+    call('task_status', { taskId: handle.structuredContent.taskId }, more);
+  const answer = (cents: number) => ({
+    inputResponses: { amount: { action: 'accept', content: { cents } } },
+  });
   expect((await status()).result).toMatchObject({ resultType: 'input_required' });
   expect((await status(answer(101))).error).toMatchObject({
     code: -32602,
@@ -236,8 +290,12 @@ test('a question that a handler asks again through its context is another questi
   const tasks = new TaskClient(client());
   const id = await tasks.start('run', { question: 'amount' });
   for (const action of ['decline', 'cancel']) {
-    const [key = ''] = Object.keys((await tasks.until(id, 'input_required', 'completed'))['inputRequests'] ?? {});
+    const [key = ''] = Object.keys(
+      (await tasks.until(id, 'input_required', 'completed'))['inputRequests'] ?? {},
+    );
     await tasks.update(id, { [key]: { action } });
   }
-  expect(await tasks.ended(id)).toMatchObject({ result: { content: [{ text: 'decline, cancel' }] } });
+  expect(await tasks.ended(id)).toMatchObject({
+    result: { content: [{ text: 'decline, cancel' }] },
+  });
 });

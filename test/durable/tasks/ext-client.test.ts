@@ -26,7 +26,8 @@ async function open(url: string, answers?: Answers): Promise<TaskSession> {
   return made;
 }
 
-const methodsOf = ({ exchanges }: TaskSession): string[] => exchanges.map(({ request }) => request.method);
+const methodsOf = ({ exchanges }: TaskSession): string[] =>
+  exchanges.map(({ request }) => request.method);
 
 /** Accepts each question, and notes its key. */
 function accepting(content: Record<string, unknown>) {
@@ -41,7 +42,9 @@ function accepting(content: Record<string, unknown>) {
 const samples = taskTool(
   async (_args, _ctx, own) => {
     own.status('Asks a model');
-    const messages = [{ role: 'user' as const, content: { type: 'text' as const, text: 'Say something' } }];
+    const messages = [
+      { role: 'user' as const, content: { type: 'text' as const, text: 'Say something' } },
+    ];
     const { content } = await own.sample('words', { messages, maxTokens: 9 });
     return { content: [content].flat().filter((block) => block.type === 'text') };
   },
@@ -78,7 +81,10 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     expect(core.hasTaskServerCapabilityV2(client.getServerCapabilities())).toBe(true);
     const execution = await session.callTool('greet', { name: 'Ada' });
     expect(execution.kind).toBe('immediate');
-    expect((await execution.settle()).outcome).toMatchObject({ status: 'completed', result: said('Hello, Ada!') });
+    expect((await execution.settle()).outcome).toMatchObject({
+      status: 'completed',
+      result: said('Hello, Ada!'),
+    });
     expect(methodsOf(opens)).toEqual(['tools/call']);
   });
 
@@ -102,7 +108,10 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     });
     expect(refused.outcome).toMatchObject({
       status: 'failed',
-      error: { code: -32603, message: expect.stringContaining('This job ends with a protocol error') },
+      error: {
+        code: -32603,
+        message: expect.stringContaining('This job ends with a protocol error'),
+      },
     });
   });
 
@@ -140,7 +149,10 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     const { asked, answers } = accepting({ ok: true });
     const { session } = await open(url, answers);
     const execution = await session.callTool('asks', { times: 2 });
-    expect((await execution.settle()).outcome).toMatchObject({ status: 'completed', result: said('{"ok":true}') });
+    expect((await execution.settle()).outcome).toMatchObject({
+      status: 'completed',
+      result: said('{"ok":true}'),
+    });
     expect(asked).toEqual(['sure: Sure?', 'sure.2: Sure?']);
     expect(effects.all).toEqual(['asks 0', 'asks 1', 'asks 2']);
   });
@@ -167,7 +179,9 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     expect(await ended.snapshot()).toMatchObject({ status: 'cancelled' });
     await ended.cancel();
     expect(await ended.snapshot()).toMatchObject({ status: 'cancelled' });
-    const other = session.task((await session.callTool('slow_compute', { seconds: 60 })).handle?.taskId ?? '');
+    const other = session.task(
+      (await session.callTool('slow_compute', { seconds: 60 })).handle?.taskId ?? '',
+    );
     expect(await other.snapshot()).toMatchObject({ status: 'working' });
     await other.cancel();
     expect(await other.snapshot()).toMatchObject({ status: 'cancelled' });
@@ -183,7 +197,9 @@ describe.skipIf(lacks !== '')(`the client of ext-tasks${lacks}`, () => {
     await task.update({ two: { action: 'decline' }, never: { action: 'accept' } });
     expect(await keys()).toEqual(['one']);
     await task.update({ one: { action: 'accept' } });
-    await expect.poll(async () => (await task.snapshot()).raw).toMatchObject({ result: said('accept,decline') });
+    await expect
+      .poll(async () => (await task.snapshot()).raw)
+      .toMatchObject({ result: said('accept,decline') });
     const unknown = second.session.task('unknown');
     await expect(unknown.snapshot()).rejects.toMatchObject({ code: -32602 });
     await expect(unknown.update({})).rejects.toMatchObject({ code: -32602 });

@@ -37,7 +37,11 @@ interface Execution {
 }
 
 interface Session {
-  callTool(name: string, args: Fields, options?: { task?: { preference: 'require' } }): Promise<Execution>;
+  callTool(
+    name: string,
+    args: Fields,
+    options?: { task?: { preference: 'require' } },
+  ): Promise<Execution>;
   task(id: string): {
     snapshot(): Promise<View>;
     update(inputResponses: Fields): Promise<void>;
@@ -56,7 +60,9 @@ interface Request {
   readonly method: string;
   readonly params: Fields;
 }
-type Answer = { readonly kind: 'result'; readonly result: Fields } | { readonly kind: 'error'; readonly error: Fields };
+type Answer =
+  | { readonly kind: 'result'; readonly result: Fields }
+  | { readonly kind: 'error'; readonly error: Fields };
 interface Dispatching {
   readonly signal?: AbortSignal;
   readonly context?: { readonly headers?: Readonly<Record<string, string>> };
@@ -76,7 +82,11 @@ type SchemaModule = Readonly<Record<`${SchemaName}V2Schema`, Schema>> & {
 };
 
 async function load(file: string): Promise<unknown> {
-  const path = join(installed('ext-tasks'), 'node_modules/@modelcontextprotocol/ext-tasks/dist', file);
+  const path = join(
+    installed('ext-tasks'),
+    'node_modules/@modelcontextprotocol/ext-tasks/dist',
+    file,
+  );
   return import(pathToFileURL(path).href);
 }
 
@@ -95,13 +105,20 @@ export interface TaskSession {
 
 export async function openTaskSession(url: string, onInputRequest?: Answers): Promise<TaskSession> {
   const { createTaskSessionFromClient } = (await load('client/index.js')) as ClientModule;
-  const client = new Client(INFO, { capabilities: CAPABILITIES, versionNegotiation: { mode: { pin: MODERN } } });
+  const client = new Client(INFO, {
+    capabilities: CAPABILITIES,
+    versionNegotiation: { mode: { pin: MODERN } },
+  });
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
   const exchanges: Exchange[] = [];
   const raw = openClient(url);
   const session = createTaskSessionFromClient(client, {
     endpointId: ENDPOINT,
-    v2RequestFraming: { protocolVersion: MODERN, clientInfo: INFO, clientCapabilities: CAPABILITIES },
+    v2RequestFraming: {
+      protocolVersion: MODERN,
+      clientInfo: INFO,
+      clientCapabilities: CAPABILITIES,
+    },
     rawDispatch: async (request: Request, { signal, context }: Dispatching = {}) => {
       const { method, params } = request;
       const headers = { ...mirrored(method, params), ...context?.headers };

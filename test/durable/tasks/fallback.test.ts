@@ -3,7 +3,11 @@ import type { ServerContext } from '@modelcontextprotocol/server';
 import { McpServer as OlderServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { createMcpEndpoint, type McpEndpointOptions, type TasksOptions } from '../../../src/index.ts';
+import {
+  createMcpEndpoint,
+  type McpEndpointOptions,
+  type TasksOptions,
+} from '../../../src/index.ts';
 import { type RunningTask, task, taskTools } from '../../../src/durable/tasks/index.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { JsonRpcAnswer } from '../../kit/raw-client.ts';
@@ -25,7 +29,11 @@ import {
   text,
 } from './kit.ts';
 
-const INITIALIZE = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'c', version: '1' } };
+const INITIALIZE = {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'c', version: '1' },
+};
 const VERSIONS = ['2025-11-25', '2026-07-28'] as const;
 
 function toolsOf(effects: Effects, hasTaskTools = true) {
@@ -47,7 +55,9 @@ function toolsOf(effects: Effects, hasTaskTools = true) {
       return (await own.elicit('sure', QUESTION)).action;
     }),
     rounds: taskTool((_, { mcpReq }) =>
-      mcpReq.inputResponses === undefined ? askSure() : `answered ${Object.keys(mcpReq.inputResponses).join()}`,
+      mcpReq.inputResponses === undefined
+        ? askSure()
+        : `answered ${Object.keys(mcpReq.inputResponses).join()}`,
     ),
     fails: taskTool(() => {
       throw new Error('no luck');
@@ -62,18 +72,28 @@ function toolsOf(effects: Effects, hasTaskTools = true) {
   });
 }
 
-async function open(tasks: TasksOptions | true, options: McpEndpointOptions = {}, hasTaskTools = true) {
+async function open(
+  tasks: TasksOptions | true,
+  options: McpEndpointOptions = {},
+  hasTaskTools = true,
+) {
   const effects = new Effects();
   const settings = { face: 'node', auth: userHeader } as const;
   const served = await serve(toolsOf(effects, hasTaskTools), { tasks, ...options }, settings);
   // Before the endpoint is closed, which waits for handlers.
   onTestFinished(effects.open);
-  return { ...served, effects, official: (version: (typeof VERSIONS)[number]) => officialClient(served.url, version) };
+  return {
+    ...served,
+    effects,
+    official: (version: (typeof VERSIONS)[number]) => officialClient(served.url, version),
+  };
 }
 
 type Called = Awaited<ReturnType<Awaited<ReturnType<typeof officialClient>>['callTool']>>;
-const said = ({ content }: Pick<Called, 'content'>): string => (content[0] as { text?: string }).text ?? '';
-const idOf = ({ structuredContent }: Called): string => String((structuredContent as Fields)['taskId']);
+const said = ({ content }: Pick<Called, 'content'>): string =>
+  (content[0] as { text?: string }).text ?? '';
+const idOf = ({ structuredContent }: Called): string =>
+  String((structuredContent as Fields)['taskId']);
 const statusOf = (taskId: string) => ({ name: 'task_status', arguments: { taskId } });
 
 describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version) => {
@@ -94,7 +114,9 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
 
   test('is asked what the task asks, also by a handler of several rounds', async () => {
     const { client } = await opened();
-    expect(said(await client.callTool(statusOf(idOf(await client.callTool({ name: 'asks' })))))).toBe('accept');
+    expect(
+      said(await client.callTool(statusOf(idOf(await client.callTool({ name: 'asks' }))))),
+    ).toBe('accept');
     const rounds = idOf(await client.callTool({ name: 'rounds' }));
     expect(said(await client.callTool(statusOf(rounds)))).toBe('answered sure');
   });
@@ -136,7 +158,9 @@ describe.each(VERSIONS)("fallback: 'tools', an official client of %s", (version)
 
   test('without taskTools(server) a call is refused: nothing would read its task', async () => {
     const { official, effects } = await open({ fallback: 'tools' }, {}, false);
-    await expect((await official(version)).callTool({ name: 'held' })).rejects.toThrow(/needs taskTools\(server\)/);
+    await expect((await official(version)).callTool({ name: 'held' })).rejects.toThrow(
+      /needs taskTools\(server\)/,
+    );
     expect(effects.all).toEqual([]);
   });
 
@@ -165,7 +189,10 @@ describe("fallback: 'tools'", () => {
     const client = await official('2026-07-28');
     const id = idOf(await client.callTool({ name: 'held' }));
     const status = await passing(time, client.callTool(statusOf(id)), 500);
-    expect(status.structuredContent).toMatchObject({ status: 'working', statusMessage: 'half of it' });
+    expect(status.structuredContent).toMatchObject({
+      status: 'working',
+      statusMessage: 'half of it',
+    });
     expect(said(status)).toMatch(/^The task is not over: half of it/);
     effects.open();
     expect(said(await client.callTool(statusOf(id)))).toBe('done');
@@ -190,7 +217,8 @@ describe("fallback: 'tools'", () => {
 
   test('ids of other users are unknown', async () => {
     const { client } = await open({ fallback: 'tools' });
-    const as = (user: string) => new TaskClient(client({ headers: { 'x-user': user } }), { capabilities: {} });
+    const as = (user: string) =>
+      new TaskClient(client({ headers: { 'x-user': user } }), { capabilities: {} });
     const handle = resultOf(await as('ada').call('held'));
     const { taskId } = handle['structuredContent'] as Fields;
     const ask = async (user: string, name: string, id: unknown): Promise<JsonRpcAnswer> => ({
@@ -225,7 +253,9 @@ describe('the option', () => {
     expect((await anyone.call('held')).error?.message).toMatch(/limit of 2 tasks/);
     const small = await open({ limits: { running: 1 } });
     await new TaskClient(small.client()).start('held');
-    expect((await new TaskClient(small.client()).call('held')).error?.message).toMatch(/limit of 1 tasks/);
+    expect((await new TaskClient(small.client()).call('held')).error?.message).toMatch(
+      /limit of 1 tasks/,
+    );
   });
 
   test('authorize gives later runs their authInfo, and none is stored', async () => {
@@ -242,13 +272,19 @@ describe('the option', () => {
       return isAllowed ? rights : undefined;
     };
     const auth = () => ({ ...rights, token: 'first', extra: { sub: 'ada', secret: 'hidden' } });
-    const { client, endpoint } = await serve(toolServer({ run }), { tasks: { authorize } }, { face: 'node', auth });
+    const { client, endpoint } = await serve(
+      toolServer({ run }),
+      { tasks: { authorize } },
+      { face: 'node', auth },
+    );
     const ada = new TaskClient(client());
     const refused = await ada.start('run');
     await ada.until(refused, 'input_required');
     await ada.update(refused, { sure: { action: 'accept' } });
     await until(() => asked.length > 0);
-    expect(asked).toEqual([{ taskId: refused, tool: 'run', user: expect.stringContaining('ada'), userName: 'ada' }]);
+    expect(asked).toEqual([
+      { taskId: refused, tool: 'run', user: expect.stringContaining('ada'), userName: 'ada' },
+    ]);
     expect(await ada.get(refused)).toMatchObject({ status: 'working' });
     expect(seen).toEqual(['first']);
     isAllowed = true;
@@ -269,6 +305,8 @@ describe('the option', () => {
     [{ limits: { opened: 1 } }, /opened/],
     ['yes', /tasks/],
   ])('%o is refused', (tasks, message) => {
-    expect(() => createMcpEndpoint(toolsOf(new Effects()), { tasks: tasks as never })).toThrow(message);
+    expect(() => createMcpEndpoint(toolsOf(new Effects()), { tasks: tasks as never })).toThrow(
+      message,
+    );
   });
 });

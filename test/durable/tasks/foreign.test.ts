@@ -11,7 +11,9 @@ import { askSure, Effects, TaskClient, taskServer, taskTool, text } from './kit.
 
 useSharedStores();
 
-const as = (user: string | undefined) => ({ headers: user === undefined ? {} : { 'x-user': user } });
+const as = (user: string | undefined) => ({
+  headers: user === undefined ? {} : { 'x-user': user },
+});
 const METHODS = ['tasks/get', 'tasks/update', 'tasks/cancel'] as const;
 const OTHERS = ['bob', 'Ada', 'ada.', 'ad', undefined];
 const ANSWER = { one: { action: 'accept' } };
@@ -24,7 +26,11 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const make = sharedStore(kind);
       const [a, b] = await Promise.all(
         [1, 2].map((n) =>
-          serve(taskServer(new Effects(), `${n}`), { store: make(), tasks: true }, { face: 'node', auth: userHeader }),
+          serve(
+            taskServer(new Effects(), `${n}`),
+            { store: make(), tasks: true },
+            { face: 'node', auth: userHeader },
+          ),
         ),
       );
       if (a === undefined || b === undefined) throw new Error('two instances');
@@ -36,7 +42,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       const made = (): string => `${group}.${randomBytes(16).toString('base64url')}`;
       let attempts = 0;
       for (const user of OTHERS) {
-        const [here, there] = [new TaskClient(a.client(as(user))), new TaskClient(b.client(as(user)))];
+        const [here, there] = [
+          new TaskClient(a.client(as(user))),
+          new TaskClient(b.client(as(user))),
+        ];
         for (let n = 0; n < 33; n++) {
           for (const method of METHODS) {
             const client = n % 2 === 0 ? here : there;
@@ -65,21 +74,41 @@ describe.each(storeKinds)('on the store %s', (kind) => {
 
 test('the id of another user is refused before the store is asked', async () => {
   const store = watchedStore();
-  const { client } = await serve(taskServer(new Effects()), { store, tasks: true }, { face: 'node', auth: userHeader });
+  const { client } = await serve(
+    taskServer(new Effects()),
+    { store, tasks: true },
+    { face: 'node', auth: userHeader },
+  );
   const ada = new TaskClient(client(as('ada')));
   const id = await ada.start('elicits');
   const bob = new TaskClient(client(as('bob')));
   const asked = store.calls.length;
-  for (const method of METHODS) expect((await bob.ask(method, { taskId: id })).error?.code).toBe(-32602);
-  const about = store.calls.slice(asked).filter(({ call, args }) => call.startsWith('tasks.') && args[0] === id);
+  for (const method of METHODS)
+    expect((await bob.ask(method, { taskId: id })).error?.code).toBe(-32602);
+  const about = store.calls
+    .slice(asked)
+    .filter(({ call, args }) => call.startsWith('tasks.') && args[0] === id);
   expect(about.filter(({ call }) => call !== 'tasks.save')).toEqual([]);
 });
 
 test('no token and no credential of a call is in the store', async () => {
   const store = watchedStore();
-  const auth = () => ({ token: 'secret-token', clientId: 'c', scopes: ['s'], extra: { sub: 'ada' } });
-  const { client } = await serve(taskServer(new Effects()), { store, tasks: true }, { face: 'node', auth });
-  const headers = { authorization: 'Bearer secret-token', cookie: 'secret-cookie', 'x-api-key': 'secret-key' };
+  const auth = () => ({
+    token: 'secret-token',
+    clientId: 'c',
+    scopes: ['s'],
+    extra: { sub: 'ada' },
+  });
+  const { client } = await serve(
+    taskServer(new Effects()),
+    { store, tasks: true },
+    { face: 'node', auth },
+  );
+  const headers = {
+    authorization: 'Bearer secret-token',
+    cookie: 'secret-cookie',
+    'x-api-key': 'secret-key',
+  };
   await new TaskClient(client({ headers })).start('elicits');
   expect(JSON.stringify(store.calls)).not.toMatch(/secret-/);
   expect(JSON.stringify(store.calls)).toContain('elicits');
@@ -92,7 +121,13 @@ test('a later run reads the authInfo that the verifier returned, without its tok
     return mcpReq.inputResponses === undefined ? askSure() : 'done';
   });
   const resource = new URL('https://mcp.example/');
-  const rights = { clientId: 'c', scopes: ['s'], expiresAt: Infinity, resource, extra: { sub: 'ada' } };
+  const rights = {
+    clientId: 'c',
+    scopes: ['s'],
+    expiresAt: Infinity,
+    resource,
+    extra: { sub: 'ada' },
+  };
   const auth = () => ({ ...rights, token: 'secret' });
   const { client } = await serve(toolServer({ run }), { tasks: true }, { face: 'node', auth });
   const ada = new TaskClient(client());
@@ -113,7 +148,10 @@ test('the query of an address is not stored: the first run sees it, and a later 
     seen.push(`${pathname}${search}`);
     return mcpReq.inputResponses === undefined ? askSure() : 'done';
   };
-  const tools = { run: taskTool(run), keyed: taskTool(run, { key: () => 'k', anonymous: 'shared' }) };
+  const tools = {
+    run: taskTool(run),
+    keyed: taskTool(run, { key: () => 'k', anonymous: 'shared' }),
+  };
   const store = watchedStore();
   const { client } = await serve(toolServer(tools), { tasks: true, store });
   const tasks = new TaskClient(client(), { path: '/mcp?apiKey=the-key' });

@@ -43,7 +43,11 @@ function payments(effects: Effects, options: Options = KEY) {
     effects.note(`asks ${id}`);
     return (await own.elicit('sure', QUESTION)).action;
   };
-  return toolServer({ pay: taskTool(pay, options), refund: taskTool(pay, options), asks: taskTool(asks, options) });
+  return toolServer({
+    pay: taskTool(pay, options),
+    refund: taskTool(pay, options),
+    asks: taskTool(asks, options),
+  });
 }
 
 async function open(options: Options = KEY, endpoint: McpEndpointOptions = {}) {
@@ -53,11 +57,13 @@ async function open(options: Options = KEY, endpoint: McpEndpointOptions = {}) {
     { tasks: true, ...endpoint },
     { face: 'node', auth: userHeader },
   );
-  const as = (user?: string) => served.client({ headers: user === undefined ? {} : { 'x-user': user } });
+  const as = (user?: string) =>
+    served.client({ headers: user === undefined ? {} : { 'x-user': user } });
   /** A client with tasks. */
   const tasksOf = (user?: string) => new TaskClient(as(user));
   /** One without. */
-  const plainOf = (user?: string) => new TaskClient(as(user), { capabilities: { elicitation: { form: {} } } });
+  const plainOf = (user?: string) =>
+    new TaskClient(as(user), { capabilities: { elicitation: { form: {} } } });
   const session = async (user?: string) => {
     const client = as(user);
     await client.initialize();
@@ -66,7 +72,8 @@ async function open(options: Options = KEY, endpoint: McpEndpointOptions = {}) {
   return { ...served, effects, as, tasksOf, plainOf, session };
 }
 
-const said = (answer: JsonRpcAnswer): unknown => (resultOf(answer)['content'] as Fields[] | undefined)?.[0]?.['text'];
+const said = (answer: JsonRpcAnswer): unknown =>
+  (resultOf(answer)['content'] as Fields[] | undefined)?.[0]?.['text'];
 
 describe('clients with tasks', () => {
   test('get the task of an earlier call, running or ended, and one run', async () => {
@@ -74,7 +81,9 @@ describe('clients with tasks', () => {
     store.before['tasks.create'] = creates.hook;
     const { tasksOf, effects } = await open(KEY, { tasks: { limits: { open: 1 } }, store });
     const ada = tasksOf('ada');
-    const starts = [ada, tasksOf('ada'), tasksOf('ada')].map((one) => one.start('pay', { id: 'held' }));
+    const starts = [ada, tasksOf('ada'), tasksOf('ada')].map((one) =>
+      one.start('pay', { id: 'held' }),
+    );
     await until(() => creates.waiting > 0);
     // By then the others have come, too.
     await ada.ask('server/discover', {});
@@ -102,7 +111,10 @@ describe('clients with tasks', () => {
     store.after['tasks.create'] = () => undefined;
     await until(async () => (await refused()) === undefined);
     const { taskId } = resultOf(await ada.call('pay', { id: 'x' }));
-    expect(await ada.ended(String(taskId))).toMatchObject({ status: 'completed', result: text('paid x') });
+    expect(await ada.ended(String(taskId))).toMatchObject({
+      status: 'completed',
+      result: text('paid x'),
+    });
     expect(effects.all).toEqual(['pay x']);
   });
 
@@ -110,7 +122,11 @@ describe('clients with tasks', () => {
     const [store, ends, time] = [watchedStore(), gate(), createFakeTime()];
     store.before['tasks.end'] = ends.hook;
     const options = { key: () => 'o-1', ttlMs: 60_000, keepMs: 60_000 };
-    const { tasksOf, effects } = await open(options, { store, timeProvider: time, waitMs: 600_000 });
+    const { tasksOf, effects } = await open(options, {
+      store,
+      timeProvider: time,
+      waitMs: 600_000,
+    });
     const ada = tasksOf('ada');
     const id = await ada.start('pay', { id: 'quick' });
     await until(() => ends.waiting > 0);
@@ -136,17 +152,22 @@ describe('clients with tasks', () => {
     expect(refused.error).toMatchObject({ code: -32602, data: { reason: 'once_conflict' } });
     effects.open();
     await ada.ended(String(ids[0]));
-    expect((await ada.call('pay', { id: 'held', cents: 5 })).error?.data).toMatchObject({ reason: 'once_conflict' });
+    expect((await ada.call('pay', { id: 'held', cents: 5 })).error?.data).toMatchObject({
+      reason: 'once_conflict',
+    });
     expect(effects.all).toHaveLength(4);
   });
 
   test("without a user a call is refused, or its key is that of its session, unless keys are 'shared'", async () => {
     const { tasksOf, session, effects } = await open();
-    expect((await tasksOf().call('pay', { id: 'x' })).error?.data).toMatchObject({ reason: 'once_needs_user' });
+    expect((await tasksOf().call('pay', { id: 'x' })).error?.data).toMatchObject({
+      reason: 'once_needs_user',
+    });
     expect(effects.all).toEqual([]);
     const pay = { name: 'pay', arguments: { id: 'x' } };
     const [one, two] = [await session(), await session()];
-    for (const client of [one, one, two]) expect(said((await client.call('tools/call', pay)).message)).toBe('paid x');
+    for (const client of [one, one, two])
+      expect(said((await client.call('tools/call', pay)).message)).toBe('paid x');
     expect(effects.all).toEqual(['pay x', 'pay x']);
     const shared = await open({ ...KEY, anonymous: 'shared' });
     const id = await shared.tasksOf().start('pay', { id: 'x' });
@@ -167,7 +188,10 @@ describe('clients with tasks', () => {
 
   test('limits of a tool count the run, not the call that waits for it', async () => {
     const limits = { perTool: { pay: { requests: 1 } } };
-    const { tasksOf, plainOf, effects } = await open({ ...KEY, when: { slowerThanMs: 100 } }, { limits });
+    const { tasksOf, plainOf, effects } = await open(
+      { ...KEY, when: { slowerThanMs: 100 } },
+      { limits },
+    );
     expect(said(await plainOf('ada').call('pay', { id: 'x' }))).toBe('paid x');
     await tasksOf('ada').start('pay', { id: 'held' });
     const refused = await tasksOf('ada').call('pay', { id: 'y' });
@@ -180,7 +204,9 @@ describe('clients with tasks', () => {
 test('a task that is cancelled while the reply to its creation is late stops at once', async () => {
   const [store, replies, waits] = [watchedStore(), gate(), held()];
   const runs: RunningTask[] = [];
-  const { client, endpoint } = await openRun((own) => waits.wait(void runs.push(own)), SHARED, { store });
+  const { client, endpoint } = await openRun((own) => waits.wait(void runs.push(own)), SHARED, {
+    store,
+  });
   store.after['tasks.create'] = replies.hook;
   const started = client.start('run');
   await until(() => replies.waiting > 0);
@@ -198,7 +224,9 @@ describe('clients without tasks', () => {
     const calls = [
       plainOf('ada').call('pay', { id: 'held' }),
       plainOf('ada').call('pay', { id: 'held' }),
-      legacy.call('tools/call', { name: 'pay', arguments: { id: 'held' } }).then(({ message }) => message),
+      legacy
+        .call('tools/call', { name: 'pay', arguments: { id: 'held' } })
+        .then(({ message }) => message),
     ];
     await until(() => effects.count('pay held') > 0);
     await new Promise((over) => setTimeout(over, 100));
@@ -228,9 +256,14 @@ describe('clients without tasks', () => {
 
   test('a session gets no member of later revisions', async () => {
     const { session, plainOf } = await open();
-    const { message } = await (await session('ada')).call('tools/call', { name: 'pay', arguments: { id: 'x' } });
+    const { message } = await (
+      await session('ada')
+    ).call('tools/call', { name: 'pay', arguments: { id: 'x' } });
     expect(message.result).not.toHaveProperty('resultType');
-    expect(resultOf(await plainOf('ada').call('pay', { id: 'x' }))).toHaveProperty('resultType', 'complete');
+    expect(resultOf(await plainOf('ada').call('pay', { id: 'x' }))).toHaveProperty(
+      'resultType',
+      'complete',
+    );
   });
 
   test('a client that left asks again and gets the result of the run that went on', async () => {
@@ -248,7 +281,9 @@ describe('clients without tasks', () => {
   });
 
   test('hear why their call did not become a task, as clients with tasks do', async () => {
-    const { plainOf, session, tasksOf, effects } = await open(KEY, { tasks: { limits: { open: 1 } } });
+    const { plainOf, session, tasksOf, effects } = await open(KEY, {
+      tasks: { limits: { open: 1 } },
+    });
     await tasksOf('ada').start('pay', { id: 'held' });
     const legacy = await session('ada');
     for (const args of [{ id: 'held', cents: 5 }, { id: 'other' }]) {
@@ -310,7 +345,11 @@ test('a key that is used again when its task is forgotten has the same task id, 
   const time = createFakeTime();
   const keys: string[] = [];
   const handler: Handler = (own) => own.step('pay', (key) => keys.push(key));
-  const { client } = await openRun(handler, { ...SHARED, ttlMs: 1_000, keepMs: 1_000 }, { timeProvider: time });
+  const { client } = await openRun(
+    handler,
+    { ...SHARED, ttlMs: 1_000, keepMs: 1_000 },
+    { timeProvider: time },
+  );
   const id = await client.start('run');
   await client.ended(id);
   await time.advance(10_000);
@@ -323,7 +362,8 @@ test('a key that is used again when its task is forgotten has the same task id, 
 
 test('once() of a task is refused where it is built, with the right order', () => {
   const pay = async (_order: object, _ctx: ServerContext, _own: RunningTask) => text('paid');
-  const build = () => once(task(pay, { resume: true }) as (order: object) => Promise<unknown>, SHARED);
+  const build = () =>
+    once(task(pay, { resume: true }) as (order: object) => Promise<unknown>, SHARED);
   expect(build).toThrow(TypeError);
   expect(build).toThrow('task(once(');
 });
@@ -342,6 +382,8 @@ test('a task of once() that is killed in its effect ends with what is known', as
   await lab.until(() => began === 1);
   await lab.kill(a);
   await lab.pass(5_000);
-  await expect(paying.result()).rejects.toMatchObject({ data: { reason: 'owner_lost', mayHaveRun: true } });
+  await expect(paying.result()).rejects.toMatchObject({
+    data: { reason: 'owner_lost', mayHaveRun: true },
+  });
   expect(began).toBe(1);
 });

@@ -37,7 +37,10 @@ type At = (n: number) => string;
 const pause = (ms: number): Promise<void> => new Promise((next) => setTimeout(next, ms));
 
 /** `undefined`: the connection broke, or the instance is dead. */
-async function asked<T>(url: string, ask: (client: TaskClient) => Promise<T>): Promise<T | undefined> {
+async function asked<T>(
+  url: string,
+  ask: (client: TaskClient) => Promise<T>,
+): Promise<T | undefined> {
   const client = new TaskClient(new RawClient(url, { timeoutMs: 30_000 }));
   try {
     return await ask(client);
@@ -65,8 +68,12 @@ async function film(at: At, n: number): Promise<string | undefined> {
     const found = await asked(at(tries), (client) => client.get(id));
     const status = String(found?.['status']);
     if (ENDS.includes(status)) return `${tool} ${status}`;
-    const answers = Object.keys(found?.['inputRequests'] ?? {}).map((key) => [key, { action: 'accept' }]);
-    if (answers.length > 0) await asked(at(tries + 1), (client) => client.update(id, Object.fromEntries(answers)));
+    const answers = Object.keys(found?.['inputRequests'] ?? {}).map((key) => [
+      key,
+      { action: 'accept' },
+    ]);
+    if (answers.length > 0)
+      await asked(at(tries + 1), (client) => client.update(id, Object.fromEntries(answers)));
     await pause(40);
   }
 }
@@ -75,7 +82,8 @@ async function film(at: At, n: number): Promise<string | undefined> {
 async function pay(at: At, n: number): Promise<string> {
   const tool = ONCE[n % ONCE.length] as string;
   const key = `k${n}`;
-  const call = (to: number) => asked(at(to), (client) => client.call(tool, { key, ms: 20 + (n % 7) * 30 }));
+  const call = (to: number) =>
+    asked(at(to), (client) => client.call(tool, { key, ms: 20 + (n % 7) * 30 }));
   const latest = performance.now() + PATIENCE_MS;
   let answer: JsonRpcAnswer | undefined;
   for (let tries = 0; (answer = await call(tries)) === undefined; tries++) {
@@ -132,7 +140,8 @@ describe.each(durableKinds)('on the store %s', (kind) => {
       const recorded = new Set<string>();
       const runners = new Map<string, number[]>();
       for (const { by, begin, recorded: step } of lines) {
-        if (begin !== undefined) expect(recorded.has(begin), `${begin} ran after it was recorded`).toBe(false);
+        if (begin !== undefined)
+          expect(recorded.has(begin), `${begin} ran after it was recorded`).toBe(false);
         if (begin !== undefined) runners.set(begin, [...(runners.get(begin) ?? []), by]);
         if (step !== undefined) recorded.add(step);
       }

@@ -20,7 +20,11 @@ import { until } from '../../kit/until.ts';
 import { gate } from '../../kit/watched-store.ts';
 
 export const EXTENSION = 'io.modelcontextprotocol/tasks';
-export const CAPABILITIES = { extensions: { [EXTENSION]: {} }, elicitation: { form: {} }, sampling: {} };
+export const CAPABILITIES = {
+  extensions: { [EXTENSION]: {} },
+  elicitation: { form: {} },
+  sampling: {},
+};
 
 export type Fields = Readonly<Record<string, unknown>>;
 export const text = (of: string) => ({ content: [{ type: 'text' as const, text: of }] });
@@ -62,7 +66,10 @@ export const taskTool = <Args extends object>(
 
 /** The result of a handler that asks its client. */
 export const askSure = (requestState?: string) =>
-  inputRequired({ inputRequests: { sure: inputRequired.elicit(QUESTION) }, ...(requestState && { requestState }) });
+  inputRequired({
+    inputRequests: { sure: inputRequired.elicit(QUESTION) },
+    ...(requestState && { requestState }),
+  });
 
 export const taskServer = (effects: Effects, name = 'a') =>
   toolServer({
@@ -100,10 +107,13 @@ export const taskServer = (effects: Effects, name = 'a') =>
       const round = Number(mcpReq.requestState<string>() ?? '0');
       effects.note(`asks ${round}`);
       if (round < times) return askSure(String(round + 1));
-      return JSON.stringify(acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() })));
+      return JSON.stringify(
+        acceptedContent(mcpReq.inputResponses, 'sure', z.object({ ok: z.boolean() })),
+      );
     }),
     elicits: taskTool(
-      async (_, ctx, own) => JSON.stringify(await Promise.all(['one', 'two'].map((key) => own.elicit(key, QUESTION)))),
+      async (_, ctx, own) =>
+        JSON.stringify(await Promise.all(['one', 'two'].map((key) => own.elicit(key, QUESTION)))),
       { resume: true },
     ),
     slow: taskTool(
@@ -113,7 +123,10 @@ export const taskServer = (effects: Effects, name = 'a') =>
       },
       { when: { slowerThanMs: 60 } },
     ),
-    detaches: taskTool((_, ctx, own) => own.detach((id) => effects.note(id)), { when: 'required', ttlMs: 600_000 }),
+    detaches: taskTool((_, ctx, own) => own.detach((id) => effects.note(id)), {
+      when: 'required',
+      ttlMs: 600_000,
+    }),
     'cannot-detach': taskTool((_, ctx, own) =>
       own.detach(() => {
         throw new Error('the cluster is full');
@@ -181,13 +194,22 @@ export class TaskClient {
 export type Handler = (own: RunningTask, ctx: ServerContext) => unknown;
 
 /** An endpoint with the tool `run`, and a client of it. */
-export async function openRun(handler: Handler, options: TaskOptions = {}, endpoint: McpEndpointOptions = {}) {
+export async function openRun(
+  handler: Handler,
+  options: TaskOptions = {},
+  endpoint: McpEndpointOptions = {},
+) {
   const served = await serve(runServer(handler, options), { tasks: true, ...endpoint });
   return { ...served, client: new TaskClient(served.client()) };
 }
 
 export const runServer = (handler: Handler, options: TaskOptions = {}) =>
-  toolServer({ run: taskTool((_, ctx, own) => handler(own, ctx), options as TaskOptions<[object, ServerContext]>) });
+  toolServer({
+    run: taskTool(
+      (_, ctx, own) => handler(own, ctx),
+      options as TaskOptions<[object, ServerContext]>,
+    ),
+  });
 
 /** Handlers that wait for the test, and settle when it is over. */
 export function held(): Effects {

@@ -3,7 +3,11 @@ import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { storeAway } from '../../../src/base/errors.ts';
-import { currentRequest, type McpEndpointContext, type McpEndpointOptions } from '../../../src/index.ts';
+import {
+  currentRequest,
+  type McpEndpointContext,
+  type McpEndpointOptions,
+} from '../../../src/index.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
 import type { StoredRecord } from '../../../src/stores/store.ts';
 import { currentTask, type RunningTask, task } from '../../../src/durable/tasks/index.ts';
@@ -27,14 +31,21 @@ import {
   text,
 } from './kit.ts';
 
-test.each([false, true])('a handler finds its task (perSessionExecutionContext: %s)', async (of) => {
-  const seen: Array<string | undefined> = [];
-  const { client } = await open(() => seen.push(currentTask()?.taskId), {}, { perSessionExecutionContext: of });
-  const id = await client.start('run');
-  await client.ended(id);
-  expect(seen).toEqual([id]);
-  expect(currentTask()).toBeUndefined();
-});
+test.each([false, true])(
+  'a handler finds its task (perSessionExecutionContext: %s)',
+  async (of) => {
+    const seen: Array<string | undefined> = [];
+    const { client } = await open(
+      () => seen.push(currentTask()?.taskId),
+      {},
+      { perSessionExecutionContext: of },
+    );
+    const id = await client.start('run');
+    await client.ended(id);
+    expect(seen).toEqual([id]);
+    expect(currentTask()).toBeUndefined();
+  },
+);
 
 test('what a handler shows is a status message, at most once a second, and the last one stays', async () => {
   const time = createFakeTime();
@@ -86,7 +97,11 @@ test('at the end of its time a task is aborted, and is unknown from then on', as
 test('a result is kept for keepMs at least, and ttlMs says so', async () => {
   const time = createFakeTime();
   const waits = held();
-  const { client } = await open(() => waits.wait(), { ttlMs: 60_000, keepMs: 600_000 }, { timeProvider: time });
+  const { client } = await open(
+    () => waits.wait(),
+    { ttlMs: 60_000, keepMs: 600_000 },
+    { timeProvider: time },
+  );
   const id = await client.start('run');
   await time.advance(50_000);
   waits.open();
@@ -106,9 +121,12 @@ test('a client that leaves while its task is being stored leaves no task that ru
   onTestFinished(() => stored.open());
   store.before['tasks.create'] = () => stored.hook();
   const raw = client.raw;
-  const posted = postModern(raw, 'tools/call', { name: 'run', arguments: {} }, { capabilities: CAPABILITIES }).catch(
-    () => {},
-  );
+  const posted = postModern(
+    raw,
+    'tools/call',
+    { name: 'run', arguments: {} },
+    { capabilities: CAPABILITIES },
+  ).catch(() => {});
   await until(() => stored.waiting > 0);
   raw.close();
   await posted;
@@ -123,7 +141,11 @@ test('a client that leaves while its task is being stored leaves no task that ru
 test('work elsewhere begins once the store knows of it, and never for a task that has ended before', async () => {
   const [time, store, releases] = [createFakeTime(), watchedStore(), gate()];
   const begun: string[] = [];
-  const { client } = await open((own) => own.detach((id) => begun.push(id)), {}, { store, timeProvider: time });
+  const { client } = await open(
+    (own) => own.detach((id) => begun.push(id)),
+    {},
+    { store, timeProvider: time },
+  );
   store.before['tasks.release'] = releases.hook;
   const [cancelled, kept] = [await client.start('run'), await client.start('run')];
   await until(() => releases.waiting === 2);
@@ -199,7 +221,11 @@ describe('the store is away', () => {
     async (when) => {
       const store = watchedStore();
       let ran = 0;
-      const { client, endpoint } = await open(() => (ran += 1), { resume: true }, { store, waitMs: 100 });
+      const { client, endpoint } = await open(
+        () => (ran += 1),
+        { resume: true },
+        { store, waitMs: 100 },
+      );
       await client.ask('server/discover', {});
       store[when]['tasks.create'] = () => {
         throw storeAway('the cable is out');
@@ -225,7 +251,11 @@ describe('the store is away', () => {
     const time = createFakeTime();
     const waits = held();
     let own: RunningTask | undefined;
-    const { client } = await open((of) => waits.wait((own = of).signal), {}, { store, timeProvider: time });
+    const { client } = await open(
+      (of) => waits.wait((own = of).signal),
+      {},
+      { store, timeProvider: time },
+    );
     const id = await client.start('run');
     let tries = 0;
     store.before['tasks.save'] = () => {
@@ -248,7 +278,11 @@ describe('the store is away', () => {
 
   test('requests about a task wait, and then get an error that says so, and never that the task is unknown', async () => {
     const [time, store, waits] = [createFakeTime(), watchedStore(), held()];
-    const { client } = await open(() => waits.wait(), {}, { store, waitMs: 300, timeProvider: time });
+    const { client } = await open(
+      () => waits.wait(),
+      {},
+      { store, waitMs: 300, timeProvider: time },
+    );
     const id = await client.start('run');
     cut(store, 'tasks.read');
     const reads = (): number => store.calls.filter(({ call }) => call === 'tasks.read').length;
@@ -257,7 +291,11 @@ describe('the store is away', () => {
     await time.advance(500);
     await refused;
     const before = reads();
-    const answers = [client.ask('tasks/get', { taskId: id }), client.update(id, {}), client.cancel(id)];
+    const answers = [
+      client.ask('tasks/get', { taskId: id }),
+      client.update(id, {}),
+      client.cancel(id),
+    ];
     await until(() => reads() === before + 3);
     mend(store);
     await time.advance(200);
@@ -295,7 +333,9 @@ test('a handler that waits for its client parks after a minute, and holds nothin
   await until(async () => (await time.advance(1)) ?? runs === 2);
   await answered;
   await until(async () => (await client.get(id))['status'] === 'completed');
-  expect(await endpoint.tasks.get(id)).toMatchObject({ result: { content: [{ text: 'decline' }] } });
+  expect(await endpoint.tasks.get(id)).toMatchObject({
+    result: { content: [{ text: 'decline' }] },
+  });
 });
 
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
@@ -306,7 +346,9 @@ test('without the option a handler of task() runs as an ordinary call, and nothi
   const { client, openSession } = await open(handler, {}, { tasks: false });
   const inSession = (await openSession()).call('tools/call', { name: 'run', arguments: {} });
   const answers = [await client.call('run'), await client.call('run'), (await inSession).message];
-  const said = answers.map(({ result }) => (result as { content: [{ text: string }] }).content[0].text);
+  const said = answers.map(
+    ({ result }) => (result as { content: [{ text: string }] }).content[0].text,
+  );
   for (const one of said) expect(one).toMatch(/^undefined 1 \S+:s$/);
   // Their steps have different keys.
   expect(new Set(said).size).toBe(3);
@@ -375,7 +417,9 @@ test('a message that is shown just before a drain is there while the task waits'
   const store = watchedStore({ durable: true });
   const { client, endpoint } = await open(handler, { resume: true }, { store });
   const id = await client.start('run');
-  await until(() => store.calls.some(({ call }) => call === 'tasks.save'), { what: 'the first message' });
+  await until(() => store.calls.some(({ call }) => call === 'tasks.save'), {
+    what: 'the first message',
+  });
   await new Promise((resolve) => setTimeout(resolve, 100));
   await endpoint.drain({ timeoutMs: 100 });
   const record = (await store.views[0]?.tasks.read(id)) as StoredRecord | undefined;
@@ -387,12 +431,16 @@ test('wrong options of task() are named at once', () => {
   expect(() => task('no' as never)).toThrow(TypeError);
   expect(() => task(handler, { when: 'never' as never })).toThrow('when of task()');
   expect(() => task(handler, { ttlMs: 1 })).toThrow('ttlMs of task()');
-  expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow('when.slowerThanMs of task()');
+  expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow(
+    'when.slowerThanMs of task()',
+  );
   expect(() => task(handler, { resume: 'yes' as never })).toThrow('resume of task()');
   expect(() => task(handler, { retry: true } as never)).toThrow('retry');
   expect(() => task(handler, { key: 'id' } as never)).toThrow('key of task()');
   expect(() => task(handler, { key: () => 'x', when: 'manual' })).toThrow("when: 'manual'");
-  expect(() => task(handler, { key: () => 'x', anonymous: 'all' } as never)).toThrow('anonymous of task()');
+  expect(() => task(handler, { key: () => 'x', anonymous: 'all' } as never)).toThrow(
+    'anonymous of task()',
+  );
 });
 
 test('a result from elsewhere is refused where it is too large, and the task stays', async () => {
@@ -414,7 +462,10 @@ test('a sealed state of a parked task opens after its time: it never left the se
   const effects = new Effects();
   const factory = (ctx: McpEndpointContext): McpServer => {
     const verify = ctx.requestState.verify;
-    const server = new McpServer({ name: 'sealed', version: '1' }, { ...ctx.serverOptions, requestState: { verify } });
+    const server = new McpServer(
+      { name: 'sealed', version: '1' },
+      { ...ctx.serverOptions, requestState: { verify } },
+    );
     const asks = taskTool(async (_, { mcpReq, ...rest }) => {
       const state = mcpReq.requestState<{ round: number }>();
       effects.note(`round ${state?.round ?? 0}`);

@@ -29,13 +29,19 @@ test('a call that is too large for a task is refused, and its handler does not r
 test('answers that arrive at once have the room of a task together', async () => {
   const names = Array.from({ length: 10 }, (_, n) => `q${n}`);
   const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } };
-  const run = taskTool((_args, _ctx, own) => Promise.all(names.map((name) => own.elicit(name, form))));
+  const run = taskTool((_args, _ctx, own) =>
+    Promise.all(names.map((name) => own.elicit(name, form))),
+  );
   const store = watchedStore();
   const { client } = await serve(toolServer({ run }), { store, tasks: true });
   const ada = new TaskClient(client());
   const id = await ada.start('run');
-  await until(async () => Object.keys((await ada.get(id))['inputRequests'] ?? {}).length === names.length);
-  const answers = names.map((name) => ({ [name]: { action: 'accept', content: { pad: 'x'.repeat(60_000) } } }));
+  await until(
+    async () => Object.keys((await ada.get(id))['inputRequests'] ?? {}).length === names.length,
+  );
+  const answers = names.map((name) => ({
+    [name]: { action: 'accept', content: { pad: 'x'.repeat(60_000) } },
+  }));
   const adds = gate();
   store.before['tasks.add'] = adds.hook;
   const taking = answers.map((answer) => ada.update(id, answer));
@@ -49,15 +55,27 @@ test('answers that arrive at once have the room of a task together', async () =>
 });
 
 test('a question that leaves no room for its answer is refused, and one stays that is asked until its answer fits', async () => {
-  const form = (bytes: number) => ({ message: 'x'.repeat(bytes), requestedSchema: QUESTION.requestedSchema });
-  const ada = await open(async ({ bytes }, _ctx, own) => (await own.elicit('q', form(bytes))).action);
-  const refused = await ada.until(await ada.start('run', { bytes: 261_900 }), 'completed', 'input_required');
+  const form = (bytes: number) => ({
+    message: 'x'.repeat(bytes),
+    requestedSchema: QUESTION.requestedSchema,
+  });
+  const ada = await open(
+    async ({ bytes }, _ctx, own) => (await own.elicit('q', form(bytes))).action,
+  );
+  const refused = await ada.until(
+    await ada.start('run', { bytes: 261_900 }),
+    'completed',
+    'input_required',
+  );
   expect(JSON.stringify(refused['result'])).toContain('262144 bytes');
   const id = await ada.start('run', { bytes: 260_800 });
   await ada.until(id, 'input_required');
   const answered = (content: object) => ada.update(id, { q: { action: 'accept', content } });
   const message = expect.stringContaining('65536 bytes');
-  expect((await answered({ ok: true, text: 'x'.repeat(65_536) })).error).toMatchObject({ code: -32602, message });
+  expect((await answered({ ok: true, text: 'x'.repeat(65_536) })).error).toMatchObject({
+    code: -32602,
+    message,
+  });
   expect((await answered({ ok: true })).error).toBeUndefined();
   expect(await ada.ended(id)).toMatchObject({ result: { content: [{ text: 'accept' }] } });
 });
@@ -73,7 +91,9 @@ test('a result that is too large to keep fails the task, with the sizes', async 
       data: { reason: 'result_too_large', mayHaveRun: true },
     },
   });
-  expect(await ada.ended(await ada.start('run', { bytes: 4_000_000 }))).toMatchObject({ status: 'completed' });
+  expect(await ada.ended(await ada.start('run', { bytes: 4_000_000 }))).toMatchObject({
+    status: 'completed',
+  });
 });
 
 test('steps have names and room', async () => {
@@ -128,7 +148,10 @@ test('a task records 1,000 steps and no more', async () => {
 test('calls of one user at once make as many open tasks as it may have, and its next one is made after an end', async () => {
   const store = watchedStore();
   const options = { tasks: { limits: { open: 5 } }, store };
-  const { client, endpoint } = await serve(taskServer(new Effects()), options, { face: 'node', auth: userHeader });
+  const { client, endpoint } = await serve(taskServer(new Effects()), options, {
+    face: 'node',
+    auth: userHeader,
+  });
   const [ada, bob] = [new TaskClient(client(as('ada'))), new TaskClient(client(as('bob')))];
   const creates = gate();
   store.before['tasks.create'] = creates.hook;
@@ -136,7 +159,9 @@ test('calls of one user at once make as many open tasks as it may have, and its 
   await until(() => creates.waiting === 5);
   creates.open();
   const answers = await called;
-  const made = answers.flatMap((answer) => (answer.error === undefined ? [String(resultOf(answer)['taskId'])] : []));
+  const made = answers.flatMap((answer) =>
+    answer.error === undefined ? [String(resultOf(answer)['taskId'])] : [],
+  );
   expect(made).toHaveLength(5);
   for (const { error } of answers.filter((answer) => answer.error !== undefined))
     expect(error).toMatchObject({ code: -32000, data: { reason: 'too_many_tasks' } });

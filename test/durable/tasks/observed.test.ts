@@ -18,7 +18,9 @@ class Seen {
   readonly observe = (notice: Notice): void => void this.all.push(notice);
   /** Those of tasks, without the times. */
   get tasks(): unknown[] {
-    return this.all.flatMap((notice) => (notice.kind.startsWith('task') ? [{ ...notice, ms: undefined }] : []));
+    return this.all.flatMap((notice) =>
+      notice.kind.startsWith('task') ? [{ ...notice, ms: undefined }] : [],
+    );
   }
 }
 
@@ -64,7 +66,9 @@ test('the end is noticed with what it was: a failure, a cancel, a result from el
   };
   await own.cancel(ids.cancelled);
   await own.cancel(ids.cancelled);
-  await until(async () => await endpoint.tasks.complete(ids.completed, { content: [] }).catch(() => false));
+  await until(
+    async () => await endpoint.tasks.complete(ids.completed, { content: [] }).catch(() => false),
+  );
   await time.advance(660_000);
   await until(() => seen.tasks.filter((one) => (one as Notice).kind === 'taskEnded').length === 4);
   const ends = seen.all.flatMap((notice) => (notice.kind === 'taskEnded' ? [notice] : []));
@@ -113,21 +117,40 @@ test('a take-over is noticed at the instance that took it, and counted; so is wh
 });
 
 test.each([
-  ['owner_lost', { resume: false }, /^A task failed: its instance died, and its tool may not run again/],
-  ['too_many_attempts', { resume: true, maxAttempts: 1 }, /^A task failed: the process of each of its runs died/],
-] as const)('a task that ends as %s has a line that names it, its tool and what to do', async (reason, of, line) => {
-  const { a, b, ran, lose } = await openTwo(of, { metrics: true });
-  const id = await a.client.start('hold');
-  await ran(0);
-  await lose();
-  expect(await b.client.ended(id)).toMatchObject({ status: 'failed', error: { data: { reason, mayHaveRun: true } } });
-  const lines = b.log.matching(line, 'warn');
-  expect(lines).toHaveLength(1);
-  expect(lines[0]?.fields).toMatchObject({ task: sessionHash(id), tool: 'hold', status: 'failed', reason });
-  expect(scrape(b).sum('sojourn_tasks_ended_total', { status: 'failed', reason })).toBe(1);
-  expect(scrape(b).sum('sojourn_lost_calls_total', { outcome: 'ended' })).toBe(1);
-  expect(JSON.stringify(b.log.lines)).not.toContain(id);
-});
+  [
+    'owner_lost',
+    { resume: false },
+    /^A task failed: its instance died, and its tool may not run again/,
+  ],
+  [
+    'too_many_attempts',
+    { resume: true, maxAttempts: 1 },
+    /^A task failed: the process of each of its runs died/,
+  ],
+] as const)(
+  'a task that ends as %s has a line that names it, its tool and what to do',
+  async (reason, of, line) => {
+    const { a, b, ran, lose } = await openTwo(of, { metrics: true });
+    const id = await a.client.start('hold');
+    await ran(0);
+    await lose();
+    expect(await b.client.ended(id)).toMatchObject({
+      status: 'failed',
+      error: { data: { reason, mayHaveRun: true } },
+    });
+    const lines = b.log.matching(line, 'warn');
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.fields).toMatchObject({
+      task: sessionHash(id),
+      tool: 'hold',
+      status: 'failed',
+      reason,
+    });
+    expect(scrape(b).sum('sojourn_tasks_ended_total', { status: 'failed', reason })).toBe(1);
+    expect(scrape(b).sum('sojourn_lost_calls_total', { outcome: 'ended' })).toBe(1);
+    expect(JSON.stringify(b.log.lines)).not.toContain(id);
+  },
+);
 
 test('a stop that ends a task has its line', async () => {
   const time = createFakeTime();
@@ -142,10 +165,21 @@ test('a stop that ends a task has its line', async () => {
 test('work that could not begin elsewhere is a throw of its tool: a line, a count and onerror', async () => {
   const { own, log, endpoint } = await open();
   const id = await own.start('cannot-detach');
-  expect(await own.ended(id)).toMatchObject({ status: 'failed', error: { message: 'the cluster is full' } });
-  expect(log.matching(/^A tool threw$/, 'warn')[0]?.fields).toMatchObject({ tool: 'cannot-detach', error: 'Error' });
-  expect(log.matching(/^A task ended$/, 'debug')[0]?.fields).toMatchObject({ task: sessionHash(id), status: 'failed' });
-  expect(scrape({ endpoint }).sum('sojourn_handler_errors_total', { mcp_method_name: 'tools/call' })).toBe(1);
+  expect(await own.ended(id)).toMatchObject({
+    status: 'failed',
+    error: { message: 'the cluster is full' },
+  });
+  expect(log.matching(/^A tool threw$/, 'warn')[0]?.fields).toMatchObject({
+    tool: 'cannot-detach',
+    error: 'Error',
+  });
+  expect(log.matching(/^A task ended$/, 'debug')[0]?.fields).toMatchObject({
+    task: sessionHash(id),
+    status: 'failed',
+  });
+  expect(
+    scrape({ endpoint }).sum('sojourn_handler_errors_total', { mcp_method_name: 'tools/call' }),
+  ).toBe(1);
 });
 
 test('requests about tasks are counted and have lines like every other, and clients make no series', async () => {
@@ -156,14 +190,21 @@ test('requests about tasks are counted and have lines like every other, and clie
   await own.cancel(id);
   for (let n = 0; n < 50; n++) await own.ask('tasks/get', { taskId: `x${n}` });
   const count = (method: string, more: Readonly<Record<string, string>> = {}) =>
-    scrape({ endpoint }).sum('mcp_server_operation_duration_seconds_count', { mcp_method_name: method, ...more });
+    scrape({ endpoint }).sum('mcp_server_operation_duration_seconds_count', {
+      mcp_method_name: method,
+      ...more,
+    });
   await until(() => count('tasks/get') === 51);
   expect([count('tasks/update'), count('tasks/cancel')]).toEqual([1, 1]);
   expect(count('tasks/get', { error_type: '-32602' })).toBe(50);
   expect(scrape({ endpoint }).text).not.toMatch(/x49/);
   expect(scrape({ endpoint }).text).not.toContain(id);
-  const lines = log.lines.filter(({ message }) => message === 'request').map(({ fields }) => fields['method']);
-  expect(lines).toEqual(expect.arrayContaining(['tools/call', 'tasks/get', 'tasks/update', 'tasks/cancel']));
+  const lines = log.lines
+    .filter(({ message }) => message === 'request')
+    .map(({ fields }) => fields['method']);
+  expect(lines).toEqual(
+    expect.arrayContaining(['tools/call', 'tasks/get', 'tasks/update', 'tasks/cancel']),
+  );
   expect(JSON.stringify(log.lines)).not.toContain(id);
 });
 
@@ -190,7 +231,9 @@ function noting(runs: string[]): AroundRequest {
 
 test('aroundRequest gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
   const runs: Record<string, string[]> = { a: [], b: [] };
-  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({ aroundRequest: noting(runs[by] ?? []) }));
+  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({
+    aroundRequest: noting(runs[by] ?? []),
+  }));
   const held = await a.client.start('hold');
   await ran(0);
   (await takenOver(held)).answer('from b');
@@ -198,7 +241,10 @@ test('aroundRequest gets the task and the attempt of each run: the first, after 
   expect(runs['b']).toEqual([`hold 2: ${held}, then ${held}`]);
 
   const own: string[] = [];
-  const served = await serve(taskServer(new Effects()), { tasks: true, aroundRequest: noting(own) });
+  const served = await serve(taskServer(new Effects()), {
+    tasks: true,
+    aroundRequest: noting(own),
+  });
   const client = new TaskClient(served.client());
   const asks = await client.start('asks');
   await client.until(asks, 'input_required');
@@ -213,7 +259,11 @@ test('a store that calls are counted for has those of tasks', async () => {
   const store = watchedStore({ durable: true });
   const { own, endpoint } = await open({ store });
   await own.ended(await own.start('refuses'));
-  expect(scrape({ endpoint }).sum('sojourn_store_call_duration_seconds_count', { operation: 'tasks.create' })).toBe(1);
+  expect(
+    scrape({ endpoint }).sum('sojourn_store_call_duration_seconds_count', {
+      operation: 'tasks.create',
+    }),
+  ).toBe(1);
 });
 
 test('what a task holds is charged while it runs, and given back when it ends, parks or is left to others', async () => {

@@ -76,8 +76,14 @@ describe.each([true, false])('a factory that passes serverOptions on: %s', (pass
 const listing = (lists: (signal: AbortSignal) => unknown) =>
   toolServer({ film }, (server) => {
     taskTools(server);
-    const tools = ['task_status', 'film'].map((name) => ({ name, inputSchema: { type: 'object' as const } }));
-    server.server.setRequestHandler('tools/list', async (_, { mcpReq }) => (await lists(mcpReq.signal), { tools }));
+    const tools = ['task_status', 'film'].map((name) => ({
+      name,
+      inputSchema: { type: 'object' as const },
+    }));
+    server.server.setRequestHandler(
+      'tools/list',
+      async (_, { mcpReq }) => (await lists(mcpReq.signal), { tools }),
+    );
   });
 
 test.each([
@@ -91,7 +97,8 @@ test.each([
   );
   const client = await officialClient(url, version);
   const before = lists;
-  for (let n = 0; n < 3; n++) expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
+  for (let n = 0; n < 3; n++)
+    expect((await client.callTool({ name: 'film' })).content).toEqual(text('film').content);
   expect(lists - before).toBe(times);
 });
 
@@ -129,21 +136,28 @@ describe('one call counts once', () => {
   });
 });
 
-test.each(VERSIONS)('a throw is noticed once, an error that is an answer or a wrong id never (%s)', async (version) => {
-  const throws = (error: Error) => (): never => {
-    throw error;
-  };
-  const tools = {
-    fails: taskTool(throws(new Error('no luck')), { when: SLOW }),
-    refuses: taskTool(throws(new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so'))),
-  };
-  const factory = toolServer(tools, (server) => taskTools(server));
-  const { url, log } = await serve(factory, { tasks: { fallback: 'tools' } });
-  const client = await officialClient(url, version);
-  expect(await client.callTool({ name: 'fails' })).toMatchObject({ isError: true, content: [{ text: 'no luck' }] });
-  const { structuredContent } = await client.callTool({ name: 'refuses' });
-  const status = { name: 'task_status', arguments: structuredContent as { taskId: string } };
-  for (let n = 0; n < 2; n++) expect(await client.callTool(status)).toMatchObject({ content: [{ text: 'not so' }] });
-  await client.callTool({ name: 'task_cancel', arguments: { taskId: 'none' } });
-  expect(log.matching(/^A tool threw/)).toHaveLength(1);
-});
+test.each(VERSIONS)(
+  'a throw is noticed once, an error that is an answer or a wrong id never (%s)',
+  async (version) => {
+    const throws = (error: Error) => (): never => {
+      throw error;
+    };
+    const tools = {
+      fails: taskTool(throws(new Error('no luck')), { when: SLOW }),
+      refuses: taskTool(throws(new ProtocolError(ProtocolErrorCode.InvalidParams, 'not so'))),
+    };
+    const factory = toolServer(tools, (server) => taskTools(server));
+    const { url, log } = await serve(factory, { tasks: { fallback: 'tools' } });
+    const client = await officialClient(url, version);
+    expect(await client.callTool({ name: 'fails' })).toMatchObject({
+      isError: true,
+      content: [{ text: 'no luck' }],
+    });
+    const { structuredContent } = await client.callTool({ name: 'refuses' });
+    const status = { name: 'task_status', arguments: structuredContent as { taskId: string } };
+    for (let n = 0; n < 2; n++)
+      expect(await client.callTool(status)).toMatchObject({ content: [{ text: 'not so' }] });
+    await client.callTool({ name: 'task_cancel', arguments: { taskId: 'none' } });
+    expect(log.matching(/^A tool threw/)).toHaveLength(1);
+  },
+);

@@ -31,7 +31,9 @@ async function open(handler: Handler, options: TaskOptions = {}) {
 }
 
 const untilAborted = ({ signal }: RunningTask): Promise<never> =>
-  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('interrupted')), { once: true }));
+  new Promise((_, reject) =>
+    signal?.addEventListener('abort', () => reject(new Error('interrupted')), { once: true }),
+  );
 
 const handlers: Readonly<Record<string, Handler>> = {
   'two questions': async (own) => {
@@ -40,7 +42,9 @@ const handlers: Readonly<Record<string, Handler>> = {
     return two;
   },
   'two questions of its context': async (_, { mcpReq }) => {
-    const [one, two] = [QUESTION, { ...QUESTION, message: 'Really?' }].map((asked) => mcpReq.elicitInput(asked));
+    const [one, two] = [QUESTION, { ...QUESTION, message: 'Really?' }].map((asked) =>
+      mcpReq.elicitInput(asked),
+    );
     await one;
     return two;
   },
@@ -59,15 +63,18 @@ const handlers: Readonly<Record<string, Handler>> = {
   },
 };
 
-test.each(Object.entries(handlers))('a cancel ends a task with %s, and nothing else', async (_, handler) => {
-  const { client, hasSettled } = await open(handler);
-  const id = await client.start('run');
-  await client.until(id, 'input_required');
-  await client.cancel(id);
-  await hasSettled();
-  await turns(TURNS);
-  expect(unhandled).toEqual([]);
-});
+test.each(Object.entries(handlers))(
+  'a cancel ends a task with %s, and nothing else',
+  async (_, handler) => {
+    const { client, hasSettled } = await open(handler);
+    const id = await client.start('run');
+    await client.until(id, 'input_required');
+    await client.cancel(id);
+    await hasSettled();
+    await turns(TURNS);
+    expect(unhandled).toEqual([]);
+  },
+);
 
 test('a client that leaves ends its call, and nothing else', async () => {
   let begun = false;

@@ -31,7 +31,9 @@ test('an instance that lost its lease loses its task to another one: its handler
   mend(a.store);
   await until(() => first.own.signal?.aborted === true, PATIENT);
   let began = false;
-  await expect(first.own.step('late', () => (began = true))).rejects.toThrow(/is not recorded|another instance/);
+  await expect(first.own.step('late', () => (began = true))).rejects.toThrow(
+    /is not recorded|another instance/,
+  );
   expect(began).toBe(false);
   first.answer('from a');
   second.answer('from b');
@@ -135,9 +137,14 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
   }));
   // It waits for the handlers that run then.
   onTestFinished(() => passing(time, b.endpoint.close(), 500));
-  const tasks = await Promise.all(['ada', 'bob'].map(async (user) => ({ user, id: await a.as(user).start('hold') })));
+  const tasks = await Promise.all(
+    ['ada', 'bob'].map(async (user) => ({ user, id: await a.as(user).start('hold') })),
+  );
   // The sweep comes to tasks that are due together in the order of their ids, which begin with a hash of the user.
-  const [slow, other] = tasks.toSorted((one, two) => (one.id < two.id ? -1 : 1)) as [Started, Started];
+  const [slow, other] = tasks.toSorted((one, two) => (one.id < two.id ? -1 : 1)) as [
+    Started,
+    Started,
+  ];
   hangsFor = slow.user;
   await Promise.all(Array.from({ length: 29 }, () => a.as(slow.user).start('hold')));
   await until(() => runs.length === 31);
@@ -159,10 +166,14 @@ test.each([
   ['ends where it is cancelled', 0],
 ])('after the second death of its process a task waits, and then %s', async (_, runs) => {
   const [seen, made] = [[] as Notice[], [] as McpEndpointContext[]];
-  const server = toolServer({ hold: taskTool(() => new Promise(() => {}), { resume: true }) }, (_server, ctx) =>
-    made.push(ctx),
+  const server = toolServer(
+    { hold: taskTool(() => new Promise(() => {}), { resume: true }) },
+    (_server, ctx) => made.push(ctx),
   );
-  const lab = await openLab(server, { tasks: true, observe: (notice: Notice) => seen.push(notice) });
+  const lab = await openLab(server, {
+    tasks: true,
+    observe: (notice: Notice) => seen.push(notice),
+  });
   onTestFinished(() => lab.close());
   const [a] = await lab.start(1);
   const held = await a.callTask('hold');
@@ -256,7 +267,9 @@ test(
     for (let n = 0; n < 4_500; n++) await first.own.state.set('n', n);
     await first.own.step('late', () => 2);
     const { own, answer } = await takenOver(id);
-    const again = await Promise.all(['early', 'late'].map((name) => own.step(name, () => 'ran again')));
+    const again = await Promise.all(
+      ['early', 'late'].map((name) => own.step(name, () => 'ran again')),
+    );
     expect([...again, own.state.get('n')]).toEqual([1, 2, 4_499]);
     answer('done');
     expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });

@@ -39,7 +39,8 @@ export async function openTwo(
     const given = typeof options === 'function' ? options(by) : options;
     const store = watchedStore({ inner, durable: true });
     const served = await serve(serverOf(by), { tasks: true, leaseMs: 1_000, ...given, store });
-    const as = (user: string) => new TaskClient(served.client({ headers: { authorization: `Bearer ${user}` } }));
+    const as = (user: string) =>
+      new TaskClient(served.client({ headers: { authorization: `Bearer ${user}` } }));
     const from = (address: string) => new TaskClient(served.client({ from: address }));
     return { ...served, client: new TaskClient(served.client()), as, from, store };
   };
@@ -47,12 +48,15 @@ export async function openTwo(
   // Before the instances are closed, which wait for handlers.
   onTestFinished(() => runs.forEach(({ answer }) => answer('the test is over')));
   const lose = ({ store, endpoint } = a) => loseLease(store, endpoint.health().instance);
-  const ran = (n: number): Promise<Run> => until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
+  const ran = (n: number): Promise<Run> =>
+    until(() => runs[n] as Run, { timeoutMs: 20_000, what: `run ${n}` });
   /** The first instance loses its lease; the other one, which is asked for the task, runs it. */
   const takenOver = async (id: string): Promise<Run> => {
     const before = runs.length;
     await lose();
-    await until(async () => (await b.client.get(id)) && runs.length > before, { timeoutMs: 20_000 });
+    await until(async () => (await b.client.get(id)) && runs.length > before, {
+      timeoutMs: 20_000,
+    });
     return ran(before);
   };
   return { a, b, runs, ran, lose, takenOver };

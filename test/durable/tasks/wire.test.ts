@@ -1,5 +1,9 @@
 /** The wire of the extension `io.modelcontextprotocol/tasks`, on every store. */
-import { ProtocolError, ProtocolErrorCode, UrlElicitationRequiredError } from '@modelcontextprotocol/server';
+import {
+  ProtocolError,
+  ProtocolErrorCode,
+  UrlElicitationRequiredError,
+} from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { serve } from '../../kit/serve.ts';
 import { sharedStore, storeKinds, useSharedStores } from '../../kit/shared-stores.ts';
@@ -7,7 +11,15 @@ import { callModern, postModern } from '../../kit/modern.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
 import type { Store } from '../../../src/stores/store.ts';
 import { until } from '../../kit/until.ts';
-import { CAPABILITIES, Effects, EXTENSION, resultOf, runServer, TaskClient, taskServer } from './kit.ts';
+import {
+  CAPABILITIES,
+  Effects,
+  EXTENSION,
+  resultOf,
+  runServer,
+  TaskClient,
+  taskServer,
+} from './kit.ts';
 
 useSharedStores();
 
@@ -33,25 +45,40 @@ describe.each(storeKinds)('on %s', (kind) => {
       pollIntervalMs: 1_000,
     });
     const id = String(result['taskId']);
-    expect(await client.get(id)).toMatchObject({ resultType: 'complete', taskId: id, status: 'working' });
+    expect(await client.get(id)).toMatchObject({
+      resultType: 'complete',
+      taskId: id,
+      status: 'working',
+    });
     effects.open();
     const ended = await client.ended(id);
-    expect(ended).toMatchObject({ status: 'completed', result: { content: [{ text: 'done by a, attempt 1' }] } });
+    expect(ended).toMatchObject({
+      status: 'completed',
+      result: { content: [{ text: 'done by a, attempt 1' }] },
+    });
     expect(ended).not.toHaveProperty('error');
   });
 
   test('a client that does not declare the extension runs the tool itself, or is refused', async () => {
     const { client } = await open();
-    const { message: plain } = await callModern(client.raw, 'tools/call', { name: 'slow', arguments: { ms: 1 } });
+    const { message: plain } = await callModern(client.raw, 'tools/call', {
+      name: 'slow',
+      arguments: { ms: 1 },
+    });
     expect(plain.result).toMatchObject({ content: [{ text: 'slept' }] });
-    const { message: refused, response } = await callModern(client.raw, 'tools/call', { name: 'fails', arguments: {} });
+    const { message: refused, response } = await callModern(client.raw, 'tools/call', {
+      name: 'fails',
+      arguments: {},
+    });
     expect(refused.error).toMatchObject({
       code: -32021,
       data: { requiredCapabilities: { extensions: { [EXTENSION]: {} } } },
     });
     expect(response.status).toBe(400);
     for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
-      const { message, response: answered } = await callModern(client.raw, method, { taskId: 'gate-test' });
+      const { message, response: answered } = await callModern(client.raw, method, {
+        taskId: 'gate-test',
+      });
       expect(message.error?.code, method).toBe(-32021);
       expect(answered.status).toBe(400);
     }
@@ -59,10 +86,14 @@ describe.each(storeKinds)('on %s', (kind) => {
 
   test('only slow calls become tasks', async () => {
     const { client } = await open();
-    expect((await client.call('slow', { ms: 1 })).result).toMatchObject({ content: [{ text: 'slept' }] });
+    expect((await client.call('slow', { ms: 1 })).result).toMatchObject({
+      content: [{ text: 'slept' }],
+    });
     const id = await client.start('slow', { ms: 300 });
     expect(await client.ended(id)).toMatchObject({ status: 'completed' });
-    expect((await client.call('greet', { name: 'Ada' })).result).toMatchObject({ content: [{ text: 'Hello, Ada!' }] });
+    expect((await client.call('greet', { name: 'Ada' })).result).toMatchObject({
+      content: [{ text: 'Hello, Ada!' }],
+    });
   });
 
   test('work elsewhere ends a task', async () => {
@@ -70,9 +101,14 @@ describe.each(storeKinds)('on %s', (kind) => {
     const id = await client.start('detaches');
     await expect.poll(() => effects.all).toEqual([id]);
     expect(await endpoint.tasks.get(id)).toMatchObject({ status: 'working', tool: 'detaches' });
-    expect(await endpoint.tasks.complete(id, { content: [{ type: 'text', text: 'from afar' }] })).toBe(true);
+    expect(
+      await endpoint.tasks.complete(id, { content: [{ type: 'text', text: 'from afar' }] }),
+    ).toBe(true);
     for (const over of [id, '', '\0']) expect(await endpoint.tasks.complete(over, {})).toBe(false);
-    expect(await client.get(id)).toMatchObject({ status: 'completed', result: { content: [{ text: 'from afar' }] } });
+    expect(await client.get(id)).toMatchObject({
+      status: 'completed',
+      result: { content: [{ text: 'from afar' }] },
+    });
   });
 });
 
@@ -83,7 +119,12 @@ test.each([
     -32602,
     /^not so$/,
   ],
-  ['what the SDK makes of it for the revision', new UrlElicitationRequiredError([]), -32603, /^URL elicitation cannot/],
+  [
+    'what the SDK makes of it for the revision',
+    new UrlElicitationRequiredError([]),
+    -32603,
+    /^URL elicitation cannot/,
+  ],
 ])('a failed task has the error that its call would have: %s', async (_, thrown, code, message) => {
   const { client } = await serve(
     runServer(() => Promise.reject(thrown)),
@@ -91,7 +132,10 @@ test.each([
   );
   const tasks = new TaskClient(client());
   const ended = await tasks.ended(await tasks.start('run'));
-  expect(ended).toMatchObject({ status: 'failed', error: { code, message: expect.stringMatching(message) } });
+  expect(ended).toMatchObject({
+    status: 'failed',
+    error: { code, message: expect.stringMatching(message) },
+  });
 });
 
 test('tasks/get sends a long result as it is stored: it is neither parsed nor written again', async () => {
@@ -102,12 +146,19 @@ test('tasks/get sends a long result as it is stored: it is neither parsed nor wr
   await endpoint.tasks.complete(id, long);
   const [parse, stringify] = [vi.spyOn(JSON, 'parse'), vi.spyOn(JSON, 'stringify')];
   onTestFinished(() => void vi.restoreAllMocks());
-  const response = await postModern(client.raw, 'tasks/get', { taskId: id }, { capabilities: CAPABILITIES });
+  const response = await postModern(
+    client.raw,
+    'tasks/get',
+    { taskId: id },
+    { capabilities: CAPABILITIES },
+  );
   await response.ended;
   const isLong = (text: unknown): boolean => typeof text === 'string' && text.length > 1_000_000;
   const times = parse.mock.calls.filter(([text]) => isLong(text)).length;
   expect(times + stringify.mock.results.filter(({ value }) => isLong(value)).length).toBe(0);
-  expect(response.json()).toMatchObject({ result: { taskId: id, status: 'completed', result: long } });
+  expect(response.json()).toMatchObject({
+    result: { taskId: id, status: 'completed', result: long },
+  });
 });
 
 // ——— a `subscriptions/listen` that asks for notifications about tasks. There are none: clients poll. ———
@@ -128,15 +179,18 @@ test.each([
   ['that declares it', { tasks: true }, ASKED, CAPABILITIES],
   ['that names no task', { tasks: true }, { notifications: { toolsListChanged: true } }, {}],
   ['of an endpoint without tasks', {}, ASKED, {}],
-] as const)('a client %s is acknowledged, without tasks', async (_, options, asked, capabilities) => {
-  const { client } = await serve(taskServer(new Effects()), options);
-  const response = await postModern(client(), 'subscriptions/listen', asked, { capabilities });
-  expect(await response.nextMessage()).toMatchObject({
-    method: 'notifications/subscriptions/acknowledged',
-    params: { notifications: { toolsListChanged: true } },
-  });
-  response.abort();
-});
+] as const)(
+  'a client %s is acknowledged, without tasks',
+  async (_, options, asked, capabilities) => {
+    const { client } = await serve(taskServer(new Effects()), options);
+    const response = await postModern(client(), 'subscriptions/listen', asked, { capabilities });
+    expect(await response.nextMessage()).toMatchObject({
+      method: 'notifications/subscriptions/acknowledged',
+      params: { notifications: { toolsListChanged: true } },
+    });
+    response.abort();
+  },
+);
 
 test('a call that becomes a task waits for a store that is not open yet, and so does a request for a task', async () => {
   const inner = memory();

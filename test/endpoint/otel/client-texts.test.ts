@@ -36,12 +36,20 @@ function providers() {
   };
   const tracerProvider = { getTracer: () => ({ startSpan }) } as unknown as TracerProvider;
   const meterProvider = { getMeter: () => meter } as unknown as MeterProvider;
-  return { spans, measured, options: telemetry({ tracerProvider, meterProvider, resourceUris: true }) };
+  return {
+    spans,
+    measured,
+    options: telemetry({ tracerProvider, meterProvider, resourceUris: true }),
+  };
 }
 
 async function served(server: McpEndpointFactory | ConnectableServer, more = {}) {
   const { spans, measured, options } = providers();
-  const { client, openSession, log } = await serve(server, { ...options, accessLog: true, ...more });
+  const { client, openSession, log } = await serve(server, {
+    ...options,
+    accessLog: true,
+    ...more,
+  });
   return { spans, measured, client, openSession, log };
 }
 
@@ -91,8 +99,13 @@ test('a tool that version 1 of the SDK does not have is the same name, though it
 
 test('no text of a client is longer than 128 characters in a span, a label or a field of the log', async () => {
   const { spans, measured, client, openSession, log } = await served(tools(), { logErrors: true });
-  const one = await openSession({ clientInfo: { name: 'x'.repeat(7_000), version: 'x'.repeat(7_000) } });
-  const traced = { traceparent: `01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${LONG}`, tracestate: LONG };
+  const one = await openSession({
+    clientInfo: { name: 'x'.repeat(7_000), version: 'x'.repeat(7_000) },
+  });
+  const traced = {
+    traceparent: `01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${LONG}`,
+    tracestate: LONG,
+  };
   await one.call('tools/call', { name: LONG, arguments: {}, _meta: traced });
   await one.call('resources/read', { uri: `note://${LONG.slice(0, 8_000)}` });
   await one.call(LONG);

@@ -9,15 +9,17 @@ import { serve } from '../../kit/serve.ts';
 import { said } from '../../kit/tool-server.ts';
 
 /** The CommonJS build is another copy. */
-const Other = (createRequire(import.meta.url)('@modelcontextprotocol/server') as { McpServer: typeof McpServer })
-  .McpServer;
+const Other = (
+  createRequire(import.meta.url)('@modelcontextprotocol/server') as { McpServer: typeof McpServer }
+).McpServer;
 
-const make = (McpServerClass: typeof McpServer, change: (server: McpServer) => void) => (): McpServer => {
-  const server = new McpServerClass({ name: 'copy', version: '1.0.0' });
-  server.registerTool('hello', {}, () => said('hello'));
-  change(server);
-  return server;
-};
+const make =
+  (McpServerClass: typeof McpServer, change: (server: McpServer) => void) => (): McpServer => {
+    const server = new McpServerClass({ name: 'copy', version: '1.0.0' });
+    server.registerTool('hello', {}, () => said('hello'));
+    change(server);
+    return server;
+  };
 
 /** As in a copy that does not know the method. */
 const withoutDiscovery = (server: McpServer): void => {
@@ -81,19 +83,26 @@ test('a probe stays a failure where the factory throws, or the server is of this
 test('the log names the property in which the object that a factory returned holds a server of the SDK', async () => {
   const around = (): object => {
     const app = make(McpServer, () => {})();
-    return { app, connect: (transport: Transport) => app.connect(transport), close: () => app.close() };
+    return {
+      app,
+      connect: (transport: Transport) => app.connect(transport),
+      close: () => app.close(),
+    };
   };
   const { url, log } = await serve(around as () => McpServer);
   const client = await connectNegotiating(url);
   expect(client.protocolVersion()).toBe('2025-11-25');
-  const hint = 'its server is none of the SDK, but its property app is one: return that from the factory';
+  const hint =
+    'its server is none of the SDK, but its property app is one: return that from the factory';
   expect(log.matching(/cannot serve 2026-07-28/, 'warn').map(({ message }) => message)).toEqual([
     `This endpoint cannot serve 2026-07-28: ${hint}`,
   ]);
 });
 
 test('the error for a factory whose object cannot be connected names that property too', async () => {
-  const { client, log } = await serve((() => ({ mcp: make(McpServer, () => {})() })) as unknown as () => McpServer);
+  const { client, log } = await serve((() => ({
+    mcp: make(McpServer, () => {})(),
+  })) as unknown as () => McpServer);
   expect((await client().initialize()).response.status).toBe(500);
   const [line] = log.matching(/could not be/, 'warn');
   expect(JSON.stringify([line?.message, String(line?.fields['err'])])).toContain(

@@ -32,7 +32,10 @@ test('a resume is served while other users fill the memory budget, and takes no 
     await lab.held(n);
   }
   const resumed = await bob.get({ lastEventId: id });
-  expect(await resumed.nextMessage()).toMatchObject({ id: 1, result: { content: [{ text: 'missed' }] } });
+  expect(await resumed.nextMessage()).toMatchObject({
+    id: 1,
+    result: { content: [{ text: 'missed' }] },
+  });
   for (const hold of lab.holds.slice(1)) hold.answer('done');
 });
 
@@ -41,7 +44,11 @@ async function resuming(options: McpEndpointOptions) {
   const store = watchedStore();
   const reading = gate();
   store.before['sessions.replay'] = reading.hook;
-  const served = await serve(createLab().factory, { ...options, store }, { face: 'node', auth: userHeader });
+  const served = await serve(
+    createLab().factory,
+    { ...options, store },
+    { face: 'node', auth: userHeader },
+  );
   const left = async (user: string) => {
     const client = served.client({ headers: { 'x-user': user } });
     await client.initialize();
@@ -54,7 +61,10 @@ async function resuming(options: McpEndpointOptions) {
 }
 
 test('one resume of an instance at a time where half of the memory has room for one; the next gets its head meanwhile', async () => {
-  const { reading, left } = await resuming({ limits: { memoryBytes: 8 * MIB }, eventRetention: { bytes: MIB } });
+  const { reading, left } = await resuming({
+    limits: { memoryBytes: 8 * MIB },
+    eventRetention: { bytes: MIB },
+  });
   const [eve, bob] = [await left('eve'), await left('bob')];
   const first = eve();
   await until(() => reading.waiting === 1);
@@ -67,7 +77,10 @@ test('one resume of an instance at a time where half of the memory has room for 
 
 test('a user holds half of the places that the others leave free', async () => {
   const { reading, left } = await resuming({});
-  const [bob, ...eve] = await Promise.all([left('bob'), ...Array.from({ length: 10 }, () => left('eve'))]);
+  const [bob, ...eve] = await Promise.all([
+    left('bob'),
+    ...Array.from({ length: 10 }, () => left('eve')),
+  ]);
   const resumed = eve.map((resume) => resume());
   await until(() => reading.waiting === 8);
   resumed.push(bob());

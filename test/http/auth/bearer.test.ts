@@ -88,7 +88,12 @@ describe.each(FACES)('over %s', (face) => {
     ['a token and more', { authorization: 'Bearer good x' }, NO_BEARER, true],
     ['an expired token', bearer('expired').headers, 'Token has expired', true],
     ['a token without an end', bearer('endless').headers, 'Token has no expiration time', true],
-    ['a token of another resource', bearer('elsewhere').headers, 'Token was not issued for this resource', true],
+    [
+      'a token of another resource',
+      bearer('elsewhere').headers,
+      'Token was not issued for this resource',
+      true,
+    ],
     [
       'a token of a resource beside this one',
       bearer('sibling').headers,
@@ -97,21 +102,24 @@ describe.each(FACES)('over %s', (face) => {
     ],
     ['a token that verify does not know', bearer('unknown').headers, 'Token is not valid', true],
     ['a token that verify refuses', bearer('refused').headers, 'Token was revoked', true],
-  ])('B186 %s is 401 with a challenge that names the metadata', async (_name, headers, description, isInvalid) => {
-    const { client } = await serve(createLab().factory, { auth }, { face });
-    const code = isInvalid ? { error: 'invalid_token' } : {};
-    const errors = isInvalid ? `error="invalid_token", error_description="${description}", ` : '';
-    for (const response of [
-      await client({ headers }).post({ jsonrpc: '2.0', id: 1, method: 'ping' }),
-      await client({ headers }).get({ sessionId: 'x' }),
-      await client({ headers }).delete({ sessionId: 'x' }),
-    ]) {
-      expect(response.status).toBe(401);
-      const challenge = `Bearer ${errors}scope="read", resource_metadata="${METADATA_URL}"`;
-      expect(response.header('www-authenticate')).toBe(challenge);
-      expect(response.json()).toEqual({ ...code, error_description: description });
-    }
-  });
+  ])(
+    'B186 %s is 401 with a challenge that names the metadata',
+    async (_name, headers, description, isInvalid) => {
+      const { client } = await serve(createLab().factory, { auth }, { face });
+      const code = isInvalid ? { error: 'invalid_token' } : {};
+      const errors = isInvalid ? `error="invalid_token", error_description="${description}", ` : '';
+      for (const response of [
+        await client({ headers }).post({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+        await client({ headers }).get({ sessionId: 'x' }),
+        await client({ headers }).delete({ sessionId: 'x' }),
+      ]) {
+        expect(response.status).toBe(401);
+        const challenge = `Bearer ${errors}scope="read", resource_metadata="${METADATA_URL}"`;
+        expect(response.header('www-authenticate')).toBe(challenge);
+        expect(response.json()).toEqual({ ...code, error_description: description });
+      }
+    },
+  );
 
   test('a token for a resource above this one is good for this one', async () => {
     const { client } = await serve(createLab().factory, { auth }, { face });
@@ -124,7 +132,10 @@ describe.each(FACES)('over %s', (face) => {
     expect(response.status).toBe(403);
     expect(response.header('www-authenticate')).toContain('error="insufficient_scope"');
     expect(response.header('www-authenticate')).toContain('scope="read"');
-    expect(response.json()).toEqual({ error: 'insufficient_scope', error_description: 'Insufficient scope' });
+    expect(response.json()).toEqual({
+      error: 'insufficient_scope',
+      error_description: 'Insufficient scope',
+    });
   });
 
   test('a verify that fails is 500 and one log line without the token; a temporary failure is 503', async () => {
@@ -141,21 +152,30 @@ describe.each(FACES)('over %s', (face) => {
   test.each<[string, McpEndpointOptions]>([
     ['verify', { auth: { verify: denied } }],
     ['verify of a revoked token', { auth: { verify: revoked } }],
-    ['verify of two issuers', { auth: { verify: (token) => Promise.any([1, 2].map(async () => revoked(token))) } }],
-    ['authorize', { auth: { verify: known, authorize: (_kind, _name, { token }) => denied(token) } }],
+    [
+      'verify of two issuers',
+      { auth: { verify: (token) => Promise.any([1, 2].map(async () => revoked(token))) } },
+    ],
+    [
+      'authorize',
+      { auth: { verify: known, authorize: (_kind, _name, { token }) => denied(token) } },
+    ],
     ['sessionUser', { auth: { verify: known }, sessionUser: ({ token }) => denied(token) }],
-  ])('the log has what %s throws without the token, also in the form of addresses', async (_, options) => {
-    const { client, log } = await serve(createLab().factory, options, { face });
-    for (const token of ['a+b/c==', 'token']) {
-      const one = client(bearer(token));
-      await one.initialize();
-      await postModern(one, 'tools/list', {});
-    }
-    const text = inspect(log.lines, { depth: 9 });
-    expect(text).toContain('denied: [token] [token]');
-    expect(text).toContain('denied: token token');
-    expect(text).not.toMatch(/a\+b|a%2Bb/);
-  });
+  ])(
+    'the log has what %s throws without the token, also in the form of addresses',
+    async (_, options) => {
+      const { client, log } = await serve(createLab().factory, options, { face });
+      for (const token of ['a+b/c==', 'token']) {
+        const one = client(bearer(token));
+        await one.initialize();
+        await postModern(one, 'tools/list', {});
+      }
+      const text = inspect(log.lines, { depth: 9 });
+      expect(text).toContain('denied: [token] [token]');
+      expect(text).toContain('denied: token token');
+      expect(text).not.toMatch(/a\+b|a%2Bb/);
+    },
+  );
 
   test('the Host and the Origin are checked before the token', async () => {
     const asked: string[] = [];
@@ -166,7 +186,9 @@ describe.each(FACES)('over %s', (face) => {
       },
     };
     const { client } = await serve(createLab().factory, { auth: counting }, { face });
-    const { response } = await client({ headers: { origin: 'https://evil.example' } }).initialize(bearer('good'));
+    const { response } = await client({ headers: { origin: 'https://evil.example' } }).initialize(
+      bearer('good'),
+    );
     expect(response.status).toBe(403);
     expect(asked).toEqual([]);
   });

@@ -46,7 +46,11 @@ test('it holds 10,000 tokens and 16 MiB of them, and forgets those that were not
   for (let n = 0; n < 10_000; n++) verified.keep(`t${n}`, info(`t${n}`, seconds() + 60));
   expect(verified.get('t0')).toBeDefined();
   verified.keep('one more', info('one more', seconds() + 60));
-  expect([verified.size, verified.get('t1'), verified.get('t0')?.token]).toEqual([10_000, undefined, 't0']);
+  expect([verified.size, verified.get('t1'), verified.get('t0')?.token]).toEqual([
+    10_000,
+    undefined,
+    't0',
+  ]);
   const long = 'x'.repeat(16_000);
   for (let n = 0; n < 1_100; n++) verified.keep(`${n}${long}`, info('', seconds() + 60));
   expect(verified.size).toBeLessThan(1_050);

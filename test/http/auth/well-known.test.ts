@@ -23,13 +23,24 @@ async function asking(auth: AuthOptions | undefined) {
 
 test('B187 listen() serves the metadata document at the path of the configured resource, to any origin and without a token', async () => {
   const ask = await asking({ jwt, requiredScopes: ['read'] });
-  const response = await ask(PATH, { headers: { origin: 'https://inspector.example', host: 'evil.example' } });
-  expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([200, '*']);
+  const response = await ask(PATH, {
+    headers: { origin: 'https://inspector.example', host: 'evil.example' },
+  });
+  expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([
+    200,
+    '*',
+  ]);
   expect(await response.json()).toEqual(document);
   expect((await ask(PATH, { method: 'HEAD' })).status).toBe(200);
   const asked = 'mcp-protocol-version';
-  const preflight = await ask(PATH, { method: 'OPTIONS', headers: { 'access-control-request-headers': asked } });
-  expect([preflight.status, preflight.headers.get('access-control-allow-headers')]).toEqual([204, asked]);
+  const preflight = await ask(PATH, {
+    method: 'OPTIONS',
+    headers: { 'access-control-request-headers': asked },
+  });
+  expect([preflight.status, preflight.headers.get('access-control-allow-headers')]).toEqual([
+    204,
+    asked,
+  ]);
   expect((await ask(PATH, { method: 'POST' })).status).toBe(405);
   expect((await ask('/.well-known/oauth-protected-resource')).status).toBe(404);
 });

@@ -18,10 +18,22 @@ const PING: Entering = { user: 'ann', address: undefined, method: 'ping', inSess
 
 function limitsOf(given: McpEndpointOptions['limits']) {
   const time = createFakeTime();
-  const limits = new RequestLimits(resolveOptions({ timeProvider: time, limits: { userShare: 1, ...given } }));
+  const limits = new RequestLimits(
+    resolveOptions({ timeProvider: time, limits: { userShare: 1, ...given } }),
+  );
   const enter = (request: Partial<Entering> = {}): Admission | SojournError => {
-    const { tool, method, inSession, address: clientAddress, ...who }: Entering = { ...PING, ...request };
-    const admission = limits.enter({ ...who, clientAddress, relayOrigin: undefined }, method, inSession);
+    const {
+      tool,
+      method,
+      inSession,
+      address: clientAddress,
+      ...who
+    }: Entering = { ...PING, ...request };
+    const admission = limits.enter(
+      { ...who, clientAddress, relayOrigin: undefined },
+      method,
+      inSession,
+    );
     return admission instanceof SojournError ? admission : (admission.enterTool(tool) ?? admission);
   };
   return { time, limits, enter };
@@ -33,7 +45,9 @@ const admitted = (entered: Admission | SojournError): Admission => {
 };
 
 const refusal = (entered: Admission | SojournError) =>
-  entered instanceof SojournError ? [entered.status, entered.code, entered.headers?.['Retry-After']] : 'admitted';
+  entered instanceof SojournError
+    ? [entered.status, entered.code, entered.headers?.['Retry-After']]
+    : 'admitted';
 
 test('limits.requests counts what runs without a session; what left makes room once', () => {
   const { enter } = limitsOf({ requests: 2 });
@@ -50,16 +64,29 @@ test('limits.requests counts what runs without a session; what left makes room o
 
 describe('limits.perUser', () => {
   test.each([
-    ['2001:db8:1:2::1', ['2001:db8:1:2::2', '2001:db8:1:2:ffff:1:2:3'], ['2001:db8:1:3::1', '2001:db8::1']],
-    ['2001:db8::1', ['2001:db8::ffff:1', '2001:db8:0:0:1::'], ['2001:db8:0:1::', '2001::db8:0:0:1']],
+    [
+      '2001:db8:1:2::1',
+      ['2001:db8:1:2::2', '2001:db8:1:2:ffff:1:2:3'],
+      ['2001:db8:1:3::1', '2001:db8::1'],
+    ],
+    [
+      '2001:db8::1',
+      ['2001:db8::ffff:1', '2001:db8:0:0:1::'],
+      ['2001:db8:0:1::', '2001::db8:0:0:1'],
+    ],
     ['::ffff:192.0.2.1', [], ['::ffff:192.0.2.2', '192.0.2.1']],
     ['1::2:3:4:5:6', ['1:0:0:2:7::'], ['1:0:2:3::']],
   ])('an IPv6 caller counts by its network of 64 bits: %s', (address, same, others) => {
     const { enter } = limitsOf({ perUser: { requests: 1 } });
     admitted(enter({ user: undefined, address }));
     for (const one of [address, ...same])
-      expect(refusal(enter({ user: undefined, address: one })), one).toEqual([429, 'USER_LIMIT', '1']);
-    for (const one of others) expect(refusal(enter({ user: undefined, address: one })), one).toBe('admitted');
+      expect(refusal(enter({ user: undefined, address: one })), one).toEqual([
+        429,
+        'USER_LIMIT',
+        '1',
+      ]);
+    for (const one of others)
+      expect(refusal(enter({ user: undefined, address: one })), one).toBe('admitted');
   });
 
   test('subscriptions/listen streams have a limit of their own', () => {
@@ -98,14 +125,18 @@ describe('limits.perUser', () => {
     const { enter } = limitsOf({ perUser: { requestsPerMinute: 1 } });
     for (let n = 0; n < 100_000; n++) {
       admitted(enter({ user: `user ${n}` })).release();
-      if (n % 9_000 === 0) expect(refusal(enter({ user: 'user 0' }))).toEqual([429, 'USER_LIMIT', '60']);
+      if (n % 9_000 === 0)
+        expect(refusal(enter({ user: 'user 0' }))).toEqual([429, 'USER_LIMIT', '60']);
     }
   });
 });
 
 describe('limits.perTool', () => {
   test('a call that the tool refuses costs its user nothing', () => {
-    const { enter } = limitsOf({ perTool: { slow: { requestsPerMinute: 1 } }, perUser: { requestsPerMinute: 2 } });
+    const { enter } = limitsOf({
+      perTool: { slow: { requestsPerMinute: 1 } },
+      perUser: { requestsPerMinute: 2 },
+    });
     const call = { method: 'tools/call', tool: 'slow' };
     admitted(enter(call)).release();
     for (let n = 0; n < 5; n++) expect(refusal(enter(call))).toEqual([429, 'TOOL_LIMIT', '60']);
@@ -121,7 +152,9 @@ describe('limits.perTool', () => {
     const batch = [call, call, call];
     const caller = { user: 'ann', clientAddress: undefined, relayOrigin: undefined };
     expect(limits.enterAll(caller, batch, batch)).toMatchObject({ code: 'TOOL_LIMIT' });
-    const entered = ['slow', 'slow', undefined].map((tool) => enter({ ...(tool !== undefined && { tool }) }));
+    const entered = ['slow', 'slow', undefined].map((tool) =>
+      enter({ ...(tool !== undefined && { tool }) }),
+    );
     expect(entered.map(refusal)).toEqual(['admitted', 'admitted', 'admitted']);
   });
 });

@@ -63,21 +63,28 @@ class RowServer {
 
   async call(caller: Caller, name: string, args: object): Promise<void> {
     const { status, text } = await caller.rpc('tools/call', { name, arguments: args });
-    if (status !== 200 || text.includes('"error"')) throw new Error(`${name}: ${status} ${text.slice(0, 300)}`);
+    if (status !== 200 || text.includes('"error"'))
+      throw new Error(`${name}: ${status} ${text.slice(0, 300)}`);
   }
 
   /** A GET stream on one of the opened connections. */
   stream({ sessionId = '' }: Caller, headers: Record<string, string>): void {
-    this.#idle.pop()?.write(rawRequest('GET', { 'mcp-session-id': sessionId, ...VERSION, ...headers }));
+    this.#idle
+      .pop()
+      ?.write(rawRequest('GET', { 'mcp-session-id': sessionId, ...VERSION, ...headers }));
   }
 
   /** Calls on one connection, whose client reads nothing. */
   async deaf(
     { sessionId = '' }: Caller,
-    ...calls: Array<readonly [name: string, args: object, headers?: Record<string, string> | undefined]>
+    ...calls: Array<
+      readonly [name: string, args: object, headers?: Record<string, string> | undefined]
+    >
   ): Promise<void> {
     const socket = this.#idle.pop();
-    const posts = calls.map(([name, args, headers]) => rawCall(sessionId, name, args, ++this.#id, headers));
+    const posts = calls.map(([name, args, headers]) =>
+      rawCall(sessionId, name, args, ++this.#id, headers),
+    );
     if (socket === undefined) await deafConnection(this.port, posts.join(''));
     else socket.write(posts.join(''));
   }
@@ -116,21 +123,28 @@ const everyCaller =
   (server, callers) =>
     times(callers.length, 8, (n) => work(server, callers[n] as Caller, n));
 
-const many = <T>(count: number, one: (n: number) => T): T[] => Array.from({ length: count }, (_, n) => one(n));
+const many = <T>(count: number, one: (n: number) => T): T[] =>
+  Array.from({ length: count }, (_, n) => one(n));
 const DAY_MS = 86_400_000;
 const LATIN = 'x';
 const WIDE = `ж${'x'.repeat(7)}`;
 
 // ——— bodies ———
 
-const bodies = (args: (n: number) => object, each: number, headers?: Record<string, string>): Shape => ({
+const bodies = (
+  args: (n: number) => object,
+  each: number,
+  headers?: Record<string, string>,
+): Shape => ({
   open: async (server) => {
     const callers = await sessions(16)(server);
     await server.connect(16 * each);
     return callers;
   },
   fill: everyCaller((server, caller, at) =>
-    times(each, each, (n) => server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }, headers] as const)),
+    times(each, each, (n) =>
+      server.deaf(caller, ['wait', { ms: DAY_MS, ...args(at * each + n) }, headers] as const),
+    ),
   ),
 });
 
@@ -187,7 +201,10 @@ const events = (count: number, text: string): Shape => ({
   options: { waitMs: 600_000 },
   fill: async (server, callers) => {
     await server.process.ask('stall');
-    await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text }]))(server, callers);
+    await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text }]))(
+      server,
+      callers,
+    );
   },
 });
 
@@ -198,7 +215,9 @@ const outcomes = (each: number, args: object): Shape => ({
   open: sessions(8),
   fill: async (server, callers) => {
     await server.process.ask('stall');
-    const pay = everyCaller((_, caller) => times(each, 4, (n) => server.call(caller, 'pay', { key: `${n}`, ...args })));
+    const pay = everyCaller((_, caller) =>
+      times(each, 4, (n) => server.call(caller, 'pay', { key: `${n}`, ...args })),
+    );
     await pay(server, callers);
   },
 });
@@ -207,7 +226,11 @@ const outcomes = (each: number, args: object): Shape => ({
 
 const DECLARED = { extensions: { 'io.modelcontextprotocol/tasks': {} }, elicitation: { form: {} } };
 
-async function modern(caller: Caller, method: string, of: object): Promise<Record<string, unknown>> {
+async function modern(
+  caller: Caller,
+  method: string,
+  of: object,
+): Promise<Record<string, unknown>> {
   const params = { ...of, _meta: envelope(DECLARED) };
   const headers = mirrored(method, params) as Record<string, string>;
   const { status, text } = await caller.rpc(method, params, headers);
@@ -221,7 +244,8 @@ async function modern(caller: Caller, method: string, of: object): Promise<Recor
 async function runOn(caller: Caller, name: string, args: object): Promise<void> {
   const { taskId } = await modern(caller, 'tools/call', { name, arguments: args });
   if (name !== 'continue') return;
-  const isAsking = async () => (await modern(caller, 'tasks/get', { taskId }))['status'] === 'input_required';
+  const isAsking = async () =>
+    (await modern(caller, 'tasks/get', { taskId }))['status'] === 'input_required';
   await until(isAsking, { what: 'its question' });
   await modern(caller, 'tasks/update', { taskId, inputResponses: { sure: { action: 'accept' } } });
 }
@@ -247,12 +271,16 @@ const handshake = (capabilities: object, name = 'client'): object => ({
   capabilities,
   clientInfo: { name, version: '1' },
 });
-const keys = (count: number, value: unknown): object => Object.fromEntries(many(count, (n) => [`k${n}x#`, value]));
+const keys = (count: number, value: unknown): object =>
+  Object.fromEntries(many(count, (n) => [`k${n}x#`, value]));
 
 const PLAIN = handshake({});
 
 /** Sessions that begin with this handshake. `also`: what each does besides. */
-const live = (params: object, also?: (server: RowServer, caller: Caller) => Promise<unknown>): Shape => ({
+const live = (
+  params: object,
+  also?: (server: RowServer, caller: Caller) => Promise<unknown>,
+): Shape => ({
   ...((params !== PLAIN || also !== undefined) && { beyond: live(PLAIN) }),
   fill: async (server) => {
     const caller = new Caller(server.port);
@@ -266,12 +294,16 @@ const live = (params: object, also?: (server: RowServer, caller: Caller) => Prom
   },
 });
 
-const keeping = (state: object): Shape => live(PLAIN, (server, caller) => server.call(caller, 'keepAll', state));
+const keeping = (state: object): Shape =>
+  live(PLAIN, (server, caller) => server.call(caller, 'keepAll', state));
 
 const subscribed = (count: number, path: string): Shape =>
   live(PLAIN, async (_, caller) => {
     for (let n = 0; n < count; n++) {
-      const { text } = await caller.rpc('resources/subscribe', numbered({ uri: `file:///#/${path}${n}` }));
+      const { text } = await caller.rpc(
+        'resources/subscribe',
+        numbered({ uri: `file:///#/${path}${n}` }),
+      );
       if (text.includes('"error"')) throw new Error(text.slice(0, 300));
     }
   });
@@ -292,7 +324,10 @@ const SHAPES = {
       'continue',
       Object.fromEntries(Array.from({ length: 12_000 }, (_, n) => [`key${n}`, n])),
     ),
-    'state of tasks with wide characters': tasks(12, 'remember', { count: 12, text: WIDE.repeat(8_000) }),
+    'state of tasks with wide characters': tasks(12, 'remember', {
+      count: 12,
+      text: WIDE.repeat(8_000),
+    }),
     'many small values of the state of tasks': tasks(12, 'remember', { count: 990 }),
     'questions of tasks': tasks(12, 'remember', { count: 8, text: WIDE.repeat(2_500), asks: true }),
     'many small questions of tasks': tasks(12, 'remember', { count: 99, asks: true }),
@@ -309,13 +344,21 @@ const SHAPES = {
     'plain hibernated sessions': hibernated(),
     'hibernated sessions with one long text of state': hibernated({ text: LATIN.repeat(100_000) }),
     'handshakes with one long name': live(handshake({}, `#${'n'.repeat(15_000)}`)),
-    'handshakes with wide characters': live(handshake({ experimental: { x: { y: `#${'ж'.repeat(7_000)}` } } })),
-    'handshakes with as many keys as they may have': live(handshake({ experimental: keys(250, {}) })),
-    'handshakes with nested objects': live(handshake({ experimental: keys(60, { a: { b: { c: {} } } }) })),
+    'handshakes with wide characters': live(
+      handshake({ experimental: { x: { y: `#${'ж'.repeat(7_000)}` } } }),
+    ),
+    'handshakes with as many keys as they may have': live(
+      handshake({ experimental: keys(250, {}) }),
+    ),
+    'handshakes with nested objects': live(
+      handshake({ experimental: keys(60, { a: { b: { c: {} } } }) }),
+    ),
     'handshakes with empty objects in an array': live(
       handshake({ experimental: { '#': { y: many(480, () => ({})) } } }),
     ),
-    'handshakes with numbers in an array': live(handshake({ experimental: { '#': { y: many(7_000, () => 1) } } })),
+    'handshakes with numbers in an array': live(
+      handshake({ experimental: { '#': { y: many(7_000, () => 1) } } }),
+    ),
     'handshakes with short texts in an array': live(
       handshake({ experimental: { '#': { y: many(2_500, (n) => n.toString(36)) } } }),
     ),
@@ -330,7 +373,10 @@ const SHAPES = {
 const HELD = ['requests', 'answers', 'sessions'] as const satisfies readonly HeldName[];
 
 /** Growth of the heap while the clients do this for a second time, and of what is charged in all rows. */
-async function held(row: HeldName, shape: Shape): Promise<{ taken: number; charged: number; own: number }> {
+async function held(
+  row: HeldName,
+  shape: Shape,
+): Promise<{ taken: number; charged: number; own: number }> {
   const { kind = 'runs', options = {} } = shape;
   const server = new RowServer(await startSmallHeap({ ...options, kind, limits: LIMITS }));
   const callers = (await shape.open?.(server)) ?? [];
@@ -343,7 +389,8 @@ async function held(row: HeldName, shape: Shape): Promise<{ taken: number; charg
   await server.settled(row, own(before));
   const after = await server.process.measure();
   const charged = HELD.reduce((sum, of) => sum + own(after, of) - own(before, of), 0);
-  const plain = shape.beyond === undefined ? { taken: 0, charged: 0 } : await held(row, shape.beyond);
+  const plain =
+    shape.beyond === undefined ? { taken: 0, charged: 0 } : await held(row, shape.beyond);
   return {
     taken: after.heapBytes - before.heapBytes - plain.taken,
     charged: charged - plain.charged,
@@ -358,11 +405,15 @@ const all = Object.entries(SHAPES).flatMap(([row, shapes]) =>
   Object.entries(shapes).map(([name, shape]) => [row as HeldName, name, shape] as const),
 );
 
-test.each(all)('%s: %s are charged no less than they take', { timeout: 120_000 }, async (row, name, shape) => {
-  const { taken, charged, own } = await held(row, shape);
-  console.log(
-    `${row}, ${name}: takes ${Math.round(taken / 1_024)} KiB, is charged ${(charged / taken).toFixed(2)} of that`,
-  );
-  expect(own).toBeGreaterThan(0);
-  expect(charged / taken).toBeGreaterThan(PART);
-});
+test.each(all)(
+  '%s: %s are charged no less than they take',
+  { timeout: 120_000 },
+  async (row, name, shape) => {
+    const { taken, charged, own } = await held(row, shape);
+    console.log(
+      `${row}, ${name}: takes ${Math.round(taken / 1_024)} KiB, is charged ${(charged / taken).toFixed(2)} of that`,
+    );
+    expect(own).toBeGreaterThan(0);
+    expect(charged / taken).toBeGreaterThan(PART);
+  },
+);

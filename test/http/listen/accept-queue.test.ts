@@ -82,7 +82,9 @@ describe.runIf(process.platform === 'linux')('the queue of a socket', () => {
     const listening = queueOf(server)?.listening;
     const lengths: number[] = [];
     const listen = listening?.listen.bind(listening);
-    Object.assign(listening ?? {}, { listen: (length: number) => (lengths.push(length), listen?.(length)) });
+    Object.assign(listening ?? {}, {
+      listen: (length: number) => (lengths.push(length), listen?.(length)),
+    });
     await new ListeningSocket(server, systemTime, false).stopAccepting('alone');
     expect([lengths, server.listening]).toEqual([[0], false]);
   });

@@ -42,7 +42,12 @@ async function application(held: Gate = gate(), { other = gate(), store = memory
     other.open();
     await stop();
   });
-  return { endpoint, server, stop, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return {
+    endpoint,
+    server,
+    stop,
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  };
 }
 
 async function session(origin: string, sockets = 1): Promise<RawClient> {
@@ -68,7 +73,10 @@ test('the server stops accepting, answers kept connections with Connection: clos
   const { response } = await kept.call('ping');
   expect([response.status, response.header('connection')]).toEqual([200, 'close']);
   await stopped;
-  expect([server.listening, endpoint.health()]).toMatchObject([false, { ready: false, state: 'closed' }]);
+  expect([server.listening, endpoint.health()]).toMatchObject([
+    false,
+    { ready: false, state: 'closed' },
+  ]);
 });
 
 test('an idle connection is kept for one more request while a stream ends and other instances serve', async () => {
@@ -119,11 +127,22 @@ test('connections of TLS are told to end too', async () => {
   const endpoint = greeter();
   const { certificate, key } = newCertificate();
   const [cert, privateKey] = [readFileSync(certificate), readFileSync(key)];
-  const server = createSecureServer({ cert, key: privateKey }, endpoint.node).listen(0, '127.0.0.1');
+  const server = createSecureServer({ cert, key: privateKey }, endpoint.node).listen(
+    0,
+    '127.0.0.1',
+  );
   const stop = endpoint.closeWith(server);
   await once(server, 'listening');
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
-  const options = { port: (server.address() as AddressInfo).port, method: 'POST', path: '/mcp', headers };
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  };
+  const options = {
+    port: (server.address() as AddressInfo).port,
+    method: 'POST',
+    path: '/mcp',
+    headers,
+  };
   const request = secureRequest({ ...options, host: '127.0.0.1', rejectUnauthorized: false });
   // Its head arrives before the stop, its body after it.
   request.flushHeaders();
@@ -154,5 +173,7 @@ test('what is no server of HTTP/1 is refused, and so is an option that does not 
   const app = ((_req: IncomingMessage, _res: ServerResponse) => {}) as unknown as Server;
   expect(() => endpoint.closeWith(app)).toThrow('Option server: got "Function"');
   expect(() => endpoint.closeWith(createServer(), { timeout: 1 } as object)).toThrow('timeoutMs');
-  expect(() => endpoint.closeWith(createServer(), { timeoutMs: '5s' } as object)).toThrow('timeoutMs: got "5s"');
+  expect(() => endpoint.closeWith(createServer(), { timeoutMs: '5s' } as object)).toThrow(
+    'timeoutMs: got "5s"',
+  );
 });

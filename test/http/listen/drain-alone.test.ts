@@ -20,7 +20,9 @@ test('accepts connections and serves them until the calls under way have ended, 
   expect((await fetch(new URL('/readyz', url))).status).toBe(503);
   // Each over separate connections: a known session, and a new one.
   const known = client({ of: busy });
-  expect(textOf((await known.call('tools/call', { name: 'count', arguments: {} })).message)).toBe('1');
+  expect(textOf((await known.call('tools/call', { name: 'count', arguments: {} })).message)).toBe(
+    '1',
+  );
   const fresh = await openSession();
   expect(textOf((await fresh.call(...tool('count'))).message)).toBe('1');
   held.answer('in time');

@@ -86,7 +86,10 @@ describe('a socket that is left at a drain', () => {
     const client = await open(a);
     const post = (id: number, method: string, params: object): string =>
       rawRequest('POST', sessionHeaders(client), { jsonrpc: '2.0', id, method, params });
-    const { socket, read, closed } = await connection(a, post(1, 'tools/call', { name: 'hold', arguments: {} }));
+    const { socket, read, closed } = await connection(
+      a,
+      post(1, 'tools/call', { name: 'hold', arguments: {} }),
+    );
     const call = await a.lab.held();
     // Its head was sent without `Connection: close`.
     await until(() => read.text.includes('\r\n\r\n'), { what: 'the head' });

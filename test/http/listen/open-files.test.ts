@@ -13,13 +13,26 @@ test.skipIf(process.platform !== 'linux')(
   'a low limit of open files lowers maxConnections with a warning: more connections are closed, and the others are served',
   async () => {
     const command = `ulimit -n ${LIMIT}; exec "$0" "$@"`;
-    const args = [`${dist}/cli/main.js`, 'serve', program('echo-server.mjs'), '--port', '0', '--workers', '0'];
-    const { output, says } = startNode(['-c', command, process.execPath, ...args], { program: 'sh' });
+    const args = [
+      `${dist}/cli/main.js`,
+      'serve',
+      program('echo-server.mjs'),
+      '--port',
+      '0',
+      '--workers',
+      '0',
+    ];
+    const { output, says } = startNode(['-c', command, process.execPath, ...args], {
+      program: 'sh',
+    });
     const port = Number(await says(/endpoint +http:\/\/[^:]+:(\d+)/));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     const ready = async (): Promise<number | undefined> => {
-      const [answer] = await once(get({ port, host: '127.0.0.1', path: '/readyz', agent }), 'response');
+      const [answer] = await once(
+        get({ port, host: '127.0.0.1', path: '/readyz', agent }),
+        'response',
+      );
       (answer as NodeJS.ReadableStream).resume();
       await once(answer as NodeJS.ReadableStream, 'end');
       return (answer as { statusCode?: number }).statusCode;
@@ -32,7 +45,11 @@ test.skipIf(process.platform !== 'linux')(
         .map((line) => JSON.parse(line) as { msg: string })
         .filter(({ msg }) => msg.startsWith(begin));
     expect(lines('The limit of open files')).toMatchObject([
-      { openFiles: LIMIT, maxConnections: LIMIT / 2, msg: expect.stringContaining('ulimit -n') as string },
+      {
+        openFiles: LIMIT,
+        maxConnections: LIMIT / 2,
+        msg: expect.stringContaining('ulimit -n') as string,
+      },
     ]);
     const sockets: Socket[] = [];
     let closed = 0;
@@ -49,7 +66,8 @@ test.skipIf(process.platform !== 'linux')(
     expect(await ready()).toBe(200);
     for (const socket of sockets) socket.destroy();
     agent.destroy();
-    const served = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
+    const served = async (): Promise<boolean> =>
+      (await fetch(`http://127.0.0.1:${port}/readyz`)).ok;
     await until(() => served().catch(() => false), { what: 'new connections to be served' });
   },
 );

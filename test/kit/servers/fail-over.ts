@@ -60,7 +60,9 @@ export async function startSentinelPair(
     for (const one of open.reverse()) await one.close();
   };
   try {
-    const replica = await startServer('redis', { args: [...args, '--replicaof', '127.0.0.1', String(primary.port)] });
+    const replica = await startServer('redis', {
+      args: [...args, '--replicaof', '127.0.0.1', String(primary.port)],
+    });
     open.push(replica);
     const linked = async (): Promise<boolean> =>
       (await ask(replica.port, 'INFO', 'replication')).includes('master_link_status:up');
@@ -92,7 +94,8 @@ async function startSentinel(primary: TestServer, downAfterMs: number): Promise<
     `sentinel failover-timeout ${SENTINEL_NAME} 3000`,
   ];
   writeFileSync(file, settings.join('\n'));
-  const start = () => spawnNode([file, '--sentinel'], { program: recipes.redis.find() ?? '', cwd: folder });
+  const start = () =>
+    spawnNode([file, '--sentinel'], { program: recipes.redis.find() ?? '', cwd: folder });
   let sentinel = start();
   const close = async (): Promise<void> => {
     await sentinel.stop('SIGKILL');
@@ -104,7 +107,9 @@ async function startSentinel(primary: TestServer, downAfterMs: number): Promise<
     sentinel = start();
   };
   const knowsReplica = async (): Promise<boolean> =>
-    (await ask(port, 'SENTINEL', 'REPLICAS', SENTINEL_NAME).catch(() => '')).includes('ip,127.0.0.1');
+    (await ask(port, 'SENTINEL', 'REPLICAS', SENTINEL_NAME).catch(() => '')).includes(
+      'ip,127.0.0.1',
+    );
   try {
     await until(knowsReplica, PATIENCE);
   } catch (error) {
@@ -119,12 +124,14 @@ async function startSentinel(primary: TestServer, downAfterMs: number): Promise<
  * writes: until then no client can learn of it.
  */
 export const namesReplica = async ({ sentinel, replica }: SentinelPair): Promise<boolean> =>
-  (await ask(sentinel, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', SENTINEL_NAME).catch(() => '')).endsWith(
-    `,${replica.port}`,
-  );
+  (
+    await ask(sentinel, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', SENTINEL_NAME).catch(() => '')
+  ).endsWith(`,${replica.port}`);
 
 /** A commit is acknowledged when the replica has it too, so that a fail-over loses nothing. */
-export async function startPostgresPair(args: readonly string[] = []): Promise<Pair & { promote(): Promise<void> }> {
+export async function startPostgresPair(
+  args: readonly string[] = [],
+): Promise<Pair & { promote(): Promise<void> }> {
   const executable = recipes.postgres.find();
   if (executable === undefined) throw new Error(missingServer('postgres'));
   const primary = await startServer('postgres', { args });
@@ -153,14 +160,20 @@ export async function startPostgresPair(args: readonly string[] = []): Promise<P
     await query(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'");
     await query(primary, 'SELECT pg_reload_conf()');
     await until(
-      async () => (await query(primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")) === 1,
+      async () =>
+        (await query(primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")) === 1,
       PATIENCE,
     );
   } catch (error) {
     await close();
     throw error;
   }
-  return { primary, replica, close, promote: async () => void (await query(replica, 'SELECT pg_promote()')) };
+  return {
+    primary,
+    replica,
+    close,
+    promote: async () => void (await query(replica, 'SELECT pg_promote()')),
+  };
 }
 
 /** The number of rows. */

@@ -10,7 +10,10 @@ const INI = 'pgbouncer.ini';
 const MISSING = 'pgbouncer: the program is not installed (Debian: apt-get install pgbouncer)';
 
 /** `settings`: of the section `[pgbouncer]`. */
-const recipe = (postgresPort: number, settings: Readonly<Record<string, string | number>>): ServerRecipe => ({
+const recipe = (
+  postgresPort: number,
+  settings: Readonly<Record<string, string | number>>,
+): ServerRecipe => ({
   kind: 'pgbouncer',
   package: 'pgbouncer',
   find: () => find('pgbouncer'),

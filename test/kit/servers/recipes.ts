@@ -13,7 +13,8 @@ export const find = findProgram as (name: string) => string | undefined;
 /** PostgreSQL refuses to run as root. */
 export function postgresUser(): ServerRecipe['user'] {
   if (process.getuid?.() !== 0) return undefined;
-  const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+  const id = (flag: string): number =>
+    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
 }
 
@@ -67,7 +68,8 @@ const postgres: ServerRecipe = {
   get user() {
     return postgresUser();
   },
-  prepare: (folder, executable) => fillPostgresFolder(folder, join(executable, '..', 'initdb'), postgresUser()),
+  prepare: (folder, executable) =>
+    fillPostgresFolder(folder, join(executable, '..', 'initdb'), postgresUser()),
   command: ({ folder, port, args }) => [
     '-D',
     folder,
@@ -81,7 +83,8 @@ const postgres: ServerRecipe = {
   ],
   // A fast stop: connections are closed, transactions rolled back.
   stopSignal: 'SIGINT',
-  answers: async (port) => (await greeted(port, SSL_REQUEST, /^[SN]/)) && (await acceptsLogins(port)),
+  answers: async (port) =>
+    (await greeted(port, SSL_REQUEST, /^[SN]/)) && (await acceptsLogins(port)),
   url: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
 };
 

@@ -13,7 +13,10 @@ export const missingServer = (kind: ServerKind): string =>
   `${kind}: the server is not installed (Debian: apt-get install ${recipes[kind].package})`;
 
 /** Starts a separate server and resolves when it answers. */
-export async function startServer(kind: ServerKind, { args = [], port }: ServerOptions = {}): Promise<TestServer> {
+export async function startServer(
+  kind: ServerKind,
+  { args = [], port }: ServerOptions = {},
+): Promise<TestServer> {
   const executable = recipes[kind].find();
   if (executable === undefined) throw new Error(missingServer(kind));
   const server = new TestServer(recipes[kind], executable, port ?? (await freePort()), args);

@@ -97,15 +97,22 @@ export class TestServer {
   async start(): Promise<void> {
     if (this.#process !== undefined) throw new Error(`${this.kind} is running`);
     const { folder, port } = this;
-    const child = spawn(this.#executable, this.#recipe.command({ folder, port, args: this.#args }), {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      ...this.#recipe.user,
-    });
+    const child = spawn(
+      this.#executable,
+      this.#recipe.command({ folder, port, args: this.#args }),
+      {
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+        ...this.#recipe.user,
+      },
+    );
     this.#process = child;
     running.add(this);
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.on('data', (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4_000)));
+      stream?.on(
+        'data',
+        (chunk: Buffer) => (this.#output = (this.#output + chunk.toString()).slice(-4_000)),
+      );
     }
     child.once('exit', () => {
       if (this.#process === child) this.#process = undefined;
@@ -143,7 +150,10 @@ export class TestServer {
     if (child === undefined) return;
     this.#signal('SIGCONT');
     child.kill(this.#recipe.stopSignal);
-    await until(() => this.#process !== child, { timeoutMs: STOP_MS, what: `${this.kind} has ended` });
+    await until(() => this.#process !== child, {
+      timeoutMs: STOP_MS,
+      what: `${this.kind} has ended`,
+    });
   }
 
   /** `kill()`; resolves when it has exited. */
@@ -172,7 +182,8 @@ export class TestServer {
 /** Read from `/proc` where it exists: a small machine has no `ps`. */
 function childrenOf(pid: number): number[] {
   const listed = `/proc/${pid}/task/${pid}/children`;
-  if (existsSync(listed)) return readFileSync(listed, 'utf8').split(' ').map(Number).filter(Boolean);
+  if (existsSync(listed))
+    return readFileSync(listed, 'utf8').split(' ').map(Number).filter(Boolean);
   const all = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).split('\n');
   const pairs = all.map((line) => line.trim().split(/\s+/).map(Number));
   return pairs.filter(([, parent]) => parent === pid).map(([child]) => child as number);

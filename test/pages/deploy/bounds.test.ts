@@ -27,7 +27,9 @@ import {
 } from './nginx.ts';
 
 /** Answers requests of `/mcp` as given, and others, such as health checks, with 200. Resolves with its port. */
-async function standIn(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
+async function standIn(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<number> {
   const server = createServer((request, response) => {
     if (request.url === '/mcp') answer(request, response);
     else response.end();
@@ -36,10 +38,12 @@ async function standIn(answer: (request: IncomingMessage, response: ServerRespon
 }
 
 /** Every limit of a header's or body's time becomes one second. */
-const inOneSecond = (text: string): string => text.replaceAll(/(?<=client_(?:header|body)_timeout )\d+s/g, '1s');
+const inOneSecond = (text: string): string =>
+  text.replaceAll(/(?<=client_(?:header|body)_timeout )\d+s/g, '1s');
 
 /** Two connections of one client at once. */
-const twoAtOnce = (text: string): string => text.replace('limit_conn mcp_clients 1024', 'limit_conn mcp_clients 2');
+const twoAtOnce = (text: string): string =>
+  text.replace('limit_conn mcp_clients 1024', 'limit_conn mcp_clients 2');
 
 /** An open stream for each GET; `say` sends an event on all of them. A POST is answered when its body has arrived. */
 async function streaming() {
@@ -53,7 +57,10 @@ async function streaming() {
     open.add(response);
     response.on('close', () => open.delete(response));
   });
-  return { port, say: (text: string) => open.forEach((response) => response.write(`data: ${text}\n\n`)) };
+  return {
+    port,
+    say: (text: string) => open.forEach((response) => response.write(`data: ${text}\n\n`)),
+  };
 }
 
 /** What one connection got. */
@@ -74,7 +81,11 @@ function client(port: number, sent: string): Client {
 }
 
 /** The version of TLS that the proxy agrees to. */
-function agreed(port: number, ca: string, version: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'): Promise<string> {
+function agreed(
+  port: number,
+  ca: string,
+  version: 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3',
+): Promise<string> {
   return new Promise((resolve) => {
     const options = { port, host: '127.0.0.1', ca, minVersion: version, maxVersion: version };
     const socket = secured({ ...options, ciphers: 'DEFAULT@SECLEVEL=0' }, () => {
@@ -113,7 +124,9 @@ describeBehindNginx('what nginx bounds and passes on', () => {
       await until(
         async () => {
           stream = client(port, GET);
-          await until(() => stream?.isClosed() === true || stream?.text().includes('\r\n\r\n') === true);
+          await until(
+            () => stream?.isClosed() === true || stream?.text().includes('\r\n\r\n') === true,
+          );
           if (stream.text().includes('opened')) return true;
           stream.socket.destroy();
           return false;
@@ -132,7 +145,9 @@ describeBehindNginx('what nginx bounds and passes on', () => {
   });
 
   test('an instance gets the Host that the client sent', async () => {
-    const { port } = await start([await standIn((request, response) => response.end(`to ${request.headers.host}`))]);
+    const { port } = await start([
+      await standIn((request, response) => response.end(`to ${request.headers.host}`)),
+    ]);
     const { text } = client(port, 'GET /mcp HTTP/1.1\r\nHost: mcp.example\r\n\r\n');
     await until(() => text().includes('to mcp.example'), { what: 'the answer' });
   });
@@ -158,7 +173,11 @@ describeBehindNginx('what nginx bounds and passes on', () => {
     for (const method of Array.from({ length: 30 }, (_, n) => (n % 2 === 0 ? 'POST' : 'GET'))) {
       const body = method === 'POST' ? { body: '{}' } : {};
       for (const fields of [{}, { 'mcp-session-id': 's' }]) {
-        const response = await fetch(proxy.url, { method, ...body, headers: { connection: 'close', ...fields } });
+        const response = await fetch(proxy.url, {
+          method,
+          ...body,
+          headers: { connection: 'close', ...fields },
+        });
         expect([response.status, await response.text()]).toEqual([200, method]);
       }
     }
@@ -181,8 +200,11 @@ async function ask(
   posted = '{"jsonrpc":"2.0","id":1,"method":"ping"}',
 ): Promise<string> {
   const body = method === 'POST' ? posted : '';
-  const length = method === 'POST' ? `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` : '';
-  const sent = ['Host: a', 'X-Request-Id: of-the-client', 'Connection: close', ...fields].join('\r\n');
+  const length =
+    method === 'POST' ? `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n` : '';
+  const sent = ['Host: a', 'X-Request-Id: of-the-client', 'Connection: close', ...fields].join(
+    '\r\n',
+  );
   const head = `${method} /mcp HTTP/1.1\r\n${sent}\r\n${length}`;
   return (await openClient(url).bytes(`${head}\r\n${body}`)).split('\r\n', 1)[0] ?? '';
 }
@@ -221,9 +243,15 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
       for (const fields of POSTS.keys()) {
         const seen: string[] = [];
         const ids = new Set<unknown>();
-        const dying = [await dyingInstance(seen, ids), await dyingInstance(seen, ids), await dyingInstance(seen, ids)];
+        const dying = [
+          await dyingInstance(seen, ids),
+          await dyingInstance(seen, ids),
+          await dyingInstance(seen, ids),
+        ];
         const { url, close } = await behindNginx(files, dying);
-        expect(await ask(url, 'POST', fields.split(', ').filter(Boolean))).toContain('HTTP/1.1 502 ');
+        expect(await ask(url, 'POST', fields.split(', ').filter(Boolean))).toContain(
+          'HTTP/1.1 502 ',
+        );
         await close();
         tries.push([seen.length, fields]);
         expect([...ids]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
@@ -235,7 +263,9 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
       const bytes = DEFAULTS.limits.bodyBytes + 2 ** 20;
       const one = await standIn((request, response) => {
         let length = 0;
-        request.on('data', (chunk: Buffer) => (length += chunk.length)).on('end', () => response.end(String(length)));
+        request
+          .on('data', (chunk: Buffer) => (length += chunk.length))
+          .on('end', () => response.end(String(length)));
       });
       const { url } = await behindNginx(files, [one, one, one]);
       const response = await fetch(url, {
@@ -247,7 +277,11 @@ for (const files of [ROUND_ROBIN, AFFINITY]) {
     });
 
     test('with no instance that accepts, a GET fails in the same way, and a POST is answered', async () => {
-      const { url } = await behindNginx(files, [await freePort(), await freePort(), await freePort()]);
+      const { url } = await behindNginx(files, [
+        await freePort(),
+        await freePort(),
+        await freePort(),
+      ]);
       expect(await ask(url, 'GET')).toBe('');
       expect(await ask(url, 'POST')).toMatch(/^HTTP\/1.1 50[23] /);
     });
@@ -260,7 +294,11 @@ describeBehindHaproxy('requests without an answer behind HAProxy', () => {
     const counted = async (method: string, fields: string, body?: string): Promise<number> => {
       const seen: string[] = [];
       const ids = new Set<unknown>();
-      const dying = [await dyingInstance(seen, ids), await dyingInstance(seen, ids), await dyingInstance(seen, ids)];
+      const dying = [
+        await dyingInstance(seen, ids),
+        await dyingInstance(seen, ids),
+        await dyingInstance(seen, ids),
+      ];
       const { url, close } = await behindHaproxy(dying);
       await ask(url, method, fields.split(', ').filter(Boolean), body);
       await close();
@@ -291,7 +329,9 @@ describeBehindNginx('affinity by Mcp-Session-Id', () => {
     const many = <T>(count: number, one: (n: number) => Promise<T>) =>
       Promise.all(Array.from({ length: count }, (_, n) => one(n)));
     const arrival = async (session?: string) =>
-      (await fetch(url, { headers: session === undefined ? {} : { 'mcp-session-id': session } })).text();
+      (
+        await fetch(url, { headers: session === undefined ? {} : { 'mcp-session-id': session } })
+      ).text();
     const sessions = await many(24, (n) => many(4, () => arrival(`session-${n}`)));
     expect(sessions.map((arrivals) => new Set(arrivals).size)).toEqual(sessions.map(() => 1));
     expect(new Set(sessions.flat()).size).toBeGreaterThan(1);

@@ -32,7 +32,9 @@ function readImage() {
   const exec = (text: string): string[] => JSON.parse(text) as string[];
   return {
     env: Object.fromEntries(
-      all('ENV').flatMap((line) => line.split(' ').map((pair) => pair.split('=') as [string, string])),
+      all('ENV').flatMap((line) =>
+        line.split(' ').map((pair) => pair.split('=') as [string, string]),
+      ),
     ),
     user: last('USER'),
     port: Number(last('EXPOSE')),
@@ -40,7 +42,9 @@ function readImage() {
     healthcheck: exec(last('HEALTHCHECK').replace(/^.*?CMD /, '')),
     command: [...exec(last('ENTRYPOINT')), ...exec(last('CMD'))],
     /** What the build takes from the context. */
-    copied: all('COPY').flatMap((line) => (line.startsWith('--from') ? [] : line.split(' ').slice(0, -1))),
+    copied: all('COPY').flatMap((line) =>
+      line.startsWith('--from') ? [] : line.split(' ').slice(0, -1),
+    ),
   };
 }
 
@@ -49,10 +53,14 @@ const image = readImage();
 /** `/app` of the image. */
 function laidOut(): string {
   const folder = temporaryFolder();
-  for (const name of image.copied) if (name !== 'package-lock.json') cpSync(join(app, name), join(folder, name));
+  for (const name of image.copied)
+    if (name !== 'package-lock.json') cpSync(join(app, name), join(folder, name));
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(root, join(folder, 'node_modules/sojourn'));
-  symlinkSync(join(root, 'node_modules/@modelcontextprotocol'), join(folder, 'node_modules/@modelcontextprotocol'));
+  symlinkSync(
+    join(root, 'node_modules/@modelcontextprotocol'),
+    join(folder, 'node_modules/@modelcontextprotocol'),
+  );
   return folder;
 }
 
@@ -60,18 +68,26 @@ function laidOut(): string {
 const NAMESPACE = ['--pid', '--fork', '--kill-child'];
 /** On Linux, as root. */
 const canBeFirst =
-  process.platform === 'linux' && spawnSync('unshare', [...NAMESPACE, 'true'], { stdio: 'ignore' }).status === 0;
+  process.platform === 'linux' &&
+  spawnSync('unshare', [...NAMESPACE, 'true'], { stdio: 'ignore' }).status === 0;
 
 async function start() {
   const folder = laidOut();
   const port = await freePort();
-  const env = { PATH: process.env['PATH'], ...image.env, SOJOURN_PORT: String(port), SOJOURN_HOST: '127.0.0.1' };
+  const env = {
+    PATH: process.env['PATH'],
+    ...image.env,
+    SOJOURN_PORT: String(port),
+    SOJOURN_HOST: '127.0.0.1',
+  };
   const [, ...args] = image.command;
   const { child, output, closed, says } = canBeFirst
     ? startNode([...NAMESPACE, process.execPath, ...args], { program: 'unshare', cwd: folder, env })
     : startNode(args, { cwd: folder, env });
   const pid = (): number =>
-    canBeFirst ? Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')) : (child.pid ?? 0);
+    canBeFirst
+      ? Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8'))
+      : (child.pid ?? 0);
   return {
     url: `http://127.0.0.1:${port}/mcp`,
     listens: () => says(/Stop with/),
@@ -89,7 +105,10 @@ async function start() {
 
 describe('the image', () => {
   test('runs Node itself, as a user who is not root, with what the build puts there', () => {
-    expect(image.command.slice(0, 2)).toEqual(['node', `node_modules/sojourn/${manifest.bin.sojourn}`]);
+    expect(image.command.slice(0, 2)).toEqual([
+      'node',
+      `node_modules/sojourn/${manifest.bin.sojourn}`,
+    ]);
     expect(image.healthcheck[0]).toBe('node');
     expect(image.user).toBe('1000:1000');
     expect(image.port).toBe(SERVE_FLAGS.port.fallback);
@@ -100,12 +119,21 @@ describe('the image', () => {
       expect(name === 'package-lock.json' || existsSync(join(app, name))).toBe(true);
     }
     // The lock file is the reader's, who makes it with the command of the page. Nothing else is missing.
-    expect(recipe('compose/compose.yaml')).toContain('npm install --package-lock-only --prefix ../app');
-    expect(readdirSync(app).toSorted()).toEqual(['.dockerignore', 'Dockerfile', 'package.json', 'server.js']);
+    expect(recipe('compose/compose.yaml')).toContain(
+      'npm install --package-lock-only --prefix ../app',
+    );
+    expect(readdirSync(app).toSorted()).toEqual([
+      '.dockerignore',
+      'Dockerfile',
+      'package.json',
+      'server.js',
+    ]);
   });
 
   test('installs what its store and its server need, in the versions that are tested', () => {
-    const { dependencies } = JSON.parse(recipe('app/package.json')) as { dependencies: Record<string, string> };
+    const { dependencies } = JSON.parse(recipe('app/package.json')) as {
+      dependencies: Record<string, string>;
+    };
     expect(dependencies).toEqual({
       '@modelcontextprotocol/server': manifest.dependencies['@modelcontextprotocol/server'],
       sojourn: `^${manifest.version}`,

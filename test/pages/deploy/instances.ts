@@ -7,7 +7,9 @@ import { activated, inherited, spawnNode } from '../../kit/child-process.ts';
 import { freePort } from '../../kit/free-port.ts';
 
 const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
-const workerServer = fileURLToPath(new URL('../../cli/processes/worker-server.mjs', import.meta.url));
+const workerServer = fileURLToPath(
+  new URL('../../cli/processes/worker-server.mjs', import.meta.url),
+);
 
 export interface InstanceOptions {
   /** The server's module; default: `worker-server.mjs` of `test/cli`. */
@@ -57,8 +59,27 @@ export class DeployedInstance {
 
   /** Resolves when it listens. Instances of one `name` share their sessions. */
   async start(name = 'mcp', env: Readonly<Record<string, string>> = {}): Promise<void> {
-    const { module = workerServer, fd, prefix = [], flags = [], level = 'warn', env: set, log, ended } = this.#options;
-    const command = [process.execPath, cli, 'serve', module, '--log-level', level, '--name', name, ...flags];
+    const {
+      module = workerServer,
+      fd,
+      prefix = [],
+      flags = [],
+      level = 'warn',
+      env: set,
+      log,
+      ended,
+    } = this.#options;
+    const command = [
+      process.execPath,
+      cli,
+      'serve',
+      module,
+      '--log-level',
+      level,
+      '--name',
+      name,
+      ...flags,
+    ];
     const [program = '', ...args] = activated([...prefix, ...command], fd);
     const store = this.#store === undefined ? {} : { SOJOURN_STORE: this.#store };
     // Without workers the process that serves is killed and frozen.
@@ -118,7 +139,8 @@ export async function startFleet(
     await Promise.all(instances.map((instance) => instance.kill()));
     rmSync(folder, { recursive: true, force: true });
   };
-  for (let n = 0; n < size; n++) instances.push(new DeployedInstance(await freePort(), url, options(n)));
+  for (let n = 0; n < size; n++)
+    instances.push(new DeployedInstance(await freePort(), url, options(n)));
   try {
     await Promise.all(instances.map((instance) => instance.start()));
   } catch (error) {

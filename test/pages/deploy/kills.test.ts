@@ -8,12 +8,23 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { inMatrix, isMatrix } from '../../kit/matrix.ts';
-import { type ConnectOptions, openV1, openV2, type OfficialClient } from '../../kit/official-client.ts';
+import {
+  type ConnectOptions,
+  openV1,
+  openV2,
+  type OfficialClient,
+} from '../../kit/official-client.ts';
 import { createFaultProxy } from '../../kit/fault-proxy.ts';
 import { describeWhereInstalled, type ServerKind, startServer } from '../../kit/servers/index.ts';
 import { temporaryFolder } from '../../kit/temporary.ts';
 import { until } from '../../kit/until.ts';
-import { describeBehindHaproxy, describeBehindNginx, ROUND_ROBIN, startHaproxy, startNginx } from './nginx.ts';
+import {
+  describeBehindHaproxy,
+  describeBehindNginx,
+  ROUND_ROBIN,
+  startHaproxy,
+  startNginx,
+} from './nginx.ts';
 import { startFleet } from './instances.ts';
 
 const KILLS = Number(process.env['SOJOURN_KILLS'] ?? (isMatrix ? 100 : 4));
@@ -46,7 +57,8 @@ class Wire {
     let text = '';
     let isWhole = true;
     try {
-      for await (const part of body ?? []) text += Buffer.from(part as Uint8Array).toString('latin1');
+      for await (const part of body ?? [])
+        text += Buffer.from(part as Uint8Array).toString('latin1');
     } catch {
       isWhole = false;
     }
@@ -83,22 +95,39 @@ function figures(proxied: string, told: readonly Told[], twice: number, longest:
 }
 
 /** Calls until it is stopped. Of a session: with and without a hint; without a session also lists. */
-function keepsCalling(name: string, { client, say }: OfficialClient, hasSession: boolean, told: Told[]) {
+function keepsCalling(
+  name: string,
+  { client, say }: OfficialClient,
+  hasSession: boolean,
+  told: Told[],
+) {
   let isOver = false;
-  const tried = async (call: string, nonce: string, work: () => Promise<unknown>): Promise<void> => {
+  const tried = async (
+    call: string,
+    nonce: string,
+    work: () => Promise<unknown>,
+  ): Promise<void> => {
     const began = performance.now();
     const failed = await work().then(
-      (answer) => (answer === nonce || answer === true ? undefined : `the answer ${String(answer)}`),
+      (answer) =>
+        answer === nonce || answer === true ? undefined : `the answer ${String(answer)}`,
       failureOf,
     );
-    told.push({ client: name, call, nonce, ms: performance.now() - began, ...(failed !== undefined && { failed }) });
+    told.push({
+      client: name,
+      call,
+      nonce,
+      ms: performance.now() - began,
+      ...(failed !== undefined && { failed }),
+    });
   };
   const done = (async () => {
     for (let n = 0; !isOver; n++) {
       const nonce = `${name}.${n}`;
       const call = n % 3 === 0 ? 'repeatable' : 'effect';
       await tried(call, nonce, () => say(call, { nonce, ms: (n * 7) % 40 }));
-      if (!hasSession) await tried('list', nonce, async () => (await client.listTools()).tools.length > 0);
+      if (!hasSession)
+        await tried('list', nonce, async () => (await client.listTools()).tools.length > 0);
       await new Promise((next) => setTimeout(next, (n * 13) % 50));
     }
   })();
@@ -117,13 +146,20 @@ async function startInstances(kind: ServerKind, storeMs: number, runs: string) {
   const link = await createFaultProxy({ port: server.port });
   onTestFinished(() => link.close());
   const env = { RUNS: runs, SOJOURN_ATTEMPT_HEADER: 'X-Request-Id' };
-  const fleet = await startFleet(2, server.url.replace(`:${server.port}`, `:${link.port}`), () => ({ env }));
+  const fleet = await startFleet(2, server.url.replace(`:${server.port}`, `:${link.port}`), () => ({
+    env,
+  }));
   onTestFinished(() => fleet.close());
   link.delay(storeMs / 2);
   return fleet;
 }
 
-async function connect(url: string, n: number, hasSession: boolean, wire: Wire): Promise<OfficialClient> {
+async function connect(
+  url: string,
+  n: number,
+  hasSession: boolean,
+  wire: Wire,
+): Promise<OfficialClient> {
   const options: ConnectOptions = { fetch: wire.fetch, reconnection };
   const client = await (n % 2 === 0 && hasSession
     ? openV1(url, options)
@@ -175,8 +211,12 @@ for (const [[proxied, behind, start], kind, storeMs] of inMatrix(
             const victim = fleet.instances[kill % 2];
             // A call that one kill has hit is over before the next: a proxy tries it twice.
             const before = told.length;
-            const answered = (): Set<string> => new Set(told.slice(before).map(({ client }) => client));
-            await until(() => answered().size === CLIENTS, { timeoutMs: 90_000, what: 'an answer for each client' });
+            const answered = (): Set<string> =>
+              new Set(told.slice(before).map(({ client }) => client));
+            await until(() => answered().size === CLIENTS, {
+              timeoutMs: 90_000,
+              what: 'an answer for each client',
+            });
             await new Promise((next) => setTimeout(next, (kill * 37) % 120));
             await victim?.kill();
             await victim?.start();
@@ -188,10 +228,12 @@ for (const [[proxied, behind, start], kind, storeMs] of inMatrix(
             .filter((line) => line.startsWith('effect '));
           const twice = lines.filter((line, n) => lines.indexOf(line) !== n);
           const longest = Math.max(...told.map(({ ms }) => ms));
-          if (isMatrix) console.log(figures(`${proxied}, ${speed}${kind}`, told, twice.length, longest));
+          if (isMatrix)
+            console.log(figures(`${proxied}, ${speed}${kind}`, told, twice.length, longest));
           const unexpected = failed.filter(
             ({ client, call, failed: why }) =>
-              !(call === 'effect' && why === 'owner_lost true') && !(client.startsWith('m') && call !== 'list'),
+              !(call === 'effect' && why === 'owner_lost true') &&
+              !(client.startsWith('m') && call !== 'list'),
           );
           expect(unexpected).toEqual([]);
           expect(wire.headsAlone).toBe(0);

@@ -25,7 +25,8 @@ function describeBehind(name: ProxyName, title: string, tests: () => void): void
   else describe.skip(`${title} (${name} is not installed; Debian: apt-get install ${name})`, tests);
 }
 
-export const describeBehindNginx = (title: string, tests: () => void): void => describeBehind('nginx', title, tests);
+export const describeBehindNginx = (title: string, tests: () => void): void =>
+  describeBehind('nginx', title, tests);
 export const describeBehindHaproxy = (title: string, tests: () => void): void =>
   describeBehind('haproxy', title, tests);
 
@@ -37,7 +38,9 @@ function addressed(text: string, port: number, instances: readonly number[]): st
   return text
     .replaceAll(/^.*\b10\.0\.0\.1(\d):3000\b.*\n?/gm, (line, n: string) => {
       const instance = instances[Number(n) - 1];
-      return instance === undefined ? '' : line.replace(/10\.0\.0\.1\d:3000/, `127.0.0.1:${instance}`);
+      return instance === undefined
+        ? ''
+        : line.replace(/10\.0\.0\.1\d:3000/, `127.0.0.1:${instance}`);
     })
     .replaceAll(/(?<=listen |bind :)8080\b/g, String(port));
 }
@@ -95,10 +98,18 @@ export async function startNginx(
   mkdirSync(join(folder, 'conf.d'));
   writeFileSync(join(folder, 'nginx.conf'), NGINX);
   for (const file of files) {
-    const text = edit(certificate === undefined ? recipe(file) : withTls(recipe(file), certificate));
+    const text = edit(
+      certificate === undefined ? recipe(file) : withTls(recipe(file), certificate),
+    );
     writeFileSync(join(folder, 'conf.d', basename(file)), addressed(text, port, instances));
   }
-  return startProxy('nginx', ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'], folder, port, certificate);
+  return startProxy(
+    'nginx',
+    ['-e', 'stderr', '-p', folder, '-c', 'nginx.conf'],
+    folder,
+    port,
+    certificate,
+  );
 }
 
 /** The recipe of HAProxy in front of `instances`. */

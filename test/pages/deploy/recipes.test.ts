@@ -27,11 +27,16 @@ async function instance() {
   const { url } = await serve(createEchoServer);
   const status = async (path: string) => (await fetch(new URL(path, url))).status;
   const { headers } = await fetch(new URL('/healthz', url));
-  return { status, keepAliveMs: Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]) * 1_000 };
+  return {
+    status,
+    keepAliveMs: Number(/timeout=(\d+)/.exec(headers.get('keep-alive') ?? '')?.[1]) * 1_000,
+  };
 }
 
 test('the command line knows every variable', () => {
-  const systemd = readdirSync(resolve(root, 'examples/systemd')).map((name) => `../systemd/${name}`);
+  const systemd = readdirSync(resolve(root, 'examples/systemd')).map(
+    (name) => `../systemd/${name}`,
+  );
   for (const file of [...files, ...systemd]) {
     for (const [variable] of recipe(file).matchAll(/\bSOJOURN_[A-Z_]+\b/g)) {
       expect([file, variable, KNOWN.has(variable)]).toEqual([file, variable, true]);
@@ -42,7 +47,8 @@ test('the command line knows every variable', () => {
 const MIB = 2 ** 20;
 const heapIn = (text: string): number => Number(/--max-old-space-size=(\d+)/.exec(text)?.[1]) * MIB;
 const sizeOf = (text: string): number =>
-  Number.parseInt(text, 10) * ({ M: MIB, G: 1024 * MIB }[text.replace(/^\d+/, '')[0]?.toUpperCase() ?? ''] ?? NaN);
+  Number.parseInt(text, 10) *
+  ({ M: MIB, G: 1024 * MIB }[text.replace(/^\d+/, '')[0]?.toUpperCase() ?? ''] ?? NaN);
 
 test('each memory limit has room for the heap, for what the memory budget holds outside of it, and the rest', () => {
   const [deployment] = yaml('kubernetes/mcp.yaml') as [Tree];
@@ -55,7 +61,9 @@ test('each memory limit has room for the heap, for what the memory budget holds 
     [mcp.environment.NODE_OPTIONS as string, mcp.mem_limit as string],
     [unit, /^MemoryMax=(.*)$/m.exec(unit)?.[1] ?? ''],
   ] as const)
-    expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(sizeOf(limit));
+    expect(heapIn(heap) + sharesOf(heapIn(heap)).memoryBytes + 128 * MIB).toBeLessThanOrEqual(
+      sizeOf(limit),
+    );
 });
 
 describe('Kubernetes', () => {
@@ -64,8 +72,11 @@ describe('Kubernetes', () => {
   const { template } = deployment.spec;
   const [container] = template.spec.containers;
   const [policy] = yaml('kubernetes/network.yaml') as [Tree];
-  const valueOf = ({ value, valueFrom }: Tree) => value ?? secret.stringData[valueFrom.secretKeyRef.key];
-  const env = Object.fromEntries(container.env.map((variable: Tree) => [variable.name, valueOf(variable)]));
+  const valueOf = ({ value, valueFrom }: Tree) =>
+    value ?? secret.stringData[valueFrom.secretKeyRef.key];
+  const env = Object.fromEntries(
+    container.env.map((variable: Tree) => [variable.name, valueOf(variable)]),
+  );
   const settings = readSettings({}, env);
 
   test('its environment is read, and its ports are those of the process', () => {
@@ -75,16 +86,23 @@ describe('Kubernetes', () => {
       { name: 'metrics', containerPort: settings.metrics?.port },
     ]);
     // The network policy lets both in, each from its own namespace, and out to the keys of `auth`.
-    const allowed = (rules: Tree[]) => rules.flatMap(({ ports }) => ports.map(({ port }: Tree) => port as number));
-    expect(allowed(policy.spec.ingress)).toEqual(container.ports.map(({ containerPort }: Tree) => containerPort));
+    const allowed = (rules: Tree[]) =>
+      rules.flatMap(({ ports }) => ports.map(({ port }: Tree) => port as number));
+    expect(allowed(policy.spec.ingress)).toEqual(
+      container.ports.map(({ containerPort }: Tree) => containerPort),
+    );
     expect(allowed(policy.spec.egress)).toContain(443);
     expect(service.spec.ports[0].targetPort).toBe('http');
   });
 
   test('the store is that of the secret', async () => {
-    const { secretKeyRef } = container.env.find(({ name }: Tree) => name === 'SOJOURN_STORE').valueFrom;
+    const { secretKeyRef } = container.env.find(
+      ({ name }: Tree) => name === 'SOJOURN_STORE',
+    ).valueFrom;
     expect(secretKeyRef.name).toBe(secret.metadata.name);
-    expect(await storeOf(secret.stringData[secretKeyRef.key], 'the secret')).toMatchObject({ remote: true });
+    expect(await storeOf(secret.stringData[secretKeyRef.key], 'the secret')).toMatchObject({
+      remote: true,
+    });
   });
 
   test('a pod has the time for what it does when it gets SIGTERM', () => {
@@ -97,7 +115,9 @@ describe('Kubernetes', () => {
 
   test('the probes ask what an instance answers', async () => {
     const { status } = await instance();
-    const paths = ['readinessProbe', 'livenessProbe', 'startupProbe'].map((probe) => container[probe].httpGet);
+    const paths = ['readinessProbe', 'livenessProbe', 'startupProbe'].map(
+      (probe) => container[probe].httpGet,
+    );
     expect(paths).toMatchObject([
       { path: '/readyz', port: 'http' },
       { path: '/healthz', port: 'http' },
@@ -115,7 +135,9 @@ describe('Compose', () => {
 
   test('replicas have the time to drain, on the store that is there', async () => {
     expect(mcp.deploy.replicas).toBe(3);
-    expect(ms(mcp.stop_grace_period)).toBeGreaterThanOrEqual(settings.drainTimeoutMs + LEAVE_MS + 5_000);
+    expect(ms(mcp.stop_grace_period)).toBeGreaterThanOrEqual(
+      settings.drainTimeoutMs + LEAVE_MS + 5_000,
+    );
     expect(await storeOf(String(settings.storeUrl), 'compose')).toMatchObject({
       remote: true,
       store: { kind: 'redis' },
@@ -178,7 +200,9 @@ test('each proxy that repeats POSTs names them in the header that the instances 
 test('a gateway repeats what the other proxies repeat', () => {
   const [, route] = yaml('kubernetes/gateway.yaml') as [Tree, Tree];
   const rules = route.spec.rules as Tree[];
-  expect(rules.map(({ name, retry, timeouts }) => [name, retry?.attempts, timeouts.request])).toEqual([
+  expect(
+    rules.map(({ name, retry, timeouts }) => [name, retry?.attempts, timeouts.request]),
+  ).toEqual([
     ['reads', 1, '0s'],
     ['calls', undefined, '0s'],
     ['sessions', 1, '0s'],
@@ -187,13 +211,15 @@ test('a gateway repeats what the other proxies repeat', () => {
   const reads = rules[0].matches[0].headers[0].value as string;
   expect(recipe('nginx/mcp.conf')).toContain(reads);
   const fixed = (method: string): boolean => new RegExp(`^(?:${reads})$`).test(method);
-  const named = /acl reads .* -m str (.*)/.exec(recipe('haproxy/haproxy.cfg'))?.[1]?.split(' ') ?? [];
+  const named =
+    /acl reads .* -m str (.*)/.exec(recipe('haproxy/haproxy.cfg'))?.[1]?.split(' ') ?? [];
   expect([named.length, named.filter(fixed)]).toEqual([6, named]);
 });
 
 describe('HAProxy', () => {
   const haproxy = recipe('haproxy/haproxy.cfg');
-  const timeout = (name: string): number => ms(new RegExp(`timeout ${name} +(\\w+)`).exec(haproxy)?.[1] ?? '');
+  const timeout = (name: string): number =>
+    ms(new RegExp(`timeout ${name} +(\\w+)`).exec(haproxy)?.[1] ?? '');
 
   test('waits longer than a stream is ever silent, and lets go of a connection before the instance does', async () => {
     expect(timeout('server')).toBeGreaterThan(2 * DEFAULTS.keepAliveMs);
@@ -210,14 +236,23 @@ describe('systemd', () => {
     expect(stop).toBeGreaterThanOrEqual(SERVE_FLAGS.drainTimeoutMs.fallback + LEAVE_MS + 5_000);
   });
 
-  test.each(['sojourn.service', 'workers.conf', 'store.conf'])('%s runs what the command line takes', (name) => {
-    const [, flags = ''] =
-      /^ExecStart=\/usr\/bin\/node node_modules\/sojourn\/dist\/cli\/main\.js serve server\.js(.*)$/m.exec(
-        unit(name),
-      ) ?? [];
-    const wanted = { 'sojourn.service': ['--store'], 'workers.conf': ['--store', '--workers'], 'store.conf': [] }[name];
-    expect(flags.match(/--\S+/g) ?? []).toEqual(wanted);
-    // A drop-in replaces the command only when it takes the first one away.
-    expect(unit(name).match(/^ExecStart=$/gm)?.length ?? 0).toBe(name === 'sojourn.service' ? 0 : 1);
-  });
+  test.each(['sojourn.service', 'workers.conf', 'store.conf'])(
+    '%s runs what the command line takes',
+    (name) => {
+      const [, flags = ''] =
+        /^ExecStart=\/usr\/bin\/node node_modules\/sojourn\/dist\/cli\/main\.js serve server\.js(.*)$/m.exec(
+          unit(name),
+        ) ?? [];
+      const wanted = {
+        'sojourn.service': ['--store'],
+        'workers.conf': ['--store', '--workers'],
+        'store.conf': [],
+      }[name];
+      expect(flags.match(/--\S+/g) ?? []).toEqual(wanted);
+      // A drop-in replaces the command only when it takes the first one away.
+      expect(unit(name).match(/^ExecStart=$/gm)?.length ?? 0).toBe(
+        name === 'sojourn.service' ? 0 : 1,
+      );
+    },
+  );
 });

@@ -18,7 +18,9 @@ describeBehindNginx('round robin through nginx', () => {
     let fleet: Fleet;
     let proxy: Proxy;
     beforeAll(async () => {
-      redis = await startServer('redis', { args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+      redis = await startServer('redis', {
+        args: ['--appendonly', 'yes', '--appendfsync', 'everysec'],
+      });
       fleet = await startFleet(3, redis.url);
       proxy = await startNginx(ROUND_ROBIN, fleet.ports);
     });
@@ -32,7 +34,12 @@ describeBehindNginx('round robin through nginx', () => {
 
     test('any instance serves any request of any session', async () => {
       const { url } = proxy;
-      const clients = [await connectV1(url), await connectV2(url), await connectV1(url), await connectV2(url)];
+      const clients = [
+        await connectV1(url),
+        await connectV2(url),
+        await connectV1(url),
+        await connectV2(url),
+      ];
       for (const client of clients) {
         const owners = new Set<string>();
         const ways = new Set<string>();
@@ -46,19 +53,30 @@ describeBehindNginx('round robin through nginx', () => {
         expect([owners.size, [...ways].toSorted()]).toEqual([1, ['direct', 'relayed']]);
       }
       const modern = await connectNegotiating(url);
-      expect([modern.protocolVersion(), await modern.say('length', { text: 'abc' })]).toEqual(['2026-07-28', '3']);
+      expect([modern.protocolVersion(), await modern.say('length', { text: 'abc' })]).toEqual([
+        '2026-07-28',
+        '3',
+      ]);
     });
 
     test('events pass as they come', async () => {
       const { url } = proxy;
-      const client = await connectV2(url, { elicit: () => ({ action: 'accept', content: { name: 'Ada' } }) });
+      const client = await connectV2(url, {
+        elicit: () => ({ action: 'accept', content: { name: 'Ada' } }),
+      });
       await client.listening;
       await client.say('ring');
-      await until(() => client.notifications('notifications/message').length === 1, { what: 'the message on the GET' });
+      await until(() => client.notifications('notifications/message').length === 1, {
+        what: 'the message on the GET',
+      });
       expect(await client.say('ask')).toMatch(/^Ada \d+$/);
       // The first event of a call is there while the call runs: it waits for another call to end it.
       const seen: number[] = [];
-      const waiting = client.say('wait', {}, { onprogress: ({ progress }) => void seen.push(progress) });
+      const waiting = client.say(
+        'wait',
+        {},
+        { onprogress: ({ progress }) => void seen.push(progress) },
+      );
       await until(() => seen.length === 1, { what: 'the progress' });
       await client.say('go');
       expect(await waiting).toBe('gone on');

@@ -13,7 +13,11 @@ import { temporaryFolder } from '../../kit/temporary.ts';
 
 const examples = fileURLToPath(new URL('../../../examples', import.meta.url));
 const find = (name: string): string | undefined =>
-  ((name === 'systemd-analyze' ? findProgram : recipeProgram) as (name: string) => string | undefined)(name);
+  (
+    (name === 'systemd-analyze' ? findProgram : recipeProgram) as (
+      name: string,
+    ) => string | undefined
+  )(name);
 
 function describeWith(program: string, title: string, tests: () => void): void {
   if (find(program) !== undefined || process.env['CI']) describe(title, tests);
@@ -26,7 +30,10 @@ interface Verdict {
 }
 
 function run(program: string, args: readonly string[], cwd: string): Verdict {
-  const { status, stdout, stderr } = spawnSync(find(program) ?? program, args, { cwd, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(find(program) ?? program, args, {
+    cwd,
+    encoding: 'utf8',
+  });
   return { status, said: `${stdout}${stderr}`.trim() };
 }
 
@@ -35,7 +42,10 @@ describeWith('docker-compose', 'Docker Compose', () => {
     process.env['INSTANCE_KEY'] = 'k'.repeat(32);
     onTestFinished(() => void delete process.env['INSTANCE_KEY']);
     const args = ['-f', 'compose.yaml', 'config', '--quiet'];
-    expect(run('docker-compose', args, join(examples, 'deploy/compose'))).toEqual({ status: 0, said: '' });
+    expect(run('docker-compose', args, join(examples, 'deploy/compose'))).toEqual({
+      status: 0,
+      said: '',
+    });
   });
 });
 
@@ -47,11 +57,22 @@ describeWith('hadolint', 'hadolint', () => {
 });
 
 describeWith('kubernetes-validate', 'the schemas of Kubernetes', () => {
-  test.each(['1.30', '1.37'])('of version %s take every file, with no field that they do not know', (version) => {
-    const args = ['--strict', '--quiet', '-k', version, 'mcp.yaml', 'network.yaml', 'secret.yaml'];
-    const verdict = run('kubernetes-validate', args, join(examples, 'deploy/kubernetes'));
-    expect(verdict).toEqual({ status: 0, said: '' });
-  });
+  test.each(['1.30', '1.37'])(
+    'of version %s take every file, with no field that they do not know',
+    (version) => {
+      const args = [
+        '--strict',
+        '--quiet',
+        '-k',
+        version,
+        'mcp.yaml',
+        'network.yaml',
+        'secret.yaml',
+      ];
+      const verdict = run('kubernetes-validate', args, join(examples, 'deploy/kubernetes'));
+      expect(verdict).toEqual({ status: 0, said: '' });
+    },
+  );
 });
 
 describeWith('systemd-analyze', 'systemd', () => {
@@ -61,7 +82,10 @@ describeWith('systemd-analyze', 'systemd', () => {
     const unit = join(folder, 'sojourn.service');
     cpSync(join(examples, 'systemd'), folder, { recursive: true });
     for (const name of ['sojourn.service', dropIn]) {
-      const text = readFileSync(join(folder, name), 'utf8').replaceAll('/usr/bin/node', process.execPath);
+      const text = readFileSync(join(folder, name), 'utf8').replaceAll(
+        '/usr/bin/node',
+        process.execPath,
+      );
       writeFileSync(join(folder, name), text);
     }
     mkdirSync(`${unit}.d`);
@@ -69,17 +93,30 @@ describeWith('systemd-analyze', 'systemd', () => {
     return unit;
   }
 
-  test.each(['workers.conf', 'store.conf'])('has nothing to say about socket, service and %s', (dropIn) => {
-    const unit = installed(dropIn);
-    const { status, said } = run('systemd-analyze', ['verify', unit], dirname(unit));
-    // It reads the machine's own units too.
-    expect([status, said.split('\n').filter((line) => line.includes('sojourn'))]).toEqual([0, []]);
-  });
+  test.each(['workers.conf', 'store.conf'])(
+    'has nothing to say about socket, service and %s',
+    (dropIn) => {
+      const unit = installed(dropIn);
+      const { status, said } = run('systemd-analyze', ['verify', unit], dirname(unit));
+      // It reads the machine's own units too.
+      expect([status, said.split('\n').filter((line) => line.includes('sojourn'))]).toEqual([
+        0,
+        [],
+      ]);
+    },
+  );
 
   test('finds that the service is exposed to little', () => {
     const unit = installed('store.conf');
     // In tenths: up to 2.0 of 10.
-    const { status, said } = run('systemd-analyze', ['security', '--offline=yes', '--threshold=20', unit], examples);
-    expect([status, said.split('\n').at(-1)]).toEqual([0, expect.stringContaining('exposure level')]);
+    const { status, said } = run(
+      'systemd-analyze',
+      ['security', '--offline=yes', '--threshold=20', unit],
+      examples,
+    );
+    expect([status, said.split('\n').at(-1)]).toEqual([
+      0,
+      expect.stringContaining('exposure level'),
+    ]);
   });
 });

@@ -51,7 +51,8 @@ describe('examples/hooks/session-state.ts', () => {
     remind?.();
     await until(() => stream.events.some(isLog('It is time')), { what: 'the reminder' });
     stream.abort();
-    for (const { log } of [first, second]) expect(log.matching(/changed a list|dropped|threw/)).toEqual([]);
+    for (const { log } of [first, second])
+      expect(log.matching(/changed a list|dropped|threw/)).toEqual([]);
   });
 
   test('reads the header of each call, and works without a session', async () => {
@@ -60,7 +61,10 @@ describe('examples/hooks/session-state.ts', () => {
     expect(await say(one, 'search')).toBe('searched with first');
     const renewed = served.client({ headers: { 'x-api-key': 'renewed' }, of: one });
     expect(await say(renewed, 'search')).toBe('searched with renewed');
-    const modern = await callModern(served.client(), 'tools/call', { name: 'visit', arguments: {} });
+    const modern = await callModern(served.client(), 'tools/call', {
+      name: 'visit',
+      arguments: {},
+    });
     expect(JSON.stringify(modern)).toContain('a visit without a session');
   });
 });
@@ -81,7 +85,12 @@ describe('examples/hooks/one-server.ts', () => {
   });
 
   test('cleans up when serve has drained', async () => {
-    const cli = startCli(['serve', program('../../../examples/hooks/one-server.ts'), '--port', '0']);
+    const cli = startCli([
+      'serve',
+      program('../../../examples/hooks/one-server.ts'),
+      '--port',
+      '0',
+    ]);
     onTestFinished(() => void cli.kill('SIGKILL'));
     await cli.url();
     cli.kill('SIGTERM');

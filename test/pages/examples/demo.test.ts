@@ -11,7 +11,9 @@ const LONG = { timeout: 180_000 };
 
 function start(...args: string[]) {
   const temp = temporaryFolder();
-  const { child, closed, output } = startNode([DEMO, ...args], { env: { ...process.env, TMPDIR: temp } });
+  const { child, closed, output } = startNode([DEMO, ...args], {
+    env: { ...process.env, TMPDIR: temp },
+  });
   return { child, closed, temp, output: () => output.stdout + output.stderr };
 }
 
@@ -40,7 +42,13 @@ test(
   async () => {
     const { closed, temp, output } = start('--script', '..k.sr......d..r..f...f..q');
     const [code] = await closed;
-    for (const text of ['one was killed', 'has drained', 'is frozen', 'runs again', 'the store answers again'])
+    for (const text of [
+      'one was killed',
+      'has drained',
+      'is frozen',
+      'runs again',
+      'the store answers again',
+    ])
       expect(output()).toContain(text);
     expect([code, totalsOf(output(), 'calls lost')[0]], output()).toEqual([0, 0]);
     const [ours, theirs] = totalsOf(output(), 'sessions lost');
@@ -50,13 +58,17 @@ test(
   },
 );
 
-test.runIf(process.platform === 'linux')('SIGKILL of the demo leaves no process', LONG, async () => {
-  const { child, temp, output } = start('--script', `.d${'.'.repeat(60)}`);
-  await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
-  expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
-  child.kill('SIGKILL');
-  await until(() => processesOf(temp).length === 0, { what: 'the end of all processes' });
-});
+test.runIf(process.platform === 'linux')(
+  'SIGKILL of the demo leaves no process',
+  LONG,
+  async () => {
+    const { child, temp, output } = start('--script', `.d${'.'.repeat(60)}`);
+    await until(() => output().includes('drains'), { timeoutMs: 60_000, what: 'the drain' });
+    expect(processesOf(temp).length).toBeGreaterThanOrEqual(6);
+    child.kill('SIGKILL');
+    await until(() => processesOf(temp).length === 0, { what: 'the end of all processes' });
+  },
+);
 
 test.each([
   [['--script', '..z'], 2, /there is no key "z"\nUsage: sojourn-demo .*\nk kill /],

@@ -15,10 +15,13 @@ interface ExampleOptions {
 }
 
 export function startExample(file: string, { env = {}, flags = [] }: ExampleOptions = {}) {
-  const { output, closed, says, stop } = startNode([...flags, '--import', 'tsx', `examples/${file}`], {
-    cwd: root,
-    env: { ...process.env, PORT: '0', ...env },
-  });
+  const { output, closed, says, stop } = startNode(
+    [...flags, '--import', 'tsx', `examples/${file}`],
+    {
+      cwd: root,
+      env: { ...process.env, PORT: '0', ...env },
+    },
+  );
   return {
     output,
     /** What it wrote to stderr besides those lines of `info`. */

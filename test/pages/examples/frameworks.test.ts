@@ -35,8 +35,13 @@ test('B195 examples/express keeps the headers of its middleware, which sees the 
   const wrong = await fetch(url, { method: 'PUT' });
   expect([wrong.status, wrong.headers.get('x-served-by')]).toEqual([405, 'express']);
   await terminate();
-  const lines = [`POST /mcp 200 ${sessionId}`, `POST /mcp 202 ${sessionId}`, 'PUT /mcp 405 undefined'];
-  for (const line of lines) await until(() => example.output.stdout.includes(`${line}\n`), { what: line });
+  const lines = [
+    `POST /mcp 200 ${sessionId}`,
+    `POST /mcp 202 ${sessionId}`,
+    'PUT /mcp 405 undefined',
+  ];
+  for (const line of lines)
+    await until(() => example.output.stdout.includes(`${line}\n`), { what: line });
 });
 
 test('examples/express-auth asks for a token, and gives a session to its user only', async () => {
@@ -45,13 +50,22 @@ test('examples/express-auth asks for a token, and gives a session to its user on
   const url = await startExample('express-auth/server.ts', { env }).url();
   const refused = (await openClient(url).initialize()).response;
   const metadataUrl = 'https://mcp.example/.well-known/oauth-protected-resource/mcp';
-  expect([refused.status, refused.header('www-authenticate')]).toEqual([401, expect.stringContaining(metadataUrl)]);
+  expect([refused.status, refused.header('www-authenticate')]).toEqual([
+    401,
+    expect.stringContaining(metadataUrl),
+  ]);
   const metadata = await fetch(new URL(new URL(metadataUrl).pathname, url));
-  expect(await metadata.json()).toMatchObject({ resource: RESOURCE, authorization_servers: [issuer.url] });
+  expect(await metadata.json()).toMatchObject({
+    resource: RESOURCE,
+    authorization_servers: [issuer.url],
+  });
   const ada = openClient(url, bearer(await issuer.token()));
   await ada.initialize();
   expect(await say(ada, 'whoami')).toContain('You are ada.');
-  const bob = openClient(url, { ...bearer(await issuer.token({ claims: { sub: 'bob' } })), of: ada });
+  const bob = openClient(url, {
+    ...bearer(await issuer.token({ claims: { sub: 'bob' } })),
+    of: ada,
+  });
   const { id, response, message } = await bob.call(...tool('whoami'));
   expect(response.status).toBe(403);
   expect(message).toMatchObject({ id, error: { code: -32_000, data: { reason: 'user' } } });

@@ -46,7 +46,11 @@ async function onFastify(app: FastifyInstance): Promise<RequestListener> {
 
 const mounts: Array<[name: string, path: string, mount: Mount]> = [
   ['Express', '/mcp', (endpoint) => express().all('/mcp', endpoint.node)],
-  ['Express behind express.json()', '/mcp', (endpoint) => express().use(express.json()).all('/mcp', endpoint.node)],
+  [
+    'Express behind express.json()',
+    '/mcp',
+    (endpoint) => express().use(express.json()).all('/mcp', endpoint.node),
+  ],
   [
     'an Express router under a prefix',
     '/api/v1/mcp',
@@ -57,7 +61,9 @@ const mounts: Array<[name: string, path: string, mount: Mount]> = [
     '/mcp',
     (endpoint) => {
       const app = Fastify();
-      app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().raw, request.body));
+      app.all('/mcp', (request, reply) =>
+        endpoint.node(request.raw, reply.hijack().raw, request.body),
+      );
       return onFastify(app);
     },
   ],
@@ -118,7 +124,9 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
     expect(await say('echo', { text: 'hello' })).toBe('hello');
     expect(await say('ask')).toBe('accept {"colour":"green"}');
     await lab.made[0]?.server.sendLoggingMessage({ level: 'info', data: 'hello' });
-    await until(() => notifications('notifications/message').length === 1, { what: 'a message on the GET stream' });
+    await until(() => notifications('notifications/message').length === 1, {
+      what: 'a message on the GET stream',
+    });
     await terminate();
     expect(endpoint.sessions.count).toBe(0);
   });
@@ -133,9 +141,21 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
 
 // Only where the route takes every path below it.
 const withPaths: typeof mounts = [
-  ['Express behind express.json()', '/mcp', (endpoint) => express().use(express.json()).use('/mcp', endpoint.node)],
-  ['an Express router', '/api/mcp', (endpoint) => express().use('/api', express.Router().use('/mcp', endpoint.node))],
-  ['Hono', '/mcp', (endpoint) => onHono(new Hono().all('/mcp/*', (c) => endpoint.fetch(c.req.raw)))],
+  [
+    'Express behind express.json()',
+    '/mcp',
+    (endpoint) => express().use(express.json()).use('/mcp', endpoint.node),
+  ],
+  [
+    'an Express router',
+    '/api/mcp',
+    (endpoint) => express().use('/api', express.Router().use('/mcp', endpoint.node)),
+  ],
+  [
+    'Hono',
+    '/mcp',
+    (endpoint) => onHono(new Hono().all('/mcp/*', (c) => endpoint.fetch(c.req.raw))),
+  ],
 ];
 
 describe.each(withPaths)('B170 the 2024-11-05 transport mounted in %s', (_name, path, mount) => {
@@ -153,7 +173,11 @@ test('handlers find the Express request', async () => {
       const server = createLab().factory(ctx);
       server.registerTool('look', {}, () => {
         const request = currentRequest();
-        found.push(request?.node?.req.headers['x-tenant'], request?.headers.get('x-tenant'), request?.url);
+        found.push(
+          request?.node?.req.headers['x-tenant'],
+          request?.headers.get('x-tenant'),
+          request?.url,
+        );
         return { content: [] };
       });
       return server;
@@ -167,40 +191,48 @@ test('handlers find the Express request', async () => {
   expect(found).toEqual(['acme', 'acme', url]);
 });
 
-test.each<[string, (endpoint: McpEndpoint) => RequestListener | Promise<RequestListener>, RegExp?]>([
-  ['express.text()', ({ node }) => express().use(express.text({ type: '*/*' }), node)],
-  ['express.raw()', ({ node }) => express().use(express.raw({ type: '*/*' }), node)],
+test.each<[string, (endpoint: McpEndpoint) => RequestListener | Promise<RequestListener>, RegExp?]>(
   [
-    "Fastify's parser as string",
-    ({ node }) => {
-      const app = Fastify();
-      app.removeAllContentTypeParsers();
-      app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
-      app.all('/', (request, reply) => node(request.raw, reply.hijack().raw, request.body));
-      return onFastify(app);
-    },
+    ['express.text()', ({ node }) => express().use(express.text({ type: '*/*' }), node)],
+    ['express.raw()', ({ node }) => express().use(express.raw({ type: '*/*' }), node)],
+    [
+      "Fastify's parser as string",
+      ({ node }) => {
+        const app = Fastify();
+        app.removeAllContentTypeParsers();
+        app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) =>
+          done(null, body),
+        );
+        app.all('/', (request, reply) => node(request.raw, reply.hijack().raw, request.body));
+        return onFastify(app);
+      },
+    ],
+    [
+      'code that keeps the body',
+      ({ node }) =>
+        (req, res) =>
+          void req.resume().on('end', () => node(req, res)),
+      /other code has read the request body: pass what it made of it as parsedBody/,
+    ],
+    [
+      'code that keeps the body, over fetch',
+      ({ fetch }) =>
+        onFetch(async (request) => {
+          await request.text();
+          return fetch(request);
+        }),
+      /pass what it made of it as parsedBody/,
+    ],
   ],
-  [
-    'code that keeps the body',
-    ({ node }) =>
-      (req, res) =>
-        void req.resume().on('end', () => node(req, res)),
-    /other code has read the request body: pass what it made of it as parsedBody/,
-  ],
-  [
-    'code that keeps the body, over fetch',
-    ({ fetch }) =>
-      onFetch(async (request) => {
-        await request.text();
-        return fetch(request);
-      }),
-    /pass what it made of it as parsedBody/,
-  ],
-])('a body behind %s is parsed, or the answer says to pass it on', async (_what, mount, message) => {
+)('a body behind %s is parsed, or the answer says to pass it on', async (_what, mount, message) => {
   const endpoint = createMcpEndpoint(createLab().factory, { logger: false });
-  const sent = await openClient(await listen(await mount(endpoint), endpoint)).post(handshake(1, '2025-11-25'));
+  const sent = await openClient(await listen(await mount(endpoint), endpoint)).post(
+    handshake(1, '2025-11-25'),
+  );
   expect([sent.status, sent.body]).toEqual(
-    message === undefined ? [200, expect.stringContaining('serverInfo')] : [400, expect.stringMatching(message)],
+    message === undefined
+      ? [200, expect.stringContaining('serverInfo')]
+      : [400, expect.stringMatching(message)],
   );
 });
 
@@ -213,16 +245,25 @@ test('a body that express.json() has decoded is served, handed over or not', asy
   );
   for (const path of ['/mcp', '/given']) {
     const body = gzipSync(JSON.stringify(handshake(1, '2025-11-25')));
-    const sent = await openClient(origin + path).post(body, { headers: { 'content-encoding': 'gzip' } });
+    const sent = await openClient(origin + path).post(body, {
+      headers: { 'content-encoding': 'gzip' },
+    });
     expect(sent.status).toBe(200);
   }
 });
 
 test.each(sessionClients)('examples/nextjs serves the %s client', async (_line, connect) => {
   const { GET, POST, DELETE, OPTIONS } = nextRoute;
-  const handlers: Record<string, (request: Request) => Promise<Response>> = { GET, POST, DELETE, OPTIONS };
+  const handlers: Record<string, (request: Request) => Promise<Response>> = {
+    GET,
+    POST,
+    DELETE,
+    OPTIONS,
+  };
   // Next.js answers other methods by itself, OPTIONS too.
-  const url = await listen(onFetch((request) => handlers[request.method]?.(request) ?? new Response()));
+  const url = await listen(
+    onFetch((request) => handlers[request.method]?.(request) ?? new Response()),
+  );
   const page = { origin: 'http://localhost:6274', 'access-control-request-method': 'POST' };
   expect((await fetch(`${url}/mcp`, { method: 'OPTIONS', headers: page })).status).toBe(204);
   const { say, listening, terminate } = await connect(`${url}/mcp`);

@@ -9,7 +9,11 @@ const FILE = join(import.meta.dirname, '../../../examples/telemetry/otel.mjs');
 
 /** The flags of Node that register the SDK. */
 export function sdkNode(): string[] {
-  const copy = join(installed('otel-2'), 'node_modules', `otel-${process.pid}-${performance.now()}.mjs`);
+  const copy = join(
+    installed('otel-2'),
+    'node_modules',
+    `otel-${process.pid}-${performance.now()}.mjs`,
+  );
   copyFileSync(FILE, copy);
   onTestFinished(() => rmSync(copy));
   return ['--import', pathToFileURL(copy).href];

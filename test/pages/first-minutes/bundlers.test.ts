@@ -8,13 +8,16 @@ import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 import { temporaryFolder } from '../../kit/temporary.ts';
 import { openClient } from '../../kit/listening.ts';
 
-const ROUTE = readFileSync(resolve(import.meta.dirname, '../../../examples/nextjs/app/mcp/route.ts'), 'utf8');
+const ROUTE = readFileSync(
+  resolve(import.meta.dirname, '../../../examples/nextjs/app/mcp/route.ts'),
+  'utf8',
+);
 
 /** The example on a SQLite file, and with `auth.jwt` on PUT. */
-const WITH_PACKAGES = `${ROUTE.replace("{ memory } from 'sojourn/memory'", "{ sqlite } from 'sojourn/sqlite'").replace(
-  'memory()',
-  "sqlite('./sessions.db')",
-)}
+const WITH_PACKAGES = `${ROUTE.replace(
+  "{ memory } from 'sojourn/memory'",
+  "{ sqlite } from 'sojourn/sqlite'",
+).replace('memory()', "sqlite('./sessions.db')")}
 const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
 export async function PUT(request: Request): Promise<Response> {
   const guarded = createMcpEndpoint(makeServer, { auth: { jwt } });
@@ -36,7 +39,10 @@ async function nextApp(route: string): Promise<Folder> {
   // As create-next-app writes it.
   folder.write('next.config.mjs', 'export default { cacheComponents: true };\n');
   folder.write('app/mcp/route.ts', route);
-  folder.write('app/layout.jsx', 'export default ({ children }) => <html><body>{children}</body></html>;\n');
+  folder.write(
+    'app/layout.jsx',
+    'export default ({ children }) => <html><body>{children}</body></html>;\n',
+  );
   return folder;
 }
 
@@ -52,13 +58,19 @@ async function connected(folder: Folder): Promise<RawClient> {
 }
 
 async function greeting(client: RawClient): Promise<unknown> {
-  const { message } = await client.call('tools/call', { name: 'greet', arguments: { name: 'Ada' } });
+  const { message } = await client.call('tools/call', {
+    name: 'greet',
+    arguments: { name: 'Ada' },
+  });
   return (message.result as { content?: Array<{ text?: string }> } | undefined)?.content?.[0]?.text;
 }
 
 /** The status of a request with a token. */
 async function guarded({ port }: Folder): Promise<number> {
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  };
   const authorization = 'Bearer not.a.token';
   const url = `http://127.0.0.1:${port}/mcp`;
   const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' });
@@ -92,7 +104,10 @@ if (everyPath) {
     async () => {
       const folder = await nextApp(ROUTE);
       expect(await folder.run('npx next build')).not.toMatch(/Can't resolve|warning/i);
-      await stopsBesideAStream(folder, 'node node_modules/next/dist/bin/next start -H 127.0.0.1 -p 3000');
+      await stopsBesideAStream(
+        folder,
+        'node node_modules/next/dist/bin/next start -H 127.0.0.1 -p 3000',
+      );
     },
   );
 
@@ -124,7 +139,10 @@ if (everyPath) {
   pathTest('webpack bundles a server without optional packages, and warns of nothing', async () => {
     const folder = await emptyFolder();
     await folder.run('npm init -y', 'npm pkg set type=module');
-    await folder.run('npm install sojourn @modelcontextprotocol/server', 'npm install -D webpack webpack-cli');
+    await folder.run(
+      'npm install sojourn @modelcontextprotocol/server',
+      'npm install -D webpack webpack-cli',
+    );
     folder.write(
       'server.js',
       `import { McpServer } from '@modelcontextprotocol/server';

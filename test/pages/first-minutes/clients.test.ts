@@ -6,7 +6,9 @@ import { type Block, blocksOf, commandsOf } from '../../kit/pages.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
 const PAGE = 'docs/guide/connect-a-client.md';
-const SERVER = String(blocksOf('README.md', 'From an empty folder').find(({ language }) => language === 'js')?.text);
+const SERVER = String(
+  blocksOf('README.md', 'From an empty folder').find(({ language }) => language === 'js')?.text,
+);
 
 /** README's server with the token of the page. */
 const GUARDED = `const info = { token: '', clientId: 'key', scopes: [], expiresAt: Infinity, extra: { sub: 'ann' } };
@@ -39,32 +41,38 @@ async function withServer(node?: 24): Promise<Folder> {
 }
 
 if (everyPath) {
-  pathTest('mcp-remote continues its session after a restart, and opens a new one after a 404', async () => {
-    const folder = await withServer();
-    const [file] = blocksOf(PAGE, 'Claude Desktop');
-    folder.write('claude_desktop_config.json', String(file?.text));
-    folder.write('host.js', HOST);
-    const first = folder.start('node server.js');
-    await first.says(/http:/);
-    const host = folder.start('node host.js');
-    await host.says(/saw call 1 of this session after nothing/);
-    await first.stop('SIGINT');
-    await host.says(/saw failed after call \d+ of this session/);
-    const second = folder.start('node server.js');
-    await host.says(/saw call ([2-9]|\d\d+) of this session after failed/);
-    await second.stop('SIGINT');
-    await host.says(/after failed[^]*saw failed after/);
-    for (const name of ['', '-wal', '-shm']) rmSync(join(folder.path, `sessions.db${name}`), { force: true });
-    folder.start('node server.js');
-    await host.says(/saw call 1 of this session after failed/);
-  });
+  pathTest(
+    'mcp-remote continues its session after a restart, and opens a new one after a 404',
+    async () => {
+      const folder = await withServer();
+      const [file] = blocksOf(PAGE, 'Claude Desktop');
+      folder.write('claude_desktop_config.json', String(file?.text));
+      folder.write('host.js', HOST);
+      const first = folder.start('node server.js');
+      await first.says(/http:/);
+      const host = folder.start('node host.js');
+      await host.says(/saw call 1 of this session after nothing/);
+      await first.stop('SIGINT');
+      await host.says(/saw failed after call \d+ of this session/);
+      const second = folder.start('node server.js');
+      await host.says(/saw call ([2-9]|\d\d+) of this session after failed/);
+      await second.stop('SIGINT');
+      await host.says(/after failed[^]*saw failed after/);
+      for (const name of ['', '-wal', '-shm'])
+        rmSync(join(folder.path, `sessions.db${name}`), { force: true });
+      folder.start('node server.js');
+      await host.says(/saw call 1 of this session after failed/);
+    },
+  );
 
   pathTest('the Inspector calls a tool with a token', async () => {
     const folder = await withServer(24);
     await folder.start('node server.js').says(/http:/);
     const command = String(commandsOf(blocksOf(PAGE, 'Inspector')[0] as Block)[0]?.command);
     const said = await folder.run(`export MCP_TOKEN=my-token HOME=$PWD; ${command}`);
-    expect(JSON.parse(said)).toEqual({ content: [{ type: 'text', text: 'call 1 of this session' }] });
+    expect(JSON.parse(said)).toEqual({
+      content: [{ type: 'text', text: 'call 1 of this session' }],
+    });
   });
 } else {
   test.skip('mcp-remote and the Inspector (npm run first-minutes)', () => {});

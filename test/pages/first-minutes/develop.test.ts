@@ -29,13 +29,16 @@ function expectLines(log: string, { text = '' } = {}): void {
 }
 
 async function walk(node?: 24): Promise<void> {
-  if (!install || !moduleBlock || !dev || !sessions || !types || !inspector) throw new Error('a block is missing');
+  if (!install || !moduleBlock || !dev || !sessions || !types || !inspector)
+    throw new Error('a block is missing');
   const folder = await emptyFolder(node && { node });
   await folder.follow([install, moduleBlock]);
   const [server] = (await folder.follow([dev])) as [Started];
   const client = new Client({ name: 'develop', version: '1.0.0' });
   onTestFinished(() => client.close());
-  await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)));
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)),
+  );
   const hello = async (): Promise<unknown> => (await client.callTool({ name: 'hello' })).content;
   expect(await hello()).toEqual([{ type: 'text', text: 'Hello!' }]);
 
@@ -61,10 +64,15 @@ async function walk(node?: 24): Promise<void> {
 
   expect(await folder.run(sessions.text)).toContain('develop 1.0.0');
   await folder.follow(
-    blocksOf('docs/guide/getting-started.md', 'In TypeScript').filter(({ language }) => language === 'json'),
+    blocksOf('docs/guide/getting-started.md', 'In TypeScript').filter(
+      ({ language }) => language === 'json',
+    ),
   );
   await folder.follow([types]);
-  if (everyPath) expect(await folder.run(`npx -y ${inspector.text.replace('npx ', '')}`)).toContain('"name": "hello"');
+  if (everyPath)
+    expect(await folder.run(`npx -y ${inspector.text.replace('npx ', '')}`)).toContain(
+      '"name": "hello"',
+    );
   await server.stop('SIGINT');
   expect(await folder.run('cat .sojourn/.gitignore')).toBe('*\n');
 }

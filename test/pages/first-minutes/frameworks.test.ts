@@ -11,11 +11,16 @@ const MOUNTING = 'docs/guide/mounting.md';
 const GUIDE = 'docs/guide/getting-started.md';
 
 /** What a client of each era gets from the tool `greet`. */
-async function greetings({ port }: Folder, eras: readonly ('legacy' | { pin: string })[]): Promise<string[]> {
+async function greetings(
+  { port }: Folder,
+  eras: readonly ('legacy' | { pin: string })[],
+): Promise<string[]> {
   const greeted: string[] = [];
   for (const mode of eras) {
     const client = new Client({ name: 'newcomer', version: '1' }, { versionNegotiation: { mode } });
-    await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)));
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)),
+    );
     const { content } = await client.callTool({ name: 'greet', arguments: { name: 'Ada' } });
     greeted.push(JSON.stringify(content));
     await client.close();
@@ -52,7 +57,9 @@ describe('from an empty folder', () => {
       const [server] = await folder.follow(blocksOf(MOUNTING, 'NestJS'));
       expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
       const client = new Client({ name: 'stays', version: '1' });
-      await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)));
+      await client.connect(
+        new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${folder.port}/mcp`)),
+      );
       await server?.stop('SIGINT');
       const again = folder.start('npx tsx server.ts');
       await again.says(/http:/);
@@ -64,15 +71,23 @@ describe('from an empty folder', () => {
     });
 
     for (const name of ['express', 'fastify', 'hono'])
-      pathTest(`examples/${name} starts in an empty folder with the commands at its head`, async () => {
-        const folder = await emptyFolder();
-        const text = readFileSync(join(import.meta.dirname, `../../../examples/${name}/server.ts`), 'utf8');
-        folder.write('server.ts', text);
-        const [init = '', install = '', start = ''] = [...text.matchAll(/^ \* {5}(.+)$/gm)].map(([, line]) => line);
-        await folder.run(init, install);
-        await folder.start(start).says(/http:/);
-        expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
-      });
+      pathTest(
+        `examples/${name} starts in an empty folder with the commands at its head`,
+        async () => {
+          const folder = await emptyFolder();
+          const text = readFileSync(
+            join(import.meta.dirname, `../../../examples/${name}/server.ts`),
+            'utf8',
+          );
+          folder.write('server.ts', text);
+          const [init = '', install = '', start = ''] = [...text.matchAll(/^ \* {5}(.+)$/gm)].map(
+            ([, line]) => line,
+          );
+          await folder.run(init, install);
+          await folder.start(start).says(/http:/);
+          expect(await greetings(folder, BOTH)).toEqual([HELLO, HELLO]);
+        },
+      );
 
     for (const node of [undefined, 24] as const)
       pathTest(`CommonJS on ${node === undefined ? 'this Node' : `Node ${node}`}`, async () => {

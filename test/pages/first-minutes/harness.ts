@@ -25,10 +25,15 @@ const PATH_MS = 300_000;
 
 /** Without the settings that npm hands to scripts of this repository, and without its programs. */
 function environment(nodeFolder?: string): NodeJS.ProcessEnv {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'));
+  const folders = (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .filter((folder) => !folder.includes('node_modules'));
   return {
     ...inherited,
-    PATH: [...(nodeFolder === undefined ? [dirname(process.execPath)] : [nodeFolder]), ...folders].join(delimiter),
+    PATH: [
+      ...(nodeFolder === undefined ? [dirname(process.execPath)] : [nodeFolder]),
+      ...folders,
+    ].join(delimiter),
     npm_config_prefer_offline: 'true',
     npm_config_audit: 'false',
     npm_config_fund: 'false',
@@ -38,10 +43,19 @@ function environment(nodeFolder?: string): NodeJS.ProcessEnv {
   };
 }
 
-const isReached = await promisify(execFile)('npm', ['view', '@modelcontextprotocol/server', 'version'], {
-  cwd: tmpdir(),
-  env: { ...environment(), ...QUICK_FAILURE, npm_config_prefer_online: 'true', npm_config_prefer_offline: 'false' },
-}).then(
+const isReached = await promisify(execFile)(
+  'npm',
+  ['view', '@modelcontextprotocol/server', 'version'],
+  {
+    cwd: tmpdir(),
+    env: {
+      ...environment(),
+      ...QUICK_FAILURE,
+      npm_config_prefer_online: 'true',
+      npm_config_prefer_offline: 'false',
+    },
+  },
+).then(
   () => true,
   () => false,
 );

@@ -18,13 +18,15 @@ const README = blocksOf('README.md', 'From an empty folder').map((block) => ({
   ...block,
   text: block.text.replace(/(?<=^\$ )node client\.js$/m, pressingEnter),
 }));
-const withName = (name: string): string | undefined => README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
+const withName = (name: string): string | undefined =>
+  README.find(({ text }) => text.startsWith(`// ${name}\n`))?.text;
 
 /** README's section on a restart, in the folder of its first section. */
 async function restart(folder: Folder): Promise<void> {
   const first = folder.start('node server.js');
   await first.says(/http:/);
-  const enters = "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node client.js'";
+  const enters =
+    "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node client.js'";
   const reader = folder.start(enters);
   await reader.says(/call 1 of this session/);
   expect(await first.stop('SIGINT')).toBe(0);
@@ -42,20 +44,25 @@ async function restart(folder: Folder): Promise<void> {
 
 /** What the sample says to a client that has no session. */
 async function modernClient({ port }: Folder): Promise<void> {
-  const { message } = await callModern(openClient(`http://127.0.0.1:${port}/mcp`), 'tools/call', { name: 'count' });
+  const { message } = await callModern(openClient(`http://127.0.0.1:${port}/mcp`), 'tools/call', {
+    name: 'count',
+  });
   expect(textOf(message)).toBe('a call of 2026-07-28, which has no sessions');
 }
 
 /** The files of this tree, without what is installed and built. */
 async function cloneInto(folder: string): Promise<void> {
   const root = resolve(import.meta.dirname, '../../..');
-  const { stdout } = await promisify(execFile)('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root });
+  const { stdout } = await promisify(execFile)('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: root,
+  });
   for (const file of stdout.trim().split('\n'))
     if (existsSync(join(root, file))) cpSync(join(root, file), join(folder, file));
 }
 
 async function inTypeScript(folder: Folder): Promise<void> {
-  for (const name of ['server', 'client']) folder.write(`${name}.ts`, String(withName(`${name}.js`)));
+  for (const name of ['server', 'client'])
+    folder.write(`${name}.ts`, String(withName(`${name}.js`)));
   const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
   expect(await folder.run(pressingEnter('npx tsx client.ts'))).toContain('call 2 of this session');
   for (const server of servers) await server.stop('SIGINT');
@@ -77,8 +84,12 @@ describe('from an empty folder', () => {
   pathTest('what README packs in a clone is installed beside it', async () => {
     const folder = await emptyFolder();
     await cloneInto(join(folder.path, 'sojourn'));
-    const page = readFileSync(resolve(import.meta.dirname, '../../../README.md'), 'utf8').replaceAll(/\s+/g, ' ');
-    const [, pack = '', install = ''] = /`(npm ci && npm pack [^`]+)`.*?`(npm install [^`]+)`/.exec(page) ?? [];
+    const page = readFileSync(
+      resolve(import.meta.dirname, '../../../README.md'),
+      'utf8',
+    ).replaceAll(/\s+/g, ' ');
+    const [, pack = '', install = ''] =
+      /`(npm ci && npm pack [^`]+)`.*?`(npm install [^`]+)`/.exec(page) ?? [];
     await folder.run(`cd sojourn && ${pack} && mkdir ../app`);
     const packages = install.replace('sojourn-0', 'sojourn-redis-0').replace('npm install ', '');
     const importing =
@@ -96,8 +107,12 @@ describe('from an empty folder', () => {
           `README leads there with ${manager} on ${node === undefined ? 'this Node' : `Node ${node}`}`,
           async () => {
             const folder = await emptyFolder(node && { node });
-            if (node !== undefined) expect(await folder.run('node --version')).toMatch(new RegExp(`^v${node}\\.`));
-            const blocks = README.map((block) => ({ ...block, text: block.text.replace('npm install', manager) }));
+            if (node !== undefined)
+              expect(await folder.run('node --version')).toMatch(new RegExp(`^v${node}\\.`));
+            const blocks = README.map((block) => ({
+              ...block,
+              text: block.text.replace('npm install', manager),
+            }));
             expect(blocks.some(({ text }) => text.includes(`${manager} sojourn`))).toBe(true);
             await folder.follow(blocks);
           },

@@ -20,9 +20,16 @@ const LIST = 'docs/guide/deployment.md';
 const root = resolve(import.meta.dirname, '../../..');
 
 /** Starts a program that prints what `says` finds. */
-function started(folder: string, line: string, says: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> {
+function started(
+  folder: string,
+  line: string,
+  says: RegExp,
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
   const command = ['-c', `exec ${line}`];
-  return startNode(command, { program: 'sh', cwd: folder, env: { ...process.env, ...env } }).says(says);
+  return startNode(command, { program: 'sh', cwd: folder, env: { ...process.env, ...env } }).says(
+    says,
+  );
 }
 
 /** What the tool says to a caller with this token. Rejects for one who may not call. */
@@ -51,7 +58,9 @@ test('the key opens the server, and no other does', async () => {
   // Without the variable nothing is let in.
   const closed = `${await freePort()}`;
   const forgotten = projectFolder({ 'server.js': String(server?.text.replace('3000', closed)) });
-  const open = await started(forgotten, 'node server.js', /(http:\S+)/, { MCP_TOKEN_HASH: undefined });
+  const open = await started(forgotten, 'node server.js', /(http:\S+)/, {
+    MCP_TOKEN_HASH: undefined,
+  });
   await expect(hello(open, 'undefined')).rejects.toThrow(/invalid_token|401|Unauthorized/);
 });
 
@@ -71,15 +80,23 @@ test('the issuer of the page prints a token that the command of the page accepts
   const token = await started(folder, 'node issuer.js', /(ey\S+)\n/);
   const command = here(String(commandsOf(blocks.at(-1) as Block)[0]?.command));
   const sojourn = `${process.execPath} node_modules/sojourn/dist/cli/main.js`;
-  const url = await started(folder, `${command.replace('npx sojourn', sojourn)} --port ${port}`, /(http:\S+\/mcp)/);
+  const url = await started(
+    folder,
+    `${command.replace('npx sojourn', sojourn)} --port ${port}`,
+    /(http:\S+\/mcp)/,
+  );
   expect(await hello(url, token)).toBe(HELLO);
-  await expect(hello(url, `${token.slice(0, -4)}AAAA`)).rejects.toThrow(/invalid_token|401|Unauthorized/);
+  await expect(hello(url, `${token.slice(0, -4)}AAAA`)).rejects.toThrow(
+    /invalid_token|401|Unauthorized/,
+  );
 });
 
 test('the request for a token has the form that authorization servers take', async () => {
   const [command] = commandsOf(blocksOf(PAGE, 'A token to try with')[0] as Block);
   const server = createServer((request, response) => {
-    request.setEncoding('utf8').on('data', (body: string) => response.end(`${request.headers.authorization} ${body}`));
+    request
+      .setEncoding('utf8')
+      .on('data', (body: string) => response.end(`${request.headers.authorization} ${body}`));
   });
   const line = String(command?.command).replace('https://id.example', await listening(server));
   const env = { ...process.env, CLIENT_ID: 'me', CLIENT_SECRET: 'secret' };
@@ -88,7 +105,9 @@ test('the request for a token has the form that authorization servers take', asy
 });
 
 test('the list of what to set before the internet names options and flags that exist', () => {
-  const list = /^## Before the internet$[^]*?(?=^## )/m.exec(readFileSync(join(root, LIST), 'utf8'))?.[0] ?? '';
+  const list =
+    /^## Before the internet$[^]*?(?=^## )/m.exec(readFileSync(join(root, LIST), 'utf8'))?.[0] ??
+    '';
   const flags = [...list.matchAll(/`[^`]*?--([a-z][\w-]*)/g)].map(([, flag = '']) => flag);
   const known = new Set(['max-old-space-size', 'timeout', ...[...ALL_FLAGS.keys()].map(flagName)]);
   expect(flags.length).toBeGreaterThan(3);

@@ -25,7 +25,13 @@ interface Target {
 const [open, guarded] = [undefined, true].map((isGuarded) => {
   const server = new McpServer({ name: 'counter', version: '1.0.0' });
   server.registerTool('count', {}, () => ({ content: [{ type: 'text', text: 'call 1' }] }));
-  const info = { token: TOKEN, clientId: 'key', scopes: [], expiresAt: Infinity, extra: { sub: 'ann' } };
+  const info = {
+    token: TOKEN,
+    clientId: 'key',
+    scopes: [],
+    expiresAt: Infinity,
+    extra: { sub: 'ann' },
+  };
   const verify = async (token: string) => (token === TOKEN ? info : undefined);
   return createMcpEndpoint(server, { logger: false, ...(isGuarded && { auth: { verify } }) });
 }) as [McpEndpoint, McpEndpoint];
@@ -45,7 +51,9 @@ const blockOf = (heading: string, n = 0): string => String(blocksOf(PAGE, headin
 /** The words that a shell gives the program `name`. */
 async function wordsOf(command: string, name: string): Promise<string[]> {
   const script = `${name}() { for word; do printf '%s\\n' "$word"; done; }; ${command}`;
-  const { stdout } = await promisify(execFile)('sh', ['-c', script], { env: { ...process.env, MCP_TOKEN: TOKEN } });
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], {
+    env: { ...process.env, MCP_TOKEN: TOKEN },
+  });
   return stdout.trimEnd().split('\n');
 }
 
@@ -53,7 +61,9 @@ async function wordsOf(command: string, name: string): Promise<string[]> {
 function targetOf(words: readonly string[]): Target {
   const found = words.filter((word) => URL.canParse(word) && word.startsWith('http'));
   expect(found).toHaveLength(1);
-  const headers = words.filter((_, n) => words[n - 1] === '--header').map((header) => header.split(/: ?(.*)/));
+  const headers = words
+    .filter((_, n) => words[n - 1] === '--header')
+    .map((header) => header.split(/: ?(.*)/));
   return { url: String(found[0]), headers: Object.fromEntries(headers) as Record<string, string> };
 }
 
@@ -72,14 +82,28 @@ async function reaches({ url, headers }: Target): Promise<void> {
 
 /** Hosts that take a JSON file: where the page has it, what lists its servers, how it writes a token, what else it has. */
 const FILES = [
-  { host: 'Claude Code', block: 1, servers: 'mcpServers', variable: '${MCP_TOKEN}', rest: { type: 'http' } },
+  {
+    host: 'Claude Code',
+    block: 1,
+    servers: 'mcpServers',
+    variable: '${MCP_TOKEN}',
+    rest: { type: 'http' },
+  },
   { host: 'Cursor', block: 0, servers: 'mcpServers', variable: '${env:MCP_TOKEN}', rest: {} },
-  { host: 'VS Code', block: 0, servers: 'servers', variable: '${input:mcp-token}', rest: { type: 'http' } },
+  {
+    host: 'VS Code',
+    block: 0,
+    servers: 'servers',
+    variable: '${input:mcp-token}',
+    rest: { type: 'http' },
+  },
 ];
 
 describe('the page on clients', () => {
   test('Claude Code takes the command lines', async () => {
-    const [plain, withToken] = commandsOf(blocksOf(PAGE, 'Claude Code')[0] as Block).map(({ command }) => command);
+    const [plain, withToken] = commandsOf(blocksOf(PAGE, 'Claude Code')[0] as Block).map(
+      ({ command }) => command,
+    );
     const words = ['mcp', 'add', '--transport', 'http', 'counter', WRITTEN];
     expect(await wordsOf(String(plain), 'claude')).toEqual(words);
     const all = await wordsOf(String(withToken), 'claude');
@@ -88,7 +112,10 @@ describe('the page on clients', () => {
   });
 
   test.each(FILES)('$host takes the file', async ({ host, block, servers, variable, rest }) => {
-    const file = JSON.parse(blockOf(host, block).replaceAll(variable, TOKEN)) as Record<string, object>;
+    const file = JSON.parse(blockOf(host, block).replaceAll(variable, TOKEN)) as Record<
+      string,
+      object
+    >;
     const { url, headers, ...more } = (file[servers] as { counter: Target }).counter;
     expect([Object.keys(file[servers] ?? {}), more]).toEqual([['counter'], rest]);
     await reaches({ url, headers });
@@ -96,11 +123,15 @@ describe('the page on clients', () => {
 
   test('VS Code asks for the token', () => {
     const { inputs } = JSON.parse(blockOf('VS Code')) as { inputs: object[] };
-    expect(inputs).toEqual([expect.objectContaining({ type: 'promptString', id: 'mcp-token', password: true })]);
+    expect(inputs).toEqual([
+      expect.objectContaining({ type: 'promptString', id: 'mcp-token', password: true }),
+    ]);
   });
 
   test('Codex takes the table, and reads the token from its variable', async () => {
-    const file = parseToml(blockOf('Codex')) as { mcp_servers: { counter: Record<string, string> } };
+    const file = parseToml(blockOf('Codex')) as {
+      mcp_servers: { counter: Record<string, string> };
+    };
     expect(Object.keys(file)).toEqual(['mcp_servers']);
     const { url, bearer_token_env_var, ...more } = file.mcp_servers.counter;
     expect(more).toEqual({});
@@ -114,7 +145,11 @@ describe('the page on clients', () => {
     };
     const { command, args, env } = file.mcpServers.counter;
     expect([command, ...args.slice(0, 2)]).toEqual(['npx', '-y', 'mcp-remote']);
-    await reaches(targetOf(args.map((arg) => arg.replace(/\$\{(\w+)\}/g, (_, name: string) => String(env[name])))));
+    await reaches(
+      targetOf(
+        args.map((arg) => arg.replace(/\$\{(\w+)\}/g, (_, name: string) => String(env[name]))),
+      ),
+    );
   });
 
   test.each([
@@ -131,7 +166,9 @@ describe('the page on clients', () => {
     const command = String(commandsOf(blocksOf(PAGE, 'curl')[0] as Block)[0]?.command);
     const run = async (line: string, url: string): Promise<unknown> => {
       const env = { ...process.env, MCP_TOKEN: TOKEN };
-      const { stdout } = await promisify(execFile)('sh', ['-c', line.replace(WRITTEN, url)], { env });
+      const { stdout } = await promisify(execFile)('sh', ['-c', line.replace(WRITTEN, url)], {
+        env,
+      });
       return JSON.parse(stdout);
     };
     const listed = { result: { tools: [{ name: 'count' }] } };
@@ -139,6 +176,8 @@ describe('the page on clients', () => {
     const bare = command.replace(/-H "Authorization[^"]*" /, '');
     expect(bare).not.toContain('MCP_TOKEN');
     expect(await run(bare, urls.open)).toMatchObject(listed);
-    expect(await run(bare, urls.guarded)).toEqual({ error_description: 'Missing Authorization header' });
+    expect(await run(bare, urls.guarded)).toEqual({
+      error_description: 'Missing Authorization header',
+    });
   });
 });

@@ -17,11 +17,19 @@ const PAGE = 'docs/guide/long-running-tools.md';
 
 test("the page's client gets its film although its server is killed in the second step", async () => {
   const port = `${await freePort()}`;
-  const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [Block, Block, Block, Block];
+  const [server, , client, shown] = blocksOf(PAGE, 'Long-running tools') as [
+    Block,
+    Block,
+    Block,
+    Block,
+  ];
   // A server that is slow to begin answers with events.
   const program = server.text
     .replace('setTimeout(20_000, what)', '(console.log(what, key), setTimeout(1_500, what))')
-    .replace('tasks: true', '$&, runSessionHandler: (request, session, run) => setTimeout(100).then(run)');
+    .replace(
+      'tasks: true',
+      '$&, runSessionHandler: (request, session, run) => setTimeout(100).then(run)',
+    );
   const folder = projectFolder({
     'package.json': '{}',
     [nameOf(server)]: program.replace('3000', port),
@@ -59,9 +67,14 @@ test('progress of the tool arrives in its order', async () => {
   const endpoint = createMcpEndpoint(server, { logger: false });
   const client = new Client({ name: 'reader', version: '1' });
   const fetch = (url: string | URL, init?: RequestInit) => endpoint.fetch(new Request(url, init));
-  await client.connect(new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), { fetch }));
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL('http://localhost/mcp'), { fetch }),
+  );
   const seen: unknown[] = [];
-  const { content } = await client.callTool({ name: 'import' }, { onprogress: (step) => void seen.push(step) });
+  const { content } = await client.callTool(
+    { name: 'import' },
+    { onprogress: (step) => void seen.push(step) },
+  );
   expect(content).toEqual([{ type: 'text', text: 'imported' }]);
   expect(seen).toEqual([1, 2, 3].map((progress) => ({ progress, total: 3 })));
   expect(parts).toEqual([1, 2, 3]);

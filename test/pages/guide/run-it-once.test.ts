@@ -12,7 +12,9 @@ test('the second call of the page charges nothing', async () => {
   const port = `${await freePort()}`;
   const here = (text: string): string => text.replaceAll('3000', port);
   const blocks = blocksOf('docs/guide/run-it-once.md', 'Run it once');
-  const files = blocks.filter(({ language }) => language === 'js').map((block) => [nameOf(block), here(block.text)]);
+  const files = blocks
+    .filter(({ language }) => language === 'js')
+    .map((block) => [nameOf(block), here(block.text)]);
   const folder = projectFolder(Object.fromEntries(files) as Record<string, string>);
   const shown = blocks.filter(({ language }) => language === 'console').flatMap(commandsOf);
   const [server, client] = shown.map(({ command, prints }) => ({
@@ -25,7 +27,8 @@ test('the second call of the page charges nothing', async () => {
   await called.closed;
   expect(called.output).toEqual({ stdout: client?.prints, stderr: '' });
   const lines = server?.prints.trimEnd().split('\n') ?? [];
-  const shownOn = (isLog: boolean): string[] => lines.filter((line) => line.startsWith('sojourn: ') === isLog);
+  const shownOn = (isLog: boolean): string[] =>
+    lines.filter((line) => line.startsWith('sojourn: ') === isLog);
   const { stdout, stderr } = serving.output;
   expect(stdout).toBe(`${shownOn(false).join('\n')}\n`);
   expect(withoutIds(stderr).trimEnd().split('\n')).toEqual(shownOn(true).map(withoutIds));

@@ -12,7 +12,9 @@ const PAGE = 'docs/guide/develop.md';
 const root = resolve(import.meta.dirname, '../../..');
 
 test('the test with a lab passes under node:test', async () => {
-  const server = blocksOf(PAGE, 'Test your server').find(({ text }) => text.startsWith('// server.js'));
+  const server = blocksOf(PAGE, 'Test your server').find(({ text }) =>
+    text.startsWith('// server.js'),
+  );
   const [lab] = blocksOf(PAGE, 'Kill an instance');
   const expectations = /expect\((.*)\)\.to(?:Be|Equal)\((.*)\);/g;
   expect(lab?.text.match(expectations)).toHaveLength(2);
@@ -23,7 +25,10 @@ test('the test with a lab passes under node:test', async () => {
   ];
   const folder = projectFolder({
     'server.js': String(server?.text),
-    'lab.test.js': [...imports, lab?.text.replaceAll(expectations, 'assert.deepEqual($1, $2);')].join('\n'),
+    'lab.test.js': [
+      ...imports,
+      lab?.text.replaceAll(expectations, 'assert.deepEqual($1, $2);'),
+    ].join('\n'),
   });
   const args = ['--test', '--test-reporter=tap', join(folder, 'lab.test.js')];
   const ran = promisify(execFile)(process.execPath, args, { cwd: folder });

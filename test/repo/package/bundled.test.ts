@@ -4,7 +4,16 @@
  * `npm run first-minutes` does the same with Next.js and webpack.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,7 +24,11 @@ const project = mkdtempSync(join(tmpdir(), 'sojourn-bundled-'));
 const OPTIONAL = ['libsql'];
 /** What npm installs with the packages. */
 const INSTALLED = ['@modelcontextprotocol/server', 'jose', 'redis', 'pg'];
-const PACKAGES = { sojourn: '.', 'sojourn-redis': 'packages/redis', 'sojourn-postgres': 'packages/postgres' };
+const PACKAGES = {
+  sojourn: '.',
+  'sojourn-redis': 'packages/redis',
+  'sojourn-postgres': 'packages/postgres',
+};
 const ESBUILD = join(root, 'node_modules/.bin/esbuild');
 
 const PROGRAM = `
@@ -77,7 +90,8 @@ async function bundleWith(optional: readonly string[], ...flags: string[]): Prom
     symlinkSync(join(root, 'node_modules', name), join(modules, name));
   }
   writeFileSync(join(folder, 'server.mjs'), PROGRAM);
-  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  const banner =
+    "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
   const args = [
     '--bundle',
     '--platform=node',
@@ -87,7 +101,9 @@ async function bundleWith(optional: readonly string[], ...flags: string[]): Prom
     ...flags,
   ];
   const run = promisify(execFile);
-  const { stderr } = await run(ESBUILD, ['server.mjs', '--outfile=out.mjs', ...args], { cwd: folder });
+  const { stderr } = await run(ESBUILD, ['server.mjs', '--outfile=out.mjs', ...args], {
+    cwd: folder,
+  });
   const { stdout } = await run(process.execPath, ['out.mjs'], { cwd: folder });
   return { warnings: stderr, said: JSON.parse(stdout) as Bundle['said'] };
 }
@@ -116,11 +132,16 @@ describe('a bundle of every store and auth.jwt, made by esbuild', () => {
 
   test.each(OPTIONAL)('says what to install where %s is missing', (name) => {
     expect(without.said[name]).toContain(`needs the package ${name}, which is not installed`);
-    expect(without.said).toMatchObject({ [name]: expect.stringContaining(`npm install ${name}`), file: false });
+    expect(without.said).toMatchObject({
+      [name]: expect.stringContaining(`npm install ${name}`),
+      file: false,
+    });
   });
 
   test('says that libsql must stay outside, where it is inside', () => {
-    expect(whole.said['libsql']).toMatch(/declare libsql external .*--external:libsql.*npm install libsql/);
+    expect(whole.said['libsql']).toMatch(
+      /declare libsql external .*--external:libsql.*npm install libsql/,
+    );
     expect(whole.said).toMatchObject({ memory: 200, jose: 401 });
   });
 
@@ -138,7 +159,8 @@ test('every import() of an optional package is in a try, except in the command l
       /\bimport\(["'](?:libsql|@modelcontextprotocol\/sdk[^"']*)["']\)/g,
     )) {
       // The first statement of the block.
-      if (!/\btry \{\s[^;{}]*(?:\{[^{}]*\})?[^;{}]*$/.test(text.slice(0, index))) bare.push(`${file}: ${call}`);
+      if (!/\btry \{\s[^;{}]*(?:\{[^{}]*\})?[^;{}]*$/.test(text.slice(0, index)))
+        bare.push(`${file}: ${call}`);
     }
   }
   expect(bare).toEqual([]);

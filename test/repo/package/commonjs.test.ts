@@ -37,7 +37,10 @@ beforeAll(() => {
   const modules = join(project, 'node_modules');
   mkdirSync(join(modules, '@modelcontextprotocol'), { recursive: true });
   const copied = join('@modelcontextprotocol', 'server');
-  cpSync(join(root, 'node_modules', copied), join(modules, copied), { recursive: true, dereference: true });
+  cpSync(join(root, 'node_modules', copied), join(modules, copied), {
+    recursive: true,
+    dereference: true,
+  });
   for (const name of ['zod', '@modelcontextprotocol/core', '@modelcontextprotocol/sdk']) {
     symlinkSync(join(root, 'node_modules', name), join(modules, name));
   }
@@ -68,7 +71,13 @@ async function start(args: string[]) {
   return { url: await says(/endpoint +(http\S+)/), output };
 }
 
-const serve = (module: string): string[] => [join(root, 'dist/cli/main.js'), 'serve', module, '--port', '0'];
+const serve = (module: string): string[] => [
+  join(root, 'dist/cli/main.js'),
+  'serve',
+  module,
+  '--port',
+  '0',
+];
 
 describe.each([
   ['require() in a CommonJS app', ['app.js'], true],
@@ -102,7 +111,9 @@ describe.each([
         { headers: mirrored('subscriptions/listen') },
       );
       expect(stream.status).toBe(200);
-      await stream.nextMessage((message) => JSON.stringify(message).includes('notifications/tools/list_changed'));
+      await stream.nextMessage((message) =>
+        JSON.stringify(message).includes('notifications/tools/list_changed'),
+      );
       stream.abort();
     }
     // A session of 2025-11-25 beside it.
@@ -116,7 +127,9 @@ test('a server of SDK version 1 serves sessions, and the log has no word about a
   const { url, output } = await start(serve('old.cjs'));
   for (let n = 0; n < 2; n++) {
     const raw = openClient(url);
-    expect((await callModern(raw, 'tools/list')).message).toMatchObject({ error: { code: -32022 } });
+    expect((await callModern(raw, 'tools/list')).message).toMatchObject({
+      error: { code: -32022 },
+    });
     expect((await raw.initialize()).response.status).toBe(200);
   }
   const lines = output.stderr.trim().split('\n');

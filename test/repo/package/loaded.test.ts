@@ -34,9 +34,13 @@ async function loadedBy(what: keyof typeof PROGRAMS): Promise<Loaded> {
   const { stderr } = await promisify(execFile)(process.execPath, PROGRAMS[what], { env });
   expect(stderr).toBe('');
   const [name = ''] = readdirSync(folder);
-  const { result } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as { result: Array<{ url: string }> };
+  const { result } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as {
+    result: Array<{ url: string }>;
+  };
   const urls = result.map(({ url }) => url);
-  const packages = urls.flatMap((url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
+  const packages = urls.flatMap(
+    (url) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? [],
+  );
   const files = urls.flatMap((url) => (url.startsWith(dist) ? [url.slice(dist.length)] : []));
   return { packages: [...new Set(packages)].sort(), files: files.sort() };
 }
@@ -44,7 +48,11 @@ async function loadedBy(what: keyof typeof PROGRAMS): Promise<Loaded> {
 /** A script of dist/, as esbuild tells it: what it imports, and the sources that are in it. */
 interface Output {
   readonly entryPoint?: string;
-  readonly imports: ReadonlyArray<{ readonly path: string; readonly kind: string; readonly external?: boolean }>;
+  readonly imports: ReadonlyArray<{
+    readonly path: string;
+    readonly kind: string;
+    readonly external?: boolean;
+  }>;
   readonly inputs: Readonly<Record<string, unknown>>;
 }
 
@@ -63,10 +71,15 @@ function loadedWith(script: string, all = outputs(), seen = new Set<string>()): 
 const packageOf = (path: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
 
 /** The packages that these scripts import: at once, or with `await import()` later. */
-function packagesOf(scripts: Iterable<string>, kind: 'import-statement' | 'dynamic-import'): string[] {
+function packagesOf(
+  scripts: Iterable<string>,
+  kind: 'import-statement' | 'dynamic-import',
+): string[] {
   const all = outputs();
   const imports = [...scripts].flatMap((script) => all[script]?.imports ?? []);
-  const found = imports.filter((one) => one.external === true && one.kind === kind && !one.path.startsWith('node:'));
+  const found = imports.filter(
+    (one) => one.external === true && one.kind === kind && !one.path.startsWith('node:'),
+  );
   return [...new Set(found.map(({ path }) => packageOf(path)))].sort();
 }
 
@@ -107,7 +120,9 @@ test("import 'sojourn' loads these packages alone, no CLI, no store but memory, 
 describe('the exports', () => {
   const SDK = '@modelcontextprotocol/server';
   /** What an export loads at once, and what it loads when a store is opened or an option is given. */
-  const LOADED: Readonly<Record<string, readonly string[]>> = { './otel': ['@opentelemetry/api', SDK] };
+  const LOADED: Readonly<Record<string, readonly string[]>> = {
+    './otel': ['@opentelemetry/api', SDK],
+  };
   const LATER: Readonly<Record<string, readonly string[]>> = {
     './sqlite': ['libsql'],
   };
@@ -115,14 +130,23 @@ describe('the exports', () => {
     typeof target === 'string' ? [] : [[name, target.default.replace('./dist/', '')] as const],
   );
 
-  test.each(entries)('%s loads, with the SDK and the client of its store alone', async (name, script) => {
-    await import(pathToFileURL(fileURLToPath(new URL(`../../../dist/${script}`, import.meta.url))).href);
-    const scripts = loadedWith(script);
-    const allowed = LOADED[name] ?? [SDK];
-    expect(packagesOf(scripts, 'import-statement').filter((found) => !allowed.includes(found))).toEqual([]);
-    const later = ['jose', '@modelcontextprotocol/sdk', ...(LATER[name] ?? [])];
-    expect(packagesOf(scripts, 'dynamic-import').filter((found) => !later.includes(found))).toEqual([]);
-  });
+  test.each(entries)(
+    '%s loads, with the SDK and the client of its store alone',
+    async (name, script) => {
+      await import(
+        pathToFileURL(fileURLToPath(new URL(`../../../dist/${script}`, import.meta.url))).href
+      );
+      const scripts = loadedWith(script);
+      const allowed = LOADED[name] ?? [SDK];
+      expect(
+        packagesOf(scripts, 'import-statement').filter((found) => !allowed.includes(found)),
+      ).toEqual([]);
+      const later = ['jose', '@modelcontextprotocol/sdk', ...(LATER[name] ?? [])];
+      expect(
+        packagesOf(scripts, 'dynamic-import').filter((found) => !later.includes(found)),
+      ).toEqual([]);
+    },
+  );
 });
 
 test('commands that serve nothing, and supervisors, load no SDK: it takes most of the start of a process', () => {
@@ -130,13 +154,22 @@ test('commands that serve nothing, and supervisors, load no SDK: it takes most o
   const served = /^src\/cli\/(main|serve|check|demo)\b/;
   const commands = Object.keys(all).filter((script) => {
     const { entryPoint } = all[script] ?? {};
-    return script === 'cli/main.js' || (entryPoint?.startsWith('src/cli/') === true && !served.test(entryPoint ?? ''));
+    return (
+      script === 'cli/main.js' ||
+      (entryPoint?.startsWith('src/cli/') === true && !served.test(entryPoint ?? ''))
+    );
   });
   expect(commands.map((script) => all[script]?.entryPoint)).toEqual(
-    expect.arrayContaining(['src/cli/main.ts', 'src/cli/records/records.ts', 'src/cli/supervise.ts']),
+    expect.arrayContaining([
+      'src/cli/main.ts',
+      'src/cli/records/records.ts',
+      'src/cli/supervise.ts',
+    ]),
   );
   const loaded = commands.flatMap((script) => [...loadedWith(script, all)]);
-  expect(packagesOf(loaded, 'import-statement').filter((name) => /^(?:zod|@modelcontextprotocol)/.test(name))).toEqual(
-    [],
-  );
+  expect(
+    packagesOf(loaded, 'import-statement').filter((name) =>
+      /^(?:zod|@modelcontextprotocol)/.test(name),
+    ),
+  ).toEqual([]);
 });

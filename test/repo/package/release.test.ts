@@ -28,16 +28,22 @@ describe('one version', () => {
   test('each folder of packages/ is published', () => {
     expect(PACKAGES).toEqual([
       '.',
-      ...readdirSync(join(root, 'packages')).flatMap((name) => (name.includes('.') ? [] : `packages/${name}`)),
+      ...readdirSync(join(root, 'packages')).flatMap((name) =>
+        name.includes('.') ? [] : `packages/${name}`,
+      ),
     ]);
   });
 });
 
 test('the demo is packed with its programs, its licence and its page, and nothing else', async () => {
   const folder = join(root, 'packages/demo');
-  const { stdout } = await promisify(execFile)('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-    cwd: folder,
-  });
+  const { stdout } = await promisify(execFile)(
+    'npm',
+    ['pack', '--dry-run', '--json', '--ignore-scripts'],
+    {
+      cwd: folder,
+    },
+  );
   const [packed] = JSON.parse(stdout) as [{ files: Array<{ path: string }> }];
   const programs = readdirSync(folder).filter((name) => name.endsWith('.mjs'));
   expect(packed.files.map(({ path }) => path).sort()).toEqual(

@@ -23,22 +23,37 @@ function mostOf(fact: string): number {
   return Number(value) * ({ ' MB': 1_000_000, ' %': 0.01 }[unit ?? ''] ?? 1);
 }
 
-function run(command: string, args: string[], cwd = project): Promise<{ stdout: string; stderr: string }> {
+function run(
+  command: string,
+  args: string[],
+  cwd = project,
+): Promise<{ stdout: string; stderr: string }> {
   // npm's settings for the scripts of this repository are not the settings of the user's project.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
+  );
   return promisify(execFile)(command, args, { cwd, env });
 }
 
 const installedVersion = (name: string): string =>
-  (JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as { version: string }).version;
+  (
+    JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')) as {
+      version: string;
+    }
+  ).version;
 
 /** The packages of stores, and the clients that they bring. */
 const STORES = { 'sojourn-postgres': 'pg', 'sojourn-redis': 'redis' };
 const PLACES = ['.', 'packages/postgres', 'packages/redis'];
 
 function bytesBelow(folder: string): number {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  return files.reduce(
+    (sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size,
+    0,
+  );
 }
 
 /** The packages of an install without optional and peer packages: paths in the lock file. */
@@ -104,7 +119,9 @@ describe('the packed tarball', () => {
     expect(readFileSync(join(installed, 'dist/index.d.ts'), 'utf8')).toMatch(/^\/\*\*/m);
     // TypeScript 5.4 to 5.6 refuse a parameter of `Uint8Array`.
     const declared = built.filter(({ name }) => name.endsWith('.d.ts'));
-    const texts = declared.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8'));
+    const texts = declared.map(({ parentPath, name }) =>
+      readFileSync(join(parentPath, name), 'utf8'),
+    );
     expect(texts.filter((text) => text.includes('Uint8Array<'))).toEqual([]);
     // `@types/node` 25 and newer refuse what is inferred with that of Node 20.
     expect(texts.filter((text) => text.includes('EventEmitter<['))).toEqual([]);
@@ -113,7 +130,9 @@ describe('the packed tarball', () => {
   test('is no larger than its page says, packed, unpacked and with what it brings', async () => {
     expect(statSync(await packed()).size).toBeLessThanOrEqual(mostOf('the package, packed'));
     const modules = join(project, 'node_modules');
-    expect(bytesBelow(join(modules, 'sojourn'))).toBeLessThanOrEqual(mostOf('the package, unpacked'));
+    expect(bytesBelow(join(modules, 'sojourn'))).toBeLessThanOrEqual(
+      mostOf('the package, unpacked'),
+    );
     const brought = productionDependencies().map((path) => bytesBelow(join(project, path)));
     const all = brought.reduce((sum, bytes) => sum + bytes, bytesBelow(join(modules, 'sojourn')));
     expect(Math.min(...brought)).toBeGreaterThan(0);
@@ -123,7 +142,9 @@ describe('the packed tarball', () => {
   test('brings no more packages than its page says', () => {
     const found = productionDependencies();
     expect(found).toEqual(
-      expect.arrayContaining(Object.keys(manifest.dependencies).map((name) => `node_modules/${name}`)),
+      expect.arrayContaining(
+        Object.keys(manifest.dependencies).map((name) => `node_modules/${name}`),
+      ),
     );
     expect(found.length + 1, found.join(', ')).toBeLessThanOrEqual(
       mostOf('packages that `npm install sojourn` brings'),
@@ -149,12 +170,16 @@ describe('the packed tarball', () => {
     };
     // Those of the other packages of this project, too.
     const brought = Object.keys(packages).filter((path) => packages[path]?.dev !== true);
-    expect(brought).toEqual(expect.arrayContaining([...productionDependencies(), 'node_modules/libsql']));
+    expect(brought).toEqual(
+      expect.arrayContaining([...productionDependencies(), 'node_modules/libsql']),
+    );
     expect(brought.filter((path) => packages[path]?.hasInstallScript === true)).toEqual([]);
     const { scripts } = JSON.parse(
       readFileSync(join(project, 'node_modules/sojourn/package.json'), 'utf8'),
     ) as typeof manifest;
-    expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+    expect(
+      Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name)),
+    ).toEqual([]);
     // The lock file would say so.
     expect(packages['node_modules/esbuild']?.hasInstallScript).toBe(true);
   });
@@ -171,18 +196,31 @@ describe('the packed tarball', () => {
     expect(stdout).toBe('ok\n');
   });
 
-  test('compiles in a strict TypeScript project that checks libraries too', { timeout: INSTALL_MS }, async () => {
-    const tsc = join(root, 'node_modules/typescript/bin/tsc');
-    const { stdout } = await run(process.execPath, [tsc, '-p', project, '--pretty', 'false']).catch(
-      (error: { stdout: string }) => error,
-    );
-    expect(stdout).toBe('');
-  });
+  test(
+    'compiles in a strict TypeScript project that checks libraries too',
+    { timeout: INSTALL_MS },
+    async () => {
+      const tsc = join(root, 'node_modules/typescript/bin/tsc');
+      const { stdout } = await run(process.execPath, [
+        tsc,
+        '-p',
+        project,
+        '--pretty',
+        'false',
+      ]).catch((error: { stdout: string }) => error);
+      expect(stdout).toBe('');
+    },
+  );
 
   test('says which package a store needs, and takes it where it is installed', async () => {
     for (const [name, client] of Object.entries(STORES)) {
       const installed = join(project, 'node_modules', name);
-      expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+      expect(readdirSync(installed).sort()).toEqual([
+        'LICENSE',
+        'README.md',
+        'dist',
+        'package.json',
+      ]);
       expect(existsSync(join(project, 'node_modules', client))).toBe(true);
     }
     const failed = (error: { stderr: string }): string => error.stderr;
@@ -190,7 +228,9 @@ describe('the packed tarball', () => {
       run(COMMAND, ['doctor', 'redis://127.0.0.1:9']).then(({ stdout }) => stdout, failed);
     expect(await said()).toContain('ECONNREFUSED');
     renameSync(join(project, 'node_modules/sojourn-redis'), join(project, 'removed'));
-    expect(await said()).toContain('needs a package that is not installed: npm install sojourn-redis');
+    expect(await said()).toContain(
+      'needs a package that is not installed: npm install sojourn-redis',
+    );
   });
 
   test('puts the command on the path', async () => {

@@ -12,7 +12,13 @@ const names = (text: string): string[] => text.trim().split(/\s+/);
  */
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
-    values: ['SojournError', 'createMcpEndpoint', 'currentRequest', 'currentSession', 'enablePolling'],
+    values: [
+      'SojournError',
+      'createMcpEndpoint',
+      'currentRequest',
+      'currentSession',
+      'enablePolling',
+    ],
     types: names(`
       AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
       DrainOptions EndReason EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
@@ -34,14 +40,19 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     types: ['SqliteOptions'],
   },
   './store': {
-    values: names(`countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`),
+    values: names(
+      `countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
+    ),
     types: names(`
       Backend DuePlace EndedRecord Entry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
       Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),
   },
-  './tasks': { values: ['currentTask', 'task', 'taskTools'], types: ['RunningTask', 'TaskOptions'] },
+  './tasks': {
+    values: ['currentTask', 'task', 'taskTools'],
+    types: ['RunningTask', 'TaskOptions'],
+  },
   './testing': {
     values: ['createFakeTime', 'openLab', 'until'],
     types: names(`
@@ -59,7 +70,8 @@ const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
 );
 
 const LIST = /^export (type )?\{([^}]*)\}(?: from ['"][^'"]+['"])?;$/gm;
-const DECLARATION = /^export (?:declare )?(?:abstract )?(?:async )?(const|function|class|interface|type) (\w+)/gm;
+const DECLARATION =
+  /^export (?:declare )?(?:abstract )?(?:async )?(const|function|class|interface|type) (\w+)/gm;
 
 /** The names that a declaration file exports, and the text that is neither a list nor a declaration but exports. */
 function exportedNames(file: string): { names: string[]; unknown: string[] } {
@@ -77,7 +89,10 @@ function exportedNames(file: string): { names: string[]; unknown: string[] } {
   );
   const declared = [...text.matchAll(DECLARATION)].map(([, , name = '']) => name);
   const rest = text.replaceAll(LIST, '').replaceAll(DECLARATION, '');
-  return { names: [...new Set([...listed, ...declared])].sort(), unknown: rest.match(/^export .*$/gm) ?? [] };
+  return {
+    names: [...new Set([...listed, ...declared])].sort(),
+    unknown: rest.match(/^export .*$/gm) ?? [],
+  };
 }
 
 describe('the public surface', () => {
@@ -106,7 +121,9 @@ describe('the public surface', () => {
     test('exports exactly the pinned types besides', () => {
       const { names, unknown } = exportedNames(join(root, types));
       expect(unknown).toEqual([]);
-      expect(names.filter((type) => !pinned.values.includes(type))).toEqual(pinned.types.toSorted());
+      expect(names.filter((type) => !pinned.values.includes(type))).toEqual(
+        pinned.types.toSorted(),
+      );
     });
   });
 });

@@ -37,12 +37,18 @@ const params = fc.oneof(
 const mostly = (usual: fc.Arbitrary<unknown>, other: fc.Arbitrary<unknown>) =>
   fc.oneof({ weight: 19, arbitrary: usual }, { weight: 1, arbitrary: other });
 const maybe = (weight: number, value: fc.Arbitrary<unknown>) =>
-  fc.oneof({ weight: 20 - weight, arbitrary: fc.constant(undefined) }, { weight, arbitrary: value });
+  fc.oneof(
+    { weight: 20 - weight, arbitrary: fc.constant(undefined) },
+    { weight, arbitrary: value },
+  );
 /** Near requests: most are valid, some are not. */
 const message = fc
   .record({
     jsonrpc: mostly(fc.constant('2.0'), fc.jsonValue()),
-    id: mostly(fc.oneof(fc.integer(), fc.string(), fc.maxSafeInteger()), fc.oneof(fc.double(), fc.jsonValue())),
+    id: mostly(
+      fc.oneof(fc.integer(), fc.string(), fc.maxSafeInteger()),
+      fc.oneof(fc.double(), fc.jsonValue()),
+    ),
     method: mostly(fc.string(), fc.jsonValue()),
     params: maybe(12, params),
     result: maybe(1, fc.jsonValue()),
@@ -53,7 +59,12 @@ const message = fc
 
 describe.each(builds)('%s', (_name, Server) => {
   test('passes each request to its entry as it is, and does nothing else with it', async () => {
-    expect(await shortWayOf(Server)).toEqual({ connected: true, passed: true, changed: [], sent: 0 });
+    expect(await shortWayOf(Server)).toEqual({
+      connected: true,
+      passed: true,
+      changed: [],
+      sent: 0,
+    });
   });
 
   test('takes every message for a request that this library takes for one', async () => {

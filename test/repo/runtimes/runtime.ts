@@ -27,7 +27,14 @@ export const runtimes: Runtime[] = [
     name: 'Deno',
     binaries: [`@deno/${denoPlatform}/deno`],
     // No lock file, no download: what is in node_modules is what there is.
-    args: ['run', '--allow-all', '--no-lock', '--no-remote', '--node-modules-dir=manual', script('deno')],
+    args: [
+      'run',
+      '--allow-all',
+      '--no-lock',
+      '--no-remote',
+      '--node-modules-dir=manual',
+      script('deno'),
+    ],
   },
   { name: 'Node 22', binaries: ['node-22/bin/node'], args: [script('node')] },
   { name: 'Node 24', binaries: ['node-24/bin/node'], args: [script('node')] },
@@ -37,8 +44,11 @@ export const runtimes: Runtime[] = [
 /** Starts the runtime's server and resolves when it has printed its URL. */
 export async function start({ name, binaries, args }: Runtime) {
   const folder = installed('runtimes');
-  const binary = binaries.map((path) => join(folder, 'node_modules', path)).find((path) => existsSync(path));
-  if (binary === undefined) throw new Error(`No binary of ${name} for ${platform} ${arch} in ${folder}`);
+  const binary = binaries
+    .map((path) => join(folder, 'node_modules', path))
+    .find((path) => existsSync(path));
+  if (binary === undefined)
+    throw new Error(`No binary of ${name} for ${platform} ${arch} in ${folder}`);
   const env = { ...process.env, DENO_NO_UPDATE_CHECK: '1', NO_COLOR: '1' };
   const { child, closed, says } = startNode(args, { program: binary, env });
   return {

@@ -49,9 +49,14 @@ describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (run
   it('a stream answers before its first message and ends when the process gets SIGTERM', async () => {
     const server = await start(runtime);
     const { head, post } = await openSession(server.url);
-    const held = await head({ method: 'POST', ...post(2, 'tools/call', { name: 'hold', arguments: {} }) });
+    const held = await head({
+      method: 'POST',
+      ...post(2, 'tools/call', { name: 'hold', arguments: {} }),
+    });
     const listening = await head({ method: 'GET' });
-    await (await head({ method: 'POST', ...post(3, 'tools/call', { name: 'release', arguments: {} }) })).text();
+    await (
+      await head({ method: 'POST', ...post(3, 'tools/call', { name: 'release', arguments: {} }) })
+    ).text();
     expect(await held.text()).toContain('"text":"done"');
     const ended = listening.text();
     expect(await server.stop()).toEqual({ code: 0, signal: null });
@@ -64,7 +69,10 @@ describe.skipIf(lack !== '').each(runtimes)(`on $name${lack}`, { timeout }, (run
  * byte (Bun does) would leave the client waiting for the first message or keep-alive.
  */
 async function openSession(url: string) {
-  const headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' };
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+  };
   const post = (id: number, method: string, params: unknown) => ({
     body: JSON.stringify({ jsonrpc: '2.0', id, method, params }),
   });
@@ -76,7 +84,10 @@ async function openSession(url: string) {
 
   const head = async (init: RequestInit) => {
     const tooLate = new AbortController();
-    const timer = setTimeout(() => tooLate.abort(new Error(`no answer to ${init.method} within 5 s`)), 5_000);
+    const timer = setTimeout(
+      () => tooLate.abort(new Error(`no answer to ${init.method} within 5 s`)),
+      5_000,
+    );
     const response = await fetch(url, { ...init, headers: session, signal: tooLate.signal });
     clearTimeout(timer);
     expect(response.status).toBe(200);

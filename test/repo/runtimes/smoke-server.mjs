@@ -9,7 +9,9 @@ let release = () => {};
 
 export const endpoint = createMcpEndpoint((ctx) => {
   const server = new McpServer({ name: 'smoke', version: '1.0.0' }, { ...ctx.serverOptions });
-  server.registerTool('echo', { inputSchema }, ({ message }) => ({ content: [{ type: 'text', text: message }] }));
+  server.registerTool('echo', { inputSchema }, ({ message }) => ({
+    content: [{ type: 'text', text: message }],
+  }));
   // The list has changed: a message of no request, so it takes the GET stream.
   server.registerTool('announce', {}, () => {
     server.sendToolListChanged();

@@ -40,12 +40,25 @@ export class Caller {
       const sessionId = response.headers.get('mcp-session-id') ?? undefined;
       return { status: response.status, sessionId, text: await response.text() };
     } catch (cause) {
-      return { status: 0, sessionId: undefined, text: `${String(cause)}: ${String((cause as Error).cause)}` };
+      return {
+        status: 0,
+        sessionId: undefined,
+        text: `${String(cause)}: ${String((cause as Error).cause)}`,
+      };
     }
   }
 
-  rpc(method: string, params: object, headers?: Record<string, string>, path?: string): Promise<Answer> {
-    return this.post(JSON.stringify({ jsonrpc: '2.0', id: this.#nextId++, method, params }), headers, path);
+  rpc(
+    method: string,
+    params: object,
+    headers?: Record<string, string>,
+    path?: string,
+  ): Promise<Answer> {
+    return this.post(
+      JSON.stringify({ jsonrpc: '2.0', id: this.#nextId++, method, params }),
+      headers,
+      path,
+    );
   }
 
   initialize(capabilities: object = {}, protocolVersion = VERSION, path?: string): Promise<Answer> {

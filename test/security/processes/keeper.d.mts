@@ -8,5 +8,8 @@ export const QUERY: string;
 export const CONTROL: string;
 export const KINDS: readonly string[];
 
-declare const keeper: { readonly factory: McpEndpointFactory; readonly options: McpEndpointOptions };
+declare const keeper: {
+  readonly factory: McpEndpointFactory;
+  readonly options: McpEndpointOptions;
+};
 export default keeper;

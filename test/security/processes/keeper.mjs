@@ -8,7 +8,14 @@ export const RESULT = 'canary-result-c04d11';
 export const THROWN = 'canary-thrown-9e2f63';
 export const QUERY = 'canary-query-31b7aa';
 export const CONTROL = '\u001b[2J\u0007\r\n{"level":60}\u2028\u009b';
-export const KINDS = ['result', 'error result', 'throw', 'throw of an argument', 'throw of no error', 'output'];
+export const KINDS = [
+  'result',
+  'error result',
+  'throw',
+  'throw of an argument',
+  'throw of no error',
+  'output',
+];
 
 /** Answers a call in the way of `kind`. */
 function answer({ secret, kind }) {
@@ -23,7 +30,10 @@ function answer({ secret, kind }) {
         name: THROWN + CONTROL,
       });
     case 'throw of an argument':
-      throw Object.assign(new Error(secret, { cause: new Error(THROWN) }), { code: secret, detail: secret });
+      throw Object.assign(new Error(secret, { cause: new Error(THROWN) }), {
+        code: secret,
+        detail: secret,
+      });
     case 'throw of no error':
       throw secret;
     default:
@@ -50,8 +60,12 @@ function keeper() {
 }
 
 function verify(token) {
-  if (token === TOKEN) return { token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: 'alice' } };
-  throw Object.assign(new Error(`${token} is wrong`), { name: 'OAuthError', code: 'invalid_token' });
+  if (token === TOKEN)
+    return { token, clientId: 'c', scopes: [], expiresAt: 4_000_000_000, extra: { sub: 'alice' } };
+  throw Object.assign(new Error(`${token} is wrong`), {
+    name: 'OAuthError',
+    code: 'invalid_token',
+  });
 }
 
 export default { factory: keeper, options: { auth: { verify }, leaseMs: 1_000, waitMs: 20_000 } };

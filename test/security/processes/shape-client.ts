@@ -28,7 +28,9 @@ export interface Attack {
 }
 
 process.send?.('ready');
-const { port, shape } = await new Promise<Attack>((resolve) => process.once('message', resolve as () => void));
+const { port, shape } = await new Promise<Attack>((resolve) =>
+  process.once('message', resolve as () => void),
+);
 const prefix = shape.face === 'fetch' ? '/fetch/mcp' : '/mcp';
 
 let bytes = 0;
@@ -66,7 +68,9 @@ function openStream(): Promise<Target> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1');
     const user = shape.named ? 'X-User: attacker\r\n' : '';
-    socket.write(`GET ${prefix}/sse HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${user}\r\n`);
+    socket.write(
+      `GET ${prefix}/sse HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n${user}\r\n`,
+    );
     let text = '';
     const done = (path: string): void => {
       socket.removeAllListeners('data');
@@ -77,7 +81,8 @@ function openStream(): Promise<Target> {
     socket.on('data', (part) => {
       text += part.toString('latin1');
       const path = /^data: (\S*message\S*)/m.exec(text)?.[1];
-      if (path !== undefined) done(path.startsWith('http') ? new URL(path).pathname + new URL(path).search : path);
+      if (path !== undefined)
+        done(path.startsWith('http') ? new URL(path).pathname + new URL(path).search : path);
       else if (text.length > 2_000) done(`${prefix}/message?sessionId=none`);
     });
     socket.on('error', () => resolve({ path: `${prefix}/message?sessionId=none` }));
@@ -100,7 +105,10 @@ async function openTarget(): Promise<Target> {
     void call(sessionId, 'ask', {});
   }
   if (shape.method !== 'GET resume') return { path: prefix, sessionId };
-  const args = { events: 1 + Math.floor(shape.answer / 50_000), bytes: Math.min(shape.answer, 50_000) };
+  const args = {
+    events: 1 + Math.floor(shape.answer / 50_000),
+    bytes: Math.min(shape.answer, 50_000),
+  };
   const { text } = await call(sessionId, 'long', args);
   return { path: prefix, sessionId, lastEventId: /^id: (\S+)$/m.exec(text)?.[1] };
 }

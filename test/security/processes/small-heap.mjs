@@ -28,7 +28,11 @@ const { spans, kind, ...options } = JSON.parse(json);
 
 function storeAt(target) {
   if (target === undefined) return kind === 'stalls' && { store: stalling(memory()) };
-  const open = target.startsWith('redis:') ? redis : target.startsWith('postgres') ? postgres : sqlite;
+  const open = target.startsWith('redis:')
+    ? redis
+    : target.startsWith('postgres')
+      ? postgres
+      : sqlite;
   return { store: open(target) };
 }
 
@@ -62,7 +66,8 @@ function stalling(inner) {
         if (typeof member !== 'function') return member;
         // The endpoint keeps the methods of its store.
         return (...request) => {
-          const isHeld = (name === 'append' && isMessage(...request)) || (name === 'end' && kind === 'once');
+          const isHeld =
+            (name === 'append' && isMessage(...request)) || (name === 'end' && kind === 'once');
           if (!stalls || !isHeld) return member.apply(target, request);
           unanswered.push(request);
           return new Promise(() => {});
@@ -87,12 +92,16 @@ function addRowTools(server) {
   const inputSchema = z.looseObject({ count: z.number().default(1), text: z.string().default('') });
   server.registerTool('say', { inputSchema }, ({ count, text }) => said(text.repeat(count)));
   server.registerTool('askAll', { inputSchema }, ({ count, text }) => {
-    for (let n = 0; n < count; n++) void server.server.elicitInput(question(`${n}${text}`)).catch(() => {});
+    for (let n = 0; n < count; n++)
+      void server.server.elicitInput(question(`${n}${text}`)).catch(() => {});
     return said('asked');
   });
   server.registerTool('send', { inputSchema }, async ({ count, text }, { mcpReq }) => {
     for (let n = 0; n < count; n++) {
-      void mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: `${n}${text}` } });
+      void mcpReq.notify({
+        method: 'notifications/message',
+        params: { level: 'error', data: `${n}${text}` },
+      });
       if (n % 100 === 0) await later(0);
     }
     await later(DAY_MS);
@@ -125,27 +134,34 @@ function addRowTools(server) {
 /** Tasks that hold as much as one may, for as long as the client says. */
 function addTasks(server) {
   const sizes = z.looseObject({ bytes: z.number().default(0), ms: z.number().default(0) });
-  const taskOf = (name, handler) => server.registerTool(name, { inputSchema: sizes }, task(handler));
+  const taskOf = (name, handler) =>
+    server.registerTool(name, { inputSchema: sizes }, task(handler));
   const over = said('over');
   taskOf('steps', async ({ bytes, ms }, _, own) => {
-    for (let n = 0; n < 8; n++) await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    for (let n = 0; n < 8; n++)
+      await own.step(`s${n}`, () => `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
     await later(ms);
     return over;
   });
   taskOf('values', async ({ bytes, ms }, _, own) => {
-    for (let n = 0; n < 8; n++) await own.state.set(`v${n}`, `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
+    for (let n = 0; n < 8; n++)
+      await own.state.set(`v${n}`, `${n}${'ж'.repeat(bytes / 16)}`).catch(() => {});
     await later(ms);
     return over;
   });
   taskOf('questions', async ({ bytes, ms }, _, own) => {
-    const asked = Array.from({ length: 8 }, (_, n) => own.elicit(`q${n}`, question(`${n}${'ж'.repeat(bytes / 16)}`)));
+    const asked = Array.from({ length: 8 }, (_, n) =>
+      own.elicit(`q${n}`, question(`${n}${'ж'.repeat(bytes / 16)}`)),
+    );
     asked.forEach((one) => one.catch(() => {}));
     await later(ms);
     return over;
   });
   taskOf('parks', ({ bytes }, { mcpReq }) =>
     mcpReq.inputResponses === undefined
-      ? inputRequired({ inputRequests: { sure: inputRequired.elicit(question('ж'.repeat(bytes / 2))) } })
+      ? inputRequired({
+          inputRequests: { sure: inputRequired.elicit(question('ж'.repeat(bytes / 2))) },
+        })
       : later(30_000).then(() => over),
   );
   taskOf('detaches', (_, __, own) => own.detach(() => {}));
@@ -168,31 +184,56 @@ function factory(ctx) {
   server.registerPrompt('greet', { argsSchema: z.object({ name: z.string() }) }, ({ name }) => ({
     messages: [{ role: 'user', content: { type: 'text', text: name } }],
   }));
-  const template = new ResourceTemplate('small://{name}', { list: undefined, complete: { name: (name) => [name] } });
-  server.registerResource('small', template, {}, ({ href }) => ({ contents: [{ uri: href, text: 'small' }] }));
+  const template = new ResourceTemplate('small://{name}', {
+    list: undefined,
+    complete: { name: (name) => [name] },
+  });
+  server.registerResource('small', template, {}, ({ href }) => ({
+    contents: [{ uri: href, text: 'small' }],
+  }));
   // Asks its client, who need not answer.
   server.registerTool('ask', { inputSchema: z.looseObject({}) }, async (given, { mcpReq }) => {
-    const answer = await mcpReq.send({ method: 'roots/list' }, { timeout: ASK_MS }).catch(({ message }) => message);
+    const answer = await mcpReq
+      .send({ method: 'roots/list' }, { timeout: ASK_MS })
+      .catch(({ message }) => message);
     return said(JSON.stringify(answer) + Object.keys(given).length);
   });
-  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => said(text));
-  server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) => said('x'.repeat(bytes)));
+  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) =>
+    said(text),
+  );
+  server.registerTool('big', { inputSchema: z.object({ bytes: z.number() }) }, ({ bytes }) =>
+    said('x'.repeat(bytes)),
+  );
   // A long message that ends its stream.
-  server.registerTool('last', { inputSchema: z.object({ bytes: z.number() }) }, async ({ bytes }, { mcpReq }) => {
-    await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: 'soon' } });
-    return said('x'.repeat(bytes));
-  });
+  server.registerTool(
+    'last',
+    { inputSchema: z.object({ bytes: z.number() }) },
+    async ({ bytes }, { mcpReq }) => {
+      await mcpReq.notify({
+        method: 'notifications/message',
+        params: { level: 'error', data: 'soon' },
+      });
+      return said('x'.repeat(bytes));
+    },
+  );
   const long = z.object({ events: z.number(), bytes: z.number() });
   server.registerTool('long', { inputSchema: long }, async ({ events, bytes }, { mcpReq }) => {
     for (let n = 0; n < events; n++) {
-      await mcpReq.notify({ method: 'notifications/message', params: { level: 'error', data: textOf(bytes) } });
+      await mcpReq.notify({
+        method: 'notifications/message',
+        params: { level: 'error', data: textOf(bytes) },
+      });
     }
     return said('the end');
   });
-  server.registerTool('keep', { inputSchema: z.object({ value: z.string() }) }, async ({ value }) => {
-    await ctx.session.state.set('value', value);
-    return said('kept');
-  });
+  server.registerTool(
+    'keep',
+    { inputSchema: z.object({ value: z.string() }) },
+    async ({ value }) => {
+      await ctx.session.state.set('value', value);
+      return said('kept');
+    },
+  );
   if (options.tasks) addTasks(server);
   // As servers do that ask for the roots when they changed: a client need not answer.
   server.server.setNotificationHandler('notifications/roots/list_changed', async (given) => {
@@ -207,7 +248,10 @@ function factory(ctx) {
 function waitingSpans() {
   const queue = [];
   const startSpan = (...given) => {
-    const span = { setAttribute: (...more) => kept.push(more), setAttributes: (more) => kept.push(more) };
+    const span = {
+      setAttribute: (...more) => kept.push(more),
+      setAttributes: (more) => kept.push(more),
+    };
     const kept = [given];
     if (queue.push(kept) > 2_048) queue.shift();
     return { ...span, updateName: (name) => (kept.push(name), span), setStatus: quiet, end: quiet };

@@ -71,4 +71,5 @@ export class SmallHeap {
   }
 }
 
-export const sumOf = (rows: Measured['rows']): number => Object.values(rows).reduce((all, one) => all + one, 0);
+export const sumOf = (rows: Measured['rows']): number =>
+  Object.values(rows).reduce((all, one) => all + one, 0);

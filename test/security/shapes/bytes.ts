@@ -8,14 +8,16 @@ const VERSION = '2025-11-25';
 const word = (n: number, request: number, size: number): string =>
   `${n.toString(36)}-${request.toString(36)}`.padEnd(size, 'x').slice(0, Math.max(size, 6));
 
-const nested = (open: string, close: string, depth: number): string => open.repeat(depth) + close.repeat(depth);
+const nested = (open: string, close: string, depth: number): string =>
+  open.repeat(depth) + close.repeat(depth);
 
 type Element = (n: number, request: number, shape: Shape) => string;
 
 const ELEMENTS: Readonly<Record<ValueKind, Element>> = {
   text: (n, request, { size }) => `"${word(n, request, size)}"`,
   'wide text': (n, request, { size }) => `"ж${word(n, request, size)}"`,
-  escapes: (_, request, { size }) => `"${String.raw`\u0000`.repeat(Math.ceil(size / 6))}${request}"`,
+  escapes: (_, request, { size }) =>
+    `"${String.raw`\u0000`.repeat(Math.ceil(size / 6))}${request}"`,
   'empty objects': () => '{}',
   'empty arrays': () => '[]',
   'nested arrays': (_, __, { depth }) => nested('[', ']', depth),
@@ -34,7 +36,13 @@ const ELEMENTS: Readonly<Record<ValueKind, Element>> = {
 };
 
 /** Values that are a text where there is one of them, and an array where there are more. */
-const ALONE: ReadonlySet<ValueKind> = new Set(['text', 'wide text', 'escapes', 'URIs', 'equal URIs']);
+const ALONE: ReadonlySet<ValueKind> = new Set([
+  'text',
+  'wide text',
+  'escapes',
+  'URIs',
+  'equal URIs',
+]);
 
 function valueText(shape: Shape, request: number): string {
   const { value, count } = shape;
@@ -65,7 +73,10 @@ function argumentsOf(tool: string | undefined, { answer }: Shape): Members {
     case 'last':
       return { bytes: String(answer) };
     case 'long':
-      return { events: String(1 + Math.floor(answer / 50_000)), bytes: String(Math.min(answer, 50_000)) };
+      return {
+        events: String(1 + Math.floor(answer / 50_000)),
+        bytes: String(Math.min(answer, 50_000)),
+      };
     case 'keep':
       return { value: `"${'x'.repeat(Math.min(answer, 300_000))}"` };
     case 'wait':
@@ -95,7 +106,10 @@ function ownParams(shape: Shape, request: number): Members {
     case 'resources/unsubscribe':
       return { uri: `"small://${request}"` };
     case 'completion/complete':
-      return { ref: '{"type":"ref/resource","uri":"small://{name}"}', argument: '{"name":"name","value":"x"}' };
+      return {
+        ref: '{"type":"ref/resource","uri":"small://{name}"}',
+        argument: '{"name":"name","value":"x"}',
+      };
     case 'logging/setLevel':
       return { level: '"debug"' };
     case 'notifications/cancelled':
@@ -118,7 +132,10 @@ function placed(own: Members, place: Place, text: string, shape: Shape): Members
     case 'progressToken':
       return { ...own, _meta: `{"progressToken":${text}}` };
     case 'arguments':
-      return { ...own, arguments: `${(own['arguments'] ?? '{"ms":20000}').slice(0, -1)},"x":${text}}` };
+      return {
+        ...own,
+        arguments: `${(own['arguments'] ?? '{"ms":20000}').slice(0, -1)},"x":${text}}`,
+      };
     case 'capabilities':
       return { ...own, capabilities: `{"roots":{},"experimental":{"x":{"y":${text}}}}` };
     case 'clientInfo':
@@ -147,7 +164,8 @@ function messageText(shape: Shape, request: number, text: string): string {
   const id = shape.place === 'id' ? text : String(request);
   if (method === 'answer')
     return written({ jsonrpc: '"2.0"', id, result: shape.place === 'id' ? '{}' : `{"x":${text}}` });
-  if (method === 'error') return written({ jsonrpc: '"2.0"', id, error: `{"code":1,"message":"x","data":${text}}` });
+  if (method === 'error')
+    return written({ jsonrpc: '"2.0"', id, error: `{"code":1,"message":"x","data":${text}}` });
   const given = placed(ownParams(shape, request), shape.place, text, shape);
   const meta = { ...(given['_meta'] !== undefined && { more: given['_meta'] }), ...ENVELOPE };
   const params = shape.era === '2026' ? { ...given, _meta: written(meta) } : given;
@@ -203,9 +221,14 @@ export function requestBytes(shape: Shape, target: Target, request: number): Buf
   if (!head[0]?.startsWith('POST')) return Buffer.from(`${head.join('\r\n')}\r\n\r\n`);
   const body = Buffer.from(bodyText(shape, request));
   if (shape.chunk === 0) {
-    return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${body.length}\r\n\r\n`), body]);
+    return Buffer.concat([
+      Buffer.from(`${head.join('\r\n')}\r\nContent-Length: ${body.length}\r\n\r\n`),
+      body,
+    ]);
   }
-  const parts: Buffer[] = [Buffer.from(`${head.join('\r\n')}\r\nTransfer-Encoding: chunked\r\n\r\n`)];
+  const parts: Buffer[] = [
+    Buffer.from(`${head.join('\r\n')}\r\nTransfer-Encoding: chunked\r\n\r\n`),
+  ];
   const bytes = Math.max(shape.chunk, Math.ceil(body.length / MOST_CHUNKS));
   for (let at = 0; at < body.length; at += bytes) {
     const part = body.subarray(at, at + bytes);

@@ -14,7 +14,10 @@ import { ERAS, METHODS, randomShape, type Shape } from './shape.ts';
 const ATTACK_MS = 3_000;
 const P99_MS = 500;
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' } }, allowPositionals: true });
+const { values } = parseArgs({
+  options: { minutes: { type: 'string', default: '10' } },
+  allowPositionals: true,
+});
 const given = process.env['SOJOURN_SEED'] ?? '1';
 const seed = given === 'random' ? Date.now() % 2 ** 31 : Number(given);
 const source = new Random(seed);
@@ -22,7 +25,9 @@ const random = (): number => source.next();
 const until = performance.now() + Number(values.minutes) * 60_000;
 
 const everyMethod: Array<Partial<Shape>> = ERAS.flatMap((era) =>
-  METHODS[era].flatMap((method) => (['node', 'fetch'] as const).map((face) => ({ era, method, face }))),
+  METHODS[era].flatMap((method) =>
+    (['node', 'fetch'] as const).map((face) => ({ era, method, face })),
+  ),
 )
   .map((part) => ({ part, at: random() }))
   .toSorted((a, b) => a.at - b.at)
@@ -41,5 +46,7 @@ while (performance.now() < until) {
   console.log(text);
   if (again.length > 0) faulty.push(text);
 }
-console.log(`\nseed ${seed}: ${measured} shapes, ${faulty.length} with faults\n${faulty.join('\n')}`);
+console.log(
+  `\nseed ${seed}: ${measured} shapes, ${faulty.length} with faults\n${faulty.join('\n')}`,
+);
 process.exit(faulty.length === 0 ? 0 : 1);

@@ -37,7 +37,11 @@ export interface Cost {
 }
 
 /** What `result` is, or `undefined` after this time or when `end` has come. */
-async function within<T>(ms: number, result: Promise<T>, end: Promise<unknown>): Promise<T | undefined> {
+async function within<T>(
+  ms: number,
+  result: Promise<T>,
+  end: Promise<unknown>,
+): Promise<T | undefined> {
   const over = new AbortController();
   const late = sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
   try {
@@ -148,7 +152,9 @@ export function faults(cost: Cost, p99Ms = Infinity): string[] {
       : []),
     ...(witness.calls === 0 ? ['the other user was not answered'] : []),
     ...(witness.p99Ms > Math.max(p99Ms, SLOWER * quietP99Ms)
-      ? [`the other user waits ${witness.p99Ms.toFixed(0)} ms (p99), and ${quietP99Ms.toFixed(0)} ms before`]
+      ? [
+          `the other user waits ${witness.p99Ms.toFixed(0)} ms (p99), and ${quietP99Ms.toFixed(0)} ms before`,
+        ]
       : []),
     ...(uncharged > 0 ? [`${mib(uncharged)} of ${mib(heapBytes)} belong to no row`] : []),
   ];

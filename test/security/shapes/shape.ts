@@ -128,13 +128,17 @@ export interface Shape {
 
 export type Random = () => number;
 
-const oneOf = <T>(random: Random, all: readonly T[]): T => all[Math.floor(random() * all.length)] as T;
+const oneOf = <T>(random: Random, all: readonly T[]): T =>
+  all[Math.floor(random() * all.length)] as T;
 const sometimes = <T>(random: Random, part: number, one: () => T, otherwise: T): T =>
   random() < part ? one() : otherwise;
 /** Between `least` and `most`, with as many small numbers as large ones. */
-const between = (random: Random, least: number, most: number): number => Math.round(least * (most / least) ** random());
+const between = (random: Random, least: number, most: number): number =>
+  Math.round(least * (most / least) ** random());
 
-const GENES: { readonly [Name in keyof Shape]: (random: Random, shape: Pick<Shape, 'era'>) => Shape[Name] } = {
+const GENES: {
+  readonly [Name in keyof Shape]: (random: Random, shape: Pick<Shape, 'era'>) => Shape[Name];
+} = {
   era: (random) => oneOf(random, ERAS),
   method: (random, { era }) => oneOf(random, METHODS[era]),
   face: (random) => oneOf(random, ['node', 'fetch']),
@@ -166,8 +170,14 @@ const HEAD_BYTES = 20_000;
 /** `count` and `size` multiply, so that one of them gives way. */
 function bounded(shape: Shape): Shape {
   const size = Math.min(shape.size, BODY_BYTES);
-  const count = Math.max(1, Math.min(shape.count, Math.floor(BODY_BYTES / shape.batch / (size + 2))));
-  const headerSize = Math.max(1, Math.min(shape.headerSize, Math.floor(HEAD_BYTES / Math.max(1, shape.headers)) - 8));
+  const count = Math.max(
+    1,
+    Math.min(shape.count, Math.floor(BODY_BYTES / shape.batch / (size + 2))),
+  );
+  const headerSize = Math.max(
+    1,
+    Math.min(shape.headerSize, Math.floor(HEAD_BYTES / Math.max(1, shape.headers)) - 8),
+  );
   const known: readonly string[] = METHODS[shape.era];
   const method = known.includes(shape.method) ? shape.method : 'tools/call echo';
   return { ...shape, count, size: Math.floor(size), headerSize, method };

@@ -17,7 +17,10 @@ function percentile(times: readonly number[], part: number): number {
 }
 
 export async function startWitness(port: number, answerMs?: number) {
-  const [session, modern] = [1, 2].map(() => new Caller(port, 'witness', answerMs)) as [Caller, Caller];
+  const [session, modern] = [1, 2].map(() => new Caller(port, 'witness', answerMs)) as [
+    Caller,
+    Caller,
+  ];
   await session.open();
   let times: number[] = [];
   /** When the calls began that wait for their answer. */
@@ -25,12 +28,20 @@ export async function startWitness(port: number, answerMs?: number) {
   const failed: string[] = [];
   let stopped = false;
 
-  async function calls(caller: Caller, more: object, headers?: Record<string, string>): Promise<void> {
+  async function calls(
+    caller: Caller,
+    more: object,
+    headers?: Record<string, string>,
+  ): Promise<void> {
     for (let n = 1; !stopped; n++) {
       const text = `call ${n}`;
       const started = performance.now();
       pending.add(started);
-      const answer = await caller.rpc('tools/call', { name: 'echo', arguments: { text }, ...more }, headers);
+      const answer = await caller.rpc(
+        'tools/call',
+        { name: 'echo', arguments: { text }, ...more },
+        headers,
+      );
       pending.delete(started);
       times.push(performance.now() - started);
       if (answer.status !== 200 || !answer.text.includes(text)) {

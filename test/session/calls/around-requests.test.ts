@@ -24,8 +24,19 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     const answers: RequestAnswer[] = [];
     const aroundRequest: AroundRequest = async (request, next) => {
       const { method, name, uri, arguments: given, attempt, protocolVersion, session } = request;
-      seen.push({ method, name, uri, given, attempt, era: request.era, session: session?.id === currentSession()?.id });
-      expect([protocolVersion !== undefined, request.signal.aborted]).toEqual([hasVersion || inSession, false]);
+      seen.push({
+        method,
+        name,
+        uri,
+        given,
+        attempt,
+        era: request.era,
+        session: session?.id === currentSession()?.id,
+      });
+      expect([protocolVersion !== undefined, request.signal.aborted]).toEqual([
+        hasVersion || inSession,
+        false,
+      ]);
       expect(request.http.headers.get('host')).toBe(request.header('Host'));
       answers.push(await next());
       return answers.at(-1) as RequestAnswer;
@@ -46,7 +57,13 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       { method: 'vendor/unknown' },
     ];
     expect(seen).toEqual(
-      expected.map((one) => ({ name: undefined, uri: undefined, given: undefined, ...common, ...one })),
+      expected.map((one) => ({
+        name: undefined,
+        uri: undefined,
+        given: undefined,
+        ...common,
+        ...one,
+      })),
     );
     expect(answers.map(({ error }) => error?.code)).toEqual(
       expected.map(({ method }) => (method === 'vendor/unknown' ? -32_601 : undefined)),
@@ -65,7 +82,9 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
         return answer;
       };
     const kept: AroundRequest = (request, next) =>
-      request.arguments?.['a'] === 7 ? { result: { content: [{ type: 'text', text: 'kept' }] } } : next();
+      request.arguments?.['a'] === 7
+        ? { result: { content: [{ type: 'text', text: 'kept' }] } }
+        : next();
     const ran: number[] = [];
     const { ask } = await open((value) => ran.push(value) && value, {
       aroundRequest: [named('outer'), kept, named('inner')],
@@ -75,9 +94,15 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     expect(textOf(await sum(ask, 7))).toBe('kept');
     expect(ran).toEqual([3]);
     const refusing: AroundRequest = (request, next) =>
-      request.method === 'tools/call' ? { error: { code: -32_050, message: 'no', data: { why: 'x' } } } : next();
+      request.method === 'tools/call'
+        ? { error: { code: -32_050, message: 'no', data: { why: 'x' } } }
+        : next();
     const other = await open(plain, { aroundRequest: refusing });
-    expect((await sum(other.ask)).error).toEqual({ code: -32_050, message: 'no', data: { why: 'x' } });
+    expect((await sum(other.ask)).error).toEqual({
+      code: -32_050,
+      message: 'no',
+      data: { why: 'x' },
+    });
   });
 
   test('enters the context of the application, and changes arguments and answers', async () => {
@@ -114,10 +139,17 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     expect(textOf(await sum(ask))).toBe('3');
     expect(errors).toEqual(['NEXT_TWICE']);
     const other = { name: 'remove', arguments: {} };
-    for (const change of [{ method: 'tools/list' }, { id: 'other' }, { params: other }, { params: 'text' }]) {
+    for (const change of [
+      { method: 'tools/list' },
+      { id: 'other' },
+      { params: other },
+      { params: 'text' },
+    ]) {
       const catching: AroundRequest = (request, next) =>
         request.method === 'tools/call'
-          ? next(change as never).catch((error: unknown) => note(error) ?? { error: { code: 1, message: 'changed' } })
+          ? next(change as never).catch(
+              (error: unknown) => note(error) ?? { error: { code: 1, message: 'changed' } },
+            )
           : next();
       const made = await open(plain, { aroundRequest: catching });
       expect((await sum(made.ask)).error?.message).toBe('changed');
@@ -129,7 +161,8 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
   test('what it throws is the error of the call, without its message', async () => {
     const reported: unknown[] = [];
     const options = (thrown: unknown): McpEndpointOptions => ({
-      onerror: (error, context) => context && reported.push([error.message, context.method, context.target]),
+      onerror: (error, context) =>
+        context && reported.push([error.message, context.method, context.target]),
       aroundRequest: (request, next) => {
         if (request.method === 'tools/call') throw thrown;
         return next();
@@ -140,7 +173,10 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     await until(() => reported.length === 1);
     expect(reported).toEqual([['the key of acme is k-123', 'tools/call', 'add']]);
     expect(served.log.lines.some((line) => JSON.stringify(line).includes('k-123'))).toBe(false);
-    const answering = await open(plain, options(new ProtocolError(-32_001, 'no such tenant', { tenant: 'x' })));
+    const answering = await open(
+      plain,
+      options(new ProtocolError(-32_001, 'no such tenant', { tenant: 'x' })),
+    );
     expect((await sum(answering.ask)).error).toEqual({
       code: -32_001,
       message: 'no such tenant',
@@ -187,7 +223,9 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
         timeProvider: time,
         limits: { callMs: 50 },
         aroundRequest: async (request, next) => {
-          request.signal.addEventListener('abort', () => aborted.push(codeOf(request.signal.reason)));
+          request.signal.addEventListener('abort', () =>
+            aborted.push(codeOf(request.signal.reason)),
+          );
           try {
             return await next();
           } catch (error) {

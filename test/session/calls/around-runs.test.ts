@@ -1,5 +1,10 @@
 /** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
-import { completable, McpServer, requireScopes, type ScopeChallengeHandler } from '@modelcontextprotocol/server';
+import {
+  completable,
+  McpServer,
+  requireScopes,
+  type ScopeChallengeHandler,
+} from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
@@ -78,7 +83,8 @@ describe('two instances', () => {
     const stories: string[][] = [[], []];
     const store = watchedStore({ durable: true });
     const members = [];
-    for (const story of stories) members.push(await serveMember({ store, aroundRequest: noting(story) }));
+    for (const story of stories)
+      members.push(await serveMember({ store, aroundRequest: noting(story) }));
     const [a, b] = members as [Member, Member];
     const client = await a.openSession();
     await b.join(client).call(...tool('echo', { text: 'relayed' }));
@@ -131,14 +137,20 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
           () => ({ messages: [] }),
         );
       const scopeChallenge: ScopeChallengeHandler = (context) =>
-        JSON.stringify(context.request.params).includes('payroll') ? requireScopes('admin')(context) : undefined;
-      server.registerTool('read', { inputSchema: z.object({ file: z.string() }), scopeChallenge }, ({ file }) =>
-        said(file),
+        JSON.stringify(context.request.params).includes('payroll')
+          ? requireScopes('admin')(context)
+          : undefined;
+      server.registerTool(
+        'read',
+        { inputSchema: z.object({ file: z.string() }), scopeChallenge },
+        ({ file }) => said(file),
       );
       return server;
     };
     const authorize: AuthOptions['authorize'] = (_kind, name) => name !== 'secret';
-    const client = (await serve(factory, { auth: { verify: userToken, authorize }, ...options })).client();
+    const client = (
+      await serve(factory, { auth: { verify: userToken, authorize }, ...options })
+    ).client();
     const headers = { ...(options.auth === undefined && { authorization: 'Bearer t' }) };
     if (isModern) return callModern(client, method, params, { headers });
     const session = await client.call(
@@ -159,9 +171,11 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
       completion: { values: ['whom open knows'] },
     });
     const ways: AroundRequest[] = [
-      (request, next) => (request.method === method ? next({ params: complete('secret') }) : next()),
+      (request, next) =>
+        request.method === method ? next({ params: complete('secret') }) : next(),
       (request, next) => {
-        if (request.method === method) (request.params as ReturnType<typeof complete>).ref.name = 'secret';
+        if (request.method === method)
+          (request.params as ReturnType<typeof complete>).ref.name = 'secret';
         return next();
       },
     ];
@@ -173,7 +187,9 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
 
   test('the scopes are asked about other arguments', async () => {
     const aroundRequest: AroundRequest = (request, next) =>
-      request.name === 'read' ? next({ params: { name: 'read', arguments: { file: 'payroll' } } }) : next();
+      request.name === 'read'
+        ? next({ params: { name: 'read', arguments: { file: 'payroll' } } })
+        : next();
     const params = { name: 'read', arguments: { file: 'notes' } };
     expect(textOf((await ask({}, 'tools/call', params)).message)).toBe('notes');
     for (const caller of [{}, { auth: { verify: userToken, optional: true } }]) {

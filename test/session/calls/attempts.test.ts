@@ -46,8 +46,10 @@ async function deployed({ durable = true, version = '2025-11-25', ...options }: 
   await onA.call('tools/list');
   const clients = { a: onA, b: b.join(onA), c: c.join(onA) };
   /** The POST as the proxy sends it to that instance. */
-  const arrives = (at: keyof typeof clients, { name = 'effect', id = 1, attempt = 'attempt-1' } = {}) =>
-    clients[at].post(toolCall(id, name), { headers: { 'x-request-id': attempt } });
+  const arrives = (
+    at: keyof typeof clients,
+    { name = 'effect', id = 1, attempt = 'attempt-1' } = {},
+  ) => clients[at].post(toolCall(id, name), { headers: { 'x-request-id': attempt } });
   /** The same, and the connection breaks before its answer. */
   const breaks = async (at: keyof typeof clients, of: Parameters<typeof arrives>[1] = {}) => {
     const before = runs.length;
@@ -59,7 +61,19 @@ async function deployed({ durable = true, version = '2025-11-25', ...options }: 
     await until(() => runs.length > before, { what: 'the first attempt to run' });
     left.abort();
   };
-  return { time, store, runs, ends, a, b, c, clients, arrives, breaks, kill: () => loseLease(store, a.id) };
+  return {
+    time,
+    store,
+    runs,
+    ends,
+    a,
+    b,
+    c,
+    clients,
+    arrives,
+    breaks,
+    kill: () => loseLease(store, a.id),
+  };
 }
 
 async function answerOf(response: RawResponse): Promise<unknown> {
@@ -67,7 +81,8 @@ async function answerOf(response: RawResponse): Promise<unknown> {
   return response.json();
 }
 
-const ping = async (client: RawClient): Promise<number> => (await client.call('ping')).response.status;
+const ping = async (client: RawClient): Promise<number> =>
+  (await client.call('ping')).response.status;
 
 describe('while its owner lives', () => {
   test.each([
@@ -152,7 +167,9 @@ describe.each([0, 4_000, 30_000])('%d ms after its owner was lost', (ms) => {
     await breaks('a');
     const stored = store.calls.length;
     ends.open();
-    await until(() => store.calls.slice(stored).some(({ args: [append] }) => (append as AppendRequest).complete));
+    await until(() =>
+      store.calls.slice(stored).some(({ args: [append] }) => (append as AppendRequest).complete),
+    );
     await kill();
     if (ms > 0) expect(await ping(clients.c)).toBe(200);
     await time.advance(ms);
@@ -177,16 +194,19 @@ describe.each([0, 4_000, 30_000])('%d ms after its owner was lost', (ms) => {
 test.each([
   ['without a log', { eventRetention: false }],
   ['in JSON', { responseMode: 'json' }],
-] as const)('%s a call that has ended ends with owner_lost, and one that runs is answered', async (_, options) => {
-  const { runs, ends, arrives, breaks, clients } = await deployed(options);
-  await breaks('a');
-  const again = arrives('b');
-  expect(await ping(clients.b)).toBe(200); // a whole round trip
-  ends.open();
-  expect(textOf(await answerOf(await again))).toBe('effect 1 of a');
-  expect(await answerOf(await arrives('c'))).toMatchObject(OWNER_LOST);
-  expect(runs).toEqual(['effect on a']);
-});
+] as const)(
+  '%s a call that has ended ends with owner_lost, and one that runs is answered',
+  async (_, options) => {
+    const { runs, ends, arrives, breaks, clients } = await deployed(options);
+    await breaks('a');
+    const again = arrives('b');
+    expect(await ping(clients.b)).toBe(200); // a whole round trip
+    ends.open();
+    expect(textOf(await answerOf(await again))).toBe('effect 1 of a');
+    expect(await answerOf(await arrives('c'))).toMatchObject(OWNER_LOST);
+    expect(runs).toEqual(['effect on a']);
+  },
+);
 
 test('on a store of one process, too, a call that has ended does not run again', async () => {
   const { runs, ends, arrives, breaks } = await deployed({ durable: false });
@@ -214,8 +234,12 @@ describe('no second arrival is', () => {
     ['of an id that was sent twice', ['attempt-1', 'attempt-1']],
   ])('an equal request %s: its request id is in flight', async (_, sent) => {
     const { runs, breaks, clients } = await deployed();
-    await breaks('a', { attempt: typeof sent === 'string' && sent !== 'attempt-2' ? sent : 'attempt-1' });
-    const again = await clients.b.post(toolCall(1, 'effect'), { headers: { 'x-request-id': sent } });
+    await breaks('a', {
+      attempt: typeof sent === 'string' && sent !== 'attempt-2' ? sent : 'attempt-1',
+    });
+    const again = await clients.b.post(toolCall(1, 'effect'), {
+      headers: { 'x-request-id': sent },
+    });
     expect(again.json()).toMatchObject({ id: 1, error: { code: -32600 } });
     expect(runs.length).toBe(1);
   });

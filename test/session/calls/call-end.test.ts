@@ -38,7 +38,10 @@ test.each<[Step[], Awaited<ReturnType<typeof after>>]>([
   [['begin', 'begin', 'end', 'settle', 'settle'], { ended: true, done: true, released: 1 }],
   [['abandon'], { ended: true, done: true, released: 1 }],
   [['begin', 'abandon'], { ended: true, done: true, released: 1 }],
-  [['begin', 'begin', 'end', 'abandon', 'settle', 'settle'], { ended: true, done: true, released: 1 }],
+  [
+    ['begin', 'begin', 'end', 'abandon', 'settle', 'settle'],
+    { ended: true, done: true, released: 1 },
+  ],
   [['begin', 'end', 'settle', 'abandon'], { ended: true, done: true, released: 1 }],
 ])('%j', async (steps, expected) => {
   await expect(after(...steps)).resolves.toEqual(expected);

@@ -53,7 +53,12 @@ async function restored(
 ) {
   const store = watchedStore({ durable: true });
   const { lab, runs } = asking();
-  const [a, b, c] = await serveFleet(3, { store, leaseMs: 60_000, ...options }, [], [lab, lab, lab]);
+  const [a, b, c] = await serveFleet(
+    3,
+    { store, leaseMs: 60_000, ...options },
+    [],
+    [lab, lab, lab],
+  );
   const onA = await a.openSession({ capabilities: { roots: {} } });
   const get = await onA.get();
   await tell(onA, await next(get), 'one');
@@ -170,7 +175,10 @@ describe('the first requests of a restored session wait for the answers to what 
     const call = await onB.post(toolCall(1, 'change'));
     await next(call);
     expect((await onB.delete()).status).toBe(200);
-    expect(await call.nextMessage()).toMatchObject({ id: 1, error: { data: { reason: 'session_ended' } } });
+    expect(await call.nextMessage()).toMatchObject({
+      id: 1,
+      error: { data: { reason: 'session_ended' } },
+    });
     expect(b.endpoint.sessions.count).toBe(0);
   });
 });
@@ -214,7 +222,8 @@ test.each(['before its drain', 'when its calls have ended'])(
       await until(() => b.endpoint.health().state !== 'serving');
     } else {
       // It has noted its calls by then.
-      store.before['instances.list'] = () => (b.endpoint.health().state === 'serving' ? undefined : lists.hook());
+      store.before['instances.list'] = () =>
+        b.endpoint.health().state === 'serving' ? undefined : lists.hook();
       drained = drain();
       await until(() => lists.waiting === 1);
       calling = call();

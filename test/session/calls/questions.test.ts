@@ -28,10 +28,17 @@ interface Asked {
   params?: { message?: string };
 }
 
-const form = (message: string) => ({ message, requestedSchema: { type: 'object' as const, properties: {} } });
+const form = (message: string) => ({
+  message,
+  requestedSchema: { type: 'object' as const, properties: {} },
+});
 
 /** One server per session; `asked`: what became of each question, in the order in which they ended. */
-async function ground(options: McpEndpointOptions = {}, tools: Record<string, Tool> = {}, onMade?: OnMade) {
+async function ground(
+  options: McpEndpointOptions = {},
+  tools: Record<string, Tool> = {},
+  onMade?: OnMade,
+) {
   const time = createFakeTime();
   const servers: McpServer[] = [];
   const ended: string[] = [];
@@ -42,7 +49,8 @@ async function ground(options: McpEndpointOptions = {}, tools: Record<string, To
   const note = (name: string, asked: Promise<unknown>): Promise<void> =>
     asked.then(
       () => void ended.push(`${name} answered`),
-      (error: { code?: unknown; message: string }) => void ended.push(`${name} ${String(error.code)}`),
+      (error: { code?: unknown; message: string }) =>
+        void ended.push(`${name} ${String(error.code)}`),
     );
   const factory = perSession(toolServer({ none: () => said(''), ...tools }, made));
   const served = await serve(factory, { timeProvider: time, ...options });
@@ -57,7 +65,8 @@ async function ground(options: McpEndpointOptions = {}, tools: Record<string, To
   return { ...served, time, servers, ended, open, ask, waiting: () => waitingIn(served.log) };
 }
 
-const waitingIn = (log: Log): number => log.matching(/waits for a stream to its client/, 'debug').length;
+const waitingIn = (log: Log): number =>
+  log.matching(/waits for a stream to its client/, 'debug').length;
 
 type OnMade = (
   server: McpServer,
@@ -137,7 +146,10 @@ test('a question waits while its client reconnects, and comes once', async () =>
 });
 
 test('B39 each question waits retryMs and a second; then the session refuses at once until a GET comes', async () => {
-  const { open, ask, ended, time, waiting } = await ground({ retryMs: 1_000, eventRetention: false });
+  const { open, ask, ended, time, waiting } = await ground({
+    retryMs: 1_000,
+    eventRetention: false,
+  });
   const client = await open();
   const timers = time.pendingTimers;
   void ask('first');
@@ -187,7 +199,9 @@ test('a question that its server cancels is never sent, nor is the cancellation'
 });
 
 describe('while a question waits', () => {
-  const ends: Array<[string, (given: Awaited<ReturnType<typeof ground>>, client: RawClient) => Promise<unknown>]> = [
+  const ends: Array<
+    [string, (given: Awaited<ReturnType<typeof ground>>, client: RawClient) => Promise<unknown>]
+  > = [
     ['DELETE', (_given, client) => client.delete()],
     ['terminate()', ({ endpoint }, { sessionId = '' }) => endpoint.sessions.terminate(sessionId)],
     ['a close of the endpoint', ({ endpoint }) => endpoint.close()],
@@ -196,7 +210,11 @@ describe('while a question waits', () => {
     ['the idle timeout', ({ time }) => time.advance(700_000)],
   ];
   test.each(ends)('%s rejects it, and nothing is left', async (name, end) => {
-    const given = await ground({ retryMs: 1_000_000, idleTimeoutMs: 600_000, hibernateAfterMs: Infinity });
+    const given = await ground({
+      retryMs: 1_000_000,
+      idleTimeoutMs: 600_000,
+      hibernateAfterMs: Infinity,
+    });
     const client = await given.open();
     void given.ask('a');
     void given.ask('b');
@@ -294,7 +312,10 @@ describe('what questions hold', () => {
   const FLOOD = isMatrix ? 10_000 : 100;
   const MOST_WAITING = 16;
   const tables = (server: McpServer): number =>
-    Object.values(server.server).reduce((sum: number, member) => sum + (member instanceof Map ? member.size : 0), 0);
+    Object.values(server.server).reduce(
+      (sum: number, member) => sum + (member instanceof Map ? member.size : 0),
+      0,
+    );
 
   test.each(givings.filter(({ name }) => name.startsWith('a factory')))(
     'is nothing after a flood of them, of which sixteen wait: $name',
@@ -306,12 +327,18 @@ describe('what questions hold', () => {
         servers.push(server);
         server.registerTool('flood', {}, () => {
           for (let n = 0; n < FLOOD; n++)
-            server.server.elicitInput(form('x')).catch(({ code }: { code: unknown }) => ended.push(code));
+            server.server
+              .elicitInput(form('x'))
+              .catch(({ code }: { code: unknown }) => ended.push(code));
           return said('asked');
         });
       });
       // No stream of a POST carries a question.
-      const { openSession, log, port } = await serve(factory, { timeProvider: time, responseMode: 'json', limits });
+      const { openSession, log, port } = await serve(factory, {
+        timeProvider: time,
+        responseMode: 'json',
+        limits,
+      });
       const client = await openSession({ capabilities: CAPABILITIES });
       const [server] = servers as [McpServer];
       const before = tables(server);

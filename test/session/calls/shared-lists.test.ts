@@ -18,7 +18,12 @@ import { said } from '../../kit/tool-server.ts';
 
 const info = { name: 'lists', version: '1.0.0' };
 const EVERY: readonly SharedList[] = ['tools', 'prompts', 'resources', 'resourceTemplates'];
-const METHODS = ['tools/list', 'prompts/list', 'resources/list', 'resources/templates/list'] as const;
+const METHODS = [
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+] as const;
 
 const as = (user: string) => ({ headers: { 'x-user': user } });
 const userOfRequest = (): string => currentRequest()?.headers.get('x-user') ?? 'no user';
@@ -66,7 +71,9 @@ const ASKED: Record<string, (served: Served) => Ask> = {
 const optionsOf = (asked: string, options: McpEndpointOptions): McpEndpointOptions =>
   asked === 'without sessions' ? { ...options, sessionMode: 'stateless' } : options;
 
-const cases = Object.keys(WAYS).flatMap((way) => Object.keys(ASKED).map((asked) => [way, asked] as const));
+const cases = Object.keys(WAYS).flatMap((way) =>
+  Object.keys(ASKED).map((asked) => [way, asked] as const),
+);
 
 describe.each(cases)('lists of one user, from %s, %s', (way, asked) => {
   const served = async (options: McpEndpointOptions): Promise<Ask> => {
@@ -105,8 +112,15 @@ describe.each(cases)('lists of one user, from %s, %s', (way, asked) => {
 function counting(options: McpEndpointOptions = { sharedLists: EVERY }) {
   let lists = 0;
   const definition = new McpServer(info);
-  const tool = definition.registerTool('first', { inputSchema: z.object({ text: z.string() }) }, () => said('first'));
-  const handlers = Reflect.get(definition.server, '_requestHandlers') as Map<string, (...args: unknown[]) => unknown>;
+  const tool = definition.registerTool(
+    'first',
+    { inputSchema: z.object({ text: z.string() }) },
+    () => said('first'),
+  );
+  const handlers = Reflect.get(definition.server, '_requestHandlers') as Map<
+    string,
+    (...args: unknown[]) => unknown
+  >;
   const own = handlers.get('tools/list');
   handlers.set('tools/list', (...args) => {
     lists += 1;
@@ -136,7 +150,9 @@ test('the server is asked once for each version, and the answers are equal up to
   await list(old);
   await list(old);
   expect(count()).toBe(2);
-  const modern = [1, 2].map(async () => (await callModern(one.client(), 'tools/list')).message.result);
+  const modern = [1, 2].map(
+    async () => (await callModern(one.client(), 'tools/list')).message.result,
+  );
   const [first, second] = [await modern[0], await modern[1]];
   expect(second).toEqual(first);
   const asked = count();
@@ -296,11 +312,13 @@ test.each(['onmessage', 'send'] as const)(
         server.server.connect = async (transport) => {
           await connect(transport);
           const { onmessage } = transport;
-          if (member === 'onmessage') transport.onmessage = (message, extra) => onmessage?.(message, extra);
+          if (member === 'onmessage')
+            transport.onmessage = (message, extra) => onmessage?.(message, extra);
           const send = transport.send.bind(transport);
           transport.send = (message, options) => {
             const { result } = message as { result?: { tools?: Array<{ name: string }> } };
-            if (result?.tools !== undefined) result.tools = result.tools.filter(({ name }) => name === 'public');
+            if (result?.tools !== undefined)
+              result.tools = result.tools.filter(({ name }) => name === 'public');
             return send(message, options);
           };
         };
@@ -323,7 +341,9 @@ test.each(['onmessage', 'send'] as const)(
 
 test('servers of SDK 1 too', async () => {
   const definition = new McpServerV1(info);
-  const tool = definition.registerTool('one', { inputSchema: { text: z.string() } }, () => ({ content: [] }));
+  const tool = definition.registerTool('one', { inputSchema: { text: z.string() } }, () => ({
+    content: [],
+  }));
   const served = await serve(definition, { sharedLists: ['tools'] });
   const client = await opened(served);
   const first = await list(client);
@@ -361,14 +381,16 @@ test.each([false, true])(
       aroundRequest: async (request, next) => {
         const answer = await next();
         const tools = answer.result?.['tools'] as object[] | undefined;
-        if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1) return answer;
+        if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1)
+          return answer;
         if (lists === 2) tools.splice(0);
         else Reflect.set(answer.result as object, 'tools', []);
         return answer;
       },
     });
     const client = await opened(served);
-    const ask = async () => (isModern ? (await callModern(served.client(), 'tools/list')).message : list(client));
+    const ask = async () =>
+      isModern ? (await callModern(served.client(), 'tools/list')).message : list(client);
     expect(namesOf(await ask())).toEqual(['first']);
     expect(await ask()).toMatchObject({ error: { code: -32603 } });
     expect(namesOf(await ask())).toEqual([]);

@@ -47,7 +47,14 @@ const MESSAGES: Record<NonNullable<Given['posts']>, object> = {
   answer: { kind: 'response', message: { id: 1, result: {} } },
 };
 
-function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefined, posts, ...more }: Given): Inbound {
+function callOf({
+  closed = false,
+  relayed,
+  lastId,
+  hasBegun = lastId !== undefined,
+  posts,
+  ...more
+}: Given): Inbound {
   return {
     kind: 'post',
     requestId: posts === 'tool' || posts === 'list' ? 1 : null,
@@ -59,7 +66,9 @@ function callOf({ closed = false, relayed, lastId, hasBegun = lastId !== undefin
 }
 
 const codeOf = (error: unknown): unknown =>
-  error instanceof SojournError ? `${error.code} ${String(error.data?.['mayHaveRun'] ?? '')}`.trim() : error;
+  error instanceof SojournError
+    ? `${error.code} ${String(error.data?.['mayHaveRun'] ?? '')}`.trim()
+    : error;
 
 const hookFailed = restoreFailed(new Error('the factory'));
 
@@ -124,9 +133,17 @@ describe('a call that another instance had', () => {
     [{ posts: 'tool' }, 'unreachable', { kind: 'post', mayHaveRun: 1 }],
     [{ posts: 'tool', mayHaveRun: 2 }, 'lost', { kind: 'post', mayHaveRun: 3 }],
     [{ posts: 'tool', mayHaveRun: 2 }, 'refused', { kind: 'post', mayHaveRun: 2 }],
-    [{ posts: 'tool', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7', mayHaveRun: 1, requestId: 1 }],
+    [
+      { posts: 'tool', lastId: 'e-7' },
+      'lost',
+      { kind: 'resume', after: 'e-7', mayHaveRun: 1, requestId: 1 },
+    ],
     [{ kind: 'get', after: 'e-1' }, 'lost', { kind: 'get', after: 'e-1', mayHaveRun: 1 }],
-    [{ kind: 'get', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'get', after: 'e-7', mayHaveRun: 1 }],
+    [
+      { kind: 'get', after: 'e-1', lastId: 'e-7' },
+      'lost',
+      { kind: 'get', after: 'e-7', mayHaveRun: 1 },
+    ],
     [{ kind: 'resume', after: 'e-1', lastId: 'e-7' }, 'lost', { kind: 'resume', after: 'e-7' }],
     [{ kind: 'delete' }, 'lost', { kind: 'delete', mayHaveRun: 1 }],
     [{ posts: 'tool', closed: true }, 'lost', undefined],

@@ -148,7 +148,9 @@ test('an initialize whose record was stored without a reply leaves no session be
 
 test('a write that is repeated forgets no later one of the same session', async () => {
   const ended: string[] = [];
-  const { openSession, endpoint, time, store } = await sweeping((id) => void ended.push(id), { hibernateAfterMs: 1 });
+  const { openSession, endpoint, time, store } = await sweeping((id) => void ended.push(id), {
+    hibernateAfterMs: 1,
+  });
   const one = await openSession();
   cut(store, 'sessions.release');
   await time.advance(SWEEP);
@@ -163,12 +165,16 @@ test('a write that is repeated forgets no later one of the same session', async 
   mend(store);
   repeated.open();
   await time.advance(SWEEP);
-  expect((await store.views[0]?.sessions.read(one.sessionId ?? '')) as object).toMatchObject({ owner: null });
+  expect((await store.views[0]?.sessions.read(one.sessionId ?? '')) as object).toMatchObject({
+    owner: null,
+  });
 });
 
 test('a write that the store refuses for good keeps neither other sessions nor the sweep', async () => {
   const ended: string[] = [];
-  const { openSession, leaveDead, time, store } = await sweeping((id) => void ended.push(id), { hibernateAfterMs: 1 });
+  const { openSession, leaveDead, time, store } = await sweeping((id) => void ended.push(id), {
+    hibernateAfterMs: 1,
+  });
   const [damaged, other] = [await openSession(), await openSession()];
   cut(store, 'sessions.release');
   await time.advance(SWEEP);
@@ -177,7 +183,9 @@ test('a write that the store refuses for good keeps neither other sessions nor t
   };
   await leaveDead(1);
   await time.advance(2 * SWEEP);
-  expect((await store.views[0]?.sessions.read(other.sessionId ?? '')) as object).toMatchObject({ owner: null });
+  expect((await store.views[0]?.sessions.read(other.sessionId ?? '')) as object).toMatchObject({
+    owner: null,
+  });
   expect(ended).toEqual(['dead-0']);
 });
 
@@ -251,9 +259,9 @@ describe('close()', () => {
     expect(closed).toBe(false);
     await time.advance(1);
     await closing;
-    expect(log.matching(/still running when the endpoint closed/, 'warn').map(({ fields }) => fields)).toEqual([
-      { running: 1, waiting: 0 },
-    ]);
+    expect(
+      log.matching(/still running when the endpoint closed/, 'warn').map(({ fields }) => fields),
+    ).toEqual([{ running: 1, waiting: 0 }]);
   });
 });
 
@@ -262,7 +270,10 @@ describe('expired sessions', () => {
     const ended: string[] = [];
     const { leaveDead, store, time } = await sweeping((id) => void ended.push(id));
     for (const id of ['one', 'other'])
-      await store.views[0]?.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+      await store.views[0]?.instances.announce(
+        { id, state: 'serving', version: '1' },
+        () => undefined,
+      );
     for (let n = 0; n < 250; n++) {
       const record = plainRecord(`owned-${n}`, { epoch: 1, owner: n % 2 === 0 ? 'one' : 'other' });
       await store.views[0]?.sessions.create(record, 1);
@@ -271,7 +282,9 @@ describe('expired sessions', () => {
     await time.advance(SWEEP);
     await until(() => ended.length === 120);
     expect(ended.every((id) => id.startsWith('dead-'))).toBe(true);
-    const lastEnded = store.calls.filter(({ call }) => call === 'sessions.end').map(({ args }) => args[1]);
+    const lastEnded = store.calls
+      .filter(({ call }) => call === 'sessions.end')
+      .map(({ args }) => args[1]);
     expect(lastEnded[0]).toMatchObject({ epoch: 1, owner: null });
   });
 
@@ -279,10 +292,15 @@ describe('expired sessions', () => {
     const ended: string[] = [];
     const { store, time } = await sweeping((id) => void ended.push(id));
     for (let n = 0; n < 250; n++)
-      await store.views[0]?.sessions.create(plainRecord(`left-${n}`, { epoch: 1, owner: 'dead' }), 1);
+      await store.views[0]?.sessions.create(
+        plainRecord(`left-${n}`, { epoch: 1, owner: 'dead' }),
+        1,
+      );
     store.calls.length = 0;
     await time.advance(SWEEP);
     await until(() => ended.length === 250);
-    expect(store.calls.filter(({ call, args }) => call === 'instances.read' && args[0] === 'dead')).toHaveLength(1);
+    expect(
+      store.calls.filter(({ call, args }) => call === 'instances.read' && args[0] === 'dead'),
+    ).toHaveLength(1);
   });
 });

@@ -29,9 +29,12 @@ test('is the first of those whose user has the most, whatever comes and goes', (
       users.becameIdle(entry);
       idle.push(entry);
     }
-    const has = ({ item }: typeof entry) => all.filter((other) => other.item.share === item.share).length;
+    const has = ({ item }: typeof entry) =>
+      all.filter((other) => other.item.share === item.share).length;
     const most = Math.max(...idle.map(has));
-    expect(users.pick(idle.map(({ item }) => item))).toBe(idle.find((one) => has(one) === most)?.item);
+    expect(users.pick(idle.map(({ item }) => item))).toBe(
+      idle.find((one) => has(one) === most)?.item,
+    );
   }
 });
 
@@ -39,7 +42,8 @@ test('is found without a look at 10,000 others, while the user with the most is 
   const users = shares();
   const idle = Array.from({ length: 10_000 }, (_, n) => sessionOf(`u${n}`, `s${n}`));
   const busy = [sessionOf('busy', 'b1'), sessionOf('busy', 'b2'), sessionOf('busy', 'b3')];
-  for (const { item } of [...idle, ...busy, sessionOf('u9999', 'second')]) users.charge(1, item.share);
+  for (const { item } of [...idle, ...busy, sessionOf('u9999', 'second')])
+    users.charge(1, item.share);
   for (const entry of idle) users.becameIdle(entry);
   let looks = 0;
   const looked = function* () {

@@ -59,7 +59,10 @@ const paramsOf = (kind: string) => ({
 });
 
 async function open(client: RawClient, params: object): Promise<unknown> {
-  const { response, message } = await client.call('initialize', params, { sessionId: null, version: null });
+  const { response, message } = await client.call('initialize', params, {
+    sessionId: null,
+    version: null,
+  });
   client.sessionId = response.header('mcp-session-id');
   client.protocolVersion = '2025-11-25';
   await client.notify('notifications/initialized');

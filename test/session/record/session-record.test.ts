@@ -50,7 +50,9 @@ const text = fc.string({ unit: 'binary', maxLength: 600 });
 test('every session is read back, whatever its keys, URIs and level are', () => {
   const any = fc.record({
     subscriptions: fc.uniqueArray(text, { maxLength: 5 }),
-    state: fc.dictionary(text, fc.json({ maxDepth: 2 }), { maxKeys: 5 }).map((state) => ({ ...state })),
+    state: fc
+      .dictionary(text, fc.json({ maxDepth: 2 }), { maxKeys: 5 })
+      .map((state) => ({ ...state })),
     logLevel: fc.option(text),
     initialized: fc.boolean(),
   });
@@ -64,16 +66,23 @@ test('every session is read back, whatever its keys, URIs and level are', () => 
   );
 });
 
-test.each(['k'.repeat(100_000), 'nul\0', '\ud800', '__proto__', '#', 'u', ''])('a key like %j is kept', (key) => {
-  const state = Object.fromEntries([[key, '{"a":[1]}']]);
-  expect(Object.entries(readBack(session({ state, subscriptions: [key] })).state)).toEqual(Object.entries(state));
-  expect(readBack(session({ subscriptions: [key] })).subscriptions).toEqual([key]);
-});
+test.each(['k'.repeat(100_000), 'nul\0', '\ud800', '__proto__', '#', 'u', ''])(
+  'a key like %j is kept',
+  (key) => {
+    const state = Object.fromEntries([[key, '{"a":[1]}']]);
+    expect(Object.entries(readBack(session({ state, subscriptions: [key] })).state)).toEqual(
+      Object.entries(state),
+    );
+    expect(readBack(session({ subscriptions: [key] })).subscriptions).toEqual([key]);
+  },
+);
 
 test('no text has a character that a database lacks', () => {
   const keys = ['nul\0', '\ud800'];
   const state = Object.fromEntries(keys.map((key) => [key, '1']));
-  const { head, body, fields } = encoded(session({ state, subscriptions: keys, logLevel: '\0\ud800' }));
+  const { head, body, fields } = encoded(
+    session({ state, subscriptions: keys, logLevel: '\0\ud800' }),
+  );
   expect(Object.keys(fields)).toHaveLength(2 * keys.length);
   for (const one of [head, body, ...Object.keys(fields), ...Object.values(fields)])
     expect(one).not.toMatch(/\0|\p{Surrogate}/u);
@@ -85,9 +94,13 @@ test.each([true, false])('a head is read back: hibernated %s', (hibernated) => {
 });
 
 test('the answer to initialize is known by what it announces and a hash of its text', () => {
-  const json = '{"capabilities":{"resources":{"listChanged":true},"tools":{"listChanged":true}},"instructions":"a"}';
+  const json =
+    '{"capabilities":{"resources":{"listChanged":true},"tools":{"listChanged":true}},"instructions":"a"}';
   const answer = answerOf(json);
   expect(answer).toMatch(/^tools resources [\w-]{12}$/);
-  expect(listChangesOf(answer)).toEqual(['notifications/tools/list_changed', 'notifications/resources/list_changed']);
+  expect(listChangesOf(answer)).toEqual([
+    'notifications/tools/list_changed',
+    'notifications/resources/list_changed',
+  ]);
   expect(answerOf(json.replace('"a"', '"b"'))).not.toBe(answer);
 });

@@ -40,7 +40,9 @@ async function serveWriter(options: McpEndpointOptions) {
     });
     server.registerTool('read', {}, async () => {
       const { state } = currentSession() ?? {};
-      return said(`${await state?.get('even')} ${await state?.get('odd')} ${await state?.get('gone')}`);
+      return said(
+        `${await state?.get('even')} ${await state?.get('odd')} ${await state?.get('gone')}`,
+      );
     });
   });
   const [first, second] = await serveFleet(2, { store, ...options }, [], [lab, lab]);
@@ -63,17 +65,20 @@ test('past waitMs each change fails with STORE_AWAY', async () => {
   expect(textOf(message)).toBe(Array.from({ length: CHANGES }, () => 'STORE_AWAY').join(' '));
 });
 
-test.each(['before', 'after'] as const)('a write that fails %s it is stored undoes no later change', async (when) => {
-  const { store, client, stored } = await serveWriter({});
-  await client.initialize();
-  let failures = 0;
-  store[when]['sessions.save'] = async () => {
-    if (failures++ < 2) throw storeAway('the cable is out');
-  };
-  expect(await say(client, 'write')).toBe('0 1 2 3 4 5');
-  expect(await say(client, 'drop')).toBe('true');
-  expect(await stored()).toBe('4 5 undefined');
-});
+test.each(['before', 'after'] as const)(
+  'a write that fails %s it is stored undoes no later change',
+  async (when) => {
+    const { store, client, stored } = await serveWriter({});
+    await client.initialize();
+    let failures = 0;
+    store[when]['sessions.save'] = async () => {
+      if (failures++ < 2) throw storeAway('the cable is out');
+    };
+    expect(await say(client, 'write')).toBe('0 1 2 3 4 5');
+    expect(await say(client, 'drop')).toBe('true');
+    expect(await stored()).toBe('4 5 undefined');
+  },
+);
 
 test('a change is acknowledged with its own write, not with an earlier one', async () => {
   const { store, client, outcomes } = await serveWriter({});
@@ -90,7 +95,11 @@ test('a change is acknowledged with its own write, not with an earlier one', asy
 
 test('a change that is made while the record of its session is being stored is in the store once it is acknowledged', async () => {
   let state: SessionState | undefined;
-  const runSessionHandler: McpEndpointOptions['runSessionHandler'] = async (_request, session, run) => {
+  const runSessionHandler: McpEndpointOptions['runSessionHandler'] = async (
+    _request,
+    session,
+    run,
+  ) => {
     if (session.kind === 'session') state = session.state;
     await run();
   };

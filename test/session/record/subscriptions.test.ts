@@ -10,7 +10,9 @@ import { watchedStore } from '../../kit/watched-store.ts';
 
 async function subscriber(protocolVersion?: string) {
   const store = watchedStore();
-  const client = await (await serve(createLab().factory, { store })).openSession({ protocolVersion });
+  const client = await (
+    await serve(createLab().factory, { store })
+  ).openSession({ protocolVersion });
   const change = (subscribed: boolean, uri: string) =>
     client.call(subscribed ? 'resources/subscribe' : 'resources/unsubscribe', { uri });
   const stored = async (): Promise<readonly string[]> => {
@@ -18,7 +20,9 @@ async function subscriber(protocolVersion?: string) {
     return record === undefined || isEnded(record) ? [] : decodeSession(record).subscriptions;
   };
   const saved = () =>
-    store.calls.flatMap(({ call, args }) => (call === 'sessions.save' ? [args[2] as RecordChange] : []));
+    store.calls.flatMap(({ call, args }) =>
+      call === 'sessions.save' ? [args[2] as RecordChange] : [],
+    );
   return { client, change, stored, saved };
 }
 

@@ -2,7 +2,11 @@
 import { McpServer, Server, type Transport } from '@modelcontextprotocol/server';
 import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { ConnectableServer, McpEndpointFactory, McpEndpointOptions } from '../../../src/index.ts';
+import type {
+  ConnectableServer,
+  McpEndpointFactory,
+  McpEndpointOptions,
+} from '../../../src/index.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
@@ -47,33 +51,47 @@ function pollsOf(pause?: () => Promise<unknown> | undefined): Polls {
 }
 
 const servers: Array<[string, (polls: Polls) => McpEndpointFactory | ConnectableServer]> = [
-  ...Object.keys(POLLING).map((name): (typeof servers)[number] => [name, (polls) => polling(name, polls)]),
+  ...Object.keys(POLLING).map((name): (typeof servers)[number] => [
+    name,
+    (polls) => polling(name, polls),
+  ]),
   ['one McpServer for all', onePolling],
 ];
 
 describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
-  test.each(sessionClients)('finds the %s client, first and after a restore', async (_client, connect) => {
-    const store = memory();
-    const polls = pollsOf();
-    const first = await serve(serverOf(polls), { store });
-    let { url } = first;
-    const client = await connect(url, { route: () => url, roots: () => ({ roots: [] }) });
-    expect(await client.say('hello')).toBe('hello');
-    await until(() => polls.found.length === 1);
-    const second = await serve(serverOf(polls), { store });
-    ({ url } = second);
-    await first.endpoint.close();
-    expect(await client.say('hello')).toBe('hello');
-    await until(() => polls.found.length === 2);
-    expect(polls.found).toEqual([{ roots: { listChanged: true } }, { roots: { listChanged: true } }]);
-    expect([...first.log.matching(/./, 'error'), ...second.log.matching(/./, 'error')]).toEqual([]);
-  });
+  test.each(sessionClients)(
+    'finds the %s client, first and after a restore',
+    async (_client, connect) => {
+      const store = memory();
+      const polls = pollsOf();
+      const first = await serve(serverOf(polls), { store });
+      let { url } = first;
+      const client = await connect(url, { route: () => url, roots: () => ({ roots: [] }) });
+      expect(await client.say('hello')).toBe('hello');
+      await until(() => polls.found.length === 1);
+      const second = await serve(serverOf(polls), { store });
+      ({ url } = second);
+      await first.endpoint.close();
+      expect(await client.say('hello')).toBe('hello');
+      await until(() => polls.found.length === 2);
+      expect(polls.found).toEqual([
+        { roots: { listChanged: true } },
+        { roots: { listChanged: true } },
+      ]);
+      expect([...first.log.matching(/./, 'error'), ...second.log.matching(/./, 'error')]).toEqual(
+        [],
+      );
+    },
+  );
 
   test('is served while connect() runs, where no client says who it is', async () => {
     const pause = steps();
     const polls = pollsOf(pause.hook);
     const time = createFakeTime();
-    const { client, log } = await serve(serverOf(polls), { sessionMode: 'stateless', timeProvider: time });
+    const { client, log } = await serve(serverOf(polls), {
+      sessionMode: 'stateless',
+      timeProvider: time,
+    });
     const answer = client().call(...tool('hello'));
     await until(() => pause.waiting === 1);
     await time.advance(LISTENS_MS);
@@ -99,20 +117,28 @@ test.each(['an McpServer', 'a subclass of Server'])(
   },
 );
 
-test.each(sseClients)('a server that polls finds the client of the old transport: %s', async (_name, connect) => {
-  const polls = pollsOf();
-  const { url } = await serve(polling('an object that hides a Server of SDK 1', polls), { legacySse: true });
-  const client = await connect(url.replace(/\/mcp$/, ''), {});
-  expect(await client.say('hello')).toBe('hello');
-  await until(() => polls.found.length === 1);
-  expect(polls.found).toEqual([{}]);
-});
+test.each(sseClients)(
+  'a server that polls finds the client of the old transport: %s',
+  async (_name, connect) => {
+    const polls = pollsOf();
+    const { url } = await serve(polling('an object that hides a Server of SDK 1', polls), {
+      legacySse: true,
+    });
+    const client = await connect(url.replace(/\/mcp$/, ''), {});
+    expect(await client.say('hello')).toBe('hello');
+    await until(() => polls.found.length === 1);
+    expect(polls.found).toEqual([{}]);
+  },
+);
 
 /**
  * A server whose `connect()` waits for `step` when it has connected the SDK's server, or before it does so, and then
  * rejects with `fails`.
  */
-function slow({ waits = 'connected', fails }: { waits?: 'first' | 'connected'; fails?: string } = {}) {
+function slow({
+  waits = 'connected',
+  fails,
+}: { waits?: 'first' | 'connected'; fails?: string } = {}) {
   const step = steps();
   /** The methods of the messages that servers got. */
   const got: string[] = [];
@@ -151,7 +177,10 @@ function slow({ waits = 'connected', fails }: { waits?: 'first' | 'connected'; f
 }
 
 /** On fake time, whose first `LISTENS_MS` after the beginning of a `connect()` are over with `overdue`. */
-async function serveSlow({ factory, step }: ReturnType<typeof slow>, options: McpEndpointOptions = {}) {
+async function serveSlow(
+  { factory, step }: ReturnType<typeof slow>,
+  options: McpEndpointOptions = {},
+) {
   const time = createFakeTime();
   const served = await serve(factory, { timeProvider: time, leaseMs: DAY, ...options });
   const overdue = async (): Promise<void> => {
@@ -189,7 +218,11 @@ describe('a slow connect()', () => {
       await time.advance(150);
       made.step.next();
       const response = await answer;
-      expect([response.status, response.header('mcp-session-id'), made.got]).toEqual([500, undefined, []]);
+      expect([response.status, response.header('mcp-session-id'), made.got]).toEqual([
+        500,
+        undefined,
+        [],
+      ]);
       expect(endpoint.sessions.count).toBe(0);
       expect(log.matching(/could not be connected/, 'warn')).toHaveLength(1);
     },
@@ -198,8 +231,12 @@ describe('a slow connect()', () => {
   test.each(['stateful', 'stateless'] as const)(
     'that connects nothing refuses its client (%s)',
     async (sessionMode) => {
-      const { client } = await serve(() => ({ connect: async () => {}, close: async () => {} }), { sessionMode });
-      expect((await opening(client())).json()).toMatchObject({ error: { message: /connected nothing/ } });
+      const { client } = await serve(() => ({ connect: async () => {}, close: async () => {} }), {
+        sessionMode,
+      });
+      expect((await opening(client())).json()).toMatchObject({
+        error: { message: /connected nothing/ },
+      });
     },
   );
 
@@ -265,7 +302,10 @@ describe('a slow connect()', () => {
       });
       return server;
     };
-    const { client, overdue, log } = await serveSlow({ ...made, factory }, { sessionMode: 'stateless' });
+    const { client, overdue, log } = await serveSlow(
+      { ...made, factory },
+      { sessionMode: 'stateless' },
+    );
     const called = client().call(...tool('hang'));
     await overdue();
     await until(() => hung.waiting === 1);
@@ -341,11 +381,17 @@ test('while connect() runs, auth.authorize decides what a client of a server tha
   await time.advance(LISTENS_MS);
   await opened;
   const { message } = await one.call('tools/list');
-  expect((message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name)).toEqual(['open']);
+  expect(
+    (message.result as { tools: Array<{ name: string }> }).tools.map(({ name }) => name),
+  ).toEqual(['open']);
   expect(await say(one, 'open')).toBe('open');
-  expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
+  expect((await one.call(...tool('secret'))).message.error).toMatchObject({
+    message: 'Tool secret not found',
+  });
   step.open();
   await new Promise((resolve) => void setImmediate(resolve));
-  expect((await one.call(...tool('secret'))).message.error).toMatchObject({ message: 'Tool secret not found' });
+  expect((await one.call(...tool('secret'))).message.error).toMatchObject({
+    message: 'Tool secret not found',
+  });
   expect(ran).toEqual(['open']);
 });

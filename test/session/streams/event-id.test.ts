@@ -20,22 +20,44 @@ test('an id on the stream of a 2026-07-28 call is none of a session', () => {
   const id = callEventId(7, 'tools/call') ?? '';
   expect(id).toBe('m-1-m-0.N7');
   expect(parseEventId(id)).toBeUndefined();
-  expect(parseCallEventId(id)).toMatchObject({ epoch: 1, offset: 0, call: 7, isTool: true, ended: false });
+  expect(parseCallEventId(id)).toMatchObject({
+    epoch: 1,
+    offset: 0,
+    call: 7,
+    isTool: true,
+    ended: false,
+  });
   expect(parseCallEventId(idOf(7))).toBeUndefined();
 });
 
 test('the tag of a session is the same in every build', () => {
-  expect(['', 'session', 'x'.repeat(128)].map(sessionTag)).toEqual(['18q9bdjkryr', '1vonb8octkc', 'ges7w9navn']);
+  expect(['', 'session', 'x'.repeat(128)].map(sessionTag)).toEqual([
+    '18q9bdjkryr',
+    '1vonb8octkc',
+    'ges7w9navn',
+  ]);
 });
 
-test.each([1, 0, -7, 'a', 'b5c0-11', '', ' ', 'ü', '7', '\ud800', '"', '.r1', 'a'.repeat(64), Number.MAX_SAFE_INTEGER])(
-  'the id of a call is read back: %j',
-  (call) => {
-    for (const isTool of [false, true]) {
-      expect(parseEventId(idOf(call, isTool))).toMatchObject({ call, isTool });
-    }
-  },
-);
+test.each([
+  1,
+  0,
+  -7,
+  'a',
+  'b5c0-11',
+  '',
+  ' ',
+  'ü',
+  '7',
+  '\ud800',
+  '"',
+  '.r1',
+  'a'.repeat(64),
+  Number.MAX_SAFE_INTEGER,
+])('the id of a call is read back: %j', (call) => {
+  for (const isTool of [false, true]) {
+    expect(parseEventId(idOf(call, isTool))).toMatchObject({ call, isTool });
+  }
+});
 
 test.each([['a'.repeat(65)], ['ü'.repeat(33)], [1.5], [Infinity]])(
   'an id that is too long, or is no whole number, is left out: %j',
@@ -45,14 +67,19 @@ test.each([['a'.repeat(65)], ['ü'.repeat(33)], [1.5], [Infinity]])(
 test('every id of a call gives an event id of visible ASCII, at most 150 characters, which is read back', () => {
   const tag = sessionTag('x'.repeat(128));
   fc.assert(
-    fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.integer()), fc.nat(), fc.nat(), (call, epoch, offset) => {
-      const id = formatEventId(eventPrefix(tag, epoch), 'p1_0', offset, callSuffix(call));
-      const position = parseEventId(id);
-      const resumed = resumedId(position as NonNullable<typeof position>);
-      expect(resumed).toMatch(/^[!-~]{1,150}$/);
-      expect([position?.epoch, position?.offset]).toEqual([epoch, offset]);
-      expect(parseEventId(resumed)).toEqual({ ...position, resumes: 1 });
-    }),
+    fc.property(
+      fc.oneof(fc.string({ unit: 'binary' }), fc.integer()),
+      fc.nat(),
+      fc.nat(),
+      (call, epoch, offset) => {
+        const id = formatEventId(eventPrefix(tag, epoch), 'p1_0', offset, callSuffix(call));
+        const position = parseEventId(id);
+        const resumed = resumedId(position as NonNullable<typeof position>);
+        expect(resumed).toMatch(/^[!-~]{1,150}$/);
+        expect([position?.epoch, position?.offset]).toEqual([epoch, offset]);
+        expect(parseEventId(resumed)).toEqual({ ...position, resumes: 1 });
+      },
+    ),
   );
 });
 
@@ -83,5 +110,7 @@ test('each resume has its own number', () => {
     id = resumedId(parseEventId(id) as NonNullable<ReturnType<typeof parseEventId>>);
     expect(id).toBe(idOf('a') + n);
   }
-  expect(parseEventId(endedId(parseEventId(id) as NonNullable<ReturnType<typeof parseEventId>>))?.ended).toBe(true);
+  expect(
+    parseEventId(endedId(parseEventId(id) as NonNullable<ReturnType<typeof parseEventId>>))?.ended,
+  ).toBe(true);
 });

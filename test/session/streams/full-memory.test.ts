@@ -17,7 +17,14 @@ test('a long event is dropped, and list_changed of each kind is sent once', asyn
     for (const kind of kinds) stream.send(kind);
   };
   const host = { options: {}, ownership: {} };
-  const log = { ...host, append, skipped, hold: () => false, release: () => {}, eventId: () => undefined };
+  const log = {
+    ...host,
+    append,
+    skipped,
+    hold: () => false,
+    release: () => {},
+    eventId: () => undefined,
+  };
   const stream = new Stream(GET_STREAM, log as never);
   stream.use({ message: (json: string) => sent.push(json) } as never);
   stream.send('x'.repeat(2_000));

@@ -101,7 +101,8 @@ class World {
   /** The store as an owner reaches it. */
   async #ask<T>(work: () => T, mayFail: boolean): Promise<T> {
     const { ms, isRead, fails } = this.#ways.shift() ?? PROMPT;
-    const pass = (): Promise<void> => new Promise((resolve) => void this.time.setTimeout(resolve, ms));
+    const pass = (): Promise<void> =>
+      new Promise((resolve) => void this.time.setTimeout(resolve, ms));
     if (ms > 0 && !isRead) await pass();
     if (mayFail && fails === 'away') throw new Error('The store is away');
     const done = work();
@@ -142,8 +143,20 @@ class World {
       replay: (id: string, stream: string, after: number) =>
         this.#ask(() => this.#records.replay(id, stream, after), false),
     };
-    const options = { timeProvider: this.time, waitMs: 1e9, retryMs: 1_000, eventRetention: {}, responseMode: 'sse' };
-    const host = { options, logger, store: { sessions: records }, durable: true, held: memoryRows(1e9) };
+    const options = {
+      timeProvider: this.time,
+      waitMs: 1e9,
+      retryMs: 1_000,
+      eventRetention: {},
+      responseMode: 'sse',
+    };
+    const host = {
+      options,
+      logger,
+      store: { sessions: records },
+      durable: true,
+      held: memoryRows(1e9),
+    };
     const log = new SessionEventLog(host as never, ownership, {
       version: '2025-11-25',
       share: '',
@@ -164,7 +177,15 @@ class World {
         return ownership.left;
       },
     };
-    return { fence, ownership, log, running, getStream, session, post: undefined as Stream | undefined };
+    return {
+      fence,
+      ownership,
+      log,
+      running,
+      getStream,
+      session,
+      post: undefined as Stream | undefined,
+    };
   }
 
   logOf(key: string): string[] {
@@ -229,15 +250,26 @@ class World {
     void resumed.finally(() => this.#resumes.delete(resumed));
   }
 
-  async #resume(name: Name, from: { readonly offset: number; readonly resumes: number }): Promise<void> {
+  async #resume(
+    name: Name,
+    from: { readonly offset: number; readonly resumes: number },
+  ): Promise<void> {
     const { owner } = this;
     const { session, running, log, ownership } = owner;
     const key = this.keyOf(name);
     const stream = name === 'get' ? owner.getStream : running.stream(key);
     if (stream !== undefined) {
       let sink: TestSink | undefined;
-      const resumed = await resumeStream(session as never, stream, () => (sink = this.open(name)), from);
-      assert.ok(ownership.left || resumed === from.offset < NO_EVENT, 'the log has what a client got');
+      const resumed = await resumeStream(
+        session as never,
+        stream,
+        () => (sink = this.open(name)),
+        from,
+      );
+      assert.ok(
+        ownership.left || resumed === from.offset < NO_EVENT,
+        'the log has what a client got',
+      );
       // Its client finds the next owner.
       if (owner !== this.owner && sink?.isOpen === true) sink.end();
       return;
@@ -245,7 +277,12 @@ class World {
     if (from.offset === NO_EVENT) return;
     const outcome = await log.read(key, from.offset);
     assert.ok(outcome.found && outcome.complete);
-    replayComplete(outcome.events, this.open(name), { ...from, stream: key, call: 1, isTool: true }, log);
+    replayComplete(
+      outcome.events,
+      this.open(name),
+      { ...from, stream: key, call: 1, isTool: true },
+      log,
+    );
   }
 
   disconnect(name: Name): void {
@@ -258,7 +295,8 @@ class World {
     if (isClean) {
       post?.handOverFlushed(true);
       getStream.hostStopped();
-      for (let n = 0; n < 100 && (post?.flushing === true || getStream.flushing); n++) await this.time.advance(50);
+      for (let n = 0; n < 100 && (post?.flushing === true || getStream.flushing); n++)
+        await this.time.advance(50);
       ownership.leave('released');
     }
     this.#owner = await this.claim(fence);
@@ -273,7 +311,10 @@ class World {
     }
     const { running, log } = this.owner;
     if (this.sent.post.at(-1) !== 'answer')
-      this.owner.post = running.openStream([CALL], log, { key: this.postKey, next: this.logOf(this.postKey).length });
+      this.owner.post = running.openStream([CALL], log, {
+        key: this.postKey,
+        next: this.logOf(this.postKey).length,
+      });
   }
 
   // ——— what must hold ———
@@ -318,11 +359,13 @@ class World {
         this.sent[name],
       );
       const newest = this.sinks[name].at(-1);
-      const has = (sink: TestSink | undefined): boolean => sink?.got.at(-1)?.offset === log.length - 1;
+      const has = (sink: TestSink | undefined): boolean =>
+        sink?.got.at(-1)?.offset === log.length - 1;
       if (newest?.isOpen === true) assert.ok(has(newest), 'an open response has all');
       else this.resume(name);
       await this.settle();
-      if (this.sinks[name].some(({ got }) => got.length > 0)) assert.ok(has(this.sinks[name].at(-1)));
+      if (this.sinks[name].some(({ got }) => got.length > 0))
+        assert.ok(has(this.sinks[name].at(-1)));
     }
     assert.ok(this.sinks.post.every(({ isOpen }) => !isOpen));
     this.disconnect('get');
@@ -333,10 +376,20 @@ class World {
 const name = fc.constantFrom<Name>('get', 'post');
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ op: fc.constant('send' as const), name }) },
-  { weight: 6, arbitrary: fc.record({ op: fc.constant('pass' as const), ms: fc.constantFrom(0, 0, 5, 20, 100) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      op: fc.constant('pass' as const),
+      ms: fc.constantFrom(0, 0, 5, 20, 100),
+    }),
+  },
   {
     weight: 4,
-    arbitrary: fc.record({ op: fc.constant('resume' as const), name, back: fc.integer({ min: -1, max: 2 }) }),
+    arbitrary: fc.record({
+      op: fc.constant('resume' as const),
+      name,
+      back: fc.integer({ min: -1, max: 2 }),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('openGet' as const) }) },
   { weight: 2, arbitrary: fc.record({ op: fc.constant('disconnect' as const), name }) },

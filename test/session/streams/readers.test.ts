@@ -26,7 +26,11 @@ function openStream() {
       sendHead: () => {},
       end: () => got.push('end'),
     }) as never;
-  const resume = async (got: string[], offset: number, outcome: () => ReplayOutcome): Promise<boolean> => {
+  const resume = async (
+    got: string[],
+    offset: number,
+    outcome: () => ReplayOutcome,
+  ): Promise<boolean> => {
     const resumed = stream.resumes.run(
       () => sinkOf(got),
       { offset, resumes: 0 },
@@ -49,7 +53,9 @@ test('a resumed reader gets what the log has and what is stored meanwhile, each 
     { offset: 1, data: 'b' },
     { offset: 2, data: 'held' },
   ];
-  expect(await resume(got, 0, () => ({ found: true, events, next: 3, complete: false }))).toBe(true);
+  expect(await resume(got, 0, () => ({ found: true, events, next: 3, complete: false }))).toBe(
+    true,
+  );
   stream.send('c');
   expect(got).toEqual(['point 0', 'b', 'held', 'c']);
 });

@@ -1,7 +1,15 @@
 /** Secrets, and what a store must not keep. */
 import assert from 'node:assert/strict';
 import { dueNow, type View } from './view.ts';
-import { append, FENCE, PAST_SHORT_MS, recordOf, SHORT_MS, type StoreKit, test } from './store-kit.ts';
+import {
+  append,
+  FENCE,
+  PAST_SHORT_MS,
+  recordOf,
+  SHORT_MS,
+  type StoreKit,
+  test,
+} from './store-kit.ts';
 
 /** The entries that a living session, a deployment and its instance may take. */
 const FEW = 30;
@@ -10,8 +18,15 @@ const FEW = 30;
 async function useUp(kit: StoreKit, view: View): Promise<void> {
   const ids = Array.from({ length: 2 * FEW }, (_, n) => `s${n}`);
   for (const [n, id] of ids.entries()) {
-    await view.records.create(recordOf(id, { fields: { a: '1', b: '2' } }), n % 2 === 0 ? SHORT_MS : null);
-    await append(view, 'open', 0, ['1', '2'], { id, note: '[1]', mark: { name: '1', stream: 'open' } });
+    await view.records.create(
+      recordOf(id, { fields: { a: '1', b: '2' } }),
+      n % 2 === 0 ? SHORT_MS : null,
+    );
+    await append(view, 'open', 0, ['1', '2'], {
+      id,
+      note: '[1]',
+      mark: { name: '1', stream: 'open' },
+    });
     await append(view, 'p', 0, ['', '1'], { id, note: '[1]', complete: true });
     await view.records.append({ id, fence: FENCE, stream: null, mark: { name: '2', stream: 'p' } });
     await view.secret(`key ${n}`, SHORT_MS);
@@ -20,7 +35,8 @@ async function useUp(kit: StoreKit, view: View): Promise<void> {
     if (n % 2 === 1) assert.equal(await view.records.end(id, FENCE, 'deleted'), 'ended');
   }
   await view.records.create(recordOf('kept'));
-  for (let n = 0; n < 100; n++) await append(view, `q${n}`, 0, ['1'], { id: 'kept', complete: true });
+  for (let n = 0; n < 100; n++)
+    await append(view, `q${n}`, 0, ['1'], { id: 'kept', complete: true });
   await kit.pass(PAST_SHORT_MS);
 }
 
@@ -54,7 +70,8 @@ export const forgottenCases = [
     let left = 0;
     // Trims some times, as the sweep does: a store may delete a part of it in each.
     for (let n = 0; n < SWEEPS; n++) {
-      for (const { id, epoch, owner } of await dueNow(view, 100)) await view.records.end(id, { epoch, owner }, 'idle');
+      for (const { id, epoch, owner } of await dueNow(view, 100))
+        await view.records.end(id, { epoch, owner }, 'idle');
       await view.records.trim();
       // Each new secret makes the store forget expired ones.
       await view.secret(`sweep ${n}`, SHORT_MS);

@@ -8,7 +8,12 @@ import { announce, ME, OTHER, PAST_SHORT_MS, SHORT_MS, sortedBy, test } from './
 const shown = (lease: InstanceLease | undefined) =>
   lease && { id: lease.id, state: lease.state, version: lease.version, process: lease.process };
 
-const PROCESS = { host: 'web-1', pid: 4711, startedAt: 1_800_000_000_000, runtime: 'Node.js 22.12.0' };
+const PROCESS = {
+  host: 'web-1',
+  pid: 4711,
+  startedAt: 1_800_000_000_000,
+  runtime: 'Node.js 22.12.0',
+};
 
 async function lease(view: View, id: string): Promise<InstanceLease> {
   const found = await view.instances.read(id);
@@ -83,7 +88,10 @@ export const sharedLeaseCases = [
     await assertDead(view, ME);
   }),
   test('lease/stored-death: a lease that was found expired is dead for ever, also when the clock is set back', async (kit) => {
-    const [here, there] = [await kit.openAs(ME, { leaseMs: SHORT_MS }), await kit.open({ leaseMs: SHORT_MS })];
+    const [here, there] = [
+      await kit.openAs(ME, { leaseMs: SHORT_MS }),
+      await kit.open({ leaseMs: SHORT_MS }),
+    ];
     await kit.pass(PAST_SHORT_MS);
     assert.equal(await there.instances.read(ME), undefined);
     await kit.pass(-PAST_SHORT_MS);

@@ -1,7 +1,11 @@
 /** A record that sets only what a caller gives. */
 import { type Ownership, RECORD_VERSION, type StoredRecord } from '../../../src/stores/store.ts';
 
-export function plainRecord(id: string, from: Ownership, more: Partial<StoredRecord> = {}): StoredRecord {
+export function plainRecord(
+  id: string,
+  from: Ownership,
+  more: Partial<StoredRecord> = {},
+): StoredRecord {
   return {
     v: RECORD_VERSION,
     id,

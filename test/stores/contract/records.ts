@@ -5,13 +5,27 @@
 import assert from 'node:assert/strict';
 import { type ClaimOutcome, isEnded, type Records } from '../../../src/stores/store.ts';
 import { idsOf, openStreams, type View } from './view.ts';
-import { ANEW, append, claimed, FENCE, ME, OTHER, OWNERLESS, PAST_SHORT_MS, SHORT_MS, test } from './store-kit.ts';
+import {
+  ANEW,
+  append,
+  claimed,
+  FENCE,
+  ME,
+  OTHER,
+  OWNERLESS,
+  PAST_SHORT_MS,
+  SHORT_MS,
+  test,
+} from './store-kit.ts';
 import { readEnded, readLiving, recordOf, type StoreKit, type ViewOptions } from './store-kit.ts';
 
 const GROUPED = { kind: 'parcels', grouped: true } as const;
 const UNLISTED = { kind: 'letters', listed: false, log: false, keepMs: SHORT_MS } as const;
 
-const openThree = async (kit: StoreKit, options?: ViewOptions): Promise<readonly [View, View, View]> => [
+const openThree = async (
+  kit: StoreKit,
+  options?: ViewOptions,
+): Promise<readonly [View, View, View]> => [
   await kit.open(options),
   await kit.open(options),
   await kit.open(options),
@@ -28,7 +42,10 @@ async function assertStaysEnded(view: View, id: string): Promise<void> {
   assert.deepEqual(await view.records.claim(id, FENCE, ME), { claimed: false, current: before });
   assert.equal(await view.records.save(id, FENCE, { head: 'debug' }), 'fenced');
   assert.equal(await view.records.save(id, FENCE, { release: true }), 'fenced');
-  assert.equal(await view.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] }), 'fenced');
+  assert.equal(
+    await view.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['{}'] }),
+    'fenced',
+  );
   assert.deepEqual(await readEnded(view, id), before);
 }
 
@@ -37,7 +54,10 @@ export const recordCases = [
     const views = await openThree(kit);
     const callers = callersOn(views);
     /** The callers that won, when all call at once. */
-    const winners = async (call: (records: Records, me: string) => unknown, won: (answer: unknown) => boolean) => {
+    const winners = async (
+      call: (records: Records, me: string) => unknown,
+      won: (answer: unknown) => boolean,
+    ) => {
       const answers = await Promise.all(
         callers.map(async ({ view, me }) => ({ me, won: won(await call(view.records, me)) })),
       );
@@ -55,7 +75,10 @@ export const recordCases = [
         (records, by) => records.claim(id, { epoch: 1, owner }, by),
         (answer) => (answer as ClaimOutcome).claimed,
       );
-      assert.deepEqual(await views[1].records.read(id), recordOf(id, { user: user ?? '', epoch: 2, owner: me ?? '' }));
+      assert.deepEqual(
+        await views[1].records.read(id),
+        recordOf(id, { user: user ?? '', epoch: 2, owner: me ?? '' }),
+      );
       const [reason, ...rest] = await winners(
         (records, by) => records.end(id, { epoch: 2, owner: me ?? '' }, by),
         (answer) => answer === 'ended',
@@ -86,7 +109,8 @@ export const recordCases = [
     const { fields, rung } = await readLiving(here, 'a');
     assert.equal(rung, names.length);
     assert.equal(fields['own'], '19');
-    for (const name of names) assert.deepEqual([fields[name], fields[`o${name}`]], ['added', '1'], name);
+    for (const name of names)
+      assert.deepEqual([fields[name], fields[`o${name}`]], ['added', '1'], name);
   }),
   test('expiry/moved-elsewhere: an append is refused past the expiry that another view of its owner has set', async (kit) => {
     const [here, there] = await kit.openTwoWith(['s']);

@@ -45,7 +45,9 @@ export interface StoreUnderTest {
   entries?(): number;
 }
 
-export interface ViewOptions extends Partial<Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>> {
+export interface ViewOptions extends Partial<
+  Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>
+> {
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
 }
@@ -93,7 +95,12 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
   return {
     async open({ deployment = 'a', ...options } = {}) {
       const store = await connect();
-      const view = await openView(store, { ...VIEW_DEFAULTS, name: `${prefix}${deployment}`, time, ...options });
+      const view = await openView(store, {
+        ...VIEW_DEFAULTS,
+        name: `${prefix}${deployment}`,
+        time,
+        ...options,
+      });
       views.push(view);
       return view;
     },
@@ -104,7 +111,8 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
     },
     async openWith(records, options) {
       const view = await this.open(options);
-      for (const one of records) await view.records.create(typeof one === 'string' ? recordOf(one) : one);
+      for (const one of records)
+        await view.records.create(typeof one === 'string' ? recordOf(one) : one);
       return view;
     },
     async openTwoWith(records) {

@@ -18,14 +18,29 @@ export interface View extends Omit<OpenStore, 'records'> {
 
 /** `kind`: the name of the kind; default `'things'`. */
 export interface ViewSettings
-  extends Omit<StoreOptions, 'kinds'>, Pick<Kind, 'log' | 'keepMs' | 'grouped' | 'counted' | 'evicts'> {
+  extends
+    Omit<StoreOptions, 'kinds'>,
+    Pick<Kind, 'log' | 'keepMs' | 'grouped' | 'counted' | 'evicts'> {
   readonly kind?: string;
   readonly listed?: boolean;
 }
 
 export async function openView(store: Store, settings: ViewSettings): Promise<View> {
-  const { kind: name = 'things', log, keepMs, listed = true, grouped, counted, evicts, ...options } = settings;
-  const more = { ...(grouped && { grouped }), ...(counted && { counted }), ...(evicts === false && { evicts }) };
+  const {
+    kind: name = 'things',
+    log,
+    keepMs,
+    listed = true,
+    grouped,
+    counted,
+    evicts,
+    ...options
+  } = settings;
+  const more = {
+    ...(grouped && { grouped }),
+    ...(counted && { counted }),
+    ...(evicts === false && { evicts }),
+  };
   const kind: Kind = { name, log, keepMs, listed, ...more };
   return viewOf(await store.open({ ...options, kinds: [kind] }), kind);
 }
@@ -34,14 +49,17 @@ export function viewOf(open: OpenStore, kind: Kind): View {
   return { ...open, records: open.records(kind) };
 }
 
-export const idsOf = (all: ReadonlyArray<{ readonly id: string }>): string[] => all.map(({ id }) => id);
+export const idsOf = (all: ReadonlyArray<{ readonly id: string }>): string[] =>
+  all.map(({ id }) => id);
 
 /** The records of the first page of `due`. */
 export async function dueNow({ records }: View, limit: number): Promise<readonly DueRecord[]> {
   return (await records.due(limit)).records;
 }
 
-export async function allPages<R>(page: (cursor?: string) => MaybePromise<RecordPage<R>>): Promise<R[]> {
+export async function allPages<R>(
+  page: (cursor?: string) => MaybePromise<RecordPage<R>>,
+): Promise<R[]> {
   const all: R[] = [];
   for (let cursor: string | undefined; ;) {
     const { records, nextCursor } = await page(cursor);

@@ -15,7 +15,11 @@ export const viewCases = [
     const [here, there] = [await kit.open(), await kit.open()];
     const mine = await announce(here, ME);
     const others = await announce(there, OTHER);
-    const message = { kind: 'call', text: 'Größe 🧪', deep: { list: [1, null, 'x'.repeat(65_536)] } };
+    const message = {
+      kind: 'call',
+      text: 'Größe 🧪',
+      deep: { list: [1, null, 'x'.repeat(65_536)] },
+    };
     assert.equal(await here.instances.send(ME, OTHER, message), 'sent');
     await until(() => others.messages.length === 1, { what: 'the message' });
     assert.deepEqual(others, { from: [ME], messages: [message], lost: 0 });
@@ -57,12 +61,20 @@ export const viewCases = [
   }),
   test('publish/others: what is published reaches every other living instance, and not its publisher', async (kit) => {
     const views = [await kit.open(), await kit.open(), await kit.open()] as const;
-    const inboxes = await Promise.all(views.map(async (view, n) => announce(view, `instance-${n}`)));
+    const inboxes = await Promise.all(
+      views.map(async (view, n) => announce(view, `instance-${n}`)),
+    );
     await announce(views[1], 'second-of-one-process');
     await views[0].instances.publish('instance-0', { kind: 'event', n: 1 });
-    await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), { what: 'the event' });
+    await until(() => inboxes.slice(1).every(({ messages }) => messages.length === 1), {
+      what: 'the event',
+    });
     for (const inbox of inboxes.slice(1)) {
-      assert.deepEqual(inbox, { from: ['instance-0'], messages: [{ kind: 'event', n: 1 }], lost: 0 });
+      assert.deepEqual(inbox, {
+        from: ['instance-0'],
+        messages: [{ kind: 'event', n: 1 }],
+        lost: 0,
+      });
     }
     // A message to itself comes after what was published before it: nothing is still on its way to the publisher.
     await views[1].instances.send('instance-1', 'instance-0', { kind: 'after' });
@@ -74,7 +86,9 @@ export const viewCases = [
     const { messages: got } = await announce(there, OTHER);
     const text = 'é🧪'.repeat(LARGE_BYTES / 6);
     const messages: InstanceMessage[] = [{ kind: 'large', text }, { kind: 'n' }];
-    const sent = await Promise.all(messages.map(async (message) => here.instances.send(ME, OTHER, message)));
+    const sent = await Promise.all(
+      messages.map(async (message) => here.instances.send(ME, OTHER, message)),
+    );
     assert.deepEqual(sent, ['sent', 'sent']);
     await until(() => got.length === 2, { what: 'both messages' });
     const [first, second] = got;
@@ -84,8 +98,12 @@ export const viewCases = [
   test('deployment/instances: deployments see nothing of each other: leases, messages and the bus', async (kit) => {
     const [a, b] = [await kit.open({ deployment: 'a' }), await kit.open({ deployment: 'b' })];
     const received: unknown[] = [];
-    await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () => received.push('a'));
-    await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) => received.push(kind));
+    await a.instances.announce({ id: ME, state: 'serving', version: '1' }, () =>
+      received.push('a'),
+    );
+    await b.instances.announce({ id: OTHER, state: 'serving', version: '1' }, (_, { kind }) =>
+      received.push(kind),
+    );
     assert.deepEqual(idsOf(await a.instances.list()), [ME]);
     assert.equal(await a.instances.read(OTHER), undefined);
     assert.equal(await a.instances.send(ME, OTHER, { kind: 'stray' }), 'suspect');

@@ -34,20 +34,27 @@ interface Late {
 }
 
 /** No caller here tries again to announce an instance, so the trips of leases have no faults. */
-const isOfRecords = (trip: readonly Write[]): boolean => trip.some(({ kind }) => kind.name !== LEASES.name);
+const isOfRecords = (trip: readonly Write[]): boolean =>
+  trip.some(({ kind }) => kind.name !== LEASES.name);
 
 /** A creation is never later than its row is forgotten: then it would make the row again. */
-const deletes = (trip: readonly Write[]): boolean => trip.some((write) => isRowWrite(write) && write.row === null);
+const deletes = (trip: readonly Write[]): boolean =>
+  trip.some((write) => isRowWrite(write) && write.row === null);
 
 function laterPort(fault: () => Fault, late: Late[] = []): Port {
   const connection = {};
-  const call = async <T>(names: readonly string[], effect: () => T | Promise<T>, about?: unknown): Promise<T> => {
+  const call = async <T>(
+    names: readonly string[],
+    effect: () => T | Promise<T>,
+    about?: unknown,
+  ): Promise<T> => {
     const trip = writes(names) ? (about as readonly Write[]) : [];
     const placed = isOfRecords(trip) ? fault() : undefined;
     await turn();
     if (placed === 'refused') throw storeAway('the connection was refused');
     const all = late.splice(0);
-    const isDue = (one: Late): boolean => trip.length > 0 && (one.connection === connection || deletes(trip));
+    const isDue = (one: Late): boolean =>
+      trip.length > 0 && (one.connection === connection || deletes(trip));
     late.push(...all.filter((one) => !isDue(one)));
     for (const one of all) if (isDue(one)) one.again();
     const outcome = placed === 'stalled' ? undefined : await effect();
@@ -56,7 +63,13 @@ function laterPort(fault: () => Fault, late: Late[] = []): Port {
     if (placed === 'lost' || placed === 'stalled') throw storeAway('the answer was lost');
     return outcome as Awaited<ReturnType<typeof effect>>;
   };
-  return { process: { name: 'i' }, call, asked: (_, ask) => ask(), arrive: queueMicrotask, notice: queueMicrotask };
+  return {
+    process: { name: 'i' },
+    call,
+    asked: (_, ask) => ask(),
+    arrive: queueMicrotask,
+    notice: queueMicrotask,
+  };
 }
 
 /** PostgreSQL has a connection of its own for logs. */
@@ -106,7 +119,10 @@ function patient(store: Store): Store {
 }
 
 /** `around`: what the connections of a run are. */
-function underTest(fault?: () => Fault, around: (store: Store) => Store = (store) => store): StoreUnderTest {
+function underTest(
+  fault?: () => Fault,
+  around: (store: Store) => Store = (store) => store,
+): StoreUnderTest {
   const moved = movedTime();
   const connect = storesLater(moved.time.now, fault);
   return { ...moved, connect: () => around(connect()) };
@@ -126,10 +142,19 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
   test('answers as a plain model where a log is read more slowly than rows are written', () => {
     const moved = movedTime();
     const server = new StoreServer({ now: moved.time.now });
-    return compareWithModel({ ...moved, connect: () => new SimStore(server, slowLogsPort()) }, runs, { together: 40 });
+    return compareWithModel(
+      { ...moved, connect: () => new SimStore(server, slowLogsPort()) },
+      runs,
+      { together: 40 },
+    );
   });
 
-  test.each([[['lost']], [['refused']], [['lost', 'refused']], [['stalled', 'stalled', 'lost']]] as const)(
+  test.each([
+    [['lost']],
+    [['refused']],
+    [['lost', 'refused']],
+    [['stalled', 'stalled', 'lost']],
+  ] as const)(
     'answers as a plain model when trips fail (%s), and the callers try again',
     async (kinds) => {
       let trips = 0;
@@ -142,12 +167,18 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
   test('five thousand creations, and as many appends, are known whose answers were lost in one outage', async () => {
     const moved = movedTime();
     let isLost = true;
-    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => (isLost ? 'lost' : undefined)) });
+    const kit = createStoreKit({
+      ...moved,
+      connect: storesLater(moved.time.now, () => (isLost ? 'lost' : undefined)),
+    });
     const { records } = await kit.open();
     const ids = Array.from({ length: 5_000 }, (_, n) => `s${n}`);
     const append = async (id: string) =>
       records.append({ id, fence: FENCE, stream: 's', from: 0, events: ['1'], complete: true });
-    const steps: Array<(id: string) => Promise<unknown>> = [async (id) => records.create(recordOf(id)), append];
+    const steps: Array<(id: string) => Promise<unknown>> = [
+      async (id) => records.create(recordOf(id)),
+      append,
+    ];
     for (const [n, step] of steps.entries()) {
       const all = () => Promise.allSettled(ids.map(step));
       isLost = true;
@@ -161,7 +192,10 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
   test('an append that is tried again hears that it is stored, also where events of other streams have pushed it out', async () => {
     const moved = movedTime();
     const faults: Fault[] = [undefined, 'lost'];
-    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => faults.shift()) });
+    const kit = createStoreKit({
+      ...moved,
+      connect: storesLater(moved.time.now, () => faults.shift()),
+    });
     const { records } = await kit.open({ log: { ttlMs: 60_000, events: 6, bytes: 40 } });
     await records.create(recordOf('s'));
     const append = async (stream: string, from: number, event: string) =>
@@ -172,14 +206,21 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     expect(await append('a', 0, 'first')).toBe('written');
     expect(await records.replay('s', 'a', -1)).toMatchObject({ found: false, why: 'gap' });
     expect(await append('a', 1, 'second')).toBe('written');
-    expect([await append('a', 1, 'other'), await append('a', 3, 'too far')]).toEqual(['fenced', 'fenced']);
+    expect([await append('a', 1, 'other'), await append('a', 3, 'too far')]).toEqual([
+      'fenced',
+      'fenced',
+    ]);
   });
 
   test('what a full store refuses is stored later, also where the log was trimmed meanwhile', async () => {
     const moved = movedTime();
     const port = laterPort(() => undefined);
     let isFull = false;
-    const call: Port['call'] = async <T>(names: readonly string[], effect: () => T | Promise<T>, about?: unknown) => {
+    const call: Port['call'] = async <T>(
+      names: readonly string[],
+      effect: () => T | Promise<T>,
+      about?: unknown,
+    ) => {
       if (!isFull || !writes(names)) return port.call(names, effect, about);
       isFull = false;
       // The log is read for its trim meanwhile.
@@ -203,7 +244,10 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
   test('a save of an expired record is fenced, also after a claim that was stored and whose answer was lost', async () => {
     const moved = movedTime();
     const faults: Fault[] = [undefined, 'lost'];
-    const kit = createStoreKit({ ...moved, connect: storesLater(moved.time.now, () => faults.shift()) });
+    const kit = createStoreKit({
+      ...moved,
+      connect: storesLater(moved.time.now, () => faults.shift()),
+    });
     const { records } = await kit.open();
     await records.create(recordOf('s'), 1_000);
     const claim = async () => records.claim('s', FENCE, 'next');
@@ -224,7 +268,10 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       const held = { renewal: heldPort(), read: heldPort() };
       const ports = [laterPort(() => undefined), held.renewal.port, held.read.port] as const;
       let opened = 0;
-      const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports[opened++] ?? ports[0]) });
+      const kit = createStoreKit({
+        ...moved,
+        connect: () => new SimStore(server, ports[opened++] ?? ports[0]),
+      });
       const [view, owner, reader] = [await kit.open(), await kit.open(), await kit.open()];
       await view.records.create(recordOf('s'), 1_000);
       const renewal = owner.records.save('s', FENCE, { expiresInMs: 5_000 });
@@ -237,7 +284,10 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       await earlier;
       for (const { letGo } of Object.values(held)) letGo();
       await later;
-      expect([await renewal, ((await found) as { readonly outcome?: unknown }).outcome]).toEqual([saved, outcome]);
+      expect([await renewal, ((await found) as { readonly outcome?: unknown }).outcome]).toEqual([
+        saved,
+        outcome,
+      ]);
     },
   );
 
@@ -246,7 +296,10 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     const server = new StoreServer({ now: moved.time.now });
     const [first, held] = [laterPort(() => undefined), heldPort()];
     const ports = [first, held.port];
-    const kit = createStoreKit({ ...moved, connect: () => new SimStore(server, ports.shift() ?? first) });
+    const kit = createStoreKit({
+      ...moved,
+      connect: () => new SimStore(server, ports.shift() ?? first),
+    });
     const kind = { kind: 'letters', listed: false, log: false, keepMs: 0 } as const;
     const [view, late] = [await kit.open(kind), await kit.open(kind)];
     await view.records.create(recordOf('s'));

@@ -21,7 +21,11 @@ test('the clock of a server is asked once in five seconds, and is never ahead of
   const time = createFakeTime();
   const { clock, asked } = clockOf(time, () => time.advance(20));
   const [first, second] = await Promise.all([clock.now(), clock.now()]);
-  expect([first, second, asked()]).toEqual([time.now() + AHEAD_MS - 20, time.now() + AHEAD_MS - 20, 1]);
+  expect([first, second, asked()]).toEqual([
+    time.now() + AHEAD_MS - 20,
+    time.now() + AHEAD_MS - 20,
+    1,
+  ]);
   await time.advance(4_000);
   expect([clock.now(), asked()]).toEqual([time.now() + AHEAD_MS - 20, 1]);
   await time.advance(1_000);
@@ -58,6 +62,8 @@ test('a machine that was suspended asks again, also where an answer waited in th
 
 test('a process that was frozen while an answer waited asks again', async () => {
   const time = createFakeTime();
-  const { clock, asked } = clockOf(time, (answer) => (answer === 1 ? time.advance(2_600) : undefined));
+  const { clock, asked } = clockOf(time, (answer) =>
+    answer === 1 ? time.advance(2_600) : undefined,
+  );
   expect([await clock.now(), asked()]).toEqual([time.now() + AHEAD_MS, 2]);
 });

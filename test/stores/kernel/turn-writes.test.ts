@@ -14,7 +14,12 @@ import type { Kind } from '../../../src/stores/store.ts';
 
 const KIND: Kind = { name: 'things', log: false, keepMs: 0, listed: true };
 
-const entryOf = (no: number, bytes: number): Entry => ({ no, stream: 'p', head: [no - 1, 1, bytes, 0], events: ['x'] });
+const entryOf = (no: number, bytes: number): Entry => ({
+  no,
+  stream: 'p',
+  head: [no - 1, 1, bytes, 0],
+  events: ['x'],
+});
 
 const entry = (id: string, no: number): LogWrite => ({
   kind: KIND,
@@ -40,7 +45,11 @@ test('the writes that wait behind a trip that fails are refused, and none is sen
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
   const first = writes.write(entry('s', 1));
   await turn();
-  const later = [writes.write(entry('s', 2)), writes.write(entry('t', 1)), writes.write(entry('s', 3))];
+  const later = [
+    writes.write(entry('s', 2)),
+    writes.write(entry('t', 1)),
+    writes.write(entry('s', 3)),
+  ];
   const settled = Promise.allSettled([first, ...later]);
   fails();
   expect(await settled).toEqual([refused(away), refused(away), refused(away), refused(away)]);
@@ -51,12 +60,32 @@ test('the writes that wait behind a trip that fails are refused, and none is sen
 test('a row has one write in a trip: a put or appends, and what waits behind a refused append is refused', async () => {
   const trips: string[][] = [];
   const write = async (all: readonly Write[]): Promise<readonly Written[]> => {
-    trips.push(all.map((one) => `${one.id} ${isRowWrite(one) ? 'put' : one.entries.map(({ no }) => no).join()}`));
-    return all.map((one) => (!isRowWrite(one) && one.entries.some(({ no }) => no === 2) ? full : true));
+    trips.push(
+      all.map(
+        (one) => `${one.id} ${isRowWrite(one) ? 'put' : one.entries.map(({ no }) => no).join()}`,
+      ),
+    );
+    return all.map((one) =>
+      !isRowWrite(one) && one.entries.some(({ no }) => no === 2) ? full : true,
+    );
   };
   const writes = new TurnWrites({ where: 'here', write } as unknown as Backend);
-  const put = (id: string): Write => ({ kind: KIND, id, was: 1, row: null, clear: true, share: null });
-  const sent = [entry('s', 1), entry('t', 1), put('t'), entry('s', 2), { ...entry('s', 4), fence: '2 you' }, put('t')];
+  const put = (id: string): Write => ({
+    kind: KIND,
+    id,
+    was: 1,
+    row: null,
+    clear: true,
+    share: null,
+  });
+  const sent = [
+    entry('s', 1),
+    entry('t', 1),
+    put('t'),
+    entry('s', 2),
+    { ...entry('s', 4), fence: '2 you' },
+    put('t'),
+  ];
   sent.push(entry('t', 2), put('u'), put('s'));
   expect(await Promise.allSettled(sent.map(async (one) => writes.write(one)))).toEqual([
     refused(full),

@@ -13,7 +13,10 @@ const leaseMs = Number(ms);
 const view = await openView(storeAt(target), { ...VIEW_DEFAULTS, name, leaseMs });
 await view.instances.announce(
   { id, state: 'serving', version: '1' },
-  (from, message) => console.log(JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length })),
+  (from, message) =>
+    console.log(
+      JSON.stringify({ from, kind: message.kind, bytes: JSON.stringify(message).length }),
+    ),
   () => console.log('lost'),
 );
 await view.records.create(recordOf(`session-of-${id}`, { owner: id }));

@@ -7,12 +7,14 @@ import { pathToFileURL } from 'node:url';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
-const load = (file) => import(pathToFileURL(resolve(import.meta.dirname, '../../../dist', file)).href);
+const load = (file) =>
+  import(pathToFileURL(resolve(import.meta.dirname, '../../../dist', file)).href);
 const { createMcpEndpoint } = await load('index.js');
 const { sqlite } = await load('stores/sqlite/index.js');
 
 let counted = 0;
-const print = (level) => (fields, message) => console.log(level, message, fields.err?.message ?? '');
+const print = (level) => (fields, message) =>
+  console.log(level, message, fields.err?.message ?? '');
 const endpoint = createMcpEndpoint(
   () => {
     const server = new McpServer({ name: 'stalled', version: '1.0.0' });
@@ -24,7 +26,13 @@ const endpoint = createMcpEndpoint(
   {
     store: sqlite(process.argv[2]),
     leaseMs: 1_500,
-    logger: { debug() {}, info: print('info'), warn: print('warn'), error: print('error'), fatal: print('fatal') },
+    logger: {
+      debug() {},
+      info: print('info'),
+      warn: print('warn'),
+      error: print('error'),
+      fatal: print('fatal'),
+    },
   },
 );
 const { url } = await endpoint.listen({ port: 0 });

@@ -4,7 +4,11 @@ import { openFile } from '../../../src/stores/sqlite/open-file.ts';
 import { createLog } from '../../kit/log.ts';
 
 const [path = '', commits = ''] = process.argv.slice(2);
-const file = await openFile({ path, synchronous: 'normal' }, { time: systemTime, random: systemRandom }, createLog());
+const file = await openFile(
+  { path, synchronous: 'normal' },
+  { time: systemTime, random: systemRandom },
+  createLog(),
+);
 file.database.execute('CREATE TABLE IF NOT EXISTS written (data TEXT)');
 const row = ['x'.repeat(800)];
 for (let n = 0; n < Number(commits); n++)

@@ -15,5 +15,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { createMcpEndpoint } = await import('../../../dist/index.js');
   const server = hangingServer(() => console.log('called'));
   const options = JSON.parse(process.argv[2]);
-  console.log((await createMcpEndpoint(server, { ...options, logger: false }).listen({ port: 0 })).url);
+  console.log(
+    (await createMcpEndpoint(server, { ...options, logger: false }).listen({ port: 0 })).url,
+  );
 }

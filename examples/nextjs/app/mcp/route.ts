@@ -8,7 +8,9 @@ import { memory } from 'sojourn/memory';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };
-const sayHello = ({ name }: { name: string }) => ({ content: [{ type: 'text' as const, text: `Hello ${name}!` }] });
+const sayHello = ({ name }: { name: string }) => ({
+  content: [{ type: 'text' as const, text: `Hello ${name}!` }],
+});
 
 function makeServer({ serverOptions }: McpEndpointContext): McpServer {
   const server = new McpServer({ name: 'nextjs-example', version: '1.0.0' }, { ...serverOptions });
@@ -37,7 +39,8 @@ function makeEndpoint(): McpEndpoint {
 
 // At the first request: `next build` also runs this file, and needs no store.
 let endpoint: McpEndpoint | undefined;
-const handle = (request: Request): Promise<Response> => (endpoint ??= makeEndpoint()).fetch(request);
+const handle = (request: Request): Promise<Response> =>
+  (endpoint ??= makeEndpoint()).fetch(request);
 
 // Without OPTIONS, Next.js answers the preflights of web pages by itself, and refuses them all.
 export { handle as DELETE, handle as GET, handle as OPTIONS, handle as POST };

@@ -10,10 +10,15 @@ import { RefusalTable } from './refusals.tsx';
 import { ToolTable } from './tools.tsx';
 
 /** Requests a second: of the last ten seconds that are complete. */
-const callsOf = ({ calls }: Figures): number => calls.slice(-6, -1).reduce((sum, one) => sum + one, 0) / 10;
+const callsOf = ({ calls }: Figures): number =>
+  calls.slice(-6, -1).reduce((sum, one) => sum + one, 0) / 10;
 const errorsOf = ({ errors }: Figures): number => errors / 10;
 
-const figure = (label: string, of: (figures: Figures) => number | undefined, text: (value?: number) => string) => ({
+const figure = (
+  label: string,
+  of: (figures: Figures) => number | undefined,
+  text: (value?: number) => string,
+) => ({
   label,
   number: (row: InstanceRow) => presentOf(row, of),
   of: (row: InstanceRow) => text(presentOf(row, of)),
@@ -68,19 +73,25 @@ export function drain({ id, figures }: InstanceRow): void {
 /** No session, no request. */
 const isEmpty = (): boolean =>
   serving().length > 0 &&
-  present().every(({ figures }) => figures?.sessions === 0 && figures.running === 0 && figures.p50 === undefined);
+  present().every(
+    ({ figures }) => figures?.sessions === 0 && figures.running === 0 && figures.p50 === undefined,
+  );
 
 function Empty({ store }: Pick<FleetPage, 'store'>) {
   const url = endpointUrl();
   const number = serving().length;
   return (
     <section>
-      <Head title={`${many(number, 'instance')} ${number === 1 ? 'serves' : 'serve'}. No client is connected.`}>
+      <Head
+        title={`${many(number, 'instance')} ${number === 1 ? 'serves' : 'serve'}. No client is connected.`}
+      >
         <p>Point a client at the endpoint, and it appears here:</p>
       </Head>
       <Code text={url} />
       <Code text={`claude mcp add --transport http server ${url}`} />
-      <Code text={`npx @modelcontextprotocol/inspector --cli ${url} --transport http --method tools/list`} />
+      <Code
+        text={`npx @modelcontextprotocol/inspector --cli ${url} --transport http --method tools/list`}
+      />
       {store === 'memory' && (
         <>
           <p>The store is the memory of this process, so sessions end with it. To keep them:</p>
@@ -88,7 +99,8 @@ function Empty({ store }: Pick<FleetPage, 'store'>) {
         </>
       )}
       <p>
-        A client that cannot connect is listed under <a href="#/refusals">Refusals</a>, with the option that allows it.
+        A client that cannot connect is listed under <a href="#/refusals">Refusals</a>, with the
+        option that allows it.
       </p>
     </section>
   );
@@ -96,7 +108,8 @@ function Empty({ store }: Pick<FleetPage, 'store'>) {
 
 export function InstancesView({ page }: { page: FleetPage }) {
   const { title, more } = headline();
-  const worst = (name: 'p99' | 'storeMs') => Math.max(0, ...present().map(({ figures }) => figures?.[name] ?? 0));
+  const worst = (name: 'p99' | 'storeMs') =>
+    Math.max(0, ...present().map(({ figures }) => figures?.[name] ?? 0));
   return (
     <>
       {isEmpty() && page.awaySince === undefined ? (
@@ -148,7 +161,8 @@ export function InstanceView({ page, id }: { page: FleetPage; id: string }) {
     <>
       <Head title={name}>
         <p>
-          <State name={state} /> for {span(now.value - since)}.{!isThere && ' Its figures are the last that it told.'}{' '}
+          <State name={state} /> for {span(now.value - since)}.
+          {!isThere && ' Its figures are the last that it told.'}{' '}
           <a href={`#/sessions?q=${encodeURIComponent(id)}`}>Its sessions</a>
         </p>
         {isThere && (
@@ -164,18 +178,27 @@ export function InstanceView({ page, id }: { page: FleetPage; id: string }) {
           ['Started', <When at={startedAt} />],
           ['Version', [version, runtime].filter(Boolean).join(', ')],
           ['Live sessions', count(figures?.sessions)],
-          ['Requests', figures && `${count(figures.running)} running, ${count(figures.waiting)} waiting`],
-          ['Calls', figures && `${rate(callsOf(figures))} a second, ${rate(errorsOf(figures))} failed`],
+          [
+            'Requests',
+            figures && `${count(figures.running)} running, ${count(figures.waiting)} waiting`,
+          ],
+          [
+            'Calls',
+            figures && `${rate(callsOf(figures))} a second, ${rate(errorsOf(figures))} failed`,
+          ],
           ['Times', figures && `p50 ${ms(figures.p50)}, p99 ${ms(figures.p99)} in the last minute`],
           ['Store', figures && `${ms(figures.storeMs)} for the last renewal of its lease`],
           [
             'Waited',
-            figures?.waited && `${many(figures.waited.calls, 'request')}, the longest ${ms(figures.waited.longestMs)}`,
+            figures?.waited &&
+              `${many(figures.waited.calls, 'request')}, the longest ${ms(figures.waited.longestMs)}`,
           ],
         ]}
       />
       {figures === undefined ? (
-        <p>It has no dashboard, so only its lease is known. Mount the dashboard on every instance.</p>
+        <p>
+          It has no dashboard, so only its lease is known. Mount the dashboard on every instance.
+        </p>
       ) : (
         <>
           <h2>Tools</h2>

@@ -23,10 +23,15 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
   /** Of the pages before and of this one. */
   const [cursors, setCursors] = useState<readonly string[]>(['']);
   const path = `${view}?cursor=${encodeURIComponent(cursors.at(-1) ?? '')}`;
-  const { value, failure } = usePolled<RecordPage<Row>>(path, query === '' ? undefined : SEARCH_MS, query);
+  const { value, failure } = usePolled<RecordPage<Row>>(
+    path,
+    query === '' ? undefined : SEARCH_MS,
+    query,
+  );
   const page = value === 'unknown' ? undefined : value;
   const isNone = page?.rows.length === 0 && cursors.length === 1 && query === '';
-  const text = page?.scanned === page?.rows.length ? '' : ` of ${count(page?.scanned)} that were searched`;
+  const text =
+    page?.scanned === page?.rows.length ? '' : ` of ${count(page?.scanned)} that were searched`;
   return (
     <>
       <Head title={title}>
@@ -39,7 +44,14 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
           }}
         >
           <label for="search">{help}</label>
-          <input id="search" type="search" name="q" defaultValue={query} autocomplete="off" spellcheck={false} />
+          <input
+            id="search"
+            type="search"
+            name="q"
+            defaultValue={query}
+            autocomplete="off"
+            spellcheck={false}
+          />
           <button type="submit">Search</button>
         </form>
       </Head>
@@ -47,19 +59,30 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
       {page === undefined && failure === undefined && <p class="none">Reads the store…</p>}
       {page !== undefined && page.unreadable.length > 0 && (
         <p class="banner bad">
-          Damaged in the store, and left as they are: {page.unreadable.join(', ')}. The log says why.
+          Damaged in the store, and left as they are: {page.unreadable.join(', ')}. The log says
+          why.
         </p>
       )}
       {isNone && none}
       {page !== undefined && !isNone && (
         <>
-          <Table label={title} columns={columns} rows={page.rows} keyOf={({ ref }) => ref} none="Nothing fits." />
+          <Table
+            label={title}
+            columns={columns}
+            rows={page.rows}
+            keyOf={({ ref }) => ref}
+            none="Nothing fits."
+          />
           <nav class="pager" aria-label="Pages">
             <span>
               Page {cursors.length}: {count(page.rows.length)}
               {text}
             </span>
-            <button type="button" disabled={cursors.length === 1} onClick={() => setCursors(cursors.slice(0, -1))}>
+            <button
+              type="button"
+              disabled={cursors.length === 1}
+              onClick={() => setCursors(cursors.slice(0, -1))}
+            >
               Previous
             </button>
             <button
@@ -77,7 +100,8 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
 }
 
 /** `undefined`: `Waiting` shows what is there instead. */
-export const loaded = <T,>({ value }: Polled<T>): T | undefined => (value === 'unknown' ? undefined : value);
+export const loaded = <T,>({ value }: Polled<T>): T | undefined =>
+  value === 'unknown' ? undefined : value;
 
 export function Waiting<T>({ of: { value, failure }, what }: { of: Polled<T>; what: string }) {
   if (value === 'unknown')

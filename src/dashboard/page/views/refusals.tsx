@@ -14,14 +14,16 @@ function reasonsOf(rows: readonly InstanceRow[]): RefusalFigures[] {
   const reasons = new Map<string, RefusalFigures>();
   for (const of of rows.flatMap(({ figures }) => figures?.refusals ?? [])) {
     const known = reasons.get(keyOf(of));
-    const [last, other] = known === undefined || known.lastAt < of.lastAt ? [of, known] : [known, of];
+    const [last, other] =
+      known === undefined || known.lastAt < of.lastAt ? [of, known] : [known, of];
     const callers = joined([...last.callers, ...(other?.callers ?? [])]);
     reasons.set(keyOf(of), { ...last, times: last.times + (other?.times ?? 0), callers });
   }
   return [...reasons.values()].toSorted((one, other) => other.times - one.times);
 }
 
-const textOf = ({ times: _, ...who }: RefusedCaller): string => JSON.stringify(Object.entries(who).toSorted());
+const textOf = ({ times: _, ...who }: RefusedCaller): string =>
+  JSON.stringify(Object.entries(who).toSorted());
 
 function joined(all: readonly RefusedCaller[]): RefusedCaller[] {
   const callers = new Map<string, RefusedCaller>();
@@ -41,7 +43,11 @@ const COLUMNS: readonly Column<RefusalFigures>[] = [
     of: (one) => <a href={`#/refusals/${encodeURIComponent(keyOf(one))}`}>{titleOf(one.reason)}</a>,
   },
   { label: 'Code', of: (one) => <code>{keyOf(one)}</code>, optional: true },
-  { label: 'Who, most', of: ({ callers }) => (callers[0] === undefined ? NONE : whoOf(callers[0])), optional: true },
+  {
+    label: 'Who, most',
+    of: ({ callers }) => (callers[0] === undefined ? NONE : whoOf(callers[0])),
+    optional: true,
+  },
   { label: 'Times', number: ({ times }) => times, of: ({ times }) => count(times) },
   { label: 'Last', number: ({ lastAt }) => lastAt, of: ({ lastAt }) => <When at={lastAt} /> },
 ];
@@ -62,8 +68,8 @@ export function RefusalsView({ page }: { page: FleetPage }) {
     <>
       <Head title={`${many(times, 'request')} refused`}>
         <p>
-          In the last 30 to 60 minutes, at all instances. Names are what the callers sent. Requests that never arrive
-          cannot be seen from here.
+          In the last 30 to 60 minutes, at all instances. Names are what the callers sent. Requests
+          that never arrive cannot be seen from here.
         </p>
       </Head>
       <RefusalTable rows={page.instances} />
@@ -94,7 +100,12 @@ function Allow({ of, page }: { of: RefusalFigures; page: FleetPage }) {
         <>
           <div class="ways" role="group" aria-label="Where">
             {WAYS.map(([key, label]) => (
-              <button key={key} type="button" aria-pressed={way === key} onClick={() => choose(key)}>
+              <button
+                key={key}
+                type="button"
+                aria-pressed={way === key}
+                onClick={() => choose(key)}
+              >
                 {label}
               </button>
             ))}
@@ -102,7 +113,10 @@ function Allow({ of, page }: { of: RefusalFigures; page: FleetPage }) {
           <Code text={allow[way]} />
         </>
       )}
-      <p>{advice ?? (allow === undefined ? 'No option allows it: the caller must change what it sends.' : '')}</p>
+      <p>
+        {advice ??
+          (allow === undefined ? 'No option allows it: the caller must change what it sends.' : '')}
+      </p>
     </section>
   );
 }
@@ -121,7 +135,8 @@ export function RefusalView({ page, id }: { page: FleetPage; id: string }) {
     return (
       <Head title="Not refused lately">
         <p>
-          No request was refused as <code>{id}</code> in the last half hour. <a href="#/refusals">All refusals</a>
+          No request was refused as <code>{id}</code> in the last half hour.{' '}
+          <a href="#/refusals">All refusals</a>
         </p>
       </Head>
     );
@@ -140,7 +155,13 @@ export function RefusalView({ page, id }: { page: FleetPage; id: string }) {
       <Allow key={id} of={one} page={page} />
       <section>
         <h2>Who</h2>
-        <Table label="Callers" columns={CALLER_COLUMNS} rows={one.callers} keyOf={textOf} none="No caller is known." />
+        <Table
+          label="Callers"
+          columns={CALLER_COLUMNS}
+          rows={one.callers}
+          keyOf={textOf}
+          none="No caller is known."
+        />
       </section>
     </>
   );

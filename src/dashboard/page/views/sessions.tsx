@@ -7,8 +7,10 @@ import { Code, type Column, Facts, Head, State, Table, toast, When } from '../ui
 import { loaded, RecordList, Waiting } from './records.tsx';
 
 /** A client may have an empty name. */
-const titleOf = ({ hash, clientInfo: { name, version } }: Pick<SessionRow, 'hash' | 'clientInfo'>): string =>
-  `${name} ${version}`.trim() || hash;
+const titleOf = ({
+  hash,
+  clientInfo: { name, version },
+}: Pick<SessionRow, 'hash' | 'clientInfo'>): string => `${name} ${version}`.trim() || hash;
 
 const COLUMNS: readonly Column<SessionRow>[] = [
   { label: 'Client', of: (row) => <a href={`#/sessions/${row.ref}`}>{titleOf(row)}</a> },
@@ -16,7 +18,8 @@ const COLUMNS: readonly Column<SessionRow>[] = [
   { label: 'Status', of: ({ status }) => <State name={status} /> },
   {
     label: 'Instance',
-    of: ({ owner }) => (owner === undefined ? NONE : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>),
+    of: ({ owner }) =>
+      owner === undefined ? NONE : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>,
   },
   { label: 'Hash', of: ({ hash }) => <code>{hash}</code>, optional: true },
   { label: 'Revision', of: ({ protocolVersion }) => protocolVersion, optional: true },
@@ -26,7 +29,11 @@ const COLUMNS: readonly Column<SessionRow>[] = [
     of: ({ createdAt }) => <When at={createdAt} />,
     optional: true,
   },
-  { label: 'Active', number: ({ activeAt }) => activeAt, of: ({ activeAt }) => <When at={activeAt} /> },
+  {
+    label: 'Active',
+    number: ({ activeAt }) => activeAt,
+    of: ({ activeAt }) => <When at={activeAt} />,
+  },
 ];
 
 export function SessionsView({ query }: { query: string }) {
@@ -56,7 +63,9 @@ function end(which: string, session: LiveSession): void {
     yes: 'End session',
     lines: () => [
       `Its client, ${titleOf(session)} of ${userName ?? 'no user'}, gets 404 with its next request and opens a new session.`,
-      ...(running > 0 ? [`${many(running, 'running call')} ${running === 1 ? 'ends' : 'end'} with an error.`] : []),
+      ...(running > 0
+        ? [`${many(running, 'running call')} ${running === 1 ? 'ends' : 'end'} with an error.`]
+        : []),
       sizes.length === 0
         ? 'Its record is deleted. It has no session.state.'
         : `session.state is deleted: ${many(sizes.length, 'key')}, ${bytes(sizes.reduce((sum, one) => sum + one, 0))}.`,
@@ -78,8 +87,8 @@ export function SessionView({ which }: { which: string }) {
     return (
       <Head title="This session has ended.">
         <p>
-          <code>{session.hash}</code>: {session.ended.reason.replaceAll('_', ' ')}, <When at={session.ended.at} />. Its
-          id answers 404. <a href="#/sessions">All sessions</a>
+          <code>{session.hash}</code>: {session.ended.reason.replaceAll('_', ' ')},{' '}
+          <When at={session.ended.at} />. Its id answers 404. <a href="#/sessions">All sessions</a>
         </p>
       </Head>
     );
@@ -101,12 +110,19 @@ export function SessionView({ which }: { which: string }) {
           ['Hash', <code>{session.hash}</code>],
           [
             'Instance',
-            owner === undefined ? 'none: the store has it' : <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>,
+            owner === undefined ? (
+              'none: the store has it'
+            ) : (
+              <a href={`#/instances/${owner}`}>{nameOf(owner)}</a>
+            ),
           ],
           ['Revision', session.protocolVersion],
           ['Opened', <When at={session.createdAt} />],
           ['Active', <When at={session.activeAt} />],
-          ['Expires', session.expiresAt === null ? 'never' : new Date(session.expiresAt).toLocaleString()],
+          [
+            'Expires',
+            session.expiresAt === null ? 'never' : new Date(session.expiresAt).toLocaleString(),
+          ],
           ['Running', session.running === undefined ? undefined : many(session.running, 'request')],
           ['Capabilities', session.capabilities.join(', ') || 'none'],
           ['Subscriptions', count(session.subscriptions)],

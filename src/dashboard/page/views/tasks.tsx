@@ -16,7 +16,11 @@ const COLUMNS: readonly Column<TaskRow>[] = [
   { label: 'Instance', of: ({ owner }) => (owner === undefined ? NONE : nameOf(owner)) },
   { label: 'Hash', of: ({ hash }) => <code>{hash}</code>, optional: true },
   { label: 'Attempt', of: attemptOf, optional: true },
-  { label: 'Created', number: ({ createdAt }) => createdAt, of: ({ createdAt }) => <When at={createdAt} /> },
+  {
+    label: 'Created',
+    number: ({ createdAt }) => createdAt,
+    of: ({ createdAt }) => <When at={createdAt} />,
+  },
   { label: 'Message', of: ({ message }) => message ?? NONE, optional: true },
 ];
 
@@ -32,8 +36,14 @@ export function TasksView({ page, query }: { page: FleetPage; query: string }) {
       columns={COLUMNS}
       none={
         <>
-          <p>{isServed ? 'No task is open.' : 'This endpoint serves no tasks. The option that does:'}</p>
-          <Code text={isServed ? "import { task } from 'sojourn/tasks'" : 'sojourn serve server.js --tasks'} />
+          <p>
+            {isServed ? 'No task is open.' : 'This endpoint serves no tasks. The option that does:'}
+          </p>
+          <Code
+            text={
+              isServed ? "import { task } from 'sojourn/tasks'" : 'sojourn serve server.js --tasks'
+            }
+          />
         </>
       }
     />
@@ -62,8 +72,10 @@ function cancel(which: string, { tool, owner }: LiveTask, reload: () => void): v
 /** Why nothing happens, or where it happens. */
 function story({ status, owner, questions }: LiveTask): string {
   const open = questions.filter(({ answered }) => !answered).map(({ name }) => `“${name}”`);
-  if (status === 'input_required') return `It waits for its client to answer ${open.join(' and ')}.`;
-  if (status === 'detached') return 'Work elsewhere ends it, with endpoint.tasks.complete() or fail().';
+  if (status === 'input_required')
+    return `It waits for its client to answer ${open.join(' and ')}.`;
+  if (status === 'detached')
+    return 'Work elsewhere ends it, with endpoint.tasks.complete() or fail().';
   if (status === 'queued') return 'No instance has it. One takes it within seconds.';
   return status === 'orphaned'
     ? 'Its instance died. Another one takes it within seconds.'
@@ -78,7 +90,9 @@ export function TaskView({ which }: { which: string }) {
     const { status, at, ...error } = task.ended;
     const why = [error.errorCode, error.reason].filter((part) => part !== undefined).join(' ');
     return (
-      <Head title={`${task.tool ?? 'A task'} ${status === 'expired' ? 'has expired' : `was ${status}`}.`}>
+      <Head
+        title={`${task.tool ?? 'A task'} ${status === 'expired' ? 'has expired' : `was ${status}`}.`}
+      >
         <p>
           <code>{task.hash}</code>, <When at={at} />
           {why !== '' && `, with the error ${why}`}. {task.message} <a href="#/tasks">All tasks</a>
@@ -104,11 +118,18 @@ export function TaskView({ which }: { which: string }) {
           ['Message', task.message],
           ['Created', <When at={task.createdAt} />],
           ['Changed', <When at={task.updatedAt} />],
-          ['Expires', task.expiresAt === null ? 'never' : new Date(task.expiresAt).toLocaleString()],
+          [
+            'Expires',
+            task.expiresAt === null ? 'never' : new Date(task.expiresAt).toLocaleString(),
+          ],
           ['Attempt', attemptOf(task)],
           [
             'After a crash',
-            task.resume === undefined ? 'as the hints of its tool say' : task.resume ? 'it runs again' : 'it fails',
+            task.resume === undefined
+              ? 'as the hints of its tool say'
+              : task.resume
+                ? 'it runs again'
+                : 'it fails',
           ],
           ['Recorded', `${count(task.steps)} steps and values`],
           ['Size', bytes(task.bytes)],

@@ -54,7 +54,11 @@ const BY_NAME: readonly Column<Tool>[] = [
   {
     label: 'Tool',
     of: ({ name }) =>
-      name === OTHER ? 'names that no client has listed' : <a href={`#/tools/${encodeURIComponent(name)}`}>{name}</a>,
+      name === OTHER ? (
+        'names that no client has listed'
+      ) : (
+        <a href={`#/tools/${encodeURIComponent(name)}`}>{name}</a>
+      ),
   },
   ...FIGURES,
 ];
@@ -67,15 +71,21 @@ const BY_INSTANCE: readonly Column<Tool>[] = [
 const NONE = 'No tool was called in the last half hour.';
 
 export const ToolTable = ({ rows }: { rows: readonly InstanceRow[] }) => (
-  <Table label="Tools" columns={BY_NAME} rows={toolsOf(rows)} keyOf={({ name }) => name} none={NONE} />
+  <Table
+    label="Tools"
+    columns={BY_NAME}
+    rows={toolsOf(rows)}
+    keyOf={({ name }) => name}
+    none={NONE}
+  />
 );
 
 export const ToolsView = ({ page }: { page: FleetPage }) => (
   <>
     <Head title="Tools">
       <p>
-        Calls of the last 30 to 60 minutes at all instances, the 20 tools with the most calls of each. The p99 is that
-        of the instance where it is longest.
+        Calls of the last 30 to 60 minutes at all instances, the 20 tools with the most calls of
+        each. The p99 is that of the instance where it is longest.
       </p>
     </Head>
     <ToolTable rows={page.instances} />

@@ -22,7 +22,9 @@ export function hostDefinition(given: object): SharedServer {
   if (!isSdkServer(server)) throw definitionRefused(notOfSdk(given));
   const isClosed = [server, given].some((one) => !Object.isExtensible(one));
   if (isClosed)
-    throw definitionRefused(`it is frozen or sealed, so its members cannot lead to each session; pass ${FACTORY}`);
+    throw definitionRefused(
+      `it is frozen or sealed, so its members cannot lead to each session; pass ${FACTORY}`,
+    );
   const definition = definitions.get(server) ?? define(server);
   definition.host(server === given ? undefined : given);
   return definition;
@@ -30,7 +32,9 @@ export function hostDefinition(given: object): SharedServer {
 
 function define(server: SdkServer): SharedServer {
   if (server.transport !== undefined)
-    throw definitionRefused('it is connected to a transport; do not call connect(), the endpoint serves it');
+    throw definitionRefused(
+      'it is connected to a transport; do not call connect(), the endpoint serves it',
+    );
   const construction = constructionFor(server);
   if (typeof construction === 'string') throw definitionRefused(`${construction}; pass ${FACTORY}`);
   const definition = new SharedServer(server, construction);
@@ -43,7 +47,8 @@ const FACTORY =
 
 function notOfSdk(given: object): string {
   if (isThenable(given)) return 'it is a promise; await it, and pass the server';
-  const { name = 'Object' } = (given as { readonly constructor?: { readonly name?: string } }).constructor ?? {};
+  const { name = 'Object' } =
+    (given as { readonly constructor?: { readonly name?: string } }).constructor ?? {};
   const what = name === 'Object' ? 'an object' : `an object of class ${name}`;
   const property = propertyWithServer(given);
   return property === undefined

@@ -16,7 +16,14 @@ export const LIST_SENDS = {
 } as const satisfies Record<string, ListChange>;
 
 /** They would register for every session. */
-const REGISTRATIONS = ['registerTool', 'registerResource', 'registerPrompt', 'tool', 'resource', 'prompt'];
+const REGISTRATIONS = [
+  'registerTool',
+  'registerResource',
+  'registerPrompt',
+  'tool',
+  'resource',
+  'prompt',
+];
 
 const CONNECTION = ['connect', 'close'];
 
@@ -47,15 +54,18 @@ export function createFacades(shared: Shared, highLevel: object): (light: SdkSer
       enumerable: true,
       get: () => method,
       set(this: object, value: unknown) {
-        if (this !== highLevel) Object.defineProperty(this, name, { configurable: true, writable: true, value });
+        if (this !== highLevel)
+          Object.defineProperty(this, name, { configurable: true, writable: true, value });
         else if (shared.light !== undefined) throw setByHandler(name);
         else method = value;
       },
     });
   };
-  for (const name of REGISTRATIONS) if (name in highLevel) give(name, () => refuseRegistration(name));
+  for (const name of REGISTRATIONS)
+    if (name in highLevel) give(name, () => refuseRegistration(name));
   // A member of SDK 1 that registers tools with tasks.
-  if ('experimental' in highLevel) members['experimental'] = { get: () => refuseRegistration('experimental') };
+  if ('experimental' in highLevel)
+    members['experimental'] = { get: () => refuseRegistration('experimental') };
   for (const [name, change] of Object.entries(LIST_SENDS)) {
     // On a facade they tell this one session.
     give(name, Reflect.get(highLevel, name));

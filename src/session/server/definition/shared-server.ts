@@ -128,12 +128,17 @@ export class SharedServer {
   readonly factory: McpEndpointFactory = ({ serverOptions: { capabilities, ...options } }) => {
     const { idle } = this;
     // Tools add capabilities when they are registered.
-    const light = createAlike(this.#construction, { ...options, capabilities: idle.getCapabilities() });
+    const light = createAlike(this.#construction, {
+      ...options,
+      capabilities: idle.getCapabilities(),
+    });
     if (capabilities !== undefined) light.registerCapabilities(capabilities);
     for (const name of this.#notes)
-      for (const note of Reflect.get(idle, name) as Set<unknown>) (Reflect.get(light, name) as Set<unknown>).add(note);
+      for (const note of Reflect.get(idle, name) as Set<unknown>)
+        (Reflect.get(light, name) as Set<unknown>).add(note);
     shareHandlers(light, idle, this.#highLevel ?? this.server, this.#enter);
-    for (const name of CALLBACKS) if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
+    for (const name of CALLBACKS)
+      if (idle[name] !== undefined) Reflect.set(light, name, idle[name]);
     return this.#served(Object.defineProperty(light, SHARED, { value: this })) as ConnectableServer;
   };
 
@@ -153,7 +158,11 @@ export class SharedServer {
       const run: RunHandler = (request, context) => handler.call(this.server, request, context);
       // What wraps the handler in `connect()` may refuse or change a list for one session.
       const isShared = handler === this.#handlerOfAll(message);
-      return enterHandler({ call, entered, handler: run, shared: isShared ? handler : undefined }, message, given);
+      return enterHandler(
+        { call, entered, handler: run, shared: isShared ? handler : undefined },
+        message,
+        given,
+      );
     },
     missing,
   };
@@ -174,7 +183,9 @@ export class SharedServer {
   /** The light server whose handler runs. */
   get light(): SdkServer | undefined {
     const light = currentCall.getStore()?.handlerServer;
-    return light !== undefined && Reflect.get(light, SHARED) === this ? (light as SdkServer) : undefined;
+    return light !== undefined && Reflect.get(light, SHARED) === this
+      ? (light as SdkServer)
+      : undefined;
   }
 
   /** The server of a session that the application's `connect()` or `close()` handles now. */
@@ -240,13 +251,21 @@ export class SharedServer {
       if (this.#isMethod(name)) Reflect.set(this.idle, name, method);
     };
     /** `outside`: what it does while no handler runs. */
-    const forward = (name: string, outside: AnyFunction, isForClient = (_: SdkServer, __: unknown[]) => true): void =>
+    const forward = (
+      name: string,
+      outside: AnyFunction,
+      isForClient = (_: SdkServer, __: unknown[]) => true,
+    ): void =>
       replace(name, (...args) => {
         const { light } = this;
-        return light !== undefined && isForClient(light, args) ? call(light, name, args) : outside(...args);
+        return light !== undefined && isForClient(light, args)
+          ? call(light, name, args)
+          : outside(...args);
       });
-    for (const name of SENDS) forward(name, async () => Promise.reject(outsideHandler(`${name}()`)));
-    for (const [name, change] of Object.entries(LIST_SENDS)) replace(name, async () => this.listChanged(change));
+    for (const name of SENDS)
+      forward(name, async () => Promise.reject(outsideHandler(`${name}()`)));
+    for (const [name, change] of Object.entries(LIST_SENDS))
+      replace(name, async () => this.listChanged(change));
     const connected =
       'it serves the sessions of an endpoint and cannot be connected by itself; create another server for another transport';
     forward(
@@ -263,7 +282,10 @@ export class SharedServer {
     });
     replace('sendResourceUpdated', async (params) => this.#resourceUpdated(params));
     forward('sendLoggingMessage', async () => this.#drop('notifications/message'), isNamed);
-    forward('createElicitationCompletionNotifier', () => async () => this.#drop('notifications/elicitation/complete'));
+    forward(
+      'createElicitationCompletionNotifier',
+      () => async () => this.#drop('notifications/elicitation/complete'),
+    );
   }
 }
 

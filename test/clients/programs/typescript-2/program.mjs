@@ -5,7 +5,10 @@ import { obey, tell } from './wire.mjs';
 obey(async (actor, { url, era }) => {
   const identity = { name: 'typescript-2', version: '1.0.0' };
   const mode = era === '2025' ? 'legacy' : 'auto';
-  const session = new Client(identity, { capabilities: { elicitation: { form: {} } }, versionNegotiation: { mode } });
+  const session = new Client(identity, {
+    capabilities: { elicitation: { form: {} } },
+    versionNegotiation: { mode },
+  });
   session.setRequestHandler('elicitation/create', async () => {
     await actor.ask();
     return { action: 'accept', content: { colour: 'blue' } };

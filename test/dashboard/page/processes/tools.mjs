@@ -28,17 +28,23 @@ const FORM = { type: 'object', properties: { ok: { type: 'boolean' } } };
 const publish = (_, { mcpReq }) =>
   mcpReq.inputResponses === undefined
     ? inputRequired({
-        inputRequests: { confirm: inputRequired.elicit({ message: 'Shall it be public?', requestedSchema: FORM }) },
+        inputRequests: {
+          confirm: inputRequired.elicit({ message: 'Shall it be public?', requestedSchema: FORM }),
+        },
       })
     : say('published');
 
 function factory({ serverOptions, session }) {
   const server = new McpServer({ name: 'tools', version: '1.0.0' }, { ...serverOptions });
   for (const [name, times] of Object.entries(READS)) {
-    server.registerTool(name, { inputSchema, annotations: { readOnlyHint: true } }, async ({ ms }) => {
-      await delay(ms ?? between(times));
-      return count(session, name);
-    });
+    server.registerTool(
+      name,
+      { inputSchema, annotations: { readOnlyHint: true } },
+      async ({ ms }) => {
+        await delay(ms ?? between(times));
+        return count(session, name);
+      },
+    );
   }
   server.registerTool('publish', { inputSchema }, task(publish, { resume: true }));
   return server;

@@ -51,12 +51,15 @@ async function film({ name, ms }, _ctx, own) {
     note({ recorded: `${of} ${name}` });
   };
   await step('frames');
-  if (name.includes('ask')) await Promise.all([own.elicit('one', question), own.elicit('two', question)]);
+  if (name.includes('ask'))
+    await Promise.all([own.elicit('one', question), own.elicit('two', question)]);
   await step('film');
   return said(name);
 }
 
-const { [kind]: open } = await import(kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`);
+const { [kind]: open } = await import(
+  kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`
+);
 const endpoint = createMcpEndpoint(
   ({ serverOptions }) => {
     const server = new McpServer({ name: 'effects', version: '1' }, { ...serverOptions });
@@ -65,7 +68,11 @@ const endpoint = createMcpEndpoint(
     onceTool(server, 'ask', ({ key }) => (tookEffect('ask', key) ? said(`ask ${key}`) : 'run'));
     const inputSchema = z.object({ name: z.string(), ms: z.number() });
     server.registerTool('film', { inputSchema }, task(film, { resume: true }));
-    server.registerTool('hinted', { inputSchema, annotations: { idempotentHint: true } }, task(film));
+    server.registerTool(
+      'hinted',
+      { inputSchema, annotations: { idempotentHint: true } },
+      task(film),
+    );
     server.registerTool('plain', { inputSchema }, task(film));
     return server;
   },

@@ -57,7 +57,9 @@ server.registerTool(
   task((_, { mcpReq }) => {
     if (mcpReq.inputResponses !== undefined) return text('answered');
     const requestedSchema = { type: 'object', properties: {} };
-    return inputRequired({ inputRequests: { sure: inputRequired.elicit({ message: 'Sure?', requestedSchema }) } });
+    return inputRequired({
+      inputRequests: { sure: inputRequired.elicit({ message: 'Sure?', requestedSchema }) },
+    });
   }),
 );
 server.registerTool(
@@ -68,7 +70,9 @@ server.registerTool(
 server.registerPrompt('greet', { argsSchema: z.object({ who: z.string() }) }, ({ who }) => ({
   messages: [{ role: 'user', content: { type: 'text', text: who } }],
 }));
-server.registerResource('note', 'note://secret', {}, () => ({ contents: [{ uri: 'note://secret', text: 'secret' }] }));
+server.registerResource('note', 'note://secret', {}, () => ({
+  contents: [{ uri: 'note://secret', text: 'secret' }],
+}));
 
 const endpoint = createMcpEndpoint(server, {
   ...telemetry(),

@@ -6,13 +6,21 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 
 const folder = process.env.SOJOURN_TEST_OTEL ?? 'otel-2';
-const require = createRequire(join(resolve(import.meta.dirname, '../../../installs'), folder, 'package.json'));
+const require = createRequire(
+  join(resolve(import.meta.dirname, '../../../installs'), folder, 'package.json'),
+);
 const { context, metrics, propagation, trace } = require('@opentelemetry/api');
 const { AsyncLocalStorageContextManager } = require('@opentelemetry/context-async-hooks');
-const { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } = require('@opentelemetry/core');
+const {
+  CompositePropagator,
+  W3CBaggagePropagator,
+  W3CTraceContextPropagator,
+} = require('@opentelemetry/core');
 const sdkMetrics = require('@opentelemetry/sdk-metrics');
 const { NodeTracerProvider } = folder === 'otel-2' ? require('@opentelemetry/sdk-trace-node') : {};
-const sdk = require(folder === 'otel-2' ? '@opentelemetry/sdk-trace-base' : '@opentelemetry/sdk-trace');
+const sdk = require(
+  folder === 'otel-2' ? '@opentelemetry/sdk-trace-base' : '@opentelemetry/sdk-trace',
+);
 
 const say = (kind, value) => process.stdout.write(`${kind} ${JSON.stringify(value)}\n`);
 
@@ -41,15 +49,24 @@ const Provider = NodeTracerProvider ?? sdk.TracerProvider;
 const processor = new sdk.SimpleSpanProcessor(folder === 'otel-2' ? exporter : { exporter });
 trace.setGlobalTracerProvider(new Provider({ spanProcessors: [processor] }));
 
-const { AggregationTemporality, InMemoryMetricExporter, MeterProvider, PeriodicExportingMetricReader } = sdkMetrics;
+const {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} = sdkMetrics;
 const values = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
 const meters = new MeterProvider({
-  readers: [new PeriodicExportingMetricReader({ exporter: values, exportIntervalMillis: 3_600_000 })],
+  readers: [
+    new PeriodicExportingMetricReader({ exporter: values, exportIntervalMillis: 3_600_000 }),
+  ],
 });
 metrics.setGlobalMeterProvider(meters);
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 propagation.setGlobalPropagator(
-  new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }),
+  new CompositePropagator({
+    propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+  }),
 );
 
 async function reportMetrics() {

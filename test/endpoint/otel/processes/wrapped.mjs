@@ -9,7 +9,9 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 
 const [wrapper, version, form, file] = process.argv.slice(2);
-const require = createRequire(resolve(import.meta.dirname, '../../../installs/wrappers/package.json'));
+const require = createRequire(
+  resolve(import.meta.dirname, '../../../installs/wrappers/package.json'),
+);
 const dist = resolve(import.meta.dirname, '../../../../dist');
 const load = (name) => import(pathToFileURL(`${dist}/${name}`).href);
 const { createMcpEndpoint } = await load('index.js');
@@ -60,13 +62,18 @@ function create() {
   const server = wrap(new McpServer({ name: 'wrapped', version: '1.0.0' }));
   const schema = { value: z.string() };
   const inputSchema = version === '1' ? schema : z.object(schema);
-  server.registerTool('echo', { inputSchema }, ({ value }) => ({ content: [{ type: 'text', text: value }] }));
+  server.registerTool('echo', { inputSchema }, ({ value }) => ({
+    content: [{ type: 'text', text: value }],
+  }));
   server.registerTool('fails', { inputSchema }, () => {
     throw new Error('it failed');
   });
   return server;
 }
 
-const endpoint = createMcpEndpoint(form === 'factory' ? create : create(), { store: sqlite(file), logger: console });
+const endpoint = createMcpEndpoint(form === 'factory' ? create : create(), {
+  store: sqlite(file),
+  logger: console,
+});
 const http = createServer(endpoint.node);
 http.listen(0, '127.0.0.1', () => say(`url http://127.0.0.1:${http.address().port}/mcp`));

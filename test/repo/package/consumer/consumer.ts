@@ -51,7 +51,9 @@ server.registerTool(
 
 const response: Response = await endpoint.fetch(new Request('http://localhost/mcp'));
 const { port, url }: { port: number; url: string } = await endpoint.listen({ port: 0 });
-const { released, interrupted }: { released: number; interrupted: number } = await endpoint.drain({ timeoutMs: 1 });
+const { released, interrupted }: { released: number; interrupted: number } = await endpoint.drain({
+  timeoutMs: 1,
+});
 await endpoint.close();
 
 export { interrupted, port, released, response, testing, update, url };

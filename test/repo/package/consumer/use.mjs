@@ -18,7 +18,11 @@ const server = await endpoint.listen({ port: 0 });
 const post = (body, headers = {}) =>
   fetch(server.url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      ...headers,
+    },
     body: JSON.stringify({ jsonrpc: '2.0', ...body }),
   });
 

@@ -28,7 +28,8 @@ const eras = {
     return async (name, args) => (await client.call(...tool(name, args))).message;
   },
   '2026-07-28': async (client: RawClient): Promise<Call> => {
-    return async (name, args = {}) => (await callModern(client, 'tools/call', { name, arguments: args })).message;
+    return async (name, args = {}) =>
+      (await callModern(client, 'tools/call', { name, arguments: args })).message;
   },
 };
 
@@ -113,17 +114,22 @@ describe.each(givings)('$name', (giving) => {
   });
 });
 
-describe.each(ways.filter(({ giving }) => giving.sdk === 2))("$name, fallback: 'tools'", ({ giving, era }) => {
-  test('a client without tasks gets a handle, and the result from task_status', async () => {
-    const runs = new Runs();
-    const fill: Fill = (server) => {
-      taskTools(server);
-      server.registerTool('film', { inputSchema }, task(runs.run, { resume: true }));
-    };
-    const served = await open(giving, fill, { tasks: { fallback: 'tools' } });
-    const call = await eras[era](served.client(USER));
-    const { structuredContent } = (await call('film')).result as { structuredContent: { taskId: string } };
-    await runs.end(0, 'done');
-    expect(textOf(await call('task_status', structuredContent))).toBe('done');
-  });
-});
+describe.each(ways.filter(({ giving }) => giving.sdk === 2))(
+  "$name, fallback: 'tools'",
+  ({ giving, era }) => {
+    test('a client without tasks gets a handle, and the result from task_status', async () => {
+      const runs = new Runs();
+      const fill: Fill = (server) => {
+        taskTools(server);
+        server.registerTool('film', { inputSchema }, task(runs.run, { resume: true }));
+      };
+      const served = await open(giving, fill, { tasks: { fallback: 'tools' } });
+      const call = await eras[era](served.client(USER));
+      const { structuredContent } = (await call('film')).result as {
+        structuredContent: { taskId: string };
+      };
+      await runs.end(0, 'done');
+      expect(textOf(await call('task_status', structuredContent))).toBe('done');
+    });
+  },
+);

@@ -19,7 +19,10 @@ const otherCopy = require('@modelcontextprotocol/server') as { McpServer: typeof
 const info = { name: 'guarded', version: '1.0.0' };
 const LOGGING = { capabilities: { logging: {} } };
 
-type Handler = (message: { method?: string; params?: { name?: string } }, ...given: unknown[]) => unknown;
+type Handler = (
+  message: { method?: string; params?: { name?: string } },
+  ...given: unknown[]
+) => unknown;
 type Table = Map<string, Handler>;
 interface Tables {
   readonly _requestHandlers: Table;
@@ -27,7 +30,10 @@ interface Tables {
   setRequestHandler: unknown;
   fallbackRequestHandler: Handler | undefined;
 }
-type Connectable = new (...args: never[]) => { connect(transport: unknown): Promise<void>; readonly server: object };
+type Connectable = new (...args: never[]) => {
+  connect(transport: unknown): Promise<void>;
+  readonly server: object;
+};
 type Apply = (server: { readonly server: object }) => void;
 
 const tablesOf = ({ server }: { readonly server: object }): Tables => server as unknown as Tables;
@@ -40,7 +46,8 @@ const guard =
   (method: string, next: Handler): Handler =>
   async (message, ...given) => {
     seen.push(`${method} by ${currentSession()?.clientInfo.name ?? 'none'}`);
-    if (message.params?.name === 'secret' || method === 'tools/list') throw new Error(`refused ${method}`);
+    if (message.params?.name === 'secret' || method === 'tools/list')
+      throw new Error(`refused ${method}`);
     return next(message, ...given);
   };
 
@@ -59,7 +66,8 @@ const ways: Readonly<Record<string, Apply>> = {
   },
   'keys and get': (server) => {
     const table = tablesOf(server)._requestHandlers;
-    for (const method of table.keys()) table.set(method, guard(method, table.get(method) as Handler));
+    for (const method of table.keys())
+      table.set(method, guard(method, table.get(method) as Handler));
   },
   'one get': (server) => {
     const table = tablesOf(server)._requestHandlers;
@@ -103,7 +111,8 @@ const versions: Array<[string, Connectable]> = [
 
 const call = async (client: RawClient, name: string): Promise<string> =>
   JSON.stringify((await client.call('tools/call', { name, arguments: {} })).message);
-const list = async (client: RawClient): Promise<string> => JSON.stringify((await client.call('tools/list')).message);
+const list = async (client: RawClient): Promise<string> =>
+  JSON.stringify((await client.call('tools/list')).message);
 
 async function joined(client: RawClient, name: string): Promise<RawClient> {
   await client.initialize({ clientInfo: { name, version: '1' } });
@@ -133,21 +142,29 @@ describe.each(versions)('middleware of a server of SDK %s', (version, Base) => {
       // Once for each call.
       const calls = seen.filter((line) => line === 'tools/call by bob');
       expect(calls).toHaveLength(2);
-      const stateless = await serve(guarded(Base, apply), { sessionMode: 'stateless', sharedLists: ['tools'] });
+      const stateless = await serve(guarded(Base, apply), {
+        sessionMode: 'stateless',
+        sharedLists: ['tools'],
+      });
       await refuses(stateless.client(), 'undefined');
     },
   );
 
-  test.skipIf(version === '1').each(Object.entries(ways))('refuses in 2026-07-28: by %s', async (_name, apply) => {
-    const { client } = await serve(guarded(Base, apply), { sharedLists: ['tools'] });
-    for (const one of [client(), client()]) {
-      const ask = async (method: string, params: Record<string, unknown> = {}): Promise<string> =>
-        JSON.stringify((await callModern(one, method, params)).message);
-      expect(await ask('tools/call', { name: 'secret', arguments: {} })).toMatch(/refused tools\/call/);
-      expect(await ask('tools/list')).toMatch(/refused tools\/list/);
-      expect(await ask('tools/call', { name: 'open', arguments: {} })).toContain('open to');
-    }
-  });
+  test.skipIf(version === '1').each(Object.entries(ways))(
+    'refuses in 2026-07-28: by %s',
+    async (_name, apply) => {
+      const { client } = await serve(guarded(Base, apply), { sharedLists: ['tools'] });
+      for (const one of [client(), client()]) {
+        const ask = async (method: string, params: Record<string, unknown> = {}): Promise<string> =>
+          JSON.stringify((await callModern(one, method, params)).message);
+        expect(await ask('tools/call', { name: 'secret', arguments: {} })).toMatch(
+          /refused tools\/call/,
+        );
+        expect(await ask('tools/list')).toMatch(/refused tools\/list/);
+        expect(await ask('tools/call', { name: 'open', arguments: {} })).toContain('open to');
+      }
+    },
+  );
 
   test('wraps each session once, when it is bound to the one object', async () => {
     seen = [];
@@ -174,7 +191,9 @@ describe.each(versions)('middleware of a server of SDK %s', (version, Base) => {
     const { client } = await serve(server);
     const one = await joined(client(), 'ann');
     expect((await one.call('own/method')).message.result).toEqual({ fallback: 'own/method' });
-    expect((await one.call('own/method', { name: 'secret' })).message.error).toMatchObject({ code: -32603 });
+    expect((await one.call('own/method', { name: 'secret' })).message.error).toMatchObject({
+      code: -32603,
+    });
     await until(() => seen.includes('notifications/initialized by ann'));
     expect(seen).toContain('fallback by ann');
   });
@@ -200,7 +219,12 @@ describe.each(versions)('middleware of a server of SDK %s', (version, Base) => {
       const own = currentSession()?.server as McpServer;
       const table = tablesOf(own)._requestHandlers;
       found.length = 0;
-      found.push(table.delete('ping'), table.delete('ping'), table.has('ping'), [...table.keys()].includes('ping'));
+      found.push(
+        table.delete('ping'),
+        table.delete('ping'),
+        table.has('ping'),
+        [...table.keys()].includes('ping'),
+      );
       table.set('own/added', () => ({ own: currentSession()?.clientInfo.name }));
       return said('changed');
     });

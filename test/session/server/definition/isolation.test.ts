@@ -46,7 +46,10 @@ function identities(server: McpServer, marker: string): string {
 }
 
 function createServer(aborted: string[], late: Array<Promise<unknown>>): McpServer {
-  const server = new McpServer({ name: 'one', version: '1.0.0' }, { capabilities: { logging: {} } });
+  const server = new McpServer(
+    { name: 'one', version: '1.0.0' },
+    { capabilities: { logging: {} } },
+  );
   const marked = { inputSchema: z.object({ marker: z.string() }) };
   server.registerTool('mixed', marked, async ({ marker }, ctx) => {
     await ctx.mcpReq.log('info', `${marker} by ctx`);
@@ -62,7 +65,9 @@ function createServer(aborted: string[], late: Array<Promise<unknown>>): McpServ
       .catch(() => 'no elicitation');
     await turn();
     const own = currentSession()?.server as McpServer | undefined;
-    late.push(turn().then(() => own?.server.sendLoggingMessage({ level: 'error', data: `${marker} late` })));
+    late.push(
+      turn().then(() => own?.server.sendLoggingMessage({ level: 'error', data: `${marker} late` })),
+    );
     const text = `${identities(server, marker)} ${asked} ${server.server.getNegotiatedProtocolVersion()}`;
     return { content: [{ type: 'text', text }] };
   });
@@ -87,7 +92,11 @@ const forAll = <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promi
 const versionOf = (index: number): string => (index % 3 === 0 ? '2025-06-18' : '2025-11-25');
 
 /** Reads the stream of a call, answers its questions, and returns every message. */
-async function converse({ client, marker }: Talker, response: RawResponse, id: number): Promise<Message[]> {
+async function converse(
+  { client, marker }: Talker,
+  response: RawResponse,
+  id: number,
+): Promise<Message[]> {
   const messages: Message[] = [];
   for (;;) {
     const message = await response.nextMessage();
@@ -135,7 +144,11 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
     const marker = `m${index}`;
     const loud = index % 2 === 0;
     const texts = messages.map(({ params, result }) =>
-      String(params?.data ?? params?.message ?? (result?.content[0] as { text: string } | undefined)?.text),
+      String(
+        params?.data ??
+          params?.message ??
+          (result?.content[0] as { text: string } | undefined)?.text,
+      ),
     );
     expect(texts).toEqual([
       ...(loud ? [`${marker} by ctx`, `${marker} by server`] : []),
@@ -161,7 +174,9 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
   const even = talkers.filter(({ index }) => index % 2 === 0).map(({ marker }) => marker);
   expect(aborted.toSorted()).toEqual(even.toSorted());
   expect(held).toEqual(
-    talkers.map(({ marker, index }) => (index % 2 === 0 ? undefined : { type: 'text', text: marker })),
+    talkers.map(({ marker, index }) =>
+      index % 2 === 0 ? undefined : { type: 'text', text: marker },
+    ),
   );
 
   // What came on the GET streams: late sends of the own session, and nothing else.
@@ -172,7 +187,9 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
   // One change of the definition is one message on each of these streams.
   server.registerTool('more', {}, () => ({ content: [] }));
   await until(() =>
-    gets.every(({ events }) => events.some(({ data }) => data?.includes('tools/list_changed') === true)),
+    gets.every(({ events }) =>
+      events.some(({ data }) => data?.includes('tools/list_changed') === true),
+    ),
   );
 
   for (const get of gets) get.abort();
@@ -183,7 +200,10 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
       modern,
       'tools/call',
       { name: 'mixed', arguments: { marker } },
-      { headers: { 'x-user': marker }, meta: { [CLIENT_INFO_META_KEY]: { name: marker, version: '1' } } },
+      {
+        headers: { 'x-user': marker },
+        meta: { [CLIENT_INFO_META_KEY]: { name: marker, version: '1' } },
+      },
     ),
   );
   expect(answers.map(({ message }) => message.result?.content[0])).toEqual(

@@ -61,7 +61,8 @@ const notifyAll = ({ server: { server }, context }: Held): Array<Promise<unknown
 const askAll = ({ server: { server }, context }: Held): Array<() => Promise<unknown>> => [
   async () => server.ping(),
   async () => server.listRoots(),
-  async () => (context.mcpReq === undefined ? server.ping() : context.mcpReq.send({ method: 'ping' })),
+  async () =>
+    context.mcpReq === undefined ? server.ping() : context.mcpReq.send({ method: 'ping' }),
 ];
 
 interface Held {
@@ -78,7 +79,8 @@ function keeping(server: McpServer, kept: Held[]): McpServer {
   return server;
 }
 
-const keep = (client: RawClient): Promise<unknown> => client.call('tools/call', { name: 'keep', arguments: {} });
+const keep = (client: RawClient): Promise<unknown> =>
+  client.call('tools/call', { name: 'keep', arguments: {} });
 
 const methodsOf = (lines: ReadonlyArray<{ readonly fields: Record<string, unknown> }>): unknown[] =>
   lines.map(({ fields }) => fields['method']);
@@ -86,10 +88,14 @@ const methodsOf = (lines: ReadonlyArray<{ readonly fields: Record<string, unknow
 /** Every notification resolves, with one warning per method; every question rejects. */
 async function areDropped(held: Held, { log }: Served): Promise<void> {
   for (let n = 0; n < 2; n++) {
-    for (const sent of notifyAll(held)) await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
+    for (const sent of notifyAll(held))
+      await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
     for (const ask of askAll(held)) await expect(ask()).rejects.toThrow();
   }
-  expect(methodsOf(log.matching(ENDED, 'warn'))).toEqual(['notifications/message', 'notifications/resources/updated']);
+  expect(methodsOf(log.matching(ENDED, 'warn'))).toEqual([
+    'notifications/message',
+    'notifications/resources/updated',
+  ]);
 }
 
 describe.each(makers)('a shared server of SDK %s', (_, make) => {
@@ -144,9 +150,14 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
       // A pooled connection binds its callbacks to the context of the request that made it.
       jobs.once(
         'done',
-        AsyncResource.bind(() => void server.sendLoggingMessage({ level: 'error', data: `${data} bound` })),
+        AsyncResource.bind(
+          () => void server.sendLoggingMessage({ level: 'error', data: `${data} bound` }),
+        ),
       );
-      jobs.once('done', () => void server.sendLoggingMessage({ level: 'error', data: `${data} named` }, id));
+      jobs.once(
+        'done',
+        () => void server.sendLoggingMessage({ level: 'error', data: `${data} named` }, id),
+      );
       jobs.once('done', () => void own.sendLoggingMessage({ level: 'error', data: `${data} own` }));
       return said('waits');
     });
@@ -222,27 +233,37 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
   });
 });
 
-const ends: Array<[string, McpEndpointOptions, (served: Served, client: RawClient) => Promise<unknown>]> = [
-  ['has ended', {}, ({ endpoint }, { sessionId }) => endpoint.sessions.terminate(String(sessionId))],
+const ends: Array<
+  [string, McpEndpointOptions, (served: Served, client: RawClient) => Promise<unknown>]
+> = [
+  [
+    'has ended',
+    {},
+    ({ endpoint }, { sessionId }) => endpoint.sessions.terminate(String(sessionId)),
+  ],
   ['was ended by its client', {}, (_, client) => client.delete()],
   ['was released', {}, ({ endpoint }) => endpoint.drain()],
   ['has hibernated', { hibernateAfterMs: 1_000 }, async () => {}],
 ];
 
 describe.each(makers)('a factory of SDK %s', (_, make) => {
-  test.each(ends)('its notifications are dropped when its session %s', async (_name, options, end) => {
-    const kept: Held[] = [];
-    const time = createFakeTime();
-    const factory = ({ serverOptions }: McpEndpointContext): McpServer => keeping(make(serverOptions), kept);
-    const served = await serve(factory, { timeProvider: time, ...options });
-    const one = await served.openSession();
-    await keep(one);
-    await end(served, one);
-    if (options.hibernateAfterMs !== undefined) await time.advance(60_000);
-    await until(() => served.endpoint.sessions.count === 0);
-    await until(() => kept[0]?.server.server.transport === undefined);
-    await areDropped(kept[0] as Held, served);
-  });
+  test.each(ends)(
+    'its notifications are dropped when its session %s',
+    async (_name, options, end) => {
+      const kept: Held[] = [];
+      const time = createFakeTime();
+      const factory = ({ serverOptions }: McpEndpointContext): McpServer =>
+        keeping(make(serverOptions), kept);
+      const served = await serve(factory, { timeProvider: time, ...options });
+      const one = await served.openSession();
+      await keep(one);
+      await end(served, one);
+      if (options.hibernateAfterMs !== undefined) await time.advance(60_000);
+      await until(() => served.endpoint.sessions.count === 0);
+      await until(() => kept[0]?.server.server.transport === undefined);
+      await areDropped(kept[0] as Held, served);
+    },
+  );
 
   test('its notifications are dropped when onclose sends them', async () => {
     const sent: Array<Promise<void>> = [];
@@ -262,7 +283,8 @@ describe.each(makers)('a factory of SDK %s', (_, make) => {
     const served = await serve(() => keeping(make(), kept), { sessionMode: 'stateless' });
     await keep(served.client());
     // Before the server is closed, and after it.
-    for (const sent of notifyAll(kept[0] as Held)) await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
+    for (const sent of notifyAll(kept[0] as Held))
+      await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
     await until(() => kept[0]?.server.server.transport === undefined);
     await areDropped(kept[0] as Held, served);
   });
@@ -274,10 +296,13 @@ describe.each(modernMakers)('2026-07-28 on SDK %s', (_, make) => {
     ['a factory that passes no options on', false],
   ])('drops what %s sends after the answer', async (_name, passes) => {
     const kept: Held[] = [];
-    const served = await serve(({ serverOptions }) => keeping(make(passes ? serverOptions : {}), kept));
+    const served = await serve(({ serverOptions }) =>
+      keeping(make(passes ? serverOptions : {}), kept),
+    );
     await callModern(served.client(), 'tools/call', { name: 'keep', arguments: {} });
     const held = kept[0] as Held;
-    for (const sent of notifyAll(held)) await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
+    for (const sent of notifyAll(held))
+      await expect(sent ?? Promise.resolve()).resolves.toBeUndefined();
     await until(() => held.server.server.transport === undefined);
     await areDropped(held, served);
   });

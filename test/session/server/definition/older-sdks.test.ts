@@ -29,6 +29,11 @@ test.skipIf(lack !== '').each(copies)(
   async (name, file) => {
     const { href } = pathToFileURL(join(await folderOf(name), file));
     const { Server } = (await import(href)) as { Server: ServerClass };
-    expect(await shortWayOf(Server)).toEqual({ connected: true, passed: true, changed: [], sent: 0 });
+    expect(await shortWayOf(Server)).toEqual({
+      connected: true,
+      passed: true,
+      changed: [],
+      sent: 0,
+    });
   },
 );

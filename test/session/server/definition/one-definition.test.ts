@@ -43,11 +43,14 @@ describe.each(faces)('one definition, over %s', (face) => {
         return stream;
       }),
     );
-    const listening = await postModern(client(), 'subscriptions/listen', { notifications: { toolsListChanged: true } });
+    const listening = await postModern(client(), 'subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    });
     await listening.nextMessage();
     const changed = (response: RawResponse): number =>
       methodsOf(response).filter((method) => method === 'notifications/tools/list_changed').length;
-    for (const name of ['second', 'third', 'fourth']) server.registerTool(name, {}, () => said(name));
+    for (const name of ['second', 'third', 'fourth'])
+      server.registerTool(name, {}, () => said(name));
     tool.disable();
     await until(() => [...streams, listening].every((stream) => changed(stream) === 1));
     const listed = await clients[0]?.call('tools/list');
@@ -83,7 +86,11 @@ describe('outside of a handler', () => {
     await openSession({ capabilities: { elicitation: {}, sampling: {}, roots: {} } });
     const { server: shared } = server;
     const sends = [
-      () => shared.elicitInput({ message: 'hello', requestedSchema: { type: 'object', properties: {} } }),
+      () =>
+        shared.elicitInput({
+          message: 'hello',
+          requestedSchema: { type: 'object', properties: {} },
+        }),
       () => shared.createMessage({ messages: [], maxTokens: 1 }),
       () => shared.listRoots(),
       () => shared.ping(),
@@ -104,7 +111,10 @@ describe('outside of a handler', () => {
 
 describe('a server that cannot be a definition', () => {
   const refused = (message: RegExp): unknown =>
-    expect.objectContaining({ code: 'DEFINITION_REFUSED', message: expect.stringMatching(message) as string });
+    expect.objectContaining({
+      code: 'DEFINITION_REFUSED',
+      message: expect.stringMatching(message) as string,
+    });
   const attempt = (given: object): unknown => {
     try {
       createMcpEndpoint(given as McpServer);
@@ -146,14 +156,21 @@ describe('a server that cannot be a definition', () => {
   }
   // With it a session could list the tasks of others.
   const withTaskStore = (): McpServerV1 =>
-    new McpServerV1(info, { taskStore: new InMemoryTaskStore(), capabilities: { tasks: { list: {} } } });
+    new McpServerV1(info, {
+      taskStore: new InMemoryTaskStore(),
+      capabilities: { tasks: { list: {} } },
+    });
   const neither =
     /it is an object, and neither an McpServer nor a Server of the SDK; .* creates a new server in each call/;
   const around = (what: string, property: string): RegExp =>
     new RegExp(`it is ${what} around a server of the SDK; pass .* in its property ${property}$`);
 
   test.each<[what: string, given: object, message: RegExp]>([
-    ['its class extends the low-level Server', new Own(info, LOGGING), /class Own extends the SDK's Server/],
+    [
+      'its class extends the low-level Server',
+      new Own(info, LOGGING),
+      /class Own extends the SDK's Server/,
+    ],
     ['it has the task store of SDK 1', withTaskStore(), /taskStore .* of its own/],
     ['its server has the task store of SDK 1', withTaskStore().server, /taskStore .* of its own/],
     ['it is no server of the SDK', { connect: async () => {}, close: async () => {} }, neither],
@@ -186,7 +203,9 @@ describe('a server that cannot be a definition', () => {
     const server = definition();
     await serve(server);
     const [transport] = InMemoryTransport.createLinkedPair();
-    await expect(server.connect(transport)).rejects.toEqual(refused(/cannot be connected by itself/));
+    await expect(server.connect(transport)).rejects.toEqual(
+      refused(/cannot be connected by itself/),
+    );
   });
 
   test('may extend McpServer', async () => {
@@ -194,7 +213,9 @@ describe('a server that cannot be a definition', () => {
       greeting = 'hello';
     }
     const server = new Own(info, LOGGING);
-    server.registerTool('greet', {}, () => said(`${server.greeting} ${currentSession()?.server instanceof Own}`));
+    server.registerTool('greet', {}, () =>
+      said(`${server.greeting} ${currentSession()?.server instanceof Own}`),
+    );
     const { openSession } = await serve(server);
     const one = await openSession();
     expect(await say(one, 'greet')).toBe('hello true');
@@ -214,7 +235,9 @@ describe('the server of one session', () => {
     const { message } = await one.call(...tool('add'));
     expect(message.result).toMatchObject({ isError: true });
     expect(textOf(message)).toMatch(/Register on the definition itself/);
-    expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'add' }] });
+    expect((await one.call('tools/list')).message.result).toMatchObject({
+      tools: [{ name: 'add' }],
+    });
   });
 
   test('gets the options of configureSessionOptions over those of the definition', async () => {
@@ -224,16 +247,25 @@ describe('the server of one session', () => {
       configureSessionOptions: (request) =>
         request.headers.get('x-instructions') === null
           ? undefined
-          : { instructions: request.headers.get('x-instructions') ?? '', capabilities: { experimental: { own: {} } } },
+          : {
+              instructions: request.headers.get('x-instructions') ?? '',
+              capabilities: { experimental: { own: {} } },
+            },
     });
     const plain = (await client().initialize()).message.result;
-    const own = (await client().initialize({ headers: { 'x-instructions': 'for one' } })).message.result;
-    expect(plain).toMatchObject({ instructions: 'for all', capabilities: { tools: {}, logging: {} } });
+    const own = (await client().initialize({ headers: { 'x-instructions': 'for one' } })).message
+      .result;
+    expect(plain).toMatchObject({
+      instructions: 'for all',
+      capabilities: { tools: {}, logging: {} },
+    });
     expect(own).toMatchObject({
       instructions: 'for one',
       capabilities: { tools: {}, logging: {}, experimental: { own: {} } },
     });
-    expect(Reflect.has((plain as { capabilities: object }).capabilities, 'experimental')).toBe(false);
+    expect(Reflect.has((plain as { capabilities: object }).capabilities, 'experimental')).toBe(
+      false,
+    );
   });
 
   test('serves a low-level Server with its own handlers, replaced ones too', async () => {
@@ -245,7 +277,9 @@ describe('the server of one session', () => {
     server.fallbackRequestHandler = async ({ method }) => ({ fallback: method });
     const { openSession } = await serve(server);
     const one = await openSession();
-    expect((await one.call('tools/list')).message.result).toMatchObject({ tools: [{ name: 'of-all' }] });
+    expect((await one.call('tools/list')).message.result).toMatchObject({
+      tools: [{ name: 'of-all' }],
+    });
     expect((await one.call('ping')).message.result).toEqual({ _meta: { own: true } });
     expect((await one.call('own/method')).message.result).toEqual({ fallback: 'own/method' });
   });
@@ -260,7 +294,9 @@ describe('a server of SDK version 1', () => {
         message: 'you?',
         requestedSchema: { type: 'object', properties: {} },
       });
-      return { content: [{ type: 'text', text: `${server.server.getClientVersion()?.name} ${action}` }] };
+      return {
+        content: [{ type: 'text', text: `${server.server.getClientVersion()?.name} ${action}` }],
+      };
     });
     const { client, openSession, log } = await serve(server);
     const clients = await Promise.all(
@@ -273,16 +309,23 @@ describe('a server of SDK version 1', () => {
       }),
     );
     await clients[0]?.call('logging/setLevel', { level: 'error' });
-    const answers = await Promise.all(clients.map((one) => callAnswering(one, 'who', { action: 'decline' })));
+    const answers = await Promise.all(
+      clients.map((one) => callAnswering(one, 'who', { action: 'decline' })),
+    );
     expect(answers.map(textOf)).toEqual(['ann decline', 'bob decline']);
     const stream = await clients[1]!.get();
     const late = server.registerTool('late', {}, () => ({ content: [] }));
     await stream.nextMessage(({ method }) => method === 'notifications/tools/list_changed');
     late.remove();
     await expect(
-      server.server.elicitInput({ message: '', requestedSchema: { type: 'object', properties: {} } }),
+      server.server.elicitInput({
+        message: '',
+        requestedSchema: { type: 'object', properties: {} },
+      }),
     ).rejects.toMatchObject({ code: 'OUTSIDE_HANDLER' });
-    expect((await callModern(client(), 'tools/list')).message.error).toMatchObject({ code: -32022 });
+    expect((await callModern(client(), 'tools/list')).message.error).toMatchObject({
+      code: -32022,
+    });
     expect(log.matching(/cannot serve/)).toEqual([]);
   });
 
@@ -291,6 +334,8 @@ describe('a server of SDK version 1', () => {
       supportedProtocolVersions: ['2025-11-25', '2026-07-28'],
     });
     await client().initialize();
-    expect(log.matching(/cannot serve 2026-07-28: its server is of SDK version 1/, 'warn')).toHaveLength(1);
+    expect(
+      log.matching(/cannot serve 2026-07-28: its server is of SDK version 1/, 'warn'),
+    ).toHaveLength(1);
   });
 });

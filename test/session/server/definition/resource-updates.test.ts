@@ -4,7 +4,10 @@
  */
 import { InMemoryServerEventBus, McpServer } from '@modelcontextprotocol/server';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { SubscribeRequestSchema, UnsubscribeRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import {
+  SubscribeRequestSchema,
+  UnsubscribeRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js';
 import { describe, expect, test } from 'vitest';
 import { currentSession, type McpEndpointOptions } from '../../../../src/index.ts';
 import { memory } from '../../../../src/stores/memory/index.ts';
@@ -39,10 +42,15 @@ const ownServer = (): McpServer => currentSession()?.server as McpServer;
 /** The ways in which code announces a resource. */
 const WAYS = {
   send: (server: McpServer) => void server.server.sendResourceUpdated({ uri: 'note://a' }),
-  notify: (server: McpServer) => void server.server.notification({ method: UPDATED, params: { uri: 'note://a' } }),
-  later: (server: McpServer) => void setImmediate(() => void server.server.sendResourceUpdated({ uri: 'note://a' })),
+  notify: (server: McpServer) =>
+    void server.server.notification({ method: UPDATED, params: { uri: 'note://a' } }),
+  later: (server: McpServer) =>
+    void setImmediate(() => void server.server.sendResourceUpdated({ uri: 'note://a' })),
   timer: (server: McpServer) =>
-    void setTimeout(() => void server.server.notification({ method: UPDATED, params: { uri: 'note://a' } }), 1),
+    void setTimeout(
+      () => void server.server.notification({ method: UPDATED, params: { uri: 'note://a' } }),
+      1,
+    ),
   own: () => void ownServer().server.sendResourceUpdated({ uri: 'note://a' }),
 } as const;
 type Way = keyof typeof WAYS;
@@ -71,13 +79,17 @@ const seen = (stream: RawResponse): unknown[] =>
   stream.messages.flatMap(({ method, params }) => (method === UPDATED ? [params?.['uri']] : []));
 
 /** What came before everything that was sent by now. Lists are announced by each instance to its own clients. */
-async function settled(streams: readonly RawResponse[], ...members: readonly Served[]): Promise<unknown[][]> {
+async function settled(
+  streams: readonly RawResponse[],
+  ...members: readonly Served[]
+): Promise<unknown[][]> {
   const had = streams.map((stream) => countOf(stream));
   members[0]?.endpoint.notify.resourcesChanged();
   await until(() => streams.every((stream, n) => countOf(stream) > (had[n] ?? 0)));
   return streams.map(seen);
 }
-const countOf = (stream: RawResponse): number => stream.messages.filter(({ method }) => method === CHANGED).length;
+const countOf = (stream: RawResponse): number =>
+  stream.messages.filter(({ method }) => method === CHANGED).length;
 
 const makers = [
   ['2', ofVersion2],
@@ -85,7 +97,9 @@ const makers = [
 ] as const;
 
 describe.each(makers)('a shared server of SDK %s', (version, make) => {
-  async function member(options: McpEndpointOptions = {}): Promise<Served & { readonly server: McpServer }> {
+  async function member(
+    options: McpEndpointOptions = {},
+  ): Promise<Served & { readonly server: McpServer }> {
     const server = make();
     for (const [name, announce] of Object.entries(WAYS))
       server.registerTool(name, {}, () => {
@@ -96,28 +110,42 @@ describe.each(makers)('a shared server of SDK %s', (version, make) => {
   }
   /** Returns what came in the answer beside the result. */
   async function announce({ client }: Reading, way: Way): Promise<unknown[]> {
-    const message = { jsonrpc: '2.0', id: client.nextId(), method: 'tools/call', params: { name: way, arguments: {} } };
+    const message = {
+      jsonrpc: '2.0',
+      id: client.nextId(),
+      method: 'tools/call',
+      params: { name: way, arguments: {} },
+    };
     const answer = await client.post(message);
     await answer.ended;
     return seen(answer);
   }
 
-  test.each(SHARED_WAYS)('reaches who subscribed, once and on every instance, and not its caller: %s', async (way) => {
-    const store = memory();
-    const [here, there] = [await member({ store }), await member({ store })];
-    const caller = await reading(here);
-    const other = await reading(here, 'note://b');
-    const subscribers = [await reading(here, 'note://a'), await reading(there, 'note://b', 'note://a')];
-    const left = await reading(there, 'note://a');
-    await left.client.call('resources/unsubscribe', { uri: 'note://a' });
-    const listeners = version === '2' ? [await listening(here, 'note://a'), await listening(there, 'note://a')] : [];
-    const reached = [...subscribers.map(({ stream }) => stream), ...listeners];
-    const unreached = [caller, other, left].map(({ stream }) => stream);
-    expect(await announce(caller, way)).toEqual([]);
-    await until(() => reached.every((stream) => seen(stream).length > 0));
-    const all = await settled([...reached, ...unreached], here, there);
-    expect(all).toEqual([...reached.map(() => ['note://a']), [], [], []]);
-  });
+  test.each(SHARED_WAYS)(
+    'reaches who subscribed, once and on every instance, and not its caller: %s',
+    async (way) => {
+      const store = memory();
+      const [here, there] = [await member({ store }), await member({ store })];
+      const caller = await reading(here);
+      const other = await reading(here, 'note://b');
+      const subscribers = [
+        await reading(here, 'note://a'),
+        await reading(there, 'note://b', 'note://a'),
+      ];
+      const left = await reading(there, 'note://a');
+      await left.client.call('resources/unsubscribe', { uri: 'note://a' });
+      const listeners =
+        version === '2'
+          ? [await listening(here, 'note://a'), await listening(there, 'note://a')]
+          : [];
+      const reached = [...subscribers.map(({ stream }) => stream), ...listeners];
+      const unreached = [caller, other, left].map(({ stream }) => stream);
+      expect(await announce(caller, way)).toEqual([]);
+      await until(() => reached.every((stream) => seen(stream).length > 0));
+      const all = await settled([...reached, ...unreached], here, there);
+      expect(all).toEqual([...reached.map(() => ['note://a']), [], [], []]);
+    },
+  );
 
   test('reaches its caller once if that has subscribed, on its GET stream', async () => {
     const served = await member();
@@ -157,9 +185,16 @@ describe.each(makers)('a shared server of SDK %s', (version, make) => {
     bus.subscribe((event) => events.push(event));
     const served = await member({ bus });
     const subscriber = await reading(served, 'note://a');
-    await served.server.server.notification({ method: UPDATED, params: { uri: 'note://a', _meta: { own: 1 } } });
-    expect(await subscriber.stream.nextMessage()).toMatchObject({ params: { uri: 'note://a', _meta: { own: 1 } } });
-    expect(events).toEqual([{ kind: 'resource_updated', uri: 'note://a', params: { _meta: { own: 1 } } }]);
+    await served.server.server.notification({
+      method: UPDATED,
+      params: { uri: 'note://a', _meta: { own: 1 } },
+    });
+    expect(await subscriber.stream.nextMessage()).toMatchObject({
+      params: { uri: 'note://a', _meta: { own: 1 } },
+    });
+    expect(events).toEqual([
+      { kind: 'resource_updated', uri: 'note://a', params: { _meta: { own: 1 } } },
+    ]);
   });
 
   test('is announced on other instances, and changed lists are not', async () => {

@@ -8,7 +8,11 @@ import { Server as ServerV1 } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { describe, expect, test } from 'vitest';
 import { say, textOf, toolCall } from '../../../kit/lab.ts';
-import { type ConnectableServer, createMcpEndpoint, currentSession } from '../../../../src/index.ts';
+import {
+  type ConnectableServer,
+  createMcpEndpoint,
+  currentSession,
+} from '../../../../src/index.ts';
 import type { RawClient } from '../../../kit/raw-client.ts';
 import { callModern } from '../../../kit/modern.ts';
 import { serve } from '../../../kit/serve.ts';
@@ -70,7 +74,8 @@ describe.each([
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     expect(await say(one, 'watch')).toBe('function');
     const three = await joined(client(), 'cat');
-    for (const leaving of [two, three]) await endpoint.sessions.terminate(String(leaving.sessionId));
+    for (const leaving of [two, three])
+      await endpoint.sessions.terminate(String(leaving.sessionId));
     expect(closed).toEqual(['all', 'all']);
     await endpoint.sessions.terminate(String(one.sessionId));
     expect(closed).toEqual(['all', 'all', 'ann']);
@@ -99,9 +104,16 @@ describe.each([
     server.server.fallbackRequestHandler = ({ method }) => Promise.reject(thrown[method]);
     const { client } = await serve(server, { limits: { requestsPerSession: 1 } });
     const one = await joined(client({ timeoutMs: 3_000 }), 'ann');
-    expect((await one.call('own/null')).message.error).toMatchObject({ code: -32603, message: /threw null/ });
-    expect((await one.call('own/unreadable')).message.error).toMatchObject({ message: /cannot be read/ });
-    expect((await one.call('own/undefined')).message.error).toMatchObject({ message: /threw undefined/ });
+    expect((await one.call('own/null')).message.error).toMatchObject({
+      code: -32603,
+      message: /threw null/,
+    });
+    expect((await one.call('own/unreadable')).message.error).toMatchObject({
+      message: /cannot be read/,
+    });
+    expect((await one.call('own/undefined')).message.error).toMatchObject({
+      message: /threw undefined/,
+    });
   });
 
   test('connects sessions through a bound connect and close that a tracing tool set', async () => {
@@ -133,7 +145,9 @@ describe.each([
     const server = make() as McpServer;
     const notification = server.server.notification.bind(server.server);
     server.server.notification = (message) => notification({ ...message, params: {} });
-    expect(() => createMcpEndpoint(server)).toThrow(/its method notification\(\) was replaced.*pass a factory/);
+    expect(() => createMcpEndpoint(server)).toThrow(
+      /its method notification\(\) was replaced.*pass a factory/,
+    );
   });
 
   test.each(['_requestHandlers', '_notificationHandlers'])(
@@ -185,13 +199,21 @@ describe.each([
     const { client } = await serve(server);
     expect(await say(await joined(client(), 'ann'), 'who')).toBe('ann');
     expect(server.server).toBeInstanceOf(Class);
-    expect([server.server.getClientVersion(), server.server.transport]).toEqual([undefined, undefined]);
+    expect([server.server.getClientVersion(), server.server.transport]).toEqual([
+      undefined,
+      undefined,
+    ]);
     expect(Reflect.ownKeys(server.server)).toEqual([]);
   });
 
   test('that was connected before tells no session who its earlier client was', async () => {
     const server = make() as McpServer;
-    const transport = { start: async () => {}, send: async () => {}, close: async () => {}, onclose: () => {} };
+    const transport = {
+      start: async () => {},
+      send: async () => {},
+      close: async () => {},
+      onclose: () => {},
+    };
     await server.connect(transport);
     Reflect.set(server.server, '_clientVersion', { name: 'earlier', version: '1' });
     transport.onclose();
@@ -210,7 +232,9 @@ describe.each([
       for (const memberOf of [(one: McpServer) => one, (one: McpServer) => one.server]) {
         const server = make() as McpServer;
         close(memberOf(server));
-        expect(() => createMcpEndpoint(server)).toThrow(/it is frozen or sealed, .* pass a factory/);
+        expect(() => createMcpEndpoint(server)).toThrow(
+          /it is frozen or sealed, .* pass a factory/,
+        );
       }
     },
   );
@@ -234,7 +258,9 @@ test('the server of one session of SDK 1 registers no tool with tasks', async ()
     return { content: [{ type: 'text', text: String(own.experimental.tasks) }] };
   });
   const { client } = await serve(server);
-  expect(await say(await joined(client(), 'ann'), 'sneak')).toMatch(/Register on the definition itself/);
+  expect(await say(await joined(client(), 'ann'), 'sneak')).toMatch(
+    /Register on the definition itself/,
+  );
 });
 
 test('sessions of SDK 1 create no validator before a form is answered', async () => {
@@ -251,7 +277,9 @@ test('sessions of SDK 1 create no validator before a form is answered', async ()
   made = 0;
   const SCHEMA = { type: 'object' as const, properties: { n: { type: 'number' as const } } };
   server.registerTool('ask', {}, async () => {
-    const outcome = await server.server.elicitInput({ message: '', requestedSchema: SCHEMA }).catch(String);
+    const outcome = await server.server
+      .elicitInput({ message: '', requestedSchema: SCHEMA })
+      .catch(String);
     return { content: [{ type: 'text', text: String(outcome) }] };
   });
   const { client, openSession } = await serve(server);

@@ -3,7 +3,13 @@
  * contract (`stores/contract.ts`), and how messages arrive is the store's.
  */
 import assert from 'node:assert/strict';
-import type { Backend, DuePlace, Entry, Row, Write } from '../../../../src/stores/kernel/backend.ts';
+import type {
+  Backend,
+  DuePlace,
+  Entry,
+  Row,
+  Write,
+} from '../../../../src/stores/kernel/backend.ts';
 import { rangeOf } from '../../../../src/stores/shared/cursor.ts';
 import type { Kind } from '../../../../src/stores/store.ts';
 import { Deployment } from '../../../simulation/sim-store.ts';
@@ -38,7 +44,13 @@ const WAKES = [null, 5, 5, 7.25, -1, 1e12 + 0.5];
 const NO_PLACE: DuePlace = [-Number.MAX_VALUE, ''];
 
 const rowOf = (row: Row | undefined) =>
-  row && { id: row.id, version: row.version, fence: row.fence, wakeAt: row.wakeAt, value: { ...row.value } };
+  row && {
+    id: row.id,
+    version: row.version,
+    fence: row.fence,
+    wakeAt: row.wakeAt,
+    value: { ...row.value },
+  };
 
 /** Everything that is stored in the rows of the table. */
 async function stored(backend: Backend): Promise<unknown> {
@@ -75,7 +87,9 @@ const tableCases = Object.entries(TABLE).map(([title, trips]): BackendCase => ({
     for (const [way, travel] of Object.entries(WAYS)) {
       for (const [n, trip] of travel(trips.flat()).entries()) {
         const answers = await (backends[n % 2] as Backend).write(trip.map(({ write }) => write));
-        const compared = answers.map((answer, at) => (trip[at]?.done === undefined ? undefined : answer));
+        const compared = answers.map((answer, at) =>
+          trip[at]?.done === undefined ? undefined : answer,
+        );
         assert.deepEqual(
           compared,
           trip.map(({ done }) => done),
@@ -85,13 +99,18 @@ const tableCases = Object.entries(TABLE).map(([title, trips]): BackendCase => ({
       assert.deepEqual(await stored(backends[1]), await expected(trips), way);
       for (const id of IDS) {
         const row = await backends[0].read(THINGS, id);
-        if (row !== undefined) assert.deepEqual(await backends[0].write([drop(id, row.version)]), [true]);
+        if (row !== undefined)
+          assert.deepEqual(await backends[0].write([drop(id, row.version)]), [true]);
       }
     }
   },
 }));
 
-async function pages<P>(page: (after: P) => Promise<readonly Row[]>, first: P, place: (row: Row) => P): Promise<P[]> {
+async function pages<P>(
+  page: (after: P) => Promise<readonly Row[]>,
+  first: P,
+  place: (row: Row) => P,
+): Promise<P[]> {
   const all: P[] = [];
   for (let after = first; ;) {
     const rows = await page(after);
@@ -115,16 +134,26 @@ export const backendContract: readonly BackendCase[] = [
       const ids = GROUPS.flatMap((group) => NAMES.map((name) => `${group}.${name}`));
       const writes = ids.map((id, n) => {
         const wakeAt = WAKES[n % WAKES.length] ?? null;
-        return put(id, 0, n + 1, { kind: PARCELS, wakeAt, fence: wakeAt !== null && n % 7 === 0 ? null : MINE });
+        return put(id, 0, n + 1, {
+          kind: PARCELS,
+          wakeAt,
+          fence: wakeAt !== null && n % 7 === 0 ? null : MINE,
+        });
       });
       const ofAnotherKind = ids.slice(0, 9).map((id) => put(id, 0, 1, { wakeAt: 5 }));
-      assert.deepEqual(await backend.write([...writes, ...ofAnotherKind]), allTrue([...writes, ...ofAnotherKind]));
+      assert.deepEqual(
+        await backend.write([...writes, ...ofAnotherKind]),
+        allTrue([...writes, ...ofAnotherKind]),
+      );
       const rows = writes.map(({ row }) => row as Row);
       const listed = idsOf(rows.filter(({ fence }) => fence !== null)).sort(inBytes);
       const placeOf = ({ wakeAt, id }: Row) => [wakeAt ?? Infinity, id] as const;
       const due = rows.map(placeOf).filter(([time]) => time < 100);
       due.sort(([a, first], [b, second]) => a - b || inBytes(first, second));
-      for (const [after, before] of [['', '\u007f'], ...[...GROUPS, 'none'].map((group) => rangeOf(group))] as const) {
+      for (const [after, before] of [
+        ['', '\u007f'],
+        ...[...GROUPS, 'none'].map((group) => rangeOf(group)),
+      ] as const) {
         const within = listed.filter((id) => id > after && id < before);
         for (const size of [1, 16, 1_000]) {
           const page = async (from: string) => backend.list(PARCELS, from, before, size);
@@ -139,14 +168,21 @@ export const backendContract: readonly BackendCase[] = [
     },
   },
   {
-    title: 'a trip may have more writes than the kernel sends, and rows and entries of 5 MB come back whole',
+    title:
+      'a trip may have more writes than the kernel sends, and rows and entries of 5 MB come back whole',
     async run({ connect }) {
       const [backend, other] = [await connect(), await connect()];
       const numbers = Array.from({ length: MANY }, (_, n) => n + 1);
       const trip = numbers.map((n) => put(`r${n}`, 0, n));
-      assert.deepEqual(await backend.write([...trip, put('s', 0, 1), put('t', 0, 1)]), Array(MANY + 2).fill(true));
+      assert.deepEqual(
+        await backend.write([...trip, put('s', 0, 1), put('t', 0, 1)]),
+        Array(MANY + 2).fill(true),
+      );
       const added: Write[] = numbers.map((n) => add(`r${n}`, [n]));
-      assert.deepEqual(await backend.write([...added, add('s', numbers)]), Array(MANY + 1).fill(true));
+      assert.deepEqual(
+        await backend.write([...added, add('s', numbers)]),
+        Array(MANY + 1).fill(true),
+      );
       for (const [id, nos] of [
         [`r${MANY}`, [MANY]],
         ['s', numbers],
@@ -167,7 +203,8 @@ export const backendContract: readonly BackendCase[] = [
     },
   },
   {
-    title: '1 and 2: of puts of one row at once one takes effect; an entry is stored where it came before a new fence',
+    title:
+      '1 and 2: of puts of one row at once one takes effect; an entry is stored where it came before a new fence',
     async run({ connect }) {
       const backends = [await connect(), await connect(), await connect()] as const;
       const ids = Array.from({ length: 20 }, (_, n) => `r${n}`);
@@ -184,8 +221,15 @@ export const backendContract: readonly BackendCase[] = [
       for (const [n, id] of ids.entries()) {
         const winners = won.flatMap((of, by) => (of[n] === true ? [by] : []));
         const row = await backends[2].read(THINGS, id);
-        assert.deepEqual([row?.version, row?.fence, winners.length], [2 + (winners[0] ?? 0), `2 ${winners[0]}`, 1]);
-        assert.equal((await backends[2].log(THINGS, id, 'p')).length, added?.[n] === true ? 1 : 0, id);
+        assert.deepEqual(
+          [row?.version, row?.fence, winners.length],
+          [2 + (winners[0] ?? 0), `2 ${winners[0]}`, 1],
+        );
+        assert.equal(
+          (await backends[2].log(THINGS, id, 'p')).length,
+          added?.[n] === true ? 1 : 0,
+          id,
+        );
       }
     },
   },
@@ -200,7 +244,9 @@ export const backendContract: readonly BackendCase[] = [
       const answers = await backend.write([refused, add('t', [1]), put('u', 0, 1), add('v', [1])]);
       const shown = answers.map((answer) => (answer instanceof Error ? 'refused' : answer));
       assert.deepEqual(shown, ['refused', true, true, false]);
-      const lengths = ['s', 't', 'u'].map(async (id) => (await backend.log(THINGS, id, null)).length);
+      const lengths = ['s', 't', 'u'].map(
+        async (id) => (await backend.log(THINGS, id, null)).length,
+      );
       assert.deepEqual(await Promise.all(lengths), [0, 1, 0]);
     },
   },

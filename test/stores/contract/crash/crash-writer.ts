@@ -41,11 +41,16 @@ function workOf({ owner, prefix, log, ...job }: WriterJob, view: View): () => Pr
   const file = openSync(log, 'a');
   let made = 0;
   const acknowledged = (id: string, step: number): unknown => writeSync(file, `${id} ${step}\n`);
-  const take = async (): Promise<{ readonly id: string; readonly step: number; readonly fence: Fence }> => {
+  const take = async (): Promise<{
+    readonly id: string;
+    readonly step: number;
+    readonly fence: Fence;
+  }> => {
     const next = sessions.shift();
     if (next === undefined) {
       const id = `${GROUPS[made % GROUPS.length]}.${prefix}-${made++}`;
-      if ((await view.records.create(newRecord(id, owner))) !== 'created') throw new Error(`${id} exists`);
+      if ((await view.records.create(newRecord(id, owner))) !== 'created')
+        throw new Error(`${id} exists`);
       acknowledged(id, 0);
       return { id, step: 0, fence: { epoch: 1, owner } };
     }
@@ -82,7 +87,10 @@ async function main(job: WriterJob): Promise<void> {
   };
   await untilAway(job, async () => {
     const view = await openView(storeAt(job.target), viewOptions(job.deployment));
-    await view.instances.announce({ id: job.owner, state: 'serving', version: '1' }, () => undefined);
+    await view.instances.announce(
+      { id: job.owner, state: 'serving', version: '1' },
+      () => undefined,
+    );
     const work = workOf(job, view);
     const workers = Array.from({ length: job.width }, () => untilAway(job, work));
     await Promise.all([...workers, beside()]);

@@ -53,7 +53,9 @@ const CHECKER = 'checker';
 const waiting = (what: string): UntilOptions => ({ what, timeoutMs: PATIENCE_MS });
 
 function startWriter(program: string, job: WriterJob): Writer {
-  const child = spawn(process.execPath, [program, JSON.stringify(job)], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [program, JSON.stringify(job)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const errors: string[] = [];
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk.toString()));
   return { process: child, gone: once(child, 'close'), errors, log: job.log };
@@ -64,10 +66,15 @@ function readAcknowledged(log: string): Array<[id: string, step: number]> {
   if (!existsSync(log)) return [];
   // A line that the kill cut off was not acknowledged.
   const lines = readFileSync(log, 'utf8').split('\n').slice(0, -1);
-  return lines.map((line) => [line.slice(0, line.indexOf(' ')), Number(line.slice(line.indexOf(' ')))]);
+  return lines.map((line) => [
+    line.slice(0, line.indexOf(' ')),
+    Number(line.slice(line.indexOf(' '))),
+  ]);
 }
 
-type Held = Pick<View['records'], 'claim'> & { replay(id: string, stream: string, after: number): unknown };
+type Held = Pick<View['records'], 'claim'> & {
+  replay(id: string, stream: string, after: number): unknown;
+};
 
 /** What a store or the model holds of a session. Claims it, because a claim returns marks and open streams. */
 async function contentOf(held: Held, { id, epoch, owner }: StoredRecord): Promise<object> {
@@ -91,7 +98,8 @@ class Lives {
 
   /** The writers have been killed. */
   async check(view: View, writers: readonly Writer[]): Promise<void> {
-    for (const lease of await view.instances.list()) assert.equal(await view.instances.bury(lease), true);
+    for (const lease of await view.instances.list())
+      assert.equal(await view.instances.bury(lease), true);
     for (const [id, step] of writers.flatMap(({ log }) => readAcknowledged(log))) {
       this.steps += step - (this.living.get(id)?.step ?? 0);
       this.living.set(id, { id, step, epoch: 0, owner: null });
@@ -100,7 +108,8 @@ class Lives {
     const listed = new Set(idsOf(records));
     const due = new Set(idsOf(await allPages((cursor) => view.records.due(PAGE, cursor))));
     for (const group of GROUPS) await this.#checkGroup(view, group, listed);
-    for (const { id, step } of this.living.values()) await this.#checkOne(view, id, step, listed, due);
+    for (const { id, step } of this.living.values())
+      await this.#checkOne(view, id, step, listed, due);
     // A session may have been created whose acknowledgement was lost.
     for (const { id, epoch, owner } of records) {
       if (!this.living.has(id)) this.living.set(id, { id, step: 0, epoch, owner });
@@ -138,11 +147,20 @@ class Lives {
     assert.ok(step < LAST_STEP, `${id} lives, although its end was acknowledged`);
     assert.ok(listed.has(id), `${id} is not listed`);
     const found = await contentOf(view.records, record);
-    const models = [step, step + 1].filter((one) => one < LAST_STEP).map((one) => modelAfter(id, one));
-    const possible = await Promise.all(models.map((model) => contentOf(model, model.record(id) ?? record)));
+    const models = [step, step + 1]
+      .filter((one) => one < LAST_STEP)
+      .map((one) => modelAfter(id, one));
+    const possible = await Promise.all(
+      models.map((model) => contentOf(model, model.record(id) ?? record)),
+    );
     const reached = possible.findIndex((content) => isDeepStrictEqual(content, found));
-    if (reached < 0) assert.deepEqual(found, possible[0], `${id} after the acknowledged step ${step}`);
-    assert.equal(due.has(id), models[reached]?.due().records.length === 1, `${id} is due after step ${step + reached}`);
+    if (reached < 0)
+      assert.deepEqual(found, possible[0], `${id} after the acknowledged step ${step}`);
+    assert.equal(
+      due.has(id),
+      models[reached]?.due().records.length === 1,
+      `${id} is due after step ${step + reached}`,
+    );
     // The next owner continues after a step that was stored but not acknowledged.
     this.living.set(id, { id, step: step + reached, epoch: record.epoch + 1, owner: CHECKER });
   }
@@ -151,7 +169,10 @@ class Lives {
 /** Resolves in the middle of the writer's work, or when the writer has failed. */
 async function inTheMiddle({ process, log }: Writer, nth: number): Promise<void> {
   const steps = Math.floor(((nth * GOLDEN) % 1) * MOST_STEPS);
-  await until(() => process.exitCode !== null || readAcknowledged(log).length >= steps, waiting(`${steps} steps`));
+  await until(
+    () => process.exitCode !== null || readAcknowledged(log).length >= steps,
+    waiting(`${steps} steps`),
+  );
   await elapse(systemTime, ((systemRandom(1)[0] ?? 0) / 256) * LONGEST_MS);
 }
 

@@ -45,15 +45,27 @@ export const STREAMS: readonly string[] = ['g', ...upTo(LAST_STEP - 1, isCall).m
 
 type Writes = Pick<Records, 'save' | 'add' | 'end' | 'append'>;
 
-export function doStep(records: Writes, id: string, step: number, fence: Fence): MaybePromise<string> {
+export function doStep(
+  records: Writes,
+  id: string,
+  step: number,
+  fence: Fence,
+): MaybePromise<string> {
   if (step === LAST_STEP) return records.end(id, fence, OUTCOME);
   if (rings(step)) return records.add(id, `added ${step}`, '1');
   const due = { inMs: KEPT_MS, seen: upTo(step, rings).length };
-  if (isSave(step)) return records.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' }, due });
+  if (isSave(step))
+    return records.save(id, fence, { stamp: step, fields: { step: `${step}`, [step]: '1' }, due });
   const text = JSON.stringify({ step, text: TEXT });
   const common = { id, fence };
   if (isCall(step))
-    return records.append({ ...common, stream: callStream(step), from: 0, events: ['', text], complete: true });
+    return records.append({
+      ...common,
+      stream: callStream(step),
+      from: 0,
+      events: ['', text],
+      complete: true,
+    });
   const append = { ...common, stream: 'g', from: upTo(step - 1, onGet).length, events: [text] };
   return records.append(
     isMarked(step)
@@ -67,6 +79,7 @@ export function modelAfter(id: string, step: number): PlainStore {
   const model = new PlainStore({ now: () => 0, keepMs: KEPT_MS, log: LOG });
   const record = newRecord(id, 'writer');
   model.create(record, null, null);
-  for (const one of upTo(step, () => true)) void doStep(model, id, one, { epoch: record.epoch, owner: 'writer' });
+  for (const one of upTo(step, () => true))
+    void doStep(model, id, one, { epoch: record.epoch, owner: 'writer' });
   return model;
 }

@@ -1,6 +1,13 @@
 /** Applies operations to a store and to {@link PlainStore}, and compares answer by answer. */
 import assert from 'node:assert/strict';
-import type { ClaimOutcome, Fence, Mark, OpenStream, Ownership, RecordChange } from '../../../../src/stores/store.ts';
+import type {
+  ClaimOutcome,
+  Fence,
+  Mark,
+  OpenStream,
+  Ownership,
+  RecordChange,
+} from '../../../../src/stores/store.ts';
 import { allPages, openStreams, type View } from '../view.ts';
 import { isEnded } from '../../../../src/stores/store.ts';
 import { sortedBy } from '../store-kit.ts';
@@ -21,19 +28,30 @@ const WRITES = ['create', 'claim', 'save', 'release', 'add', 'end', 'mark', 'app
  * Applies all of them; throws at the first answer that differs, with the operation. Consecutive writes are requested in
  * one turn, up to `most` of them, and must answer as if they ran one after the other.
  */
-export async function applyAll(world: World, all: readonly ModelOperation[], most: number): Promise<void> {
+export async function applyAll(
+  world: World,
+  all: readonly ModelOperation[],
+  most: number,
+): Promise<void> {
   for (const id of INSTANCES) {
-    await world.places[0]?.store.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
+    await world.places[0]?.store.instances.announce(
+      { id, state: 'serving', version: '1' },
+      () => undefined,
+    );
   }
   let asked: Array<{ answers: Promise<unknown[]>; what: string }> = [];
   const settle = async (): Promise<void> => {
     const all = await Promise.all(asked.map(({ answers }) => answers));
-    for (const [n, [got, expected]] of all.entries()) assert.deepEqual(got, expected, asked[n]?.what);
+    for (const [n, [got, expected]] of all.entries())
+      assert.deepEqual(got, expected, asked[n]?.what);
     asked = [];
   };
   for (const [n, step] of all.entries()) {
     if (asked.length === most || !WRITES.includes(step.op)) await settle();
-    asked.push({ answers: Promise.all(apply(world, step)), what: `operation ${n}, ${JSON.stringify(step)}` });
+    asked.push({
+      answers: Promise.all(apply(world, step)),
+      what: `operation ${n}, ${JSON.stringify(step)}`,
+    });
     if (!WRITES.includes(step.op)) await settle();
   }
   await settle();
@@ -45,8 +63,10 @@ type Asked = Omit<View['records'], 'replay' | 'trim' | 'forget'>;
 /** The answers of the store and of the model. */
 function apply({ places, now, pass }: World, step: ModelOperation): [unknown, unknown] {
   const { store, model } = places[step.place] as World['places'][number];
-  const both = <T>(ask: (of: Asked) => T, show: (answer: Awaited<T>) => unknown = (answer) => answer) =>
-    [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
+  const both = <T>(
+    ask: (of: Asked) => T,
+    show: (answer: Awaited<T>) => unknown = (answer) => answer,
+  ) => [store.records, model].map(async (of) => show(await ask(of))) as [unknown, unknown];
   switch (step.op) {
     case 'create': {
       const from = { epoch: 1, owner: step.owner };
@@ -65,7 +85,13 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
       const own = fenceOf(model, step.id, step.fence);
       const { fields, head } = step;
       const due = dueOf(model, step);
-      const change = { ...(head !== null && { head }), fields, expiresInMs: step.expiresIn, stamp: now(), ...due };
+      const change = {
+        ...(head !== null && { head }),
+        fields,
+        expiresInMs: step.expiresIn,
+        stamp: now(),
+        ...due,
+      };
       return both((of) => of.save(step.id, own, change));
     }
     case 'release': {
@@ -76,9 +102,12 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
     case 'add':
       return both((of) => of.add(step.id, step.field, 'added'));
     case 'end': {
-      const { epoch, owner } = step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
+      const { epoch, owner } =
+        step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
       const atStamp =
-        step.stampOff === undefined ? {} : { atStamp: (model.record(step.id)?.stamp ?? 0) + step.stampOff };
+        step.stampOff === undefined
+          ? {}
+          : { atStamp: (model.record(step.id)?.stamp ?? 0) + step.stampOff };
       return both((of) => of.end(step.id, { epoch, owner, ...atStamp }, step.outcome, step.keepMs));
     }
     case 'mark': {
@@ -160,8 +189,13 @@ function fenceOf(model: PlainStore, id: string, kind: FenceKind): Fence {
   return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
 }
 
-function dueOf(model: PlainStore, { id, due }: Extract<ModelOperation, { op: 'save' | 'release' }>): RecordChange {
-  return due === null ? {} : { due: { inMs: due.inMs, seen: (model.record(id)?.rung ?? 0) + due.off } };
+function dueOf(
+  model: PlainStore,
+  { id, due }: Extract<ModelOperation, { op: 'save' | 'release' }>,
+): RecordChange {
+  return due === null
+    ? {}
+    : { due: { inMs: due.inMs, seen: (model.record(id)?.rung ?? 0) + due.off } };
 }
 
 const byStream = (streams: readonly OpenStream[]): OpenStream[] => sortedBy('stream', streams);

@@ -74,7 +74,9 @@ export class PlainStore {
     const session = this.#held(id);
     if (session !== undefined && !this.#expired(session)) return session.record;
     const ended =
-      session === undefined ? this.#ended.find(({ value }) => value.id === id) : this.#endedAtExpiry(session.record);
+      session === undefined
+        ? this.#ended.find(({ value }) => value.id === id)
+        : this.#endedAtExpiry(session.record);
     return ended !== undefined && ended.forgetAt > this.#options.now() ? ended.value : undefined;
   }
 
@@ -84,7 +86,8 @@ export class PlainStore {
     const { epoch, owner } = session.record;
     if (fits(session, from)) {
       session.record = { ...session.record, epoch: epoch + 1, owner: me };
-    } else if (epoch !== from.epoch + 1 || owner !== me) return { claimed: false, current: session.record };
+    } else if (epoch !== from.epoch + 1 || owner !== me)
+      return { claimed: false, current: session.record };
     const { record, marks } = session;
     const expiresInMs = record.expiresAt === null ? null : record.expiresAt - this.#options.now();
     return { claimed: true, record, marks, streams: this.#open(id), expiresInMs };
@@ -112,7 +115,12 @@ export class PlainStore {
     if (Object.hasOwn(fields, field)) return 'exists';
     const now = this.#options.now();
     const added = changedFields(fields, { [field]: text });
-    session.record = { ...session.record, fields: added, rung: rung + 1, dueAt: Math.min(dueAt ?? now, now) };
+    session.record = {
+      ...session.record,
+      fields: added,
+      rung: rung + 1,
+      dueAt: Math.min(dueAt ?? now, now),
+    };
     return 'added';
   }
 
@@ -139,7 +147,9 @@ export class PlainStore {
 
   /** One page. Ids are ASCII. */
   list(_limit: number, _cursor?: string, group?: string): RecordPage {
-    const living = this.#sessions.filter((session) => !this.#expired(session)).map(({ record }) => record);
+    const living = this.#sessions
+      .filter((session) => !this.#expired(session))
+      .map(({ record }) => record);
     const records = living.filter(({ id }) => group === undefined || id.startsWith(`${group}.`));
     return { records: records.toSorted((a, b) => (a.id < b.id ? -1 : 1)) };
   }
@@ -155,7 +165,9 @@ export class PlainStore {
   }
 
   oldest(share: string, most: number): string[] {
-    const own = this.#sessions.map(({ record }) => record).filter((record) => record.share === share);
+    const own = this.#sessions
+      .map(({ record }) => record)
+      .filter((record) => record.share === share);
     own.sort((a, b) => a.stamp - b.stamp || (a.id < b.id ? -1 : 1));
     return own.slice(0, most).map(({ id }) => id);
   }
@@ -164,7 +176,9 @@ export class PlainStore {
     const records = this.#sessions.flatMap((session) => {
       const { id, epoch, owner, dueAt } = session.record;
       const expired = this.#expired(session);
-      return expired || (dueAt !== null && dueAt <= this.#options.now()) ? [{ id, epoch, owner, expired }] : [];
+      return expired || (dueAt !== null && dueAt <= this.#options.now())
+        ? [{ id, epoch, owner, expired }]
+        : [];
     });
     return { records };
   }
@@ -186,7 +200,14 @@ export class PlainStore {
     const length = session.events.filter((event) => event.stream === stream).length;
     if (from !== length || session.complete.includes(stream)) return false;
     const at = this.#options.now();
-    const added = events.map((data, n) => ({ stream, offset: from + n, data, at, by: request, dropped: false }));
+    const added = events.map((data, n) => ({
+      stream,
+      offset: from + n,
+      data,
+      at,
+      by: request,
+      dropped: false,
+    }));
     session.events.push(...added);
     const first = !session.streams.some(({ key }) => key === stream);
     if (first) session.streams.push({ key: stream, note });
@@ -195,7 +216,10 @@ export class PlainStore {
   }
 
   /** An append that is tried again hears that it is stored, also where retention has dropped it of an open stream. */
-  #isStored(session: PlainSession, { stream, from = 0, events = [], complete = false }: AppendRequest): boolean {
+  #isStored(
+    session: PlainSession,
+    { stream, from = 0, events = [], complete = false }: AppendRequest,
+  ): boolean {
     this.#retain(session);
     const all = session.events.filter((event) => event.stream === stream);
     const isWhole = session.complete.includes(`${stream}`) && all.length === from + events.length;
@@ -219,7 +243,12 @@ export class PlainStore {
     const later = all.filter(({ offset }) => offset > after);
     const dropped = later.findLast((event) => event.dropped);
     if (dropped !== undefined) return { found: false, why: 'gap', first: dropped.offset + 1 };
-    return { found: true, events: later.map(({ offset, data }) => ({ offset, data })), next: all.length, complete };
+    return {
+      found: true,
+      events: later.map(({ offset, data }) => ({ offset, data })),
+      next: all.length,
+      complete,
+    };
   }
 
   #open(id: string): OpenStream[] {
@@ -272,7 +301,10 @@ export class PlainStore {
     return expiresAt !== null && expiresAt <= this.#options.now();
   }
 
-  #endedAtExpiry({ id, expiresAt }: StoredRecord): { readonly value: EndedRecord; readonly forgetAt: number } {
+  #endedAtExpiry({ id, expiresAt }: StoredRecord): {
+    readonly value: EndedRecord;
+    readonly forgetAt: number;
+  } {
     const at = expiresAt ?? 0;
     return { value: { id, outcome: '', at }, forgetAt: at + this.#options.keepMs };
   }
@@ -287,7 +319,9 @@ type Fields = StoredRecord['fields'];
 /** A spread keeps `__proto__` as the name that it is. */
 const changedFields = (fields: Fields, changes: Readonly<Record<string, string | null>>): Fields =>
   Object.fromEntries(
-    Object.entries({ ...fields, ...changes }).flatMap(([name, text]) => (text === null ? [] : [[name, text]])),
+    Object.entries({ ...fields, ...changes }).flatMap(([name, text]) =>
+      text === null ? [] : [[name, text]],
+    ),
   );
 
 const without = (marks: readonly Mark[], { name, stream }: Mark): Mark[] =>

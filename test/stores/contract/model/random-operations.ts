@@ -29,11 +29,55 @@ export const GROUPS = [
   'a:b',
   '!',
 ];
-const RECORDS = ['0', '1', 'A', 'a', 'a:b', 'a*', '{a}', "a'b", 'a"b', 'a\\b', 'a%b', '../a', 'a.b', '__proto__'];
+const RECORDS = [
+  '0',
+  '1',
+  'A',
+  'a',
+  'a:b',
+  'a*',
+  '{a}',
+  "a'b",
+  'a"b',
+  'a\\b',
+  'a%b',
+  '../a',
+  'a.b',
+  '__proto__',
+];
 const LONGEST_RECORD = 'x'.repeat(246);
-const STREAMS = ['g', 'p1', 'p2', 'b:c', 'c', ':', 'NULL', '{}', '"', '\\', ',', 'a*', '__proto__', 'x'.repeat(390)];
+const STREAMS = [
+  'g',
+  'p1',
+  'p2',
+  'b:c',
+  'c',
+  ':',
+  'NULL',
+  '{}',
+  '"',
+  '\\',
+  ',',
+  'a*',
+  '__proto__',
+  'x'.repeat(390),
+];
 /** No backslash alone: Node 24 and 26 then read the key of one escape as a backslash too (nodejs/node#63785). */
-const FIELDS = ['a', '1', '0', ' ', '"', "'", 'a\\', '\n', 'größe 🧪', '.a', '#', 'constructor', '__proto__'];
+const FIELDS = [
+  'a',
+  '1',
+  '0',
+  ' ',
+  '"',
+  "'",
+  'a\\',
+  '\n',
+  'größe 🧪',
+  '.a',
+  '#',
+  'constructor',
+  '__proto__',
+];
 const LONG_FIELD = 'x'.repeat(70_000);
 const SHARES = ['ada', "{b}*'"];
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
@@ -50,7 +94,13 @@ const EVENTS = [
 ];
 /** What a caller stores as it likes. */
 const TEXTS = ['', '1', 'NULL', '{}', '"', '\\', '{"größe":"尺寸 🧪"}', 'x'.repeat(70_000)];
-const MARKS = [{}, { mark: '1' }, { unmark: '1' }, { mark: '1', unmark: '2' }, { mark: '2', unmark: '1' }];
+const MARKS = [
+  {},
+  { mark: '1' },
+  { unmark: '1' },
+  { mark: '1', unmark: '2' },
+  { mark: '2', unmark: '1' },
+];
 const MOST = 80;
 
 /** Operations that need a listed kind. */
@@ -58,8 +108,9 @@ const LISTED = ['list', 'count', 'counted', 'due'];
 
 const one = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 /** An object as programs write it. */
-const record = <T extends object>(parts: { readonly [Part in keyof T]: fc.Arbitrary<T[Part]> }): fc.Arbitrary<T> =>
-  fc.record<T>(parts, { noNullPrototype: true });
+const record = <T extends object>(parts: {
+  readonly [Part in keyof T]: fc.Arbitrary<T[Part]>;
+}): fc.Arbitrary<T> => fc.record<T>(parts, { noNullPrototype: true });
 const few = (count: number, values: readonly string[]): fc.Arbitrary<string[]> =>
   fc.shuffledSubarray([...values], { minLength: count, maxLength: count });
 
@@ -101,13 +152,21 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
     body: text,
     fields: someFields(text, 4),
   };
-  const changed = { fields: someFields(one([null, null, null, ...TEXTS]), 3), head: one([null, ...TEXTS]) };
+  const changed = {
+    fields: someFields(one([null, null, null, ...TEXTS]), 3),
+    head: one([null, ...TEXTS]),
+  };
   return {
     create: [6, { id, owner: one([null, ...INSTANCES]), texts: record(texts), expiresIn, dueIn }],
     read: [2, { id }],
     claim: [
       3,
-      { id, me, off: one([0, 0, 0, -1, 1]), from: one(['stored', 'stored', 'stored', 'none', 'i1'] as const) },
+      {
+        id,
+        me,
+        off: one([0, 0, 0, -1, 1]),
+        from: one(['stored', 'stored', 'stored', 'none', 'i1'] as const),
+      },
     ],
     save: [3, { id, fence, ...changed, expiresIn, due }],
     release: [2, { id, fence, due }],
@@ -123,7 +182,10 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
         keepMs: one([undefined, undefined, 1_000]),
       },
     ],
-    mark: [2, { id, fence, mark: record({ name: one(['1', '"1"', '2']), stream }), clear: fc.boolean() }],
+    mark: [
+      2,
+      { id, fence, mark: record({ name: one(['1', '"1"', '2']), stream }), clear: fc.boolean() },
+    ],
     forgetEnd: [6, { id, off: one([0, 0, 1]) }],
     list: [2, { limit, group: one([undefined, ...groups]) }],
     count: [1, { group: one(groups) }],
@@ -152,7 +214,9 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
 }
 
 type Operations = ReturnType<typeof operationsOf>;
-type Drawn<Parts> = { readonly [Part in keyof Parts]: Parts[Part] extends fc.Arbitrary<infer T> ? T : never };
+type Drawn<Parts> = {
+  readonly [Part in keyof Parts]: Parts[Part] extends fc.Arbitrary<infer T> ? T : never;
+};
 export type ModelOperation = {
   [Op in keyof Operations]: { readonly op: Op; readonly place: number } & Drawn<Operations[Op][1]>;
 }[keyof Operations];
@@ -172,10 +236,16 @@ const lastLooks = ({ ids, streams }: Names, place: number): ModelOperation[] =>
  */
 export const randomOperations = (listed = true): fc.Arbitrary<ModelOperation[]> =>
   NAMES.chain((names) => {
-    const wanted = Object.entries(operationsOf(names, listed)).filter(([op]) => listed || !LISTED.includes(op));
+    const wanted = Object.entries(operationsOf(names, listed)).filter(
+      ([op]) => listed || !LISTED.includes(op),
+    );
     const weighted = wanted.map(([op, [weight, parts]]) => ({
       weight,
-      arbitrary: record({ op: fc.constant(op), place: one([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]), ...parts }),
+      arbitrary: record({
+        op: fc.constant(op),
+        place: one([0, 0, 0, 0, 0, 0, 0, 0, 1, 2]),
+        ...parts,
+      }),
     }));
     const all = fc.array(fc.oneof(...weighted), { minLength: 1, maxLength: MOST, size: 'max' });
     const looks = PLACES.flatMap((_, place) => lastLooks(names, place));
