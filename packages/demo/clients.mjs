@@ -1,4 +1,5 @@
 /** Official clients of both eras, as an application uses them. Each counts. */
+import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   Client as ModernClient,
@@ -63,6 +64,14 @@ export class CountingClient {
     await client.#call();
     client.waited = client.longestMs = 0;
     return client;
+  }
+
+  /** As the log of an instance names its session. */
+  get hash() {
+    const id = this.#client.transport?.sessionId;
+    return id === undefined
+      ? undefined
+      : createHash('sha256').update(id).digest('hex').slice(0, 12);
   }
 
   /** Counts until `stop`. */

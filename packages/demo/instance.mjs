@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
 
 /** A child must not take settings of the user's own server, or a debugger's port. */
 const inherited = Object.fromEntries(
@@ -30,12 +31,16 @@ export class Instance {
   #args;
   #child;
   #says;
+  #continues;
 
-  /** `args(port)`: those of node. `says(text)`: it came into a state by itself. */
-  constructor(name, args, says) {
+  /**
+   * `args(port)`: those of node. `says(text)`: it came into a state by itself. `continues(hash)`: it took a session over.
+   */
+  constructor(name, args, says, continues) {
     this.name = name;
     this.#args = args;
     this.#says = says;
+    this.#continues = continues;
   }
 
   /** Resolves when it serves. Rejects with its last words when it ends before. */
@@ -51,6 +56,9 @@ export class Instance {
     this.#child = child;
     let words = '';
     child.stderr.setEncoding('utf8').on('data', (text) => (words = (words + text).slice(-2_000)));
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (line.includes('"A session continues here"')) this.#continues(JSON.parse(line).sessionId);
+    });
     // What it prints is read, so that it never waits for a reader.
     child.stdout.resume();
     child.once('exit', () => this.#ended());

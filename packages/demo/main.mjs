@@ -18,6 +18,7 @@ import { Instance } from './instance.mjs';
 const NAMES = ['one', 'two', 'three'];
 const CLIENTS = { A: '2025', B: '2025', C: '2025', D: '2025', E: '2026', F: '2026' };
 const AWAY_MS = 5_000;
+const GATHER_MS = 1_000;
 const CAN_FREEZE = process.platform !== 'win32';
 const KEYS = `k kill   ${CAN_FREEZE ? 'f freeze   ' : ''}d drain   r start again   s store away for 5 s   q quit`;
 /** Where no person can press a key. */
@@ -43,14 +44,32 @@ const say = (text) =>
 /** One side: its instances, their front, and its clients. */
 async function openSide(title, { args, affinity }) {
   const says = (text) => say(`${title.padEnd(8)} ${text}`);
-  const instances = NAMES.map((name) => new Instance(name, args, says));
+  const clients = [];
+  const continued = new Map();
+  /** Sessions of one crash are taken over together, and make one line. */
+  const continues = (name, hash) => {
+    const client = clients.find((one) => one.hash === hash);
+    if (client === undefined) return;
+    if (continued.size === 0) setTimeout(tell, GATHER_MS);
+    continued.set(name, [...(continued.get(name) ?? []), client.name].sort());
+  };
+  const tell = () => {
+    const parts = [...continued].map(
+      ([name, of]) => `${of.join(', ')} ${of.length === 1 ? 'continues' : 'continue'} at ${name}`,
+    );
+    continued.clear();
+    says(parts.join('; '));
+  };
+  const instances = NAMES.map(
+    (name) => new Instance(name, args, says, (hash) => continues(name, hash)),
+  );
   await Promise.all(instances.map((instance) => instance.start()));
   const front = new Front(instances, { affinity });
   const url = await front.listen();
   const opening = Object.entries(CLIENTS).map(([name, era]) =>
     CountingClient.open(name, era, url, says),
   );
-  const clients = await Promise.all(opening);
+  clients.push(...(await Promise.all(opening)));
   return { title, instances, front, clients, says, isStopped: false };
 }
 
@@ -66,7 +85,13 @@ const sum = ({ clients }, of) => clients.reduce((all, client) => all + Number(of
 async function demo({ script }) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-demo-'));
   const file = join(folder, 'sessions.db');
-  const flags = ['--retry-ms=500', '--workers=0', '--no-require-store', '--log-level=error'];
+  const flags = [
+    '--retry-ms=500',
+    '--workers=0',
+    '--no-require-store',
+    '--log-level=info',
+    '--log-format=json',
+  ];
   const cli = commandLine();
   const sojourn = (port) => [
     cli,

@@ -50,6 +50,7 @@ test(
       'the store answers again',
     ])
       expect(output()).toContain(text);
+    expect(output()).toMatch(/ s {2}sojourn +[A-D](?:, [A-D])* continues? at (?:two|three)\b/);
     expect([code, totalsOf(output(), 'calls lost')[0]], output()).toEqual([0, 0]);
     const [ours, theirs] = totalsOf(output(), 'sessions lost');
     expect([ours, (theirs ?? 0) > 0]).toEqual([0, true]);
