@@ -43,7 +43,7 @@ function writeVersion(version) {
 }
 
 /** What a package says of its repository, from the variables of a workflow. */
-function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name }, folder) {
+export function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name }, folder) {
   if (!server || !name) return undefined;
   const directory = folder === '.' ? {} : { directory: folder };
   return {

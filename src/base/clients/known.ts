@@ -24,7 +24,7 @@ export interface KnownClient {
   readonly why: string;
   /** The first version of the client that it was measured with. */
   readonly since: string;
-  /** The title of its test, in test/clients/known.test.ts. */
+  /** The title of its test, in `known.test.ts`. */
   readonly test: string;
 }
 

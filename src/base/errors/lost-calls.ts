@@ -1,6 +1,6 @@
 /**
  * How an accepted request can end without its result. Some hosts repeat a call by words of the message, which
- * `REPEATED_WORDS` in test/pages/errors-reference.test.ts lists.
+ * `REPEATED_WORDS` in the test of the page on errors lists.
  */
 import { ended, reasonOf, SojournError } from './sojourn-error.ts';
 

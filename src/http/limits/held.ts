@@ -2,8 +2,8 @@
  * What clients can make one endpoint keep in memory, in three rows. Each charges its bytes to the budget of
  * `limits.memoryBytes` when a client makes them, and gives them back. Nothing else can charge that budget.
  *
- * `docs/internals/memory.md` says what each keeps, at most how much, and until when. `test/http/limits/rows.test.ts`
- * measures what is counted in the heap.
+ * `docs/internals/memory.md` says what each keeps, at most how much, and until when. `rows.test.ts` of this
+ * folder measures what is counted in the heap.
  */
 import { Budget, MemoryUse } from '../../base/budget.ts';
 

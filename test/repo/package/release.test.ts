@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest';
 import * as script from '../../../scripts/release.mjs';
 import manifest from '../../../package.json' with { type: 'json' };
 
-const { PACKAGES, PLACES } = script as {
+const { PACKAGES, PLACES, repositoryOf } = script as {
+  readonly repositoryOf: (env: object, folder: string) => object | undefined;
   readonly PACKAGES: readonly string[];
   readonly PLACES: Readonly<Record<string, readonly string[]>>;
 };
@@ -33,6 +34,20 @@ describe('one version', () => {
       ),
     ]);
   });
+});
+
+test('every published package names its repository, its page and where to report a fault', () => {
+  const CI = { GITHUB_SERVER_URL: 'https://host.example', GITHUB_REPOSITORY: 'a/b' };
+  for (const folder of PACKAGES)
+    expect(repositoryOf(CI, folder)).toEqual({
+      repository: {
+        type: 'git',
+        url: 'git+https://host.example/a/b.git',
+        ...(folder !== '.' && { directory: folder }),
+      },
+      homepage: 'https://host.example/a/b#readme',
+      bugs: { url: 'https://host.example/a/b/issues' },
+    });
 });
 
 test('the demo is packed with its programs, its licence and its page, and nothing else', async () => {

@@ -102,9 +102,15 @@ afterAll(() => {
 });
 
 describe('the packed tarball', () => {
-  test('holds the build, the licence and the papers, and nothing else', () => {
+  test('holds the build, the licence, the pages and what its comments cite, and nothing else', () => {
     const installed = join(project, 'node_modules/sojourn');
-    expect(readdirSync(installed).sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+    expect(readdirSync(installed).sort()).toEqual([
+      'LICENSE',
+      'README.md',
+      'dist',
+      'docs',
+      'package.json',
+    ]);
     const built = readdirSync(join(installed, 'dist'), { recursive: true, withFileTypes: true });
     const odd = built.filter((entry) => entry.isFile() && !/\.(js|d\.ts)$/.test(entry.name));
     // The page of the dashboard: its scripts are checked by `test/dashboard/page/bundle.test.ts`.
@@ -117,11 +123,16 @@ describe('the packed tarball', () => {
     expect(built.map(({ name }) => name)).not.toContain('internals.js');
     // Editors show the comments of the declarations.
     expect(readFileSync(join(installed, 'dist/index.d.ts'), 'utf8')).toMatch(/^\/\*\*/m);
-    // TypeScript 5.4 to 5.6 refuse a parameter of `Uint8Array`.
     const declared = built.filter(({ name }) => name.endsWith('.d.ts'));
     const texts = declared.map(({ parentPath, name }) =>
       readFileSync(join(parentPath, name), 'utf8'),
     );
+    const cited = texts.flatMap(
+      (text) => text.match(/\b(?:docs|test|examples)(?:\/[\w.-]+)+\.(?:md|ts)\b/g) ?? [],
+    );
+    expect(cited.length).toBeGreaterThan(20);
+    expect(cited.filter((file) => !existsSync(join(installed, file)))).toEqual([]);
+    // TypeScript 5.4 to 5.6 refuse a parameter of `Uint8Array`.
     expect(texts.filter((text) => text.includes('Uint8Array<'))).toEqual([]);
     // `@types/node` 25 and newer refuse what is inferred with that of Node 20.
     expect(texts.filter((text) => text.includes('EventEmitter<['))).toEqual([]);
