@@ -4,6 +4,7 @@ import { isObject } from '../base/protocol/jsonrpc.ts';
 import { readOutcome, readBody } from '../durable/tasks/task-record.ts';
 import type { Tasks } from '../durable/tasks/tasks.ts';
 import { type DetailedTask, livingTask, readableTask } from '../durable/tasks/wire-shapes.ts';
+import { UnreadableRecords } from '../stores/shared/unreadable-records.ts';
 import type { Core } from './core.ts';
 import { pageLimit } from './sessions.ts';
 
@@ -38,6 +39,7 @@ export interface EndpointTasks {
 }
 
 export function endpointTasks(core: Core): EndpointTasks {
+  const unreadable = new UnreadableRecords('tasks', core.options.logger);
   const opened = async (): Promise<Tasks> => {
     if (core.tasks === undefined)
       throw optionsContradict('endpoint.tasks: there are none without tasks: true');
@@ -56,13 +58,14 @@ export function endpointTasks(core: Core): EndpointTasks {
       const limit = pageLimit(page);
       const { store } = await opened();
       const group = user === undefined ? undefined : await store.group(user);
-      const { records, nextCursor } = await store.records.list(limit, cursor, group);
-      const found = records.flatMap((record) => {
+      const listed = await store.records.list(limit, cursor, group);
+      const { nextCursor } = listed;
+      const { rows } = unreadable.split(listed, (record) => {
         const kept = readBody(record.body);
         if (kept === undefined) return [];
         return [{ ...livingTask(record, kept), tool: kept.tool, user: record.user ?? undefined }];
       });
-      return { tasks: found, ...(nextCursor !== undefined && { nextCursor }) };
+      return { tasks: rows.flat(), ...(nextCursor !== undefined && { nextCursor }) };
     },
     get: async (taskId) => {
       const { store } = await opened();

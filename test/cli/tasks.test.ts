@@ -12,7 +12,8 @@ import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
 import { type RunningTask, task } from '../../src/durable/tasks/index.ts';
 import { bodyText, headText, type KeptTask } from '../../src/durable/tasks/task-record.ts';
-import { hashOf } from '../kit/log.ts';
+import { createEchoServer } from '../kit/echo-server.ts';
+import { createLog, hashOf } from '../kit/log.ts';
 import { said } from '../kit/tool-server.ts';
 import { until } from '../kit/until.ts';
 import { TaskClient } from '../durable/tasks/kit.ts';
@@ -206,7 +207,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
 describe('on a store without a server', () => {
   const NAME = 'sojourn';
   async function opened() {
-    const { file, env: onFile } = newFile();
+    const { file, env: onFile, serve } = newFile();
     const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name: NAME };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
@@ -229,15 +230,16 @@ describe('on a store without a server', () => {
       n: number,
       body: string,
       owner: string | null = null,
+      fields: Readonly<Record<string, string>> = {},
     ): Promise<string> => {
       const id = `${'g'.repeat(16)}.${String(n).padStart(22, '0')}`;
       const at = Date.now();
       const head = headText({ state: 'queued', attempt: 1 });
-      const record = { v: RECORD_VERSION, id, epoch: 1, owner, user: null, head, body, fields: {} };
+      const record = { v: RECORD_VERSION, id, epoch: 1, owner, user: null, head, body, fields };
       await store.tasks.create({ ...record, createdAt: at, stamp: at }, 60_000, 0);
       return id;
     };
-    return { store, run, create };
+    return { store, run, create, serve };
   }
   const kept: KeptTask = {
     tool: 'film',
@@ -267,6 +269,26 @@ describe('on a store without a server', () => {
     });
     for (const id of [orphan, queued])
       expect(await run('cancel', id)).toBe(`cancelled ${hashOf(id)}\n`);
+  });
+
+  test('damaged tasks are named, and hide no other from a list', async () => {
+    const { run, create, serve } = await opened();
+    const body = bodyText(kept, { jsonrpc: '2.0', id: 1, method: 'tools/call' });
+    const fine = await create(0, body);
+    const wrongTool = await create(1, body.replace('"film"', '7'));
+    const question = await create(2, body, null, { qcolour: '{' });
+    const log = createLog();
+    const { endpoint } = await serve(createEchoServer, { tasks: true, logger: log, name: NAME });
+    const { tasks } = await endpoint.tasks.list();
+    expect(tasks.map(({ taskId }) => taskId)).toEqual([fine, wrongTool]);
+    const named = () => log.matching(/^A record in the store cannot be read/, 'error');
+    expect(named().map(({ fields }) => fields['record'])).toEqual([hashOf(question)]);
+    const errors = vi.spyOn(console, 'error').mockReturnValue();
+    const listed = await run('ls');
+    expect(listed).toContain(hashOf(fine));
+    expect(listed).toContain(hashOf(question));
+    expect(errors.mock.calls.flat().join('')).toContain(`record: '${hashOf(wrongTool)}'`);
+    errors.mockRestore();
   });
 
   test('a task that ends in between is not cancelled', async () => {
