@@ -3,7 +3,7 @@ import Database from 'libsql';
 import type {
   Backend,
   DuePlace,
-  Entry,
+  LogEntry,
   EntryTexts,
   Kind,
   LogWrite,
@@ -79,7 +79,7 @@ export function backendOn(
     const texts = textsAt(kind, id);
     return texts && rowOf(texts, where);
   };
-  const log = (kind: Kind, id: string): Entry[] => {
+  const log = (kind: Kind, id: string): LogEntry[] => {
     const texts = table.values(key(kind, 'log', `${id} `), key(kind, 'log', `${id} ~~`));
     return texts.map((text) => entryOfTexts(JSON.parse(text) as EntryTexts, true));
   };

@@ -1,6 +1,6 @@
-import { type Entry, EntryList, entryOf } from './entry-list.ts';
+import { type ListEntry, EntryList, entryOf } from './entry-list.ts';
 
-interface Kept<Key, Value> {
+interface BoundedItem<Key, Value> {
   readonly key: Key;
   readonly value: Value;
 }
@@ -15,8 +15,8 @@ export class BoundedMap<Key, Value> {
   readonly #mostBytes: number;
   readonly #bytesOf: (value: Value) => number;
   readonly #forgotten: ((value: Value) => void) | undefined;
-  readonly #entries = new Map<Key, Entry<Kept<Key, Value>>>();
-  #order = new EntryList<Kept<Key, Value>>();
+  readonly #entries = new Map<Key, ListEntry<BoundedItem<Key, Value>>>();
+  #order = new EntryList<BoundedItem<Key, Value>>();
   #bytes = 0;
 
   /**

@@ -111,7 +111,7 @@ export class Budget {
 /** A request up to this size may use the reserve of the budget. */
 const SMALL_BYTES = 32 * 1024;
 
-/** A row of the memory budget of an endpoint, `limits.memoryBytes` (`http/limits/held.ts`). */
+/** A row of the memory budget of an endpoint, `limits.memoryBytes` (`http/limits/memory-rows.ts`). */
 export class MemoryUse {
   /** What all rows take together. */
   readonly budget: Budget;

@@ -6,22 +6,22 @@
  */
 
 /** A place in the list. Only the list writes the links. */
-export interface Entry<T> {
+export interface ListEntry<T> {
   readonly item: T;
   /** When the item came to the end of the list, by the owner's monotonic clock in ms. */
   since: number;
-  before: Entry<T> | undefined;
-  after: Entry<T> | undefined;
+  before: ListEntry<T> | undefined;
+  after: ListEntry<T> | undefined;
   listed: boolean;
 }
 
-export function entryOf<T>(item: T): Entry<T> {
+export function entryOf<T>(item: T): ListEntry<T> {
   return { item, since: 0, before: undefined, after: undefined, listed: false };
 }
 
 export class EntryList<T> {
-  #first: Entry<T> | undefined = undefined;
-  #last: Entry<T> | undefined = undefined;
+  #first: ListEntry<T> | undefined = undefined;
+  #last: ListEntry<T> | undefined = undefined;
   #size = 0;
 
   get size(): number {
@@ -32,12 +32,12 @@ export class EntryList<T> {
     return this.#first?.item;
   }
 
-  get first(): Entry<T> | undefined {
+  get first(): ListEntry<T> | undefined {
     return this.#first;
   }
 
   /** Moves the entry to the end. */
-  add(entry: Entry<T>, since = 0): void {
+  add(entry: ListEntry<T>, since = 0): void {
     if (entry.listed) this.delete(entry);
     entry.since = since;
     entry.listed = true;
@@ -48,7 +48,7 @@ export class EntryList<T> {
     this.#size += 1;
   }
 
-  delete(entry: Entry<T>): void {
+  delete(entry: ListEntry<T>): void {
     if (!entry.listed) return;
     const { before, after } = entry;
     if (before === undefined) this.#first = after;

@@ -3,7 +3,7 @@ import { nameOf } from '../sdk/sdk-server.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
 import { basename, extname } from 'node:path';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
-import { isExposed } from '../http/listen/exposed.ts';
+import { isExposed } from '../http/listen/exposure.ts';
 import type { StoreProblem } from '../base/errors/sojourn-error.ts';
 import { BUILD_VERSION, isModern, servedVersions } from '../base/protocol/versions.ts';
 

@@ -7,7 +7,7 @@
 import { isatty } from 'node:tty';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
-import { isLoopback } from '../http/listen/exposed.ts';
+import { isLoopback } from '../http/listen/exposure.ts';
 import { loopbackNames } from '../base/options/hosts.ts';
 import { base64url, systemRandom } from '../base/system.ts';
 import { UsageError } from './failure.ts';

@@ -171,7 +171,7 @@ export function defaultOf({ shown, fallback }: FlagSpec): string | undefined {
 export type FlagValue = string | number | boolean | readonly string[];
 
 /** Values under the names of their options, such as `limits.bodyBytes`. */
-export type Given = Readonly<Record<string, FlagValue>>;
+export type GivenFlags = Readonly<Record<string, FlagValue>>;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -214,7 +214,11 @@ export function addFlag(
 export type OriginOf = (option: string) => string | undefined;
 
 /** What flags and variables say of some options. `originOf`: which of them says it. */
-export function givenBy(flags: Given, env: Environment, keys: Iterable<string> = ALL_FLAGS.keys()) {
+export function givenBy(
+  flags: GivenFlags,
+  env: Environment,
+  keys: Iterable<string> = ALL_FLAGS.keys(),
+) {
   const variables: Record<string, FlagValue> = {};
   for (const key of keys) {
     const [name, spec] = [variableName(key), ALL_FLAGS.get(key)];
@@ -232,7 +236,7 @@ export function givenBy(flags: Given, env: Environment, keys: Iterable<string> =
       return Object.hasOwn(variables, key) ? variableName(key) : undefined;
     return `--${flags[key] === false ? 'no-' : ''}${flagName(key)}`;
   };
-  return { variables, originOf, given: { ...variables, ...flags } as Given };
+  return { variables, originOf, given: { ...variables, ...flags } as GivenFlags };
 }
 
 /** A value of a file for Docker or systemd may end with `\r`, or have quotes that a shell would have removed. */

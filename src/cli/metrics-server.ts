@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { digestOf, isBearer } from '../base/digest.ts';
 import { checkHost } from '../http/head-checks.ts';
-import { isLoopback } from '../http/listen/exposed.ts';
+import { isLoopback } from '../http/listen/exposure.ts';
 import { PROMETHEUS_TYPE } from '../base/observe/prometheus-text.ts';
 import { loopbackNames } from '../base/options/hosts.ts';
 import type { Logger } from '../base/types.ts';

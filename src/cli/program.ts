@@ -3,7 +3,14 @@ import { Command, CommanderError, Option } from 'commander';
 import { BUILD_VERSION } from '../base/protocol/versions.ts';
 import { SojournError } from '../base/errors.ts';
 import { EXIT, Failure, LoadFailure, UsageError } from './failure.ts';
-import { addFlag, ALL_FLAGS, type Environment, type Given, GROUPS, variableName } from './flags.ts';
+import {
+  addFlag,
+  ALL_FLAGS,
+  type Environment,
+  type GivenFlags,
+  GROUPS,
+  variableName,
+} from './flags.ts';
 import {
   describeRecords,
   RECORD_COMMANDS,
@@ -60,21 +67,23 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
     });
   let code: number = EXIT.ok;
   const ends = async (run: Promise<number>): Promise<void> => void (code = await run);
-  describeServe(program.command('serve')).action((module: string, flags: Given) =>
+  describeServe(program.command('serve')).action((module: string, flags: GivenFlags) =>
     ends(context.serve(module, readSettings(flags, env), passed)),
   );
-  describeDev(program.command('dev')).action((module: string, flags: Given) =>
+  describeDev(program.command('dev')).action((module: string, flags: GivenFlags) =>
     ends(context.serve(module, readSettings(flags, env, true), passed)),
   );
-  const prints = async ({ json }: Given, found: Promise<Findings>): Promise<void> =>
+  const prints = async ({ json }: GivenFlags, found: Promise<Findings>): Promise<void> =>
     void (code = printFindings(await found, json === true, out));
-  describeCheck(program.command('check')).action((module: string, flags: Given) =>
+  describeCheck(program.command('check')).action((module: string, flags: GivenFlags) =>
     prints(flags, context.check(module, passed)),
   );
-  describeDoctor(program.command('doctor')).action((store: string | undefined, flags: Given) => {
-    const given = { ...flags, ...(store !== undefined && { store }) };
-    return prints(flags, context.doctor(storeRequest('doctor', given, env, '<store>')));
-  });
+  describeDoctor(program.command('doctor')).action(
+    (store: string | undefined, flags: GivenFlags) => {
+      const given = { ...flags, ...(store !== undefined && { store }) };
+      return prints(flags, context.doctor(storeRequest('doctor', given, env, '<store>')));
+    },
+  );
   describeRecords(program, env, (request) => ends(context.records(request)));
   try {
     await program.parseAsync([...args], { from: 'user' });

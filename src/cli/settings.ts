@@ -9,7 +9,7 @@ import {
   authOf,
   checkedByName,
   type Environment,
-  type Given,
+  type GivenFlags,
   givenBy,
   SERVE_FLAGS,
   unknownVariables,
@@ -21,7 +21,7 @@ import { metricsSettings } from './metrics-server.ts';
 /** The values of the flags of `serve`, and what follows from several of them. */
 export type ServeSettings = ReturnType<typeof readSettings>;
 
-export function readSettings(flags: Given, env: Environment, dev = false) {
+export function readSettings(flags: GivenFlags, env: Environment, dev = false) {
   const { variables, originOf, given } = givenBy(flags, env);
   const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
@@ -82,7 +82,7 @@ export function mergeOptions(
   return merged;
 }
 
-function layer({ eventRetention, ...values }: Given, where: string): McpEndpointOptions {
+function layer({ eventRetention, ...values }: GivenFlags, where: string): McpEndpointOptions {
   const options: Record<string, unknown> = {};
   if (eventRetention !== undefined)
     options['eventRetention'] = eventRetention === true ? {} : eventRetention;

@@ -14,7 +14,7 @@ import { orHookTimeout } from '../base/hook-time.ts';
 import { messagesTo } from '../session/broadcast.ts';
 import { type RecentChanges, SLACK_MS } from '../session/recent-changes.ts';
 import type { Registry } from '../session/registry.ts';
-import { takeLostCalls } from '../session/calls/again.ts';
+import { takeLostCalls } from '../session/calls/repeated-calls.ts';
 import type { LiveSession } from '../session/session.ts';
 import { memoryOfRecord } from '../session/record/memory.ts';
 import { NO_ANSWER } from '../session/record/server-answer.ts';

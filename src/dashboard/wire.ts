@@ -14,19 +14,19 @@ import type { Mounted } from './server/mounted.ts';
 import type { ShownRecords } from './server/records.ts';
 
 export type {
-  LiveSession,
-  LiveTask,
+  ShownSession,
+  ShownTask,
   SessionDetail,
   SessionRow,
   TaskDetail,
   TaskRow,
 } from './server/details.ts';
 export type { ApiFailure } from './server/faces.ts';
-export type { Figures } from './server/own-figures.ts';
+export type { Figures } from './server/instance-figures.ts';
 export type { RecentCount as ToolFigures } from './server/recent.ts';
 export type { RefusalFigures, RefusedCaller } from './server/refusals.ts';
 
 export type FleetPage = Awaited<ReturnType<Mounted['fleet']>>;
 export type InstanceRow = ReturnType<Fleet['row']>;
 type AnyPage = Awaited<ReturnType<ShownRecords['page']>>;
-export type RecordPage<Row> = Omit<AnyPage, 'rows'> & { readonly rows: readonly Row[] };
+export type RecordRows<Row> = Omit<AnyPage, 'rows'> & { readonly rows: readonly Row[] };

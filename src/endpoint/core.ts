@@ -24,7 +24,7 @@ import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/sessions/legacy-era.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
-import { Outage } from './outage.ts';
+import { OutageLog } from './outage-log.ts';
 import { WatchedStore } from './watched-store.ts';
 import { createUserOf } from '../eras/caller-checks.ts';
 import { ServedEras } from './served-eras.ts';
@@ -81,7 +81,7 @@ export class Core implements ServedHere, ShownEndpoint {
   readonly once: OnceLedger;
   readonly orders: OrdersTaken;
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
-  readonly outage: Outage | undefined;
+  readonly outage: OutageLog | undefined;
   readonly options: ResolvedOptions;
   readonly #keys: () => Promise<readonly Uint8Array[]>;
   readonly #stops = new AbortController();
@@ -99,7 +99,7 @@ export class Core implements ServedHere, ShownEndpoint {
     const userOf = createUserOf(given.options);
     this.store = store;
     const mayBeAway = given.durable || store instanceof WatchedStore;
-    this.outage = mayBeAway ? new Outage(given.options, store) : undefined;
+    this.outage = mayBeAway ? new OutageLog(given.options, store) : undefined;
     const logger = this.outage?.logger ?? given.options.logger;
     const options: ResolvedOptions = (this.options = { ...given.options, logger });
     const instance = (this.instance = instanceOf(given, options));

@@ -1,5 +1,5 @@
 /** The metrics of an endpoint: what its notices counted, and what is now. */
-import type { HeldName } from '../http/limits/held.ts';
+import type { HeldName } from '../http/limits/memory-rows.ts';
 import type { Family, MetricName } from '../base/observe/metric-table.ts';
 import { Metrics } from '../base/observe/metrics.ts';
 import type { Notices } from '../base/observe/notices.ts';

@@ -19,7 +19,7 @@ import { type ExchangeHost, guarded } from '../http/exchange.ts';
 import { FetchExchange } from '../http/fetch-exchange.ts';
 import { NodeExchange } from '../http/node-exchange.ts';
 import { UnreadAnswers } from '../http/unread.ts';
-import { type MemoryRows, memoryRows } from '../http/limits/held.ts';
+import { type MemoryRows, memoryRows } from '../http/limits/memory-rows.ts';
 import { ApplicationServer } from '../http/listen/application-server.ts';
 import { listen, type Listening, type ManagedListening } from '../http/listen/listen.ts';
 import type { ListenOptions } from '../http/listen/listen-options.ts';

@@ -1,6 +1,6 @@
 /** The eras that serve the requests of an endpoint, and the checks before them. */
 import { LegacyEra } from '../eras/sessions/legacy-era.ts';
-import type { LegacyOptions } from '../eras/sessions/parts.ts';
+import type { LegacyOptions } from '../eras/sessions/era-parts.ts';
 import { LegacySseEra } from '../eras/sessions/sse-era.ts';
 import { StatelessEra } from '../eras/sessionless/stateless-era.ts';
 import { seenClients } from '../eras/message-checks.ts';

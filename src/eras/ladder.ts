@@ -26,7 +26,7 @@ import type { MaybePromise } from '../stores/store.ts';
 export type Stop = SojournError | Inbound | 'done' | undefined;
 
 /** Messages on their way in. */
-export interface Entry {
+export interface EnteringMessages {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
   readonly transport: Pick<ServerTransport, 'checkScopes'> | undefined;
@@ -37,10 +37,12 @@ export interface Entry {
   stopIfLeft(): Stop;
 }
 
-export type LadderSteps<E extends Entry> = ReadonlyArray<(entry: E) => MaybePromise<Stop>>;
+export type LadderSteps<E extends EnteringMessages> = ReadonlyArray<
+  (entry: E) => MaybePromise<Stop>
+>;
 
 /** Takes the steps until one of them stops. Returns a promise only where a step does. */
-export function climb<E extends Entry>(
+export function climb<E extends EnteringMessages>(
   steps: LadderSteps<E>,
   entry: E,
   from = 0,
@@ -55,7 +57,7 @@ export function climb<E extends Entry>(
 }
 
 /** It precedes the scopes, which differ for what exists. */
-export function authorize(entry: Entry): MaybePromise<undefined> {
+export function authorize(entry: EnteringMessages): MaybePromise<undefined> {
   const { authorizer, requests, caller } = entry;
   if (authorizer === undefined) return undefined;
   const decided = requests.map((request) => authorizer.allows(request, caller.authInfo));
@@ -70,7 +72,7 @@ export function scopes({
   transport,
   allowed,
   caller,
-}: Entry): MaybePromise<SojournError | undefined> {
+}: EnteringMessages): MaybePromise<SojournError | undefined> {
   if (transport === undefined)
     throw new Error('A message without a transport, whose scopes cannot be checked');
   return transport.checkScopes(allowed, caller.authInfo ?? authorizer?.unscoped);

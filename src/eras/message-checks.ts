@@ -9,7 +9,7 @@ import {
 } from '../base/errors.ts';
 import type { RefusedBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
-import { type Post, postOf } from '../session/inbound/inbound.ts';
+import { type PostBody, postOf } from '../session/inbound/inbound.ts';
 import type { Notices } from '../base/observe/notices.ts';
 import {
   checkMessage,
@@ -27,7 +27,7 @@ import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscription
 const BATCH = 50;
 
 /** The messages of a body, or why it is refused. */
-export function readMessages(exchange: Exchange, text: string): Post | RefusedBody {
+export function readMessages(exchange: Exchange, text: string): PostBody | RefusedBody {
   let body: unknown;
   try {
     body = JSON.parse(text);

@@ -26,7 +26,7 @@ import { roleOf } from '../base/protocol/methods.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { quoted } from '../base/shown.ts';
 import { isModern, servedVersions } from '../base/protocol/versions.ts';
-import type { Post } from '../session/inbound/inbound.ts';
+import type { PostBody } from '../session/inbound/inbound.ts';
 import type { LegacyEra } from './sessions/legacy-era.ts';
 import type { StatelessEra } from './sessionless/stateless-era.ts';
 import type { ModernEra } from './sessionless/modern-era.ts';
@@ -207,7 +207,7 @@ export class RequestChecks {
    * Some clients, such as the Java SDK, send the version that they offer in `initialize` as the header too. That is no
    * choice of a version, so the endpoint offers another one, as it does without the header (B153).
    */
-  #versionsOf(exchange: Exchange, { messages: [first] }: Post): NamedVersions {
+  #versionsOf(exchange: Exchange, { messages: [first] }: PostBody): NamedVersions {
     const header = exchange.header('mcp-protocol-version');
     const requested = first && handshakeVersion(first);
     const claim = claimedVersion(first);
@@ -237,7 +237,7 @@ export class RequestChecks {
     }
   }
 
-  #era(exchange: Exchange, post: Post, named: NamedVersions, id: RequestId | null): void {
+  #era(exchange: Exchange, post: PostBody, named: NamedVersions, id: RequestId | null): void {
     const { header, claim, requested } = named;
     const headerIsModern = header !== undefined && isModern(header);
     if (post.batch) {
@@ -263,7 +263,7 @@ export class RequestChecks {
     this.#eras.posts.post(exchange, post);
   }
 
-  #serveModern(exchange: Exchange, post: Post, header: string | undefined): void {
+  #serveModern(exchange: Exchange, post: PostBody, header: string | undefined): void {
     if (!this.#eras.modern.post(exchange, post, header)) this.#eras.posts.post(exchange, post);
   }
 
@@ -272,7 +272,7 @@ export class RequestChecks {
    */
   #refuseLegacy(
     exchange: Exchange,
-    post: Post,
+    post: PostBody,
     requested: string | undefined,
     id: RequestId | null,
   ): void {

@@ -19,7 +19,7 @@ import type { RequestId } from '@modelcontextprotocol/server';
 import { type ErrorCode, internal, rpcError, SojournError } from '../base/errors.ts';
 import { isObject, type RpcResponse } from '../base/protocol/jsonrpc.ts';
 import { callsTool } from '../base/protocol/methods.ts';
-import { responseJson } from '../base/protocol/kept-lists.ts';
+import { responseJson } from '../base/protocol/list-texts.ts';
 import { isModern } from '../base/protocol/versions.ts';
 import { shown, userName } from '../base/shown.ts';
 import type { Logger } from '../base/types.ts';

@@ -42,22 +42,22 @@ export interface ExchangeHost {
 export const OPEN_REQUESTS = 16;
 
 /** What a request came on: an HTTP/1 connection, or a stream of HTTP/2, which has one request. */
-type Connection = Socket | ServerHttp2Stream;
+type ClientConnection = Socket | ServerHttp2Stream;
 
 /** The open requests of a connection. `node:http` tells only the first of them that the connection closed. */
-const openRequests = new WeakMap<Connection, Set<Exchange>>();
+const openRequests = new WeakMap<ClientConnection, Set<Exchange>>();
 
 /** `undefined`: an adapter passed none, or what only looks like one. */
 export function connectionOf(
   incoming: IncomingMessage | Http2ServerRequest | undefined,
-): Connection | undefined {
+): ClientConnection | undefined {
   if (incoming?.httpVersionMajor === 2 && 'stream' in incoming) return incoming.stream;
   return incoming?.httpVersionMajor === 1 && incoming.socket instanceof Socket
     ? incoming.socket
     : undefined;
 }
 
-function openOn(connection: Connection): Set<Exchange> {
+function openOn(connection: ClientConnection): Set<Exchange> {
   const open = new Set<Exchange>();
   openRequests.set(connection, open);
   connection.once('close', () => {
@@ -69,7 +69,7 @@ function openOn(connection: Connection): Set<Exchange> {
 export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** The body as the caller of the endpoint parsed it, when it did. */
   parsedBody: unknown;
-  /** `Connection` is no field of HTTP/2, and Node warns of it. */
+  /** `ClientConnection` is no field of HTTP/2, and Node warns of it. */
   readonly isHttp2: boolean;
   readonly relayOrigin = undefined;
   /** Set once the session of the request is known. Every answer then carries it as `Mcp-Session-Id`. */
@@ -82,7 +82,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   /** The answer is a stream, and its head was sent. */
   protected isStream = false;
   /** While it counts this exchange. */
-  protected connection: Connection | undefined = undefined;
+  protected connection: ClientConnection | undefined = undefined;
   /** In the order of all bodies. */
   place = 0;
   /** Made when its user is known. */

@@ -24,7 +24,7 @@ export interface Entered {
   readonly made: object;
 }
 
-type Kind = keyof typeof TABLES;
+type TableKind = keyof typeof TABLES;
 
 const FALLBACKS = {
   requests: 'fallbackRequestHandler',
@@ -32,7 +32,7 @@ const FALLBACKS = {
 } as const;
 
 interface Seam extends Entered {
-  readonly kind: Kind;
+  readonly kind: TableKind;
   readonly enter: Enter;
   /** Has the handlers of the definition, under those of the table. `undefined`: a factory made the server. */
   readonly shared?: SdkServer;
@@ -119,7 +119,7 @@ for (const name of COPYING) {
 export function enterHandlers(made: unknown, enter: Enter): boolean {
   const inner = innerServer(made);
   if (!isObject(inner)) return false;
-  const watch = (kind: Kind): boolean => {
+  const watch = (kind: TableKind): boolean => {
     const table = inner[TABLES[kind]];
     if (
       !(table instanceof Map) ||

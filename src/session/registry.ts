@@ -16,16 +16,16 @@ import type { Lifecycle } from './lifecycle.ts';
 import {
   ClaimQueue,
   type OwnedSessions,
-  type OwnLease,
+  type ClaimLease,
   type SessionOwnership,
 } from './ownership/session-ownership.ts';
 import type { LiveSession, LiveSessionHost } from './session.ts';
 import { HibernatedIndex } from './life/hibernated-index.ts';
 import { LeavingSessions, type LiveSessions } from './life/leaving-sessions.ts';
-import { ACTIVE_PART, Sweep, SWEEP_MS } from './life/sweep.ts';
+import { ACTIVE_PART, SessionSweep, SWEEP_MS } from './life/sweep.ts';
 import { type Budget, shareKey } from '../base/budget.ts';
 import type { CallerRequest } from '../http/caller-request.ts';
-import type { MemoryRows } from '../http/limits/held.ts';
+import type { MemoryRows } from '../http/limits/memory-rows.ts';
 import { type OtherInstances, StoredShares } from './life/stored-shares.ts';
 import { type IdleSession, UserShares } from './life/user-shares.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
@@ -46,7 +46,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly durable: boolean;
   readonly services: CallServices;
   readonly held: MemoryRows;
-  readonly lease: OwnLease;
+  readonly lease: ClaimLease;
   readonly lifecycle: Lifecycle;
   readonly hibernated: HibernatedIndex;
   readonly claims = new ClaimQueue(this);
@@ -56,7 +56,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
   readonly shares: UserShares;
   readonly leaving: LeavingSessions;
   readonly stored: StoredShares;
-  readonly #sweep: Sweep;
+  readonly #sweep: SessionSweep;
 
   constructor(options: ResolvedOptions, store: EndpointStore, given: RegistryOptions) {
     this.options = options;
@@ -75,7 +75,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     );
     this.leaving = new LeavingSessions(this);
     this.stored = new StoredShares(this, given.others);
-    this.#sweep = new Sweep(this);
+    this.#sweep = new SessionSweep(this);
   }
 
   /** `undefined`: that copy is not live. */

@@ -1,11 +1,11 @@
-import type { MemoryRows } from '../http/limits/held.ts';
+import type { MemoryRows } from '../http/limits/memory-rows.ts';
 import type { Authorizer } from '../http/auth/hook-authorizer.ts';
 import type { StartTime } from './calls/call-times.ts';
 import type { SharedLists } from './calls/shared-lists.ts';
 import type { Logger } from '../base/types.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { ClaimQueue, OwnLease } from './ownership/session-ownership.ts';
+import type { ClaimQueue, ClaimLease } from './ownership/session-ownership.ts';
 import type { EndpointStore } from './record/record-kinds.ts';
 
 /** What an endpoint has for the handlers of all calls. */
@@ -32,7 +32,7 @@ export interface SessionHost {
   /** Other processes may own sessions of this store: calls have markers (`calls/markers.ts`). */
   readonly durable: boolean;
   readonly lifecycle: Lifecycle;
-  readonly lease: OwnLease;
+  readonly lease: ClaimLease;
   readonly claims: ClaimQueue;
   readonly held: MemoryRows;
   /**

@@ -2,7 +2,7 @@ import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/s
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
 import type { McpSession, SessionState } from '../base/types.ts';
-import type { SessionParts } from './parts.ts';
+import type { SessionParts } from './session-parts.ts';
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */
 export class SessionView implements McpSession {

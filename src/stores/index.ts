@@ -3,7 +3,7 @@ export { storeAway } from '../base/errors.ts';
 export {
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   type EntryHead,
   type HeadMore,
   isRowWrite,

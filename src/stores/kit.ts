@@ -17,7 +17,7 @@ export { checkNames, checkText, got } from '../base/options/checks.ts';
 export {
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   type EntryHead,
   type LogWrite,
   type Row,
@@ -46,7 +46,7 @@ export {
   type Receive,
   receiveText,
 } from './shared/instances.ts';
-export { type Connector, KeptConnection } from './shared/kept-connection.ts';
+export { type Connector, LastingConnection } from './shared/lasting-connection.ts';
 export { sharedStore } from './shared/shared-store.ts';
 export type {
   InstanceMessage,

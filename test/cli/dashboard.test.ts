@@ -3,7 +3,7 @@
  * begin with. Attacks on it: `test/security/dashboard-access.test.ts`. Its files in a browser: `test/dashboard/page`.
  */
 import { describe, expect, test } from 'vitest';
-import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
+import type { FleetPage, RecordRows, SessionRow } from '../../src/dashboard/wire.ts';
 import { ask, jsonOf } from '../kit/dashboard.ts';
 import { openClient } from '../kit/listening.ts';
 import { until } from '../kit/until.ts';
@@ -31,7 +31,7 @@ test('on a loopback address the page is served, and looking needs the token, as 
   for (const path of ['fleet', 'sessions', 'tasks'])
     expect([path, (await ask(port, `/dashboard/api/${path}`)).status]).toEqual([path, 401]);
   const sessions = await ask(port, '/dashboard/api/sessions', { headers: ACT });
-  const end = `/dashboard/api/sessions/${jsonOf<RecordPage<SessionRow>>(sessions).rows[0]?.hash}/end`;
+  const end = `/dashboard/api/sessions/${jsonOf<RecordRows<SessionRow>>(sessions).rows[0]?.hash}/end`;
   const fleet = await ask(port, '/dashboard/api/fleet', { headers: ACT });
   expect(jsonOf<FleetPage>(fleet)).toMatchObject({ endpoint: url });
   expect(

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import Libsql from 'libsql';
 import { describe, expect, test, vi } from 'vitest';
-import type { RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
+import type { RecordRows, SessionRow } from '../../src/dashboard/wire.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { timestamp } from '../../src/cli/records/printing.ts';
 import { BUILD_VERSION } from '../../src/base/protocol/versions.ts';
@@ -210,7 +210,7 @@ describe('sojourn sessions', () => {
     expect((await run('sessions', 'ls')).stdout).toMatch(/\n2 sessions: 2 live\n$/);
     errors.mockRestore();
     expect((await served.endpoint.sessions.list()).sessions).toHaveLength(2);
-    const { rows, unreadable } = await valueOf<RecordPage<SessionRow>>(port, 'sessions');
+    const { rows, unreadable } = await valueOf<RecordRows<SessionRow>>(port, 'sessions');
     expect([rows.map(({ hash }) => hash).toSorted(), unreadable.toSorted()]).toEqual([
       hashes,
       damaged.toSorted(),

@@ -11,7 +11,7 @@ import { DEFAULTS } from '../../src/base/options/table.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { RECORD_VERSION } from '../../src/stores/store.ts';
 import { type RunningTask, task } from '../../src/durable/tasks/index.ts';
-import { bodyText, headText, type KeptTask } from '../../src/durable/tasks/task-record.ts';
+import { bodyText, headText, type TaskBody } from '../../src/durable/tasks/task-record.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLog, hashOf } from '../kit/log.ts';
 import { said } from '../kit/tool-server.ts';
@@ -241,7 +241,7 @@ describe('on a store without a server', () => {
     };
     return { store, run, create, serve };
   }
-  const kept: KeptTask = {
+  const kept: TaskBody = {
     tool: 'film',
     resume: false,
     ttlMs: 60_000,
@@ -249,7 +249,7 @@ describe('on a store without a server', () => {
     pollIntervalMs: 1_000,
     maxAttempts: 5,
     version: '2026-07-28',
-    fields: {} as KeptTask['fields'],
+    fields: {} as TaskBody['fields'],
   };
 
   test('a task whose instance died is orphaned', async () => {

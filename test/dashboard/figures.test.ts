@@ -1,6 +1,6 @@
 /** What an instance counts for the dashboard: right, bounded whatever clients send, and small in its lease. */
 import { expect, test } from 'vitest';
-import { OwnFigures } from '../../src/dashboard/server/own-figures.ts';
+import { InstanceFigures } from '../../src/dashboard/server/instance-figures.ts';
 import type { Figures } from '../../src/dashboard/wire.ts';
 import { Recent } from '../../src/dashboard/server/recent.ts';
 import { Notices, type RequestNotice } from '../../src/base/observe/notices.ts';
@@ -19,7 +19,7 @@ function counted() {
     legacy: { waiting: { size: 2 } },
     options,
   };
-  const figures = new OwnFigures({ ...core, health: () => ({ store: 'ok' }) } as never);
+  const figures = new InstanceFigures({ ...core, health: () => ({ store: 'ok' }) } as never);
   const call = (more: Partial<RequestNotice> = {}): void =>
     notices.emit({
       kind: 'request',

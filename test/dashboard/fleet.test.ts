@@ -5,7 +5,7 @@ import type { Store } from '../../src/stores/store.ts';
 import type {
   FleetPage,
   InstanceRow,
-  RecordPage,
+  RecordRows,
   SessionDetail,
   SessionRow,
 } from '../../src/dashboard/wire.ts';
@@ -85,7 +85,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     await two.client().initialize({ clientInfo: { name: 'another', version: '1' } });
     const hash = sessionHash(client.sessionId ?? '');
     for (const query of ['shown', 'SHOW', hash.slice(0, 6), client.sessionId ?? '']) {
-      const { rows, scanned } = await valueOf<RecordPage<SessionRow>>(
+      const { rows, scanned } = await valueOf<RecordRows<SessionRow>>(
         one.dashboard,
         `sessions?q=${query}`,
       );
@@ -97,12 +97,12 @@ describe.each(storeKinds)('on %s', (kind) => {
       });
       expect(JSON.stringify(rows)).not.toContain(client.sessionId);
     }
-    const { rows } = await valueOf<RecordPage<SessionRow>>(one.dashboard, `sessions?q=${two.id}`);
+    const { rows } = await valueOf<RecordRows<SessionRow>>(one.dashboard, `sessions?q=${two.id}`);
     expect(rows).toHaveLength(2);
     // In a header, which no proxy logs.
     const headers = { ...BEARER, 'sojourn-search': encodeURIComponent(client.sessionId ?? '') };
     expect(
-      jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers })).rows,
+      jsonOf<RecordRows<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers })).rows,
     ).toHaveLength(1);
     const detail = await valueOf<SessionDetail>(one.dashboard, `sessions/${hash}`);
     const ref = rows.find((row) => row.hash === hash)?.ref;
@@ -236,9 +236,9 @@ test('a list has pages of 100 at any instance, which tell no id', async () => {
   const clients = Array.from({ length: 110 }, () => two.client());
   await Promise.all(clients.map((client) => client.initialize({ initialized: false })));
   const answer = await ask(one.dashboard, '/api/sessions', { headers: BEARER });
-  const first = jsonOf<RecordPage<SessionRow>>(answer);
+  const first = jsonOf<RecordRows<SessionRow>>(answer);
   const cursor = encodeURIComponent(first.nextCursor ?? '');
-  const rest = await valueOf<RecordPage<SessionRow>>(two.dashboard, `sessions?cursor=${cursor}`);
+  const rest = await valueOf<RecordRows<SessionRow>>(two.dashboard, `sessions?cursor=${cursor}`);
   expect([first.rows.length, rest.rows.length, rest.nextCursor]).toEqual([100, 10, undefined]);
   const ids = clients.map(({ sessionId }) => sessionId ?? '');
   expect(new Set([...first.rows, ...rest.rows].map(({ hash }) => hash))).toEqual(
@@ -248,7 +248,7 @@ test('a list has pages of 100 at any instance, which tell no id', async () => {
   expect(ids.filter((id) => opened.includes(id) || JSON.stringify(first).includes(id))).toEqual([]);
   // A row keeps its name, so that the page keeps it.
   expect(
-    jsonOf<RecordPage<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers: BEARER })),
+    jsonOf<RecordRows<SessionRow>>(await ask(one.dashboard, '/api/sessions', { headers: BEARER })),
   ).toEqual(first);
 });
 

@@ -6,7 +6,7 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Dashboard } from '../../src/dashboard/server/options.ts';
-import type { FleetPage, RecordPage, SessionRow } from '../../src/dashboard/wire.ts';
+import type { FleetPage, RecordRows, SessionRow } from '../../src/dashboard/wire.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { ACTION, ask, TOKEN, valueOf } from '../kit/dashboard.ts';
 import { listening } from '../kit/listening.ts';
@@ -50,7 +50,7 @@ test.each(Object.entries(FRAMEWORKS))(
       "frame-ancestors 'none'",
     );
     expect((await ask(port, `${prefix}/api/sessions`)).status).toBe(401);
-    const page = await valueOf<RecordPage<SessionRow>>(port, 'sessions?cursor=', prefix);
+    const page = await valueOf<RecordRows<SessionRow>>(port, 'sessions?cursor=', prefix);
     expect(page.rows).toHaveLength(1);
     const fleet = await valueOf<FleetPage>(port, 'fleet', prefix);
     expect(fleet).toMatchObject({ store: 'memory', instances: [{ figures: { sessions: 1 } }] });

@@ -1,7 +1,7 @@
 /** What the page gets of tasks: their list, one task with its questions by name, and its end. */
 import { describe, expect, test } from 'vitest';
 import { sessionHash } from '../../src/base/shown.ts';
-import type { FleetPage, RecordPage, TaskDetail, TaskRow } from '../../src/dashboard/wire.ts';
+import type { FleetPage, RecordRows, TaskDetail, TaskRow } from '../../src/dashboard/wire.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { ACTION, ask, mount, valueOf } from '../kit/dashboard.ts';
@@ -24,7 +24,7 @@ async function instance(effects: Effects, name: string, options: McpEndpointOpti
   return { ...served, get, cancel, id: () => served.endpoint.health().instance };
 }
 
-const rowOf = ({ rows }: RecordPage<TaskRow>, id: string) =>
+const rowOf = ({ rows }: RecordRows<TaskRow>, id: string) =>
   rows.find(({ hash }) => hash === sessionHash(id)) as TaskRow;
 
 describe.each(storeKinds)('on the store %s', (kind) => {
@@ -44,7 +44,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await until(() => effects.count('resumes one') === 1);
     await bob.until(elicits, 'input_required');
     const page = await until(async () => {
-      const found = await two.get<RecordPage<TaskRow>>('tasks');
+      const found = await two.get<RecordRows<TaskRow>>('tasks');
       return rowOf(found, detaches).status === 'detached' ? found : undefined;
     });
     expect(page?.rows).toHaveLength(3);
@@ -55,16 +55,16 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       maxAttempts: 5,
       tool: 'resumes',
     };
-    expect(rowOf(page as RecordPage<TaskRow>, resumes)).toMatchObject({
+    expect(rowOf(page as RecordRows<TaskRow>, resumes)).toMatchObject({
       ...running,
       userName: 'ada',
     });
-    const found = await two.get<RecordPage<TaskRow>>('tasks?q=bob');
+    const found = await two.get<RecordRows<TaskRow>>('tasks?q=bob');
     expect(new Set(found.rows.map(({ tool }) => tool))).toEqual(new Set(['elicits', 'detaches']));
-    expect((await two.get<RecordPage<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
+    expect((await two.get<RecordRows<TaskRow>>('tasks?q=RESU')).rows).toHaveLength(1);
 
     const hash = sessionHash(resumes);
-    const { ref } = rowOf(page as RecordPage<TaskRow>, resumes);
+    const { ref } = rowOf(page as RecordRows<TaskRow>, resumes);
     const detail = await two.get<TaskDetail>(`tasks/${hash}`);
     expect(detail).toMatchObject({ hash, resume: true, questions: [] });
     const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
@@ -100,7 +100,7 @@ test('the page knows whether the option is on, and an instance without it cancel
   expect(await on.get<FleetPage>('fleet')).toMatchObject({ tasks: true });
   expect(await off.get<FleetPage>('fleet')).toMatchObject({ tasks: false });
   // A rolling deploy switches it on at one instance after the other.
-  expect((await off.get<RecordPage<TaskRow>>('tasks')).rows).toHaveLength(1);
+  expect((await off.get<RecordRows<TaskRow>>('tasks')).rows).toHaveLength(1);
   expect((await off.cancel(sessionHash(id))).status).toBe(409);
   await on.cancel(sessionHash(id));
 });

@@ -3,7 +3,7 @@ import Libsql from 'libsql';
 import { createClient } from 'redis';
 import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../packages/redis/src/index.ts';
-import { Outage } from '../../src/endpoint/outage.ts';
+import { OutageLog } from '../../src/endpoint/outage-log.ts';
 import { WatchedStore } from '../../src/endpoint/watched-store.ts';
 import { storeAway, storeRefused } from '../../src/base/errors.ts';
 import { Notices } from '../../src/base/observe/notices.ts';
@@ -197,7 +197,10 @@ test('calls without a session count alone', async () => {
 /** The lines of an outage without an endpoint. `full`: what the store says. */
 function lines(full: () => boolean = () => false) {
   const [time, log] = [createFakeTime(), createLog()];
-  const outage = new Outage({ logger: log, timeProvider: time, notices: new Notices() }, { full });
+  const outage = new OutageLog(
+    { logger: log, timeProvider: time, notices: new Notices() },
+    { full },
+  );
   return { outage, lines: () => told(log) };
 }
 

@@ -7,7 +7,7 @@ import type { ExchangeHost } from '../../src/http/exchange.ts';
 import { gc } from '../kit/gc.ts';
 import { gate } from '../kit/watched-store.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
-import { memoryRows } from '../../src/http/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { createMcpEndpoint } from '../../src/index.ts';
 import { exchangeHost } from '../kit/exchange-host.ts';
 import { serverOf } from '../kit/making-servers.ts';

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Exchange, guarded } from '../../src/http/exchange.ts';
-import { memoryRows } from '../../src/http/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { FetchExchange } from '../../src/http/fetch-exchange.ts';
 import { NodeExchange } from '../../src/http/node-exchange.ts';
 import { SSE_HEADERS } from '../../src/http/frames.ts';

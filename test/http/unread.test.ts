@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import { UNREAD_BYTES, type UnreadAnswer, UnreadAnswers } from '../../src/http/unread.ts';
-import { memoryRows } from '../../src/http/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLab } from '../kit/lab.ts';
 import { bothFaces, serve } from '../kit/serve.ts';

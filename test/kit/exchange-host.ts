@@ -2,7 +2,7 @@
 import type { ExchangeHost } from '../../src/http/exchange.ts';
 import { Notices } from '../../src/base/observe/notices.ts';
 import { UnreadAnswers } from '../../src/http/unread.ts';
-import { memoryRows } from '../../src/http/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 
 /** `cut`: gets why each connection was cut. */

@@ -9,7 +9,7 @@
 import { entryOfTexts, entryTexts, rowOf, textsOf } from '../../src/stores/kernel/row-texts.ts';
 import {
   type Backend,
-  type Entry,
+  type LogEntry,
   isRowWrite,
   type Write,
 } from '../../src/stores/kernel/backend.ts';
@@ -149,7 +149,7 @@ export class Deployment {
   }
 }
 
-const withoutEvents = (entry: Entry): Entry => ({ ...entry, events: [] });
+const withoutEvents = (entry: LogEntry): LogEntry => ({ ...entry, events: [] });
 
 /** As a server keeps it. */
 function inTexts(write: Write): Write {

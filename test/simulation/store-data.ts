@@ -4,7 +4,7 @@
  * between an instance and this (`sim-store.ts`). Rows and entries never change, so what holds them is copied.
  */
 import {
-  type Entry,
+  type LogEntry,
   isRowWrite,
   type LogWrite,
   type Row,
@@ -17,7 +17,7 @@ import { type EndedRecord, isEnded, type Mark, type StoredRecord } from '../../s
 
 interface Held {
   readonly row: Row;
-  readonly log: readonly Entry[];
+  readonly log: readonly LogEntry[];
 }
 
 type Value = StoredRecord | EndedRecord;
@@ -74,7 +74,7 @@ export class StoreData {
     return this.#held.get(id)?.row;
   }
 
-  log(id: string): readonly Entry[] {
+  log(id: string): readonly LogEntry[] {
     return this.#held.get(id)?.log ?? [];
   }
 
@@ -179,7 +179,7 @@ export class StoreData {
 
   #logged(
     id: string,
-    { stream, head: [from, , , at, more], events }: Entry,
+    { stream, head: [from, , , at, more], events }: LogEntry,
     process: string,
   ): void {
     this.#writtenAt.set(id, this.now());

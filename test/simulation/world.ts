@@ -2,7 +2,7 @@
  * A deployment in one process: instances on one clock, a store, the network between all of them and their clients.
  * Nothing in it is real, and everything that happens follows from its seed.
  */
-import { memoryRows } from '../../src/http/limits/held.ts';
+import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { Core } from '../../src/endpoint/core.ts';
 import type {
   McpEndpointOptions,

@@ -5,7 +5,7 @@ import type { Kind } from '../../src/stores/store.ts';
 import { RedisBackend } from '../../packages/redis/src/backend.ts';
 import { KindKeys, type RowKeys } from '../../packages/redis/src/keys.ts';
 import { redisStore } from '../../packages/redis/src/redis-store.ts';
-import type { Server, Target } from '../../packages/redis/src/server.ts';
+import type { RedisServer, Target } from '../../packages/redis/src/server.ts';
 import { single } from '../../packages/redis/src/single-server.ts';
 import { systemTime } from '../../src/base/system.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
@@ -32,7 +32,11 @@ export const channelOf = (name: string, instance: string): string =>
   keysOf(name, instance, LEASES).row;
 
 /** Closed when the test is over. */
-export async function openedServer(target: Target, name: string, limitMs: number): Promise<Server> {
+export async function openedServer(
+  target: Target,
+  name: string,
+  limitMs: number,
+): Promise<RedisServer> {
   const deadlines = new Deadlines(systemTime, limitMs);
   const keys = new KindKeys('sojourn', name, LEASES).orders().map(({ ids }) => ids);
   const server = target({ logger: createLog(), deadlines, keys });

@@ -10,7 +10,7 @@ import {
   textsOf,
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   type Kind,
   type MaybePromise,
   type Row,
@@ -18,7 +18,7 @@ import {
   type Written,
 } from 'sojourn/store-kit';
 import type { PostgresDatabase } from './database.ts';
-import type { PgResult, Value } from './pg.ts';
+import type { PgResult, PgValue } from './pg.ts';
 import { APART, type Statements } from './statements.ts';
 
 type Asked = Pick<Statements, 'read' | 'log' | 'list' | 'due' | 'count' | 'countOf' | 'oldest'>;
@@ -58,7 +58,7 @@ export class PostgresBackend implements Backend {
     return (await this.#rows('read', kind, [id]))[0];
   }
 
-  async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
+  async log(kind: Kind, id: string, stream: string | null): Promise<LogEntry[]> {
     const { rows } = await this.#ask('log', kind, [id, stream]);
     return rows.map(([no, of, head, data]) =>
       entryOfTexts(
@@ -92,11 +92,15 @@ export class PostgresBackend implements Backend {
     return this.#spaces.get(kind) ?? '';
   }
 
-  #ask(what: keyof Asked, kind: Kind, values: readonly Value[]): Promise<PgResult> {
+  #ask(what: keyof Asked, kind: Kind, values: readonly PgValue[]): Promise<PgResult> {
     return this.#database.query(this.#database.statements[what], [this.#space(kind), ...values]);
   }
 
-  async #rows(what: 'read' | 'list' | 'due', kind: Kind, values: readonly Value[]): Promise<Row[]> {
+  async #rows(
+    what: 'read' | 'list' | 'due',
+    kind: Kind,
+    values: readonly PgValue[],
+  ): Promise<Row[]> {
     return (await this.#ask(what, kind, values)).rows.map((columns) =>
       rowOfColumns(columns, this.where),
     );

@@ -1,6 +1,6 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
 import {
-  KeptConnection,
+  LastingConnection,
   storeAway,
   storeRefused,
   type Connector,
@@ -13,9 +13,9 @@ import {
   type PgClient,
   type PostgresConfig,
   type PgResult,
-  type Row,
+  type PgRow,
 } from './pg.ts';
-import type { Statement, Value } from './pg.ts';
+import type { Statement, PgValue } from './pg.ts';
 import { findSchema } from './schema.ts';
 
 /** 13 is the oldest version in use. */
@@ -39,7 +39,7 @@ const SET_UP = `SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('s
  * Every statement is prepared and looks up rows by a key. No plan depends on its values, or on statistics that new
  * tables do not have yet. JIT is off because compiling a statement would take longer than running it.
  */
-function settingsOf(limitMs: number, durable: boolean): Value[] {
+function settingsOf(limitMs: number, durable: boolean): PgValue[] {
   const settings = {
     statement_timeout: String(Math.ceil(limitMs)),
     idle_session_timeout: '0',
@@ -57,7 +57,7 @@ function settingsOf(limitMs: number, durable: boolean): Value[] {
 }
 
 /** The server of a store. */
-export interface Server {
+export interface PostgresServer {
   readonly config: PostgresConfig;
   readonly schema: string;
   readonly deadlines: Deadlines;
@@ -101,12 +101,12 @@ export interface Session {
   pid: number;
 }
 
-export class Connection extends KeptConnection<Session> {
-  constructor(server: Server, use: ConnectionUse = {}) {
+export class Connection extends LastingConnection<Session> {
+  constructor(server: PostgresServer, use: ConnectionUse = {}) {
     super(connectorOf(server, use));
   }
 
-  query(statement: Statement | string, values?: readonly Value[]): Promise<PgResult> {
+  query(statement: Statement | string, values?: readonly PgValue[]): Promise<PgResult> {
     return this.ask(({ client }) => client.query(queryOf(statement, values)));
   }
 
@@ -132,7 +132,7 @@ export class Connection extends KeptConnection<Session> {
  * Two open connections must each be answered by a different server process, the same one every time. A pooler that
  * shares processes assigns the last process that was returned, or the next in turn. Queries in this order reveal both.
  */
-export async function refusePooler(server: Server): Promise<void> {
+export async function refusePooler(server: PostgresServer): Promise<void> {
   const [one, other] = [
     new Connection(server, { asIs: true }),
     new Connection(server, { asIs: true }),
@@ -147,7 +147,7 @@ export async function refusePooler(server: Server): Promise<void> {
   }
 }
 
-function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
+function connectorOf(server: PostgresServer, use: ConnectionUse): Connector<Session> {
   const { config, deadlines, place } = server;
   const { query_timeout: _query, statement_timeout: _statement, ...own } = config;
   const { opened, lost } = use;
@@ -192,7 +192,7 @@ function connectorOf(server: Server, use: ConnectionUse): Connector<Session> {
 async function prepare(
   session: Session,
   use: ConnectionUse,
-  { deadlines, place, schema }: Server,
+  { deadlines, place, schema }: PostgresServer,
 ): Promise<void> {
   const { client } = session;
   const { asIs = false, quick = false, first = [] } = use;
@@ -205,7 +205,7 @@ async function prepare(
 }
 
 function checkServer(
-  [, recovering, number, version, encoding, readOnly]: Row,
+  [, recovering, number, version, encoding, readOnly]: PgRow,
   place: string,
 ): void {
   if (Number(number) < MIN_VERSION)

@@ -3,18 +3,18 @@
  * those that read, and the schema.
  */
 import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
-import { Connection, placeOf, refusePooler, type Server } from './connection.ts';
+import { Connection, placeOf, refusePooler, type PostgresServer } from './connection.ts';
 import { InstanceConnection } from './instance-connection.ts';
-import type { PgResult, Statement, Value } from './pg.ts';
+import type { PgResult, Statement, PgValue } from './pg.ts';
 import { statementsOf, type Statements } from './statements.ts';
 
-type DatabaseSettings = Pick<Server, 'config' | 'schema'>;
+type DatabaseSettings = Pick<PostgresServer, 'config' | 'schema'>;
 
 /** Leases in tests are shorter than a busy machine takes to answer. */
 const MIN_LIMIT_MS = 1_000;
 
 export class PostgresDatabase {
-  readonly server: Server;
+  readonly server: PostgresServer;
   readonly statements: Statements;
   readonly clock: ServerClock;
   /** All writes but those of leases, so that those of one turn follow each other without waiting. */
@@ -56,18 +56,18 @@ export class PostgresDatabase {
   }
 
   /** A read. */
-  query(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+  query(statement: Statement, values: readonly PgValue[]): Promise<PgResult> {
     const reader = statement === this.statements.log ? this.#logs : this.#rows;
     return this.server.deadlines.answered(this.server.place, reader.query(statement, values));
   }
 
   /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
-  write(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+  write(statement: Statement, values: readonly PgValue[]): Promise<PgResult> {
     return this.#writer.query(statement, values);
   }
 
   /** A statement about instances, which waits for nothing else. */
-  tell(statement: Statement, values: readonly Value[]): Promise<PgResult> {
+  tell(statement: Statement, values: readonly PgValue[]): Promise<PgResult> {
     return this.server.deadlines.answered(
       this.server.place,
       this.instanceConnection.query(statement, values),

@@ -16,7 +16,7 @@
  * order in which they were made.
  */
 import type { RandomSource } from 'sojourn/store-kit';
-import { Connection, type Server } from './connection.ts';
+import { Connection, type PostgresServer } from './connection.ts';
 import { CHANNEL, type Statements } from './statements.ts';
 
 /** An instance that receives on this connection. */
@@ -37,7 +37,7 @@ export class InstanceConnection extends Connection {
   #unread: string[] | null = null;
   #reading = false;
 
-  constructor(server: Server, statements: Statements, random: RandomSource) {
+  constructor(server: PostgresServer, statements: Statements, random: RandomSource) {
     // A positive number; a text, because `pg` would round it.
     const key = BigInt.asUintN(63, Buffer.from(random(KEY_BYTES)).readBigUInt64BE()).toString();
     super(server, {

@@ -6,8 +6,8 @@ import pg from 'pg';
 import { digestOf } from 'sojourn/store-kit';
 
 /** What can be bound. */
-export type Value = string | number | null | readonly string[];
-export type Row = readonly (string | null)[];
+export type PgValue = string | number | null | readonly string[];
+export type PgRow = readonly (string | null)[];
 
 /** Prepared once per connection, under a name that is unique to its text. */
 export interface Statement {
@@ -16,7 +16,7 @@ export interface Statement {
 }
 
 export interface PgResult {
-  readonly rows: readonly Row[];
+  readonly rows: readonly PgRow[];
 }
 
 /** The configuration of a `Client` or a `Pool` of `pg`: `{ host, port, user, password, database, ssl, max, … }`. */
@@ -49,7 +49,7 @@ export const keyOf = (names: readonly string[]): string =>
 const asText = { getTypeParser: () => (text: string) => text };
 
 /** A text is not prepared: it runs once, or before a pooler is ruled out. */
-export const queryOf = (statement: Statement | string, values: readonly Value[] = []) => ({
+export const queryOf = (statement: Statement | string, values: readonly PgValue[] = []) => ({
   ...(typeof statement === 'string' ? { text: statement } : statement),
   values,
   rowMode: 'array',

@@ -5,7 +5,7 @@
  */
 import { optionInvalid, storeRefused } from 'sojourn/store-kit';
 import { isForbidden, isOvertaken, isSchemaGone } from './failures.ts';
-import { type PgResult, quoted, type Value } from './pg.ts';
+import { type PgResult, quoted, type PgValue } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
@@ -29,7 +29,7 @@ export function checkSchema(schema: unknown): string {
 export async function findSchema(
   schema: string,
   place: string,
-  query: (text: string, values?: readonly Value[]) => Promise<PgResult>,
+  query: (text: string, values?: readonly PgValue[]) => Promise<PgResult>,
   tries = MAKING_TRIES,
 ): Promise<void> {
   const s = quoted(schema);

@@ -8,7 +8,7 @@ import {
   textsOf,
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   type EntryHead,
   type Kind,
   type LogWrite,
@@ -22,7 +22,7 @@ import {
 import { replyCode } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, LOG, PUT } from './row-scripts.ts';
-import { run, type Server } from './server.ts';
+import { run, type RedisServer } from './server.ts';
 
 /** Ids of a share, of which it asks each time whether there are such rows. */
 const LOOKED_AT = 8;
@@ -32,11 +32,11 @@ type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly D
 
 export class RedisBackend implements Backend {
   readonly where: string;
-  readonly #server: Server;
+  readonly #server: RedisServer;
   readonly #clock: ServerClock;
   readonly #keys: ReadonlyMap<Kind, KindKeys>;
 
-  constructor(server: Server, clock: ServerClock, keys: ReadonlyMap<Kind, KindKeys>) {
+  constructor(server: RedisServer, clock: ServerClock, keys: ReadonlyMap<Kind, KindKeys>) {
     this.where = server.where;
     this.#server = server;
     this.#clock = clock;
@@ -63,7 +63,7 @@ export class RedisBackend implements Backend {
     return columns[0] === null ? undefined : rowOfColumns([id, ...columns], this.where);
   }
 
-  async log(kind: Kind, id: string, stream: string | null): Promise<Entry[]> {
+  async log(kind: Kind, id: string, stream: string | null): Promise<LogEntry[]> {
     const { log } = this.keysOf(kind, id);
     const wanted = stream === null ? '-' : `${JSON.stringify(stream)},`;
     const texts = (await run(this.#server, LOG, [log], [wanted])) as readonly string[];
@@ -244,12 +244,12 @@ const byPlace = ([a, first]: DuePlace, [b, second]: DuePlace): number =>
 const lengthOf = (fields: Readonly<Record<string, string>>): number =>
   Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
 
-function textOf(entry: Entry): string {
+function textOf(entry: LogEntry): string {
   const { no, stream, head, data } = entryTexts(entry);
   return `${no},${JSON.stringify(stream)},${head}\n${data}`;
 }
 
-function entryOf(text: string, wanted: string | null): Entry {
+function entryOf(text: string, wanted: string | null): LogEntry {
   const end = text.indexOf('\n');
   const [no, stream, head] = JSON.parse(`[${text.slice(0, end)}]`) as [number, string, EntryHead];
   return entryOfHead(no, stream, head, stream === wanted ? text.slice(end + 1) : undefined);

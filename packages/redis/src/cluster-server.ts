@@ -17,14 +17,14 @@ import { createClient, type ClientOptions, type RedisClient, type Reply } from '
 import { replyCode } from './failures.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
-import type { Server, ServerSettings } from './server.ts';
+import type { RedisServer, ServerSettings } from './server.ts';
 
 export type ClusterClient = Pick<ReturnType<typeof createCluster>, '_options'>;
 
 /** Between tries while slots move, or their node is replaced. */
 const PAUSE_MS = 50;
 
-export class ClusterServer implements Server {
+export class ClusterServer implements RedisServer {
   readonly where = 'the Redis Cluster';
   readonly isCluster = true;
   readonly #configured: ClusterClient['_options'];

@@ -1,5 +1,5 @@
 /** How the store connects to a server: for commands, or for subscriptions. */
-import { KeptConnection, type Deadlines, type MaybePromise } from 'sojourn/store-kit';
+import { LastingConnection, type Deadlines, type MaybePromise } from 'sojourn/store-kit';
 import { CONNECT_MS, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { redisFailure, replyCode } from './failures.ts';
 
@@ -13,7 +13,7 @@ export interface LinkSettings {
   lost?(): void;
 }
 
-export class RedisLink extends KeptConnection<RedisClient> {
+export class RedisLink extends LastingConnection<RedisClient> {
   /**
    * `where`: for messages; without credentials. `make`: a client for the server's current address, not connected yet.
    * `setUp` prepares a new connection before its first use.

@@ -14,14 +14,14 @@ import {
 } from 'sojourn/store-kit';
 import type { Reply } from './client.ts';
 import type { RedisLink } from './link.ts';
-import type { Server } from './server.ts';
+import type { RedisServer } from './server.ts';
 
 export class RedisMailboxes implements Mailboxes {
-  readonly #server: Server;
+  readonly #server: RedisServer;
   readonly #channelOf: (id: string) => string;
   readonly #links = new Map<string, RedisLink>();
 
-  constructor(server: Server, channelOf: (id: string) => string) {
+  constructor(server: RedisServer, channelOf: (id: string) => string) {
     this.#server = server;
     this.#channelOf = channelOf;
   }

@@ -14,7 +14,7 @@ export interface ServerSettings extends LinkSettings {
 /** Keys of one slot. */
 export type SlotKeys = readonly [string, ...string[]];
 
-export interface Server {
+export interface RedisServer {
   /** For messages; without credentials. */
   readonly where: string;
   /** Its channels are sharded: each belongs to the node that has the slot of the key of the same name. */
@@ -38,7 +38,7 @@ export interface Server {
 
 /** Runs a script about keys of one slot, by its hash. A server without the script gets its text. */
 export function run(
-  server: Server,
+  server: RedisServer,
   { sha, lua }: Script,
   keys: SlotKeys,
   args: readonly string[],
@@ -51,4 +51,4 @@ export function run(
 }
 
 /** Makes a server from what `redis()` was given, not connected. */
-export type Target = (settings: ServerSettings) => Server;
+export type Target = (settings: ServerSettings) => RedisServer;

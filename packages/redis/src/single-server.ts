@@ -8,9 +8,9 @@ import { storeAway, type MaybePromise } from 'sojourn/store-kit';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
-import type { Server, ServerSettings, Target } from './server.ts';
+import type { RedisServer, ServerSettings, Target } from './server.ts';
 
-export class SingleServer implements Server {
+export class SingleServer implements RedisServer {
   readonly where: string;
   readonly isCluster = false;
   readonly #settings: ServerSettings;

@@ -6,7 +6,7 @@
 import { SojournError } from '../errors.ts';
 import { sessionHash, shown } from '../shown.ts';
 import type { Logger } from '../types.ts';
-import { KnownNames } from './few.ts';
+import { KnownNames } from './known-names.ts';
 import type {
   HandlerThrewNotice,
   EmittedNotice,

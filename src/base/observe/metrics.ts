@@ -5,7 +5,7 @@
  * No client can make a series: each value of a label is a word of this library, a tool that the server has (`few.ts`),
  * or `_OTHER`.
  */
-import { KnownNames, OTHER } from './few.ts';
+import { KnownNames, OTHER } from './known-names.ts';
 import { type Count, countsOf } from './meters.ts';
 import {
   type Family,

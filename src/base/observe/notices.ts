@@ -9,12 +9,12 @@
  *     dropped         `session/server/definition/shared-server.ts`, and transports whose session or request has ended
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
  *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
- *     storeAway, storeBack                `endpoint/outage.ts`
+ *     storeAway, storeBack                `endpoint/outage-log.ts`
  *     storeCall       `endpoint/watched-store.ts`
  *     drainBegun, drained                 `endpoint/shutdown.ts`
  *     relayed         `cluster/relay/relay.ts`
  *     waited          `eras/sessions/waiting.ts`
- *     callLost        `session/calls/again.ts`, `durable/tasks/take-over.ts`
+ *     callLost        `session/calls/repeated-calls.ts`, `durable/tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
  *     resumed         `eras/sessions/get.ts`
@@ -24,7 +24,7 @@
  * (`observer.ts`), the log another (`log-lines.ts`).
  */
 import type { SessionEventMap, SessionEventName } from '../types.ts';
-import { KnownNames } from './few.ts';
+import { KnownNames } from './known-names.ts';
 import type { StepNotice } from './step-notices.ts';
 
 /** How a call failed that was answered. */

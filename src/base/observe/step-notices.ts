@@ -157,9 +157,9 @@ interface StepNotices {
   };
 }
 
-type Kind = keyof StepNotices;
+type StepKind = keyof StepNotices;
 
 /** Those of some kinds. */
-export type StepNotice<Of extends Kind = Kind> = {
+export type StepNotice<Of extends StepKind = StepKind> = {
   readonly [Name in Of]: { readonly kind: Name } & Readonly<StepNotices[Name]>;
 }[Of];

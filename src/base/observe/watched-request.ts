@@ -4,7 +4,7 @@ import { isObject } from '../protocol/jsonrpc.ts';
 import { listsTools, methods, takesName } from '../protocol/methods.ts';
 import { keptText, shown } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
-import { addListed } from './few.ts';
+import { addListed } from './known-names.ts';
 import type { CallFailure, Notices, Refusal } from './notices.ts';
 
 /** nginx's status for a client that disconnected. The SDK uses it for a server that closed before it answered. */

@@ -75,10 +75,10 @@ export interface McpMethod {
 }
 
 /** A row of the table, without the members that it has as most rows do. */
-type Row = Pick<McpMethod, 'from'> & Partial<Omit<McpMethod, 'kind' | 'from'>>;
+type MethodRow = Pick<McpMethod, 'from'> & Partial<Omit<McpMethod, 'kind' | 'from'>>;
 
 /** Every row has the same members, because rows are read several times for each call. */
-const row = (kind: McpMethod['kind'], given: Row): McpMethod => ({
+const row = (kind: McpMethod['kind'], given: MethodRow): McpMethod => ({
   kind,
   from: given.from,
   names: given.names,
@@ -92,7 +92,7 @@ const row = (kind: McpMethod['kind'], given: Row): McpMethod => ({
   role: given.role,
 });
 
-const REQUESTS: Readonly<Record<string, Row>> = {
+const REQUESTS: Readonly<Record<string, MethodRow>> = {
   initialize: { from: 'client', replays: 'handshake', role: 'handshake' },
   ping: { from: 'both', role: 'ping' },
   'server/discover': { from: 'client', role: 'discover' },
@@ -168,7 +168,7 @@ const REQUESTS: Readonly<Record<string, Row>> = {
   'roots/list': { from: 'server', asks: 'roots' },
 };
 
-const NOTIFICATIONS: Readonly<Record<string, Row>> = {
+const NOTIFICATIONS: Readonly<Record<string, MethodRow>> = {
   'notifications/initialized': { from: 'client', replays: 'initialized', role: 'initialized' },
   'notifications/cancelled': { from: 'both', role: 'cancel' },
   'notifications/progress': { from: 'both', role: 'progress' },
@@ -188,7 +188,7 @@ const UNKNOWN = row('request', { from: 'both', repeats: 'never', hasEffect: true
 const rows = new Map<string, McpMethod>();
 
 /** Adds a row. A test adds one of its own. */
-export function addMethod(method: string, kind: McpMethod['kind'], given: Row): void {
+export function addMethod(method: string, kind: McpMethod['kind'], given: MethodRow): void {
   rows.set(method, row(kind, given));
 }
 for (const [method, given] of Object.entries(REQUESTS)) addMethod(method, 'request', given);

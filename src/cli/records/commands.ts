@@ -10,25 +10,25 @@ import {
   addFlag,
   checkedByName,
   type Environment,
-  type Given,
+  type GivenFlags,
   givenBy,
   text,
   variableName,
 } from '../flags.ts';
 
 export interface RecordRequest extends StoreRequest, Values<typeof FLAGS> {
-  readonly kind: Kind;
+  readonly kind: RecordsCommand;
   readonly verb: string;
   /** What the command names: an id or a hash, or the tool and the key of `once`. */
   readonly names: readonly string[];
 }
 
-interface Listed {
+interface FoundRecord {
   readonly id: string;
   readonly status?: string;
 }
 
-export interface RecordKind<T extends Listed = Listed> {
+export interface RecordKind<T extends FoundRecord = FoundRecord> {
   /** The table of `ls`. Its widths end before the last column. The column `ID` is shown with `--ids`. */
   readonly columns?: readonly string[];
   readonly widths?: readonly number[];
@@ -131,8 +131,8 @@ const COMMANDS = {
   Record<string, { readonly summary: string; readonly verbs: readonly Verb[] }>
 >;
 
-export type Kind = keyof typeof COMMANDS;
-export const RECORD_COMMANDS = Object.keys(COMMANDS) as readonly Kind[];
+export type RecordsCommand = keyof typeof COMMANDS;
+export const RECORD_COMMANDS = Object.keys(COMMANDS) as readonly RecordsCommand[];
 
 export function describeRecords(
   program: Command,
@@ -149,7 +149,7 @@ export function describeRecords(
       for (const [name, spec] of Object.entries(STORE_FLAGS)) addFlag(command, name, spec);
       for (const name of flags) addFlag(command, name, FLAGS[name]);
       command.action(() => {
-        const given = command.opts<Given>();
+        const given = command.opts<GivenFlags>();
         const values = checkedByName(
           (name) => `--${name}`,
           () => valuesOf(FLAGS, given),
@@ -173,7 +173,12 @@ export type StoreRequest = ReturnType<typeof storeRequest>;
  * `command` is the command as the user wrote it. `wanted` names what gives the URL. Keys come from the environment
  * alone: a flag would show them to every user of the machine.
  */
-export function storeRequest(command: string, flags: Given, env: Environment, wanted = '--store') {
+export function storeRequest(
+  command: string,
+  flags: GivenFlags,
+  env: Environment,
+  wanted = '--store',
+) {
   const { given, originOf } = givenBy(flags, env, ['store', 'name', 'instanceKeys']);
   const { store, name, instanceKeys } = given;
   const variable = variableName('store');

@@ -2,7 +2,7 @@
 import { escapeControls } from '../../base/shown.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { EXIT } from '../failure.ts';
-import type { Kind, RecordKind, RecordRequest } from './commands.ts';
+import type { RecordsCommand, RecordKind, RecordRequest } from './commands.ts';
 import { instances } from './instances.ts';
 import { once } from './once.ts';
 import { withOpenStore } from './opened-store.ts';
@@ -10,7 +10,7 @@ import { json, type Out, recordText, shownOf } from './printing.ts';
 import { sessions } from './sessions.ts';
 import { tasks } from './tasks.ts';
 
-const KINDS: Readonly<Record<Kind, RecordKind>> = { sessions, instances, tasks, once };
+const KINDS: Readonly<Record<RecordsCommand, RecordKind>> = { sessions, instances, tasks, once };
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, out: Out): Promise<number> {

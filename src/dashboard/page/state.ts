@@ -39,13 +39,13 @@ export const route = computed<Route>(() => {
 
 export const go = (hash: string): void => void (location.hash = hash);
 
-export type Connection =
+export type PageConnection =
   | { readonly state: 'opening' | 'live' }
   /** `wrong`: the server refused the token that was given. */
   | { readonly state: 'token'; readonly wrong: boolean }
   | { readonly state: 'lost'; readonly since: number };
 
-export const connection = signal<Connection>({ state: 'opening' });
+export const connection = signal<PageConnection>({ state: 'opening' });
 export const fleet = signal<FleetPage | undefined>(undefined);
 /** The time of what is shown, by the clock of the server. It stands still while the connection is lost. */
 export const now = computed(() => fleet.value?.at ?? Date.now());

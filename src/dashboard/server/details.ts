@@ -14,10 +14,10 @@ const MESSAGE_LENGTH = 200;
 
 export type SessionRow = ReturnType<typeof sessionRow> & { readonly ref: string };
 export type SessionDetail = NonNullable<Awaited<ReturnType<typeof sessionDetail>>>;
-export type LiveSession = Extract<SessionDetail, { readonly ended: undefined }>;
+export type ShownSession = Extract<SessionDetail, { readonly ended: undefined }>;
 export type TaskRow = ReturnType<typeof taskRow> & { readonly ref: string };
 export type TaskDetail = NonNullable<Awaited<ReturnType<typeof taskDetail>>>;
-export type LiveTask = Extract<TaskDetail, { readonly ended: undefined }>;
+export type ShownTask = Extract<TaskDetail, { readonly ended: undefined }>;
 
 const kept = (text: string | undefined): string | undefined =>
   text === undefined ? undefined : keptText(text);

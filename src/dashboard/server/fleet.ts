@@ -11,7 +11,7 @@
 import type { ShownEndpoint } from './shown-endpoint.ts';
 import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
-import type { Figures, OwnFigures } from './own-figures.ts';
+import type { Figures, InstanceFigures } from './instance-figures.ts';
 import { SharedFigures } from './shared-figures.ts';
 
 const LEFT_MS = 120_000;
@@ -41,13 +41,13 @@ interface Known {
 
 export class Fleet {
   readonly #endpoint: ShownEndpoint;
-  readonly #own: OwnFigures;
+  readonly #own: InstanceFigures;
   readonly #figures: SharedFigures;
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
 
-  constructor(endpoint: ShownEndpoint, own: OwnFigures) {
+  constructor(endpoint: ShownEndpoint, own: InstanceFigures) {
     this.#endpoint = endpoint;
     this.#own = own;
     this.#figures = new SharedFigures(endpoint, own);

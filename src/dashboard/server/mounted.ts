@@ -13,7 +13,7 @@ import { Access } from './access.ts';
 import { type DashboardReply, type DashboardRequest, failed, Refused } from './faces.ts';
 import { Fleet } from './fleet.ts';
 import type { CheckedDashboard } from './options.ts';
-import { OwnFigures } from './own-figures.ts';
+import { InstanceFigures } from './instance-figures.ts';
 import { PageFiles, withSecurity } from './page-files.ts';
 import { ShownRecords } from './records.ts';
 
@@ -34,7 +34,7 @@ export class Collected {
 
   constructor(endpoint: ShownEndpoint) {
     this.endpoint = endpoint;
-    this.fleet = new Fleet(endpoint, new OwnFigures(endpoint));
+    this.fleet = new Fleet(endpoint, new InstanceFigures(endpoint));
     this.sessions = new ShownRecords(endpoint, 'sessions');
     this.tasks = new ShownRecords(endpoint, 'tasks');
   }

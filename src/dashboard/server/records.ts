@@ -31,7 +31,7 @@ const HASH = /^[\da-f]{12}$/;
 /** Searches at one time. */
 const SCANS = 4;
 
-type Row = SessionRow | TaskRow;
+type RecordRow = SessionRow | TaskRow;
 
 export class ShownRecords {
   readonly #endpoint: ShownEndpoint;
@@ -58,7 +58,7 @@ export class ShownRecords {
       const [key, alive] = [await this.#sealing(), await instance.living()];
       const { row } = KINDS[this.#kind];
       const most = HASH.test(query) ? 1 : PAGE;
-      const rows: Row[] = [];
+      const rows: RecordRow[] = [];
       const unreadable: string[] = [];
       let scanned = 0;
       do {

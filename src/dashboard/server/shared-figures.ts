@@ -4,7 +4,7 @@
  */
 import type { ShownEndpoint } from './shown-endpoint.ts';
 import { isEnded } from '../../stores/store.ts';
-import type { Figures, OwnFigures } from './own-figures.ts';
+import type { Figures, InstanceFigures } from './instance-figures.ts';
 
 /** The format of the JSON. What another build wrote is not read. */
 const VERSION = 1;
@@ -13,11 +13,11 @@ const KEPT_MS = 120_000;
 
 export class SharedFigures {
   readonly #endpoint: ShownEndpoint;
-  readonly #own: OwnFigures;
+  readonly #own: InstanceFigures;
   #written: string | undefined;
   #isWriting = false;
 
-  constructor(endpoint: ShownEndpoint, own: OwnFigures) {
+  constructor(endpoint: ShownEndpoint, own: InstanceFigures) {
     this.#endpoint = endpoint;
     this.#own = own;
   }

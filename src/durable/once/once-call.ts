@@ -4,7 +4,7 @@
  * How a call ended before its outcome. `timedOut`: its `callMs` is over. `cancelled`: its client said so. `left`: its
  * client disconnected, which is all that a client of 2026-07-28 can do, or its session left this instance.
  */
-export type CallEnd = 'timedOut' | 'cancelled' | 'left';
+export type OnceCallEnd = 'timedOut' | 'cancelled' | 'left';
 
 /** What a call says when its entry was left by a crash. `ask`: it asks the application while it owns the entry. */
 export type AfterCrashKind = 'run' | 'fail' | 'ask';
@@ -35,7 +35,7 @@ export interface OnceCall {
   /** `then` is called when the time of its handler is over (`callMs`) and `signal` had aborted before that. */
   onExpiry(then: () => void): void;
   /** Call it when `signal` has aborted. */
-  ended(): CallEnd;
+  ended(): OnceCallEnd;
   afterCrash(): Promise<AfterCrashKind>;
   /** `undefined`: its session has no marker for it. Else whether its tool has `_meta: RUNS_ONCE`. */
   readonly declaresOnce: (() => Promise<boolean>) | undefined;

@@ -20,7 +20,7 @@ import {
 } from '../../session/calls/handler-context.ts';
 import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { OnceLedger } from './ledger.ts';
-import type { AfterCrashKind, CallEnd } from './once-call.ts';
+import type { AfterCrashKind, OnceCallEnd } from './once-call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
 
@@ -162,7 +162,7 @@ async function runOnce(
   });
 }
 
-function endOf(call: Call): CallEnd {
+function endOf(call: Call): OnceCallEnd {
   if (call.refusal !== undefined) return 'timedOut';
   const { end, live } = call;
   return live?.left === false && (end === 'cancelled' || end === 'answered') ? 'cancelled' : 'left';

@@ -27,7 +27,7 @@ export const laterRunBytes = ({ body, fields }: StoredRecord): number =>
   heldByAll(Object.entries(fields));
 
 /** The run of a task, as the task and its parts see it. */
-export interface OwnRun {
+export interface StoppableRun {
   readonly signal: AbortSignal;
   /** What its handler still does is not recorded. */
   readonly isOver: boolean;

@@ -7,7 +7,7 @@ import { overMemory, stepInvalid, storeAway } from '../../base/errors.ts';
 import { TASK_LOG } from '../../session/record/record-kinds.ts';
 import type { Fence, Records, ReplayOutcome } from '../../stores/store.ts';
 import type { OwnedRecord } from '../records/owned-record.ts';
-import { heldBytes, type OwnRun } from './run-room.ts';
+import { heldBytes, type StoppableRun } from './run-room.ts';
 import { FIELD_NAME, isFieldName } from './task-record.ts';
 
 const STREAM = 'steps';
@@ -54,7 +54,7 @@ export type StepKind = 's' | 't';
 
 export class Steps {
   readonly #owned: OwnedRecord;
-  readonly #run: OwnRun;
+  readonly #run: StoppableRun;
   /** What this run may read: the state, and what earlier runs have recorded. */
   readonly #values: Map<string, string>;
   /** The bytes of every recorded value. */
@@ -65,7 +65,7 @@ export class Steps {
   #last: Promise<unknown> = Promise.resolve();
   readonly #isOver = (): boolean => this.#run.isOver;
 
-  constructor(owned: OwnedRecord, run: OwnRun, { values, ...logged }: Recorded) {
+  constructor(owned: OwnedRecord, run: StoppableRun, { values, ...logged }: Recorded) {
     this.#owned = owned;
     this.#run = run;
     this.#values = new Map(values);

@@ -19,11 +19,11 @@ import { inHookTime } from '../../base/hook-time.ts';
 import { authOf } from '../../cluster/relay/sent-request.ts';
 import type { Fence, Ownership, StoredRecord } from '../../stores/store.ts';
 import type { Logger } from '../../base/types.ts';
-import { DUE_MS } from './own-task.ts';
+import { DUE_MS } from './owned-task.ts';
 import {
   hasOpenQuestions,
   headText,
-  type KeptTask,
+  type TaskBody,
   nextRound,
   readHead,
   type TaskHead,
@@ -198,7 +198,7 @@ export class TakeOver {
   }
 
   /** The request of a later run; `undefined`: the task may not run now. */
-  async #laterRequest(record: StoredRecord, kept: KeptTask): Promise<RunRequest | undefined> {
+  async #laterRequest(record: StoredRecord, kept: TaskBody): Promise<RunRequest | undefined> {
     const { settings, options } = this.#tasks;
     const { authorize } = settings;
     const { tool, version } = kept;

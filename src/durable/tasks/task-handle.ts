@@ -8,7 +8,7 @@ import {
   MissingRequiredClientCapabilityError,
 } from '@modelcontextprotocol/server';
 import { digestText } from '../../base/digest.ts';
-import { handledIf } from '../../base/own-rejections.ts';
+import { handledIf } from '../../base/handled-rejections.ts';
 import { SojournError, stepInvalid, taskRequired } from '../../base/errors.ts';
 import { idText, systemRandom } from '../../base/system.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
@@ -23,7 +23,7 @@ import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
 import { tooMany, undeclared, wrongQuestion } from './task-questions.ts';
 import { resultOf, tasksOf } from './task-requests.ts';
-import type { OwnTask } from './own-task.ts';
+import type { OwnedTask } from './owned-task.ts';
 import { type GivenSettings, questionField } from './task-record.ts';
 import type { TaskRun } from './task-run.ts';
 import type { TaskKey } from './task-store.ts';
@@ -108,7 +108,7 @@ export class TaskHandle implements RunningTask {
     this.#ctx = ctx;
   }
 
-  get #task(): OwnTask | undefined {
+  get #task(): OwnedTask | undefined {
     return this.#run?.task;
   }
 

@@ -45,7 +45,7 @@ export interface GivenSettings {
 }
 
 /** The call without its request, as the next instance needs it. It holds no token and no credential. */
-export interface KeptTask extends GivenSettings {
+export interface TaskBody extends GivenSettings {
   readonly tool: string;
   readonly version: string;
   readonly fields: Omit<RequestFields, 'user' | 'address'>;
@@ -54,12 +54,12 @@ export interface KeptTask extends GivenSettings {
   readonly args?: string | undefined;
 }
 
-export const bodyText = (kept: KeptTask, request: RpcRequest): string =>
+export const bodyText = (kept: TaskBody, request: RpcRequest): string =>
   storedText(kept, JSON.stringify(request));
 
 /** Reads the first line of a body: the request after it may be long. `undefined`: another build wrote the body. */
-export const readBody = (body: string): KeptTask | undefined =>
-  readText(body)?.line as KeptTask | undefined;
+export const readBody = (body: string): TaskBody | undefined =>
+  readText(body)?.line as TaskBody | undefined;
 
 // ——— questions and answers ———
 

@@ -16,9 +16,9 @@ import { shareKey } from '../../base/budget.ts';
 import { follow, type Transitions } from '../../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../cluster/relay/sent-request.ts';
-import type { OwnTask, OwnTaskHost } from './own-task.ts';
+import type { OwnedTask, OwnedTaskHost } from './owned-task.ts';
 import type { RunRoom } from './run-room.ts';
-import { RunHandler } from './run-handler.ts';
+import { WatchedHandler } from './watched-handler.ts';
 import { type FirstClient, type RunRequest, RunSink } from './run-sink.ts';
 import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
@@ -45,9 +45,9 @@ export interface TaskRunner {
 }
 
 /** The tasks of the instance, as a run sees them. */
-interface TaskRunHost extends Pick<OwnTaskHost, 'options'> {
+interface TaskRunHost extends Pick<OwnedTaskHost, 'options'> {
   roomFor(share: string): RunRoom;
-  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask>;
+  create(run: TaskRun, settings: GivenSettings, key?: TaskKey): Promise<OwnedTask | DetailedTask>;
   end(id: string, end: TaskEnd): Promise<unknown>;
 }
 
@@ -57,11 +57,11 @@ export class TaskRun extends RunSink implements RequestLife {
   readonly version: string;
   readonly room: RunRoom;
   readonly launched: RunRequest['launched'];
-  readonly handler = new RunHandler();
+  readonly handler = new WatchedHandler();
   readonly #tasks: TaskRunHost;
   readonly #abort = new AbortController();
   #state: RunState = 'direct';
-  #task: OwnTask | undefined = undefined;
+  #task: OwnedTask | undefined = undefined;
   #starting: Promise<void> | undefined = undefined;
   #onClose: Array<() => unknown> = [];
   #isDraining = false;
@@ -73,7 +73,7 @@ export class TaskRun extends RunSink implements RequestLife {
   constructor(
     { fields, authInfo, request, version, launched }: RunRequest,
     tasks: TaskRunHost,
-    from: FirstClient | ((run: TaskRun) => OwnTask),
+    from: FirstClient | ((run: TaskRun) => OwnedTask),
     room = tasks.roomFor(shareKey(fields.user, fields.address)),
   ) {
     super(typeof from === 'function' ? undefined : from);
@@ -92,12 +92,12 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#state = follow(STATES, this.#state, next);
   }
 
-  get task(): OwnTask | undefined {
+  get task(): OwnedTask | undefined {
     return this.#task;
   }
 
   /** The task, while this run may write it. */
-  get running(): OwnTask | undefined {
+  get running(): OwnedTask | undefined {
     return this.#state === 'running' ? this.#task : undefined;
   }
 
@@ -125,7 +125,7 @@ export class TaskRun extends RunSink implements RequestLife {
   async #start(settings: GivenSettings, key: TaskKey | undefined): Promise<void> {
     if (this.#state !== 'direct') return;
     this.#become('creating');
-    let task: OwnTask | DetailedTask;
+    let task: OwnedTask | DetailedTask;
     try {
       task = await this.#tasks.create(this, settings, key);
     } catch (cause) {
@@ -211,7 +211,7 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#over('Another run continues the task', (task) => void task.release('queued', { inMs }));
   }
 
-  #over(why: string, then: (task: OwnTask) => void): void {
+  #over(why: string, then: (task: OwnedTask) => void): void {
     const task = this.running;
     if (task === undefined) return;
     this.#leave(why);

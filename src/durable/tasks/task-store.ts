@@ -21,7 +21,7 @@ import {
   type StoredRecord,
 } from '../../stores/store.ts';
 import {
-  type KeptTask,
+  type TaskBody,
   MESSAGE_FIELD,
   outcomeText,
   readBody,
@@ -51,7 +51,7 @@ export interface TaskKey {
 /** A task whose record lives. */
 export interface LivingTask {
   readonly record: StoredRecord;
-  readonly kept: KeptTask;
+  readonly kept: TaskBody;
 }
 
 export type FoundTask = LivingTask | EndedRecord;
@@ -151,7 +151,7 @@ export class TaskStore extends OwnedRecords {
   /** The end of a task is stored. */
   ended(
     { id, createdAt }: Pick<StoredRecord, 'id' | 'createdAt'>,
-    { tool }: KeptTask,
+    { tool }: TaskBody,
     end: TaskEnd,
   ): void {
     const { timeProvider, notices } = this.given.options;
@@ -168,7 +168,7 @@ export class TaskStore extends OwnedRecords {
 }
 
 interface Ending extends Pick<StoredRecord, 'createdAt' | 'fields' | 'stamp'> {
-  readonly kept: KeptTask;
+  readonly kept: TaskBody;
 }
 
 /** What is kept of a task that ends now, with this end or, where the store has no room for that, the `short` one. */

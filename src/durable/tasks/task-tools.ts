@@ -4,7 +4,7 @@ import { SojournError, taskRequired } from '../../base/errors.ts';
 import { currentCall } from '../../session/calls/call.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { signalOf } from '../../session/calls/handler-context.ts';
-import { askingResult, passAnswers, STATUS_TOOL } from './apart.ts';
+import { askingResult, passAnswers, STATUS_TOOL } from './separate-task.ts';
 import { failed, hasEnded, resultOf, type TaskRequests, tasksOf } from './task-requests.ts';
 import type { DetailedTask } from './wire-shapes.ts';
 

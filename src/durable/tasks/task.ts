@@ -27,7 +27,7 @@ import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import { quoted } from '../../base/shown.ts';
-import { apart } from './apart.ts';
+import { apart } from './separate-task.ts';
 import {
   type AuthorSettings,
   inTask,

@@ -21,9 +21,9 @@ import type { ResolvedTasks } from '../../base/options/tasks-options.ts';
 import { sentAuth, storedFields } from '../../cluster/relay/sent-request.ts';
 import { RecordQueues } from '../../stores/shared/record-queues.ts';
 import { type Ownership, RECORD_VERSION, type StoredRecord } from '../../stores/store.ts';
-import { type ClaimedTask, DUE_MS, OwnTask } from './own-task.ts';
+import { type ClaimedTask, DUE_MS, OwnedTask } from './owned-task.ts';
 import type { RunRequest } from './run-sink.ts';
-import { bodyText, type GivenSettings, headText, type KeptTask } from './task-record.ts';
+import { bodyText, type GivenSettings, headText, type TaskBody } from './task-record.ts';
 import type { TaskEnd, TaskHead } from './task-record.ts';
 import { TaskRun, type TaskRunner } from './task-run.ts';
 import { laterRunBytes, RunRoom } from './run-room.ts';
@@ -99,7 +99,11 @@ export class Tasks {
   // ——— a call becomes a task ———
 
   /** The task of an earlier call with the same key, if there is one. */
-  async create(run: TaskRun, given: GivenSettings, key?: TaskKey): Promise<OwnTask | DetailedTask> {
+  async create(
+    run: TaskRun,
+    given: GivenSettings,
+    key?: TaskKey,
+  ): Promise<OwnedTask | DetailedTask> {
     if (this.#isDraining) throw requestDrained(false);
     const kept = this.#keptOf(run, given);
     const id = await this.store.idOf(run.caller.user, kept.tool, key);
@@ -123,9 +127,9 @@ export class Tasks {
     return shownTask(id, found).task;
   }
 
-  async #inPlace(run: TaskRun, kept: KeptTask, id: string): Promise<OwnTask | undefined> {
+  async #inPlace(run: TaskRun, kept: TaskBody, id: string): Promise<OwnedTask | undefined> {
     if (!run.room.enter()) throw tooManyTasks('This instance', this.settings.limits.running);
-    let task: OwnTask | undefined;
+    let task: OwnedTask | undefined;
     try {
       task = await this.#create(run, kept, id);
       if (this.#isDraining && task?.kept.resume === true) run.drain();
@@ -135,7 +139,7 @@ export class Tasks {
     }
   }
 
-  #keptOf({ caller, request, version }: TaskRun, given: GivenSettings): KeptTask {
+  #keptOf({ caller, request, version }: TaskRun, given: GivenSettings): TaskBody {
     const { authorize } = this.settings;
     return {
       ...given,
@@ -150,7 +154,7 @@ export class Tasks {
   }
 
   /** `undefined`: there is a task with this id. */
-  async #create(run: TaskRun, kept: KeptTask, id: string): Promise<OwnTask | undefined> {
+  async #create(run: TaskRun, kept: TaskBody, id: string): Promise<OwnedTask | undefined> {
     const { user } = run.caller;
     const { open, anonymous } = this.settings.limits;
     const body = bodyText(kept, run.request);
@@ -172,10 +176,10 @@ export class Tasks {
 
   async #store(
     run: TaskRun,
-    kept: KeptTask,
+    kept: TaskBody,
     body: string,
     id: string,
-  ): Promise<OwnTask | undefined> {
+  ): Promise<OwnedTask | undefined> {
     const epoch = kept.args === undefined ? 1 : this.store.newEpoch();
     const fence = { epoch, owner: this.store.lease.owner };
     const now = this.options.timeProvider.now();
@@ -209,8 +213,8 @@ export class Tasks {
     return this.own(run, { record: stored, kept, head, fence, restMs, recorded: NOTHING_RECORDED });
   }
 
-  own(run: TaskRun, claimed: ClaimedTask): OwnTask {
-    const task = new OwnTask(this, run, claimed);
+  own(run: TaskRun, claimed: ClaimedTask): OwnedTask {
+    const task = new OwnedTask(this, run, claimed);
     this.#runs.set(task.id, run);
     // The lease may have lapsed while the task was stored.
     void task.owned.reclaim();
@@ -226,7 +230,7 @@ export class Tasks {
 
   // ——— what a task says of itself ———
 
-  over({ id, run }: OwnTask): void {
+  over({ id, run }: OwnedTask): void {
     // The next task of a key may run already.
     if (this.#runs.get(id) === run) this.#runs.delete(id);
     this.changes.emit(id);

@@ -1,6 +1,6 @@
 /** Questions of a run whose handler waits for the answers of its client. */
 import { overMemory } from '../../base/errors.ts';
-import { heldBytes, type OwnRun } from './run-room.ts';
+import { heldBytes, type StoppableRun } from './run-room.ts';
 import { answerField, type InputRequest, questionField } from './task-record.ts';
 
 /** What waits for an answer: its values, its text, and the code that asks. */
@@ -8,14 +8,14 @@ const QUESTION_WEIGHT = 3;
 
 export class WaitingQuestions {
   readonly #fields: Record<string, string>;
-  readonly #run: OwnRun;
+  readonly #run: StoppableRun;
   readonly #write: (field: string, text: string) => Promise<void>;
   readonly #wakes: Array<() => void> = [];
 
   /** `fields`: of the task. `write`: stores one of them. */
   constructor(
     fields: Record<string, string>,
-    run: OwnRun,
+    run: StoppableRun,
     write: (field: string, text: string) => Promise<void>,
   ) {
     this.#fields = fields;

@@ -6,7 +6,7 @@ import type { StoredRecord } from '../../stores/store.ts';
 import {
   MESSAGE_FIELD,
   openQuestions,
-  type KeptTask,
+  type TaskBody,
   readOutcome,
   type TaskOutcome,
 } from './task-record.ts';
@@ -39,7 +39,7 @@ export interface DetailedTask {
   readonly error?: unknown;
 }
 
-type Times = Pick<KeptTask, 'ttlMs' | 'pollIntervalMs'>;
+type Times = Pick<TaskBody, 'ttlMs' | 'pollIntervalMs'>;
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 

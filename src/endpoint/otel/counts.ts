@@ -4,7 +4,7 @@
  */
 import type { Attributes, Meter } from '@opentelemetry/api';
 import { internalsOf } from '../internals.ts';
-import { KnownNames } from '../../base/observe/few.ts';
+import { KnownNames } from '../../base/observe/known-names.ts';
 import { countsOf } from '../../base/observe/meters.ts';
 import {
   type Labels,

@@ -3,7 +3,7 @@
  * so no client makes a series or a name of a span.
  */
 import { boundedText } from '../../base/shown.ts';
-import { addListed, KnownNames } from '../../base/observe/few.ts';
+import { addListed, KnownNames } from '../../base/observe/known-names.ts';
 import type { RequestAnswer, RunningRequest } from '../../base/options/around-request.ts';
 import { callsTool, isLabel, methodOf } from '../../base/protocol/methods.ts';
 

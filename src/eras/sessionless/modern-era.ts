@@ -29,7 +29,7 @@ import { quoted } from '../../base/shown.ts';
 import { isModern, servedVersions } from '../../base/protocol/versions.ts';
 import { checkListen } from '../message-checks.ts';
 import { SessionlessRequests } from './sessionless-requests.ts';
-import type { Post } from '../../session/inbound/inbound.ts';
+import type { PostBody } from '../../session/inbound/inbound.ts';
 import { endedId, parseCallEventId } from '../../session/streams/event-id.ts';
 import {
   checkParamHeaders,
@@ -91,7 +91,7 @@ export class ModernEra extends SessionlessRequests {
   }
 
   /** `false`: the message is one of an earlier revision. */
-  post(exchange: Exchange, { messages: [first] }: Post, header: string | undefined): boolean {
+  post(exchange: Exchange, { messages: [first] }: PostBody, header: string | undefined): boolean {
     if (first?.kind !== 'request' && first?.kind !== 'notification') {
       refuse(
         exchange,

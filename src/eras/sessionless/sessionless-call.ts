@@ -36,12 +36,12 @@ import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import { currentCall, Call } from '../../session/calls/call.ts';
 import type { CallServices } from '../../session/session-host.ts';
 import type { SentRequest } from '../../cluster/relay/sent-request.ts';
-import type { SessionRun } from '../../session/server/run.ts';
+import type { SessionRun } from '../../session/server/session-run.ts';
 import type { FactoryCall, ServerBuilder } from '../../session/server/server-builder.ts';
 import type { ServerTransport } from '../../session/server/server-transport.ts';
 import type { Lifecycle } from '../../session/lifecycle.ts';
 import { callEventId } from '../../session/streams/event-id.ts';
-import type { Entry, Stop } from '../ladder.ts';
+import type { EnteringMessages, Stop } from '../ladder.ts';
 import type { NoteClient } from '../message-checks.ts';
 
 export type SentRpc = Extract<Checked, { kind: 'request' | 'notification' }>;
@@ -71,7 +71,7 @@ interface CallTransport extends ServerTransport {
 /** What a call that is over has of its message. */
 const NOTHING: SentRpc = { kind: 'notification', message: { jsonrpc: '2.0', method: '' } };
 
-export class SessionlessCall extends Call implements Entry, SinkListener, FactoryCall {
+export class SessionlessCall extends Call implements EnteringMessages, SinkListener, FactoryCall {
   readonly restored = false;
   declare readonly caller: CallerRequest;
   readonly #version: string;

@@ -13,7 +13,7 @@ import { afterTurn } from '../../base/system.ts';
 import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { userName } from '../../base/shown.ts';
-import { hasRun, SessionRun } from '../../session/server/run.ts';
+import { hasRun, SessionRun } from '../../session/server/session-run.ts';
 import type { McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { OneRequestTransport } from './one-request.ts';

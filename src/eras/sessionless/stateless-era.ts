@@ -10,7 +10,7 @@ import type { ResponsePolicy } from '../../http/sink.ts';
 import { isObject, type RpcNotification, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import { type AnyServer, innerServer } from '../../sdk/server-shape.ts';
-import type { Post } from '../../session/inbound/inbound.ts';
+import type { PostBody } from '../../session/inbound/inbound.ts';
 import { featureOf } from './one-request.ts';
 import { SessionlessCall, type SessionlessOptions } from './sessionless-call.ts';
 import { SessionlessRequests } from './sessionless-requests.ts';
@@ -25,7 +25,7 @@ export class StatelessEra extends SessionlessRequests {
     this.#responses = { form };
   }
 
-  post(exchange: Exchange, { batch, messages: [first] }: Post): void {
+  post(exchange: Exchange, { batch, messages: [first] }: PostBody): void {
     if (batch || first === undefined) {
       return refuse(
         exchange,

@@ -40,7 +40,7 @@ import {
 } from '../../session/streams/event-id.ts';
 import { openGet, replayComplete, resumeStream } from '../../session/streams/attach.ts';
 import type { LiveSession } from '../../session/session.ts';
-import type { LegacyParts } from './parts.ts';
+import type { LegacyParts } from './era-parts.ts';
 
 /**
  * Requests for one finished stream that get 204 before the GET stream is opened instead. Official clients reconnect

@@ -17,10 +17,10 @@ import { HeardAnswer } from '../../http/heard-answer.ts';
 import { HttpResponse } from '../../http/response.ts';
 import { checkMessage } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
-import { type Inbound, type Post, postOf } from '../../session/inbound/inbound.ts';
+import { type Inbound, type PostBody, postOf } from '../../session/inbound/inbound.ts';
 import { attemptIdOf } from '../../session/calls/attempts.ts';
 import { answerToResume, refuseResume, replayPlaces } from './get.ts';
-import type { LegacyOptions, LegacyParts, LegacyResponses } from './parts.ts';
+import type { LegacyOptions, LegacyParts, LegacyResponses } from './era-parts.ts';
 import { Relay, type RelayedServer } from '../../cluster/relay/relay.ts';
 import type { LinkSink } from '../../cluster/relay/link-sink.ts';
 import { SentRequest } from '../../cluster/relay/sent-request.ts';
@@ -64,7 +64,7 @@ export class LegacyEra implements RelayedServer, Continuation {
     return this.parts.tracked.size;
   }
 
-  post(exchange: Exchange, post: Post): void {
+  post(exchange: Exchange, post: PostBody): void {
     const sink = new HttpResponse(exchange, this.parts.responses.post);
     const requestId = post.only?.id ?? null;
     const attemptId = attemptIdOf(exchange, this.parts.options.attemptHeader);

@@ -7,7 +7,7 @@ import { errorJson } from '../../http/answer.ts';
 import { type Inbound, isAbandoned } from '../../session/inbound/inbound.ts';
 import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { HANDSHAKE_STREAM } from '../../session/streams/event-id.ts';
-import type { LegacyParts } from './parts.ts';
+import type { LegacyParts } from './era-parts.ts';
 
 /** Throws why no session was opened. */
 export async function openSession(parts: LegacyParts, inbound: Inbound): Promise<void> {

@@ -28,7 +28,7 @@ import type { RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { Authorizer } from '../../http/auth/hook-authorizer.ts';
 import type { AttemptId } from '../../session/calls/attempts.ts';
 import type { AdmittedPost } from '../../session/calls/call.ts';
-import { attachToFirstAttempt, isRetry } from '../../session/calls/again.ts';
+import { attachToFirstAttempt, isRetry } from '../../session/calls/repeated-calls.ts';
 import { isStoreAway } from '../../session/record/pause.ts';
 import type { SessionTransport } from '../../session/server/session-transport.ts';
 import type { LiveSession } from '../../session/session.ts';
@@ -39,13 +39,20 @@ import {
   type Inbound,
   isAbandoned,
   type NextAttempt,
-  type Post,
+  type PostBody,
 } from '../../session/inbound/inbound.ts';
 import type { MaybePromise } from '../../stores/store.ts';
-import { authorize, climb, type Entry, type LadderSteps, scopes, type Stop } from '../ladder.ts';
-import { type LegacyParts, track } from './parts.ts';
+import {
+  authorize,
+  climb,
+  type EnteringMessages,
+  type LadderSteps,
+  scopes,
+  type Stop,
+} from '../ladder.ts';
+import { type LegacyParts, track } from './era-parts.ts';
 
-const STEPS: LadderSteps<PostEntry> = [
+const STEPS: LadderSteps<EnteringPost> = [
   authorize,
   scopes,
   // Before the limits, because a first attempt that runs has the places.
@@ -64,9 +71,9 @@ export function servePost(
   parts: LegacyParts,
   session: LiveSession,
   inbound: Inbound,
-  post: Post,
+  post: PostBody,
 ): MaybePromise<NextAttempt> {
-  const entry = new PostEntry(parts, session, inbound, post);
+  const entry = new EnteringPost(parts, session, inbound, post);
   const stop = climb(STEPS, entry);
   if (!(stop instanceof Promise)) return nextOf(inbound, stop);
   const next = stop.then((late) => nextOf(inbound, late));
@@ -81,7 +88,7 @@ function nextOf({ sink, requestId }: Inbound, stop: Stop): NextAttempt {
 }
 
 /** The messages of a POST on their way into a session that is live here. */
-class PostEntry implements Entry {
+class EnteringPost implements EnteringMessages {
   readonly caller: CallerRequest;
   readonly authorizer: Authorizer | undefined;
   readonly transport: SessionTransport;
@@ -94,9 +101,9 @@ class PostEntry implements Entry {
   readonly #parts: LegacyParts;
   readonly #session: LiveSession;
   readonly #inbound: Inbound;
-  readonly #post: Post;
+  readonly #post: PostBody;
 
-  constructor(parts: LegacyParts, session: LiveSession, inbound: Inbound, post: Post) {
+  constructor(parts: LegacyParts, session: LiveSession, inbound: Inbound, post: PostBody) {
     this.caller = inbound.caller;
     this.authorizer = session.host.services.authorizer;
     this.transport = session.transport;

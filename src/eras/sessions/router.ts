@@ -32,7 +32,7 @@ import {
   endsSession,
   type Inbound,
   type NextAttempt,
-  type Post,
+  type PostBody,
   reads,
 } from '../../session/inbound/inbound.ts';
 import {
@@ -44,14 +44,14 @@ import {
   relayLost,
 } from '../../session/inbound/retries.ts';
 import { allowsBatches } from '../../base/protocol/versions.ts';
-import { isRetry } from '../../session/calls/again.ts';
+import { isRetry } from '../../session/calls/repeated-calls.ts';
 import type { LiveSession } from '../../session/session.ts';
 import { decodeHead } from '../../session/record/session-record.ts';
 import type { MaybePromise, StoredRecord } from '../../stores/store.ts';
 import type { EndReason } from '../../base/types.ts';
 import { answerToResume, refuseResume, serveGet } from './get.ts';
 import { openSession } from './opening.ts';
-import { type LegacyParts, track } from './parts.ts';
+import { type LegacyParts, track } from './era-parts.ts';
 import { servePost } from './posts.ts';
 import { type Placed, type WaitingHost, WaitingRequests } from './waiting.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
@@ -293,7 +293,7 @@ export class Router implements WaitingHost {
     return serveGet(this.#parts, session, inbound, () => this.waiting.wake());
   }
 
-  #post(session: LiveSession, inbound: Inbound, post: Post): MaybePromise<NextAttempt> {
+  #post(session: LiveSession, inbound: Inbound, post: PostBody): MaybePromise<NextAttempt> {
     if (post.batch && !allowsBatches(session.version)) {
       inbound.sink.refuse(
         batchNotAllowed(`batches are not part of protocol revision ${session.version}`),

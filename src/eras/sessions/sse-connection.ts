@@ -18,7 +18,7 @@ import {
 import type { Exchange } from '../../http/exchange.ts';
 import { HttpResponse } from '../../http/response.ts';
 import type { ResponseSink, SinkListener } from '../../http/sink.ts';
-import type { Post } from '../../session/inbound/inbound.ts';
+import type { PostBody } from '../../session/inbound/inbound.ts';
 import type { LegacyEra } from './legacy-era.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 
@@ -43,7 +43,7 @@ export class SseConnection {
   }
 
   /** Takes a message that the client posted, and answers its POST. */
-  take(exchange: Exchange, post: Post): void {
+  take(exchange: Exchange, post: PostBody): void {
     const { id: requestId = null, method } = post.only ?? {};
     const sink = new PostSink(this, exchange);
     const inbound = { kind: 'post', sink, post, requestId, unlogged: true } as const;

@@ -34,7 +34,7 @@ import type { StepNotice } from '../../base/observe/step-notices.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { SOON_MS } from '../../session/streams/reader.ts';
 import { answerToResume, openHead } from './get.ts';
-import type { LegacyParts } from './parts.ts';
+import type { LegacyParts } from './era-parts.ts';
 
 /** Between two rounds, and as much again at random: too short to notice, and no flood for a store that is back. */
 const ROUND_MS = 100;

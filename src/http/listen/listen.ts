@@ -10,7 +10,7 @@ import { PLAIN_HEADERS } from '../answer.ts';
 import { type ExchangeHost, guarded, JSON_HEADERS } from '../exchange.ts';
 import { closeIdle } from '../host-servers.ts';
 import { NodeExchange } from '../node-exchange.ts';
-import { isExposed, isLoopback } from './exposed.ts';
+import { isExposed, isLoopback } from './exposure.ts';
 import { type ListenOptions, resolveListen } from './listen-options.ts';
 import { ListeningSocket } from './listening-socket.ts';
 import { loopbackNames } from '../../base/options/hosts.ts';

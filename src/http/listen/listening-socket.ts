@@ -1,7 +1,7 @@
 /**
  * The socket of `listen()` or of an application's server, and how this process stops using it without failing a call:
  *
- *     serving ──stopAccepting──▶ leaving: nothing is accepted, every answer says `Connection: close`
+ *     serving ──stopAccepting──▶ leaving: nothing is accepted, every answer says `ConnectionState: close`
  *                     ──quiet──▶ closed: connections without further requests are closed
  *
  * A socket that was passed to the process (systemd, several workers) outlives it. A client that connects while no
@@ -9,7 +9,7 @@
  * connects then is refused, and a proxy tries the next instance. On Linux the kernel's queue is known to be empty when
  * the socket closes (`accept-queue.ts`), unless filling it takes too long.
  *
- * A connection is closed under a client only if its client has not read `Connection: close`. Such a client first gets a
+ * A connection is closed under a client only if its client has not read `ConnectionState: close`. Such a client first gets a
  * quiet time to send one more request and read the header. That time begins at `stopAccepting`, or at the end of a
  * stream that ran then, because the next request may directly follow that end.
  */
@@ -40,7 +40,7 @@ const TURN_MS = 500;
 const LAST_MS = 2_000;
 
 /** The state of a connection. A request allocates nothing and adds no listener. */
-interface Connection {
+interface ConnectionState {
   /** The last answer that began. */
   answer: ServerResponse | undefined;
   /** The client knows that the connection ends with that answer. */
@@ -59,7 +59,7 @@ export class ListeningSocket {
   readonly #time: Required<TimeProvider>;
   /** The socket was passed to the process and outlives it. */
   inherited: boolean;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #connections = new Map<Socket, ConnectionState>();
   /** Connections and requests so far. */
   #arrivals = 0;
   #leaving: Promise<void> | undefined;
@@ -78,7 +78,7 @@ export class ListeningSocket {
   }
 
   /**
-   * Resolves when no connection is accepted any more and connected clients had time to read `Connection: close`.
+   * Resolves when no connection is accepted any more and connected clients had time to read `ConnectionState: close`.
    * `isAwaited`: a request that was read needs new connections of its client. It is asked when all that had arrived is
    * read, in the turn that would stop listening.
    */
@@ -96,7 +96,7 @@ export class ListeningSocket {
     return this.#quiet().length > 0;
   }
 
-  #accepted(socket: Socket): Connection {
+  #accepted(socket: Socket): ConnectionState {
     this.#arrivals += 1;
     const connection = {
       answer: undefined,
@@ -114,7 +114,7 @@ export class ListeningSocket {
     const connection = this.#connections.get(socket) ?? this.#accepted(socket);
     this.#arrivals += 1;
     connection.answer = res;
-    // A GET stream ends at the latest with the drain. Its head is the only place for `Connection: close`.
+    // A GET stream ends at the latest with the drain. Its head is the only place for `ConnectionState: close`.
     connection.closeAnnounced =
       this.#isLeaving ||
       (method === 'GET' && headers.accept?.includes('text/event-stream') === true);
@@ -218,14 +218,14 @@ export class ListeningSocket {
   }
 
   /** Connections whose clients may still send a request. */
-  #unannounced(): [Socket, Connection][] {
+  #unannounced(): [Socket, ConnectionState][] {
     return [...this.#connections].filter(
       ([, { closeAnnounced, requestArriving }]) => !closeAnnounced && !requestArriving,
     );
   }
 
   /** The connections among those that have no answer to wait for. */
-  #quiet(): [Socket, Connection][] {
+  #quiet(): [Socket, ConnectionState][] {
     return this.#unannounced().filter(
       ([, { answer }]) => answer === undefined || answer.writableFinished,
     );

@@ -35,7 +35,7 @@ import { AnswerError, isAnswer, readable, thrownAnswer } from '../../base/errors
 import { nameIn } from '../../http/auth/request-names.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext, signalOf } from './handler-context.ts';
-import type { RunHandler } from './handler-seam.ts';
+import type { CallHandler } from './handler-seam.ts';
 import type { ServerTransport } from '../server/server-transport.ts';
 
 /** The transport of the server that a run leads to. */
@@ -75,11 +75,11 @@ class AroundRun implements RunAround {
     this.attempt = attempt;
   }
 
-  async run(request: RpcRequest, given: unknown, handler: RunHandler): Promise<unknown> {
+  async run(request: RpcRequest, given: unknown, handler: CallHandler): Promise<unknown> {
     const aborting = new AbortController();
     const signal = AbortSignal.any([signalOf(given), aborting.signal]);
     const context = changedContext(given, signal, {});
-    const ask: RunHandler = (changed) =>
+    const ask: CallHandler = (changed) =>
       handler(changed, withMeta(context, changed.params?.['_meta'], request));
     let answer: RequestAnswer;
     try {
@@ -99,8 +99,8 @@ class AroundRun implements RunAround {
   #enter(
     n: number,
     request: RpcRequest,
-    entered: Entered,
-    ask: RunHandler,
+    entered: RequestAtEntry,
+    ask: CallHandler,
   ): MaybePromise<RequestAnswer> {
     const around = this.#functions[n];
     if (around === undefined) return this.#ask(request, entered, ask);
@@ -118,7 +118,11 @@ class AroundRun implements RunAround {
     });
   }
 
-  async #ask(request: RpcRequest, entered: Entered, ask: RunHandler): Promise<RequestAnswer> {
+  async #ask(
+    request: RpcRequest,
+    entered: RequestAtEntry,
+    ask: CallHandler,
+  ): Promise<RequestAnswer> {
     if (this.#ended !== undefined) throw callCut();
     this.#asked = true;
     const ended = new Promise<never>((_, reject) => (this.#rejectNext = reject));
@@ -128,8 +132,8 @@ class AroundRun implements RunAround {
 
   async #answered(
     request: RpcRequest,
-    [first, , name]: Entered,
-    ask: RunHandler,
+    [first, , name]: RequestAtEntry,
+    ask: CallHandler,
   ): Promise<RpcResponse> {
     const { id } = this.call;
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }) } as const;
@@ -279,12 +283,12 @@ const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' ? value : undefined;
 
 /** What the request was when it entered. The application may write into it. */
-type Entered = readonly [request: RpcRequest, target: unknown, asked: string | undefined];
+type RequestAtEntry = readonly [request: RpcRequest, target: unknown, asked: string | undefined];
 
 function changedBy(
   request: RpcRequest,
   change: RequestChange | undefined,
-  [, target]: Entered,
+  [, target]: RequestAtEntry,
 ): RpcRequest {
   const { id, method, params } = request;
   if (change?.method !== undefined && change.method !== method)

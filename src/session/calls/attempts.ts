@@ -5,7 +5,7 @@
  *     another instance that relayed it        → an id which that instance made
  *
  * An id of a proxy is the stronger one: the proxy knows nothing of an answer that was lost, so the marker of such a call
- * outlives the call (`KeptMarkers`). Ids and arguments of clients name no attempt: clients that continue a session after
+ * outlives the call (`PastMarkers`). Ids and arguments of clients name no attempt: clients that continue a session after
  * their own restart begin with the first id again, and some send one id with every request. They are in the key
  * nevertheless, so that a proxy which passes on one id of a client with several requests mixes no answers up.
  */
@@ -53,7 +53,7 @@ const KEPT_MS = 120_000;
 const MOST_KEPT = 64;
 
 /** The markers of calls that have ended and that a proxy may send again, oldest first. */
-export class KeptMarkers {
+export class PastMarkers {
   readonly #time: Required<TimeProvider>;
   readonly #kept: Array<{ readonly mark: Mark; readonly at: number }> = [];
 

@@ -1,5 +1,5 @@
 /** The context of a handler: `ctx` of SDK version 2, `extra` of version 1. The last argument is the context in both. */
-import { handledIf } from '../../base/own-rejections.ts';
+import { handledIf } from '../../base/handled-rejections.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 
 /** Runs instead of a method of the context. `send`: the method with these arguments. */

@@ -17,7 +17,7 @@ import { AnswerError } from '../../base/errors/answer-error.ts';
 import { type Call, currentCall } from './call.ts';
 
 /** Runs a handler for a request. It may get another request and context than the SDK gave. */
-export type RunHandler = (message: RpcRequest, given: unknown) => unknown;
+export type CallHandler = (message: RpcRequest, given: unknown) => unknown;
 
 /** `false`: the server has no tables of handlers where this version of the SDK has them. */
 export const watchHandlers = (made: AnyServer): boolean => enterHandlers(made, FACTORY);
@@ -36,13 +36,13 @@ const FACTORY: Enter = {
 interface Visit {
   readonly call: Call;
   readonly entered: Entered;
-  readonly handler: RunHandler;
+  readonly handler: CallHandler;
   /** The handler of every session for this message; absent: each session has another. */
   readonly shared?: unknown;
 }
 
 /** A layer around the handler: it calls `next` with what the next layer gets, later or not at all. */
-type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: RunHandler) => unknown;
+type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: CallHandler) => unknown;
 
 /** From the outside in. */
 const LAYERS: readonly Layer[] = [

@@ -20,7 +20,7 @@ import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { comparePostStreams } from '../streams/event-id.ts';
 import { whileAway } from '../record/pause.ts';
 import type { SessionHost } from '../session-host.ts';
-import { attemptKey, isOfProxy, KeptMarkers } from './attempts.ts';
+import { attemptKey, isOfProxy, PastMarkers } from './attempts.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
@@ -29,7 +29,7 @@ export const RUNS_ONCE_KEY = 'sojourn/once';
 /** A longer request is not kept for a re-run: the next owner ends it instead. */
 const KEPT_REQUEST_LENGTH = 65_536;
 /** The stored form of a stream's request; `params` only if the request can run again. */
-export interface KeptRequest {
+export interface MarkedRequest {
   readonly id: RequestId;
   readonly method: string;
   readonly params?: Readonly<Record<string, unknown>>;
@@ -49,12 +49,12 @@ export class Markers {
   #repeatableTools: Set<string> | undefined = undefined;
   /** The markers in the store: `attemptKey` → stream key. */
   #markers: Map<string, string> | undefined = undefined;
-  readonly #kept: KeptMarkers;
+  readonly #kept: PastMarkers;
 
   constructor(host: SessionHost, ownership: SessionOwnership) {
     this.#host = host;
     this.#ownership = ownership;
-    this.#kept = new KeptMarkers(host.options.timeProvider);
+    this.#kept = new PastMarkers(host.options.timeProvider);
   }
 
   /** Whether a request may run again when its first outcome is unknown. */
@@ -283,7 +283,7 @@ export function saysMayHaveRun({ name }: Mark): boolean {
 /** How often the call of an open stream may have begun. `markers`: all of its session. */
 export function begunOn(
   stream: string,
-  request: KeptRequest | undefined,
+  request: MarkedRequest | undefined,
   markers: readonly Mark[],
 ): number {
   const counted = markers
@@ -292,7 +292,7 @@ export function begunOn(
   return Math.max(1 + (request?.ran ?? 0), ...counted);
 }
 
-/** A `KeptRequest`: the request as it was sent, also where its caller may not use what it names. */
+/** A `MarkedRequest`: the request as it was sent, also where its caller may not use what it names. */
 function keptText({ sent, authInfo, attemptKey: attempt }: Call, before: number): string {
   const { id, method, params } = sent ?? {};
   const ran = before > 0 ? before : undefined;
@@ -315,12 +315,12 @@ export function rightsOf(authInfo: AuthInfo | undefined): string | undefined {
 }
 
 /** `undefined`: no request was kept, or an unknown version kept it. */
-export function readKept(requests: string | null): KeptRequest | undefined {
+export function readKept(requests: string | null): MarkedRequest | undefined {
   const value: unknown =
     requests === null ? undefined : orUndefined(() => JSON.parse(requests) as unknown);
   if (!isObject(value) || typeof value['method'] !== 'string') return undefined;
   const { id } = value;
   return typeof id === 'string' || typeof id === 'number'
-    ? (value as unknown as KeptRequest)
+    ? (value as unknown as MarkedRequest)
     : undefined;
 }

@@ -25,7 +25,7 @@ import {
 } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import type { LeaveReason } from '../../base/types.ts';
-import type { SessionParts } from '../parts.ts';
+import type { SessionParts } from '../session-parts.ts';
 import type { Call } from './call.ts';
 import { FirstAnswers } from './first-answers.ts';
 import type { Stream } from '../streams/stream.ts';

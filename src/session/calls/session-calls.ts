@@ -29,18 +29,18 @@ import { shownId } from '../../base/shown.ts';
 import { staysResumable, endError, forLeaving } from '../inbound/retries.ts';
 import type { LeaveReason } from '../../base/types.ts';
 import { type AttemptId, attemptKey, isOfProxy } from './attempts.ts';
-import type { SessionParts } from '../parts.ts';
+import type { SessionParts } from '../session-parts.ts';
 import type { AdmittedPost, Call, CallEnd, Caller } from './call.ts';
 import { inHookTime } from '../../base/hook-time.ts';
 import { HANDSHAKE_STREAM } from '../streams/event-id.ts';
 import { afterTurn } from '../../base/system.ts';
 import { keeperOf } from './replayed-messages.ts';
-import { RunningCalls } from './running.ts';
+import { RunningCalls } from './running-calls.ts';
 import type { Stream } from '../streams/stream.ts';
 import type { AppendExtra, WriteResult } from '../streams/event-log.ts';
 
 /** A POST on its way into a session. */
-interface EnteringPost {
+interface UnadmittedPost {
   readonly caller: CallerRequest;
   readonly requests: readonly RpcRequest[];
   /** Those that `authorize` lets their caller send. */
@@ -65,7 +65,7 @@ export class SessionCalls {
    * Takes the ids, and opens the stream. Streams of several requests are not logged: a re-run or an error would end only
    * the first of them. `admissions`: for each request, where limits of users or tools are set.
    */
-  admitPost(post: EnteringPost, admissions: readonly Admission[]): AdmittedPost {
+  admitPost(post: UnadmittedPost, admissions: readonly Admission[]): AdmittedPost {
     const { caller, requests, attempt, attemptId, allowed } = post;
     const stream = this.running.openStream(
       requests,

@@ -11,7 +11,7 @@ import { orUndefined } from '../../base/or-undefined.ts';
 import { isThenable } from '../../base/options/checks.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import { methodOf } from '../../base/protocol/methods.ts';
-import { keepText } from '../../base/protocol/kept-lists.ts';
+import { keepText } from '../../base/protocol/list-texts.ts';
 import type { SdkServer } from '../../sdk/sdk-server.ts';
 import type { SharedList } from '../../base/types.ts';
 

@@ -16,7 +16,7 @@ import type { AttemptId } from '../calls/attempts.ts';
 export type InboundKind = 'post' | 'get' | 'delete' | 'resume' | 'terminate';
 
 /** The body of a POST, read and checked. */
-export interface Post {
+export interface PostBody {
   /** Valid messages; more than one only in a batch. */
   readonly messages: readonly Checked[];
   /** Those that are requests, in their order. */
@@ -28,7 +28,7 @@ export interface Post {
   readonly text: string;
 }
 
-export function postOf(messages: readonly Checked[], batch: boolean, text: string): Post {
+export function postOf(messages: readonly Checked[], batch: boolean, text: string): PostBody {
   const requests: RpcRequest[] = [];
   for (const checked of messages) if (checked.kind === 'request') requests.push(checked.message);
   return { messages, requests, batch, only: batch ? undefined : requests[0], text };
@@ -40,7 +40,7 @@ export interface Inbound {
   /** The response. It is the same in every attempt. */
   readonly sink: ResponseSink;
   /** Set for a POST. */
-  readonly post?: Post | undefined;
+  readonly post?: PostBody | undefined;
   /** The id for an error about this call. */
   readonly requestId: RequestId | null;
   /** The last event that the client has. */

@@ -3,11 +3,11 @@
  * million. Another instance may wake or end a session at any time: an entry is a hint, and the record decides.
  */
 import type { MemoryUse } from '../../base/budget.ts';
-import { type Entry, entryOf } from '../../base/entry-list.ts';
+import { type ListEntry, entryOf } from '../../base/entry-list.ts';
 import type { UserShares } from './user-shares.ts';
 
 /** Charged to the memory budget. */
-export interface KeptRecord {
+export interface HibernatedRecord {
   readonly id: string;
   readonly bytes: number;
   /** Whose share it counts in. */
@@ -22,7 +22,7 @@ interface Counted {
 
 export class HibernatedIndex {
   readonly #since = new Map<string, number>();
-  readonly #kept = new Map<string, Entry<KeptRecord>>();
+  readonly #kept = new Map<string, ListEntry<HibernatedRecord>>();
   readonly #counted: Counted | undefined;
   readonly #origin: number;
 
@@ -40,12 +40,12 @@ export class HibernatedIndex {
   }
 
   /** The sessions whose records are in this process, longest idle first. */
-  *kept(): Generator<KeptRecord> {
+  *kept(): Generator<HibernatedRecord> {
     for (const { item } of this.#kept.values()) yield item;
   }
 
   /** `activeAt`: as in its record. */
-  add(kept: KeptRecord, activeAt: number): void {
+  add(kept: HibernatedRecord, activeAt: number): void {
     const { id, bytes, share } = kept;
     this.delete(id);
     if (this.#counted !== undefined) {

@@ -29,7 +29,7 @@ const HIBERNATED_BATCH = 50;
 
 type Pass = 'idle' | 'store';
 
-export class Sweep {
+export class SessionSweep {
   readonly #registry: LiveSessions;
   #evicted = 0;
   readonly #stopTimer: () => void;

@@ -7,7 +7,7 @@ import type { LeaveReason } from '../../base/types.ts';
 import { staysResumable } from '../inbound/retries.ts';
 import { within } from '../../base/system.ts';
 import { GRACE_MS } from '../../base/hook-time.ts';
-import type { SessionParts } from '../parts.ts';
+import type { SessionParts } from '../session-parts.ts';
 
 export async function tearDown(
   session: SessionParts,

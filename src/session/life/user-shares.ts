@@ -6,7 +6,7 @@
 import { overUserShare, type SojournError, tooManySessions } from '../../base/errors.ts';
 import { Budget } from '../../base/budget.ts';
 import type { SessionLimits } from '../../base/options/resolve-limits.ts';
-import { type Entry, EntryList, entryOf } from '../../base/entry-list.ts';
+import { type ListEntry, EntryList, entryOf } from '../../base/entry-list.ts';
 
 /** An idle session, or one that hibernates in this process. */
 export interface IdleSession {
@@ -40,24 +40,24 @@ export class UserShares {
     this.#count(share, live);
   }
 
-  addHibernated(entry: Entry<IdleSession>): void {
+  addHibernated(entry: ListEntry<IdleSession>): void {
     this.#count(entry.item.share, 1);
     this.becameIdle(entry, this.#nextHibernated++);
   }
 
-  deleteHibernated(entry: Entry<IdleSession>): void {
+  deleteHibernated(entry: ListEntry<IdleSession>): void {
     this.becameActive(entry);
     this.#count(entry.item.share, -1);
   }
 
-  becameIdle(entry: Entry<IdleSession>, place = this.#nextIdle++): void {
+  becameIdle(entry: ListEntry<IdleSession>, place = this.#nextIdle++): void {
     const user = this.#users.get(entry.item.share);
     if (user === undefined) return;
     user.idle.add(entry, place);
     this.#level(user);
   }
 
-  becameActive(entry: Entry<IdleSession>): void {
+  becameActive(entry: ListEntry<IdleSession>): void {
     const user = this.#users.get(entry.item.share);
     user?.idle.delete(entry);
     if (user?.idle.size === 0) this.#levels[user.count]?.delete(user.entry);
@@ -105,7 +105,7 @@ export class UserShares {
     while (levels.length > 0 && !levels.at(-1)?.size) levels.pop();
     const most = levels.length - 1;
     const users = levels[most]?.[Symbol.iterator]();
-    let picked: Entry<IdleSession> | undefined;
+    let picked: ListEntry<IdleSession> | undefined;
     for (const session of idle) {
       if (this.#users.get(session.share)?.count === most) return session;
       const first = (users?.next().value as UserSessions | undefined)?.idle.first;

@@ -12,7 +12,7 @@ import { isEnded, type Fence, type Records } from '../../stores/store.ts';
 import type { LeaveReason } from '../../base/types.ts';
 
 /** The lease of this instance. */
-export interface OwnLease {
+export interface ClaimLease {
   /** The id of this instance for which sessions are claimed. */
   readonly owner: string;
   /** Whether that id has a valid lease. */
@@ -26,7 +26,7 @@ export interface OwnedSessions {
   readonly options: Pick<ResolvedOptions, 'logger'>;
   readonly store: { readonly sessions: Pick<Records, 'claim'> };
   /** The lease that sessions are claimed for. */
-  readonly lease: OwnLease;
+  readonly lease: ClaimLease;
   values(): Iterable<{ readonly ownership: SessionOwnership }>;
   /** `false`: the copy is not in the registry, because it is being made or has left. */
   isLive(ownership: SessionOwnership): boolean;

@@ -17,7 +17,7 @@ import { enterRequest, type RequestEntry, requestEntry } from '../../sdk/request
 import type { MaybePromise } from '../../stores/store.ts';
 import { type Call, currentCall } from '../calls/call.ts';
 import { checkScopes } from '../calls/scopes.ts';
-import type { EnterContext } from './run.ts';
+import type { EnterContext } from './session-run.ts';
 
 type OnMessage = <T extends JSONRPCMessage>(message: T, extra?: MessageExtraInfo) => void;
 

@@ -37,7 +37,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import { carrying } from '../calls/questions.ts';
 import { ServerTransport } from './server-transport.ts';
-import type { SessionParts } from '../parts.ts';
+import type { SessionParts } from '../session-parts.ts';
 import type { Stream } from '../streams/stream.ts';
 
 function isSessionLevel(method: string): boolean {

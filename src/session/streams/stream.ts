@@ -23,7 +23,7 @@ import {
 } from './event-log.ts';
 import { Reader } from './reader.ts';
 import { Resumes } from './resumes.ts';
-import { WaitingWrites, weightOf, type Write } from './waiting-writes.ts';
+import { WaitingWrites, weightOf, type WaitingWrite } from './waiting-writes.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
 
 export class Stream implements SinkListener {
@@ -156,13 +156,13 @@ export class Stream implements SinkListener {
     const log = this.log;
     if (log === undefined) return 'written';
     if (this.#lost !== undefined) return this.#lost;
-    const point: Write = { json: '', last: false, extra, held: 0 };
+    const point: WaitingWrite = { json: '', last: false, extra, held: 0 };
     const begun = this.#append(log, point);
     if (begun === 'written') return begun;
     return new Promise((tell) => this.#wait(log, { ...point, tell }, begun));
   }
 
-  #store(log: SessionEventLog, write: Write): void {
+  #store(log: SessionEventLog, write: WaitingWrite): void {
     const { json, last, held } = write;
     if (this.#lost !== undefined) {
       if (last) this.#storingFailed(json !== undefined, this.#lost);
@@ -179,7 +179,7 @@ export class Stream implements SinkListener {
   }
 
   /** `undefined`: the event must wait for the events before it. */
-  #append(log: SessionEventLog, write: Write): MaybePromise<WriteOutcome> | undefined {
+  #append(log: SessionEventLog, write: WaitingWrite): MaybePromise<WriteOutcome> | undefined {
     if (this.#writes !== undefined) return undefined;
     const { json, last, extra } = write;
     const outcome = log.append(
@@ -195,7 +195,7 @@ export class Stream implements SinkListener {
   }
 
   /** An event is stored: its reader gets it now, or after a resume has read the log. `''`: it has only an id. */
-  stored({ json, last }: Write): void {
+  stored({ json, last }: WaitingWrite): void {
     const offset = this.next;
     if (json !== undefined) this.next += 1;
     const held = this.#resumes?.held;
@@ -206,7 +206,11 @@ export class Stream implements SinkListener {
 
   // ——— events that wait for the store ———
 
-  #wait(log: SessionEventLog, write: Write, begun: MaybePromise<WriteOutcome> | undefined): void {
+  #wait(
+    log: SessionEventLog,
+    write: WaitingWrite,
+    begun: MaybePromise<WriteOutcome> | undefined,
+  ): void {
     (this.#writes ??= new WaitingWrites(this, log)).add(write, begun);
   }
 
@@ -219,7 +223,7 @@ export class Stream implements SinkListener {
   }
 
   /** The budget has no room for this event. A GET stream continues: once none waits, it says what it dropped. */
-  #overflow(log: SessionEventLog, write: Write): void {
+  #overflow(log: SessionEventLog, write: WaitingWrite): void {
     const writes = this.#writes;
     if (this.key !== GET_STREAM) (writes ?? new WaitingWrites(this, log)).lose('failed', write);
     else if (mayWait(write.json, writes?.size ?? 0)) this.#wait(log, write, undefined);

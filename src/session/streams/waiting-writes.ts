@@ -23,7 +23,7 @@ const EVENT_WEIGHT = 4;
 export const weightOf = (json: string | undefined): number => (json?.length ?? 0) * EVENT_WEIGHT;
 
 /** An event on its way into the store. */
-export interface Write {
+export interface WaitingWrite {
   /** `undefined`: the stream completes without an event. `''`: an event with only an id. */
   readonly json: string | undefined;
   /** The stream is complete with it. */
@@ -43,7 +43,7 @@ interface WrittenStream {
   noteDelay(): void;
   /** For events of so many bytes that are about to be stored. */
   room(bytes: number): Room;
-  stored(write: Write): void;
+  stored(write: WaitingWrite): void;
   /** Nothing more is stored. `answered`: the answer of the call was among what is lost. */
   lose(why: 'fenced' | 'failed', answered: boolean): void;
   /** Nothing waits any more. */
@@ -54,7 +54,7 @@ export class WaitingWrites {
   readonly #stream: WrittenStream;
   readonly #log: SessionEventLog;
   /** Oldest first, including the append under way. */
-  #writes: Write[] = [];
+  #writes: WaitingWrite[] = [];
   /**
    * `gathering`: the first append of the stream collects the events of its turn. `storing`: an append is under way, or
    * waits for room. `skipping`: a GET stream without room drops events until none waits. `lost`: nothing is stored any
@@ -92,7 +92,7 @@ export class WaitingWrites {
   }
 
   /** `begun`: its append, which is under way; `undefined`: the event waits for other events, or for room. */
-  add(write: Write, begun?: MaybePromise<WriteOutcome>): void {
+  add(write: WaitingWrite, begun?: MaybePromise<WriteOutcome>): void {
     this.#writes.push(write);
     if (this.#state === 'new') this.#begin(begun);
     else if (write.last) this.endTurn();
@@ -120,7 +120,7 @@ export class WaitingWrites {
   }
 
   /** Nothing of this will be stored. `write`: one more that there is no room for. */
-  lose(why: 'fenced' | 'failed', write?: Write): void {
+  lose(why: 'fenced' | 'failed', write?: WaitingWrite): void {
     const lost = write === undefined ? this.#writes : [...this.#writes, write];
     this.#writes = [];
     this.#state = 'lost';
@@ -167,7 +167,7 @@ export class WaitingWrites {
 
   /** Tries an append until the store has answered. `begun`: the first try. Logs its first failure. */
   async #store(
-    writes: readonly Write[],
+    writes: readonly WaitingWrite[],
     begun: MaybePromise<WriteOutcome> | undefined,
   ): Promise<WriteResult> {
     const { options, ownership } = this.#log;
@@ -198,14 +198,14 @@ export class WaitingWrites {
     return 'failed';
   }
 
-  #append(writes: readonly Write[]): MaybePromise<WriteOutcome> {
+  #append(writes: readonly WaitingWrite[]): MaybePromise<WriteOutcome> {
     const { key, next } = this.#stream;
     const [first, last] = [writes[0], writes.at(-1)];
     const events = writes.flatMap(({ json }) => json ?? []);
     return this.#log.append(key, next, events, last?.last === true, first?.extra, last?.extra);
   }
 
-  #written(writes: readonly Write[]): void {
+  #written(writes: readonly WaitingWrite[]): void {
     this.#writes.splice(0, writes.length);
     this.runsAhead = false;
     for (const write of writes) {

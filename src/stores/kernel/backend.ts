@@ -38,7 +38,7 @@ export interface Row {
   readonly unreadable?: unknown;
 }
 
-export interface Entry {
+export interface LogEntry {
   /** A positive integer below 2^53. Numbers of one log rise, and may have gaps. */
   readonly no: number;
   /** The stream that the entry belongs to; `''`: none. At most 400 bytes. */
@@ -84,7 +84,7 @@ export interface LogWrite {
   readonly kind: Kind;
   readonly id: string;
   readonly fence: string;
-  readonly entries: readonly Entry[];
+  readonly entries: readonly LogEntry[];
   readonly cut: number;
   /** The user whose share of a bounded store the events count in. */
   readonly share: string | undefined;
@@ -111,7 +111,7 @@ export interface Backend {
   write(writes: readonly Write[]): MaybePromise<readonly Written[]>;
   read(kind: Kind, id: string): MaybePromise<Row | undefined>;
   /** All entries in the order of their numbers. Only those of `stream` need their events; `null`: none does. */
-  log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly Entry[]>;
+  log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly LogEntry[]>;
   /** Rows with a fence whose id is after `after` and before `before`, in the order of the bytes of their ids. */
   list(kind: Kind, after: string, before: string, limit: number): MaybePromise<readonly Row[]>;
   /** Rows after a place whose wake time is at most `until`, in the order of time and id. */

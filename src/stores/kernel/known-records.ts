@@ -16,7 +16,7 @@ import type {
   WriteOutcome,
 } from '../store.ts';
 import type { EventRetention, Logger } from '../../base/types.ts';
-import type { Backend, Entry, Row } from './backend.ts';
+import type { Backend, LogEntry, Row } from './backend.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
 import { fits, recordOf } from './row-value.ts';
 import type { Writes } from './turn-writes.ts';
@@ -159,7 +159,7 @@ export class KnownRecords {
 
   #add(
     known: Known,
-    entry: Entry,
+    entry: LogEntry,
     share: string | undefined,
     now: number,
   ): MaybePromise<'written' | undefined> {
@@ -184,7 +184,7 @@ export class KnownRecords {
   }
 
   /** `undefined`: the stream is complete or unknown. */
-  #lengthOf(id: string, stream: string, entries: readonly Entry[]): number | undefined {
+  #lengthOf(id: string, stream: string, entries: readonly LogEntry[]): number | undefined {
     // A store that is alone may have dropped what says how long an open stream is.
     const log = this.#parts.isAlone ? this.#known.get(id)?.log : LogState.of(entries);
     return log?.lengthOf(stream);
@@ -219,7 +219,7 @@ export class KnownRecords {
     const known = this.#known.get(id);
     if (known?.log === undefined || known.log.lengthOf(stream) !== undefined) return;
     let cut = 0;
-    for (const entry of this.#entries(id) as readonly Entry[]) {
+    for (const entry of this.#entries(id) as readonly LogEntry[]) {
       if (entry.stream !== stream) break;
       cut = entry.no;
     }
@@ -232,7 +232,7 @@ export class KnownRecords {
     return known;
   }
 
-  #entries(id: string, stream: string | null = null): MaybePromise<readonly Entry[]> {
+  #entries(id: string, stream: string | null = null): MaybePromise<readonly LogEntry[]> {
     return this.#parts.backend.log(this.#parts.kind, id, stream);
   }
 
@@ -244,7 +244,7 @@ export class KnownRecords {
   /** `false`: another writer was faster. After that, and without an answer, the log is read again. */
   #send(
     { id, row }: Known,
-    entries: readonly Entry[],
+    entries: readonly LogEntry[],
     cut: number,
     share?: string,
   ): MaybePromise<boolean> {

@@ -8,7 +8,7 @@
 import type { AppendRequest, LoggedEvent, Mark, OpenStream, ReplayOutcome } from '../store.ts';
 import { SmallMap } from '../../base/small-map.ts';
 import type { EventRetention } from '../../base/types.ts';
-import type { Entry, EntryHead, HeadMore } from './backend.ts';
+import type { LogEntry, EntryHead, HeadMore } from './backend.ts';
 
 const NO_EVENTS: readonly string[] = Object.freeze([]);
 
@@ -16,7 +16,7 @@ const NO_EVENTS: readonly string[] = Object.freeze([]);
 const NO_STREAM = '';
 
 /** `now`: the store's clock. */
-export function entryOf(no: number, request: AppendRequest, now: number): Entry {
+export function entryOf(no: number, request: AppendRequest, now: number): LogEntry {
   const { stream, from = 0, events = NO_EVENTS } = request;
   let bytes = 0;
   for (const event of events) bytes += event === '' ? 0 : Buffer.byteLength(event);
@@ -72,14 +72,14 @@ export class LogState {
   #events = 0;
   #bytes = 0;
 
-  static of(entries: readonly Entry[]): LogState {
+  static of(entries: readonly LogEntry[]): LogState {
     const state = new LogState();
     for (const entry of entries) state.take(entry);
     return state;
   }
 
   /** The entry that stores a request. It counts as stored from now on. `undefined`: its stream does not take it. */
-  accept(request: AppendRequest, now: number): Entry | undefined {
+  accept(request: AppendRequest, now: number): LogEntry | undefined {
     const { stream, from = 0 } = request;
     const known = stream === null ? undefined : this.#streams.get(stream);
     // A stream that is not known begins; a complete one takes nothing.
@@ -136,9 +136,9 @@ export class LogState {
   }
 
   /** The next entry, which says all that earlier ones say about open streams and marks. */
-  stateEntry(now: number): Entry {
+  stateEntry(now: number): LogEntry {
     const state = { streams: this.streams, marks: this.marks };
-    const entry: Entry = {
+    const entry: LogEntry = {
       no: this.next,
       stream: NO_STREAM,
       head: [0, 0, 0, now, { state }],
@@ -149,14 +149,14 @@ export class LogState {
   }
 
   /** An entry that is stored. */
-  take(entry: Entry): void {
+  take(entry: LogEntry): void {
     const state = entry.head[4]?.state;
     if (state !== undefined) this.#restore(entry.no, state);
     this.#fold(entry, this.#streams.get(entry.stream));
   }
 
   /** `known`: the stream of the entry. */
-  #fold({ no, stream, head }: Entry, known: Stream | undefined): void {
+  #fold({ no, stream, head }: LogEntry, known: Stream | undefined): void {
     // Destructuring takes as long as all else here until it is compiled.
     const more = head[4];
     if (stream !== NO_STREAM) this.#extend(no, stream, known, head[0] + head[1], more);
@@ -208,14 +208,14 @@ export const mostEntries = (events: number): number => 4 * events + 256;
  * while old entries wait to be removed.
  */
 export function cutOf(
-  entries: readonly Entry[],
+  entries: readonly LogEntry[],
   { events, bytes, ttlMs }: EventRetention,
   now: number,
 ): number {
   const first = entries.length - mostEntries(events);
   let [later, laterBytes] = [0, 0];
   for (let i = entries.length - 1; i >= 0; i--) {
-    const { no, head } = entries[i] as Entry;
+    const { no, head } = entries[i] as LogEntry;
     const [, count, size, at] = head;
     if (later >= events || laterBytes >= bytes || at + ttlMs <= now || i < first) return no;
     later += count;
@@ -226,7 +226,7 @@ export function cutOf(
 
 /** `entries`: of the whole log; those of the stream with their events. `open`: its length if it is not complete. */
 export function replayOf(
-  entries: readonly Entry[],
+  entries: readonly LogEntry[],
   stream: string,
   open: number | undefined,
   after: number,
@@ -253,7 +253,7 @@ export function replayOf(
  * was the caller's own.
  */
 export function isStored(
-  entries: readonly Entry[],
+  entries: readonly LogEntry[],
   { stream, from = 0, events = NO_EVENTS, complete }: AppendRequest,
   open: number | undefined,
   retention: EventRetention,
@@ -274,17 +274,17 @@ export function isStored(
 
 /** The entries of a stream that retention keeps. */
 function keptOf(
-  entries: readonly Entry[],
+  entries: readonly LogEntry[],
   stream: string | null,
   retention: EventRetention,
   now: number,
-): readonly Entry[] {
+): readonly LogEntry[] {
   const cut = cutOf(entries, retention, now);
   return entries.filter(({ no, stream: of }) => no > cut && of === stream);
 }
 
 /** Those of one stream have rising offsets without a gap. */
-const eventsOf = (entries: readonly Entry[]): LoggedEvent[] =>
+const eventsOf = (entries: readonly LogEntry[]): LoggedEvent[] =>
   entries.flatMap(({ head: [from], events }) =>
     events.map((data, n): LoggedEvent => ({ offset: from + n, data })),
   );

@@ -51,7 +51,7 @@ import {
   shareOf,
   shownOf,
 } from './row-value.ts';
-import { Sweep } from './sweep.ts';
+import { RowSweep } from './sweep.ts';
 
 const TRIM_PAGE = 1_000;
 /** Ids are visible ASCII, so all are before this. */
@@ -66,7 +66,7 @@ export class KernelRecords implements Records {
   readonly #isAlone: boolean;
   readonly #known: KnownRecords;
   readonly #steps: RowSteps;
-  readonly #sweep: Sweep;
+  readonly #sweep: RowSweep;
 
   constructor(parts: KernelParts) {
     this.#kind = parts.kind;
@@ -75,7 +75,7 @@ export class KernelRecords implements Records {
     const queues = new RecordQueues();
     this.#known = new KnownRecords(parts, queues);
     this.#steps = new RowSteps(parts, this.#known, queues);
-    this.#sweep = new Sweep(parts, this.#steps, this.#known);
+    this.#sweep = new RowSweep(parts, this.#steps, this.#known);
   }
 
   create(

@@ -4,7 +4,7 @@
  */
 import { damagedRecord, newerRecord } from '../shared/failures.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
-import type { Entry, EntryHead, Row } from './backend.ts';
+import type { LogEntry, EntryHead, Row } from './backend.ts';
 
 const isText = (part: unknown): boolean => typeof part === 'string';
 const isNumber = (part: unknown): boolean => typeof part === 'number';
@@ -123,13 +123,13 @@ export function rowOfColumns(columns: RowColumns, where: string): Row {
   );
 }
 
-export interface EntryTexts extends Pick<Entry, 'no' | 'stream'> {
+export interface EntryTexts extends Pick<LogEntry, 'no' | 'stream'> {
   readonly head: string;
   /** `''`: no events, or not asked for. */
   readonly data: string;
 }
 
-export function entryTexts({ no, stream, head, events }: Entry): EntryTexts {
+export function entryTexts({ no, stream, head, events }: LogEntry): EntryTexts {
   return { no, stream, head: JSON.stringify(head), data: events.join(SEPARATOR) };
 }
 
@@ -139,7 +139,10 @@ const SEPARATOR = '\u001e';
 const NO_EVENTS: readonly string[] = Object.freeze([]);
 
 /** `withEvents`: the data is that of the entry. */
-export function entryOfTexts({ no, stream, head, data }: EntryTexts, withEvents: boolean): Entry {
+export function entryOfTexts(
+  { no, stream, head, data }: EntryTexts,
+  withEvents: boolean,
+): LogEntry {
   return entryOfHead(no, stream, JSON.parse(head) as EntryHead, withEvents ? data : undefined);
 }
 
@@ -149,7 +152,7 @@ export function entryOfHead(
   stream: string,
   head: EntryHead,
   data: string | undefined,
-): Entry {
+): LogEntry {
   return {
     no,
     stream,

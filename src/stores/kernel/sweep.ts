@@ -13,7 +13,7 @@ import { fencedRow, isExpired, livingOf, recordOf, shownOf, wokeForLog } from '.
 
 const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
-export class Sweep {
+export class RowSweep {
   readonly #parts: KernelParts;
   readonly #ttlMs: number;
   readonly #steps: RowSteps;

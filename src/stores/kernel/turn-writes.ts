@@ -11,7 +11,7 @@
  *
  * A trip that fails has an unknown outcome. The writes that wait behind it are rejected too: a later write must not
  * take effect before an earlier one that is tried again. Waiting writes count in the memory budget of their
- * writers (`http/limits/held.ts`).
+ * writers (`http/limits/memory-rows.ts`).
  *
  * A row has one write in a trip: a put, or log writes that are one. Its next write waits for the next trip. So a store
  * need not keep an order within a trip, and nothing is stored behind an append that the store refuses for what it

@@ -4,7 +4,7 @@
  * last write drops its oldest events. Every event costs O(1): an append moves one log to the end of two linked lists,
  * and each event is dropped once.
  */
-import { type Entry, EntryList } from '../../base/entry-list.ts';
+import { type ListEntry, EntryList } from '../../base/entry-list.ts';
 
 /** The part of the limit above which a user loses its own events first. At most four users are above it. */
 const PART = 1 / 4;
@@ -14,8 +14,8 @@ export interface BudgetedLog {
   /** What the logs of its user use. */
   readonly share: LogShare;
   /** Its places in the order of last writes: among all logs, and among those of that user. */
-  readonly ofAll: Entry<BudgetedLog>;
-  readonly ofShare: Entry<BudgetedLog>;
+  readonly ofAll: ListEntry<BudgetedLog>;
+  readonly ofShare: ListEntry<BudgetedLog>;
   dropOldest(): void;
 }
 

@@ -5,7 +5,7 @@ import type { TimeProvider } from '../../base/types.ts';
 import {
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   isRowWrite,
   type LogWrite,
   type Row,
@@ -46,7 +46,7 @@ export interface MemoryBackendOptions {
 /** Only longer outcomes count. */
 const SHORT = 64;
 
-const NO_ENTRIES: readonly Entry[] = Object.freeze([]);
+const NO_ENTRIES: readonly LogEntry[] = Object.freeze([]);
 
 export class MemoryBackend implements Backend {
   readonly where = 'the memory of this process';
@@ -81,7 +81,7 @@ export class MemoryBackend implements Backend {
   }
 
   /** With all events. */
-  log(kind: Kind, id: string): readonly Entry[] {
+  log(kind: Kind, id: string): readonly LogEntry[] {
     return this.#table(kind).logs.get(id)?.entries ?? NO_ENTRIES;
   }
 

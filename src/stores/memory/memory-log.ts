@@ -1,7 +1,7 @@
 /** The log of one record in this process: entries in their order. Retention and the budget drop the oldest ones. */
-import { type Entry as Place, entryOf } from '../../base/entry-list.ts';
+import { type ListEntry as Place, entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../base/types.ts';
-import type { Entry } from '../kernel/backend.ts';
+import type { LogEntry } from '../kernel/backend.ts';
 import { mostEntries } from '../kernel/log-state.ts';
 import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
 
@@ -27,7 +27,7 @@ export class MemoryLog implements BudgetedLog {
   readonly #logs: Map<string, MemoryLog>;
   readonly #id: string;
   readonly #budget: EventBudget;
-  #entries: Entry[] = [];
+  #entries: LogEntry[] = [];
   #events = 0;
   #bytes = 0;
 
@@ -41,15 +41,15 @@ export class MemoryLog implements BudgetedLog {
   }
 
   /** No reader keeps it beyond its step. */
-  get entries(): readonly Entry[] {
+  get entries(): readonly LogEntry[] {
     return this.#entries;
   }
 
-  get last(): Entry | undefined {
+  get last(): LogEntry | undefined {
     return this.#entries.at(-1);
   }
 
-  add(entry: Entry, retention: EventRetention | false): void {
+  add(entry: LogEntry, retention: EventRetention | false): void {
     // Most logs have one entry, and a list that grows from none has room for 17.
     if (this.#entries.length === 0) this.#entries = [entry];
     else this.#entries.push(entry);
@@ -98,5 +98,5 @@ export class MemoryLog implements BudgetedLog {
   }
 }
 
-const chargeOf = ({ head }: Entry): number =>
+const chargeOf = ({ head }: LogEntry): number =>
   head[2] + (head[1] === 0 ? 1 : head[1]) * EVENT_OVERHEAD_BYTES;

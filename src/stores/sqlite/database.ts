@@ -2,7 +2,7 @@
  * One connection to one file. Everything is synchronous: a transaction begins and ends within one turn of the event
  * loop, so two transactions of this process never overlap.
  */
-import type { LibsqlConnection, LibsqlStatement, Value } from './libsql.ts';
+import type { LibsqlConnection, LibsqlStatement, SqliteValue } from './libsql.ts';
 
 export class SqliteDatabase {
   readonly path: string;
@@ -16,16 +16,19 @@ export class SqliteDatabase {
   }
 
   /** The first row, as its columns in order. */
-  one<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R | undefined {
+  one<R extends readonly SqliteValue[]>(
+    sql: string,
+    values: readonly SqliteValue[] = [],
+  ): R | undefined {
     return this.#with(sql, (statement) => statement.get(values)) as R | undefined;
   }
 
-  all<R extends readonly Value[]>(sql: string, values: readonly Value[] = []): R[] {
+  all<R extends readonly SqliteValue[]>(sql: string, values: readonly SqliteValue[] = []): R[] {
     return this.#with(sql, (statement) => statement.all(values)) as unknown as R[];
   }
 
   /** Returns the number of changed rows. */
-  run(sql: string, values: readonly Value[] = []): number {
+  run(sql: string, values: readonly SqliteValue[] = []): number {
     return this.#with(sql, (statement) => statement.run(values)).changes;
   }
 

@@ -5,14 +5,14 @@
 import { storeAway } from '../../base/errors.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
-export type Value = string | number | null | Uint8Array;
+export type SqliteValue = string | number | null | Uint8Array;
 
 export interface LibsqlStatement {
   raw(on: boolean): LibsqlStatement;
   readonly reader: boolean;
-  get(values: readonly Value[]): Value[] | undefined;
-  all(values: readonly Value[]): Value[][];
-  run(values: readonly Value[]): { readonly changes: number };
+  get(values: readonly SqliteValue[]): SqliteValue[] | undefined;
+  all(values: readonly SqliteValue[]): SqliteValue[][];
+  run(values: readonly SqliteValue[]): { readonly changes: number };
 }
 
 export interface LibsqlConnection {

@@ -2,7 +2,7 @@
 import {
   type Backend,
   type DuePlace,
-  type Entry,
+  type LogEntry,
   isRowWrite,
   type LogWrite,
 } from '../kernel/backend.ts';
@@ -17,7 +17,7 @@ import {
 } from '../kernel/row-texts.ts';
 import type { Kind, MaybePromise } from '../store.ts';
 import { refusesAll } from './failures.ts';
-import type { Value } from './libsql.ts';
+import type { SqliteValue } from './libsql.ts';
 import { SQL } from './statements.ts';
 import type { StoreFile } from './store-file.ts';
 
@@ -59,7 +59,7 @@ export class SqliteBackend implements Backend {
     return this.#file.read(() => this.#rows(SQL.row, [this.#space(kind), id])[0]);
   }
 
-  log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly Entry[]> {
+  log(kind: Kind, id: string, stream: string | null): MaybePromise<readonly LogEntry[]> {
     const { database } = this.#file;
     const values = [this.#space(kind), id, stream];
     return this.#file.read(() =>
@@ -119,7 +119,7 @@ export class SqliteBackend implements Backend {
   #put({ id, was, row, clear, share }: RowWrite, space: number): boolean {
     const { database } = this.#file;
     if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
-    const change = (sql: string, values: readonly Value[]): boolean =>
+    const change = (sql: string, values: readonly SqliteValue[]): boolean =>
       database.run(sql, values) === 1;
     if (row === null) return change(SQL.deleteRow, [space, id, was]);
     const { body, data } = textsOf(row);
@@ -146,7 +146,7 @@ export class SqliteBackend implements Backend {
     return true;
   }
 
-  #rows(sql: string, values: readonly Value[]): Row[] {
+  #rows(sql: string, values: readonly SqliteValue[]): Row[] {
     const { database, path } = this.#file;
     return database.all<RowColumns>(sql, values).map((columns) => rowOfColumns(columns, path));
   }

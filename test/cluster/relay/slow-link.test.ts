@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { Link } from '../../../src/cluster/instance-link.ts';
 import { CREDIT_BYTES } from '../../../src/cluster/send-queue.ts';
-import { memoryRows } from '../../../src/http/limits/held.ts';
+import { memoryRows } from '../../../src/http/limits/memory-rows.ts';
 import type { LinkSink } from '../../../src/cluster/relay/link-sink.ts';
 import { Relay } from '../../../src/cluster/relay/relay.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';

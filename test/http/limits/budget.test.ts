@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { memoryRows } from '../../../src/http/limits/held.ts';
+import { memoryRows } from '../../../src/http/limits/memory-rows.ts';
 
 const KIB = 1024;
 const ANN = 'user ann';

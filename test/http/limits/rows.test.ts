@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import type { HeldName } from '../../../src/http/limits/held.ts';
+import type { HeldName } from '../../../src/http/limits/memory-rows.ts';
 import { envelope, mirrored } from '../../kit/modern.ts';
 import { until } from '../../kit/until.ts';
 import { rawRequest } from '../../security/aborts.ts';

@@ -44,7 +44,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       `countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
     ),
     types: names(`
-      Backend DuePlace EndedRecord Entry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
+      Backend DuePlace EndedRecord LogEntry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
       Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),

@@ -4,7 +4,7 @@
  *     SOJOURN_SEED=3 npm run shapes -- --minutes 60
  *
  * Fails where a shape ends the process, makes another user's calls fail or wait for more than 0.5 s (p99), or makes the
- * heap grow by what no row of `src/http/limits/held.ts` charges.
+ * heap grow by what no row of `src/http/limits/memory-rows.ts` charges.
  */
 import { inspect, parseArgs } from 'node:util';
 import { Random } from '../../simulation/random.ts';

@@ -1,6 +1,6 @@
 /** How the subscriptions of a session reach its record: one change each. */
 import { expect, test } from 'vitest';
-import { memoryRows } from '../../../src/http/limits/held.ts';
+import { memoryRows } from '../../../src/http/limits/memory-rows.ts';
 import { decodeSession } from '../../../src/session/record/session-record.ts';
 import { Subscriptions } from '../../../src/session/record/subscriptions.ts';
 import { isEnded, type RecordChange } from '../../../src/stores/store.ts';

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { storeAway, storeWithoutRoom } from '../../../src/base/errors.ts';
 import {
   type Backend,
-  type Entry,
+  type LogEntry,
   isRowWrite,
   type LogWrite,
   type Write,
@@ -14,7 +14,7 @@ import type { Kind } from '../../../src/stores/store.ts';
 
 const KIND: Kind = { name: 'things', log: false, keepMs: 0, listed: true };
 
-const entryOf = (no: number, bytes: number): Entry => ({
+const entryOf = (no: number, bytes: number): LogEntry => ({
   no,
   stream: 'p',
   head: [no - 1, 1, bytes, 0],

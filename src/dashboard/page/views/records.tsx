@@ -1,7 +1,7 @@
 /** What the lists of sessions and of tasks share: the search, pages of 100, and one record while it is loaded. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import type { RecordPage } from '../../wire.ts';
+import type { RecordRows } from '../../wire.ts';
 import { count } from '../format.ts';
 import { go, type Polled, usePolled, type View } from '../state.ts';
 import { type Column, Head, Problem, Table } from '../ui.tsx';
@@ -23,7 +23,7 @@ export function RecordList<Row extends { readonly ref: string }>(props: ListProp
   /** Of the pages before and of this one. */
   const [cursors, setCursors] = useState<readonly string[]>(['']);
   const path = `${view}?cursor=${encodeURIComponent(cursors.at(-1) ?? '')}`;
-  const { value, failure } = usePolled<RecordPage<Row>>(
+  const { value, failure } = usePolled<RecordRows<Row>>(
     path,
     query === '' ? undefined : SEARCH_MS,
     query,

@@ -1,5 +1,5 @@
 /** Sessions of the deployment, and one of them. */
-import type { LiveSession, SessionDetail, SessionRow } from '../../wire.ts';
+import type { ShownSession, SessionDetail, SessionRow } from '../../wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, many, NONE } from '../format.ts';
 import { endpointUrl, go, nameOf, usePolled } from '../state.ts';
@@ -55,7 +55,7 @@ export function SessionsView({ query }: { query: string }) {
   );
 }
 
-function end(which: string, session: LiveSession): void {
+function end(which: string, session: ShownSession): void {
   const { userName, running = 0, state } = session;
   const sizes = Object.values(state);
   confirm({

@@ -1,5 +1,5 @@
 /** Tasks that have not ended, and one task. */
-import type { FleetPage, LiveTask, TaskDetail, TaskRow } from '../../wire.ts';
+import type { FleetPage, ShownTask, TaskDetail, TaskRow } from '../../wire.ts';
 import { confirm } from '../dialog.tsx';
 import { bytes, count, NONE } from '../format.ts';
 import { nameOf, usePolled } from '../state.ts';
@@ -50,7 +50,7 @@ export function TasksView({ page, query }: { page: FleetPage; query: string }) {
   );
 }
 
-function cancel(which: string, { tool, owner }: LiveTask, reload: () => void): void {
+function cancel(which: string, { tool, owner }: ShownTask, reload: () => void): void {
   confirm({
     title: 'Cancel this task?',
     yes: 'Cancel task',
@@ -70,7 +70,7 @@ function cancel(which: string, { tool, owner }: LiveTask, reload: () => void): v
 }
 
 /** Why nothing happens, or where it happens. */
-function story({ status, owner, questions }: LiveTask): string {
+function story({ status, owner, questions }: ShownTask): string {
   const open = questions.filter(({ answered }) => !answered).map(({ name }) => `“${name}”`);
   if (status === 'input_required')
     return `It waits for its client to answer ${open.join(' and ')}.`;
@@ -139,7 +139,7 @@ export function TaskView({ which }: { which: string }) {
       <Table
         label="Questions"
         columns={[
-          { label: 'Name', of: ({ name }: LiveTask['questions'][number]) => name },
+          { label: 'Name', of: ({ name }: ShownTask['questions'][number]) => name },
           { label: 'Answered', of: ({ answered }) => (answered ? 'yes' : 'no') },
         ]}
         rows={task.questions}

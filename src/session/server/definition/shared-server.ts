@@ -29,7 +29,7 @@ import { isObject } from '../../../base/protocol/jsonrpc.ts';
 import { type ListChange, methodOf, roleOf } from '../../../base/protocol/methods.ts';
 import { LIST_CHANGED } from '../../../base/protocol/list-changed.ts';
 import { currentCall, Call } from '../../calls/call.ts';
-import { enterHandler, missing, type RunHandler } from '../../calls/handler-seam.ts';
+import { enterHandler, missing, type CallHandler } from '../../calls/handler-seam.ts';
 import type { SharedLists } from '../../calls/shared-lists.ts';
 import { type Enter, shareHandlers } from '../../../sdk/handlers.ts';
 import {
@@ -155,7 +155,7 @@ export class SharedServer {
           'code that wraps the handlers of one session called a handler outside of a request of that session. ' +
             'Call it within the request that it is for, or pass a factory: createMcpEndpoint(() => createServer())',
         );
-      const run: RunHandler = (request, context) => handler.call(this.server, request, context);
+      const run: CallHandler = (request, context) => handler.call(this.server, request, context);
       // What wraps the handler in `connect()` may refuse or change a list for one session.
       const isShared = handler === this.#handlerOfAll(message);
       return enterHandler(

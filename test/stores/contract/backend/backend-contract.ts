@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type {
   Backend,
   DuePlace,
-  Entry,
+  LogEntry,
   Row,
   Write,
 } from '../../../../src/stores/kernel/backend.ts';
@@ -56,7 +56,7 @@ const rowOf = (row: Row | undefined) =>
 async function stored(backend: Backend): Promise<unknown> {
   // The events of other streams need not be there.
   const log = async (id: string, wanted: string | null): Promise<unknown> =>
-    (await backend.log(THINGS, id, wanted)).map(({ no, stream, head, events }: Entry) =>
+    (await backend.log(THINGS, id, wanted)).map(({ no, stream, head, events }: LogEntry) =>
       stream === wanted ? [no, stream, head, events] : [no, stream, head],
     );
   const rows = async (page: readonly Row[] | Promise<readonly Row[]>) => (await page).map(rowOf);

@@ -4,7 +4,7 @@
  */
 import type { Kind } from '../../../../src/stores/store.ts';
 import type {
-  Entry,
+  LogEntry,
   LogWrite,
   Row,
   RowWrite,
@@ -61,7 +61,7 @@ export interface AddMore {
 /** Entries with these numbers; the even ones are of another stream. */
 export function add(id: string, numbers: readonly number[], more: AddMore = {}): LogWrite {
   const { kind = THINGS, fence = MINE, cut = 0, event } = more;
-  const entries = numbers.map((no): Entry => {
+  const entries = numbers.map((no): LogEntry => {
     const text = event ?? `"${no}"`;
     return {
       no,

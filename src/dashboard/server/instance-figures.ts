@@ -3,7 +3,7 @@
  * the metrics count too, and asks no other instance. All that it holds is bounded, whatever clients send.
  */
 import type { ShownEndpoint } from './shown-endpoint.ts';
-import { KnownNames } from '../../base/observe/few.ts';
+import { KnownNames } from '../../base/observe/known-names.ts';
 import type { EmittedNotice, RequestNotice } from '../../base/observe/notices.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { Recent, round } from './recent.ts';
@@ -25,9 +25,9 @@ const WAITED_MS = 250;
 /** After an outage leases and sessions are claimed again. */
 const CLAIMED_MS = 2_000;
 
-export type Figures = ReturnType<OwnFigures['read']>;
+export type Figures = ReturnType<InstanceFigures['read']>;
 
-export class OwnFigures {
+export class InstanceFigures {
   readonly #endpoint: ShownEndpoint;
   readonly #time: Required<TimeProvider>;
   readonly #bins: { readonly at: number; calls: number; errors: number }[] = [];

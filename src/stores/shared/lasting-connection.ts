@@ -42,7 +42,7 @@ export interface Connector<Client> {
   lost?(): void;
 }
 
-export class KeptConnection<Client> {
+export class LastingConnection<Client> {
   readonly where: string;
   readonly #connector: Connector<Client>;
   /** Statements that the open connection has not answered. */

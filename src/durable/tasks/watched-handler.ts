@@ -3,7 +3,7 @@ import type { SojournError } from '../../base/errors.ts';
 import { CallRefusal, isAnswer } from '../../base/errors/answer-error.ts';
 import type { TaskEnd } from './task-record.ts';
 
-export class RunHandler {
+export class WatchedHandler {
   #running = 0;
   #hasBegun = false;
   #thrown: { readonly cause: unknown } | undefined = undefined;

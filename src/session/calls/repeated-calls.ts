@@ -28,7 +28,7 @@ import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
 import {
   begunOn,
-  type KeptRequest,
+  type MarkedRequest,
   readKept,
   requestKey,
   rightsOf,
@@ -40,9 +40,9 @@ import {
 /** The open stream of a call whose owner was lost. */
 interface LostCall extends Pick<OpenStream, 'stream' | 'next'> {
   /** `undefined`: an unknown version stored it. */
-  readonly request: KeptRequest | undefined;
+  readonly request: MarkedRequest | undefined;
   /** `undefined`: it was too large to keep whole. */
-  readonly whole: KeptRequest | undefined;
+  readonly whole: MarkedRequest | undefined;
 }
 
 export async function takeLostCalls(
@@ -150,7 +150,7 @@ export async function learnTools(session: LiveSession, caller: Caller): Promise<
  */
 async function allowedRequest(
   session: LiveSession,
-  request: KeptRequest,
+  request: MarkedRequest,
   { authInfo }: Caller,
 ): Promise<{ readonly request: RpcRequest; readonly isAllowed: boolean } | undefined> {
   if (request.rights !== rightsOf(authInfo)) {

@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import type { MemoryUse } from '../../base/budget.ts';
 import { TEXT_WEIGHT } from '../records/owned-records.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
-import type { OwnRun } from './run-room.ts';
+import type { StoppableRun } from './run-room.ts';
 import { OwnedRecord } from '../records/owned-record.ts';
 import {
   isStoreFull,
@@ -23,7 +23,7 @@ import { type Recorded, Steps } from './steps.ts';
 import {
   hasOpenQuestions,
   headText,
-  type KeptTask,
+  type TaskBody,
   MESSAGE_FIELD,
   storable,
   type TaskEnd,
@@ -45,18 +45,18 @@ const MESSAGE_LENGTH = 1_000;
 const MESSAGE_MS = 1_000;
 
 /** The tasks of the instance, as one of them sees them. */
-export interface OwnTaskHost {
+export interface OwnedTaskHost {
   readonly options: ResolvedOptions;
   readonly store: TaskStore;
   readonly memory: MemoryUse;
-  over(task: OwnTask): void;
+  over(task: OwnedTask): void;
   readonly changes: Pick<EventEmitter, 'emit'>;
 }
 
 /** A stored task that this instance owns. */
 export interface ClaimedTask {
   readonly record: StoredRecord;
-  readonly kept: KeptTask;
+  readonly kept: TaskBody;
   readonly head: TaskHead;
   readonly fence: Fence;
   /** How long it lasts from now. */
@@ -65,17 +65,17 @@ export interface ClaimedTask {
   readonly recorded: Recorded;
 }
 
-export class OwnTask {
+export class OwnedTask {
   readonly id: string;
-  readonly kept: KeptTask;
+  readonly kept: TaskBody;
   readonly head: TaskHead;
   readonly createdAt: number;
   readonly steps: Steps;
   readonly questions: WaitingQuestions;
   readonly owned: OwnedRecord;
-  readonly run: OwnRun;
+  readonly run: StoppableRun;
   readonly fields: Record<string, string>;
-  readonly #tasks: OwnTaskHost;
+  readonly #tasks: OwnedTaskHost;
   /** A time of the monotonic clock. */
   readonly #expiresAt: number;
   readonly #timers: Timers;
@@ -89,8 +89,8 @@ export class OwnTask {
   #isShowing = false;
 
   constructor(
-    tasks: OwnTaskHost,
-    run: OwnRun,
+    tasks: OwnedTaskHost,
+    run: StoppableRun,
     { record, kept, head, fence, restMs, recorded }: ClaimedTask,
   ) {
     const { timeProvider: time } = tasks.options;

@@ -20,7 +20,7 @@ const STORE_AWAY =
 
 type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
 
-export class Outage {
+export class OutageLog {
   /** The logger for every part that calls the store. */
   readonly logger: Logger;
   readonly #options: OutageOptions;
