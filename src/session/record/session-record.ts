@@ -104,39 +104,35 @@ export function encodeSession(
 
 /** @throws an error that names the record, where its texts are not those of a session */
 export function decodeSession(record: StoredRecord): SessionRecord {
-  try {
-    return decoded(record);
-  } catch (cause) {
-    throw damagedRecord('the session store', record.id, cause);
-  }
-}
-
-function decoded(record: StoredRecord): SessionRecord {
   const { id, epoch, owner, user, head, body, fields, createdAt, stamp } = record;
-  const subscriptions: string[] = [];
-  const state: [string, string][] = [];
-  for (const [name, text] of Object.entries(fields)) {
-    const key = JSON.parse(name.slice(1)) as string;
-    if (name.startsWith('u')) subscriptions.push(key);
-    else state.push([key, text]);
+  try {
+    const subscriptions: string[] = [];
+    const state: [string, string][] = [];
+    for (const [name, text] of Object.entries(fields)) {
+      const key = JSON.parse(name.slice(1)) as string;
+      if (name.startsWith('u')) subscriptions.push(key);
+      else state.push([key, text]);
+    }
+    const [known, handshake] = [decodeHead(head), handshakeIn(body)];
+    const { name, version } = handshake.params.clientInfo;
+    for (const text of [known.version, name, version])
+      if (typeof text !== 'string') throw new TypeError('a version or the client is no text');
+    return {
+      ...known,
+      id,
+      epoch,
+      owner,
+      user: user ?? undefined,
+      handshake,
+      subscriptions,
+      // `fromEntries` makes own properties of all keys, `__proto__` included.
+      state: Object.fromEntries(state),
+      createdAt,
+      activeAt: stamp,
+    };
+  } catch (cause) {
+    throw damagedRecord('the session store', id, cause);
   }
-  const [known, handshake] = [decodeHead(head), handshakeIn(body)];
-  const { name, version } = handshake.params.clientInfo;
-  for (const text of [known.version, name, version])
-    if (typeof text !== 'string') throw new TypeError('a version or the client is no text');
-  return {
-    ...known,
-    id,
-    epoch,
-    owner,
-    user: user ?? undefined,
-    handshake,
-    subscriptions,
-    // `fromEntries` makes own properties of all keys, `__proto__` included.
-    state: Object.fromEntries(state),
-    createdAt,
-    activeAt: stamp,
-  };
 }
 
 /** The field of a key of `session.state`, or of a subscribed URI. */
