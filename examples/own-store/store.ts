@@ -12,6 +12,7 @@ import type {
 import type { Receive, Row, RowTexts, RowWrite, Store, StoreOptions, Write } from 'sojourn/store';
 import {
   countedIn,
+  entryBytes,
   entryOfTexts,
   entryTexts,
   isRowWrite,
@@ -44,6 +45,13 @@ export class Table {
     );
     return (found.all(after, before, limit) as { value: string }[]).map(({ value }) => value);
   }
+  /** What keys between two have behind the first. */
+  keys(after: string, before: string): string[] {
+    const found = this.#db.prepare('SELECT key FROM kv WHERE key > ? AND key < ? ORDER BY key');
+    return (found.all(after, before) as { key: string }[]).map(({ key }) =>
+      key.slice(after.length),
+    );
+  }
   put(key: string, value: string): void {
     this.#db.prepare('INSERT OR REPLACE INTO kv VALUES (?, ?)').run(key, value);
   }
@@ -71,8 +79,11 @@ export function backendOn(
   { name, time }: Pick<StoreOptions, 'name' | 'time'>,
 ): Backend {
   const where = 'a table of keys and values';
-  const key = (kind: Kind, part: 'row' | 'list' | 'due' | 'share' | 'log', rest: string): string =>
-    `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
+  const key = (
+    kind: Kind,
+    part: 'row' | 'list' | 'due' | 'share' | 'log' | 'kept',
+    rest: string,
+  ): string => `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
   const textsAt = (kind: Kind, id: string): StoredRow | undefined =>
     JSON.parse(table.get(key(kind, 'row', id)) ?? 'null') ?? undefined;
   const read = (kind: Kind, id: string): Row | undefined => {
@@ -83,14 +94,22 @@ export function backendOn(
     const texts = table.values(key(kind, 'log', `${id} `), key(kind, 'log', `${id} ~~`));
     return texts.map((text) => entryOfTexts(JSON.parse(text) as EntryTexts, true));
   };
-  const cutLog = (kind: Kind, id: string, upTo: number): void => {
-    for (const { no } of log(kind, id))
-      if (no <= upTo) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
+  /** Returns what the entries counted. */
+  const cutLog = (kind: Kind, id: string, upTo: number): number => {
+    const cut = log(kind, id).filter(({ no }) => no <= upTo);
+    for (const { no } of cut) table.delete(key(kind, 'log', `${id} ${padded(no)}`));
+    return cut.reduce((sum, entry) => sum + entryBytes(entry), 0);
+  };
+  const keptOf = (kind: Kind, share: string): number =>
+    Number(table.get(key(kind, 'kept', share)) ?? 0);
+  const count = (kind: Kind, share: string | null, more: number): void => {
+    if (share !== null) table.put(key(kind, 'kept', share), String(keptOf(kind, share) + more));
   };
   /** The places of a row in the three orders. */
   const places = (kind: Kind, { id, fence, wakeAt, share, stamp }: StoredRow): string[] => {
     const listed = fence === null ? [] : [key(kind, 'list', id)];
-    if (share !== null) listed.push(key(kind, 'share', `${share} ${timed(stamp)} ${id}`));
+    if (share !== null && fence !== null)
+      listed.push(key(kind, 'share', `${share} ${timed(stamp)} ${id}`));
     return wakeAt === null ? listed : [...listed, key(kind, 'due', `${timed(wakeAt)} ${id}`)];
   };
   const rowsAt = (
@@ -106,15 +125,16 @@ export function backendOn(
   const ofShare = (kind: Kind, share: string, most?: number): string[] =>
     table.values(key(kind, 'share', `${share} `), key(kind, 'share', `${share} ~~`), most);
 
-  const put = ({ kind, id, was, row, clear, share }: RowWrite): boolean => {
+  const put = (write: RowWrite): boolean => {
+    const { kind, id, was, row, clear, share, more } = write;
     const old = textsAt(kind, id);
     if ((old?.version ?? 0) !== was) return false;
     for (const place of old === undefined ? [] : places(kind, old)) table.delete(place);
-    if (clear || row === null) cutLog(kind, id, Infinity);
+    count(kind, share, more - (clear || row === null ? cutLog(kind, id, Infinity) : 0));
     if (row === null) table.delete(key(kind, 'row', id));
     else {
       const { version, fence, wakeAt } = row;
-      const [counted, stamp] = countedIn(row, share);
+      const [counted, stamp] = countedIn(write);
       const texts = {
         id,
         version,
@@ -129,13 +149,13 @@ export function backendOn(
     }
     return true;
   };
-  const append = ({ kind, id, fence, entries, cut }: LogWrite): boolean => {
+  const append = ({ kind, id, fence, entries, cut, share, bytes }: LogWrite): boolean => {
     if (textsAt(kind, id)?.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (log(kind, id).at(-1)?.no ?? 0)) return false;
     for (const entry of entries)
       table.put(key(kind, 'log', `${id} ${padded(entry.no)}`), JSON.stringify(entryTexts(entry)));
-    if (cut > 0) cutLog(kind, id, cut);
+    count(kind, share, bytes - (cut > 0 ? cutLog(kind, id, cut) : 0));
     return true;
   };
   const apply = (write: Write): boolean => (isRowWrite(write) ? put(write) : append(write));
@@ -151,6 +171,23 @@ export function backendOn(
     count: (kind, after, before) => rowsAt(kind, 'list', after, before, -1).length,
     countOf: (kind, share) => ofShare(kind, share).length,
     oldest: (kind, share, most) => ofShare(kind, share, most),
+    kept: (kinds, share) => kinds.map((kind) => keptOf(kind, share)),
+    // Nothing is gone without a write.
+    recount: (kinds, share) => kinds.map((kind) => keptOf(kind, share)),
+    keptByAll: (kinds, most) => {
+      const all = new Map<string, number>();
+      for (const kind of kinds)
+        for (const share of table.keys(key(kind, 'kept', ''), key(kind, 'kept', '~~')))
+          all.set(share, (all.get(share) ?? 0) + keptOf(kind, share));
+      const shares = [...all]
+        .map(([share, bytes]) => ({ share, bytes }))
+        .filter(({ bytes }) => bytes > 0);
+      shares.sort((a, b) => b.bytes - a.bytes || (a.share < b.share ? -1 : 1));
+      return {
+        bytes: shares.reduce((sum, { bytes }) => sum + bytes, 0),
+        shares: shares.slice(0, most),
+      };
+    },
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
+import { keptMost } from '../session/record/kept-most.ts';
 import { isStoreFull } from '../base/errors.ts';
 import { BUILD_VERSION } from '../base/protocol/versions.ts';
 import { isEnded, type NewRecord, type Records } from '../stores/store.ts';
@@ -24,7 +25,7 @@ const SLOW_MS = 50;
 
 export async function doctor(request: StoreRequest): Promise<Findings> {
   const report = await examine(request);
-  const { store, openMs, latencyMs, instances, facts, warnings } = report;
+  const { store, openMs, latencyMs, instances, kept, facts, warnings } = report;
   const operations = Object.entries(latencyMs).map(([name, ms]) => `${name} ${shownMs(ms)}`);
   const rows: Findings['rows'] = [
     ['opened', `in ${shownMs(openMs)}, with the rights that sojourn needs`],
@@ -36,13 +37,16 @@ export async function doctor(request: StoreRequest): Promise<Findings> {
     ...(instances.length === 0
       ? [['instances', 'none serves with this store and name'] as const]
       : []),
+    ...kept.map(
+      ({ share, user, bytes }) => ['kept', `${shownMib(bytes)} of ${user ?? share}`] as const,
+    ),
     ...facts.map((fact) => ['settings', fact] as const),
     ...warnings.map((warning) => ['warning', warning] as const),
   ];
   return { report, title: store, rows, problems: warnings.length };
 }
 
-/** `latencyMs`: the median of each operation. `facts`: what the store says of its settings. */
+/** `latencyMs`: the median of each operation. `kept`: who keeps most. `facts`: what the store says of its settings. */
 async function examine(request: StoreRequest) {
   const [warnings, facts] = [new Set<string>(), new Set<string>()];
   const logger: Logger = {
@@ -60,6 +64,7 @@ async function examine(request: StoreRequest) {
       return {};
     });
     const instances = await opened.instances.list();
+    const kept = await keptMost(opened);
     if (opened.full?.() === true) warnings.add(FULL);
     for (const [operation, ms] of Object.entries(latencyMs))
       if (ms > SLOW_MS)
@@ -67,7 +72,15 @@ async function examine(request: StoreRequest) {
     const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
     if (versions.size > 1)
       warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
-    return { store, openMs, latencyMs, instances, facts: [...facts], warnings: [...warnings] };
+    return {
+      store,
+      openMs,
+      latencyMs,
+      instances,
+      kept,
+      facts: [...facts],
+      warnings: [...warnings],
+    };
   };
   return withOpenStore(request, look, logger);
 }
@@ -92,7 +105,7 @@ async function measure(records: Records) {
       throw new Failure('a record that was just written cannot be read');
     await timed('save', () => records.save(id, fence, { head: 'saved', expiresInMs: SCRATCH_MS }));
     const mark = { name: 'doctor', stream: 'doctor' };
-    await timed('append', () => records.append({ id, fence, stream: null, mark, share: owner }));
+    await timed('append', () => records.append({ id, fence, stream: null, mark }));
     await timed('end', () => records.end(id, fence, '', 0));
   }
   await records.trim();
@@ -107,4 +120,5 @@ function scratchRecord(owner: string): NewRecord {
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+const shownMib = (bytes: number): string => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

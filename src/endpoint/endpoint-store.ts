@@ -1,24 +1,23 @@
 /** Opens the store of an endpoint, for the kinds of records that it keeps. */
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { type RandomSource, systemRandom } from '../base/system.ts';
-import { KeptRecords } from '../durable/kept/kept-records.ts';
-import { KeptLedger, type KeptOptions } from '../durable/kept/kept-ledger.ts';
+import { KeptLimits } from '../http/limits/kept-limits.ts';
+import { Outcomes } from '../durable/records/outcomes.ts';
 import {
   type EndpointStore,
   FIGURES,
-  KEPT,
   ONCE,
   RESULTS,
   sessionKind,
   TASKS,
 } from '../session/record/record-kinds.ts';
-import type { Kind, MaybePromise, OpenStore, Store } from '../stores/store.ts';
+import type { MaybePromise, OpenStore, Store } from '../stores/store.ts';
 import type { EventRetention } from '../base/types.ts';
 
 export type { EndpointStore };
 
 /** Ended sessions that the memory store remembers. */
-export const TOMBSTONES = 100_000;
+const TOMBSTONES = 100_000;
 
 type StoreSettings = Pick<
   ResolvedOptions,
@@ -36,47 +35,39 @@ type StoreSettings = Pick<
 export function openEndpointStore(
   store: Store,
   options: StoreSettings,
+  random: RandomSource = systemRandom,
 ): MaybePromise<EndpointStore> {
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
+  const quota = new KeptLimits(options);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES],
+    kinds: [sessions, ONCE, TASKS, RESULTS, FIGURES],
+    quota,
     time: options.timeProvider,
-    random: systemRandom,
+    random,
     logger: options.logger,
     leaseMs: options.leaseMs,
     eventLogBytes: options.limits.eventLogBytes,
     tombstones: TOMBSTONES,
   });
-  const made = (open: OpenStore): EndpointStore => endpointStore(open, sessions, options);
-  return opened instanceof Promise ? opened.then(made) : made(opened);
-}
-
-/** `sessions`: the kind of the sessions. It was opened for that one and for the others. */
-export function endpointStore(
-  open: OpenStore,
-  sessions: Kind,
-  options: KeptOptions,
-  random: RandomSource = systemRandom,
-): EndpointStore {
-  const [kept, results] = [open.records(KEPT), open.records(RESULTS)];
-  const room = open.room && { room: () => open.room?.() };
-  const ledger = new KeptLedger({ kept, results, ...room }, options, random);
-  const counted = (kind: Kind) =>
-    new KeptRecords(open.records(kind), ledger, options.timeProvider, kind);
-  return {
-    sessions: open.records(sessions),
-    once: counted(ONCE),
-    tasks: counted(TASKS),
-    figures: open.records(FIGURES),
-    instances: open.instances,
-    secret: (name, keepMs) => open.secret(name, keepMs),
-    full: () => open.full?.() === true,
-    close: () => {
-      ledger.stop();
-      return open.close();
-    },
+  const made = (open: OpenStore): EndpointStore => {
+    const results = open.records(RESULTS);
+    const parts = {
+      sessions: open.records(sessions),
+      once: open.records(ONCE),
+      tasks: open.records(TASKS),
+      results,
+      outcomes: new Outcomes(results, quota, options.timeProvider, random),
+      limits: quota,
+      figures: open.records(FIGURES),
+      instances: open.instances,
+      kept: open.kept,
+    };
+    quota.opened({ ...parts, ...(open.room && { room: () => open.room?.() }) });
+    const secret: EndpointStore['secret'] = (name, keepMs) => open.secret(name, keepMs);
+    return { ...parts, secret, full: () => open.full?.() === true, close: () => open.close() };
   };
+  return opened instanceof Promise ? opened.then(made) : made(opened);
 }
 
 /** Keeps at least `streamBufferBytes` in the log, so that a client that was cut off finds there what it missed. */

@@ -24,7 +24,7 @@ import type { MaybePromise } from '../base/types.ts';
 
 const FAILING_MS = 10_000;
 
-type Part = 'sessions' | 'once' | 'tasks' | 'figures' | 'instances';
+type Part = 'sessions' | 'once' | 'tasks' | 'results' | 'figures' | 'instances';
 type Method = (...given: unknown[]) => unknown;
 
 interface Failures {
@@ -40,6 +40,7 @@ export class WatchedStore implements EndpointStore {
   readonly sessions = this.#part('sessions');
   readonly once = this.#part('once');
   readonly tasks = this.#part('tasks');
+  readonly results = this.#part('results');
   readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #options: WatchedOptions;
@@ -81,6 +82,18 @@ export class WatchedStore implements EndpointStore {
 
   async secret(name: string, keepMs?: number): Promise<Uint8Array> {
     return this.#open.secret(name, keepMs);
+  }
+
+  get outcomes(): EndpointStore['outcomes'] {
+    return this.#open.outcomes;
+  }
+
+  get limits(): EndpointStore['limits'] {
+    return this.#open.limits;
+  }
+
+  get kept(): EndpointStore['kept'] {
+    return this.#open.kept;
   }
 
   full(): boolean {

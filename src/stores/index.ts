@@ -13,6 +13,7 @@ export {
   type Write,
   type Written,
 } from './kernel/backend.ts';
+export { entryBytes } from './kernel/counted-bytes.ts';
 export { openView, type ViewParts } from './kernel/open-view.ts';
 export {
   countedIn,
@@ -29,6 +30,7 @@ export {
   type EndedRecord,
   type InstanceMessage,
   type InstanceStore,
+  type KeptByAll,
   isEnded,
   type Kind,
   type Mark,

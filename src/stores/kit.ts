@@ -26,6 +26,7 @@ export {
   type Written,
   isRowWrite,
 } from './kernel/backend.ts';
+export { byBytes } from './kernel/counted-bytes.ts';
 export { kindsOf } from './kernel/open-view.ts';
 export {
   countedIn,
@@ -50,6 +51,7 @@ export { type Connector, LastingConnection } from './shared/lasting-connection.t
 export { sharedStore } from './shared/shared-store.ts';
 export type {
   InstanceMessage,
+  KeptByAll,
   Kind,
   MaybePromise,
   Store,

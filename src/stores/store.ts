@@ -27,10 +27,11 @@
 import type { RandomSource } from '../base/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../base/types.ts';
 import type { InstanceStore } from './instance-store.ts';
-import type { OpenStream, ReplayOutcome } from './logged-events.ts';
+import type { KeptBytes, Quota, StoreRoom } from './kept-bytes.ts';
+import type { LoggedEvent, OpenStream, ReplayOutcome } from './logged-events.ts';
 
-export type { MaybePromise };
-export type { LoggedEvent, OpenStream, ReplayOutcome } from './logged-events.ts';
+export type { KeptByAll, KeptBytes, Quota, StoreRoom } from './kept-bytes.ts';
+export type { LoggedEvent, MaybePromise, OpenStream, ReplayOutcome };
 export type {
   InstanceLease,
   InstanceMessage,
@@ -59,7 +60,7 @@ export interface Kind {
    * also work on one group. Needs `listed`.
    */
   readonly grouped?: true;
-  /** Living records are also found by the share that they count in (`countOf`, `oldest`). Needs `listed`. */
+  /** Records with a share count in it, with their logs, until they are forgotten (`countOf`, `oldest`, `KeptBytes`). */
   readonly counted?: true;
   /** `false`: no ended record is forgotten before its time. Default: a store that bounds its memory forgets the oldest. */
   readonly evicts?: false;
@@ -114,6 +115,8 @@ export interface EndedRecord {
   readonly outcome: string;
   /** ms since 1970. */
   readonly at: number;
+  /** What `end` was given: the id of a record that has more of the outcome. */
+  readonly apart?: string;
 }
 
 export function isEnded(value: StoredRecord | Seen): value is EndedRecord {
@@ -219,8 +222,6 @@ export interface AppendRequest {
    * stream, kept until the stream is complete.
    */
   readonly note?: string | undefined;
-  /** The user whose share of `eventLogBytes` the events count in (memory store). */
-  readonly share?: string;
   /** A mark to write, in the same step. */
   readonly mark?: Mark | undefined;
   /** A mark to remove, in the same step, after `mark` is written. */
@@ -260,12 +261,18 @@ export interface Records {
   add(id: string, field: string, text: string): MaybePromise<AddOutcome>;
   /**
    * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
-   * text of any size, stays, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
+   * text of any size, and `apart` stay, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
    * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
    * `'gone'`: the record was ended or missing before. If `from` is an ended record, that record is forgotten before its
    * keep time is over: its id is free from now on.
    */
-  end(id: string, from: Seen, outcome: string, keepMs?: number): MaybePromise<EndOutcome>;
+  end(
+    id: string,
+    from: Seen,
+    outcome: string,
+    keepMs?: number,
+    apart?: string,
+  ): MaybePromise<EndOutcome>;
   /**
    * Records that have not ended, in a stable order; those of one group, if it is given. A cursor also works with
    * another page size. It belongs to the group of its page: with another group the page may leave records out.
@@ -296,18 +303,15 @@ export interface Records {
   /** Deletes what no retention and no keep time holds, for records without new writes. Cheap; the sweep calls it. */
   trim(): MaybePromise<void>;
   /**
+   * Removes the oldest events of a log that count so many bytes, whoever owns the record, and returns what they counted:
+   * 0 where another step of the record is under way here, which may wait for this one.
+   */
+  dropEvents(id: string, bytes: number): MaybePromise<number>;
+  /**
    * Its client has shown that it has this whole stream, so a complete stream may be dropped before retention drops it.
    * Only for stores where that is no write; the others leave it out.
    */
   forget?(id: string, stream: string): void;
-}
-
-/** In bytes, of all that shares the room. */
-export interface StoreRoom {
-  /** Absent: the store does not count it, and the instances count what they make it keep. */
-  readonly used?: number;
-  /** `Infinity`: it has no limit. */
-  readonly size: number;
 }
 
 /** One deployment's view of a store. The endpoint's `name` separates deployments. */
@@ -327,6 +331,8 @@ export interface OpenStore {
   full?(): boolean;
   /** How much it holds, if it counts that, and how much it can hold at most. A store that cannot tell leaves it out. */
   room?(): MaybePromise<StoreRoom | undefined>;
+  /** What counted records take, by share. */
+  readonly kept: KeptBytes;
   close(): Promise<void>;
 }
 
@@ -339,6 +345,7 @@ export interface StoreOptions {
   readonly random: RandomSource;
   readonly logger: Logger;
   readonly leaseMs: number;
+  readonly quota?: Quota;
   /** Bytes of all logs held in this process, and of the outcomes of each kind (memory store). */
   readonly eventLogBytes: number;
   /** Ended records of each kind remembered in this process (memory store). */

@@ -95,6 +95,7 @@ export function watchedStore({
         records: ({ name }) => watched.get(name) as Records,
         instances: watch('instances', instances),
         secret: (name, keepMs) => view.secret(name, keepMs),
+        kept: view.kept,
         close: () => view.close(),
       };
     },

@@ -26,8 +26,8 @@ const ROOMS = [
 /** Imports that go up, with their reasons. */
 const UPWARD: Readonly<Record<string, string>> = {
   'base/options/session-options.ts → stores/store.ts': 'the type of the option `store`',
-  'session/record/record-kinds.ts → durable/kept/kept-records.ts':
-    'the type of what a long outcome is kept in',
+  'session/record/record-kinds.ts → durable/records/outcomes.ts':
+    'the type of how tasks and keys end',
 };
 
 /** `index.ts` exports the public names, and `sojourn serve` loads it as applications do. */

@@ -13,6 +13,7 @@ import {
   isRowWrite,
   type Write,
 } from '../../src/stores/kernel/backend.ts';
+import { byBytes } from '../../src/stores/kernel/counted-bytes.ts';
 import { openView } from '../../src/stores/kernel/open-view.ts';
 import { ServerClock } from '../../src/stores/kernel/server-clock.ts';
 import { LEASES, type Mailboxes, type Receive } from '../../src/stores/shared/instances.ts';
@@ -42,6 +43,9 @@ const NO_WRITES = new Set([
   'count',
   'countOf',
   'oldest',
+  'kept',
+  'recount',
+  'keptByAll',
   'now',
   'subscribe',
   'send',
@@ -145,6 +149,19 @@ export class Deployment {
       count: (kind, after, before) => this.of(kind).living(after, before).length,
       countOf: (kind, share) => this.of(kind).ofShare(share).length,
       oldest: (kind, share, most) => this.of(kind).ofShare(share).slice(0, most),
+      kept: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
+      recount: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
+      keptByAll: (kinds, most) => {
+        const all = new Map<string, number>();
+        for (const kind of kinds)
+          for (const [share, bytes] of this.of(kind).kept)
+            all.set(share, (all.get(share) ?? 0) + bytes);
+        const shares = Array.from(all, ([share, bytes]) => ({ share, bytes })).sort(byBytes);
+        return {
+          bytes: shares.reduce((sum, { bytes }) => sum + bytes, 0),
+          shares: shares.slice(0, most),
+        };
+      },
     };
   }
 }
@@ -259,6 +276,9 @@ export class SimStore implements Store {
       count: through('count', rows.count),
       countOf: through('countOf', rows.countOf),
       oldest: through('oldest', rows.oldest),
+      kept: through('kept', rows.kept),
+      recount: through('recount', rows.recount),
+      keptByAll: through('keptByAll', rows.keptByAll),
     };
   }
 

@@ -11,6 +11,7 @@ import {
   type RowWrite,
 } from '../../src/stores/kernel/backend.ts';
 import type { DuePlace, Write } from '../../src/stores/kernel/backend.ts';
+import { entriesBytes, rowBytes } from '../../src/stores/kernel/counted-bytes.ts';
 import { LogState } from '../../src/stores/kernel/log-state.ts';
 import { livingOf, recordOf } from '../../src/stores/kernel/row-value.ts';
 import { type EndedRecord, isEnded, type Mark, type StoredRecord } from '../../src/stores/store.ts';
@@ -87,6 +88,15 @@ export class StoreData {
     const records = this.living('', '~~').flatMap((row) => recordOf(row) ?? []);
     const own = records.filter((record) => record.share === share);
     return own.toSorted((a, b) => a.stamp - b.stamp).map(({ id }) => id);
+  }
+
+  /** What rows and logs count, by share. A store has these numbers without looking at all rows. */
+  get kept(): ReadonlyMap<string, number> {
+    const kept = new Map<string, number>();
+    for (const { row, log } of this.#held.values())
+      if (row.share !== null)
+        kept.set(row.share, (kept.get(row.share) ?? 0) + rowBytes(row) + entriesBytes(log));
+    return kept;
   }
 
   due(after: DuePlace, until: number): readonly Row[] {

@@ -9,15 +9,8 @@ import type {
   ResolvedOptions,
 } from '../../src/base/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/base/options/resolve.ts';
-import { endpointStore, TOMBSTONES } from '../../src/endpoint/endpoint-store.ts';
-import {
-  FIGURES,
-  KEPT,
-  ONCE,
-  RESULTS,
-  sessionKind,
-  TASKS,
-} from '../../src/session/record/record-kinds.ts';
+import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
+import { sessionKind } from '../../src/session/record/record-kinds.ts';
 import { LEASES } from '../../src/stores/shared/instances.ts';
 import type { Kind } from '../../src/stores/store.ts';
 import type { Logger, McpEndpointContext, McpEndpointFactory } from '../../src/base/types.ts';
@@ -149,10 +142,6 @@ export class World {
     return sessionKind(this.#endpoint.eventRetention, this.#endpoint.tombstoneMs);
   }
 
-  get #kinds(): Kind[] {
-    return [this.#sessions, ONCE, TASKS, RESULTS, KEPT, FIGURES];
-  }
-
   get #deployment(): Deployment {
     const { name, leaseMs } = this.#endpoint;
     return this.server.deployment({ name, leaseMs });
@@ -241,16 +230,11 @@ export class World {
     const logger = this.#loggerOf(process);
     const options: ResolvedOptions = { ...this.#endpoint, timeProvider: process, logger };
     const random = (n: number): Uint8Array => this.#ids.bytes(n);
-    const opened = new SimStore(this.server, port).open({
-      name: options.name,
-      kinds: this.#kinds,
-      time: process,
+    const store = openEndpointStore(
+      new SimStore(this.server, port),
+      options,
       random,
-      logger,
-      leaseMs: options.leaseMs,
-      eventLogBytes: options.limits.eventLogBytes,
-      tombstones: TOMBSTONES,
-    });
+    ) as EndpointStore;
     const core = new Core({
       factory: (context) => {
         this.options.onFactory?.(instance, context);
@@ -261,7 +245,7 @@ export class World {
       makesNew: false,
       drainOrdered: () => undefined,
       options,
-      store: endpointStore(opened, this.#sessions, options, random),
+      store,
       durable: true,
       random,
       held: memoryRows(options.limits.memoryBytes),

@@ -12,7 +12,7 @@ const HOUR_MS = 3_600_000;
 const recordOf = (id: string): StoredRecord => plainRecord(id, FENCE);
 
 const createRoom = (logBytes: number, log = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) =>
-  memoryRooms({ name: 'things', log, keepMs: HOUR_MS, listed: true }, { logBytes });
+  memoryRooms({ name: 'things', log, keepMs: HOUR_MS, listed: true, counted: true }, { logBytes });
 
 describe('the byte budget of the event logs', () => {
   const step = fc.oneof(
@@ -88,15 +88,8 @@ describe('the byte budget of the event logs', () => {
     });
     const [one, other] = [deployment(), deployment()];
     const append = (room: typeof one, id: string, share: string, bytes: number): void => {
-      room.records.create(recordOf(id));
-      room.records.append({
-        id,
-        fence: FENCE,
-        stream: 'p',
-        from: 0,
-        events: ['x'.repeat(bytes)],
-        share,
-      });
+      room.records.create({ ...recordOf(id), share });
+      room.records.append({ id, fence: FENCE, stream: 'p', from: 0, events: ['x'.repeat(bytes)] });
     };
     const isKept = async (room: typeof one, ids: string[]): Promise<boolean[]> =>
       Promise.all(ids.map(async (id) => (await room.records.replay(id, 'p', -1)).found));
@@ -116,8 +109,8 @@ describe('the byte budget of the event logs', () => {
     const rooms = [deployment(), deployment()].map(({ records }) => records);
     const roomOf = (n: number) => rooms[n % 2] as (typeof rooms)[number];
     const append = (n: number, from: number) => {
-      roomOf(n).create(recordOf(`s${n}`));
-      const append = { id: `s${n}`, fence: FENCE, stream: 'p', from, share: `user ${n}` };
+      roomOf(n).create({ ...recordOf(`s${n}`), share: `user ${n}` });
+      const append = { id: `s${n}`, fence: FENCE, stream: 'p', from };
       roomOf(n).append({ ...append, events: ['x'.repeat(10_000)] });
     };
     for (let n = 0; n <= 5; n++) append(n, 0);

@@ -11,6 +11,7 @@ import {
   type Backend,
   type DuePlace,
   type LogEntry,
+  type KeptByAll,
   type Kind,
   type MaybePromise,
   type Row,
@@ -88,6 +89,35 @@ export class PostgresBackend implements Backend {
     return (await this.#ask('oldest', kind, [share, most])).rows.map(([id]) => String(id));
   }
 
+  async kept(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    const spaces = kinds.map((kind) => this.#space(kind));
+    const { rows } = await this.#database.query(this.#database.statements.kept, [spaces, share]);
+    const bytes = new Map(rows.map(([space, sum]) => [space, Number(sum)]));
+    return spaces.map((space) => bytes.get(space) ?? 0);
+  }
+
+  async recount(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    const spaces = kinds.map((kind) => this.#space(kind));
+    await this.#database.write(this.#database.statements.recount, [
+      spaces,
+      share,
+      this.#database.writer,
+    ]);
+    return this.kept(kinds, share);
+  }
+
+  async keptByAll(kinds: readonly Kind[], most: number): Promise<KeptByAll> {
+    const spaces = kinds.map((kind) => this.#space(kind));
+    const { rows } = await this.#database.query(this.#database.statements.keptByAll, [
+      spaces,
+      Math.max(1, most),
+    ]);
+    const shares = rows
+      .slice(0, most)
+      .map(([share, bytes]) => ({ share: share ?? '', bytes: Number(bytes) }));
+    return { bytes: Number(rows[0]?.[2] ?? 0), shares };
+  }
+
   #space(kind: Kind): string {
     return this.#spaces.get(kind) ?? '';
   }
@@ -118,7 +148,7 @@ export class PostgresBackend implements Backend {
         ...partsOf(write, place),
       })),
     );
-    const values = [trip, texts.join(APART)];
+    const values = [trip, texts.join(APART), database.writer];
     // A locked row of another record could delay leases for longer than they last.
     const { rows } = await (this.#isOfLeases
       ? database.tell(database.statements.write, values)
@@ -132,25 +162,25 @@ export class PostgresBackend implements Backend {
 function partsOf(write: Write, place: (data: string) => number): object {
   const { id } = write;
   if (!isRowWrite(write)) {
-    const { fence, entries, cut } = write;
+    const { fence, entries, cut, bytes } = write;
     const texts = entries.map(entryTexts).map((entry) => ({ ...entry, data: place(entry.data) }));
-    return { id, fence, entries: texts, first: entries[0]?.no, cut };
+    return {
+      id,
+      fence,
+      entries: texts,
+      first: entries[0]?.no,
+      cut,
+      number: write.share ?? undefined,
+      more: bytes,
+    };
   }
-  const { was, row, clear } = write;
-  if (row === null) return { id, was, clear };
+  const { was, row, clear, bytes } = write;
+  const number = write.share === null ? undefined : { number: write.share, more: write.more };
+  if (row === null) return { id, was, clear, ...number };
   const { version, fence, wakeAt: wake } = row;
   const { body, data } = textsOf(row);
-  const [share, stamp] = countedIn(row, write.share);
+  const [share, stamp] = countedIn(write);
   const counted = share === null ? undefined : { share, stamp };
-  return {
-    id,
-    was,
-    version,
-    fence,
-    wake,
-    body: clear ? body : undefined,
-    data: place(data),
-    clear,
-    ...counted,
-  };
+  const texts = { body: clear ? body : undefined, data: place(data) };
+  return { id, was, version, fence, wake, ...texts, clear, bytes, ...counted, ...number };
 }

@@ -40,6 +40,11 @@ export class PostgresDatabase {
     this.clock = new ServerClock({ time, ask });
   }
 
+  /** Whose numbers this process changes. */
+  get writer(): string {
+    return this.instanceConnection.key;
+  }
+
   /** Reports every problem with the server here, before the first request. */
   static async open(settings: DatabaseSettings, options: StoreOptions): Promise<PostgresDatabase> {
     const database = new PostgresDatabase(settings, options);

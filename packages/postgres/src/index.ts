@@ -49,10 +49,13 @@ export function postgres(
     (database, view) => {
       // The records of one kind in a deployment: a hash of their names, so that it is the same after a loss of data.
       const spaces = new Map(kindsOf(view).map((kind) => [kind, keyOf([view.name, kind.name])]));
+      const counted = view.kinds
+        .filter((kind) => kind.counted)
+        .map((kind) => spaces.get(kind) ?? '');
       return {
         backend: new PostgresBackend(database, spaces),
         ofLeases: new PostgresBackend(database, spaces, true),
-        mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? ''),
+        mailboxes: () => new PostgresMailboxes(database, spaces.get(LEASES) ?? '', counted),
         deadlines: database.server.deadlines,
       };
     },

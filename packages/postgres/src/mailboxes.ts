@@ -27,12 +27,14 @@ interface Outgoing {
 export class PostgresMailboxes implements Mailboxes {
   readonly #database: PostgresDatabase;
   readonly #space: string;
+  readonly #counted: readonly string[];
   #outgoing: Outgoing[] = [];
 
-  /** `space`: of the leases. */
-  constructor(database: PostgresDatabase, space: string) {
+  /** `space`: of the leases. `counted`: of the kinds with numbers. */
+  constructor(database: PostgresDatabase, space: string, counted: readonly string[]) {
     this.#database = database;
     this.#space = space;
+    this.#counted = counted;
   }
 
   async open(id: string, receive: Receive, lost: () => void): Promise<string> {
@@ -44,6 +46,7 @@ export class PostgresMailboxes implements Mailboxes {
     });
     // What fails is left to the next instance.
     this.#database.query(statements.trimMessages, []).catch(() => undefined);
+    this.forget();
     return `${mailbox} ${instanceConnection.key}`;
   }
 
@@ -63,6 +66,15 @@ export class PostgresMailboxes implements Mailboxes {
 
   close(id: string): void {
     this.#database.instanceConnection.stopListening(this.#keyOf(id));
+  }
+
+  /** An instance without a lease writes no number any more: what it counted is nobody's. */
+  forget(): void {
+    const { statements } = this.#database;
+    const folded = this.#database.query(statements.foldKept, [this.#counted, this.#space]);
+    folded
+      .then(() => this.#database.query(statements.trimKept, [this.#counted]))
+      .catch(() => undefined);
   }
 
   /** The key of the messages of an instance. */

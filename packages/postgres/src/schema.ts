@@ -9,7 +9,7 @@ import { type PgResult, quoted, type PgValue } from './pg.ts';
 import { functions } from './statements.ts';
 
 /** A change of a table or of the function takes another number: a build makes what is missing, and changes nothing. */
-const VERSION = 4;
+const VERSION = 5;
 
 const TAKES_SCHEMA = 'a name of 1 to 63 bytes that does not begin with pg_ and has no $$';
 const NAME_BYTES = 63;
@@ -34,11 +34,10 @@ export async function findSchema(
 ): Promise<void> {
   const s = quoted(schema);
   try {
-    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regprocedure($4)`;
+    const parts = `to_regclass($1), to_regclass($2), to_regclass($3), to_regclass($4), to_regprocedure($5)`;
     // An earlier version of the function stays for the instances that use it.
-    const names = ['rows', 'log', 'messages', 'write_trip(json, text)'].map(
-      (name) => `${s}.${name}`,
-    );
+    const made = ['rows', 'log', 'kept', 'messages', 'write_trip(json, text, bigint)'];
+    const names = made.map((name) => `${s}.${name}`);
     const { rows } = await query(`SELECT max(no), num_nulls(${parts}) FROM ${s}.version`, names);
     const [found = 0, missing] = (rows[0] ?? []).map(Number);
     if (found > VERSION)
@@ -99,7 +98,11 @@ INSERT INTO ${s}.version (no) VALUES (${VERSION}) ON CONFLICT DO NOTHING;
 /**
  * * `rows` and `log`: what `kernel/backend.ts` calls rows and entries. `space`: the records of one kind in a deployment
  *   (`index.ts`). `fence` is null where a record has ended. `data` changes with each put, `body` only with a
- *   new log (`kernel/row-texts.ts`). `share` and `stamp`: of a counted record that lives.
+ *   new log (`kernel/row-texts.ts`). `share` and `bytes`: of a counted record, until it is forgotten. `stamp`: while it
+ *   lives.
+ * * `kept`: what the rows of a share and their logs count, which is the sum over its writers. A writer is a process, by
+ *   the key of its instance connection: no two processes write one of these rows, so no trip waits for another one. 0:
+ *   what writers without a lease have counted.
  * * `messages`: their receiver reads and deletes them. `no` is the transaction that sent a message, and `ord` its place in
  *   it. Unlogged: a crash of the server empties the table, which is a lost connection for all instances anyway.
  *
@@ -116,24 +119,34 @@ CREATE TABLE IF NOT EXISTS ${s}.rows (
   wake double precision,
   id text COLLATE "C" NOT NULL,
   fence text COLLATE "C",
+  stamp double precision,
+  bytes bigint NOT NULL,
+  share text COLLATE "C",
   data text NOT NULL,
   body text NOT NULL,
   PRIMARY KEY (space, id)
 ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.05);
-ALTER TABLE ${s}.rows ADD COLUMN IF NOT EXISTS share text COLLATE "C";
-ALTER TABLE ${s}.rows ADD COLUMN IF NOT EXISTS stamp double precision;
 CREATE INDEX IF NOT EXISTS rows_by_wake ON ${s}.rows (space, wake, id) WHERE wake IS NOT NULL;
 CREATE INDEX IF NOT EXISTS rows_by_share ON ${s}.rows (space, share, stamp, id) WHERE share IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS ${s}.log (
   space bigint NOT NULL,
   no bigint NOT NULL,
+  bytes bigint NOT NULL,
   id text COLLATE "C" NOT NULL,
   stream text COLLATE "C" NOT NULL,
   head text NOT NULL,
   data text NOT NULL,
   PRIMARY KEY (space, id, no)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE TABLE IF NOT EXISTS ${s}.kept (
+  space bigint NOT NULL,
+  writer bigint NOT NULL,
+  bytes bigint NOT NULL,
+  share text COLLATE "C" NOT NULL,
+  PRIMARY KEY (space, share, writer)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE UNLOGGED TABLE IF NOT EXISTS ${s}.messages (
   mailbox bigint NOT NULL,

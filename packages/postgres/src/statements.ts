@@ -28,7 +28,8 @@ export function statementsOf(schema: string) {
   const living = `fence <> '${OVER}' AND wake > ${NOW}`;
   return {
     now: statementOf(`SELECT ${NOW}`),
-    write: statementOf(`SELECT ${s}.write_trip($1, $2)`),
+    /** $3: the writer. */
+    write: statementOf(`SELECT ${s}.write_trip($1, $2, $3)`),
     read: statementOf(`SELECT ${ROW} FROM ${s}.rows WHERE space = $1 AND id = $2`),
     /** $3: the stream of which the data is wanted; null: of none. */
     log: statementOf(`SELECT no, stream, head, CASE WHEN stream = $3 THEN data ELSE '' END FROM ${s}.log
@@ -37,9 +38,39 @@ export function statementsOf(schema: string) {
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL ORDER BY id LIMIT $4`),
     count: statementOf(`SELECT count(*) FROM ${s}.rows
       WHERE space = $1 AND id > $2 AND id < $3 AND fence IS NOT NULL`),
-    countOf: statementOf(`SELECT count(*) FROM ${s}.rows WHERE space = $1 AND share = $2`),
-    oldest: statementOf(
-      `SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 ORDER BY stamp, id LIMIT $3`,
+    countOf: statementOf(
+      `SELECT count(*) FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NOT NULL`,
+    ),
+    oldest:
+      statementOf(`SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NOT NULL
+      ORDER BY stamp, id LIMIT $3`),
+    /** $1 spaces, $2 a share. */
+    kept: statementOf(`SELECT space, sum(bytes) FROM ${s}.kept WHERE space = ANY ($1::bigint[]) AND share = $2
+      GROUP BY space`),
+    /** $3: the writer. */
+    recount: statementOf(`SELECT ${s}.recount($1::bigint[], $2, $3)`),
+    keptByAll: statementOf(`SELECT share, sum(bytes), sum(sum(bytes)) OVER () FROM ${s}.kept
+      WHERE space = ANY ($1::bigint[]) GROUP BY share HAVING sum(bytes) > 0 ORDER BY 2 DESC, share LIMIT $2`),
+    /**
+     * $1 the spaces of a deployment, $2 that of its leases. One process does it at a time. A writer that lives all the
+     * same makes another row with its next trip.
+     */
+    foldKept: statementOf(`WITH one AS MATERIALIZED (
+        SELECT pg_try_advisory_xact_lock(hashtext('${CHANNEL}kept'), hashtext($1::text)) AS mine
+      ), dead AS MATERIALIZED (
+        SELECT space, share, writer FROM ${s}.kept WHERE (SELECT mine FROM one) AND space = ANY ($1::bigint[])
+          AND writer <> 0 AND writer <> ALL (ARRAY(SELECT split_part(fence, ' ', 3)::bigint
+            FROM ${s}.rows WHERE space = $2 AND ${living}))
+        ORDER BY space, share, writer FOR UPDATE
+      ), gone AS (
+        DELETE FROM ${s}.kept k USING dead d
+          WHERE k.space = d.space AND k.share = d.share AND k.writer = d.writer RETURNING k.*
+      ) INSERT INTO ${s}.kept (space, share, writer, bytes)
+        SELECT space, share, 0, sum(bytes) FROM gone GROUP BY space, share ORDER BY space, share
+        ON CONFLICT (space, share, writer) DO UPDATE SET bytes = kept.bytes + excluded.bytes`),
+    /** Numbers of shares that count nothing any more. */
+    trimKept: statementOf(
+      `DELETE FROM ${s}.kept WHERE space = ANY ($1::bigint[]) AND writer = 0 AND bytes = 0`,
     ),
     due: statementOf(`SELECT ${ROW} FROM ${s}.rows
       WHERE space = $1 AND wake <= $4 AND (wake, id) > ($2, $3) ORDER BY wake, id LIMIT $5`),
@@ -89,45 +120,87 @@ export const APART = '\u001f';
  *
  * A put replaces the row of version `was` (0: there is none); without a version it deletes the row. `clear`: its log goes.
  * Without a body the row keeps its own. A log write has no `was`; its first entry must be above the last one of the log,
- * and then entries up to `cut` go. `data`: the place of a text in `texts`, which `APART` separates.
+ * and then entries up to `cut` go. `data`: the place of a text in `texts`, which `APART` separates. `number`: the share
+ * whose number of this writer grows by `more`, less what entries counted that go; `share`: the one that the row has.
  *
  * Each statement about a row waits for who has locked it, and the next one sees what was stored meanwhile.
  */
 export const functions = (s: string): string => `
-CREATE OR REPLACE FUNCTION ${s}.write_trip(trip json, texts text) RETURNS SETOF integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION ${s}.write_trip(trip json, texts text, writer bigint)
+  RETURNS SETOF integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
   w record;
+  freed bigint;
+  spaces bigint[] := '{}';
+  numbers text[] := '{}';
+  counts bigint[] := '{}';
   parts text[] := string_to_array(texts, chr(${APART.charCodeAt(0)}));
 BEGIN
   FOR w IN SELECT * FROM json_to_recordset(trip) AS g (ord integer, space bigint, id text, was bigint, version bigint,
     fence text, wake float8, body text, data integer, clear boolean, share text,
-    stamp float8, entries json, first bigint, cut bigint)
+    stamp float8, bytes bigint, number text, more bigint, entries json, first bigint, cut bigint)
     ORDER BY space, id COLLATE "C"
   LOOP
+    freed := 0;
     IF w.was IS NULL THEN
       PERFORM FROM ${s}.rows r WHERE r.space = w.space AND r.id = w.id AND r.fence = w.fence FOR NO KEY UPDATE;
       CONTINUE WHEN NOT FOUND OR w.first <= (
         SELECT l.no FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id ORDER BY l.no DESC LIMIT 1);
-      INSERT INTO ${s}.log (space, id, no, stream, head, data)
-        SELECT w.space, w.id, e.no, e.stream, e.head, coalesce(parts[e.data], '')
-        FROM json_to_recordset(w.entries) AS e (no bigint, stream text, head text, data integer);
-      IF w.cut > 0 THEN DELETE FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id AND l.no <= w.cut; END IF;
+      INSERT INTO ${s}.log (space, id, no, stream, head, bytes, data)
+        SELECT w.space, w.id, e.no, e.stream, e.head, e.bytes, coalesce(parts[e.data], '')
+        FROM json_to_recordset(w.entries) AS e (no bigint, stream text, head text, bytes bigint, data integer);
+      IF w.cut > 0 THEN
+        WITH gone AS (
+          DELETE FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id AND l.no <= w.cut RETURNING l.bytes
+        ) SELECT coalesce(sum(bytes), 0) INTO freed FROM gone;
+      END IF;
     ELSE
       IF w.version IS NULL THEN
         DELETE FROM ${s}.rows r WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSIF w.was > 0 THEN
         UPDATE ${s}.rows r SET version = w.version, fence = w.fence, wake = w.wake, data = parts[w.data],
-          share = w.share, stamp = w.stamp,
+          share = w.share, stamp = w.stamp, bytes = w.bytes,
           body = coalesce(w.body, r.body) WHERE r.space = w.space AND r.id = w.id AND r.version = w.was;
       ELSE
-        INSERT INTO ${s}.rows (space, id, version, fence, wake, share, stamp, body, data)
-          VALUES (w.space, w.id, w.version, w.fence, w.wake, w.share, w.stamp, w.body, parts[w.data])
+        INSERT INTO ${s}.rows (space, id, version, fence, wake, share, stamp, bytes, body, data)
+          VALUES (w.space, w.id, w.version, w.fence, w.wake, w.share, w.stamp, w.bytes, w.body, parts[w.data])
           ON CONFLICT DO NOTHING;
       END IF;
       CONTINUE WHEN NOT FOUND;
-      IF w.clear AND w.was > 0 THEN DELETE FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id; END IF;
+      IF w.clear AND w.was > 0 THEN
+        WITH gone AS (
+          DELETE FROM ${s}.log l WHERE l.space = w.space AND l.id = w.id RETURNING l.bytes
+        ) SELECT coalesce(sum(bytes), 0) INTO freed FROM gone;
+      END IF;
+    END IF;
+    IF w.number IS NOT NULL AND w.more <> freed THEN
+      spaces := spaces || w.space;
+      numbers := numbers || w.number;
+      counts := counts || (w.more - freed);
     END IF;
     RETURN NEXT w.ord;
   END LOOP;
+  IF cardinality(spaces) > 0 THEN
+    INSERT INTO ${s}.kept (space, share, writer, bytes)
+      SELECT c.space, c.share, write_trip.writer, sum(c.bytes) FROM unnest(spaces, numbers, counts) AS c (space, share, bytes)
+      GROUP BY c.space, c.share ORDER BY c.space, c.share
+      ON CONFLICT (space, share, writer) DO UPDATE SET bytes = kept.bytes + excluded.bytes;
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION ${s}.recount(of_spaces bigint[], of_share text, of_writer bigint)
+  RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  -- The next statement sees what another recount has stored.
+  PERFORM pg_advisory_xact_lock(hashtext('${CHANNEL}recount'), hashtext(of_share));
+  -- One snapshot: rows and numbers of a trip are there together, or none of them.
+  INSERT INTO ${s}.kept (space, share, writer, bytes)
+    SELECT g.space, of_share, of_writer,
+      (SELECT coalesce(sum(r.bytes + (SELECT coalesce(sum(l.bytes), 0) FROM ${s}.log l
+        WHERE l.space = r.space AND l.id = r.id)), 0) FROM ${s}.rows r WHERE r.space = g.space AND r.share = of_share)
+      - (SELECT coalesce(sum(k.bytes), 0) FROM ${s}.kept k WHERE k.space = g.space AND k.share = of_share)
+    FROM unnest(of_spaces) AS g (space) ORDER BY g.space
+    ON CONFLICT (space, share, writer) DO UPDATE SET bytes = kept.bytes + excluded.bytes;
 END $$;
 `;

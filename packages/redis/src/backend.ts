@@ -1,6 +1,7 @@
 /** Rows and logs in Redis. Each write is one script about the keys of its row, and all of a trip travel together. */
 import {
   OVER,
+  byBytes,
   entryOfHead,
   entryTexts,
   isRowWrite,
@@ -10,6 +11,7 @@ import {
   type DuePlace,
   type LogEntry,
   type EntryHead,
+  type KeptByAll,
   type Kind,
   type LogWrite,
   type MaybePromise,
@@ -21,11 +23,13 @@ import {
 } from 'sojourn/store-kit';
 import { replyCode } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
-import { APPEND, LOG, PUT } from './row-scripts.ts';
-import { run, type RedisServer } from './server.ts';
+import { APPEND, KEPT, LOG, MOST, PUT, RECOUNT } from './row-scripts.ts';
+import { run, type RedisServer, type SlotKeys } from './server.ts';
 
 /** Ids of a share, of which it asks each time whether there are such rows. */
 const LOOKED_AT = 8;
+/** Rows that are counted again at once. */
+const COUNTED_AT_ONCE = 256;
 
 /** The first places of one order after a place. In the order of ids, all times are 0. */
 type Page = (order: Orders, after: DuePlace, most: number) => Promise<readonly DuePlace[]>;
@@ -93,28 +97,26 @@ export class RedisBackend implements Backend {
   }
 
   async countOf(kind: Kind, share: string): Promise<number> {
-    const counts = this.#of(kind)
-      .ofShare(share)
-      .map((key) => this.#server.send(key, ['ZCARD', key]));
+    const counts = this.#of(kind).counts.map(({ shares }) =>
+      this.#server.send(shares + share, ['ZCARD', shares + share]),
+    );
     return (await Promise.all(counts)).reduce((sum: number, count) => sum + Number(count), 0);
   }
 
   async oldest(kind: Kind, share: string, most: number): Promise<string[]> {
-    const pages = this.#of(kind)
-      .ofShare(share)
-      .map((key) => {
-        const page = [
-          'ZRANGEBYSCORE',
-          key,
-          '-inf',
-          '+inf',
-          'WITHSCORES',
-          'LIMIT',
-          '0',
-          String(most),
-        ];
-        return this.#server.send(key, page);
-      });
+    const pages = this.#of(kind).counts.map(({ shares }) => {
+      const key = shares + share;
+      return this.#server.send(key, [
+        'ZRANGEBYSCORE',
+        key,
+        '-inf',
+        '+inf',
+        'WITHSCORES',
+        'LIMIT',
+        '0',
+        String(most),
+      ]);
+    });
     const found = (await Promise.all(pages)).flat() as readonly unknown[] as ReadonlyArray<
       readonly [string, number]
     >;
@@ -131,7 +133,60 @@ export class RedisBackend implements Backend {
   async #leaveShare(kind: Kind, id: string, share: string): Promise<boolean> {
     const { row } = this.keysOf(kind, id);
     if ((await this.#server.send(row, ['HGET', row, 'v'])) !== null) return false;
-    return this.#put(this.keysOf(kind, id), { kind, id, was: 0, row: null, clear: true, share });
+    return this.#put(this.keysOf(kind, id), { ...NO_ROW, kind, id, share });
+  }
+
+  async kept(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    // The keys of all kinds in one bucket are in one slot.
+    const keys = kinds.map((kind) => this.#of(kind).counts.map(({ kept }) => kept + share));
+    const buckets = (keys[0] ?? []).map((_, n) => keys.map((ofKind) => ofKind[n] as string));
+    const trips = this.#server.isCluster ? buckets : [buckets.flat()];
+    const replies = await Promise.all(
+      trips.map((trip) => run(this.#server, KEPT, trip as unknown as SlotKeys, [])),
+    );
+    const numbers = replies.flat() as readonly string[];
+    return kinds.map((_, kind) =>
+      numbers.reduce(
+        (sum, number, n) => (n % kinds.length === kind ? sum + Number(number) : sum),
+        0,
+      ),
+    );
+  }
+
+  async recount(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    for (const kind of kinds)
+      for (const { kept, most } of this.#of(kind).counts) {
+        const key = kept + share;
+        const ids = (await this.#server.send(key, ['ZRANGE', key, '0', '-1'])) as readonly string[];
+        for (let n = 0; n < ids.length; n += COUNTED_AT_ONCE) {
+          const some = ids.slice(n, n + COUNTED_AT_ONCE).filter((id) => id !== '');
+          await Promise.all(
+            some.map((id) => {
+              const { row, log } = this.keysOf(kind, id);
+              return run(this.#server, RECOUNT, [row, log, key, most], [id, share]);
+            }),
+          );
+        }
+      }
+    return this.kept(kinds, share);
+  }
+
+  /** A user with much has some of it in most buckets: the first of each bucket are looked at. */
+  async keptByAll(kinds: readonly Kind[], most: number): Promise<KeptByAll> {
+    const keys = kinds.flatMap((kind) => this.#of(kind).counts.map((counts) => counts.most));
+    const replies = await Promise.all(
+      keys.map((key) => run(this.#server, MOST, [key], [String(most)])),
+    );
+    const found = replies as readonly unknown[] as ReadonlyArray<readonly [string, ...string[]]>;
+    const shares = new Set(found.flatMap(([, ...pairs]) => pairs.filter((_, n) => n % 2 === 0)));
+    const sums = await Promise.all(
+      Array.from(shares, async (share) => {
+        const bytes = (await this.kept(kinds, share)).reduce((sum, number) => sum + number, 0);
+        return { share, bytes };
+      }),
+    );
+    const bytes = found.reduce((sum, [all]) => sum + Number(all), 0);
+    return { bytes, shares: sums.sort(byBytes).slice(0, most) };
   }
 
   keysOf(kind: Kind, id: string): RowKeys {
@@ -153,8 +208,18 @@ export class RedisBackend implements Backend {
     }
   }
 
-  async #put(keys: RowKeys, { kind, id, was, row, clear, share }: RowWrite): Promise<boolean> {
-    const args = [id, String(was), clear ? '1' : ''];
+  async #put(
+    keys: RowKeys,
+    { kind, id, was, row, clear, share, bytes }: RowWrite,
+  ): Promise<boolean> {
+    const args = [
+      id,
+      String(was),
+      clear ? '1' : '',
+      kind.listed ? '1' : '',
+      share ?? '',
+      String(bytes),
+    ];
     if (row !== null) {
       const { version, fence, wakeAt, value } = row;
       const { data, body } = textsOf(row);
@@ -170,15 +235,17 @@ export class RedisBackend implements Backend {
       args.push(isVital ? '1' : '', String('stamp' in value ? value.stamp : 0));
       if (clear) args.push(body);
     }
-    const named: [string, ...string[]] = [keys.row, keys.log, keys.wakes];
-    if (kind.listed) named.push(keys.ids);
-    if (share !== null) named.push(keys.shares + share);
+    const named: [string, ...string[]] = [keys.row, keys.log, keys.wakes, keys.ids];
+    if (share !== null) named.push(keys.shares + share, keys.kept + share, keys.most);
     return (await run(this.#server, PUT, named, args)) === 1;
   }
 
-  async #append({ row, log }: RowKeys, { fence, cut, entries }: LogWrite): Promise<boolean> {
-    const args = [fence, String(cut), ...entries.map(textOf)];
-    return (await run(this.#server, APPEND, [row, log], args)) === 1;
+  async #append({ row, log, kept, most }: RowKeys, write: LogWrite): Promise<boolean> {
+    const { id, fence, cut, entries, share, bytes } = write;
+    const args = [fence, String(cut), id, share ?? '', String(bytes), ...entries.map(textOf)];
+    const named: [string, ...string[]] = [row, log];
+    if (share !== null) named.push(kept + share, most);
+    return (await run(this.#server, APPEND, named, args)) === 1;
   }
 
   /** The first `limit` rows of several orders that are still where their order had them when it was read. */
@@ -207,14 +274,7 @@ export class RedisBackend implements Backend {
   async #found(kind: Kind, id: string): Promise<Row | undefined> {
     const row = await this.read(kind, id);
     if (row === undefined)
-      await this.#put(this.keysOf(kind, id), {
-        kind,
-        id,
-        was: 0,
-        row: null,
-        clear: true,
-        share: null,
-      });
+      await this.#put(this.keysOf(kind, id), { ...NO_ROW, kind, id, share: null });
     return row;
   }
 
@@ -238,6 +298,9 @@ export class RedisBackend implements Backend {
   }
 }
 
+/** The write that takes a row out of all orders that is not there. */
+const NO_ROW = { was: 0, row: null, clear: true, bytes: 0, more: 0 } as const;
+
 const byPlace = ([a, first]: DuePlace, [b, second]: DuePlace): number =>
   a - b || (first < second ? -1 : 1);
 
@@ -245,12 +308,17 @@ const lengthOf = (fields: Readonly<Record<string, string>>): number =>
   Object.entries(fields).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
 
 function textOf(entry: LogEntry): string {
-  const { no, stream, head, data } = entryTexts(entry);
-  return `${no},${JSON.stringify(stream)},${head}\n${data}`;
+  const { no, stream, head, data, bytes } = entryTexts(entry);
+  return `${no},${bytes},${JSON.stringify(stream)},${head}\n${data}`;
 }
 
 function entryOf(text: string, wanted: string | null): LogEntry {
   const end = text.indexOf('\n');
-  const [no, stream, head] = JSON.parse(`[${text.slice(0, end)}]`) as [number, string, EntryHead];
+  const [no, , stream, head] = JSON.parse(`[${text.slice(0, end)}]`) as [
+    number,
+    number,
+    string,
+    EntryHead,
+  ];
   return entryOfHead(no, stream, head, stream === wanted ? text.slice(end + 1) : undefined);
 }

@@ -14,15 +14,19 @@ export interface Orders {
   readonly wakes: string;
 }
 
-interface Bucket extends Orders {
+/** What is counted in one bucket. The names of `shares` and `kept` end with that of a share. */
+interface Counts {
   readonly shares: string;
+  readonly kept: string;
+  readonly most: string;
+}
+
+interface Bucket extends Orders, Counts {
   readonly rows: string;
   readonly logs: string;
 }
 
-export interface RowKeys extends Orders {
-  /** Sorted sets of the ids of one share, each with the name of the share after it. */
-  readonly shares: string;
+export interface RowKeys extends Orders, Counts {
   readonly row: string;
   readonly log: string;
 }
@@ -36,13 +40,9 @@ export class KindKeys {
     this.#isGrouped = grouped === true;
     this.#buckets = Array.from({ length: BUCKETS }, (_, n) => {
       const base = `${prefix}:${name}:${kind}:{${n}}:`;
-      return {
-        rows: `${base}r:`,
-        logs: `${base}l:`,
-        ids: `${base}ids`,
-        wakes: `${base}wakes`,
-        shares: `${base}s:`,
-      };
+      const orders = { ids: `${base}ids`, wakes: `${base}wakes` };
+      const counts = { shares: `${base}s:`, kept: `${base}k:`, most: `${base}most` };
+      return { rows: `${base}r:`, logs: `${base}l:`, ...orders, ...counts };
     });
   }
 
@@ -58,9 +58,9 @@ export class KindKeys {
       : this.#buckets;
   }
 
-  /** Where the ids of a share are. */
-  ofShare(share: string): readonly string[] {
-    return this.#buckets.map(({ shares }) => shares + share);
+  /** In each bucket. */
+  get counts(): readonly Counts[] {
+    return this.#buckets;
   }
 
   #bucket(id: string): Bucket {

@@ -87,7 +87,7 @@ export const ERRORS = {
   USER_LIMIT: [429, RPC.transport],
   /** The tool has reached a limit of `limits.perTool`, or this user its share. */
   TOOL_LIMIT: [429, RPC.transport],
-  /** No room for tasks and keys of `once()`: `limits.perUser.keptBytes`, a share of the store, `limits.storeBytes`. */
+  /** The user has its share of the store: `limits.perUser.keptBytes`, `limits.userShare`, `limits.storeBytes`. */
   STORE_FULL: [503, RPC.transport],
 
   // ## Retry later

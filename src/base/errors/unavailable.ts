@@ -29,14 +29,28 @@ export const storeAway = (what: string, cause?: unknown): SojournError =>
 export const storeRefused = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be used', { what, lasting: true }, cause);
 
-/** For the user whose tasks and keys they are. */
-export const keptFull = (): SojournError =>
-  unavailable(
-    'STORE_FULL',
-    'the store keeps as much of this user as it may: limits.perUser.keptBytes, or limits.userShare of what others ' +
-      'leave free of limits.storeBytes or of the room that the store reports. Room comes back as tasks and keys of ' +
-      'once() pass their keep time',
+const MIB = 1_048_576;
+/** What the kinds of records are to the user. */
+const FILLED_BY: Readonly<Record<string, string>> = {
+  sessions: 'sessions and their events',
+  tasks: 'tasks and their steps',
+  results: 'long results',
+  once: 'keys of once()',
+};
+
+/** For the user whose records they are. `numbers`: bytes by the names of their kinds. */
+export function keptFull(numbers: Readonly<Record<string, number>>, most: number): SojournError {
+  const filled = Object.entries(numbers).filter(([, bytes]) => bytes > 0);
+  const parts = filled.map(
+    ([name, bytes]) => `${FILLED_BY[name] ?? name} ${(bytes / MIB).toFixed(1)} MiB`,
   );
+  return unavailable(
+    'STORE_FULL',
+    `the store keeps as much of this user as it may, ${(most / MIB).toFixed(1)} MiB (${parts.join(', ')}): ` +
+      'limits.perUser.keptBytes, or limits.userShare of what others leave free of limits.storeBytes or of the room ' +
+      'that the store reports. Room comes back as sessions end, and tasks and keys of once() pass their keep time',
+  );
+}
 
 /** The store was reached and has no room for the write. */
 export const storeWithoutRoom = (what: string, cause?: unknown): SojournError =>

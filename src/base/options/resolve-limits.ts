@@ -111,8 +111,7 @@ export const LIMITS = {
   ),
   /**
    * What the store has room for, where it reports less or nothing (PostgreSQL, a Redis Cluster). Of 90 % of it a user
-   * gets its share for tasks and keys of `once()`; above, its oldest large results go, then new ones are refused
-   * (`STORE_FULL`).
+   * gets its share; above, its oldest events and large results go, then new records are refused (`STORE_FULL`).
    * @default Infinity (what the store reports)
    */
   storeBytes: number(
@@ -171,8 +170,9 @@ const USER = {
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
   // 16 results of the largest size.
   /**
-   * Bytes of tasks, their results and keys of `once()` in the store, on all instances together. Default 67,108,864 (64
-   * MiB).
+   * Bytes that the store keeps of sessions with their events, tasks with their steps and results, and keys of `once()`,
+   * on all instances together. Past it the oldest events and long results go, then new records are refused. Default
+   * 67,108,864 (64 MiB).
    */
   keptBytes: numberLimit(64 * MIB, bytes(65_536, NO_LIMIT)),
 };

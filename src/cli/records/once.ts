@@ -38,7 +38,7 @@ async function foundOf(
 ): Promise<StoredRecord | EndedRecord> {
   const [tool = '', key = ''] = request.names;
   for (const scope of await scopesOf(store, request)) {
-    const record = await store.once.read(entryId(scope, tool, key));
+    const record = await store.outcomes.whole(await store.once.read(entryId(scope, tool, key)));
     if (record !== undefined && !(isEnded(record) && record.outcome === '')) return record;
   }
   throw new Failure(

@@ -74,7 +74,7 @@ export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
 
 /** `undefined`: the store does not know it. Of an ended one the end is known, its tool and when it was created. */
 export async function taskDetail(hash: string, id: string, { store, instance }: ShownEndpoint) {
-  const record = await store.tasks.read(id);
+  const record = await store.outcomes.whole(await store.tasks.read(id));
   if (record === undefined) return undefined;
   if (isEnded(record)) {
     const end = readOutcome(record.outcome);

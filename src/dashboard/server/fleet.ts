@@ -13,9 +13,12 @@ import type { InstanceLease } from '../../stores/store.ts';
 import { elapse } from '../../base/system.ts';
 import type { Figures, InstanceFigures } from './instance-figures.ts';
 import { SharedFigures } from './shared-figures.ts';
+import { type KeptByUser, keptMost } from '../../session/record/kept-most.ts';
 
 const LEFT_MS = 120_000;
 const PATIENCE_MS = 700;
+/** Looked at again after this time. */
+const KEPT_MS = 10_000;
 /** A lease is renewed when a third of it is over. */
 const SILENT_LEASES = 0.85;
 
@@ -46,6 +49,8 @@ export class Fleet {
   readonly #known = new Map<string, Known>();
   #readAt = 0;
   #reading: Promise<void> | undefined;
+  #kept: readonly KeptByUser[] = [];
+  #keptAt = -Infinity;
 
   constructor(endpoint: ShownEndpoint, own: InstanceFigures) {
     this.#endpoint = endpoint;
@@ -69,6 +74,8 @@ export class Fleet {
       /** When the leases were read. While the store is away, the other instances are shown as they were then. */
       readAt: this.#readAt,
       instances: all.map((one) => this.row(one)),
+      /** The users that keep most in the store. */
+      kept: this.#kept,
     };
   }
 
@@ -78,6 +85,10 @@ export class Fleet {
     try {
       this.#take(await instance.leases());
       await Promise.all([...this.#known.values()].map(async (one) => this.#look(one)));
+      const now = this.#endpoint.options.timeProvider.monotonic();
+      if (now - this.#keptAt < KEPT_MS) return;
+      this.#keptAt = now;
+      this.#kept = await keptMost(this.#endpoint.store);
     } catch {
       // The store went away. The notice that says so comes with the next renewal.
     }

@@ -81,9 +81,9 @@ export class OwnedEntry extends OwnedRecord {
   /** `undefined`: the key may run again. */
   settle(outcome?: Outcome): Promise<unknown> {
     const { share, keepMs } = this.#entry;
-    const kept = { share: storedShare(share), short: outcomeText(this.#entry, { is: 'large' }) };
-    if (outcome === undefined) return this.#store(() => this.end('', 0, kept));
-    return this.#store(() => this.end(outcomeText(this.#entry, outcome), keepMs, kept));
+    if (outcome === undefined) return this.#store(() => this.end('', 0));
+    const ending = { share: storedShare(share), short: outcomeText(this.#entry, { is: 'large' }) };
+    return this.#store(() => this.end(outcomeText(this.#entry, outcome), keepMs, ending));
   }
 
   #store(write: () => Promise<unknown>): Promise<unknown> {
@@ -109,7 +109,9 @@ export class EntryStore extends OwnedRecords {
     for (let looks = 0; ; looks++) {
       const created = looks === 0 ? await this.#create(call, run) : undefined;
       if (created !== undefined) return { is: 'ours', owned: created, asks: false, begun: 0 };
-      const stored = await this.#reach(call, () => this.records.read(call.entry.id));
+      const stored = await this.#reach(call, async () =>
+        this.outcomes.whole(await this.records.read(call.entry.id)),
+      );
       // It has expired, or its key may run again.
       if (stored === undefined || (isEnded(stored) && stored.outcome === '')) looks = -1;
       else {
@@ -193,9 +195,8 @@ export class EntryStore extends OwnedRecords {
     if (policy === 'fail' || (policy === 'run' && begun >= MOST_RUNS)) {
       const lost: Outcome = { is: 'lost' };
       const text = outcomeText(entry, lost);
-      const kept = { share: stored.share, short: text };
       const ended = await this.#reach(call, () =>
-        this.records.end(entry.id, { epoch, owner }, text, entry.keepMs, kept),
+        this.records.end(entry.id, { epoch, owner }, text, entry.keepMs),
       );
       return ended === 'ended' ? { is: 'ended', outcome: lost, waited: false } : undefined;
     }

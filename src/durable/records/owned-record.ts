@@ -4,17 +4,18 @@
  * another instance was first.
  */
 import { storeAway } from '../../base/errors.ts';
-import type { KeptEnd, KeptRecords } from '../kept/kept-records.ts';
 import type {
   EndOutcome,
   Fence,
   MaybePromise,
   RecordChange,
+  Records,
   SaveOutcome,
 } from '../../stores/store.ts';
+import type { Ending } from './outcomes.ts';
 import type { OwnedRecords } from './owned-records.ts';
 
-type OwnersKind = Pick<OwnedRecords, 'records' | 'reach' | 'lease' | 'logger'>;
+type OwnersKind = Pick<OwnedRecords, 'records' | 'outcomes' | 'reach' | 'lease' | 'logger'>;
 
 export class OwnedRecord {
   readonly id: string;
@@ -36,7 +37,7 @@ export class OwnedRecord {
     return this.#fence;
   }
 
-  get records(): KeptRecords {
+  get records(): Records {
     return this.#kind.records;
   }
 
@@ -63,8 +64,14 @@ export class OwnedRecord {
     return this.write((fence) => this.records.save(this.id, fence, change()), stopped);
   }
 
-  end(outcome: string, keepMs: number, kept?: KeptEnd): Promise<EndOutcome> {
-    return this.write((fence) => this.records.end(this.id, fence, outcome, keepMs, kept));
+  /** Without an `ending` the outcome is short. */
+  end(outcome: string, keepMs: number, ending?: Ending): Promise<EndOutcome> {
+    const { outcomes } = this.#kind;
+    return this.write((fence) =>
+      ending === undefined
+        ? this.records.end(this.id, fence, outcome, keepMs)
+        : outcomes.end(this.records, this.id, fence, outcome, keepMs, ending),
+    );
   }
 
   /** Repeats a write until the store has answered it, unless the instance has `stopped`. */
@@ -94,7 +101,6 @@ export class OwnedRecord {
   /** Another instance has it. This one may claim it again, for other work. */
   lose(): void {
     this.#isLost = true;
-    this.records.lost(this.id);
   }
 
   /** Claims the record for the id that this instance has now. Resolves when that is stored, or another one has it. */

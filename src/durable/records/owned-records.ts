@@ -8,11 +8,11 @@ import type { MemoryUse } from '../../base/budget.ts';
 import { type RandomSource, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
 import { storeAway } from '../../base/errors.ts';
-import type { KeptRecords } from '../kept/kept-records.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
-import type { Fence, MaybePromise, NewRecord, Ownership } from '../../stores/store.ts';
+import type { Fence, MaybePromise, NewRecord, Ownership, Records } from '../../stores/store.ts';
+import type { Outcomes } from './outcomes.ts';
 
 const OWNERS = 1_000;
 /** How long the end of an endpoint waits for the store. */
@@ -71,8 +71,12 @@ export class OwnedRecords {
   }
 
   /** The store may be opened later. */
-  get records(): KeptRecords {
+  get records(): Records {
     return this.given.store[this.#kind];
+  }
+
+  get outcomes(): Outcomes {
+    return this.given.store.outcomes;
   }
 
   get lease(): OwnerLease {

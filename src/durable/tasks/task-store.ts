@@ -106,7 +106,7 @@ export class TaskStore extends OwnedRecords {
   async read(id: string): Promise<FoundTask | undefined> {
     // Not every store takes every text for an id.
     if (!ID.test(id)) return undefined;
-    const record = await this.reach(() => this.records.read(id));
+    const record = await this.reach(async () => this.outcomes.whole(await this.records.read(id)));
     if (record === undefined) return undefined;
     if (isEnded(record)) return record.outcome === '' ? undefined : record;
     const kept = readBody(record.body);
@@ -133,7 +133,9 @@ export class TaskStore extends OwnedRecords {
       const bytes = Buffer.byteLength(text);
       if (bytes > RESULT_BYTES) throw resultTooLarge(bytes, RESULT_BYTES);
       const inStore = { share: record.share, short };
-      const ended = await this.reach(() => this.records.end(id, record, text, keepMs, inStore));
+      const ended = await this.reach(() =>
+        this.outcomes.end(this.records, id, record, text, keepMs, inStore),
+      );
       if (ended === 'gone') return undefined;
       if (ended === 'fenced') continue;
       this.ended(record, kept, end);

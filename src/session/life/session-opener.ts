@@ -10,6 +10,7 @@ import {
   handshakeTooLarge,
   hookReturned,
   invalidParams,
+  findsNoRoom,
   lapsed,
   storeAway,
   SojournError,
@@ -35,6 +36,8 @@ const ID_BYTES = 16;
 const HANDSHAKE_BYTES = 16_384;
 /** Their keys and objects: values with many of them take more memory than their text. */
 const HANDSHAKE_KEYS = 512;
+/** Idle sessions of its user that make room for one, at most. */
+const FULL_TRIES = 16;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 export interface Opened {
@@ -142,7 +145,15 @@ export class SessionOpener {
       stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined,
     };
     const { sessions } = this.#registry.store;
-    const create = (record: NewRecord) => sessions.create(record, this.#registry.expiresInMs());
+    const create = async (record: NewRecord): Promise<CreateOutcome> => {
+      for (let tries = 1; ; tries++)
+        try {
+          return await sessions.create(record, this.#registry.expiresInMs());
+        } catch (cause) {
+          const isOver = !findsNoRoom(cause) || tries === FULL_TRIES;
+          if (isOver || !(await this.#registry.stored.endIdle(session.share))) throw cause;
+        }
+    };
     let outcome: CreateOutcome;
     try {
       outcome = await session.record.create((record) => whileAway(wait, () => create(record)));

@@ -87,10 +87,20 @@ export class StoredShares {
     }
   }
 
+  /** The store keeps no more of this user: its idle session that was used last the longest ago ends. `false`: none. */
+  async endIdle(key: string): Promise<boolean> {
+    const name = storedShare(key);
+    const count = await this.#host.store.sessions.countOf(name);
+    if ((await this.#endOne(name)) !== 'none') return true;
+    const share = this.#share(name);
+    return (share.asking ??= this.#ask(name, share, count));
+  }
+
   /** Another instance asks: ends an idle session of this one, where the share is full. Never rejects. */
   async makeRoom(name: string): Promise<void> {
     try {
-      if ((await this.#host.store.sessions.countOf(name)) < this.#limit) return;
+      const { sessions, limits } = this.#host.store;
+      if ((await sessions.countOf(name)) < this.#limit && !(await limits.isShort(name))) return;
       const ids = await this.#host.store.sessions.oldest(name, LOOKED_AT);
       const idle = this.#idleOf(ids);
       if (idle !== undefined) await this.#host.leaving.end(idle, 'user_limit');

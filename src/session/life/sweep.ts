@@ -216,6 +216,7 @@ export class SessionSweep {
       }
       await store.sessions.trim();
       await store.once.trim();
+      await store.results.trim();
     } catch (cause) {
       this.#notRemoved(cause);
     }

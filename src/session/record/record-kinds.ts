@@ -3,16 +3,21 @@
  * (`stores/shared/`).
  */
 import type { EventRetention } from '../../base/types.ts';
-import type { KeptRecords } from '../../durable/kept/kept-records.ts';
+import type { KeptLimits } from '../../http/limits/kept-limits.ts';
+import type { Outcomes } from '../../durable/records/outcomes.ts';
 import type { Kind, OpenStore, Records } from '../../stores/store.ts';
 
 /** The store of an endpoint. */
 export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   readonly sessions: Records;
   /** Calls of tools that run once for each key (`durable/once/entry.ts`). */
-  readonly once: KeptRecords;
+  readonly once: Records;
   /** With the option `tasks` (`durable/tasks/task-record.ts`). */
-  readonly tasks: KeptRecords;
+  readonly tasks: Records;
+  readonly results: Records;
+  /** How these two kinds end. */
+  readonly outcomes: Outcomes;
+  readonly limits: KeptLimits;
   /** What dashboards show of each instance, by the ids of the instances. */
   readonly figures: Records;
 }
@@ -27,7 +32,14 @@ export const sessionKind = (log: EventRetention | false, tombstoneMs: number): K
 });
 
 /** Calls that run once. Each write says how long its entry lasts: a forgotten one would run again. */
-export const ONCE: Kind = { name: 'once', log: false, keepMs: 0, listed: false, evicts: false };
+export const ONCE: Kind = {
+  name: 'once',
+  log: false,
+  keepMs: 0,
+  listed: false,
+  counted: true,
+  evicts: false,
+};
 
 /** What the runs of a task record (`durable/tasks/steps.ts`). Clients that ask for the task do not read it. */
 export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes: 2_097_152 };
@@ -42,27 +54,19 @@ export const TASKS: Kind = {
   keepMs: 0,
   listed: true,
   grouped: true,
+  counted: true,
   evicts: false,
 };
 
-/** Long results of tasks and of `once()`, which may be forgotten early (`durable/kept/kept-records.ts`). */
+/** Long results of tasks and of `once()`, which may be forgotten early (`durable/records/outcomes.ts`). */
 export const RESULTS: Kind = {
   name: 'results',
   log: false,
   keepMs: 0,
   listed: false,
+  counted: true,
   evicts: false,
 };
 
 /** The figures of instances, for the pages of dashboards (`dashboard/server/shared-figures.ts`). */
 export const FIGURES: Kind = { name: 'figures', log: false, keepMs: 0, listed: false };
-
-/** What users keep in the store, for other instances (`durable/kept/kept-ledger.ts`). */
-export const KEPT: Kind = {
-  name: 'kept',
-  log: false,
-  keepMs: 0,
-  listed: true,
-  grouped: true,
-  vital: true,
-};

@@ -105,7 +105,6 @@ export class SessionEventLog {
     const note = complete ? undefined : first?.note?.();
     const mark = first?.mark;
     const unmark = last?.unmark;
-    const { share } = this.#session;
     try {
       // Member by member: a spread costs 2 µs.
       return this.#host.store.sessions.append({
@@ -116,7 +115,6 @@ export class SessionEventLog {
         events,
         complete,
         note,
-        share,
         mark,
         unmark,
       });

@@ -19,6 +19,7 @@
  * and the others of the list are stored. `now`, `read`, `log`, `list`, `due` and `count` may answer with or without a
  * promise. A backend whose `write` answers without a promise is in this process (`KernelParts.isAlone`).
  */
+import type { KeptByAll } from '../kept-bytes.ts';
 import type { EndedRecord, Kind, Mark, MaybePromise, OpenStream, StoredRecord } from '../store.ts';
 
 export interface Row {
@@ -32,6 +33,8 @@ export interface Row {
   readonly fence: string | null;
   /** ms since 1970 on the clock of `now`, with fractions. */
   readonly wakeAt: number | null;
+  /** Whose share it counts in, also once its record has ended; `null`: no one's. */
+  readonly share: string | null;
   /** A store that keeps texts finds them in `row-texts.ts`. The body changes only with `clear`. */
   readonly value: StoredRecord | EndedRecord;
   /** Why the value cannot be read, which throws this: a newer build has written it, for example. */
@@ -75,8 +78,12 @@ export interface RowWrite {
   readonly was: number;
   readonly row: Row | null;
   readonly clear: boolean;
-  /** Of a counted kind: whose share the row counts in while it has a fence, with the stamp of its record. */
+  /** Of a counted kind: the share whose number changes by `more`, in the same step; `null`: none. */
   readonly share: string | null;
+  /** What the row counts from now on, without its log; 0: nothing. */
+  readonly bytes: number;
+  /** `bytes`, less what the row counted that it replaces. What `clear` removes of the log comes off as well. */
+  readonly more: number;
 }
 
 /** Entries are added, in this order. Then all entries up to the number `cut` are removed; 0: none. */
@@ -86,8 +93,10 @@ export interface LogWrite {
   readonly fence: string;
   readonly entries: readonly LogEntry[];
   readonly cut: number;
-  /** The user whose share of a bounded store the events count in. */
-  readonly share: string | undefined;
+  /** Of a counted kind: the share of the row. Its number grows by `bytes`, less what `cut` removes. */
+  readonly share: string | null;
+  /** What the entries count together (`counted-bytes.ts`). */
+  readonly bytes: number;
 }
 
 export type Write = RowWrite | LogWrite;
@@ -122,4 +131,10 @@ export interface Backend {
   countOf(kind: Kind, share: string): MaybePromise<number>;
   /** Ids of these rows, in the order of the stamps of their records. */
   oldest(kind: Kind, share: string, most: number): MaybePromise<readonly string[]>;
+  /** The number of a share, for each kind: what its rows and their logs count. */
+  kept(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
+  /** The same, once the numbers are made of the rows that there are: some may be gone without a write. */
+  recount(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
+  /** The shares that count most in these kinds together, and what all of them count. */
+  keptByAll(kinds: readonly Kind[], most: number): MaybePromise<KeptByAll>;
 }

@@ -11,12 +11,14 @@ import type {
   AppendRequest,
   Kind,
   MaybePromise,
+  Quota,
   ReplayOutcome,
   StoredRecord,
   WriteOutcome,
 } from '../store.ts';
 import type { EventRetention, Logger } from '../../base/types.ts';
 import type { Backend, LogEntry, Row } from './backend.ts';
+import { entriesBytes, entryBytes, requestBytes } from './counted-bytes.ts';
 import { cutOf, isStored, LogState, replayOf } from './log-state.ts';
 import { fits, recordOf } from './row-value.ts';
 import type { Writes } from './turn-writes.ts';
@@ -49,6 +51,7 @@ export interface KernelParts {
    */
   readonly isAlone: boolean;
   readonly logger: Logger;
+  readonly quota?: Quota | undefined;
   /** How long a step waits for the earlier ones of its record. Absent: for ever. */
   readonly deadlines?: Deadlines | undefined;
 }
@@ -119,11 +122,11 @@ export class KnownRecords {
 
   /**
    * An append that rests on what is known, while no step runs that may change it. `undefined`: a step looks at what is
-   * stored, because the record or its log is not known, or another writer was faster. The next append may follow at
+   * stored, because the record or its log is not known, or another writer was faster; or its room is waited for. The next append may follow at
    * once: it has the next number, whatever becomes of this one.
    */
   append(request: AppendRequest): MaybePromise<'written' | undefined> {
-    const { id, fence, share } = request;
+    const { id, fence } = request;
     const known = this.#known.get(id);
     if (known?.log === undefined || this.#queues.last.has(id)) return undefined;
     const now = this.#parts.backend.now();
@@ -131,8 +134,13 @@ export class KnownRecords {
     const { expiresAt } = record;
     if (typeof now !== 'number' || !fits(record, fence) || (expiresAt !== null && expiresAt <= now))
       return undefined;
+    if (
+      this.#quotaOf(known.row, request)?.takeAtOnce(record.share ?? '', requestBytes(request)) ===
+      false
+    )
+      return undefined;
     const entry = known.log.accept(request, now);
-    return entry && this.#add(known, entry, share, now);
+    return entry && this.#add(known, entry, now);
   }
 
   /**
@@ -144,26 +152,44 @@ export class KnownRecords {
     request: AppendRequest,
     now: number,
   ): MaybePromise<WriteOutcome | undefined> {
-    const { id, stream, share } = request;
+    const { id, stream } = request;
     const { log } = known;
     if (log === undefined) return undefined;
-    const entry = log.accept(request, now);
-    if (entry !== undefined) return this.#add(known, entry, share, now);
-    return after(this.#answered(id), () =>
-      after(this.#entries(id, stream), (entries) => {
-        const open = this.#lengthOf(id, stream ?? '', entries);
-        return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
-      }),
-    );
+    return after(this.#take(known.row, request), (over) => {
+      const entry = log.accept(request, now);
+      if (entry !== undefined) {
+        return after(this.#add(known, entry, now), (done) => {
+          const makesRoom = over > 0 && done === 'written';
+          return makesRoom ? after(this.#drop(known, over, now, entry.no), () => done) : done;
+        });
+      }
+      return after(this.#answered(id), () =>
+        after(this.#entries(id, stream), (entries) => {
+          const open = this.#lengthOf(id, stream ?? '', entries);
+          return isStored(entries, request, open, this.#retention, now) ? 'written' : 'fenced';
+        }),
+      );
+    });
   }
 
-  #add(
-    known: Known,
-    entry: LogEntry,
-    share: string | undefined,
-    now: number,
-  ): MaybePromise<'written' | undefined> {
-    const sent = this.#send(known, [entry], 0, share);
+  /** Marks alone are never refused. */
+  #quotaOf({ share }: Row, { events = [] }: AppendRequest): Quota | undefined {
+    const { kind, quota } = this.#parts;
+    return kind.counted === true && share !== null && events.length > 0 ? quota : undefined;
+  }
+
+  /** How much its log should lose for it. */
+  #take(row: Row, request: AppendRequest): MaybePromise<number> {
+    const quota = this.#quotaOf(row, request);
+    const { share } = row;
+    if (quota === undefined || share === null) return 0;
+    const bytes = requestBytes(request);
+    if (this.#parts.kind.evicts !== false) return quota.takeForLog(share, bytes);
+    return after(quota.take(share, bytes), () => 0);
+  }
+
+  #add(known: Known, entry: LogEntry, now: number): MaybePromise<'written' | undefined> {
+    const sent = this.#send(known, [entry], 0);
     const trims = known.log?.trimIsDue(this.#retention) === true;
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
     return sent.then((done) => this.#sent(known, done, trims, now));
@@ -214,6 +240,35 @@ export class KnownRecords {
     return true;
   }
 
+  /** The same for events of any age, the oldest first, that count so many bytes. Returns what goes. */
+  dropAtRest(row: Row, bytes: number, now: number): MaybePromise<number> {
+    const { isAlone } = this.#parts;
+    const known = isAlone ? this.#known.get(row.id) : this.#read(row, now);
+    return after(known, (found) =>
+      after(found === undefined ? 0 : this.#drop(found, bytes, now), (freed) => {
+        if (!isAlone) this.delete(row.id);
+        return freed;
+      }),
+    );
+  }
+
+  /** `before`: entries from this one on stay. */
+  #drop(known: Known, bytes: number, now: number, before = Infinity): MaybePromise<number> {
+    const { id, log } = known;
+    return after(this.#entries(id), (entries) => {
+      let [freed, cut] = [0, 0];
+      for (const entry of entries) {
+        if (freed >= bytes || entry.no >= before) break;
+        freed += entryBytes(entry);
+        cut = entry.no;
+      }
+      // A last entry without events is one that says what is open.
+      if (log === undefined || cut === 0 || entries.every(({ head }) => head[1] === 0)) return 0;
+      log.trimmed((entries[0]?.no ?? log.next) - 1);
+      return after(this.#cut(known, log, cut, now), () => freed);
+    });
+  }
+
   /** Called only where this object is alone. */
   forgetStream(id: string, stream: string): void {
     const known = this.#known.get(id);
@@ -242,14 +297,11 @@ export class KnownRecords {
   }
 
   /** `false`: another writer was faster. After that, and without an answer, the log is read again. */
-  #send(
-    { id, row }: Known,
-    entries: readonly LogEntry[],
-    cut: number,
-    share?: string,
-  ): MaybePromise<boolean> {
+  #send({ id, row }: Known, entries: readonly LogEntry[], cut: number): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
-    const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, share });
+    const share = kind.counted === true ? row.share : null;
+    const bytes = share === null ? 0 : entriesBytes(entries);
+    const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, share, bytes });
     if (!(sent instanceof Promise)) return sent;
     this.#underWay.set(id, sent);
     const answered = (isStored: boolean): void => {

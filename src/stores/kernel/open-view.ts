@@ -2,7 +2,8 @@
 import type { Deadlines } from '../shared/deadlines.ts';
 import { Instances, LEASES, type Mailboxes } from '../shared/instances.ts';
 import { Secrets, SECRETS } from '../shared/secrets.ts';
-import type { Kind, MaybePromise, OpenStore, Records, StoreOptions } from '../store.ts';
+import { after } from '../shared/after.ts';
+import type { KeptBytes, Kind, MaybePromise, OpenStore, Records, StoreOptions } from '../store.ts';
 import type { Backend } from './backend.ts';
 import { KernelRecords } from './records.ts';
 import { TurnWrites, type Writes } from './turn-writes.ts';
@@ -35,7 +36,7 @@ export function openView(
   alone?: Map<string, KernelRecords>,
 ): OpenStore {
   const { backend, ofLeases = backend, deadlines, full, room } = parts;
-  const { logger, random } = options;
+  const { logger, random, quota } = options;
   // An owner and every instance that could claim its sessions live in one process then, so no lease expires.
   const leaseMs = alone === undefined ? options.leaseMs : null;
   const newWrites = (of: Backend): Writes => parts.newWrites?.(of) ?? new TurnWrites(of);
@@ -46,7 +47,7 @@ export function openView(
     const own = kind === LEASES ? { backend: ofLeases, writes: leaseWrites } : { backend, writes };
     made.set(
       kind.name,
-      new KernelRecords({ kind, ...own, isAlone: alone !== undefined, logger, deadlines }),
+      new KernelRecords({ kind, ...own, isAlone: alone !== undefined, logger, quota, deadlines }),
     );
   }
   const records = ({ name }: Kind): KernelRecords => made.get(name) as KernelRecords;
@@ -70,6 +71,18 @@ export function openView(
     secret: (name, keepMs) => secrets.get(name, keepMs),
     ...(full && { full }),
     ...(room && { room }),
+    kept: keptBytes(backend, options.kinds),
     close: () => (closed ??= close()),
+  };
+}
+
+function keptBytes(backend: Backend, all: readonly Kind[]): KeptBytes {
+  const kinds = all.filter(({ counted }) => counted);
+  const byName = (numbers: readonly number[]): Record<string, number> =>
+    Object.fromEntries(kinds.map(({ name }, n) => [name, numbers[n] ?? 0]));
+  return {
+    of: (share) => after(backend.kept(kinds, share), byName),
+    recount: (share) => after(backend.recount(kinds, share), byName),
+    byAll: (most) => backend.keptByAll(kinds, most),
   };
 }

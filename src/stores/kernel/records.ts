@@ -41,6 +41,7 @@ import { type KernelParts, KnownRecords } from './known-records.ts';
 import { type Decide, type Decision, RowSteps } from './row-steps.ts';
 import {
   endedRow,
+  fencedRow,
   fits,
   isExpired,
   livingOf,
@@ -48,7 +49,6 @@ import {
   OVER,
   overRow,
   recordOf,
-  shareOf,
   shownOf,
 } from './row-value.ts';
 import { RowSweep } from './sweep.ts';
@@ -56,6 +56,9 @@ import { RowSweep } from './sweep.ts';
 const TRIM_PAGE = 1_000;
 /** Ids are visible ASCII, so all are before this. */
 const LAST_ID = '\u007f';
+
+/** A record may always end with so much. */
+const SHORT_OUTCOME = 2_048;
 
 const NO_ROW = { row: undefined };
 const AGAIN = { fromLog: () => undefined };
@@ -94,13 +97,13 @@ export class KernelRecords implements Records {
         return { answer: isMine ? 'created' : 'exists' };
       }
       if (countsElsewhere(row, kept))
-        return { put: endedRow({ id, outcome: '', at: now }, now), clear: true, ...AGAIN };
+        return { put: endedRow({ id, outcome: '', at: now }, now, null), clear: true, ...AGAIN };
       const made = {
         ...kept,
         expiresAt: timeAfter(expiresInMs, now),
         dueAt: timeAfter(dueInMs, now),
       };
-      return { put: this.#row(made, now), clear: true, answer: 'created' };
+      return { put: this.#row(made, now), clear: true, grows: true, answer: 'created' };
     };
     // A new record has no row, as a rule.
     return this.#steps.step(id, decide, () => (this.#steps.isUnsure(id) ? undefined : NO_ROW));
@@ -141,10 +144,10 @@ export class KernelRecords implements Records {
     return this.#steps.asOwner<SaveOutcome>(
       id,
       fence,
-      (_, record, now) => ({
-        put: this.#row(changedRecord(record, kept, now), now),
-        answer: saved(record, kept),
-      }),
+      (_, record, now) => {
+        const put = this.#row(changedRecord(record, kept, now), now);
+        return { put, grows: kept.release !== true, answer: saved(record, kept) };
+      },
       // A release takes the fence of its next try away, and the record may have expired since.
       (row, record) => {
         const isReleased =
@@ -164,7 +167,11 @@ export class KernelRecords implements Records {
         const isMine = this.#steps.madeBefore(row, ({ fields }) => fields[field] === text);
         return { answer: isMine ? 'added' : 'exists' };
       }
-      return { put: this.#row(rungRecord(record, field, text, now), now), answer: 'added' };
+      return {
+        put: this.#row(rungRecord(record, field, text, now), now),
+        grows: true,
+        answer: 'added',
+      };
     });
   }
 
@@ -174,6 +181,7 @@ export class KernelRecords implements Records {
     from: Seen,
     outcome: string,
     keepMs = this.#kind.keepMs,
+    apart?: string,
   ): MaybePromise<EndOutcome> {
     return this.#steps.step<EndOutcome>(id, (row, now) => {
       const record = row && recordOf(row);
@@ -188,9 +196,19 @@ export class KernelRecords implements Records {
         id,
         outcome: expired ? '' : outcome,
         at: expired ? (record.expiresAt ?? now) : now,
+        ...(!expired && apart !== undefined && { apart }),
       });
-      const tombstone = endedRow(ended, ended.at + (expired ? this.#kind.keepMs : keepMs));
-      return { put: tombstone, clear: true, answer: 'ended' };
+      const tombstone = endedRow(
+        ended,
+        ended.at + (expired ? this.#kind.keepMs : keepMs),
+        row.share,
+      );
+      return {
+        put: tombstone,
+        clear: true,
+        grows: outcome.length > SHORT_OUTCOME,
+        answer: 'ended',
+      };
     });
   }
 
@@ -264,6 +282,29 @@ export class KernelRecords implements Records {
     );
   }
 
+  dropEvents(id: string, bytes: number): MaybePromise<number> {
+    if (this.#isAlone) {
+      return this.#steps.step<number>(id, (row, now) =>
+        row === undefined
+          ? { answer: 0 }
+          : { fromLog: () => this.#known.dropAtRest(row, bytes, now) },
+      );
+    }
+    return this.#dropEvents(id, bytes);
+  }
+
+  async #dropEvents(id: string, bytes: number): Promise<number> {
+    const entries = await this.#backend.log(this.#kind, id, null);
+    if (entries.every(({ head }) => head[1] === 0) || this.#steps.isBusy(id)) return 0;
+    return this.#steps.step<number>(id, (row, now) => {
+      const record = livingOf(row, now);
+      if (row === undefined || record === undefined) return { answer: 0 };
+      // What its owner has sent is refused, and its owner reads the log again.
+      const put = fencedRow(record, record.owner === null ? null : this.#sweep.trimAt(now));
+      return { put, isForeign: true, fromLog: () => this.#known.dropAtRest(put, bytes, now) };
+    });
+  }
+
   async replay(id: string, stream: string, from: number): Promise<ReplayOutcome> {
     const row = await this.#backend.read(this.#kind, id);
     const now = await this.#steps.now();
@@ -311,8 +352,6 @@ export class KernelRecords implements Records {
   }
 }
 
-/** A record that expired and was not ended still counts, and another one takes its id. */
-function countsElsewhere(row: Row | undefined, next: StoredRecord): boolean {
-  const share = shareOf(row);
-  return share !== null && share !== next.share;
-}
+/** A record that expired or ended still counts, and another one takes its id. A write changes one share. */
+const countsElsewhere = (row: Row | undefined, { share }: StoredRecord): boolean =>
+  row !== undefined && row.share !== null && row.share !== share;

@@ -9,8 +9,9 @@ import type { RecordQueues } from '../shared/record-queues.ts';
 import { UnreadableRecords } from '../shared/unreadable-records.ts';
 import type { Fence, MaybePromise, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
+import { rowBytes } from './counted-bytes.ts';
 import type { KernelParts, KnownRecords } from './known-records.ts';
-import { fits, isExpired, OVER, recordOf, shareOf } from './row-value.ts';
+import { fits, isExpired, OVER, recordOf } from './row-value.ts';
 
 /** Rows with puts without an answer that are known, and the newest such puts of each. */
 const UNSURE = 20_000;
@@ -28,6 +29,8 @@ interface Stored {
   readonly clear?: boolean;
   /** This process keeps nothing of the row, which may be that of another one. */
   readonly isForeign?: true;
+  /** A user that has its share is refused. */
+  readonly grows?: boolean;
 }
 
 /** `fromLog`: asks the log once the row is stored. Without an answer the step is done again. */
@@ -74,6 +77,10 @@ export class RowSteps {
       if (unreadable !== undefined) this.#unreadable.tell(id, unreadable);
       return unreadable === undefined;
     });
+  }
+
+  isBusy(id: string): boolean {
+    return this.#queues.last.has(id);
   }
 
   /** Resolves when every step has ended, and its writes are answered. */
@@ -125,6 +132,7 @@ export class RowSteps {
       const row = backend.read(kind, id) as Row | undefined;
       const now = backend.now() as number;
       const { fromLog, answer, ...stored } = decide(row, now);
+      void this.#take(row, stored);
       if (this.#store(id, row, stored, now) !== true) continue;
       if (fromLog === undefined) return answer;
       const done = fromLog() as T | undefined;
@@ -140,6 +148,7 @@ export class RowSteps {
       const row = known === undefined ? await backend.read(kind, id) : known.row;
       const now = await backend.now();
       const { fromLog, answer, ...stored } = decide(row, now);
+      await this.#take(row, stored);
       if (await this.#store(id, row, stored, now)) {
         const found = fromLog === undefined ? answer : await fromLog();
         const isAgain = fromLog !== undefined && found === undefined;
@@ -150,6 +159,21 @@ export class RowSteps {
       known = undefined;
     }
     throw this.#overtaken();
+  }
+
+  /** The quota of a store in this process answers at once. */
+  #take(before: Row | undefined, { put, grows }: Stored): MaybePromise<void> {
+    const { kind, quota } = this.#parts;
+    if (
+      grows !== true ||
+      !put ||
+      quota === undefined ||
+      kind.counted !== true ||
+      put.share === null
+    )
+      return undefined;
+    const more = rowBytes(put) - rowBytes(before);
+    return more > 0 ? quota.take(put.share, more) : undefined;
   }
 
   #overtaken(): SojournError {
@@ -223,8 +247,9 @@ export class RowSteps {
     clear: boolean,
   ): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
-    // A record that ends leaves the share that it counts in.
-    const share = kind.counted === true ? (shareOf(row) ?? shareOf(before)) : null;
-    return writes.write({ kind, id, was: before?.version ?? 0, row, clear, share });
+    const share = kind.counted === true ? (row?.share ?? before?.share ?? null) : null;
+    const bytes = share === null ? 0 : rowBytes(row);
+    const more = share === null ? 0 : bytes - rowBytes(before);
+    return writes.write({ kind, id, was: before?.version ?? 0, row, clear, share, bytes, more });
   }
 }

@@ -4,7 +4,8 @@
  */
 import { damagedRecord, newerRecord } from '../shared/failures.ts';
 import { type EndedRecord, RECORD_VERSION, type StoredRecord } from '../store.ts';
-import type { LogEntry, EntryHead, Row } from './backend.ts';
+import type { LogEntry, EntryHead, Row, RowWrite } from './backend.ts';
+import { entryBytes } from './counted-bytes.ts';
 
 const isText = (part: unknown): boolean => typeof part === 'string';
 const isNumber = (part: unknown): boolean => typeof part === 'number';
@@ -15,7 +16,7 @@ const areTexts = (part: unknown): boolean =>
 
 /**
  * A record is stored as its version and these members; `id` and `body` are beside it. An ended one as its version, when
- * and how it ended. The version is first, so that any build can read it. Every program with access to the store can
+ * and how it ended, and its share. The version is first, so that any build can read it. Every program with access to the store can
  * write a row, and a client of a database may end the process for a value of a type that it does not know.
  */
 const PARTS = {
@@ -42,11 +43,13 @@ export interface RowTexts extends Pick<Row, 'id' | 'version' | 'fence' | 'wakeAt
 /** The texts of a row; of an ended record the body is empty. */
 export function textsOf({
   fence,
+  share,
   value,
-}: Pick<Row, 'fence' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
+}: Pick<Row, 'fence' | 'share' | 'value'>): Pick<RowTexts, 'body' | 'data'> {
   if (fence === null) {
-    const { at, outcome } = value as EndedRecord;
-    return { body: '', data: JSON.stringify([RECORD_VERSION, at, outcome]) };
+    const { at, outcome, apart } = value as EndedRecord;
+    const parts = [RECORD_VERSION, at, outcome, share];
+    return { body: '', data: JSON.stringify(apart === undefined ? parts : [...parts, apart]) };
   }
   const record = value as StoredRecord;
   return {
@@ -55,44 +58,52 @@ export function textsOf({
   };
 }
 
-/** For a store that keeps them beside the texts: only a living record counts. */
-export function countedIn(
-  { fence, value }: Row,
-  share: string | null,
-): readonly [string | null, number | null] {
-  return fence === null || share === null ? [null, null] : [share, (value as StoredRecord).stamp];
+/** For a store that keeps them beside the texts. `stamp`: `null` where `countOf` and `oldest` pass over the row. */
+export function countedIn({
+  row,
+  share,
+}: RowWrite): readonly [share: string | null, stamp: number | null] {
+  if (row === null || share === null || row.share === null) return [null, null];
+  return [share, row.fence === null ? null : (row.value as StoredRecord).stamp];
 }
 
 /** `where`: the server or file, for the error about a record of a newer build. One such row hides no other of its page. */
 export function rowOf(texts: RowTexts, where: string): Row {
   const { id, version, fence, wakeAt } = texts;
   try {
-    return { id, version, fence, wakeAt, value: valueOf(texts, where) };
+    const { value, share } = valueOf(texts, where);
+    return { id, version, fence, wakeAt, share, value };
   } catch (cause) {
     const value = (): never => {
       throw cause;
     };
-    return Object.defineProperty(
-      { id, version, fence, wakeAt, unreadable: cause } as Row,
-      'value',
-      { get: value },
-    );
+    const row = { id, version, fence, wakeAt, share: null, unreadable: cause } as Row;
+    return Object.defineProperty(row, 'value', { get: value });
   }
 }
 
-function valueOf({ id, version, fence, body, data }: RowTexts, where: string): Row['value'] {
+function valueOf(
+  { id, version, fence, body, data }: RowTexts,
+  where: string,
+): Pick<Row, 'value' | 'share'> {
   const [v, ...parts] = listIn(data, where, id);
   if (v > RECORD_VERSION) throw newerRecord(where, id, v, RECORD_VERSION);
   // No put could ever replace it.
   if (!(version > 0)) throw damagedRecord(where, id);
   if (fence === null) {
-    const [at, outcome] = parts as [number, string];
-    if (!isNumber(at) || !isText(outcome)) throw damagedRecord(where, id);
-    return { id, outcome, at };
+    const [at, outcome, share, apart] = parts as [number, string, string | null, string?];
+    const isEnd =
+      isNumber(at) &&
+      isText(outcome) &&
+      isTextOrNull(share) &&
+      (apart === undefined || isText(apart));
+    if (!isEnd) throw damagedRecord(where, id);
+    return { value: { id, outcome, at, ...(apart !== undefined && { apart }) }, share };
   }
   if (!NAMES.every((name, n) => PARTS[name](parts[n]))) throw damagedRecord(where, id);
   const members = Object.fromEntries(NAMES.map((name, n) => [name, parts[n]]));
-  return { v, id, body, ...members } as unknown as StoredRecord;
+  const value = { v, id, body, ...members } as unknown as StoredRecord;
+  return { value, share: value.share };
 }
 
 function listIn(data: string, where: string, id: string): [number, ...unknown[]] {
@@ -129,8 +140,16 @@ export interface EntryTexts extends Pick<LogEntry, 'no' | 'stream'> {
   readonly data: string;
 }
 
-export function entryTexts({ no, stream, head, events }: LogEntry): EntryTexts {
-  return { no, stream, head: JSON.stringify(head), data: events.join(SEPARATOR) };
+/** `bytes`: what the entry counts, which a store keeps beside its texts. */
+export function entryTexts(entry: LogEntry): EntryTexts & { readonly bytes: number } {
+  const { no, stream, head, events } = entry;
+  return {
+    no,
+    stream,
+    head: JSON.stringify(head),
+    data: events.join(SEPARATOR),
+    bytes: entryBytes(entry),
+  };
 }
 
 /** The record separator: no JSON text has it, and the text of a priming event is empty. */

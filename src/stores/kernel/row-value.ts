@@ -24,7 +24,14 @@ export function fenceText({
 export function livingRow(record: StoredRecord, trimAt: number | null): Row {
   const version = newVersion();
   const wakeAt = wakeTime({ expiresAt: wakeTime(record), dueAt: trimAt });
-  return { id: record.id, version, fence: fenceText(record), wakeAt, value: record };
+  return {
+    id: record.id,
+    version,
+    fence: fenceText(record),
+    wakeAt,
+    share: record.share,
+    value: record,
+  };
 }
 
 /**
@@ -56,13 +63,20 @@ function newVersion(): number {
   return 1 + (newest % 2 ** 30);
 }
 
-export function overRow({ id, wakeAt, value }: Row): Row {
-  return { id, version: newVersion(), fence: OVER, wakeAt, value };
+export function overRow(row: Row): Row {
+  return { ...row, version: newVersion(), fence: OVER };
 }
 
 /** It wakes when it is to be forgotten. */
-export function endedRow(ended: EndedRecord, forgetAt: number): Row {
-  return { id: ended.id, version: newVersion(), fence: null, wakeAt: forgetAt, value: ended };
+export function endedRow(ended: EndedRecord, forgetAt: number, share: string | null): Row {
+  return {
+    id: ended.id,
+    version: newVersion(),
+    fence: null,
+    wakeAt: forgetAt,
+    share,
+    value: ended,
+  };
 }
 
 export const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean =>
@@ -71,10 +85,6 @@ export const fits = ({ epoch, owner }: Ownership, from: Ownership): boolean =>
 /** The record of a row that has not been ended. */
 export const recordOf = ({ fence, value }: Row): StoredRecord | undefined =>
   fence === null ? undefined : (value as StoredRecord);
-
-/** Whose share the row counts in, where its kind is counted. */
-export const shareOf = (row: Row | null | undefined): string | null =>
-  (row && recordOf(row))?.share ?? null;
 
 export function isExpired({ fence, value }: Row, now: number): boolean {
   if (fence === null) return false;

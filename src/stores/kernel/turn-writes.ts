@@ -150,10 +150,9 @@ function joins(joined: Joined, { write }: Waiting): boolean {
 function writeOf(joined: Joined): Write {
   const [{ write }] = joined;
   if (joined.length === 1) return write;
-  return {
-    ...(write as LogWrite),
-    entries: joined.flatMap((one) => (one.write as LogWrite).entries),
-  };
+  const all = joined.map((one) => one.write as LogWrite);
+  const bytes = all.reduce((sum, one) => sum + one.bytes, 0);
+  return { ...(write as LogWrite), entries: all.flatMap(({ entries }) => entries), bytes };
 }
 
 function bytesOf(write: Write): number {

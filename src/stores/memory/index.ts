@@ -31,6 +31,8 @@ class MemoryStore implements Store {
     const { eventLogBytes } = options;
     const { backend, kernels, mailboxes } = this.#deployment(options);
     this.#views += 1;
+    const counted = options.kinds.filter((kind) => kind.counted === true);
+    const used = (): number => backend.keptByAll(counted, 0).bytes;
     const closed = (): void => {
       this.#views -= 1;
       if (this.#views > 0) return;
@@ -41,7 +43,7 @@ class MemoryStore implements Store {
       backend,
       newWrites: () => backend.atOnce,
       mailboxes: () => new MemoryMailboxes(mailboxes),
-      room: () => ({ size: eventLogBytes }),
+      room: () => ({ used: used(), size: eventLogBytes }),
       closed,
     };
     return openView(parts, options, kernels);

@@ -12,11 +12,13 @@ import {
   type RowWrite,
   type Write,
 } from '../kernel/backend.ts';
+import { byBytes, rowBytes } from '../kernel/counted-bytes.ts';
 import type { Writes } from '../kernel/turn-writes.ts';
-import type { Kind, StoredRecord } from '../store.ts';
+import type { KeptByAll, Kind, StoredRecord } from '../store.ts';
 import { EventBudget } from './event-budget.ts';
 import { MemoryLog } from './memory-log.ts';
 import { RowOrder } from './row-order.ts';
+import { ShareBytes } from './share-bytes.ts';
 
 interface Table {
   readonly rows: Map<string, Row>;
@@ -26,13 +28,14 @@ interface Table {
   /** Those of a counted kind, by their share. */
   readonly byShare: Map<string, Map<string, Row>>;
   /**
-   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `src/durable/kept/` takes no more
-   * for its users than there is room for.
+   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `http/limits/kept-limits.ts` takes no
+   * more for its users than there is room for.
    */
   readonly ended: BoundedMap<string, Row> | undefined;
   /** Those that are not empty. */
   readonly logs: Map<string, MemoryLog>;
   readonly budget: EventBudget;
+  readonly kept: ShareBytes;
 }
 
 export interface MemoryBackendOptions {
@@ -113,7 +116,27 @@ export class MemoryBackend implements Backend {
     return byStamp.slice(0, most).map(({ id }) => id);
   }
 
-  #put({ kind, id, was, row, clear, share }: RowWrite): boolean {
+  kept(kinds: readonly Kind[], share: string): readonly number[] {
+    return kinds.map((kind) => this.#table(kind).kept.of(share));
+  }
+
+  /** Nothing is gone without a write. */
+  recount(kinds: readonly Kind[], share: string): readonly number[] {
+    return this.kept(kinds, share);
+  }
+
+  keptByAll(kinds: readonly Kind[], most: number): KeptByAll {
+    const all = new ShareBytes();
+    for (const kind of kinds)
+      for (const [share, bytes] of this.#table(kind).kept) all.add(share, bytes);
+    const shares = Array.from(all, ([share, bytes]) => ({ share, bytes })).sort(byBytes);
+    return {
+      bytes: shares.reduce((sum, { bytes }) => sum + bytes, 0),
+      shares: shares.slice(0, most),
+    };
+  }
+
+  #put({ kind, id, was, row, clear, share, more }: RowWrite): boolean {
     const table = this.#table(kind);
     const held = table.rows.get(id);
     if ((held?.version ?? 0) !== was) return false;
@@ -122,12 +145,13 @@ export class MemoryBackend implements Backend {
     if (row !== null) this.#putIn(table, row);
     else table.rows.delete(id);
     if (share !== null) this.#count(table.byShare, share, id, row);
+    table.kept.add(share, more);
     return true;
   }
 
   #count(byShare: Table['byShare'], share: string, id: string, row: Row | null): void {
     const rows = byShare.get(share) ?? new Map<string, Row>();
-    if (row === null || row.fence === null) rows.delete(id);
+    if (row === null || row.fence === null || row.share === null) rows.delete(id);
     else rows.set(id, row);
     if (rows.size > 0) byShare.set(share, rows);
     else byShare.delete(share);
@@ -146,13 +170,13 @@ export class MemoryBackend implements Backend {
     else ended?.delete(row.id);
   }
 
-  #append({ kind, id, fence, entries, cut, share = '' }: LogWrite): boolean {
-    const { rows, logs, budget } = this.#table(kind);
+  #append({ kind, id, fence, entries, cut, share }: LogWrite): boolean {
+    const { rows, logs, budget, kept } = this.#table(kind);
     if (rows.get(id)?.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (logs.get(id)?.last?.no ?? 0)) return false;
-    for (const entry of entries)
-      (logs.get(id) ?? new MemoryLog({ logs, id, budget, share })).add(entry, kind.log);
+    const place = { logs, id, budget, kept, share };
+    for (const entry of entries) (logs.get(id) ?? new MemoryLog(place)).add(entry, kind.log);
     if (cut > 0) logs.get(id)?.cut(cut);
     return true;
   }
@@ -169,10 +193,20 @@ export class MemoryBackend implements Backend {
       : new BoundedMap<string, Row>(tombstones, bytes, (oldest) => {
           orders.byWake.delete(oldest);
           rows.delete(oldest.id);
+          if (kind.counted === true) kept.add(oldest.share, -rowBytes(oldest));
         });
     const rows = new Map<string, Row>();
+    const kept = new ShareBytes();
     const orders = { byId: new RowOrder('id'), byWake: new RowOrder('wake') };
-    const made: Table = { rows, ...orders, byShare: new Map(), ended, logs: new Map(), budget };
+    const made: Table = {
+      rows,
+      ...orders,
+      byShare: new Map(),
+      ended,
+      logs: new Map(),
+      budget,
+      kept,
+    };
     this.#tables.set(kind.name, made);
     return made;
   }

@@ -2,8 +2,10 @@
 import { type ListEntry as Place, entryOf } from '../../base/entry-list.ts';
 import type { EventRetention } from '../../base/types.ts';
 import type { LogEntry } from '../kernel/backend.ts';
+import { entriesBytes, entryBytes } from '../kernel/counted-bytes.ts';
 import { mostEntries } from '../kernel/log-state.ts';
 import type { BudgetedLog, EventBudget, LogShare } from './event-budget.ts';
+import type { ShareBytes } from './share-bytes.ts';
 
 /**
  * Charged to `eventLogBytes` besides the data, for each event and for each entry without events. Measured: 115 bytes of
@@ -17,7 +19,9 @@ interface LogPlace {
   readonly logs: Map<string, MemoryLog>;
   readonly id: string;
   readonly budget: EventBudget;
-  readonly share: string;
+  readonly kept: ShareBytes;
+  /** `null`: all logs without one have one share of the budget. */
+  readonly share: string | null;
 }
 
 export class MemoryLog implements BudgetedLog {
@@ -27,15 +31,19 @@ export class MemoryLog implements BudgetedLog {
   readonly #logs: Map<string, MemoryLog>;
   readonly #id: string;
   readonly #budget: EventBudget;
+  readonly #kept: ShareBytes;
+  readonly #countedIn: string | null;
   #entries: LogEntry[] = [];
   #events = 0;
   #bytes = 0;
 
-  constructor({ logs, id, budget, share }: LogPlace) {
+  constructor({ logs, id, budget, kept, share }: LogPlace) {
     this.#logs = logs;
     this.#id = id;
     this.#budget = budget;
-    this.share = budget.shareOf(share);
+    this.#kept = kept;
+    this.#countedIn = share;
+    this.share = budget.shareOf(share ?? '');
     logs.set(id, this);
     budget.count(this, LOG_OVERHEAD_BYTES);
   }
@@ -55,6 +63,7 @@ export class MemoryLog implements BudgetedLog {
     else this.#entries.push(entry);
     this.#events += entry.head[1];
     this.#bytes += entry.head[2];
+    this.#kept.add(this.#countedIn, entryBytes(entry));
     this.#budget.wrote(this, chargeOf(entry));
     if (retention !== false) this.#retain(retention, entry.head[3]);
     this.#budget.enforce();
@@ -66,6 +75,7 @@ export class MemoryLog implements BudgetedLog {
     this.#events -= oldest.head[1];
     this.#bytes -= oldest.head[2];
     this.#budget.count(this, -chargeOf(oldest));
+    this.#kept.add(this.#countedIn, -entryBytes(oldest));
     if (this.#entries.length === 0) this.#release();
   }
 
@@ -75,6 +85,7 @@ export class MemoryLog implements BudgetedLog {
 
   /** Drops all entries at once. */
   clear(): void {
+    this.#kept.add(this.#countedIn, -entriesBytes(this.#entries));
     this.#budget.count(this, -this.#entries.reduce((sum, entry) => sum + chargeOf(entry), 0));
     this.#release();
   }

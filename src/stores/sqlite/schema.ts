@@ -8,13 +8,15 @@ import { SQL } from './statements.ts';
 
 /** `SJRN` in the file's header marks a database of sojourn. */
 export const APPLICATION_ID = 0x53_4a_52_4e;
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /**
  * - `rows`: the rows of `kernel/backend.ts`. An ended record has no fence, and is in the index of times alone. `space`:
- *   the records of one kind in a deployment (`sqlite-store.ts`). `share` and `stamp`: of a counted record that lives.
+ *   the records of one kind in a deployment (`sqlite-store.ts`). `share` and `bytes`: of a counted record, until it is
+ *   forgotten. `stamp`: while it lives.
  * - `log`: their entries. `record`: the number of the row. Without row ids each look-up would read long entries whole:
  *   an append took twice the CPU, of 20 KB as of 4 MB.
+ * - `kept`: what the rows of a space and share and their logs count together. One process writes at a time.
  * - `lease_clock`: a row for each deployment (`clock.ts`).
  */
 const TABLES = `
@@ -28,7 +30,8 @@ CREATE TABLE rows (
   data TEXT NOT NULL,
   body TEXT NOT NULL,
   share TEXT,
-  stamp REAL
+  stamp REAL,
+  bytes INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX rows_by_id ON rows (space, id);
 CREATE INDEX rows_by_wake ON rows (space, wake, id) WHERE wake IS NOT NULL;
@@ -40,9 +43,17 @@ CREATE TABLE log (
   no INTEGER NOT NULL,
   stream TEXT NOT NULL,
   head TEXT NOT NULL,
-  data TEXT NOT NULL
+  data TEXT NOT NULL,
+  bytes INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX log_by_no ON log (record, no);
+
+CREATE TABLE kept (
+  space INTEGER NOT NULL,
+  share TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (space, share)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE lease_clock (
   space INTEGER PRIMARY KEY,

@@ -15,7 +15,7 @@ import {
   rowOfColumns,
   textsOf,
 } from '../kernel/row-texts.ts';
-import type { Kind, MaybePromise } from '../store.ts';
+import type { KeptByAll, Kind, MaybePromise } from '../store.ts';
 import { refusesAll } from './failures.ts';
 import type { SqliteValue } from './libsql.ts';
 import { SQL } from './statements.ts';
@@ -109,26 +109,86 @@ export class SqliteBackend implements Backend {
     );
   }
 
-  #store(writes: readonly Write[]): readonly boolean[] {
-    return writes.map((write) => {
-      const no = this.#space(write.kind);
-      return isRowWrite(write) ? this.#put(write, no) : this.#append(write, no);
+  kept(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]> {
+    return this.#file.read(() => kinds.map((kind) => this.#kept(this.#space(kind), share)));
+  }
+
+  recount(kinds: readonly Kind[], share: string): Promise<readonly number[]> {
+    const { database } = this.#file;
+    return this.#file.write(() =>
+      kinds.map((kind) => {
+        const space = this.#space(kind);
+        const bytes = database.one<[number]>(SQL.countKept, [space, share])?.[0] ?? 0;
+        this.#add([space, share, bytes - this.#kept(space, share)]);
+        return bytes;
+      }),
+    );
+  }
+
+  keptByAll(kinds: readonly Kind[], most: number): MaybePromise<KeptByAll> {
+    const spaces = JSON.stringify(kinds.map((kind) => this.#space(kind)));
+    return this.#file.read(() => {
+      const rows = this.#file.database.all<[share: string, bytes: number, all: number]>(
+        SQL.keptByAll,
+        [spaces, Math.max(1, most)],
+      );
+      return {
+        bytes: rows[0]?.[2] ?? 0,
+        shares: rows.slice(0, most).map(([share, bytes]) => ({ share, bytes })),
+      };
     });
   }
 
-  #put({ id, was, row, clear, share }: RowWrite, space: number): boolean {
+  #kept(space: number, share: string): number {
+    return this.#file.database.one<[number]>(SQL.kept, [space, share])?.[0] ?? 0;
+  }
+
+  #add(change: readonly [space: number, share: string, more: number]): void {
     const { database } = this.#file;
-    if (clear && was !== 0) database.run(SQL.clearLog, [space, id, was]);
-    const change = (sql: string, values: readonly SqliteValue[]): boolean =>
-      database.run(sql, values) === 1;
+    const [space, share, more] = change;
+    if (more === 0) return;
+    database.run(SQL.addKept, change);
+    if (more < 0) database.run(SQL.dropKept, [space, share]);
+  }
+
+  #store(writes: readonly Write[]): readonly boolean[] {
+    /** Each number is written once. */
+    const changes = new Map<string, [space: number, share: string, more: number]>();
+    const answers = writes.map((write) => {
+      const space = this.#space(write.kind);
+      const more = isRowWrite(write) ? this.#put(write, space) : this.#append(write, space);
+      const { share } = write;
+      if (more === undefined || more === 0 || share === null) return more !== undefined;
+      const key = `${space} ${share}`;
+      const change = changes.get(key);
+      if (change === undefined) changes.set(key, [space, share, more]);
+      else change[2] += more;
+      return true;
+    });
+    for (const change of changes.values()) this.#add(change);
+    return answers;
+  }
+
+  /** What its share counts more now; `undefined`: refused. */
+  #put(write: RowWrite, space: number): number | undefined {
+    const { id, was, row, clear, bytes, more } = write;
+    const { database } = this.#file;
+    const freed = clear && was !== 0 ? this.#free(SQL.clearLog, [space, id, was]) : 0;
+    const change = (sql: string, values: readonly SqliteValue[]): number | undefined =>
+      database.run(sql, values) === 1 ? more - freed : undefined;
     if (row === null) return change(SQL.deleteRow, [space, id, was]);
     const { body, data } = textsOf(row);
-    const values = [row.version, row.fence, row.wakeAt, data, ...countedIn(row, share)];
+    const values = [row.version, row.fence, row.wakeAt, data, ...countedIn(write), bytes];
     if (was === 0) return change(SQL.insertRow, [space, id, ...values, body]);
     return change(SQL.updateRow, [...values, clear ? body : null, space, id, was]);
   }
 
-  #append({ id, fence, entries, cut }: LogWrite, space: number): boolean {
+  /** What entries counted that are deleted now. */
+  #free(sql: string, values: readonly SqliteValue[]): number {
+    return this.#file.database.all<[number]>(sql, values).reduce((sum, [bytes]) => sum + bytes, 0);
+  }
+
+  #append({ id, fence, entries, cut, bytes: added }: LogWrite, space: number): number | undefined {
     const { database } = this.#file;
     const [record, stored, last] = database.one<LogColumns>(SQL.openLog, [space, id]) ?? [];
     const [first] = entries;
@@ -137,13 +197,12 @@ export class SqliteBackend implements Backend {
       stored !== fence ||
       (first !== undefined && first.no <= (last ?? 0))
     )
-      return false;
+      return undefined;
     for (const entry of entries) {
-      const { no, stream, head, data } = entryTexts(entry);
-      database.run(SQL.append, [record, no, stream, head, data]);
+      const { no, stream, head, data, bytes } = entryTexts(entry);
+      database.run(SQL.append, [record, no, stream, head, data, bytes]);
     }
-    if (cut > 0) database.run(SQL.cutLog, [record, cut]);
-    return true;
+    return added - (cut > 0 ? this.#free(SQL.cutLog, [record, cut]) : 0);
   }
 
   #rows(sql: string, values: readonly SqliteValue[]): Row[] {

@@ -10,30 +10,43 @@ export const SQL = {
 
   // ——— rows ———
   row: `${ROW} WHERE space = ? AND id = ?`,
-  insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, share, stamp, body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+  insertRow: `INSERT INTO rows (space, id, version, fence, wake, data, share, stamp, bytes, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO NOTHING`,
-  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, share = ?, stamp = ?, body = coalesce(?, body)
+  updateRow: `UPDATE rows SET version = ?, fence = ?, wake = ?, data = ?, share = ?, stamp = ?, bytes = ?,
+    body = coalesce(?, body)
     WHERE space = ? AND id = ? AND version = ?`,
   deleteRow: 'DELETE FROM rows WHERE space = ? AND id = ? AND version = ?',
   listRows: `${ROW} WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL ORDER BY id LIMIT ?`,
   countRows:
     'SELECT count(*) FROM rows WHERE space = ? AND id > ? AND id < ? AND fence IS NOT NULL',
-  countShare: 'SELECT count(*) FROM rows WHERE space = ? AND share = ?',
-  oldestOfShare: 'SELECT id FROM rows WHERE space = ? AND share = ? ORDER BY stamp, id LIMIT ?',
+  countShare: 'SELECT count(*) FROM rows WHERE space = ? AND share = ? AND stamp IS NOT NULL',
+  oldestOfShare: `SELECT id FROM rows WHERE space = ? AND share = ? AND stamp IS NOT NULL
+    ORDER BY stamp, id LIMIT ?`,
   dueRows: `${ROW} WHERE space = ?1 AND wake IS NOT NULL AND (wake, id) > (?2, ?3) AND wake <= ?4
     ORDER BY wake, id LIMIT ?5`,
 
   // ——— log ———
   openLog: `SELECT no, fence, (SELECT max(log.no) FROM log WHERE record = rows.no) FROM rows
     WHERE space = ? AND id = ?`,
-  append: 'INSERT INTO log (record, no, stream, head, data) VALUES (?, ?, ?, ?, ?)',
-  cutLog: 'DELETE FROM log WHERE record = ? AND no <= ?',
-  clearLog:
-    'DELETE FROM log WHERE record = (SELECT no FROM rows WHERE space = ? AND id = ? AND version = ?)',
+  append: 'INSERT INTO log (record, no, stream, head, data, bytes) VALUES (?, ?, ?, ?, ?, ?)',
+  cutLog: 'DELETE FROM log WHERE record = ? AND no <= ? RETURNING bytes',
+  clearLog: `DELETE FROM log WHERE record = (SELECT no FROM rows WHERE space = ? AND id = ? AND version = ?)
+    RETURNING bytes`,
   /** ?3 stream. */
   log: `SELECT no, stream, head, CASE WHEN stream = ?3 THEN data END FROM log
     WHERE record = (SELECT no FROM rows WHERE space = ?1 AND id = ?2) ORDER BY no`,
+
+  // ——— what shares count ———
+  addKept: `INSERT INTO kept (space, share, bytes) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes`,
+  dropKept: 'DELETE FROM kept WHERE space = ? AND share = ? AND bytes = 0',
+  kept: 'SELECT bytes FROM kept WHERE space = ? AND share = ?',
+  countKept: `SELECT coalesce(sum(bytes + coalesce((SELECT sum(bytes) FROM log WHERE record = rows.no), 0)), 0)
+    FROM rows WHERE space = ? AND share = ?`,
+  /** ?1 spaces as JSON. */
+  keptByAll: `SELECT share, sum(bytes) AS bytes, sum(sum(bytes)) OVER () FROM kept
+    WHERE space IN (SELECT value FROM json_each(?1)) GROUP BY share ORDER BY bytes DESC, share LIMIT ?2`,
 
   // ——— leases ———
   leaseClock: 'SELECT base, lease_ms FROM lease_clock WHERE space = ?',

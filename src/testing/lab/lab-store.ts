@@ -56,6 +56,7 @@ export class LabStore {
       records: (kind) => instance.guard(view.records(kind)),
       instances: instance.guard(instances),
       secret: (name, keepMs) => instance.run(() => view.secret(name, keepMs)),
+      kept: view.kept,
       full: () => view.full?.() === true,
       close: () => instances.close(),
     };

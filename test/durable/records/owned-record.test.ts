@@ -1,8 +1,8 @@
 /** Claims whose replies are lost, and what the writes of an owner make of them. */
 import { expect, test, vi } from 'vitest';
-import type { KeptRecords } from '../../../src/durable/kept/kept-records.ts';
 import { storeAway } from '../../../src/base/errors.ts';
 import { SILENT } from '../../../src/base/options/logger.ts';
+import type { Outcomes } from '../../../src/durable/records/outcomes.ts';
 import { OwnedRecord } from '../../../src/durable/records/owned-record.ts';
 import { whileAway } from '../../../src/session/record/pause.ts';
 import { TASKS } from '../../../src/session/record/record-kinds.ts';
@@ -35,8 +35,7 @@ function recordOfA(losesReply: boolean) {
       if (losesReply && (claims += 1) === 1) throw storeAway('the reply is lost');
       return outcome;
     },
-    lost: () => {},
-  } as unknown as KeptRecords;
+  } as unknown as Records;
   const lost = vi.fn();
   const lease = { owner: 'b', valid: true, ownersMayReturn: false };
   const wait = { time: createFakeTime(), waitMs: Infinity, stopped: () => false };
@@ -45,7 +44,8 @@ function recordOfA(losesReply: boolean) {
     void wait.time.advance(1_000);
     return reached;
   };
-  const kind = { records, reach, lease, logger: SILENT };
+  const outcomes = undefined as unknown as Outcomes;
+  const kind = { records, outcomes, reach, lease, logger: SILENT };
   const owned = new OwnedRecord(kind, ID, { epoch: 1, owner: 'a' }, lost);
   const write = (name: string) => owned.save(() => ({ fields: { [name]: 'x' } }));
   return { data, owned, write, lost };

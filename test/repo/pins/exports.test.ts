@@ -41,10 +41,10 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   },
   './store': {
     values: names(
-      `countedIn entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
+      `countedIn entryBytes entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
     ),
     types: names(`
-      Backend DuePlace EndedRecord LogEntry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore
+      Backend DuePlace EndedRecord LogEntry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore KeptByAll
       Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),

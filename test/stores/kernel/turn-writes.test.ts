@@ -27,7 +27,8 @@ const entry = (id: string, no: number): LogWrite => ({
   fence: '1 me',
   entries: [entryOf(no, 1)],
   cut: 0,
-  share: undefined,
+  share: null,
+  bytes: 0,
 });
 
 const full = storeWithoutRoom('no room');
@@ -77,6 +78,8 @@ test('a row has one write in a trip: a put or appends, and what waits behind a r
     row: null,
     clear: true,
     share: null,
+    bytes: 0,
+    more: 0,
   });
   const sent = [
     entry('s', 1),

@@ -50,6 +50,11 @@ const COLUMNS: readonly Column<InstanceRow>[] = [
   { label: 'Up', of: ({ process }) => <When at={process?.startedAt} suffix="" />, optional: true },
 ];
 
+const KEPT: readonly Column<FleetPage['kept'][number]>[] = [
+  { label: 'User', of: ({ user, share }) => user ?? <code>{share}</code> },
+  { label: 'Kept', of: ({ bytes }) => `${(bytes / 1_048_576).toFixed(1)} MiB` },
+];
+
 export function drain({ id, figures }: InstanceRow): void {
   const name = nameOf(id);
   const others = serving().flatMap((one) => (one.id === id ? [] : nameOf(one.id)));
@@ -139,6 +144,17 @@ export function InstancesView({ page }: { page: FleetPage }) {
       </dl>
       <Picture page={page} />
       <Table label="Instances" columns={COLUMNS} rows={page.instances} keyOf={({ id }) => id} />
+      {page.kept.length > 0 && (
+        <>
+          <h2>Kept in the store</h2>
+          <Table
+            label="Kept in the store"
+            columns={KEPT}
+            rows={page.kept}
+            keyOf={({ share }) => share}
+          />
+        </>
+      )}
     </>
   );
 }

@@ -3,6 +3,7 @@
  * contract (`stores/contract.ts`), and how messages arrive is the store's.
  */
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import type {
   Backend,
   DuePlace,
@@ -43,14 +44,7 @@ const NAMES = ['0', '.', 'a', '~', '*', "'", '\\', 'a.b', 'x'.repeat(240)];
 const WAKES = [null, 5, 5, 7.25, -1, 1e12 + 0.5];
 const NO_PLACE: DuePlace = [-Number.MAX_VALUE, ''];
 
-const rowOf = (row: Row | undefined) =>
-  row && {
-    id: row.id,
-    version: row.version,
-    fence: row.fence,
-    wakeAt: row.wakeAt,
-    value: { ...row.value },
-  };
+const rowOf = (row: Row | undefined) => row && { ...row, value: { ...row.value } };
 
 /** Everything that is stored in the rows of the table. */
 async function stored(backend: Backend): Promise<unknown> {
@@ -70,6 +64,9 @@ async function stored(backend: Backend): Promise<unknown> {
     counts: [await backend.count(THINGS, '', '~'), await backend.count(THINGS, 'a', 'c')],
     shares: [await backend.countOf(THINGS, 'one'), await backend.countOf(THINGS, 'two')],
     oldest: [await backend.oldest(THINGS, 'one', 9), await backend.oldest(THINGS, 'one', 1)],
+    kept: [await backend.kept(KINDS, 'one'), await backend.kept(KINDS, 'two')],
+    recounted: [await backend.recount(KINDS, 'one'), await backend.recount(KINDS, 'two')],
+    all: await backend.keptByAll(KINDS, 2),
   };
 }
 
@@ -100,7 +97,7 @@ const tableCases = Object.entries(TABLE).map(([title, trips]): BackendCase => ({
       for (const id of IDS) {
         const row = await backends[0].read(THINGS, id);
         if (row !== undefined)
-          assert.deepEqual(await backends[0].write([drop(id, row.version)]), [true]);
+          assert.deepEqual(await backends[0].write([drop(id, row.version, row)]), [true]);
       }
     }
   },
@@ -123,6 +120,38 @@ async function pages<P>(
 
 const inBytes = (a: string, b: string): number => (a < b ? -1 : 1);
 const allTrue = (writes: readonly Write[]): true[] => writes.map(() => true);
+
+const COUNTED_STEP = fc.record({
+  id: fc.constantFrom(...IDS),
+  what: fc.constantFrom('put', 'put', 'add', 'add', 'cut', 'clear', 'end', 'drop'),
+  by: fc.nat(1),
+  again: fc.constantFrom(0, 0, 1),
+  size: fc.nat(3_000),
+});
+
+/** A write that takes effect, if there is a row for it. */
+function countedWrite(
+  what: string,
+  id: string,
+  row: Row | undefined,
+  last: number,
+  size: number,
+): Write {
+  const was = row?.version ?? 0;
+  const body = 'é'.repeat(size);
+  if (what === 'add') return add(id, [last + 1, last + 3], { event: `"${body}"` });
+  if (what === 'cut') return add(id, [last + 1], { cut: last });
+  if (what === 'drop' && row !== undefined) return drop(id, was, row);
+  const version = (versions += 1);
+  if (what === 'end') return put(id, was, version, { fence: null, wakeAt: 7, clear: true, body });
+  // Only a put that clears the log has another body.
+  const isChange = what === 'put' && row !== undefined && 'body' in row.value;
+  return put(id, was, version, isChange ? { body: row.value.body } : { body, clear: true });
+}
+
+let versions = 1_000;
+
+const isCut = (write: Write): boolean => 'cut' in write && write.entries.length === 0;
 
 export const backendContract: readonly BackendCase[] = [
   ...tableCases,
@@ -231,6 +260,48 @@ export const backendContract: readonly BackendCase[] = [
           id,
         );
       }
+    },
+  },
+  {
+    title:
+      'the numbers of a share are what its rows and their logs count, whichever process writes, and whatever comes twice',
+    async run({ connect }) {
+      const backends = [await connect(), await connect()] as const;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(COUNTED_STEP, { minLength: 1, maxLength: 60, size: 'max' }),
+          async (steps) => {
+            const plain = new Deployment(() => 0, 0).backend('a process');
+            for (const id of IDS) {
+              const row = await backends[0].read(THINGS, id);
+              if (row !== undefined) await backends[0].write([drop(id, row.version, row)]);
+            }
+            for (const { id, what, by, again, size } of steps) {
+              const row = await plain.read(THINGS, id);
+              const last = (await plain.log(THINGS, id, null)).at(-1)?.no ?? 0;
+              const write = countedWrite(what, id, row, last, size);
+              const done = await plain.write([write]);
+              // Its answer was lost, and another process sends it once more.
+              for (let n = 0; n <= again; n++)
+                assert.deepEqual(
+                  await backends[(by + n) % 2]?.write([write]),
+                  n === 0 ? done : [isCut(write)],
+                );
+            }
+            for (const share of ['one', 'two'])
+              for (const numbers of [
+                await backends[0].kept(KINDS, share),
+                await backends[1].recount(KINDS, share),
+              ])
+                assert.deepEqual(numbers, await plain.kept(KINDS, share));
+            assert.deepEqual(
+              await backends[1].keptByAll(KINDS, 2),
+              await plain.keptByAll(KINDS, 2),
+            );
+          },
+        ),
+        { numRuns: 25 },
+      );
     },
   },
   {

@@ -10,6 +10,7 @@ import type {
   RowWrite,
   Write,
 } from '../../../../src/stores/kernel/backend.ts';
+import { entriesBytes, rowBytes } from '../../../../src/stores/kernel/counted-bytes.ts';
 import { plainRecord } from '../plain-record.ts';
 
 const LOG = { ttlMs: 600_000, events: 1_000, bytes: 1_000_000 };
@@ -29,6 +30,24 @@ export interface PutMore extends Partial<Pick<Row, 'fence' | 'wakeAt'>> {
   readonly body?: string;
 }
 
+const bytesOf = new Map<string, number>();
+
+/** The row that a put replaces, by its version: none of the table has the same versions. */
+function counted(
+  kind: Kind,
+  id: string,
+  was: number,
+  row: Row | null,
+  before?: Row,
+): Pick<RowWrite, 'share' | 'bytes' | 'more'> {
+  const share = kind.counted === true ? (row?.share ?? shareOf(id)) : null;
+  const bytes = share === null ? 0 : rowBytes(row);
+  if (row !== null) bytesOf.set(`${kind.name} ${id} ${row.version}`, bytes);
+  const freed =
+    before === undefined ? (bytesOf.get(`${kind.name} ${id} ${was}`) ?? 0) : rowBytes(before);
+  return { share, bytes, more: bytes - freed };
+}
+
 /** The value of a row has its version, so that two puts never store the same. */
 export function put(id: string, was: number, version: number, more: PutMore = {}): RowWrite {
   const { kind = THINGS, fence = MINE, wakeAt = null, clear = was === 0, body = 'a body' } = more;
@@ -37,18 +56,20 @@ export function put(id: string, was: number, version: number, more: PutMore = {}
     fence === null
       ? { id, outcome: body, at: version }
       : plainRecord(id, { epoch: 1, owner: 'me' }, { body, share, stamp: version });
-  return {
-    kind,
-    id,
-    was,
-    row: { id, version, fence, wakeAt, value },
-    clear,
-    share: kind.counted ? share : null,
-  };
+  const row = { id, version, fence, wakeAt, share, value };
+  return { kind, id, was, row, clear, ...counted(kind, id, was, row) };
 }
 
-export const drop = (id: string, was: number): RowWrite => {
-  return { kind: THINGS, id, was, row: null, clear: true, share: shareOf(id) };
+/** `before`: the row, where it is not the one that the table has put last with this version. */
+export const drop = (id: string, was: number, before?: Row): RowWrite => {
+  return {
+    kind: THINGS,
+    id,
+    was,
+    row: null,
+    clear: true,
+    ...counted(THINGS, id, was, null, before),
+  };
 };
 
 export interface AddMore {
@@ -70,7 +91,8 @@ export function add(id: string, numbers: readonly number[], more: AddMore = {}):
       events: [text],
     };
   });
-  return { kind, id, fence, entries, cut, share: undefined };
+  const share = kind.counted === true ? shareOf(id) : null;
+  return { kind, id, fence, entries, cut, share, bytes: entriesBytes(entries) };
 }
 
 export interface Sent {

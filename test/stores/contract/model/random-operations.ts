@@ -79,7 +79,7 @@ const FIELDS = [
   '__proto__',
 ];
 const LONG_FIELD = 'x'.repeat(70_000);
-const SHARES = ['ada', "{b}*'"];
+export const SHARES = ['ada', "{b}*'"];
 const FENCES: readonly FenceKind[] = ['own', 'own', 'own', 'own', 'stale', 'ahead', 'other'];
 const EXPIRIES = [null, 0, 1_500, 4_000, 60_000];
 const DUE_TIMES = [null, null, 0, 2_500, 90_000];

@@ -1,0 +1,269 @@
+/**
+ * What a user may make the store keep: `limits.perUser.keptBytes`, and `limits.userShare` of what others leave free of
+ * 90 % of the store. The store counts (`KeptBytes`), and asks here before a write by which a user keeps more:
+ *
+ *     take ──far below──▶ nothing waits; the number is read again once a second at most
+ *       ╰──near──▶ read ──fits──▶ written
+ *                    ╰──▶ the user's oldest events go, then its oldest long results ──fits──▶ written
+ *                           ╰──▶ counted again, once a minute at most ──fits──▶ written
+ *                                  ╰──▶ `STORE_FULL`; entries of logs that may lose events are written all the same
+ *
+ * Far: this instance has taken less than a sixteenth of what is left since the number was read. So sixteen instances pass
+ * no limit together; more, and what is under way while the number is read, pass it by one trip for each instance.
+ */
+import { BoundedMap } from '../../base/bounded-map.ts';
+import { monotonicMs } from '../../base/system.ts';
+import { keptFull } from '../../base/errors.ts';
+import type { SessionLimits, UserLimits } from '../../base/options/resolve-limits.ts';
+import type { MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
+import { after, repeated } from '../../stores/shared/after.ts';
+import type { TimeProvider } from '../../base/types.ts';
+import { StoreRoomLook } from './store-room.ts';
+
+const FAR = 1 / 16;
+const READ_MS = 1_000;
+/** A user that has taken less since the last look is not looked at again. */
+const LEAST_TAKEN = 65_536;
+const RECOUNT_MS = 60_000;
+/** So much of its limit a user loses at once, at least. */
+const FREED = 1 / 8;
+/** Logs are not looked through again before they count so much more, at least. */
+const [LEAST_FREED, FREED_AGAIN] = [65_536, 1 / 64];
+/** Sessions and results that are looked at, the oldest first. */
+const LOOKED_AT = 1_000;
+const RESULTS_AT_ONCE = 16;
+/** A session with a large handshake. */
+const USUAL_BYTES = 32_768;
+const MOST_USERS = 10_000;
+
+export interface KeptOptions {
+  readonly limits: Pick<SessionLimits, 'storeBytes' | 'userShare'>;
+  readonly perUser: Pick<UserLimits, 'keptBytes'>;
+  readonly timeProvider: Required<TimeProvider>;
+}
+
+/** The store of the endpoint, once it is open. */
+export interface KeptStore extends Pick<OpenStore, 'room' | 'kept'> {
+  readonly sessions: Records;
+  readonly results: Records;
+}
+
+type Numbers = Readonly<Record<string, number>>;
+
+interface User {
+  readonly share: string;
+  /** As they were read last. */
+  numbers: Numbers;
+  counted: number;
+  readAt: number;
+  /** Bytes that were taken here since that read began. */
+  taken: number;
+  reading: Promise<void> | undefined;
+  recountedAt: number;
+  /** What the sessions counted when nothing was left to drop. */
+  leastLogs: number;
+}
+
+export class KeptLimits implements Quota {
+  readonly #options: KeptOptions;
+  readonly #room: StoreRoomLook;
+  readonly #users = new BoundedMap<string, User>(MOST_USERS);
+  #store: KeptStore | undefined = undefined;
+
+  constructor(options: KeptOptions) {
+    this.#options = options;
+    this.#room = new StoreRoomLook(options.limits.storeBytes, options.timeProvider);
+  }
+
+  opened(store: KeptStore): void {
+    this.#store = store;
+    this.#room.opened(store);
+  }
+
+  /** What it is refused it is refused for what others have. */
+  hasLittle(share: string): boolean {
+    return this.#counted(this.#user(share)) <= FAR * this.#options.perUser.keptBytes;
+  }
+
+  /** A record of usual size finds no room. */
+  async isShort(share: string): Promise<boolean> {
+    const user = this.#user(share);
+    await this.#readAgain(user);
+    return !this.#fits(user, USUAL_BYTES);
+  }
+
+  takeAtOnce(share: string, bytes: number): boolean {
+    const user = this.#user(share);
+    const isFar = user.taken + bytes <= FAR * (this.#limitOf(user) - user.counted);
+    if (isFar) this.#taken(user, bytes);
+    return isFar;
+  }
+
+  take(share: string, bytes: number): MaybePromise<void> {
+    if (this.takeAtOnce(share, bytes)) return undefined;
+    const user = this.#user(share);
+    return after(this.#makesRoom(user, bytes, true), (fits) => {
+      if (!fits) throw keptFull(user.numbers, this.#limitOf(user));
+      this.#taken(user, bytes);
+    });
+  }
+
+  takeForLog(share: string, bytes: number): MaybePromise<number> {
+    if (this.takeAtOnce(share, bytes)) return 0;
+    const user = this.#user(share);
+    return after(this.#makesRoom(user, bytes, false), () => {
+      this.#taken(user, bytes);
+      return Math.max(0, this.#counted(user) - this.#limitOf(user));
+    });
+  }
+
+  get #now(): number {
+    return monotonicMs(this.#options.timeProvider);
+  }
+
+  #user(share: string): User {
+    const known = this.#users.use(share);
+    if (known !== undefined) return known;
+    const never = { readAt: -Infinity, recountedAt: -Infinity };
+    const user: User = {
+      share,
+      numbers: {},
+      counted: 0,
+      taken: 0,
+      reading: undefined,
+      leastLogs: 0,
+      ...never,
+    };
+    this.#users.set(share, user);
+    return user;
+  }
+
+  #counted({ counted, taken }: User): number {
+    return counted + taken;
+  }
+
+  #limitOf(user: User): number {
+    const { perUser, limits } = this.#options;
+    return Math.min(perUser.keptBytes, limits.userShare * this.#room.leftBy(this.#counted(user)));
+  }
+
+  /** A store that is away is no reason to refuse a user who has little. */
+  #taken(user: User, bytes: number): void {
+    user.taken += bytes;
+    this.#room.stored(bytes);
+    const isFirst = user.readAt === -Infinity;
+    if (
+      user.reading !== undefined ||
+      (!isFirst && user.taken < LEAST_TAKEN) ||
+      this.#now - user.readAt < READ_MS
+    )
+      return;
+    const read = this.#read(user);
+    if (read instanceof Promise) read.catch(() => undefined);
+  }
+
+  /** Answers at once where the store does. */
+  #read(user: User): MaybePromise<void> {
+    if (user.reading !== undefined) return user.reading;
+    const before = user.taken;
+    user.readAt = this.#now;
+    const found = (numbers: Numbers): void => {
+      user.numbers = numbers;
+      user.counted = Object.values(numbers).reduce((sum, bytes) => sum + bytes, 0);
+      user.taken -= before;
+    };
+    const read = after(this.#opened.kept.of(user.share), found);
+    const looked = this.#room.look();
+    if (!(read instanceof Promise) && !(looked instanceof Promise)) return undefined;
+    const done = Promise.all([read, looked]).then(() => undefined);
+    user.reading = done.finally(() => (user.reading = undefined));
+    return user.reading;
+  }
+
+  get #opened(): KeptStore {
+    return this.#store as KeptStore;
+  }
+
+  #fits(user: User, bytes: number): boolean {
+    return this.#counted(user) + bytes <= this.#limitOf(user);
+  }
+
+  /** `isRefused`: what finds no room. Else only events make room for it. */
+  #makesRoom(user: User, bytes: number, isRefused: boolean): MaybePromise<boolean> {
+    const steps = [
+      () => this.#read(user),
+      // What was under way may have made room.
+      () => this.#readAgain(user),
+      () => this.#dropEvents(user, bytes),
+      ...(isRefused ? [() => this.#forgetResults(user, bytes), () => this.#recount(user)] : []),
+    ];
+    return repeated<boolean>(() => {
+      const step = steps.shift();
+      if (step === undefined) return false;
+      return after(step(), () =>
+        this.#fits(user, bytes) ? true : steps.length > 0 ? undefined : false,
+      );
+    });
+  }
+
+  #dropEvents(user: User, bytes: number): MaybePromise<void> {
+    const { sessions } = this.#opened;
+    const logged = user.numbers['sessions'] ?? 0;
+    const grown = logged + user.taken - user.leastLogs;
+    if (grown < Math.max(LEAST_FREED, FREED_AGAIN * this.#limitOf(user))) return undefined;
+    let wanted = Math.max(
+      bytes,
+      FREED * this.#limitOf(user),
+      this.#counted(user) + bytes - this.#limitOf(user),
+    );
+    return after(sessions.oldest(user.share, LOOKED_AT), (found) => {
+      const ids = [...found];
+      const dropped = repeated<true>(() => {
+        const id = ids.shift();
+        if (id === undefined || wanted <= 0) return true;
+        return after(sessions.dropEvents(id, wanted), (freed) => {
+          wanted -= freed;
+          return undefined;
+        });
+      });
+      return after(dropped, () =>
+        after(this.#readAgain(user), () => {
+          user.leastLogs = wanted > 0 ? (user.numbers['sessions'] ?? 0) : 0;
+        }),
+      );
+    });
+  }
+
+  #forgetResults(user: User, bytes: number): MaybePromise<void> {
+    const { results } = this.#opened;
+    if ((user.numbers['results'] ?? 0) === 0) return undefined;
+    const freed = repeated<true>(() =>
+      after(results.oldest(user.share, RESULTS_AT_ONCE), (ids) => {
+        const [id] = ids;
+        if (id === undefined || this.#fits(user, bytes)) return true;
+        return after(results.end(id, NO_OWNER, '', 0), (ended) =>
+          after(this.#readAgain(user), () => (ended === 'ended' ? undefined : true)),
+        );
+      }),
+    );
+    return after(freed, () => undefined);
+  }
+
+  #recount(user: User): MaybePromise<void> {
+    const now = this.#now;
+    if (now - user.recountedAt < RECOUNT_MS) return undefined;
+    user.recountedAt = now;
+    user.leastLogs = 0;
+    return after(this.#opened.kept.recount(user.share), () => this.#readAgain(user));
+  }
+
+  /** One that is under way began too early. */
+  #readAgain(user: User): MaybePromise<void> {
+    return user.reading === undefined
+      ? this.#read(user)
+      : user.reading.then(() => this.#read(user));
+  }
+}
+
+/** Nothing owns the record of a result. */
+const NO_OWNER = { epoch: 1, owner: null };

@@ -1,0 +1,20 @@
+/** What the records of one kind count, by share. A share that counts nothing is not kept. */
+export class ShareBytes {
+  readonly #bytes = new Map<string, number>();
+
+  /** `null`: it counts in no share. */
+  add(share: string | null, more: number): void {
+    if (share === null || more === 0) return;
+    const bytes = this.of(share) + more;
+    if (bytes === 0) this.#bytes.delete(share);
+    else this.#bytes.set(share, bytes);
+  }
+
+  of(share: string): number {
+    return this.#bytes.get(share) ?? 0;
+  }
+
+  [Symbol.iterator](): IterableIterator<[share: string, bytes: number]> {
+    return this.#bytes.entries();
+  }
+}
