@@ -172,9 +172,6 @@ async function allowedRequest(
 
 // ——— requests that arrive a second time ———
 
-/** What an arrival says of earlier ones. */
-type Arrival = Pick<Inbound, 'mayHaveRun' | 'storedAs' | 'attemptId' | 'caller'>;
-
 /** The first attempt of a request. */
 interface First {
   readonly key: string;
@@ -188,7 +185,7 @@ interface First {
 function firstOf(
   { calls, markers }: LiveSession,
   request: RpcRequest,
-  { attemptId, caller }: Arrival,
+  { attemptId, caller }: Inbound,
 ): First {
   const { running } = calls;
   const key = attemptKey(request, attemptId);
@@ -206,7 +203,7 @@ function firstOf(
 export function isRetry(
   session: LiveSession,
   requests: readonly RpcRequest[],
-  arrival: Arrival,
+  arrival: Inbound,
 ): boolean {
   const { storedAs, attemptId } = arrival;
   const mayHaveRun = arrival.mayHaveRun !== undefined;
@@ -225,7 +222,7 @@ export function isRetry(
 export async function attachToFirstAttempt(
   session: LiveSession,
   requests: readonly RpcRequest[],
-  arrival: Arrival,
+  arrival: Inbound,
   open: () => Sink,
 ): Promise<FirstAttempt> {
   // It may wait for the store, and be refused before it runs.
@@ -245,7 +242,7 @@ export async function attachToFirstAttempt(
 async function attach(
   session: LiveSession,
   requests: readonly RpcRequest[],
-  arrival: Arrival,
+  arrival: Inbound,
   open: () => Sink,
 ): Promise<boolean> {
   const { calls } = session;

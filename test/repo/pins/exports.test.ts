@@ -44,8 +44,8 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       `countedIn entryBytes entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
     ),
     types: names(`
-      Backend DuePlace EndedRecord LogEntry EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore KeptByAll
-      Kind LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
+      Backend DuePlace EndedRecord EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore KeptByAll
+      Kind LogEntry LogWrite Logger Mailboxes Mark MaybePromise OpenStore OpenStream RandomSource Receive Records Row RowTexts
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),
   },
