@@ -13,7 +13,7 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './base/options/auth-options.ts';
-export type { Notice } from './base/observe/notices.ts';
+export type { EndpointEvents, Notice } from './base/observe/notices.ts';
 export type { Observe } from './base/observe/observer.ts';
 export type {
   AroundRequest,
@@ -34,7 +34,6 @@ export type {
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
 export type {
-  SessionEvents,
   SessionInfoPage,
   SessionList,
   SessionPageRequest,
@@ -61,9 +60,6 @@ export type {
   ResponseMode,
   RestoreCause,
   RunSessionHandler,
-  SessionEvent,
-  SessionEventMap,
-  SessionEventName,
   SessionIdGenerator,
   SessionInfo,
   SessionMigrationHandler,

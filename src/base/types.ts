@@ -206,33 +206,8 @@ export interface SessionInfo {
   activeAt: number;
 }
 
-/** Something that happened to a session on this instance. */
-export interface SessionEvent {
-  sessionId: string;
-  /** ms since 1970. */
-  at: number;
-}
-
 /** Why a session became live on this instance again. */
 export type RestoreCause = 'wake' | 'takeover' | 'migration' | 'reclaim';
-
-/** `sessions.events`, by name. `from`: who died. `after`: how its owner left. `createdAt`: as in `SessionInfo`. */
-export interface SessionEventMap {
-  opened: [SessionEvent & { clientInfo: Implementation; protocolVersion: string }];
-  restored: [
-    SessionEvent & {
-      cause: RestoreCause;
-      from?: string;
-      after?: 'died' | 'released' | 'hibernated';
-    },
-  ];
-  hibernated: [SessionEvent & { reason: 'hibernated' }];
-  released: [SessionEvent & { reason: 'released' | 'closed' }];
-  fenced: [SessionEvent & { reason: 'fenced' }];
-  ended: [SessionEvent & { reason: EndReason; createdAt?: number }];
-}
-
-export type SessionEventName = keyof SessionEventMap;
 
 /** A pino logger can be passed as it is. */
 export interface Logger {
@@ -305,8 +280,8 @@ export interface EndpointHealth {
   /** What a readiness check says: this instance should get requests. */
   ready: boolean;
   state: 'serving' | 'draining' | 'lapsed' | 'closed';
-  /** `'away'`: it cannot be reached, or refuses calls. */
-  store: 'ok' | 'away';
+  /** `'unavailable'`: it cannot be reached, or refuses calls. */
+  store: 'ok' | 'unavailable';
   instance: string;
   /** Sessions that are live on this instance. */
   sessions: number;

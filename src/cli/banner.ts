@@ -23,7 +23,7 @@ export interface BannerFacts {
   /** The URL of the store, if it outlives the process and the command names it. */
   readonly store?: string | undefined;
   /** Why it is not open. */
-  readonly storeAway?: StoreProblem | undefined;
+  readonly storeUnavailable?: StoreProblem | undefined;
   /** How a client names the server, for a reader who may copy a command: in a terminal. */
   readonly clientName?: string | undefined;
 }
@@ -42,7 +42,7 @@ export function banner({
   options,
   workers,
   store,
-  storeAway,
+  storeUnavailable,
   ...facts
 }: BannerFacts): string {
   const { address, allowAnyone, clientName, dashboard, definition } = facts;
@@ -67,9 +67,9 @@ export function banner({
     ['versions', served.join(', ')],
     [
       'store',
-      `${store ?? storeText(options.store)}${storeAway === undefined ? '' : awayText(storeAway)}`,
+      `${store ?? storeText(options.store)}${storeUnavailable === undefined ? '' : awayText(storeUnavailable)}`,
     ],
-    ['', storeAway?.what],
+    ['', storeUnavailable?.what],
     ['workers', workers?.toString()],
     ['connect', clientName === undefined ? undefined : connectCommand(clientName, url, options)],
   ];

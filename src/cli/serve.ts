@@ -19,7 +19,7 @@ import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
 import { type ChosenStore, projectStore, storeOf } from './store-url.ts';
 import type { WorkerRole } from './worker-role.ts';
 
-const STORE_AWAY =
+const STORE_UNAVAILABLE =
   'rolling restart: the session store of the new worker is away; the old worker serves until it is open';
 /** Between two looks at a store that is away. */
 const STORE_PAUSE_MS = 100;
@@ -93,7 +93,7 @@ export async function serve(
     dashboard,
     workers: settings.workers > 1 ? settings.workers : undefined,
     store: chosen?.store.durable === true ? chosen.shown : undefined,
-    storeAway: endpoint.health().store === 'away' ? away : undefined,
+    storeUnavailable: endpoint.health().store === 'unavailable' ? away : undefined,
     clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
   });
   if (worker === undefined || worker.start === 'first') context.out(text);
@@ -175,14 +175,14 @@ async function opened(
 }
 
 /** Clients whose sessions come from an earlier build list again, because the lists of this one may differ. */
-function announceTo({ notify, sessions }: McpEndpoint): void {
+function announceTo({ notify, events }: McpEndpoint): void {
   let timer: NodeJS.Timeout | undefined;
   const announce = (): void => {
     timer = undefined;
     for (const every of [notify.toolsChanged, notify.promptsChanged, notify.resourcesChanged])
       every();
   };
-  sessions.events.on('restored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
+  events.on('sessionRestored', () => (timer ??= setTimeout(announce, ARRIVAL_MS).unref()));
 }
 
 /** `sojourn dev` replaces its worker at each edit, and says so itself. */
@@ -234,6 +234,6 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
 async function storeOpens({ sessions }: McpEndpoint, logger: Logger): Promise<void> {
   const opens = (): Promise<unknown> => sessions.list({ limit: 1 }).catch(() => undefined);
   if ((await opens()) !== undefined) return;
-  logger.warn({}, STORE_AWAY);
+  logger.warn({}, STORE_UNAVAILABLE);
   while ((await opens()) === undefined) await delay(STORE_PAUSE_MS);
 }

@@ -15,12 +15,12 @@
 import { type InitializeRequestParams, isInitializeRequest } from '@modelcontextprotocol/server';
 import {
   draining,
-  lapsed,
+  leaseLost,
   migrationFailed,
   otherUser,
   sessionNotFound,
   SojournError,
-  storeAway,
+  storeUnavailable,
 } from '../base/errors.ts';
 import { shareKey } from '../base/budget.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
@@ -109,7 +109,7 @@ export class Finder {
     // The request waits: an owner that is alive keeps the calls that it runs.
     const { waitMs } = this.#registry.options;
     if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn)
-      throw lapsed();
+      throw leaseLost();
     await this.#restorer.restore(record, caller);
     // After a lost claim it is not live here.
     const restored = this.#registry.get(id);
@@ -120,7 +120,7 @@ export class Finder {
   async #untilClaimed(session: LiveSession): Promise<void> {
     const { timeProvider, leaseMs } = this.#registry.options;
     await within(timeProvider, leaseMs, session.ownership.untilLeaseValid(), () => {
-      throw lapsed();
+      throw leaseLost();
     });
   }
 
@@ -129,7 +129,7 @@ export class Finder {
     try {
       record = await this.#registry.store.sessions.read(id);
     } catch (cause) {
-      throw cause instanceof SojournError ? cause : storeAway('reading a session', cause);
+      throw cause instanceof SojournError ? cause : storeUnavailable('reading a session', cause);
     }
     if (record !== undefined && isEnded(record)) throw sessionNotFound();
     return record;

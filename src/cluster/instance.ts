@@ -9,7 +9,7 @@
  * that was without its lease or mailbox asks for those of that time.
  */
 import type { ServerEvent } from '@modelcontextprotocol/server';
-import { lapsed, type SojournError, storeAway } from '../base/errors.ts';
+import { leaseLost, type SojournError, storeUnavailable } from '../base/errors.ts';
 import { elapsedMs, type Moment, momentOf } from '../base/system.ts';
 import type { InstanceLease } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
@@ -161,7 +161,7 @@ export class Instance implements Leaseholder {
 
   /** What a request lacks that waits for the lease. */
   get missing(): SojournError {
-    return this.lease.joined ? lapsed() : storeAway('it is not open yet');
+    return this.lease.joined ? leaseLost() : storeUnavailable('it is not open yet');
   }
 
   /** May be called again after it has failed. */

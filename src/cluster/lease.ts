@@ -131,7 +131,7 @@ export class Lease {
   }
 
   /** The last renewal could not reach the store. */
-  get storeAway(): boolean {
+  get storeUnavailable(): boolean {
     return this.#outage.isNow;
   }
 
@@ -156,7 +156,7 @@ export class Lease {
       this.#id = this.#announcedId = this.#nextId();
       throw cause;
     }
-    this.#options.notices.emit({ kind: 'joined', instance: this.#id });
+    this.#options.notices.emit({ kind: 'instanceJoined', instance: this.#id });
     this.#outage.joined();
     this.#ticked();
   }
@@ -225,11 +225,11 @@ export class Lease {
     const { inProcess, time, leaseMs, isWatched } = this.#options;
     if ((inProcess && isWatched?.() !== true) || this.#left) return;
     const now = time.monotonic();
-    const due = this.storeAway
+    const due = this.storeUnavailable
       ? now + Math.min(leaseMs / RENEWALS, this.#outage.pauseMs)
       : Math.max(now, this.#renewalSent.monotonic + leaseMs / RENEWALS);
     this.#timer = time.setTimeout(() => {
-      if (!this.storeAway) this.#noteLateness(time.monotonic() - due);
+      if (!this.storeUnavailable) this.#noteLateness(time.monotonic() - due);
       this.#tick();
     }, due - now);
   }
@@ -255,7 +255,7 @@ export class Lease {
   #ticked(): void {
     this.#ticking = false;
     // The mailbox was lost during the renewal: renew again at once, unless the store is unreachable.
-    if (this.#mailboxLost && !this.storeAway && !this.#left) this.#tick();
+    if (this.#mailboxLost && !this.storeUnavailable && !this.#left) this.#tick();
     else this.#arm();
   }
 
@@ -271,7 +271,7 @@ export class Lease {
       else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
       this.#holder?.storeReachable(this.#outage.renewed(mailboxWasLost || this.#mailboxLost));
     } catch (err) {
-      if (!this.storeAway)
+      if (!this.storeUnavailable)
         logger.warn({ err }, 'The lease could not be renewed: the session store cannot be reached');
       this.#outage.failed();
       // The store may be away for this instance alone, and another one may serve its sessions.
@@ -293,7 +293,7 @@ export class Lease {
     const fields = { instance: before, lapses: this.#ids };
     if (early) logger.fatal(fields, LEASE_LOST);
     // During an outage of the store lapses are expected.
-    else logger[this.storeAway ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
+    else logger[this.storeUnavailable ? 'debug' : 'warn'](fields, LEASE_RAN_OUT);
     const owner = this.#announcedId;
     // An id that was never announced owns nothing.
     if (before === owner)
@@ -301,7 +301,7 @@ export class Lease {
     await this.#leaveDead(before);
     await this.#announce();
     if (!this.#left)
-      this.#options.notices.emit({ kind: 'joined', instance: this.#id, before: owner });
+      this.#options.notices.emit({ kind: 'instanceJoined', instance: this.#id, before: owner });
     // A store that was frozen may have stored the last renewal of the dead id after it had been left.
     void this.#leaveDead(owner);
   }

@@ -222,16 +222,17 @@ export class Core implements ServedHere, ShownEndpoint {
 
   health(): EndpointHealth {
     const { state } = this.lifecycle;
-    if (!this.#isOpen) return { ready: false, state, store: 'away', instance: '', sessions: 0 };
+    if (!this.#isOpen)
+      return { ready: false, state, store: 'unavailable', instance: '', sessions: 0 };
     const { lease, notReady } = this.instance;
     const { store } = this;
     const broken = store instanceof WatchedStore ? store.reason : undefined;
     const reason = broken ?? notReady;
-    const isAway = lease.storeAway || store.full?.() === true || broken !== undefined;
+    const isAway = lease.storeUnavailable || store.full?.() === true || broken !== undefined;
     return {
       ready: state === 'serving' && lease.valid && !isAway && reason === undefined,
       state: state === 'serving' && !lease.valid ? 'lapsed' : state,
-      store: isAway ? 'away' : 'ok',
+      store: isAway ? 'unavailable' : 'ok',
       instance: lease.id,
       sessions: this.registry.count,
       ...(reason !== undefined && { reason }),

@@ -28,12 +28,13 @@ import { DRAIN_TIMEOUT_MS } from '../base/options/defaults.ts';
 import { logNotices } from '../base/observe/log-lines.ts';
 import type { Family } from '../base/observe/metric-table.ts';
 import { prometheusText } from '../base/observe/prometheus-text.ts';
-import { observeNotices, reportThrown } from '../base/observe/observer.ts';
+import type { EndpointEvents } from '../base/observe/notices.ts';
+import { observeNotices, publishNotices, reportThrown } from '../base/observe/observer.ts';
 import { WatchedRequest } from '../base/observe/watched-request.ts';
 import { endpointLogger, requestLogger } from '../base/options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { looksStateless, resolveOptions } from '../base/options/resolve.ts';
-import { createSessions, publishSessions, type SessionEvents } from './sessions.ts';
+import { createSessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
 import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { EndpointMetrics } from './endpoint-metrics.ts';
@@ -116,7 +117,7 @@ class Endpoint {
   readonly #core: Core;
   readonly #options: ResolvedOptions;
   readonly #definition: SharedServer | undefined;
-  readonly #events: SessionEvents = new EventEmitter();
+  readonly #events: EndpointEvents = new EventEmitter();
   readonly #authenticator: Authenticator | undefined;
   readonly #wellKnown: WellKnown;
   readonly #exchanges: ExchangeHost;
@@ -130,7 +131,7 @@ class Endpoint {
     this.#definition = definition;
     if (options.metrics) this.#metrics = new EndpointMetrics(options.notices);
     const { logger, auth, sharedLists } = options;
-    publishSessions(options.notices, this.#events, logger);
+    publishNotices(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, options);
     // `auth.authorize` decides about each name, and so does `auth.optional` for a caller without a token.
@@ -189,8 +190,9 @@ class Endpoint {
       },
       listen: (given) => this.#listen(given),
       wellKnown: { fetch: this.#wellKnown.fetch, node: this.#wellKnown.node },
-      sessions: createSessions(this.#core, this.#events),
+      sessions: createSessions(this.#core),
       tasks: endpointTasks(this.#core),
+      events: this.#events,
       notify: createNotifier(bus, notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),

@@ -6,6 +6,7 @@ import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Listening } from '../http/listen/listen.ts';
 import type { ListenOptions } from '../http/listen/listen-options.ts';
 import type { Dashboard, DashboardOptions } from '../dashboard/server/options.ts';
+import type { EndpointEvents } from '../base/observe/notices.ts';
 import type { EndpointHealth } from '../base/types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
@@ -46,6 +47,11 @@ export interface McpEndpoint extends AsyncDisposable {
   readonly sessions: Sessions;
   /** Tasks of the deployment, with the option `tasks`. */
   readonly tasks: EndpointTasks;
+  /**
+   * Emits each notice of this instance under its kind (docs/reference/metrics.md#notices). The option `observe` gets
+   * the same ones. A listener that throws is logged.
+   */
+  readonly events: EndpointEvents;
   readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**

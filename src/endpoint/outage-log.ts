@@ -15,7 +15,7 @@ import type { Logger } from '../base/types.ts';
 
 const QUIET_MS = 10_000;
 
-const STORE_AWAY =
+const STORE_UNAVAILABLE =
   'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
 
 type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
@@ -39,7 +39,7 @@ export class OutageLog {
         if (!isStoreAway(err)) return target[level](obj, msg);
         this.#lastFailure = time.monotonic();
         target.debug(obj, msg);
-        this.begin(err, STORE_AWAY);
+        this.begin(err, STORE_UNAVAILABLE);
       };
     this.logger = Object.freeze({ ...target, warn: log('warn'), error: log('error') });
   }
@@ -54,7 +54,7 @@ export class OutageLog {
     this.#since = this.#options.timeProvider.monotonic();
     this.#options.logger[level]({ err }, line);
     this.#options.notices.emit({
-      kind: 'storeAway',
+      kind: 'storeUnavailable',
       error: err instanceof Error ? err : new Error(String(err)),
     });
   }
@@ -79,7 +79,7 @@ export class OutageLog {
 function isStoreAway(error: unknown, depth = 5): boolean {
   if (!(error instanceof Error) || depth === 0) return false;
   return (
-    (error instanceof SojournError && error.code === 'STORE_AWAY') ||
+    (error instanceof SojournError && error.code === 'STORE_UNAVAILABLE') ||
     isStoreAway(error.cause, depth - 1)
   );
 }

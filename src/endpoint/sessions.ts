@@ -1,11 +1,9 @@
 /** `endpoint.sessions`: the sessions of this instance and of the deployment. */
-import type { EventEmitter } from 'node:events';
-import type { Notices } from '../base/observe/notices.ts';
 import { optionInvalid } from '../base/errors.ts';
 import { sessionInfo } from '../session/record/session-summary.ts';
 import { UnreadableRecords } from '../stores/shared/unreadable-records.ts';
 import { isEnded } from '../stores/store.ts';
-import type { Logger, SessionEventMap, SessionInfo } from '../base/types.ts';
+import type { SessionInfo } from '../base/types.ts';
 import type { Core } from './core.ts';
 import { notificationOf } from './notifications.ts';
 
@@ -16,22 +14,6 @@ export interface SessionPageRequest {
   /** 1 to 1,000; default 100. */
   limit?: number | undefined;
   cursor?: string | undefined;
-}
-
-/** Emits what happens to sessions of this instance. */
-export type SessionEvents = EventEmitter<SessionEventMap>;
-
-/** Emits the notices of sessions. A listener that throws is logged, and does not disturb the session. */
-export function publishSessions(notices: Notices, events: SessionEvents, logger: Logger): void {
-  notices.listen((notice) => {
-    if (!('at' in notice)) return;
-    const { kind, ...event } = notice;
-    try {
-      (events as EventEmitter).emit(kind, event);
-    } catch (cause) {
-      logger.warn({ err: cause, event: kind }, 'A listener of sessions.events threw');
-    }
-  });
 }
 
 /** One page as a promise; `for await` walks the sessions of all pages, from that one on. */
@@ -57,8 +39,6 @@ export interface Sessions {
   notify(id: string, method: string, params?: Readonly<Record<string, unknown>>): Promise<boolean>;
   /** Ends a session on whichever instance it lives. `false`: there is no such session. */
   terminate(id: string): Promise<boolean>;
-  /** Events of this instance. */
-  readonly events: SessionEvents;
 }
 
 /** How many records a page has at most. */
@@ -67,7 +47,7 @@ export function pageLimit({ limit = PAGE }: SessionPageRequest): number {
   throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
 }
 
-export function createSessions(core: Core, events: SessionEvents): Sessions {
+export function createSessions(core: Core): Sessions {
   const unreadable = new UnreadableRecords('sessions', core.options.logger);
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
     const limit = pageLimit(page);
@@ -84,7 +64,6 @@ export function createSessions(core: Core, events: SessionEvents): Sessions {
     get count() {
       return core.registry.count;
     },
-    events,
     list(page = {}) {
       const first = readPage(page);
       return Object.assign(first, {

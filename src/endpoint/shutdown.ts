@@ -150,7 +150,7 @@ export class Shutdown {
     this.#parts.eras.sse?.close();
     await this.#parts.once.close();
     const ms = timeProvider.monotonic() - began;
-    this.#parts.registry.options.notices.emit({ kind: 'drained', released, interrupted, ms });
+    this.#parts.registry.options.notices.emit({ kind: 'drainEnded', released, interrupted, ms });
     return { released, interrupted };
   }
 

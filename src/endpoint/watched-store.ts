@@ -16,7 +16,7 @@
  * seconds without a session. An instance that gets no requests because of this is ready again after 10 s without a
  * failure, because only requests can show that writes work.
  */
-import { SojournError, storeAway } from '../base/errors.ts';
+import { SojournError, storeUnavailable } from '../base/errors.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
 import type { AppendRequest } from '../stores/store.ts';
@@ -105,7 +105,7 @@ export class WatchedStore implements EndpointStore {
   }
 
   get #open(): EndpointStore {
-    if (this.#store === undefined) throw storeAway('it is not open yet');
+    if (this.#store === undefined) throw storeUnavailable('it is not open yet');
     return this.#store;
   }
 
@@ -163,7 +163,7 @@ export class WatchedStore implements EndpointStore {
   }
 
   #failed(call: string, about: unknown, err: unknown): void {
-    if (!(err instanceof SojournError) || err.code !== 'STORE_AWAY') return;
+    if (!(err instanceof SojournError) || err.code !== 'STORE_UNAVAILABLE') return;
     const now = this.#options.timeProvider.monotonic();
     let failures = this.#failing.get(call);
     if (failures === undefined || now - failures.last >= FAILING_MS) {

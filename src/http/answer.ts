@@ -158,9 +158,9 @@ const KEPT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'HEADER_MISMATCH',
   'SESSION_ID_MISSING',
   'SESSION_ID_INVALID',
-  'CLOSED',
+  'ENDPOINT_CLOSED',
   // Before the body is read.
-  'AUTH_AWAY',
+  'AUTH_UNAVAILABLE',
 ]);
 
 /** The value of the header `Sojourn-Refused`, for operators and proxies. */

@@ -252,7 +252,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   refused(refusal: Refusal): void {
     this.watched?.refused(refusal);
     const sessionId = this.header('mcp-session-id');
-    this.host.notices.emit({ kind: 'refused', ...refusal, sessionId, exchange: this });
+    this.host.notices.emit({ kind: 'requestRefused', ...refusal, sessionId, exchange: this });
   }
 
   get share(): string {

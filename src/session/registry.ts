@@ -169,13 +169,18 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
     if (cause === undefined) {
       const { clientInfo } = session.handshake.params;
       this.emit({
-        kind: 'opened',
+        kind: 'sessionOpened',
         sessionId: session.id,
         clientInfo,
         protocolVersion: session.version,
       });
     } else
-      this.emit({ kind: 'restored', sessionId: session.id, cause, ...ownerBefore(cause, record) });
+      this.emit({
+        kind: 'sessionRestored',
+        sessionId: session.id,
+        cause,
+        ...ownerBefore(cause, record),
+      });
     // It ended itself while its record was being stored.
     const { leaveReason } = session.ownership;
     if (leaveReason === 'server_closed' || leaveReason === 'handler_returned')
@@ -231,7 +236,7 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
 
   reclaimed(ownership: SessionOwnership): void {
     if (this.isLive(ownership))
-      this.emit({ kind: 'restored', sessionId: ownership.sessionId, cause: 'reclaim' });
+      this.emit({ kind: 'sessionRestored', sessionId: ownership.sessionId, cause: 'reclaim' });
   }
 
   /** For `leaving`. `false`: the session is not live here any more. */

@@ -1,5 +1,5 @@
 /** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. */
-export { storeAway } from '../base/errors.ts';
+export { storeUnavailable } from '../base/errors.ts';
 export {
   type Backend,
   type DuePlace,

@@ -7,7 +7,7 @@ export { type RandomSource, afterTurn, elapse } from '../base/system.ts';
 export {
   SojournError,
   findsNoRoom,
-  storeAway,
+  storeUnavailable,
   storeRefused,
   storeWithoutRoom,
   internal,

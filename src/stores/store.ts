@@ -21,7 +21,7 @@
  *
  * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store answers synchronously for
  * one record (`replay` excepted), so that a call on a live session never waits for it. Failures are thrown or rejected
- * as `storeAway(…)`, code `STORE_AWAY`: the store could not be reached, and the outcome is unknown. A caller that tries
+ * as `storeUnavailable(…)`, code `STORE_UNAVAILABLE`: the store could not be reached, and the outcome is unknown. A caller that tries
  * again hears what the try answered that was stored.
  */
 import type { RandomSource } from '../base/system.ts';

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import type { Transport } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemTime } from '../../src/base/system.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import type { ConnectableServer, LeaveReason } from '../../src/index.ts';
 import { SWEEP_MS } from '../../src/session/life/sweep.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -220,7 +220,7 @@ test('B176 a shutdown answers what runs, and ends every connection at once and c
   await endpoint.close();
   expect((await busy.stream.untilEnd()).at(-1)?.message).toMatchObject({
     id: 1,
-    error: { code: -32000, data: { reason: 'closed' } },
+    error: { code: -32000, data: { reason: 'endpoint_closed' } },
   });
   for (const { stream } of [busy, quiet, unopened]) expect(await stream.ended).toBe('complete');
 });
@@ -246,7 +246,7 @@ test('a session ends whose connection closed while the store was away', async ()
   const store = watchedStore({ durable: true });
   const { client, endpoint } = await serve(createEchoServer, { legacySse, store, leaseMs: 300 });
   const away = () => {
-    throw storeAway('away');
+    throw storeUnavailable('away');
   };
   for (const failing of [
     ['sessions.end'],

@@ -1,7 +1,7 @@
 // @module-tag per-session
 import type { InitializeRequestParams } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import type { SessionMigrationHandler } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -309,7 +309,7 @@ test('a call on a migrated session that cannot be recorded waits, and runs once 
   let tries = 0;
   store.before['sessions.create'] = () => {
     tries += 1;
-    return Promise.reject(storeAway('recording a session', undefined));
+    return Promise.reject(storeUnavailable('recording a session', undefined));
   };
   const calling = moved().call('ping');
   await until(() => tries > 1);

@@ -2,7 +2,7 @@
 /** Resuming from a log that takes its time, as one over a network does. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { toolCall } from '../kit/lab.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -137,7 +137,7 @@ describe('a log that cannot be read', () => {
     let tries = 0;
     store.before['sessions.replay'] = () => {
       tries += 1;
-      return Promise.reject(storeAway('reading the log', undefined));
+      return Promise.reject(storeUnavailable('reading the log', undefined));
     };
     const resumed = await one.get({ lastEventId: id });
     // A new id for the same position: clients count it as progress.
@@ -240,7 +240,7 @@ test('events that wait for a store that is away are given up when the endpoint c
   let tries = 0;
   store.before['sessions.append'] = () => {
     tries += 1;
-    throw storeAway('appending', undefined);
+    throw storeUnavailable('appending', undefined);
   };
   void say(1);
   await passes(time, () => tries > 1);
@@ -252,7 +252,8 @@ test('events that wait for a store that is away are given up when the endpoint c
 
 test('a session whose resume waited in vain can become idle once its reader has left', async () => {
   const { store, one, client, endpoint, lastEventId } = await left({ maxIdleSessionCount: 1 });
-  store.before['sessions.replay'] = () => Promise.reject(storeAway('reading the log', undefined));
+  store.before['sessions.replay'] = () =>
+    Promise.reject(storeUnavailable('reading the log', undefined));
   const resumed = await one.get({ lastEventId });
   expect(resumed.status).toBe(200);
   resumed.abort();

@@ -1,7 +1,7 @@
 /** How much may run on a session at once, and what never counts. */
 import { describe, expect, test } from 'vitest';
 import type { McpEndpointOptions } from '../../src/index.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -217,7 +217,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     const stream = await one.post(toolCall('asks', 'ask'));
     const { id } = await stream.nextMessage();
     store.before['instances.renew'] = store.before['instances.announce'] = () => {
-      throw storeAway('away');
+      throw storeUnavailable('away');
     };
     await until(() => endpoint.health().state === 'lapsed');
     const queued = one.post({ jsonrpc: '2.0', id: 'waits', method: 'tools/list' });

@@ -186,7 +186,7 @@ describe('B66 close()', () => {
     expect(ctx.mcpReq.signal.aborted).toBe(true);
     expect((await called).message.error).toMatchObject({
       code: -32000,
-      data: { reason: 'closed' },
+      data: { reason: 'endpoint_closed' },
     });
     await stream.untilEnd();
     expect(stream.ending).toBe('complete');
@@ -237,7 +237,7 @@ describe('B66 close()', () => {
     const { response, message } = await opening;
     await closing;
     expect(response.status).toBe(503);
-    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'closed' } });
+    expect(message.error).toMatchObject({ code: -32000, data: { reason: 'endpoint_closed' } });
     await until(() => lab.made[0]?.closed === true, {
       what: 'the server that came too late is closed',
     });

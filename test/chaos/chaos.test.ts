@@ -7,7 +7,7 @@ import { describeWhereInstalled } from '../kit/servers/index.ts';
 import { runFaults, runOutage } from './scenarios.ts';
 
 // Instances on a file have no links that could be cut.
-const PLAN = { kill: 1, freeze: 1, drain: 1, storeAway: 1, cut: 0 };
+const PLAN = { kill: 1, freeze: 1, drain: 1, storeUnavailable: 1, cut: 0 };
 const RUN = { seed: 1, kills: 0, stops: 0, leaseMs: 1_000, size: 0.5 };
 const timeout = 240_000;
 

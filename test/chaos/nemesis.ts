@@ -11,7 +11,7 @@ type Fault =
   | 'freeze'
   | 'freezeAndKill'
   | 'drain'
-  | 'storeAway'
+  | 'storeUnavailable'
   | 'cut'
   | 'partition'
   | 'slow';
@@ -27,7 +27,7 @@ export function planOf(kills: number, stops: number, linked: boolean): Plan {
     freeze: stops - together,
     freezeAndKill: together,
     drain: Math.ceil(kills / 10),
-    storeAway: Math.ceil(kills / 12),
+    storeUnavailable: Math.ceil(kills / 12),
     cut: linked ? Math.ceil(kills / 8) : 0,
     partition: linked ? Math.ceil(kills / 15) : 0,
     slow: Math.ceil(kills / 20),
@@ -83,7 +83,7 @@ export class Nemesis {
       case 'drain':
         await victim.drain();
         return victim.begin();
-      case 'storeAway':
+      case 'storeUnavailable':
         return store.away(random.between(100, leaseMs * 1.5), random.pick(OUTAGES));
       case 'cut':
         store.links[n]?.refuse(true);

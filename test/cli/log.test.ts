@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { textLogger } from '../../src/cli/log.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 
 function terminal(level: string) {
   const lines: string[] = [];
@@ -33,7 +33,7 @@ test('a terminal gets one readable line for each request, and fields behind othe
 test('a store that is away is its reason without a stack, another error has its stack and its causes', () => {
   const { lines, logger } = terminal('info');
   logger.error(
-    { err: storeAway('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') },
+    { err: storeUnavailable('Redis at redis://127.0.0.1:1: connect ECONNREFUSED') },
     'The session store is away',
   );
   logger.error({ err: new RangeError('broken', { cause: new Error('why') }) }, 'A defect');

@@ -42,7 +42,7 @@ export class Fault {
 
 export type Happens = (deployment: OtherDeployment, begin: () => void) => Promise<void>;
 
-export const storeAway =
+export const storeUnavailable =
   (ms: number): Happens =>
   async (deployment, begin) => {
     begin();

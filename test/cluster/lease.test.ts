@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Lease } from '../../src/cluster/lease.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { Notices } from '../../src/base/observe/notices.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { createLog } from '../kit/log.ts';
@@ -55,7 +55,7 @@ async function joined() {
   const ask = async (): Promise<void> => {
     store.tries += 1;
     await store.until;
-    if (store.away) throw storeAway('the test says so');
+    if (store.away) throw storeUnavailable('the test says so');
   };
   const all = await join({
     announce: async (_lease, _receive, lost) => {
@@ -155,7 +155,7 @@ test('a renewal that took nearly as long as a lease is followed by the next at o
 test('the id that an outage cost its lease is left when the store is back, in case the store still has that lease', async () => {
   const store = { away: false, left: [] as string[] };
   const ask = async (): Promise<void> => {
-    if (store.away) throw storeAway('the test says so');
+    if (store.away) throw storeUnavailable('the test says so');
   };
   let drawn = 0;
   const { time, lease } = await join({
@@ -207,7 +207,7 @@ test('a mailbox that is lost while the first lease is stored is renewed after th
     },
     renew: async () => {
       renewed.push(stored);
-      if (!stored) throw storeAway('the test says so');
+      if (!stored) throw storeUnavailable('the test says so');
       return true;
     },
   });

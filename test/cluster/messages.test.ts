@@ -3,7 +3,7 @@
  * test writes itself.
  */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import { watchedStore } from '../kit/watched-store.ts';
@@ -70,7 +70,7 @@ test('an instance that lost its mailbox, and not its lease, asks for the changes
   lost();
   let failures = 1;
   store.before['instances.publish'] = () => {
-    if (failures-- > 0) throw storeAway('the test says so');
+    if (failures-- > 0) throw storeUnavailable('the test says so');
   };
   await time.advance(6_000);
   expect(asked).toMatchObject([[id, { ms: 3_500, backMs: 3_000 }]]);

@@ -99,15 +99,15 @@ test('live sessions are served until the lease runs out, then with waitMs 0 they
         },
       },
     );
-    expect(refusalOf(refused)).toBe('store_away');
+    expect(refusalOf(refused)).toBe('store_unavailable');
     await refused.untilEnd();
     expect(refused.body).not.toContain('cable');
   }
   await passes(time, () => [a, b].every(({ endpoint }) => endpoint.health().state === 'lapsed'));
-  expect(a.endpoint.health()).toMatchObject({ state: 'lapsed', store: 'away', sessions: 1 });
+  expect(a.endpoint.health()).toMatchObject({ state: 'lapsed', store: 'unavailable', sessions: 1 });
   for (let n = 0; n < 20; n++) {
     const { response } = await onA.call(...tool('count'));
-    expect(refusalOf(response)).toBe('lapsed');
+    expect(refusalOf(response)).toBe('lease_lost');
   }
   for (const member of [a, b]) {
     await passes(time, () => told(member).length > 1);

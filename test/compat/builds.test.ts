@@ -186,7 +186,7 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
     await Promise.all([theirs.initialize(), ours.initialize()]);
     expect(await say(theirs, 'count')).toBe('1 restored false');
     expect(refusalOf((await openClient(other.url, { of: theirs }).call('ping')).response)).toBe(
-      'store_away',
+      'store_unavailable',
     );
     expect(await say(ours, 'count')).toBe('1 restored false');
     // The newer one reads what the older one writes.

@@ -70,14 +70,14 @@ test('requests are counted by what they are, and a stream is none', async () => 
   call({ method: 'subscriptions/listen', ms: 60_000 });
   call({ http: 'GET', method: undefined, ms: 60_000 });
   notices.emit({
-    kind: 'waited',
+    kind: 'requestWaited',
     reason: 'owner_unreachable',
     outcome: 'served',
     ms: 5_200,
     sessionId: 's',
   });
   notices.emit({
-    kind: 'waited',
+    kind: 'requestWaited',
     reason: 'owner_unreachable',
     outcome: 'refused',
     ms: 9_000,
@@ -109,7 +109,7 @@ test('an outage is told while it lasts, and after it', async () => {
   const { time, notices, figures, call } = counted();
   await time.advance(60_000);
   const since = time.now();
-  notices.emit({ kind: 'storeAway', error: new Error('gone') });
+  notices.emit({ kind: 'storeUnavailable', error: new Error('gone') });
   await time.advance(5_000);
   expect([figures.awaySince, figures.read().away]).toEqual([since, undefined]);
   // What runs in sessions waits too: its answer needs the store.
@@ -124,8 +124,8 @@ test('an outage is told while it lasts, and after it', async () => {
   call({ ms: 4_000, sessionId: undefined });
   // It says the same as the end of its request.
   notices.emit({
-    kind: 'waited',
-    reason: 'store_away',
+    kind: 'requestWaited',
+    reason: 'store_unavailable',
     outcome: 'served',
     ms: 4_000,
     sessionId: 's',
@@ -154,7 +154,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
       reason: `reason_${n % 100}`,
       why: `${LONG}\u001b[31m`,
     };
-    notices.emit({ kind: 'refused', ...refusal, sessionId: undefined, exchange });
+    notices.emit({ kind: 'requestRefused', ...refusal, sessionId: undefined, exchange });
   }
   const text = figures.text();
   expect(Buffer.byteLength(text)).toBeLessThanOrEqual(2_048);
@@ -173,7 +173,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
 test('a flood of callers hides no client that is refused again and again', () => {
   const { notices, figures } = counted();
   const refusal = {
-    kind: 'refused',
+    kind: 'requestRefused',
     status: 401,
     reason: 'unauthorized',
     why: 'no token',

@@ -25,7 +25,7 @@ const reasons = [
 
 /** Errors of the body: the answer says what is wrong with it, and no operator can do more. */
 const OF_THE_CALLER =
-  /^(?:parse_error|invalid_|body_unreadable|fields_too_many|already_initialized|request_id_in_flight)/;
+  /^(?:parse_error|invalid_|body_unreadable|too_many_headers|already_initialized|request_id_in_flight)/;
 
 test('every reason of the errors page has advice, where the operator can do something', () => {
   expect(reasons.length).toBeGreaterThan(25);

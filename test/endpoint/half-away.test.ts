@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { redis } from '../../packages/redis/src/index.ts';
 import { OutageLog } from '../../src/endpoint/outage-log.ts';
 import { WatchedStore } from '../../src/endpoint/watched-store.ts';
-import { storeAway, storeRefused } from '../../src/base/errors.ts';
+import { storeUnavailable, storeRefused } from '../../src/base/errors.ts';
 import { Notices } from '../../src/base/observe/notices.ts';
 import type { EndpointStore } from '../../src/session/record/record-kinds.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
@@ -52,7 +52,7 @@ async function opened(inner?: Store, leaseMs = 3_000) {
     reason: async (): Promise<string | undefined> => {
       const { reason, store: state } = endpoint.health();
       // `sojourn_store_up`, by which an alert fires
-      expect(state).toBe(reason === undefined ? 'ok' : 'away');
+      expect(state).toBe(reason === undefined ? 'ok' : 'unavailable');
       expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(
         reason === undefined ? 200 : 503,
       );
@@ -145,7 +145,7 @@ test('a session whose own calls fail says nothing about the store, alone or besi
   const { store, clients, every, reason } = await opened();
   const [a, b, c] = clients;
   store.before['sessions.append'] = ({ id }: { id: string }): void => {
-    if (id !== c.sessionId) throw storeAway('no');
+    if (id !== c.sessionId) throw storeUnavailable('no');
   };
   await every(30_000, a);
   expect(await reason()).toBeUndefined();
@@ -163,7 +163,7 @@ test('marks that are stored, and appends that are refused, show nothing about ev
     readonly stream: string | null;
   }): Promise<unknown> => {
     if (id === 'taken') return 'fenced';
-    if (stream !== null) throw storeAway('no');
+    if (stream !== null) throw storeUnavailable('no');
     return 'written';
   };
   const inner = { sessions: { append } } as unknown as EndpointStore;
@@ -207,7 +207,7 @@ function lines(full: () => boolean = () => false) {
 test('a full store that renews leases is not back before it takes writes', () => {
   let isFull = true;
   const { outage, lines: written } = lines(() => isFull);
-  outage.logger.warn({ err: storeAway('it is full') }, 'A call failed');
+  outage.logger.warn({ err: storeUnavailable('it is full') }, 'A call failed');
   outage.renewed(true);
   expect(written()).toEqual([AWAY]);
   isFull = false;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createMcpEndpoint, type McpEndpointOptions } from '../../src/index.ts';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
@@ -19,7 +19,7 @@ function awayStore(): Store & { attempts: number; back(): void } {
     attempts: 0,
     async open(options) {
       this.attempts += 1;
-      if (away) throw storeAway('it refuses connections');
+      if (away) throw storeUnavailable('it refuses connections');
       return inner.open(options);
     },
     back() {
@@ -43,7 +43,7 @@ async function opening(options: McpEndpointOptions = {}) {
 test('a store that is unreachable at the start is tried again without a request, and logged once', async () => {
   const { time, log, store, endpoint } = await opening();
   const waiting = endpoint.fetch(initializeRequest());
-  expect(endpoint.health().store).toBe('away');
+  expect(endpoint.health().store).toBe('unavailable');
   for (let n = 0; n < 3; n++) await time.advance(1_000);
   expect(store.attempts).toBeGreaterThanOrEqual(4);
   expect(log.lines.filter(({ level }) => level === 'error' || level === 'warn')).toHaveLength(1);
@@ -117,8 +117,14 @@ test('a call on a session waits for a store that is not open yet up to `waitMs`,
   expect(settled).toBe(false);
   await time.advance(1_000);
   const response = await answered;
-  expect([response.status, response.headers.get('sojourn-refused')]).toEqual([200, 'store_away']);
-  expect(await response.json()).toMatchObject({ id: 7, error: { data: { reason: 'store_away' } } });
+  expect([response.status, response.headers.get('sojourn-refused')]).toEqual([
+    200,
+    'store_unavailable',
+  ]);
+  expect(await response.json()).toMatchObject({
+    id: 7,
+    error: { data: { reason: 'store_unavailable' } },
+  });
   await endpoint.close();
 });
 
@@ -141,7 +147,7 @@ test('a 2026-07-28 request is served while the store is not open', async () => {
   const list = { jsonrpc: '2.0', id: 1, method: 'tools/list', params: { _meta: meta } };
   const headers = { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': 'tools/list' };
   const response = await endpoint.fetch(post(list, headers));
-  expect([response.status, endpoint.health().store]).toEqual([200, 'away']);
+  expect([response.status, endpoint.health().store]).toEqual([200, 'unavailable']);
   expect(await response.json()).toMatchObject({ id: 1, result: { tools: expect.anything() } });
   await endpoint.close();
 });

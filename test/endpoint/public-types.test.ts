@@ -56,19 +56,19 @@ describe('types', () => {
         return run();
       },
     });
-    endpoint.sessions.events.on('ended', ({ reason }) =>
+    endpoint.events.on('sessionEnded', ({ reason }) =>
       expectTypeOf(reason).toEqualTypeOf<EndReason>(),
     );
-    endpoint.sessions.events.on('restored', ({ cause }) =>
+    endpoint.events.on('sessionRestored', ({ cause }) =>
       expectTypeOf(cause).toEqualTypeOf<RestoreCause>(),
     );
-    endpoint.sessions.events.on('released', ({ reason }) =>
+    endpoint.events.on('sessionReleased', ({ reason }) =>
       expectTypeOf(reason).toEqualTypeOf<'released' | 'closed'>(),
     );
     // @ts-expect-error no such event
-    endpoint.sessions.events.on('finished', () => {});
+    endpoint.events.on('finished', () => {});
     // @ts-expect-error a session that was opened has no reason
-    endpoint.sessions.events.on('opened', ({ reason }) => reason);
+    endpoint.events.on('sessionOpened', ({ reason }) => reason);
   });
 
   test('runSessionHandler may return anything, at once or later', () => {
@@ -92,7 +92,10 @@ describe('types', () => {
     expectTypeOf<stores.OpenStore['instances']>().toEqualTypeOf<stores.InstanceStore>();
     expectTypeOf<stores.StoreOptions['random']>().toEqualTypeOf<stores.RandomSource>();
     expectTypeOf(stores.isEnded).returns.toEqualTypeOf<boolean>();
-    expect(stores.storeAway('writing')).toMatchObject({ code: 'STORE_AWAY', retryable: true });
+    expect(stores.storeUnavailable('writing')).toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      retryable: true,
+    });
   });
 });
 

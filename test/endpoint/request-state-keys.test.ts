@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { dailyKeys } from '../../src/endpoint/request-state-keys.ts';
 import { stateKey } from '../../src/base/protocol/request-state.ts';
 import { memory } from '../../src/stores/memory/index.ts';
@@ -125,7 +125,7 @@ test('an instance that could not read the keys yet waits for the store, and then
       const view = await inner.open(options);
       const secret = async (name: string, keepMs?: number): Promise<Uint8Array> => {
         if (name.startsWith('request-state/') && reads++ < AWAY_READS)
-          throw storeAway('the test says so');
+          throw storeUnavailable('the test says so');
         return view.secret(name, keepMs);
       };
       return { ...view, secret };

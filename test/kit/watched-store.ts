@@ -3,7 +3,7 @@
  * returns a promise delays the call, and a hook that throws fails it, so that tests control races and outages. A hook
  * after the call does the same to its reply.
  */
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type {
   AppendRequest,
@@ -137,7 +137,7 @@ const EVERY_CALL: readonly Call[] = [
 export function cut({ before }: WatchedStore, ...calls: readonly Call[]): void {
   for (const call of calls.length === 0 ? EVERY_CALL : calls)
     before[call] = () => {
-      throw storeAway('the cable is out');
+      throw storeUnavailable('the cable is out');
     };
 }
 
@@ -155,7 +155,8 @@ export async function loseLease({ before, views }: WatchedStore, id: string): Pr
   const [firstId = ''] = id.split('.');
   if (firstId === '') throw new Error('this instance has no lease yet');
   const refuse = (own: string): void => {
-    if (own.startsWith(firstId)) throw storeAway('the lease of this instance is lost for a test');
+    if (own.startsWith(firstId))
+      throw storeUnavailable('the lease of this instance is lost for a test');
   };
   before['instances.renew'] = refuse;
   before['instances.announce'] = ({ id: next }: InstanceLease) => refuse(next);

@@ -29,9 +29,9 @@ const built = Object.values(errors).flatMap((value): SojournError[] => {
 const THROWN = [
   'NO_STREAM',
   'NOT_INITIALIZED',
-  'STATELESS',
+  'SESSION_REQUIRED',
   'SESSION_GONE',
-  'CALL_CUT',
+  'CALL_ABORTED',
   'NEXT_TWICE',
   'REQUEST_CHANGED',
   'STATE_TOO_LARGE',
@@ -66,11 +66,11 @@ const mayHaveRun = built.filter(({ data }) => data !== undefined && 'mayHaveRun'
 describe('an error that says that a call may have run', () => {
   test('is each of these', () => {
     expect(mayHaveRun.map(({ code }) => code).toSorted()).toEqual([
+      'ANSWER_NOT_KEPT',
       'CALL_TIMEOUT',
-      'CANCELLED',
-      'CLOSED',
       'DRAINING',
-      'EVENT_UNKNOWN',
+      'ENDPOINT_CLOSED',
+      'ONCE_ABORTED',
       'OWNER_LOST',
       'OWNER_LOST',
       'OWNER_UNREACHABLE',

@@ -134,7 +134,7 @@ async function flood(
         '1',
         undefined,
       ]);
-      expect(message.error?.data).toMatchObject({ reason: 'auth_away' });
+      expect(message.error?.data).toMatchObject({ reason: 'auth_unavailable' });
     }
   }
 }

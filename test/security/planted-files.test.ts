@@ -100,7 +100,7 @@ posix('a file that another user planted is refused, and nothing is written into 
     } catch (error) {
       refusal = error;
     }
-    expect(refusal).toMatchObject({ code: 'STORE_AWAY' });
+    expect(refusal).toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(String(refusal)).toContain(
       `${path}${suffix} is not used, because another user could read or change`,
     );

@@ -83,7 +83,7 @@ function send(client: RawClient, count: number): Wave {
     const { response, message } = await client.call(...tool('echo', { text: '' }));
     if (textOf(message) === '') wave.served += 1;
     else {
-      expect(response.header('sojourn-refused')).toMatch(/^(store_away|lapsed)$/);
+      expect(response.header('sojourn-refused')).toMatch(/^(store_unavailable|lease_lost)$/);
       wave.refused += 1;
     }
   };

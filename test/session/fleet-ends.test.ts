@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { type FleetOptions, serveFleet, serveMember } from '../kit/fleet.ts';
 import { refusalOf } from '../kit/refusals.ts';
@@ -50,7 +50,7 @@ describe('a session without a live owner', () => {
     await a.endpoint.drain();
     let tries = 0;
     store.before['sessions.read'] = () => {
-      if (tries++ === 0) throw storeAway('reading a session', undefined);
+      if (tries++ === 0) throw storeUnavailable('reading a session', undefined);
     };
     expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
     expect(tries).toBeGreaterThan(1);
@@ -61,10 +61,10 @@ describe('a session without a live owner', () => {
     const { a, b, onA } = await pair({ store, waitMs: 0 });
     await a.endpoint.drain();
     store.before['sessions.read'] = () => {
-      throw storeAway('reading a session', undefined);
+      throw storeUnavailable('reading a session', undefined);
     };
     await expect(b.endpoint.sessions.terminate(onA.sessionId ?? '')).rejects.toMatchObject({
-      code: 'STORE_AWAY',
+      code: 'STORE_UNAVAILABLE',
     });
     expect(await b.endpoint.sessions.terminate('')).toBe(false);
     delete store.before['sessions.read'];

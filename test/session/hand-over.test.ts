@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { McpEndpointOptions, SessionEvent } from '../../src/index.ts';
+import type { McpEndpointOptions, Notice } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { Store } from '../../src/stores/store.ts';
 import type { RawClient } from '../kit/raw-client.ts';
@@ -81,10 +81,11 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
       },
     });
     for (const [name, { endpoint }] of Object.entries({ a, b })) {
-      for (const event of ['opened', 'restored', 'released', 'ended'] as const) {
-        endpoint.sessions.events.on(event, ({ sessionId, at: _, ...why }: SessionEvent) =>
-          seen.push([name, event, sessionId === onA.sessionId, Object.values(why)[0]].join(' ')),
-        );
+      for (const event of ['Opened', 'Restored', 'Released', 'Ended'] as const) {
+        endpoint.events.on(`session${event}`, (notice: Extract<Notice, { at: number }>) => {
+          const { sessionId, at: _, kind: __, ...why } = notice;
+          seen.push([name, event, sessionId === onA.sessionId, Object.values(why)[0]].join(' '));
+        });
       }
     }
     const reason = how === 'drain' ? 'released' : 'closed';
@@ -93,10 +94,10 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
       'run',
       `signal ${reason}`,
       `left ${reason}`,
-      `a released true ${reason}`,
+      `a Released true ${reason}`,
     ]);
     await onB.call('ping');
-    expect(seen).toEqual(['run', 'b restored true takeover']);
+    expect(seen).toEqual(['run', 'b Restored true takeover']);
   });
 
   test("that was never initialized to the end is not told notifications/initialized in the client's place", async () => {

@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type {
-  LeaveReason,
-  McpEndpointOptions,
-  RestoreCause,
-  SessionEvent,
-} from '../../src/index.ts';
+import type { LeaveReason, McpEndpointOptions, Notice, RestoreCause } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import { decodeSession } from '../../src/session/record/session-record.ts';
@@ -45,10 +40,17 @@ async function sleepy(
     lab,
   );
   const events: Told[] = [];
-  for (const name of ['opened', 'restored', 'hibernated', 'released', 'fenced', 'ended'] as const) {
-    member.endpoint.sessions.events.on(name, (event: SessionEvent) => {
-      const { sessionId: _, at: __, ...more } = event;
-      events.push({ name, ...more });
+  for (const name of [
+    'sessionOpened',
+    'sessionRestored',
+    'sessionHibernated',
+    'sessionReleased',
+    'sessionFenced',
+    'sessionEnded',
+  ] as const) {
+    member.endpoint.events.on(name, (notice: Extract<Notice, { at: number }>) => {
+      const { kind, sessionId: _, at: __, ...more } = notice;
+      events.push({ name: kind, ...more });
     });
   }
   const statusOf = async ({ sessionId = '' }: RawClient) =>
@@ -100,12 +102,12 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect(endpoint.sessions.count).toBe(1);
     expect(events).toEqual([
       {
-        name: 'opened',
+        name: 'sessionOpened',
         clientInfo: { name: 'raw-client', version: '0.0.0' },
         protocolVersion: '2025-11-25',
       },
-      { name: 'hibernated', reason: 'hibernated' },
-      { name: 'restored', cause: 'wake' },
+      { name: 'sessionHibernated', reason: 'hibernated' },
+      { name: 'sessionRestored', cause: 'wake' },
     ]);
   });
 
@@ -149,7 +151,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     expect(await status(client)).toBe(404);
     expect(lab.made.length).toBe(1);
     expect(events.at(-1)).toEqual({
-      name: 'ended',
+      name: 'sessionEnded',
       reason: 'deleted',
       createdAt: expect.any(Number) as number,
     });
@@ -162,7 +164,7 @@ test('as many as became idle together fall asleep in one sweep', async () => {
   await Promise.all(many.map((one) => one.initialize()));
   expect(endpoint.sessions.count).toBe(120);
   await time.advance(HIBERNATE + SWEEP);
-  await until(() => events.filter(({ name }) => name === 'hibernated').length === 120);
+  await until(() => events.filter(({ name }) => name === 'sessionHibernated').length === 120);
   expect(await status(many[119]!)).toBe(200);
 });
 
@@ -279,11 +281,15 @@ describe('races', () => {
     await a.sleep(onA);
     const onB = b.join(onA);
     expect(await say(onB, 'count')).toBe('1');
-    expect(b.events).toEqual([{ name: 'restored', cause: 'takeover', after: 'hibernated' }]);
+    expect(b.events).toEqual([{ name: 'sessionRestored', cause: 'takeover', after: 'hibernated' }]);
     await time.advance(1);
     await b.endpoint.drain();
     expect(await say(onA, 'count')).toBe('2');
-    expect(a.events.at(-1)).toEqual({ name: 'restored', cause: 'takeover', after: 'released' });
+    expect(a.events.at(-1)).toEqual({
+      name: 'sessionRestored',
+      cause: 'takeover',
+      after: 'released',
+    });
   });
 
   test('a session that another instance ended while it fell asleep is fenced, not hibernated', async () => {
@@ -295,8 +301,8 @@ describe('races', () => {
     const { open, time, endpoint, events } = await sleepy({ store });
     const client = await open();
     await time.advance(HIBERNATE + SWEEP);
-    await until(() => events.some(({ name }) => name === 'fenced'));
-    expect(events.some(({ name }) => name === 'hibernated')).toBe(false);
+    await until(() => events.some(({ name }) => name === 'sessionFenced'));
+    expect(events.some(({ name }) => name === 'sessionHibernated')).toBe(false);
     expect(await status(client)).toBe(404);
   });
 });
@@ -308,7 +314,7 @@ describe('maxIdleSessionCount', () => {
     await sleep(b);
     const c = await open();
     expect(events.at(-2)).toEqual({
-      name: 'ended',
+      name: 'sessionEnded',
       reason: 'idle_limit',
       createdAt: expect.any(Number) as number,
     });
@@ -382,7 +388,7 @@ describe('maxIdleSessionCount', () => {
       const options = { maxIdleSessionCount: 1, store: sqlite(newPath()), hibernateAfterMs: after };
       const { open, events, log, time, endpoint } = await sleepy(options);
       const clients = [await open(), await open(), await open()];
-      await until(() => events.filter(({ name }) => name === 'hibernated').length === 2);
+      await until(() => events.filter(({ name }) => name === 'sessionHibernated').length === 2);
       expect(endpoint.sessions.count).toBe(1);
       await time.advance(SWEEP);
       expect(
@@ -390,7 +396,7 @@ describe('maxIdleSessionCount', () => {
       ).toEqual([{ limit: 1, hibernated: 2 }]);
       expect(log.matching(/./, 'fatal')).toEqual([]);
       for (const client of clients) expect(await status(client)).toBe(200);
-      expect(events.some(({ name }) => name === 'ended')).toBe(false);
+      expect(events.some(({ name }) => name === 'sessionEnded')).toBe(false);
     },
   );
 });

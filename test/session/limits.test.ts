@@ -1,6 +1,6 @@
 /** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import type { McpEndpointOptions, SessionState } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
@@ -179,8 +179,8 @@ describe('limits.stateBytes while changes are under way', () => {
     const { state, end, bytes } = await openFull();
     const shrinking = outcome(shrink(state));
     const others = Array.from({ length: 10 }, (_, n) => outcome(state.set(`b${n}`, VALUE)));
-    end(storeAway('the cable is out'));
-    expect(await shrinking).toBe('STORE_AWAY');
+    end(storeUnavailable('the cable is out'));
+    expect(await shrinking).toBe('STORE_UNAVAILABLE');
     expect(new Set(await Promise.all(others))).toEqual(new Set(['STATE_TOO_LARGE']));
     expect(await bytes()).toBeLessThanOrEqual(LIMIT);
     // The failed write left the charge as it was.

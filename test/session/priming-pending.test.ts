@@ -3,7 +3,7 @@
  * being stored.
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { isObject, type RpcRequest } from '../../src/base/protocol/jsonrpc.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -157,7 +157,7 @@ describe('a call that may run twice', () => {
     let failed = 0;
     one.store.before['sessions.append'] = () => {
       failed += 1;
-      return Promise.reject(storeAway('for a test'));
+      return Promise.reject(storeUnavailable('for a test'));
     };
     const waiting = call(one, 'peek');
     await until(() => failed >= 2);
@@ -170,11 +170,11 @@ describe('a call that may run twice', () => {
   test('is refused with waitMs 0 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
     const one = await servedAtOnce();
     await one.client.call('tools/list');
-    one.store.before['sessions.append'] = () => Promise.reject(storeAway('for a test'));
+    one.store.before['sessions.append'] = () => Promise.reject(storeUnavailable('for a test'));
     const refused = await call(one, 'peek');
-    expect(refusalOf(refused, 1)).toBe('store_away');
+    expect(refusalOf(refused, 1)).toBe('store_unavailable');
     expect(refused.json()).toMatchObject({
-      error: { code: -32000, data: { reason: 'store_away' } },
+      error: { code: -32000, data: { reason: 'store_unavailable' } },
     });
     delete one.store.before['sessions.append'];
     const stream = await call(one, 'peek');
@@ -188,8 +188,8 @@ describe('a call that may run twice', () => {
     const reader = await one.join(one.client).get();
     await one.client.call('tools/list');
     const first = one.hold();
-    one.store.before['sessions.append'] = () => Promise.reject(storeAway('for a test'));
-    expect(refusalOf(await call(one, 'speak'), 1)).toBe('store_away');
+    one.store.before['sessions.append'] = () => Promise.reject(storeUnavailable('for a test'));
+    expect(refusalOf(await call(one, 'speak'), 1)).toBe('store_unavailable');
     delete one.store.before['sessions.append'];
     const second = one.hold();
     const called = call(one, 'speak');
@@ -197,7 +197,7 @@ describe('a call that may run twice', () => {
     first.open();
     await until(() => one.asked.length === 1);
     expect(one.runs).toEqual(['speak 1', 'speak 2', 'speak 1, stopped']);
-    expect(one.asked).toMatchObject([{ code: 'STORE_AWAY' }]);
+    expect(one.asked).toMatchObject([{ code: 'STORE_UNAVAILABLE' }]);
     second.open();
     const stream = await called;
     const ping = (await stream.nextMessage(
@@ -348,11 +348,11 @@ describe('the head of a response leaves with its first event id', () => {
   test('and not later than waitMs: then an error takes its place', async () => {
     const fleet = await fleetOf();
     const { storing, done } = await fleet.call(fleet.onA, 'stay', () =>
-      Promise.reject(storeAway('for a test')),
+      Promise.reject(storeUnavailable('for a test')),
     );
     await fleet.time.advance(WAIT_MS);
     storing.open();
-    expect(refusalOf(await done, 1)).toBe('store_away');
+    expect(refusalOf(await done, 1)).toBe('store_unavailable');
     delete fleet.store.before['sessions.append'];
     expect((await fleet.onA.call('ping')).message.result).toEqual({});
   });

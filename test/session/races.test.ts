@@ -1,7 +1,7 @@
 /** Two ends, two owners or two tries of a call at the same moment. `test/simulation` has the races of whole instances. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { decodeHead } from '../../src/session/record/session-record.ts';
 import type { StoredRecord } from '../../src/stores/store.ts';
@@ -34,7 +34,7 @@ describe('an end that the store does not take', () => {
     let tries = 0;
     store.before['sessions.end'] = () => {
       tries += 1;
-      throw storeAway('ending a session', undefined);
+      throw storeUnavailable('ending a session', undefined);
     };
     const deleted = onA.delete();
     await until(() => tries >= 2);
@@ -52,7 +52,7 @@ describe('an end that the store does not take', () => {
       keepAliveMs: Infinity,
     });
     store.before['sessions.end'] = () => {
-      throw storeAway('ending a session', undefined);
+      throw storeUnavailable('ending a session', undefined);
     };
     await time.advance(65_000);
     expect([a.lab.made[0]?.closed, ended]).toEqual([true, []]);

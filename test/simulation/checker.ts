@@ -102,9 +102,9 @@ function checkRuns(ledger: Ledger, data: StoreData | undefined, say: SayOf): voi
 const MAY_HAVE_RUN = new Set([
   'owner_lost',
   'draining',
-  'closed',
-  'lapsed',
-  'store_away',
+  'endpoint_closed',
+  'lease_lost',
+  'store_unavailable',
   'restore_failed',
   'answer_not_kept',
 ]);

@@ -2,7 +2,7 @@
  * The connection of one process to the store, with all that may befall it. Calls arrive in their order, one stall holds
  * up all behind it; what takes too long has failed for its caller, and happens later all the same.
  */
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import type { Kind, MaybePromise } from '../../src/stores/store.ts';
 import type { SimProcess } from './process.ts';
 import { type Port, writes } from './sim-store.ts';
@@ -72,7 +72,7 @@ export class ProcessPort implements Port {
       const fail = (at: number, why: string): void => {
         if (world.trace !== undefined)
           world.note(`${this.process.name} store.${name}(${shown(about)}): ${why}`);
-        answer(at, () => reject(storeAway(`${name}: ${why}`)));
+        answer(at, () => reject(storeUnavailable(`${name}: ${why}`)));
       };
       if (network.chance(faults.storeStalls))
         this.#lastArrival = Math.max(

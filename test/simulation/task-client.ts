@@ -84,7 +84,7 @@ export class TaskClient {
     const slot = this.#random.int(this.#world.slots.length);
     const process = this.#world.slots[slot]?.process;
     const { result, error } = await this.post('tools/call', { name, arguments: { ...plan } }, slot);
-    if (process !== undefined && error?.data?.reason === 'store_away')
+    if (process !== undefined && error?.data?.reason === 'store_unavailable')
       this.#ledger.refused(plan.key, process);
     return result?.['resultType'] === 'task' ? String(result['taskId']) : undefined;
   }

@@ -132,7 +132,7 @@ export class TaskLedger {
       this.world.wrong(`${id} was completed by run ${by}, which run ${latest.n} has replaced`);
     if (
       status === 'failed' &&
-      !['owner_lost', 'draining', 'closed', 'too_many_attempts'].includes(reason ?? '')
+      !['owner_lost', 'draining', 'endpoint_closed', 'too_many_attempts'].includes(reason ?? '')
     )
       this.world.wrong(`${id} failed: ${JSON.stringify(error)}`);
     // An instance whose drain is over lists its tools no more, so it does not know.

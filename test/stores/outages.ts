@@ -7,7 +7,7 @@ import { until } from '../kit/until.ts';
 import type { View } from './contract/view.ts';
 import { announce, FENCE, ME, OTHER, recordOf } from './views.ts';
 
-export const AWAY = { code: 'STORE_AWAY', status: 503 };
+export const AWAY = { code: 'STORE_UNAVAILABLE', status: 503 };
 
 /** One call of each kind. */
 export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {

@@ -8,7 +8,7 @@ import { until } from '../kit/until.ts';
 import { connect, FENCE, newDatabase, openView, recordOf } from './postgres-views.ts';
 
 const POOLED = {
-  code: 'STORE_AWAY',
+  code: 'STORE_UNAVAILABLE',
   message: expect.stringMatching(/pooler.*the URL of the server itself/),
 };
 /** Connections to the server that PgBouncer has at most. */

@@ -8,7 +8,7 @@ import { useAll } from './outages.ts';
 const opened = (url: string, schema?: string): Promise<unknown> =>
   openView(postgres(url, { schema }));
 const away = (message: RegExp): object => ({
-  code: 'STORE_AWAY',
+  code: 'STORE_UNAVAILABLE',
   message: expect.stringMatching(message),
 });
 

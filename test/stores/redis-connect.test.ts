@@ -24,7 +24,7 @@ async function started(...args: string[]) {
 }
 
 const awayBecause = (message: RegExp) => ({
-  code: 'STORE_AWAY',
+  code: 'STORE_UNAVAILABLE',
   status: 503,
   message: expect.stringMatching(message) as string,
 });

@@ -86,7 +86,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     const looks: Array<{ readonly from: number; readonly count: number }> = [];
     await until(async () => {
       await expect((async () => view.records.read('s'))()).rejects.toMatchObject({
-        code: 'STORE_AWAY',
+        code: 'STORE_UNAVAILABLE',
       });
       const from = performance.now();
       const count = await connections();
@@ -131,7 +131,7 @@ describeWhereInstalled('redis', 'the Redis store behind Sentinel', () => {
     });
     const began = performance.now();
     await expect(openView(redis(client), { leaseMs: LEASE_MS })).rejects.toMatchObject({
-      code: 'STORE_AWAY',
+      code: 'STORE_UNAVAILABLE',
       message: expect.stringMatching(/Redis behind Sentinel/) as string,
     });
     expect(performance.now() - began).toBeLessThan(15_000);

@@ -20,7 +20,7 @@ const ready = async ({ port }: Served): Promise<number> =>
 
 /** Resolves when the instance has noticed. */
 async function noticed(served: Served, path: string): Promise<void> {
-  await until(() => served.endpoint.health().store === 'away');
+  await until(() => served.endpoint.health().store === 'unavailable');
   const [line, ...more] = served.log.matching(/was deleted or replaced/, 'fatal');
   expect(line).toMatchObject({
     fields: { file: path },
@@ -37,7 +37,9 @@ test('a deleted file is an outage of the store with one error, and closing it le
   for (const part of parts(path)) rmSync(part, { force: true });
   await noticed(first, path);
   const { message } = await client.call(...tool('who'));
-  expect(message).toMatchObject({ error: { data: { reason: 'store_away', mayHaveRun: false } } });
+  expect(message).toMatchObject({
+    error: { data: { reason: 'store_unavailable', mayHaveRun: false } },
+  });
 
   const second = await instanceOn(path);
   const next = await second.openSession();
@@ -85,7 +87,7 @@ test('a store that is opened on a file which another endpoint of the process has
   await expect(view.instances.renew('me', 'serving')).rejects.toThrow(/was deleted or replaced/);
   expect(() => view.records.read('s')).toThrow(/was deleted or replaced/);
   await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({
-    code: 'STORE_AWAY',
+    code: 'STORE_UNAVAILABLE',
   });
   await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
 });
@@ -99,7 +101,7 @@ test('a path that cannot be followed any more is an outage, and no write that wa
   renameSync(folder, `${folder}-moved`);
   symlinkSync(folder, folder);
   await expect(view.instances.renew('me', 'serving')).rejects.toMatchObject({
-    code: 'STORE_AWAY',
+    code: 'STORE_UNAVAILABLE',
     message: expect.stringContaining('ELOOP') as string,
   });
   for (let n = 0; n < 70; n++) expect(await append(view, 'p', n, ['1'])).toBe('written');

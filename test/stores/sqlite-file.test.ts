@@ -40,7 +40,7 @@ async function failure(work: () => Promise<unknown>): Promise<unknown> {
 /** The message of the error that opening the file throws. */
 async function refusal(path: string): Promise<string> {
   const error = await failure(async () => openView(path));
-  expect(error).toMatchObject({ code: 'STORE_AWAY', status: 503, retryable: true });
+  expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', status: 503, retryable: true });
   return (error as Error).message;
 }
 
@@ -245,7 +245,7 @@ describe('the error of a file that cannot be opened has the reason and what to d
       if (mode !== undefined) chmodSync(file, mode);
       const { closed, output } = startOpening([file], { ...unprivileged, cwd: '/' });
       await closed;
-      expect(output.stdout).toMatch(new RegExp(`^STORE_AWAY .*${message.source}`));
+      expect(output.stdout).toMatch(new RegExp(`^STORE_UNAVAILABLE .*${message.source}`));
     }
     chmodSync(folder, 0o755);
   });
@@ -311,7 +311,7 @@ describe('a full disk', () => {
     )
       filled.push(`s${n}`);
     expect(view.full?.()).toBe(true);
-    expect(endpoint.health().store).toBe('away');
+    expect(endpoint.health().store).toBe('unavailable');
     // Leases are renewed, because they are small.
     const renewals = async (): Promise<number> => {
       const lease = await view.instances.read(endpoint.health().instance);
@@ -319,7 +319,7 @@ describe('a full disk', () => {
     };
     const before = await renewals();
     await until(async () => (await renewals()) > before + 3);
-    expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'away' });
+    expect(endpoint.health()).toMatchObject({ state: 'serving', store: 'unavailable' });
     expect(await failure(async () => view.records.create(recordOf('more', large)))).toBeDefined();
     for (const id of filled) await view.records.end(id, FENCE, 'deleted');
     await until(() => endpoint.health().store === 'ok');

@@ -22,7 +22,7 @@ describe('instances in separate processes', () => {
         for (let n = 0; n < 12; n++) await send();
       })(),
     ).rejects.toMatchObject({
-      code: 'STORE_AWAY',
+      code: 'STORE_UNAVAILABLE',
       message: expect.stringMatching(/a has not read \d+ bytes/) as string,
     });
   });

@@ -110,7 +110,7 @@ describe('while another process writes', () => {
     expect(view.records.read('s')).toEqual(recordOf('s', { user: 'eve', head: 'debug' }));
   });
 
-  test('for too long, writes fail with store_away, and later ones succeed', async () => {
+  test('for too long, writes fail with store_unavailable, and later ones succeed', async () => {
     const path = newPath();
     const time = createFakeTime();
     const view = await openView(path, { time });
@@ -126,7 +126,7 @@ describe('while another process writes', () => {
     for (const outcome of await told) {
       expect(outcome).toMatchObject({
         status: 'rejected',
-        reason: { code: 'STORE_AWAY', retryable: true },
+        reason: { code: 'STORE_UNAVAILABLE', retryable: true },
       });
       expect(String((outcome as PromiseRejectedResult).reason)).toMatch(
         /sessions\.db has been locked .* for 2000 ms/,

@@ -9,7 +9,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../src/base/errors.ts';
+import { storeUnavailable } from '../../src/base/errors.ts';
 import { currentSession } from '../../src/index.ts';
 import { once } from '../../src/durable/once/index.ts';
 import type { Records } from '../../src/stores/store.ts';
@@ -463,9 +463,12 @@ describe('wrong use says what to do', () => {
   });
 
   test('a store that cannot be opened, and a start after that', async () => {
-    const store = { ...watchedStore(), open: () => Promise.reject(storeAway('it is a test')) };
+    const store = {
+      ...watchedStore(),
+      open: () => Promise.reject(storeUnavailable('it is a test')),
+    };
     const lab = await open(server(), { store });
-    await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_AWAY' });
+    await expect(lab.start(2)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     const why =
       'No instance serves: call lab.start(); in the lab instance 1 is killed, instance 2 is killed';
     await expect(lab.fetch('http://localhost/mcp')).rejects.toMatchObject(

@@ -45,7 +45,11 @@ export class PostgresBackend implements Backend {
     try {
       return await this.#send(writes);
     } catch (error) {
-      if (error instanceof SojournError && error.code === 'STORE_AWAY' && !findsNoRoom(error))
+      if (
+        error instanceof SojournError &&
+        error.code === 'STORE_UNAVAILABLE' &&
+        !findsNoRoom(error)
+      )
         throw error;
       // The server refused what one of them holds, and has changed nothing.
       if (writes.length === 1) return [error as Error];

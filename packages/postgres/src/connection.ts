@@ -1,7 +1,7 @@
 /** How the store connects to the server: for reads, for writes, or for notifications. */
 import {
   LastingConnection,
-  storeAway,
+  storeUnavailable,
   storeRefused,
   type Connector,
   type Deadlines,
@@ -215,12 +215,12 @@ function checkServer(
       `${place} keeps text as ${encoding}; a database with ENCODING 'UTF8' is needed`,
     );
   if (recovering === 't')
-    throw storeAway(
+    throw storeUnavailable(
       `${place} is a standby: what it says may be old, and it takes no writes; name the primary`,
     );
   // Some managed servers set it while their disk is nearly full.
   if (readOnly === 'on')
-    throw storeAway(
+    throw storeUnavailable(
       `${place}: default_transaction_read_only is on, so it is meant to take no writes. Make room if its disk is ` +
         'nearly full, name the primary if this is a copy, or turn it off for this user (ALTER ROLE user SET ' +
         'default_transaction_read_only = off)',

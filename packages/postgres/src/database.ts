@@ -66,7 +66,7 @@ export class PostgresDatabase {
     return this.server.deadlines.answered(this.server.place, reader.query(statement, values));
   }
 
-  /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_AWAY`. */
+  /** A write, after those that were sent before. Its outcome is unknown where this rejects with `STORE_UNAVAILABLE`. */
   write(statement: Statement, values: readonly PgValue[]): Promise<PgResult> {
     return this.#writer.query(statement, values);
   }

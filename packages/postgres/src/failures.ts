@@ -2,7 +2,7 @@
 import {
   SojournError,
   internal,
-  storeAway,
+  storeUnavailable,
   storeRefused,
   storeWithoutRoom,
 } from 'sojourn/store-kit';
@@ -67,7 +67,7 @@ export function storeFailure(place: string, error: unknown): Error {
       error,
     );
   if (state === undefined)
-    return storeAway(`${place}: ${message === '' ? String(error) : message}`, error);
+    return storeUnavailable(`${place}: ${message === '' ? String(error) : message}`, error);
   // The server rejects the data or the statement: a retry cannot help.
   if (EXPLAINED[state] === undefined && /^(22|23|42|54)/.test(state) && !isSchemaGone(error))
     return internal(error);
@@ -75,12 +75,12 @@ export function storeFailure(place: string, error: unknown): Error {
     ? storeRefused
     : state === FULL
       ? storeWithoutRoom
-      : storeAway;
+      : storeUnavailable;
   return failure(`${place}: ${EXPLAINED[state] ?? 'it refused'} (${message}, ${state})`, error);
 }
 
 export const connectionLost = (place: string, cause?: unknown): Error =>
-  storeAway(
+  storeUnavailable(
     `${place}: the connection was lost${cause instanceof Error ? ` (${cause.message})` : ''}`,
     cause,
   );

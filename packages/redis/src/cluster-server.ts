@@ -12,7 +12,7 @@
  * sends the second one after the answer to the first.
  */
 import type { createCluster } from 'redis';
-import { elapse, storeAway } from 'sojourn/store-kit';
+import { elapse, storeUnavailable } from 'sojourn/store-kit';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import { RedisLink } from './link.ts';
@@ -99,7 +99,7 @@ export class ClusterServer implements RedisServer {
       this.where,
       make,
       (client) => {
-        const moved = storeAway(`${this.where}: another node has the slot of a channel now`);
+        const moved = storeUnavailable(`${this.where}: another node has the slot of a channel now`);
         client.on('sharded-channel-moved', () => link.destroy(moved));
         return client.sSubscribe(channel, receive);
       },
@@ -140,7 +140,7 @@ export class ClusterServer implements RedisServer {
   #node(address: string): RedisLink {
     const known = this.#nodes.get(address);
     if (known !== undefined) return known;
-    if (this.#closed) throw storeAway(`the store at ${this.where} is closed`);
+    if (this.#closed) throw storeUnavailable(`the store at ${this.where} is closed`);
     const where = `${this.where}, node ${address}`;
     const make = (): RedisClient => this.#clientOf(address);
     const link = new RedisLink(this.#settings, where, make, (client) => this.#check(client, where));

@@ -7,7 +7,7 @@
 import {
   messageText,
   receiveText,
-  storeAway,
+  storeUnavailable,
   type InstanceMessage,
   type Mailboxes,
   type Receive,
@@ -51,7 +51,7 @@ export class RedisMailboxes implements Mailboxes {
     ])) as readonly Reply[];
     if (Number(counts[1]) > 0) return;
     // The connection is open, and leads to another server than the publishers use.
-    const cause = storeAway(
+    const cause = storeUnavailable(
       `${link.where}: what is published is not heard here; the connection is made anew`,
     );
     link.destroy(cause);

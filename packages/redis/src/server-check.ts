@@ -1,5 +1,5 @@
 /** Checks each new command connection: whether the server can serve this store, and how it is configured. */
-import { storeAway, storeRefused, type Logger } from 'sojourn/store-kit';
+import { storeUnavailable, storeRefused, type Logger } from 'sojourn/store-kit';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
 
@@ -30,10 +30,10 @@ export function serverCheck(logger: Logger, isCluster: boolean) {
       throw error;
     }
     if (facts.get('loading') === '1')
-      throw storeAway(`${where} has just started and is reading its data`);
+      throw storeUnavailable(`${where} has just started and is reading its data`);
     // A replica in a Cluster names its primary.
     if (!isCluster && facts.get('role') === 'slave')
-      throw storeAway(`${where} is a replica: its primary is needed`);
+      throw storeUnavailable(`${where} is a replica: its primary is needed`);
     // Valkey calls it `server_mode`.
     if (!isCluster && (facts.get('redis_mode') ?? facts.get('server_mode')) === 'cluster')
       throw storeRefused(

@@ -4,7 +4,7 @@
  * reports when another server becomes the primary.
  */
 import type { createSentinel } from 'redis';
-import { storeAway, type MaybePromise } from 'sojourn/store-kit';
+import { storeUnavailable, type MaybePromise } from 'sojourn/store-kit';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';
@@ -93,7 +93,7 @@ export class SentinelServer extends SingleServer {
     sentinel.on('error', () => undefined);
     sentinel.on('topology-change', ({ type }: { readonly type: string }) => {
       if (type === 'MASTER_CHANGE')
-        this.moved(storeAway(`${this.where}: another server is the primary now`));
+        this.moved(storeUnavailable(`${this.where}: another server is the primary now`));
     });
   }
 

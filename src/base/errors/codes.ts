@@ -25,7 +25,7 @@ export const ERRORS = {
   /** The request has no valid access token. The client gets one where `WWW-Authenticate` says. */
   UNAUTHORIZED: [401, RPC.transport],
   /** The authorization server cannot be reached. The log has the cause. */
-  AUTH_AWAY: [503, RPC.transport],
+  AUTH_UNAVAILABLE: [503, RPC.transport],
   /** The caller lacks a scope of `auth.requiredScopes`, or of the tool, resource or prompt. */
   INSUFFICIENT_SCOPE: [403, RPC.transport],
   /** GET and DELETE without sessions, PUT, HEAD and the like. */
@@ -48,7 +48,7 @@ export const ERRORS = {
   /** No JSON-RPC message, or nested deeper than 128; or two `Host` or `Authorization` headers. */
   INVALID_REQUEST: [400, RPC.invalidRequest],
   /** More header fields than the server reads: set `maxHeadersCount = 0`. */
-  FIELDS_TOO_MANY: [431, RPC.invalidRequest],
+  TOO_MANY_HEADERS: [431, RPC.invalidRequest],
   /** A parameter is missing, has a wrong shape or is too long; the message names it. */
   INVALID_PARAMS: [400, RPC.invalidParams],
   /** A batch outside a session of 2025-03-26, or of more than 50 messages. */
@@ -92,9 +92,9 @@ export const ERRORS = {
 
   // ## Retry later
   /** The store cannot be reached, or refuses this instance. Check it; sessions are kept. */
-  STORE_AWAY: [503, RPC.transport],
+  STORE_UNAVAILABLE: [503, RPC.transport],
   /** This instance lost its lease: a blocked event loop, or an outage of the store. */
-  LAPSED: [503, RPC.transport],
+  LEASE_LOST: [503, RPC.transport],
   /** The factory or a hook failed at a restore; the session is kept. The log has the cause. */
   RESTORE_FAILED: [503, RPC.transport],
   /** The owner has a lease, but answers no message; the log names the likely causes. 200: it may have run. */
@@ -106,7 +106,7 @@ export const ERRORS = {
   /** The instance is being drained. 200: the request ran when the time was over. */
   DRAINING: [503, RPC.transport],
   /** The endpoint is closed. 200: the request ran then. */
-  CLOSED: [503, RPC.transport],
+  ENDPOINT_CLOSED: [503, RPC.transport],
 
   // ## A call that ends without its result
   /** The instance that ran it crashed or lost its lease. */
@@ -114,7 +114,7 @@ export const ERRORS = {
   /** The session ended while it ran, or its record is lost. */
   SESSION_ENDED: [200, RPC.transport],
   /** The client resumes a call whose answer is not kept (`reason: answer_not_kept`). Raise `eventRetention`. */
-  EVENT_UNKNOWN: [200, RPC.transport],
+  ANSWER_NOT_KEPT: [200, RPC.transport],
   /** The handler ran longer than `limits.callMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
   /** An earlier call with this key of `once` had other arguments. This one did not run. */
@@ -124,13 +124,13 @@ export const ERRORS = {
   /** An earlier call with this key, or the task, ran; its result was too large, or there was no room. */
   RESULT_NOT_KEPT: [200, RPC.transport],
   /** The run with this key was aborted. `sojourn once forget` lets it run again. */
-  CANCELLED: [200, RPC.transport],
+  ONCE_ABORTED: [200, RPC.transport],
 
   // ## Tasks
   /** `tasks/*`, or a tool with `when: 'required'`, from a client that did not declare the extension. */
   TASK_REQUIRED: [400, RPC.missingCapability],
   /** The id is wrong, its time is over, or the task is another user's. */
-  TASK_UNKNOWN: [200, RPC.invalidParams],
+  TASK_NOT_FOUND: [200, RPC.invalidParams],
   /** A newer build made the task: ask an instance of that build. */
   TASK_UNREADABLE: [200, RPC.internal],
   /** This user, or this instance, has as many as it may. The call did not run. */
@@ -154,7 +154,7 @@ export const ERRORS = {
   /** A question before the client's `notifications/initialized`. Ask in `oninitialized` or later. */
   NOT_INITIALIZED: [500, RPC.transport],
   /** Sampling, elicitation, roots or an unsolicited notification without sessions. */
-  STATELESS: [500, RPC.transport],
+  SESSION_REQUIRED: [500, RPC.transport],
   /** A server or session object is used after its session left this instance. Watch `session.signal`. */
   SESSION_GONE: [500, RPC.transport],
   /**
@@ -163,7 +163,7 @@ export const ERRORS = {
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
   /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. */
-  CALL_CUT: [500, RPC.transport],
+  CALL_ABORTED: [500, RPC.transport],
   /** `aroundRequest` called `next()` a second time. */
   NEXT_TWICE: [500, RPC.internal],
   /** `aroundRequest` passed another method, id, tool, prompt or URI to `next()`. */

@@ -18,7 +18,7 @@ export const requestDrained = (mayHaveRun = true): SojournError =>
   ended('DRAINING', `The instance was drained ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
 export const requestClosed = (mayHaveRun = true): SojournError =>
-  ended('CLOSED', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, mayHaveRun);
+  ended('ENDPOINT_CLOSED', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
 /** The handler has run longer than `callMs`. */
 export const callTimeout = (callMs: number): SojournError =>
@@ -31,7 +31,7 @@ export const callTimeout = (callMs: number): SojournError =>
 /** Sent as an event: its client came back for the answer. */
 export const answerNotKept = (): SojournError =>
   ended(
-    'EVENT_UNKNOWN',
+    'ANSWER_NOT_KEPT',
     'The answer to this request is not kept (any more); the request may have run',
     true,
     'answer_not_kept',

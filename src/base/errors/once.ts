@@ -29,8 +29,8 @@ export const resultNotKept = (bytes?: number): SojournError =>
   );
 
 /** Its run was aborted: by its client, by its time limit, or by the end of its server. */
-export const onceCancelled = (): SojournError =>
-  ended('CANCELLED', 'The run of this call was cancelled; it may have run', true);
+export const onceAborted = (): SojournError =>
+  ended('ONCE_ABORTED', 'The run of this call was cancelled; it may have run', true);
 
 /** For the log of the author, and the `isError` result of the call. */
 export const onceWithinItself = (tool: string): SojournError =>

@@ -50,9 +50,9 @@ function challenged(
   });
 }
 
-export const authAway = (cause?: unknown): SojournError =>
+export const authUnavailable = (cause?: unknown): SojournError =>
   unavailable(
-    'AUTH_AWAY',
+    'AUTH_UNAVAILABLE',
     'access tokens cannot be verified now, because the authorization server cannot be reached',
     {
       cause,
@@ -126,7 +126,7 @@ export const repeatedField = (name: string): SojournError =>
 
 export const tooManyFields = (): SojournError =>
   new SojournError(
-    'FIELDS_TOO_MANY',
+    'TOO_MANY_HEADERS',
     'Invalid Request: the request has more header fields than the server reads',
   );
 

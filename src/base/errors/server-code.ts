@@ -27,7 +27,7 @@ export const notInitialized = (method: string): SojournError =>
 
 export const statelessUnsupported = (what: string): SojournError =>
   new SojournError(
-    'STATELESS',
+    'SESSION_REQUIRED',
     `${what} is not supported in stateless mode: without a session there is no way back to the client. ` +
       "Use sessionMode: 'hybrid' or 'stateful', or return inputRequired() to clients of 2026-07-28",
   );
@@ -62,7 +62,7 @@ export const sealTooLong = (length: number, limit: number): SojournError =>
 /** What `next()` of `aroundRequest` rejects with. */
 export const callCut = (): SojournError =>
   new SojournError(
-    'CALL_CUT',
+    'CALL_ABORTED',
     'The request ended before its server answered: its client cancelled it or left, or its session left this instance',
   );
 

@@ -57,7 +57,7 @@ export class SojournError extends Error {
     this.#storeProblem = storeProblem;
   }
 
-  /** Set for `STORE_AWAY`. A getter, because log lines show every own property. */
+  /** Set for `STORE_UNAVAILABLE`. A getter, because log lines show every own property. */
   get storeProblem(): StoreProblem | undefined {
     return this.#storeProblem;
   }
@@ -96,7 +96,7 @@ export function ended(
 }
 
 /** Sent to clients. The message with the store's address and user name is only for logs. */
-const STORE_AWAY_FOR_CLIENTS = 'Service Unavailable: the session store cannot be reached';
+const STORE_UNAVAILABLE_FOR_CLIENTS = 'Service Unavailable: the session store cannot be reached';
 
 /** The JSON-RPC error object of an error. */
 export function rpcError(error: SojournError): {
@@ -105,6 +105,7 @@ export function rpcError(error: SojournError): {
   data?: Readonly<Record<string, unknown>>;
 } {
   const { rpc: code, data } = error;
-  const message = error.code === 'STORE_AWAY' ? STORE_AWAY_FOR_CLIENTS : error.message;
+  const message =
+    error.code === 'STORE_UNAVAILABLE' ? STORE_UNAVAILABLE_FOR_CLIENTS : error.message;
   return data === undefined ? { code, message } : { code, message, data };
 }

@@ -28,9 +28,9 @@ export const taskToolUnknown = (tool: string): SojournError =>
   );
 
 /** Also for the id of another user, in the same words. */
-export const taskUnknown = (): SojournError =>
+export const taskNotFound = (): SojournError =>
   new SojournError(
-    'TASK_UNKNOWN',
+    'TASK_NOT_FOUND',
     'There is no task with this id (any more): the id is wrong, or its time is over',
   );
 

@@ -17,12 +17,12 @@ export function beforeItRan(error: SojournError): SojournError {
 }
 
 const storeUnusable = (how: string, storeProblem: StoreProblem, cause: unknown): SojournError =>
-  unavailable('STORE_AWAY', `the session store ${how} (${storeProblem.what})`, {
+  unavailable('STORE_UNAVAILABLE', `the session store ${how} (${storeProblem.what})`, {
     cause,
     storeProblem,
   });
 
-export const storeAway = (what: string, cause?: unknown): SojournError =>
+export const storeUnavailable = (what: string, cause?: unknown): SojournError =>
   storeUnusable('cannot be reached', { what, lasting: false }, cause);
 
 /** The store was reached and cannot be used until an operator changes something. */
@@ -65,11 +65,13 @@ export const findsNoRoom = (cause: unknown): boolean =>
   isStoreFull(cause) || (cause instanceof SojournError && cause.storeProblem?.isFull === true);
 
 /** The error that a handler gets. The handler may pass it on to its client. */
-export const storeAwayForClients = (what: string, cause: unknown): unknown =>
-  cause instanceof SojournError && cause.code === 'STORE_AWAY' ? storeAway(what, cause) : cause;
+export const storeUnavailableForClients = (what: string, cause: unknown): unknown =>
+  cause instanceof SojournError && cause.code === 'STORE_UNAVAILABLE'
+    ? storeUnavailable(what, cause)
+    : cause;
 
-export const lapsed = (): SojournError =>
-  unavailable('LAPSED', 'this instance lost its lease and is taking a new one; try again');
+export const leaseLost = (): SojournError =>
+  unavailable('LEASE_LOST', 'this instance lost its lease and is taking a new one; try again');
 
 /** For the log of this instance: which peer, and the likely causes (`cluster/links.ts`). */
 export const ownerUnreachable = (): SojournError =>
@@ -100,4 +102,5 @@ export const hookTimeout = (hook: string, ms: number): SojournError =>
 
 export const draining = (): SojournError => unavailable('DRAINING', 'this instance is draining');
 
-export const closedEndpoint = (): SojournError => unavailable('CLOSED', 'this endpoint is closed');
+export const closedEndpoint = (): SojournError =>
+  unavailable('ENDPOINT_CLOSED', 'this endpoint is closed');

@@ -25,7 +25,7 @@ interface LineOptions {
   readonly logErrors: boolean;
 }
 
-const DROPPED: Readonly<Record<StepNotice<'dropped'>['sender'], string>> = {
+const DROPPED: Readonly<Record<StepNotice<'notificationDropped'>['sender'], string>> = {
   'shared server':
     'A notification is dropped: it was sent through the shared server while no handler of its session ran. ' +
     'Keep currentSession().server in the handler, and send through that',
@@ -63,7 +63,7 @@ export function logNotices(
   const [dropped, changed] = [new KnownNames(MOST_KEYS), new KnownNames(MOST_KEYS)];
   const write = (notice: EmittedNotice): void => {
     switch (notice.kind) {
-      case 'dropped': {
+      case 'notificationDropped': {
         const fields = { method: shown(notice.method) };
         if (dropped.add(`${notice.sender} ${fields.method}`))
           logger.warn(fields, DROPPED[notice.sender]);
@@ -74,14 +74,14 @@ export function logNotices(
         if (changed.add(JSON.stringify(call))) logger.warn({ ...call, list: notice.list }, CHANGED);
         return undefined;
       }
-      case 'joined':
+      case 'instanceJoined':
         // A store in this process has one instance.
         if (store?.durable === true)
           logger.info({ instance: notice.instance, before: notice.before }, JOINED);
         return undefined;
       case 'request':
         return requests?.info(requestFields(notice), REQUEST_LINE);
-      case 'refused':
+      case 'requestRefused':
         // One line for each refusal.
         if (requests === undefined || notice.exchange.watched === undefined)
           writeRefused(notice, logger);
@@ -95,7 +95,7 @@ export function logNotices(
         return logTask(notice, logger);
       case 'drainBegun':
         return logger.info({}, DRAINS);
-      case 'drained':
+      case 'drainEnded':
         return logDrained(notice, logger);
       default:
         return logSession(notice, logger);
@@ -108,21 +108,21 @@ export function logNotices(
 function logSession(notice: EmittedNotice, logger: Logger): void {
   switch (notice.kind) {
     case 'clientSeen':
-    case 'opened':
+    case 'sessionOpened':
       return logger.info(clientFields(notice), 'A client connected');
-    case 'ended':
+    case 'sessionEnded':
       return logger.info(
         { reason: notice.reason, sessionId: notice.sessionId },
         notice.reason === 'idle' ? IDLE : ENDED,
       );
-    case 'restored': {
+    case 'sessionRestored': {
       const { cause, from, sessionId } = notice;
       return logger.info({ cause, from, sessionId }, 'A session continues here');
     }
-    case 'hibernated':
+    case 'sessionHibernated':
       return logger.info({ sessionId: notice.sessionId }, 'A session hibernated');
-    case 'released':
-    case 'fenced':
+    case 'sessionReleased':
+    case 'sessionFenced':
       return logger.debug(
         { reason: notice.reason, sessionId: notice.sessionId },
         'A session left this instance',
@@ -134,7 +134,7 @@ function logSession(notice: EmittedNotice, logger: Logger): void {
 }
 
 function clientFields(
-  notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'opened' }>,
+  notice: Extract<EmittedNotice, { readonly kind: 'clientSeen' | 'sessionOpened' }>,
 ): object {
   const { name, version } = notice.clientInfo;
   const session = 'sessionId' in notice ? { sessionId: notice.sessionId } : {};
@@ -259,7 +259,7 @@ function placeOfFrame(frame: string): string {
 const isFile = (place: string): boolean =>
   !place.startsWith('node:') && (place.includes('/') || place.includes('\\'));
 
-function logDrained({ released, interrupted, ms }: StepNotice<'drained'>, logger: Logger): void {
+function logDrained({ released, interrupted, ms }: StepNotice<'drainEnded'>, logger: Logger): void {
   const fields = { released, interrupted, ms: Math.round(ms) };
   if (interrupted > 0) logger.warn(fields, INTERRUPTED);
   else logger.info(fields, DRAINED);
@@ -280,7 +280,7 @@ const FAILURES: Readonly<Record<string, string>> = {
   over_memory: NO_ROOM,
   store_full: NO_ROOM,
   draining: STOPPED,
-  closed: STOPPED,
+  endpoint_closed: STOPPED,
 };
 
 /** Ends that an operator should look at. The others are ordinary. */

@@ -12,25 +12,25 @@ export function countsOf(count: Count): (notice: Notice) => void {
   const add = (name: MetricName, ...labels: Labels): void => count(name, 1, labels);
   return (notice) => {
     switch (notice.kind) {
-      case 'refused':
+      case 'requestRefused':
         return add('sojourn_refusals_total', notice.reason, String(notice.status));
-      case 'opened':
+      case 'sessionOpened':
         return add('sojourn_sessions_opened_total');
-      case 'restored':
+      case 'sessionRestored':
         return add('sojourn_sessions_restored_total', notice.cause);
-      case 'ended': {
+      case 'sessionEnded': {
         const { createdAt, at, reason } = notice;
         if (createdAt !== undefined)
           count('mcp_server_session_duration_seconds', Math.max(0, at - createdAt) / MS, []);
         return add('sojourn_sessions_left_total', reason);
       }
-      case 'hibernated':
-      case 'released':
-      case 'fenced':
+      case 'sessionHibernated':
+      case 'sessionReleased':
+      case 'sessionFenced':
         return add('sojourn_sessions_left_total', notice.reason);
-      case 'relayed':
+      case 'requestRelayed':
         return add('sojourn_relays_total', notice.outcome);
-      case 'resumed':
+      case 'streamResumed':
         return add('sojourn_resumes_total', notice.outcome);
       case 'callLost':
         return add('sojourn_lost_calls_total', notice.runsAgain ? 'ran_again' : 'ended');
@@ -45,7 +45,7 @@ export function countsOf(count: Count): (notice: Notice) => void {
         if (ms !== undefined) count('sojourn_task_duration_seconds', ms / MS, [status]);
         return add('sojourn_tasks_ended_total', status, reason);
       }
-      case 'waited': {
+      case 'requestWaited': {
         const { ms, reason, outcome } = notice;
         return count('sojourn_wait_duration_seconds', ms / MS, [reason, outcome]);
       }
@@ -54,7 +54,7 @@ export function countsOf(count: Count): (notice: Notice) => void {
         if (failed) add('sojourn_store_call_failures_total', operation);
         return count('sojourn_store_call_duration_seconds', ms / MS, [operation]);
       }
-      case 'storeAway':
+      case 'storeUnavailable':
         return add('sojourn_store_outages_total');
       case 'leaseLapsed':
         return add('sojourn_leases_lapsed_total');

@@ -131,8 +131,8 @@ export const METRICS = metrics({
     buckets: MCP_BUCKETS,
     labels: ['reason', 'outcome'],
     first: [
-      ['store_away', 'refused'],
-      ['lapsed', 'refused'],
+      ['store_unavailable', 'refused'],
+      ['lease_lost', 'refused'],
     ],
     help: 'Calls that waited for the store, the lease or a place: served, refused, left',
   },

@@ -3,27 +3,29 @@
  * happened:
  *
  *     request         the end of an exchange (`WatchedRequest`), on the instance that has the client
- *     refused         `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`http/listen/listen.ts`)
+ *     requestRefused  `http/answer.ts`, by `Exchange.refused`; and a path that is not served (`http/listen/listen.ts`)
  *     handlerThrew    `noticeThrown` of `session/calls/call.ts`, and of a detached task `durable/tasks/task-run.ts`
  *     clientSeen      `seenClients` of `eras/message-checks.ts`: clients without a session
- *     dropped         `session/server/definition/shared-server.ts`, and transports whose session or request has ended
+ *     notificationDropped  `session/server/definition/shared-server.ts`, and transports whose session or request has ended
  *     listChanged     `noticeListChange` of `session/calls/call.ts`
- *     joined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
- *     storeAway, storeBack                `endpoint/outage-log.ts`
+ *     instanceJoined, leaseLapsed, leaseRemoved   `cluster/lease.ts`, `cluster/links.ts`
+ *     storeUnavailable, storeBack         `endpoint/outage-log.ts`
  *     storeCall       `endpoint/watched-store.ts`
- *     drainBegun, drained                 `endpoint/shutdown.ts`
- *     relayed         `cluster/relay/relay.ts`
- *     waited          `eras/sessions/waiting.ts`
+ *     drainBegun, drainEnded              `endpoint/shutdown.ts`
+ *     requestRelayed  `cluster/relay/relay.ts`
+ *     requestWaited   `eras/sessions/waiting.ts`
  *     callLost        `session/calls/repeated-calls.ts`, `durable/tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
- *     resumed         `eras/sessions/get.ts`
- *     the others      `session/registry.ts`: what happens to sessions
+ *     streamResumed   `eras/sessions/get.ts`
+ *     session…        `session/registry.ts`: what happens to sessions
  *
- * Listeners are called in the turn of the notice. They must not throw. The option `observe` is one of them
- * (`observer.ts`), the log another (`log-lines.ts`).
+ * Listeners are called in the turn of the notice. They must not throw. The option `observe` and `endpoint.events`
+ * are two of them (`observer.ts`), the log another (`log-lines.ts`).
  */
-import type { SessionEventMap, SessionEventName } from '../types.ts';
+import type { EventEmitter } from 'node:events';
+import type { Implementation } from '@modelcontextprotocol/server';
+import type { EndReason, RestoreCause } from '../types.ts';
 import { KnownNames } from './known-names.ts';
 import type { StepNotice } from './step-notices.ts';
 
@@ -74,7 +76,7 @@ export interface Refusal {
 
 /** A request was refused, or answered with an error of this library, before your server got it. */
 export interface RefusedNotice extends Refusal {
-  readonly kind: 'refused';
+  readonly kind: 'requestRefused';
   /** The client sent it, perhaps without such a session. */
   readonly sessionId: string | undefined;
 }
@@ -94,17 +96,48 @@ export interface HandlerThrewNotice {
   readonly error: unknown;
 }
 
+/** What happened to a session on this instance, by its kind. */
+interface SessionNotices {
+  sessionOpened: { clientInfo: Implementation; protocolVersion: string };
+  sessionRestored: {
+    cause: RestoreCause;
+    /** The instance that died. */
+    from?: string;
+    /** How its owner left. */
+    after?: 'died' | 'released' | 'hibernated';
+  };
+  sessionHibernated: { reason: 'hibernated' };
+  sessionReleased: { reason: 'released' | 'closed' };
+  /** Another instance owns it. */
+  sessionFenced: { reason: 'fenced' };
+  sessionEnded: {
+    reason: EndReason;
+    /** ms since 1970. */
+    createdAt?: number;
+  };
+}
+
+interface OfSession {
+  readonly sessionId: string;
+  /** ms since 1970. */
+  readonly at: number;
+}
+
 export type SessionNotice = {
-  readonly [Name in SessionEventName]: { readonly kind: Name } & Readonly<SessionEventMap[Name][0]>;
-}[SessionEventName];
+  readonly [Name in keyof SessionNotices]: { readonly kind: Name } & OfSession &
+    Readonly<SessionNotices[Name]>;
+}[keyof SessionNotices];
 
 type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 
 /** A notice of a session before it has its time. */
 export type SessionChange = WithoutTime<SessionNotice>;
 
-/** What the option `observe` gets: all that happens in an endpoint and is no call of a handler. */
+/** What `endpoint.events` and the option `observe` get: all that happens in an endpoint and is no call of a handler. */
 export type Notice = RefusedNotice | SessionNotice | StepNotice;
+
+/** Emits each notice under its kind. */
+export type EndpointEvents = EventEmitter<{ [Each in Notice as Each['kind']]: [Each] }>;
 
 /** What is emitted. Telling of handlers is for `onerror`, telling of requests for the access log. */
 export type EmittedNotice =
@@ -147,6 +180,6 @@ export class Notices {
 
   /** A server sent a notification after its session or request had ended. */
   dropped(method: string): void {
-    this.emit({ kind: 'dropped', sender: 'ended server', method });
+    this.emit({ kind: 'notificationDropped', sender: 'ended server', method });
   }
 }

@@ -1,12 +1,19 @@
 /**
- * Calls two options of the application: `observe` with the notices that are public, `onerror` with what handlers throw.
+ * Tells the application: `observe` and `endpoint.events` the notices that are public, `onerror` what handlers throw.
  * Log lines about both are in `log-lines.ts`.
  */
+import type { EventEmitter } from 'node:events';
 import { guardedCall } from '../guarded-call.ts';
 import { sessionHash } from '../shown.ts';
 import { takesName } from '../protocol/methods.ts';
 import type { ErrorContext, Logger, OnError } from '../types.ts';
-import type { EmittedNotice, HandlerThrewNotice, Notice, Notices } from './notices.ts';
+import type {
+  EmittedNotice,
+  EndpointEvents,
+  HandlerThrewNotice,
+  Notice,
+  Notices,
+} from './notices.ts';
 
 /** Called in the turn in which something happens. What it returns is ignored. */
 export type Observe = (notice: Notice) => unknown;
@@ -21,11 +28,25 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
   notices.listen(tell);
 }
 
+/** A listener that throws ends here too. */
+export function publishNotices(notices: Notices, events: EndpointEvents, logger: Logger): void {
+  const emitter: EventEmitter = events;
+  notices.listen((notice) => {
+    if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
+    if (emitter.listenerCount(notice.kind) === 0) return;
+    guardedCall(
+      () => emitter.emit(notice.kind, publicNotice(notice)),
+      (cause) =>
+        logger.warn({ err: cause, event: notice.kind }, 'A listener of endpoint.events threw'),
+    );
+  });
+}
+
 /** A copy, because the notice reaches other listeners too. */
 function publicNotice(
   notice: Exclude<EmittedNotice, { readonly kind: 'request' | 'handlerThrew' }>,
 ): Notice {
-  if (notice.kind !== 'refused') return { ...notice };
+  if (notice.kind !== 'requestRefused') return { ...notice };
   const { exchange: _, ...refused } = notice;
   return refused;
 }

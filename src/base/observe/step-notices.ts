@@ -7,7 +7,7 @@ import type { Implementation } from '@modelcontextprotocol/server';
 /** What each notice tells, by its kind. */
 interface StepNotices {
   /** This instance has a lease: at its start, and under another id after its lease lapsed. */
-  joined: {
+  instanceJoined: {
     /** The id of this instance from now on. */
     instance: string;
     /** The id before, whose lease lapsed. Absent at the start. */
@@ -26,7 +26,7 @@ interface StepNotices {
     instance: string;
   };
   /** The session store cannot be reached, or refuses calls. Requests that need it wait. */
-  storeAway: {
+  storeUnavailable: {
     /** What the client of the store said. */
     error: Error;
   };
@@ -43,7 +43,7 @@ interface StepNotices {
     failed: boolean;
   };
   drainBegun: object;
-  drained: {
+  drainEnded: {
     /** Sessions that were given back to the store. */
     released: number;
     /** Requests that were still running at the deadline. */
@@ -51,7 +51,7 @@ interface StepNotices {
     ms: number;
   };
   /** A call of a client that is connected here was passed to the owner of its session, and has ended there. */
-  relayed: {
+  requestRelayed: {
     to: string;
     /**
      * `done`: it was answered, or its client left. `refused`: the owner did not run it, and it is placed again. `lost`:
@@ -62,8 +62,8 @@ interface StepNotices {
     sessionId: string | undefined;
   };
   /** A call of a session waited, because the store, the lease or a place was missing. */
-  waited: {
-    /** The last cause: an error code in lower case, such as `store_away`, `lapsed`, `too_many_requests`. */
+  requestWaited: {
+    /** The last cause: an error code in lower case, such as `store_unavailable`, `lease_lost`, `too_many_requests`. */
     reason: string;
     /** `served`: a session or its owner took it. `refused`: its client got the error. `left`: its client gave up. */
     outcome: 'served' | 'refused' | 'left';
@@ -124,7 +124,7 @@ interface StepNotices {
     ms: number | undefined;
   };
   /** A client came back to a stream, with the id of the last event that it has. */
-  resumed: {
+  streamResumed: {
     /**
      * `continued`: it got the events after that one. `finished`: nothing followed. `gap`: those events were not kept:
      * the client gets a new stream of messages, or an error for its call.
@@ -142,7 +142,7 @@ interface StepNotices {
    * A notification of the application reaches no client: it was sent through the shared server while no handler of its
    * session ran, or by a server whose session or request has ended.
    */
-  dropped: {
+  notificationDropped: {
     sender: 'shared server' | 'ended server';
     /** Chosen by the application. */
     method: string;

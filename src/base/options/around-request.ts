@@ -68,7 +68,7 @@ export interface RequestChange {
  * Gives the request to the next function, or to the server, and resolves with its answer, which may be an error. May be
  * called once.
  *
- * @throws SojournError `CALL_CUT` or `CALL_TIMEOUT` when the request is cancelled or cut, `NEXT_TWICE` for a second
+ * @throws SojournError `CALL_ABORTED` or `CALL_TIMEOUT` when the request is cancelled or cut, `NEXT_TWICE` for a second
  * call, `REQUEST_CHANGED` for another method, id, tool, prompt or URI.
  */
 export type NextRun = (change?: RequestChange) => Promise<RequestAnswer>;

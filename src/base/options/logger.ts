@@ -30,7 +30,9 @@ export const SILENT: Logger = loggerOf(() => IGNORED);
 
 /** What a reader of a console sees of an error. A store that is away is no mistake in code: no frame leads to it. */
 export function printed(error: unknown): unknown {
-  return error instanceof SojournError && error.code === 'STORE_AWAY' ? error.message : error;
+  return error instanceof SojournError && error.code === 'STORE_UNAVAILABLE'
+    ? error.message
+    : error;
 }
 
 const toConsole =

@@ -22,9 +22,9 @@ const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> =
   enableJsonResponse: ['the SDK transport', "responseMode: 'json'"],
   onsessioninitialized: [
     'the SDK transport',
-    "sessions.events.on('opened', …), or sessionMigrationHandler.onSessionInitialized",
+    "endpoint.events.on('sessionOpened', …), or sessionMigrationHandler.onSessionInitialized",
   ],
-  onsessionclosed: ['the SDK transport', "sessions.events.on('ended', …)"],
+  onsessionclosed: ['the SDK transport', "endpoint.events.on('sessionEnded', …)"],
   enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
   retryInterval: ['the SDK transport', 'retryMs'],
   sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],

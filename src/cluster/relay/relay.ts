@@ -192,7 +192,7 @@ export class Relay implements RelayedCalls {
         releaseLink();
         const sessionId = caller.header('mcp-session-id');
         notices.emit({
-          kind: 'relayed',
+          kind: 'requestRelayed',
           to: link.peer,
           outcome,
           ms: time.monotonic() - began,

@@ -24,7 +24,7 @@ const isAre = (rows: readonly InstanceRow[], one: string, more: string): string 
 
 const names = (rows: readonly InstanceRow[]): string => list(rows.map(({ id }) => nameOf(id)));
 
-function storeAway(since: number): Headline {
+function storeUnavailable(since: number): Headline {
   const own = fleet.value?.instances.find(({ id }) => id === fleet.value?.instance)?.figures;
   return {
     title: `The store has not answered for ${span(now.value - since)}.${waitText(own?.waiting ?? 0, ' for it here')}`,
@@ -83,7 +83,7 @@ function calm(): Headline {
 
 export function headline(): Headline {
   const { awaySince, instances = [] } = fleet.value ?? {};
-  if (awaySince !== undefined) return storeAway(awaySince);
+  if (awaySince !== undefined) return storeUnavailable(awaySince);
   const of = (state: InstanceRow['state']) => instances.filter((row) => row.state === state);
   if (of('silent').length > 0) return silent(of('silent'));
   if (of('draining').length > 0) return draining(of('draining'));

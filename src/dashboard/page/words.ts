@@ -14,8 +14,8 @@ const TITLES: Readonly<Record<string, string>> = {
   body_too_large: 'A request that is too large',
   not_acceptable: 'A client that cannot read the answer',
   unsupported_version: 'A revision that is not served',
-  store_away: 'The store did not answer',
-  closed: 'The instance was closing',
+  store_unavailable: 'The store did not answer',
+  endpoint_closed: 'The instance was closing',
 };
 
 export function titleOf(reason: string): string {
@@ -31,7 +31,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   origin: 'Allow it only if you know this site: a browser sends what its user may do.',
   unauthorized:
     'The client must get a token from your authorization server. If many tokens fail at once, compare the clocks.',
-  auth_away: 'Look at the authorization server. The log has the cause.',
+  auth_unavailable: 'Look at the authorization server. The log has the cause.',
   insufficient_scope: 'The client must get a token with these scopes.',
   user: 'The session was opened by another user. Each user needs a session.',
   session_not_found:
@@ -62,14 +62,15 @@ const ADVICE: Readonly<Record<string, string>> = {
   method_not_allowed: 'Most clients try GET first: a 405 is normal where GET is not served.',
   not_acceptable: 'The client must accept JSON and event streams.',
   unsupported_media_type: 'The client must declare its body as JSON.',
-  store_away: 'Check the store. Sessions are kept.',
-  lapsed: 'Look for a blocked event loop, or an outage of the store.',
+  store_unavailable: 'Check the store. Sessions are kept.',
+  lease_lost: 'Look for a blocked event loop, or an outage of the store.',
   owner_unreachable: 'The log names the instance and the likely causes.',
   restore_failed: 'The log has the cause. The session is kept.',
   hook_timeout: 'The log names the hook. Raise hookTimeoutMs only if it must take this long.',
   migration_failed: 'The log has the cause.',
   draining: 'Other instances serve. Look at the load balancer if it still sends requests here.',
-  closed: 'Other instances serve. Look at the load balancer if it still sends requests here.',
+  endpoint_closed:
+    'Other instances serve. Look at the load balancer if it still sends requests here.',
   path: 'The client must use the address of the endpoint.',
   legacy_sse: 'The client speaks the transport of 2024-11-05: it must open its stream first.',
 };

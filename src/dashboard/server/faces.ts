@@ -22,7 +22,7 @@ export interface DashboardReply {
 
 /** The body of each answer of 400 or more. */
 export interface ApiFailure {
-  /** `token`, `unknown`, `store_away`, or another word. */
+  /** `token`, `unknown`, `store_unavailable`, or another word. */
   readonly error: string;
   /** A sentence for the page. */
   readonly message: string;

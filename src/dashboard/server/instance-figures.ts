@@ -49,7 +49,7 @@ export class InstanceFigures {
     this.#tools = new Recent(30 * MINUTE_MS, now);
     this.#refusals = new Refusals(now);
     // A dashboard may be mounted while the store is away.
-    if (endpoint.health().store === 'away') this.#away = { since: timeProvider.now() };
+    if (endpoint.health().store === 'unavailable') this.#away = { since: timeProvider.now() };
     notices.listen((notice) => this.#note(notice), { requests: true });
   }
 
@@ -113,15 +113,15 @@ export class InstanceFigures {
     switch (notice.kind) {
       case 'request':
         return this.#request(notice);
-      case 'refused':
+      case 'requestRefused':
         return this.#refusals.note(notice, notice.exchange, this.#time.now());
-      case 'waited':
+      case 'requestWaited':
         // In an outage the end of the request says it, for calls whose handlers ran as well.
         if (!this.#isAway) this.#lately.add('waits', notice.ms, notice.outcome === 'refused');
         return undefined;
       case 'callLost':
         return this.#lately.add(notice.runsAgain ? 'rerun' : 'lost');
-      case 'storeAway':
+      case 'storeUnavailable':
         this.#away = { since: this.#time.now() };
         return undefined;
       case 'storeBack':

@@ -75,8 +75,8 @@ export class Mounted {
       return answered(answer);
     } catch (err) {
       if (err instanceof Refused) return err.reply;
-      if (err instanceof SojournError && err.code === 'STORE_AWAY')
-        return failed(503, 'store_away', 'The session store cannot be reached');
+      if (err instanceof SojournError && err.code === 'STORE_UNAVAILABLE')
+        return failed(503, 'store_unavailable', 'The session store cannot be reached');
       this.#of.endpoint.options.logger.error({ err }, 'The dashboard could not answer its page');
       return failed(500, 'internal', 'The dashboard could not answer; the log says why');
     }

@@ -14,7 +14,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import {
-  onceCancelled,
+  onceAborted,
   onceWithinItself,
   ownerLost,
   resultNotKept,
@@ -235,7 +235,7 @@ export class OnceLedger {
       case 'lost':
         throw this.#refused(call, ownerLost(true));
       case 'cancelled':
-        throw this.#refused(call, onceCancelled());
+        throw this.#refused(call, onceAborted());
       case 'large':
         throw this.#refused(call, resultNotKept(RESULT_BYTES));
     }

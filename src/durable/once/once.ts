@@ -77,7 +77,7 @@ interface Settings {
 /**
  * Wraps the handler of a tool. Throws a `TypeError` or `RangeError` for an invalid option. A call whose handler does
  * not run is answered with a JSON-RPC error, whose `data.reason` is `once_conflict`, `once_needs_user`, `owner_lost`,
- * `cancelled`, `result_not_kept` or `store_away`.
+ * `once_aborted`, `result_not_kept` or `store_unavailable`.
  */
 export function once<Given extends unknown[], Result>(
   handler: (...given: Given) => Returned<Result>,

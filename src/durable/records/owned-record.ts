@@ -3,7 +3,7 @@
  * store is away. The instance may get a new id after a lapse of its lease: then the record is claimed for that id, unless
  * another instance was first.
  */
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import type {
   EndOutcome,
   Fence,
@@ -55,7 +55,7 @@ export class OwnedRecord {
     return this.reach(async () => {
       if (this.#kind.lease.valid) await this.reclaim();
       throwIfOver();
-      if (!this.isCertain) throw storeAway('this instance takes its lease');
+      if (!this.isCertain) throw storeUnavailable('this instance takes its lease');
     });
   }
 

@@ -7,7 +7,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { type RandomSource, within } from '../../base/system.ts';
 import type { Instance } from '../../cluster/instance.ts';
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { whileAway } from '../../session/record/pause.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
@@ -130,7 +130,7 @@ export class OwnedRecords {
   /** No id owns a record before its lease is stored: another instance would find its owner dead. */
   async leased(stopped?: () => boolean): Promise<void> {
     await this.reach(() => {
-      if (!this.lease.valid) throw storeAway('this instance takes its lease');
+      if (!this.lease.valid) throw storeUnavailable('this instance takes its lease');
     }, stopped);
   }
 

@@ -3,7 +3,7 @@
  * log, so the fence of the task refuses what a run records that has lost it. The last event of a name has its value.
  * The log keeps its newest events alone, so all values are written again before it drops one.
  */
-import { overMemory, stepInvalid, storeAway } from '../../base/errors.ts';
+import { overMemory, stepInvalid, storeUnavailable } from '../../base/errors.ts';
 import { TASK_LOG } from '../../session/record/record-kinds.ts';
 import type { Fence, Records, ReplayOutcome } from '../../stores/store.ts';
 import type { OwnedRecord } from '../records/owned-record.ts';
@@ -35,7 +35,7 @@ export async function recordedOf(records: Pick<Records, 'replay'>, id: string): 
   if (!found.found && found.why === 'gap' && found.first !== undefined)
     found = await records.replay(id, STREAM, found.first - 1);
   if (!found.found && found.why === 'unknown') return NOTHING_RECORDED;
-  if (!found.found) throw storeAway('the steps of a task change while they are read');
+  if (!found.found) throw storeUnavailable('the steps of a task change while they are read');
   const { events, next } = found;
   const values = new Map<string, string>();
   let bytes = 0;

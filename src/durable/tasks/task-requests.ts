@@ -158,7 +158,7 @@ export class TaskRequests {
   }
 
   /**
-   * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_UNKNOWN`. Rejects when `signal`
+   * The task once it has ended or asks its client, or as it is after `ms`. Throws `TASK_NOT_FOUND`. Rejects when `signal`
    * aborts.
    */
   async wait(
@@ -182,7 +182,7 @@ export class TaskRequests {
     }
   }
 
-  /** `false`: it had ended. Throws `TASK_UNKNOWN`. */
+  /** `false`: it had ended. Throws `TASK_NOT_FOUND`. */
   async cancel(id: string, user: string | undefined): Promise<boolean> {
     const found = await this.tasks.store.find(id, user);
     return 'record' in found && this.tasks.end(id, { status: 'cancelled' });
@@ -196,7 +196,7 @@ export class TaskRequests {
     over.abort();
   }
 
-  /** Stores answers to open questions. Throws `TASK_UNKNOWN`, and stores none if one is wrong or too large. */
+  /** Stores answers to open questions. Throws `TASK_NOT_FOUND`, and stores none if one is wrong or too large. */
   take(id: string, user: string | undefined, given: unknown): Promise<void> {
     return this.#taking.steps(id, () => this.#take(id, user, given));
   }

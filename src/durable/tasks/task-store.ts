@@ -7,8 +7,8 @@ import {
   resultNotKept,
   resultTooLarge,
   rpcError,
-  storeAway,
-  taskUnknown,
+  storeUnavailable,
+  taskNotFound,
   taskUnreadable,
 } from '../../base/errors.ts';
 import { base64url } from '../../base/system.ts';
@@ -93,12 +93,13 @@ export class TaskStore extends OwnedRecords {
     return `${await this.group(user)}.${name}`;
   }
 
-  /** Throws `TASK_UNKNOWN`, also for the task of another user and `STORE_AWAY`. */
+  /** Throws `TASK_NOT_FOUND`, also for the task of another user and `STORE_UNAVAILABLE`. */
   async find(id: unknown, user: string | undefined): Promise<FoundTask> {
-    if (typeof id !== 'string' || !id.startsWith(`${await this.group(user)}.`)) throw taskUnknown();
+    if (typeof id !== 'string' || !id.startsWith(`${await this.group(user)}.`))
+      throw taskNotFound();
     const found = await this.read(id);
     if (found === undefined || ('record' in found && found.record.user !== (user ?? null)))
-      throw taskUnknown();
+      throw taskNotFound();
     return found;
   }
 
@@ -141,7 +142,7 @@ export class TaskStore extends OwnedRecords {
       this.ended(record, kept, end);
       return record.owner;
     }
-    throw storeAway('a task changes all the time');
+    throw storeUnavailable('a task changes all the time');
   }
 
   /** The end of a task whose time was over is stored. */

@@ -50,7 +50,7 @@ export function taskTools(server: McpServer): void {
 /** A wrong id is a mistake of the client. */
 const told = (answer: Promise<unknown>): Promise<unknown> =>
   answer.catch((cause: unknown) => {
-    if (cause instanceof SojournError && cause.code === 'TASK_UNKNOWN')
+    if (cause instanceof SojournError && cause.code === 'TASK_NOT_FOUND')
       return failed(cause.message);
     throw cause;
   });

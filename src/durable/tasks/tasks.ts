@@ -9,7 +9,7 @@ import {
   onceConflict,
   requestDrained,
   rpcError,
-  storeAway,
+  storeUnavailable,
   taskTooLarge,
   tooManyTasks,
 } from '../../base/errors.ts';
@@ -110,13 +110,13 @@ export class Tasks {
     const args = key && argumentsHash(id, key.args);
     return this.#turns.steps(id, async () => {
       if (this.#takenBack.has(id))
-        throw storeAway('the task of an earlier call with this key is being removed');
+        throw storeUnavailable('the task of an earlier call with this key is being removed');
       for (let tries = 0; tries < TRIES; tries++) {
         const known = args === undefined ? undefined : await this.#known(id, args);
         const made = known ?? (await this.#inPlace(run, { ...kept, args }, id));
         if (made !== undefined) return made;
       }
-      throw storeAway('the task of a call has ended before its own instance knew of it');
+      throw storeUnavailable('the task of a call has ended before its own instance knew of it');
     });
   }
 

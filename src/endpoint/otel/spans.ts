@@ -55,7 +55,7 @@ export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
     const attributes = attributesOf(request, parts);
     const name = nameOf(request, names);
     const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes, links }, parent);
-    let errorType: string | undefined = 'call_cut';
+    let errorType: string | undefined = 'call_aborted';
     let answer: RequestAnswer | undefined;
     try {
       answer = await context.with(trace.setSpan(parent, span), () => next());
@@ -66,7 +66,7 @@ export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
     } catch (cause) {
       errorType = cause instanceof SojournError ? cause.code.toLowerCase() : '_OTHER';
       // A run of a task that parks, detaches or is cancelled did not fail.
-      if (errorType === 'call_cut' && request.taskId !== undefined) errorType = undefined;
+      if (errorType === 'call_aborted' && request.taskId !== undefined) errorType = undefined;
       throw cause;
     } finally {
       names.learn(request, answer);

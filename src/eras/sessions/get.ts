@@ -129,7 +129,7 @@ async function serveAfter(
   const isGetStream = position === undefined || position.stream === GET_STREAM;
   const isFinished = resumed === 'finished' || position?.ended === true;
   const outcome = resumed === 'resumed' ? 'continued' : isFinished ? 'finished' : 'gap';
-  parts.options.notices.emit({ kind: 'resumed', outcome, sessionId: session.id });
+  parts.options.notices.emit({ kind: 'streamResumed', outcome, sessionId: session.id });
   if (resumed === 'resumed') return undefined;
   const next = forResume({ isGetStream, isFinished, namesCall: position?.call !== undefined });
   if (next === 'getStream') await openGet(session, open(parts, inbound), true);

@@ -12,7 +12,7 @@ import {
   ownerLost,
   ranTooOften,
   SojournError,
-  storeAway,
+  storeUnavailable,
 } from '../../base/errors.ts';
 import { lostCallJson } from '../../http/answer.ts';
 import { afterTurn } from '../../base/system.ts';
@@ -259,7 +259,7 @@ class EnteringPost implements EnteringMessages {
     const next = afterStoring(result, { left: session.left, ran: true });
     session.calls.withdrawRunning(admitted);
     this.#inbound.sink.withdraw();
-    if (next === 'refuse') return storeAway('writing before an answer');
+    if (next === 'refuse') return storeUnavailable('writing before an answer');
     if (this.caller.relayOrigin === undefined) return this.#marked(1);
     // Its calls have run here: the relaying instance takes them to the next owner marked, as those of a lost owner.
     this.#inbound.sink.handOver(true);
@@ -291,7 +291,7 @@ class EnteringPost implements EnteringMessages {
     const next = afterStoring(stored, { left: session.left, ran: false });
     if (stored === 'fenced') session.ownership.fenced();
     session.calls.withdraw(admitted);
-    if (next === 'refuse') return storeAway('writing before a call');
+    if (next === 'refuse') return storeUnavailable('writing before a call');
     if (next === 'mayHaveRun') return this.#marked(0);
     return { ...this.#inbound, storedAs: admitted.stream.key };
   }

@@ -20,7 +20,7 @@ import {
   restoreFailed,
   sessionIdInvalid,
   sessionIsLeaving,
-  storeAway,
+  storeUnavailable,
   versionChanged,
 } from '../../base/errors.ts';
 import { answerable, lostForm } from '../../http/answer.ts';
@@ -103,7 +103,7 @@ export class Router implements WaitingHost {
     if (!isOurs && !instance.lease.valid) return this.#wait(id, inbound, instance.missing);
     // A running call may wait for answers and notifications, so those may overtake.
     if (waiting && (!isOurs || counts(inbound)))
-      return this.#wait(id, inbound, storeAway('waiting behind an earlier request'));
+      return this.#wait(id, inbound, storeUnavailable('waiting behind an earlier request'));
     if (!isOurs) return this.#start(id, inbound);
     try {
       const next = this.#serve(live, inbound);

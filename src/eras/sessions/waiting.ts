@@ -299,7 +299,7 @@ export class WaitingRequests {
 
   #remove(
     call: QueuedCall,
-    outcome: StepNotice<'waited'>['outcome'] = 'left',
+    outcome: StepNotice<'requestWaited'>['outcome'] = 'left',
     end?: Promise<void>,
   ): void {
     const { timeProvider, notices } = this.#given.options;
@@ -315,7 +315,7 @@ export class WaitingRequests {
     call.held?.release();
     const reason = call.cause instanceof SojournError ? reasonOf(call.cause) : 'hook_failed';
     notices.emit({
-      kind: 'waited',
+      kind: 'requestWaited',
       reason,
       outcome,
       ms: this.#now - call.since,

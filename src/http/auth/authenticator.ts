@@ -17,7 +17,7 @@ import {
   verifyBearerToken,
 } from '@modelcontextprotocol/server';
 import {
-  authAway,
+  authUnavailable,
   insufficientScope,
   internal,
   noToken,
@@ -150,7 +150,7 @@ class BearerTokens implements Authenticator {
       case OAuthErrorCode.InsufficientScope:
         return this.#challenge(error, token);
       case OAuthErrorCode.TemporarilyUnavailable:
-        return authAway();
+        return authUnavailable();
       default: {
         logger.warn(
           { err: thrownWithoutToken(cause, token) },

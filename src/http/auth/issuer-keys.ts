@@ -6,7 +6,7 @@
  * status or a text. Where there are no keys, or only ones older than ten minutes, it is repeated at most once a second.
  * So no caller can make this instance send a request per token.
  */
-import { authAway, type SojournError } from '../../base/errors.ts';
+import { authUnavailable, type SojournError } from '../../base/errors.ts';
 import type { ResolvedJwt } from '../../base/options/resolve-auth.ts';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { within } from '../../base/system.ts';
@@ -51,11 +51,12 @@ export class IssuerKeys {
     this.#context = context;
   }
 
-  /** The keys that are known. Rejects with AUTH_AWAY when there are none, and they cannot be fetched. */
+  /** The keys that are known. Rejects with AUTH_UNAVAILABLE when there are none, and they cannot be fetched. */
   async current(): Promise<Keys> {
     const look = this.#age < KEPT_MS ? undefined : this.#read();
     const away = await (look && this.#age < KEPT_WHILE_AWAY_MS ? this.#soon(look) : look);
-    if (this.#keys === undefined || this.#age >= KEPT_WHILE_AWAY_MS) throw away ?? authAway();
+    if (this.#keys === undefined || this.#age >= KEPT_WHILE_AWAY_MS)
+      throw away ?? authUnavailable();
     return this.#keys;
   }
 
@@ -83,17 +84,19 @@ export class IssuerKeys {
   /** An issuer that does not answer holds tokens with known keys for the first moment of a look. */
   async #soon(look: Promise<SojournError | undefined>): Promise<SojournError | undefined> {
     const leftMs = this.#lookedAt + LOOK_MS - this.#now;
-    return leftMs > 0 ? within(this.#context.timeProvider, leftMs, look, authAway) : authAway();
+    return leftMs > 0
+      ? within(this.#context.timeProvider, leftMs, look, authUnavailable)
+      : authUnavailable();
   }
 
   async #read(): Promise<SojournError | undefined> {
-    if (this.#now - this.#failedAt < PAUSE_MS) return authAway();
+    if (this.#now - this.#failedAt < PAUSE_MS) return authUnavailable();
     const failed = (err: unknown): SojournError => {
       this.#failedAt = this.#now;
       const text =
         'The signing keys of the issuer cannot be fetched: tokens that need them get 503';
       this.#context.logger.warn({ err, issuer: this.#jwt.issuer }, text);
-      return authAway(err);
+      return authUnavailable(err);
     };
     return (this.#look ??= this.#find()
       .catch(failed)

@@ -2,7 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
-import { authAway, SojournError } from '../../base/errors.ts';
+import { authUnavailable, SojournError } from '../../base/errors.ts';
 import type { ResolvedJwt } from '../../base/options/resolve-auth.ts';
 import { quoted } from '../../base/shown.ts';
 import { type AuthContext, userNamedBy } from './context.ts';
@@ -13,7 +13,7 @@ const ALGORITHMS = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA 
 /** Keys of one set that are tried for a token without `kid`: a forged one costs a signature for each. */
 const MOST_TRIALS = 8;
 
-/** Rejects with an `OAuthError` for a token that is not valid, with AUTH_AWAY while its keys cannot be fetched. */
+/** Rejects with an `OAuthError` for a token that is not valid, with AUTH_UNAVAILABLE while its keys cannot be fetched. */
 export type JwtVerifier = (token: string) => Promise<AuthInfo>;
 
 export function createJwtVerifier(
@@ -72,7 +72,7 @@ async function verifyWith(
     if (!isUnknown && codeOf(cause) !== WRONG_SIGNATURE) throw cause;
     const newer = await keys.newerThan(known);
     if (newer !== undefined) return verifyWithSet(newer, token, options);
-    throw isUnknown && keys.away ? authAway() : cause;
+    throw isUnknown && keys.away ? authUnavailable() : cause;
   }
 }
 

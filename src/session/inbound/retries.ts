@@ -45,8 +45,8 @@ export const MOST_RUNS = 3;
 // ——— what a failure is ———
 
 const WAITED_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'LAPSED',
-  'STORE_AWAY',
+  'LEASE_LOST',
+  'STORE_UNAVAILABLE',
   'RESTORE_FAILED',
   'OWNER_UNREACHABLE',
   'TOO_MANY_REQUESTS',
@@ -90,7 +90,9 @@ export function mayWaitOn(cause: unknown, failures: number): boolean {
 
 /** This instance has stopped. Another one may serve the session. */
 function isStopped(cause: unknown): boolean {
-  return cause instanceof SojournError && (cause.code === 'DRAINING' || cause.code === 'CLOSED');
+  return (
+    cause instanceof SojournError && (cause.code === 'DRAINING' || cause.code === 'ENDPOINT_CLOSED')
+  );
 }
 
 /**

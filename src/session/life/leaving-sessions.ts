@@ -108,11 +108,16 @@ export class LeavingSessions {
     await session.leave(why);
     if (outcome === 'failed') return false;
     if (outcome === 'fenced') {
-      this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
+      this.#host.emit({ kind: 'sessionFenced', sessionId: session.id, reason: 'fenced' });
       this.#host.lease.renewNow();
       return false;
     }
-    this.#host.emit({ kind: 'ended', sessionId: session.id, reason, createdAt: session.createdAt });
+    this.#host.emit({
+      kind: 'sessionEnded',
+      sessionId: session.id,
+      reason,
+      createdAt: session.createdAt,
+    });
     this.endHook.ended(session.id, reason);
     return true;
   }
@@ -130,7 +135,7 @@ export class LeavingSessions {
     if ((await this.#host.store.sessions.end(id, from, reason, this.#keepMs(reason))) !== 'ended')
       return false;
     const createdAt = 'createdAt' in from ? { createdAt: from.createdAt } : undefined;
-    this.#host.emit({ kind: 'ended', sessionId: id, reason, ...createdAt });
+    this.#host.emit({ kind: 'sessionEnded', sessionId: id, reason, ...createdAt });
     this.endHook.ended(id, reason);
     return true;
   }
@@ -191,12 +196,12 @@ export class LeavingSessions {
       return this.#host.store.sessions.save(sessionId, fence, change);
     };
     if ((await this.#release(sessionId, release)) === 'fenced')
-      return this.#host.emit({ kind: 'fenced', sessionId, reason: 'fenced' });
+      return this.#host.emit({ kind: 'sessionFenced', sessionId, reason: 'fenced' });
     if (isHibernated) this.#host.hibernated.add({ id: sessionId, bytes, share }, stamp);
     this.#host.emit(
       isHibernated
-        ? { kind: 'hibernated', sessionId, reason: why }
-        : { kind: 'released', sessionId, reason: why },
+        ? { kind: 'sessionHibernated', sessionId, reason: why }
+        : { kind: 'sessionReleased', sessionId, reason: why },
     );
   }
 
@@ -251,7 +256,7 @@ export class LeavingSessions {
     if (!this.#host.remove(session)) return;
     void this.#logFenced(session.id, session.ownership.fence);
     void this.#track(session.id, session.leave('fenced'), undefined);
-    this.#host.emit({ kind: 'fenced', sessionId: session.id, reason: 'fenced' });
+    this.#host.emit({ kind: 'sessionFenced', sessionId: session.id, reason: 'fenced' });
     this.#host.lease.renewNow();
   }
 

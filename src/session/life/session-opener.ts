@@ -11,8 +11,8 @@ import {
   hookReturned,
   invalidParams,
   findsNoRoom,
-  lapsed,
-  storeAway,
+  leaseLost,
+  storeUnavailable,
   SojournError,
 } from '../../base/errors.ts';
 import type { CallerRequest } from '../../http/caller-request.ts';
@@ -111,7 +111,7 @@ export class SessionOpener {
       await this.#record(session, caller);
       // If the lease ran out during this, the sessions that were live have been claimed again already.
       while (session.ownership.owner !== this.#registry.lease.owner)
-        if (!(await session.ownership.claim())) throw lapsed();
+        if (!(await session.ownership.claim())) throw leaseLost();
       this.#registry.add(session);
       checkOpen(session);
       if (!caller.closed && this.#registry.lifecycle.refusal === undefined)
@@ -160,7 +160,7 @@ export class SessionOpener {
     } catch (cause) {
       // If the store has the record without a reply, the sweep ends the session once it has expired.
       this.#registry.leaving.endHook.ended(session.id, 'deleted');
-      throw cause instanceof SojournError ? cause : storeAway('recording a session', cause);
+      throw cause instanceof SojournError ? cause : storeUnavailable('recording a session', cause);
     }
     if (outcome === 'exists')
       throw factoryFailed(`the session id ${sessionHash(session.id)} exists already`);

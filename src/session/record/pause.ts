@@ -37,5 +37,5 @@ export async function whileAway<T>(
 }
 
 export function isStoreAway(cause: unknown): boolean {
-  return cause instanceof SojournError && cause.code === 'STORE_AWAY';
+  return cause instanceof SojournError && cause.code === 'STORE_UNAVAILABLE';
 }

@@ -3,7 +3,7 @@
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
  * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
-import { overMemory, stateTooLarge, storeAwayForClients } from '../../base/errors.ts';
+import { overMemory, stateTooLarge, storeUnavailableForClients } from '../../base/errors.ts';
 import type { SessionState } from '../../base/types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
@@ -169,7 +169,7 @@ export class DurableState implements SessionState {
 
   /** A handler may pass a caught error to its client, so details that only operators should read go to the log. */
   #failed(err: unknown): never {
-    const told = storeAwayForClients('session.state', err);
+    const told = storeUnavailableForClients('session.state', err);
     // Every other error reaches the handler unchanged, above all that another instance owns the session.
     if (told !== err) {
       const { sessionId } = this.#ownership;

@@ -21,7 +21,7 @@ import {
   type TransportSendOptions,
 } from '@modelcontextprotocol/server';
 import { afterTurn, atEndOfTurn } from '../../base/system.ts';
-import { internal, type SojournError, storeAway } from '../../base/errors.ts';
+import { internal, type SojournError, storeUnavailable } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type {
   RpcMessage,
@@ -156,7 +156,7 @@ export class SessionTransport extends ServerTransport {
   ): Promise<void> {
     if (from?.end !== 'withdrawn') return this.#send(message, options);
     if (!('method' in message)) return DONE;
-    if ('id' in message) return this.#refused(message, storeAway('writing before a call'));
+    if ('id' in message) return this.#refused(message, storeUnavailable('writing before a call'));
     return options?.relatedRequestId === undefined && isSessionLevel(message.method)
       ? this.#send(message, options)
       : DONE;

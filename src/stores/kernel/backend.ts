@@ -15,7 +15,7 @@
  *
  * The kernel calls `write` again only after the earlier call has been answered, and gives it at most one write of each
  * row (`turn-writes.ts`), so a list has no order. `write` answers or fails in a bounded time. It fails with a
- * `storeAway(…)`: the outcome is unknown. A write that the store refuses for what it holds is answered with an error,
+ * `storeUnavailable(…)`: the outcome is unknown. A write that the store refuses for what it holds is answered with an error,
  * and the others of the list are stored. `now`, `read`, `log`, `list`, `due` and `count` may answer with or without a
  * promise. A backend whose `write` answers without a promise is in this process (`KernelParts.isAlone`).
  */

@@ -3,7 +3,7 @@
  * names the version that it replaces. A step that another process overtook is done again.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
-import { type SojournError, storeAway } from '../../base/errors.ts';
+import { type SojournError, storeUnavailable } from '../../base/errors.ts';
 import { notAsked } from '../shared/failures.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
 import { UnreadableRecords } from '../shared/unreadable-records.ts';
@@ -177,7 +177,7 @@ export class RowSteps {
   }
 
   #overtaken(): SojournError {
-    return storeAway(
+    return storeUnavailable(
       `${this.#parts.backend.where}: a record was changed by others ${TRIES} times in a row`,
     );
   }

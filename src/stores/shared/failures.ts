@@ -1,20 +1,21 @@
 /** Errors that several stores report in the same words. `where` names the server or file, without credentials. */
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import { sessionHash } from '../../base/shown.ts';
 
 export const noAnswer = (where: string, ms: number): Error =>
-  storeAway(`${where} has not answered within ${Math.round(ms)} ms`);
+  storeUnavailable(`${where} has not answered within ${Math.round(ms)} ms`);
 
 export const notAsked = (where: string, ms: number): Error =>
-  storeAway(`${where} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
+  storeUnavailable(`${where} could not be asked within ${Math.round(ms)} ms; nothing was changed`);
 
-export const storeClosed = (where: string): Error => storeAway(`the store at ${where} is closed`);
+export const storeClosed = (where: string): Error =>
+  storeUnavailable(`the store at ${where} is closed`);
 
 /** A record in an error: the id of a session gives access to it. */
 export const shownRecord = (id: string): string => `session ${sessionHash(id)}`;
 
 export const newerRecord = (where: string, id: string, found: number, known: number): Error =>
-  storeAway(
+  storeUnavailable(
     `${where}: ${shownRecord(id)} was written by a newer version of sojourn (record ${found}, ` +
       `this one reads up to ${known})`,
   );

@@ -1,5 +1,10 @@
 /** Turns SQLite's errors into errors that name the file and say what to do. */
-import { SojournError, storeAway, storeRefused, storeWithoutRoom } from '../../base/errors.ts';
+import {
+  SojournError,
+  storeUnavailable,
+  storeRefused,
+  storeWithoutRoom,
+} from '../../base/errors.ts';
 
 /** Primary result codes; extended codes have theirs in the low byte. https://sqlite.org/rescode.html */
 const BUSY = 5;
@@ -35,7 +40,7 @@ export const isFull = (error: unknown): boolean => resultCode(error) === FULL;
 /** No write can be stored now, whatever it holds. */
 export const refusesAll = (error: unknown): boolean =>
   error instanceof SojournError &&
-  error.code === 'STORE_AWAY' &&
+  error.code === 'STORE_UNAVAILABLE' &&
   resultCode(error.cause ?? {}) === undefined;
 
 /** An error of SQLite or of the system as a store error; other errors unchanged. */
@@ -43,14 +48,14 @@ export function storeFailure(path: string, error: unknown): Error {
   const code = resultCode(error);
   if (!(error instanceof Error)) return new Error(String(error));
   if ('syscall' in error)
-    return storeAway(`${path}: the system refuses it (${error.message})`, error);
+    return storeUnavailable(`${path}: the system refuses it (${error.message})`, error);
   if (code === undefined) return error;
   const { message } = error;
   const failure = LASTING.includes(code)
     ? storeRefused
     : code === FULL
       ? storeWithoutRoom
-      : storeAway;
+      : storeUnavailable;
   return failure(`${path}: ${EXPLAINED[code] ?? 'SQLite refused'} (${message})`, error);
 }
 

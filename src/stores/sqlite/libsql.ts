@@ -2,7 +2,7 @@
  * The package `libsql`, loaded when the first file is opened, and types for the part of it that is used. Rows are
  * arrays, because row objects would have libsql's own `_metadata`.
  */
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 
 /** What can be bound and read. The type excludes booleans: libsql ends the process on one. */
 export type SqliteValue = string | number | null | Uint8Array;
@@ -36,7 +36,7 @@ export async function loadLibsql(): Promise<Libsql> {
 
 /** A bundle holds the package without its native part, as an installation without optional dependencies does. */
 const needed = (cause: unknown): Error =>
-  storeAway(
+  storeUnavailable(
     'sqlite() needs the package libsql, which is not installed, or not for this machine ' +
       `(${(cause as Error).message}): npm install libsql, with optional dependencies (no --omit=optional). In a ` +
       'bundle: declare libsql external in your bundler (esbuild: --external:libsql), and install it where the bundle ' +

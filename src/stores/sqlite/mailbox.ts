@@ -8,7 +8,7 @@
  */
 import { chmodSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import type { Logger } from '../../base/types.ts';
 import { type Receive, receiveText } from '../shared/instances.ts';
 import { withShortPath } from './socket-paths.ts';
@@ -35,7 +35,9 @@ export class SqliteMailbox {
     return new Promise((done, failed) => {
       // A socket that listens has errors of single connections, and listens on.
       const cannot = (err: Error): void =>
-        failed(storeAway(`the mailbox of this instance cannot be opened: ${err.message}`, err));
+        failed(
+          storeUnavailable(`the mailbox of this instance cannot be opened: ${err.message}`, err),
+        );
       server.on('error', cannot);
       // A worker of node:cluster would ask its parent to listen, if this were not `exclusive`.
       const listen = (path: string): Server => server.listen({ path, exclusive: true }, done);

@@ -14,7 +14,7 @@ import { lstatSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { afterTurn } from '../../base/system.ts';
 import { shown } from '../../base/shown.ts';
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import type { Logger } from '../../base/types.ts';
 import {
   type LeaseRecords,
@@ -73,7 +73,9 @@ export class SqliteMailboxes implements Mailboxes {
     const peer = await (this.#peers.get(to) ?? this.#opened(to));
     if (peer instanceof Socket) {
       if (peer.writableLength > STUCK_BYTES)
-        throw storeAway(`instance ${to} has not read ${peer.writableLength} bytes of messages`);
+        throw storeUnavailable(
+          `instance ${to} has not read ${peer.writableLength} bytes of messages`,
+        );
       write(peer, line);
     } else if (peer === undefined || peer.code === 'ECONNREFUSED') return 'suspect';
     // No file or no room: neither proves that the instance is dead.
@@ -135,7 +137,7 @@ export class SqliteMailboxes implements Mailboxes {
     const path = this.#pathOf(id);
     const danger = socketDanger(this.#options.file.path, path);
     if (danger !== undefined)
-      throw storeAway(
+      throw storeUnavailable(
         `no message is sent to instance ${shown(id)}: its mailbox ${path} is not safe: ${danger}`,
       );
     return new Promise((resolve) => {

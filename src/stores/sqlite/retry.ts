@@ -5,7 +5,7 @@
  * timers with jitter, so that two processes do not collide again. After BUSY_LIMIT_MS the store counts as away.
  */
 import { afterTurn, backoffMs, elapse, keepingProcess, monotonicMs } from '../../base/system.ts';
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import type { StoreOptions } from '../store.ts';
 import { isBusy, storeFailure } from './failures.ts';
 
@@ -29,7 +29,7 @@ export async function retry<T>(work: () => T, path: string, { time, random }: Wa
       if (!isBusy(error)) throw storeFailure(path, error);
       since ??= monotonicMs(time);
       if (monotonicMs(time) - since >= BUSY_LIMIT_MS)
-        throw storeAway(
+        throw storeUnavailable(
           `${path} has been locked by another process for ${BUSY_LIMIT_MS} ms; find out which process (a shell, a ` +
             'backup, a copy), or whether its disk does not answer',
         );

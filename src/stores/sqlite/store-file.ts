@@ -4,7 +4,7 @@
  */
 import { statfsSync, statSync } from 'node:fs';
 import type { Logger } from '../../base/types.ts';
-import { storeAway } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
 import { storeClosed } from '../shared/failures.ts';
 import type { MaybePromise, StoreRoom } from '../store.ts';
 import type { SqliteDatabase } from './database.ts';
@@ -81,7 +81,7 @@ export class StoreFile {
     const wasGone = this.#gone;
     this.#gone = this.#found() !== this.#opened;
     if (!this.#gone) return;
-    const error = storeAway(
+    const error = storeUnavailable(
       `${this.#given} or its -wal was deleted or replaced while this process has it open. Nothing more is written, ` +
         'because no other process would see it. Put both files back, or restart this process: it uses the file that it ' +
         'then finds, and the sessions of the deleted file are lost. Find out what removed it (a cleaner of temporary ' +

@@ -4,7 +4,7 @@
  */
 import { McpServer, Server } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import type { McpEndpointOptions } from '../../../src/index.ts';
 import { createLab, tool } from '../../kit/lab.ts';
 import { callModern } from '../../kit/modern.ts';
@@ -152,7 +152,7 @@ test('a store that was never open: the metrics say so', async () => {
     () => new McpServer({ name: 'x', version: '1' }),
     {
       metrics: true,
-      store: { ...inner, open: async () => Promise.reject(storeAway('not there')) },
+      store: { ...inner, open: async () => Promise.reject(storeUnavailable('not there')) },
     },
     { face: 'node' },
   );

@@ -51,17 +51,20 @@ describe.each(durableKinds)('on %s', (kind) => {
     const [a, b] = [await observed(connect()), await observed(connect())];
     const one = await a.member.openSession();
     const { sessionId } = one;
-    expect(await a.seen.first('joined')).toEqual({ kind: 'joined', instance: a.member.id });
-    expect(await a.seen.first('opened')).toMatchObject({
+    expect(await a.seen.first('instanceJoined')).toEqual({
+      kind: 'instanceJoined',
+      instance: a.member.id,
+    });
+    expect(await a.seen.first('sessionOpened')).toMatchObject({
       sessionId,
       protocolVersion: '2025-11-25',
     });
 
     const elsewhere = b.member.join(one);
     await elsewhere.call(...tool('count'));
-    const relayed = await b.seen.first('relayed');
+    const relayed = await b.seen.first('requestRelayed');
     expect(relayed).toEqual({
-      kind: 'relayed',
+      kind: 'requestRelayed',
       to: a.member.id,
       outcome: 'done',
       ms: expect.any(Number) as number,
@@ -77,8 +80,8 @@ describe.each(durableKinds)('on %s', (kind) => {
     const { id } = await stream.next();
     stream.abort();
     (await one.get({ lastEventId: id })).abort();
-    expect(await a.seen.first('resumed')).toEqual({
-      kind: 'resumed',
+    expect(await a.seen.first('streamResumed')).toEqual({
+      kind: 'streamResumed',
       outcome: 'continued',
       sessionId,
     });
@@ -99,7 +102,7 @@ describe.each(durableKinds)('on %s', (kind) => {
 
     await a.member.endpoint.drain();
     expect(a.seen.of('drainBegun')).toHaveLength(1);
-    expect(await a.seen.first('drained')).toMatchObject({ released: 1, interrupted: 0 });
+    expect(await a.seen.first('drainEnded')).toMatchObject({ released: 1, interrupted: 0 });
     const lines = a.member.log.matching(/^This instance/, 'info');
     expect(lines.map(({ message, fields }) => [message.split(':')[0], fields])).toEqual([
       ['This instance joined the deployment', { instance: relayed.to }],
@@ -109,17 +112,17 @@ describe.each(durableKinds)('on %s', (kind) => {
         { released: 1, interrupted: 0, ms: expect.any(Number) as number },
       ],
     ]);
-    expect(await a.seen.first('released')).toMatchObject({ sessionId, reason: 'released' });
+    expect(await a.seen.first('sessionReleased')).toMatchObject({ sessionId, reason: 'released' });
     expect([a.sum('sojourn_ready'), a.sum('sojourn_sessions_live')]).toEqual([0, 0]);
     expect(a.sum('sojourn_sessions_left_total', { reason: 'released' })).toBe(1);
     await elsewhere.call(...tool('count'));
-    expect(await b.seen.first('restored')).toMatchObject({ sessionId, cause: 'takeover' });
+    expect(await b.seen.first('sessionRestored')).toMatchObject({ sessionId, cause: 'takeover' });
     expect(b.sum('sojourn_sessions_restored_total', { cause: 'takeover' })).toBe(1);
     expect(b.member.log.matching(/^A session continues here$/, 'info')).toMatchObject([
       { fields: { cause: 'takeover', sessionId: hashOf(sessionId) } },
     ]);
     await elsewhere.delete({ sessionId: String(sessionId) });
-    expect(await b.seen.first('ended')).toMatchObject({
+    expect(await b.seen.first('sessionEnded')).toMatchObject({
       reason: 'deleted',
       createdAt: expect.any(Number) as number,
     });
@@ -143,7 +146,7 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
       store.calls.length > tries,
   );
   const called = one.call(...tool('count'));
-  expect((await seen.first('storeAway')).error.message).toContain('the cable is out');
+  expect((await seen.first('storeUnavailable')).error.message).toContain('the cable is out');
   await until(() => sum('sojourn_waiting_requests') === 1, { what: 'the call to wait' });
   expect([
     sum('sojourn_store_up'),
@@ -154,29 +157,29 @@ test('an outage is observed: the store goes and comes back, the lease lapses, a 
   mend(store);
   await called;
   // Each renewal in the outage tries another id, and none of those has lapsed.
-  const joined = seen.of('joined').map(({ instance }) => instance);
+  const joined = seen.of('instanceJoined').map(({ instance }) => instance);
   expect(seen.of('leaseLapsed')).toContainEqual({
     kind: 'leaseLapsed',
     instance: before,
     lost: false,
   });
   expect(seen.of('leaseLapsed').filter(({ instance }) => !joined.includes(instance))).toEqual([]);
-  expect(seen.of('joined')).toContainEqual({
-    kind: 'joined',
+  expect(seen.of('instanceJoined')).toContainEqual({
+    kind: 'instanceJoined',
     instance: expect.any(String) as string,
     before,
   });
   expect((await seen.first('storeBack')).ms).toBeGreaterThan(0);
-  expect(await seen.first('waited')).toMatchObject({
-    reason: 'lapsed',
+  expect(await seen.first('requestWaited')).toMatchObject({
+    reason: 'lease_lost',
     outcome: 'served',
     sessionId: one.sessionId,
   });
   expect(seen.of('storeCall').some(({ failed }) => failed)).toBe(true);
-  expect(seen.of('storeAway')).toHaveLength(1);
-  expect(sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lapsed' })).toBe(
-    1,
-  );
+  expect(seen.of('storeUnavailable')).toHaveLength(1);
+  expect(
+    sum('sojourn_wait_duration_seconds_count', { outcome: 'served', reason: 'lease_lost' }),
+  ).toBe(1);
   expect(sum('sojourn_leases_lapsed_total')).toBeGreaterThanOrEqual(1);
   expect(sum('sojourn_store_call_failures_total')).toBeGreaterThan(0);
 });
@@ -195,7 +198,7 @@ test('an owner that is cut off: its session is taken over from it, and its runni
   await a.member.lab.held();
   cut(store);
   await b.member.join(one).call(...tool('count'));
-  expect(await b.seen.first('restored')).toMatchObject({
+  expect(await b.seen.first('sessionRestored')).toMatchObject({
     cause: 'takeover',
     from: owner,
     after: 'died',
@@ -220,9 +223,9 @@ describe.each(faces)('over %s', (face) => {
     await served
       .client()
       .post({ jsonrpc: '2.0', id: 1, method: 'ping' }, { headers: { host: 'evil.example' } });
-    expect(seen.of('refused')).toEqual([
+    expect(seen.of('requestRefused')).toEqual([
       {
-        kind: 'refused',
+        kind: 'requestRefused',
         status: 403,
         reason: 'host',
         why: expect.stringContaining('allowedHosts') as string,

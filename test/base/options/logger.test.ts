@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { resolveOptions } from '../../../src/base/options/resolve.ts';
 import { consoleLogger, safeLogger } from '../../../src/base/options/logger.ts';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import type { Logger } from '../../../src/base/types.ts';
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -42,7 +42,7 @@ describe('the console logger', () => {
 
 test('a store that is away is its reason without a stack, another error has its stack', () => {
   const lines = watchConsole();
-  consoleLogger.error({ err: storeAway('Redis: connect ECONNREFUSED') }, 'away');
+  consoleLogger.error({ err: storeUnavailable('Redis: connect ECONNREFUSED') }, 'away');
   consoleLogger.error({ err: new RangeError('broken') }, 'a defect');
   expect(lines[0]).toBe(
     "error sojourn: error: away { err: 'Service Unavailable: the session store cannot be reached (Redis: connect ECONNREFUSED)' }",

@@ -5,7 +5,7 @@ import { Server } from '@modelcontextprotocol/server';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Inbound, postOf } from '../../../src/session/inbound/inbound.ts';
 import { errorAfter } from '../../../src/session/inbound/retries.ts';
-import { lapsed, type SojournError } from '../../../src/base/errors.ts';
+import { leaseLost, type SojournError } from '../../../src/base/errors.ts';
 import { addMethod, methods } from '../../../src/base/protocol/methods.ts';
 import { systemTime } from '../../../src/base/system.ts';
 import { Markers } from '../../../src/session/calls/markers.ts';
@@ -88,7 +88,7 @@ function retried(): readonly [code: unknown, repeatable: boolean] {
     { options: { timeProvider: systemTime } } as unknown as SessionHost,
     {} as never,
   );
-  return [(errorAfter(inbound, lapsed()) as SojournError).code, markers.repeatable(message)];
+  return [(errorAfter(inbound, leaseLost()) as SojournError).code, markers.repeatable(message)];
 }
 
 const OPERATIONS = 'mcp_server_operation_duration_seconds_count';
@@ -102,7 +102,7 @@ test('a new row is read by authorize, retries, headers and metrics', async () =>
   expect(await alone({})).toBe(400);
   expect(await alone({ 'mcp-name': 'a' })).toBe(200);
   expect(ran).toEqual([METHOD, METHOD]);
-  expect(retried()).toEqual(['LAPSED', true]);
+  expect(retried()).toEqual(['LEASE_LOST', true]);
   await until(() => metrics().sum(OPERATIONS, label(METHOD)) === 3, { what: 'three operations' });
   const refusing = await serveAll(false);
   expect((await refusing.inSession()).error?.message).toBe('Prompt a not found');

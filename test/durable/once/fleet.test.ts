@@ -58,7 +58,7 @@ const KEPT: Array<Ending & { readonly same: object }> = [
     options: { limits: { callMs: 1_000 } },
     end: () => {},
     reads: 'call_timeout',
-    same: { error: lost('cancelled') },
+    same: { error: lost('once_aborted') },
   },
 ];
 
@@ -282,14 +282,14 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         call.abort();
         await first.endpoint.drain({ timeoutMs: 50 });
         expect(runs[0]?.signal.aborted).toBe(true);
-        expect(JSON.stringify(await pay(there))).toContain('"cancelled"');
+        expect(JSON.stringify(await pay(there))).toContain('"once_aborted"');
         expect(runs.length).toBe(1);
       });
 
       test('the store is away at the marker: the call is refused, and no handler has run', async () => {
         const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
         cut(store, 'once.create');
-        expect((await pay(here)).error).toMatchObject({ data: { reason: 'store_away' } });
+        expect((await pay(here)).error).toMatchObject({ data: { reason: 'store_unavailable' } });
         mend(store, 'once.create');
         const call = pay(here);
         (await ran(0)).answer('paid');

@@ -42,7 +42,7 @@ describe('who ends a run', () => {
     });
     await until(() => run.signal.aborted);
     expect((await client.call(...tool('pay', PAY))).message.error).toMatchObject({
-      data: { reason: 'cancelled' },
+      data: { reason: 'once_aborted' },
     });
     expect(runs.length).toBe(1);
   });
@@ -84,7 +84,7 @@ describe('who ends a run', () => {
     call.abort();
     await until(() => run.signal.aborted);
     expect((await modernPay(client)).message.error).toMatchObject({
-      data: { reason: 'cancelled' },
+      data: { reason: 'once_aborted' },
     });
   });
 

@@ -82,7 +82,7 @@ test('a creation that is taken back late does not end the entry that its instanc
   const { store, time, runs, ran, passing, here, there } = await open(1_000);
   const taken = (): boolean => store.calls.some(({ call }) => call === 'once.end');
   cut(store, 'once.create');
-  expect((await passing(pay(here))).error).toMatchObject({ data: { reason: 'store_away' } });
+  expect((await passing(pay(here))).error).toMatchObject({ data: { reason: 'store_unavailable' } });
   mend(store, 'once.create');
   const call = pay(here);
   const run = await ran(0);

@@ -1,6 +1,6 @@
 /** Claims whose replies are lost, and what the writes of an owner make of them. */
 import { expect, test, vi } from 'vitest';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import { SILENT } from '../../../src/base/options/logger.ts';
 import type { Outcomes } from '../../../src/durable/records/outcomes.ts';
 import { OwnedRecord } from '../../../src/durable/records/owned-record.ts';
@@ -32,7 +32,7 @@ function recordOfA(losesReply: boolean) {
     save: async (...given: Parameters<Records['save']>) => data.save(...given),
     claim: async (...given: Parameters<Records['claim']>) => {
       const outcome = data.claim(...given);
-      if (losesReply && (claims += 1) === 1) throw storeAway('the reply is lost');
+      if (losesReply && (claims += 1) === 1) throw storeUnavailable('the reply is lost');
       return outcome;
     },
   } as unknown as Records;

@@ -2,7 +2,7 @@
 import type { ServerContext } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import { once } from '../../../src/durable/once/index.ts';
 import { type RunningTask, task, type TaskOptions } from '../../../src/durable/tasks/index.ts';
 import { createFakeTime, openLab } from '../../../src/testing/index.ts';
@@ -102,12 +102,12 @@ describe('clients with tasks', () => {
     const store = watchedStore();
     const { tasksOf, effects } = await open(KEY, { store, waitMs: 0 });
     store.after['tasks.create'] = () => {
-      throw storeAway('the reply was lost');
+      throw storeUnavailable('the reply was lost');
     };
     const ada = tasksOf('ada');
     const refused = async () => (await ada.call('pay', { id: 'x' })).error?.data;
-    expect(await refused()).toMatchObject({ reason: 'store_away' });
-    expect(await refused()).toMatchObject({ reason: 'store_away' });
+    expect(await refused()).toMatchObject({ reason: 'store_unavailable' });
+    expect(await refused()).toMatchObject({ reason: 'store_unavailable' });
     store.after['tasks.create'] = () => undefined;
     await until(async () => (await refused()) === undefined);
     const { taskId } = resultOf(await ada.call('pay', { id: 'x' }));

@@ -2,7 +2,7 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import {
   currentRequest,
   type McpEndpointContext,
@@ -228,9 +228,11 @@ describe('the store is away', () => {
       );
       await client.ask('server/discover', {});
       store[when]['tasks.create'] = () => {
-        throw storeAway('the cable is out');
+        throw storeUnavailable('the cable is out');
       };
-      expect((await client.call('run')).error).toMatchObject({ data: { reason: 'store_away' } });
+      expect((await client.call('run')).error).toMatchObject({
+        data: { reason: 'store_unavailable' },
+      });
       delete store[when]['tasks.create'];
       // A sweep would continue it.
       await until(async () => (await endpoint.tasks.count()) === 0, { what: 'its end' });
@@ -260,7 +262,7 @@ describe('the store is away', () => {
     let tries = 0;
     store.before['tasks.save'] = () => {
       tries += 1;
-      throw storeAway('a test');
+      throw storeUnavailable('a test');
     };
     for (let n = 0; n < 120; n++) {
       own?.progress(n);
@@ -326,7 +328,7 @@ test('a handler that waits for its client parks after a minute, and holds nothin
   expect(isOver).toBe(false);
   store.after['tasks.add'] = () => {
     delete store.after['tasks.add'];
-    throw storeAway('the reply is lost');
+    throw storeUnavailable('the reply is lost');
   };
   const answered = client.update(id, { sure: { action: 'decline' } });
   // Neither a sweep nor a client looks at the task.

@@ -1,6 +1,6 @@
 /** Which relayed calls read the record of their session. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import { serveFleet } from '../../kit/fleet.ts';
 import { textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
@@ -24,7 +24,7 @@ test('calls that waited for the store are sent to the owner that the first of th
   let reads = 0;
   ofB.before['sessions.read'] = () => {
     reads += 1;
-    throw storeAway('the test says so');
+    throw storeUnavailable('the test says so');
   };
   const onB = b.join(onA);
   const calls = Array.from({ length: CALLS }, () => onB.call(...tool('hold')));

@@ -1,7 +1,7 @@
 /** What users make the store keep: two instances ask before a user keeps more, and what goes first. */
 import { expect, test, vi } from 'vitest';
 import { type EndpointStore, openEndpointStore } from '../../../src/endpoint/endpoint-store.ts';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import { resolveOptions } from '../../../src/base/options/resolve.ts';
 import { memory } from '../../../src/stores/memory/index.ts';
 import { isEnded, type NewRecord } from '../../../src/stores/store.ts';
@@ -118,13 +118,13 @@ test('a result that finds no room ends short, and one whose first try fails is s
     await areWhole(store, [await keep(store, 'eve', 70 * KIB), await keep(store, 'ada', 70 * KIB)]),
   ).toEqual([false, true]);
   const end = vi.spyOn(store.once, 'end').mockImplementationOnce(() => {
-    throw storeAway('for the test');
+    throw storeUnavailable('for the test');
   });
   const id = await begin(store, 'joe');
   const ending = { share: 'joe', short: SHORT };
   const ends = async () =>
     store.outcomes.end(store.once, id, FENCE, 'x'.repeat(MIB / 2), HOUR_MS, ending);
-  await expect(ends()).rejects.toMatchObject({ code: 'STORE_AWAY' });
+  await expect(ends()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   expect([await ends(), end.mock.calls.length]).toEqual(['ended', 2]);
   expect(await areWhole(store, [id])).toEqual([true]);
   expect((await store.kept.of('joe'))['results']).toBeLessThan(MIB * 0.6);

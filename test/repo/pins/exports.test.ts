@@ -21,12 +21,11 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     ],
     types: names(`
       AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
-      DrainOptions EndReason EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
+      DrainOptions EndReason EndpointEvents EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
       JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
       McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
-      RunSessionHandler RunningRequest SessionEvent SessionEventMap SessionEventName SessionEvents
-      SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
+      RunSessionHandler RunningRequest SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
       SessionPageRequest SessionState Sessions SharedList Store TaskInfo TaskLimits TaskToRun TasksOptions
       TimeProvider TrustedProxyUser VerifyToken
     `),
@@ -41,7 +40,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
   },
   './store': {
     values: names(
-      `countedIn entryBytes entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeAway textsOf`,
+      `countedIn entryBytes entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeUnavailable textsOf`,
     ),
     types: names(`
       Backend DuePlace EndedRecord EntryHead EntryTexts EventRetention HeadMore InstanceMessage InstanceStore KeptByAll

@@ -55,7 +55,7 @@ describe('a request that is cut', () => {
     await lab.held();
     await client.notify('notifications/cancelled', { requestId: 'h' });
     await response.untilEnd();
-    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
+    expect(ends).toEqual(['CALL_ABORTED', 'CALL_ABORTED']);
     expect(await say(client, 'echo', { text: 'x' })).toBe('x');
   });
 
@@ -74,7 +74,7 @@ describe('a request that is cut', () => {
     await lab.held();
     response.abort();
     await until(() => ends.length > 0);
-    expect(ends).toEqual(['CALL_CUT', 'CALL_CUT']);
+    expect(ends).toEqual(['CALL_ABORTED', 'CALL_ABORTED']);
   });
 });
 

@@ -21,12 +21,12 @@ import {
   closedEndpoint,
   draining,
   internal,
-  lapsed,
+  leaseLost,
   ownerUnreachable,
   restoreFailed,
   sessionNotFound,
   SojournError,
-  storeAway,
+  storeUnavailable,
   tooManyRequests,
 } from '../../../src/base/errors.ts';
 import type { Checked } from '../../../src/base/protocol/jsonrpc.ts';
@@ -73,30 +73,30 @@ const codeOf = (error: unknown): unknown =>
 const hookFailed = restoreFailed(new Error('the factory'));
 
 test.each<[Given, unknown, string]>([
-  [{ posts: 'tool' }, lapsed(), 'wait'],
-  [{ posts: 'tool' }, storeAway('now'), 'wait'],
+  [{ posts: 'tool' }, leaseLost(), 'wait'],
+  [{ posts: 'tool' }, storeUnavailable('now'), 'wait'],
   [{ posts: 'tool' }, hookFailed, 'wait'],
   [{ posts: 'tool' }, ownerUnreachable(), 'wait'],
   [{ posts: 'tool' }, tooManyRequests(1), 'wait'],
   [{ posts: 'tool' }, sessionNotFound(), 'refuse'],
   [{ posts: 'tool' }, new TypeError('a bug'), 'refuse'],
-  [{ kind: 'get' }, lapsed(), 'wait'],
-  [{ kind: 'delete' }, lapsed(), 'wait'],
-  [{ posts: 'tool', relayed: 'alive' }, lapsed(), 'handOver'],
+  [{ kind: 'get' }, leaseLost(), 'wait'],
+  [{ kind: 'delete' }, leaseLost(), 'wait'],
+  [{ posts: 'tool', relayed: 'alive' }, leaseLost(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, tooManyRequests(1), 'wait'],
   // The relaying instance may serve it, or knows another instance that does.
   [{ posts: 'tool', relayed: 'alive' }, draining(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, closedEndpoint(), 'handOver'],
   [{ posts: 'tool', relayed: 'alive' }, sessionNotFound(), 'refuse'],
   [{ posts: 'tool' }, draining(), 'refuse'],
-  [{ posts: 'tool', closed: true }, lapsed(), 'refuse'],
-  [{ posts: 'answer', closed: true }, lapsed(), 'wait'],
+  [{ posts: 'tool', closed: true }, leaseLost(), 'refuse'],
+  [{ posts: 'answer', closed: true }, leaseLost(), 'wait'],
 ])('%j whose attempt failed with %s: %s', (given, cause, next) => {
   expect(afterFailure(callOf(given), cause)).toBe(next);
 });
 
 test.each<[unknown, number, boolean]>([
-  [lapsed(), 99, true],
+  [leaseLost(), 99, true],
   [hookFailed, 2, true],
   [hookFailed, 3, false],
   [restoreFailed(), 99, true],
@@ -106,17 +106,17 @@ test.each<[unknown, number, boolean]>([
 });
 
 test.each<[Given, unknown, unknown]>([
-  [{ posts: 'tool' }, lapsed(), 'LAPSED false'],
-  [{ posts: 'tool', attemptId: { id: 'i.1', ofProxy: false } }, lapsed(), 'LAPSED false'],
+  [{ posts: 'tool' }, leaseLost(), 'LEASE_LOST false'],
+  [{ posts: 'tool', attemptId: { id: 'i.1', ofProxy: false } }, leaseLost(), 'LEASE_LOST false'],
   // The proxy may have sent it to another instance before.
-  [{ posts: 'tool', attemptId: { id: 'attempt-1', ofProxy: true } }, lapsed(), 'LAPSED'],
+  [{ posts: 'tool', attemptId: { id: 'attempt-1', ofProxy: true } }, leaseLost(), 'LEASE_LOST'],
   [{ posts: 'tool' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
-  [{ posts: 'tool', mayHaveRun: 1 }, lapsed(), 'OWNER_LOST true'],
-  [{ posts: 'tool', hasBegun: true }, lapsed(), 'OWNER_LOST true'],
+  [{ posts: 'tool', mayHaveRun: 1 }, leaseLost(), 'OWNER_LOST true'],
+  [{ posts: 'tool', hasBegun: true }, leaseLost(), 'OWNER_LOST true'],
   [{ posts: 'tool', mayHaveRun: 1 }, sessionNotFound(), 'SESSION_ENDED true'],
   [{ posts: 'tool', mayHaveRun: 1 }, ownerUnreachable(), 'OWNER_UNREACHABLE true'],
   [{ posts: 'tool', mayHaveRun: 1 }, internal(new Error('a bug')), 'INTERNAL'],
-  [{ posts: 'list', mayHaveRun: 1 }, lapsed(), 'LAPSED'],
+  [{ posts: 'list', mayHaveRun: 1 }, leaseLost(), 'LEASE_LOST'],
   [{ kind: 'get', mayHaveRun: 1 }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ kind: 'delete' }, sessionNotFound(), 'SESSION_NOT_FOUND'],
   [{ kind: 'delete', mayHaveRun: 1 }, sessionNotFound(), undefined],

@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { McpEndpointOptions } from '../../../src/index.ts';
-import { storeAway, storeRefused } from '../../../src/base/errors.ts';
+import { storeUnavailable, storeRefused } from '../../../src/base/errors.ts';
 import { elapse } from '../../../src/base/system.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import type { RawClient } from '../../kit/raw-client.ts';
@@ -137,7 +137,7 @@ test('an initialize whose record was stored without a reply leaves no session be
   const ended: string[] = [];
   const { client, time, store } = await sweeping((id) => void ended.push(id), { waitMs: 0 });
   store.after['sessions.create'] = () => {
-    throw storeAway('the reply is lost');
+    throw storeUnavailable('the reply is lost');
   };
   const { response } = await client().initialize();
   expect([response.status, ended.length]).toEqual([503, 1]);

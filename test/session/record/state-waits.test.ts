@@ -1,6 +1,6 @@
 /** Changes of `session.state` that wait: for a store that is away, and for the record of their session. */
 import { expect, test } from 'vitest';
-import { storeAway } from '../../../src/base/errors.ts';
+import { storeUnavailable } from '../../../src/base/errors.ts';
 import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
 import { serveFleet } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../../kit/lab.ts';
@@ -55,14 +55,16 @@ async function serveWriter(options: McpEndpointOptions) {
   return { store, client, outcomes, stored };
 }
 
-test('past waitMs each change fails with STORE_AWAY', async () => {
+test('past waitMs each change fails with STORE_UNAVAILABLE', async () => {
   const { store, client } = await serveWriter({ waitMs: 100 });
   await client.initialize();
   store.before['sessions.save'] = () => {
-    throw storeAway('the cable is out');
+    throw storeUnavailable('the cable is out');
   };
   const { message } = await client.call(...tool('write'));
-  expect(textOf(message)).toBe(Array.from({ length: CHANGES }, () => 'STORE_AWAY').join(' '));
+  expect(textOf(message)).toBe(
+    Array.from({ length: CHANGES }, () => 'STORE_UNAVAILABLE').join(' '),
+  );
 });
 
 test.each(['before', 'after'] as const)(
@@ -72,7 +74,7 @@ test.each(['before', 'after'] as const)(
     await client.initialize();
     let failures = 0;
     store[when]['sessions.save'] = async () => {
-      if (failures++ < 2) throw storeAway('the cable is out');
+      if (failures++ < 2) throw storeUnavailable('the cable is out');
     };
     expect(await say(client, 'write')).toBe('0 1 2 3 4 5');
     expect(await say(client, 'drop')).toBe('true');

@@ -1,7 +1,7 @@
 /** The kernel above a backend that answers later. The memory store's tests are those of one that answers at once. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { storeAway, storeWithoutRoom } from '../../../src/base/errors.ts';
+import { storeUnavailable, storeWithoutRoom } from '../../../src/base/errors.ts';
 import { isRowWrite, type Write } from '../../../src/stores/kernel/backend.ts';
 import { LEASES } from '../../../src/stores/shared/instances.ts';
 import type { OpenStore, Records, Store, StoreOptions } from '../../../src/stores/store.ts';
@@ -51,7 +51,7 @@ function laterPort(fault: () => Fault, late: Late[] = []): Port {
     const trip = writes(names) ? (about as readonly Write[]) : [];
     const placed = isOfRecords(trip) ? fault() : undefined;
     await turn();
-    if (placed === 'refused') throw storeAway('the connection was refused');
+    if (placed === 'refused') throw storeUnavailable('the connection was refused');
     const all = late.splice(0);
     const isDue = (one: Late): boolean =>
       trip.length > 0 && (one.connection === connection || deletes(trip));
@@ -60,7 +60,7 @@ function laterPort(fault: () => Fault, late: Late[] = []): Port {
     const outcome = placed === 'stalled' ? undefined : await effect();
     if (placed !== undefined) late.push({ connection, again: effect });
     await turn();
-    if (placed === 'lost' || placed === 'stalled') throw storeAway('the answer was lost');
+    if (placed === 'lost' || placed === 'stalled') throw storeUnavailable('the answer was lost');
     return outcome as Awaited<ReturnType<typeof effect>>;
   };
   return {
@@ -105,7 +105,7 @@ function patient(store: Store): Store {
             try {
               return await method.apply(of, args);
             } catch (error) {
-              if ((error as { code?: unknown }).code !== 'STORE_AWAY') throw error;
+              if ((error as { code?: unknown }).code !== 'STORE_UNAVAILABLE') throw error;
             }
           }
         };

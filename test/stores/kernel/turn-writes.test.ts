@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { storeAway, storeWithoutRoom } from '../../../src/base/errors.ts';
+import { storeUnavailable, storeWithoutRoom } from '../../../src/base/errors.ts';
 import {
   type Backend,
   type LogEntry,
@@ -32,7 +32,7 @@ const entry = (id: string, no: number): LogWrite => ({
 });
 
 const full = storeWithoutRoom('no room');
-const away = storeAway('the answer was lost');
+const away = storeUnavailable('the answer was lost');
 const refused = (reason: Error) => ({ status: 'rejected', reason });
 const fulfilled = (value: boolean) => ({ status: 'fulfilled', value });
 

@@ -27,7 +27,7 @@ async function renew(): Promise<void> {
     if (!(await view.instances.renew(id, 'serving'))) console.log('dead');
   } catch (error) {
     // While its connection is made anew; the next renewal shows whether the lease was kept.
-    if ((error as { readonly code?: unknown }).code !== 'STORE_AWAY') throw error;
+    if ((error as { readonly code?: unknown }).code !== 'STORE_UNAVAILABLE') throw error;
   }
 }
 setInterval(() => void renew(), Math.min(leaseMs / 3, 500));

@@ -242,7 +242,7 @@ export class SharedServer {
   }
 
   #drop(method: string): void {
-    this.#endpoint?.notices.emit({ kind: 'dropped', sender: 'shared server', method });
+    this.#endpoint?.notices.emit({ kind: 'notificationDropped', sender: 'shared server', method });
   }
 
   /** Replaces methods that do something else outside of a handler, or for all sessions. */

@@ -75,7 +75,8 @@ async function untilAway({ mayBeAway }: WriterJob, work: () => Promise<void>): P
   try {
     await work();
   } catch (error) {
-    if (!mayBeAway || !(error instanceof SojournError) || error.code !== 'STORE_AWAY') throw error;
+    if (!mayBeAway || !(error instanceof SojournError) || error.code !== 'STORE_UNAVAILABLE')
+      throw error;
   }
 }
 
