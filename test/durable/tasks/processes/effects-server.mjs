@@ -58,7 +58,7 @@ async function film({ name, ms }, _ctx, own) {
 }
 
 const { [kind]: open } = await import(
-  kind === 'sqlite' ? '../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`
+  kind === 'sqlite' ? '../../../../dist/stores/sqlite/index.js' : `sojourn-${kind}`
 );
 const endpoint = createMcpEndpoint(
   ({ serverOptions }) => {
