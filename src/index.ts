@@ -32,6 +32,14 @@ export type {
   TaskToRun,
 } from './base/options/tasks-options.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
+export { listHandles, openHandle, userState } from './durable/state/current-state.ts';
+export type { ForgottenUser } from './endpoint/forget-user.ts';
+export type {
+  EndpointHandles,
+  HandleList,
+  HandlePageRequest,
+} from './endpoint/endpoint-handles.ts';
+export type { HandlePage } from './durable/state/handles.ts';
 export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
 export type {
   SessionInfoPage,
@@ -47,6 +55,9 @@ export type {
   EndReason,
   ErrorContext,
   EventRetention,
+  Handle,
+  HandleInfo,
+  HandleOptions,
   LeaveReason,
   Logger,
   LostCalls,
@@ -63,8 +74,10 @@ export type {
   SessionIdGenerator,
   SessionInfo,
   SessionMigrationHandler,
-  SessionState,
+  State,
   SharedList,
   TimeProvider,
+  UserHandle,
+  UserStateOptions,
 } from './base/types.ts';
 export type { SessionMode } from './base/protocol/versions.ts';

@@ -11,7 +11,7 @@ import type { McpEndpointContext } from 'sojourn';
 import { registerContentTools, registerPrompts, registerRunningTools } from './content.ts';
 import { registerNotes } from './notes.ts';
 import { registerQuestionTools } from './questions.ts';
-import { registerSessionTools } from './session-state.ts';
+import { registerStateTools } from './state.ts';
 
 /** Handlers announce changes here. The endpoint notifies every client that listens, of every revision. */
 const bus = new InMemoryServerEventBus();
@@ -31,7 +31,7 @@ async function factory(ctx: McpEndpointContext): Promise<McpServer> {
   registerQuestionTools(server, ctx.requestState);
   registerNotes(server, bus);
   registerPrompts(server);
-  await registerSessionTools(server, ctx.session);
+  await registerStateTools(server, ctx.session);
   return server;
 }
 

@@ -10,6 +10,7 @@ export * from './errors/limits.ts';
 export * from './errors/unavailable.ts';
 export * from './errors/lost-calls.ts';
 export * from './errors/once.ts';
+export * from './errors/states.ts';
 export * from './errors/tasks.ts';
 export * from './errors/server-code.ts';
 export * from './errors/configuration.ts';

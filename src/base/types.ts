@@ -62,10 +62,10 @@ export interface ConnectableServer {
 }
 
 /**
- * Durable JSON key–value pairs of one session, at most `limits.stateBytes` of UTF-8 JSON in all (error
- * `STATE_TOO_LARGE`). A promise resolves when the store holds the change.
+ * Durable JSON key–value pairs of a session, of a user or behind a handle, at most `limits.stateBytes` of UTF-8 JSON in
+ * all (error `STATE_TOO_LARGE`). A promise resolves when the store holds the change.
  */
-export interface SessionState {
+export interface State {
   /** Resolves with a fresh copy of the stored value, or `undefined` when there is none. */
   get<T = unknown>(key: string): Promise<T | undefined>;
   /** Stores a JSON value; `undefined` and functions are refused with a `TypeError`. */
@@ -73,9 +73,12 @@ export interface SessionState {
   /** Resolves with `true` when the key existed. */
   delete(key: string): Promise<boolean>;
   /**
-   * Reads, changes and stores a value. Updates of one session run one at a time, and `fn` runs exactly once. Resolves
-   * with the new value, whose type is what `fn` returns. `fn` gets `undefined` when there is no value, so give its
-   * parameter a default: `update('calls', (before = 0) => before + 1)`.
+   * Reads, changes and stores a value. Updates take effect one after the other, each once. Resolves with the new value,
+   * whose type is what `fn` returns. `fn` gets `undefined` when there is no value, so give its parameter a default:
+   * `update('calls', (before = 0) => before + 1)`. Where `fn` throws or returns `undefined`, nothing changes.
+   *
+   * In a session `fn` runs once, and may be async. The `fn` of a user's state and of a handle runs again where another
+   * instance was faster: it only computes, and a promise is refused with a `TypeError`.
    */
   update<Fn extends (current: never) => unknown>(
     key: string,
@@ -83,6 +86,53 @@ export interface SessionState {
   ): Promise<Awaited<ReturnType<Fn>>>;
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T>;
   entries(): Promise<Array<[string, unknown]>>;
+}
+
+export interface UserStateOptions {
+  /** How long the state is kept after its last change, in ms: 1,000 to 400 days. Default 90 days. */
+  readonly keepMs?: number | undefined;
+  /**
+   * `'shared'`: all callers without a user have one state, as on a server that one person uses. Default: their calls of
+   * `userState()` throw.
+   */
+  readonly anonymous?: 'shared' | undefined;
+}
+
+export interface HandleOptions {
+  /** How long a new handle is kept after its last use, in ms: 1,000 to 400 days. Default 24 h. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** What the state of a new handle holds at first. */
+  readonly initial?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Durable state that a model names. */
+export interface Handle {
+  /** `<kind>_` and 22 characters: 128 random bits in base64url. Without users, who has it has the state. */
+  readonly id: string;
+  readonly kind: string;
+  /** This call made it. */
+  readonly created: boolean;
+  /** Its methods throw `HANDLE_NOT_FOUND` once the handle has ended. */
+  readonly state: State;
+  /** Ends it, with its state. `false`: it had ended. */
+  end(): Promise<boolean>;
+}
+
+/** A handle as its user lists it. Times are ms since 1970; `bytes` are those of its state. */
+export interface UserHandle {
+  readonly id: string;
+  readonly kind: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly bytes: number;
+}
+
+/** A handle as the application sees it. */
+export interface HandleInfo extends Omit<UserHandle, 'id'> {
+  /** Names the handle, and opens nothing. */
+  readonly hash: string;
+  /** `undefined`: a caller without a user has made it. */
+  readonly userKey: string | undefined;
 }
 
 /** One client's session as its factory, hooks and handlers see it. */
@@ -101,7 +151,7 @@ export interface McpSession {
   readonly protocolVersion: string;
   /** What the factory returned. Reading it inside the factory throws. */
   readonly server: McpServer | Server | ConnectableServer;
-  readonly state: SessionState;
+  readonly state: State;
   /**
    * Aborts when the session leaves this instance, or when its one request is over (`kind: 'request'`). `signal.reason`
    * is the {@link LeaveReason}.

@@ -14,6 +14,8 @@ import type { Mounted } from './server/mounted.ts';
 import type { ShownRecords } from './server/records.ts';
 
 export type {
+  HandleDetail,
+  HandleRow,
   ShownSession,
   ShownTask,
   SessionDetail,

@@ -14,16 +14,19 @@ import type { RequestStateCodec } from '@modelcontextprotocol/server';
 import type { Authenticator } from '../http/auth/context.ts';
 import { broadcast } from '../session/broadcast.ts';
 import { EndpointBus } from './bus.ts';
+import { type ForgottenUser, forgetUser } from './forget-user.ts';
 import { Notifications } from './notifications.ts';
 import { Finder } from '../cluster/finder.ts';
 import { Instance, type ServedHere } from '../cluster/instance.ts';
 import type { OrdersTaken } from '../cluster/orders.ts';
 import type { ShownEndpoint } from '../dashboard/server/shown-endpoint.ts';
 import { OnceLedger } from '../durable/once/ledger.ts';
+import { States } from '../durable/state/states.ts';
 import { SignedMessages } from '../cluster/signed-messages.ts';
 import { Restorer } from '../cluster/restorer.ts';
 import type { LegacyEra } from '../eras/sessions/legacy-era.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
+import { checkText } from '../base/options/checks.ts';
 import { OutageLog } from './outage-log.ts';
 import { WatchedStore } from './watched-store.ts';
 import { createUserOf } from '../eras/caller-checks.ts';
@@ -31,6 +34,7 @@ import { ServedEras } from './served-eras.ts';
 import { Shutdown } from './shutdown.ts';
 import { createRequestState, type RequestStateOptions } from '../base/protocol/request-state.ts';
 import { keysOf } from './request-state-keys.ts';
+import { TaskStore } from '../durable/tasks/task-store.ts';
 import { TaskRequests } from '../durable/tasks/task-requests.ts';
 import { ServerBuilder } from '../session/server/server-builder.ts';
 import { SessionBuilder } from '../session/server/session-builder.ts';
@@ -79,6 +83,8 @@ export class Core implements ServedHere, ShownEndpoint {
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskRequests | undefined;
   readonly once: OnceLedger;
+  readonly states: States;
+  readonly #taskStore: TaskStore;
   readonly orders: OrdersTaken;
   /** A store in this process is never unreachable once it is open, and its lease is never renewed. */
   readonly outage: OutageLog | undefined;
@@ -106,9 +112,11 @@ export class Core implements ServedHere, ShownEndpoint {
     const work = { options, store, random, instance, memory: given.held.requests };
     const tasks = options.tasks === false ? undefined : new TaskRequests(work, options.tasks);
     this.tasks = tasks;
+    this.#taskStore = tasks?.tasks.store ?? new TaskStore(work);
     const once = (this.once = new OnceLedger(work));
+    const states = (this.states = new States(work));
     const startTime = callTimeOf(options);
-    const services = { options, authorizer, lists, startTime, once, tasks };
+    const services = { options, authorizer, lists, startTime, once, states, tasks };
     const { lease } = instance;
     const registry = new Registry(options, store, {
       ...given,
@@ -218,6 +226,25 @@ export class Core implements ServedHere, ShownEndpoint {
     if (this.#staysAway || (this.outage?.lastedMs ?? 0) < waitMs || this.lifecycle.closed) return;
     this.#staysAway = true;
     logger.fatal({ err, waitMs }, STAYS_AWAY);
+  }
+
+  /** Throws `STORE_UNAVAILABLE`. */
+  async forgetUser(userKey: string): Promise<ForgottenUser> {
+    checkText('userKey', userKey, /./s, 'the key of a user, as session.user');
+    await this.ready();
+    const { store, states, legacy } = this;
+    const [tasks, here] = [this.#taskStore, this.tasks?.tasks];
+    const cancelled = { status: 'cancelled' } as const;
+    return forgetUser(userKey, {
+      store,
+      states,
+      tasks,
+      ends: {
+        session: (id) => legacy.terminate(id),
+        task: async (id) =>
+          here?.end(id, cancelled) ?? (await tasks.end(id, cancelled)) !== undefined,
+      },
+    });
   }
 
   health(): EndpointHealth {

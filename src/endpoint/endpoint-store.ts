@@ -6,9 +6,11 @@ import { Outcomes } from '../durable/records/outcomes.ts';
 import {
   type EndpointStore,
   FIGURES,
+  HANDLES,
   ONCE,
   RESULTS,
   sessionKind,
+  STATES,
   TASKS,
 } from '../session/record/record-kinds.ts';
 import type { MaybePromise, OpenStore, Store } from '../stores/store.ts';
@@ -41,7 +43,7 @@ export function openEndpointStore(
   const quota = new KeptLimits(options);
   const opened = store.open({
     name: options.name,
-    kinds: [sessions, ONCE, TASKS, RESULTS, FIGURES],
+    kinds: [sessions, ONCE, STATES, HANDLES, TASKS, RESULTS, FIGURES],
     quota,
     time: options.timeProvider,
     random,
@@ -59,6 +61,8 @@ export function openEndpointStore(
       results,
       outcomes: new Outcomes(results, quota, options.timeProvider, random),
       limits: quota,
+      states: open.records(STATES),
+      handles: open.records(HANDLES),
       figures: open.records(FIGURES),
       instances: open.instances,
       kept: open.kept,

@@ -42,6 +42,7 @@ import { type EndpointInternals, keepInternals } from './internals.ts';
 import { Dashboards } from './dashboard.ts';
 import { WatchedStore } from './watched-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
+import { endpointHandles } from './endpoint-handles.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../base/system.ts';
@@ -193,6 +194,8 @@ class Endpoint {
       sessions: createSessions(this.#core),
       tasks: endpointTasks(this.#core),
       events: this.#events,
+      handles: endpointHandles(this.#core),
+      forgetUser: (userKey) => this.#core.forgetUser(userKey),
       notify: createNotifier(bus, notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),

@@ -10,6 +10,8 @@ import type { EndpointEvents } from '../base/observe/notices.ts';
 import type { EndpointHealth } from '../base/types.ts';
 import type { Notifier } from './notifications.ts';
 import type { Sessions } from './sessions.ts';
+import type { ForgottenUser } from './forget-user.ts';
+import type { EndpointHandles } from './endpoint-handles.ts';
 import type { EndpointTasks } from './endpoint-tasks.ts';
 
 export interface DrainOptions {
@@ -52,6 +54,15 @@ export interface McpEndpoint extends AsyncDisposable {
    * the same ones. A listener that throws is logged.
    */
   readonly events: EndpointEvents;
+  /** What models have behind handles (`openHandle()`). */
+  readonly handles: EndpointHandles;
+  /**
+   * For those who must delete on request. Ends the sessions and tasks of a user (`userKey`: as `session.user`) at every
+   * instance, then its handles and its state, and refuses a new state and new handles of it for 24 h
+   * (`USER_FORGOTTEN`). Refuse its tokens first. Keys of `once()` stay until their time, or a payment could run again.
+   * Backups, logs and metrics are not reached. May be called again where it has failed.
+   */
+  readonly forgetUser: (userKey: string) => Promise<ForgottenUser>;
   readonly notify: Notifier;
   readonly bus: ServerEventBus;
   /**

@@ -47,6 +47,23 @@ export function pageLimit({ limit = PAGE }: SessionPageRequest): number {
   throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
 }
 
+/** The first page as a promise, and the items of all pages from that one on. */
+export function walked<Page extends { readonly nextCursor?: string }, Item>(
+  cursor: string | undefined,
+  read: (cursor: string | undefined) => Promise<Page>,
+  itemsOf: (page: Page) => readonly Item[],
+): Promise<Page> & AsyncIterable<Item> {
+  const first = read(cursor);
+  return Object.assign(first, {
+    async *[Symbol.asyncIterator]() {
+      for (let next = await first; ; next = await read(next.nextCursor)) {
+        yield* itemsOf(next);
+        if (next.nextCursor === undefined) return;
+      }
+    },
+  });
+}
+
 export function createSessions(core: Core): Sessions {
   const unreadable = new UnreadableRecords('sessions', core.options.logger);
   const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
@@ -64,21 +81,12 @@ export function createSessions(core: Core): Sessions {
     get count() {
       return core.registry.count;
     },
-    list(page = {}) {
-      const first = readPage(page);
-      return Object.assign(first, {
-        async *[Symbol.asyncIterator]() {
-          for (
-            let next = await first;
-            ;
-            next = await readPage({ ...page, cursor: next.nextCursor })
-          ) {
-            yield* next.sessions;
-            if (next.nextCursor === undefined) return;
-          }
-        },
-      });
-    },
+    list: (page = {}) =>
+      walked(
+        page.cursor,
+        (cursor) => readPage({ ...page, cursor }),
+        ({ sessions }) => sessions,
+      ),
     async get(id) {
       const { store, instance } = await core.ready();
       const record = await store.sessions.read(id);

@@ -24,7 +24,15 @@ import type { MaybePromise } from '../base/types.ts';
 
 const FAILING_MS = 10_000;
 
-type Part = 'sessions' | 'once' | 'tasks' | 'results' | 'figures' | 'instances';
+type Part =
+  | 'sessions'
+  | 'once'
+  | 'tasks'
+  | 'results'
+  | 'states'
+  | 'handles'
+  | 'figures'
+  | 'instances';
 type Method = (...given: unknown[]) => unknown;
 
 interface Failures {
@@ -41,6 +49,8 @@ export class WatchedStore implements EndpointStore {
   readonly once = this.#part('once');
   readonly tasks = this.#part('tasks');
   readonly results = this.#part('results');
+  readonly states = this.#part('states');
+  readonly handles = this.#part('handles');
   readonly figures = this.#part('figures');
   readonly instances = this.#part('instances');
   readonly #options: WatchedOptions;

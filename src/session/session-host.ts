@@ -19,6 +19,8 @@ export interface CallServices {
   readonly startTime: StartTime | undefined;
   /** Calls that run once (`durable/once/ledger.ts`). */
   readonly once: object;
+  /** States of users and of handles (`durable/state/states.ts`). */
+  readonly states: { sweep(): Promise<void> };
   /** `undefined`: without the option `tasks`. */
   readonly tasks: object | undefined;
 }

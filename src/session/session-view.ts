@@ -1,7 +1,7 @@
 import type { ClientCapabilities, Implementation } from '@modelcontextprotocol/server';
 import type { AnyServer } from '../sdk/server-shape.ts';
 import { userName } from '../base/shown.ts';
-import type { McpSession, SessionState } from '../base/types.ts';
+import type { McpSession, State } from '../base/types.ts';
 import type { SessionParts } from './session-parts.ts';
 
 /** `ctx.session`: the public face of a live session, without access to its internals. */
@@ -40,7 +40,7 @@ export class SessionView implements McpSession {
       throw new Error('session.server is not there yet: the factory is still making it');
     return server;
   }
-  get state(): SessionState {
+  get state(): State {
     return this.#session.record.state;
   }
   get signal(): AbortSignal {

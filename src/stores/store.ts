@@ -251,8 +251,8 @@ export interface Records {
    * Record, marks and streams are from one moment, at which the caller is the owner.
    */
   claim(id: string, from: Ownership, me: string): MaybePromise<ClaimOutcome>;
-  /** Fenced. Never creates. */
-  save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome>;
+  /** Fenced, also where no instance owns the record. Never creates. */
+  save(id: string, fence: SeenLiving, change: RecordChange): MaybePromise<SaveOutcome>;
   /**
    * Stores a field that the record does not have, raises `rung` and makes the record due now. Not fenced: any instance
    * may call it while the record lives. `'exists'`: the record has the field, and stays unchanged. `'gone'`: there is

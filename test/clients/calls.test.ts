@@ -142,9 +142,11 @@ describe.each(overFaces(clients))('the %s client on the face %s', (name, face, c
       roots: () => ({ roots: [{ uri: 'file:///home/ada', name: 'home' }] }),
     });
     for (const [name, args, answer] of TOOLS) expect(await say(name, args)).toBe(answer);
-    if (modern) return expect(await say('counter')).toContain('has no session');
-    expect(await say('counter')).toBe('This session called me 1 time.');
-    expect(await say('counter')).toBe('This session called me 2 times.');
+    expect([await say('counter'), await say('counter')]).toEqual(['call 1', 'call 2']);
+    const [, cart] =
+      /^cart (cart_\S+) has 1 items$/.exec((await say('add_to_cart', { item: 'bread' })) ?? '') ??
+      [];
+    expect(await say('add_to_cart', { item: 'wine', cart })).toBe(`cart ${cart} has 2 items`);
   });
 
   test('B22 gets every progress of a fast call in order, before its answer', async () => {

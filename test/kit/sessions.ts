@@ -5,7 +5,7 @@ import {
   type ConnectableServer,
   type McpEndpointFactory,
   type McpEndpointOptions,
-  type SessionState,
+  type State,
 } from '../../src/index.ts';
 import { createLab, type Lab } from './lab.ts';
 import type { InitializeOptions, RawClient } from './raw-client.ts';
@@ -28,8 +28,8 @@ export interface LabSession extends Session {
 /** A new session and its `session.state`, in the hands of a test. */
 export async function stateOf(
   options: McpEndpointOptions,
-): Promise<Session & { readonly state: SessionState }> {
-  let state: SessionState | undefined;
+): Promise<Session & { readonly state: State }> {
+  let state: State | undefined;
   const keep = () => {
     state = currentSession()?.state;
     return said('here');
@@ -40,7 +40,7 @@ export async function stateOf(
   return { ...opened, state };
 }
 
-export const openState = async (options: McpEndpointOptions): Promise<SessionState> =>
+export const openState = async (options: McpEndpointOptions): Promise<State> =>
   (await stateOf(options)).state;
 
 export async function session(

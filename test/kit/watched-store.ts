@@ -20,7 +20,7 @@ import type {
  * an append of marks alone is a `mark`.
  */
 type Call =
-  | `${'sessions' | 'once' | 'tasks' | 'figures'}.${keyof Records | 'release' | 'mark'}`
+  | `${'sessions' | 'once' | 'tasks' | 'states' | 'handles' | 'figures'}.${keyof Records | 'release' | 'mark'}`
   | `instances.${keyof InstanceStore}`;
 
 export interface WatchedStore extends Store {
@@ -37,6 +37,8 @@ interface WatchedView extends Pick<OpenStore, 'instances' | 'secret'> {
   readonly sessions: Records;
   readonly once: Records;
   readonly tasks: Records;
+  readonly states: Records;
+  readonly handles: Records;
 }
 
 /** `durable`: what endpoints take the store for, whatever it is. */
@@ -85,9 +87,10 @@ export function watchedStore({
         return records;
       };
       const [sessions, once, tasks] = [of('sessions'), of('once'), of('tasks')];
+      const [states, handles] = [of('states'), of('handles')];
       const { instances } = view;
       const secret = (name: string, keepMs?: number) => view.secret(name, keepMs);
-      views.push({ sessions, once, tasks, instances, secret });
+      views.push({ sessions, once, tasks, states, handles, instances, secret });
       const watched = new Map(
         options.kinds.map((kind) => [kind.name, watch(kind.name, view.records(kind))]),
       );

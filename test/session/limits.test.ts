@@ -1,7 +1,7 @@
 /** `limits.sessions` and `limits.stateBytes`: what is over them is refused, and what is refused takes no room. */
 import { describe, expect, test } from 'vitest';
 import { storeUnavailable } from '../../src/base/errors.ts';
-import type { McpEndpointOptions, SessionState } from '../../src/index.ts';
+import type { McpEndpointOptions, State } from '../../src/index.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import { createEchoServer } from '../kit/echo-server.ts';
 import { createLab } from '../kit/lab.ts';
@@ -173,8 +173,8 @@ describe('limits.stateBytes while changes are under way', () => {
     );
 
   test.each([
-    ['a smaller value', (state: SessionState) => state.set('a', '')],
-    ['a delete', (state: SessionState) => state.delete('a')],
+    ['a smaller value', (state: State) => state.set('a', '')],
+    ['a delete', (state: State) => state.delete('a')],
   ] as const)('%s frees its bytes only once it is stored', async (_what, shrink) => {
     const { state, end, bytes } = await openFull();
     const shrinking = outcome(shrink(state));

@@ -159,7 +159,7 @@ export const ERRORS = {
   SESSION_GONE: [500, RPC.transport],
   /**
    * A server of all sessions asks a client, or is closed, outside of a handler: use `ctx`, `currentSession().server`,
-   * `endpoint.close()`. Or no endpoint serves a call of `once`.
+   * `endpoint.close()`. Or no endpoint serves a call of `once`, `userState`, `openHandle`.
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
   /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. */
@@ -168,8 +168,18 @@ export const ERRORS = {
   NEXT_TWICE: [500, RPC.internal],
   /** `aroundRequest` passed another method, id, tool, prompt or URI to `next()`. */
   REQUEST_CHANGED: [500, RPC.internal],
-  /** `session.state` would be larger than `limits.stateBytes`; nothing was changed. */
+  /** A state would be larger than `limits.stateBytes`; nothing was changed. */
   STATE_TOO_LARGE: [500, RPC.internal],
+  /** `userState()` or `listHandles()` in a call without a user: set up `auth`, or `anonymous: 'shared'`. */
+  STATE_NEEDS_USER: [500, RPC.invalidRequest],
+  /** The answer to a change was lost, and others changed the state since: it may be stored. */
+  STATE_UNSURE: [500, RPC.transport],
+  /** The id of a handle is wrong, over, or of another user or kind. The model reads the message. */
+  HANDLE_NOT_FOUND: [500, RPC.invalidParams],
+  /** The user has `limits.perUser.handles`, or callers without one have `limits.anonymousHandles`. */
+  TOO_MANY_HANDLES: [500, RPC.transport],
+  /** `endpoint.forgetUser()` of this user was called less than 24 h ago. */
+  USER_FORGOTTEN: [500, RPC.transport],
   /** A client's handshake does not fit into a sealed id of 4,096 characters. Use a store. */
   SEAL_TOO_LONG: [500, RPC.internal],
   /** The handler of a tool of `once` called itself with its own key. */

@@ -47,10 +47,10 @@ export const outsideHandler = (what: string): SojournError =>
         : 'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server'),
   );
 
-export const stateTooLarge = (bytes: number, limit: number): SojournError =>
+export const stateTooLarge = (bytes: number, limit: number, of = 'session.state'): SojournError =>
   new SojournError(
     'STATE_TOO_LARGE',
-    `session.state would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
+    `${of} would have ${bytes} bytes of JSON; ${limit} are allowed (limits.stateBytes). Nothing was changed`,
   );
 
 export const sealTooLong = (length: number, limit: number): SojournError =>

@@ -70,10 +70,21 @@ export const LIMITS = {
    */
   streamBufferBytes: number(MIB, bytes(), shown('bytes that may wait for one slow reader')),
   /**
-   * `session.state` of one session, as UTF-8 JSON. A change above it is refused as a whole.
+   * The state of one session, one user or one handle, as UTF-8 JSON. A change above it is refused as a whole.
    * @default 262,144 (256 KiB)
    */
-  stateBytes: number(256 * KIB, bytes(0), shown('session.state of one session')),
+  stateBytes: number(256 * KIB, bytes(0), shown('the state of one session, user or handle')),
+  // Hosted clients come from few addresses.
+  /**
+   * Handles of all callers without a user (`TOO_MANY_HANDLES`). One address gets `limits.userShare` of what the others
+   * leave free.
+   * @default 100,000
+   */
+  anonymousHandles: number(
+    100_000,
+    count('handles', 0, NO_LIMIT),
+    shown('handles of all callers without a user'),
+  ),
   // The SDK's limit.
   /**
    * Open `subscriptions/listen` streams of this instance.
@@ -168,6 +179,8 @@ const USER = {
   subscriptions: numberLimit(256, count('streams', 0, NO_LIMIT)),
   /** Requests a minute, `initialize`, GET and DELETE included. */
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
+  /** Handles in the store, on all instances together (`TOO_MANY_HANDLES`). Default 100. */
+  handles: numberLimit(100, count('handles', 0, NO_LIMIT)),
   // 16 results of the largest size.
   /**
    * Bytes that the store keeps of sessions with their events, tasks with their steps and results, and keys of `once()`,

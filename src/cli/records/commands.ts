@@ -1,4 +1,4 @@
-/** The commands that look into a store: `sojourn sessions | instances | tasks | once`, each with its verbs. */
+/** The commands that look into a store: `sojourn sessions | instances | tasks | handles | once`, each with its verbs. */
 import type { Command } from 'commander';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import type { McpEndpointOptions } from '../../base/options/endpoint-options.ts';
@@ -108,6 +108,24 @@ const COMMANDS = {
         'ids',
       ],
       ['cancel <task>', 'end a task as cancelled, wherever it runs', 'yes'],
+    ],
+  },
+  handles: {
+    summary: 'list, show and end the handles in a store',
+    verbs: [
+      ['ls', 'list the handles that have not ended', 'json', 'user'],
+      ['show <hash>', 'show one handle; of its state the keys and sizes, never the values'],
+      ['end <hash>', 'end a handle, with its state', 'yes'],
+    ],
+  },
+  users: {
+    summary: 'delete what a store keeps of a user',
+    verbs: [
+      [
+        'forget <user>',
+        'end the sessions, tasks and handles of a user, and delete its state: by name, or by the key of show',
+        ...(['yes', 'wait'] as const),
+      ],
     ],
   },
   once: {

@@ -8,7 +8,7 @@ import { entryId, type Scope } from '../../durable/records/call-key.ts';
 import { type EndedRecord, isEnded, type StoredRecord } from '../../stores/store.ts';
 import { Failure, UsageError } from '../failure.ts';
 import type { RecordKind, RecordRequest } from './commands.ts';
-import { idOf, living } from './opened-store.ts';
+import { idOf, living, userKeysOf } from './opened-store.ts';
 import { instanceText, requireYes } from './printing.ts';
 
 export const once: RecordKind = {
@@ -54,8 +54,7 @@ async function scopesOf(store: EndpointStore, request: RecordRequest): Promise<r
     throw new UsageError(`once ${verb} takes one of --user, --session and --anonymous`);
   if (session !== undefined) return [['session', await idOf(store, 'sessions', session)]];
   if (user === undefined) return [['anonymous']];
-  const keys = [user, JSON.stringify(['user', user]), JSON.stringify(['sub', '', user])];
-  return keys.map((key) => ['user', key] as const);
+  return userKeysOf(user).map((key) => ['user', key] as const);
 }
 
 /** What is known of a key. `orphaned`: the instance of its run died, or `afterCrash` failed. */

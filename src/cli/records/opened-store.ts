@@ -48,6 +48,9 @@ export async function withOpenStore<T>(
   }
 }
 
+/** The kinds whose records a command lists and names. */
+type Named = 'sessions' | 'tasks' | 'handles';
+
 /** The instances that have a lease. */
 export async function living({
   instances,
@@ -61,10 +64,17 @@ export function ownerIn(alive: ReadonlyMap<string, InstanceLease>, { owner }: St
   return lease && { ownerState: lease.state, host: lease.process?.host, pid: lease.process?.pid };
 }
 
+/** The keys that a user may have who is given by name or key, in each form that needs no issuer. */
+export const userKeysOf = (user: string): readonly string[] => [
+  user,
+  JSON.stringify(['user', user]),
+  JSON.stringify(['sub', '', user]),
+];
+
 /** The records of all pages, of the user that the command names, if it does: by name or key. */
 export async function* summaries<T extends { readonly user?: string; readonly userName?: string }>(
   store: EndpointStore,
-  kind: 'sessions' | 'tasks',
+  kind: Named,
   summary: (record: StoredRecord, alive: ReadonlySet<string>) => T,
   { user, options }: RecordRequest,
 ): AsyncGenerator<T, void> {
@@ -90,7 +100,7 @@ export async function sessionsByOwner({
 /** @throws Failure where there is none. */
 export async function recordOf(
   store: EndpointStore,
-  kind: 'sessions' | 'tasks',
+  kind: Named,
   given = '',
 ): Promise<StoredRecord | EndedRecord> {
   const found = await store[kind].read(await idOf(store, kind, given));
@@ -105,11 +115,7 @@ export async function recordOf(
  *
  * @throws Failure for what can be a hash alone, and is that of none or of several
  */
-export async function idOf(
-  store: EndpointStore,
-  kind: 'sessions' | 'tasks',
-  given: string,
-): Promise<string> {
+export async function idOf(store: EndpointStore, kind: Named, given: string): Promise<string> {
   const records = store[kind];
   if (!HASH.test(given) || (await records.read(given)) !== undefined) return given;
   if (given.length < DIGITS_LEAST) throw unknown(kind, given);
@@ -126,8 +132,11 @@ export async function idOf(
   );
 }
 
-const unknown = (kind: 'sessions' | 'tasks', given: string): Failure =>
+const unknown = (kind: Named, given: string): Failure =>
   new Failure(
-    `there is no ${kind.slice(0, -1)} ${JSON.stringify(given)} in this store: it is found by its id, or while it lives ` +
-      `by ${DIGITS_LEAST} digits or more of its hash; set --name to the name of its endpoint`,
+    `there is no ${kind.slice(0, -1)} ${JSON.stringify(given)} in this store: it is found by ` +
+      (kind === 'handles'
+        ? 'its hash, as `handles ls` prints it'
+        : `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`) +
+      '; set --name to the name of its endpoint',
   );

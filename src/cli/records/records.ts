@@ -3,14 +3,23 @@ import { escapeControls } from '../../base/shown.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { EXIT } from '../failure.ts';
 import type { RecordsCommand, RecordKind, RecordRequest } from './commands.ts';
+import { handles } from './handles.ts';
 import { instances } from './instances.ts';
 import { once } from './once.ts';
 import { withOpenStore } from './opened-store.ts';
 import { json, type Out, recordText, shownOf } from './printing.ts';
 import { sessions } from './sessions.ts';
 import { tasks } from './tasks.ts';
+import { users } from './users.ts';
 
-const KINDS: Readonly<Record<RecordsCommand, RecordKind>> = { sessions, instances, tasks, once };
+const KINDS: Readonly<Record<RecordsCommand, RecordKind>> = {
+  sessions,
+  instances,
+  tasks,
+  handles,
+  users,
+  once,
+};
 
 /** Resolves with the exit code. */
 export async function records(request: RecordRequest, out: Out): Promise<number> {
@@ -51,5 +60,5 @@ async function list(
   if (request.json || request.kind === 'instances') return;
   const parts = [...counts].map(([status, count]) => `${count} ${status}`);
   const noun = lines === 1 ? request.kind.slice(0, -1) : request.kind;
-  out(`\n${lines} ${noun}${lines === 0 ? '' : `: ${parts.join(', ')}`}\n`);
+  out(`\n${lines} ${noun}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}\n`);
 }

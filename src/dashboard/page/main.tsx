@@ -7,6 +7,7 @@ import { Dialog } from './dialog.tsx';
 import { clock, span } from './format.ts';
 import { connection, fleet, nameOf, now, refresh, route, start, VIEWS } from './state.ts';
 import { Head, Toast } from './ui.tsx';
+import { HandlesView, HandleView } from './views/handles.tsx';
 import { InstancesView, InstanceView } from './views/instances.tsx';
 import { RefusalsView, RefusalView } from './views/refusals.tsx';
 import { SessionsView, SessionView } from './views/sessions.tsx';
@@ -73,6 +74,8 @@ function Shown({ page }: { page: FleetPage }) {
       ) : (
         <TaskView key={id} which={id} />
       );
+    case 'handles':
+      return id === undefined ? <HandlesView query={query} /> : <HandleView key={id} which={id} />;
     case 'tools':
       return id === undefined ? <ToolsView page={page} /> : <ToolView page={page} name={id} />;
     case 'refusals':

@@ -15,8 +15,15 @@ const FLEET_MS = 800;
 const EVERY_MS = 2_000;
 const LOST_MS = 500;
 
-export type View = 'instances' | 'sessions' | 'tasks' | 'tools' | 'refusals';
-export const VIEWS: readonly View[] = ['instances', 'sessions', 'tasks', 'tools', 'refusals'];
+export type View = 'instances' | 'sessions' | 'tasks' | 'handles' | 'tools' | 'refusals';
+export const VIEWS: readonly View[] = [
+  'instances',
+  'sessions',
+  'tasks',
+  'handles',
+  'tools',
+  'refusals',
+];
 
 interface Route {
   readonly view: View;

@@ -1,9 +1,10 @@
-/** What the page shows of a session and of a task: the fields of `sojourn sessions` and `sojourn tasks`. */
+/** What the page shows of a session, a task and a handle: the fields of `sojourn sessions`, `tasks` and `handles`. */
 import type { ShownEndpoint } from './shown-endpoint.ts';
-import { cut, escapeControls, keptText } from '../../base/shown.ts';
+import { cut, escapeControls, keptText, userName } from '../../base/shown.ts';
 import { decodeSession, endReasonOf } from '../../session/record/session-record.ts';
 import { bytesOf, summary } from '../../session/record/session-summary.ts';
 import { isEnded, type StoredRecord } from '../../stores/store.ts';
+import { infoOf } from '../../durable/state/handles.ts';
 import { recordedOf } from '../../durable/tasks/steps.ts';
 import { MESSAGE_FIELD, readOutcome, readBody } from '../../durable/tasks/task-record.ts';
 import { errorOf, questionStates, taskSummary } from '../../durable/tasks/task-summary.ts';
@@ -17,6 +18,8 @@ export type SessionDetail = NonNullable<Awaited<ReturnType<typeof sessionDetail>
 export type ShownSession = Extract<SessionDetail, { readonly ended: undefined }>;
 export type TaskRow = ReturnType<typeof taskRow> & { readonly ref: string };
 export type TaskDetail = NonNullable<Awaited<ReturnType<typeof taskDetail>>>;
+export type HandleRow = ReturnType<typeof handleRow> & { readonly ref: string };
+export type HandleDetail = NonNullable<Awaited<ReturnType<typeof handleDetail>>>;
 export type ShownTask = Extract<TaskDetail, { readonly ended: undefined }>;
 
 const kept = (text: string | undefined): string | undefined =>
@@ -41,7 +44,6 @@ export async function sessionDetail(
   if (record === undefined) return undefined;
   if (isEnded(record)) return { hash, ended: { reason: endReasonOf(record), at: record.at } };
   const { state, handshake, subscriptions } = decodeSession(record);
-  const values = Object.entries(state).slice(0, NAMED);
   return {
     ended: undefined,
     ...sessionRow(record, await instance.living()),
@@ -52,12 +54,30 @@ export async function sessionDetail(
     expiresAt: record.expiresAt,
     /** The size of its record, and that of each value of `session.state`. */
     bytes: bytesOf(record).record,
-    state: Object.fromEntries(
-      values.map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const),
-    ),
+    state: sizesOf(state),
     /** Requests that run, where it is live at the instance that answers. */
     running: registry.get(id)?.calls.running.size,
   };
+}
+
+/** The size of each value. */
+const sizesOf = (values: Readonly<Record<string, string>>): Readonly<Record<string, number>> =>
+  Object.fromEntries(
+    Object.entries(values)
+      .slice(0, NAMED)
+      .map(([key, text]) => [keptText(key), Buffer.byteLength(text)] as const),
+  );
+
+export function handleRow(record: StoredRecord) {
+  const { userKey, ...shown } = infoOf(record);
+  return { ...shown, userName: userKey === undefined ? undefined : keptText(userName(userKey)) };
+}
+
+/** `undefined`: it has ended, or never was. */
+export async function handleDetail(_hash: string, id: string, { store }: ShownEndpoint) {
+  const record = await store.handles.read(id);
+  if (record === undefined || isEnded(record)) return undefined;
+  return { ...handleRow(record), state: sizesOf(record.fields) };
 }
 
 export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {

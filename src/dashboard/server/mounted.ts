@@ -20,7 +20,7 @@ import { ShownRecords } from './records.ts';
 export { serveFetch, serveNode } from './faces.ts';
 
 const API = '/api/';
-const ROUTES = new Set(['fleet', 'sessions', 'instances', 'tasks']);
+const ROUTES = new Set(['fleet', 'sessions', 'instances', 'tasks', 'handles']);
 const QUERY_LENGTH = 300;
 /** An action was carried out, or its order was sent. */
 const DONE = { done: true };
@@ -31,12 +31,14 @@ export class Collected {
   readonly fleet: Fleet;
   readonly sessions: ShownRecords;
   readonly tasks: ShownRecords;
+  readonly handles: ShownRecords;
 
   constructor(endpoint: ShownEndpoint) {
     this.endpoint = endpoint;
     this.fleet = new Fleet(endpoint, new InstanceFigures(endpoint));
     this.sessions = new ShownRecords(endpoint, 'sessions');
     this.tasks = new ShownRecords(endpoint, 'tasks');
+    this.handles = new ShownRecords(endpoint, 'handles');
   }
 }
 
@@ -87,7 +89,7 @@ export class Mounted {
     [what, which]: readonly string[],
   ): Promise<object | undefined> {
     if (what === 'fleet' && which === undefined) return this.fleet();
-    if (what !== 'sessions' && what !== 'tasks') return undefined;
+    if (what !== 'sessions' && what !== 'tasks' && what !== 'handles') return undefined;
     const { endpoint, [what]: records } = this.#of;
     await endpoint.ready();
     if (which !== undefined) return records.detail(which);
@@ -119,24 +121,29 @@ export class Mounted {
   }
 
   async #act([what = '', which = '', deed]: readonly string[]): Promise<object | undefined> {
-    const { endpoint, sessions, tasks } = this.#of;
+    const { endpoint, sessions, tasks, handles } = this.#of;
     const { logger } = endpoint.options;
     await endpoint.ready();
     const name = `${what} ${deed}`;
     if (name === 'instances drain') return this.#drain(which);
-    const records =
-      name === 'sessions end' ? sessions : name === 'tasks cancel' ? tasks : undefined;
+    const records = { 'sessions end': sessions, 'tasks cancel': tasks, 'handles end': handles }[
+      name
+    ];
     if (records === tasks && endpoint.tasks === undefined)
       throw new Refused(409, 'tasks', 'This instance runs without the option tasks');
     const id = await records?.idOf(which);
     if (id === undefined) return undefined;
     if (records === sessions)
       logger.info({ sessionId: id }, 'A session ends, as the dashboard ordered');
+    else if (records === handles)
+      logger.info({ handle: id }, 'A handle ends, as the dashboard ordered');
     else logger.info({ task: sessionHash(id) }, 'A task is cancelled, as the dashboard ordered');
     const order =
       records === sessions
         ? endpoint.legacy.terminate(id)
-        : endpoint.tasks?.tasks.end(id, { status: 'cancelled' });
+        : records === handles
+          ? endpoint.states.handles.end(id)
+          : endpoint.tasks?.tasks.end(id, { status: 'cancelled' });
     if (!(await order)) throw new Refused(409, 'ended', 'It has ended already');
     return DONE;
   }

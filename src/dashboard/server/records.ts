@@ -1,5 +1,5 @@
 /**
- * Sessions and tasks of the deployment, as the page lists, searches and shows them: pages of the lists of the store.
+ * Sessions, tasks and handles of the deployment, as the page lists, searches and shows them: pages of the lists of the store.
  *
  * A page names a record by its id, sealed with a secret of the deployment (`ref`): every instance opens it, and the page
  * cannot read it. So is the cursor of a store, which may be an id. A person may name a record by the hash of its id.
@@ -11,6 +11,9 @@ import { Refused } from './faces.ts';
 import { UnreadableRecords } from '../../stores/shared/unreadable-records.ts';
 import { NONCE_BYTES, open, seal, sealingKey } from '../../base/protocol/sealed-text.ts';
 import {
+  handleDetail,
+  type HandleRow,
+  handleRow,
   sessionDetail,
   type SessionRow,
   sessionRow,
@@ -22,6 +25,7 @@ import {
 const KINDS = {
   sessions: { row: sessionRow, detail: sessionDetail },
   tasks: { row: taskRow, detail: taskDetail },
+  handles: { row: handleRow, detail: handleDetail },
 };
 
 const PAGE = 100;
@@ -31,7 +35,7 @@ const HASH = /^[\da-f]{12}$/;
 /** Searches at one time. */
 const SCANS = 4;
 
-type RecordRow = SessionRow | TaskRow;
+type RecordRow = SessionRow | TaskRow | HandleRow;
 
 export class ShownRecords {
   readonly #endpoint: ShownEndpoint;
@@ -113,13 +117,13 @@ function sealed(key: Uint8Array, text: string): string {
 }
 
 function fits(
-  row: ReturnType<typeof sessionRow | typeof taskRow>,
+  row: ReturnType<(typeof KINDS)[keyof typeof KINDS]['row']>,
   id: string,
   query: string,
 ): boolean {
-  const { hash, owner, userName } = row;
-  if (query === '' || id === query || owner === query) return true;
+  const { hash, userName } = row;
+  if (query === '' || id === query || ('owner' in row && row.owner === query)) return true;
   const text = query.toLowerCase();
-  const name = 'clientInfo' in row ? row.clientInfo.name : row.tool;
+  const name = 'clientInfo' in row ? row.clientInfo.name : 'kind' in row ? row.kind : row.tool;
   return hash.startsWith(text) || [userName, name].some((one) => one?.toLowerCase().includes(text));
 }

@@ -5,6 +5,7 @@ import type { LegacyEra } from '../../eras/sessions/legacy-era.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import type { Registry } from '../../session/registry.ts';
+import type { Handles } from '../../durable/state/handles.ts';
 import type { TaskRequests } from '../../durable/tasks/task-requests.ts';
 import type { EndpointHealth } from '../../base/types.ts';
 
@@ -17,6 +18,7 @@ export interface ShownEndpoint {
   readonly legacy: Pick<LegacyEra, 'terminate' | 'waiting'>;
   /** `undefined`: without the option `tasks`. */
   readonly tasks: TaskRequests | undefined;
+  readonly states: { readonly handles: Pick<Handles, 'end'> };
   readonly orders: OrdersTaken;
   /** It counts the requests in work that belong to no session. */
   readonly shutdown: { readonly sessionless: number };

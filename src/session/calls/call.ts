@@ -9,7 +9,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
-import type { SojournError } from '../../base/errors.ts';
+import { isForModel, type SojournError } from '../../base/errors.ts';
 import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
 import type { Mark } from '../../stores/store.ts';
@@ -263,7 +263,7 @@ export class Call {
     const { id, method, target, session } = this;
     if (method === undefined) return;
     // The work of a notification ends once its handler has begun.
-    if (id !== undefined && (this.isOver || isAnswer(error))) return;
+    if (id !== undefined && (this.isOver || isAnswer(error) || isForModel(error))) return;
     this.#notices?.emit({ kind: 'handlerThrew', method, target, sessionId: session?.id, error });
   }
 

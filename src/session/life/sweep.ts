@@ -217,6 +217,7 @@ export class SessionSweep {
       await store.sessions.trim();
       await store.once.trim();
       await store.results.trim();
+      await this.#registry.services.states.sweep();
     } catch (cause) {
       this.#notRemoved(cause);
     }

@@ -18,6 +18,9 @@ export interface EndpointStore extends Omit<OpenStore, 'records' | 'room'> {
   /** How these two kinds end. */
   readonly outcomes: Outcomes;
   readonly limits: KeptLimits;
+  /** What users keep (`durable/state/user-states.ts`), and what is behind handles (`durable/state/handles.ts`). */
+  readonly states: Records;
+  readonly handles: Records;
   /** What dashboards show of each instance, by the ids of the instances. */
   readonly figures: Records;
 }
@@ -51,6 +54,27 @@ export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes:
 export const TASKS: Kind = {
   name: 'tasks',
   log: TASK_LOG,
+  keepMs: 0,
+  listed: true,
+  grouped: true,
+  counted: true,
+  evicts: false,
+};
+
+/** The states of users: found by the user alone. */
+export const STATES: Kind = {
+  name: 'states',
+  log: false,
+  keepMs: 0,
+  listed: false,
+  counted: true,
+  evicts: false,
+};
+
+/** Handles. Grouped: those of a user are counted and listed. */
+export const HANDLES: Kind = {
+  name: 'handles',
+  log: false,
   keepMs: 0,
   listed: true,
   grouped: true,

@@ -4,11 +4,13 @@
  * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
 import { overMemory, stateTooLarge, storeUnavailableForClients } from '../../base/errors.ts';
-import type { SessionState } from '../../base/types.ts';
+import type { State } from '../../base/types.ts';
 import type { SessionOwnership } from '../ownership/session-ownership.ts';
 import { currentCall } from '../calls/call.ts';
 import type { SessionHost } from '../session-host.ts';
 import { memoryOfState } from './memory.ts';
+
+const NAME = 'session.state';
 
 interface WritableRecord {
   saveField(kind: 's', key: string, value: string | null): void;
@@ -18,7 +20,7 @@ interface WritableRecord {
 
 type StateHost = Pick<SessionHost, 'options' | 'held' | 'hold'>;
 
-export class DurableState implements SessionState {
+export class DurableState implements State {
   readonly #values: Map<string, string>;
   readonly #host: StateHost;
   readonly #ownership: SessionOwnership;
@@ -94,8 +96,8 @@ export class DurableState implements SessionState {
   }
 
   async set(key: string, value: unknown): Promise<void> {
-    checkKey(key);
-    await this.#write(key, toJson(key, value));
+    checkKey(NAME, key);
+    await this.#write(key, toJson(NAME, key, value));
   }
 
   async delete(key: string): Promise<boolean> {
@@ -109,7 +111,7 @@ export class DurableState implements SessionState {
   update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
     const turn = (this.#updates ?? Promise.resolve()).then(async () => {
       const next = await fn(await this.get<T>(key));
-      await this.set(key, next);
+      if (next !== undefined) await this.set(key, next);
       return next;
     });
     this.#updates = turn.catch(() => {});
@@ -182,17 +184,17 @@ export class DurableState implements SessionState {
   }
 }
 
-function checkKey(key: unknown): void {
+export function checkKey(of: string, key: unknown): void {
   if (typeof key !== 'string' || key === '') {
-    throw new TypeError(`session.state: a key is a non-empty string, not ${String(key)}`);
+    throw new TypeError(`${of}: a key is a non-empty string, not ${String(key)}`);
   }
 }
 
-function toJson(key: string, value: unknown): string {
+export function toJson(of: string, key: string, value: unknown): string {
   const json = JSON.stringify(value) as string | undefined;
   if (json === undefined) {
     throw new TypeError(
-      `session.state: the value for ${JSON.stringify(key)} is not JSON (${typeof value}); use delete() to remove it`,
+      `${of}: the value for ${JSON.stringify(key)} is not JSON (${typeof value}); use delete() to remove it`,
     );
   }
   return json;

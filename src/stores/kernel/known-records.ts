@@ -37,6 +37,8 @@ export interface Known {
 const MARKS_ALONE: EventRetention = { ttlMs: Infinity, events: 64, bytes: Infinity };
 /** Records that this process writes. */
 const MOST = 20_000;
+/** In characters. No place of an instance bounds how many records it writes that have no owner. */
+const SMALL = 4_096;
 
 const EMPTY = new LogState();
 
@@ -85,8 +87,10 @@ export class KnownRecords {
       else if (known !== undefined) known.row = row;
       return;
     }
+    const isOwned = recordOf(row)?.owner !== null;
+    if (!isOwned && isLarge(row)) return this.delete(row.id);
     // The log of a released record gets no more events, until another claim reads it.
-    const kept = recordOf(row)?.owner === null ? undefined : known?.log;
+    const kept = isOwned ? known?.log : undefined;
     const log = isNew ? new LogState() : kept;
     if (known !== undefined && known.log === log) known.row = row;
     else this.#know(row, log, now);
@@ -347,4 +351,11 @@ export class KnownRecords {
       if (isAlone && log.isEmpty) this.delete(known.id);
     });
   }
+}
+
+function isLarge(row: Row): boolean {
+  const { body, fields } = row.value as StoredRecord;
+  let length = body.length;
+  for (const [name, text] of Object.entries(fields)) length += name.length + text.length;
+  return length > SMALL;
 }

@@ -11,7 +11,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { after } from '../shared/after.ts';
 import { idOf, rangeOf } from '../shared/cursor.ts';
-import { changedRecord, newRecord, rungRecord, saved, timeAfter } from '../shared/record-change.ts';
+import {
+  changedRecord,
+  holdsChange,
+  newRecord,
+  rungRecord,
+  saved,
+  timeAfter,
+} from '../shared/record-change.ts';
 import { RecordQueues } from '../shared/record-queues.ts';
 import {
   type AddOutcome,
@@ -20,7 +27,6 @@ import {
   type CreateOutcome,
   type DueRecord,
   type EndOutcome,
-  type Fence,
   type FoundRecord,
   isEnded,
   type Kind,
@@ -33,6 +39,7 @@ import {
   type ReplayOutcome,
   type SaveOutcome,
   type Seen,
+  type SeenLiving,
   type StoredRecord,
   type WriteOutcome,
 } from '../store.ts';
@@ -136,7 +143,7 @@ export class KernelRecords implements Records {
     });
   }
 
-  save(id: string, fence: Fence, change: RecordChange): MaybePromise<SaveOutcome> {
+  save(id: string, fence: SeenLiving, change: RecordChange): MaybePromise<SaveOutcome> {
     const kept =
       this.#isAlone || change.fields === undefined
         ? change
@@ -144,9 +151,14 @@ export class KernelRecords implements Records {
     return this.#steps.asOwner<SaveOutcome>(
       id,
       fence,
-      (_, record, now) => {
-        const put = this.#row(changedRecord(record, kept, now), now);
-        return { put, grows: kept.release !== true, answer: saved(record, kept) };
+      (row, record, now) => {
+        const answer = saved(record, kept);
+        if (record.stamp === (fence.atStamp ?? record.stamp)) {
+          const put = this.#row(changedRecord(record, kept, now), now);
+          return { put, grows: kept.release !== true, answer };
+        }
+        const isMine = this.#steps.madeBefore(row, (value) => holdsChange(value, kept));
+        return { answer: isMine ? answer : 'fenced' };
       },
       // A release takes the fence of its next try away, and the record may have expired since.
       (row, record) => {

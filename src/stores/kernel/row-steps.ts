@@ -7,7 +7,7 @@ import { type SojournError, storeUnavailable } from '../../base/errors.ts';
 import { notAsked } from '../shared/failures.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
 import { UnreadableRecords } from '../shared/unreadable-records.ts';
-import type { Fence, MaybePromise, StoredRecord } from '../store.ts';
+import type { MaybePromise, Ownership, StoredRecord } from '../store.ts';
 import type { Row } from './backend.ts';
 import { rowBytes } from './counted-bytes.ts';
 import type { KernelParts, KnownRecords } from './known-records.ts';
@@ -111,7 +111,7 @@ export class RowSteps {
   /** A step of the owner of a living record. `refused`: what others are answered. */
   asOwner<T>(
     id: string,
-    fence: Fence,
+    fence: Ownership,
     decide: (row: Row, record: StoredRecord, now: number) => Decision<T>,
     refused: (row: Row, record: StoredRecord) => T | 'fenced' = () => 'fenced',
   ): MaybePromise<T | 'fenced'> {

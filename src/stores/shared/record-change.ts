@@ -25,6 +25,15 @@ export function changedRecord(
   };
 }
 
+/** Whether this change, or an equal one, has made the record what it is. */
+export const holdsChange = (
+  record: StoredRecord,
+  { head, stamp, fields = {} }: RecordChange,
+): boolean =>
+  record.head === (head ?? record.head) &&
+  record.stamp === (stamp ?? record.stamp) &&
+  Object.entries(fields).every(([name, text]) => (record.fields[name] ?? null) === text);
+
 /** What a save of this change answers. */
 export const saved = ({ rung }: StoredRecord, { due }: RecordChange): SaveOutcome =>
   due === undefined || due.seen === rung ? 'written' : 'rung';

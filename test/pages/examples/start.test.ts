@@ -18,12 +18,12 @@ test('the session of a client continues after Ctrl+C and another npm start', asy
   const first = await start();
   const client = openClient(first.url);
   await client.initialize();
-  expect(await say(client, 'counter')).toBe('This session called me 1 time.');
+  expect(await say(client, 'counter')).toBe('call 1');
   client.close();
   expect(await first.stop('SIGINT')).toBe(0);
   const second = await start();
   const again = openClient(second.url, { of: client });
-  expect(await say(again, 'counter')).toBe('This session called me 2 times.');
+  expect(await say(again, 'counter')).toBe('call 2');
   expect((await again.delete()).status).toBe(200);
   again.close();
   expect(await second.stop('SIGINT')).toBe(0);

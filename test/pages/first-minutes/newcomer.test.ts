@@ -5,9 +5,7 @@ import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect } from 'vitest';
-import { textOf } from '../../kit/lab.ts';
-import { openClient } from '../../kit/listening.ts';
-import { callModern } from '../../kit/modern.ts';
+import { connectNegotiating, connectV1, connectV2 } from '../../clients/official.ts';
 import { blocksOf } from '../../kit/pages.ts';
 import { emptyFolder, everyPath, type Folder, pathTest } from './harness.ts';
 
@@ -28,26 +26,37 @@ async function restart(folder: Folder): Promise<void> {
   const enters =
     "sh -c '(echo; while [ ! -f restarted ]; do sleep 0.1; done; echo) | node client.js'";
   const reader = folder.start(enters);
-  await reader.says(/call 1 of this session/);
+  await reader.says(/call 12/);
   expect(await first.stop('SIGINT')).toBe(0);
   const second = folder.start('node server.js');
   await second.says(/http:/);
   folder.write('restarted', '');
-  await reader.says(/call 2 of this session/);
+  await reader.says(/call 13/);
   await second.says(/A session continues here/);
   expect(second.output.stdout).not.toContain('died');
   // Its input has ended, as at Ctrl+D.
   expect((await reader.closed)[0]).toBe(0);
-  expect(reader.output.stdout).toBe('call 1 of this session\ncall 2 of this session\n');
+  expect(reader.output.stdout).toBe('call 12\ncall 13\n');
   await second.stop('SIGINT');
 }
 
-/** What the sample says to a client that has no session. */
-async function modernClient({ port }: Folder): Promise<void> {
-  const { message } = await callModern(openClient(`http://127.0.0.1:${port}/mcp`), 'tools/call', {
-    name: 'count',
-  });
-  expect(textOf(message)).toBe('a call of 2026-07-28, which has no sessions');
+/** Clients of the two SDKs and of 2026-07-28 count on, over a restart and a kill. */
+async function everyClient(folder: Folder, counted: number): Promise<void> {
+  const serve = async () => {
+    const server = folder.start('node server.js');
+    await server.says(/http:/);
+    return server;
+  };
+  let server = await serve();
+  const url = `http://127.0.0.1:${folder.port}/mcp`;
+  const clients = [await connectV1(url), await connectV2(url), await connectNegotiating(url)];
+  const calls: unknown[] = [];
+  for (const signal of ['SIGINT', 'SIGKILL', 'SIGINT'] as const) {
+    for (const { say } of clients) calls.push(await say('count'));
+    await server.stop(signal);
+    if (calls.length < 9) server = await serve();
+  }
+  expect(calls).toEqual(calls.map((_, n) => `call ${counted + n + 1}`));
 }
 
 /** The files of this tree, without what is installed and built. */
@@ -64,18 +73,18 @@ async function inTypeScript(folder: Folder): Promise<void> {
   for (const name of ['server', 'client'])
     folder.write(`${name}.ts`, String(withName(`${name}.js`)));
   const servers = await folder.follow(blocksOf('docs/guide/getting-started.md', 'In TypeScript'));
-  expect(await folder.run(pressingEnter('npx tsx client.ts'))).toContain('call 2 of this session');
+  expect(await folder.run(pressingEnter('npx tsx client.ts'))).toContain('call 15');
   for (const server of servers) await server.stop('SIGINT');
 }
 
 describe('from an empty folder', () => {
   pathTest(
-    'README leads to a server that answers a client, to one whose session continues after a restart, and the same program is strict TypeScript',
+    'README leads to a server that answers a client, to one that counts on for every client after a restart and a kill, and the same program is strict TypeScript',
     async () => {
       const folder = await emptyFolder();
       const servers = await folder.follow(README);
-      await modernClient(folder);
       for (const server of servers) await server.stop('SIGINT');
+      await everyClient(folder, 2);
       await restart(folder);
       await inTypeScript(folder);
     },

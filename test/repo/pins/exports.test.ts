@@ -18,16 +18,20 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       'currentRequest',
       'currentSession',
       'enablePolling',
+      'listHandles',
+      'openHandle',
+      'userState',
     ],
     types: names(`
       AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
-      DrainOptions EndReason EndpointEvents EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention FetchOptions
+      DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
+      FetchOptions ForgottenUser Handle HandleInfo HandleList HandleOptions HandlePage HandlePageRequest
       JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
       McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
       RunSessionHandler RunningRequest SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
-      SessionPageRequest SessionState Sessions SharedList Store TaskInfo TaskLimits TaskToRun TasksOptions
-      TimeProvider TrustedProxyUser VerifyToken
+      SessionPageRequest Sessions SharedList State Store TaskInfo TaskLimits TaskToRun TasksOptions
+      TimeProvider TrustedProxyUser UserHandle UserStateOptions VerifyToken
     `),
   },
   './memory': { values: ['memory'], types: [] },

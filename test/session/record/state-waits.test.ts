@@ -1,7 +1,7 @@
 /** Changes of `session.state` that wait: for a store that is away, and for the record of their session. */
 import { expect, test } from 'vitest';
 import { storeUnavailable } from '../../../src/base/errors.ts';
-import { currentSession, type McpEndpointOptions, type SessionState } from '../../../src/index.ts';
+import { currentSession, type McpEndpointOptions, type State } from '../../../src/index.ts';
 import { serveFleet } from '../../kit/fleet.ts';
 import { createLab, say, textOf, tool } from '../../kit/lab.ts';
 import { sharedStore, useSharedStores } from '../../kit/shared-stores.ts';
@@ -96,7 +96,7 @@ test('a change is acknowledged with its own write, not with an earlier one', asy
 });
 
 test('a change that is made while the record of its session is being stored is in the store once it is acknowledged', async () => {
-  let state: SessionState | undefined;
+  let state: State | undefined;
   const runSessionHandler: McpEndpointOptions['runSessionHandler'] = async (
     _request,
     session,

@@ -63,6 +63,12 @@ export const recordCases = [
       );
       return answers.filter((one) => one.won).map(({ me }) => me);
     };
+    await views[0].records.create(recordOf('shared', { owner: null, stamp: 1 }));
+    const saved = await winners(
+      (records, me) => records.save('shared', { ...OWNERLESS, atStamp: 1 }, { head: me, stamp: 2 }),
+      (answer) => answer === 'written',
+    );
+    assert.deepEqual([saved.length, (await readLiving(views[1], 'shared')).head], [1, saved[0]]);
     for (let n = 0; n < 3; n++) {
       const id = `s${n}`;
       const owner = n === 0 ? null : ME;

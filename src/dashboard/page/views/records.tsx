@@ -1,4 +1,4 @@
-/** What the lists of sessions and of tasks share: the search, pages of 100, and one record while it is loaded. */
+/** What the lists of sessions, tasks and handles share: the search, pages of 100, and one record while it is loaded. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { RecordRows } from '../../wire.ts';

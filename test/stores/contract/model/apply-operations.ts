@@ -7,6 +7,7 @@ import type {
   OpenStream,
   Ownership,
   RecordChange,
+  SeenLiving,
 } from '../../../../src/stores/store.ts';
 import { allPages, openStreams, type View } from '../view.ts';
 import { isEnded } from '../../../../src/stores/store.ts';
@@ -85,7 +86,7 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
       return both((of) => of.claim(step.id, from, step.me), inOrder);
     }
     case 'save': {
-      const own = fenceOf(model, step.id, step.fence);
+      const own = seenOf(model, step);
       const { fields, head } = step;
       const due = dueOf(model, step);
       const change = {
@@ -105,13 +106,8 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
     case 'add':
       return both((of) => of.add(step.id, step.field, 'added'));
     case 'end': {
-      const { epoch, owner } =
-        step.fence === null ? ownershipOf(model, step.id) : fenceOf(model, step.id, step.fence);
-      const atStamp =
-        step.stampOff === undefined
-          ? {}
-          : { atStamp: (model.record(step.id)?.stamp ?? 0) + step.stampOff };
-      return both((of) => of.end(step.id, { epoch, owner, ...atStamp }, step.outcome, step.keepMs));
+      const seen = seenOf(model, step);
+      return both((of) => of.end(step.id, seen, step.outcome, step.keepMs));
     }
     case 'mark': {
       const { id, mark, clear } = step;
@@ -190,6 +186,19 @@ function fenceOf(model: PlainStore, id: string, kind: FenceKind): Fence {
   if (kind === 'stale') return { ...own, epoch: epoch - 1 };
   if (kind === 'ahead') return { ...own, epoch: epoch + 1 };
   return kind === 'other' ? { ...own, owner: own.owner === 'i1' ? 'i2' : 'i1' } : own;
+}
+
+/** What the caller of a save or an end saw. Without a fence, the record as it is. */
+function seenOf(
+  model: PlainStore,
+  { id, fence, stampOff }: Extract<ModelOperation, { op: 'save' | 'end' }>,
+): SeenLiving {
+  const { epoch, owner } = fence === null ? ownershipOf(model, id) : fenceOf(model, id, fence);
+  return {
+    epoch,
+    owner,
+    ...(stampOff !== undefined && { atStamp: (model.record(id)?.stamp ?? 0) + stampOff }),
+  };
 }
 
 function dueOf(

@@ -14,7 +14,6 @@ import type {
   ClaimOutcome,
   DueRecord,
   EndedRecord,
-  Fence,
   Mark,
   OpenStream,
   Ownership,
@@ -23,6 +22,7 @@ import type {
   ReplayOutcome,
   SaveOutcome,
   Seen,
+  SeenLiving,
   StoredRecord,
   WriteOutcome,
 } from '../../../../src/stores/store.ts';
@@ -93,7 +93,9 @@ export class PlainStore {
     return { claimed: true, record, marks, streams: this.#open(id), expiresInMs };
   }
 
-  save(id: string, fence: Fence, change: RecordChange): SaveOutcome {
+  save(id: string, fence: SeenLiving, change: RecordChange): SaveOutcome {
+    const stamp = this.#living(id)?.record.stamp;
+    if (stamp !== (fence.atStamp ?? stamp)) return 'fenced';
     let rang = false;
     const outcome = this.#write(id, fence, (session) => {
       const { release, expiresInMs, due, fields: changes = {}, ...rest } = change;
@@ -281,7 +283,7 @@ export class PlainStore {
     }
   }
 
-  #write(id: string, fence: Fence, change: (session: PlainSession) => void): WriteOutcome {
+  #write(id: string, fence: Ownership, change: (session: PlainSession) => void): WriteOutcome {
     const session = this.#living(id);
     if (session === undefined || !fits(session, fence)) return 'fenced';
     change(session);

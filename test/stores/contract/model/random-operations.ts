@@ -138,6 +138,8 @@ interface Names {
 function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean) {
   const [id, fence, stream, field] = [one(ids), one(FENCES), one(streams), one(fields)];
   const [text, me, limit] = [one(TEXTS), one(INSTANCES), one([1, 2, 3])];
+  /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
+  const stampOff = one([undefined, undefined, 0, 1]);
   const expiresIn = one(expires ? EXPIRIES : [null]);
   const dueIn = one(DUE_TIMES);
   /** `off`: how far the caller is from what the record has rung. `null`: a change that leaves the due time as it is. */
@@ -168,7 +170,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
         from: one(['stored', 'stored', 'stored', 'none', 'i1'] as const),
       },
     ],
-    save: [3, { id, fence, ...changed, expiresIn, due }],
+    save: [3, { id, fence: fc.option(fence, { freq: 4 }), stampOff, ...changed, expiresIn, due }],
     release: [2, { id, fence, due }],
     add: [3, { id, field }],
     end: [
@@ -176,8 +178,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
       {
         id,
         fence: fc.option(fence, { freq: 2 }),
-        /** How far the stamp that the caller saw is from the stored one. `undefined`: it names none. */
-        stampOff: one([undefined, undefined, 0, 1]),
+        stampOff,
         outcome: text,
         keepMs: one([undefined, undefined, 1_000]),
       },

@@ -1,0 +1,61 @@
+/** `sojourn users forget`: ends and deletes what the store of a deployment keeps of a user. */
+import { Budget, MemoryUse, shareKey, storedShare } from '../../base/budget.ts';
+import { systemRandom } from '../../base/system.ts';
+import { States } from '../../durable/state/states.ts';
+import { groupOf } from '../../durable/state/user-states.ts';
+import { TaskStore } from '../../durable/tasks/task-store.ts';
+import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
+import { forgetUser } from '../../endpoint/forget-user.ts';
+import { isEnded } from '../../stores/store.ts';
+import { Failure } from '../failure.ts';
+import type { RecordKind, RecordRequest } from './commands.ts';
+import { userKeysOf } from './opened-store.ts';
+import { requireYes } from './printing.ts';
+import { sessions } from './sessions.ts';
+
+/** The command owns nothing. */
+const NONE = { lease: { owner: '', valid: false, ownersMayReturn: true } };
+
+export const users: RecordKind = {
+  show: async (store, request) => (await kept(store, request)).counts,
+
+  /** Forgets the user. */
+  async act(store, request) {
+    const { counts, taskStore } = await kept(store, request);
+    requireYes(counts, 'All of it ends, and for 24 h nothing new is kept', request);
+    const memory = new MemoryUse(new Budget(Infinity, 1));
+    const parts = { options: request.options, store, random: systemRandom, memory };
+    const done = await forgetUser(counts.user, {
+      store,
+      states: new States(parts),
+      tasks: taskStore,
+      ends: {
+        session: async (id) => (await sessions.act(store, { ...request, names: [id] })) !== '',
+        task: async (id) => (await taskStore.end(id, { status: 'cancelled' })) !== undefined,
+      },
+    });
+    return `forgotten: ${done.sessions} sessions, ${done.tasks} tasks, ${done.handles} handles, ${done.userState ? 'a' : 'no'} state`;
+  },
+};
+
+/** What is kept of the user that the command names, by name or key. */
+async function kept(store: EndpointStore, { names, options }: RecordRequest) {
+  const parts = { options, store, random: systemRandom, instance: NONE };
+  const taskStore = new TaskStore(parts);
+  for (const user of userKeysOf(names[0] ?? '')) {
+    const state = await store.states.read(groupOf(user));
+    const counts = {
+      user,
+      sessions: await store.sessions.countOf(storedShare(shareKey(user))),
+      tasks: await store.tasks.count(await taskStore.group(user)),
+      handles: await store.handles.count(groupOf(user)),
+      userState: state !== undefined && !isEnded(state),
+    };
+    const isKnown = counts.sessions + counts.tasks + counts.handles > 0 || counts.userState;
+    if (isKnown || names[0]?.startsWith('[')) return { counts, taskStore };
+  }
+  throw new Failure(
+    'nothing is kept of this user: set --name to the name of the endpoint; a user whose tokens name an issuer is ' +
+      `given by key: '["sub","<issuer>","<subject>"]'`,
+  );
+}

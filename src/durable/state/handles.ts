@@ -1,0 +1,248 @@
+/**
+ * The handles of an endpoint. The id of a record is `<group>.<digest>`, of its user and of the handle. So a handle names
+ * nothing in the hands of another user, whatever a caller passes, and who reads the store of anonymous callers learns no
+ * handle. The body keeps that of a user, who may list them.
+ */
+import { storedShare } from '../../base/budget.ts';
+import { digestText } from '../../base/digest.ts';
+import { pagesOf } from '../../base/pages.ts';
+import { base64url, type RandomSource } from '../../base/system.ts';
+import {
+  handleKindInvalid,
+  handleNotFound,
+  stateTooLarge,
+  tooManyHandles,
+} from '../../base/errors.ts';
+import { readText, storedText } from '../records/stored-text.ts';
+import { isEnded, RECORD_VERSION, type Records, type StoredRecord } from '../../stores/store.ts';
+import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
+import { reached, SharedState } from './shared-state.ts';
+import { bytesOfFields, type Fields, type StateParts, type StatePlace } from './state-change.ts';
+import { firstHead, readHead } from './state-head.ts';
+import { groupOf, type StateCaller, type UserStates } from './user-states.ts';
+
+const SECRET_BYTES = 16;
+const DIGEST_LENGTH = 22;
+const KIND = /^[a-z][a-z0-9]{0,15}$/;
+const HANDLE = /^([a-z][a-z0-9]{0,15})_[\w-]{22}$/;
+/** The state of a handle that was opened is kept until its first change, so that this needs no read. */
+const SMALL_BYTES = 4_096;
+/** A handle that is opened in the second half of its time lasts as long as at first. */
+const HALF = 2;
+/** Each may have `limits.stateBytes`. */
+const PAGE = 16;
+/** How long the number of anonymous handles is taken for true, and near its limit. */
+const COUNTED_MS = 60_000;
+const COUNTED_AGAIN_MS = 1_000;
+
+export interface HandlesGiven {
+  readonly records: Records;
+  readonly users: UserStates;
+  readonly random: RandomSource;
+  /** `limits.perUser.handles`. */
+  readonly ofUser: number;
+  /** `limits.anonymousHandles`. */
+  readonly anonymous: number;
+  /** `limits.userShare`. */
+  readonly userShare: number;
+}
+
+interface HandleBody {
+  readonly kind: string;
+  /** `undefined`: it has no user. */
+  readonly id?: string;
+}
+
+export class Handles {
+  readonly #given: HandlesGiven;
+  readonly #parts: StateParts;
+  #anonymous = { at: -Infinity, count: 0 };
+
+  constructor(given: HandlesGiven, parts: StateParts) {
+    this.#given = given;
+    this.#parts = parts;
+  }
+
+  /** Throws `TOO_MANY_HANDLES`, `STATE_TOO_LARGE` and `USER_FORGOTTEN`. */
+  async make(kind: string, caller: StateCaller, lastsMs: number, fields: Fields): Promise<Handle> {
+    if (!KIND.test(kind)) throw handleKindInvalid(kind);
+    const bytes = bytesOfFields(fields);
+    const { stateBytes, time } = this.#parts;
+    if (bytes > stateBytes) throw stateTooLarge(bytes, stateBytes, kind);
+    const { user, share } = caller;
+    const id = `${kind}_${base64url(this.#given.random(SECRET_BYTES))}`;
+    const body = storedText({ kind, ...(user !== undefined && { id }) } satisfies HandleBody);
+    const whose = { epoch: 1, owner: null, user: user ?? null, share: storedShare(share) };
+    const head = firstHead(lastsMs, this.#parts.author());
+    const record = {
+      v: RECORD_VERSION,
+      id: recordId(user, id),
+      ...whose,
+      head,
+      body,
+      fields,
+      stamp: 1,
+      createdAt: time.now(),
+    };
+    const create = async () => {
+      await this.#refusePastLimit(kind, caller);
+      await this.#given.records.create(record, lastsMs);
+      if (user === undefined) this.#anonymous.count += 1;
+    };
+    // One at a time of a user, so that calls at once do not pass the limit together.
+    const place = { time, waitMs: this.#parts.waitMs };
+    if (user === undefined) await reached(place, kind, create);
+    else await this.#parts.turns.steps(groupOf(user), () => reached(place, kind, create));
+    // The user may have been forgotten since.
+    if (user !== undefined)
+      await this.#given.users.checkKept(user).catch(async (cause: unknown) => {
+        await this.end(record.id);
+        throw cause;
+      });
+    return this.#handle(id, kind, caller, true);
+  }
+
+  /** Throws `HANDLE_NOT_FOUND`. */
+  async open(kind: string, id: string, caller: StateCaller): Promise<Handle> {
+    if (typeof id !== 'string' || HANDLE.exec(id)?.[1] !== kind) throw handleNotFound(kind, id);
+    const record = recordId(caller.user, id);
+    const { records } = this.#given;
+    const found = await reached(this.#parts, kind, async () => {
+      const stored = await records.read(record);
+      if (stored === undefined || isEnded(stored)) throw handleNotFound(kind, id);
+      const { lastsMs } = readHead(stored);
+      if ((stored.expiresAt ?? Infinity) - this.#parts.time.now() < lastsMs / HALF)
+        await records.save(record, stored, { expiresInMs: lastsMs });
+      return stored;
+    });
+    return this.#handle(id, kind, caller, false, found);
+  }
+
+  #handle(
+    id: string,
+    kind: string,
+    { user, share }: StateCaller,
+    created: boolean,
+    found?: StoredRecord,
+  ): Handle {
+    const place: StatePlace = {
+      records: this.#given.records,
+      id: recordId(user, id),
+      name: kind,
+      share,
+      absent: () => {
+        throw handleNotFound(kind, id);
+      },
+    };
+    const hint =
+      found !== undefined && bytesOfFields(found.fields) <= SMALL_BYTES ? found : undefined;
+    const state = new SharedState(this.#parts, place, hint);
+    return { id, kind, created, state, end: () => this.end(place.id) };
+  }
+
+  async #refusePastLimit(kind: string, { user, share }: StateCaller): Promise<void> {
+    const { records, ofUser, anonymous, userShare } = this.#given;
+    if (user !== undefined) {
+      if ((await records.count(groupOf(user))) >= ofUser) throw tooManyHandles(kind, ofUser, true);
+      return;
+    }
+    const now = this.#parts.time.monotonic();
+    const isFull = (): boolean => this.#anonymous.count >= anonymous;
+    if (now - this.#anonymous.at >= (isFull() ? COUNTED_AGAIN_MS : COUNTED_MS))
+      this.#anonymous = { at: now, count: await records.count(groupOf(undefined)) };
+    if (isFull()) throw tooManyHandles(kind, anonymous, false);
+    // One address cannot take the places of all others.
+    if (this.#anonymous.count < anonymous * userShare) return;
+    const own = await records.countOf(storedShare(share));
+    const most = Math.ceil((anonymous - this.#anonymous.count + own) * userShare);
+    if (own >= most) throw tooManyHandles(kind, most, false);
+  }
+
+  /** `hash`: the id of the record. `false`: there is none. */
+  end(hash: string): Promise<boolean> {
+    return this.#reached(async () => {
+      const outcome = await this.#given.records.end(hash, { epoch: 1, owner: null }, '', 0);
+      return outcome === 'ended';
+    });
+  }
+
+  async get(hash: string): Promise<HandleInfo | undefined> {
+    const found = await this.#reached(() => this.#given.records.read(hash));
+    return found === undefined || isEnded(found) ? undefined : infoOf(found);
+  }
+
+  count(user?: string): Promise<number> {
+    return this.#reached(() =>
+      this.#given.records.count(user === undefined ? undefined : groupOf(user)),
+    );
+  }
+
+  /** Those of a user, or all. */
+  async list(limit: number, cursor?: string, user?: string): Promise<HandlePage> {
+    const handles: HandleInfo[] = [];
+    let next = cursor;
+    do {
+      const most = Math.min(PAGE, limit - handles.length);
+      const group = user === undefined ? undefined : groupOf(user);
+      const page = await this.#reached(() => this.#given.records.list(most, next, group));
+      handles.push(...page.records.map(infoOf));
+      next = page.nextCursor;
+    } while (next !== undefined && handles.length < limit);
+    return { handles, ...(next !== undefined && { nextCursor: next }) };
+  }
+
+  /** Those of a user, as a handler lists them: one list of a user at a time, because it may read much. */
+  ofUser(user: string, kind?: string): Promise<UserHandle[]> {
+    const group = groupOf(user);
+    return this.#parts.turns.steps(group, async () => {
+      const all: UserHandle[] = [];
+      for await (const { records } of pagesOf((cursor) =>
+        this.#reached(() => this.#given.records.list(PAGE, cursor, group)),
+      ))
+        for (const record of records) {
+          const { id, ...of } = bodyOf(record);
+          if (id !== undefined && (kind === undefined || of.kind === kind))
+            all.push({ id, ...of, ...timesOf(record) });
+        }
+      return all;
+    });
+  }
+
+  /** How many were ended. */
+  async forget(user: string): Promise<number> {
+    let count = 0;
+    for await (const { records } of pagesOf((cursor) =>
+      this.#given.records.list(PAGE, cursor, groupOf(user)),
+    ))
+      for (const { id } of records) if (await this.end(id)) count += 1;
+    return count;
+  }
+
+  #reached<T>(work: () => T | Promise<T>): Promise<T> {
+    return reached(this.#parts, 'a handle', work);
+  }
+}
+
+export interface HandlePage {
+  readonly handles: readonly HandleInfo[];
+  readonly nextCursor?: string;
+}
+
+const recordId = (user: string | undefined, handle: string): string =>
+  `${groupOf(user)}.${digestText(handle).slice(0, DIGEST_LENGTH)}`;
+
+const bodyOf = ({ body }: StoredRecord): HandleBody =>
+  (readText(body)?.line ?? { kind: '?' }) as HandleBody;
+
+const timesOf = ({ createdAt, expiresAt, fields }: StoredRecord) => ({
+  createdAt,
+  expiresAt: expiresAt ?? Infinity,
+  bytes: bytesOfFields(fields),
+});
+
+export const infoOf = (record: StoredRecord): HandleInfo => ({
+  hash: record.id,
+  kind: bodyOf(record).kind,
+  userKey: record.user ?? undefined,
+  ...timesOf(record),
+});

@@ -1,0 +1,112 @@
+/** State that no instance owns, as handlers use it: of a user, or behind a handle. Each read is of the store. */
+import {
+  storeUnavailable,
+  storeUnavailableForClients,
+  updateReturnedPromise,
+} from '../../base/errors.ts';
+import { isThenable } from '../../base/options/checks.ts';
+import { whileAway } from '../../session/record/pause.ts';
+import { checkKey, toJson } from '../../session/record/state.ts';
+import { isEnded, type MaybePromise, type StoredRecord } from '../../stores/store.ts';
+import type { State } from '../../base/types.ts';
+import {
+  type Change,
+  type Fields,
+  StateChange,
+  type StateParts,
+  type StatePlace,
+} from './state-change.ts';
+
+export class SharedState implements State {
+  readonly #parts: StateParts;
+  readonly #place: StatePlace;
+  /** Read just now: the first change needs no read. */
+  #hint: StoredRecord | undefined;
+
+  constructor(parts: StateParts, place: StatePlace, hint?: StoredRecord) {
+    this.#parts = parts;
+    this.#place = place;
+    this.#hint = hint;
+  }
+
+  async get<T = unknown>(key: string): Promise<T | undefined> {
+    const json = ownText(await this.#read(), key);
+    return json === undefined ? undefined : (JSON.parse(json) as T);
+  }
+
+  async entries(): Promise<Array<[string, unknown]>> {
+    const fields = Object.entries(await this.#read());
+    return fields.map(([key, json]): [string, unknown] => [key, JSON.parse(json)]);
+  }
+
+  async set(key: string, value: unknown): Promise<void> {
+    checkKey(this.#place.name, key);
+    const json = toJson(this.#place.name, key, value);
+    await this.#change(() => ({ fields: { [key]: json }, value: undefined }));
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return this.#change((fields) =>
+      Object.hasOwn(fields, key) ? { fields: { [key]: null }, value: true } : { value: false },
+    );
+  }
+
+  async update<T>(key: string, fn: (current: T | undefined) => T | Promise<T>): Promise<T> {
+    const { name } = this.#place;
+    checkKey(name, key);
+    return this.#change((fields): Change<T> => {
+      const before = ownText(fields, key);
+      const value = fn(before === undefined ? undefined : (JSON.parse(before) as T));
+      if (isThenable(value)) {
+        value.then(undefined, () => undefined);
+        throw updateReturnedPromise(name);
+      }
+      return value === undefined
+        ? { value }
+        : { fields: { [key]: toJson(name, key, value) }, value };
+    });
+  }
+
+  async #read(): Promise<Fields> {
+    const { records, id } = this.#place;
+    const found = await this.#reach(this.#parts.waitMs, () => records.read(id));
+    if (found !== undefined && !isEnded(found)) return found.fields;
+    this.#place.absent(found);
+    return {};
+  }
+
+  /** Changes of one record come one after the other here. The time in this queue counts in `waitMs`. */
+  #change<T>(make: (fields: Fields) => Change<T>): Promise<T> {
+    const { time, waitMs, turns } = this.#parts;
+    const until = time.monotonic() + waitMs;
+    return turns.steps(this.#place.id, async () => {
+      const restMs = until - time.monotonic();
+      if (restMs < 0)
+        throw storeUnavailable(`earlier changes of ${this.#place.name} still wait for it`);
+      const change = new StateChange(this.#parts, this.#place, make, this.#hint);
+      this.#hint = undefined;
+      return this.#reach(restMs, () => change.run());
+    });
+  }
+
+  #reach<T>(waitMs: number, work: () => MaybePromise<T>): Promise<T> {
+    return reached({ time: this.#parts.time, waitMs }, this.#place.name, work);
+  }
+}
+
+/** Repeats `work` while the store is away. A handler may pass the error on to its client. */
+export async function reached<T>(
+  { time, waitMs }: Pick<StateParts, 'time' | 'waitMs'>,
+  name: string,
+  work: () => MaybePromise<T>,
+): Promise<T> {
+  try {
+    return await whileAway({ time, waitMs, stopped: () => false }, work);
+  } catch (cause) {
+    throw storeUnavailableForClients(name, cause);
+  }
+}
+
+/** Every object has a `constructor`. */
+const ownText = (fields: Fields, key: string): string | undefined =>
+  Object.hasOwn(fields, key) ? fields[key] : undefined;

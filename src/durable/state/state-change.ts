@@ -1,0 +1,202 @@
+/**
+ * One change of shared state: JSON texts in a record that no instance owns. A change names the stamp that it replaces.
+ * Where another instance was faster, it is made again on what is stored then.
+ *
+ *     read ──▶ make ──▶ save at that stamp ──written──▶ done
+ *      ▲                    ├──another change came first──╮
+ *      ╰────────────────────┴──no answer──────────────────╯   done as well where the head names this change
+ *
+ * An instance makes one change of a record at a time, and the head names the last change of each writer. So it shows
+ * whether a change is stored whose answer was lost. Where it does not reach back so far, the caller gets
+ * `STATE_UNSURE`: no change is made twice.
+ */
+import type { MemoryUse } from '../../base/budget.ts';
+import { overMemory, stateTooLarge, stateUnsure, storeUnavailable } from '../../base/errors.ts';
+import { pause } from '../../session/record/pause.ts';
+import { changedFields } from '../../stores/shared/record-change.ts';
+import type { RecordQueues } from '../../stores/shared/record-queues.ts';
+import {
+  type FoundRecord,
+  isEnded,
+  type NewRecord,
+  type Records,
+  type StoredRecord,
+} from '../../stores/store.ts';
+import type { TimeProvider } from '../../base/types.ts';
+import { type Author, firstHead, nextHead, readHead } from './state-head.ts';
+
+const TRIES = 256;
+/** Conflicts after which the next try waits. */
+const AT_ONCE = 2;
+/** What is read, changed and sent, at two bytes for a character. */
+const WEIGHT = 6;
+
+export type Fields = StoredRecord['fields'];
+
+/** What changes of an endpoint stand on. */
+export interface StateParts {
+  readonly time: Required<TimeProvider>;
+  readonly waitMs: number;
+  /** `limits.stateBytes`. */
+  readonly stateBytes: number;
+  /** What a change holds until it is stored. */
+  readonly memory: MemoryUse;
+  /** For a change that begins. */
+  author(): Author;
+  readonly turns: RecordQueues;
+}
+
+/** A record without what a change gives it. */
+export type NewState = Omit<NewRecord, 'head' | 'fields' | 'stamp'>;
+
+/** Which record it is, and whose. */
+export interface StatePlace {
+  readonly records: Records;
+  readonly id: string;
+  /** For error messages: `userState()`, `cart`. */
+  readonly name: string;
+  /** Whose share of the memory a change takes. */
+  readonly share: string;
+  /** How long the record lasts after a change; `undefined`: as it was made. */
+  readonly lastsMs?: number;
+  /** There is no living record. Throws where none may be made. */
+  absent(found: FoundRecord): NewState;
+}
+
+/** What a change does, and what its caller gets. Without `fields` there is nothing to store. */
+export interface Change<T> {
+  readonly fields?: Readonly<Record<string, string | null>>;
+  readonly value: T;
+}
+
+/** A change as it is sent: again the same while its base is stored, so that its value is that of what is stored. */
+interface Sent<T> {
+  readonly epoch: number;
+  readonly stamp: number;
+  readonly fields: Readonly<Record<string, string | null>>;
+  readonly value: T;
+}
+
+export class StateChange<T> {
+  readonly #parts: StateParts;
+  readonly #place: StatePlace;
+  readonly #make: (fields: Fields) => Change<T>;
+  readonly #author: Author;
+  /** A record that was read just now. */
+  #hint: StoredRecord | undefined;
+  /** What was sent and has no answer: it may be stored. */
+  readonly #unsure: Sent<T>[] = [];
+  /** The record that is created, where there was none. */
+  #new: NewState | undefined = undefined;
+
+  constructor(
+    parts: StateParts,
+    place: StatePlace,
+    make: (fields: Fields) => Change<T>,
+    hint?: StoredRecord,
+  ) {
+    this.#parts = parts;
+    this.#place = place;
+    this.#make = make;
+    this.#author = parts.author();
+    this.#hint = hint;
+  }
+
+  /** Rejects where the store does not answer, and may be called again after that. */
+  async run(): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (tries > AT_ONCE) await pause(this.#parts.time, 0);
+      const done = await this.#try();
+      if (done !== undefined) return done.value;
+    }
+    throw storeUnavailable(`${this.#place.name} was changed by others ${TRIES} times in a row`);
+  }
+
+  async #try(): Promise<{ readonly value: T } | undefined> {
+    const hint = this.#hint;
+    this.#hint = undefined;
+    const found = hint ?? (await this.#place.records.read(this.#place.id));
+    const record = found === undefined || isEnded(found) ? undefined : found;
+    const stored = record && this.#storedOf(record);
+    if (stored !== undefined) return stored;
+    const { epoch, stamp } = record ?? {
+      epoch: (this.#new ??= this.#place.absent(found)).epoch,
+      stamp: 0,
+    };
+    let sent = this.#unsure.find((one) => one.epoch === epoch && one.stamp === stamp + 1);
+    if (sent === undefined) {
+      const change = this.#made(record, hint !== undefined);
+      if (change?.fields === undefined) return change;
+      sent = { epoch, stamp: stamp + 1, fields: change.fields, value: change.value };
+    }
+    return (await this.#save(record, sent)) ? sent : undefined;
+  }
+
+  /** A change whose answer was lost, if it is stored. */
+  #storedOf(record: StoredRecord): Sent<T> | undefined {
+    const { dropped, writers } = readHead(record);
+    const { writer, change } = this.#author;
+    const mine = writers.find(([name, number]) => name === writer && number === change);
+    const stored = this.#unsure.find(
+      ({ epoch, stamp }) => epoch === record.epoch && stamp === mine?.[2],
+    );
+    const [first] = this.#unsure;
+    if (stored === undefined && first?.epoch === record.epoch && dropped >= first.stamp)
+      throw stateUnsure(this.#place.name);
+    return stored;
+  }
+
+  /** `undefined`: what was read earlier may be out of date, so that refusing it or leaving it means nothing. */
+  #made(record: StoredRecord | undefined, isHint: boolean): Change<T> | undefined {
+    try {
+      const change = this.#make(record?.fields ?? {});
+      return change.fields === undefined && isHint ? undefined : change;
+    } catch (cause) {
+      if (isHint) return undefined;
+      throw cause;
+    }
+  }
+
+  /** `false`: another change came first. */
+  async #save(record: StoredRecord | undefined, sent: Sent<T>): Promise<boolean> {
+    const { memory, stateBytes } = this.#parts;
+    const { records, id, name, share } = this.#place;
+    const fields = changedFields(record?.fields ?? {}, sent.fields);
+    const bytes = bytesOfFields(fields);
+    if (bytes > stateBytes) throw stateTooLarge(bytes, stateBytes, name);
+    if (!memory.take(bytes * WEIGHT, 0, share)) throw overMemory();
+    const isNew = !this.#unsure.includes(sent);
+    if (isNew) this.#unsure.push(sent);
+    try {
+      const { stamp } = sent;
+      let isStored: boolean;
+      if (record === undefined) {
+        const { lastsMs } = this.#place;
+        const made = {
+          ...(this.#new as NewState),
+          head: firstHead(lastsMs ?? 0, this.#author),
+          fields,
+          stamp,
+        };
+        isStored = (await records.create(made, lastsMs)) === 'created';
+      } else {
+        const lastsMs = this.#place.lastsMs ?? readHead(record).lastsMs;
+        const head = nextHead(record, lastsMs, this.#author, stamp);
+        const change = { fields: sent.fields, head, stamp, expiresInMs: lastsMs };
+        const { epoch, owner, stamp: atStamp } = record;
+        isStored = (await records.save(id, { epoch, owner, atStamp }, change)) !== 'fenced';
+      }
+      if (isNew) this.#unsure.pop();
+      return isStored;
+    } finally {
+      memory.give(bytes * WEIGHT, share);
+    }
+  }
+}
+
+export function bytesOfFields(fields: Fields): number {
+  let bytes = 0;
+  for (const [key, json] of Object.entries(fields))
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(json);
+  return bytes;
+}

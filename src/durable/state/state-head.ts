@@ -1,0 +1,63 @@
+/**
+ * The head of a record of shared state, as JSON: `[lastsMs, dropped, [writer, change, stamp, at], …]`, the newest writer first.
+ *
+ *     lastsMs  how long the record lasts after its last change
+ *     writer   an instance that changed the record in the last minute, once
+ *     change   the number of its last change, among all changes of this writer
+ *     stamp    the stamp which that gave the record
+ *     at       when, in s since 1970 by the clock of the store; 0 for the newest writer
+ *     dropped  the highest stamp of the writers that are not named any more; 0: none
+ *
+ * The store says when the newest change was made: `lastsMs` before the record expires. The next writer notes that.
+ */
+import type { StoredRecord } from '../../stores/store.ts';
+
+/** Retries of a change end long before. */
+const NAMED_S = 60;
+/** Ten instances are named in some 250 bytes. A process that serves one call names itself once. */
+const MOST_NAMED = 100;
+const SECOND_MS = 1_000;
+
+type Writer = readonly [name: string, change: number, stamp: number, at: number];
+
+/** Who makes a change. */
+export interface Author {
+  readonly writer: string;
+  readonly change: number;
+}
+
+export interface StateHead {
+  readonly lastsMs: number;
+  readonly dropped: number;
+  readonly writers: readonly Writer[];
+}
+
+export const firstHead = (lastsMs: number, { writer, change }: Author): string =>
+  JSON.stringify([lastsMs, 0, [writer, change, 1, 0]]);
+
+export function readHead({ head }: Pick<StoredRecord, 'head'>): StateHead {
+  const [lastsMs, dropped, ...writers] = JSON.parse(head) as [number, number, ...Writer[]];
+  return { lastsMs, dropped, writers };
+}
+
+/** The head after a change that gives the record this stamp. */
+export function nextHead(
+  record: StoredRecord,
+  lastsMs: number,
+  { writer, change }: Author,
+  stamp: number,
+): string {
+  const { lastsMs: before, dropped, writers } = readHead(record);
+  const lastAt = Math.round(((record.expiresAt ?? 0) - before) / SECOND_MS);
+  const others = writers
+    .map(([name, number, of, at]): Writer => [name, number, of, at === 0 ? lastAt : at])
+    .filter(([name]) => name !== writer);
+  const named = others.slice(0, MOST_NAMED).filter(([, , , at]) => lastAt - at <= NAMED_S);
+  const gone = others.slice(named.length).map(([, , of]) => of);
+  return JSON.stringify([
+    lastsMs,
+    Math.max(dropped, ...gone),
+    [writer, change, stamp, 0],
+    ...named,
+  ]);
+}
