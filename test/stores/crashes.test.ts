@@ -23,7 +23,7 @@ function crashTest(usual: number, plan: Plan): void {
 }
 
 // Also during copies of the log; afterwards the file is whole.
-crashTest(20, async () => {
+crashTest(isMatrix ? 100 : 20, async () => {
   const target = newPath();
   onTestFinished(() => {
     const check = new Libsql(target).prepare('PRAGMA integrity_check').raw(true);
@@ -35,7 +35,7 @@ crashTest(20, async () => {
 if (isMatrix)
   for (const kind of serverKinds)
     describeWhereInstalled(kind, `on ${kind}`, () => {
-      crashTest(30, async () => {
+      crashTest(100, async () => {
         const server = await ownServer(kind, ...KEEPS_DATA[kind]);
         return {
           target: server.url,

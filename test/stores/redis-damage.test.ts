@@ -55,6 +55,20 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     expect((await view.records.due(10)).records.map(({ id }) => id)).toEqual(['s']);
   });
 
+  test('900 steps of one byte count half of what the server takes for them, at least', async () => {
+    const ask = await openRedis(server().url);
+    const name = newName();
+    const { records, kept } = await openView(server().url, { name, counted: true });
+    await records.create(recordOf('s', { share: 'one' }));
+    for (let from = 0; from < 900; from++)
+      await records.append({ id: 's', fence: FENCE, stream: 's', from, events: ['1'] });
+    let taken = 0;
+    for (const key of (await ask('KEYS', `sojourn:${name}:things:*`)) as string[])
+      taken += Number(await ask('MEMORY', 'USAGE', key, 'SAMPLES', '0'));
+    const { things = 0 } = await kept.of('one');
+    expect(things / taken).toBeGreaterThanOrEqual(0.5);
+  });
+
   test('a session whose log was evicted continues with an empty one', async () => {
     const ask = await openRedis(server().url);
     const name = newName();

@@ -1,7 +1,7 @@
 /**
  * Kills writers in the middle of their work, again and again, and the server with them where there is one. After each
  * round every acknowledged step of a session is stored, and at most one further step (requested and stored, not yet
- * acknowledged), complete. Ended sessions stay ended.
+ * acknowledged), complete. Ended sessions stay ended. What each share counts is what its rows and logs count.
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -15,7 +15,15 @@ import { isEnded, type StoredRecord } from '../../../../src/stores/store.ts';
 import { compiled } from '../../../kit/compiled.ts';
 import { allPages, idsOf, openView, type View } from '../view.ts';
 import { until, type UntilOptions } from '../../../../src/testing/until.ts';
-import { GROUPS, LAST_STEP, modelAfter, OUTCOME, STREAMS, viewOptions } from './session-steps.ts';
+import {
+  GROUPS,
+  LAST_STEP,
+  modelAfter,
+  OUTCOME,
+  SHARES,
+  STREAMS,
+  viewOptions,
+} from './session-steps.ts';
 import { storeAt } from '../../store-at.ts';
 import type { WriterJob } from './crash-writer.ts';
 
@@ -119,6 +127,7 @@ class Lives {
       assert.ok(value !== undefined && isEnded(value), `${id} came back after its end`);
       assert.ok(!listed.has(id), `${id} is listed after its end`);
     }
+    await checkNumbers(view);
   }
 
   async #checkGroup({ records }: View, group: string, listed: ReadonlySet<string>): Promise<void> {
@@ -164,6 +173,16 @@ class Lives {
     // The next owner continues after a step that was stored but not acknowledged.
     this.living.set(id, { id, step: step + reached, epoch: record.epoch + 1, owner: CHECKER });
   }
+}
+
+async function checkNumbers({ kept }: View): Promise<void> {
+  const counted = [];
+  for (const share of SHARES) {
+    const numbers = await kept.of(share);
+    assert.deepEqual(numbers, await kept.recount(share), `the number of the share ${share}`);
+    counted.push(...Object.values(numbers));
+  }
+  assert.ok(Math.min(...counted) > 0, `nothing counts: ${counted}`);
 }
 
 /** Resolves in the middle of the writer's work, or when the writer has failed. */

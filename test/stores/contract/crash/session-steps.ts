@@ -16,8 +16,11 @@ export const GROUPS = ['g', 'g-'] as const;
 /** Nothing is dropped. */
 const LOG = { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 };
 
+/** What a session counts in: both writers write to each. */
+export const SHARES = ['one', 'two'] as const;
+
 export const newRecord = (id: string, owner: string): StoredRecord =>
-  plainRecord(id, { epoch: 1, owner }, { user: 'ada' });
+  plainRecord(id, { epoch: 1, owner }, { user: 'ada', share: SHARES[id.length % 2] ?? null });
 
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string): ViewSettings => ({
@@ -27,6 +30,7 @@ export const viewOptions = (name: string): ViewSettings => ({
   keepMs: KEPT_MS,
   log: LOG,
   grouped: true,
+  counted: true,
 });
 
 const isSave = (step: number): boolean => step % 5 === 1;
