@@ -19,7 +19,7 @@ const one = (n = 0): number => n + 1;
 const UPDATES = 1_000;
 
 test.each(inMatrix<StoreKind>(storeKinds, ['memory']))(
-  'on %s, a user who is forgotten beside 1,000 updates and calls of two instances leaves nothing, and others keep all',
+  'B238 on %s, a user who is forgotten beside 1,000 updates and calls of two instances leaves nothing, and others keep all',
   async (kind) => {
     const make = sharedStore(kind);
     const aborted: string[] = [];
