@@ -55,6 +55,7 @@ const OWN = [
   'test/security/{shapes,task-memory}.test.ts',
   'test/session/{abandoned,idle-memory,slow-readers}.test.ts',
   'test/simulation/{determinism,races,seeds}.test.ts',
+  'test/stdio/{remains,sharing}.test.ts',
   'test/stores/{crashes,postgres-outages,redis-cluster,redis-outage,redis-sentinel}.test.ts',
   'test/stores/sqlite-{processes,stalls}.test.ts',
 ];
@@ -81,6 +82,7 @@ export default defineConfig({
       { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
       { find: /^sojourn-redis$/, replacement: store('redis') },
       { find: /^sojourn-postgres$/, replacement: store('postgres') },
+      { find: /^sojourn\/stdio$/, replacement: source('stdio/index.ts') },
       { find: /^sojourn\/store-kit$/, replacement: source('stores/kit.ts') },
       { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
       { find: /^sojourn\/once$/, replacement: source('durable/once/index.ts') },

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureGateways } from './gateways.ts';
 import { compareRecorded } from './ratio.ts';
 import { formatWork, ratiosOf } from './report.ts';
 import { type RoundsOptions, runRounds } from './rounds.ts';
@@ -17,6 +18,8 @@ const USAGE = `npm run bench -- [COMMAND] [options]
   load (without a command)  what a call costs, side by side: the works of --only
   ratio                     a short run against the official SDK beside bench/recorded.json; fails under half of it
   startup                   from the start of a process to its server's first answer
+  gateways                  sojourn stdio beside supergateway and mcp-proxy, in front of one program; --only
+                            sojourn, supergateway, mcp-proxy
   stores                    operations of a store without HTTP, in this process
 
   --only WORK      initialize, stateful, durable, durable-redis, durable-postgres, modern, lists, express, sessions; a
@@ -155,6 +158,8 @@ async function main(): Promise<void> {
       return;
     case 'startup':
       return console.log(await measureStartup(options.node, options.rounds, progress, baseline));
+    case 'gateways':
+      return console.log(await measureGateways(only));
     case 'stores':
       return measureStores(only);
     default:

@@ -12,5 +12,6 @@ export * from './errors/lost-calls.ts';
 export * from './errors/once.ts';
 export * from './errors/states.ts';
 export * from './errors/tasks.ts';
+export * from './errors/stdio.ts';
 export * from './errors/server-code.ts';
 export * from './errors/configuration.ts';

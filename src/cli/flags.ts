@@ -27,6 +27,7 @@ import { LEVELS } from '../base/options/logger.ts';
 import { LIMITS, RETENTION } from '../base/options/resolve-limits.ts';
 import { OPTIONS } from '../base/options/table.ts';
 import { reason, UsageError } from './failure.ts';
+import { keysIn } from './key-file.ts';
 
 export { flagName, GROUPS, variableName, type FlagSpec };
 
@@ -50,7 +51,8 @@ function flagsOf(scope: string, specs: Readonly<Record<string, ValueSpec<unknown
 const running = textIn('Running');
 const callers = textIn('Who may call');
 export const text = (shown: FlagText) => option<string | undefined>('text', undefined, shown);
-const names = (shown: FlagText) => option<readonly string[] | undefined>('list', undefined, shown);
+export const names = (shown: FlagText) =>
+  option<readonly string[] | undefined>('list', undefined, shown);
 
 /** More than the cores of common machines. The limit keeps a typing error from starting thousands of processes. */
 const MAX_WORKERS = 256;
@@ -95,6 +97,25 @@ export const SERVE_FLAGS = {
     }),
   ),
   authScopes: names(callers('scopes that every token must have', { value: 'names' })),
+  authKeys: text(
+    callers(
+      'callers need a key of this file: a line for each, its user and the SHA-256 of the key in hex',
+      {
+        value: 'file',
+      },
+    ),
+  ),
+  authTrustedProxyUserHeader: text(
+    callers(
+      'a proxy in front names the user in this header; it must overwrite what clients send in it',
+      {
+        value: 'name',
+      },
+    ),
+  ),
+  authTrustedProxyUserFrom: names(
+    callers('addresses of that proxy, as CIDR ranges', { value: 'ranges', shown: 'loopback' }),
+  ),
   workers: option<number | undefined>(
     'text',
     undefined,
@@ -218,10 +239,11 @@ export function givenBy(
   flags: GivenFlags,
   env: Environment,
   keys: Iterable<string> = ALL_FLAGS.keys(),
+  specs: ReadonlyMap<string, FlagSpec> = ALL_FLAGS,
 ) {
   const variables: Record<string, FlagValue> = {};
   for (const key of keys) {
-    const [name, spec] = [variableName(key), ALL_FLAGS.get(key)];
+    const [name, spec] = [variableName(key), specs.get(key)];
     const text = env[name] ?? '';
     // An empty variable counts as not set. One of `auth` that was not filled in would open the endpoint to all.
     if (env[name] === '' && Object.values(AUTH_FLAGS).includes(key))
@@ -260,16 +282,35 @@ const AUTH_FLAGS: Readonly<Record<string, string>> = {
   'auth.jwt.userClaim': 'authUserClaim',
   'auth.jwt.clockToleranceMs': 'authClockToleranceMs',
   'auth.requiredScopes': 'authScopes',
+  'auth.verify': 'authKeys',
+  'auth.trustedProxyUser.header': 'authTrustedProxyUserHeader',
+  'auth.trustedProxyUser.from': 'authTrustedProxyUserFrom',
 };
+
+/** Where a proxy on this machine connects from. */
+const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1/128', '::ffff:127.0.0.0/104'];
 
 /** What the flags of `auth` say. `undefined`: nothing. */
 export function authOf(
   given: Values<typeof SERVE_FLAGS>,
   originOf: OriginOf,
 ): McpEndpointOptions['auth'] | undefined {
-  const { authIssuer: issuer, authAudience: audience, authScopes } = given;
+  const { authIssuer: issuer, authAudience: audience, authScopes, authKeys: keys } = given;
+  const { authTrustedProxyUserHeader: header, authTrustedProxyUserFrom: from = LOOPBACK } = given;
   const [first] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
   if (first === undefined) return undefined;
+  const ways = ['authKeys', 'authTrustedProxyUserHeader', 'authIssuer'].flatMap(
+    (key) => originOf(key) ?? [],
+  );
+  if (ways.length > 1)
+    throw new UsageError(`${ways.join(' and ')} contradict each other: name callers in one way`);
+  if (keys !== undefined)
+    return { verify: keysIn(keys), ...(authScopes && { requiredScopes: authScopes }) };
+  if (header !== undefined) return { trustedProxyUser: { header, from } };
+  if (originOf('authTrustedProxyUserFrom') !== undefined)
+    throw new UsageError(
+      `${originOf('authTrustedProxyUserFrom')} needs --auth-trusted-proxy-user-header`,
+    );
   if (issuer === undefined || audience === undefined) {
     const needs = [
       ...(issuer === undefined
@@ -300,9 +341,11 @@ function isServiceLink(name: string, text: string): boolean {
 
 const PREFIX = 'SOJOURN_';
 
-/** A warning for each variable with a name like a known one. */
-export function unknownVariables(env: Environment): string[] {
-  const known = new Set([...ALL_FLAGS.keys()].map((key) => variableName(key).slice(PREFIX.length)));
+/** A warning for each variable with a name like a known one. `also`: other options that are known. */
+export function unknownVariables(env: Environment, also: Iterable<string> = []): string[] {
+  const known = new Set(
+    [...ALL_FLAGS.keys(), ...also].map((key) => variableName(key).slice(PREFIX.length)),
+  );
   return Object.entries(env).flatMap(([name, text = '']) => {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
@@ -341,6 +384,10 @@ function parseFlagValue(spec: FlagSpec, text: string, origin: string): FlagValue
         .split(',')
         .map((item) => item.trim())
         .filter((item) => item !== '');
+    case 'pairs':
+      if (!/^[A-Za-z_]\w*=/.test(text))
+        throw new UsageError(`${origin} takes NAME=value; got ${JSON.stringify(text)}`);
+      return [text];
     case 'text':
       return text;
   }

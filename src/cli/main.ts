@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { codeOf, Failure } from './failure.ts';
 import { activatedSocket } from './held-socket.ts';
 import { runCli } from './program.ts';
+import type { Loading, ServerSource } from './server-module.ts';
 import type { ServeSettings } from './settings.ts';
 import { takeWorkerRole, WORKER_FD } from './worker-role.ts';
 
@@ -31,7 +32,16 @@ const code = await runCli(args, {
   env: process.env,
   out,
   err,
-  serve: serveHere,
+  serve: (name, settings, passed) => {
+    const load = async (loading: Loading) =>
+      (await import('./server-module.ts')).loadServerModule(name, loading);
+    return serveHere({ name, load }, settings, passed);
+  },
+  stdio: (request, settings) => {
+    const load = async (loading: Loading) =>
+      (await import('./stdio-programs.ts')).loadPrograms(request, settings, loading);
+    return serveHere({ name: request.name, load }, settings, []);
+  },
   check: async (module, passed) => {
     process.argv.splice(2, args.length, ...passed);
     return (await import('./check.ts')).check(module, process.cwd());
@@ -52,7 +62,7 @@ await Promise.race([Promise.all(written), ...(served ? [delay(LAST_LINES_MS)] : 
 process.exit(code);
 
 async function serveHere(
-  module: string,
+  source: ServerSource,
   settings: ServeSettings,
   passed: readonly string[],
 ): Promise<number> {
@@ -67,10 +77,13 @@ async function serveHere(
   const context = { cwd: process.cwd(), fd, worker, signals: process, out };
   if (worker === undefined && settings.workers > 0) {
     const command = { program: fileURLToPath(import.meta.url), args, env: process.env };
-    return (await import('./supervise.ts')).supervise(module, settings, { ...context, command });
+    return (await import('./supervise.ts')).supervise(source.name, settings, {
+      ...context,
+      command,
+    });
   }
   // Modules read their own flags from `process.argv`. Its second entry stays this program: a module that compares it
   // with its own file starts another server if they are equal.
   process.argv.splice(2, args.length, ...passed);
-  return (await import('./serve.ts')).serve(module, settings, context);
+  return (await import('./serve.ts')).serve(source, settings, context);
 }

@@ -7,6 +7,7 @@ import {
   addFlag,
   ALL_FLAGS,
   type Environment,
+  type FlagSpec,
   type GivenFlags,
   GROUPS,
   variableName,
@@ -20,6 +21,8 @@ import {
 } from './records/commands.ts';
 import { type Findings, printFindings } from './records/printing.ts';
 import { readSettings, type ServeSettings } from './settings.ts';
+import { hasStore, isStdioFlag, type StdioRequest, stdioRequest, stdioStore } from './stdio.ts';
+import { STDIO_FLAGS } from './stdio-flags.ts';
 
 export interface CliContext {
   readonly env: Environment;
@@ -27,13 +30,14 @@ export interface CliContext {
   err(text: string): void;
   /** Runs the command; resolves with the exit code. `passed` are the arguments for the module, which follow `--`. */
   serve(module: string, settings: ServeSettings, passed: readonly string[]): Promise<number>;
+  stdio(request: StdioRequest, settings: ServeSettings): Promise<number>;
   check(module: string, passed: readonly string[]): Promise<Findings>;
   doctor(request: StoreRequest): Promise<Findings>;
   records(request: RecordRequest): Promise<number>;
 }
 
 const HELP_WIDTH = 100;
-const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check'];
+const MODULE_COMMANDS: readonly string[] = ['serve', 'dev', 'check', 'stdio'];
 const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COMMANDS];
 
 /**
@@ -42,7 +46,7 @@ const COMMANDS: readonly string[] = [...MODULE_COMMANDS, 'doctor', ...RECORD_COM
  * @throws what a module threw while it was loaded: Node prints it with its file, line and stack
  */
 export async function runCli(given: readonly string[], context: CliContext): Promise<number> {
-  const { env, out, err } = context;
+  const { out, err } = context;
   const [command = ''] = given;
   const takesModule = MODULE_COMMANDS.includes(command);
   const end = takesModule && given.includes('--') ? given.indexOf('--') : given.length;
@@ -66,25 +70,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
   let code: number = EXIT.ok;
-  const ends = async (run: Promise<number>): Promise<void> => void (code = await run);
-  describeServe(program.command('serve')).action((module: string, flags: GivenFlags) =>
-    ends(context.serve(module, readSettings(flags, env), passed)),
-  );
-  describeDev(program.command('dev')).action((module: string, flags: GivenFlags) =>
-    ends(context.serve(module, readSettings(flags, env, true), passed)),
-  );
-  const prints = async ({ json }: GivenFlags, found: Promise<Findings>): Promise<void> =>
-    void (code = printFindings(await found, json === true, out));
-  describeCheck(program.command('check')).action((module: string, flags: GivenFlags) =>
-    prints(flags, context.check(module, passed)),
-  );
-  describeDoctor(program.command('doctor')).action(
-    (store: string | undefined, flags: GivenFlags) => {
-      const given = { ...flags, ...(store !== undefined && { store }) };
-      return prints(flags, context.doctor(storeRequest('doctor', given, env, '<store>')));
-    },
-  );
-  describeRecords(program, env, (request) => ends(context.records(request)));
+  addCommands(program, context, passed, (ended) => (code = ended));
   try {
     await program.parseAsync([...args], { from: 'user' });
     return code;
@@ -109,6 +95,41 @@ function codeOf(error: unknown, hint: string, err: CliContext['err']): number {
   const problem = error instanceof SojournError ? error.storeProblem?.what : undefined;
   err(`sojourn: ${problem ?? error.message}\n`);
   return EXIT.failed;
+}
+
+/** `passed`: what follows `--`. `ended` gets the exit code of the command that runs. */
+function addCommands(
+  program: Command,
+  context: CliContext,
+  passed: readonly string[],
+  ended: (code: number) => void,
+): void {
+  const { env, out } = context;
+  const ends = async (run: Promise<number>): Promise<void> => ended(await run);
+  describeServe(program.command('serve')).action((module: string, flags: GivenFlags) =>
+    ends(context.serve(module, readSettings(flags, env), passed)),
+  );
+  describeStdio(program.command('stdio')).action((file: string | undefined, flags: GivenFlags) => {
+    const request = stdioRequest(file, passed, filtered(flags, isStdioFlag), env);
+    const own = filtered(flags, (key) => !isStdioFlag(key));
+    const store = hasStore(flags, env) ? {} : { store: stdioStore(request) };
+    return ends(context.stdio(request, readSettings({ ...own, ...store }, env, 'stdio')));
+  });
+  describeDev(program.command('dev')).action((module: string, flags: GivenFlags) =>
+    ends(context.serve(module, readSettings(flags, env, 'dev'), passed)),
+  );
+  const prints = async ({ json }: GivenFlags, found: Promise<Findings>): Promise<void> =>
+    ended(printFindings(await found, json === true, out));
+  describeCheck(program.command('check')).action((module: string, flags: GivenFlags) =>
+    prints(flags, context.check(module, passed)),
+  );
+  describeDoctor(program.command('doctor')).action(
+    (store: string | undefined, flags: GivenFlags) => {
+      const given = { ...flags, ...(store !== undefined && { store }) };
+      return prints(flags, context.doctor(storeRequest('doctor', given, env, '<store>')));
+    },
+  );
+  describeRecords(program, env, (request) => ends(context.records(request)));
 }
 
 /** A command that loads a module. */
@@ -137,6 +158,38 @@ function describeServe(command: Command): Command {
       if (spec.group === group) addFlag(command, key, spec, group);
   return command.addHelpText('after', EPILOGUE);
 }
+
+const filtered = (flags: GivenFlags, wanted: (key: string) => boolean): GivenFlags =>
+  Object.fromEntries(Object.entries(flags).filter(([key]) => wanted(key)));
+
+function describeStdio(command: Command): Command {
+  command
+    .summary('serve a program of any language that speaks MCP on stdio')
+    .usage('[options] [servers.json] [-- <command> <arguments>]')
+    .description(
+      'Starts the program for each session, and serves it over HTTP as `serve` does. A file with `mcpServers`, as ' +
+        'clients have it, serves each of its programs at /<name>/mcp.',
+    )
+    .argument('[file]', 'a JSON file with mcpServers')
+    .addHelpOption(new Option('-h, --help', 'print help').helpGroup('Running:'));
+  const flags = [...Object.entries<FlagSpec>(STDIO_FLAGS), ...ALL_FLAGS];
+  for (const group of GROUPS)
+    for (const [key, spec] of flags) {
+      const own = key === 'store' ? { ...spec, shown: 'a file in .sojourn, in this folder' } : spec;
+      if (spec.group === group) addFlag(command, key, own, group);
+    }
+  return command.addHelpText('after', STDIO_EPILOGUE);
+}
+
+const STDIO_EPILOGUE = `
+Every flag is also an environment variable, as for serve: sojourn serve --help says how.
+The memory of a child is lost at a deploy, when it makes room, and after --child-idle-timeout-ms.
+
+Examples:
+  $ sojourn stdio -- npx -y @modelcontextprotocol/server-everything
+  $ sojourn stdio servers.json --port 8080
+  $ sojourn stdio --env API_KEY=secret --tools 'get_*' -- uvx mcp-server-time
+`;
 
 const NOT_IN_DEV: readonly string[] = ['workers', 'metrics', 'metricsToken'];
 /** The flags that `dev --help` lists. */

@@ -1,4 +1,4 @@
-/** `sojourn serve <module>`: loads the module, creates the endpoint, listens, and runs until a signal stops it. */
+/** `sojourn serve <module>` and `sojourn stdio`: loads what is served, creates the endpoint, listens, and runs until a signal stops it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { SojournError, type StoreProblem } from '../base/errors/sojourn-error.ts';
 import type { Listening } from '../http/listen/listen.ts';
@@ -6,13 +6,13 @@ import { markServed } from '../base/this-process.ts';
 import { internalsOf } from '../endpoint/internals.ts';
 import type { McpEndpoint } from '../endpoint/mcp-endpoint.ts';
 import type { Logger } from '../base/types.ts';
-import { banner, clientNameOf, clientUrl } from './banner.ts';
+import { banner, type BannerFacts, clientNameOf, clientUrl } from './banner.ts';
 import { serveDashboard } from './dashboard.ts';
 import { EXIT, Failure, listenProblem, UsageError, reason } from './failure.ts';
 import { INSTANCE_LINES } from '../base/observe/log-lines.ts';
 import { cliLogger, inTerminal } from './log.ts';
 import { serveMetrics } from './metrics-server.ts';
-import { loadServerModule, resolvedOf } from './server-module.ts';
+import { resolvedOf, type ServerModule, type ServerSource } from './server-module.ts';
 import { mergeOptions, type ServeSettings, warnOfSettings } from './settings.ts';
 import { exportRest, withTelemetry } from './telemetry.ts';
 import { type SignalSource, type Stoppable, untilStopped } from './shutdown.ts';
@@ -39,16 +39,15 @@ export interface ServeContext {
 
 /** Resolves with the exit code, once the endpoint has ended. */
 export async function serve(
-  module: string,
+  source: ServerSource,
   settings: ServeSettings,
   context: ServeContext,
 ): Promise<number> {
   const { worker } = context;
-  const { logger, definition, options, resolved, chosen, watch } = await load(
-    module,
-    settings,
-    context,
-  );
+  const { name: module } = source;
+  const loading = await load(source, settings, context);
+  const { logger, loaded, options, resolved, chosen, watch } = loading;
+  const { server: definition, paths = [settings.path] } = loaded;
   const { createMcpEndpoint } = await import('../index.ts');
   markServed();
   const endpoint = createMcpEndpoint(definition, options);
@@ -58,7 +57,13 @@ export async function serve(
   if (internals !== undefined)
     internals.drainOrdered = () => void (signals.emit('SIGTERM') || process.exit(EXIT.failed));
   if (worker?.start === 'beside') await storeOpens(endpoint, logger);
-  const { server, away } = await opened(endpoint, module, settings, context, chosen);
+  const { server, away } = await opened(
+    endpoint,
+    module,
+    { ...settings, path: paths },
+    context,
+    chosen,
+  );
   const { url, address } = server;
   const at = { url, address, clientUrl: clientUrl(url, resolved) };
   const dashboard = serveDashboard(
@@ -75,7 +80,7 @@ export async function serve(
   const stopped = untilStopped(
     signals,
     logger,
-    stopping(endpoint, server, settings, context, logger),
+    stopping(endpoint, server, loaded, settings, context, logger),
   );
   // A terminal closes, or its user means the supervisor of a durable store.
   if (worker === undefined)
@@ -84,18 +89,7 @@ export async function serve(
       signals.emit('SIGTERM');
     });
   // Printed last, because a parent may send a signal as soon as it reads the banner.
-  const text = banner({
-    url,
-    address,
-    allowAnyone: settings.allowAnyone,
-    options: resolved,
-    definition,
-    dashboard,
-    workers: settings.workers > 1 ? settings.workers : undefined,
-    store: chosen?.store.durable === true ? chosen.shown : undefined,
-    storeUnavailable: endpoint.health().store === 'unavailable' ? away : undefined,
-    clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
-  });
+  const text = bannerOf(endpoint, module, settings, loading, { url, address, dashboard, away });
   if (worker === undefined || worker.start === 'first') context.out(text);
   worker?.report({ sojourn: 'listening' });
   return stopped;
@@ -112,10 +106,36 @@ function obey(
   void worker.orphaned.then(() => endpoint.drain({ timeoutMs, stopListening: 'now' }));
 }
 
+/** `away`: why the store could not be opened. */
+function bannerOf(
+  endpoint: McpEndpoint,
+  module: string,
+  settings: ServeSettings,
+  { loaded: { server: definition }, resolved, chosen }: Awaited<ReturnType<typeof load>>,
+  {
+    away,
+    ...at
+  }: Pick<BannerFacts, 'url' | 'address' | 'dashboard'> & {
+    readonly away: StoreProblem | undefined;
+  },
+): string {
+  return banner({
+    ...at,
+    allowAnyone: settings.allowAnyone,
+    options: resolved,
+    definition,
+    workers: settings.workers > 1 ? settings.workers : undefined,
+    store: chosen?.store.durable === true ? chosen.shown : undefined,
+    storeUnavailable: endpoint.health().store === 'unavailable' ? away : undefined,
+    clientName: inTerminal() ? clientNameOf(definition, module) : undefined,
+  });
+}
+
 /** What a signal to stop makes of a process that serves. */
 const stopping = (
   endpoint: McpEndpoint,
   server: Listening,
+  loaded: ServerModule,
   { dev, drainTimeoutMs }: ServeSettings,
   { worker, out }: ServeContext,
   logger: Logger,
@@ -132,6 +152,7 @@ const stopping = (
     await endpoint.drain({ timeoutMs, stopListening, socketCloses });
     await server.close();
     await endpoint.close();
+    await loaded.close?.();
     await exportRest();
   },
   interrupted: (signal) =>
@@ -142,7 +163,7 @@ const stopping = (
 async function opened(
   endpoint: McpEndpoint,
   module: string,
-  settings: ServeSettings,
+  settings: Omit<ServeSettings, 'path'> & { readonly path: readonly string[] },
   { fd, worker }: ServeContext,
   chosen: ChosenStore | undefined,
 ): Promise<{ readonly server: Listening; readonly away: StoreProblem | undefined }> {
@@ -192,7 +213,12 @@ const withoutInstanceLines = (logger: Logger): Logger => ({
 });
 
 /** The module, with the options of the command line. */
-async function load(module: string, settings: ServeSettings, { cwd, worker, fd }: ServeContext) {
+async function load(
+  source: ServerSource,
+  settings: ServeSettings,
+  { cwd, worker, fd }: ServeContext,
+) {
+  const { name: module } = source;
   const { dev, storeUrl, logLevel: level, logFormat: format } = settings;
   const given =
     storeUrl === undefined
@@ -201,11 +227,8 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
   const number = dev ? undefined : worker?.number;
   const lines = cliLogger({ level, worker: number, format });
   const logger = dev ? withoutInstanceLines(lines) : lines;
-  const { server: definition, options: own } = await loadServerModule(module, {
-    cwd,
-    logger,
-    worker,
-  });
+  const loaded = await source.load({ cwd, logger, worker });
+  const { options: own } = loaded;
   // The supervisor of a worker has logged these warnings already.
   if (worker === undefined) warnOfSettings(settings, fd, logger);
   const chosen =
@@ -227,7 +250,7 @@ async function load(module: string, settings: ServeSettings, { cwd, worker, fd }
       `${settings.origin('workers')}: ${settings.workers} processes need a store that they share, and ` +
         `${store?.kind ?? 'memory'}: belongs to one process; use e.g. --store sqlite:./sessions.db, or redis://…`,
     );
-  return { logger, definition, options, resolved, chosen, watch };
+  return { logger, loaded, options, resolved, chosen, watch };
 }
 
 /** The worker that this one replaces serves until then. */

@@ -13,11 +13,23 @@ import { isThenable } from '../base/options/checks.ts';
 import { resolveOptions } from '../base/options/resolve.ts';
 import { EXIT, Failure, LoadFailure, reason } from './failure.ts';
 import { STOP_SIGNALS } from './shutdown.ts';
+import type { WorkerStart } from './worker-role.ts';
 
 export interface ServerModule {
   /** One server for all sessions, or a factory. */
   readonly server: McpEndpointFactory | ConnectableServer;
   readonly options: McpEndpointOptions;
+  /** Where it is served in place of `--path`. */
+  readonly paths?: readonly string[];
+  /** Runs after the endpoint has closed. */
+  close?(): Promise<void>;
+}
+
+/** What `serve` serves. */
+export interface ServerSource {
+  /** How messages name it: the module as the user gave it, for example. */
+  readonly name: string;
+  load(loading: Loading): Promise<ServerModule>;
 }
 
 /** Longer than a module takes that connects to something. */
@@ -30,7 +42,7 @@ export interface Loading {
   /** Gets a warning while the module loads for long, and if it listens for the signals that stop `serve`. */
   readonly logger: Logger;
   /** All workers load the same module, so the first one warns of its listeners. */
-  readonly worker?: { readonly number: number } | undefined;
+  readonly worker?: { readonly number: number; readonly start: WorkerStart } | undefined;
 }
 
 export async function loadServerModule(

@@ -17,17 +17,27 @@ import {
 import { canHoldPort } from './held-socket.ts';
 import { dashboardSettings } from './dashboard.ts';
 import { metricsSettings } from './metrics-server.ts';
+import { STDIO_VARIABLES } from './stdio.ts';
+
+/** Addresses that only this machine reaches. */
+const LOCAL: readonly string[] = ['127.0.0.1', '::1', 'localhost'];
 
 /** The values of the flags of `serve`, and what follows from several of them. */
 export type ServeSettings = ReturnType<typeof readSettings>;
 
-export function readSettings(flags: GivenFlags, env: Environment, dev = false) {
+export function readSettings(
+  flags: GivenFlags,
+  env: Environment,
+  command: 'serve' | 'dev' | 'stdio' = 'serve',
+) {
+  const dev = command === 'dev';
   const { variables, originOf, given } = givenBy(flags, env);
   const own = checkedByName(originOf, () => valuesOf(SERVE_FLAGS, given));
   const storeUrl = given['store'] as string | undefined;
   const auth = authOf(own, originOf);
   const metrics = dev ? undefined : metricsSettings(own.metrics, own.metricsToken, originOf);
-  const wanted = own.dashboard ?? (dev || undefined);
+  const isLocal = LOCAL.includes(own.host);
+  const wanted = own.dashboard ?? (dev || (command === 'stdio' && isLocal) || undefined);
   const dashboard = dashboardSettings(wanted, own.dashboardToken, own.path, originOf);
   // A parent helps only where sessions outlive the process that serves them (docs/adr/the-port.md).
   const outlives = storeUrl !== undefined && !storeUrl.startsWith('memory:');
@@ -56,7 +66,7 @@ export function readSettings(flags: GivenFlags, env: Environment, dev = false) {
     /** The flag or variable that set an option. */
     origin: originOf,
     /** One warning for each unknown variable with a name like a known one. */
-    warnings: unknownVariables(env),
+    warnings: unknownVariables(env, STDIO_VARIABLES),
   };
 }
 

@@ -101,17 +101,23 @@ const shownUrl = (url: string): string => {
 
 const FOLDER = '.sojourn';
 
-/**
- * The store of `sojourn dev`, where neither the command line nor the module names one: a file in the folder. Each
- * module has its own file: instances that share a store serve one another's sessions.
- */
-export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
+/** Makes the folder of the stores of `sojourn dev` and `sojourn stdio`. */
+export function projectFolder(cwd: string): string {
   const folder = join(cwd, FOLDER);
   // The store says what is wrong with a folder that cannot be made, or whose disk is full.
   orUndefined(() => {
     if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined)
       writeFileSync(join(folder, '.gitignore'), '*\n');
   });
+  return folder;
+}
+
+/**
+ * The store of `sojourn dev`, where neither the command line nor the module names one: a file in the folder. Each
+ * module has its own file: instances that share a store serve one another's sessions.
+ */
+export async function projectStore(module: string, cwd: string): Promise<ChosenStore> {
+  const folder = projectFolder(cwd);
   const name = relative(cwd, resolve(cwd, module)).replaceAll(/[^\w.-]/g, '-');
   return storeOf(`sqlite:${join(folder, `${name}.db`)}`, 'sojourn dev');
 }

@@ -7,6 +7,7 @@ import { withOpenStore } from '../../src/cli/records/opened-store.ts';
 import { perform, records } from '../../src/cli/records/records.ts';
 import type { RecordRequest } from '../../src/cli/records/commands.ts';
 import type { ServeSettings } from '../../src/cli/settings.ts';
+import type { StdioRequest } from '../../src/cli/stdio.ts';
 import { sqlite } from '../../src/stores/sqlite/index.ts';
 import type { McpEndpointOptions } from '../../src/index.ts';
 import { serve } from '../kit/serve.ts';
@@ -18,6 +19,7 @@ interface Here {
   /** Happens between what a command reads and what it writes. */
   between?: () => unknown;
   cwd?: string;
+  stdio?: (request: StdioRequest, settings: ServeSettings) => Promise<number>;
   serve?: (module: string, settings: ServeSettings, passed: readonly string[]) => Promise<number>;
   /** In place of what the command does with records. */
   looks?: (request: RecordRequest) => number;
@@ -25,7 +27,7 @@ interface Here {
 
 export async function runHere(
   args: readonly string[],
-  { env = {}, between, cwd = '/', serve, looks }: Here = {},
+  { env = {}, between, cwd = '/', serve, stdio, looks }: Here = {},
 ) {
   const output = { stdout: '', stderr: '' };
   const out = (text: string): void => void (output.stdout += text);
@@ -37,6 +39,7 @@ export async function runHere(
     out,
     err,
     serve: serve ?? (() => Promise.reject(new Error('serve needs a process'))),
+    stdio: stdio ?? (() => Promise.reject(new Error('stdio needs a process'))),
     check: (module) => check(module, cwd),
     doctor,
     records: async (request) => {

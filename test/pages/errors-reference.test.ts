@@ -68,6 +68,7 @@ describe('an error that says that a call may have run', () => {
     expect(mayHaveRun.map(({ code }) => code).toSorted()).toEqual([
       'ANSWER_NOT_KEPT',
       'CALL_TIMEOUT',
+      'CHILD_ENDED',
       'DRAINING',
       'ENDPOINT_CLOSED',
       'ONCE_ABORTED',

@@ -11,6 +11,7 @@ import { expect, test } from 'vitest';
 const ROOMS = [
   'cli',
   'testing',
+  'stdio',
   'endpoint',
   'dashboard',
   'eras',

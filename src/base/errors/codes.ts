@@ -142,6 +142,12 @@ export const ERRORS = {
   /** More than 4 MiB, or no memory for it: return a link. */
   RESULT_TOO_LARGE: [200, RPC.internal],
 
+  // ## Programs on stdio
+  /** The child of `sojourn stdio` does not start, or ended while the call ran. The log has its stderr. */
+  CHILD_ENDED: [200, RPC.internal],
+  /** As many children live as may, of all callers or of one, and all are busy: `--max-children`. */
+  CHILDREN_BUSY: [503, RPC.transport],
+
   // ## Your server
   /** The factory or a hook failed. The log has the cause. */
   FACTORY_FAILED: [500, RPC.internal],

@@ -17,9 +17,11 @@ export type FlagKind =
   | 'number' // ms, bytes, a count; Infinity where the option accepts it
   | 'switch' // --x, --no-x; in the environment true, false, 1, 0
   | 'text'
-  | 'list'; // separated by commas; the flag may be repeated
+  | 'list' // separated by commas; the flag may be repeated
+  | 'pairs'; // NAME=value; the flag may be repeated
 
 export const GROUPS = [
+  'The program',
   'Listening',
   'Sessions',
   'Streams and resuming',

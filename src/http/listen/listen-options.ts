@@ -21,8 +21,8 @@ export interface ListenOptions {
   port?: number | undefined;
   /** Default `127.0.0.1`. */
   host?: string | undefined;
-  /** Default `/mcp`. */
-  path?: string | undefined;
+  /** Default `/mcp`. A list serves the endpoint at each of its paths; `url` has the first. */
+  path?: string | readonly string[] | undefined;
   /**
    * Open connections; one more is closed at once. Default: what fits a sixteenth of the heap at 16 KiB each, at most
    * 65,536. At least 256 descriptors of the process are kept for other files.
@@ -82,12 +82,17 @@ export const LISTEN = {
   }),
 } as const satisfies Readonly<Record<string, OptionSpec<unknown>>>;
 
-export type CheckedListen = Values<typeof LISTEN>;
+export type CheckedListen = Omit<Values<typeof LISTEN>, 'path'> & {
+  readonly paths: readonly string[];
+};
 
 /** The argument of `listen()`. Throws `OPTION_INVALID` for the first value that does not fit. */
 export function resolveListen(
   given: ListenOptions = {},
 ): CheckedListen & Pick<ListenOptions, 'fd'> {
   checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'storeMayBeAway'], 'port');
-  return { ...valuesOf(LISTEN, given), fd: given.fd };
+  const { path: asked, ...rest } = given;
+  const { path: fallback, ...values } = valuesOf(LISTEN, rest);
+  const paths = [asked ?? fallback].flat().map((path) => parsePath('path', path));
+  return { ...values, paths, fd: given.fd };
 }

@@ -69,9 +69,10 @@ export async function listen(
   target: ListenTarget,
 ): Promise<ManagedListening> {
   const resolved = resolveListen(given);
-  const { port, host, path, fd, allowAnyone } = resolved;
+  const { port, host, paths, fd, allowAnyone } = resolved;
   const maxConnections = withinOpenFiles(resolved.maxConnections, target.options.logger);
-  const base = withoutSlashes(path);
+  const bases = paths.map(withoutSlashes);
+  const [base = ''] = bases;
   const server = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -104,7 +105,7 @@ export async function listen(
   // Early enough: nothing is accepted before the event loop turns.
   server.on('request', (req, res) => {
     const exchange = new NodeExchange(req, res, undefined, target.exchanges);
-    guarded(exchange, () => route(exchange, base, hosts, target));
+    guarded(exchange, () => route(exchange, bases, hosts, target));
   });
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= stop(server, target));
@@ -145,7 +146,7 @@ function stop(server: Server, { options: { timeProvider } }: ListenTarget): Prom
 
 function route(
   exchange: NodeExchange,
-  base: string,
+  bases: readonly string[],
   hosts: readonly string[] | undefined,
   target: ListenTarget,
 ): void {
@@ -153,7 +154,7 @@ function route(
   const [whole = ''] = url.split('?', 1);
   const path = withoutSlashes(whole);
   if (path === '/healthz' || path === '/readyz') return health(exchange, path, target);
-  if (!serves(path, base, target.options)) {
+  if (!bases.some((base) => serves(path, base, target.options))) {
     if (target.wellKnown.serve(exchange)) return;
     const beside = target.beside();
     if (!exchange.open()) return;
@@ -162,7 +163,8 @@ function route(
       node.res.once('close', () => exchange.connectionClosed());
       return beside.serve(node.req, node.res);
     }
-    const why = `Not found. The MCP endpoint is ${base === '' ? '/' : base}`;
+    const shown = bases.map((base) => (base === '' ? '/' : base)).join(', ');
+    const why = `Not found. The MCP endpoint is ${shown}`;
     exchange.refused({ status: 404, reason: 'path', why });
     return exchange.respond(404, PLAIN_HEADERS, `${why}\n`);
   }

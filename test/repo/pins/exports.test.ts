@@ -42,6 +42,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
     values: ['sqlite'],
     types: ['SqliteOptions'],
   },
+  './stdio': { values: ['stdioServer'], types: ['StdioOptions', 'StdioServer'] },
   './store': {
     values: names(
       `countedIn entryBytes entryOfTexts entryTexts isEnded isRowWrite openView rowOf storeUnavailable textsOf`,

@@ -1,0 +1,91 @@
+/** What `sojourn stdio` serves: the gateway of its programs. */
+import { Gateway, pathOf } from '../stdio/gateway.ts';
+import { ChildEnded } from '../stdio/child.ts';
+import { headersOf, needsUser } from '../stdio/command.ts';
+import type { Described } from '../stdio/probe.ts';
+import { STDIO_DEFAULTS, type StdioOptions } from '../stdio/stdio-options.ts';
+import type { Logger } from '../base/types.ts';
+import { Failure, reason, UsageError } from './failure.ts';
+import type { Loading, ServerModule } from './server-module.ts';
+import type { ServeSettings } from './settings.ts';
+import type { StdioRequest } from './stdio.ts';
+import { projectFolder } from './store-url.ts';
+
+/** A child may wait for room before it starts, and the factory waits for the child. */
+const MARGIN_MS = 10_000;
+
+export async function loadPrograms(
+  request: StdioRequest,
+  settings: ServeSettings,
+  { cwd, logger, worker }: Loading,
+): Promise<ServerModule> {
+  const { name, programs, warnings } = request;
+  projectFolder(cwd);
+  for (const warning of warnings) logger.warn({}, warning);
+  const [options = { command: name }] = programs.values();
+  const isUserKnown = settings.options.auth !== undefined;
+  if (!isUserKnown && needsUser(options.userEnv ?? {}))
+    throw new UsageError(
+      '--user-env takes variables from users: say who callers are, with --auth-… flags',
+    );
+  const gateway = new Gateway(programs, logger);
+  const probed = greet(gateway, request, logger, {
+    isUserKnown,
+    isShared: options.oneChild === true,
+  });
+  // A worker that follows another one serves at once: its supervisor holds the port.
+  if (worker === undefined || worker.start === 'first') await probed;
+  else probed.catch((error: unknown) => logger.error({ err: error }, 'A program does not start'));
+  return { ...served(gateway, request, options), close: () => gateway.close() };
+}
+
+function served(gateway: Gateway, { programs }: StdioRequest, options: StdioOptions): ServerModule {
+  const { childStartMs = STDIO_DEFAULTS.childStartMs, toolsAsTasks = [], userEnv = {} } = options;
+  const isOne = programs.has('');
+  return {
+    server: (ctx) => gateway.server(ctx),
+    options: {
+      tasks: toolsAsTasks.length > 0 ? {} : false,
+      hookTimeoutMs: childStartMs + STDIO_DEFAULTS.waitMs + MARGIN_MS,
+      relayedHeaders: headersOf(userEnv),
+      ...(!isOne && { sessionIdGenerator: gateway.sessionIdGenerator }),
+    },
+    ...(!isOne && { paths: [...programs.keys()].map(pathOf) }),
+  };
+}
+
+const OWN_CHILD =
+  'Without a user each call of 2026-07-28 gets a child of its own: name callers (--auth-…), or share one child if the ' +
+  'program keeps nothing of its callers (--one-child)';
+
+/** Says what each program is. A program that does not start ends the command. */
+async function greet(
+  gateway: Gateway,
+  { programs }: StdioRequest,
+  logger: Logger,
+  { isUserKnown, isShared }: { isUserKnown: boolean; isShared: boolean },
+): Promise<void> {
+  const begun = performance.now();
+  let described: ReadonlyMap<string, Described>;
+  try {
+    described = await gateway.probe();
+  } catch (error) {
+    await gateway.close();
+    const [{ command } = { command: '' }] = programs.values();
+    const said = error instanceof ChildEnded && error.stderr !== '' ? `\n${error.stderr}` : '';
+    const what = programs.size === 1 ? command : 'a program of the file';
+    throw new Failure(`cannot serve ${what}: ${reason(error)}${said}`, { cause: error });
+  }
+  const ms = Math.round(performance.now() - begun);
+  for (const [name, { era, serverInfo }] of described) {
+    const where = name === '' ? {} : { path: pathOf(name) };
+    const speaks = era === 'modern' ? '2026-07-28' : '2025';
+    const { limit } = gateway.figures;
+    const program = `${serverInfo.name} ${serverInfo.version}`;
+    logger.info(
+      { program, speaks, ...where, ms, maxChildren: limit },
+      'A program on stdio is served',
+    );
+  }
+  if (!isUserKnown && !isShared) logger.info({}, OWN_CHILD);
+}

@@ -1,0 +1,219 @@
+/**
+ * A child: JSON-RPC with a program on stdio. It gives requests ids of its own and restores the
+ * progress tokens of their callers, because several callers may share a child.
+ *
+ * A child that ends rejects its requests with `ChildEnded`, and aborts its questions.
+ */
+import { isObject } from '../base/protocol/jsonrpc.ts';
+import { roleOf } from '../base/protocol/methods.ts';
+import { AnswerError, type RpcErrorObject } from '../base/errors/answer-error.ts';
+import type { Command } from './command.ts';
+import { ProcessGroup } from './process-group.ts';
+
+export type RpcParams = Readonly<Record<string, unknown>> | undefined;
+export type Result = Record<string, unknown>;
+
+/** A request of the child to its client. */
+export interface Question {
+  readonly method: string;
+  readonly params: RpcParams;
+  /** Aborts when the child cancels it, or ends. */
+  readonly signal: AbortSignal;
+  answer(result: unknown): void;
+  refuse(code: number, message: string): void;
+}
+
+export interface ChildEvents {
+  question(question: Question): void;
+  /** `call`: the id in the child of the request that a progress token names. */
+  notified(method: string, params: RpcParams, call: number | undefined): void;
+  /** What it writes to stderr, and what it writes to stdout that is no JSON. */
+  said(line: string): void;
+  ended(error: ChildEnded): void;
+}
+
+export interface Asked {
+  readonly signal?: AbortSignal | undefined;
+  /** Gets the id of the request in the child before any message about it arrives. */
+  readonly began?: ((id: number) => void) | undefined;
+}
+
+/** `message` names the program and says how it ended. It quotes nothing that the program wrote. */
+export class ChildEnded extends Error {
+  override readonly name = 'ChildEnded';
+  /** The end of its stderr, for operators. */
+  readonly stderr: string;
+
+  constructor(message: string, stderr: string) {
+    super(message);
+    this.stderr = stderr;
+  }
+}
+
+interface Pending {
+  resolve(result: Result): void;
+  reject(cause: unknown): void;
+  readonly token: string | number | undefined;
+}
+
+const REFUSED = { busy: -32_000, cancelled: -32_800 };
+/** Questions of a child that wait for answers. */
+const MOST_QUESTIONS = 256;
+
+export class Child {
+  readonly #events: ChildEvents;
+  readonly #group: ProcessGroup;
+  /** The name of its program. */
+  readonly name: string;
+  readonly #pending = new Map<number, Pending>();
+  readonly #questions = new Map<unknown, AbortController>();
+  #lastId = 0;
+  #ended: ChildEnded | undefined = undefined;
+  /** Resolves when none of its processes lives. */
+  readonly ended: Promise<void>;
+
+  constructor(command: Command, events: ChildEvents) {
+    this.#events = events;
+    this.name = command.command.split(/[/\\]/).at(-1) ?? command.command;
+    this.#group = new ProcessGroup(command, {
+      line: (text) => this.#read(text),
+      said: (line) => events.said(line),
+      ended: (why) => this.#end(why),
+    });
+    this.ended = this.#group.ended;
+  }
+
+  get pid(): number | undefined {
+    return this.#group.pid;
+  }
+
+  /** It takes requests. */
+  get isOpen(): boolean {
+    return this.#ended === undefined && !this.#group.isStopping;
+  }
+
+  get stderr(): string {
+    return this.#group.stderr;
+  }
+
+  stop(): Promise<void> {
+    return this.#group.stop();
+  }
+
+  /** `why`: what its calls are told. */
+  kill(why: string): void {
+    this.#group.kill(why);
+  }
+
+  // ——— to the child ———
+
+  #write(message: object): void {
+    this.#group.write(JSON.stringify(message));
+  }
+
+  notify(method: string, params?: RpcParams): void {
+    this.#write({ jsonrpc: '2.0', method, ...(params && { params }) });
+  }
+
+  /** Rejects with an `AnswerError` of the child, with `ChildEnded`, or because `signal` aborts. */
+  request(method: string, params?: RpcParams, { signal, began }: Asked = {}): Promise<Result> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const id = (this.#lastId += 1);
+    const meta = params?.['_meta'];
+    const token = isObject(meta)
+      ? (meta['progressToken'] as string | number | undefined)
+      : undefined;
+    const sent =
+      token === undefined
+        ? params
+        : { ...params, _meta: { ...(meta as object), progressToken: id } };
+    return new Promise((resolve, reject) => {
+      const cancelled = (): AnswerError =>
+        new AnswerError({ code: REFUSED.cancelled, message: 'The call was cancelled' });
+      if (signal?.aborted === true) return reject(cancelled());
+      const cancel = (): void => {
+        if (!this.#pending.delete(id)) return;
+        this.notify('notifications/cancelled', { requestId: id, reason: 'The client cancelled' });
+        reject(cancelled());
+      };
+      signal?.addEventListener('abort', cancel, { once: true });
+      const heard = (): void => signal?.removeEventListener('abort', cancel);
+      this.#pending.set(id, {
+        resolve: (result) => (heard(), resolve(result)),
+        reject: (cause) => (heard(), reject(cause)),
+        token,
+      });
+      began?.(id);
+      this.#write({ jsonrpc: '2.0', id, method, ...(sent && { params: sent }) });
+    });
+  }
+
+  // ——— from the child ———
+
+  #read(line: string): void {
+    let message: unknown;
+    try {
+      message = JSON.parse(line);
+    } catch {
+      return this.#events.said(line);
+    }
+    // 2025-03-26 has batches.
+    const messages = Array.isArray(message) ? (message as unknown[]) : [message];
+    for (const one of messages) if (isObject(one)) this.#take(one);
+  }
+
+  #take({ id, method, params, result, error }: Record<string, unknown>): void {
+    const given = isObject(params) ? params : undefined;
+    if (typeof method !== 'string') this.#settle(Number(id), result, error);
+    else if (typeof id === 'string' || typeof id === 'number') this.#ask(id, method, given);
+    else if (roleOf(method) === 'cancel') this.#questions.get(given?.['requestId'])?.abort();
+    else this.#heard(method, given);
+  }
+
+  #settle(id: number, result: unknown, error: unknown): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    if (!isObject(error)) return pending.resolve(isObject(result) ? result : {});
+    const { code, message, data } = error as unknown as RpcErrorObject;
+    pending.reject(new AnswerError({ code: Number(code), message: String(message), data }));
+  }
+
+  #heard(method: string, params: RpcParams): void {
+    if (roleOf(method) !== 'progress') return this.#events.notified(method, params, undefined);
+    const id = Number(params?.['progressToken']);
+    const token = this.#pending.get(id)?.token;
+    if (token !== undefined) this.#events.notified(method, { ...params, progressToken: token }, id);
+  }
+
+  #ask(id: string | number, method: string, params: RpcParams): void {
+    const send = (answer: object): void => this.#write({ jsonrpc: '2.0', id, ...answer });
+    const refused = (code: number, message: string) => ({ error: { code, message } });
+    if (roleOf(method) === 'ping') return send({ result: {} });
+    if (this.#questions.size >= MOST_QUESTIONS)
+      return send(refused(REFUSED.busy, 'Too many requests wait for the client'));
+    const controller = new AbortController();
+    this.#questions.set(id, controller);
+    const settle = (answer: object): void => {
+      if (this.#questions.delete(id) && this.#ended === undefined) send(answer);
+    };
+    this.#events.question({
+      method,
+      params,
+      signal: controller.signal,
+      answer: (result) => settle({ result }),
+      refuse: (code, message) => settle(refused(code, message)),
+    });
+  }
+
+  #end(why: string): void {
+    const isStopped = this.#group.isStopping;
+    const ended = new ChildEnded(`${this.name} ended: ${why}`, this.stderr);
+    this.#ended = ended;
+    for (const { reject } of this.#pending.values()) reject(ended);
+    this.#pending.clear();
+    for (const controller of this.#questions.values()) controller.abort();
+    this.#questions.clear();
+    if (!isStopped) this.#events.ended(ended);
+  }
+}

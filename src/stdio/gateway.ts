@@ -1,0 +1,87 @@
+/**
+ * Programs behind one endpoint, and the pool of their children. Several programs have a path each,
+ * and ids of their sessions begin with the name of the program: a session that moves to another
+ * instance is of the same program there.
+ */
+import type { Server } from '@modelcontextprotocol/server';
+import { base64url, keepingProcess, systemRandom, systemTime } from '../base/system.ts';
+import type { McpEndpointContext, McpHttpRequest } from '../base/types.ts';
+import { Pool } from './pool.ts';
+import type { Described } from './probe.ts';
+import { Program, type StdioLogger } from './program.ts';
+import { sweepDeadGateways } from './remains.ts';
+import { ProgramServers } from './program-servers.ts';
+import { STDIO_DEFAULTS, type StdioOptions } from './stdio-options.ts';
+
+const ID_BYTES = 24;
+const BETWEEN = '~';
+
+/** The path of a program of several. */
+export const pathOf = (name: string): string => `/${name}/mcp`;
+
+export class Gateway {
+  readonly #pool: Pool;
+  readonly #programs: ReadonlyMap<string, ProgramServers>;
+
+  /** `programs`: options by name. One program may have any name. */
+  constructor(programs: ReadonlyMap<string, StdioOptions>, logger: StdioLogger) {
+    const [options = { command: '' }] = programs.values();
+    const swept = sweepDeadGateways();
+    if (swept > 0) logger.warn({ processes: swept }, 'Processes of a gateway that died are killed');
+    this.#pool = new Pool({
+      maxChildren: options.maxChildren,
+      childIdleTimeoutMs: options.childIdleTimeoutMs ?? STDIO_DEFAULTS.childIdleTimeoutMs,
+      startMs: options.childStartMs ?? STDIO_DEFAULTS.childStartMs,
+      waitMs: STDIO_DEFAULTS.waitMs,
+      childMemoryBytes: options.childMemoryBytes,
+      time: systemTime,
+      logger,
+    });
+    this.#programs = new Map(
+      [...programs].map(([name, one]) => [
+        name,
+        new ProgramServers(new Program(one, this.#pool, logger)),
+      ]),
+    );
+  }
+
+  get figures(): Pool['figures'] {
+    return this.#pool.figures;
+  }
+
+  async server(ctx: McpEndpointContext): Promise<Server> {
+    return this.#programOf(ctx).serverFor(ctx);
+  }
+
+  #programOf({ session, requestInfo }: McpEndpointContext): ProgramServers {
+    const [only, ...others] = this.#programs.values();
+    const name = session === undefined ? nameIn(requestInfo) : session.id.split(BETWEEN)[0];
+    const program = others.length === 0 ? only : this.#programs.get(name ?? '');
+    // A session of another deployment, or of a program that the file has no more.
+    if (program === undefined) throw new Error('No program has this session or path');
+    return program;
+  }
+
+  /** For several programs: the option `sessionIdGenerator`. */
+  readonly sessionIdGenerator = ({ request }: { readonly request: McpHttpRequest }): string =>
+    `${nameIn(request)}${BETWEEN}${base64url(systemRandom(ID_BYTES))}`;
+
+  /** Asks each program what it is. Rejects with the first that does not start. */
+  probe(): Promise<ReadonlyMap<string, Described>> {
+    const described = async ([name, { program }]: [string, ProgramServers]) =>
+      [name, await program.described()] as const;
+    const all = async () => new Map(await Promise.all([...this.#programs].map(described)));
+    return keepingProcess(all);
+  }
+
+  close(): Promise<void> {
+    for (const program of this.#programs.values()) program.close();
+    return this.#pool.close();
+  }
+}
+
+/** The name in the path of a request. */
+function nameIn(request: McpHttpRequest | undefined): string {
+  const [, name = ''] = new URL(request?.url ?? 'http://localhost/').pathname.split('/');
+  return decodeURIComponent(name);
+}

@@ -1,0 +1,279 @@
+/**
+ * The server of one request of a 2026-07-28 client. A program of 2026-07-28 gets the request with
+ * its envelope. In front of a program of 2025, a call that asks is a run of several rounds (`run.ts`).
+ */
+import type { Server, ServerContext } from '@modelcontextprotocol/server';
+import { childEnded } from '../base/errors.ts';
+import { isObject } from '../base/protocol/jsonrpc.ts';
+import { roleOf } from '../base/protocol/methods.ts';
+import { CallRefusal } from '../base/errors/answer-error.ts';
+import type { McpEndpointContext } from '../base/types.ts';
+import type { RpcParams, Question, Result } from './child.ts';
+import type { CallerChildren, TakenPlace } from './caller-children.ts';
+import type { Listener, Place } from './place.ts';
+import type { Described } from './probe.ts';
+import type { Program } from './program.ts';
+import { type RoundOutcome, type InputRequests, type RoundListener, Run } from './run.ts';
+import { answersIn, type Runs, type RunState } from './runs.ts';
+import { newServer, registerAsking } from './new-server.ts';
+import { type Forwards, ToolCalls } from './tool-calls.ts';
+import { ASKING_METHODS, clientIn, isOfNoCall, passes } from './wire.ts';
+
+const NOT_ASKED = -32_601;
+/** 2025-11-25: the client must send its user to a page first. */
+const URL_NEEDED = -32_042;
+
+/** What this library adds to the state of a program of 2026-07-28: it belongs to a user and a call. */
+interface ProgramState {
+  readonly of: string;
+}
+
+const envelopeIn = ({ mcpReq }: ServerContext): RpcParams => mcpReq.envelope;
+
+/** What the servers of all requests share. */
+export interface CallsInChildren {
+  readonly program: Program;
+  readonly children: CallerChildren;
+  readonly runs: Runs;
+}
+
+export function modernServer(
+  calls: CallsInChildren,
+  ctx: McpEndpointContext,
+  described: Described,
+): Server {
+  return new ModernServer(calls, ctx, described).server;
+}
+
+class ModernServer implements Forwards {
+  readonly #program: Program;
+  readonly #children: CallerChildren;
+  readonly #runs: Runs;
+  readonly #ctx: McpEndpointContext;
+  readonly #described: Described;
+  readonly server: Server;
+
+  constructor(
+    { program, children, runs }: CallsInChildren,
+    ctx: McpEndpointContext,
+    described: Described,
+  ) {
+    this.#program = program;
+    this.#children = children;
+    this.#runs = runs;
+    this.#ctx = ctx;
+    this.#described = described;
+    const { verify } = ctx.requestState;
+    const promised = { ...described, capabilities: promisedOf(described) };
+    this.server = newServer(ctx, promised, { requestState: { verify } });
+    registerAsking(this.server, described, new ToolCalls(program.rules, this));
+  }
+
+  forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    if (this.#described.era === 'modern') return this.#passed(method, params, extra);
+    return method in ASKING_METHODS
+      ? this.#inRounds(method, params, extra)
+      : this.#once(method, params, extra);
+  }
+
+  /** All callers have one child, which was told that nobody can be asked. */
+  get #isShared(): boolean {
+    return this.#program.options.oneChild === true;
+  }
+
+  #take(method: string, extra: ServerContext, alone: boolean): TakenPlace {
+    return this.#children.take({
+      ctx: this.#ctx,
+      described: this.#described,
+      envelope: envelopeIn(extra),
+      method,
+      alone,
+    });
+  }
+
+  // ——— a program of 2025 ———
+
+  /** A request that asks its client nothing. */
+  async #once(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const taken = this.#take(method, extra, false);
+    try {
+      this.#tellLevel(taken.place, extra);
+      return await this.#inChild(taken.place, method, params, extra);
+    } finally {
+      taken.giveBack();
+    }
+  }
+
+  async #inChild(
+    place: Place,
+    method: string,
+    params: RpcParams,
+    extra: ServerContext,
+  ): Promise<Result> {
+    const heard = new CallListener(roundOf(extra), this.#isShared ? undefined : place);
+    const leave = place.listen(heard);
+    try {
+      const { signal } = extra.mcpReq;
+      const began = (id: number): void => heard.began(id);
+      return await this.#program.forward(place, method, params, { signal, began });
+    } finally {
+      leave();
+    }
+  }
+
+  /** A child of 2025 is told which messages of its log are wanted. */
+  #tellLevel(place: Place, extra: ServerContext): void {
+    const { level } = clientIn(envelopeIn(extra));
+    const hasLog = 'logging' in this.#described.capabilities && !this.#isShared;
+    if (level === undefined || !hasLog) return;
+    if (place.setLevel(level)) place.child?.request('logging/setLevel', { level }).catch(() => {});
+  }
+
+  async #inRounds(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const state = extra.mcpReq.requestState<RunState | undefined>();
+    const { capabilities } = clientIn(envelopeIn(extra));
+    const asksNothing = state === undefined && Object.keys(capabilities).length === 0;
+    if (asksNothing || this.#isShared) return this.#once(method, params, extra);
+    const runs = this.#runs;
+    const run = runs.resume(state?.run) ?? this.#newRun(method, params, extra, state);
+    run.take(extra.mcpReq.inputResponses);
+    try {
+      const outcome = await run.next(roundOf(extra), extra.mcpReq.signal);
+      return await this.#answer(run, outcome, extra);
+    } catch (cause) {
+      runs.delete(run);
+      const urls = urlsOf(cause);
+      if (urls === undefined) throw cause;
+      // The call is over in the child. The client comes back when its user has been there.
+      return this.#asks(urls, runs.state(run, undefined), extra);
+    }
+  }
+
+  #newRun(
+    method: string,
+    params: RpcParams,
+    extra: ServerContext,
+    state: RunState | undefined,
+  ): Run {
+    const { pool } = this.#program;
+    const responses = extra.mcpReq.inputResponses;
+    const answers = state === undefined ? [] : answersIn(state, responses);
+    const isLost = state?.run !== undefined && !this.#program.mayRunAgain(method, params);
+    if (answers === undefined || isLost)
+      throw new CallRefusal(
+        childEnded('The child of this call was stopped before its answers came', true),
+      );
+    const { place, giveBack } = this.#take(method, extra, true);
+    this.#tellLevel(place, extra);
+    const run = new Run(place, pool.options.time, answers, {
+      run: (signal, began) => this.#program.forward(place, method, params, { signal, began }),
+      over: giveBack,
+    });
+    this.#runs.add(run, place);
+    return run;
+  }
+
+  async #answer(run: Run, outcome: RoundOutcome, extra: ServerContext): Promise<Result> {
+    const runs = this.#runs;
+    if (outcome.kind === 'asks') return this.#asks(outcome.inputRequests, runs.asks(run), extra);
+    runs.delete(run);
+    return outcome.result;
+  }
+
+  async #asks(
+    inputRequests: InputRequests,
+    state: RunState,
+    extra: ServerContext,
+  ): Promise<Result> {
+    const requestState = await this.#ctx.requestState.mint(state, extra);
+    return { resultType: 'input_required', inputRequests, requestState };
+  }
+
+  // ——— a program of 2026-07-28 ———
+
+  async #passed(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const { inputResponses } = extra.mcpReq;
+    const state = extra.mcpReq.requestState<ProgramState | undefined>();
+    const sent = {
+      ...params,
+      _meta: { ...(params?.['_meta'] as object | undefined), ...envelopeIn(extra) },
+      ...(inputResponses !== undefined && { inputResponses }),
+      ...(state !== undefined && { requestState: state.of }),
+    };
+    const taken = this.#take(method, extra, false);
+    try {
+      const result = await this.#inChild(taken.place, method, sent, extra);
+      const own = result['requestState'];
+      if (typeof own !== 'string') return result;
+      const requestState = await this.#ctx.requestState.mint(
+        { of: own } satisfies ProgramState,
+        extra,
+      );
+      return { ...result, requestState };
+    } finally {
+      taken.giveBack();
+    }
+  }
+}
+
+/** No listen stream reaches a child, so nothing about subscriptions and lists is promised. */
+function promisedOf({ capabilities }: Described): Described['capabilities'] {
+  const quiet = Object.entries(capabilities).map(([name, value]) => {
+    const { listChanged: _list, subscribe: _subscribe, ...kept } = isObject(value) ? value : {};
+    return [name, kept] as const;
+  });
+  return Object.fromEntries(quiet);
+}
+
+/** What a request hears of its child. */
+class CallListener implements Listener {
+  readonly #round: RoundListener;
+  readonly #own: Place | undefined;
+  #call: number | undefined = undefined;
+
+  /** `own`: its child serves no other caller, so what names no call may be about this one. */
+  constructor(round: RoundListener, own: Place | undefined) {
+    this.#round = round;
+    this.#own = own;
+  }
+
+  began(id: number): void {
+    this.#call = id;
+  }
+
+  /** A child may ask at its start. The next call that can carry the question takes it. */
+  question(question: Question): void {
+    const asked = Object.keys(this.#own?.handshake?.capabilities ?? {});
+    if (asked.length > 0) this.#own?.hold(question);
+    else question.refuse(NOT_ASKED, 'This client cannot be asked');
+  }
+
+  notified(method: string, params: RpcParams, call: number | undefined): void {
+    const isOwn = call === undefined ? this.#own?.listeners === 1 : call === this.#call;
+    if (isOwn) this.#round.notified(method, params);
+  }
+}
+
+/** Log messages pass as the request asks for them. */
+function roundOf(extra: ServerContext): RoundListener {
+  const { level } = clientIn(envelopeIn(extra));
+  return {
+    notified(method, params) {
+      if (isOfNoCall(method)) return;
+      const isLog = roleOf(method) === 'log';
+      if (isLog && (level === undefined || !passes(params?.['level'], level))) return;
+      extra.mcpReq.notify({ method, params }).catch(() => {});
+    },
+  };
+}
+
+/** An error of 2025-11-25 that sends the user to pages, as questions of 2026-07-28. */
+function urlsOf(cause: unknown): InputRequests | undefined {
+  const { code, data } = Object(cause) as { readonly code?: unknown; readonly data?: unknown };
+  const urls = isObject(data) ? data['elicitations'] : undefined;
+  if (code !== URL_NEEDED || !Array.isArray(urls)) return undefined;
+  const questions = urls.filter(isObject).map((params, n) => {
+    return [`u${n + 1}`, { method: 'elicitation/create', params }] as const;
+  });
+  return Object.fromEntries(questions);
+}

@@ -1,0 +1,38 @@
+/** The SDK's server in front of a child, and its handlers of requests. */
+import { Server, type ServerContext } from '@modelcontextprotocol/server';
+import type { McpEndpointContext } from '../base/types.ts';
+import type { RpcParams, Result } from './child.ts';
+import type { Described } from './probe.ts';
+import type { ToolCalls } from './tool-calls.ts';
+import { ASKING_METHODS } from './wire.ts';
+
+/** What a child said of itself. `protocolVersion`: to a client of 2025. */
+export type Answer = Described & { readonly protocolVersion?: string | undefined };
+
+export function newServer(
+  ctx: McpEndpointContext,
+  { serverInfo, capabilities, instructions }: Answer,
+  more: object = {},
+): Server {
+  // No other process knows the tasks of 2025-11-25. Those of the endpoint are declared elsewhere.
+  const { tasks: _tasks, ...kept } = capabilities;
+  const told = instructions === undefined ? {} : { instructions };
+  return new Server(serverInfo, { ...ctx.serverOptions, ...more, ...told, capabilities: kept });
+}
+
+/** Where the program may answer with a question, the SDK's own handling of it must see the method. */
+export function registerAsking(
+  server: Server,
+  { capabilities }: Described,
+  tools: ToolCalls,
+): void {
+  for (const [method, capability] of Object.entries(ASKING_METHODS)) {
+    if (!(capability in capabilities)) continue;
+    const handle = (
+      { params }: { readonly params?: RpcParams },
+      extra: ServerContext,
+    ): Promise<Result> => tools.run(method, params, extra);
+    server.setRequestHandler(method as 'tools/call', handle as never);
+  }
+  server.fallbackRequestHandler = ({ method, params }, extra) => tools.run(method, params, extra);
+}

@@ -1,0 +1,281 @@
+/**
+ * A place for a child: of one session, of one user, of one call or of all callers. The child starts
+ * when a message needs it, gets again what its client set, and stops when others need the room.
+ *
+ *     cold ──a message──▶ waiting for room ──▶ starting ──▶ ready ──idle, or no room──▶ cold
+ *                                                 └──dies──▶ cold    └──dies──▶ cold, its calls end
+ *
+ * A child that dies five times in a minute is not started again for the rest of that minute.
+ */
+import { within } from '../base/system.ts';
+import type { Logger, TimeProvider } from '../base/types.ts';
+import { Child, ChildEnded, type RpcParams, type Question, type Result } from './child.ts';
+import type { Command } from './command.ts';
+
+export interface ChildHandshake {
+  readonly protocolVersion: string;
+  readonly capabilities: object;
+  readonly clientInfo: object;
+}
+
+/** Gets what the child sends about no request of its own. */
+export interface Listener {
+  question(question: Question): void;
+  /** `call`: the id in the child of the request that it is about, if it names one. */
+  notified(method: string, params: RpcParams, call: number | undefined): void;
+}
+
+/** For whom the child is. */
+export interface Tenant {
+  /** Callers with the same owner share a part of all children. */
+  readonly owner: string;
+  /** Asked before each start: a caller may have other headers by then. */
+  command(): Command;
+}
+
+/** Gives room to children, and takes it back. */
+export interface ChildRoom {
+  readonly options: {
+    readonly startMs: number;
+    readonly time: TimeProvider;
+    readonly logger: Pick<Logger, 'warn' | 'debug'>;
+  };
+  /** Milliseconds of a clock that is never set. */
+  readonly now: number;
+  /** Resolves when a child of this place may start. Call `started` and `left` later. */
+  enter(place: Place): Promise<void>;
+  /** The start is over. */
+  started(place: Place): void;
+  /** None of its processes lives. */
+  left(place: Place): void;
+  /** A child may be stopped now. */
+  roomFreed(): void;
+}
+
+/** Keeps its child although no request runs: its client must answer a question first. */
+export interface Waiting {
+  readonly since: number;
+  giveUp(why: string): void;
+}
+
+/** How long a question of a child waits for a call that can carry it. */
+const HELD_MS = 30_000;
+const DEATHS = { most: 5, withinMs: 60_000 };
+
+export class Place implements Listener {
+  readonly #room: ChildRoom;
+  readonly tenant: Tenant;
+  /** `undefined`: a child of 2026-07-28 has none. */
+  readonly handshake: ChildHandshake | undefined;
+  readonly #listeners = new Set<Listener>();
+  readonly #held: Question[] = [];
+  #leases = 0;
+  #usedAt: number;
+  #child: Child | undefined = undefined;
+  #starting: Promise<Child> | undefined = undefined;
+  /** It has not answered its handshake yet. */
+  #newborn: Child | undefined = undefined;
+  #deaths: readonly number[] = [];
+  #isInitialized: boolean;
+  #isRemoved = false;
+  #level: string | undefined = undefined;
+  readonly #uris = new Set<string>();
+  waiting: Waiting | undefined = undefined;
+  /** What the child answered to `initialize`. */
+  answer: Result | undefined = undefined;
+
+  /** `isInitialized`: its client has sent `notifications/initialized`, or never will. */
+  constructor(
+    room: ChildRoom,
+    tenant: Tenant,
+    handshake: ChildHandshake | undefined,
+    isInitialized: boolean,
+  ) {
+    this.#room = room;
+    this.tenant = tenant;
+    this.handshake = handshake;
+    this.#isInitialized = isInitialized;
+    this.#usedAt = room.now;
+  }
+
+  get child(): Child | undefined {
+    return this.#child?.isOpen === true ? this.#child : undefined;
+  }
+
+  /** A child lives, or is about to. */
+  get isWarm(): boolean {
+    return this.#starting !== undefined || this.child !== undefined;
+  }
+
+  get isLeased(): boolean {
+    return this.#leases > 0;
+  }
+
+  /** No request needs the child now. */
+  get isIdle(): boolean {
+    return this.#leases === 0 && this.#starting === undefined;
+  }
+
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  // ——— what the client sets ———
+
+  initialized(): void {
+    if (this.#isInitialized) return;
+    this.#isInitialized = true;
+    this.child?.notify('notifications/initialized');
+  }
+
+  /** `false`: the child has this level. */
+  setLevel(level: string): boolean {
+    const isNew = this.#level !== level;
+    this.#level = level;
+    return isNew;
+  }
+
+  subscribe(uri: string, wanted: boolean): void {
+    if (wanted) this.#uris.add(uri);
+    else this.#uris.delete(uri);
+  }
+
+  // ——— requests ———
+
+  /** The child stays until the lease ends. */
+  lease(): () => void {
+    this.#leases += 1;
+    this.#usedAt = this.#room.now;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#leases -= 1;
+      this.#usedAt = this.#room.now;
+      if (this.isIdle) this.#room.roomFreed();
+    };
+  }
+
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    for (const question of this.#held.splice(0))
+      if (!question.signal.aborted) listener.question(question);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** How many hear what belongs to no call. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  question(question: Question): void {
+    const [listener] = this.#listeners;
+    if (listener === undefined) this.hold(question);
+    else listener.question(question);
+  }
+
+  notified(method: string, params: RpcParams, call: number | undefined): void {
+    for (const listener of this.#listeners) listener.notified(method, params, call);
+  }
+
+  /** Keeps a question for the next listener. */
+  hold(question: Question): void {
+    this.#held.push(question);
+    this.#room.options.time.setTimeout(() => {
+      const at = this.#held.indexOf(question);
+      if (at < 0) return;
+      this.#held.splice(at, 1);
+      question.refuse(-32_601, 'No client could be asked');
+    }, HELD_MS);
+  }
+
+  // ——— its child ———
+
+  /**
+   * Rejects with `ChildEnded`, with `childrenBusy`, or with the child's error. `times`: how much
+   * longer than `startMs` the start may take.
+   */
+  ready(times = 1): Promise<Child> {
+    const { child } = this;
+    if (child !== undefined) return Promise.resolve(child);
+    return (this.#starting ??= this.#start(times).finally(() => (this.#starting = undefined)));
+  }
+
+  async #start(times: number): Promise<Child> {
+    const { options } = this.#room;
+    this.#deaths = this.#deaths.filter((at) => at > this.#room.now - DEATHS.withinMs);
+    const { command, ...rest } = this.tenant.command();
+    if (this.#deaths.length >= DEATHS.most)
+      throw new ChildEnded(`${command} ended ${DEATHS.most} times in a minute`, '');
+    await this.#room.enter(this);
+    let child: Child | undefined;
+    try {
+      child = new Child({ command, ...rest }, this.#events());
+      this.#newborn = child;
+      const { ended } = child;
+      void ended.then(() => this.#room.left(this));
+      await this.#greet(child, options.startMs * times);
+      if (this.#isRemoved) throw new ChildEnded(`${child.name} was stopped`, '');
+      this.#child = child;
+      return child;
+    } catch (cause) {
+      if (child === undefined) this.#room.left(this);
+      void child?.stop();
+      throw cause;
+    } finally {
+      this.#newborn = undefined;
+      this.#room.started(this);
+      options.logger.debug({ child: child?.pid }, 'A child of the program started');
+    }
+  }
+
+  #events() {
+    const { logger } = this.#room.options;
+    return {
+      question: (question: Question) => this.question(question),
+      notified: (method: string, params: RpcParams, call: number | undefined) =>
+        this.notified(method, params, call),
+      said: (line: string) => logger.debug({ line: line.slice(0, 500) }, 'A child wrote'),
+      ended: (err: ChildEnded) => {
+        this.#deaths = [...this.#deaths, this.#room.now];
+        if (this.#child?.isOpen === false && this.#starting === undefined)
+          logger.warn({ why: err.message }, 'A child ended: the next message starts it again');
+      },
+    };
+  }
+
+  async #greet(child: Child, ms: number): Promise<void> {
+    const late = (): never => {
+      const what = `${child.name} did not answer initialize within ${ms} ms`;
+      throw new ChildEnded(what, child.stderr);
+    };
+    await within(this.#room.options.time, ms, this.#replay(child), late);
+  }
+
+  /** Its client's handshake, and what its client has set since. */
+  async #replay(child: Child): Promise<void> {
+    if (this.handshake === undefined) return;
+    this.answer = await child.request('initialize', { ...this.handshake });
+    if (!this.#isInitialized) return;
+    child.notify('notifications/initialized');
+    const level = this.#level;
+    await Promise.allSettled([
+      ...(level === undefined ? [] : [child.request('logging/setLevel', { level })]),
+      ...[...this.#uris].map((uri) => child.request('resources/subscribe', { uri })),
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    await child?.stop();
+  }
+
+  /** For `Pool.remove`. */
+  async end(): Promise<void> {
+    this.#isRemoved = true;
+    for (const question of this.#held.splice(0))
+      question.refuse(-32_601, 'No client could be asked');
+    await Promise.all([this.stop(), this.#newborn?.stop(), this.#starting?.catch(() => {})]);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * All children of a gateway, of all its programs. At most `maxChildren` live at once; by default as
+ * many as a quarter of the memory holds, by the size of the first child. One caller may have half of
+ * them. A place without a child waits for room up to `waitMs`, and is refused then.
+ */
+import { availableParallelism, totalmem } from 'node:os';
+import { elapse, every, keepingProcess, monotonicMs } from '../base/system.ts';
+import { childrenBusy } from '../base/errors.ts';
+import type { Logger, TimeProvider } from '../base/types.ts';
+import type { Child } from './child.ts';
+import { type ChildHandshake, Place, type ChildRoom, type Tenant } from './place.ts';
+import { endGuard, groupBytes } from './remains.ts';
+
+export interface PoolOptions {
+  /** Children that live at once. */
+  readonly maxChildren?: number | undefined;
+  /** An idle child is stopped after so many ms. */
+  readonly childIdleTimeoutMs: number;
+  /** A child has so many ms to answer `initialize`. */
+  readonly startMs: number;
+  /** A call waits so many ms for room. */
+  readonly waitMs: number;
+  /** A child whose process group has more resident bytes is killed. */
+  readonly childMemoryBytes?: number | undefined;
+  readonly time: TimeProvider;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
+}
+
+/** Without `maxChildren`. */
+const MOST = 64;
+const LEAST = 2;
+/** A child has its own runtime: Python and Node take more. */
+const SMALLEST_BYTES = 32 * 1024 * 1024;
+const MEMORY_PART = 4;
+/** Starting takes a core for a while. */
+const STARTS = availableParallelism();
+const LOOK_MS = 10_000;
+/** Room may also come without a notice: a caller's own share, a run that waits too long. */
+const LOOK_FOR_ROOM_MS = 500;
+/** How long a run that waits for its client keeps a child that others need. */
+const PATIENCE_MS = 10_000;
+
+interface Count {
+  alive: number;
+  starting: number;
+}
+
+export class Pool implements ChildRoom {
+  readonly options: PoolOptions;
+  readonly #places = new Set<Place>();
+  /** Ends of places that were removed. */
+  readonly #ending = new Set<Promise<void>>();
+  readonly #all: Count = { alive: 0, starting: 0 };
+  readonly #owners = new Map<string, Count>();
+  /** They wait for room. */
+  readonly #waiting = new Set<AbortController>();
+  #limit: number;
+  readonly #stopLooking: () => void;
+
+  constructor(options: PoolOptions) {
+    this.options = options;
+    this.#limit = options.maxChildren ?? MOST;
+    const { time, childIdleTimeoutMs } = options;
+    this.#stopLooking = every(time, Math.min(LOOK_MS, childIdleTimeoutMs), () => this.#look());
+  }
+
+  get now(): number {
+    return monotonicMs(this.options.time);
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  get figures(): Readonly<Record<'alive' | 'places' | 'waiting' | 'limit', number>> {
+    const { alive } = this.#all;
+    const [places, waiting] = [this.#places.size, this.#waiting.size];
+    return { alive, places, waiting, limit: this.#limit };
+  }
+
+  /** Sets the limit by the size of a child, unless `maxChildren` does. */
+  measure({ pid }: Child): void {
+    if (this.options.maxChildren !== undefined || pid === undefined) return;
+    const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+    const size = Math.max(groupBytes(new Set([pid])).get(pid) ?? 0, SMALLEST_BYTES);
+    const fits = Math.floor(memory / MEMORY_PART / size);
+    this.#limit = Math.min(this.#limit, Math.max(LEAST, fits));
+  }
+
+  place(tenant: Tenant, handshake: ChildHandshake | undefined, isInitialized: boolean): Place {
+    const place = new Place(this, tenant, handshake, isInitialized);
+    this.#places.add(place);
+    return place;
+  }
+
+  async remove(place: Place): Promise<void> {
+    this.#places.delete(place);
+    const ended = place.end();
+    this.#ending.add(ended);
+    await ended;
+    this.#ending.delete(ended);
+  }
+
+  // ——— room ———
+
+  #count({ tenant: { owner } }: Place): Count {
+    const count = this.#owners.get(owner) ?? { alive: 0, starting: 0 };
+    this.#owners.set(owner, count);
+    return count;
+  }
+
+  get #share(): number {
+    return Math.max(1, Math.ceil(this.#limit / 2));
+  }
+
+  async enter(place: Place): Promise<void> {
+    const until = this.now + this.options.waitMs;
+    while (!this.#hasRoom(place)) {
+      const left = until - this.now;
+      const ofCaller = this.#count(place).alive >= this.#share;
+      if (left <= 0) throw childrenBusy(ofCaller ? this.#share : this.#limit, ofCaller);
+      const freed = new AbortController();
+      this.#waiting.add(freed);
+      await elapse(this.options.time, Math.min(left, LOOK_FOR_ROOM_MS), freed.signal);
+      this.#waiting.delete(freed);
+    }
+    for (const count of [this.#all, this.#count(place)]) {
+      count.alive += 1;
+      count.starting += 1;
+    }
+  }
+
+  #hasRoom(place: Place): boolean {
+    const own = this.#count(place);
+    const { alive, starting } = this.#all;
+    if (own.alive >= this.#share) this.#stopOldest(place, place.tenant.owner);
+    else if (alive >= this.#limit) this.#stopOldest(place);
+    else return starting < 2 * STARTS && own.starting < STARTS;
+    return false;
+  }
+
+  started(place: Place): void {
+    for (const count of [this.#all, this.#count(place)]) count.starting -= 1;
+    this.roomFreed();
+  }
+
+  left(place: Place): void {
+    const own = this.#count(place);
+    for (const count of [this.#all, own]) count.alive -= 1;
+    if (own.alive === 0 && own.starting === 0) this.#owners.delete(place.tenant.owner);
+    this.roomFreed();
+  }
+
+  roomFreed(): void {
+    for (const freed of this.#waiting) freed.abort();
+  }
+
+  /** `owner`: only of this one. */
+  #stopOldest(asking: Place, owner?: string): void {
+    const places = [...this.#places].filter(
+      ({ tenant }) => owner === undefined || tenant.owner === owner,
+    );
+    const idle = places.filter((one) => one !== asking && one.isIdle && one.child !== undefined);
+    const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
+    if (oldest !== undefined) {
+      this.options.logger.debug({ child: oldest.child?.pid }, 'An idle child makes room');
+      return void oldest.stop();
+    }
+    const before = this.now - PATIENCE_MS;
+    const waiting = places
+      .flatMap((one) => one.waiting ?? [])
+      .filter(({ since }) => since < before);
+    const [longest] = waiting.toSorted((a, b) => a.since - b.since);
+    longest?.giveUp('its child was needed');
+  }
+
+  // ——— what a timer looks at ———
+
+  #look(): void {
+    const before = this.now - this.options.childIdleTimeoutMs;
+    for (const place of this.#places) if (place.isIdle && place.usedAt <= before) void place.stop();
+    this.#endLarge();
+  }
+
+  #endLarge(): void {
+    const most = this.options.childMemoryBytes ?? Infinity;
+    if (most === Infinity) return;
+    const children = [...this.#places].flatMap((place) => place.child ?? []);
+    const bytes = groupBytes(new Set(children.flatMap(({ pid }) => pid ?? [])));
+    for (const child of children) {
+      const held = bytes.get(child.pid ?? 0) ?? 0;
+      if (held <= most) continue;
+      const mib = Math.round(held / 1024 / 1024);
+      this.options.logger.warn({ child: child.pid, bytes: held }, 'A child is killed: its memory');
+      child.kill(`its processes held ${mib} MiB, more than they may (--child-memory)`);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopLooking();
+    await keepingProcess(async () => {
+      for (const place of this.#places) void this.remove(place);
+      await Promise.all(this.#ending);
+    });
+    endGuard();
+  }
+}

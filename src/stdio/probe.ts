@@ -1,0 +1,134 @@
+/**
+ * What a program is: asked once, at the start, of a child that serves nobody.
+ *
+ *     server/discover ──an answer with 2026-07-28──▶ modern
+ *           ├──an error, or no answer──▶ initialize in the same child ──▶ legacy
+ *           └──the child ends, or refuses that──▶ initialize in another child ──▶ legacy
+ */
+import { SERVER_INFO_META_KEY } from '@modelcontextprotocol/server';
+import { within } from '../base/system.ts';
+import { MODERN_VERSION } from '../base/protocol/versions.ts';
+import { type Child, ChildEnded, type Result } from './child.ts';
+import type { Tenant } from './place.ts';
+import type { Pool } from './pool.ts';
+import { envelopeOf, ownHandshake } from './wire.ts';
+
+export type ChildEra = 'legacy' | 'modern';
+
+export interface Described {
+  readonly era: ChildEra;
+  readonly serverInfo: { readonly name: string; readonly version: string };
+  readonly capabilities: Readonly<Record<string, unknown>>;
+  readonly instructions?: string;
+}
+
+export interface Probed {
+  readonly described: Described;
+  readonly lists: readonly Result[];
+}
+
+/** The first child may have to be downloaded: `npx` and `uvx` do that. */
+const FIRST_START = 5;
+/** A busy machine takes seconds to start Python. A child of 2025 answers this with an error. */
+const DISCOVER_MS = 10_000;
+const MOST_PAGES = 100;
+
+/** Rejects with `ChildEnded` if the program does not start. */
+export async function probe(
+  pool: Pool,
+  tenant: Tenant,
+  era: ChildEra | undefined,
+): Promise<Probed> {
+  if (era !== 'legacy') {
+    const place = pool.place(tenant, undefined, true);
+    const release = place.lease();
+    try {
+      const child = await place.ready(FIRST_START);
+      const modern = await discovered(pool, child, era === 'modern');
+      const found = modern ?? (child.isOpen ? await greeted(pool, child) : undefined);
+      if (found !== undefined) return found;
+    } finally {
+      release();
+      void pool.remove(place);
+    }
+  }
+  const place = pool.place(tenant, ownHandshake(), true);
+  const release = place.lease();
+  try {
+    const child = await place.ready(FIRST_START);
+    pool.measure(child);
+    const described = describedBy('legacy', place.answer ?? {});
+    return { described, lists: await toolLists(child, described) };
+  } finally {
+    release();
+    void pool.remove(place);
+  }
+}
+
+/** `undefined`: the program speaks no revision without a handshake. */
+async function discovered(pool: Pool, child: Child, isSure: boolean): Promise<Probed | undefined> {
+  const answer = await answerOf(pool, child, isSure);
+  if (answer === undefined) return undefined;
+  pool.measure(child);
+  const described = describedBy('modern', answer);
+  return { described, lists: await toolLists(child, described, { _meta: envelopeOf() }) };
+}
+
+/** `undefined`: a child that was asked what it is takes no handshake any more. */
+async function greeted(pool: Pool, child: Child): Promise<Probed | undefined> {
+  const { time, startMs } = pool.options;
+  const asked = child.request('initialize', { ...ownHandshake() }).catch(() => undefined);
+  const answer = await within(time, startMs, asked, () => undefined);
+  if (answer === undefined) return undefined;
+  child.notify('notifications/initialized');
+  pool.measure(child);
+  const described = describedBy('legacy', answer);
+  return { described, lists: await toolLists(child, described) };
+}
+
+async function answerOf(pool: Pool, child: Child, isSure: boolean): Promise<Result | undefined> {
+  const { time, startMs } = pool.options;
+  const ms = isSure ? startMs * FIRST_START : DISCOVER_MS;
+  const late = (): never => {
+    throw new ChildEnded(`${child.name} did not answer server/discover in ${ms} ms`, child.stderr);
+  };
+  try {
+    const asked = child.request('server/discover', { _meta: envelopeOf() });
+    const answer = await within(time, ms, asked, late);
+    const versions = answer['supportedVersions'];
+    if (Array.isArray(versions) && versions.includes(MODERN_VERSION)) return answer;
+    if (isSure) throw new ChildEnded(`${child.name} does not speak ${MODERN_VERSION}`, '');
+  } catch (cause) {
+    if (isSure) throw cause;
+  }
+  return undefined;
+}
+
+function describedBy(era: ChildEra, answer: Result): Described {
+  const { serverInfo, capabilities, instructions, _meta } = answer;
+  const info = serverInfo ??
+    Object(_meta)[SERVER_INFO_META_KEY] ?? { name: 'unnamed', version: '0' };
+  return {
+    era,
+    serverInfo: info as Described['serverInfo'],
+    capabilities: (capabilities ?? {}) as Described['capabilities'],
+    ...(typeof instructions === 'string' && { instructions }),
+  };
+}
+
+async function toolLists(
+  child: Child,
+  { capabilities }: Described,
+  params = {},
+): Promise<Result[]> {
+  const lists: Result[] = [];
+  if (!('tools' in capabilities)) return lists;
+  let cursor: unknown;
+  do {
+    const asked = { ...params, ...(cursor !== undefined && { cursor }) };
+    const list = await child.request('tools/list', asked);
+    lists.push(list);
+    cursor = list['nextCursor'];
+  } while (cursor !== undefined && lists.length < MOST_PAGES);
+  return lists;
+}

@@ -1,0 +1,172 @@
+/** A program on stdio: its options, what it is, and a call in one of its children. */
+import { beforeItRan, childEnded, rpcError, SojournError } from '../base/errors.ts';
+import { methodOf } from '../base/protocol/methods.ts';
+import { AnswerError, CallRefusal } from '../base/errors/answer-error.ts';
+import { currentRequest } from '../session/calls/current-call.ts';
+import type { Logger, McpEndpointContext } from '../base/types.ts';
+import { type Asked, ChildEnded, type RpcParams, type Result } from './child.ts';
+import {
+  type ChildCaller,
+  callerOf,
+  checkUserEnv,
+  inheritedEnvironment,
+  userVariables,
+} from './command.ts';
+import type { ChildHandshake, Place, Tenant } from './place.ts';
+import type { Pool } from './pool.ts';
+import { type Described, probe } from './probe.ts';
+import type { StdioOptions } from './stdio-options.ts';
+import { ToolRules } from './tool-rules.ts';
+import { ownHandshake } from './wire.ts';
+
+export type StdioLogger = Pick<Logger, 'info' | 'warn' | 'debug'>;
+
+/** No user, and no address that tells callers apart. */
+const UNKNOWN = 'unknown';
+
+export class Program {
+  readonly options: StdioOptions;
+  readonly pool: Pool;
+  readonly logger: StdioLogger;
+  readonly rules: ToolRules;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #userEnv: Readonly<Record<string, string>>;
+  #described: Promise<Described> | undefined = undefined;
+  #shared: Place | undefined = undefined;
+
+  constructor(options: StdioOptions, pool: Pool, logger: StdioLogger) {
+    this.options = options;
+    this.pool = pool;
+    this.logger = logger;
+    this.rules = new ToolRules(options);
+    this.#userEnv = checkUserEnv('userEnv', options.userEnv ?? {});
+    this.#environment = { ...inheritedEnvironment(options.inheritEnv ?? []), ...options.env };
+  }
+
+  /** Asks a child what the program is, once. After a failure the next caller asks again. */
+  described(): Promise<Described> {
+    return (this.#described ??= this.#probe().catch((cause: unknown) => {
+      this.#described = undefined;
+      throw cause;
+    }));
+  }
+
+  async #probe(): Promise<Described> {
+    const { described, lists } = await probe(this.pool, this.#tenantOf(), this.options.era);
+    for (const list of lists) this.rules.listed(list);
+    return described;
+  }
+
+  // ——— places for children ———
+
+  /** For nobody: the first child, and the one that all share. */
+  #tenantOf(): Tenant {
+    return { owner: 'program', command: () => this.#command() };
+  }
+
+  #command(variables: Readonly<Record<string, string>> = {}) {
+    const { command, args = [], cwd } = this.options;
+    return { command, args, cwd, env: { ...this.#environment, ...variables } };
+  }
+
+  /** Headers are those of the call that needs the child, where they still have what `userEnv` reads. */
+  tenantOf(ctx: McpEndpointContext): Tenant {
+    const own = this.callerOf(ctx);
+    const address = ctx.requestInfo?.node?.req.socket.remoteAddress;
+    return {
+      owner: own.user ?? address ?? UNKNOWN,
+      command: () => {
+        const now = currentRequest();
+        const caller = {
+          ...own,
+          header: (name: string) => now?.headers.get(name) ?? own.header(name),
+        };
+        return this.#command(userVariables(this.#userEnv, caller));
+      },
+    };
+  }
+
+  callerOf({ requestInfo, authInfo, session }: McpEndpointContext): ChildCaller {
+    return callerOf(requestInfo, authInfo?.extra, session);
+  }
+
+  /** What tells the children of a user apart: the variables that `userEnv` gives them. */
+  variablesOf(ctx: McpEndpointContext): Readonly<Record<string, string>> {
+    return userVariables(this.#userEnv, this.callerOf(ctx));
+  }
+
+  /** The child of all callers. `undefined`: each caller has its own. */
+  shared({ era }: Described): Place | undefined {
+    if (this.options.oneChild !== true) return undefined;
+    return (this.#shared ??= this.pool.place(
+      this.#tenantOf(),
+      era === 'legacy' ? ownHandshake() : undefined,
+      true,
+    ));
+  }
+
+  place(
+    ctx: McpEndpointContext,
+    handshake: ChildHandshake | undefined,
+    isInitialized: boolean,
+  ): Place {
+    return this.pool.place(this.tenantOf(ctx), handshake, isInitialized);
+  }
+
+  // ——— a call, and what happens when its child ends ———
+
+  /** `restarts`: whether a call that may run twice runs again when its child ends. */
+  async forward(place: Place, method: string, params: RpcParams, asked: Asked): Promise<Result> {
+    const release = place.lease();
+    try {
+      for (let isAgain = false; ; isAgain = true) {
+        const child = await place.ready().catch((cause: unknown) => this.#notStarted(cause));
+        try {
+          return await child.request(method, params, asked);
+        } catch (cause) {
+          if (!(cause instanceof ChildEnded)) throw cause;
+          if (isAgain || !this.mayRunAgain(method, params) || asked.signal?.aborted === true)
+            throw new CallRefusal(childEnded(cause.message, true));
+          this.logger.info({ method, why: cause.message }, 'A call runs again: its child ended');
+        }
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /** Whether a call may run again in another child. */
+  mayRunAgain(method: string, params: RpcParams): boolean {
+    const { repeats } = methodOf(method);
+    return repeats === 'asListed'
+      ? this.rules.mayRunAgain(String(params?.['name']))
+      : repeats === 'always';
+  }
+
+  /** Throws what a call is answered with whose child does not start. */
+  #notStarted(cause: unknown): never {
+    if (cause instanceof SojournError) throw new CallRefusal(beforeItRan(cause));
+    if (!(cause instanceof ChildEnded)) throw cause;
+    this.#warn(cause);
+    throw new CallRefusal(childEnded(this.textFor(cause), false));
+  }
+
+  /** What clients are told of a child that did not start. */
+  textFor({ message, stderr }: ChildEnded): string {
+    const isShown = this.options.stderrToClients === true && stderr !== '';
+    return isShown ? `${message}; it wrote: ${stderr.slice(-1_000)}` : message;
+  }
+
+  /** The error that answers an `initialize` whose child does not start. */
+  refusalOf(cause: unknown): AnswerError | undefined {
+    if (cause instanceof AnswerError) return cause;
+    const error = cause instanceof ChildEnded ? childEnded(this.textFor(cause), false) : cause;
+    if (!(error instanceof SojournError)) return undefined;
+    this.#warn(error);
+    return new AnswerError(rpcError(beforeItRan(error)));
+  }
+
+  #warn({ message }: Error): void {
+    this.logger.warn({ why: message }, 'A child did not start');
+  }
+}

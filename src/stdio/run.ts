@@ -1,0 +1,155 @@
+/**
+ * A call of a 2026-07-28 client in a child that asks by requests, as 2025 did. Each round of the
+ * client is a request. The call in the child is one, and waits between the rounds:
+ *
+ *     running ──the child answers──▶ over
+ *       │  ▲
+ *       ▼  │ the client comes back with its answers
+ *     asking ──10 min, too many, or another call needs the child──▶ lost: cancelled in the child
+ *
+ * The state that the client brings has all its answers so far. Where the run is lost, a call that
+ * may run again does so in another child, and gets the answers to questions it asks again.
+ */
+import { digestText } from '../base/digest.ts';
+import { base64url, elapse, systemRandom } from '../base/system.ts';
+import type { TimeProvider } from '../base/types.ts';
+import type { RpcParams, Question, Result } from './child.ts';
+import type { Listener, Place } from './place.ts';
+
+/** Digests of questions, with what the client answered. */
+export type Answers = readonly (readonly [question: string, answer: unknown])[];
+
+export type InputRequests = Readonly<Record<string, { method: string; params?: RpcParams }>>;
+
+export type RoundOutcome =
+  | { readonly kind: 'result'; readonly result: Result }
+  | { readonly kind: 'asks'; readonly inputRequests: InputRequests };
+
+/** Gets the notifications of a round. */
+export interface RoundListener {
+  notified(method: string, params: RpcParams): void;
+}
+
+/** Questions of one call often come together. */
+const GATHER_MS = 15;
+const ID_BYTES = 18;
+
+const digestOf = ({ method, params }: Pick<Question, 'method' | 'params'>): string => {
+  const { _meta, ...rest } = params ?? {};
+  return digestText(JSON.stringify([method, rest])).slice(0, 22);
+};
+
+/** Runs the call in the child. `began`: it begins there, once more if the child ended. */
+export interface CallInChild {
+  run(signal: AbortSignal, began: () => void): Promise<Result>;
+  /** The child is not needed any more. */
+  over(): void;
+}
+
+export class Run implements Listener {
+  readonly id = base64url(systemRandom(ID_BYTES));
+  readonly #place: Place;
+  readonly #time: TimeProvider;
+  readonly #answers: [string, unknown][];
+  /** Those that this attempt has not asked for. */
+  #unused: [string, unknown][] = [];
+  readonly #asked = new Map<string, Question>();
+  readonly #controller = new AbortController();
+  readonly #result: Promise<RoundOutcome>;
+  #round: RoundListener | undefined = undefined;
+  #wake: (() => void) | undefined = undefined;
+  #questions = 0;
+
+  constructor(place: Place, time: TimeProvider, answers: Answers, call: CallInChild) {
+    this.#place = place;
+    this.#time = time;
+    this.#answers = answers.map(([question, answer]) => [question, answer]);
+    // The child may have asked before the call begins.
+    this.#unused = [...this.#answers];
+    const release = place.lease();
+    const leave = place.listen(this);
+    const began = (): void => void (this.#unused = [...this.#answers]);
+    this.#result = call
+      .run(this.#controller.signal, began)
+      .then((result): RoundOutcome => ({ kind: 'result', result }))
+      .finally(() => {
+        leave();
+        this.#place.waiting = undefined;
+        for (const question of this.#asked.values()) place.hold(question);
+        this.#asked.clear();
+        release();
+        call.over();
+      });
+    this.#result.catch(() => {});
+  }
+
+  get answers(): Answers {
+    return this.#answers;
+  }
+
+  /** Digests of the questions that wait for answers, by their names. */
+  get asked(): Readonly<Record<string, string>> {
+    return Object.fromEntries([...this.#asked].map(([name, of]) => [name, digestOf(of)]));
+  }
+
+  question(question: Question): void {
+    const digest = digestOf(question);
+    const known = this.#unused.findIndex(([of]) => of === digest);
+    if (known >= 0) return question.answer(this.#unused.splice(known, 1)[0]?.[1]);
+    const name = `q${(this.#questions += 1)}`;
+    this.#asked.set(name, question);
+    question.signal.addEventListener('abort', () => this.#asked.delete(name), { once: true });
+    this.#wake?.();
+  }
+
+  notified(method: string, params: RpcParams): void {
+    this.#round?.notified(method, params);
+  }
+
+  /** What the client answers to the questions of the last round. */
+  take(responses: Readonly<Record<string, unknown>> = {}): void {
+    for (const [name, response] of Object.entries(responses)) {
+      const question = this.#asked.get(name);
+      if (question === undefined) continue;
+      this.#asked.delete(name);
+      this.#answers.push([digestOf(question), response]);
+      question.answer(response);
+    }
+  }
+
+  /** One round: until the child answers, or asks. `signal`: the client has left. */
+  async next(round: RoundListener, signal: AbortSignal): Promise<RoundOutcome> {
+    this.#round = round;
+    this.#place.waiting = undefined;
+    const leave = (): void => this.cancel('The client has left');
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      for (;;) {
+        const asks = new Promise<undefined>((wake) => {
+          this.#wake = () => wake(undefined);
+          if (this.#asked.size > 0) wake(undefined);
+        });
+        const more = elapse(this.#time, GATHER_MS).then(() => undefined);
+        const outcome =
+          (await Promise.race([this.#result, asks])) ?? (await Promise.race([this.#result, more]));
+        if (outcome !== undefined) return outcome;
+        if (this.#asked.size > 0) return { kind: 'asks', inputRequests: this.#inputRequests() };
+      }
+    } finally {
+      this.#round = undefined;
+      this.#wake = undefined;
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
+  #inputRequests(): InputRequests {
+    const asked = [...this.#asked].map(([name, { method, params }]) => {
+      return [name, { method, ...(params && { params }) }] as const;
+    });
+    return Object.fromEntries(asked);
+  }
+
+  cancel(why: string): void {
+    this.#controller.abort(why);
+  }
+}

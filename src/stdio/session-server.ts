@@ -1,0 +1,170 @@
+/**
+ * The server of a session in front of a child of its own that speaks 2025 too. Requests and results
+ * pass as they are. The SDK's server answers `initialize` with what the child answered, so no
+ * second `initialize` reaches a child.
+ */
+import { Server, type ServerContext } from '@modelcontextprotocol/server';
+import { AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
+import { methodOf } from '../base/protocol/methods.ts';
+import type { McpEndpointContext } from '../base/types.ts';
+import type { RpcParams, Question, Result } from './child.ts';
+import type { Listener, Place } from './place.ts';
+import type { Described } from './probe.ts';
+import type { Program } from './program.ts';
+import { type Answer, newServer } from './new-server.ts';
+import { ChildCalls } from './child-calls.ts';
+import { ToolCalls } from './tool-calls.ts';
+import { isOfNoCall, LATEST_LEGACY, OWN_INFO } from './wire.ts';
+
+/** People answer questions: the client's own limits end them. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** Takes any result of a client: the child gets it as it is. */
+const ANY_RESULT = {
+  '~standard': {
+    version: 1 as const,
+    vendor: 'sojourn',
+    validate: (value: unknown) => ({ value: value as Result }),
+  },
+};
+
+/** Answers `initialize` with the reason: what a factory throws stays in the log. */
+function refusingServer({ serverInfo }: Described, refusal: AnswerError): Server {
+  const server = new Server(serverInfo, { capabilities: {} });
+  const refuse = (): never => {
+    throw refusal;
+  };
+  server.setRequestHandler('initialize', refuse);
+  return server;
+}
+
+/**
+ * `undefined`: the child refuses the handshake. `mayStartLater`: the session is restored and may only want its stream,
+ * so its child starts with its first request.
+ */
+export async function sessionServer(
+  program: Program,
+  ctx: McpEndpointContext,
+  described: Described,
+  mayStartLater: boolean,
+): Promise<Server | undefined> {
+  const shared = program.shared(described);
+  const place = shared ?? program.place(ctx, handshakeOf(ctx), false);
+  if (!mayStartLater) {
+    try {
+      await place.ready();
+    } catch (cause) {
+      if (shared === undefined) void program.pool.remove(place);
+      if (described.era === 'modern' && cause instanceof AnswerError) return undefined;
+      const refusal = program.refusalOf(cause);
+      if (refusal === undefined) throw cause;
+      return refusingServer(described, refusal);
+    }
+  }
+  return new SessionServer(program, ctx, place, described, shared !== undefined).server;
+}
+
+function handshakeOf({ session }: McpEndpointContext) {
+  return {
+    protocolVersion: session?.protocolVersion ?? LATEST_LEGACY,
+    capabilities: session?.clientCapabilities ?? {},
+    clientInfo: session?.clientInfo ?? OWN_INFO,
+  };
+}
+
+/** What the child answered this client. A restored session knows its version alone. */
+function answerFor(place: Place, described: Described, { session }: McpEndpointContext): Answer {
+  const { protocolVersion } = session ?? {};
+  return { ...described, protocolVersion, ...(place.answer as Partial<Answer> | undefined) };
+}
+
+class SessionServer implements Listener {
+  readonly #place: Place;
+  readonly #calls: ChildCalls;
+  readonly #isShared: boolean;
+  readonly server: Server;
+
+  constructor(
+    program: Program,
+    ctx: McpEndpointContext,
+    place: Place,
+    described: Described,
+    isShared: boolean,
+  ) {
+    this.#place = place;
+    this.#calls = new ChildCalls(program, place);
+    this.#isShared = isShared;
+    const answer = answerFor(place, described, ctx);
+    const { protocolVersion } = answer;
+    // The shared child answered another client. The revisions of 2025 differ in what is optional.
+    const isFixed = !isShared && protocolVersion !== undefined;
+    this.server = newServer(
+      ctx,
+      answer,
+      isFixed ? { supportedProtocolVersions: [protocolVersion] } : {},
+    );
+    this.#register(answer, new ToolCalls(program.rules, this));
+    const leave = place.listen(this);
+    this.server.onclose = () => {
+      leave();
+      if (!isShared) void program.pool.remove(place);
+    };
+  }
+
+  #register({ capabilities }: Answer, tools: ToolCalls): void {
+    const { server } = this;
+    server.fallbackRequestHandler = ({ method, params }, extra) => tools.run(method, params, extra);
+    if ('logging' in capabilities)
+      server.setRequestHandler('logging/setLevel', ({ method, params }, extra) => {
+        this.#place.setLevel(params.level);
+        return this.#setting(method, params, extra);
+      });
+    // Clients share what they set, so a shared child gets none of it.
+    if (this.#isShared) return;
+    server.oninitialized = () => this.#place.initialized();
+    server.fallbackNotificationHandler = async ({ method, params }) => {
+      this.#place.child?.notify(method, params);
+    };
+  }
+
+  forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const { replays } = methodOf(method);
+    if (replays !== 'subscribed' && replays !== 'unsubscribed')
+      return this.#calls.forward(method, params, extra);
+    this.#place.subscribe(String(params?.['uri']), replays === 'subscribed');
+    return this.#setting(method, params, extra);
+  }
+
+  /** A child that starts later gets it then. */
+  async #setting(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    return this.#place.isWarm ? this.#calls.forward(method, params, extra) : {};
+  }
+
+  // ——— what the child sends ———
+
+  question({ method, params, signal, answer, refuse }: Question): void {
+    if (this.#isShared) return refuse(-32_601, 'Several clients share this program');
+    const related = this.#calls.newest?.mcpReq.id;
+    const options = {
+      timeout: NEVER_MS,
+      signal,
+      ...(related !== undefined && { relatedRequestId: related }),
+    };
+    const request = { method, ...(params && { params }) };
+    this.server.request(request as never, ANY_RESULT, options).then(answer, (cause: unknown) => {
+      const { code, message } = thrownAnswer(cause);
+      refuse(code, message);
+    });
+  }
+
+  notified(method: string, params: RpcParams, call: number | undefined): void {
+    const related = this.#calls.about(method, call);
+    // It is about a call of another client of the same child, or of one that is over.
+    if (call !== undefined && related === undefined) return;
+    // What a shared child says about no call may be about another client's.
+    if (this.#isShared && call === undefined && !isOfNoCall(method)) return;
+    const options = related === undefined ? {} : { relatedRequestId: related.mcpReq.id };
+    const notification = { method, ...(params && { params }) };
+    this.server.notification(notification as never, options).catch(() => {});
+  }
+}

@@ -1,0 +1,88 @@
+/** What messages of both eras have in common here: envelopes, capabilities, log levels. */
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  CLIENT_INFO_META_KEY,
+  LOG_LEVEL_META_KEY,
+  PROTOCOL_VERSION_META_KEY,
+} from '@modelcontextprotocol/server';
+import { isObject } from '../base/protocol/jsonrpc.ts';
+import { methodOf, roleOf } from '../base/protocol/methods.ts';
+import { BUILD_VERSION, MODERN_VERSION } from '../base/protocol/versions.ts';
+import type { RpcParams } from './child.ts';
+import type { ChildHandshake } from './place.ts';
+
+/** How the gateway names itself where no client speaks. */
+export const OWN_INFO = { name: 'sojourn-stdio', version: BUILD_VERSION };
+export const LATEST_LEGACY = '2025-11-25';
+
+export const ownHandshake = (
+  capabilities: object = {},
+  clientInfo: object = OWN_INFO,
+): ChildHandshake => ({
+  protocolVersion: LATEST_LEGACY,
+  capabilities,
+  clientInfo,
+});
+
+/** The `_meta` of a request of 2026-07-28. */
+export const envelopeOf = (
+  capabilities: object = {},
+  clientInfo: object = OWN_INFO,
+  level?: string,
+): Record<string, unknown> => ({
+  [PROTOCOL_VERSION_META_KEY]: MODERN_VERSION,
+  [CLIENT_INFO_META_KEY]: clientInfo,
+  [CLIENT_CAPABILITIES_META_KEY]: capabilities,
+  ...(level !== undefined && { [LOG_LEVEL_META_KEY]: level }),
+});
+
+/** What clients can be asked, and its variants. A child is told of nothing else: each request could name more. */
+const ASKED: Readonly<Record<string, readonly string[]>> = {
+  elicitation: ['form', 'url'],
+  sampling: ['context', 'tools'],
+  roots: [],
+};
+const NAME_LENGTH = 100;
+
+/** What the envelope of a request says of its client. */
+export function clientIn(envelope: RpcParams) {
+  const given = envelope?.[CLIENT_CAPABILITIES_META_KEY];
+  const info = envelope?.[CLIENT_INFO_META_KEY];
+  const level = envelope?.[LOG_LEVEL_META_KEY];
+  const { name, version } = isObject(info) ? info : OWN_INFO;
+  const short = (text: unknown): string => String(text).slice(0, NAME_LENGTH);
+  return {
+    capabilities: isObject(given) ? askedOf(given) : {},
+    info: { name: short(name), version: short(version) },
+    level: typeof level === 'string' ? level : undefined,
+  };
+}
+
+function askedOf(
+  capabilities: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, object>> {
+  const asked = Object.entries(ASKED).flatMap(([name, variants]) => {
+    const given = capabilities[name];
+    if (!isObject(given)) return [];
+    const known = variants.filter((variant) => isObject(given[variant]));
+    return [[name, Object.fromEntries(known.map((variant) => [variant, {}]))] as const];
+  });
+  return Object.fromEntries(asked);
+}
+
+/** The requests that 2026-07-28 may answer with a question, and the capability that has them. */
+export const ASKING_METHODS = {
+  'tools/call': 'tools',
+  'prompts/get': 'prompts',
+  'resources/read': 'resources',
+} as const;
+
+/** A notification that belongs to a session or a subscription, and to no call. */
+export const isOfNoCall = (method: string): boolean =>
+  methodOf(method).changes !== undefined || roleOf(method) === 'updated';
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
+
+/** Whether a log message of `level` passes where `wanted` is the least. */
+export const passes = (level: unknown, wanted: string): boolean =>
+  LEVELS.indexOf(String(level)) >= LEVELS.indexOf(wanted);

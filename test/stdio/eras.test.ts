@@ -1,0 +1,136 @@
+/** Clients of both eras in front of programs of both eras. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { callModern } from '../kit/modern.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { until } from '../kit/until.ts';
+import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
+import { type Looked, serveScripted } from './serving.ts';
+
+const people = {
+  elicit: () => ({ action: 'accept', content: { name: 'Ann' } }),
+  sample: () => ({ model: 'm', role: 'assistant', content: { type: 'text', text: 'hello' } }),
+  roots: () => ({ roots: [{ uri: 'file:///a' }] }),
+};
+const CAN = { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} };
+
+const clients = { v1: connectV1, v2: connectV2, '2026-07-28': connectNegotiating };
+const programs = { '2025': [], 'both eras': ['modern'], '2026-07-28 alone': ['modern', 'only'] };
+const pairs = Object.entries(programs).flatMap(([program, words]) =>
+  Object.entries(clients).map(([client, connect]) => ({ program, client, words, connect })),
+);
+
+test.each(pairs)(
+  'a client $client of a program of $program: questions, progress, log, lists',
+  async ({ client: name, words, connect }) => {
+    const { url } = await serveScripted({ words });
+    const client = await connect(url, people);
+    expect(client.protocolVersion()).toBe(name === '2026-07-28' ? '2026-07-28' : '2025-11-25');
+    expect(client.client.getServerVersion()).toMatchObject({ name: 'scripted' });
+    const { tools } = await client.client.listTools();
+    expect(tools.map((tool) => tool.name)).toContain('askInTurn');
+    for (const kinds of [['elicit'], ['elicit', 'elicit'], ['elicit', 'sample', 'roots']] as const)
+      expect(JSON.parse(await client.say('ask', { kinds }))).toEqual(
+        kinds.map((kind) => people[kind]()),
+      );
+    const progress: number[] = [];
+    await client.say('progress', {}, { onprogress: (got) => void progress.push(got.progress) });
+    expect(progress).toEqual([1]);
+    await expect(client.callTool('no such tool')).rejects.toThrow('no such tool');
+    if (name === '2026-07-28') return;
+    await client.client.setLoggingLevel('debug');
+    await client.say('log');
+    expect(client.notifications('notifications/message')).toHaveLength(1);
+  },
+);
+
+test('a client of 2026-07-28 that is sent to a page comes back, and the call runs then', async () => {
+  const { url } = await serveScripted();
+  const asked: unknown[] = [];
+  const client = await connectNegotiating(url, {
+    elicit: (params) => (asked.push(params['url']), { action: 'accept' }),
+  });
+  expect(await client.say('url', { file: join(temporaryFolder(), 'been') })).toBe('been there');
+  expect(asked).toEqual(['https://a.example/']);
+});
+
+test('log messages reach a client of 2026-07-28 from the level that the call names', async () => {
+  const { client } = await serveScripted();
+  const call = async (level: string) => {
+    const meta = { 'io.modelcontextprotocol/logLevel': level };
+    return (await callModern(client(), 'tools/call', { name: 'log', arguments: {} }, { meta }))
+      .response.body;
+  };
+  expect(await call('info')).toContain('logged');
+  expect(await call('error')).not.toContain('logged');
+});
+
+describe('rounds', () => {
+  const keys = { requestStateKeys: ['k'.repeat(32)] };
+  type Asked = {
+    inputRequests: Record<string, { method: string }>;
+    requestState: string;
+    content?: [{ text: string }];
+  };
+
+  async function round(
+    of: Awaited<ReturnType<typeof serveScripted>>,
+    name: string,
+    more: object = {},
+  ) {
+    const params = { name, arguments: {}, ...more };
+    const { message } = await callModern(of.client(), 'tools/call', params, { capabilities: CAN });
+    return message as unknown as { result?: Asked; error?: { code: number; data?: object } };
+  }
+
+  test('after a restart nobody is asked twice', async () => {
+    const first = await serveScripted({}, keys);
+    const asked = (await round(first, 'askInTurn')).result as Asked;
+    const [name = ''] = Object.keys(asked.inputRequests);
+    await first.endpoint.close();
+    await first.stdio.close();
+    const next = await serveScripted({}, keys);
+    const given = { inputResponses: { [name]: people.elicit() }, requestState: asked.requestState };
+    const then = (await round(next, 'askInTurn', given)).result as Asked;
+    expect(Object.values(then.inputRequests).map(({ method }) => method)).toEqual([
+      'sampling/createMessage',
+    ]);
+    const [last = ''] = Object.keys(then.inputRequests);
+    const end = { inputResponses: { [last]: people.sample() }, requestState: then.requestState };
+    const { content } = (await round(next, 'askInTurn', end)).result as Asked;
+    expect(JSON.parse(content?.[0].text ?? '')).toEqual([people.elicit(), people.sample()]);
+  });
+
+  test('a call that may not run twice ends when its run is lost', async () => {
+    const first = await serveScripted({ toolsAfterCrashRun: [] }, keys);
+    const words = { name: 'askLoudly' };
+    const asked = (await round(first, words.name)).result as Asked;
+    await first.stdio.close();
+    const next = await serveScripted({}, keys);
+    const given = { inputResponses: { q1: people.elicit() }, requestState: asked.requestState };
+    expect((await round(next, words.name, given)).error).toMatchObject({
+      code: -32_603,
+      data: { reason: 'child_ended', mayHaveRun: true },
+    });
+  });
+
+  test('a state counts for the call that it was made for', async () => {
+    const served = await serveScripted({}, keys);
+    const { requestState } = (await round(served, 'askInTurn')).result as Asked;
+    expect((await round(served, 'echo', { requestState })).error?.code).toBe(-32_602);
+  });
+});
+
+test('without a user each call of 2026-07-28 has a child of its own, and lists share one', async () => {
+  const { client, stdio } = await serveScripted();
+  const look = async (): Promise<Looked> => {
+    const { message } = await callModern(client(), 'tools/call', { name: 'look', arguments: {} });
+    return JSON.parse(
+      (message.result as { content: [{ text: string }] }).content[0].text,
+    ) as Looked;
+  };
+  const [first, second] = [await look(), await look()];
+  expect(first.pid).not.toBe(second.pid);
+  for (let n = 0; n < 3; n += 1) await callModern(client(), 'tools/list');
+  await until(() => stdio.figures().alive === 1);
+});

@@ -1,0 +1,181 @@
+/** What a client of 2025 gets when something happens to its child. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { until } from '../kit/until.ts';
+import { connectV1, connectV2, type OfficialClient, sessionClients } from '../clients/official.ts';
+import { type Looked, SCRIPTED, serveScripted } from './serving.ts';
+
+const people = {
+  elicit: () => ({ action: 'accept', content: { name: 'Ann' } }),
+  sample: () => ({ model: 'm', role: 'assistant', content: { type: 'text', text: 'hello' } }),
+  roots: () => ({ roots: [{ uri: 'file:///a' }] }),
+};
+
+const look = async (client: OfficialClient): Promise<Looked> =>
+  JSON.parse(await client.say('look')) as Looked;
+
+/** The error of a call: its code, its message and its data. */
+const failure = async (call: Promise<unknown>) => {
+  const error = await call.then(
+    () => undefined,
+    (cause: unknown) => cause as { code: number; message: string; data: unknown },
+  );
+  return error && { code: error.code, message: error.message, data: error.data };
+};
+
+const ended = (how: string, mayHaveRun = true) => ({
+  code: -32_603,
+  message: expect.stringContaining(`node ended: ${how}`),
+  data: { reason: 'child_ended', mayHaveRun },
+});
+
+describe('a child that is killed while nothing runs', () => {
+  test.each(sessionClients)(
+    '%s: the next call has a new child with all that its client set',
+    async (_, connect) => {
+      const { url } = await serveScripted();
+      const client = await connect(url, people);
+      await client.client.setLoggingLevel('error');
+      await client.client.subscribeResource({ uri: 'mem://a' });
+      const { pid } = await look(client);
+      await client.say('count');
+      process.kill(pid, 'SIGKILL');
+      await until(async () => (await look(client)).pid !== pid);
+      expect(await look(client)).toMatchObject({
+        level: 'error',
+        uris: ['mem://a'],
+        hello: ['official-client', 'sampling', 'elicitation', 'roots'],
+        count: 0,
+      });
+    },
+  );
+});
+
+describe('a child that ends in a call', () => {
+  const once = (): { file: string } => ({ file: join(temporaryFolder(), 'ran') });
+  const RUN_AGAIN = { toolsAfterCrashRun: ['die*'] };
+
+  test('a call that may run twice runs again', async () => {
+    const { url, lines } = await serveScripted();
+    const client = await connectV2(url);
+    await client.client.listTools();
+    expect(await client.say('dieOnce', once())).toBe('second run');
+    expect(lines.join('\n')).toContain('A call runs again: its child ended');
+  });
+
+  test.each([
+    ['that may not run twice', {}, 'die', ended('exit code 3')],
+    ['that may, and ends the second child too', RUN_AGAIN, 'die', ended('exit code 3')],
+    ['whose child writes a line of 34 MiB', {}, 'long', ended('it wrote a line of over')],
+  ])(
+    'a call %s ends with the reason, and the session goes on',
+    async (_, options, tool, expected) => {
+      const { url } = await serveScripted(options);
+      const client = await connectV2(url);
+      const found = await failure(client.callTool(tool));
+      expect(found).toEqual(expected);
+      expect(found?.message).not.toContain('secret words');
+      expect(await client.say('count')).toBe('1');
+    },
+  );
+
+  test('a child that does not read what it is sent is killed', async () => {
+    const { url } = await serveScripted({}, { limits: { bodyBytes: 64 * 1024 * 1024 } });
+    const client = await connectV2(url);
+    const text = 'x'.repeat(12 * 1024 * 1024);
+    const calls = [failure(client.callTool('deaf'))];
+    for (let n = 0; n < 4; n += 1) calls.push(failure(client.callTool('echo', { text })));
+    expect(await calls[0]).toEqual(ended('it does not read what it is sent'));
+    await Promise.all(calls);
+  });
+});
+
+test('a line that is no JSON is logged, and the call goes on', async () => {
+  const { url, lines } = await serveScripted();
+  expect(await (await connectV1(url)).say('noise')).toBe('heard');
+  expect(lines.join('\n')).toContain('no JSON');
+});
+
+describe('a child that does not start', () => {
+  test.each([
+    ['says how it ended', {}, 'sh ended: exit code 3', /^(?!.*API_KEY)/],
+    [
+      'and, if allowed, what it wrote',
+      { stderrToClients: true },
+      'it wrote: cannot find API_KEY',
+      /./,
+    ],
+  ])('the answer to initialize %s', async (_, options, text, pattern) => {
+    const file = join(temporaryFolder(), 'first');
+    const script = `test -e ${file} && { echo cannot find API_KEY >&2; exit 3; }; touch ${file}; exec "$@"`;
+    // It starts for the probe, and no more.
+    const args = ['-c', script, 'sh', process.execPath, SCRIPTED];
+    const { client } = await serveScripted({ ...options, era: 'legacy', command: '/bin/sh', args });
+    const { message } = await client().initialize();
+    expect(message.error).toMatchObject({ code: -32_603, message: expect.stringContaining(text) });
+    expect(message.error?.message).toMatch(pattern);
+  });
+
+  test('a command that is not found rejects the probe at once', async () => {
+    const { stdio } = await serveScripted({ command: 'no-such-command' });
+    await expect(stdio.probe()).rejects.toThrow('command not found: no-such-command');
+  });
+
+  test('a child that dies five times in a minute is not started again', async () => {
+    const { url } = await serveScripted({ toolsAfterCrashRun: ['die'] });
+    const client = await connectV2(url);
+    for (let n = 0; n < 3; n += 1) await failure(client.callTool('die'));
+    expect(await failure(client.callTool('count'))).toMatchObject({
+      message: expect.stringContaining('5 times'),
+    });
+  });
+});
+
+describe('what reaches a child', () => {
+  test('a second initialize is refused, and the session goes on', async () => {
+    const { openSession } = await serveScripted();
+    const client = await openSession();
+    const params = {
+      protocolVersion: '2025-11-25',
+      capabilities: {},
+      clientInfo: { name: 'second', version: '1' },
+    };
+    const { message } = await client.call('initialize', params);
+    expect(message.error?.code).toBe(-32_600);
+    const { message: seen } = await client.call('tools/call', { name: 'look', arguments: {} });
+    expect(JSON.stringify(seen)).not.toContain('second');
+  });
+
+  test('questions, progress, log messages and list changes reach the client, and its answers the child', async () => {
+    const { url } = await serveScripted();
+    for (const [, connect] of sessionClients) {
+      const client = await connect(url, people);
+      await client.listening;
+      const kinds = ['elicit', 'sample', 'roots'];
+      expect(JSON.parse(await client.say('ask', { kinds }))).toEqual([
+        people.elicit(),
+        people.sample(),
+        people.roots(),
+      ]);
+      const progress: number[] = [];
+      await client.say('progress', {}, { onprogress: (got) => void progress.push(got.progress) });
+      expect(progress).toEqual([1]);
+      await client.say('log');
+      await client.say('change');
+      await until(() => client.notifications('notifications/tools/list_changed').length === 1);
+      expect(client.notifications('notifications/message')).toHaveLength(1);
+    }
+  });
+
+  test('a call that is cancelled is cancelled in the child', async () => {
+    const { url, lines } = await serveScripted();
+    const client = await connectV2(url);
+    const controller = new AbortController();
+    const call = failure(client.callTool('wait', {}, { signal: controller.signal }));
+    await until(async () => (await look(client)).pid > 0);
+    controller.abort();
+    expect(await call).toBeDefined();
+    await until(() => lines.some((line) => line.includes('cancelled wait')));
+  });
+});

@@ -1,0 +1,74 @@
+/** Room for children, on fake time: no child starts. */
+import { describe, expect, test } from 'vitest';
+import { createFakeTime } from '../../src/testing/index.ts';
+import { Pool, type PoolOptions } from '../../src/stdio/pool.ts';
+import type { Place } from '../../src/stdio/place.ts';
+
+const logger = { debug() {}, info() {}, warn() {} };
+
+function pool(options: Partial<PoolOptions> = {}) {
+  const time = createFakeTime();
+  const made = new Pool({
+    maxChildren: 4,
+    childIdleTimeoutMs: 1e9,
+    startMs: 1,
+    waitMs: 15_000,
+    time,
+    logger,
+    ...options,
+  });
+  const place = (owner: string): Place =>
+    made.place(
+      { owner, command: () => ({ command: '', args: [], env: {}, cwd: undefined }) },
+      undefined,
+      true,
+    );
+  /** A child of this owner lives. */
+  const lives = async (owner: string): Promise<Place> => {
+    const own = place(owner);
+    await made.enter(own);
+    made.started(own);
+    return own;
+  };
+  return { made, time, place, lives };
+}
+
+describe('a place that waits for room', () => {
+  test('is refused after 15 s, and has not run', async () => {
+    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    await lives('ann');
+    const refused = made.enter(place('bob')).catch((cause: unknown) => cause);
+    await time.advance(15_500);
+    expect(await refused).toMatchObject({
+      code: 'CHILDREN_BUSY',
+      data: { reason: 'children_busy' },
+    });
+    expect(made.figures).toMatchObject({ alive: 1, waiting: 0 });
+  });
+
+  test('gets the room that another leaves, and owners share it', async () => {
+    const { made, place, lives } = pool();
+    const [first] = [await lives('ann'), await lives('ann')];
+    let isIn = false;
+    const third = made.enter(place('ann')).then(() => (isIn = true));
+    await lives('bob');
+    expect([isIn, made.figures.alive]).toEqual([false, 3]);
+    made.left(first);
+    await third;
+    expect(made.figures.alive).toBe(3);
+  });
+
+  test('takes that of a run whose client has not come back for 10 s', async () => {
+    const { made, time, place, lives } = pool({ maxChildren: 1 });
+    const busy = await lives('ann');
+    busy.lease();
+    const given: string[] = [];
+    busy.waiting = { since: made.now, giveUp: (why) => (given.push(why), made.left(busy)) };
+    const entered = made.enter(place('bob'));
+    await time.advance(9_000);
+    expect(given).toEqual([]);
+    await time.advance(2_000);
+    await entered;
+    expect(given).toEqual(['its child was needed']);
+  });
+});

@@ -1,0 +1,176 @@
+/**
+ * A program on stdio that obeys its arguments and its calls. It speaks plain JSON-RPC, of 2025 and,
+ * with `modern`, of 2026-07-28; with `only` no other. `stubborn`: it ignores the end of stdin and
+ * SIGTERM, and leaves a grandchild in its group and one in a session of its own.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+class Refusal extends Error {
+  constructor(code, message, data) {
+    super(message);
+    Object.assign(this, { code, data });
+  }
+}
+
+const has = (word) => process.argv.includes(word);
+const MODERN = '2026-07-28';
+const state = { count: 0, id: 0, level: 'none', uris: [], hello: [] };
+const asked = new Map();
+const running = new Map();
+const write = (message) =>
+  process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+const notify = (method, params) => write({ method, params });
+const text = (value) => ({
+  content: [{ type: 'text', text: typeof value === 'string' ? value : JSON.stringify(value) }],
+});
+const ask = (method, params = {}) =>
+  new Promise((resolve) => {
+    const id = `q${(state.id += 1)}`;
+    asked.set(id, resolve);
+    write({ id, method, params });
+  });
+const QUESTIONS = {
+  elicit: [
+    'elicitation/create',
+    {
+      message: 'your name?',
+      requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
+    },
+  ],
+  sample: [
+    'sampling/createMessage',
+    { messages: [{ role: 'user', content: { type: 'text', text: 'hi' } }], maxTokens: 9 },
+  ],
+  roots: ['roots/list', {}],
+};
+const URLS = [{ mode: 'url', elicitationId: 'u', url: 'https://a.example/', message: 'go there' }];
+const toldModern = ({ inputResponses }, names) =>
+  inputResponses === undefined
+    ? {
+        resultType: 'input_required',
+        inputRequests: Object.fromEntries(
+          names.map((name) => [name, { method: QUESTIONS[name][0], params: QUESTIONS[name][1] }]),
+        ),
+        requestState: 'mine',
+      }
+    : text(names.map((name) => inputResponses[name]));
+
+const TOOLS = {
+  echo: ({ text: given = '' }) => text(given),
+  count: () => text((state.count += 1)),
+  look: () => text({ ...state, pid: process.pid, env: process.env, cwd: process.cwd() }),
+  die: ({ code = 3 }) => (console.error('secret words'), process.exit(code)),
+  dieOnce: ({ file }) =>
+    existsSync(file) ? text('second run') : (writeFileSync(file, ''), process.exit(1)),
+  wait: ({ ms = 600_000 }, { id }) =>
+    new Promise((done) =>
+      running.set(
+        id,
+        setTimeout(() => done(text('waited')), ms),
+      ),
+    ),
+  progress: ({ _ }, { meta }) => (
+    notify('notifications/progress', { progressToken: meta.progressToken, progress: 1 }),
+    text('done')
+  ),
+  log: () => (notify('notifications/message', { level: 'info', data: 'logged' }), text('done')),
+  change: () => (notify('notifications/tools/list_changed'), text('done')),
+  noise: () => (process.stdout.write('no JSON\n'), text('heard')),
+  long: () => process.stdout.write('x'.repeat(34 * 1024 * 1024)) && new Promise(() => {}),
+  deaf: () => (process.stdin.pause(), setInterval(() => {}, 1_000), new Promise(() => {})),
+  url: ({ file }) => {
+    if (existsSync(file)) return text('been there');
+    writeFileSync(file, '');
+    throw new Refusal(-32042, 'go there', { elicitations: URLS });
+  },
+  askLoudly: async () => text(await ask(...QUESTIONS.elicit)),
+  askInTurn: async () => text([await ask(...QUESTIONS.elicit), await ask(...QUESTIONS.sample)]),
+  ask: async ({ kinds }, { params, modern }) =>
+    modern
+      ? toldModern(params, kinds)
+      : text(await Promise.all(kinds.map((kind) => ask(...QUESTIONS[kind])))),
+};
+const HARMLESS = ['echo', 'dieOnce', 'ask', 'askInTurn'];
+const schema = { type: 'object', properties: {} };
+const tools = Object.keys(TOOLS).map((name) => ({
+  name,
+  inputSchema: schema,
+  ...(HARMLESS.includes(name) && { annotations: { readOnlyHint: true } }),
+}));
+const INFO = { name: 'scripted', version: '1.0.0' };
+const capabilities = { tools: { listChanged: true }, resources: { subscribe: true }, logging: {} };
+
+const METHODS = {
+  initialize: ({ protocolVersion, capabilities: can, clientInfo }) => {
+    if (has('only')) throw new Refusal(-32022, `only ${MODERN}`);
+    state.hello.push(clientInfo.name, ...Object.keys(can));
+    return { protocolVersion, capabilities, serverInfo: INFO, instructions: 'be kind' };
+  },
+  'server/discover': () => {
+    if (!has('modern')) throw new Refusal(-32601, 'Method not found');
+    return {
+      resultType: 'complete',
+      supportedVersions: [MODERN],
+      capabilities,
+      _meta: { 'io.modelcontextprotocol/serverInfo': INFO },
+      ttlMs: 0,
+      cacheScope: 'private',
+    };
+  },
+  'tools/list': () => ({ tools, ttlMs: 0, cacheScope: 'private' }),
+  'resources/list': () => ({
+    resources: [{ uri: 'mem://a', name: 'a' }],
+    ttlMs: 0,
+    cacheScope: 'private',
+  }),
+  'resources/subscribe': ({ uri }) => (state.uris.push(uri), {}),
+  'logging/setLevel': ({ level }) => ((state.level = level), {}),
+  'tools/call': (params, id) => {
+    const meta = params._meta ?? {};
+    const tool = TOOLS[params.name];
+    if (tool === undefined) throw new Refusal(-32602, 'no such tool');
+    return tool(params.arguments ?? {}, {
+      id,
+      params,
+      meta,
+      modern: meta['io.modelcontextprotocol/protocolVersion'] === MODERN,
+    });
+  },
+};
+
+async function take({ id, method, params = {}, result, error }) {
+  if (method === undefined) return asked.get(id)?.(result ?? { error });
+  if (method === 'notifications/cancelled') {
+    if (running.has(params.requestId)) console.error('cancelled wait');
+    return clearTimeout(running.get(params.requestId));
+  }
+  if (id === undefined) return;
+  try {
+    if (METHODS[method] === undefined) throw new Refusal(-32601, 'Method not found');
+    const isModern = params._meta?.['io.modelcontextprotocol/protocolVersion'] === MODERN;
+    write({
+      id,
+      result: {
+        ...(isModern && { resultType: 'complete' }),
+        ...(await METHODS[method](params, id)),
+      },
+    });
+  } catch ({ code = -32603, message, data }) {
+    write({ id, error: { code, message, ...(data && { data }) } });
+  }
+}
+
+if (has('broken')) {
+  console.error('cannot find API_KEY');
+  process.exit(3);
+}
+if (has('stubborn')) {
+  process.on('SIGTERM', () => {});
+  setInterval(() => {}, 1_000);
+  const sleep = ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000)'];
+  for (const detached of [false, true])
+    spawn(process.execPath, sleep, { detached, stdio: 'ignore' });
+}
+createInterface({ input: process.stdin }).on('line', (line) => void take(JSON.parse(line)));

@@ -1,0 +1,183 @@
+/** `sojourn stdio` as processes: what survives, and that nothing of a child stays. */
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startCli } from '../cli/cli-process.ts';
+import { connectV2 } from '../clients/official.ts';
+import { temporaryFolder } from '../kit/temporary.ts';
+import { until } from '../kit/until.ts';
+import { openClient } from '../kit/listening.ts';
+import { type Looked, marked, SCRIPTED } from './serving.ts';
+
+const MARK = 'TEST_OF_STDIO';
+let marks = 0;
+
+interface Started {
+  readonly flags?: readonly string[];
+  readonly words?: readonly string[];
+  readonly workers?: string;
+  readonly cwd?: string;
+  readonly port?: string;
+}
+
+/** `left`: processes of its children that live. */
+function start({
+  flags = [],
+  words = [],
+  workers = '0',
+  cwd = temporaryFolder(),
+  port = '0',
+}: Started = {}) {
+  const mark = `${process.pid}.${(marks += 1)}`;
+  const own = ['--port', port, '--env', `${MARK}=${mark}`, ...flags];
+  const cli = startCli(['stdio', ...own, '--', process.execPath, SCRIPTED, ...words], {
+    cwd,
+    env: { SOJOURN_WORKERS: workers },
+  });
+  return { cli, left: () => marked(MARK, mark) };
+}
+
+const none = (left: () => readonly number[]): Promise<unknown> =>
+  until(() => left().length === 0, { what: 'no process of a child', timeoutMs: 20_000 });
+
+/** The worker of a supervisor. */
+const workerOf = (cli: ReturnType<typeof startCli>): number =>
+  cli.lines().find(({ worker_pid }) => worker_pid !== undefined)?.worker_pid ?? 0;
+
+describe('a session', () => {
+  test('goes on when its worker is killed, when all are killed, and over SIGHUP', async () => {
+    const cwd = temporaryFolder();
+    const { cli } = start({ workers: '1', cwd });
+    const url = await cli.url();
+    await cli.logs('worker listens');
+    const client = await connectV2(url);
+    const pid = async (): Promise<number> => (JSON.parse(await client.say('look')) as Looked).pid;
+    const before = await pid();
+    process.kill(workerOf(cli), 'SIGKILL');
+    await until(async () => (await pid().catch(() => before)) !== before);
+    cli.kill('SIGHUP');
+    const over = async (): Promise<boolean> => (await client.say('count').catch(() => '')) === '1';
+    await until(over);
+    cli.kill('SIGKILL');
+    await cli.ended();
+    const again = start({ workers: '1', cwd, port: new URL(url).port });
+    await again.cli.url();
+    await until(
+      async () => (await client.say('echo', { text: 'here' }).catch(() => '')) === 'here',
+    );
+  });
+});
+
+describe('a program that does not start', () => {
+  test.each([
+    [['no-such-command'], 'command not found: no-such-command'],
+    [[process.execPath, SCRIPTED, 'broken'], 'cannot find API_KEY'],
+  ])('%j ends the command with what it wrote', async (command, text) => {
+    const began = performance.now();
+    const cwd = temporaryFolder();
+    const { code, stderr } = await startCli(['stdio', '--port', '0', '--', ...command], {
+      cwd,
+    }).ended();
+    expect([code, stderr]).toEqual([1, expect.stringContaining(text)]);
+    expect(performance.now() - began).toBeLessThan(15_000);
+  });
+});
+
+describe('a file of servers', () => {
+  test('serves each program at its own path, with one store and one pool', async () => {
+    const cwd = temporaryFolder();
+    const file = join(cwd, 'servers.json');
+    const entry = (name: string) => ({
+      command: process.execPath,
+      args: [SCRIPTED],
+      env: { NAME: name },
+    });
+    const mcpServers = {
+      first: entry('a'),
+      'the second': entry('b'),
+      remote: { url: 'https://a.example' },
+    };
+    writeFileSync(file, JSON.stringify({ mcpServers }));
+    const cli = startCli(['stdio', file, '--port', '0'], { cwd });
+    const url = new URL(await cli.url());
+    expect(cli.output.stderr).toContain('remote has no command');
+    for (const [path, name] of Object.entries({ '/first/mcp': 'a', '/the-second/mcp': 'b' })) {
+      url.pathname = path;
+      const client = await connectV2(url.href);
+      expect((JSON.parse(await client.say('look')) as Looked).env['NAME']).toBe(name);
+      expect(client.sessionId).toMatch(/^(first|the-second)~/);
+    }
+    url.pathname = '/third/mcp';
+    expect((await fetch(url, { method: 'POST' })).status).toBe(404);
+  });
+});
+
+describe('nothing of a child stays', () => {
+  const sessions = async (cli: ReturnType<typeof startCli>, count: number) => {
+    const url = await cli.url();
+    const clients = Array.from({ length: count }, () => openClient(url));
+    for (const client of clients) await client.initialize();
+    return clients;
+  };
+  const stubborn = { words: ['stubborn'] };
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'after %s of the only process, with stubborn children',
+    async (signal) => {
+      const { cli, left } = start(stubborn);
+      await sessions(cli, 3);
+      await until(() => left().length === 9);
+      cli.kill(signal);
+      await cli.ended();
+      await none(left);
+    },
+  );
+
+  test('after DELETE', async () => {
+    const { cli, left } = start(stubborn);
+    const [client] = await sessions(cli, 1);
+    await until(() => left().length === 3);
+    await client?.delete();
+    await none(left);
+  });
+
+  test.each(['worker', 'supervisor'] as const)('after SIGKILL of the %s', async (which) => {
+    const { cli, left } = start({ ...stubborn, workers: '1' });
+    await sessions(cli, 2);
+    await until(() => left().length === 6);
+    if (which === 'supervisor') cli.kill('SIGKILL');
+    else process.kill(workerOf(cli), 'SIGKILL');
+    await none(left);
+  });
+
+  test('after SIGKILL of the process and of its warden: the next start finds what is left', async () => {
+    const { cli, left } = start(stubborn);
+    await sessions(cli, 1);
+    await until(() => left().length === 3);
+    killWarden(cli.parent ?? 0);
+    cli.kill('SIGKILL');
+    await cli.ended();
+    expect(left().length).toBeGreaterThan(0);
+    await start().cli.url();
+    await none(left);
+  });
+
+  test('40 sessions that are cut without DELETE keep at most as many children as may live', async () => {
+    const { cli, left } = start({ flags: ['--max-children', '4', '--store', 'memory:'] });
+    const url = await cli.url();
+    for (let n = 0; n < 40; n += 1) await openClient(url).initialize();
+    expect(left().length).toBeLessThanOrEqual(4);
+    cli.kill('SIGTERM');
+    await cli.ended();
+    await none(left);
+  });
+});
+
+/** The shell that this process started, and that leads a session of its own. */
+function killWarden(parent: number): void {
+  const children = execFileSync('pgrep', ['-P', String(parent), '-f', 'sojourn-warden'], {
+    encoding: 'utf8',
+  });
+  for (const pid of children.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+}

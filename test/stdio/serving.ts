@@ -1,0 +1,55 @@
+/** The scripted program behind an endpoint of this process, and its processes. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { orUndefined } from '../../src/base/or-undefined.ts';
+import type { McpEndpointOptions } from '../../src/index.ts';
+import { stdioServer, type StdioOptions } from '../../src/stdio/index.ts';
+import { serve } from '../kit/serve.ts';
+
+export const SCRIPTED = fileURLToPath(new URL('programs/scripted.mjs', import.meta.url));
+
+interface Scripted extends Partial<StdioOptions> {
+  /** Arguments of the program. */
+  readonly words?: readonly string[];
+}
+
+/** `lines`: what the gateway logs. */
+export async function serveScripted(
+  { words = [], ...given }: Scripted = {},
+  options: McpEndpointOptions = {},
+) {
+  const lines: string[] = [];
+  const log = (fields: object, text: string): void =>
+    void lines.push(`${text} ${JSON.stringify(fields)}`);
+  const stdio = stdioServer({
+    command: process.execPath,
+    args: [SCRIPTED, ...words],
+    logger: { debug: log, info: log, warn: log },
+    ...given,
+  });
+  onTestFinished(() => stdio.close());
+  return {
+    stdio,
+    lines,
+    ...(await serve(stdio, { tasks: false, hookTimeoutMs: 60_000, ...options })),
+  };
+}
+
+/** What the tool `look` tells of its child. */
+export interface Looked {
+  readonly pid: number;
+  readonly count: number;
+  readonly level: string;
+  readonly uris: readonly string[];
+  readonly hello: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Processes whose environment has this variable with this value: a mark that the children of a test inherit. */
+export const marked = (variable: string, value: string): readonly number[] =>
+  readdirSync('/proc').flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    const environment = orUndefined(() => readFileSync(`/proc/${pid}/environ`, 'latin1')) ?? '';
+    return environment.split('\0').includes(`${variable}=${value}`) ? [Number(pid)] : [];
+  });

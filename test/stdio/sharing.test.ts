@@ -1,0 +1,237 @@
+/** Who gets which child, and how many there are. */
+import { describe, expect, test } from 'vitest';
+import { callModern } from '../kit/modern.ts';
+import { until } from '../kit/until.ts';
+import type { RawClient } from '../kit/raw-client.ts';
+import { type Looked, serveScripted } from './serving.ts';
+
+/** Keys of users are their names; `x-user` names them. */
+const auth = {
+  verify: (token: string) => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: Infinity,
+    extra: { sub: token, email: `${token}@a.example` },
+  }),
+};
+const as = (user: string) => ({ headers: { authorization: `Bearer ${user}` } });
+
+const textIn = (message: object): string =>
+  (message as { result: { content: [{ text: string }] } }).result.content[0].text;
+
+const call = async (client: RawClient, name: string, args = {}): Promise<string> =>
+  textIn((await client.call('tools/call', { name, arguments: args })).message);
+const callAs = async (client: RawClient, name: string): Promise<string> =>
+  textIn((await callModern(client, 'tools/call', { name, arguments: {} })).message);
+
+const look = async (client: RawClient): Promise<Looked> =>
+  JSON.parse(await call(client, 'look')) as Looked;
+
+describe('the environment of a child', () => {
+  test('is a list, and what the operator names', async () => {
+    process.env['SECRET_OF_GATEWAY'] = 'x';
+    process.env['LET_THROUGH'] = 'y';
+    try {
+      const { openSession } = await serveScripted({
+        env: { OWN: 'z' },
+        inheritEnv: ['LET_THROUGH'],
+      });
+      const { env } = await look(await openSession());
+      const listed = ['HOME', 'LANG', 'LOGNAME', 'PATH', 'SHELL', 'TERM', 'TMPDIR', 'USER'];
+      const known = [...listed, 'OWN', 'LET_THROUGH', 'SOJOURN_STDIO_CHILD'];
+      expect(Object.keys(env).filter((name) => !known.includes(name))).toEqual([]);
+      expect(env).toMatchObject({ OWN: 'z', LET_THROUGH: 'y' });
+    } finally {
+      delete process.env['SECRET_OF_GATEWAY'];
+      delete process.env['LET_THROUGH'];
+    }
+  });
+
+  test('has what userEnv takes from the user, and no token', async () => {
+    const userEnv = {
+      WHO: 'user',
+      MAIL: 'claim:email',
+      KEY: 'header:x-key',
+      FILE: '/data/{user}.json',
+    };
+    const { client } = await serveScripted({ userEnv }, { auth, relayedHeaders: ['x-key'] });
+    const seen = await Promise.all(
+      ['ann', 'bob'].map(async (user) => {
+        const { headers } = as(user);
+        const made = client({ headers: { ...headers, 'x-key': `of ${user}` } });
+        await made.initialize();
+        return (await look(made)).env;
+      }),
+    );
+    expect(seen[0]).toMatchObject({ WHO: 'ann', MAIL: 'ann@a.example', KEY: 'of ann' });
+    expect(seen[0]?.['FILE']).toMatch(/^\/data\/[\w-]{22}\.json$/);
+    expect(seen[0]?.['FILE']).not.toBe(seen[1]?.['FILE']);
+    expect(JSON.stringify(seen)).not.toContain('Bearer');
+  });
+
+  test.each([
+    [{ A: 'header:Authorization' }, 'a header that is no credential'],
+    [{ A: 'header:cookie' }, 'a header that is no credential'],
+    [{ A: 'token' }, 'NAME=user'],
+    [{ NODE_OPTIONS: 'header:x' }, 'loads no code'],
+    [{ LD_PRELOAD: 'user' }, 'loads no code'],
+    [{ 'A B': 'user' }, 'NAME=user'],
+  ])('userEnv %o is refused', async (userEnv, why) => {
+    await expect(serveScripted({ userEnv })).rejects.toThrow(why);
+  });
+});
+
+describe('users', () => {
+  test('have children of their own in both eras, and calls of one user share one', async () => {
+    const { client } = await serveScripted({}, { auth });
+    const pids = new Map<string, string>();
+    for (const user of ['ann', 'bob']) {
+      const modern = client(as(user));
+      expect([await callAs(modern, 'count'), await callAs(modern, 'count')]).toEqual(['1', '2']);
+      const session = client(as(user));
+      await session.initialize();
+      expect(await call(session, 'count')).toBe('1');
+      pids.set(user, await callAs(modern, 'look'));
+    }
+    expect(pids.get('ann')).not.toBe(pids.get('bob'));
+  });
+
+  test('a state of one user is refused for another', async () => {
+    const { client } = await serveScripted({}, { auth });
+    const capabilities = { elicitation: { form: {} } };
+    const params = { name: 'askLoudly', arguments: {} };
+    const { message } = await callModern(client(as('ann')), 'tools/call', params, { capabilities });
+    const { requestState } = message.result as { requestState: string };
+    const answers = {
+      requestState,
+      inputResponses: { q1: { action: 'accept', content: { name: 'Bob' } } },
+    };
+    const bob = await callModern(
+      client(as('bob')),
+      'tools/call',
+      { ...params, ...answers },
+      { capabilities },
+    );
+    expect(bob.message.error?.code).toBe(-32_602);
+    const ann = await callModern(
+      client(as('ann')),
+      'tools/call',
+      { ...params, ...answers },
+      { capabilities },
+    );
+    expect(textIn(ann.message)).toContain('Bob');
+  });
+
+  test('one caller has half of the children: another is served while all of the first are busy', async () => {
+    const { client, stdio } = await serveScripted({ maxChildren: 4 }, { auth });
+    const busy: Promise<unknown>[] = [];
+    const anns: RawClient[] = [];
+    for (let n = 0; n < 2; n += 1) {
+      const ann = client(as('ann'));
+      await ann.initialize();
+      anns.push(ann);
+      busy.push(ann.call('tools/call', { name: 'wait', arguments: { ms: 3_000 } }));
+    }
+    await until(() => stdio.figures().alive === 2);
+    const third = client({ ...as('ann'), timeoutMs: 60_000 });
+    const late = third.initialize();
+    const bob = client(as('bob'));
+    await bob.initialize();
+    expect(await call(bob, 'count')).toBe('1');
+    expect(stdio.figures().alive).toBe(3);
+    expect((await late).message.result).toBeDefined();
+    await Promise.all(busy);
+  });
+});
+
+describe('one child for all', () => {
+  test('is told of no capability, asks nobody, and serves both eras', async () => {
+    const { client, openSession, stdio } = await serveScripted({ oneChild: true });
+    const [ann, bob] = [
+      await openSession({ capabilities: { elicitation: {} } }),
+      await openSession(),
+    ];
+    expect([
+      await call(ann, 'count'),
+      await call(bob, 'count'),
+      await callAs(client(), 'count'),
+    ]).toEqual(['1', '2', '3']);
+    expect((await look(ann)).hello).toEqual(['sojourn-stdio']);
+    expect(await call(ann, 'ask', { kinds: ['elicit'] })).toContain('Several clients share');
+    expect(stdio.figures().alive).toBe(1);
+  });
+});
+
+describe('the number of children', () => {
+  test('12 sessions work on 3 children: the oldest idle one makes room', async () => {
+    const { openSession, stdio } = await serveScripted({ maxChildren: 3 });
+    const sessions: RawClient[] = [];
+    for (let n = 0; n < 12; n += 1) sessions.push(await openSession());
+    const most: number[] = [];
+    for (const session of sessions) {
+      expect(await call(session, 'echo', { text: 'here' })).toBe('here');
+      most.push(stdio.figures().alive);
+    }
+    expect(Math.max(...most)).toBeLessThanOrEqual(3);
+  });
+
+  test('an idle child stops, and the next call starts it with what its client set', async () => {
+    const { openSession, stdio } = await serveScripted({ childIdleTimeoutMs: 200 });
+    const session = await openSession();
+    const { pid } = await look(session);
+    await session.call('logging/setLevel', { level: 'error' });
+    await until(() => stdio.figures().alive === 0);
+    // It is noted, and starts no child.
+    await session.call('resources/subscribe', { uri: 'mem://a' });
+    expect(stdio.figures().alive).toBe(0);
+    const later = await look(session);
+    expect(later).toMatchObject({ level: 'error', uris: ['mem://a'] });
+    expect(later.pid).not.toBe(pid);
+  });
+});
+
+describe('tools', () => {
+  const names = async (client: RawClient): Promise<Record<string, object>> => {
+    const { tools } = (await client.call('tools/list')).message.result as {
+      tools: { name: string }[];
+    };
+    return Object.fromEntries(tools.map((tool) => [tool.name, tool]));
+  };
+
+  test('only those that the patterns name exist, in lists and calls', async () => {
+    const { openSession } = await serveScripted({ tools: ['e*o', 'cou*'] });
+    const session = await openSession();
+    expect(Object.keys(await names(session))).toEqual(['echo', 'count']);
+    const { message } = await session.call('tools/call', { name: 'look', arguments: {} });
+    expect(message.error).toMatchObject({ code: -32_602, message: 'Tool look not found' });
+  });
+
+  test('run once for each value of an argument', async () => {
+    const { openSession } = await serveScripted({ toolsOnce: ['count:order'] });
+    const session = await openSession();
+    expect(await names(session)).toMatchObject({ count: { _meta: { 'sojourn/once': true } } });
+    const order = (value: string): Promise<string> => call(session, 'count', { order: value });
+    expect([await order('a'), await order('a'), await order('b')]).toEqual(['1', '1', '2']);
+  });
+
+  test('that may run again after a crash say so to the endpoint', async () => {
+    const { openSession } = await serveScripted({ toolsAfterCrashRun: ['count'] });
+    expect(await names(await openSession())).toMatchObject({
+      count: { annotations: { idempotentHint: true } },
+    });
+  });
+
+  test('become tasks for clients that take tasks', async () => {
+    const { client } = await serveScripted({ toolsAsTasks: ['wait'] }, { auth, tasks: {} });
+    const capabilities = { extensions: { 'io.modelcontextprotocol/tasks': {} } } as never;
+    const params = { name: 'wait', arguments: { ms: 300 } };
+    const made = await callModern(client(as('ann')), 'tools/call', params, { capabilities });
+    const { taskId } = made.message.result as { taskId: string };
+    const get = async () =>
+      (await callModern(client(as('ann')), 'tasks/get', { taskId }, { capabilities })).message
+        .result;
+    await until(async () => ((await get()) as { status: string }).status === 'completed');
+    expect(JSON.stringify(await get())).toContain('waited');
+  });
+});
