@@ -21,6 +21,7 @@ import {
   type Values,
   type ValueSpec,
 } from '../base/options/value-kinds.ts';
+import { meantSpelling } from '../base/options/other-names.ts';
 import { flagName, variableName } from '../base/options/flag-names.ts';
 import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
 import { LEVELS } from '../base/options/logger.ts';
@@ -349,11 +350,21 @@ export function unknownVariables(env: Environment, also: Iterable<string> = []):
   return Object.entries(env).flatMap(([name, text = '']) => {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
-    const meant = nearestName(own, known);
+    const near = nearestName(own, known);
+    const meant = meantSpelling(name, variableName) ?? (near && `${PREFIX}${near}`);
     return meant === undefined
       ? []
-      : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
+      : [`unknown variable ${name} is ignored; did you mean ${meant}?`];
   });
+}
+
+/** An error of commander, which suggests flags with a name that is near. */
+export function withMeantFlag(error: string): string {
+  const [, flag = ''] = /^error: unknown option '--(?:no-)?([^'=]+)/.exec(error) ?? [];
+  const meant = meantSpelling(flag, flagName);
+  return meant === undefined
+    ? error
+    : `error: unknown option '--${flag}'\n(Did you mean --${meant}?)\n`;
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */

@@ -15,6 +15,7 @@ import {
   type SessionList,
   type SessionMode,
 } from '../../src/index.ts';
+import { telemetry } from '../../src/endpoint/otel/index.ts';
 import * as stores from '../../src/stores/index.ts';
 import { serve } from '../kit/serve.ts';
 
@@ -30,10 +31,10 @@ describe('types', () => {
     );
     createMcpEndpoint(
       (ctx) => {
-        expectTypeOf(ctx.session).toEqualTypeOf<McpSession>();
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
         return factory();
       },
-      { stateless: false },
+      { stateless: false, use: [telemetry()] },
     );
     createMcpEndpoint((ctx) => {
       expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
