@@ -122,7 +122,7 @@ export class OnceRuns {
     if (told.size > 1)
       this.#world.wrong(`${key} has more than one outcome: ${[...told].join(', ')}`);
     const [one = ''] = told;
-    if (!/^run \d|^owner_lost$|^cancelled$/.test(one))
+    if (!/^run \d|^owner_lost$|^once_aborted$/.test(one))
       this.#world.wrong(`${key} was answered with ${one}`);
     const mayRun = !key.startsWith('fail') && this.#runsOf(key).length < MOST_RUNS;
     if (mayRun && one === 'owner_lost')

@@ -238,8 +238,11 @@ describeWhereInstalled('redis', 'a server with access control', () => {
       await ask('ACL', 'SETUSER', 'sessions', 'reset', 'on', '>secret', ...rules);
       await ask('SCRIPT', 'FLUSH');
       const used = async (): Promise<void> => {
-        const view = await openView(as('sessions:secret'));
+        const view = await openView(as('sessions:secret'), { counted: true });
         await useAll(view);
+        await view.records.create(recordOf('counted', { share: 'share' }));
+        await view.kept.recount('share');
+        await view.kept.byAll(1);
         await view.instances.send('other', 'none', { kind: 'call', text });
       };
       await expect(used(), command).rejects.toThrow(/may not do that.*page of the Redis store/);

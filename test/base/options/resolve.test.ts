@@ -283,7 +283,8 @@ test.each([
 const AUTHORIZED = { verify: () => undefined, authorize: () => true };
 const OPTIONAL = { verify: () => undefined, optional: () => true };
 const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
-const OF_USER = 'known are sessions, requests, subscriptions, requestsPerMinute, keptBytes';
+const OF_USER =
+  'known are sessions, requests, subscriptions, requestsPerMinute, handles, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
 const sessionMigrationHandler = { allowSessionMigration: () => null, onSessionEnded: 'log' };
 const sessionIdGenerator = Object.assign(() => '', { maxLength: '64' });
