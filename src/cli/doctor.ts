@@ -5,7 +5,7 @@
 import { base64url, systemRandom } from '../base/system.ts';
 import type { EndpointStore } from '../endpoint/endpoint-store.ts';
 import { keptMost } from '../session/record/kept-most.ts';
-import { isStoreFull } from '../base/errors.ts';
+import { findsNoRoom } from '../base/errors.ts';
 import { BUILD_VERSION } from '../base/protocol/versions.ts';
 import { isEnded, type NewRecord, type Records } from '../stores/store.ts';
 import type { Logger } from '../base/types.ts';
@@ -59,7 +59,7 @@ async function examine(request: StoreRequest) {
   const look = async (opened: EndpointStore, store: string) => {
     const openMs = performance.now() - began;
     const latencyMs = await measure(opened.once).catch((error: unknown): Record<string, number> => {
-      if (!isStoreFull(error)) throw error;
+      if (!findsNoRoom(error)) throw error;
       warnings.add(FULL);
       return {};
     });

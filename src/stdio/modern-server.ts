@@ -10,7 +10,7 @@ import { CallRefusal } from '../base/errors/answer-error.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
 import type { CallerChildren, TakenPlace } from './caller-children.ts';
-import type { Listener, Place } from './place.ts';
+import type { ChildListener, Place } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type RoundOutcome, type InputRequests, type RoundListener, Run } from './run.ts';
@@ -226,7 +226,7 @@ function promisedOf({ capabilities }: Described): Described['capabilities'] {
 }
 
 /** What a request hears of its child. */
-class CallListener implements Listener {
+class CallListener implements ChildListener {
   readonly #round: RoundListener;
   readonly #own: Place | undefined;
   #call: number | undefined = undefined;

@@ -19,7 +19,7 @@ export interface ChildHandshake {
 }
 
 /** Gets what the child sends about no request of its own. */
-export interface Listener {
+export interface ChildListener {
   question(question: Question): void;
   /** `call`: the id in the child of the request that it is about, if it names one. */
   notified(method: string, params: RpcParams, call: number | undefined): void;
@@ -62,12 +62,12 @@ export interface Waiting {
 const HELD_MS = 30_000;
 const DEATHS = { most: 5, withinMs: 60_000 };
 
-export class Place implements Listener {
+export class Place implements ChildListener {
   readonly #room: ChildRoom;
   readonly tenant: Tenant;
   /** `undefined`: a child of 2026-07-28 has none. */
   readonly handshake: ChildHandshake | undefined;
-  readonly #listeners = new Set<Listener>();
+  readonly #listeners = new Set<ChildListener>();
   readonly #held: Question[] = [];
   #leases = 0;
   #usedAt: number;
@@ -156,7 +156,7 @@ export class Place implements Listener {
     };
   }
 
-  listen(listener: Listener): () => void {
+  listen(listener: ChildListener): () => void {
     this.#listeners.add(listener);
     for (const question of this.#held.splice(0))
       if (!question.signal.aborted) listener.question(question);

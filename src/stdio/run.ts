@@ -14,7 +14,7 @@ import { digestText } from '../base/digest.ts';
 import { base64url, elapse, systemRandom } from '../base/system.ts';
 import type { TimeProvider } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
-import type { Listener, Place } from './place.ts';
+import type { ChildListener, Place } from './place.ts';
 
 /** Digests of questions, with what the client answered. */
 export type Answers = readonly (readonly [question: string, answer: unknown])[];
@@ -46,7 +46,7 @@ export interface CallInChild {
   over(): void;
 }
 
-export class Run implements Listener {
+export class Run implements ChildListener {
   readonly id = base64url(systemRandom(ID_BYTES));
   readonly #place: Place;
   readonly #time: TimeProvider;

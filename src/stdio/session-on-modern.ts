@@ -6,7 +6,7 @@
 import type { Server, ServerContext } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
-import type { Listener } from './place.ts';
+import type { ChildListener } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { ChildCalls } from './child-calls.ts';
@@ -22,7 +22,7 @@ export function sessionOnModern(
   return new SessionOnModern(program, ctx, described).server;
 }
 
-class SessionOnModern implements Listener {
+class SessionOnModern implements ChildListener {
   readonly #ctx: McpEndpointContext;
   readonly #calls: ChildCalls;
   #level: string | undefined = undefined;

@@ -8,7 +8,7 @@ import { AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
-import type { Listener, Place } from './place.ts';
+import type { ChildListener, Place } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type Answer, newServer } from './new-server.ts';
@@ -78,7 +78,7 @@ function answerFor(place: Place, described: Described, { session }: McpEndpointC
   return { ...described, protocolVersion, ...(place.answer as Partial<Answer> | undefined) };
 }
 
-class SessionServer implements Listener {
+class SessionServer implements ChildListener {
   readonly #place: Place;
   readonly #calls: ChildCalls;
   readonly #isShared: boolean;

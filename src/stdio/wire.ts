@@ -6,7 +6,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import { isObject } from '../base/protocol/jsonrpc.ts';
-import { methodOf, roleOf } from '../base/protocol/methods.ts';
+import { methodOf, methods, roleOf } from '../base/protocol/methods.ts';
 import { BUILD_VERSION, MODERN_VERSION } from '../base/protocol/versions.ts';
 import type { RpcParams } from './child.ts';
 import type { ChildHandshake } from './place.ts';
@@ -71,11 +71,11 @@ function askedOf(
 }
 
 /** The requests that 2026-07-28 may answer with a question, and the capability that has them. */
-export const ASKING_METHODS = {
-  'tools/call': 'tools',
-  'prompts/get': 'prompts',
-  'resources/read': 'resources',
-} as const;
+export const ASKING_METHODS: Readonly<Record<string, string>> = Object.fromEntries(
+  [...methods].flatMap(([method, { hasEffect, names }]) =>
+    hasEffect === true && names !== undefined ? [[method, `${names.kind}s`]] : [],
+  ),
+);
 
 /** A notification that belongs to a session or a subscription, and to no call. */
 export const isOfNoCall = (method: string): boolean =>

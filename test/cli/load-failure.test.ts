@@ -86,7 +86,10 @@ test.each([
 
 test.each([
   ['nowhere.js', /^sojourn: module not found: nowhere\.js \(looked for \/.*\/nowhere\.js\)\n$/],
-  ['folder', /^sojourn: cannot load folder:\n[^]*Directory import '\/.*\/folder' is not supported/],
+  [
+    'folder',
+    /^sojourn: folder is a folder: name the file that exports the server, e\.g\. folder\/server\.js\n$/,
+  ],
 ])('%s, which is no file, is refused', async (module, message) => {
   const cwd = folderOf({});
   mkdirSync(join(cwd, 'folder'));

@@ -21,7 +21,7 @@ async function seen(call: ReturnType<OfficialClient['callTool']>): Promise<Seen>
 }
 
 const REASONS = {
-  closed: (member: Member) => member.endpoint.close(),
+  endpoint_closed: (member: Member) => member.endpoint.close(),
   draining: (member: Member) => member.endpoint.drain({ timeoutMs: 0 }),
   session_ended: (member: Member) => member.lab.made[0]?.server.close(),
 };

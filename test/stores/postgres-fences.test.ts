@@ -22,8 +22,8 @@ const CLAIM = put(
 /** An append that another connection stores: it has locked the row. */
 const storing = (head: string): [string, string] => [
   `SELECT FROM sojourn.rows WHERE id = 's' FOR NO KEY UPDATE`,
-  `INSERT INTO sojourn.log (space, id, no, stream, head, data)
-    SELECT space, id, 1, 'p', '${head}', '' FROM sojourn.rows WHERE id = 's'`,
+  `INSERT INTO sojourn.log (space, id, no, stream, head, bytes, data)
+    SELECT space, id, 1, 'p', '${head}', 0, '' FROM sojourn.rows WHERE id = 's'`,
 ];
 
 describeWithServer('postgres', 'two connections to PostgreSQL', (server) => {

@@ -48,6 +48,7 @@ const ADVICE: Readonly<Record<string, string>> = {
     'The user must end tasks, or wait for their ends. Look for clients that start them without end.',
   too_many_sessions: 'Add instances, or raise the limit with the heap.',
   overloaded: 'Add instances, or raise the limit.',
+  children_busy: 'Raise --max-children if the machine has the memory, or add instances.',
   over_memory:
     'Add instances, or give the process more heap. Look for clients that do not read their answers.',
   store_full:

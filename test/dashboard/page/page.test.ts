@@ -20,6 +20,8 @@ import { startDashboards } from './real-fleet.ts';
 
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
 const CLOSE_S = 4;
+/** The rows of the table of instances. */
+const INSTANCES = '[aria-label="Instances"] tbody tr';
 const USERS = ['ann', 'ben', 'chloe', 'dan'];
 /** Clients whose names are odd. */
 const NAMED: Readonly<Record<string, { name: string; version: string }>> = {
@@ -295,7 +297,7 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
     // Leases ran out meanwhile: each instance is there once, and has joined once.
     await until(
       async () =>
-        (await page.locator('tbody tr').count()) === 3 && !/killed/.test(await picture(page)),
+        (await page.locator(INSTANCES).count()) === 3 && !/killed/.test(await picture(page)),
     );
     for (const name of NAMES) await row(page, name).getByText('serving').waitFor();
     expect(
@@ -330,11 +332,11 @@ describeWhereInstalled('redis', 'the page of a fleet', () => {
       const [seconds] = /(?<=killed )\d+/.exec(await title(page)) ?? [];
       expect(Math.abs(Number(seconds) - (performance.now() - began) / 1_000)).toBeLessThan(CLOSE_S);
     }
-    expect(await page.locator('tbody tr').count()).toBe(3);
+    expect(await page.locator(INSTANCES).count()).toBe(3);
     await page.locator('.from').getByText(nameOf('b')).waitFor();
     await instanceOf('a').start();
     await row(page, 'a').getByText('serving').waitFor();
-    expect(await page.locator('tbody tr').count()).toBe(4);
+    expect(await page.locator(INSTANCES).count()).toBe(4);
   });
 
   test('a drain says what follows; the page shows it, and then that its connection is lost', async () => {
