@@ -21,7 +21,7 @@ const EVENT = JSON.stringify({
 const DAY_MS = 86_400_000;
 const TOGETHER = 16;
 const SETTINGS = {
-  deployment: 'bench',
+  name: 'bench',
   time: systemTime,
   random: systemRandom,
   logger: { debug() {}, info() {}, warn() {}, error: console.error, fatal: console.error },

@@ -6,7 +6,8 @@
  * `client.ts` runs the farm, kills this server in the second step, and follows the task at another one.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import { type McpEndpointContext, task } from 'sojourn';
+import type { McpEndpointContext } from 'sojourn';
+import { task } from 'sojourn/tasks';
 import { z } from 'zod';
 
 const { FARM = 'http://127.0.0.1:4000' } = process.env;

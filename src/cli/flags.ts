@@ -21,7 +21,6 @@ import {
   type Values,
   type ValueSpec,
 } from '../base/options/value-kinds.ts';
-import { meantSpelling } from '../base/options/other-names.ts';
 import { flagName, variableName } from '../base/options/flag-names.ts';
 import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
 import { LEVELS } from '../base/options/logger.ts';
@@ -350,21 +349,11 @@ export function unknownVariables(env: Environment, also: Iterable<string> = []):
   return Object.entries(env).flatMap(([name, text = '']) => {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
-    const near = nearestName(own, known);
-    const meant = meantSpelling(name, variableName) ?? (near && `${PREFIX}${near}`);
+    const meant = nearestName(own, known);
     return meant === undefined
       ? []
-      : [`unknown variable ${name} is ignored; did you mean ${meant}?`];
+      : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
   });
-}
-
-/** An error of commander, which suggests flags with a name that is near. */
-export function withMeantFlag(error: string): string {
-  const [, flag = ''] = /^error: unknown option '--(?:no-)?([^'=]+)/.exec(error) ?? [];
-  const meant = meantSpelling(flag, flagName);
-  return meant === undefined
-    ? error
-    : `error: unknown option '--${flag}'\n(Did you mean --${meant}?)\n`;
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */

@@ -11,7 +11,6 @@ import {
   type GivenFlags,
   GROUPS,
   variableName,
-  withMeantFlag,
 } from './flags.ts';
 import {
   describeRecords,
@@ -68,8 +67,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       writeErr: err,
       getOutHelpWidth: () => HELP_WIDTH,
       getErrHelpWidth: () => HELP_WIDTH,
-      outputError: (text, write) =>
-        write(`sojourn: ${withMeantFlag(text).replace(/^error: /, '')}`),
+      outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
     });
   let code: number = EXIT.ok;
   addCommands(program, context, passed, (ended) => (code = ended));
@@ -232,7 +230,7 @@ const describeDoctor = (command: Command): Command =>
       '[store]',
       `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`,
     )
-    .option('--deployment <name>', "the endpoint's deployment")
+    .option('--name <name>', "the endpoint's name")
     .option('--json', 'print JSON, in one line');
 
 const EPILOGUE = `

@@ -151,7 +151,7 @@ const stopping = (
     const stopListening = dev ? 'now' : true;
     await endpoint.drain({ timeoutMs, stopListening, socketCloses });
     await server.close();
-    await endpoint.close({ timeoutMs: 0 });
+    await endpoint.close();
     await loaded.close?.();
     await exportRest();
   },
@@ -183,7 +183,7 @@ async function opened(
     const server = await endpoint.listen({ ...where, fd, allowAnyone: true, storeMayBeAway });
     return { server, away: store.away };
   } catch (cause) {
-    await endpoint.close({ timeoutMs: 0 });
+    await endpoint.close();
     const { error, away } = store;
     if (away === undefined || cause !== error)
       throw new Failure(listenProblem(cause, host, port, '--port', fd), { cause });

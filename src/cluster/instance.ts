@@ -15,7 +15,6 @@ import type { InstanceLease } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
-import { Strangers } from './strangers.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
 import { type OrderMessage, type OrdersTaken, takeOrder } from './orders.ts';
 import {
@@ -60,7 +59,6 @@ export interface ServedHere {
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: Directory;
   readonly messages: Messages;
-  readonly deployment: string;
 }
 
 /** How long peers may take to acknowledge the last messages. */
@@ -80,7 +78,6 @@ export class Instance implements Leaseholder {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
-  readonly #strangers: Strangers;
   readonly #time: Required<TimeProvider>;
   /** When messages last arrived for sure, and after how many gaps of the lease. */
   #heard: Moment;
@@ -92,14 +89,13 @@ export class Instance implements Leaseholder {
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
-    const { directory, messages, inProcess, logger, deployment } = options;
+    const { directory, messages, inProcess, logger } = options;
     this.#directory = directory;
     this.#messages = messages;
     this.#logger = logger;
     this.inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(options, this.lease);
-    this.#strangers = new Strangers(deployment, logger);
     this.#time = options.time;
     this.#heard = momentOf(this.#time);
     this.#back = { at: this.#heard, gaps: 0 };
@@ -234,18 +230,12 @@ export class Instance implements Leaseholder {
     return others.filter((id) => !this.links.isStuck(id));
   }
 
-  /** The name that the server of this instance gives itself. Only the first name counts. */
-  serves(server: string | undefined): void {
-    if (server !== undefined && this.lease.server === undefined) this.lease.serves(server);
-  }
-
+  /** No lease expires where every instance is in this process. */
   async #readOthers(): Promise<void> {
+    if (this.inProcess && this.#watch === undefined) return;
     const leases = await this.#listed();
     if (leases === undefined) return;
     this.#watch?.(leases);
-    const { server } = this.lease;
-    if (server !== undefined) this.#strangers.note(server, leases);
-    // No lease expires where every instance is in this process.
     if (this.inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
     await this.#noteAccepting(leases);

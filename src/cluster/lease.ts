@@ -79,9 +79,6 @@ export class Lease {
   #ticking = false;
   #timer: unknown;
   #ids = 0;
-  #server: string | undefined;
-  /** The stored lease lacks it. */
-  #serverIsNew = false;
   readonly #outage: Outage;
 
   constructor(options: LeaseOptions) {
@@ -143,18 +140,6 @@ export class Lease {
     return this.#joined;
   }
 
-  /** The name that the server of this instance gives itself; `undefined`: not known yet. */
-  get server(): string | undefined {
-    return this.#server;
-  }
-
-  /** The lease has this name from its next renewal on. */
-  serves(server: string): void {
-    this.#server = server;
-    this.#serverIsNew = this.#joined;
-    if (this.#options.inProcess) this.renewNow();
-  }
-
   /** May be called again after it has failed. */
   async join(holder: Leaseholder): Promise<void> {
     this.#holder = holder;
@@ -202,7 +187,6 @@ export class Lease {
         state: this.#state,
         version: BUILD_VERSION,
         process: { ...thisProcess(), first: this.firstId },
-        ...(this.#server !== undefined && { server: this.#server }),
       },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
@@ -282,11 +266,9 @@ export class Lease {
       const sent = momentOf(time);
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.remainingMs !== 0;
-      const server = this.#serverIsNew ? this.#server : undefined;
-      if (alive && (await this.#options.directory.renew(this.#id, this.#state, server))) {
-        if (server !== undefined) this.#serverIsNew = false;
+      if (alive && (await this.#options.directory.renew(this.#id, this.#state)))
         this.#extend(sent, losses);
-      } else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
+      else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
       this.#holder?.storeReachable(this.#outage.renewed(mailboxWasLost || this.#mailboxLost));
     } catch (err) {
       if (!this.storeUnavailable)

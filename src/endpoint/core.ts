@@ -135,7 +135,7 @@ export class Core implements ServedHere, ShownEndpoint {
       now: () => time.now(),
       random,
     });
-    const servers = new ServerBuilder({ ...given, options, requestState, instance });
+    const servers = new ServerBuilder({ ...given, options, requestState });
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
@@ -269,7 +269,7 @@ export class Core implements ServedHere, ShownEndpoint {
 
 /** The instance of this endpoint in its deployment. */
 function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOptions): Instance {
-  const { timeProvider: time, leaseMs, waitMs, logger, notices, deployment } = options;
+  const { timeProvider: time, leaseMs, waitMs, logger, notices } = options;
   const inProcess = !durable;
   const directory = store.instances;
   const messages = inProcess ? directory : new SignedMessages(store, options);
@@ -277,7 +277,6 @@ function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOp
     directory,
     messages,
     inProcess,
-    deployment,
     leaseMs,
     waitMs,
     random,

@@ -8,7 +8,6 @@ import { createAuthenticator } from '../http/auth/authenticator.ts';
 import type { Authenticator } from '../http/auth/context.ts';
 import { WellKnown } from '../http/auth/well-known.ts';
 import { TASKS_NEED_VERSION_2 } from '../session/server/server-builder.ts';
-import { nameOf } from '../sdk/sdk-server.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
 import { hostDefinition } from '../session/server/definition/definition.ts';
 import type { SharedServer } from '../session/server/definition/shared-server.ts';
@@ -37,7 +36,7 @@ import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoi
 import { looksStateless, resolveOptions } from '../base/options/resolve.ts';
 import { createSessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
-import type { CloseOptions, DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { EndpointMetrics } from './endpoint-metrics.ts';
 import { type EndpointInternals, keepInternals } from './internals.ts';
 import { Dashboards } from './dashboard.ts';
@@ -47,13 +46,7 @@ import { endpointHandles } from './endpoint-handles.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../base/system.ts';
-import type { SessionMode } from '../base/protocol/versions.ts';
-import type {
-  ConnectableServer,
-  McpEndpointContext,
-  McpEndpointFactory,
-  McpSessionContext,
-} from '../base/types.ts';
+import type { ConnectableServer, McpEndpointFactory, McpSessionContext } from '../base/types.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing for 60 s of what was written to it',
@@ -74,13 +67,22 @@ const CUT = {
  * @throws TypeError or RangeError naming the option that is wrong; SojournError `DEFINITION_REFUSED` for a server that
  * cannot serve many sessions.
  */
-export function createMcpEndpoint<Mode extends SessionMode = 'hybrid'>(
+export function createMcpEndpoint(
+  factory: McpEndpointFactory<McpSessionContext>,
+  options: McpEndpointOptions & ({ sessionMode: 'stateful' } | { stateless: false }),
+): McpEndpoint;
+export function createMcpEndpoint(
+  server: McpServer | Server | ConnectableServer | McpEndpointFactory,
+  options?: McpEndpointOptions,
+): McpEndpoint;
+export function createMcpEndpoint(
   server:
     | McpServer
     | Server
     | ConnectableServer
-    | McpEndpointFactory<Mode extends 'stateful' ? McpSessionContext : McpEndpointContext>,
-  options?: McpEndpointOptions & { sessionMode?: Mode | undefined },
+    | McpEndpointFactory
+    | McpEndpointFactory<McpSessionContext>,
+  options?: McpEndpointOptions,
 ): McpEndpoint {
   if (
     isClass(server) ||
@@ -124,7 +126,6 @@ class Endpoint {
   readonly #metrics: EndpointMetrics | undefined;
   readonly #internals: EndpointInternals;
   #closing: Promise<void> | undefined;
-  #ending: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: SharedServer) {
     this.#options = options;
@@ -157,7 +158,6 @@ class Endpoint {
       drainOrdered: (by) => this.#drainOrdered(by),
     });
     definition?.serveAt({ notices: options.notices, lists, bus: this.#core.bus });
-    this.#core.instance.serves(nameOf(definition?.server));
     const dashboards = new Dashboards(this.#core);
     this.#internals = { families: () => this.#families(), dashboards };
     this.#core.open();
@@ -199,8 +199,8 @@ class Endpoint {
       notify: createNotifier(bus, notifications),
       bus,
       drain: (given) => keepingProcess(() => this.#drain(given)),
-      close: (given) => this.#close(given),
-      createShutdown: (server, given) => this.#createShutdown(server, given),
+      close: () => this.#close(),
+      closeWith: (server, given) => this.#closeWith(server, given),
       health: () => this.#core.health(),
       metrics: () => prometheusText(this.#families()),
       dashboard: (given) => this.#internals.dashboards.mount(given),
@@ -284,8 +284,8 @@ class Endpoint {
     throw optionsContradict(closed);
   }
 
-  #createShutdown(server: NetServer, given: CloseOptions = {}): () => Promise<void> {
-    checkArguments('createShutdown', given, ['timeoutMs'], 'timeoutMs');
+  #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {
+    checkArguments('closeWith', given, ['timeoutMs'], 'timeoutMs');
     // The signal that stops the process is too late for it.
     drainTime(given);
     const application = new ApplicationServer(server, this.#options.timeProvider);
@@ -293,24 +293,13 @@ class Endpoint {
     return () =>
       (stopped ??= keepingProcess(async () => {
         await this.#drain({ ...given, stopListening: true }, application);
-        await this.#end();
+        await this.#close();
         await application.close();
       }));
   }
 
-  /** A later call with `timeoutMs: 0` cuts what an earlier one waits for. */
-  #close(given: CloseOptions = {}): Promise<void> {
-    checkArguments('close', given, ['timeoutMs'], 'timeoutMs');
-    const timeoutMs = drainTime(given);
-    if (timeoutMs === 0 || !this.#core.shutdown.isBusy) return this.#end();
+  #close(): Promise<void> {
     return (this.#closing ??= keepingProcess(async () => {
-      await this.#drain({ timeoutMs, stopListening: true });
-      await this.#end();
-    }));
-  }
-
-  #end(): Promise<void> {
-    return (this.#ending ??= keepingProcess(async () => {
       this.#core.lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#core.close();

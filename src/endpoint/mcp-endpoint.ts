@@ -30,11 +30,6 @@ export interface DrainOptions {
   socketCloses?: boolean | undefined;
 }
 
-export interface CloseOptions {
-  /** ms until running requests are cut; 0 cuts them at once. Default 25,000. */
-  timeoutMs?: number | undefined;
-}
-
 /** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
 export interface McpEndpoint extends AsyncDisposable {
   /** For Hono, Bun, Deno, Next.js …: answers on every path where it is mounted. */
@@ -81,19 +76,20 @@ export interface McpEndpoint extends AsyncDisposable {
     interrupted: number;
   }>;
   /**
-   * While requests run it drains, as `drain` with `stopListening: true`: their clients get their answers. Then it
-   * releases sessions (durable store) or ends them (memory). What runs after `timeoutMs` is cut. A later
-   * `close({ timeoutMs: 0 })` cuts it at once, as the SDK's own handler does. Keeps the process alive until it is done.
+   * Ends running requests, then releases sessions (durable store) or ends them (memory). Idempotent. Keeps the process
+   * alive until it is done.
    */
-  readonly close: (options?: CloseOptions) => Promise<void>;
+  readonly close: () => Promise<void>;
   /**
-   * For the server of an application that mounts this endpoint, before it serves: returns the function that stops both,
-   * for `process.once('SIGTERM', stop)`.
+   * For the server of an application that mounts this endpoint, before it serves: returns the function that stops both.
    * It stops accepting connections, answers what arrives on open ones with `Connection: close`, drains, closes the
    * endpoint, and resolves when the server is closed. The server keeps idle connections for 75 s, unless its
    * `keepAliveTimeout` was set. Throws a `TypeError` for what is no server of `node:http` or `node:https`.
    */
-  readonly createShutdown: (server: Server, options?: CloseOptions) => () => Promise<void>;
+  readonly closeWith: (
+    server: Server,
+    options?: Pick<DrainOptions, 'timeoutMs'>,
+  ) => () => Promise<void>;
   readonly health: () => EndpointHealth;
   /**
    * The metrics of this endpoint as Prometheus reads them (`text/plain; version=0.0.4`), counted since it was made.

@@ -3,8 +3,6 @@
  * only the two tables of handlers are named. Whatever else a version has, `src/session/server/definition/` forwards.
  */
 import { Server } from '@modelcontextprotocol/server';
-import { orUndefined } from '../base/or-undefined.ts';
-import { boundedText } from '../base/shown.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { innerServer, isLowLevel } from './server-shape.ts';
 
@@ -114,15 +112,10 @@ export function handlerOf(server: object | undefined, method: string): Handler |
   return table instanceof Map ? (table.get(method) as Handler | undefined) : undefined;
 }
 
-/**
- * The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. The constructor of
- * an application's class is not called, so a server of such a class has none.
- */
-export function nameOf(made: unknown): string | undefined {
+/** The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. */
+export function nameOf(made: unknown): unknown {
   const server = innerServer(made);
-  if (!isSdkServer(server) || isSubclass(server)) return undefined;
-  const name = orUndefined(() => constructionOf(server)?.info.name);
-  return typeof name === 'string' ? boundedText(name) : undefined;
+  return isSdkServer(server) ? constructionOf(server)?.info.name : undefined;
 }
 
 /** Methods that write into the tables, or look into them. */

@@ -1,4 +1,4 @@
-/** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. Experimental. */
+/** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. */
 export { storeUnavailable } from '../base/errors.ts';
 export {
   type Backend,

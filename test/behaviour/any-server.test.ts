@@ -189,7 +189,7 @@ describe("a server of one's own", { tags: ['per-session'] }, () => {
 
 describe('an option that runs around handlers', { tags: ['per-session'] }, () => {
   const options: Array<[string, McpEndpointOptions]> = [
-    ['middleware', { middleware: (_, next) => next() }],
+    ['aroundRequest', { aroundRequest: (_, next) => next() }],
     ['auth.authorize', { auth: { verify: userToken, authorize: () => true } }],
   ];
   /** Shows one server, and connects another. */

@@ -35,8 +35,8 @@ function deployment(kind: DurableKind) {
     instances,
     /** In this process. */
     async serve(options: McpEndpointOptions = {}) {
-      const { SOJOURN_DEPLOYMENT: deployment } = shared as { SOJOURN_DEPLOYMENT?: string };
-      const named = deployment === undefined ? {} : { deployment };
+      const { SOJOURN_NAME: name } = shared as { SOJOURN_NAME?: string };
+      const named = name === undefined ? {} : { name };
       return serve(createLab().factory, {
         store: (await storeOf(store, '--store')).store,
         ...named,

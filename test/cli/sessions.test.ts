@@ -107,7 +107,7 @@ describe('sojourn sessions', () => {
     expect(await ls()).toHaveLength(2);
     for (const none of [
       ['--user', 'an'],
-      ['--deployment', 'other'],
+      ['--name', 'other'],
     ])
       expect(await ls(...none)).toEqual([]);
     expect((await run('sessions', 'ls')).stdout).toMatch(/ ann$/m);
@@ -317,7 +317,7 @@ describe('sojourn sessions', () => {
         code: 1,
         stdout: '',
         stderr: expect.stringMatching(
-          /^sojourn: there is no session "unknown" in this store: .*; set --deployment /,
+          /^sojourn: there is no session "unknown" in this store: .*; set --name /,
         ) as string,
       });
     expect(await run('sessions', 'ls', '--store', 'memory:')).toMatchObject({

@@ -85,7 +85,7 @@ describe('what serve is asked for', () => {
       },
     ],
     // An empty variable counts as not set.
-    [{}, { SOJOURN_PORT: '', SOJOURN_DEPLOYMENT: '' }, {}],
+    [{}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }, {}],
     // Event retention is switched off, trimmed, or switched on again.
     [{ eventRetention: false }, {}, { eventRetention: false }],
     [{ 'eventRetention.events': '5' }, {}, { eventRetention: { events: 5 } }],
@@ -240,15 +240,9 @@ describe('what serve is asked for', () => {
   });
 
   test('a variable that is nearly ours is pointed out, a foreign one is left alone', async () => {
-    const env = {
-      SOJOURN_IDLE_TIMEOUT: '5',
-      SOJOURN_NAME: 'a',
-      SOJOURN_MY_DATABASE: 'x',
-      OTHER: 'y',
-    };
+    const env = { SOJOURN_IDLE_TIMEOUT: '5', SOJOURN_MY_DATABASE: 'x', OTHER: 'y' };
     expect((await read({}, env)).warnings).toEqual([
       'unknown variable SOJOURN_IDLE_TIMEOUT is ignored; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
-      'unknown variable SOJOURN_NAME is ignored; did you mean SOJOURN_DEPLOYMENT?',
     ]);
   });
 
@@ -277,11 +271,7 @@ describe('options of the module under those of the command', () => {
     eventRetention: { events: 1, bytes: 1 },
   };
   test.each<[...Parameters<typeof mergeOptions>, object]>([
-    [
-      { onerror, deployment: 'a', retryMs: 1 },
-      { deployment: 'b' },
-      { onerror, deployment: 'b', retryMs: 1 },
-    ],
+    [{ onerror, name: 'a', retryMs: 1 }, { name: 'b' }, { onerror, name: 'b', retryMs: 1 }],
     [
       lower,
       { limits: { subscriptions: 2 }, eventRetention: { events: 2 } },

@@ -72,7 +72,7 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
 
 const unknown = (given: string): string =>
   `sojourn: there is no task ${JSON.stringify(given)} in this store: it is found by its id, or while it lives by 4 ` +
-  'digits or more of its hash; set --deployment to that of its endpoint\n';
+  'digits or more of its hash; set --name to the name of its endpoint\n';
 
 test('tasks are listed, shown and cancelled, and no payload is printed', async () => {
   const { env, serve } = newFile();
@@ -211,7 +211,7 @@ describe('on a store without a server', () => {
     const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name: NAME };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
-    const env = { ...onFile, SOJOURN_DEPLOYMENT: NAME };
+    const env = { ...onFile, SOJOURN_NAME: NAME };
     const run = async (
       what: string,
       id?: string,
@@ -278,11 +278,7 @@ describe('on a store without a server', () => {
     const wrongTool = await create(1, body.replace('"film"', '7'));
     const question = await create(2, body, null, { qcolour: '{' });
     const log = createLog();
-    const { endpoint } = await serve(createEchoServer, {
-      tasks: true,
-      logger: log,
-      deployment: NAME,
-    });
+    const { endpoint } = await serve(createEchoServer, { tasks: true, logger: log, name: NAME });
     const { tasks } = await endpoint.tasks.list();
     expect(tasks.map(({ taskId }) => taskId)).toEqual([fine, wrongTool]);
     const named = () => log.matching(/^A record in the store cannot be read/, 'error');

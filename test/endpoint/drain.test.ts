@@ -182,36 +182,3 @@ describe('the last instance', () => {
     ).toEqual([[one.sessionId, 'hibernated']]);
   });
 });
-
-describe('close()', () => {
-  test('finishes a call that runs', async () => {
-    const { time, a } = await onFakeTime(1);
-    const busy = await a.openSession();
-    const called = busy.call(...tool('hold'));
-    const call = await a.lab.held();
-    const closing = a.endpoint.close();
-    await until(() => a.endpoint.health().state !== 'serving');
-    call.answer('held');
-    expect(textOf((await called).message)).toBe('held');
-    await until(async () => {
-      await time.advance(25);
-      return a.endpoint.health().state === 'closed';
-    });
-    await closing;
-  });
-
-  test('with timeoutMs: 0 cuts a call at once, also one that an earlier close() waits for', async () => {
-    const { time, a } = await onFakeTime(1);
-    const busy = await a.openSession();
-    const called = busy.call(...tool('hold'));
-    await a.lab.held();
-    const first = a.endpoint.close();
-    await a.endpoint.close({ timeoutMs: 0 });
-    expect((await called).message).toMatchObject({
-      error: { data: { reason: 'endpoint_closed' } },
-    });
-    await time.advance(100);
-    await first;
-    expect(() => a.endpoint.close(5 as never)).toThrow('write close({ timeoutMs: 5 })');
-  });
-});

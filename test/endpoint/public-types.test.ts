@@ -15,7 +15,6 @@ import {
   type SessionList,
   type SessionMode,
 } from '../../src/index.ts';
-import { telemetry } from '../../src/endpoint/otel/index.ts';
 import * as stores from '../../src/stores/index.ts';
 import { serve } from '../kit/serve.ts';
 
@@ -31,10 +30,10 @@ describe('types', () => {
     );
     createMcpEndpoint(
       (ctx) => {
-        expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession>();
         return factory();
       },
-      { stateless: false, use: [telemetry()] },
+      { stateless: false },
     );
     createMcpEndpoint((ctx) => {
       expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();

@@ -204,10 +204,7 @@ export class StoreServer {
     this.carry = carry;
   }
 
-  deployment({
-    deployment: name,
-    leaseMs,
-  }: Pick<StoreOptions, 'deployment' | 'leaseMs'>): Deployment {
+  deployment({ name, leaseMs }: Pick<StoreOptions, 'name' | 'leaseMs'>): Deployment {
     let deployment = this.#deployments.get(name);
     if (deployment === undefined)
       this.#deployments.set(name, (deployment = new Deployment(() => this.#now(), leaseMs)));

@@ -143,8 +143,8 @@ export class World {
   }
 
   get #deployment(): Deployment {
-    const { deployment, leaseMs } = this.#endpoint;
-    return this.server.deployment({ deployment, leaseMs });
+    const { name, leaseMs } = this.#endpoint;
+    return this.server.deployment({ name, leaseMs });
   }
 
   get data(): StoreData {

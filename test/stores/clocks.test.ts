@@ -48,8 +48,8 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const off = offBy(systemTime, byMs);
     // All processes on a SQLite file run on one machine. A memory store has the clock of its first endpoint.
     const storeClock = kind === 'sqlite' || kind === 'memory' ? off : systemTime;
-    const view = await openView(store(), { deployment: 'mcp', kind: 'sessions', time: storeClock });
-    const options = { deployment: 'mcp', idleTimeoutMs: IDLE_MS };
+    const view = await openView(store(), { name: 'mcp', kind: 'sessions', time: storeClock });
+    const options = { name: 'mcp', idleTimeoutMs: IDLE_MS };
     const first = await serveMember({ ...options, store: store(), timeProvider: off });
     const second = await serveMember({ ...options, store: store(), timeProvider: storeClock });
 
@@ -76,7 +76,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       const inner = memory();
       const view = await openView(inner, { kind: 'sessions', time });
       const options = {
-        deployment: 'mcp',
+        name: 'mcp',
         idleTimeoutMs: 60_000,
         store: watchedStore({ durable: true, inner }),
       };

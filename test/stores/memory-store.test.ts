@@ -73,7 +73,7 @@ describe('the memory store', () => {
   test('keeps all data until its last endpoint of any name closes, then drops all, and shares nothing with another store', async () => {
     const store = memory();
     const first = await openView(store);
-    const otherName = await openView(store, { deployment: 'other' });
+    const otherName = await openView(store, { name: 'other' });
     await first.records.create(recordOf('s'));
     const secret = await first.secret('one');
     expect(await (await openView(memory())).records.read('s')).toBeUndefined();

@@ -13,12 +13,7 @@ const LEASE_MS = 3_000;
 const parts = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`];
 
 const instanceOn = (path: string): Promise<Served> =>
-  serve(createLab().factory, {
-    deployment: 'mcp',
-    store: sqlite(path),
-    leaseMs: LEASE_MS,
-    waitMs: 0,
-  });
+  serve(createLab().factory, { name: 'mcp', store: sqlite(path), leaseMs: LEASE_MS, waitMs: 0 });
 
 const ready = async ({ port }: Served): Promise<number> =>
   (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
@@ -94,7 +89,7 @@ test('a store that is opened on a file which another endpoint of the process has
   await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({
     code: 'STORE_UNAVAILABLE',
   });
-  await expect(openView(store, { deployment: 'other' })).rejects.toThrow(/was deleted or replaced/);
+  await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
 });
 
 test('a path that cannot be followed any more is an outage, and no write that was stored seems refused', async () => {

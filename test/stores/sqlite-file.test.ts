@@ -294,7 +294,7 @@ describe('a full disk', () => {
       pragmas: ['max_page_count = 120'],
     });
     const { endpoint, client } = await serve(createLab().factory, {
-      deployment: 'mcp',
+      name: 'mcp',
       store,
       leaseMs: 600,
       waitMs: 0,

@@ -5,7 +5,7 @@ import {
   storeRefused,
   type Connector,
   type Deadlines,
-} from 'sojourn/internal';
+} from 'sojourn/store-kit';
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
 import {
   Client,

@@ -5,7 +5,7 @@ import {
   storeUnavailable,
   storeRefused,
   storeWithoutRoom,
-} from 'sojourn/internal';
+} from 'sojourn/store-kit';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const EXPLAINED: Readonly<Record<string, string>> = {

@@ -168,11 +168,11 @@ export const ERRORS = {
    * `endpoint.close()`. Or no endpoint serves a call of `once`, `userState`, `openHandle`.
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
-  /** `next()` of `middleware`: the client cancelled or left, or its session left. */
+  /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. */
   CALL_ABORTED: [500, RPC.transport],
-  /** `middleware` called `next()` a second time. */
+  /** `aroundRequest` called `next()` a second time. */
   NEXT_TWICE: [500, RPC.internal],
-  /** `middleware` passed another method, id, tool, prompt or URI to `next()`. */
+  /** `aroundRequest` passed another method, id, tool, prompt or URI to `next()`. */
   REQUEST_CHANGED: [500, RPC.internal],
   /** A state would be larger than `limits.stateBytes`; nothing was changed. */
   STATE_TOO_LARGE: [500, RPC.internal],
@@ -202,6 +202,5 @@ export const ERRORS = {
   OPTION_INVALID: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 
-/** `OPTION_INVALID` is the code of a `TypeError` or `RangeError`, and never of a `SojournError`. */
-export type ErrorCode = Exclude<keyof typeof ERRORS, 'OPTION_INVALID'>;
+export type ErrorCode = keyof typeof ERRORS;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];

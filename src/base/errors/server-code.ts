@@ -59,7 +59,7 @@ export const sealTooLong = (length: number, limit: number): SojournError =>
     `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
   );
 
-/** What `next()` of `middleware` rejects with. */
+/** What `next()` of `aroundRequest` rejects with. */
 export const callCut = (): SojournError =>
   new SojournError(
     'CALL_ABORTED',
@@ -67,10 +67,10 @@ export const callCut = (): SojournError =>
   );
 
 export const nextTwice = (): SojournError =>
-  new SojournError('NEXT_TWICE', 'middleware called next() twice; a request runs once');
+  new SojournError('NEXT_TWICE', 'aroundRequest called next() twice; a request runs once');
 
 export const requestChanged = (method: string, what: string): SojournError =>
   new SojournError(
     'REQUEST_CHANGED',
-    `middleware changed ${what} (${shown(method)}); it may change the arguments and _meta of a request`,
+    `aroundRequest changed ${what} (${shown(method)}); it may change the arguments and _meta of a request`,
   );

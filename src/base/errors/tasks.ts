@@ -18,7 +18,7 @@ export const taskRequired = (what: string): SojournError =>
 export const taskToolsMissing = (): SojournError =>
   new SojournError(
     'TASK_REQUIRED',
-    "tasks.fallback: 'tools' needs taskTools(server); this call did not run",
+    "tasks.fallback: 'tools' needs taskTools(server) of sojourn/tasks; this call did not run",
   );
 
 export const taskToolUnknown = (tool: string): SojournError =>

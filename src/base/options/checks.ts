@@ -1,7 +1,6 @@
 /** One function per kind of value. A value that fits is returned, any other throws an error that names its option. */
 import { isClass, optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from '../nearest-name.ts';
-import { meantName } from './other-names.ts';
 
 /** Whether the user's code returned a promise, of any kind. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -201,8 +200,7 @@ function unknownOption(
 ): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
-  const near = here === undefined ? nearestName(name, nested) : qualified(here);
-  const meant = meantName(qualified(name)) ?? near;
+  const meant = here === undefined ? nearestName(name, nested) : qualified(here);
   return optionsContradict(`Unknown option ${qualified(name)}; ${advice(meant, known)}`);
 }
 

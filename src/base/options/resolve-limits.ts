@@ -204,18 +204,18 @@ function perMinute(unit: string): NumberRange {
   return { unit, min: 1, infinity: NO_LIMIT };
 }
 
-export type Limits = Numbers<typeof LIMITS>;
+export type SessionLimits = Numbers<typeof LIMITS>;
 export type UserLimits = Numbers<typeof USER>;
 export type ToolLimits = Numbers<typeof TOOL>;
 
-export interface LimitsOptions extends Some<Limits> {
+export interface LimitsOptions extends Some<SessionLimits> {
   /** The limits of each user. Default: those of each. */
   perUser?: Some<UserLimits> | undefined;
   /** The limits of a tool, by its name. Default: no limit. */
   perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
 }
 
-export const LIMIT_DEFAULTS: Readonly<Limits> = valuesOf(LIMITS);
+export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
 export const RETENTION_DEFAULTS: Readonly<EventRetention> = valuesOf(RETENTION);
 export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
@@ -232,7 +232,7 @@ export function resolveLimits(given: unknown = {}) {
   };
 }
 
-function resolvePerTool(given: unknown = {}, limits: Limits) {
+function resolvePerTool(given: unknown = {}, limits: SessionLimits) {
   if (!holdsOptions(given))
     throw optionInvalid(
       'type',

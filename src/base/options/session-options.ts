@@ -63,10 +63,10 @@ export const SESSIONS = {
     'hybrid',
     sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
   ),
-  /** `true` is `sessionMode: 'stateless'`, `false` is `'hybrid'`. */
+  /** `true` is `sessionMode: 'stateless'`, `false` is `'stateful'`. */
   stateless: flag(
     undefined,
-    sessions('short for --session-mode stateless (--no-stateless: hybrid)'),
+    sessions('short for --session-mode stateless (--no-stateless: stateful)'),
   ),
   /**
    * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
@@ -114,16 +114,14 @@ export const SESSIONS = {
     parseStore,
   ),
   /**
-   * The name of the deployment. Endpoints with one deployment on one store share their sessions and must serve the same
-   * server; other deployments are separate. 1 to 64 letters, digits, dots, dashes and underscores.
+   * Endpoints with one name on one store share their sessions; other names are separate. 1 to 64 letters, digits, dots,
+   * dashes and underscores.
    * @default `'mcp'`
    */
-  deployment: option<string>(
+  name: option<string>(
     'text',
     'mcp',
-    sessions('endpoints with the same deployment and store share their sessions', {
-      value: 'name',
-    }),
+    sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
     (name, value) =>
       checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
   ),
@@ -310,7 +308,7 @@ function parseStore(name: string, value: unknown): Store | undefined {
       'type',
       name,
       got('an object without kind'),
-      "a store, e.g. memory() from 'sojourn'",
+      "a store, e.g. memory() from 'sojourn/memory'",
     );
   return store;
 }

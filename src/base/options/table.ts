@@ -6,8 +6,7 @@
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Observe } from '../observe/observer.ts';
 import type { EventRetention } from '../types.ts';
-import type { Middleware } from './middleware.ts';
-import { type AddOn, parseUse } from './add-ons.ts';
+import type { AroundRequest } from './around-request.ts';
 import { checkFunction, checkList } from './checks.ts';
 import { checkAttemptName, checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
@@ -17,7 +16,7 @@ import {
   type LimitsOptions,
   resolveRetention,
   RETENTION_DEFAULTS,
-  type Limits,
+  type SessionLimits,
 } from './resolve-limits.ts';
 import { SESSIONS } from './session-options.ts';
 import { parseTasks, type ResolvedTasks, type TasksOptions } from './tasks-options.ts';
@@ -174,20 +173,15 @@ export const REQUESTS = {
    * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
    * all of them are one.
    */
-  limits: value<Readonly<Limits>, LimitsOptions>(LIMIT_DEFAULTS),
+  limits: value<Readonly<SessionLimits>, LimitsOptions>(LIMIT_DEFAULTS),
   /**
    * Your code around each run of a client's request, or a list of which the first is the outermost
-   * (docs/guide/hooks.md#middleware).
+   * (docs/guide/hooks.md#aroundrequest).
    */
-  middleware: value<readonly Middleware[], Middleware | readonly Middleware[]>(
+  aroundRequest: value<readonly AroundRequest[], AroundRequest | readonly AroundRequest[]>(
     Object.freeze([]),
     parseAround,
   ),
-  /**
-   * Add-ons: `use: [telemetry()]` of `sojourn/otel`. What each has of `middleware`, `observe` and `onerror` runs beside
-   * these options, and its middleware around theirs. Default: none.
-   */
-  use: value<readonly AddOn[]>(Object.freeze([]), parseUse),
   /**
    * Counts for `endpoint.metrics()`. On the command line `--metrics [host:]port` also serves them.
    * @default `false`
@@ -222,11 +216,11 @@ export type OptionName = keyof typeof OPTIONS;
 /** The value of each omitted option. */
 export const DEFAULTS = valuesOf(OPTIONS);
 
-function parseAround(name: string, value: unknown): readonly Middleware[] {
+function parseAround(name: string, value: unknown): readonly AroundRequest[] {
   const takes = 'a function (request, next)';
   if (!Array.isArray(value))
-    return Object.freeze([checkFunction(name, value as Middleware, takes)]);
-  const check = (item: string, one: unknown): Middleware =>
-    checkFunction(item, one as Middleware, takes);
+    return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
+  const check = (item: string, one: unknown): AroundRequest =>
+    checkFunction(item, one as AroundRequest, takes);
   return checkList(name, value, `${takes}, or a list of them`, check, 0);
 }

@@ -38,13 +38,12 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
 };
 
 const shown = (
-  { id, state, version, server, process }: InstanceLease,
+  { id, state, version, process }: InstanceLease,
   live: ReadonlyMap<string | null, number>,
 ) => ({
   id,
   state,
   version,
-  ...(server !== undefined && { server }),
   ...process,
   sessions: live.get(id) ?? 0,
 });
@@ -63,7 +62,7 @@ async function leaseNamed(store: EndpointStore, given = ''): Promise<InstanceLea
   if (lease !== undefined && others.length === 0) return lease;
   throw new Failure(
     leases.length === 0
-      ? 'no instance serves with this store and deployment; set --deployment to that of its endpoint'
+      ? 'no instance serves with this store and name; set --name to the name of its endpoint'
       : `there is no one instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
   );
 }

@@ -138,5 +138,5 @@ const unknown = (kind: Named, given: string): Failure =>
       (kind === 'handles'
         ? 'its hash, as `handles ls` prints it'
         : `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`) +
-      '; set --deployment to that of its endpoint',
+      '; set --name to the name of its endpoint',
   );

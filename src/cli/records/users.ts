@@ -55,7 +55,7 @@ async function kept(store: EndpointStore, { names, options }: RecordRequest) {
     if (isKnown || names[0]?.startsWith('[')) return { counts, taskStore };
   }
   throw new Failure(
-    'nothing is kept of this user: set --deployment to the name of the endpoint; a user whose tokens name an issuer is ' +
+    'nothing is kept of this user: set --name to the name of the endpoint; a user whose tokens name an issuer is ' +
       `given by key: '["sub","<issuer>","<subject>"]'`,
   );
 }

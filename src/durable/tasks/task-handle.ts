@@ -34,10 +34,7 @@ const PARK_MS = 60_000;
 const CALL_ID_BYTES = 16;
 const NAME_LENGTH = 22;
 
-/**
- * The task of a call.
- * @experimental
- */
+/** The task of a call. */
 export interface RunningTask {
   /** `undefined`: this call is no task, or not yet. */
   readonly taskId: string | undefined;
@@ -75,10 +72,7 @@ const present = new AsyncLocalStorage<RunningTask>();
 
 export const inTask = <T>(handle: RunningTask, work: () => T): T => present.run(handle, work);
 
-/**
- * The task whose handler runs.
- * @experimental
- */
+/** The task whose handler runs. */
 export const currentTask = (): RunningTask | undefined => present.getStore();
 
 /** The SDK's methods that ask the client. */

@@ -22,7 +22,6 @@ const inputSchema = fromJsonSchema<OfTask>({
 /**
  * Registers `task_status` and `task_cancel`. They answer for the tasks of the caller: `task_status` with the result of
  * an ended task, or after 4 s with its state, and it asks what the task asks.
- * @experimental
  */
 export function taskTools(server: McpServer): void {
   const status = {

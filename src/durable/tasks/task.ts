@@ -41,7 +41,6 @@ import type { TaskKey } from './task-store.ts';
 
 type Returned<Result> = Result | Promise<Result>;
 
-/** @experimental */
 export interface TaskOptions<Given extends unknown[] = unknown[]> {
   /**
    * Which calls of clients with tasks become one. `'always'` (default): each. `'required'`: each, and clients without
@@ -86,7 +85,6 @@ interface Checked {
 /**
  * Wraps the handler of a tool. It gets one more argument, its `RunningTask`. Throws a `TypeError` or `RangeError` for
  * an invalid option.
- * @experimental
  */
 export function task<Given extends unknown[], Result>(
   handler: (...given: [...Given, RunningTask]) => Returned<Result>,

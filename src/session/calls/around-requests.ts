@@ -1,5 +1,5 @@
 /**
- * The option `middleware`: code of the application around each run of a request in a server.
+ * The option `aroundRequest`: code of the application around each run of a request in a server.
  *
  *     entered ──next()──▶ asked ──the handler answers──▶ answered ──it returns──▶ over
  *        │                  ├──it returns first: the handler is aborted───────▶ over
@@ -21,11 +21,11 @@ import {
 } from '../../base/errors.ts';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type {
-  Middleware,
+  AroundRequest,
   RequestAnswer,
   RequestChange,
   RunningRequest,
-} from '../../base/options/middleware.ts';
+} from '../../base/options/around-request.ts';
 import { userName } from '../../base/shown.ts';
 import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
@@ -43,7 +43,7 @@ type ScopeCheck = Pick<ServerTransport, 'checkScopes'>;
 
 /** `functions`: the first is the outermost. `undefined`: there are none. */
 export function openRun(
-  functions: readonly Middleware[],
+  functions: readonly AroundRequest[],
   transport: ScopeCheck,
   call: Call,
   attempt = 1,
@@ -52,7 +52,7 @@ export function openRun(
 }
 
 class AroundRun implements RunAround {
-  readonly #functions: readonly Middleware[];
+  readonly #functions: readonly AroundRequest[];
   readonly #transport: ScopeCheck;
   readonly call: Call;
   readonly attempt: number;
@@ -64,7 +64,7 @@ class AroundRun implements RunAround {
   #controller: AbortController | undefined = undefined;
 
   constructor(
-    functions: readonly Middleware[],
+    functions: readonly AroundRequest[],
     transport: ScopeCheck,
     call: Call,
     attempt: number,
@@ -315,7 +315,7 @@ function checked(answer: unknown): RequestAnswer {
     if (isObject(result)) return answer;
   }
   throw factoryFailed(
-    'middleware must return the answer of next(), { result } or { error: { code, message } }',
+    'aroundRequest must return the answer of next(), { result } or { error: { code, message } }',
   );
 }
 

@@ -85,13 +85,13 @@ export interface CallMarker {
 
 /** Gets what the server answered to a request. */
 interface AnswerListener {
-  /** Before `middleware` may change it. */
+  /** Before `aroundRequest` may change it. */
   readonly learn?: ((answer: RpcResponse) => void) | undefined;
   /** The request is one of this library, whose answer no client gets. */
   readonly take?: (answer: RpcResponse) => void;
 }
 
-/** Runs the code of `middleware` (`around-requests.ts`). */
+/** Runs the code of `aroundRequest` (`around-requests.ts`). */
 export interface RunAround {
   run(
     request: RpcRequest,
@@ -297,7 +297,7 @@ export class Call {
     return this.live?.view;
   }
 
-  /** The request as its client sent it, before `middleware`; `undefined`: none did. */
+  /** The request as its client sent it, before `aroundRequest`; `undefined`: none did. */
   get sent(): AwaitedRequest | undefined {
     return this.stream?.requestOf(this.id);
   }

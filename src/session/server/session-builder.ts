@@ -87,7 +87,7 @@ export class SessionBuilder {
     };
     const answer = await session.calls.ask(this.#servers.asked(message), caller, saw);
     if (answer.error === undefined && !isNegotiated)
-      throw factoryFailed('middleware answered initialize, and its server did not');
+      throw factoryFailed('aroundRequest answered initialize, and its server did not');
     return answer;
   }
 

@@ -6,8 +6,9 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createMcpEndpoint, currentSession, task } from '../../../dist/index.js';
+import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
+import { task } from '../../../dist/durable/tasks/index.js';
 
 const [folder, className, way, database, port] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(folder, file)).href);

@@ -150,7 +150,7 @@ describe.each<
   >([
     ['a factory', make],
     ['one object', make()],
-    ['a factory, through middleware', make, { middleware: async (_request, next) => next() }],
+    ['a factory, through aroundRequest', make, { aroundRequest: async (_request, next) => next() }],
   ])(
     'reaches onerror once, with its method, tool and session, and the log with the place: %s',
     async (_what, server, options) => {

@@ -140,12 +140,12 @@ test.each([
   },
 );
 
-test('an middleware that returns nothing is a warning that says what it must return', async () => {
-  const served = await serve(throwing, { middleware: () => undefined as never });
+test('an aroundRequest that returns nothing is a warning that says what it must return', async () => {
+  const served = await serve(throwing, { aroundRequest: () => undefined as never });
   const { body } = await postModern(served.client(), 'tools/call', { name: 'boom', arguments: {} });
   expect(body).toContain('"message":"Internal error"');
   const [line] = served.log.matching(/threw/);
-  expect(line?.fields['message']).toContain('middleware must return the answer of next()');
+  expect(line?.fields['message']).toContain('aroundRequest must return the answer of next()');
 });
 
 test('a header that differs from the body is named, and its value is not', async () => {

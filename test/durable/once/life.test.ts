@@ -313,7 +313,7 @@ describe('where no endpoint serves the call', () => {
   });
 
   test('another copy of the package serves it: it is refused, and the error says so', async () => {
-    const built = new URL('../../../dist/index.js', import.meta.url).href;
+    const built = new URL('../../../dist/durable/once/index.js', import.meta.url).href;
     const other = (await import(/* @vite-ignore */ built)) as { once: typeof once };
     let runs = 0;
     const member = await servePay(other.once(() => said(String((runs += 1))), { key: () => 'k' }));

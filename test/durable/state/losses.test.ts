@@ -130,7 +130,7 @@ describe.each(inMatrix(SERVED, SERVED.slice(0, 1)))('on %s', (kind) => {
           const store = kind === 'redis' ? redis(url) : postgres(url);
           return serve(
             toolServer({}, registerRun),
-            { deployment: name, store },
+            { name, store },
             { face: 'node', auth: userHeader },
           );
         }),

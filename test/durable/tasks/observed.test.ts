@@ -1,6 +1,6 @@
-/** What an application and its operators see of tasks: notices, metrics, request lines, log lines, `middleware`. */
+/** What an application and its operators see of tasks: notices, metrics, request lines, log lines, `aroundRequest`. */
 import { expect, test } from 'vitest';
-import type { Middleware, Notice } from '../../../src/index.ts';
+import type { AroundRequest, Notice } from '../../../src/index.ts';
 import { sessionHash } from '../../../src/base/shown.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { passing } from '../../kit/moving-time.ts';
@@ -214,10 +214,10 @@ test('without tasks there is no gauge of them', async () => {
   expect([...scrape({ endpoint }).values.keys()]).not.toContain('sojourn_tasks_running');
 });
 
-// ——— middleware ———
+// ——— aroundRequest ———
 
 /** Notes each run with its task and its attempt, when it begins and when it is over. */
-function noting(runs: string[]): Middleware {
+function noting(runs: string[]): AroundRequest {
   return async (request, next) => {
     if (request.method !== 'tools/call') return next();
     const { taskId: before, attempt } = request;
@@ -229,10 +229,10 @@ function noting(runs: string[]): Middleware {
   };
 }
 
-test('middleware gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
+test('aroundRequest gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
   const runs: Record<string, string[]> = { a: [], b: [] };
   const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({
-    middleware: noting(runs[by] ?? []),
+    aroundRequest: noting(runs[by] ?? []),
   }));
   const held = await a.client.start('hold');
   await ran(0);
@@ -243,7 +243,7 @@ test('middleware gets the task and the attempt of each run: the first, after a p
   const own: string[] = [];
   const served = await serve(taskServer(new Effects()), {
     tasks: true,
-    middleware: noting(own),
+    aroundRequest: noting(own),
   });
   const client = new TaskClient(served.client());
   const asks = await client.start('asks');

@@ -46,7 +46,7 @@ function providers() {
 async function served(server: McpEndpointFactory | ConnectableServer, more = {}) {
   const { spans, measured, options } = providers();
   const { client, openSession, log } = await serve(server, {
-    use: [options],
+    ...options,
     accessLog: true,
     ...more,
   });

@@ -13,34 +13,29 @@ const names = (text: string): string[] => text.trim().split(/\s+/);
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
     values: [
-      'RUNS_ONCE',
       'SojournError',
       'createMcpEndpoint',
       'currentRequest',
       'currentSession',
-      'currentTask',
       'enablePolling',
       'listHandles',
-      'memory',
-      'nothingDone',
-      'once',
       'openHandle',
-      'task',
-      'taskTools',
       'userState',
     ],
     types: names(`
-      AddOn AuthOptions Authorize AuthorizeKind AuthorizeTask CloseOptions ConfigureSessionOptions ConnectableServer Dashboard DashboardOptions
+      AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
       DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
-      FetchOptions ForgottenUser GivenLogger Handle HandleInfo HandleList HandleOptions HandlePage HandlePageRequest Limits LimitsOptions
-      JwtOptions LeaveReason ListenOptions Listening LogMessage Logger LostCalls McpEndpoint McpEndpointContext
+      FetchOptions ForgottenUser Handle HandleInfo HandleList HandleOptions HandlePage HandlePageRequest
+      JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
-      McpSessionContext Middleware NextRun Notice Notifier Observe OnError OnceOptions Refusal RefusedNotice RequestAnswer RequestChange ResponseMode RestoreCause
-      RunSessionHandler RunningRequest RunningTask SessionIdGenerator SessionInfo SessionInfoPage SessionList SessionMigrationHandler SessionMode
-      SessionPageRequest Sessions SharedList State Store TaskInfo TaskLimits TaskOptions TaskToRun TasksOptions
-      TimeProvider ToolLimits TrustedProxyUser UserHandle UserLimits UserStateOptions VerifyToken
+      McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
+      RunSessionHandler RunningRequest SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
+      SessionPageRequest Sessions SharedList State Store TaskInfo TaskLimits TaskToRun TasksOptions
+      TimeProvider TrustedProxyUser UserHandle UserStateOptions VerifyToken
     `),
   },
+  './memory': { values: ['memory'], types: [] },
+  './once': { values: ['RUNS_ONCE', 'nothingDone', 'once'], types: ['OnceOptions'] },
   './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
   './sqlite': {
@@ -58,6 +53,10 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),
   },
+  './tasks': {
+    values: ['currentTask', 'task', 'taskTools'],
+    types: ['RunningTask', 'TaskOptions'],
+  },
   './testing': {
     values: ['createFakeTime', 'openLab', 'until'],
     types: names(`
@@ -68,7 +67,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
 
 const root = resolve(import.meta.dirname, '../../..');
 /** What this project's own stores are made of. It changes with each version. */
-const KIT = './internal';
+const KIT = './store-kit';
 
 const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
   typeof target === 'string' || name === KIT ? [] : [{ name, ...target }],

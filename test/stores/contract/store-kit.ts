@@ -46,7 +46,7 @@ export interface StoreUnderTest {
 }
 
 export interface ViewOptions extends Partial<
-  Omit<ViewSettings, 'deployment' | 'time' | 'random' | 'logger'>
+  Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>
 > {
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
@@ -70,7 +70,7 @@ export interface StoreKit {
 }
 
 /** What a view is opened with, but for the name of its deployment. */
-export const VIEW_DEFAULTS: Omit<ViewSettings, 'deployment'> = {
+export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
   time: systemTime,
   random: systemRandom,
   logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
@@ -97,7 +97,7 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
       const store = await connect();
       const view = await openView(store, {
         ...VIEW_DEFAULTS,
-        deployment: `${prefix}${deployment}`,
+        name: `${prefix}${deployment}`,
         time,
         ...options,
       });

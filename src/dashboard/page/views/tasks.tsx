@@ -40,7 +40,9 @@ export function TasksView({ page, query }: { page: FleetPage; query: string }) {
             {isServed ? 'No task is open.' : 'This endpoint serves no tasks. The option that does:'}
           </p>
           <Code
-            text={isServed ? "import { task } from 'sojourn'" : 'sojourn serve server.js --tasks'}
+            text={
+              isServed ? "import { task } from 'sojourn/tasks'" : 'sojourn serve server.js --tasks'
+            }
           />
         </>
       }

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { task } from '../../../../dist/index.js';
+import { task } from '../../../../dist/durable/tasks/index.js';
 
 /** ms from and to. */
 const READS = {

@@ -8,7 +8,9 @@
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { createMcpEndpoint, once, RUNS_ONCE, task } from '../../../../dist/index.js';
+import { createMcpEndpoint } from '../../../../dist/index.js';
+import { once, RUNS_ONCE } from '../../../../dist/durable/once/index.js';
+import { task } from '../../../../dist/durable/tasks/index.js';
 
 const [kind, target, effects] = process.argv.slice(2);
 /** Short: the others wait for the lease of a process that was killed. */

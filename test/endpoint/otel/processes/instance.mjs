@@ -75,7 +75,7 @@ server.registerResource('note', 'note://secret', {}, () => ({
 }));
 
 const endpoint = createMcpEndpoint(server, {
-  use: [telemetry()],
+  ...telemetry(),
   store: sqlite(file),
   logger: false,
   metrics: true,

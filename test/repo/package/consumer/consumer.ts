@@ -1,5 +1,8 @@
 import { fromJsonSchema, McpServer, type ServerContext } from '@modelcontextprotocol/server';
-import { createMcpEndpoint, type McpSession, memory, once, type RunningTask, task } from 'sojourn';
+import { createMcpEndpoint, type McpSession } from 'sojourn';
+import { memory } from 'sojourn/memory';
+import { once } from 'sojourn/once';
+import { type RunningTask, task } from 'sojourn/tasks';
 import * as testing from 'sojourn/testing';
 import manifest from 'sojourn/package.json' with { type: 'json' };
 

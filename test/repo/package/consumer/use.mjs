@@ -1,7 +1,8 @@
 /** A session of 2025-11-25 and a call of 2026-07-28, on the package as this folder finds it. */
 import assert from 'node:assert/strict';
 import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint, memory } from 'sojourn';
+import { createMcpEndpoint } from 'sojourn';
+import { memory } from 'sojourn/memory';
 
 const endpoint = createMcpEndpoint(
   (ctx) => {

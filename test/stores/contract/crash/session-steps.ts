@@ -25,7 +25,7 @@ export const newRecord = (id: string, owner: string): StoredRecord =>
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string): ViewSettings => ({
   ...VIEW_DEFAULTS,
-  deployment: name,
+  name,
   leaseMs: KEPT_MS,
   keepMs: KEPT_MS,
   log: LOG,

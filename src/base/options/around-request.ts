@@ -1,4 +1,4 @@
-/** What the option `middleware` gets and returns. */
+/** What the option `aroundRequest` gets and returns. */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 
@@ -74,7 +74,7 @@ export interface RequestChange {
 export type NextRun = (change?: RequestChange) => Promise<RequestAnswer>;
 
 /** Runs a request: returns the answer of `next()`, or its own. What it throws is the error of the call. */
-export type Middleware = (
+export type AroundRequest = (
   request: RunningRequest,
   next: NextRun,
 ) => RequestAnswer | Promise<RequestAnswer>;
