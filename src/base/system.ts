@@ -129,8 +129,9 @@ function serveRead(): void {
 }
 
 /**
- * Runs `serve` with those of all other requests that this turn has read. The code on the way of a request is long, and each piece of it short: a processor that has just run it for another request has it in its
- * caches. A call costs a quarter less CPU so than served as it is read.
+ * Runs `serve` with those of all other requests that this turn has read. The code on the way of a
+ * request is long, and each piece of it short: a processor that has just run it for another request
+ * has it in its caches. A call costs a quarter less CPU so than served as it is read.
  */
 export function onceRead(request: ReadRequest, serve: () => void): void {
   if (read.length === 0) {

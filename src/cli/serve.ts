@@ -1,4 +1,7 @@
-/** `sojourn serve <module>` and `sojourn stdio`: loads what is served, creates the endpoint, listens, and runs until a signal stops it. */
+/**
+ * `sojourn serve <module>` and `sojourn stdio`: loads what is served, creates the endpoint,
+ * listens, and runs until a signal stops it.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { SojournError, type StoreProblem } from '../base/errors/sojourn-error.ts';
 import type { Listening } from '../http/listen/listen.ts';

@@ -12,7 +12,10 @@ export interface HandlePageRequest extends SessionPageRequest {
 /** One page as a promise; `for await` walks the handles of all pages, from that one on. */
 export interface HandleList extends Promise<HandlePage>, AsyncIterable<HandleInfo> {}
 
-/** The handles of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE` where the store stays away. */
+/**
+ * The handles of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE`
+ * where the store stays away.
+ */
 export interface EndpointHandles {
   /** How many there are: all, or those of one user. */
   count(userKey?: string): Promise<number>;

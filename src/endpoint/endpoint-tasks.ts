@@ -15,7 +15,10 @@ export interface TaskInfo extends DetailedTask {
   readonly user: string | undefined;
 }
 
-/** The tasks of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE` where the store stays away. */
+/**
+ * The tasks of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE`
+ * where the store stays away.
+ */
 export interface EndpointTasks {
   /** How many tasks have not ended: all, or those of one user. */
   count(user?: string): Promise<number>;

@@ -56,7 +56,10 @@ interface Sealed {
   readonly at: number;
 }
 
-/** @throws TypeError or RangeError when a key is too short, `maxAgeMs` is not a number of ms above 0, or a name is unknown. */
+/**
+ * @throws TypeError or RangeError when a key is too short, `maxAgeMs` is not a number of ms above
+ * 0, or a name is unknown.
+ */
 export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
   const options = checkNames('sealedSessions()', given, NAMES) as unknown as SealedSessionsOptions;
   const { keys, maxAgeMs = DAY_MS, timeProvider = systemTime } = options;

@@ -1,8 +1,9 @@
 /**
- * The node face: an exchange directly on `node:http`, or on what looks like it: adapters of other platforms (AWS Lambda,
- * `fetch`) have a socket without most members, or none, and fields that no parser has read. A call creates no web `Request`, `Response`, `Headers` or stream.
- * Headers are set one by one, so that `res.getHeader` works and headers that middleware set stay. A complete answer is
- * sent with its head in one `end`, which also adds `Content-Length`.
+ * The node face: an exchange directly on `node:http`, or on what looks like it: adapters of other
+ * platforms (AWS Lambda, `fetch`) have a socket without most members, or none, and fields that no
+ * parser has read. A call creates no web `Request`, `Response`, `Headers` or stream. Headers are
+ * set one by one, so that `res.getHeader` works and headers that middleware set stay. A complete
+ * answer is sent with its head in one `end`, which also adds `Content-Length`.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -5,7 +5,7 @@ import {
   LOG_LEVEL_META_KEY,
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
-import { isObject } from '../base/protocol/jsonrpc.ts';
+import { isObject, LOG_LEVELS } from '../base/protocol/jsonrpc.ts';
 import { methodOf, methods, roleOf } from '../base/protocol/methods.ts';
 import { BUILD_VERSION, MODERN_VERSION } from '../base/protocol/versions.ts';
 import type { RpcParams } from './child.ts';
@@ -81,8 +81,6 @@ export const ASKING_METHODS: Readonly<Record<string, string>> = Object.fromEntri
 export const isOfNoCall = (method: string): boolean =>
   methodOf(method).changes !== undefined || roleOf(method) === 'updated';
 
-const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
-
 /** Whether a log message of `level` passes where `wanted` is the least. */
 export const passes = (level: unknown, wanted: string): boolean =>
-  LEVELS.indexOf(String(level)) >= LEVELS.indexOf(wanted);
+  LOG_LEVELS.indexOf(String(level)) >= LOG_LEVELS.indexOf(wanted);

@@ -19,10 +19,11 @@
  * The writes of one view take effect in the order of the calls, including those whose caller has given up: a retry must
  * not undo a later write.
  *
- * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store answers synchronously for
- * one record (`replay` excepted), so that a call on a live session never waits for it. Failures are thrown or rejected
- * as `storeUnavailable(…)`, code `STORE_UNAVAILABLE`: the store could not be reached, and the outcome is unknown. A caller that tries
- * again hears what the try answered that was stored.
+ * A method may answer synchronously or with a promise ({@link MaybePromise}). The memory store
+ * answers synchronously for one record (`replay` excepted), so that a call on a live session never
+ * waits for it. Failures are thrown or rejected as `storeUnavailable(…)`, code `STORE_UNAVAILABLE`:
+ * the store could not be reached, and the outcome is unknown. A caller that tries again hears what
+ * the try answered that was stored.
  */
 import type { RandomSource } from '../base/system.ts';
 import type { EventRetention, Logger, MaybePromise, TimeProvider } from '../base/types.ts';
@@ -260,11 +261,12 @@ export interface Records {
    */
   add(id: string, field: string, text: string): MaybePromise<AddOutcome>;
   /**
-   * Compare-and-set to the ended value, for the owner itself or a caller that found no living owner. Only `outcome`, a
-   * text of any size, and `apart` stay, for `keepMs` (without it: that of the kind); fields, log and marks go at once. A record
-   * that had expired before ends at its expiry, without an outcome. `'fenced'`: the record is not as `from` saw it.
-   * `'gone'`: the record was ended or missing before. If `from` is an ended record, that record is forgotten before its
-   * keep time is over: its id is free from now on.
+   * Compare-and-set to the ended value, for the owner itself or a caller that found no living
+   * owner. Only `outcome`, a text of any size, and `apart` stay, for `keepMs` (without it: that of
+   * the kind); fields, log and marks go at once. A record that had expired before ends at its
+   * expiry, without an outcome. `'fenced'`: the record is not as `from` saw it. `'gone'`: the
+   * record was ended or missing before. If `from` is an ended record, that record is forgotten
+   * before its keep time is over: its id is free from now on.
    */
   end(
     id: string,

@@ -1,4 +1,7 @@
-/** States of users and of handles (`durable/state/states.ts`). Their messages reach the model, in a result with `isError`. */
+/**
+ * States of users and of handles (`durable/state/states.ts`). Their messages reach the model, in a
+ * result with `isError`.
+ */
 import { quoted } from '../shown.ts';
 import { SojournError } from './sojourn-error.ts';
 

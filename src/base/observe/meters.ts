@@ -1,4 +1,7 @@
-/** What each notice counts, for `endpoint.metrics()` (`metrics.ts`) and for OpenTelemetry (`endpoint/otel/counts.ts`) alike. */
+/**
+ * What each notice counts, for `endpoint.metrics()` (`metrics.ts`) and for OpenTelemetry
+ * (`endpoint/otel/counts.ts`) alike.
+ */
 import type { Labels, MetricName } from './metric-table.ts';
 import type { Notice } from './notices.ts';
 

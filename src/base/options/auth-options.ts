@@ -34,8 +34,9 @@ export type VerifyToken = (
 export type AuthorizeKind = 'tool' | 'prompt' | 'resource' | 'method';
 
 /**
- * `name`: of a tool, a prompt or a method; of a resource its URI, or the URI template in lists and completions. A URI that is not
- * in normal form is asked about twice: as sent, and as `new URL(uri).href`. Both must be allowed.
+ * `name`: of a tool, a prompt or a method; of a resource its URI, or the URI template in lists and
+ * completions. A URI that is not in normal form is asked about twice: as sent, and as `new
+ * URL(uri).href`. Both must be allowed.
  */
 export type Authorize = (
   kind: AuthorizeKind,

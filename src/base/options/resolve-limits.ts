@@ -163,7 +163,10 @@ export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
   bytes: number(8 * MIB, bytes(), kept('how many bytes are kept per session')),
 };
 
-/** What one user may use, of one instance unless it says otherwise. A caller without a user counts by the address of its connection. */
+/**
+ * What one user may use, of one instance unless it says otherwise. A caller without a user counts
+ * by the address of its connection.
+ */
 const USER = {
   // 500 handshakes of 16 KiB are 9 MB. A hosted client opens one for each call, and needs none of them again.
   /**

@@ -34,7 +34,7 @@ export function setToken(value: string): void {
     if (token === '') sessionStorage.removeItem(KEY);
     else sessionStorage.setItem(KEY, token);
   } catch {
-    // As above.
+    // The browser keeps nothing for pages here: the token lasts as long as this one.
   }
 }
 

@@ -41,7 +41,10 @@ export type FoundEntry =
     }
   | { readonly is: 'ended'; readonly outcome: Outcome; readonly waited: boolean };
 
-/** An entry that this instance owns. Its writes are repeated until the store has answered; what they return never rejects. */
+/**
+ * An entry that this instance owns. Its writes are repeated until the store has answered; what they
+ * return never rejects.
+ */
 export class OwnedEntry extends OwnedRecord {
   readonly #entry: OnceEntry;
   readonly #kind: OwnedRecords;

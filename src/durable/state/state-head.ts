@@ -1,5 +1,6 @@
 /**
- * The head of a record of shared state, as JSON: `[lastsMs, dropped, [writer, change, stamp, at], …]`, the newest writer first.
+ * The head of a record of shared state, as JSON: `[lastsMs, dropped, [writer, change, stamp, at],
+ * …]`, the newest writer first.
  *
  *     lastsMs  how long the record lasts after its last change
  *     writer   an instance that changed the record in the last minute, once

@@ -1,9 +1,11 @@
 /**
- * Calls run at most once on a store that several processes share. Before a call that must not run twice is dispatched,
- * a fenced marker is stored, in one write with the priming event where there is one. The marker shows the next owner
- * that the call may have run. Repeatable requests need no marker: what `base/protocol/methods.ts` says may repeat, tools with
- * `readOnlyHint` or `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run. Both
- * are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool is not repeatable.
+ * Calls run at most once on a store that several processes share. Before a call that must not run
+ * twice is dispatched, a fenced marker is stored, in one write with the priming event where there
+ * is one. The marker shows the next owner that the call may have run. Repeatable requests need no
+ * marker: what `base/protocol/methods.ts` says may repeat, tools with `readOnlyHint` or
+ * `idempotentHint`, and tools with `RUNS_ONCE`, whose ledger knows what became of the first run.
+ * Both are read from passing `tools/list` answers and forgotten at `list_changed`. An unknown tool
+ * is not repeatable.
  *
  * Markers also count the runs of a call (`MOST_RUNS`). The first run needs no number: the open stream, or the marker,
  * shows it. Before a call runs again on its stream, a marker with the number of that run is stored. A call that arrives
@@ -210,8 +212,9 @@ export class Markers {
   }
 
   /**
-   * A call has ended, or did not run. On a logged stream only its last append removes the marker: without the marker, the next owner
-   * would run the call of a stream that the log holds open. Otherwise a separate write removes it.
+   * A call has ended, or did not run. On a logged stream only its last append removes the marker:
+   * without the marker, the next owner would run the call of a stream that the log holds open.
+   * Otherwise a separate write removes it.
    */
   unmark(call: Call): void {
     const mark = call.removedMark;

@@ -1,11 +1,12 @@
 /**
  * Calls that begin again.
  *
- * A lost owner left streams that are not complete, and markers of calls that may have run. `forLost` says which of them
- * run again (`session/inbound/retries.ts`), the others end with `owner_lost`. So does a call when the caller who restores the
- * session has other rights than its caller, or lacks a scope that the server asks for, and a call that has begun
- * `MOST_RUNS` times. Clients find the outcome by `Last-Event-ID`. Markers stay, also those that count runs: an instance
- * that relayed such a call may send it again, and then gets its outcome.
+ * A lost owner left streams that are not complete, and markers of calls that may have run.
+ * `forLost` says which of them run again (`session/inbound/retries.ts`), the others end with
+ * `owner_lost`. So does a call when the caller who restores the session has other rights than its
+ * caller, or lacks a scope that the server asks for, and a call that has begun `MOST_RUNS` times.
+ * Clients find the outcome by `Last-Event-ID`. Markers stay, also those that count runs: an
+ * instance that relayed such a call may send it again, and then gets its outcome.
  *
  * A request arrives a second time where the outcome of its first attempt is unknown: the relaying instance lost the
  * owner, or its own lease; or a proxy lost the instance that had the request (`attempts.ts`). If the first attempt runs

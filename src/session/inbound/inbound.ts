@@ -49,7 +49,10 @@ export interface Inbound {
   readonly mayHaveRun?: number;
   /** What names its attempts (`session/calls/attempts.ts`). */
   readonly attemptId?: AttemptId | undefined;
-  /** The stream that an attempt stored, or may have stored, without running its call. The next owner may run it from there. */
+  /**
+   * The stream that an attempt stored, or may have stored, without running its call. The next owner
+   * may run it from there.
+   */
   readonly storedAs?: string;
   /** Its client can resume nothing: the session that it opens logs no messages (the 2024-11-05 transport). */
   readonly unlogged?: boolean;

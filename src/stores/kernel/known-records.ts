@@ -125,9 +125,10 @@ export class KnownRecords {
   }
 
   /**
-   * An append that rests on what is known, while no step runs that may change it. `undefined`: a step looks at what is
-   * stored, because the record or its log is not known, or another writer was faster; or its room is waited for. The next append may follow at
-   * once: it has the next number, whatever becomes of this one.
+   * An append that rests on what is known, while no step runs that may change it. `undefined`: a
+   * step looks at what is stored, because the record or its log is not known, or another writer was
+   * faster; or its room is waited for. The next append may follow at once: it has the next number,
+   * whatever becomes of this one.
    */
   append(request: AppendRequest): MaybePromise<'written' | undefined> {
     const { id, fence } = request;

@@ -15,9 +15,10 @@ const areTexts = (part: unknown): boolean =>
   part instanceof Object && Object.values(part).every(isText);
 
 /**
- * A record is stored as its version and these members; `id` and `body` are beside it. An ended one as its version, when
- * and how it ended, and its share. The version is first, so that any build can read it. Every program with access to the store can
- * write a row, and a client of a database may end the process for a value of a type that it does not know.
+ * A record is stored as its version and these members; `id` and `body` are beside it. An ended one
+ * as its version, when and how it ended, and its share. The version is first, so that any build can
+ * read it. Every program with access to the store can write a row, and a client of a database may
+ * end the process for a value of a type that it does not know.
  */
 const PARTS = {
   epoch: isNumber,

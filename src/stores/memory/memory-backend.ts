@@ -28,8 +28,8 @@ interface Table {
   /** Those of a counted kind, by their share. */
   readonly byShare: Map<string, Map<string, Row>>;
   /**
-   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither: `http/limits/kept-limits.ts` takes no
-   * more for its users than there is room for.
+   * Ended rows, of which the oldest are forgotten. A kind that forgets nothing bounds neither:
+   * `http/limits/kept-limits.ts` takes no more for its users than there is room for.
    */
   readonly ended: BoundedMap<string, Row> | undefined;
   /** Those that are not empty. */
