@@ -203,8 +203,11 @@ test('the bodies of requests that wait behind another are given back when their 
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   onTestFinished(() => void socket.destroy());
   const text = 'x'.repeat(200_000);
-  const big = post({}, 1, 'tools/call', { name: 'work', arguments: { how: 'once', text } });
-  socket.write(path.send(client, 1) + big + big);
+  // One runs until its client leaves, the other has an answer that waits for its turn.
+  const [hangs, answered] = ['hang', 'once'].map((how) =>
+    post({}, 1, 'tools/call', { name: 'work', arguments: { how, text } }),
+  );
+  socket.write(`${path.send(client, 1)}${hangs}${answered}`);
   await until(async () => !(await hasWholeBudget(port, BEARER)));
   socket.resetAndDestroy();
   await expectEmptyBudget(ports, BEARER, calls);
