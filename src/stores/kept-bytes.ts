@@ -25,12 +25,17 @@ export interface KeptByAll {
   readonly shares: ReadonlyArray<{ readonly share: string; readonly bytes: number }>;
 }
 
+/** What a user may make the store keep before anything is asked again. */
+export interface BytesInHand {
+  inHand: number;
+}
+
 /** Whether a user may make the store keep more. Absent: every user may. */
 export interface Quota {
   /** A record or its log grows. Throws `STORE_FULL`. An end, a release, a claim and what does not grow are not asked for. */
   take(share: string, bytes: number): MaybePromise<void>;
-  /** `false`: neither refused nor taken. Then `take` or `takeForLog` finds out. */
-  takeAtOnce(share: string, bytes: number): boolean;
+  /** Whoever takes less subtracts it and asks nothing. Else `take` or `takeForLog` finds out. */
+  inHand(share: string): BytesInHand;
   /** A log grows that may lose its oldest events: never refused. Returns how much the log should lose for it. */
   takeForLog(share: string, bytes: number): MaybePromise<number>;
 }

@@ -31,7 +31,7 @@ import type { InstanceStore } from './instance-store.ts';
 import type { KeptBytes, Quota, StoreRoom } from './kept-bytes.ts';
 import type { LoggedEvent, OpenStream, ReplayOutcome } from './logged-events.ts';
 
-export type { KeptByAll, KeptBytes, Quota, StoreRoom } from './kept-bytes.ts';
+export type { BytesInHand, KeptByAll, KeptBytes, Quota, StoreRoom } from './kept-bytes.ts';
 export type { LoggedEvent, MaybePromise, OpenStream, ReplayOutcome };
 export type {
   InstanceLease,

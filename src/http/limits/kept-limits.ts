@@ -2,28 +2,29 @@
  * What a user may make the store keep: `limits.perUser.keptBytes`, and `limits.userShare` of what others leave free of
  * 90 % of the store. The store counts (`KeptBytes`), and asks here before a write by which a user keeps more:
  *
+ *     in hand ──enough──▶ nothing is asked
  *     take ──far below──▶ nothing waits; the number is read again once a second at most
  *       ╰──near──▶ read ──fits──▶ written
  *                    ╰──▶ the user's oldest events go, then its oldest long results ──fits──▶ written
  *                           ╰──▶ counted again, once a minute at most ──fits──▶ written
  *                                  ╰──▶ `STORE_FULL`; entries of logs that may lose events are written all the same
  *
- * Far: this instance has taken less than a sixteenth of what is left since the number was read. So sixteen instances pass
+ * Far: this instance has taken less than a sixteenth of what is left since the number was read. It takes 64 KiB of that
+ * into the user's hand, and these count as taken. So sixteen instances pass
  * no limit together; more, and what is under way while the number is read, pass it by one trip for each instance.
  */
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
 import { keptFull } from '../../base/errors.ts';
 import type { SessionLimits, UserLimits } from '../../base/options/resolve-limits.ts';
-import type { MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
+import type { BytesInHand, MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
 import { after, repeated } from '../../stores/shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';
 import { StoreRoomLook } from './store-room.ts';
 
 const FAR = 1 / 16;
 const READ_MS = 1_000;
-/** A user that has taken less since the last look is not looked at again. */
-const LEAST_TAKEN = 65_536;
+const IN_HAND = 65_536;
 const RECOUNT_MS = 60_000;
 /** So much of its limit a user loses at once, at least. */
 const FREED = 1 / 8;
@@ -50,7 +51,7 @@ export interface KeptStore extends Pick<OpenStore, 'room' | 'kept'> {
 
 type Numbers = Readonly<Record<string, number>>;
 
-interface User {
+interface User extends BytesInHand {
   readonly share: string;
   /** As they were read last. */
   numbers: Numbers;
@@ -92,16 +93,13 @@ export class KeptLimits implements Quota {
     return !this.#fits(user, USUAL_BYTES);
   }
 
-  takeAtOnce(share: string, bytes: number): boolean {
-    const user = this.#user(share);
-    const isFar = user.taken + bytes <= FAR * (this.#limitOf(user) - user.counted);
-    if (isFar) this.#taken(user, bytes);
-    return isFar;
+  inHand(share: string): BytesInHand {
+    return this.#user(share);
   }
 
   take(share: string, bytes: number): MaybePromise<void> {
-    if (this.takeAtOnce(share, bytes)) return undefined;
     const user = this.#user(share);
+    if (this.#takesAtOnce(user, bytes)) return undefined;
     return after(this.#makesRoom(user, bytes, true), (fits) => {
       if (!fits) throw keptFull(user.numbers, this.#limitOf(user));
       this.#taken(user, bytes);
@@ -109,12 +107,25 @@ export class KeptLimits implements Quota {
   }
 
   takeForLog(share: string, bytes: number): MaybePromise<number> {
-    if (this.takeAtOnce(share, bytes)) return 0;
     const user = this.#user(share);
+    if (this.#takesAtOnce(user, bytes)) return 0;
     return after(this.#makesRoom(user, bytes, false), () => {
       this.#taken(user, bytes);
       return Math.max(0, this.#counted(user) - this.#limitOf(user));
     });
+  }
+
+  /** `false`: near. */
+  #takesAtOnce(user: User, bytes: number): boolean {
+    if (bytes > user.inHand) {
+      const far = FAR * (this.#limitOf(user) - user.counted) - user.taken;
+      if (bytes > user.inHand + far) return false;
+      const more = Math.max(bytes - user.inHand, Math.min(IN_HAND, far));
+      user.inHand += more;
+      this.#taken(user, more);
+    }
+    user.inHand -= bytes;
+    return true;
   }
 
   get #now(): number {
@@ -130,6 +141,7 @@ export class KeptLimits implements Quota {
       numbers: {},
       counted: 0,
       taken: 0,
+      inHand: 0,
       reading: undefined,
       leastLogs: 0,
       ...never,
@@ -154,7 +166,7 @@ export class KeptLimits implements Quota {
     const isFirst = user.readAt === -Infinity;
     if (
       user.reading !== undefined ||
-      (!isFirst && user.taken < LEAST_TAKEN) ||
+      (!isFirst && user.taken < IN_HAND) ||
       this.#now - user.readAt < READ_MS
     )
       return;
@@ -165,7 +177,7 @@ export class KeptLimits implements Quota {
   /** Answers at once where the store does. */
   #read(user: User): MaybePromise<void> {
     if (user.reading !== undefined) return user.reading;
-    const before = user.taken;
+    const before = user.taken - user.inHand;
     user.readAt = this.#now;
     const found = (numbers: Numbers): void => {
       user.numbers = numbers;

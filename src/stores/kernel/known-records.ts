@@ -9,6 +9,7 @@ import type { Deadlines } from '../shared/deadlines.ts';
 import type { RecordQueues } from '../shared/record-queues.ts';
 import type {
   AppendRequest,
+  BytesInHand,
   Kind,
   MaybePromise,
   Quota,
@@ -31,6 +32,8 @@ export interface Known {
   readonly log: LogState | undefined;
   /** When its log was read or trimmed last. */
   trimmedAt: number;
+  /** Of its user. `undefined`: nothing limits it. */
+  readonly user: BytesInHand | undefined;
 }
 
 /** A kind without events keeps no entry but those that say which marks there are. */
@@ -139,13 +142,14 @@ export class KnownRecords {
     const { expiresAt } = record;
     if (typeof now !== 'number' || !fits(record, fence) || (expiresAt !== null && expiresAt <= now))
       return undefined;
-    if (
-      this.#quotaOf(known.row, request)?.takeAtOnce(record.share ?? '', requestBytes(request)) ===
-      false
-    )
-      return undefined;
+    const { user } = known;
+    const bytes = requestBytes(request);
+    const taken = isLimited(request) ? bytes : 0;
+    if (user !== undefined && user.inHand < taken) return undefined;
     const entry = known.log.accept(request, now);
-    return entry && this.#add(known, entry, now);
+    if (entry === undefined) return undefined;
+    if (user !== undefined) user.inHand -= taken;
+    return this.#add(known, entry, bytes, now);
   }
 
   /**
@@ -160,10 +164,11 @@ export class KnownRecords {
     const { id, stream } = request;
     const { log } = known;
     if (log === undefined) return undefined;
-    return after(this.#take(known.row, request), (over) => {
+    const bytes = requestBytes(request);
+    return after(isLimited(request) ? this.#take(known.row, bytes) : 0, (over) => {
       const entry = log.accept(request, now);
       if (entry !== undefined) {
-        return after(this.#add(known, entry, now), (done) => {
+        return after(this.#add(known, entry, bytes, now), (done) => {
           const makesRoom = over > 0 && done === 'written';
           return makesRoom ? after(this.#drop(known, over, now, entry.no), () => done) : done;
         });
@@ -177,24 +182,21 @@ export class KnownRecords {
     });
   }
 
-  /** Marks alone are never refused. */
-  #quotaOf({ share }: Row, { events = [] }: AppendRequest): Quota | undefined {
-    const { kind, quota } = this.#parts;
-    return kind.counted === true && share !== null && events.length > 0 ? quota : undefined;
-  }
-
   /** How much its log should lose for it. */
-  #take(row: Row, request: AppendRequest): MaybePromise<number> {
-    const quota = this.#quotaOf(row, request);
-    const { share } = row;
-    if (quota === undefined || share === null) return 0;
-    const bytes = requestBytes(request);
-    if (this.#parts.kind.evicts !== false) return quota.takeForLog(share, bytes);
+  #take({ share }: Row, bytes: number): MaybePromise<number> {
+    const { kind, quota } = this.#parts;
+    if (kind.counted !== true || share === null || quota === undefined) return 0;
+    if (kind.evicts !== false) return quota.takeForLog(share, bytes);
     return after(quota.take(share, bytes), () => 0);
   }
 
-  #add(known: Known, entry: LogEntry, now: number): MaybePromise<'written' | undefined> {
-    const sent = this.#send(known, [entry], 0);
+  #add(
+    known: Known,
+    entry: LogEntry,
+    bytes: number,
+    now: number,
+  ): MaybePromise<'written' | undefined> {
+    const sent = this.#send(known, [entry], bytes, 0);
     const trims = known.log?.trimIsDue(this.#retention) === true;
     if (!(sent instanceof Promise)) return this.#sent(known, sent, trims, now);
     return sent.then((done) => this.#sent(known, done, trims, now));
@@ -287,8 +289,11 @@ export class KnownRecords {
   }
 
   #know(row: Row, log: LogState | undefined, now: number): Known {
-    const known = { id: row.id, row, log, trimmedAt: now };
-    this.#known.set(row.id, known);
+    const { kind, quota } = this.#parts;
+    const { id, share } = row;
+    const user = kind.counted === true && share !== null ? quota?.inHand(share) : undefined;
+    const known = { id, row, log, trimmedAt: now, user };
+    this.#known.set(id, known);
     return known;
   }
 
@@ -302,11 +307,16 @@ export class KnownRecords {
   }
 
   /** `false`: another writer was faster. After that, and without an answer, the log is read again. */
-  #send({ id, row }: Known, entries: readonly LogEntry[], cut: number): MaybePromise<boolean> {
+  #send(
+    { id, row }: Known,
+    entries: readonly LogEntry[],
+    bytes: number,
+    cut: number,
+  ): MaybePromise<boolean> {
     const { kind, writes } = this.#parts;
     const share = kind.counted === true ? row.share : null;
-    const bytes = share === null ? 0 : entriesBytes(entries);
-    const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, share, bytes });
+    const counted = { share, bytes: share === null ? 0 : bytes };
+    const sent = writes.write({ kind, id, fence: row.fence ?? '', entries, cut, ...counted });
     if (!(sent instanceof Promise)) return sent;
     this.#underWay.set(id, sent);
     const answered = (isStored: boolean): void => {
@@ -348,11 +358,15 @@ export class KnownRecords {
     if (this.#known.get(known.id) !== known) return undefined;
     // A log that others read is never empty again: its last entry says which number is next.
     const isNeeded = log.trimmed(cut) || cut === log.next - 1;
-    return after(this.#send(known, isNeeded && !isAlone ? [log.stateEntry(now)] : [], cut), () => {
+    const entries = isNeeded && !isAlone ? [log.stateEntry(now)] : [];
+    return after(this.#send(known, entries, entriesBytes(entries), cut), () => {
       if (isAlone && log.isEmpty) this.delete(known.id);
     });
   }
 }
+
+/** Marks alone are never refused. */
+const isLimited = ({ events }: AppendRequest): boolean => events !== undefined && events.length > 0;
 
 function isLarge(row: Row): boolean {
   const { body, fields } = row.value as StoredRecord;

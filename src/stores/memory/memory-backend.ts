@@ -170,12 +170,13 @@ export class MemoryBackend implements Backend {
     else ended?.delete(row.id);
   }
 
-  #append({ kind, id, fence, entries, cut, share }: LogWrite): boolean {
+  #append({ kind, id, fence, entries, cut, share, bytes }: LogWrite): boolean {
     const { rows, logs, budget, kept } = this.#table(kind);
     if (rows.get(id)?.fence !== fence) return false;
     const [first] = entries;
     if (first !== undefined && first.no <= (logs.get(id)?.last?.no ?? 0)) return false;
     const place = { logs, id, budget, kept, share };
+    kept.add(share, bytes);
     for (const entry of entries) (logs.get(id) ?? new MemoryLog(place)).add(entry, kind.log);
     if (cut > 0) logs.get(id)?.cut(cut);
     return true;

@@ -63,7 +63,6 @@ export class MemoryLog implements BudgetedLog {
     else this.#entries.push(entry);
     this.#events += entry.head[1];
     this.#bytes += entry.head[2];
-    this.#kept.add(this.#countedIn, entryBytes(entry));
     this.#budget.wrote(this, chargeOf(entry));
     if (retention !== false) this.#retain(retention, entry.head[3]);
     this.#budget.enforce();
