@@ -2,8 +2,10 @@
  * What reference pages take from the source: `node scripts/pages.mjs` writes it, `--check` fails where a page is out of
  * date. A page has the order and the headings; the text of each entry is the comment beside
  * the value. Of `@default`, `test/pages/options-reference.test.ts` compares the number with the table's.
+ *
+ * `llms.txt` lists all pages, each with its first sentence.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tsImport } from 'tsx/esm/api';
 import { root } from './steps.mjs';
@@ -147,7 +149,51 @@ async function written({ page, entry, made }) {
   return { file: page, text };
 }
 
-const old = (await Promise.all(PAGES.map(written))).filter(({ file, text }) => read(file) !== text);
+/** The sections of `llms.txt`: files, or folders. */
+const SECTIONS = {
+  'Start and guide': ['README.md', 'docs/guide'],
+  Stores: ['docs/stores'],
+  Reference: ['docs/reference', 'docs/performance.md', 'docs/reliability.md'],
+  Security: ['SECURITY.md'],
+  'Changes, and how to change sojourn': ['CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
+  Internals: ['docs/internals'],
+};
+
+const pagesOf = (place) =>
+  place.endsWith('.md')
+    ? [place]
+    : readdirSync(join(root, place))
+        .filter((name) => name !== 'README.md')
+        .map((name) => `${place}/${name}`);
+
+/** Without links and emphasis. */
+const plain = (text) => text.replaceAll(/!?\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll('**', '');
+
+/** `- [title](page): first sentence` */
+function lineOf(page, text) {
+  const [, title, rest] = /^# ([^\n]+)\n([^]*)/.exec(text);
+  const paragraph = rest
+    .split(/\n{2,}/)
+    .map((part) => plain(part.trim()).replaceAll(/\s+/g, ' '))
+    .find((part) => /^[\w`]/.test(part));
+  const [sentence] = /^.*?\.(?= |$)/.exec(paragraph) ?? [paragraph];
+  return `- [${plain(title)}](${page}): ${sentence.replace(/:$/, '.')}`;
+}
+
+/** `pages`: their texts, as they are written. */
+function llms(pages) {
+  const { description } = JSON.parse(read('package.json'));
+  const lists = Object.entries(SECTIONS).map(([title, places]) => {
+    const lines = places.flatMap(pagesOf).map((page) => lineOf(page, pages(page)));
+    return `## ${title}\n\n${lines.join('\n')}\n`;
+  });
+  return [{ file: 'llms.txt', text: [`# sojourn\n\n> ${description}\n`, ...lists].join('\n') }];
+}
+
+const reference = await Promise.all(PAGES.map(written));
+const textOf = (page) => reference.find(({ file }) => file === page)?.text ?? read(page);
+const isOld = ({ file, text }) => !existsSync(join(root, file)) || read(file) !== text;
+const old = [...reference, ...llms(textOf)].filter(isOld);
 if (process.argv.includes('--check')) {
   for (const { file } of old) console.error(`${file} is out of date: node scripts/pages.mjs`);
   process.exitCode = old.length === 0 ? 0 : 1;

@@ -2,15 +2,16 @@
  * The release: every package, at one version.
  *
  *     npm version 0.4.0 --no-git-tag-version   writes the version at every place of `PLACES`
- *     npm run release                          packs all from a clean clone of HEAD, installs and starts them
+ *     npm run release -- --dry-run             packs all from a clean clone of HEAD, installs and starts them
  *     npm run release -- --publish             the same, then publishes them with provenance: CI, for a tag `v0.4.0`
  *
  * `repository`, `homepage` and `bugs` are not in the manifests of this repository: CI knows the address it runs at, and
- * provenance is valid for that address alone. So they are written into the packages there.
+ * provenance is valid for that address alone. So they are written into the packages there, and the links of the pages
+ * that npm shows lead to that address.
  */
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, runOrReject } from './steps.mjs';
 
@@ -53,6 +54,20 @@ export function repositoryOf({ GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: nam
   };
 }
 
+/** A page of a package as npm shows it: relative links and images lead to the tag of the version. */
+export function pageOf(
+  text,
+  { GITHUB_SERVER_URL: server, GITHUB_REPOSITORY: name },
+  folder,
+  version,
+) {
+  if (!server || !name) return text;
+  return text.replaceAll(/\]\((?![a-z]+:|#)([^)\s]+)\)/g, (_, link) => {
+    const kind = /\.(?:svg|webp)$/.test(link) ? 'raw' : 'blob';
+    return `](${server}/${name}/${kind}/v${version}/${posix.join(folder, link)})`;
+  });
+}
+
 /** Why this commit cannot be released as `version`. */
 function refusalOf({ version, changelog, tag, repository }) {
   if (!changelog.includes(`\n## ${version}\n`)) return `CHANGELOG.md has no entry for ${version}.`;
@@ -89,6 +104,8 @@ async function release(publish) {
         ...repositoryOf(process.env, name),
       };
       writeFileSync(manifest, `${JSON.stringify(written, undefined, 2)}\n`);
+      const page = join(clone, name, 'README.md');
+      writeFileSync(page, pageOf(readFileSync(page, 'utf8'), process.env, name, version));
       await step(
         join(clone, name),
         'npm',
@@ -111,15 +128,7 @@ async function release(publish) {
     await step(empty, 'npx', '--no-install', 'sojourn', '--version');
     await step(empty, 'npx', '--no-install', 'sojourn-demo', '--script', '..k..r..');
     for (const name of publish ? PACKAGES : [])
-      await step(
-        join(clone, name),
-        'npm',
-        'publish',
-        '--provenance',
-        '--access',
-        'public',
-        '--ignore-scripts',
-      );
+      await step(join(clone, name), 'npm', 'publish', '--ignore-scripts');
     console.log(
       publish ? `${version} is published.` : `${version} can be published: tag v${version}.`,
     );
@@ -129,6 +138,8 @@ async function release(publish) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv[2] === 'version') writeVersion(process.env.npm_package_version);
-  else await release(process.argv.includes('--publish'));
+  const [mode] = process.argv.slice(2);
+  if (mode === 'version') writeVersion(process.env.npm_package_version);
+  else if (mode === '--publish' || mode === '--dry-run') await release(mode === '--publish');
+  else throw new Error('npm run release -- --dry-run, or --publish in CI');
 }

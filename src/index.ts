@@ -1,4 +1,4 @@
-/** sojourn: MCP sessions that outlive the process. */
+/** sojourn: calls, tasks and state of MCP servers that survive deploys and crashes. */
 export { createMcpEndpoint } from './endpoint/endpoint.ts';
 export type { DrainOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
 export type { FetchOptions } from './http/fetch-exchange.ts';

@@ -55,7 +55,7 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
   const forModule = `(arguments of the module itself follow --: sojourn ${command} server.js -- --mine)`;
   const program = new Command('sojourn')
     .description(
-      'MCP sessions that outlive the process: serve an MCP server to clients of every protocol revision.',
+      'Calls, tasks and state that survive deploys and crashes: serve an MCP server to clients of every protocol revision.',
     )
     .version(BUILD_VERSION, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print help')

@@ -8,7 +8,8 @@ import { describe, expect, test } from 'vitest';
 import * as script from '../../../scripts/release.mjs';
 import manifest from '../../../package.json' with { type: 'json' };
 
-const { PACKAGES, PLACES, repositoryOf } = script as {
+const { PACKAGES, PLACES, pageOf, repositoryOf } = script as {
+  readonly pageOf: (text: string, env: object, folder: string, version: string) => string;
   readonly repositoryOf: (env: object, folder: string) => object | undefined;
   readonly PACKAGES: readonly string[];
   readonly PLACES: Readonly<Record<string, readonly string[]>>;
@@ -36,8 +37,9 @@ describe('one version', () => {
   });
 });
 
+const CI = { GITHUB_SERVER_URL: 'https://host.example', GITHUB_REPOSITORY: 'a/b' };
+
 test('every published package names its repository, its page and where to report a fault', () => {
-  const CI = { GITHUB_SERVER_URL: 'https://host.example', GITHUB_REPOSITORY: 'a/b' };
   for (const folder of PACKAGES)
     expect(repositoryOf(CI, folder)).toEqual({
       repository: {
@@ -48,6 +50,19 @@ test('every published package names its repository, its page and where to report
       homepage: 'https://host.example/a/b#readme',
       bugs: { url: 'https://host.example/a/b/issues' },
     });
+});
+
+test('links and images of each package page lead to the tag of its version', () => {
+  const given = '[![a b](docs/i.svg)](../x.md#y) [here](#z) [there](https://a.example/b)';
+  expect(pageOf(given, CI, 'packages/demo', '0.3.0')).toBe(
+    '[![a b](https://host.example/a/b/raw/v0.3.0/packages/demo/docs/i.svg)](https://host.example/a/b/blob/v0.3.0/packages/x.md#y) [here](#z) [there](https://a.example/b)',
+  );
+  for (const folder of PACKAGES) {
+    const links = pageOf(read(join(folder, 'README.md')), CI, folder, '0.3.0').matchAll(
+      /\]\((?!https:|#)([^)\s]+)\)/g,
+    );
+    expect(Array.from(links, ([, link]) => link)).toEqual([]);
+  }
 });
 
 test('the demo is packed with its programs, its licence and its page, and nothing else', async () => {
