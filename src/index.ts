@@ -64,6 +64,7 @@ export type {
   McpEndpointContext,
   McpEndpointFactory,
   McpHttpRequest,
+  McpListen,
   McpServerOptions,
   McpRequestRun,
   McpSession,

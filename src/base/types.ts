@@ -9,6 +9,7 @@ import type {
   McpServer,
   RequestStateCodec,
   Server,
+  ServerEvent,
   ServerOptions as McpServerOptions,
   Transport,
 } from '@modelcontextprotocol/server';
@@ -166,6 +167,19 @@ export interface McpRequestRun extends Omit<McpSession, 'kind' | 'id' | 'state'>
   readonly state?: undefined;
 }
 
+/**
+ * The stream of a `subscriptions/listen` as its factory sees it, for events that are not for all clients.
+ * `endpoint.notify` reaches all streams.
+ */
+export interface McpListen {
+  /** URIs that the client names, without those that `auth.authorize` refuses. At most 64 KiB. */
+  readonly resources: readonly string[];
+  /** Aborts when the stream has ended, or did not begin. */
+  readonly signal: AbortSignal;
+  /** Sends an event to this stream alone, if its client asked for it. Does nothing before its head and after its end. */
+  publish(event: ServerEvent): void;
+}
+
 /** What a factory gets: the SDK's `McpRequestContext` and what sojourn adds. */
 export interface McpEndpointContext extends McpRequestContext {
   /** Absent in stateless and modern serving. */
@@ -180,6 +194,8 @@ export interface McpEndpointContext extends McpRequestContext {
    */
   requestState: RequestStateCodec;
   requestInfo?: McpHttpRequest;
+  /** Only for the server of a `subscriptions/listen` (2026-07-28). */
+  listen?: McpListen;
 }
 
 /** What the factory of an endpoint with `sessionMode: 'stateful'` gets: there is always a session. */

@@ -34,7 +34,8 @@ export function messagesTo(session: LiveSession, events: readonly ServerEvent[])
   });
 }
 
-function notificationOf(event: ServerEvent): RpcNotification {
+/** An event as its clients get it. */
+export function notificationOf(event: ServerEvent): RpcNotification {
   if (event.kind === 'resource_updated') {
     return {
       jsonrpc: '2.0',

@@ -1,6 +1,7 @@
 /** What the application sends to clients, wherever their sessions and their streams are: `notify`, `sessions.notify`. */
 import { describe, expect, test } from 'vitest';
 import { EndpointBus } from '../../src/endpoint/bus.ts';
+import type { McpEndpointFactory, McpListen } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawClient } from '../kit/raw-client.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
@@ -234,4 +235,44 @@ test('events of one resource with other params are all delivered', async () => {
     endpoint.bus.publish({ kind: 'resource_updated', uri: 'a', params: { _meta: { part } } });
   await until(() => heard.length === 3);
   expect(heard).toEqual([{ part: 1 }, { part: 2 }, { part: 3 }]);
+});
+
+test('a factory publishes to one listen stream what its client asked for and may read, until it ends', async () => {
+  const given: McpListen[] = [];
+  const lab = createLab();
+  const factory: McpEndpointFactory = (ctx) => {
+    if (ctx.listen !== undefined) given.push(ctx.listen);
+    return lab.factory(ctx);
+  };
+  const authorize = (_kind: string, name: string) => name !== 'mem://secret';
+  const verify = (token: string) => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: Infinity,
+    extra: { sub: token },
+  });
+  const served = await serve(factory, { auth: { verify, authorize } });
+  const listen = (user: string) => {
+    const notifications = {
+      toolsListChanged: true,
+      resourceSubscriptions: ['mem://a', 'mem://secret'],
+    };
+    const headers = { authorization: `Bearer ${user}` };
+    return postModern(served.client({ headers }), 'subscriptions/listen', { notifications });
+  };
+  const [ann, bob] = [await listen('ann'), await listen('bob')];
+  for (const stream of [ann, bob]) await stream.nextMessage();
+  expect(given[0]?.resources).toEqual(['mem://a']);
+  given[0]?.publish({ kind: 'prompts_list_changed' });
+  for (const uri of ['mem://secret', 'mem://b', 'mem://a'])
+    given[0]?.publish({ kind: 'resource_updated', uri });
+  const { params } = await ann.nextMessage();
+  const subscription = ann.messages[0]?.params?.['_meta'];
+  expect(params).toEqual({ uri: 'mem://a', _meta: subscription });
+  served.endpoint.notify.toolsChanged();
+  expect(await bob.nextMessage()).toMatchObject(TOOLS_CHANGED);
+  ann.abort();
+  await until(() => given[0]?.signal.aborted === true);
+  expect(given[1]?.signal.aborted).toBe(false);
 });

@@ -23,7 +23,7 @@ export const tooManyResumes = (): SojournError =>
 
 export const subscriptionsTooLarge = (limit: number): SojournError =>
   invalidParams(
-    `the resource URIs of all subscriptions of a session, or of one subscriptions/listen, may have ${limit} bytes`,
+    `the resource URIs of a session, of one subscriptions/listen, or of a child on stdio may have ${limit} bytes`,
   );
 
 export const handshakeTooLarge = (limit: number): SojournError =>

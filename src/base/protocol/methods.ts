@@ -45,7 +45,8 @@ export type Role =
   | 'cancel'
   | 'progress'
   | 'log'
-  | 'updated';
+  | 'updated'
+  | 'acknowledged';
 
 export interface McpMethod {
   readonly kind: 'request' | 'notification';
@@ -179,7 +180,7 @@ const NOTIFICATIONS: Readonly<Record<string, MethodRow>> = {
   'notifications/resources/list_changed': { from: 'server', changes: 'resources_list_changed' },
   'notifications/resources/updated': { from: 'server', role: 'updated' },
   'notifications/elicitation/complete': { from: 'server' },
-  'notifications/subscriptions/acknowledged': { from: 'server' },
+  'notifications/subscriptions/acknowledged': { from: 'server', role: 'acknowledged' },
   'notifications/tasks/status': { from: 'server' },
 };
 

@@ -8,8 +8,10 @@ import {
   createMcpHandler,
   type McpHttpHandler,
   type Server,
+  type ServerEvent,
   type ServerEventBus,
   SUBSCRIPTION_ID_META_KEY,
+  type SubscriptionFilter,
 } from '@modelcontextprotocol/server';
 import { orUndefined } from '../../base/or-undefined.ts';
 import { tellRefused } from '../../base/observe/observer.ts';
@@ -17,7 +19,8 @@ import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { roleOf } from '../../base/protocol/methods.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { modernServerOf } from '../../sdk/server-shape.ts';
-import type { McpHttpRequest } from '../../base/types.ts';
+import { notificationOf } from '../../session/broadcast.ts';
+import type { McpHttpRequest, McpListen } from '../../base/types.ts';
 import type { Stop } from '../ladder.ts';
 import type { SessionlessCall } from './sessionless-call.ts';
 import type { SessionlessRequests } from './sessionless-requests.ts';
@@ -42,17 +45,28 @@ export class ListenStreams {
 
   async serve(call: SessionlessCall): Promise<Stop> {
     const { request, authInfo } = call.caller;
-    const server = modernServerOf(await this.#requests.make(call));
-    const { sent, authorizer, response: to } = call;
+    const { sent, authorizer } = call;
     const unheard = sent && (await authorizer?.unheard(sent, authInfo));
-    const stop = call.stopIfLeft();
-    if (stop !== undefined || server === undefined) return stop;
-    this.#servers.set(request, server);
+    const stream = new ListenStream(call, unheard ?? new Set());
+    try {
+      const server = modernServerOf(await this.#requests.make(call, stream));
+      const stop = call.stopIfLeft();
+      if (stop !== undefined || server === undefined) return stop;
+      this.#servers.set(request, server);
+      return await this.#open(call, stream);
+    } finally {
+      stream.end();
+    }
+  }
+
+  async #open(call: SessionlessCall, stream: ListenStream): Promise<Stop> {
+    const { caller, sent, response: to } = call;
+    const { request, authInfo } = caller;
     const parsed = { parsedBody: sent, ...(authInfo !== undefined && { authInfo }) };
     const response = await this.#handler.fetch(request, parsed);
     this.#requests.closeServer(call);
     const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-    if (isStream && response.body !== null) await passOn(response.body, call, unheard);
+    if (isStream && response.body !== null) await passOn(response.body, call, stream);
     else to.answer(await response.text(), response.status);
     return 'done';
   }
@@ -73,7 +87,7 @@ export class ListenStreams {
 async function passOn(
   body: ReadableStream<Uint8Array>,
   call: SessionlessCall,
-  unheard: ReadonlySet<unknown> | undefined,
+  stream: ListenStream,
 ): Promise<void> {
   const { response: to } = call;
   const reader = body.getReader();
@@ -97,7 +111,7 @@ async function passOn(
       json === undefined ? undefined : orUndefined(() => JSON.parse(json) as unknown);
     if (json === undefined || !isObject(message)) continue;
     if ('id' in message && !('method' in message)) answer = json;
-    else if (!unheard?.has(updatedIn(message))) to.message(json);
+    else stream.pass(message, json);
   }
   answer ??= call.unanswered();
   if (answer === undefined) to.done(200);
@@ -114,9 +128,64 @@ const completed = ({ id }: SessionlessCall): string =>
 /** JSON may hold U+2028, which `.` and `$` take for the end of a line. */
 const DATA = /(?:^|\n)data: ([^\n]*)\n/;
 
-/** The URI that a `notifications/resources/updated` is about. */
-function updatedIn({ method, params }: Readonly<Record<string, unknown>>): unknown {
-  return typeof method === 'string' && roleOf(method) === 'updated' && isObject(params)
-    ? params['uri']
-    : undefined;
+class ListenStream implements McpListen {
+  readonly #call: SessionlessCall;
+  readonly #unheard: ReadonlySet<unknown>;
+  readonly #ended = new AbortController();
+  /** What its client gets. `undefined`: its head has not left. */
+  #filter: SubscriptionFilter | undefined = undefined;
+  readonly resources: readonly string[];
+
+  constructor(call: SessionlessCall, unheard: ReadonlySet<unknown>) {
+    this.#call = call;
+    this.#unheard = unheard;
+    const named = filterIn(call.sent?.params).resourceSubscriptions;
+    const uris = Array.isArray(named) ? named : [];
+    this.resources = uris.filter((uri) => typeof uri === 'string' && !unheard.has(uri));
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** A notification of the SDK. The first one says what the stream carries. */
+  pass({ method, params }: Readonly<Record<string, unknown>>, json: string): void {
+    const given = isObject(params) ? params : {};
+    this.#filter ??= filterIn(given);
+    const isUpdate = typeof method === 'string' && roleOf(method) === 'updated';
+    if (!isUpdate || !this.#unheard.has(given['uri'])) this.#call.response.message(json);
+  }
+
+  publish(event: ServerEvent): void {
+    const { id, response } = this.#call;
+    if (this.#filter === undefined || !response.isOpen || !wants(this.#filter, event)) return;
+    const { params, ...message } = notificationOf(event);
+    const _meta = { ...(params?.['_meta'] as object | undefined), [SUBSCRIPTION_ID_META_KEY]: id };
+    this.pass(
+      { method: message.method, params: { ...params } },
+      JSON.stringify({ ...message, params: { ...params, _meta } }),
+    );
+  }
+
+  end(): void {
+    this.#ended.abort();
+  }
+}
+
+function filterIn(params: Readonly<Record<string, unknown>> | undefined): SubscriptionFilter {
+  const filter = params?.['notifications'];
+  return isObject(filter) ? filter : {};
+}
+
+function wants(filter: SubscriptionFilter, event: ServerEvent): boolean {
+  switch (event.kind) {
+    case 'tools_list_changed':
+      return filter.toolsListChanged === true;
+    case 'prompts_list_changed':
+      return filter.promptsListChanged === true;
+    case 'resources_list_changed':
+      return filter.resourcesListChanged === true;
+    case 'resource_updated':
+      return filter.resourceSubscriptions?.includes(event.uri) === true;
+  }
 }

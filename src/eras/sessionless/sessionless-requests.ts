@@ -14,7 +14,7 @@ import { inHookTime, isHookTimeout } from '../../base/hook-time.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { userName } from '../../base/shown.ts';
 import { hasRun, SessionRun } from '../../session/server/session-run.ts';
-import type { McpRequestRun } from '../../base/types.ts';
+import type { McpListen, McpRequestRun } from '../../base/types.ts';
 import { authorize, climb, type LadderSteps, scopes, type Stop } from '../ladder.ts';
 import { OneRequestTransport } from './one-request.ts';
 import type { SentRpc, SessionlessCall, SessionlessHost } from './sessionless-call.ts';
@@ -87,12 +87,12 @@ export abstract class SessionlessRequests {
   // ——— the steps of an era ———
 
   /** Runs the hooks and the factory. */
-  make(call: SessionlessCall): MaybePromise<AnyServer> {
+  make(call: SessionlessCall, listen?: McpListen): MaybePromise<AnyServer> {
     const { options, lifecycle } = this.host;
     // Its head waits for an answer that may choose the status.
     if (call.era === 'modern') call.response.begin();
     if (lifecycle.refusal !== undefined) throw lifecycle.refusal;
-    return hasRun(options) ? this.#makeInRun(call) : this.#make(call);
+    return hasRun(options) ? this.#makeInRun(call, listen) : this.#make(call, listen);
   }
 
   /**
@@ -105,7 +105,7 @@ export abstract class SessionlessRequests {
    *
    * The first reason counts: `session.signal` aborts with it, and `run()` resolves with it.
    */
-  #makeInRun(call: SessionlessCall): Promise<AnyServer> {
+  #makeInRun(call: SessionlessCall, listen: McpListen | undefined): Promise<AnyServer> {
     const handlerReturned = (): void => {
       run.leave('handler_returned');
       call.refusal = hookReturned(EARLY);
@@ -117,7 +117,7 @@ export abstract class SessionlessRequests {
     call.caller.onClose(() => run.leave('disconnected'));
     call.run = run;
     return run.inOwnContext(async () => {
-      const server = await this.#make(call);
+      const server = await this.#make(call, listen);
       await run.start(call.caller.request, this.#runOf(call, run, server));
       if (run.left === 'handler_returned') throw hookReturned(EARLY);
       return server;
@@ -146,13 +146,13 @@ export abstract class SessionlessRequests {
     };
   }
 
-  #make(call: SessionlessCall): MaybePromise<AnyServer> {
+  #make(call: SessionlessCall, listen: McpListen | undefined): MaybePromise<AnyServer> {
     const made = (server: AnyServer): AnyServer => {
       call.made = server;
       this.accept(call, server);
       return server;
     };
-    const server = this.host.servers.build(call);
+    const server = this.host.servers.build(call, listen);
     return server instanceof Promise ? server.then(made) : made(server);
   }
 

@@ -18,6 +18,7 @@ import type { MaybePromise } from '../../stores/store.ts';
 import type {
   McpEndpointContext,
   McpEndpointFactory,
+  McpListen,
   McpServerOptions,
   McpSession,
 } from '../../base/types.ts';
@@ -66,14 +67,18 @@ export class ServerBuilder {
   }
 
   /** Options callback, then factory. Synchronous where both are: each request of 2026-07-28 builds a server. */
-  build(call: FactoryCall): MaybePromise<AnyServer> {
+  build(call: FactoryCall, listen?: McpListen): MaybePromise<AnyServer> {
     const configured = this.#configure(call);
     return configured instanceof Promise
-      ? configured.then((serverOptions) => this.#make(call, serverOptions))
-      : this.#make(call, configured);
+      ? configured.then((serverOptions) => this.#make(call, serverOptions, listen))
+      : this.#make(call, configured, listen);
   }
 
-  #make(call: FactoryCall, serverOptions: McpServerOptions): MaybePromise<AnyServer> {
+  #make(
+    call: FactoryCall,
+    serverOptions: McpServerOptions,
+    listen: McpListen | undefined,
+  ): MaybePromise<AnyServer> {
     const { authInfo } = call.caller;
     const context: Omit<McpEndpointContext, 'serverOptions'> = {
       era: call.era,
@@ -82,6 +87,7 @@ export class ServerBuilder {
       ...(call.session !== undefined && { session: call.session }),
       restored: call.restored,
       requestState: this.#options.requestState,
+      ...(listen !== undefined && { listen }),
     };
     const given = this.#mayWarn
       ? this.#watched(context, serverOptions)

@@ -27,7 +27,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
       FetchOptions ForgottenUser Handle HandleInfo HandleList HandleOptions HandlePage HandlePageRequest
       JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
-      McpEndpointFactory McpEndpointOptions McpHttpRequest McpRequestRun McpServerOptions McpSession
+      McpEndpointFactory McpEndpointOptions McpHttpRequest McpListen McpRequestRun McpServerOptions McpSession
       McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
       RunSessionHandler RunningRequest SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
       SessionPageRequest Sessions SharedList State Store TaskInfo TaskLimits TaskToRun TasksOptions
