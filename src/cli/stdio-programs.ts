@@ -41,6 +41,7 @@ export async function loadPrograms(
 
 function served(gateway: Gateway, { programs }: StdioRequest, options: StdioOptions): ServerModule {
   const { childStartMs = STDIO_DEFAULTS.childStartMs, toolsAsTasks = [], userEnv = {} } = options;
+  const { childIdleTimeoutMs = STDIO_DEFAULTS.childIdleTimeoutMs } = options;
   const isOne = programs.has('');
   return {
     server: (ctx) => gateway.server(ctx),
@@ -48,6 +49,8 @@ function served(gateway: Gateway, { programs }: StdioRequest, options: StdioOpti
       tasks: toolsAsTasks.length > 0 ? {} : false,
       hookTimeoutMs: childStartMs + STDIO_DEFAULTS.waitMs + MARGIN_MS,
       relayedHeaders: headersOf(userEnv),
+      // A session whose child is stopped needs no server.
+      hibernateAfterMs: childIdleTimeoutMs,
       ...(!isOne && { sessionIdGenerator: gateway.sessionIdGenerator }),
     },
     ...(!isOne && { paths: [...programs.keys()].map(pathOf) }),

@@ -11,18 +11,26 @@
 import { every } from '../base/system.ts';
 import { digestText } from '../base/digest.ts';
 import { methodOf } from '../base/protocol/methods.ts';
-import type { McpEndpointContext } from '../base/types.ts';
+import type { McpEndpointContext, McpListen } from '../base/types.ts';
 import type { RpcParams } from './child.ts';
-import type { Place } from './place.ts';
+import type { Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
-import { clientIn, ownHandshake } from './wire.ts';
+import { type ChildHandshake, clientIn, ownHandshake } from './wire.ts';
 
 /** A place that a call has. */
 export interface TakenPlace {
   readonly place: Place;
   /** The call is over. */
   giveBack(): void;
+}
+
+export interface Watched {
+  readonly ctx: McpEndpointContext;
+  readonly described: Described;
+  readonly listen: McpListen;
+  /** The resources to which the child is subscribed. */
+  readonly uris: readonly string[];
 }
 
 export interface Wanted {
@@ -34,14 +42,39 @@ export interface Wanted {
   readonly alone: boolean;
 }
 
-const LISTS = 'lists';
 const PRUNE_MS = 60_000;
-/** Keys between two looks: a caller may name another header in each request. */
+/** Callers between two looks: one may name another header in each request. */
 const PRUNE_SIZE = 1_000;
+
+/** A user with the same variables, or all callers without a user, who share a child for lists. */
+class Caller {
+  /** By what callers can be asked. */
+  readonly places = new Map<string, Set<Place>>();
+  readonly watchers = new Map<Watcher, readonly string[]>();
+
+  get all(): readonly Place[] {
+    return [...this.places.values()].flatMap((places) => [...places]);
+  }
+}
+
+/** Passes what changes in children to a `subscriptions/listen`. */
+class ListenWatcher implements Watcher {
+  readonly #listen: McpListen;
+
+  constructor(listen: McpListen) {
+    this.#listen = listen;
+  }
+
+  changed(method: string, params: RpcParams): void {
+    const { changes } = methodOf(method);
+    if (changes !== undefined) this.#listen.publish({ kind: changes });
+    else this.#listen.publish({ kind: 'resource_updated', uri: String(params?.['uri']) });
+  }
+}
 
 export class CallerChildren {
   readonly #program: Program;
-  readonly #places = new Map<string, Set<Place>>();
+  readonly #callers = new Map<string, Caller>();
   readonly #alone = new Set<Place>();
   readonly stop: () => void;
 
@@ -55,47 +88,94 @@ export class CallerChildren {
     const shared = this.#program.shared(described);
     if (shared !== undefined) return { place: shared, giveBack: () => {} };
     const { user } = this.#program.callerOf(ctx);
-    if (user !== undefined) return this.#ofKey(wanted, user);
-    return methodOf(method).lists !== undefined ? this.#ofKey(wanted, LISTS) : this.#ofCall(wanted);
+    if (user === undefined && methodOf(method).lists === undefined) return this.#ofCall(wanted);
+    return this.#ofCaller(wanted);
   }
 
-  #ofCall(wanted: Wanted): TakenPlace {
-    const place = this.#newPlace(wanted);
+  /**
+   * A `subscriptions/listen` hears of each child that its caller has now or later, and starts one.
+   * `false`: a child would have too many subscriptions, so it hears of lists alone.
+   */
+  watch({ ctx, described, listen, uris }: Watched): boolean {
+    if (listen.signal.aborted) return false;
+    const shared = this.#program.shared(described);
+    const caller = shared === undefined ? this.#callerOf(ctx) : new Caller();
+    const [place = this.#newPlace(caller, ctx, described, {})] =
+      shared === undefined ? caller.all : [shared];
+    const fits = place.hasRoomFor(uris);
+    const watcher = new ListenWatcher(listen);
+    const places = (): readonly Place[] => (shared === undefined ? caller.all : [shared]);
+    const watched = fits ? uris : [];
+    caller.watchers.set(watcher, watched);
+    for (const one of places()) one.watch(watcher, watched);
+    const leave = (): void => {
+      caller.watchers.delete(watcher);
+      for (const one of places()) one.unwatch(watcher);
+    };
+    listen.signal.addEventListener('abort', leave, { once: true });
+    this.#program.start(place);
+    return fits;
+  }
+
+  #ofCall({ ctx, described, envelope }: Wanted): TakenPlace {
+    const place = this.#program.place(ctx, handshakeOf(described, envelope), true);
     return { place, giveBack: () => void this.#program.pool.remove(place) };
   }
 
-  #ofKey(wanted: Wanted, of: string): TakenPlace {
-    const { ctx, envelope, alone } = wanted;
-    const isLists = of === LISTS;
-    const variables = isLists ? {} : this.#program.variablesOf(ctx);
+  #ofCaller({ ctx, described, envelope, alone }: Wanted): TakenPlace {
+    const caller = this.#callerOf(ctx);
     const { capabilities } = clientIn(envelope);
-    const key = digestText(JSON.stringify([of, isLists, capabilities, variables]));
-    if (this.#places.size >= PRUNE_SIZE) this.#prune();
-    const places = this.#places.get(key) ?? new Set<Place>();
-    this.#places.set(key, places);
+    const places = caller.places.get(JSON.stringify(capabilities)) ?? new Set();
     const fits = [...places].find((one) => (alone ? !one.isLeased : !this.#alone.has(one)));
-    const place = fits ?? this.#newPlace(wanted);
-    places.add(place);
+    const place = fits ?? this.#newPlace(caller, ctx, described, envelope);
     if (!alone) return { place, giveBack: () => {} };
     this.#alone.add(place);
     return { place, giveBack: () => void this.#alone.delete(place) };
   }
 
-  #newPlace({ ctx, described, envelope }: Wanted): Place {
-    const { capabilities, info } = clientIn(envelope);
-    const handshake = described.era === 'legacy' ? ownHandshake(capabilities, info) : undefined;
-    return this.#program.place(ctx, handshake, true);
+  #callerOf(ctx: McpEndpointContext): Caller {
+    const { user } = this.#program.callerOf(ctx);
+    const variables = user === undefined ? {} : this.#program.variablesOf(ctx);
+    const key = digestText(JSON.stringify([user ?? null, variables]));
+    if (this.#callers.size >= PRUNE_SIZE) this.#prune();
+    const caller = this.#callers.get(key) ?? new Caller();
+    this.#callers.set(key, caller);
+    return caller;
+  }
+
+  #newPlace(
+    caller: Caller,
+    ctx: McpEndpointContext,
+    described: Described,
+    envelope: RpcParams,
+  ): Place {
+    const key = JSON.stringify(clientIn(envelope).capabilities);
+    const places = caller.places.get(key) ?? new Set<Place>();
+    caller.places.set(key, places);
+    const place = this.#program.place(ctx, handshakeOf(described, envelope), true);
+    places.add(place);
+    for (const [watcher, uris] of caller.watchers) place.watch(watcher, uris);
+    return place;
   }
 
   /** A user who is away for long is forgotten. */
   #prune(): void {
-    for (const [key, places] of this.#places) {
-      for (const place of places) {
-        if (place.isWarm || place.isLeased || this.#alone.has(place)) continue;
-        places.delete(place);
-        void this.#program.pool.remove(place);
+    for (const [key, caller] of this.#callers) {
+      for (const [asked, places] of caller.places) {
+        for (const place of places) {
+          if (place.isWarm || place.isLeased || this.#alone.has(place)) continue;
+          places.delete(place);
+          void this.#program.pool.remove(place);
+        }
+        if (places.size === 0) caller.places.delete(asked);
       }
-      if (places.size === 0) this.#places.delete(key);
+      if (caller.places.size + caller.watchers.size === 0) this.#callers.delete(key);
     }
   }
+}
+
+function handshakeOf({ era }: Described, envelope: RpcParams): ChildHandshake | undefined {
+  if (era === 'modern') return undefined;
+  const { capabilities, info } = clientIn(envelope);
+  return ownHandshake(capabilities, info);
 }

@@ -3,7 +3,6 @@ import type { ServerContext } from '@modelcontextprotocol/server';
 import type { RpcParams, Result } from './child.ts';
 import type { Place } from './place.ts';
 import type { Program } from './program.ts';
-import { isOfNoCall } from './wire.ts';
 
 export class ChildCalls {
   readonly #program: Program;
@@ -38,8 +37,8 @@ export class ChildCalls {
   }
 
   /** The call that a notification is about. Without an id it is the only one. */
-  about(method: string, call: number | undefined): ServerContext | undefined {
+  about(call: number | undefined): ServerContext | undefined {
     if (call !== undefined) return this.#calls.get(call);
-    return this.#calls.size === 1 && !isOfNoCall(method) ? this.newest : undefined;
+    return this.#calls.size === 1 ? this.newest : undefined;
   }
 }

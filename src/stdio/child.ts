@@ -180,6 +180,7 @@ export class Child {
   }
 
   #heard(method: string, params: RpcParams): void {
+    if (roleOf(method) === 'acknowledged') return;
     if (roleOf(method) !== 'progress') return this.#events.notified(method, params, undefined);
     const id = Number(params?.['progressToken']);
     const token = this.#pending.get(id)?.token;

@@ -7,7 +7,7 @@ import { childEnded } from '../base/errors.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { roleOf } from '../base/protocol/methods.ts';
 import { CallRefusal } from '../base/errors/answer-error.ts';
-import type { McpEndpointContext } from '../base/types.ts';
+import type { McpEndpointContext, McpListen } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
 import type { CallerChildren, TakenPlace } from './caller-children.ts';
 import type { ChildListener, Place } from './place.ts';
@@ -17,7 +17,7 @@ import { type RoundOutcome, type InputRequests, type RoundListener, Run } from '
 import { answersIn, type Runs, type RunState } from './runs.ts';
 import { newServer, registerAsking } from './new-server.ts';
 import { type Forwards, ToolCalls } from './tool-calls.ts';
-import { ASKING_METHODS, clientIn, isOfNoCall, passes } from './wire.ts';
+import { ASKING_METHODS, clientIn, passes } from './wire.ts';
 
 const NOT_ASKED = -32_601;
 /** 2025-11-25: the client must send its user to a page first. */
@@ -64,7 +64,8 @@ class ModernServer implements Forwards {
     this.#ctx = ctx;
     this.#described = described;
     const { verify } = ctx.requestState;
-    const promised = { ...described, capabilities: promisedOf(described) };
+    const mayWatch = ctx.listen === undefined ? this.#hasChild : this.#watch(ctx.listen);
+    const promised = { ...described, capabilities: promisedOf(described, mayWatch) };
     this.server = newServer(ctx, promised, { requestState: { verify } });
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
   }
@@ -79,6 +80,20 @@ class ModernServer implements Forwards {
   /** All callers have one child, which was told that nobody can be asked. */
   get #isShared(): boolean {
     return this.#program.options.oneChild === true;
+  }
+
+  /** A child outlives the calls of this caller, so its resources may be watched there. */
+  get #hasChild(): boolean {
+    return this.#isShared || this.#program.callerOf(this.#ctx).user !== undefined;
+  }
+
+  /** `false`: of lists alone. */
+  #watch(listen: McpListen): boolean {
+    const { resources } = this.#described.capabilities;
+    const maySubscribe = isObject(resources) && resources['subscribe'] === true;
+    const uris = maySubscribe && this.#hasChild ? listen.resources : [];
+    const watched = { ctx: this.#ctx, described: this.#described, listen, uris };
+    return this.#children.watch(watched) && this.#hasChild;
   }
 
   #take(method: string, extra: ServerContext, alone: boolean): TakenPlace {
@@ -216,13 +231,11 @@ class ModernServer implements Forwards {
   }
 }
 
-/** No listen stream reaches a child, so nothing about subscriptions and lists is promised. */
-function promisedOf({ capabilities }: Described): Described['capabilities'] {
-  const quiet = Object.entries(capabilities).map(([name, value]) => {
-    const { listChanged: _list, subscribe: _subscribe, ...kept } = isObject(value) ? value : {};
-    return [name, kept] as const;
-  });
-  return Object.fromEntries(quiet);
+function promisedOf({ capabilities }: Described, maySubscribe: boolean): Described['capabilities'] {
+  const { resources } = capabilities;
+  if (maySubscribe || !isObject(resources)) return capabilities;
+  const { subscribe: _, ...kept } = resources;
+  return { ...capabilities, resources: kept };
 }
 
 /** What a request hears of its child. */
@@ -259,7 +272,6 @@ function roundOf(extra: ServerContext): RoundListener {
   const { level } = clientIn(envelopeIn(extra));
   return {
     notified(method, params) {
-      if (isOfNoCall(method)) return;
       const isLog = roleOf(method) === 'log';
       if (isLog && (level === undefined || !passes(params?.['level'], level))) return;
       extra.mcpReq.notify({ method, params }).catch(() => {});

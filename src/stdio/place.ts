@@ -7,22 +7,26 @@
  *
  * A child that dies five times in a minute is not started again for the rest of that minute.
  */
+import { subscriptionsTooLarge } from '../base/errors.ts';
+import { CallRefusal } from '../base/errors/answer-error.ts';
 import { within } from '../base/system.ts';
+import { roleOf } from '../base/protocol/methods.ts';
+import { countedBytes, SUBSCRIPTION_BYTES } from '../session/record/subscriptions.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
 import { Child, ChildEnded, type RpcParams, type Question, type Result } from './child.ts';
 import type { Command } from './command.ts';
+import { type ChildHandshake, envelopeOf, isOfNoCall } from './wire.ts';
 
-export interface ChildHandshake {
-  readonly protocolVersion: string;
-  readonly capabilities: object;
-  readonly clientInfo: object;
-}
-
-/** Gets what the child sends about no request of its own. */
+/** Gets what the child asks, and what it says about its calls. */
 export interface ChildListener {
   question(question: Question): void;
   /** `call`: the id in the child of the request that it is about, if it names one. */
   notified(method: string, params: RpcParams, call: number | undefined): void;
+}
+
+/** Hears of lists and resources that changed. */
+export interface Watcher {
+  changed(method: string, params: RpcParams): void;
 }
 
 /** For whom the child is. */
@@ -58,6 +62,8 @@ export interface Waiting {
   giveUp(why: string): void;
 }
 
+/** Bytes of the URIs that one child is told: as many as four sessions may have. */
+const CHILD_URI_BYTES = 4 * SUBSCRIPTION_BYTES;
 /** How long a question of a child waits for a call that can carry it. */
 const HELD_MS = 30_000;
 const DEATHS = { most: 5, withinMs: 60_000 };
@@ -79,7 +85,10 @@ export class Place implements ChildListener {
   #isInitialized: boolean;
   #isRemoved = false;
   #level: string | undefined = undefined;
-  readonly #uris = new Set<string>();
+  /** With the resources that each has subscribed to. */
+  readonly #watchers = new Map<Watcher, Set<string>>();
+  /** The `subscriptions/listen` of a child of 2026-07-28. */
+  #listening = new AbortController();
   waiting: Waiting | undefined = undefined;
   /** What the child answered to `initialize`. */
   answer: Result | undefined = undefined;
@@ -135,9 +144,73 @@ export class Place implements ChildListener {
     return isNew;
   }
 
-  subscribe(uri: string, wanted: boolean): void {
-    if (wanted) this.#uris.add(uri);
-    else this.#uris.delete(uri);
+  // ——— what changes in the child ———
+
+  watch(watcher: Watcher, uris: readonly string[] = []): void {
+    const before = this.#uris;
+    this.#watchers.set(watcher, new Set(uris));
+    this.#tellUris(before);
+  }
+
+  unwatch(watcher: Watcher): void {
+    const before = this.#uris;
+    this.#watchers.delete(watcher);
+    this.#tellUris(before);
+  }
+
+  /**
+   * For a child of 2025 the watcher sends the request itself, because its client gets the answer.
+   * `false`: another watcher has subscribed too.
+   */
+  subscribe(watcher: Watcher, uri: string, wanted: boolean): boolean {
+    if (wanted && !this.hasRoomFor([uri]))
+      throw new CallRefusal(subscriptionsTooLarge(CHILD_URI_BYTES));
+    const own = this.#watchers.get(watcher);
+    own?.delete(uri);
+    const isFirst = !this.#uris.has(uri);
+    if (wanted) own?.add(uri);
+    if (this.handshake === undefined && this.child !== undefined) this.#listenTo(this.child);
+    return isFirst;
+  }
+
+  /** `false`: with these the child would have too many subscriptions. */
+  hasRoomFor(uris: readonly string[]): boolean {
+    let bytes = 0;
+    for (const uri of new Set([...this.#uris, ...uris])) bytes += countedBytes(uri);
+    return bytes <= CHILD_URI_BYTES;
+  }
+
+  get #uris(): ReadonlySet<string> {
+    return new Set([...this.#watchers.values()].flatMap((uris) => [...uris]));
+  }
+
+  /** A watched resource keeps the child from being idle. It still makes room for others. */
+  get hasSubscription(): boolean {
+    return [...this.#watchers.values()].some(({ size }) => size > 0);
+  }
+
+  #tellUris(before: ReadonlySet<string>): void {
+    const { child } = this;
+    if (child === undefined) return;
+    if (this.handshake === undefined) return this.#listenTo(child);
+    const now = this.#uris;
+    const tell = (verb: string, uri: string): void =>
+      void child.request(`resources/${verb}`, { uri }).catch(() => {});
+    for (const uri of now) if (!before.has(uri)) tell('subscribe', uri);
+    for (const uri of before) if (!now.has(uri)) tell('unsubscribe', uri);
+  }
+
+  /** One request stays open for all watchers. It is sent again when they want something else. */
+  #listenTo(child: Child): void {
+    const last = this.#listening;
+    this.#listening = new AbortController();
+    const lists = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true };
+    const notifications = { ...lists, resourceSubscriptions: [...this.#uris] };
+    if (this.#watchers.size > 0)
+      child
+        .request('subscriptions/listen', { _meta: envelopeOf(), notifications }, this.#listening)
+        .catch(() => {});
+    last.abort();
   }
 
   // ——— requests ———
@@ -175,7 +248,17 @@ export class Place implements ChildListener {
   }
 
   notified(method: string, params: RpcParams, call: number | undefined): void {
+    if (isOfNoCall(method)) return this.#changed(method, params);
     for (const listener of this.#listeners) listener.notified(method, params, call);
+  }
+
+  #changed(method: string, params: RpcParams): void {
+    const { uri, _meta, ...more } = params ?? {};
+    // The child may name a part of a resource. It is for its only watcher, if it has one.
+    const isForAll = roleOf(method) !== 'updated' || this.#watchers.size === 1;
+    const told = uri === undefined ? more : { ...more, uri };
+    for (const [watcher, uris] of this.#watchers)
+      if (isForAll || uris.has(String(uri))) watcher.changed(method, told);
   }
 
   /** Keeps a question for the next listener. */
@@ -254,7 +337,7 @@ export class Place implements ChildListener {
 
   /** Its client's handshake, and what its client has set since. */
   async #replay(child: Child): Promise<void> {
-    if (this.handshake === undefined) return;
+    if (this.handshake === undefined) return this.#listenTo(child);
     this.answer = await child.request('initialize', { ...this.handshake });
     if (!this.#isInitialized) return;
     child.notify('notifications/initialized');

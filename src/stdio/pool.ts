@@ -8,8 +8,9 @@ import { elapse, every, keepingProcess, monotonicMs } from '../base/system.ts';
 import { childrenBusy } from '../base/errors.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
 import type { Child } from './child.ts';
-import { type ChildHandshake, Place, type ChildRoom, type Tenant } from './place.ts';
+import { Place, type ChildRoom, type Tenant } from './place.ts';
 import { endGuard, groupBytes } from './remains.ts';
+import type { ChildHandshake } from './wire.ts';
 
 export interface PoolOptions {
   /** Children that live at once. */
@@ -178,7 +179,8 @@ export class Pool implements ChildRoom {
 
   #look(): void {
     const before = this.now - this.options.childIdleTimeoutMs;
-    for (const place of this.#places) if (place.isIdle && place.usedAt <= before) void place.stop();
+    for (const place of this.#places)
+      if (place.isIdle && !place.hasSubscription && place.usedAt <= before) void place.stop();
     this.#endLarge();
   }
 

@@ -12,12 +12,12 @@ import {
   inheritedEnvironment,
   userVariables,
 } from './command.ts';
-import type { ChildHandshake, Place, Tenant } from './place.ts';
+import type { Place, Tenant } from './place.ts';
 import type { Pool } from './pool.ts';
 import { type Described, probe } from './probe.ts';
 import type { StdioOptions } from './stdio-options.ts';
 import { ToolRules } from './tool-rules.ts';
-import { ownHandshake } from './wire.ts';
+import { type ChildHandshake, ownHandshake } from './wire.ts';
 
 export type StdioLogger = Pick<Logger, 'info' | 'warn' | 'debug'>;
 
@@ -111,6 +111,13 @@ export class Program {
     isInitialized: boolean,
   ): Place {
     return this.pool.place(this.tenantOf(ctx), handshake, isInitialized);
+  }
+
+  /** For events of the child: no call needs it yet. */
+  start(place: Place): void {
+    place.ready().catch((cause: unknown) => {
+      if (cause instanceof Error) this.#warn(cause);
+    });
   }
 
   // ——— a call, and what happens when its child ends ———

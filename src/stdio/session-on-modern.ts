@@ -6,7 +6,8 @@
 import type { Server, ServerContext } from '@modelcontextprotocol/server';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
-import type { ChildListener } from './place.ts';
+import { methodOf } from '../base/protocol/methods.ts';
+import type { ChildListener, Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { ChildCalls } from './child-calls.ts';
@@ -22,8 +23,9 @@ export function sessionOnModern(
   return new SessionOnModern(program, ctx, described).server;
 }
 
-class SessionOnModern implements ChildListener {
+class SessionOnModern implements ChildListener, Watcher {
   readonly #ctx: McpEndpointContext;
+  readonly #place: Place;
   readonly #calls: ChildCalls;
   #level: string | undefined = undefined;
   readonly server: Server;
@@ -32,6 +34,7 @@ class SessionOnModern implements ChildListener {
     this.#ctx = ctx;
     const shared = program.shared(described);
     const place = shared ?? program.place(ctx, undefined, true);
+    this.#place = place;
     this.#calls = new ChildCalls(program, place);
     this.server = newServer(ctx, described);
     registerAsking(this.server, described, new ToolCalls(program.rules, this));
@@ -41,13 +44,20 @@ class SessionOnModern implements ChildListener {
         return {};
       });
     const leave = place.listen(this);
+    place.watch(this);
     this.server.onclose = () => {
       leave();
       if (shared === undefined) void program.pool.remove(place);
+      else place.unwatch(this);
     };
   }
 
   async forward(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const { replays } = methodOf(method);
+    if (replays === 'subscribed' || replays === 'unsubscribed') {
+      this.#place.subscribe(this, String(params?.['uri']), replays === 'subscribed');
+      return {};
+    }
     const { clientCapabilities, clientInfo } = this.#ctx.session ?? {};
     const { inputResponses } = extra.mcpReq;
     const state = extra.mcpReq.requestState<unknown>();
@@ -72,8 +82,13 @@ class SessionOnModern implements ChildListener {
   notified(method: string, params: RpcParams, call: number | undefined): void {
     const notification = { method, ...(params && { params }) };
     this.#calls
-      .about(method, call)
+      .about(call)
       ?.mcpReq.notify(notification)
       .catch(() => {});
+  }
+
+  changed(method: string, params: RpcParams): void {
+    const notification = { method, ...(params && { params }) };
+    this.server.notification(notification as never).catch(() => {});
   }
 }

@@ -8,13 +8,13 @@ import { AnswerError, thrownAnswer } from '../base/errors/answer-error.ts';
 import { methodOf } from '../base/protocol/methods.ts';
 import type { McpEndpointContext } from '../base/types.ts';
 import type { RpcParams, Question, Result } from './child.ts';
-import type { ChildListener, Place } from './place.ts';
+import type { ChildListener, Place, Watcher } from './place.ts';
 import type { Described } from './probe.ts';
 import type { Program } from './program.ts';
 import { type Answer, newServer } from './new-server.ts';
 import { ChildCalls } from './child-calls.ts';
 import { ToolCalls } from './tool-calls.ts';
-import { isOfNoCall, LATEST_LEGACY, OWN_INFO } from './wire.ts';
+import { LATEST_LEGACY, OWN_INFO } from './wire.ts';
 
 /** People answer questions: the client's own limits end them. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -78,7 +78,7 @@ function answerFor(place: Place, described: Described, { session }: McpEndpointC
   return { ...described, protocolVersion, ...(place.answer as Partial<Answer> | undefined) };
 }
 
-class SessionServer implements ChildListener {
+class SessionServer implements ChildListener, Watcher {
   readonly #place: Place;
   readonly #calls: ChildCalls;
   readonly #isShared: boolean;
@@ -105,9 +105,11 @@ class SessionServer implements ChildListener {
     );
     this.#register(answer, new ToolCalls(program.rules, this));
     const leave = place.listen(this);
+    place.watch(this);
     this.server.onclose = () => {
       leave();
-      if (!isShared) void program.pool.remove(place);
+      if (isShared) place.unwatch(this);
+      else void program.pool.remove(place);
     };
   }
 
@@ -131,8 +133,13 @@ class SessionServer implements ChildListener {
     const { replays } = methodOf(method);
     if (replays !== 'subscribed' && replays !== 'unsubscribed')
       return this.#calls.forward(method, params, extra);
-    this.#place.subscribe(String(params?.['uri']), replays === 'subscribed');
-    return this.#setting(method, params, extra);
+    return this.#subscribe(method, params, extra);
+  }
+
+  async #subscribe(method: string, params: RpcParams, extra: ServerContext): Promise<Result> {
+    const [uri, wanted] = [String(params?.['uri']), methodOf(method).replays === 'subscribed'];
+    const isFirst = this.#place.subscribe(this, uri, wanted);
+    return isFirst || !this.#isShared ? this.#setting(method, params, extra) : {};
   }
 
   /** A child that starts later gets it then. */
@@ -158,11 +165,19 @@ class SessionServer implements ChildListener {
   }
 
   notified(method: string, params: RpcParams, call: number | undefined): void {
-    const related = this.#calls.about(method, call);
+    const related = this.#calls.about(call);
     // It is about a call of another client of the same child, or of one that is over.
     if (call !== undefined && related === undefined) return;
     // What a shared child says about no call may be about another client's.
-    if (this.#isShared && call === undefined && !isOfNoCall(method)) return;
+    if (this.#isShared && call === undefined) return;
+    this.#notify(method, params, related);
+  }
+
+  changed(method: string, params: RpcParams): void {
+    this.#notify(method, params, undefined);
+  }
+
+  #notify(method: string, params: RpcParams, related: ServerContext | undefined): void {
     const options = related === undefined ? {} : { relatedRequestId: related.mcpReq.id };
     const notification = { method, ...(params && { params }) };
     this.server.notification(notification as never, options).catch(() => {});

@@ -9,7 +9,13 @@ import { isObject, LOG_LEVELS } from '../base/protocol/jsonrpc.ts';
 import { methodOf, methods, roleOf } from '../base/protocol/methods.ts';
 import { BUILD_VERSION, MODERN_VERSION } from '../base/protocol/versions.ts';
 import type { RpcParams } from './child.ts';
-import type { ChildHandshake } from './place.ts';
+
+/** What a child of 2025 gets at its start. */
+export interface ChildHandshake {
+  readonly protocolVersion: string;
+  readonly capabilities: object;
+  readonly clientInfo: object;
+}
 
 /** How the gateway names itself where no client speaks. */
 export const OWN_INFO = { name: 'sojourn-stdio', version: BUILD_VERSION };

@@ -1,15 +1,13 @@
 // @module-tag matrix
 /** 10,000 sessions that arrive in three ways and are cut without DELETE: no process and no descriptor stays. */
 import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { startCli } from '../cli/cli-process.ts';
 import { RawClient } from '../kit/raw-client.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
-import { marked } from './serving.ts';
+import { marked, SMALLEST } from './serving.ts';
 
-const SMALLEST = fileURLToPath(new URL('programs/smallest.sh', import.meta.url));
 const MARK = 'TEST_OF_ARRIVALS';
 const SESSIONS = Number(process.env['SOJOURN_SESSIONS'] ?? 10_000);
 const MOST = 6;

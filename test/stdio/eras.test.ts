@@ -5,7 +5,7 @@ import { callModern } from '../kit/modern.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
 import { connectNegotiating, connectV1, connectV2 } from '../clients/official.ts';
-import { type Looked, serveScripted } from './serving.ts';
+import { auth, type Looked, serveScripted } from './serving.ts';
 
 const people = {
   elicit: () => ({ action: 'accept', content: { name: 'Ann' } }),
@@ -21,10 +21,10 @@ const pairs = Object.entries(programs).flatMap(([program, words]) =>
 );
 
 test.each(pairs)(
-  'a client $client of a program of $program: questions, progress, log, lists',
+  'a client $client of a program of $program: questions, progress, cancel, log, lists, changes',
   async ({ client: name, words, connect }) => {
-    const { url } = await serveScripted({ words });
-    const client = await connect(url, people);
+    const { url, lines } = await serveScripted({ words }, { auth });
+    const client = await connect(url, { ...people, headers: { authorization: 'Bearer ann' } });
     expect(client.protocolVersion()).toBe(name === '2026-07-28' ? '2026-07-28' : '2025-11-25');
     expect(client.client.getServerVersion()).toMatchObject({ name: 'scripted' });
     const { tools } = await client.client.listTools();
@@ -37,6 +37,22 @@ test.each(pairs)(
     await client.say('progress', {}, { onprogress: (got) => void progress.push(got.progress) });
     expect(progress).toEqual([1]);
     await expect(client.callTool('no such tool')).rejects.toThrow('no such tool');
+    const controller = new AbortController();
+    const call = client.callTool('wait', {}, { signal: controller.signal });
+    const waiting = until(() => lines.some((line) => line.includes('began wait')));
+    void waiting.then(() => controller.abort());
+    await expect(call).rejects.toThrow();
+    await until(() => lines.some((line) => line.includes('cancelled wait')));
+    if (name === '2026-07-28')
+      await client.listen({ toolsListChanged: true, resourceSubscriptions: ['mem://a'] });
+    else await client.listening;
+    if (name !== '2026-07-28') await client.client.subscribeResource({ uri: 'mem://a' });
+    await client.say('change');
+    await client.say('update', { uri: 'mem://a' });
+    const updates = () => client.notifications('notifications/resources/updated');
+    await until(() => updates().length > 0);
+    expect(updates()[0]?.params).toMatchObject({ uri: 'mem://a' });
+    await until(() => client.notifications('notifications/tools/list_changed').length > 0);
     if (name === '2026-07-28') return;
     await client.client.setLoggingLevel('debug');
     await client.say('log');
@@ -83,7 +99,7 @@ describe('rounds', () => {
     return message as unknown as { result?: Asked; error?: { code: number; data?: object } };
   }
 
-  test('after a restart nobody is asked twice', async () => {
+  test('B252 after a restart nobody is asked twice', async () => {
     const first = await serveScripted({}, keys);
     const asked = (await round(first, 'askInTurn')).result as Asked;
     const [name = ''] = Object.keys(asked.inputRequests);
@@ -101,7 +117,7 @@ describe('rounds', () => {
     expect(JSON.parse(content?.[0].text ?? '')).toEqual([people.elicit(), people.sample()]);
   });
 
-  test('a call that may not run twice ends when its run is lost', async () => {
+  test('B252 a call that may not run twice ends when its run is lost', async () => {
     const first = await serveScripted({ toolsAfterCrashRun: [] }, keys);
     const words = { name: 'askLoudly' };
     const asked = (await round(first, words.name)).result as Asked;

@@ -32,7 +32,7 @@ const ended = (how: string, mayHaveRun = true) => ({
 
 describe('a child that is killed while nothing runs', () => {
   test.each(sessionClients)(
-    '%s: the next call has a new child with all that its client set',
+    'B239 %s: the next call has a new child with all that its client set',
     async (_, connect) => {
       const { url } = await serveScripted();
       const client = await connect(url, people);
@@ -54,9 +54,11 @@ describe('a child that is killed while nothing runs', () => {
 
 describe('a child that ends in a call', () => {
   const once = (): { file: string } => ({ file: join(temporaryFolder(), 'ran') });
+  /** The pool looks as often as a child may be idle. */
+  const LIMITED = { childMemoryBytes: 300e6, childIdleTimeoutMs: 1_000 };
   const RUN_AGAIN = { toolsAfterCrashRun: ['die*'] };
 
-  test('a call that may run twice runs again', async () => {
+  test('B240 a call that may run twice runs again', async () => {
     const { url, lines } = await serveScripted();
     const client = await connectV2(url);
     await client.client.listTools();
@@ -68,19 +70,20 @@ describe('a child that ends in a call', () => {
     ['that may not run twice', {}, 'die', ended('exit code 3')],
     ['that may, and ends the second child too', RUN_AGAIN, 'die', ended('exit code 3')],
     ['whose child writes a line of 34 MiB', {}, 'long', ended('it wrote a line of over')],
+    ['whose child holds more memory than it may', LIMITED, 'grow', ended('its processes held')],
   ])(
-    'a call %s ends with the reason, and the session goes on',
+    'B241 a call %s ends with the reason, and the session goes on',
     async (_, options, tool, expected) => {
       const { url } = await serveScripted(options);
       const client = await connectV2(url);
-      const found = await failure(client.callTool(tool));
+      const found = await failure(client.callTool(tool, { megabytes: 400 }));
       expect(found).toEqual(expected);
       expect(found?.message).not.toContain('secret words');
       expect(await client.say('count')).toBe('1');
     },
   );
 
-  test('a child that does not read what it is sent is killed', async () => {
+  test('B243 a child that does not read what it is sent is killed', async () => {
     const { url } = await serveScripted({}, { limits: { bodyBytes: 64 * 1024 * 1024 } });
     const client = await connectV2(url);
     const text = 'x'.repeat(12 * 1024 * 1024);
@@ -91,7 +94,7 @@ describe('a child that ends in a call', () => {
   });
 });
 
-test('a line that is no JSON is logged, and the call goes on', async () => {
+test('B244 a line that is no JSON is logged, and the call goes on', async () => {
   const { url, lines } = await serveScripted();
   expect(await (await connectV1(url)).say('noise')).toBe('heard');
   expect(lines.join('\n')).toContain('no JSON');
@@ -106,7 +109,7 @@ describe('a child that does not start', () => {
       'it wrote: cannot find API_KEY',
       /./,
     ],
-  ])('the answer to initialize %s', async (_, options, text, pattern) => {
+  ])('B245 the answer to initialize %s', async (_, options, text, pattern) => {
     const file = join(temporaryFolder(), 'first');
     const script = `test -e ${file} && { echo cannot find API_KEY >&2; exit 3; }; touch ${file}; exec "$@"`;
     // It starts for the probe, and no more.
@@ -122,7 +125,7 @@ describe('a child that does not start', () => {
     await expect(stdio.probe()).rejects.toThrow('command not found: no-such-command');
   });
 
-  test('a child that dies five times in a minute is not started again', async () => {
+  test('B247 a child that dies five times in a minute is not started again', async () => {
     const { url } = await serveScripted({ toolsAfterCrashRun: ['die'] });
     const client = await connectV2(url);
     for (let n = 0; n < 3; n += 1) await failure(client.callTool('die'));
@@ -133,7 +136,7 @@ describe('a child that does not start', () => {
 });
 
 describe('what reaches a child', () => {
-  test('a second initialize is refused, and the session goes on', async () => {
+  test('B248 a second initialize is refused, and the session goes on', async () => {
     const { openSession } = await serveScripted();
     const client = await openSession();
     const params = {

@@ -34,7 +34,7 @@ function pool(options: Partial<PoolOptions> = {}) {
 }
 
 describe('a place that waits for room', () => {
-  test('is refused after 15 s, and has not run', async () => {
+  test('B255 is refused after 15 s, and has not run', async () => {
     const { made, time, place, lives } = pool({ maxChildren: 1 });
     await lives('ann');
     const refused = made.enter(place('bob')).catch((cause: unknown) => cause);

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCli } from '../cli/cli-process.ts';
+import { runHere } from '../cli/here.ts';
 import { connectV2 } from '../clients/official.ts';
 import { temporaryFolder } from '../kit/temporary.ts';
 import { until } from '../kit/until.ts';
@@ -46,7 +47,7 @@ const workerOf = (cli: ReturnType<typeof startCli>): number =>
   cli.lines().find(({ worker_pid }) => worker_pid !== undefined)?.worker_pid ?? 0;
 
 describe('a session', () => {
-  test('goes on when its worker is killed, when all are killed, and over SIGHUP', async () => {
+  test('B249 goes on when its worker is killed, when all are killed, and over SIGHUP', async () => {
     const cwd = temporaryFolder();
     const { cli } = start({ workers: '1', cwd });
     const url = await cli.url();
@@ -69,11 +70,38 @@ describe('a session', () => {
   });
 });
 
+test('B250 a call that runs at SIGHUP is answered by the old worker, and the next has a new child', async () => {
+  const { cli } = start({ workers: '1', flags: ['--log-level', 'debug'] });
+  const client = await connectV2(await cli.url());
+  const look = async () => JSON.parse(await client.say('look')) as Looked;
+  const before = await look();
+  const call = client.say('wait', { ms: 4_000 });
+  await until(() => cli.output.stderr.includes('began wait'));
+  cli.kill('SIGHUP');
+  await cli.logs('rolling restart done');
+  expect(await call).toBe('waited');
+  await until(async () => (await look()).pid !== before.pid);
+});
+
+test('B251 a session whose child is stopped, because it is idle, shows as hibernated', async () => {
+  const cwd = temporaryFolder();
+  const store = `sqlite:${join(cwd, 's.db')}`;
+  const { cli, left } = start({ cwd, flags: ['--store', store, '--child-idle-timeout-ms', '1s'] });
+  const client = await connectV2(await cli.url(), { withoutGet: true });
+  await client.say('count');
+  const shown = async () =>
+    (await runHere(['sessions', 'ls'], { env: { SOJOURN_STORE: store } })).stdout;
+  expect(await shown()).toContain('live');
+  await until(async () => (await shown()).includes('hibernated'));
+  await none(left);
+  expect(await client.say('count')).toBe('1');
+});
+
 describe('a program that does not start', () => {
   test.each([
     [['no-such-command'], 'command not found: no-such-command'],
     [[process.execPath, SCRIPTED, 'broken'], 'cannot find API_KEY'],
-  ])('%j ends the command with what it wrote', async (command, text) => {
+  ])('B246 %j ends the command with what it wrote', async (command, text) => {
     const began = performance.now();
     const cwd = temporaryFolder();
     const { code, stderr } = await startCli(['stdio', '--port', '0', '--', ...command], {
@@ -123,7 +151,7 @@ describe('nothing of a child stays', () => {
   const stubborn = { words: ['stubborn'] };
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    'after %s of the only process, with stubborn children',
+    'B253 after %s of the only process, with stubborn children',
     async (signal) => {
       const { cli, left } = start(stubborn);
       await sessions(cli, 3);
@@ -134,7 +162,7 @@ describe('nothing of a child stays', () => {
     },
   );
 
-  test('after DELETE', async () => {
+  test('B253 after DELETE', async () => {
     const { cli, left } = start(stubborn);
     const [client] = await sessions(cli, 1);
     await until(() => left().length === 3);
@@ -142,7 +170,7 @@ describe('nothing of a child stays', () => {
     await none(left);
   });
 
-  test.each(['worker', 'supervisor'] as const)('after SIGKILL of the %s', async (which) => {
+  test.each(['worker', 'supervisor'] as const)('B253 after SIGKILL of the %s', async (which) => {
     const { cli, left } = start({ ...stubborn, workers: '1' });
     await sessions(cli, 2);
     await until(() => left().length === 6);
@@ -151,7 +179,7 @@ describe('nothing of a child stays', () => {
     await none(left);
   });
 
-  test('after SIGKILL of the process and of its warden: the next start finds what is left', async () => {
+  test('B253 after SIGKILL of the process and of its warden: the next start finds what is left', async () => {
     const { cli, left } = start(stubborn);
     await sessions(cli, 1);
     await until(() => left().length === 3);
@@ -163,7 +191,7 @@ describe('nothing of a child stays', () => {
     await none(left);
   });
 
-  test('40 sessions that are cut without DELETE keep at most as many children as may live', async () => {
+  test('B254 40 sessions that are cut without DELETE keep at most as many children as may live', async () => {
     const { cli, left } = start({ flags: ['--max-children', '4', '--store', 'memory:'] });
     const url = await cli.url();
     for (let n = 0; n < 40; n += 1) await openClient(url).initialize();

@@ -9,6 +9,20 @@ import { serve } from '../kit/serve.ts';
 
 export const SCRIPTED = fileURLToPath(new URL('programs/scripted.mjs', import.meta.url));
 
+/** Keys of users are their names. */
+export const auth = {
+  verify: (token: string) => ({
+    token,
+    clientId: 'c',
+    scopes: [],
+    expiresAt: Infinity,
+    extra: { sub: token, email: `${token}@a.example` },
+  }),
+};
+export const as = (user: string) => ({ headers: { authorization: `Bearer ${user}` } });
+
+export const SMALLEST = fileURLToPath(new URL('programs/smallest.sh', import.meta.url));
+
 interface Scripted extends Partial<StdioOptions> {
   /** Arguments of the program. */
   readonly words?: readonly string[];

@@ -1,21 +1,10 @@
 /** Who gets which child, and how many there are. */
 import { describe, expect, test } from 'vitest';
-import { callModern } from '../kit/modern.ts';
+import { inMatrix } from '../kit/matrix.ts';
+import { callModern, postModern } from '../kit/modern.ts';
 import { until } from '../kit/until.ts';
 import type { RawClient } from '../kit/raw-client.ts';
-import { type Looked, serveScripted } from './serving.ts';
-
-/** Keys of users are their names; `x-user` names them. */
-const auth = {
-  verify: (token: string) => ({
-    token,
-    clientId: 'c',
-    scopes: [],
-    expiresAt: Infinity,
-    extra: { sub: token, email: `${token}@a.example` },
-  }),
-};
-const as = (user: string) => ({ headers: { authorization: `Bearer ${user}` } });
+import { as, auth, type Looked, serveScripted, SMALLEST } from './serving.ts';
 
 const textIn = (message: object): string =>
   (message as { result: { content: [{ text: string }] } }).result.content[0].text;
@@ -83,7 +72,7 @@ describe('the environment of a child', () => {
 });
 
 describe('users', () => {
-  test('have children of their own in both eras, and calls of one user share one', async () => {
+  test('B256 have children of their own in both eras, and calls of one user share one', async () => {
     const { client } = await serveScripted({}, { auth });
     const pids = new Map<string, string>();
     for (const user of ['ann', 'bob']) {
@@ -97,7 +86,7 @@ describe('users', () => {
     expect(pids.get('ann')).not.toBe(pids.get('bob'));
   });
 
-  test('a state of one user is refused for another', async () => {
+  test('B256 a state of one user is refused for another', async () => {
     const { client } = await serveScripted({}, { auth });
     const capabilities = { elicitation: { form: {} } };
     const params = { name: 'askLoudly', arguments: {} };
@@ -145,6 +134,68 @@ describe('users', () => {
   });
 });
 
+describe('what changes in a child', () => {
+  const A = { toolsListChanged: true, resourceSubscriptions: ['mem://a'] };
+  const listenTo = async (client: RawClient, notifications: object) => {
+    const stream = await postModern(client, 'subscriptions/listen', { notifications });
+    const { params } = await stream.nextMessage();
+    return { stream, honored: params?.['notifications'] };
+  };
+  const methods = (stream: { messages: readonly { method?: string }[] }) =>
+    stream.messages.map(({ method }) => method?.split('/').slice(1).join('/'));
+
+  test('B257 is told to its user from each of the children, and to no other user', async () => {
+    const { client } = await serveScripted({}, { auth });
+    const [ann, bob] = [client(as('ann')), client(as('bob'))];
+    const [first, second] = [await listenTo(ann, A), await listenTo(bob, A)];
+    expect(first.honored).toEqual(A);
+    const capabilities = { elicitation: { form: {} } };
+    for (const name of ['change', 'update']) {
+      const params = { name, arguments: { uri: 'mem://a' } };
+      await callModern(ann, 'tools/call', params);
+      await callModern(ann, 'tools/call', params, { capabilities });
+    }
+    await until(() => first.stream.messages.length === 5);
+    const [list, update] = ['tools/list_changed', 'resources/updated'];
+    expect(methods(first.stream).slice(1)).toEqual([list, list, update, update]);
+    await callAs(bob, 'change');
+    await until(() => second.stream.messages.length === 2);
+    // Its stream ended, and its child has no subscription any more.
+    first.stream.abort();
+    const uris = async () => (JSON.parse(await callAs(ann, 'look')) as Looked).uris;
+    await until(async () => (await uris()).length === 0);
+  });
+
+  test('B257 is told without a user about lists alone, and so where a child has too many subscriptions', async () => {
+    const { client } = await serveScripted();
+    expect((await listenTo(client(), A)).honored).toEqual({ toolsListChanged: true });
+    const named = await serveScripted({}, { auth });
+    const ann = named.client(as('ann'));
+    const long = (of: number) => ({
+      ...A,
+      resourceSubscriptions: Array.from({ length: 8 }, (_, n) => `mem://${of}${n}`.padEnd(8_192)),
+    });
+    for (let n = 0; n < 4; n += 1) expect((await listenTo(ann, long(n))).honored).toEqual(long(n));
+    expect((await listenTo(ann, A)).honored).toEqual({ toolsListChanged: true });
+  });
+
+  test('is told to the session that subscribed, where one child is for all', async () => {
+    const { openSession } = await serveScripted({ oneChild: true });
+    const sessions = [await openSession(), await openSession()] as const;
+    const streams = await Promise.all(sessions.map((session) => session.get()));
+    for (const [n, session] of sessions.entries())
+      await session.call('resources/subscribe', { uri: `mem://${n}` });
+    await sessions[0].call('resources/unsubscribe', { uri: 'mem://1' });
+    expect((await look(sessions[0])).uris).toEqual(['mem://0', 'mem://1']);
+    for (const uri of ['mem://0', 'mem://1']) await call(sessions[0], 'update', { uri });
+    await until(() => streams.every(({ messages }) => messages.length > 0));
+    expect(streams.map(({ messages }) => messages.map(({ params }) => params))).toEqual([
+      [{ uri: 'mem://0' }],
+      [{ uri: 'mem://1' }],
+    ]);
+  });
+});
+
 describe('one child for all', () => {
   test('is told of no capability, asks nobody, and serves both eras', async () => {
     const { client, openSession, stdio } = await serveScripted({ oneChild: true });
@@ -164,17 +215,22 @@ describe('one child for all', () => {
 });
 
 describe('the number of children', () => {
-  test('12 sessions work on 3 children: the oldest idle one makes room', async () => {
-    const { openSession, stdio } = await serveScripted({ maxChildren: 3 });
-    const sessions: RawClient[] = [];
-    for (let n = 0; n < 12; n += 1) sessions.push(await openSession());
-    const most: number[] = [];
-    for (const session of sessions) {
-      expect(await call(session, 'echo', { text: 'here' })).toBe('here');
-      most.push(stdio.figures().alive);
-    }
-    expect(Math.max(...most)).toBeLessThanOrEqual(3);
-  });
+  test.each(inMatrix([200], [40]))(
+    'B254 %i sessions work on 3 children: the oldest idle one makes room',
+    async (count) => {
+      const program = { command: '/bin/sh', args: [SMALLEST], maxChildren: 3 };
+      const { openSession, stdio } = await serveScripted(program, { limits: { userShare: 1 } });
+      const sessions: RawClient[] = [];
+      for (let n = 0; n < count; n += 1) sessions.push(await openSession());
+      const alive: number[] = [];
+      for (const session of sessions) {
+        expect(await call(session, 'here')).toBe('here');
+        alive.push(stdio.figures().alive);
+      }
+      expect(Math.max(...alive)).toBeLessThanOrEqual(3);
+      expect(stdio.figures().places).toBe(count);
+    },
+  );
 
   test('an idle child stops, and the next call starts it with what its client set', async () => {
     const { openSession, stdio } = await serveScripted({ childIdleTimeoutMs: 200 });
@@ -207,7 +263,7 @@ describe('tools', () => {
     expect(message.error).toMatchObject({ code: -32_602, message: 'Tool look not found' });
   });
 
-  test('run once for each value of an argument', async () => {
+  test('B242 run once for each value of an argument', async () => {
     const { openSession } = await serveScripted({ toolsOnce: ['count:order'] });
     const session = await openSession();
     expect(await names(session)).toMatchObject({ count: { _meta: { 'sojourn/once': true } } });

@@ -19,9 +19,19 @@ const MODERN = '2026-07-28';
 const state = { count: 0, id: 0, level: 'none', uris: [], hello: [] };
 const asked = new Map();
 const running = new Map();
+const listens = new Map();
 const write = (message) =>
   process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 const notify = (method, params) => write({ method, params });
+/** What changed: to each listen of 2026-07-28, or as 2025 has it. */
+const tell = (method, params = {}) => {
+  const isHeard = ({ resourceSubscriptions: uris = [] }) =>
+    !params.uri || uris.includes(params.uri);
+  if (!has('modern') || state.hello.length > 0) return notify(method, params);
+  for (const [id, filter] of listens)
+    if (isHeard(filter))
+      notify(method, { ...params, _meta: { 'io.modelcontextprotocol/subscriptionId': id } });
+};
 const text = (value) => ({
   content: [{ type: 'text', text: typeof value === 'string' ? value : JSON.stringify(value) }],
 });
@@ -60,13 +70,14 @@ const toldModern = ({ inputResponses }, names) =>
 const TOOLS = {
   echo: ({ text: given = '' }) => text(given),
   count: () => text((state.count += 1)),
-  look: () => text({ ...state, pid: process.pid, env: process.env, cwd: process.cwd() }),
+  look: () =>
+    text({ ...state, held: undefined, pid: process.pid, env: process.env, cwd: process.cwd() }),
   die: ({ code = 3 }) => (console.error('secret words'), process.exit(code)),
   dieOnce: ({ file }) =>
     existsSync(file) ? text('second run') : (writeFileSync(file, ''), process.exit(1)),
   wait: ({ ms = 600_000 }, { id }) =>
     new Promise((done) =>
-      running.set(
+      (console.error('began wait'), running).set(
         id,
         setTimeout(() => done(text('waited')), ms),
       ),
@@ -76,9 +87,11 @@ const TOOLS = {
     text('done')
   ),
   log: () => (notify('notifications/message', { level: 'info', data: 'logged' }), text('done')),
-  change: () => (notify('notifications/tools/list_changed'), text('done')),
+  change: () => (tell('notifications/tools/list_changed'), text('done')),
+  update: ({ uri }) => (tell('notifications/resources/updated', { uri }), text('done')),
   noise: () => (process.stdout.write('no JSON\n'), text('heard')),
   long: () => process.stdout.write('x'.repeat(34 * 1024 * 1024)) && new Promise(() => {}),
+  grow: ({ megabytes }) => ((state.held = Buffer.alloc(megabytes * 1e6, 1)), new Promise(() => {})),
   deaf: () => (process.stdin.pause(), setInterval(() => {}, 1_000), new Promise(() => {})),
   url: ({ file }) => {
     if (existsSync(file)) return text('been there');
@@ -126,6 +139,16 @@ const METHODS = {
     cacheScope: 'private',
   }),
   'resources/subscribe': ({ uri }) => (state.uris.push(uri), {}),
+  'resources/unsubscribe': ({ uri }) => (
+    (state.uris = state.uris.filter((one) => one !== uri)),
+    {}
+  ),
+  'subscriptions/listen': ({ notifications }, id) => {
+    listens.set(id, notifications);
+    state.uris = notifications.resourceSubscriptions;
+    notify('notifications/subscriptions/acknowledged', { notifications });
+    return new Promise(() => {});
+  },
   'logging/setLevel': ({ level }) => ((state.level = level), {}),
   'tools/call': (params, id) => {
     const meta = params._meta ?? {};
@@ -143,6 +166,7 @@ const METHODS = {
 async function take({ id, method, params = {}, result, error }) {
   if (method === undefined) return asked.get(id)?.(result ?? { error });
   if (method === 'notifications/cancelled') {
+    listens.delete(params.requestId);
     if (running.has(params.requestId)) console.error('cancelled wait');
     return clearTimeout(running.get(params.requestId));
   }
