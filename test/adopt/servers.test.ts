@@ -4,34 +4,26 @@
  * Each server is installed in an app, its author's changes are made, and it goes through the stages. `npm run adopt --
  * -t TEXT`: only the servers whose name contains it.
  */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { temporaryFolder } from '../kit/temporary.ts';
-import { installApp } from './app-folder.ts';
-import { ownAnswer, type Place, type PublishedServer, StagesRun } from './stages.ts';
+import { placeOf } from './app-folder.ts';
+import { ownAnswer, type PublishedServer, SERVERS, StagesRun } from './stages.ts';
 
-const SERVERS = JSON.parse(
-  readFileSync(new URL('servers.json', import.meta.url), 'utf8'),
-) as readonly PublishedServer[];
 const modules = fileURLToPath(new URL('servers/', import.meta.url));
 
 test.each(SERVERS)('$name', { timeout: 900_000 }, async (server) => {
   const place = await placeOf(server);
   const expected = server.call.expect === undefined ? await ownAnswer(server, place) : undefined;
-  const run = new StagesRun(server, place, adopt(server, place.app), expected);
+  const way = {
+    before: ['serve', adopt(server, place.app)],
+    after: server.args ?? [],
+    isOnStdio: false,
+  };
+  const run = new StagesRun(server, place, way, expected);
   expect(await run.all()).toEqual([]);
 });
-
-async function placeOf({ packages }: PublishedServer): Promise<Place> {
-  const folder = temporaryFolder();
-  const [root, app] = [join(folder, 'root'), join(folder, 'app')];
-  for (const path of [root, app]) mkdirSync(path);
-  writeFileSync(join(root, 'present.txt'), 'present');
-  await installApp(app, packages);
-  return { app, root, database: join(folder, 'sessions.db') };
-}
 
 /** Makes the changes of the author. Returns the module, relative to the folder. */
 function adopt({ edits, end, module }: PublishedServer, folder: string): string {

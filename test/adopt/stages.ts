@@ -3,6 +3,7 @@
  * started again; it is stopped with SIGTERM and started again; two processes serve one client by turns. The same
  * clients stay connected from the first stage to the third.
  */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemTime, within } from '../../src/base/system.ts';
 import {
@@ -55,6 +56,10 @@ export interface PublishedServer {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+export const SERVERS = JSON.parse(
+  readFileSync(new URL('servers.json', import.meta.url), 'utf8'),
+) as readonly PublishedServer[];
+
 type Stage = 'fresh' | 'SIGKILL' | 'SIGTERM' | 'two instances';
 
 interface Person {
@@ -71,26 +76,38 @@ const ASKED_MS = 8_000;
 const got = ({ messages }: AdoptingClient, wanted: string): boolean =>
   messages.some(({ method }) => method === wanted);
 
-/** The clients that the server's SDK can serve. */
-const clientsOf = ({ sdk }: PublishedServer): ClientKind[] =>
-  CLIENTS.filter(({ wants }) => wants !== 'pinned' || sdk.endsWith('/server'));
+/** How the server is served: the words of `sojourn` before and after the flags. */
+export interface Way {
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** Behind `sojourn stdio` it has clients of both eras, and a process for each. */
+  readonly isOnStdio: boolean;
+}
+
+/** Whether a client of 2026-07-28 is served in that era. */
+const isModern = ({ sdk }: PublishedServer, { isOnStdio }: Way): boolean =>
+  isOnStdio || sdk.endsWith('/server');
 
 const noNetwork = new URL('processes/no-network.mjs', import.meta.url).href;
 
-const environmentOf = ({ env = {} }: PublishedServer, place: Place): Record<string, string> => ({
+export const environmentOf = (
+  { env = {} }: PublishedServer,
+  place: Place,
+): Record<string, string> => ({
   ...Object.fromEntries(Object.entries(env).map(([name, text]) => [name, fill(text, place)])),
   NODE_OPTIONS: `--import=${noNetwork}`,
 });
 
-/** The answer that the published server gives on stdio, before its author changes it. */
+/** How the published server starts on stdio, before its author changes it. */
+export function ownCommand({ own, module, args = [] }: PublishedServer, place: Place) {
+  const [file, ...words] = own ?? ([module, ...args] as const);
+  return [process.execPath, join(place.app, 'node_modules', file), ...words] as const;
+}
+
+/** What it answers on stdio. */
 export async function ownAnswer(server: PublishedServer, place: Place): Promise<string> {
-  const [file, ...args] = server.own ?? ([server.module, ...(server.args ?? [])] as const);
-  const command = process.execPath;
-  const started = {
-    command,
-    args: [join(place.app, 'node_modules', file), ...args],
-    cwd: place.app,
-  };
+  const [command, ...args] = ownCommand(server, place);
+  const started = { command, args, cwd: place.app };
   const env = { ...inherited, ...environmentOf(server, place) } as Record<string, string>;
   return answerOnStdio({ ...started, env }, filled(server.call, place));
 }
@@ -108,7 +125,7 @@ const STOPPED_MS = 20_000;
 export class StagesRun {
   readonly #server: PublishedServer;
   readonly #place: Place;
-  readonly #module: string;
+  readonly #way: Way;
   /** What the call answers, where the list does not say it. */
   readonly #expected: string | undefined;
   readonly #failures: string[] = [];
@@ -118,10 +135,10 @@ export class StagesRun {
   /** Requests go to two instances by turns. */
   #route: (() => string) | undefined;
 
-  constructor(server: PublishedServer, place: Place, module: string, expected: string | undefined) {
+  constructor(server: PublishedServer, place: Place, way: Way, expected: string | undefined) {
     this.#server = server;
     this.#place = place;
-    this.#module = module;
+    this.#way = way;
     this.#expected = expected;
   }
 
@@ -164,7 +181,7 @@ export class StagesRun {
   /** Resolves with the port when the endpoint listens. 0 takes a free one. */
   async #start(port: number): Promise<number> {
     const { app, database } = this.#place;
-    const { args = [] } = this.#server;
+    const { before, after } = this.#way;
     const cli = join(app, 'node_modules/sojourn/dist/cli/main.js');
     const flags = [
       '--port',
@@ -174,9 +191,9 @@ export class StagesRun {
       '--lease-ms',
       String(LEASE_MS),
     ];
-    const words = ['--', ...args.map((text) => fill(text, this.#place))];
+    const words = ['--', ...after.map((text) => fill(text, this.#place))];
     const env = { ...inherited, ...environmentOf(this.#server, this.#place) };
-    const instance = startNode([cli, 'serve', this.#module, ...flags, ...words], {
+    const instance = startNode([cli, ...before, ...flags, ...words], {
       cwd: app,
       env,
       isGroup: true,
@@ -193,7 +210,9 @@ export class StagesRun {
   }
 
   async #each(stage: Stage, work: (kind: ClientKind) => Promise<void>): Promise<void> {
-    for (const kind of clientsOf(this.#server)) {
+    const isServed = ({ wants }: ClientKind): boolean =>
+      wants !== 'pinned' || isModern(this.#server, this.#way);
+    for (const kind of CLIENTS.filter(isServed)) {
       const failure = await this.#failureOf(work(kind));
       if (failure !== undefined) this.#failures.push(`${kind.name}, ${stage}: ${failure}`);
     }
@@ -220,20 +239,26 @@ export class StagesRun {
   async #arrive(kind: ClientKind, url: string): Promise<void> {
     const client = await kind.connect(url, this.#place.root, this.#route);
     const expectedEra =
-      this.#server.sdk.endsWith('/server') && kind.wants !== '2025' ? '2026-07-28' : '2025';
+      isModern(this.#server, this.#way) && kind.wants !== '2025' ? '2026-07-28' : '2025';
     if (client.era !== expectedEra)
       throw new Error(`the client is connected in the era ${client.era}`);
     const tools = await client.tools();
     const person = { kind, client, url };
     this.#people.push(person);
     if (tools.length === 0) throw new Error('no tools are listed');
-    if (this.#server.watch !== undefined) await client.subscribe(this.#server.watch.uri);
+    if (this.#watch !== undefined) await client.subscribe(this.#watch.uri);
     await this.#use(person, ASKED_MS);
+  }
+
+  /** A process on stdio hears of no change that another one makes. */
+  get #watch(): PublishedServer['watch'] {
+    return this.#way.isOnStdio ? undefined : this.#server.watch;
   }
 
   /** `askedMs`: a new server that asks in its first moments has an answer some time later. A restored one has it. */
   async #use({ client, url }: Person, askedMs = 0): Promise<void> {
-    const { call, question, watch } = this.#server;
+    const { call, question } = this.#server;
+    const watch = this.#watch;
     if (question !== undefined) await this.#expect(client, question, askedMs);
     // The answer may hold what another client said.
     if (question !== undefined)

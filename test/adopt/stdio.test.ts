@@ -1,0 +1,74 @@
+// @module-tag matrix
+/**
+ * Published servers as they are, behind `sojourn stdio`: official clients of both eras use them over restarts.
+ * `npm run adopt -- -t TEXT`: only the servers whose name contains it.
+ */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { placeOf } from './app-folder.ts';
+import {
+  environmentOf,
+  ownAnswer,
+  ownCommand,
+  type Place,
+  type PublishedServer,
+  SERVERS,
+  StagesRun,
+} from './stages.ts';
+
+/** Those of npm that have a program on stdio in a file of their own. */
+const OF_NPM = SERVERS.filter(({ edits, own }) => edits !== undefined || own !== undefined);
+
+const sdk = '@modelcontextprotocol/sdk';
+const OF_PYPI = [
+  {
+    package: 'mcp-server-time==2026.10.19',
+    call: { name: 'get_current_time', args: { timezone: 'UTC' }, expect: 'UTC' },
+  },
+  {
+    package: 'mcp-server-fetch==2026.10.24',
+    call: {
+      name: 'fetch',
+      args: { url: 'http://127.0.0.1:1/' },
+      expect: 'connection issue|failed',
+    },
+  },
+  {
+    package: 'mcp-server-git==2026.10.19',
+    call: { name: 'git_status', args: { repo_path: '{root}' }, expect: '{root}' },
+  },
+  {
+    package: 'mcp-server-sqlite==2025.4.25',
+    args: ['--db-path', '{root}/data.db'],
+    call: { name: 'list_tables', expect: '"isError":false' },
+  },
+];
+
+async function run(
+  server: PublishedServer,
+  place: Place,
+  command: readonly string[],
+  expected?: string,
+): Promise<string[]> {
+  const names = Object.keys(environmentOf(server, place));
+  const before = ['stdio', ...names.flatMap((name) => ['--inherit-env', name])];
+  return new StagesRun(server, place, { before, after: command, isOnStdio: true }, expected).all();
+}
+
+test.each(OF_NPM)('$name', { timeout: 900_000 }, async (server) => {
+  const place = await placeOf(server);
+  const expected = server.call.expect === undefined ? await ownAnswer(server, place) : undefined;
+  expect(await run(server, place, ownCommand(server, place), expected)).toEqual([]);
+});
+
+test.each(OF_PYPI)('$package', { timeout: 900_000 }, async ({ package: name, args = [], call }) => {
+  const server = { name, packages: [], module: '', sdk, call } as const;
+  const place = await placeOf(server);
+  const venv = join(place.app, 'venv');
+  await promisify(execFile)('python3', ['-m', 'venv', venv]);
+  await promisify(execFile)(join(venv, 'bin/pip'), ['install', '--quiet', '--no-compile', name]);
+  const [program = ''] = name.split('==');
+  expect(await run(server, place, [join(venv, 'bin', program), ...args])).toEqual([]);
+});
