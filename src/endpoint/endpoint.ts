@@ -31,7 +31,7 @@ import { prometheusText } from '../base/observe/prometheus-text.ts';
 import type { EndpointEvents } from '../base/observe/notices.ts';
 import { observeNotices, publishNotices, reportThrown } from '../base/observe/observer.ts';
 import { WatchedRequest } from '../base/observe/watched-request.ts';
-import { endpointLogger, requestLogger } from '../base/options/logger.ts';
+import { callLogger, endpointLogger, requestLogger } from '../base/options/logger.ts';
 import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { looksStateless, resolveOptions } from '../base/options/resolve.ts';
 import { createSessions } from './sessions.ts';
@@ -91,8 +91,11 @@ export function createMcpEndpoint(
     throw optionInvalid('type', 'server', server, 'an MCP server, or a function that returns one');
   const resolved = resolveOptions(options);
   const logged = { ...resolved, logger: endpointLogger(resolved) };
-  const { notices, onerror, accessLog } = resolved;
-  logNotices(notices, logged, accessLog ? requestLogger(resolved) : undefined);
+  const { notices, onerror, accessLog, callLog } = resolved;
+  logNotices(notices, logged, {
+    requests: accessLog ? requestLogger(resolved) : undefined,
+    calls: callLog ? callLogger(resolved) : undefined,
+  });
   if (onerror !== undefined) reportThrown(notices, onerror, logged.logger);
   if (looksStateless(options)) {
     const mode = "write sessionMode: 'stateless' for no sessions, or leave sessionIdGenerator out";

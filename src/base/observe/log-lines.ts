@@ -4,7 +4,7 @@
  * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrors`.
  */
 import { SojournError } from '../errors.ts';
-import { sessionHash, shown } from '../shown.ts';
+import { sessionHash, shown, userName } from '../shown.ts';
 import type { Logger } from '../types.ts';
 import { KnownNames } from './known-names.ts';
 import type {
@@ -53,11 +53,16 @@ export const INSTANCE_LINES: ReadonlySet<string> = new Set([JOINED, DRAINS, DRAI
 /** Keys come from clients and from the application, and must not fill the memory. */
 const MOST_KEYS = 100;
 
-/** `requests`: where the lines of requests go; `undefined`: nowhere. */
+/** Where the lines of requests and of calls go; `undefined`: nowhere. */
+interface TrafficLoggers {
+  readonly requests?: Logger | undefined;
+  readonly calls?: Logger | undefined;
+}
+
 export function logNotices(
   notices: Notices,
   options: LineOptions,
-  requests: Logger | undefined,
+  { requests, calls }: TrafficLoggers,
 ): void {
   const { logger, store } = options;
   const [dropped, changed] = [new KnownNames(MOST_KEYS), new KnownNames(MOST_KEYS)];
@@ -81,6 +86,10 @@ export function logNotices(
         return undefined;
       case 'request':
         return requests?.info(requestFields(notice), REQUEST_LINE);
+      case 'callEnded':
+        return calls?.info(callFields(notice), CALL_LINE);
+      case 'callLost':
+        return calls?.info(lostFields(notice), CALL_LINE);
       case 'requestRefused':
         // One line for each refusal.
         if (requests === undefined || notice.exchange.watched === undefined)
@@ -101,7 +110,7 @@ export function logNotices(
         return logSession(notice, logger);
     }
   };
-  notices.listen(write, { requests: requests !== undefined });
+  notices.listen(write, { requests: requests !== undefined, calls: calls !== undefined });
 }
 
 /** The steps of a session, and a client without one. */
@@ -148,6 +157,46 @@ function clientFields(
 /** The message of a line about a request. */
 export const REQUEST_LINE = 'request';
 
+/** The message of a line about a run of a call. */
+const CALL_LINE = 'call';
+
+function callFields(notice: StepNotice<'callEnded'>): object {
+  const { user, client, sessionId, method, target, taskId, ms } = notice;
+  const { outcome, error, reason, instance, run } = notice;
+  return {
+    user: user && shown(userName(user)),
+    client: client && `${client.name} ${client.version}`,
+    sessionId,
+    method: shown(method),
+    [kindOfName(method) ?? 'tool']: target,
+    task: taskId && sessionHash(taskId),
+    outcome,
+    error,
+    reason,
+    ms: Math.round(ms * 10) / 10,
+    instance,
+    run,
+  };
+}
+
+/** The run of an instance that died has this line instead, at the instance that found the call. */
+function lostFields({
+  user,
+  sessionId,
+  method,
+  target,
+  runsAgain,
+}: StepNotice<'callLost'>): object {
+  return {
+    user: user && shown(userName(user)),
+    sessionId,
+    method: method && shown(method),
+    [kindOfName(method) ?? 'tool']: target,
+    outcome: 'lost',
+    runsAgain,
+  };
+}
+
 function requestFields(notice: RequestNotice): object {
   const { http, method, target, status, ms, refused, failure, resumed, left, sessionId } = notice;
   return {
@@ -158,7 +207,7 @@ function requestFields(notice: RequestNotice): object {
     ms: Math.round(ms * 10) / 10,
     refused: refused?.reason,
     why: refused?.why,
-    user: refused?.user,
+    user: refused?.user ?? notice.user,
     ...failure,
     resumed: resumed || undefined,
     left: left || undefined,

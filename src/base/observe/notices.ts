@@ -14,6 +14,7 @@
  *     drainBegun, drainEnded              `endpoint/shutdown.ts`
  *     requestRelayed  `cluster/relay/relay.ts`
  *     requestWaited   `eras/sessions/waiting.ts`
+ *     callEnded       `session/calls/watched-run.ts`, where a listener wants it
  *     callLost        `session/calls/repeated-calls.ts`, `durable/tasks/take-over.ts`
  *     task…           `tasks/`: `tasks.ts`, `take-over.ts`, `own-task.ts`, `task-store.ts`
  *     onceAnswered    `durable/once/ledger.ts`
@@ -61,6 +62,8 @@ export interface RequestNotice {
   /** When its answer was complete, by `monotonic()`. */
   readonly endedAt: number;
   readonly sessionId: string | undefined;
+  /** The name of its user, once it is known. */
+  readonly user?: string | undefined;
 }
 
 /** What a refusal says about itself. */
@@ -133,7 +136,7 @@ type WithoutTime<N> = N extends unknown ? Omit<N, 'at'> : never;
 /** A notice of a session before it has its time. */
 export type SessionChange = WithoutTime<SessionNotice>;
 
-/** What `endpoint.events` and the option `observe` get: all that happens in an endpoint and is no call of a handler. */
+/** What `endpoint.events` and the option `observe` get: all that happens in an endpoint. */
 export type Notice = RefusedNotice | SessionNotice | StepNotice;
 
 /** Emits each notice under its kind. */
@@ -162,10 +165,22 @@ export class Notices {
   readonly tools = new KnownNames();
   /** The tools, prompts and methods whose large answers have a line in the log. */
   readonly largeAnswers = new KnownNames();
+  /** A listener wants `callEnded`: each call is watched. */
+  wantsCalls = false;
+  #instance: string | undefined = undefined;
 
-  listen(listener: (notice: EmittedNotice) => void, { requests = false } = {}): void {
+  listen(
+    listener: (notice: EmittedNotice) => void,
+    { requests = false, calls = false } = {},
+  ): void {
     this.#listeners.push(listener);
     if (requests) this.#ofRequests.push(listener);
+    if (calls) this.wantsCalls = true;
+  }
+
+  /** The id of this instance: `undefined` before its first lease. */
+  get instance(): string | undefined {
+    return this.#instance;
   }
 
   /** Whether a listener wants notices of requests now: each may come late. */
@@ -174,6 +189,7 @@ export class Notices {
   }
 
   emit(notice: EmittedNotice): void {
+    if (notice.kind === 'instanceJoined') this.#instance = notice.instance;
     for (const listener of notice.kind === 'request' ? this.#ofRequests : this.#listeners)
       listener(notice);
   }

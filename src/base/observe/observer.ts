@@ -25,12 +25,15 @@ export function observeNotices(notices: Notices, observe: Observe, logger: Logge
     if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
     guardedCall(() => observe(publicNotice(notice)), failed);
   };
-  notices.listen(tell);
+  notices.listen(tell, { calls: true });
 }
 
 /** A listener that throws ends here too. */
 export function publishNotices(notices: Notices, events: EndpointEvents, logger: Logger): void {
   const emitter: EventEmitter = events;
+  emitter.on('newListener', (kind: string) => {
+    if (kind === 'callEnded') notices.wantsCalls = true;
+  });
   notices.listen((notice) => {
     if (notice.kind === 'request' || notice.kind === 'handlerThrew') return;
     if (emitter.listenerCount(notice.kind) === 0) return;

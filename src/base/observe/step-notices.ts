@@ -4,6 +4,47 @@
  */
 import type { Implementation } from '@modelcontextprotocol/server';
 
+/** Who did what. */
+interface CallEndedFields {
+  /** When it ended, in ms since 1970. */
+  time: number;
+  /** The key of the user who sent it. `undefined`: nobody signed in. */
+  user: string | undefined;
+  /** What the client states about itself. `undefined`: nothing. */
+  client: { readonly name: string; readonly version: string } | undefined;
+  /** `undefined`: the call has no session. */
+  sessionId: string | undefined;
+  method: string;
+  /** The name of its tool or prompt. */
+  target: string | undefined;
+  taskId: string | undefined;
+  /**
+   * `tool_error`: a result with `isError`. `error`: a JSON-RPC error. `input_required`: it asks its client, which calls
+   * again. `task`: it became a task. `cancelled`: by its client, or its client left where nothing brings it back.
+   * `timed_out`: by `limits.callMs`. `left`: its session left this instance first. The next owner runs it again, or its
+   * client gets an error.
+   */
+  outcome:
+    | 'ok'
+    | 'tool_error'
+    | 'error'
+    | 'input_required'
+    | 'task'
+    | 'cancelled'
+    | 'timed_out'
+    | 'left';
+  /** The code of a JSON-RPC error. */
+  error: number | undefined;
+  /** The reason that an error of this library gives. */
+  reason: string | undefined;
+  /** From when the server got it. */
+  ms: number;
+  /** The id of this instance. */
+  instance: string | undefined;
+  /** 1, and 1 more after each instance that died while it ran it, or may have run it. */
+  run: number;
+}
+
 /** What each notice tells, by its kind. */
 interface StepNotices {
   /** This instance has a lease: at its start, and under another id after its lease lapsed. */
@@ -71,12 +112,18 @@ interface StepNotices {
     /** `undefined`: it opens a session. */
     sessionId: string | undefined;
   };
+  /** A run of a request in a server is over, at the instance that ran it: there is one notice for each run. */
+  callEnded: CallEndedFields;
   /** The instance that ran this call died, and the call was found without an answer. */
   callLost: {
     /** It runs again on this instance. `false`: its client gets the error `owner_lost`. */
     runsAgain: boolean;
     /** `undefined`: the store did not keep the request. */
     method: string | undefined;
+    /** The name of its tool or prompt. */
+    target?: string | undefined;
+    /** The user key of the owner of its session or task. */
+    user?: string | undefined;
     /** Absent for calls of 2026-07-28. */
     sessionId?: string;
   };

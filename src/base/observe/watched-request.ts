@@ -2,7 +2,7 @@
 import { orUndefined } from '../or-undefined.ts';
 import { isObject } from '../protocol/jsonrpc.ts';
 import { listsTools, methods, takesName } from '../protocol/methods.ts';
-import { keptText, shown } from '../shown.ts';
+import { keptText, shown, userName } from '../shown.ts';
 import type { TimeProvider } from '../types.ts';
 import { addListed } from './known-names.ts';
 import type { CallFailure, Notices, Refusal } from './notices.ts';
@@ -14,6 +14,7 @@ export const CLIENT_LEFT = 499;
 interface WatchedExchange {
   readonly method: string;
   readonly sessionId: string | undefined;
+  readonly user: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -88,12 +89,16 @@ export class WatchedRequest {
       ms: endedAt - this.#began,
       endedAt,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
+      user: exchange.user && shown(userName(exchange.user)),
     });
   }
 }
 
 /** How a message tells that its call failed; `undefined`: it is a result, a notification or a question. */
-function failureIn({ error, result }: Readonly<Record<string, unknown>>): CallFailure | undefined {
+export function failureIn({
+  error,
+  result,
+}: Readonly<Record<string, unknown>>): CallFailure | undefined {
   if (isObject(error)) return { error: Number(error['code']), ...reasonIn(error) };
   if (!isObject(result) || result['isError'] !== true) return undefined;
   const meta = result['_meta'];

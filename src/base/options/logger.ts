@@ -111,6 +111,9 @@ export function requestLogger({ logger, timeProvider }: LoggerOptions): Logger {
   return limitedLogger(tidyLogger(logger), timeProvider, REQUEST_LINES);
 }
 
+/** What the lines of calls go through. None is left out: each says who did what. */
+export const callLogger = ({ logger }: LoggerOptions): Logger => tidyLogger(logger);
+
 /** What `onerror` throws ends here. */
 function reportingLogger(logger: Logger, onerror: OnError | undefined): Logger {
   if (onerror === undefined) return logger;

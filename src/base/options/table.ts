@@ -188,7 +188,7 @@ export const REQUESTS = {
    */
   metrics: flag(false, running('count for endpoint.metrics()')),
   /**
-   * Gets a notice of all that is no call: refusals, sessions, the store, relays, waits
+   * Gets a notice of all that happens: calls that ended, refusals, sessions, the store, relays, waits
    * (docs/reference/metrics.md#notices).
    */
   observe: hook<Observe>('a function (notice)'),
@@ -207,6 +207,12 @@ export const REQUESTS = {
    * @default `false`
    */
   accessLog: flag(false, running('log a line for each request', { shown: 'on in a terminal' })),
+  /**
+   * `true`: one `info` line for each run of a call, at the instance that ran it: who did what
+   * (docs/guide/operations.md#audit). No line is left out, so a client writes as many as it makes calls.
+   * @default `false`
+   */
+  callLog: flag(false, running('log who called what, a line for each call')),
 };
 
 export const OPTIONS = { ...SESSIONS, ...REQUESTS };

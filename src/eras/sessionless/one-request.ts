@@ -93,7 +93,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
     const ended = new Promise<Stop>((resolve) => (this.#deliver = resolve));
     // This library sends the requests that have no place.
     if ('id' in message && call.admission !== undefined)
-      call.around = openRun(this.options.aroundRequest, this, call, call.response.attempt);
+      call.around = openRun(this.options, this, call, call.response.attempt);
     this.enterServer(message, call, call.run?.enter);
     return ended;
   }
@@ -123,6 +123,7 @@ export class OneRequestTransport extends ServerTransport implements TurnTask {
   #take(message: RpcResponse): void {
     const call = this.#call;
     if (message.id !== call.id || call.id === undefined || this.#answered || this.#closed) return;
+    call.around?.servedIn(message);
     this.#answer(call.outcomeOf(message));
   }
 

@@ -128,7 +128,7 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   }
 
   /** What the client states about itself. */
-  get clientInfo(): Implementation | undefined {
+  override get clientInfo(): Implementation | undefined {
     const ofHandshake =
       roleOf(this.method) === 'handshake' ? this.message.params?.['clientInfo'] : undefined;
     return (this.era === 'legacy' ? ofHandshake : this.#meta?.[CLIENT_INFO_META_KEY]) as

@@ -8,7 +8,7 @@
  *
  * A run is around the handler (`handler-seam.ts`): `authorize`, scopes and limits have let the request pass. Until the
  * run and its handler have settled, the request counts as running, and holds its places. What the handler answers is
- * kept in `served`: what this library learns from lists is never changed here.
+ * kept in `#served`: what this library learns from lists is never changed here.
  */
 import {
   callCut,
@@ -33,30 +33,36 @@ import { takesName, takesUri } from '../../base/protocol/methods.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import { AnswerError, isAnswer, readable, thrownAnswer } from '../../base/errors/answer-error.ts';
 import { nameIn } from '../../http/auth/request-names.ts';
+import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { type Call, currentCall, type RunAround } from './call.ts';
 import { changedContext, signalOf } from './handler-context.ts';
 import type { CallHandler } from './handler-seam.ts';
 import type { ServerTransport } from '../server/server-transport.ts';
+import { WatchedRun } from './watched-run.ts';
 
 /** The transport of the server that a run leads to. */
 type ScopeCheck = Pick<ServerTransport, 'checkScopes'>;
 
-/** `functions`: the first is the outermost. `undefined`: there are none. */
+/** `undefined`: no function is around the run, and no listener wants its end. */
 export function openRun(
-  functions: readonly AroundRequest[],
+  options: ResolvedOptions,
   transport: ScopeCheck,
   call: Call,
   attempt = 1,
 ): RunAround | undefined {
-  return functions.length === 0 ? undefined : new AroundRun(functions, transport, call, attempt);
+  const { aroundRequest, notices } = options;
+  const run =
+    aroundRequest.length === 0 ? undefined : new AroundRun(aroundRequest, transport, call, attempt);
+  return notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
 }
 
 class AroundRun implements RunAround {
+  /** The first is the outermost. */
   readonly #functions: readonly AroundRequest[];
   readonly #transport: ScopeCheck;
   readonly call: Call;
   readonly attempt: number;
-  served: RpcResponse | undefined = undefined;
+  #served: RpcResponse | undefined = undefined;
   #asked = false;
   /** Why the request ended, once it has. */
   #ended: SojournError | undefined = undefined;
@@ -89,7 +95,7 @@ class AroundRun implements RunAround {
     } catch (cause) {
       throw this.#failed(cause);
     } finally {
-      if (this.#asked && this.served === undefined) aborting.abort(callCut());
+      if (this.#asked && this.#served === undefined) aborting.abort(callCut());
       this.#ended ??= callCut();
     }
     return this.#resultOf(answer);
@@ -127,7 +133,7 @@ class AroundRun implements RunAround {
     this.#asked = true;
     const ended = new Promise<never>((_, reject) => (this.#rejectNext = reject));
     const answer = await Promise.race([this.#answered(request, entered, ask), ended]);
-    return (this.served = answer);
+    return (this.#served = answer);
   }
 
   async #answered(
@@ -163,6 +169,10 @@ class AroundRun implements RunAround {
       : undefined;
   }
 
+  servedIn(): RpcResponse | undefined {
+    return this.#served;
+  }
+
   over(error?: SojournError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error ?? callCut();
@@ -179,7 +189,7 @@ class AroundRun implements RunAround {
 
   /** What the SDK gets for an answer: a result, or what it answers with an error. */
   #resultOf({ result, error }: RequestAnswer): unknown {
-    const { served } = this;
+    const served = this.#served;
     const isServed =
       served !== undefined &&
       (error === undefined ? served.result === result : served.error === error);

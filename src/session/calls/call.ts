@@ -8,7 +8,7 @@
  * A handler that has not begun by then never begins. Handlers within handlers count as one.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
+import type { AuthInfo, Implementation, RequestId } from '@modelcontextprotocol/server';
 import { isForModel, type SojournError } from '../../base/errors.ts';
 import type { AnswerSink } from '../../http/sink.ts';
 import type { CallerRequest, RelayOrigin } from '../../http/caller-request.ts';
@@ -91,15 +91,20 @@ interface AnswerListener {
   readonly take?: (answer: RpcResponse) => void;
 }
 
-/** Runs the code of `aroundRequest` (`around-requests.ts`). */
+/** What is around a run: the code of `aroundRequest` (`around-requests.ts`), the notice of its end (`watched-run.ts`). */
 export interface RunAround {
-  run(
-    request: RpcRequest,
-    given: unknown,
-    handler: (request: RpcRequest, given: unknown) => unknown,
-  ): Promise<unknown>;
-  /** What the handler answered; `undefined`: it was not asked, or has not answered. */
-  readonly served: RpcResponse | undefined;
+  /** `undefined`: no code of the application is around the handler. */
+  readonly run:
+    | ((
+        request: RpcRequest,
+        given: unknown,
+        handler: (request: RpcRequest, given: unknown) => unknown,
+      ) => Promise<unknown>)
+    | undefined;
+  /**
+   * The server answers with this. Returns what the handler answered; `undefined`: it was not asked, or has not answered.
+   */
+  servedIn(answer: RpcResponse): RpcResponse | undefined;
   /** The request has ended. If that is no answer of the run: with this error. */
   over(error?: SojournError): void;
 }
@@ -127,7 +132,7 @@ export class Call {
   isRefused = false;
   /** No handler of its server takes the request. */
   isUnhandled = false;
-  /** The application's code around its run, if it has any. */
+  /** What is around its run, if anything is. */
   around: RunAround | undefined = undefined;
   /** Settles when everything that must be stored before the request runs is stored or refused. */
   starting: Promise<unknown> | undefined = undefined;
@@ -362,6 +367,11 @@ export class Call {
 
   get authInfo(): AuthInfo | undefined {
     return this.caller?.authInfo;
+  }
+
+  /** What its client states about itself. */
+  get clientInfo(): Implementation | undefined {
+    return this.live?.view.clientInfo;
   }
 }
 

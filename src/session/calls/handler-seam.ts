@@ -48,7 +48,7 @@ type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: CallHandl
 const LAYERS: readonly Layer[] = [
   function aroundRequest({ call, entered }, request, given, next) {
     const { around } = call;
-    if (around === undefined || call.isRefused) return next(request, given);
+    if (around?.run === undefined || call.isRefused) return next(request, given);
     // It may answer, and its handler still runs.
     return around.run(request, given, (changed, context) =>
       call.handledBy(entered.inner, () => next(changed, context)),
@@ -75,7 +75,7 @@ export function enterHandler(visit: Visit, message: unknown, given: unknown): un
   const { authorizer, lists } = call.services ?? {};
   // A handler within a handler, or one that this library calls for a request of its client.
   const isWithin = call.handlerServer !== undefined || request.method !== call.method;
-  const isPlain = isWithin || (authorizer ?? lists ?? call.around) === undefined;
+  const isPlain = isWithin || (authorizer ?? lists ?? call.around?.run) === undefined;
   return call.handledBy(entered.inner, () =>
     descend(visit, request, given, isPlain ? LAYERS.length : 0),
   );
@@ -95,7 +95,7 @@ function descend(visit: Visit, request: RpcRequest, given: unknown, n: number): 
 
 /** `aroundRequest` gets requests that no handler answers, too. */
 export function missing(): Handler | undefined {
-  return currentCall.getStore()?.around === undefined ? undefined : NO_HANDLER;
+  return currentCall.getStore()?.around?.run === undefined ? undefined : NO_HANDLER;
 }
 
 const METHOD_NOT_FOUND = { code: -32_601, message: 'Method not found' };

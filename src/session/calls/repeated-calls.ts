@@ -27,6 +27,7 @@ import { comparePostStreams, GET_STREAM } from '../streams/event-id.ts';
 import { attemptKey } from './attempts.ts';
 import type { Call, Caller } from './call.ts';
 import { toolsOf } from './listed-tool.ts';
+import { keptName } from './watched-run.ts';
 import {
   begunOn,
   type MarkedRequest,
@@ -74,6 +75,8 @@ export async function takeLostCalls(
       kind: 'callLost',
       runsAgain,
       method: request?.method,
+      target: request && keptName(request.method, targetOf(request)),
+      user: session.user,
       sessionId: session.id,
     });
     if (run !== undefined) {

@@ -291,7 +291,7 @@ export class SessionCalls {
     }
     const { refusal, listener, around } = call;
     // `aroundRequest` may have changed it.
-    const served = around === undefined ? message : around.served;
+    const served = around === undefined ? message : around.servedIn(message);
     if (served !== undefined && refusal === undefined) listener?.learn?.(served);
     if (listener?.take === undefined) {
       const json = refusal && lostCallJson(this.#session.host.options, call, refusal);

@@ -112,10 +112,10 @@ export class SessionTransport extends ServerTransport {
   // ——— messages in ———
 
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
-    const { aroundRequest } = this.options;
+    const { aroundRequest, notices } = this.options;
     const call = new Call(caller, this.#session, message, stream);
-    if (attempt !== undefined && aroundRequest.length > 0)
-      call.around = openRun(aroundRequest, this, call, attempt);
+    if (attempt !== undefined && (aroundRequest.length > 0 || notices.wantsCalls))
+      call.around = openRun(this.options, this, call, attempt);
     return call;
   }
 
