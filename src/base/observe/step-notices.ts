@@ -8,7 +8,7 @@ import type { Implementation } from '@modelcontextprotocol/server';
 interface CallEndedFields {
   /** When it ended, in ms since 1970. */
   time: number;
-  /** The key of the user who sent it. `undefined`: nobody signed in. */
+  /** The key of the user who sent it. `undefined`: the call has none. */
   user: string | undefined;
   /** What the client states about itself. `undefined`: nothing. */
   client: { readonly name: string; readonly version: string } | undefined;

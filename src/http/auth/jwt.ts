@@ -2,6 +2,7 @@
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { OAuthError, OAuthErrorCode } from '@modelcontextprotocol/server';
 import type { JWTPayload, JWTVerifyOptions, JWTVerifyResult } from 'jose';
+import { orUndefined } from '../../base/or-undefined.ts';
 import { authUnavailable, SojournError } from '../../base/errors.ts';
 import type { ResolvedJwt } from '../../base/options/resolve-auth.ts';
 import { quoted } from '../../base/shown.ts';
@@ -26,6 +27,7 @@ export function createJwtVerifier(
   const audience = withRootSlash(jwt.audience);
   const keys = new IssuerKeys(jwt, context);
   return async (token) => {
+    await checkReadable(token);
     const verified = verifyWith(keys, token, {
       issuer,
       audience,
@@ -56,6 +58,14 @@ export function createJwtVerifier(
       extra: { ...payload },
     };
   };
+}
+
+/** Refuses what is no JWT of an algorithm here without the keys, so also while they cannot be fetched. */
+async function checkReadable(token: string): Promise<void> {
+  const { decodeJwt, decodeProtectedHeader } = await loadJose();
+  const alg = orUndefined(() => decodeJwt(token) && decodeProtectedHeader(token).alg);
+  if (alg === undefined) throw refusedToken('Token is not valid');
+  if (!ALGORITHMS.includes(alg)) throw refusedToken(WRONG_ALGORITHM);
 }
 
 /** A token that no known key fits is tried once more where its issuer has other keys by now. */
@@ -157,6 +167,8 @@ function isJoseError(cause: unknown): cause is JoseError {
   return typeof code === 'string' && /^ERR_(?:JWT|JWS|JOSE|JWK)/.test(code);
 }
 
+const WRONG_ALGORITHM = 'Token is not valid: its algorithm is not accepted';
+
 const CLAIMS: ReadonlySet<unknown> = new Set(['iss', 'aud', 'nbf', 'exp', 'iat']);
 
 /** The claim of a token beside what is expected of it. */
@@ -175,8 +187,7 @@ function why({ code, claim }: JoseError): string {
   if (code === 'ERR_JWT_EXPIRED') return 'Token has expired';
   if (claim === 'aud') return 'Token was not issued for this resource';
   if (CLAIMS.has(claim)) return `Token is not valid: its claim ${String(claim)} is not accepted`;
-  if (code === 'ERR_JOSE_ALG_NOT_ALLOWED')
-    return 'Token is not valid: its algorithm is not accepted';
+  if (code === 'ERR_JOSE_ALG_NOT_ALLOWED') return WRONG_ALGORITHM;
   if (code === 'ERR_JWKS_NO_MATCHING_KEY') return 'Token is not valid: its key is unknown';
   return 'Token is not valid';
 }

@@ -77,6 +77,20 @@ test('the keys are found through the metadata of the issuer, and fetched once', 
   ]);
 });
 
+test.each([
+  'not.a.token',
+  'nodots',
+  // { "alg": "none" }, and an algorithm with a shared secret.
+  'eyJhbGciOiJub25lIn0.e30.',
+  'eyJhbGciOiJIUzI1NiJ9.e30.AA',
+])('%s is 401 while the issuer is away, which is not asked for keys', async (token) => {
+  const issuer = await startIssuer();
+  issuer.answer = says('', 503);
+  const { client } = await serve(createLab().factory, { auth: authOf(issuer) });
+  expect((await client(bearer(token)).initialize()).response.status).toBe(401);
+  expect(issuer.requests).toEqual([]);
+});
+
 test('metadata of another issuer is refused', async () => {
   const issuer = await startIssuer();
   const other = issuer.url.replace('127.0.0.1', 'localhost');
