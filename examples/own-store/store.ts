@@ -81,7 +81,7 @@ export function backendOn(
   const where = 'a table of keys and values';
   const key = (
     kind: Kind,
-    part: 'row' | 'list' | 'due' | 'share' | 'log' | 'kept',
+    part: 'row' | 'list' | 'due' | 'share' | 'ended' | 'log' | 'kept',
     rest: string,
   ): string => `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
   const textsAt = (kind: Kind, id: string): StoredRow | undefined =>
@@ -105,9 +105,10 @@ export function backendOn(
   const count = (kind: Kind, share: string | null, more: number): void => {
     if (share !== null) table.put(key(kind, 'kept', share), String(keptOf(kind, share) + more));
   };
-  /** The places of a row in the three orders. */
+  /** The places of a row in the orders. */
   const places = (kind: Kind, { id, fence, wakeAt, share, stamp }: StoredRow): string[] => {
     const listed = fence === null ? [] : [key(kind, 'list', id)];
+    if (share !== null && fence === null) listed.push(key(kind, 'ended', `${share} ${id}`));
     if (share !== null && fence !== null)
       listed.push(key(kind, 'share', `${share} ${timed(stamp)} ${id}`));
     return wakeAt === null ? listed : [...listed, key(kind, 'due', `${timed(wakeAt)} ${id}`)];
@@ -171,6 +172,8 @@ export function backendOn(
     count: (kind, after, before) => rowsAt(kind, 'list', after, before, -1).length,
     countOf: (kind, share) => ofShare(kind, share).length,
     oldest: (kind, share, most) => ofShare(kind, share, most),
+    endedOf: (kind, share) =>
+      table.values(key(kind, 'ended', `${share} `), key(kind, 'ended', `${share} ~~`)),
     kept: (kinds, share) => kinds.map((kind) => keptOf(kind, share)),
     // Nothing is gone without a write.
     recount: (kinds, share) => kinds.map((kind) => keptOf(kind, share)),

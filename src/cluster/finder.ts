@@ -30,6 +30,7 @@ import { within } from '../base/system.ts';
 import { endsSession, type Inbound } from '../session/inbound/inbound.ts';
 import { inHookTimeWith, isHookTimeout } from '../base/hook-time.ts';
 import { type Handshake, handshakeIn } from '../session/record/handshake.ts';
+import { keepUnlessForgotten } from '../session/record/forgotten-users.ts';
 import { NO_ANSWER } from '../session/record/server-answer.ts';
 import { encodeSession } from '../session/record/session-record.ts';
 import type { Registry } from '../session/registry.ts';
@@ -175,7 +176,10 @@ export class Finder {
     hibernated.add({ id, bytes: handshake.bytes, share }, record.stamp);
     let outcome: CreateOutcome | undefined;
     try {
-      outcome = await store.sessions.create(record, this.#registry.expiresInMs());
+      const created = await store.sessions.create(record, this.#registry.expiresInMs());
+      if (record.user !== null && created === 'created')
+        await keepUnlessForgotten(store, store.sessions, record);
+      outcome = created;
     } finally {
       if (outcome !== 'created') hibernated.delete(id);
     }

@@ -238,7 +238,7 @@ export class Core implements ServedHere, ShownEndpoint {
     return forgetUser(userKey, {
       store,
       states,
-      tasks,
+      now: () => this.options.timeProvider.now(),
       ends: {
         session: (id) => legacy.terminate(id),
         task: async (id) =>

@@ -1,17 +1,23 @@
 /**
- * Ends and deletes what the store keeps of a user. The state goes first, and leaves a tombstone: a change that is under
- * way, and a handle that a call is about to make, find it and are refused.
+ * Ends and deletes what the store keeps of a user. The state goes first: from then on no instance creates a record of
+ * the user (`session/record/forgotten-users.ts`). Then all records end that count in the share of the user, and what
+ * ended records say is deleted. A key of `once()` or of a task stays without its result, or a payment could run again.
  */
 import { shareKey, storedShare } from '../base/budget.ts';
-import { pagesOf } from '../base/pages.ts';
+import { storeUnavailable } from '../base/errors.ts';
+import { forgottenText } from '../durable/once/entry.ts';
 import type { States } from '../durable/state/states.ts';
-import type { TaskStore } from '../durable/tasks/task-store.ts';
+import { forgottenOutcome } from '../durable/tasks/task-record.ts';
 import type { EndpointStore } from '../session/record/record-kinds.ts';
-import { isEnded } from '../stores/store.ts';
+import { isEnded, type Records } from '../stores/store.ts';
 
-const PAGE = 100;
-/** A client that calls all the time opens a session after each end. */
-const ROUNDS = 20;
+const PAGE = 1_000;
+/** A client that calls all the time creates records that end at once. */
+const ROUNDS = 100;
+const TRIES = 64;
+/** A key that is about to expire is renewed when it has ended. */
+const LEAST_MS = 60_000;
+const NO_OWNER = { epoch: 1, owner: null };
 
 /** How many of each ended. */
 export interface ForgottenUser {
@@ -31,42 +37,69 @@ export interface UserEnds {
 export interface ForgetParts {
   readonly store: EndpointStore;
   readonly states: States;
-  readonly tasks: Pick<TaskStore, 'group'>;
   readonly ends: UserEnds;
+  /** ms since 1970. */
+  now(): number;
 }
 
 /** May be called again where it has failed: what has ended stays so. */
 export async function forgetUser(userKey: string, parts: ForgetParts): Promise<ForgottenUser> {
-  const { states } = parts;
+  const { store, states, ends } = parts;
+  const share = storedShare(shareKey(userKey));
   const userState = await states.users.forget(userKey);
-  const sessions = await endSessions(userKey, parts);
-  const tasks = await endTasks(userKey, parts);
-  const handles = await states.handles.forget(userKey);
+  const sessions = await endLiving(store.sessions, share, (id) => ends.session(id));
+  const tasks = await endLiving(store.tasks, share, (id) => ends.task(id));
+  const handles = await endLiving(store.handles, share, (id) => states.handles.end(id));
+  await endLiving(store.once, share, (id) => endKey(parts, id));
+  await endLiving(store.results, share, async (id) => {
+    return (await store.results.end(id, NO_OWNER, '', 0)) === 'ended';
+  });
+  await changeEnded(store.states, share, (outcome) => outcome);
+  await changeEnded(store.tasks, share, forgottenOutcome);
+  await changeEnded(store.once, share, forgottenText);
   return { sessions, tasks, handles, userState };
 }
 
-async function endSessions(userKey: string, { store, ends }: ForgetParts): Promise<number> {
-  const share = storedShare(shareKey(userKey));
-  let all = 0;
+/** Ends each living record of a share. Returns how many there were. */
+async function endLiving(
+  records: Records,
+  share: string,
+  end: (id: string) => Promise<boolean>,
+): Promise<number> {
+  const seen = new Set<string>();
+  let count = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    let ended = 0;
-    for (const id of await store.sessions.oldest(share, PAGE))
-      if (await ends.session(id)) ended += 1;
-    if (ended === 0) break;
-    all += ended;
+    // What has expired, and what another end overtook, may be there once more.
+    const ids = await records.oldest(share, seen.size + PAGE);
+    const fresh = ids.filter((id) => !seen.has(id));
+    if (fresh.length === 0) break;
+    for (const id of fresh) {
+      seen.add(id);
+      if (await end(id)) count += 1;
+    }
   }
-  return all;
+  return count;
 }
 
-/** An ended task would keep its result: it is deleted. */
-async function endTasks(userKey: string, { store, tasks, ends }: ForgetParts): Promise<number> {
-  const group = await tasks.group(userKey);
-  let all = 0;
-  for await (const { records } of pagesOf((cursor) => store.tasks.list(PAGE, cursor, group)))
-    for (const { id } of records) {
-      if (await ends.task(id)) all += 1;
-      const found = await store.tasks.read(id);
-      if (found !== undefined && isEnded(found)) await store.tasks.end(id, found, '', 0);
-    }
-  return all;
+/** Ends a key of `once()` whose handler runs: its outcome is not stored any more. */
+async function endKey({ store: { once }, now }: ForgetParts, id: string): Promise<boolean> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const found = await once.read(id);
+    if (found === undefined || isEnded(found)) return false;
+    const keepMs = Math.max(LEAST_MS, (found.expiresAt ?? 0) - now());
+    if ((await once.end(id, found, forgottenText(found.body), keepMs)) !== 'fenced') return true;
+  }
+  throw storeUnavailable('a key of once() changes all the time');
+}
+
+/** What the ended records of a share say becomes this text. They leave the share; without a text they go. */
+async function changeEnded(
+  records: Records,
+  share: string,
+  text: (outcome: string) => string,
+): Promise<void> {
+  for (const id of await records.endedOf(share)) {
+    const found = await records.read(id);
+    if (found !== undefined && isEnded(found)) await records.end(id, found, text(found.outcome));
+  }
 }

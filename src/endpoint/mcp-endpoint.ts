@@ -58,8 +58,8 @@ export interface McpEndpoint extends AsyncDisposable {
   readonly handles: EndpointHandles;
   /**
    * For those who must delete on request. Ends the sessions and tasks of a user (`userKey`: as `session.user`) at every
-   * instance, then its handles and its state, and refuses a new state and new handles of it for 24 h
-   * (`USER_FORGOTTEN`). Refuse its tokens first. Keys of `once()` stay until their time, or a payment could run again.
+   * instance, deletes its handles, its state and all results, and refuses new ones for 24 h (`USER_FORGOTTEN`). Refuse
+   * its tokens first. Keys of `once()` and of tasks stay until their time as digests, or a payment could run again.
    * Backups, logs and metrics are not reached. May be called again where it has failed.
    */
   readonly forgetUser: (userKey: string) => Promise<ForgottenUser>;

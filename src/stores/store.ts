@@ -266,7 +266,8 @@ export interface Records {
    * the kind); fields, log and marks go at once. A record that had expired before ends at its
    * expiry, without an outcome. `'fenced'`: the record is not as `from` saw it. `'gone'`: the
    * record was ended or missing before. If `from` is an ended record, that record is forgotten
-   * before its keep time is over: its id is free from now on.
+   * before its keep time is over: its id is free from now on. With an `outcome` it stays until then,
+   * has this outcome, and counts in no share any more.
    */
   end(
     id: string,
@@ -290,6 +291,8 @@ export interface Records {
   countOf(share: string): MaybePromise<number>;
   /** Ids of these, in the order of their stamps. */
   oldest(share: string, most: number): MaybePromise<readonly string[]>;
+  /** Ids of the ended records that still count in this share, without order. */
+  endedOf(share: string): MaybePromise<readonly string[]>;
   /**
    * Records past their due time, and those past their expiry that are not ended, whether their owner lives or not. All
    * pages together name each of them that is due all the time; one may come twice. A cursor is good for one pass.

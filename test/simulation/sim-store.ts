@@ -43,6 +43,7 @@ const NO_WRITES = new Set([
   'count',
   'countOf',
   'oldest',
+  'endedOf',
   'kept',
   'recount',
   'keptByAll',
@@ -149,6 +150,7 @@ export class Deployment {
       count: (kind, after, before) => this.of(kind).living(after, before).length,
       countOf: (kind, share) => this.of(kind).ofShare(share).length,
       oldest: (kind, share, most) => this.of(kind).ofShare(share).slice(0, most),
+      endedOf: (kind, share) => this.of(kind).endedOf(share),
       kept: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
       recount: (kinds, share) => kinds.map((kind) => this.of(kind).kept.get(share) ?? 0),
       keptByAll: (kinds, most) => {
@@ -276,6 +278,7 @@ export class SimStore implements Store {
       count: through('count', rows.count),
       countOf: through('countOf', rows.countOf),
       oldest: through('oldest', rows.oldest),
+      endedOf: through('endedOf', rows.endedOf),
       kept: through('kept', rows.kept),
       recount: through('recount', rows.recount),
       keptByAll: through('keptByAll', rows.keptByAll),

@@ -90,6 +90,11 @@ export class StoreData {
     return own.toSorted((a, b) => a.stamp - b.stamp).map(({ id }) => id);
   }
 
+  endedOf(share: string): readonly string[] {
+    const rows = Array.from(this.#held.values(), ({ row }) => row);
+    return rows.filter((row) => row.fence === null && row.share === share).map(({ id }) => id);
+  }
+
   /** What rows and logs count, by share. A store has these numbers without looking at all rows. */
   get kept(): ReadonlyMap<string, number> {
     const kept = new Map<string, number>();

@@ -23,6 +23,7 @@ export const ALL_CALLS: Readonly<Record<string, (view: View) => unknown>> = {
   count: ({ records }) => records.count(),
   countOf: ({ records }) => records.countOf('share'),
   oldest: ({ records }) => records.oldest('share', 10),
+  endedOf: ({ records }) => records.endedOf('share'),
   due: ({ records }) => records.due(10),
   append: ({ records }) =>
     records.append({ id: 's', fence: FENCE, stream: 'q', from: 0, events: ['1'] }),

@@ -22,7 +22,10 @@ import type { PostgresDatabase } from './database.ts';
 import type { PgResult, PgValue } from './pg.ts';
 import { APART, type Statements } from './statements.ts';
 
-type Asked = Pick<Statements, 'read' | 'log' | 'list' | 'due' | 'count' | 'countOf' | 'oldest'>;
+type Asked = Pick<
+  Statements,
+  'read' | 'log' | 'list' | 'due' | 'count' | 'countOf' | 'oldest' | 'endedOf'
+>;
 
 export class PostgresBackend implements Backend {
   readonly where: string;
@@ -91,6 +94,10 @@ export class PostgresBackend implements Backend {
 
   async oldest(kind: Kind, share: string, most: number): Promise<string[]> {
     return (await this.#ask('oldest', kind, [share, most])).rows.map(([id]) => String(id));
+  }
+
+  async endedOf(kind: Kind, share: string): Promise<string[]> {
+    return (await this.#ask('endedOf', kind, [share])).rows.map(([id]) => String(id));
   }
 
   async kept(kinds: readonly Kind[], share: string): Promise<readonly number[]> {

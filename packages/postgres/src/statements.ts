@@ -44,6 +44,9 @@ export function statementsOf(schema: string) {
     oldest:
       statementOf(`SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NOT NULL
       ORDER BY stamp, id LIMIT $3`),
+    endedOf: statementOf(
+      `SELECT id FROM ${s}.rows WHERE space = $1 AND share = $2 AND stamp IS NULL`,
+    ),
     /** $1 spaces, $2 a share. */
     kept: statementOf(`SELECT space, sum(bytes) FROM ${s}.kept WHERE space = ANY ($1::bigint[]) AND share = $2
       GROUP BY space`),

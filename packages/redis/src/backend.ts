@@ -129,6 +129,14 @@ export class RedisBackend implements Backend {
     return ids.filter((_, n) => gone[n] !== true);
   }
 
+  /** An empty id has what all of them count. */
+  async endedOf(kind: Kind, share: string): Promise<string[]> {
+    const pages = this.#of(kind).counts.map(({ kept, shares }) =>
+      this.#server.send(kept + share, ['ZDIFF', '2', kept + share, shares + share]),
+    );
+    return ((await Promise.all(pages)).flat() as readonly string[]).filter((id) => id !== '');
+  }
+
   /** `false`: there is the row. */
   async #leaveShare(kind: Kind, id: string, share: string): Promise<boolean> {
     const { row } = this.keysOf(kind, id);

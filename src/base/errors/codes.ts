@@ -63,6 +63,8 @@ export const ERRORS = {
   SESSION_NOT_FOUND: [404, RPC.sessionNotFound],
   /** The session was opened by another user (`reason: user`); see `sessionUser`. */
   OTHER_USER: [403, RPC.transport],
+  /** `endpoint.forgetUser()` of this user was called less than 24 h ago: no session, task, key or state begins. */
+  USER_FORGOTTEN: [403, RPC.transport],
   /** No `Mcp-Session-Id`: the client sends `initialize` first. */
   SESSION_ID_MISSING: [400, RPC.transport],
   /** Not visible ASCII, or longer than 256, or `sessionIdGenerator.maxLength`. */
@@ -121,7 +123,7 @@ export const ERRORS = {
   ONCE_CONFLICT: [200, RPC.invalidParams],
   /** A tool of `once` without a user and a session: set up `auth`, or `anonymous: 'shared'`. */
   ONCE_NEEDS_USER: [200, RPC.invalidRequest],
-  /** An earlier call with this key, or the task, ran; its result was too large, or there was no room. */
+  /** An earlier call with this key, or the task, ran; its result was too large, found no room, or was deleted. */
   RESULT_NOT_KEPT: [200, RPC.transport],
   /** The run with this key was aborted. `sojourn once forget` lets it run again. */
   ONCE_ABORTED: [200, RPC.transport],
@@ -184,8 +186,6 @@ export const ERRORS = {
   HANDLE_NOT_FOUND: [500, RPC.invalidParams],
   /** The user has `limits.perUser.handles`, or callers without one have `limits.anonymousHandles`. */
   TOO_MANY_HANDLES: [500, RPC.transport],
-  /** `endpoint.forgetUser()` of this user was called less than 24 h ago. */
-  USER_FORGOTTEN: [500, RPC.transport],
   /** A client's handshake does not fit into a sealed id of 4,096 characters. Use a store. */
   SEAL_TOO_LONG: [500, RPC.internal],
   /** The handler of a tool of `once` called itself with its own key. */

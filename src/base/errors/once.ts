@@ -23,8 +23,8 @@ export const resultNotKept = (bytes?: number): SojournError =>
   ended(
     'RESULT_NOT_KEPT',
     bytes === undefined
-      ? 'The task may have run, and its result is not kept: later results of this user have its room, or there was none'
-      : `An earlier call with the same key may have run, and its result is not kept: it has more than ${bytes} bytes, or there was no room`,
+      ? 'The task may have run, and its result is not kept: later results of this user have its room, there was none, or it was deleted'
+      : `An earlier call with the same key may have run, and its result is not kept: it has more than ${bytes} bytes, there was no room, or it was deleted`,
     true,
   );
 

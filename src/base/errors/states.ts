@@ -3,7 +3,7 @@
  * result with `isError`.
  */
 import { quoted } from '../shown.ts';
-import { SojournError } from './sojourn-error.ts';
+import { reasonOf, SojournError } from './sojourn-error.ts';
 
 export const stateNeedsUser = (what: string): SojournError =>
   new SojournError(
@@ -55,6 +55,7 @@ export const userForgotten = (): SojournError =>
   new SojournError(
     'USER_FORGOTTEN',
     'What was kept of this user was deleted today: nothing new is kept for a day',
+    { data: { reason: reasonOf('USER_FORGOTTEN') } },
   );
 
 /** A mistake of the model, not of the server: no line in the log. */

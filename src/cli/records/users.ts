@@ -2,10 +2,10 @@
 import { Budget, MemoryUse, shareKey, storedShare } from '../../base/budget.ts';
 import { systemRandom } from '../../base/system.ts';
 import { States } from '../../durable/state/states.ts';
-import { groupOf } from '../../durable/state/user-states.ts';
 import { TaskStore } from '../../durable/tasks/task-store.ts';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
 import { forgetUser } from '../../endpoint/forget-user.ts';
+import { groupOf } from '../../session/record/forgotten-users.ts';
 import { isEnded } from '../../stores/store.ts';
 import { Failure } from '../failure.ts';
 import type { RecordKind, RecordRequest } from './commands.ts';
@@ -28,7 +28,7 @@ export const users: RecordKind = {
     const done = await forgetUser(counts.user, {
       store,
       states: new States(parts),
-      tasks: taskStore,
+      now: () => request.options.timeProvider.now(),
       ends: {
         session: async (id) => (await sessions.act(store, { ...request, names: [id] })) !== '',
         task: async (id) => (await taskStore.end(id, { status: 'cancelled' })) !== undefined,

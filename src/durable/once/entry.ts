@@ -20,7 +20,7 @@ interface ThrownError {
 
 /**
  * `lost`: its instance died, so it may have run. `cancelled`: it was aborted, and then threw. `large`: it ran, and its
- * result was too large to keep.
+ * result was too large to keep, or is forgotten.
  */
 export type Outcome =
   | { readonly is: 'result'; readonly json: string }
@@ -65,6 +65,16 @@ export function readEntry(text: string): ReadEntry | undefined {
     args,
     outcome: is === 'result' ? { is, json } : is === 'error' ? { is, error } : { is },
   };
+}
+
+/** No call has these arguments. */
+const UNREADABLE: ReadEntry = { tool: '', args: '' };
+
+/** What stays of an entry whose user is forgotten: which call it was, and that it may have run. `text`: as above. */
+export function forgottenText(text: string): string {
+  const { outcome = { is: 'lost' }, ...call } = readEntry(text) ?? UNREADABLE;
+  const says = outcome.is === 'result' || outcome.is === 'error';
+  return outcomeText(call, says ? { is: 'large' } : outcome);
 }
 
 /** `undefined`: it is too large to keep, or has no JSON. */

@@ -10,6 +10,7 @@ import type { Instance } from '../../cluster/instance.ts';
 import { storeUnavailable } from '../../base/errors.ts';
 import type { ResolvedOptions } from '../../base/options/endpoint-options.ts';
 import { whileAway } from '../../session/record/pause.ts';
+import { keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
 import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import type { Fence, MaybePromise, NewRecord, Ownership, Records } from '../../stores/store.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -139,16 +140,18 @@ export class OwnedRecords {
     return Buffer.from(this.given.random(EPOCH_BYTES)).readUIntBE(0, EPOCH_BYTES);
   }
 
-  /** Stores a new record. `false`: there is another one with its id. */
+  /** Stores a new record. `false`: there is another one with its id. Throws `USER_FORGOTTEN`. */
   async create(
     record: NewRecord,
     lastsMs: number,
     dueInMs: number | null,
     stopped = never,
   ): Promise<boolean> {
-    return (
-      (await this.reach(() => this.records.create(record, lastsMs, dueInMs), stopped)) === 'created'
-    );
+    const created = () => this.records.create(record, lastsMs, dueInMs);
+    if ((await this.reach(created, stopped)) === 'exists') return false;
+    if (record.user !== null)
+      await this.reach(() => keepUnlessForgotten(this.given.store, this.records, record), stopped);
+    return true;
   }
 
   /**

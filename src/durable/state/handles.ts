@@ -13,13 +13,15 @@ import {
   stateTooLarge,
   tooManyHandles,
 } from '../../base/errors.ts';
+import { groupOf, keepUnlessForgotten } from '../../session/record/forgotten-users.ts';
+import type { EndpointStore } from '../../session/record/record-kinds.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import { isEnded, RECORD_VERSION, type Records, type StoredRecord } from '../../stores/store.ts';
 import type { Handle, HandleInfo, UserHandle } from '../../base/types.ts';
 import { reached, SharedState } from './shared-state.ts';
 import { bytesOfFields, type Fields, type StateParts, type StatePlace } from './state-change.ts';
 import { firstHead, readHead } from './state-head.ts';
-import { groupOf, type StateCaller, type UserStates } from './user-states.ts';
+import type { StateCaller } from './user-states.ts';
 
 const SECRET_BYTES = 16;
 const DIGEST_LENGTH = 22;
@@ -36,8 +38,7 @@ const COUNTED_MS = 60_000;
 const COUNTED_AGAIN_MS = 1_000;
 
 export interface HandlesGiven {
-  readonly records: Records;
-  readonly users: UserStates;
+  readonly store: Pick<EndpointStore, 'handles' | 'states'>;
   readonly random: RandomSource;
   /** `limits.perUser.handles`. */
   readonly ofUser: number;
@@ -63,6 +64,10 @@ export class Handles {
     this.#parts = parts;
   }
 
+  get #records(): Records {
+    return this.#given.store.handles;
+  }
+
   /** Throws `TOO_MANY_HANDLES`, `STATE_TOO_LARGE` and `USER_FORGOTTEN`. */
   async make(kind: string, caller: StateCaller, lastsMs: number, fields: Fields): Promise<Handle> {
     if (!KIND.test(kind)) throw handleKindInvalid(kind);
@@ -86,19 +91,17 @@ export class Handles {
     };
     const create = async () => {
       await this.#refusePastLimit(kind, caller);
-      await this.#given.records.create(record, lastsMs);
+      await this.#records.create(record, lastsMs);
       if (user === undefined) this.#anonymous.count += 1;
     };
     // One at a time of a user, so that calls at once do not pass the limit together.
     const place = { time, waitMs: this.#parts.waitMs };
     if (user === undefined) await reached(place, kind, create);
-    else await this.#parts.turns.steps(groupOf(user), () => reached(place, kind, create));
-    // The user may have been forgotten since.
-    if (user !== undefined)
-      await this.#given.users.checkKept(user).catch(async (cause: unknown) => {
-        await this.end(record.id);
-        throw cause;
-      });
+    else {
+      await this.#parts.turns.steps(groupOf(user), () => reached(place, kind, create));
+      const { store } = this.#given;
+      await reached(place, kind, () => keepUnlessForgotten(store, this.#records, record));
+    }
     return this.#handle(id, kind, caller, true);
   }
 
@@ -106,7 +109,7 @@ export class Handles {
   async open(kind: string, id: string, caller: StateCaller): Promise<Handle> {
     if (typeof id !== 'string' || HANDLE.exec(id)?.[1] !== kind) throw handleNotFound(kind, id);
     const record = recordId(caller.user, id);
-    const { records } = this.#given;
+    const records = this.#records;
     const found = await reached(this.#parts, kind, async () => {
       const stored = await records.read(record);
       if (stored === undefined || isEnded(stored)) throw handleNotFound(kind, id);
@@ -126,7 +129,7 @@ export class Handles {
     found?: StoredRecord,
   ): Handle {
     const place: StatePlace = {
-      records: this.#given.records,
+      records: this.#records,
       id: recordId(user, id),
       name: kind,
       share,
@@ -141,7 +144,8 @@ export class Handles {
   }
 
   async #refusePastLimit(kind: string, { user, share }: StateCaller): Promise<void> {
-    const { records, ofUser, anonymous, userShare } = this.#given;
+    const { ofUser, anonymous, userShare } = this.#given;
+    const records = this.#records;
     if (user !== undefined) {
       if ((await records.count(groupOf(user))) >= ofUser) throw tooManyHandles(kind, ofUser, true);
       return;
@@ -161,20 +165,18 @@ export class Handles {
   /** `hash`: the id of the record. `false`: there is none. */
   end(hash: string): Promise<boolean> {
     return this.#reached(async () => {
-      const outcome = await this.#given.records.end(hash, { epoch: 1, owner: null }, '', 0);
+      const outcome = await this.#records.end(hash, { epoch: 1, owner: null }, '', 0);
       return outcome === 'ended';
     });
   }
 
   async get(hash: string): Promise<HandleInfo | undefined> {
-    const found = await this.#reached(() => this.#given.records.read(hash));
+    const found = await this.#reached(() => this.#records.read(hash));
     return found === undefined || isEnded(found) ? undefined : infoOf(found);
   }
 
   count(user?: string): Promise<number> {
-    return this.#reached(() =>
-      this.#given.records.count(user === undefined ? undefined : groupOf(user)),
-    );
+    return this.#reached(() => this.#records.count(user === undefined ? undefined : groupOf(user)));
   }
 
   /** Those of a user, or all. */
@@ -184,7 +186,7 @@ export class Handles {
     do {
       const most = Math.min(PAGE, limit - handles.length);
       const group = user === undefined ? undefined : groupOf(user);
-      const page = await this.#reached(() => this.#given.records.list(most, next, group));
+      const page = await this.#reached(() => this.#records.list(most, next, group));
       handles.push(...page.records.map(infoOf));
       next = page.nextCursor;
     } while (next !== undefined && handles.length < limit);
@@ -197,7 +199,7 @@ export class Handles {
     return this.#parts.turns.steps(group, async () => {
       const all: UserHandle[] = [];
       for await (const { records } of pagesOf((cursor) =>
-        this.#reached(() => this.#given.records.list(PAGE, cursor, group)),
+        this.#reached(() => this.#records.list(PAGE, cursor, group)),
       ))
         for (const record of records) {
           const { id, ...of } = bodyOf(record);
@@ -206,16 +208,6 @@ export class Handles {
         }
       return all;
     });
-  }
-
-  /** How many were ended. */
-  async forget(user: string): Promise<number> {
-    let count = 0;
-    for await (const { records } of pagesOf((cursor) =>
-      this.#given.records.list(PAGE, cursor, groupOf(user)),
-    ))
-      for (const { id } of records) if (await this.end(id)) count += 1;
-    return count;
   }
 
   #reached<T>(work: () => T | Promise<T>): Promise<T> {

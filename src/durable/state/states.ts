@@ -38,9 +38,9 @@ export class States {
       author,
       turns: new RecordQueues(),
     };
-    const users = (this.users = new UserStates(store.states, parts, random));
+    this.users = new UserStates(store.states, parts, random);
     const bounds = { ofUser: perUser.handles, anonymous, userShare };
-    this.handles = new Handles({ records: store.handles, users, random, ...bounds }, parts);
+    this.handles = new Handles({ store, random, ...bounds }, parts);
     this.#given = given;
   }
 

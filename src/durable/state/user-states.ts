@@ -2,9 +2,9 @@
  * The states of users: one record each, whose id is the group of the user. A user who was forgotten has an ended one for
  * a day, which refuses what was under way then.
  */
-import { digestText } from '../../base/digest.ts';
 import { storedShare } from '../../base/budget.ts';
-import { storeUnavailable, userForgotten } from '../../base/errors.ts';
+import { storeUnavailable } from '../../base/errors.ts';
+import { FORGOTTEN, groupOf, refuseForgotten } from '../../session/record/forgotten-users.ts';
 import type { RandomSource } from '../../base/system.ts';
 import { type FoundRecord, isEnded, RECORD_VERSION, type Records } from '../../stores/store.ts';
 import type { State } from '../../base/types.ts';
@@ -12,11 +12,7 @@ import { SharedState } from './shared-state.ts';
 import { firstHead } from './state-head.ts';
 import type { NewState, StateParts, StatePlace } from './state-change.ts';
 
-const GROUP_LENGTH = 16;
-/** The id of the state that callers without a user share. No group has so few characters. */
-const ANONYMOUS = 'anonymous';
 const EPOCH_BYTES = 6;
-const FORGOTTEN = 'forgotten';
 const FORGOTTEN_MS = 86_400_000;
 const TRIES = 64;
 
@@ -26,12 +22,6 @@ export interface StateCaller {
   /** Whose share it takes, a key of `shareKey`. */
   readonly share: string;
 }
-
-/** The first characters of the ids of all that a user has. */
-export const groupOf = (user: string | undefined): string =>
-  user === undefined
-    ? ANONYMOUS
-    : digestText(JSON.stringify(['user', user])).slice(0, GROUP_LENGTH);
 
 export class UserStates {
   readonly #records: Records;
@@ -55,11 +45,6 @@ export class UserStates {
       absent: (found) => this.#new(user, user === undefined ? null : storedShare(share), found),
     };
     return new SharedState(this.#parts, place);
-  }
-
-  /** Throws `USER_FORGOTTEN`. */
-  async checkKept(user: string): Promise<void> {
-    refuseForgotten(await this.#records.read(groupOf(user)));
   }
 
   /** Ends the state of a user, and refuses another one for a day. `false`: nothing was kept. */
@@ -93,8 +78,4 @@ export class UserStates {
       createdAt,
     };
   }
-}
-
-function refuseForgotten(found: FoundRecord): void {
-  if (found !== undefined && isEnded(found) && found.outcome === FORGOTTEN) throw userForgotten();
 }

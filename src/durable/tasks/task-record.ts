@@ -11,7 +11,7 @@
  * gets. An answer is never removed, so no key is used twice.
  */
 import type { AuthInfo } from '@modelcontextprotocol/server';
-import { ERROR_CODES } from '../../base/errors.ts';
+import { ERROR_CODES, resultNotKept, rpcError } from '../../base/errors.ts';
 import { readText, storedText } from '../records/stored-text.ts';
 import { isObject, type RpcRequest } from '../../base/protocol/jsonrpc.ts';
 import type { RequestFields } from '../../cluster/relay/sent-request.ts';
@@ -168,4 +168,14 @@ export const outcomeText = ({ resultJson, ...line }: TaskOutcome): string =>
 export function readOutcome(text: string): TaskOutcome | undefined {
   const { line, rest } = readText(text) ?? {};
   return line && { ...(line as TaskOutcome), resultJson: rest };
+}
+
+/** What stays of an ended task whose user is forgotten: of one with a key, that it may have run. Empty: nothing. */
+export function forgottenOutcome(text: string): string {
+  const outcome = readOutcome(text);
+  if (outcome?.args === undefined) return '';
+  const { status, createdAt, endedAt, ttlMs, pollIntervalMs, tool, args } = outcome;
+  const end: TaskEnd =
+    status === 'cancelled' ? { status } : { status: 'failed', error: rpcError(resultNotKept()) };
+  return outcomeText({ ...end, createdAt, endedAt, ttlMs, pollIntervalMs, tool, args });
 }

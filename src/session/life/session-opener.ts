@@ -26,6 +26,7 @@ import type { SessionIdGenerator } from '../../base/types.ts';
 import { type Handshake, handshakeIn, knownHandshake } from '../record/handshake.ts';
 import type { SessionBuilder } from '../server/session-builder.ts';
 import { hookThrew, inHookTime, inHookTimeWith } from '../../base/hook-time.ts';
+import { keepUnlessForgotten } from '../record/forgotten-users.ts';
 import { whileAway } from '../record/pause.ts';
 import type { Registry } from '../registry.ts';
 import { sessionHash } from '../../base/shown.ts';
@@ -144,7 +145,8 @@ export class SessionOpener {
       waitMs,
       stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined,
     };
-    const { sessions } = this.#registry.store;
+    const { store } = this.#registry;
+    const { sessions } = store;
     const create = async (record: NewRecord): Promise<CreateOutcome> => {
       for (let tries = 1; ; tries++)
         try {
@@ -156,7 +158,12 @@ export class SessionOpener {
     };
     let outcome: CreateOutcome;
     try {
-      outcome = await session.record.create((record) => whileAway(wait, () => create(record)));
+      outcome = await session.record.create(async (record) => {
+        const created = await whileAway(wait, () => create(record));
+        if (record.user !== null && created === 'created')
+          await whileAway(wait, () => keepUnlessForgotten(store, sessions, record));
+        return created;
+      });
     } catch (cause) {
       // If the store has the record without a reply, the sweep ends the session once it has expired.
       this.#registry.leaving.endHook.ended(session.id, 'deleted');

@@ -131,6 +131,8 @@ export interface Backend {
   countOf(kind: Kind, share: string): MaybePromise<number>;
   /** Ids of these rows, in the order of the stamps of their records. */
   oldest(kind: Kind, share: string, most: number): MaybePromise<readonly string[]>;
+  /** Ids of the rows of a counted kind that have this share and no fence, in any order. */
+  endedOf(kind: Kind, share: string): MaybePromise<readonly string[]>;
   /** The number of a share, for each kind: what its rows and their logs count. */
   kept(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]>;
   /** The same, once the numbers are made of the rows that there are: some may be gone without a write. */

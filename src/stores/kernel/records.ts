@@ -200,7 +200,7 @@ export class KernelRecords implements Records {
       if (row === undefined || record === undefined)
         return this.#steps.wasMade(id, row)
           ? { answer: 'ended' }
-          : this.#forgetEnded(row, from, now);
+          : this.#changeEnded(row, from, outcome, now);
       if (isEnded(from) || !fits(record, from) || record.stamp !== (from.atStamp ?? record.stamp))
         return { answer: 'fenced' };
       const expired = isExpired(row, now);
@@ -224,10 +224,18 @@ export class KernelRecords implements Records {
     });
   }
 
-  #forgetEnded(row: Row | undefined, from: Seen, now: number): Decision<EndOutcome> {
+  #changeEnded(
+    row: Row | undefined,
+    from: Seen,
+    outcome: string,
+    now: number,
+  ): Decision<EndOutcome> {
     const shown = shownOf(row, now, this.#kind);
     const isSeen = shown !== undefined && isEnded(shown) && isEnded(from) && shown.at === from.at;
-    return row === undefined || !isSeen ? { answer: 'gone' } : { put: null, answer: 'ended' };
+    if (row === undefined || !isSeen) return { answer: 'gone' };
+    const { id, at } = shown;
+    const put = outcome === '' ? null : endedRow({ id, outcome, at }, row.wakeAt ?? now, null);
+    return { put, answer: 'ended' };
   }
 
   /** In the order of their ids. */
@@ -269,6 +277,10 @@ export class KernelRecords implements Records {
 
   oldest(share: string, most: number): MaybePromise<readonly string[]> {
     return this.#backend.oldest(this.#kind, share, most);
+  }
+
+  endedOf(share: string): MaybePromise<readonly string[]> {
+    return this.#backend.endedOf(this.#kind, share);
   }
 
   async due(limit: number, cursor?: string): Promise<RecordPage<DueRecord>> {

@@ -116,6 +116,12 @@ export class MemoryBackend implements Backend {
     return byStamp.slice(0, most).map(({ id }) => id);
   }
 
+  /** Looks at each row: only a user who is forgotten is asked about. */
+  endedOf(kind: Kind, share: string): readonly string[] {
+    const rows = [...this.#table(kind).rows.values()];
+    return rows.filter((row) => row.fence === null && row.share === share).map(({ id }) => id);
+  }
+
   kept(kinds: readonly Kind[], share: string): readonly number[] {
     return kinds.map((kind) => this.#table(kind).kept.of(share));
   }

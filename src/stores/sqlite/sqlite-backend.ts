@@ -109,6 +109,13 @@ export class SqliteBackend implements Backend {
     );
   }
 
+  endedOf(kind: Kind, share: string): MaybePromise<readonly string[]> {
+    const values = [this.#space(kind), share];
+    return this.#file.read(() =>
+      this.#file.database.all<[string]>(SQL.endedOfShare, values).map(([id]) => id),
+    );
+  }
+
   kept(kinds: readonly Kind[], share: string): MaybePromise<readonly number[]> {
     return this.#file.read(() => kinds.map((kind) => this.#kept(this.#space(kind), share)));
   }

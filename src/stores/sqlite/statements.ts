@@ -23,6 +23,7 @@ export const SQL = {
   countShare: 'SELECT count(*) FROM rows WHERE space = ? AND share = ? AND stamp IS NOT NULL',
   oldestOfShare: `SELECT id FROM rows WHERE space = ? AND share = ? AND stamp IS NOT NULL
     ORDER BY stamp, id LIMIT ?`,
+  endedOfShare: 'SELECT id FROM rows WHERE space = ? AND share = ? AND stamp IS NULL',
   dueRows: `${ROW} WHERE space = ?1 AND wake IS NOT NULL AND (wake, id) > (?2, ?3) AND wake <= ?4
     ORDER BY wake, id LIMIT ?5`,
 

@@ -64,6 +64,7 @@ async function stored(backend: Backend): Promise<unknown> {
     counts: [await backend.count(THINGS, '', '~'), await backend.count(THINGS, 'a', 'c')],
     shares: [await backend.countOf(THINGS, 'one'), await backend.countOf(THINGS, 'two')],
     oldest: [await backend.oldest(THINGS, 'one', 9), await backend.oldest(THINGS, 'one', 1)],
+    ended: [...(await backend.endedOf(THINGS, 'one'))].sort(),
     kept: [await backend.kept(KINDS, 'one'), await backend.kept(KINDS, 'two')],
     recounted: [await backend.recount(KINDS, 'one'), await backend.recount(KINDS, 'two')],
     all: await backend.keptByAll(KINDS, 2),

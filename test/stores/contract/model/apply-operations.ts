@@ -114,11 +114,11 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
       const marks = { id, fence: fenceOf(model, id, step.fence), stream: null };
       return both((of) => of.append({ ...marks, ...(clear ? { unmark: mark } : { mark }) }));
     }
-    case 'forgetEnd':
+    case 'changeEnd':
       return both(async (of) => {
         const found = await of.read(step.id);
         const at = found !== undefined && isEnded(found) ? found.at + step.off : 0;
-        return of.end(step.id, { id: step.id, outcome: '', at }, '');
+        return of.end(step.id, { id: step.id, outcome: '', at }, step.outcome);
       });
     case 'list':
       return both((of) => allPages((cursor) => of.list(step.limit, cursor, step.group)));
@@ -131,7 +131,14 @@ function apply({ places, now, pass }: World, step: ModelOperation): [unknown, un
     case 'counted':
       return both(async (of) => {
         await allPages((cursor) => of.due(10, cursor));
-        return [await of.countOf(step.share), await of.oldest(step.share, step.limit)];
+        const ended: string[] = [];
+        // What no reader is shown any more may be there.
+        for (const id of await of.endedOf(step.share)) {
+          const found = await of.read(id);
+          if (found !== undefined && isEnded(found)) ended.push(id);
+        }
+        ended.sort();
+        return [await of.countOf(step.share), await of.oldest(step.share, step.limit), ended];
       });
     case 'due':
       return both((of) => allPages((cursor) => of.due(step.limit, cursor)), byId);

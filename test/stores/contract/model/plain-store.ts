@@ -47,6 +47,12 @@ interface PlainSession {
   complete: string[];
 }
 
+interface PlainEnd {
+  readonly value: EndedRecord;
+  readonly forgetAt: number;
+  readonly share: string | null;
+}
+
 export interface PlainStoreOptions {
   now: () => number;
   keepMs: number;
@@ -56,7 +62,7 @@ export interface PlainStoreOptions {
 export class PlainStore {
   readonly #options: PlainStoreOptions;
   #sessions: PlainSession[] = [];
-  #ended: Array<{ readonly value: EndedRecord; readonly forgetAt: number }> = [];
+  #ended: PlainEnd[] = [];
 
   constructor(options: PlainStoreOptions) {
     this.#options = options;
@@ -128,22 +134,26 @@ export class PlainStore {
 
   end(id: string, from: Seen, outcome: string, keepMs = this.#options.keepMs): EndOutcome {
     const session = this.#held(id);
-    if (session === undefined) return 'at' in from ? this.#forget(id, from.at) : 'gone';
+    if (session === undefined)
+      return 'at' in from ? this.#changeEnded(id, from.at, outcome) : 'gone';
     const { stamp } = session.record;
     if ('at' in from || !fits(session, from) || stamp !== (from.atStamp ?? stamp)) return 'fenced';
     const at = this.#options.now();
     const ended = this.#expired(session)
       ? this.#endedAtExpiry(session.record)
-      : { value: { id, outcome, at }, forgetAt: at + keepMs };
+      : { value: { id, outcome, at }, forgetAt: at + keepMs, share: session.record.share };
     this.#sessions = this.#sessions.filter((other) => other !== session);
     this.#ended = [...this.#ended.filter(({ value }) => value.id !== id), ended];
     return 'ended';
   }
 
-  #forget(id: string, endedAt: number): EndOutcome {
+  #changeEnded(id: string, endedAt: number, outcome: string): EndOutcome {
     const ended = this.read(id);
     if (ended === undefined || !isEnded(ended) || ended.at !== endedAt) return 'gone';
-    this.#ended = this.#ended.filter(({ value }) => value.id !== id);
+    this.#ended = this.#ended.flatMap((one) => {
+      if (one.value.id !== id) return one;
+      return outcome === '' ? [] : { ...one, value: { id, outcome, at: endedAt }, share: null };
+    });
     return 'ended';
   }
 
@@ -172,6 +182,10 @@ export class PlainStore {
       .filter((record) => record.share === share);
     own.sort((a, b) => a.stamp - b.stamp || (a.id < b.id ? -1 : 1));
     return own.slice(0, most).map(({ id }) => id);
+  }
+
+  endedOf(share: string): string[] {
+    return this.#ended.filter((one) => one.share === share).map(({ value }) => value.id);
   }
 
   due(): RecordPage<DueRecord> {
@@ -303,12 +317,9 @@ export class PlainStore {
     return expiresAt !== null && expiresAt <= this.#options.now();
   }
 
-  #endedAtExpiry({ id, expiresAt }: StoredRecord): {
-    readonly value: EndedRecord;
-    readonly forgetAt: number;
-  } {
+  #endedAtExpiry({ id, expiresAt, share }: StoredRecord): PlainEnd {
     const at = expiresAt ?? 0;
-    return { value: { id, outcome: '', at }, forgetAt: at + this.#options.keepMs };
+    return { value: { id, outcome: '', at }, forgetAt: at + this.#options.keepMs, share };
   }
 
   #after(ms: number | null): number | null {

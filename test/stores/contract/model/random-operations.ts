@@ -187,7 +187,7 @@ function operationsOf({ ids, groups, streams, fields }: Names, expires: boolean)
       2,
       { id, fence, mark: record({ name: one(['1', '"1"', '2']), stream }), clear: fc.boolean() },
     ],
-    forgetEnd: [6, { id, off: one([0, 0, 1]) }],
+    changeEnd: [6, { id, off: one([0, 0, 1]), outcome: one(['', '', 'other']) }],
     list: [2, { limit, group: one([undefined, ...groups]) }],
     count: [1, { group: one(groups) }],
     counted: [2, { share: one(SHARES), limit: one([1, 5]) }],
