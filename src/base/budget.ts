@@ -52,8 +52,11 @@ export class Budget {
    */
   take(amount: number, user: string | undefined, mayUseReserve = false): boolean {
     const most = mayUseReserve ? this.size * (1 + RESERVE) : this.size;
-    if (this.#used + amount > most || (user !== undefined && this.#isPast(user, amount, most)))
-      return false;
+    if (this.#used + amount > most) return false;
+    if (user !== undefined) {
+      const leaving = this.#leaving.get(user) ?? 0;
+      if (this.isOver(user, amount + leaving, most)) return false;
+    }
     this.charge(amount, user);
     return true;
   }
@@ -78,10 +81,6 @@ export class Budget {
     return own + more > Math.ceil((most - this.#used + own) * this.#userShare);
   }
 
-  #isPast(user: string, amount: number, most?: number): boolean {
-    return this.isOver(user, amount + (this.#leaving.get(user) ?? 0), most);
-  }
-
   /** This user gave so much back, but the process has it until the turn is over. */
   leaves(amount: number, user: string): void {
     if (this.#leaving.size === 0) afterTurn(() => this.#leaving.clear());
@@ -104,7 +103,8 @@ export class Budget {
 
   /** Whether this user takes nothing in this turn: what it gave back in it fills its share. */
   isSpent(user: string): boolean {
-    return this.#leaving.has(user) && this.#isPast(user, 0);
+    const leaving = this.#leaving.get(user);
+    return leaving !== undefined && this.isOver(user, leaving);
   }
 }
 

@@ -230,6 +230,6 @@ export class RequestBytes implements Holder {
   /** The exchange is over, or a handler has settled. */
   release(): void {
     this.#holders -= 1;
-    if (this.#holders === 0 && this.#bytes > 0) this.#memory.give(this.#bytes, this.#share);
+    if (this.#holders === 0 && this.#bytes > 0) this.#memory.charge(-this.#bytes, this.#share);
   }
 }

@@ -15,7 +15,6 @@
  */
 import type { RequestId } from '@modelcontextprotocol/server';
 import { sessionEnded, type SojournError } from '../base/errors.ts';
-import { follow, type Transitions } from '../base/transitions.ts';
 import { errorJson, type LostForm, refuse } from './answer.ts';
 import { type Exchange, JSON_HEADERS } from './exchange.ts';
 import { frameOf, isLarge, KEEP_ALIVE_FRAME, SSE_HEADERS, type StreamEvent } from './frames.ts';
@@ -34,15 +33,6 @@ import { atEndOfTurn, type TurnTask } from '../base/system.ts';
  * response does. A response that is refused is `over`. What was not sent may be withdrawn: then it is `waiting` again.
  */
 type ResponseState = 'waiting' | 'gathering' | 'held' | 'complete' | 'open' | 'over';
-
-const STATES: Transitions<ResponseState> = {
-  waiting: ['gathering', 'over'],
-  gathering: ['waiting', 'held', 'complete', 'open', 'over'],
-  held: ['waiting', 'open', 'over'],
-  complete: ['waiting', 'open', 'over'],
-  open: ['over'],
-  over: [],
-};
 
 /** What an event takes besides its data, about. */
 const EVENT_CHARACTERS = 100;
@@ -77,7 +67,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   begin(policy = this.#policy): this {
     if (this.#state !== 'waiting') return this;
     this.#policy = policy;
-    this.#become('gathering');
+    this.#state = 'gathering';
     atEndOfTurn(this);
     return this;
   }
@@ -113,7 +103,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       if (!resumes && onSession !== 'get') this.message(errorJson(told, id, form));
       return this.end();
     }
-    this.#become('over');
+    this.#state = 'over';
     refuse(this.#exchange, error, id, form);
     this.#over();
   }
@@ -121,7 +111,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   done(status: 200 | 202 | 204): void {
     if (!this.isOpen) return;
     if (this.hasBegun) return this.end();
-    this.#become('over');
+    this.#state = 'over';
     this.#exchange.respond(status, []);
     this.#over();
   }
@@ -137,13 +127,13 @@ export class HttpResponse implements ResponseSink, TurnTask {
     if (this.#state === 'held') return this.#respond();
     if (this.#state === 'waiting') this.begin();
     if (this.#state === 'gathering') {
-      this.#become('complete');
+      this.#state = 'complete';
       // What is written is charged. What many calls gather in one turn would not be.
       if (this.#characters > UNREAD_BYTES) this.#respond();
       return;
     }
     if (this.#state !== 'open') return;
-    this.#become('over');
+    this.#state = 'over';
     this.#exchange.end();
     this.#over();
   }
@@ -177,7 +167,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     this.#exchange.watched?.withdrawn();
     this.#gathered = [];
     this.lastId = undefined;
-    this.#become('waiting');
+    this.#state = 'waiting';
   }
 
   // ——— how far it is ———
@@ -198,10 +188,6 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** Nothing was sent on the exchange. */
   get #isUnsent(): boolean {
     return this.#state !== 'open' && this.#state !== 'over';
-  }
-
-  #become(next: ResponseState): void {
-    this.#state = follow(STATES, this.#state, next);
   }
 
   // ——— the turn, and held heads ———
@@ -227,7 +213,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   }
 
   #hold(): void {
-    if (this.#state !== 'held') this.#become('held');
+    this.#state = 'held';
     this.#listen();
     const ms = this.#headMs;
     if (this.#timer === undefined && ms < Infinity)
@@ -257,7 +243,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
     const events = this.#gathered;
     this.#stopTimer();
     this.#gathered = [];
-    this.#become('open');
+    this.#state = 'open';
     this.#exchange.openStream(SSE_HEADERS);
     this.listener?.opened?.(this);
     if (events.length > 0) this.#exchange.write(events.map(frameOf).join(''));
@@ -288,7 +274,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   #respond(): void {
     const events = this.#gathered;
     this.#gathered = [];
-    this.#become('over');
+    this.#state = 'over';
     const { form, largeAsJson } = this.#policy;
     const [answer, ...more] = events.flatMap(({ type, data }) =>
       type === 'message' ? (data ?? []) : [],
@@ -345,7 +331,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
   /** The client disconnected, or was cut off. */
   #clientLeft(): void {
     if (this.#state !== 'open' && this.#state !== 'held') return;
-    this.#become('over');
+    this.#state = 'over';
     this.#over();
   }
 

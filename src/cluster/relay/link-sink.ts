@@ -21,11 +21,11 @@ import { guarded } from '../../http/exchange.ts';
 import type { ResponseSink, Room, SinkListener, ResponsePolicy } from '../../http/sink.ts';
 import type { MemoryUse } from '../../base/budget.ts';
 import { atEndOfTurn, type TurnTask } from '../../base/system.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import type { RequestLife } from './sent-request.ts';
 
 const VALUE_BYTES = 64;
 
+/** `acknowledged` follows `answered`, and each of the others `open`. */
 type LinkSinkState =
   | 'open'
   | 'answered'
@@ -33,15 +33,6 @@ type LinkSinkState =
   | 'clientLeft'
   | 'handedOver'
   | 'linkFailed';
-
-const STATES: Transitions<LinkSinkState> = {
-  open: ['answered', 'clientLeft', 'handedOver', 'linkFailed'],
-  answered: ['acknowledged'],
-  acknowledged: [],
-  clientLeft: [],
-  handedOver: [],
-  linkFailed: [],
-};
 
 export interface LinkSinkOptions {
   readonly link: Link;
@@ -277,7 +268,7 @@ export class LinkSink implements ResponseSink, RelayOrigin, RequestLife, TurnTas
   /** Every state but the first ends the call here. */
   #become(next: LinkSinkState): void {
     const wasOpen = this.isOpen;
-    this.#state = follow(STATES, this.#state, next);
+    this.#state = next;
     if (!wasOpen) return;
     this.#releaseLink();
     this.#held.release();

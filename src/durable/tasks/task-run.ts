@@ -13,7 +13,6 @@
 import { internal, rpcError, type SojournError } from '../../base/errors.ts';
 import { guarded } from '../../http/exchange.ts';
 import { shareKey } from '../../base/budget.ts';
-import { follow, type Transitions } from '../../base/transitions.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
 import { type RequestLife, SentRequest } from '../../cluster/relay/sent-request.ts';
 import type { OwnedTask, OwnedTaskHost } from './owned-task.ts';
@@ -24,14 +23,8 @@ import type { GivenSettings, TaskEnd } from './task-record.ts';
 import type { TaskKey } from './task-store.ts';
 import { createdTask, type DetailedTask } from './wire-shapes.ts';
 
+/** A run that is `creating` is `direct` again where its task is refused. */
 type RunState = 'direct' | 'creating' | 'running' | 'over';
-
-const STATES: Transitions<RunState> = {
-  direct: ['creating', 'over'],
-  creating: ['direct', 'running', 'over'],
-  running: ['over'],
-  over: [],
-};
 
 /** A run that did not begin is tried again: where the instance had no room, and where it may not run here. */
 const BUSY_MS = 5_000;
@@ -88,10 +81,6 @@ export class TaskRun extends RunSink implements RequestLife {
     this.#state = 'running';
   }
 
-  #become(next: RunState): void {
-    this.#state = follow(STATES, this.#state, next);
-  }
-
   get task(): OwnedTask | undefined {
     return this.#task;
   }
@@ -124,12 +113,12 @@ export class TaskRun extends RunSink implements RequestLife {
 
   async #start(settings: GivenSettings, key: TaskKey | undefined): Promise<void> {
     if (this.#state !== 'direct') return;
-    this.#become('creating');
+    this.#state = 'creating';
     let task: OwnedTask | DetailedTask;
     try {
       task = await this.#tasks.create(this, settings, key);
     } catch (cause) {
-      this.#become('direct');
+      this.#state = 'direct';
       this.#starting = undefined;
       throw cause;
     }
@@ -142,7 +131,7 @@ export class TaskRun extends RunSink implements RequestLife {
       this.#leave('The client left before it heard of the task');
       return task.end({ status: 'cancelled' });
     }
-    this.#become('running');
+    this.#state = 'running';
     this.#tell(task.created);
     if (this.handler.isActive) this.onStart?.();
   }
@@ -178,7 +167,7 @@ export class TaskRun extends RunSink implements RequestLife {
     else if (this.#state === 'direct' && this.client !== undefined) {
       // The call hears that it is over when the response of its client is.
       this.client.response.listener = this.listener;
-      this.#become('over');
+      this.#state = 'over';
       direct(this.client);
     }
   }
@@ -221,7 +210,7 @@ export class TaskRun extends RunSink implements RequestLife {
   /** The run is over, and what its handler still does is not stored. */
   #leave(why: string): void {
     if (this.#state === 'over') return;
-    this.#become('over');
+    this.#state = 'over';
     this.#abort.abort(aborted(why));
     for (const fn of this.#onClose.splice(0)) guarded(this, fn);
     const { listener } = this;

@@ -5,7 +5,7 @@ export class ShareBytes {
   /** `null`: it counts in no share. */
   add(share: string | null, more: number): void {
     if (share === null || more === 0) return;
-    const bytes = this.of(share) + more;
+    const bytes = (this.#bytes.get(share) ?? 0) + more;
     if (bytes === 0) this.#bytes.delete(share);
     else this.#bytes.set(share, bytes);
   }
