@@ -78,15 +78,12 @@ export default defineConfig({
     // Tests and the examples they import share one copy of the code: src/. The tests of the package use dist/ by path.
     alias: [
       { find: /^sojourn$/, replacement: source('index.ts') },
-      { find: /^sojourn\/memory$/, replacement: source('stores/memory/index.ts') },
       { find: /^sojourn\/sqlite$/, replacement: source('stores/sqlite/index.ts') },
       { find: /^sojourn-redis$/, replacement: store('redis') },
       { find: /^sojourn-postgres$/, replacement: store('postgres') },
       { find: /^sojourn\/stdio$/, replacement: source('stdio/index.ts') },
-      { find: /^sojourn\/store-kit$/, replacement: source('stores/kit.ts') },
+      { find: /^sojourn\/internal$/, replacement: source('stores/kit.ts') },
       { find: /^sojourn\/store$/, replacement: source('stores/index.ts') },
-      { find: /^sojourn\/once$/, replacement: source('durable/once/index.ts') },
-      { find: /^sojourn\/tasks$/, replacement: source('durable/tasks/index.ts') },
       { find: /^sojourn\/testing$/, replacement: source('testing/index.ts') },
     ],
   },

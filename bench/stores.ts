@@ -21,13 +21,13 @@ const EVENT = JSON.stringify({
 const DAY_MS = 86_400_000;
 const TOGETHER = 16;
 const SETTINGS = {
-  name: 'bench',
+  deployment: 'bench',
   time: systemTime,
   random: systemRandom,
   logger: { debug() {}, info() {}, warn() {}, error: console.error, fatal: console.error },
   leaseMs: 30_000,
   keepMs: 600_000,
-  log: { ttlMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
+  log: { maxAgeMs: 3_600_000, events: 1_000, bytes: 1_048_576 },
   eventLogBytes: 268_435_456,
   tombstones: 100_000,
 };

@@ -113,7 +113,7 @@ function kindOf(name, { kind, choices, range } = {}) {
   );
 }
 
-/** `(docs/guide/hooks.md#aroundrequest)` → `([hooks](../guide/hooks.md#aroundrequest))` */
+/** `(docs/guide/hooks.md#middleware)` → `([hooks](../guide/hooks.md#middleware))` */
 function withLinks(text) {
   return text.replaceAll(/docs\/(\w+)\/([\w-]+)\.md(#[\w-]+)?/g, (_, folder, page, anchor = '') => {
     return `[${page.replaceAll('-', ' ')}](../${folder}/${page}.md${anchor})`.replace(

@@ -1,6 +1,6 @@
 /** sojourn: calls, tasks and state of MCP servers that survive deploys and crashes. */
 export { createMcpEndpoint } from './endpoint/endpoint.ts';
-export type { DrainOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
+export type { CloseOptions, DrainOptions, McpEndpoint } from './endpoint/mcp-endpoint.ts';
 export type { FetchOptions } from './http/fetch-exchange.ts';
 export { SojournError } from './base/errors.ts';
 export type { ErrorCode } from './base/errors.ts';
@@ -13,40 +13,39 @@ export type {
   TrustedProxyUser,
   VerifyToken,
 } from './base/options/auth-options.ts';
-export type { EndpointEvents, Notice } from './base/observe/notices.ts';
+export type { EndpointEvents, Notice, Refusal, RefusedNotice } from './base/observe/notices.ts';
 export type { Observe } from './base/observe/observer.ts';
 export type {
-  AroundRequest,
+  Middleware,
   NextRun,
   RequestAnswer,
   RequestChange,
   RunningRequest,
-} from './base/options/around-request.ts';
+} from './base/options/middleware.ts';
 export type { McpEndpointOptions } from './base/options/endpoint-options.ts';
 export type { AuthOptions } from './base/options/resolve-auth.ts';
-export type { SessionLimits } from './base/options/resolve-limits.ts';
 export type {
-  AuthorizeTask,
-  TaskLimits,
-  TasksOptions,
-  TaskToRun,
-} from './base/options/tasks-options.ts';
+  Limits,
+  LimitsOptions,
+  ToolLimits,
+  UserLimits,
+} from './base/options/resolve-limits.ts';
+export type { TaskAuthInfo, TasksOptions, TaskToRun } from './base/options/tasks-options.ts';
+export { nothingDone, once, RUNS_ONCE } from './durable/once/index.ts';
+export type { OnceOptions } from './durable/once/index.ts';
+export { currentTask, task, taskTools } from './durable/tasks/index.ts';
+export type { RunningTask, TaskOptions } from './durable/tasks/index.ts';
+export { memory } from './stores/memory/index.ts';
+export type { AddOn } from './base/options/add-ons.ts';
 export { currentRequest, currentSession, enablePolling } from './session/calls/current-call.ts';
 export { listHandles, openHandle, userState } from './durable/state/current-state.ts';
 export type { ForgottenUser } from './endpoint/forget-user.ts';
-export type {
-  EndpointHandles,
-  HandleList,
-  HandlePageRequest,
-} from './endpoint/endpoint-handles.ts';
+export type { EndpointHandles } from './endpoint/endpoint-handles.ts';
 export type { HandlePage } from './durable/state/handles.ts';
-export type { EndpointTasks, TaskInfo } from './endpoint/endpoint-tasks.ts';
-export type {
-  SessionInfoPage,
-  SessionList,
-  SessionPageRequest,
-  Sessions,
-} from './endpoint/sessions.ts';
+export type { EndpointTasks, TaskInfo, TaskInfoPage } from './endpoint/endpoint-tasks.ts';
+export type { PagedList, PageRequest, SessionInfoPage, Sessions } from './endpoint/sessions.ts';
+export type { Dashboard, DashboardOptions } from './dashboard/server/options.ts';
+export type { LogMessage, Notifier } from './endpoint/notifications.ts';
 export type { Store } from './stores/store.ts';
 export type {
   ConfigureSessionOptions,
@@ -55,6 +54,7 @@ export type {
   EndReason,
   ErrorContext,
   EventRetention,
+  GivenLogger,
   Handle,
   HandleInfo,
   HandleOptions,
@@ -69,6 +69,7 @@ export type {
   McpRequestRun,
   McpSession,
   McpSessionContext,
+  OnError,
   ResponseMode,
   RestoreCause,
   RunSessionHandler,

@@ -44,4 +44,4 @@ if (watched !== undefined) {
   await look();
   if (watched === 'page') setInterval(look, 2_000);
 }
-serve(endpoint.node, { live: () => endpoint.sessions.count });
+serve(endpoint.node, { live: () => endpoint.sessions.liveCount });

@@ -39,5 +39,5 @@ const server = app.listen(Number(process.env['PORT'] ?? 3000), '127.0.0.1', (err
   console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
 });
 
-const stop = endpoint.closeWith(server);
+const stop = endpoint.createShutdown(server);
 process.once('SIGTERM', () => void stop());

@@ -29,5 +29,5 @@ app.all('/mcp', (request, reply) => endpoint.node(request.raw, reply.hijack().ra
 const address = await app.listen({ port: Number(process.env['PORT'] ?? 3000), host: '127.0.0.1' });
 console.log(`${address}/mcp`);
 
-const stop = endpoint.closeWith(app.server);
+const stop = endpoint.createShutdown(app.server);
 process.once('SIGTERM', () => void stop().then(() => app.close()));

@@ -30,5 +30,5 @@ const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, (info) =
   console.log(`http://127.0.0.1:${info.port}/mcp`);
 });
 
-const stop = endpoint.closeWith(server);
+const stop = endpoint.createShutdown(server);
 process.once('SIGTERM', () => void stop());

@@ -9,7 +9,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { McpServer } from '@modelcontextprotocol/server';
-import { type AroundRequest, createMcpEndpoint, type RunSessionHandler } from 'sojourn';
+import { type Middleware, createMcpEndpoint, type RunSessionHandler } from 'sojourn';
 import { z } from 'zod';
 
 /** Secrets stay in each process. Between instances only the name of the tenant travels. */
@@ -25,13 +25,13 @@ const USERS = new Map([
 const databases = new AsyncLocalStorage<string>();
 
 /** Middleware would enter the database where the request arrives; this runs where the handler runs. */
-const withDatabase: AroundRequest = (request, next) => {
+const withDatabase: Middleware = (request, next) => {
   const database = DATABASES.get(request.authInfo?.extra?.['tenant']);
   if (database === undefined) return { error: { code: -32_001, message: 'No such tenant' } };
   return databases.run(database, () => next());
 };
 
-const timed: AroundRequest = async (request, next) => {
+const timed: Middleware = async (request, next) => {
   const began = performance.now();
   const answer = await next();
   const ms = Math.round(performance.now() - began);
@@ -90,15 +90,11 @@ const endpoint = createMcpEndpoint(
     },
     runSessionHandler,
     // The first is the outermost.
-    aroundRequest: [timed, withDatabase],
+    middleware: [timed, withDatabase],
   },
 );
 
 const { url } = await endpoint.listen({ port: Number(process.env['PORT'] ?? 3000) });
 console.log(url);
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-}
-process.once('SIGTERM', () => void stop());
+process.once('SIGTERM', () => void endpoint.close());

@@ -76,14 +76,14 @@ type StoredRow = RowTexts & { share: string | null; stamp: number };
 /** Ids are visible ASCII: a blank ends one, and `~~` is behind all that begin with the text before it. */
 export function backendOn(
   table: Table,
-  { name, time }: Pick<StoreOptions, 'name' | 'time'>,
+  { deployment, time }: Pick<StoreOptions, 'deployment' | 'time'>,
 ): Backend {
   const where = 'a table of keys and values';
   const key = (
     kind: Kind,
     part: 'row' | 'list' | 'due' | 'share' | 'ended' | 'log' | 'kept',
     rest: string,
-  ): string => `${JSON.stringify([name, kind.name])} ${part} ${rest}`;
+  ): string => `${JSON.stringify([deployment, kind.name])} ${part} ${rest}`;
   const textsAt = (kind: Kind, id: string): StoredRow | undefined =>
     JSON.parse(table.get(key(kind, 'row', id)) ?? 'null') ?? undefined;
   const read = (kind: Kind, id: string): Row | undefined => {
@@ -195,10 +195,10 @@ export function backendOn(
 }
 
 /** Messages are values too. Each instance looks for its own every 20 ms. */
-function mailOn(table: Table, { name, time }: StoreOptions): Mailboxes {
+function mailOn(table: Table, { deployment, time }: StoreOptions): Mailboxes {
   const timers = new Map<string, unknown>();
   const key = (part: 'box' | 'mail', rest: string): string =>
-    `${JSON.stringify([name])} ${part} ${rest}`;
+    `${JSON.stringify([deployment])} ${part} ${rest}`;
   const open = (id: string, receive: Receive): string => {
     const look = (): void => {
       for (const text of table.values(key('mail', `${id} `), key('mail', `${id} ~~`))) {

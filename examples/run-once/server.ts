@@ -6,8 +6,7 @@
  * `main.ts` runs the bank, kills this server in the middle of a payment, and sends the call again.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import type { McpEndpointContext } from 'sojourn';
-import { once, RUNS_ONCE } from 'sojourn/once';
+import { type McpEndpointContext, once, RUNS_ONCE } from 'sojourn';
 import { z } from 'zod';
 
 const { BANK = 'http://127.0.0.1:4000' } = process.env;

@@ -6,8 +6,7 @@
  * `client.ts` runs the farm, kills this server in the second step, and follows the task at another one.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import type { McpEndpointContext } from 'sojourn';
-import { task } from 'sojourn/tasks';
+import { type McpEndpointContext, task } from 'sojourn';
 import { z } from 'zod';
 
 const { FARM = 'http://127.0.0.1:4000' } = process.env;
@@ -29,7 +28,7 @@ export default function factory({ serverOptions }: McpEndpointContext): McpServe
         const film = await own.step('film', (key) => order(`film-of-${scene}`, key));
         return { content: [{ type: 'text', text: film }] };
       },
-      { resume: true },
+      { afterCrash: 'run' },
     ),
   );
   return server;

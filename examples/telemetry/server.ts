@@ -13,14 +13,10 @@ server.registerTool('hello', { description: 'Says hello' }, () => ({
   content: [{ type: 'text', text: 'hello' }],
 }));
 
-const endpoint = createMcpEndpoint(server, { ...telemetry(), metrics: true });
+const endpoint = createMcpEndpoint(server, { use: [telemetry()], metrics: true });
 watchEndpoint(endpoint);
 
 const { url } = await endpoint.listen({ port: Number(process.env['PORT'] ?? 3000) });
 console.log(url);
 
-async function stop(): Promise<void> {
-  await endpoint.drain();
-  await endpoint.close();
-}
-process.once('SIGTERM', () => void stop());
+process.once('SIGTERM', () => void endpoint.close());

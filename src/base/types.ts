@@ -23,9 +23,9 @@ export type { McpServerOptions };
 export type McpHttpRequest = Request & {
   /** The authentication that the caller of `fetch` or `node` passed in. */
   readonly authInfo?: AuthInfo | undefined;
-  /** The key that sessions are bound to, for comparisons: it holds the issuer and the subject. */
-  readonly user?: string | undefined;
-  /** The name in `user` for display: the subject, or what `sessionUser` returned. Two issuers may use the same name. */
+  /** The key of the user, for comparisons: it holds the issuer and the subject. Sessions are bound to it. */
+  readonly userKey?: string | undefined;
+  /** The name in `userKey` for display: the subject, or what `sessionUser` returned. Two issuers may use the same name. */
   readonly userName?: string | undefined;
   /** The Node request and response, on the instance that received the request over its `node` face. */
   readonly node?: { req: IncomingMessage; res: ServerResponse } | undefined;
@@ -141,8 +141,8 @@ export interface McpSession {
   readonly kind: 'session';
   readonly id: string;
   /** The key of the user the session is bound to; `undefined` when an anonymous client opened it. */
-  readonly user?: string | undefined;
-  /** The name in `user` for display. Two issuers may use the same name, so compare `user`. */
+  readonly userKey?: string | undefined;
+  /** The name in `userKey` for display. Two issuers may use the same name, so compare `userKey`. */
   readonly userName?: string | undefined;
   /** ms since 1970. */
   readonly createdAt: number;
@@ -251,7 +251,7 @@ export interface SessionIdGenerator {
   (init: {
     request: McpHttpRequest;
     params: InitializeRequestParams;
-    user?: string | undefined;
+    userKey?: string | undefined;
   }): string | Promise<string>;
   /** The length in characters of the longest id, if that is more than 256. */
   readonly maxLength?: number | undefined;
@@ -260,11 +260,17 @@ export interface SessionIdGenerator {
 /** `owner` is the instance that serves the session now. Times are ms since 1970. */
 export interface SessionInfo {
   id: string;
-  status: 'live' | 'hibernated';
+  /** The hash of its id, as log lines and `sojourn sessions` show it. The id is a credential. */
+  hash: string;
+  /**
+   * `hibernated`: it was idle. `released`: its instance drained. `orphaned`: its instance died. The next request of its
+   * client continues all three.
+   */
+  status: 'live' | 'hibernated' | 'released' | 'orphaned';
   owner?: string;
-  /** The key that authorises. */
-  user?: string;
-  /** The name in `user` for display. */
+  /** The key that authorises, for comparisons. */
+  userKey?: string;
+  /** The name in `userKey` for display. */
   userName?: string;
   clientInfo: Implementation;
   protocolVersion: string;
@@ -294,7 +300,7 @@ export interface ErrorContext {
   /** The name of the tool or prompt. */
   readonly target?: string;
   /** The hash of the session's id, as log lines show it. Absent without a session. */
-  readonly session?: string;
+  readonly sessionHash?: string;
 }
 
 /** `context`: only for what a handler threw. A promise that it returns may reject. */
@@ -328,7 +334,7 @@ export interface EventRetention {
    * The age at which an event is dropped.
    * @default 3,600,000 (1 h)
    */
-  ttlMs: number;
+  maxAgeMs: number;
   /**
    * Events of one session.
    * @default 10,000

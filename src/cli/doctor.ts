@@ -35,7 +35,7 @@ export async function doctor(request: StoreRequest): Promise<Findings> {
     ],
     ...instances.map((lease) => ['instance', instanceText(lease)] as const),
     ...(instances.length === 0
-      ? [['instances', 'none serves with this store and name'] as const]
+      ? [['instances', 'none serves with this store and deployment'] as const]
       : []),
     ...kept.map(
       ({ share, user, bytes }) => ['kept', `${shownMib(bytes)} of ${user ?? share}`] as const,
@@ -72,6 +72,12 @@ async function examine(request: StoreRequest) {
     const versions = new Set(instances.map(({ version }) => version)).add(BUILD_VERSION);
     if (versions.size > 1)
       warnings.add(`Instances run different versions of sojourn: ${[...versions].join(', ')}`);
+    const servers = new Set(instances.flatMap(({ server }) => server ?? []));
+    if (servers.size > 1)
+      warnings.add(
+        `Different servers are in this deployment, and their sessions are shared: ${[...servers].join(', ')}. Give ` +
+          'each its own --deployment',
+      );
     return {
       store,
       openMs,

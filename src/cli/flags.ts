@@ -21,6 +21,7 @@ import {
   type Values,
   type ValueSpec,
 } from '../base/options/value-kinds.ts';
+import { meantSpelling } from '../base/options/other-names.ts';
 import { flagName, variableName } from '../base/options/flag-names.ts';
 import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
 import { LEVELS } from '../base/options/logger.ts';
@@ -78,17 +79,21 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 /** The flags of `serve` that are not endpoint options. */
 export const SERVE_FLAGS = {
   ...LISTEN,
-  authIssuer: text(
-    callers('callers need a JWT of this authorization server (with --auth-audience)', {
+  'auth.jwt.issuer': text(
+    callers('callers need a JWT of this authorization server (with --auth-jwt-audience)', {
       value: 'url',
     }),
   ),
-  authAudience: names(callers('aud of these JWTs: the URL of this endpoint', { value: 'names' })),
-  authJwksUri: text(callers('where its keys are, if its metadata does not say', { value: 'url' })),
-  authUserClaim: text(
+  'auth.jwt.audience': names(
+    callers('aud of these JWTs: the URL of this endpoint', { value: 'names' }),
+  ),
+  'auth.jwt.jwksUri': text(
+    callers('where its keys are, if its metadata does not say', { value: 'url' }),
+  ),
+  'auth.jwt.userClaim': text(
     callers('claim of these JWTs that names the user', { value: 'name', shown: 'sub' }),
   ),
-  authClockToleranceMs: option<number | undefined>(
+  'auth.jwt.clockToleranceMs': option<number | undefined>(
     'number',
     undefined,
     callers('how far the clocks of the issuer and of this machine may differ', {
@@ -96,8 +101,8 @@ export const SERVE_FLAGS = {
       shown: '60000',
     }),
   ),
-  authScopes: names(callers('scopes that every token must have', { value: 'names' })),
-  authKeys: text(
+  'auth.requiredScopes': names(callers('scopes that every token must have', { value: 'names' })),
+  'auth.keys': text(
     callers(
       'callers need a key of this file: a line for each, its user and the SHA-256 of the key in hex',
       {
@@ -105,7 +110,7 @@ export const SERVE_FLAGS = {
       },
     ),
   ),
-  authTrustedProxyUserHeader: text(
+  'auth.trustedProxyUser.header': text(
     callers(
       'a proxy in front names the user in this header; it must overwrite what clients send in it',
       {
@@ -113,7 +118,7 @@ export const SERVE_FLAGS = {
       },
     ),
   ),
-  authTrustedProxyUserFrom: names(
+  'auth.trustedProxyUser.from': names(
     callers('addresses of that proxy, as CIDR ranges', { value: 'ranges', shown: 'loopback' }),
   ),
   workers: option<number | undefined>(
@@ -246,17 +251,16 @@ export function givenBy(
     const [name, spec] = [variableName(key), specs.get(key)];
     const text = env[name] ?? '';
     // An empty variable counts as not set. One of `auth` that was not filled in would open the endpoint to all.
-    if (env[name] === '' && Object.values(AUTH_FLAGS).includes(key))
+    if (env[name] === '' && AUTH_FLAGS.includes(key))
       throw new UsageError(`${name} is empty; set it, or remove it`);
     if (spec === undefined || text === '' || isServiceLink(name, text)) continue;
     checkCharacters(spec, text, name);
     variables[key] = parseFlagValue(spec, text, name);
   }
   const originOf: OriginOf = (option) => {
-    const key = AUTH_FLAGS[option] ?? option;
-    if (!Object.hasOwn(flags, key))
-      return Object.hasOwn(variables, key) ? variableName(key) : undefined;
-    return `--${flags[key] === false ? 'no-' : ''}${flagName(key)}`;
+    if (!Object.hasOwn(flags, option))
+      return Object.hasOwn(variables, option) ? variableName(option) : undefined;
+    return `--${flags[option] === false ? 'no-' : ''}${flagName(option)}`;
   };
   return { variables, originOf, given: { ...variables, ...flags } as GivenFlags };
 }
@@ -274,18 +278,7 @@ function checkCharacters(spec: FlagSpec, text: string, name: string): void {
     throw new UsageError(`${name} begins or ends with a quote: write the list without quotes, a,b`);
 }
 
-/** The flags of the members of `auth`. */
-const AUTH_FLAGS: Readonly<Record<string, string>> = {
-  'auth.jwt.issuer': 'authIssuer',
-  'auth.jwt.audience': 'authAudience',
-  'auth.jwt.jwksUri': 'authJwksUri',
-  'auth.jwt.userClaim': 'authUserClaim',
-  'auth.jwt.clockToleranceMs': 'authClockToleranceMs',
-  'auth.requiredScopes': 'authScopes',
-  'auth.verify': 'authKeys',
-  'auth.trustedProxyUser.header': 'authTrustedProxyUserHeader',
-  'auth.trustedProxyUser.from': 'authTrustedProxyUserFrom',
-};
+const AUTH_FLAGS = Object.keys(SERVE_FLAGS).filter((key) => key.startsWith('auth.'));
 
 /** Where a proxy on this machine connects from. */
 const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1/128', '::ffff:127.0.0.0/104'];
@@ -295,40 +288,46 @@ export function authOf(
   given: Values<typeof SERVE_FLAGS>,
   originOf: OriginOf,
 ): McpEndpointOptions['auth'] | undefined {
-  const { authIssuer: issuer, authAudience: audience, authScopes, authKeys: keys } = given;
-  const { authTrustedProxyUserHeader: header, authTrustedProxyUserFrom: from = LOOPBACK } = given;
-  const [first] = Object.values(AUTH_FLAGS).flatMap((key) => originOf(key) ?? []);
+  const {
+    'auth.jwt.issuer': issuer,
+    'auth.jwt.audience': audience,
+    'auth.requiredScopes': requiredScopes,
+    'auth.keys': keys,
+    'auth.trustedProxyUser.header': header,
+    'auth.trustedProxyUser.from': from = LOOPBACK,
+  } = given;
+  const [first] = AUTH_FLAGS.flatMap((key) => originOf(key) ?? []);
   if (first === undefined) return undefined;
-  const ways = ['authKeys', 'authTrustedProxyUserHeader', 'authIssuer'].flatMap(
+  const ways = ['auth.keys', 'auth.trustedProxyUser.header', 'auth.jwt.issuer'].flatMap(
     (key) => originOf(key) ?? [],
   );
   if (ways.length > 1)
     throw new UsageError(`${ways.join(' and ')} contradict each other: name callers in one way`);
   if (keys !== undefined)
-    return { verify: keysIn(keys), ...(authScopes && { requiredScopes: authScopes }) };
+    return { verify: keysIn(keys), ...(requiredScopes && { requiredScopes }) };
   if (header !== undefined) return { trustedProxyUser: { header, from } };
-  if (originOf('authTrustedProxyUserFrom') !== undefined)
+  if (originOf('auth.trustedProxyUser.from') !== undefined)
     throw new UsageError(
-      `${originOf('authTrustedProxyUserFrom')} needs --auth-trusted-proxy-user-header`,
+      `${originOf('auth.trustedProxyUser.from')} needs --auth-trusted-proxy-user-header`,
     );
   if (issuer === undefined || audience === undefined) {
     const needs = [
       ...(issuer === undefined
-        ? ['--auth-issuer (the authorization server whose tokens are accepted)']
+        ? ['--auth-jwt-issuer (the authorization server whose tokens are accepted)']
         : []),
       ...(audience === undefined
-        ? ['--auth-audience (the URL of this endpoint, as its tokens name it)']
+        ? ['--auth-jwt-audience (the URL of this endpoint, as its tokens name it)']
         : []),
     ];
     throw new UsageError(`${first} needs ${needs.join(' and ')}`);
   }
   const {
-    authJwksUri: jwksUri,
-    authUserClaim: userClaim,
-    authClockToleranceMs: clockToleranceMs,
+    'auth.jwt.jwksUri': jwksUri,
+    'auth.jwt.userClaim': userClaim,
+    'auth.jwt.clockToleranceMs': clockToleranceMs,
   } = given;
   const jwt = { issuer, audience, jwksUri, userClaim, clockToleranceMs };
-  return { jwt, ...(authScopes && { requiredScopes: authScopes }) };
+  return { jwt, ...(requiredScopes && { requiredScopes }) };
 }
 
 /**
@@ -341,7 +340,10 @@ function isServiceLink(name: string, text: string): boolean {
 
 const PREFIX = 'SOJOURN_';
 
-/** A warning for each variable with a name like a known one. `also`: other options that are known. */
+/**
+ * A warning for each variable with a name like a known one. `also`: other options that are known. Throws for another
+ * name of an option.
+ */
 export function unknownVariables(env: Environment, also: Iterable<string> = []): string[] {
   const known = new Set(
     [...ALL_FLAGS.keys(), ...also].map((key) => variableName(key).slice(PREFIX.length)),
@@ -349,11 +351,25 @@ export function unknownVariables(env: Environment, also: Iterable<string> = []):
   return Object.entries(env).flatMap(([name, text = '']) => {
     const own = name.slice(PREFIX.length);
     if (!name.startsWith(PREFIX) || known.has(own) || isServiceLink(name, text)) return [];
-    const meant = nearestName(own, known);
+    const renamed = meantSpelling(name, variableName);
+    // Left out, it could open the endpoint to all.
+    if (renamed?.startsWith(`${PREFIX}AUTH_`) === true)
+      throw new UsageError(`unknown variable ${name}; did you mean ${renamed}?`);
+    const near = nearestName(own, known);
+    const meant = renamed ?? (near && `${PREFIX}${near}`);
     return meant === undefined
       ? []
-      : [`unknown variable ${name} is ignored; did you mean ${PREFIX}${meant}?`];
+      : [`unknown variable ${name} is ignored; did you mean ${meant}?`];
   });
+}
+
+/** An error of commander, which suggests flags with a name that is near. */
+export function withMeantFlag(error: string): string {
+  const [, flag = ''] = /^error: unknown option '--(?:no-)?([^'=]+)/.exec(error) ?? [];
+  const meant = meantSpelling(flag, flagName);
+  return meant === undefined
+    ? error
+    : `error: unknown option '--${flag}'\n(Did you mean --${meant}?)\n`;
 }
 
 /** Checks values without the module's options. The error names the flag or variable instead of the option. */

@@ -11,6 +11,7 @@ import {
   type GivenFlags,
   GROUPS,
   variableName,
+  withMeantFlag,
 } from './flags.ts';
 import {
   describeRecords,
@@ -67,7 +68,8 @@ export async function runCli(given: readonly string[], context: CliContext): Pro
       writeErr: err,
       getOutHelpWidth: () => HELP_WIDTH,
       getErrHelpWidth: () => HELP_WIDTH,
-      outputError: (text, write) => write(`sojourn: ${text.replace(/^error: /, '')}`),
+      outputError: (text, write) =>
+        write(`sojourn: ${withMeantFlag(text).replace(/^error: /, '')}`),
     });
   let code: number = EXIT.ok;
   addCommands(program, context, passed, (ended) => (code = ended));
@@ -230,7 +232,7 @@ const describeDoctor = (command: Command): Command =>
       '[store]',
       `the URL of the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`,
     )
-    .option('--name <name>', "the endpoint's name")
+    .option('--deployment <name>', "the endpoint's deployment")
     .option('--json', 'print JSON, in one line');
 
 const EPILOGUE = `

@@ -106,7 +106,9 @@ function obey(
 ): void {
   const families = () => internalsOf(endpoint)?.families() ?? [];
   worker.orders.on('measure', () => worker.report({ sojourn: 'metrics', families: families() }));
-  void worker.orphaned.then(() => endpoint.drain({ timeoutMs, stopListening: 'now' }));
+  void worker.orphaned.then(() =>
+    internalsOf(endpoint)?.drain({ timeoutMs, stopListening: 'now' }),
+  );
 }
 
 /** `away`: why the store could not be opened. */
@@ -152,9 +154,9 @@ const stopping = (
       );
     // The next build holds the socket already, so a connected client needs no time to find it.
     const stopListening = dev ? 'now' : true;
-    await endpoint.drain({ timeoutMs, stopListening, socketCloses });
+    await internalsOf(endpoint)?.drain({ timeoutMs, stopListening, socketCloses });
     await server.close();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     await loaded.close?.();
     await exportRest();
   },
@@ -172,21 +174,26 @@ async function opened(
 ): Promise<{ readonly server: Listening; readonly away: StoreProblem | undefined }> {
   const { port, host, path, maxConnections, requireStore, origin } = settings;
   const store: { error?: unknown; away?: StoreProblem } = {};
-  const storeMayBeAway = (error: unknown): boolean => {
+  const isRequired = (error: unknown): boolean => {
     const problem = error instanceof SojournError ? error.storeProblem : undefined;
     const away = problem ?? { what: reason(error), lasting: false };
     Object.assign(store, { error, away });
     // Another worker serves, or has served, with this store.
-    if (worker !== undefined && worker.start !== 'first') return true;
-    return requireStore === undefined ? chosen?.remote === true && !away.lasting : !requireStore;
+    if (worker !== undefined && worker.start !== 'first') return false;
+    return requireStore ?? (chosen?.remote !== true || away.lasting);
   };
   const where = { port, host, path, maxConnections };
   try {
     // A passed socket replaces port and host. The banner warns of an address that other machines reach.
-    const server = await endpoint.listen({ ...where, fd, allowAnyone: true, storeMayBeAway });
+    const server = await endpoint.listen({
+      ...where,
+      fd,
+      allowAnyone: true,
+      requireStore: isRequired,
+    });
     return { server, away: store.away };
   } catch (cause) {
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     const { error, away } = store;
     if (away === undefined || cause !== error)
       throw new Failure(listenProblem(cause, host, port, '--port', fd), { cause });
@@ -240,7 +247,7 @@ async function load(
     {
       logger,
       ...((dev || inTerminal()) &&
-        own.logger === undefined && { accessLog: true, logErrors: true }),
+        own.logger === undefined && { accessLog: true, logErrorMessages: true }),
       ...mergeOptions(own, settings.options),
       ...(chosen && { store: chosen.store }),
     },

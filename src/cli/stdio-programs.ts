@@ -47,7 +47,7 @@ function served(gateway: Gateway, { programs }: StdioRequest, options: StdioOpti
     server: (ctx) => gateway.server(ctx),
     options: {
       tasks: toolsAsTasks.length > 0 ? {} : false,
-      hookTimeoutMs: childStartMs + STDIO_DEFAULTS.waitMs + MARGIN_MS,
+      hookTimeoutMs: childStartMs + STDIO_DEFAULTS.maxWaitMs + MARGIN_MS,
       relayedHeaders: headersOf(userEnv),
       // A session whose child is stopped needs no server.
       hibernateAfterMs: childIdleTimeoutMs,

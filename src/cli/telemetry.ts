@@ -39,16 +39,12 @@ export async function withTelemetry(options: McpEndpointOptions, logger: Logger)
       'OpenTelemetry is registered, but sojourn cannot load @opentelemetry/api: install it here',
     );
   });
-  const own = [options.aroundRequest ?? []].flat();
+  const { middleware = [], use = [] } = options;
+  const own = [...use.map((one) => one.middleware), ...[middleware].flat()];
   if (otel === undefined || own.some((await import('../endpoint/otel/spans.ts')).isTelemetry))
     return { options };
-  const { aroundRequest, observe } = otel.telemetry();
-  const both: McpEndpointOptions['observe'] = (notice) => {
-    void observe(notice);
-    return options.observe?.(notice);
-  };
   return {
-    options: { ...options, metrics: true, aroundRequest: [aroundRequest, ...own], observe: both },
+    options: { ...options, metrics: true, use: [otel.telemetry(), ...use] },
     watch: otel.watchEndpoint,
   };
 }

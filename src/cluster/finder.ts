@@ -82,7 +82,7 @@ export class Finder {
       return undefined;
     }
     // Check before a restore: another user's request must not wake a session.
-    if (kind !== 'terminate' && record.user !== (caller.user ?? null)) throw otherUser();
+    if (kind !== 'terminate' && record.user !== (caller.userKey ?? null)) throw otherUser();
     const { owner } = record;
     if (owner !== null && owner !== lease.id && (await links.isAlive(owner)))
       return { there: owner };
@@ -108,8 +108,8 @@ export class Finder {
       if (refusal !== undefined) throw refusal;
     }
     // The request waits: an owner that is alive keeps the calls that it runs.
-    const { waitMs } = this.#registry.options;
-    if (owner !== null && restoring === undefined && waitMs > 0 && lease.ownersMayReturn)
+    const { maxWaitMs } = this.#registry.options;
+    if (owner !== null && restoring === undefined && maxWaitMs > 0 && lease.ownersMayReturn)
       throw leaseLost();
     await this.#restorer.restore(record, caller);
     // After a lost claim it is not live here.
@@ -145,7 +145,7 @@ export class Finder {
       if (this.#registry.lifecycle.prefersOthers) throw draining();
       const handshake = await this.#allow(id, caller);
       const registry = this.#registry;
-      const share = shareKey(caller.user, caller.clientAddress);
+      const share = shareKey(caller.userKey, caller.clientAddress);
       await registry.withPlaces(caller, handshake.bytes, () =>
         registry.stored.admit(share, () => this.#adopt(id, handshake, caller)),
       );
@@ -159,7 +159,7 @@ export class Finder {
   async #adopt(
     id: string,
     handshake: Handshake,
-    { user, clientAddress }: CallerRequest,
+    { userKey: user, clientAddress }: CallerRequest,
   ): Promise<void> {
     const { hibernated, options, store } = this.#registry;
     const createdAt = options.timeProvider.now();
@@ -167,7 +167,7 @@ export class Finder {
     const head = { version, initialized: true, logLevel: null, answer: NO_ANSWER };
     const share = shareKey(user, clientAddress);
     const record = encodeSession(
-      { id, user, share, handshake, createdAt },
+      { id, userKey: user, share, handshake, createdAt },
       { epoch: 1, owner: null },
       head,
       {},

@@ -15,6 +15,7 @@ import type { InstanceLease } from '../stores/store.ts';
 import type { Logger, TimeProvider } from '../base/types.ts';
 import { BusOutbox } from './bus-outbox.ts';
 import { Lease, type Leaseholder, type LeaseOptions } from './lease.ts';
+import { Strangers } from './strangers.ts';
 import { Links, PASSING_CAUSES, type RelayedCalls } from './links.ts';
 import { type OrderMessage, type OrdersTaken, takeOrder } from './orders.ts';
 import {
@@ -33,7 +34,7 @@ export interface ServedHere {
   readonly registry: {
     /** This instance has a lease, again or still. After a lapse the lease has a new id (`owner`). */
     readonly claims: { extended(): void };
-    /** This instance has had no store for `waitMs` and has no lease. Another instance may serve its sessions. */
+    /** This instance has had no store for `maxWaitMs` and has no lease. Another instance may serve its sessions. */
     endToResumeElsewhere(): void;
     /** Ends an idle session that counts in this share, where that is full. Never rejects. */
     readonly stored: { makeRoom(share: string): Promise<void> };
@@ -59,6 +60,7 @@ export interface ServedHere {
 export interface InstanceOptions extends Omit<LeaseOptions, 'isWatched'> {
   readonly directory: Directory;
   readonly messages: Messages;
+  readonly deployment: string;
 }
 
 /** How long peers may take to acknowledge the last messages. */
@@ -78,6 +80,7 @@ export class Instance implements Leaseholder {
   /** No other instance had a lease when the leases were last read: at the start, and with each renewal. */
   #alone = true;
   readonly #outbox: BusOutbox;
+  readonly #strangers: Strangers;
   readonly #time: Required<TimeProvider>;
   /** When messages last arrived for sure, and after how many gaps of the lease. */
   #heard: Moment;
@@ -89,13 +92,14 @@ export class Instance implements Leaseholder {
   #watch: ((leases: readonly InstanceLease[]) => void) | undefined;
 
   constructor(options: InstanceOptions) {
-    const { directory, messages, inProcess, logger } = options;
+    const { directory, messages, inProcess, logger, deployment } = options;
     this.#directory = directory;
     this.#messages = messages;
     this.#logger = logger;
     this.inProcess = inProcess;
     this.lease = new Lease({ ...options, isWatched: () => this.#watch !== undefined });
     this.#outbox = new BusOutbox(options, this.lease);
+    this.#strangers = new Strangers(deployment, logger);
     this.#time = options.time;
     this.#heard = momentOf(this.#time);
     this.#back = { at: this.#heard, gaps: 0 };
@@ -230,12 +234,18 @@ export class Instance implements Leaseholder {
     return others.filter((id) => !this.links.isStuck(id));
   }
 
-  /** No lease expires where every instance is in this process. */
+  /** The name that the server of this instance gives itself. Only the first name counts. */
+  serves(server: string | undefined): void {
+    if (server !== undefined && this.lease.server === undefined) this.lease.serves(server);
+  }
+
   async #readOthers(): Promise<void> {
-    if (this.inProcess && this.#watch === undefined) return;
     const leases = await this.#listed();
     if (leases === undefined) return;
     this.#watch?.(leases);
+    const { server } = this.lease;
+    if (server !== undefined) this.#strangers.note(server, leases);
+    // No lease expires where every instance is in this process.
     if (this.inProcess) return;
     this.#alone = leases.every(({ id }) => id === this.lease.id);
     await this.#noteAccepting(leases);

@@ -40,7 +40,7 @@ export interface Leaseholder {
   extended(): void;
   /** `wasAway`: the renewal before did not reach the store. */
   storeReachable(wasAway: boolean): void;
-  /** Called once in an outage: the lease has run out, and the store has been away for `waitMs`. */
+  /** Called once in an outage: the lease has run out, and the store has been away for `maxWaitMs`. */
   cutOff(): void;
 }
 
@@ -56,7 +56,7 @@ export interface LeaseOptions {
   readonly logger: Logger;
   readonly notices: Pick<Notices, 'emit'>;
   /** How long what needs the store waits for it. */
-  readonly waitMs: number;
+  readonly maxWaitMs: number;
 }
 
 export class Lease {
@@ -79,6 +79,9 @@ export class Lease {
   #ticking = false;
   #timer: unknown;
   #ids = 0;
+  #server: string | undefined;
+  /** The stored lease lacks it. */
+  #serverIsNew = false;
   readonly #outage: Outage;
 
   constructor(options: LeaseOptions) {
@@ -140,6 +143,18 @@ export class Lease {
     return this.#joined;
   }
 
+  /** The name that the server of this instance gives itself; `undefined`: not known yet. */
+  get server(): string | undefined {
+    return this.#server;
+  }
+
+  /** The lease has this name from its next renewal on. */
+  serves(server: string): void {
+    this.#server = server;
+    this.#serverIsNew = this.#joined;
+    if (this.#options.inProcess) this.renewNow();
+  }
+
   /** May be called again after it has failed. */
   async join(holder: Leaseholder): Promise<void> {
     this.#holder = holder;
@@ -187,6 +202,7 @@ export class Lease {
         state: this.#state,
         version: BUILD_VERSION,
         process: { ...thisProcess(), first: this.firstId },
+        ...(this.#server !== undefined && { server: this.#server }),
       },
       (from, message) => this.#holder?.receive(id, from, message),
       () => this.#lost(id),
@@ -260,15 +276,17 @@ export class Lease {
   }
 
   async #renew(): Promise<void> {
-    const { logger, time, waitMs } = this.#options;
+    const { logger, time, maxWaitMs } = this.#options;
     const [losses, mailboxWasLost] = [this.#losses, this.#mailboxLost];
     try {
       const sent = momentOf(time);
       // After its expiry the id is dead, even if the store still has its lease.
       const alive = this.remainingMs !== 0;
-      if (alive && (await this.#options.directory.renew(this.#id, this.#state)))
+      const server = this.#serverIsNew ? this.#server : undefined;
+      if (alive && (await this.#options.directory.renew(this.#id, this.#state, server))) {
+        if (server !== undefined) this.#serverIsNew = false;
         this.#extend(sent, losses);
-      else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
+      } else await this.#rejoin(alive && this.remainingMs !== 0 && !this.#mailboxLost);
       this.#holder?.storeReachable(this.#outage.renewed(mailboxWasLost || this.#mailboxLost));
     } catch (err) {
       if (!this.storeUnavailable)
@@ -276,7 +294,7 @@ export class Lease {
       this.#outage.failed();
       // The store may be away for this instance alone, and another one may serve its sessions.
       if (this.valid || !this.#outage.cutsOff()) return;
-      logger.fatal({ err, waitMs }, STORE_STAYS_AWAY);
+      logger.fatal({ err, maxWaitMs }, STORE_STAYS_AWAY);
       this.#holder?.cutOff();
     }
   }

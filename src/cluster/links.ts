@@ -98,9 +98,9 @@ export class Links {
 
   /** Whether messages between this instance and a peer with a lease do not pass. */
   isStuck(peer: string): boolean {
-    const { waitMs, leaseMs } = this.#options;
+    const { maxWaitMs, leaseMs } = this.#options;
     const unansweredMs = this.#links.get(peer)?.unansweredMs ?? 0;
-    return unansweredMs >= Math.max(waitMs, UNANSWERED_LEASES * leaseMs);
+    return unansweredMs >= Math.max(maxWaitMs, UNANSWERED_LEASES * leaseMs);
   }
 
   receive(from: string, message: LinkMessage): void {

@@ -82,10 +82,10 @@ export type MissedMessage = {
 };
 
 /** An error, as the instance of the client answers with it. */
-export type SentError = Pick<
-  SojournError,
-  'code' | 'message' | 'status' | 'data' | 'headers' | 'body'
->;
+export interface SentError extends Pick<SojournError, 'code' | 'message' | 'status' | 'data'> {
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly body: string | undefined;
+}
 
 /**
  * A value of a response (`http/sink.ts`): a method of a sink, and its arguments. `begin` carries the name of a

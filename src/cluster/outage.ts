@@ -31,7 +31,7 @@ interface OutageOptions {
   readonly random: RandomSource;
   readonly time: Required<TimeProvider>;
   /** How long what needs the store waits for it. */
-  readonly waitMs: number;
+  readonly maxWaitMs: number;
 }
 
 export class Outage {
@@ -91,11 +91,11 @@ export class Outage {
   }
 
   failed(): void {
-    if (!this.isNow) this.#cutOffAt = this.#options.time.monotonic() + this.#options.waitMs;
+    if (!this.isNow) this.#cutOffAt = this.#options.time.monotonic() + this.#options.maxWaitMs;
     this.#failures += 1;
   }
 
-  /** Once in an outage: the store has been away for `waitMs`. */
+  /** Once in an outage: the store has been away for `maxWaitMs`. */
   cutsOff(): boolean {
     if (this.#options.time.monotonic() < this.#cutOffAt) return false;
     this.#cutOffAt = Infinity;

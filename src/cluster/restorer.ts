@@ -75,7 +75,7 @@ export class Restorer {
       });
     } catch (error) {
       const ended = error instanceof SojournError && error.code === 'SESSION_NOT_FOUND';
-      const share = shareKey(caller.user, caller.clientAddress);
+      const share = shareKey(caller.userKey, caller.clientAddress);
       if (wasHibernated && !ended)
         this.#registry.hibernated.add({ id: record.id, bytes: kept, share }, record.stamp);
       throw error;

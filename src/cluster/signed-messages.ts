@@ -35,17 +35,17 @@ type Refusal = 'unsigned' | 'wrong signature';
 
 export class SignedMessages implements Messages {
   readonly #sent: Messages;
-  /** The endpoint's `name`. */
+  /** The endpoint's option `deployment`. */
   readonly #deployment: string;
   readonly #keys: MessageKeys;
   readonly #logger: Logger;
 
   constructor(
     store: Pick<OpenStore, 'instances' | 'secret'>,
-    options: MessageKeysOptions & { readonly name: string },
+    options: MessageKeysOptions & { readonly deployment: string },
   ) {
     this.#sent = store.instances;
-    this.#deployment = options.name;
+    this.#deployment = options.deployment;
     this.#keys = new MessageKeys(store, options);
     this.#logger = limitedLogger(options.logger, options.timeProvider, 1, LASTING_MS);
   }

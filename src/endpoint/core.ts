@@ -52,9 +52,9 @@ import type { EndpointHealth, McpEndpointFactory } from '../base/types.ts';
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 const NOT_OPENED =
-  'The session store could not be opened: requests wait up to waitMs, and it is tried again';
+  'The session store could not be opened: requests wait up to maxWaitMs, and it is tried again';
 const STAYS_AWAY =
-  'The session store cannot be opened for longer than waitMs: requests of sessions fail';
+  'The session store cannot be opened for longer than maxWaitMs: requests of sessions fail';
 
 export interface CoreOptions
   extends Pick<RegistryOptions, 'durable' | 'held'>, Pick<CallServices, 'authorizer' | 'lists'> {
@@ -135,7 +135,7 @@ export class Core implements ServedHere, ShownEndpoint {
       now: () => time.now(),
       random,
     });
-    const servers = new ServerBuilder({ ...given, options, requestState });
+    const servers = new ServerBuilder({ ...given, options, requestState, instance });
     const builder = new SessionBuilder(registry, servers);
     const changes = new RecentChanges();
 
@@ -219,18 +219,19 @@ export class Core implements ServedHere, ShownEndpoint {
 
   #failed(err: unknown): void {
     this.#failures += 1;
-    const { logger, waitMs } = this.options;
+    const { logger, maxWaitMs } = this.options;
     // Later attempts fail alike.
     if (this.#failures > 1) logger.debug({ err }, 'The session store could not be opened yet');
     else this.outage?.begin(err, NOT_OPENED, this.#reports(err) ? 'debug' : 'warn');
-    if (this.#staysAway || (this.outage?.lastedMs ?? 0) < waitMs || this.lifecycle.closed) return;
+    if (this.#staysAway || (this.outage?.lastedMs ?? 0) < maxWaitMs || this.lifecycle.closed)
+      return;
     this.#staysAway = true;
-    logger.fatal({ err, waitMs }, STAYS_AWAY);
+    logger.fatal({ err, maxWaitMs }, STAYS_AWAY);
   }
 
   /** Throws `STORE_UNAVAILABLE`. */
   async forgetUser(userKey: string): Promise<ForgottenUser> {
-    checkText('userKey', userKey, /./s, 'the key of a user, as session.user');
+    checkText('userKey', userKey, /./s, 'the key of a user, as session.userKey');
     await this.ready();
     const { store, states, legacy } = this;
     const [tasks, here] = [this.#taskStore, this.tasks?.tasks];
@@ -269,7 +270,7 @@ export class Core implements ServedHere, ShownEndpoint {
 
 /** The instance of this endpoint in its deployment. */
 function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOptions): Instance {
-  const { timeProvider: time, leaseMs, waitMs, logger, notices } = options;
+  const { timeProvider: time, leaseMs, maxWaitMs, logger, notices, deployment } = options;
   const inProcess = !durable;
   const directory = store.instances;
   const messages = inProcess ? directory : new SignedMessages(store, options);
@@ -277,8 +278,9 @@ function instanceOf({ store, durable, random }: CoreOptions, options: ResolvedOp
     directory,
     messages,
     inProcess,
+    deployment,
     leaseMs,
-    waitMs,
+    maxWaitMs,
     random,
     time,
     logger,

@@ -2,15 +2,7 @@
 import type { HandlePage } from '../durable/state/handles.ts';
 import type { HandleInfo } from '../base/types.ts';
 import type { Core } from './core.ts';
-import { pageLimit, type SessionPageRequest, walked } from './sessions.ts';
-
-export interface HandlePageRequest extends SessionPageRequest {
-  /** The handles of this user alone: its key, as `session.user`. */
-  userKey?: string | undefined;
-}
-
-/** One page as a promise; `for await` walks the handles of all pages, from that one on. */
-export interface HandleList extends Promise<HandlePage>, AsyncIterable<HandleInfo> {}
+import { pagedList, pageLimit, type PagedList, type PageRequest } from './sessions.ts';
 
 /**
  * The handles of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE`
@@ -20,7 +12,7 @@ export interface EndpointHandles {
   /** How many there are: all, or those of one user. */
   count(userKey?: string): Promise<number>;
   /** Page by page or one by one. */
-  list(page?: HandlePageRequest): HandleList;
+  list(page?: PageRequest): PagedList<HandlePage, HandleInfo>;
   /** `undefined`: it has ended, or there never was one. */
   get(hash: string): Promise<HandleInfo | undefined>;
   /** Ends a handle, with its state. `false`: it had ended. */
@@ -32,13 +24,11 @@ export function endpointHandles(core: Core): EndpointHandles {
     await core.ready();
     return core.states.handles;
   };
+  const readPage = async (page: PageRequest): Promise<HandlePage> =>
+    (await opened()).list(pageLimit(page), page.cursor, page.userKey);
   return {
     count: async (userKey) => (await opened()).count(userKey),
-    list: (page = {}) => {
-      const read = async (cursor: string | undefined) =>
-        (await opened()).list(pageLimit(page), cursor, page.userKey);
-      return walked(page.cursor, read, ({ handles }) => handles);
-    },
+    list: (page = {}) => pagedList(page, readPage, ({ handles }) => handles),
     get: async (hash) => (await opened()).get(hash),
     end: async (hash) => (await opened()).end(hash),
   };

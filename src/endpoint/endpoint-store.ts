@@ -23,7 +23,7 @@ const TOMBSTONES = 100_000;
 
 type StoreSettings = Pick<
   ResolvedOptions,
-  | 'name'
+  | 'deployment'
   | 'timeProvider'
   | 'logger'
   | 'leaseMs'
@@ -42,7 +42,7 @@ export function openEndpointStore(
   const sessions = sessionKind(retentionOf(options), options.tombstoneMs);
   const quota = new KeptLimits(options);
   const opened = store.open({
-    name: options.name,
+    deployment: options.deployment,
     kinds: [sessions, ONCE, STATES, HANDLES, TASKS, RESULTS, FIGURES],
     quota,
     time: options.timeProvider,

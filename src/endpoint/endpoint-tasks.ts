@@ -2,36 +2,36 @@
 import { optionsContradict, RPC } from '../base/errors.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { readOutcome, readBody } from '../durable/tasks/task-record.ts';
+import type { FoundTask } from '../durable/tasks/task-store.ts';
 import type { Tasks } from '../durable/tasks/tasks.ts';
 import { type DetailedTask, livingTask, readableTask } from '../durable/tasks/wire-shapes.ts';
 import { UnreadableRecords } from '../stores/shared/unreadable-records.ts';
 import type { Core } from './core.ts';
-import { pageLimit } from './sessions.ts';
+import { pagedList, pageLimit, type PagedList, type PageRequest } from './sessions.ts';
 
 /** A task, as `endpoint.tasks` shows it. */
 export interface TaskInfo extends DetailedTask {
   readonly tool: string;
-  /** The user of its call; `undefined`: a caller without one. */
-  readonly user: string | undefined;
+  /** The key of the user of its call, for comparisons; `undefined`: a caller without one. */
+  readonly userKey: string | undefined;
+}
+
+export interface TaskInfoPage {
+  tasks: TaskInfo[];
+  nextCursor?: string;
 }
 
 /**
  * The tasks of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE`
  * where the store stays away.
+ * @experimental
  */
 export interface EndpointTasks {
   /** How many tasks have not ended: all, or those of one user. */
-  count(user?: string): Promise<number>;
-  /** Tasks that have not ended, in pages of `limit`: 1 to 1,000, default 100. */
-  list(page?: {
-    readonly user?: string;
-    readonly cursor?: string;
-    readonly limit?: number;
-  }): Promise<{
-    readonly tasks: readonly TaskInfo[];
-    readonly nextCursor?: string;
-  }>;
-  /** `undefined`: there is none, or its time is over. An ended task has no `user`. */
+  count(userKey?: string): Promise<number>;
+  /** Tasks that have not ended, page by page or one by one. */
+  list(page?: PageRequest): PagedList<TaskInfoPage, TaskInfo>;
+  /** `undefined`: there is none, or its time is over. An ended task has no `userKey`. */
   get(taskId: string): Promise<TaskInfo | undefined>;
   /** `false`: it had ended. */
   cancel(taskId: string): Promise<boolean>;
@@ -39,6 +39,16 @@ export interface EndpointTasks {
   complete(taskId: string, result: Readonly<Record<string, unknown>>): Promise<boolean>;
   /** Ends a task with a JSON-RPC error, code −32603. `false`: it had ended. */
   fail(taskId: string, error: Error): Promise<boolean>;
+}
+
+function infoOf(taskId: string, found: FoundTask | undefined): TaskInfo | undefined {
+  if (found === undefined) return undefined;
+  if ('record' in found) {
+    const { kept, record } = found;
+    return { ...readableTask(taskId, found), tool: kept.tool, userKey: record.user ?? undefined };
+  }
+  const outcome = readOutcome(found.outcome);
+  return outcome && { ...readableTask(taskId, found), tool: outcome.tool, userKey: undefined };
 }
 
 export function endpointTasks(core: Core): EndpointTasks {
@@ -49,38 +59,29 @@ export function endpointTasks(core: Core): EndpointTasks {
     await core.ready();
     return core.tasks.tasks;
   };
+  const readPage = async (page: PageRequest): Promise<TaskInfoPage> => {
+    const { userKey, cursor } = page;
+    const limit = pageLimit(page);
+    const { store } = await opened();
+    const group = userKey === undefined ? undefined : await store.group(userKey);
+    const listed = await store.records.list(limit, cursor, group);
+    const { nextCursor } = listed;
+    const { rows } = unreadable.split(listed, (record) => {
+      const kept = readBody(record.body);
+      if (kept === undefined) return [];
+      return [{ ...livingTask(record, kept), tool: kept.tool, userKey: record.user ?? undefined }];
+    });
+    return { tasks: rows.flat(), ...(nextCursor !== undefined && { nextCursor }) };
+  };
   return {
-    count: async (user) => {
+    count: async (userKey) => {
       const { store } = await opened();
-      return user === undefined
+      return userKey === undefined
         ? store.records.count()
-        : store.records.count(await store.group(user));
+        : store.records.count(await store.group(userKey));
     },
-    list: async (page = {}) => {
-      const { user, cursor } = page;
-      const limit = pageLimit(page);
-      const { store } = await opened();
-      const group = user === undefined ? undefined : await store.group(user);
-      const listed = await store.records.list(limit, cursor, group);
-      const { nextCursor } = listed;
-      const { rows } = unreadable.split(listed, (record) => {
-        const kept = readBody(record.body);
-        if (kept === undefined) return [];
-        return [{ ...livingTask(record, kept), tool: kept.tool, user: record.user ?? undefined }];
-      });
-      return { tasks: rows.flat(), ...(nextCursor !== undefined && { nextCursor }) };
-    },
-    get: async (taskId) => {
-      const { store } = await opened();
-      const found = await store.read(taskId);
-      if (found === undefined) return undefined;
-      if ('record' in found) {
-        const { kept, record } = found;
-        return { ...readableTask(taskId, found), tool: kept.tool, user: record.user ?? undefined };
-      }
-      const outcome = readOutcome(found.outcome);
-      return outcome && { ...readableTask(taskId, found), tool: outcome.tool, user: undefined };
-    },
+    list: (page = {}) => pagedList(page, readPage, ({ tasks }) => tasks),
+    get: async (taskId) => infoOf(taskId, await (await opened()).store.read(taskId)),
     cancel: async (taskId) => (await opened()).end(taskId, { status: 'cancelled' }),
     complete: async (taskId, result) => {
       if (!isObject(result))

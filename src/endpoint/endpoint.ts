@@ -8,6 +8,7 @@ import { createAuthenticator } from '../http/auth/authenticator.ts';
 import type { Authenticator } from '../http/auth/context.ts';
 import { WellKnown } from '../http/auth/well-known.ts';
 import { TASKS_NEED_VERSION_2 } from '../session/server/server-builder.ts';
+import { nameOf } from '../sdk/sdk-server.ts';
 import { isOlderServer } from '../sdk/server-shape.ts';
 import { hostDefinition } from '../session/server/definition/definition.ts';
 import type { SharedServer } from '../session/server/definition/shared-server.ts';
@@ -23,7 +24,7 @@ import { type MemoryRows, memoryRows } from '../http/limits/memory-rows.ts';
 import { ApplicationServer } from '../http/listen/application-server.ts';
 import { listen, type Listening, type ManagedListening } from '../http/listen/listen.ts';
 import type { ListenOptions } from '../http/listen/listen-options.ts';
-import { checkArguments } from '../base/options/checks.ts';
+import { checkArguments, checkBoolean } from '../base/options/checks.ts';
 import { DRAIN_TIMEOUT_MS } from '../base/options/defaults.ts';
 import { logNotices } from '../base/observe/log-lines.ts';
 import type { Family } from '../base/observe/metric-table.ts';
@@ -36,9 +37,9 @@ import type { McpEndpointOptions, ResolvedOptions } from '../base/options/endpoi
 import { looksStateless, resolveOptions } from '../base/options/resolve.ts';
 import { createSessions } from './sessions.ts';
 import { memory } from '../stores/memory/index.ts';
-import type { DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
+import type { CloseOptions, DrainOptions, McpEndpoint } from './mcp-endpoint.ts';
 import { EndpointMetrics } from './endpoint-metrics.ts';
-import { type EndpointInternals, keepInternals } from './internals.ts';
+import { type EndpointInternals, keepInternals, type ProcessDrain } from './internals.ts';
 import { Dashboards } from './dashboard.ts';
 import { WatchedStore } from './watched-store.ts';
 import { openEndpointStore } from './endpoint-store.ts';
@@ -46,7 +47,13 @@ import { endpointHandles } from './endpoint-handles.ts';
 import { endpointTasks } from './endpoint-tasks.ts';
 import { SharedLists } from '../session/calls/shared-lists.ts';
 import { keepingProcess, systemRandom } from '../base/system.ts';
-import type { ConnectableServer, McpEndpointFactory, McpSessionContext } from '../base/types.ts';
+import type { SessionMode } from '../base/protocol/versions.ts';
+import type {
+  ConnectableServer,
+  McpEndpointContext,
+  McpEndpointFactory,
+  McpSessionContext,
+} from '../base/types.ts';
 
 const CUT = {
   stalled: 'A connection is cut: its client took nothing for 60 s of what was written to it',
@@ -67,22 +74,13 @@ const CUT = {
  * @throws TypeError or RangeError naming the option that is wrong; SojournError `DEFINITION_REFUSED` for a server that
  * cannot serve many sessions.
  */
-export function createMcpEndpoint(
-  factory: McpEndpointFactory<McpSessionContext>,
-  options: McpEndpointOptions & ({ sessionMode: 'stateful' } | { stateless: false }),
-): McpEndpoint;
-export function createMcpEndpoint(
-  server: McpServer | Server | ConnectableServer | McpEndpointFactory,
-  options?: McpEndpointOptions,
-): McpEndpoint;
-export function createMcpEndpoint(
+export function createMcpEndpoint<Mode extends SessionMode = 'hybrid'>(
   server:
     | McpServer
     | Server
     | ConnectableServer
-    | McpEndpointFactory
-    | McpEndpointFactory<McpSessionContext>,
-  options?: McpEndpointOptions,
+    | McpEndpointFactory<Mode extends 'stateful' ? McpSessionContext : McpEndpointContext>,
+  options?: McpEndpointOptions & { sessionMode?: Mode | undefined },
 ): McpEndpoint {
   if (
     isClass(server) ||
@@ -129,6 +127,7 @@ class Endpoint {
   readonly #metrics: EndpointMetrics | undefined;
   readonly #internals: EndpointInternals;
   #closing: Promise<void> | undefined;
+  #ending: Promise<void> | undefined;
 
   constructor(factory: McpEndpointFactory, options: ResolvedOptions, definition?: SharedServer) {
     this.#options = options;
@@ -138,8 +137,8 @@ class Endpoint {
     publishNotices(options.notices, this.#events, logger);
     if (options.observe !== undefined) observeNotices(options.notices, options.observe, logger);
     this.#authenticator = auth && createAuthenticator(auth, options);
-    // `auth.authorize` decides about each name, and so does `auth.optional` for a caller without a token.
-    const decidesByName = auth?.authorize !== undefined || auth?.optional !== false;
+    // `auth.authorize` decides about each name, and so does `auth.anonymous` for a caller without a token.
+    const decidesByName = auth?.authorize !== undefined || auth?.anonymous !== false;
     const lists = sharedLists.length > 0 ? new SharedLists(sharedLists) : undefined;
     const held = memoryRows(options.limits.memoryBytes, options.limits.userShare);
     this.#exchanges = exchangeHost(options, held);
@@ -161,8 +160,13 @@ class Endpoint {
       drainOrdered: (by) => this.#drainOrdered(by),
     });
     definition?.serveAt({ notices: options.notices, lists, bus: this.#core.bus });
+    this.#core.instance.serves(nameOf(definition?.idle));
     const dashboards = new Dashboards(this.#core);
-    this.#internals = { families: () => this.#families(), dashboards };
+    this.#internals = {
+      families: () => this.#families(),
+      drain: (given) => keepingProcess(() => this.#drain(given)),
+      dashboards,
+    };
     this.#core.open();
   }
 
@@ -201,9 +205,15 @@ class Endpoint {
       forgetUser: (userKey) => this.#core.forgetUser(userKey),
       notify: createNotifier(bus, notifications),
       bus,
-      drain: (given) => keepingProcess(() => this.#drain(given)),
-      close: () => this.#close(),
-      closeWith: (server, given) => this.#closeWith(server, given),
+      drain: (given = {}) =>
+        keepingProcess(async () => {
+          checkArguments('drain', given, ['timeoutMs', 'stopListening'], 'timeoutMs');
+          const { timeoutMs, stopListening } = given;
+          if (stopListening !== undefined) checkBoolean('stopListening', stopListening);
+          return this.#drain({ timeoutMs, stopListening });
+        }),
+      close: (given) => this.#close(given),
+      createShutdown: (server, given) => this.#createShutdown(server, given),
       health: () => this.#core.health(),
       metrics: () => prometheusText(this.#families()),
       dashboard: (given) => this.#internals.dashboards.mount(given),
@@ -220,10 +230,9 @@ class Endpoint {
   }
 
   async #drain(
-    given: DrainOptions = {},
+    given: ProcessDrain = {},
     application?: ApplicationServer,
   ): ReturnType<McpEndpoint['drain']> {
-    checkArguments('drain', given, ['timeoutMs', 'stopListening', 'socketCloses'], 'timeoutMs');
     const timeoutMs = drainTime(given);
     const core = this.#core;
     // A client that connects to an inherited socket waits for the next process, so stop accepting early and let that
@@ -264,10 +273,10 @@ class Endpoint {
     const closed = 'listen(): this endpoint is closed; make a new one';
     if (this.#core.lifecycle.closed) throw optionsContradict(closed);
     if (isChecked()) throw listensInCheck();
-    // A store that cannot be opened fails `listen()` instead of every request, unless `storeMayBeAway` says otherwise.
-    const mayBeAway = given?.storeMayBeAway ?? false;
+    // A store that cannot be opened fails `listen()` instead of every request, unless `requireStore` says otherwise.
+    const required = given?.requireStore ?? true;
     const rejects = (error: unknown): boolean =>
-      !(typeof mayBeAway === 'function' ? mayBeAway(error) : mayBeAway);
+      typeof required === 'function' ? required(error) : required;
     const opened = this.#core.ready(rejects).catch((error: unknown) => {
       if (rejects(error)) throw error;
     });
@@ -287,8 +296,8 @@ class Endpoint {
     throw optionsContradict(closed);
   }
 
-  #closeWith(server: NetServer, given: Pick<DrainOptions, 'timeoutMs'> = {}): () => Promise<void> {
-    checkArguments('closeWith', given, ['timeoutMs'], 'timeoutMs');
+  #createShutdown(server: NetServer, given: CloseOptions = {}): () => Promise<void> {
+    checkArguments('createShutdown', given, ['timeoutMs'], 'timeoutMs');
     // The signal that stops the process is too late for it.
     drainTime(given);
     const application = new ApplicationServer(server, this.#options.timeProvider);
@@ -296,13 +305,24 @@ class Endpoint {
     return () =>
       (stopped ??= keepingProcess(async () => {
         await this.#drain({ ...given, stopListening: true }, application);
-        await this.#close();
+        await this.#end();
         await application.close();
       }));
   }
 
-  #close(): Promise<void> {
+  /** A later call with `timeoutMs: 0` cuts what an earlier one waits for. */
+  #close(given: CloseOptions = {}): Promise<void> {
+    checkArguments('close', given, ['timeoutMs'], 'timeoutMs');
+    const timeoutMs = drainTime(given);
+    if (timeoutMs === 0 || !this.#core.shutdown.isBusy) return this.#end();
     return (this.#closing ??= keepingProcess(async () => {
+      await this.#drain({ timeoutMs, stopListening: true });
+      await this.#end();
+    }));
+  }
+
+  #end(): Promise<void> {
+    return (this.#ending ??= keepingProcess(async () => {
       this.#core.lifecycle.advance('closed');
       const servers = [...this.#listening].map((listening) => listening.close());
       await this.#core.close();
@@ -315,7 +335,7 @@ class Endpoint {
   }
 }
 
-function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: DrainOptions): number {
+function drainTime({ timeoutMs = DRAIN_TIMEOUT_MS }: Pick<DrainOptions, 'timeoutMs'>): number {
   if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs;
   throw optionInvalid('range', 'timeoutMs', timeoutMs, 'ms, 0 or more');
 }

@@ -20,14 +20,14 @@ export interface DrainOptions {
   /**
    * `listen()` stops accepting connections first. A proxy whose connection is refused tries the next instance. Default
    * `false`: the endpoint answers until the end of the drain, and then with 503. An endpoint that serves alone first
-   * finishes the calls that run; with `'now'` it does not, so that another process gets the port at once.
+   * finishes the calls that run.
    */
-  stopListening?: boolean | 'now' | undefined;
-  /**
-   * The socket that `listen({ fd })` was passed is held by no other process, so it closes with this one. Default
-   * `false`.
-   */
-  socketCloses?: boolean | undefined;
+  stopListening?: boolean | undefined;
+}
+
+export interface CloseOptions {
+  /** ms until running requests are cut; 0 cuts them at once. Default 25,000. */
+  timeoutMs?: number | undefined;
 }
 
 /** One MCP endpoint in this process. `fetch` and `node` are bound functions, so they can be detached and passed on. */
@@ -57,7 +57,7 @@ export interface McpEndpoint extends AsyncDisposable {
   /** What models have behind handles (`openHandle()`). */
   readonly handles: EndpointHandles;
   /**
-   * For those who must delete on request. Ends the sessions and tasks of a user (`userKey`: as `session.user`) at every
+   * For those who must delete on request. Ends the sessions and tasks of a user (`userKey`: as `session.userKey`) at every
    * instance, deletes its handles, its state and all results, and refuses new ones for 24 h (`USER_FORGOTTEN`). Refuse
    * its tokens first. Keys of `once()` and of tasks stay until their time as digests, or a payment could run again.
    * Backups, logs and metrics are not reached. May be called again where it has failed.
@@ -76,20 +76,19 @@ export interface McpEndpoint extends AsyncDisposable {
     interrupted: number;
   }>;
   /**
-   * Ends running requests, then releases sessions (durable store) or ends them (memory). Idempotent. Keeps the process
-   * alive until it is done.
+   * While requests run it drains, as `drain` with `stopListening: true`: their clients get their answers. Then it
+   * releases sessions (durable store) or ends them (memory). What runs after `timeoutMs` is cut. A later
+   * `close({ timeoutMs: 0 })` cuts it at once, as the SDK's own handler does. Keeps the process alive until it is done.
    */
-  readonly close: () => Promise<void>;
+  readonly close: (options?: CloseOptions) => Promise<void>;
   /**
-   * For the server of an application that mounts this endpoint, before it serves: returns the function that stops both.
+   * For the server of an application that mounts this endpoint, before it serves: returns the function that stops both,
+   * for `process.once('SIGTERM', stop)`.
    * It stops accepting connections, answers what arrives on open ones with `Connection: close`, drains, closes the
    * endpoint, and resolves when the server is closed. The server keeps idle connections for 75 s, unless its
    * `keepAliveTimeout` was set. Throws a `TypeError` for what is no server of `node:http` or `node:https`.
    */
-  readonly closeWith: (
-    server: Server,
-    options?: Pick<DrainOptions, 'timeoutMs'>,
-  ) => () => Promise<void>;
+  readonly createShutdown: (server: Server, options?: CloseOptions) => () => Promise<void>;
   readonly health: () => EndpointHealth;
   /**
    * The metrics of this endpoint as Prometheus reads them (`text/plain; version=0.0.4`), counted since it was made.

@@ -16,7 +16,7 @@ import type { Logger } from '../base/types.ts';
 const QUIET_MS = 10_000;
 
 const STORE_UNAVAILABLE =
-  'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
+  'The session store cannot be reached, or refuses calls: requests that need it wait up to maxWaitMs';
 
 type OutageOptions = Pick<ResolvedOptions, 'logger' | 'timeProvider' | 'notices'>;
 

@@ -46,9 +46,9 @@ export function dailyKeys(
   };
 }
 
-/** The keys of the option `requestStateKeys`, else those of the store, for which a request waits up to `waitMs`. */
+/** The keys of the option `requestStateKeys`, else those of the store, for which a request waits up to `maxWaitMs`. */
 export function keysOf(
-  { requestStateKeys: given, timeProvider: time, waitMs }: ResolvedOptions,
+  { requestStateKeys: given, timeProvider: time, maxWaitMs }: ResolvedOptions,
   store: Pick<OpenStore, 'secret'>,
   stopped: () => boolean,
 ): () => Promise<readonly Uint8Array[]> {
@@ -56,5 +56,5 @@ export function keysOf(
   if (own !== undefined) return async () => own;
   const daily = dailyKeys(store, time.now);
   // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
-  return () => whileAway({ time, waitMs, stopped }, daily);
+  return () => whileAway({ time, maxWaitMs, stopped }, daily);
 }

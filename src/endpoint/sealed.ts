@@ -69,7 +69,7 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
     throw optionInvalid('range', 'maxAgeMs', maxAgeMs, 'ms above 0');
   /** The digests of the ids whose sessions ended on this instance. An id has one spelling that opens. */
   const ended = new BoundedMap<string, true>(MAX_ENDED_IDS);
-  const generate: SessionIdGenerator = ({ params, user }) => {
+  const generate: SessionIdGenerator = ({ params, userKey: user }) => {
     const id = sealedId(sealingKeys[0] as Uint8Array, {
       params,
       user: user ?? null,
@@ -85,7 +85,7 @@ export function sealedSessions(given: SealedSessionsOptions): SealedSessions {
         // A memory store loses its sessions when its endpoint closes. Their ids must still work on the next endpoint.
         if (reason !== 'endpoint_closed') ended.set(digestText(id), true);
       },
-      allowSessionMigration: ({ user }, id) => {
+      allowSessionMigration: ({ userKey: user }, id) => {
         if (ended.has(digestText(id))) return null;
         for (const key of sealingKeys) {
           const sealed = handshakeIn(key, id);

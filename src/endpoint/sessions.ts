@@ -10,14 +10,39 @@ import { notificationOf } from './notifications.ts';
 const PAGE = 100;
 const PAGE_MAX = 1_000;
 
-export interface SessionPageRequest {
+/** What `list()` of sessions and tasks takes. */
+export interface PageRequest {
   /** 1 to 1,000; default 100. */
-  limit?: number | undefined;
-  cursor?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+  /** Those of one user. */
+  readonly userKey?: string | undefined;
 }
 
-/** One page as a promise; `for await` walks the sessions of all pages, from that one on. */
-export interface SessionList extends Promise<SessionInfoPage>, AsyncIterable<SessionInfo> {}
+/** One page as a promise; `for await` walks the items of all pages, from that one on. */
+export interface PagedList<Page extends { readonly nextCursor?: string }, Item>
+  extends Promise<Page>, AsyncIterable<Item> {}
+
+/** `itemsOf`: what a page holds. */
+export function pagedList<Page extends { readonly nextCursor?: string }, Item>(
+  request: PageRequest,
+  readPage: (request: PageRequest) => Promise<Page>,
+  itemsOf: (page: Page) => readonly Item[],
+): PagedList<Page, Item> {
+  const first = readPage(request);
+  return Object.assign(first, {
+    async *[Symbol.asyncIterator]() {
+      for (
+        let page = await first;
+        ;
+        page = await readPage({ ...request, cursor: page.nextCursor })
+      ) {
+        yield* itemsOf(page);
+        if (page.nextCursor === undefined) return;
+      }
+    },
+  });
+}
 
 export interface SessionInfoPage {
   sessions: SessionInfo[];
@@ -26,9 +51,9 @@ export interface SessionInfoPage {
 
 export interface Sessions {
   /** Live sessions on this instance; needs no store call. */
-  readonly count: number;
-  /** The deployment's sessions, page by page or one by one. */
-  list(page?: SessionPageRequest): SessionList;
+  readonly liveCount: number;
+  /** The deployment's sessions, page by page or one by one. With `userKey` a page may have fewer than `limit`. */
+  list(page?: PageRequest): PagedList<SessionInfoPage, SessionInfo>;
   /** `undefined`: the id is unknown or the session ended. */
   get(id: string): Promise<SessionInfo | undefined>;
   /**
@@ -38,55 +63,35 @@ export interface Sessions {
    */
   notify(id: string, method: string, params?: Readonly<Record<string, unknown>>): Promise<boolean>;
   /** Ends a session on whichever instance it lives. `false`: there is no such session. */
-  terminate(id: string): Promise<boolean>;
+  end(id: string): Promise<boolean>;
 }
 
 /** How many records a page has at most. */
-export function pageLimit({ limit = PAGE }: SessionPageRequest): number {
+export function pageLimit({ limit = PAGE }: PageRequest): number {
   if (Number.isInteger(limit) && limit >= 1 && limit <= PAGE_MAX) return limit;
   throw optionInvalid('range', 'limit', limit, `1 to ${PAGE_MAX}`);
 }
 
-/** The first page as a promise, and the items of all pages from that one on. */
-export function walked<Page extends { readonly nextCursor?: string }, Item>(
-  cursor: string | undefined,
-  read: (cursor: string | undefined) => Promise<Page>,
-  itemsOf: (page: Page) => readonly Item[],
-): Promise<Page> & AsyncIterable<Item> {
-  const first = read(cursor);
-  return Object.assign(first, {
-    async *[Symbol.asyncIterator]() {
-      for (let next = await first; ; next = await read(next.nextCursor)) {
-        yield* itemsOf(next);
-        if (next.nextCursor === undefined) return;
-      }
-    },
-  });
-}
-
 export function createSessions(core: Core): Sessions {
   const unreadable = new UnreadableRecords('sessions', core.options.logger);
-  const readPage = async (page: SessionPageRequest): Promise<SessionInfoPage> => {
+  const readPage = async (page: PageRequest): Promise<SessionInfoPage> => {
     const limit = pageLimit(page);
     const { store, instance } = await core.ready();
     const alive = await instance.living();
     const listed = await store.sessions.list(limit, page.cursor);
     const { nextCursor } = listed;
+    const { rows } = unreadable.split(listed, (record) => sessionInfo(record, alive));
+    const { userKey } = page;
     return {
-      sessions: [...unreadable.split(listed, (record) => sessionInfo(record, alive)).rows],
+      sessions: rows.filter((one) => userKey === undefined || one.userKey === userKey),
       ...(nextCursor !== undefined && { nextCursor }),
     };
   };
   return {
-    get count() {
+    get liveCount() {
       return core.registry.count;
     },
-    list: (page = {}) =>
-      walked(
-        page.cursor,
-        (cursor) => readPage({ ...page, cursor }),
-        ({ sessions }) => sessions,
-      ),
+    list: (page = {}) => pagedList(page, readPage, ({ sessions }) => sessions),
     async get(id) {
       const { store, instance } = await core.ready();
       const record = await store.sessions.read(id);
@@ -98,7 +103,7 @@ export function createSessions(core: Core): Sessions {
       const { notifications, store } = await core.ready();
       return notifications.deliverAnywhere(id, notification, store);
     },
-    async terminate(id) {
+    async end(id) {
       return (await core.ready()).legacy.terminate(id);
     },
   };

@@ -120,16 +120,16 @@ export class Shutdown {
     this.#parts.tasks?.tasks.drain();
     const { timeProvider } = this.#parts.registry.options;
     const deadline = timeProvider.monotonic() + timeoutMs;
-    // Calls that wait for the next owner wait for less than `waitMs`.
-    const nearEnd = deadline - Math.min(timeoutMs, this.#parts.registry.options.waitMs) / 2;
+    // Calls that wait for the next owner wait for less than `maxWaitMs`.
+    const nearEnd = deadline - Math.min(timeoutMs, this.#parts.registry.options.maxWaitMs) / 2;
     let released = 0;
-    while ((this.#busy || expectsRequests()) && timeProvider.monotonic() < deadline) {
+    while ((this.isBusy || expectsRequests()) && timeProvider.monotonic() < deadline) {
       if (timeProvider.monotonic() >= nearEnd) this.#parts.registry.lifecycle.nearEnd();
       // Idle sessions leave first, if another instance can take them over.
       await this.#noteOthers();
       if (this.#parts.registry.lifecycle.othersServe)
         released += await this.#release((session) => !session.busy);
-      if (!this.#busy && !expectsRequests()) break;
+      if (!this.isBusy && !expectsRequests()) break;
       this.#learnTools();
       await elapse(timeProvider, DRAIN_POLL_MS);
     }
@@ -184,7 +184,8 @@ export class Shutdown {
     );
   }
 
-  get #busy(): boolean {
+  /** Something runs that a drain waits for. */
+  get isBusy(): boolean {
     if (this.#parts.eras.stateless.running > 0 || this.#parts.eras.modern.running > 0) return true;
     if (this.#parts.eras.legacy.running > 0 || this.#parts.once.running > 0) return true;
     if ((this.#parts.tasks?.tasks.awaitedByDrain ?? 0) > 0) return true;

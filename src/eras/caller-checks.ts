@@ -78,7 +78,7 @@ export class CallerChecks {
 
   #identify(exchange: Exchange): void {
     try {
-      exchange.user = this.#given.userOf(exchange.authInfo);
+      exchange.userKey = this.#given.userOf(exchange.authInfo);
     } catch (cause) {
       const err = thrownWithoutToken(cause, exchange.authInfo?.token);
       const why = err instanceof Error ? err.message : String(err);
@@ -112,7 +112,7 @@ export function createUserOf({
   sessionUser,
   auth,
 }: Pick<ResolvedOptions, 'sessionUser' | 'auth'>): UserOf {
-  const unnamed = auth === undefined || auth.optional === false ? undefined : UNNAMED;
+  const unnamed = auth === undefined || auth.anonymous === false ? undefined : UNNAMED;
   const claim = auth?.identification.by === 'jwt' ? auth.identification.jwt.userClaim : 'sub';
   return (authInfo) => {
     if (authInfo === undefined) return undefined;

@@ -4,7 +4,7 @@
  *     authorize ─▶ scopes ─▶ (a retry?) ─▶ limits, ids ─▶ store ─▶ begin the response ─▶ dispatch
  *
  * `dispatch` leads to the place where a call enters a server: `SessionTransport.deliver`, or
- * `OneRequestTransport.deliver` without a session. `aroundRequest` runs there (`session/calls/around-requests.ts`), also
+ * `OneRequestTransport.deliver` without a session. `middleware` runs there (`session/calls/around-requests.ts`), also
  * for calls that run again.
  *
  * A list of steps is the order of one way in: of messages of a session in `legacy/posts.ts`, of messages without a

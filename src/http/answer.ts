@@ -146,9 +146,14 @@ const WHY: Partial<Record<ErrorCode, string>> = {
 function noticeRefusal(exchange: Exchange, error: SojournError): void {
   const { status, code, message, notice } = error;
   const sharer =
-    exchange.user === undefined ? exchange.clientAddress : shown(userName(exchange.user));
-  const user = code === 'USER_LIMIT' ? sharer : undefined;
-  exchange.refused({ status, reason: reasonOf(error), why: notice ?? WHY[code] ?? message, user });
+    exchange.userKey === undefined ? exchange.clientAddress : shown(userName(exchange.userKey));
+  const share = code === 'USER_LIMIT' ? sharer : undefined;
+  exchange.refused({
+    status,
+    reason: reasonOf(error),
+    why: notice ?? WHY[code] ?? message,
+    share,
+  });
 }
 
 const HARMFUL: ReadonlySet<number> = new Set([400, 406, 413, 415, 429, 503]);

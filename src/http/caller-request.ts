@@ -38,7 +38,7 @@ export abstract class CallerRequest {
   /** The address at the other end of the connection; `undefined` where the caller of the endpoint does not tell it. */
   readonly clientAddress: string | undefined;
   /** The user key derived from `authInfo`. The endpoint sets it. */
-  user: string | undefined;
+  userKey: string | undefined;
   #view: RequestView | undefined;
 
   constructor(
@@ -52,7 +52,7 @@ export abstract class CallerRequest {
     this.headers = headers;
     this.authInfo = authInfo;
     this.clientAddress = clientAddress;
-    this.user = user;
+    this.userKey = user;
   }
 
   abstract readonly absoluteUrl: string;
@@ -112,11 +112,11 @@ class RequestView {
   get authInfo(): AuthInfo | undefined {
     return this.#source.authInfo;
   }
-  get user(): string | undefined {
-    return this.#source.user;
+  get userKey(): string | undefined {
+    return this.#source.userKey;
   }
   get userName(): string | undefined {
-    return this.user && userName(this.user);
+    return this.userKey && userName(this.userKey);
   }
   get node(): CallerRequest['node'] {
     return this.#source.node;

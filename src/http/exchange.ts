@@ -256,7 +256,7 @@ export abstract class Exchange extends CallerRequest implements UnreadAnswer {
   }
 
   get share(): string {
-    return shareKey(this.user, this.clientAddress);
+    return shareKey(this.userKey, this.clientAddress);
   }
 
   /**

@@ -4,7 +4,7 @@
  * server's own `close` listeners that a server is closed, and those after the last connection; hence the method of a
  * server with a stream is replaced.
  *
- * Node names the server of each HTTP/1 request in a diagnostics channel. `endpoint.closeWith()` and `listen()` end the
+ * Node names the server of each HTTP/1 request in a diagnostics channel. `endpoint.createShutdown()` and `listen()` end the
  * streams in their own order before they call `close`.
  */
 import { subscribe } from 'node:diagnostics_channel';

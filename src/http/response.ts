@@ -220,7 +220,7 @@ export class HttpResponse implements ResponseSink, TurnTask {
       this.#timer = this.#exchange.host.time.setTimeout(() => this.sendHead(), ms);
   }
 
-  /** A write that fails for `waitMs` ends the wait for an id: its request is refused. */
+  /** A write that fails for `maxWaitMs` ends the wait for an id: its request is refused. */
   get #headMs(): number {
     const { headMs = 0, headNeedsId } = this.#policy;
     const waits = this.takes === 'answers' || (headNeedsId === true && this.lastId === undefined);

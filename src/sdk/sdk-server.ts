@@ -3,6 +3,8 @@
  * only the two tables of handlers are named. Whatever else a version has, `src/session/server/definition/` forwards.
  */
 import { Server } from '@modelcontextprotocol/server';
+import { orUndefined } from '../base/or-undefined.ts';
+import { boundedText } from '../base/shown.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';
 import { innerServer, isLowLevel } from './server-shape.ts';
 
@@ -112,10 +114,15 @@ export function handlerOf(server: object | undefined, method: string): Handler |
   return table instanceof Map ? (table.get(method) as Handler | undefined) : undefined;
 }
 
-/** The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. */
-export function nameOf(made: unknown): unknown {
+/**
+ * The name that a server of any version gives itself. `made`: an `McpServer`, or the server itself. The constructor of
+ * an application's class is not called, so a server of such a class has none.
+ */
+export function nameOf(made: unknown): string | undefined {
   const server = innerServer(made);
-  return isSdkServer(server) ? constructionOf(server)?.info.name : undefined;
+  if (!isSdkServer(server) || isSubclass(server)) return undefined;
+  const name = orUndefined(() => constructionOf(server)?.info.name);
+  return typeof name === 'string' ? boundedText(name) : undefined;
 }
 
 /** Methods that write into the tables, or look into them. */

@@ -114,7 +114,10 @@ export class Registry implements LiveSessionHost, LiveSessions, OwnedSessions {
    * Takes a place of `limits.sessions`, for which idle sessions hibernate on a durable store. Call the returned function
    * once to give it back.
    */
-  async takePlaces({ user, clientAddress }: CallerRequest, bytes: number): Promise<() => void> {
+  async takePlaces(
+    { userKey: user, clientAddress }: CallerRequest,
+    bytes: number,
+  ): Promise<() => void> {
     const share = shareKey(user, clientAddress);
     let leave = this.shares.reserve(share);
     while (leave instanceof SojournError) {

@@ -66,7 +66,7 @@ interface PartCalls {
 
 /** Where messages enter its server (`server/session-transport.ts`). */
 interface PartTransport {
-  /** `stream`: where the answer of a request goes. `attempt`: runs that `aroundRequest` is around are counted. */
+  /** `stream`: where the answer of a request goes. `attempt`: runs that `middleware` is around are counted. */
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call;
   /** Returns the error of a server that threw. */
   deliver(message: RpcMessage, call: Call): SojournError | undefined;

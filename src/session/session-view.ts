@@ -15,11 +15,11 @@ export class SessionView implements McpSession {
   get id(): string {
     return this.#session.id;
   }
-  get user(): string | undefined {
-    return this.#session.user;
+  get userKey(): string | undefined {
+    return this.#session.userKey;
   }
   get userName(): string | undefined {
-    const { user } = this.#session;
+    const { userKey: user } = this.#session;
     return user && userName(user);
   }
   get createdAt(): number {

@@ -49,7 +49,7 @@ export interface LiveSessionHost extends SessionHost {
 export interface SessionStart {
   readonly id: string;
   readonly fence: Fence;
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   /** The other end of the connection that opened or restored it. */
   readonly address: string | undefined;
   readonly handshake: Handshake;
@@ -69,7 +69,7 @@ export class LiveSession implements SessionParts {
   readonly host: LiveSessionHost;
   readonly logger: Logger;
   readonly id: string;
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   /** Whose share it counts in, a key of `shareKey`. */
   readonly share: string;
   readonly handshake: Handshake;
@@ -104,12 +104,12 @@ export class LiveSession implements SessionParts {
 
   /** `fieldBytes`: of the request that it is made for, which its factory may keep. */
   constructor(host: LiveSessionHost, start: SessionStart, fieldBytes: number) {
-    const { id, user, handshake, createdAt } = start;
+    const { id, userKey: user, handshake, createdAt } = start;
     this.host = host;
     this.logger = host.logger;
     this.unlogged = start.unlogged ?? false;
     this.id = id;
-    this.user = user;
+    this.userKey = user;
     this.share = shareKey(user, start.address);
     this.handshake = handshake;
     this.createdAt = createdAt;

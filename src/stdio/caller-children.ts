@@ -87,8 +87,8 @@ export class CallerChildren {
     const { described, ctx, method } = wanted;
     const shared = this.#program.shared(described);
     if (shared !== undefined) return { place: shared, giveBack: () => {} };
-    const { user } = this.#program.callerOf(ctx);
-    if (user === undefined && methodOf(method).lists === undefined) return this.#ofCall(wanted);
+    const { userKey } = this.#program.callerOf(ctx);
+    if (userKey === undefined && methodOf(method).lists === undefined) return this.#ofCall(wanted);
     return this.#ofCaller(wanted);
   }
 
@@ -134,9 +134,9 @@ export class CallerChildren {
   }
 
   #callerOf(ctx: McpEndpointContext): Caller {
-    const { user } = this.#program.callerOf(ctx);
-    const variables = user === undefined ? {} : this.#program.variablesOf(ctx);
-    const key = digestText(JSON.stringify([user ?? null, variables]));
+    const { userKey } = this.#program.callerOf(ctx);
+    const variables = userKey === undefined ? {} : this.#program.variablesOf(ctx);
+    const key = digestText(JSON.stringify([userKey ?? null, variables]));
     if (this.#callers.size >= PRUNE_SIZE) this.#prune();
     const caller = this.#callers.get(key) ?? new Caller();
     this.#callers.set(key, caller);

@@ -13,7 +13,7 @@ export interface Command {
 /** Who calls: of a session, or of one request. */
 export interface ChildCaller {
   /** The key of the user. `undefined`: an anonymous caller. */
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   readonly userName: string | undefined;
   /** Claims of its token. */
   readonly claims: Readonly<Record<string, unknown>>;
@@ -117,18 +117,18 @@ function valueFrom(source: string, caller: ChildCaller): string | undefined {
     return ['string', 'number', 'boolean'].includes(typeof claim) ? String(claim) : undefined;
   }
   // A digest, because the name of a user may be a path.
-  return caller.user === undefined
+  return caller.userKey === undefined
     ? undefined
-    : source.replaceAll(USER, digestText(caller.user).slice(0, 22).replace(/^-/, '_'));
+    : source.replaceAll(USER, digestText(caller.userKey).slice(0, 22).replace(/^-/, '_'));
 }
 
 export function callerOf(
   request: McpHttpRequest | undefined,
   claims: unknown,
-  session?: { readonly user?: string | undefined; readonly userName?: string | undefined },
+  session?: { readonly userKey?: string | undefined; readonly userName?: string | undefined },
 ): ChildCaller {
   return {
-    user: session?.user ?? request?.user,
+    userKey: session?.userKey ?? request?.userKey,
     userName: session?.userName ?? request?.userName,
     claims: (claims ?? {}) as Readonly<Record<string, unknown>>,
     header: (name) => request?.headers.get(name) ?? undefined,

@@ -32,7 +32,7 @@ export class Gateway {
       maxChildren: options.maxChildren,
       childIdleTimeoutMs: options.childIdleTimeoutMs ?? STDIO_DEFAULTS.childIdleTimeoutMs,
       startMs: options.childStartMs ?? STDIO_DEFAULTS.childStartMs,
-      waitMs: STDIO_DEFAULTS.waitMs,
+      maxWaitMs: STDIO_DEFAULTS.maxWaitMs,
       childMemoryBytes: options.childMemoryBytes,
       time: systemTime,
       logger,

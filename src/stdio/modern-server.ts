@@ -84,7 +84,7 @@ class ModernServer implements Forwards {
 
   /** A child outlives the calls of this caller, so its resources may be watched there. */
   get #hasChild(): boolean {
-    return this.#isShared || this.#program.callerOf(this.#ctx).user !== undefined;
+    return this.#isShared || this.#program.callerOf(this.#ctx).userKey !== undefined;
   }
 
   /** `false`: of lists alone. */

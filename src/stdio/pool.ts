@@ -1,7 +1,7 @@
 /**
  * All children of a gateway, of all its programs. At most `maxChildren` live at once; by default as
  * many as a quarter of the memory holds, by the size of the first child. One caller may have half of
- * them. A place without a child waits for room up to `waitMs`, and is refused then.
+ * them. A place without a child waits for room up to `maxWaitMs`, and is refused then.
  */
 import { availableParallelism, totalmem } from 'node:os';
 import { elapse, every, keepingProcess, monotonicMs } from '../base/system.ts';
@@ -20,7 +20,7 @@ export interface PoolOptions {
   /** A child has so many ms to answer `initialize`. */
   readonly startMs: number;
   /** A call waits so many ms for room. */
-  readonly waitMs: number;
+  readonly maxWaitMs: number;
   /** A child whose process group has more resident bytes is killed. */
   readonly childMemoryBytes?: number | undefined;
   readonly time: TimeProvider;
@@ -115,7 +115,7 @@ export class Pool implements ChildRoom {
   }
 
   async enter(place: Place): Promise<void> {
-    const until = this.now + this.options.waitMs;
+    const until = this.now + this.options.maxWaitMs;
     while (!this.#hasRoom(place)) {
       const left = until - this.now;
       const ofCaller = this.#count(place).alive >= this.#share;

@@ -74,7 +74,7 @@ export class Program {
     const own = this.callerOf(ctx);
     const address = ctx.requestInfo?.node?.req.socket.remoteAddress;
     return {
-      owner: own.user ?? address ?? UNKNOWN,
+      owner: own.userKey ?? address ?? UNKNOWN,
       command: () => {
         const now = currentRequest();
         const caller = {

@@ -37,7 +37,11 @@ export interface StdioOptions extends ToolPatterns {
   readonly logger?: Pick<Logger, 'info' | 'warn' | 'debug'> | undefined;
 }
 
-export const STDIO_DEFAULTS = { childIdleTimeoutMs: 600_000, childStartMs: 25_000, waitMs: 15_000 };
+export const STDIO_DEFAULTS = {
+  childIdleTimeoutMs: 600_000,
+  childStartMs: 25_000,
+  maxWaitMs: 15_000,
+};
 
 const NAMES: readonly (keyof StdioOptions)[] = [
   'command',

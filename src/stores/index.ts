@@ -1,4 +1,4 @@
-/** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. */
+/** `sojourn/store`: what authors of stores need. `docs/internals/your-own.md` shows how. Experimental. */
 export { storeUnavailable } from '../base/errors.ts';
 export {
   type Backend,

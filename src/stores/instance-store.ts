@@ -12,6 +12,8 @@ export interface InstanceLease {
   readonly version: string;
   /** Which process it is, to be shown; nothing is decided by it. */
   readonly process?: InstanceProcess;
+  /** The name that its server gives itself: of a factory, the first server that it has made. */
+  readonly server?: string;
   /** Fingerprints of the keys whose messages it accepts; the first one signs its own. */
   readonly keys?: readonly string[];
   /** The store adds it. It changes with every renewal, so that a burial detects a renewal. */
@@ -47,8 +49,11 @@ export interface InstanceStore {
     receive: (from: string, message: InstanceMessage) => void,
     lost?: () => void,
   ): Promise<void>;
-  /** Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. */
-  renew(id: string, state: InstanceLease['state']): Promise<boolean>;
+  /**
+   * Reopens the mailbox if it was lost, then renews. `false`: the lease is gone and the id is dead forever. `server`:
+   * the lease has it from now on.
+   */
+  renew(id: string, state: InstanceLease['state'], server?: string): Promise<boolean>;
   /**
    * The lease of a live instance. `undefined` is final: callers rely on it and do not read again. So a lease that is
    * found expired must never be renewed, not even by a renewal that is running.

@@ -1,6 +1,6 @@
 /**
- * `sojourn/store-kit`: what the stores of this project are made of (`sojourn-redis`, `sojourn-postgres`). It changes
- * with each version: other stores stand on `sojourn/store`.
+ * `sojourn/internal`: what the stores of this project are made of (`sojourn-redis`, `sojourn-postgres`). It promises
+ * nothing to others and changes with each version: their stores stand on `sojourn/store`.
  */
 export { digestOf, digestText } from '../base/digest.ts';
 export { type RandomSource, afterTurn, elapse } from '../base/system.ts';

@@ -319,7 +319,7 @@ export interface Records {
   forget?(id: string, stream: string): void;
 }
 
-/** One deployment's view of a store. The endpoint's `name` separates deployments. */
+/** One deployment's view of a store. The option `deployment` names it. */
 export interface OpenStore {
   /** The records of a kind that the view was opened for. */
   records(kind: Kind): Records;
@@ -342,8 +342,8 @@ export interface OpenStore {
 }
 
 export interface StoreOptions {
-  /** The endpoint's `name`. */
-  readonly name: string;
+  /** The endpoint's option `deployment`. */
+  readonly deployment: string;
   /** Views of one deployment open a kind with the same members. */
   readonly kinds: readonly Kind[];
   readonly time: TimeProvider;

@@ -182,14 +182,14 @@ describe("a server of one's own", { tags: ['per-session'] }, () => {
   test('ends its session when it closes itself', async () => {
     const { own, one, endpoint } = await open();
     await own.close();
-    await until(() => endpoint.sessions.count === 0);
+    await until(() => endpoint.sessions.liveCount === 0);
     expect((await one.call('own/method')).response.status).toBe(404);
   });
 });
 
 describe('an option that runs around handlers', { tags: ['per-session'] }, () => {
   const options: Array<[string, McpEndpointOptions]> = [
-    ['aroundRequest', { aroundRequest: (_, next) => next() }],
+    ['middleware', { middleware: (_, next) => next() }],
     ['auth.authorize', { auth: { verify: userToken, authorize: () => true } }],
   ];
   /** Shows one server, and connects another. */
@@ -267,7 +267,7 @@ describe('a factory with a server of each line', () => {
       expect(await client.say('who')).toBe(`session ${client.sessionId}`);
       const second = await serve(ofBothLines, { store });
       ({ url } = second);
-      await first.endpoint.close();
+      await first.endpoint.close({ timeoutMs: 0 });
       expect(await client.say('who')).toBe(`session ${client.sessionId}`);
       for (const { log } of [first, second])
         expect([...log.matching(/./, 'error'), ...log.matching(/cannot serve/)]).toEqual([]);

@@ -92,7 +92,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
         refused('initialize cannot be in a batch'),
       ]);
     }
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     await one.initialize({ protocolVersion: '2025-03-26' });
     expect((await one.post([initialize])).status).toBe(400);
   });

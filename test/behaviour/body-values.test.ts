@@ -104,7 +104,7 @@ describe.each(FAULTS)('a body $what', ({ over, fits, status, code, message, data
       const opening = handshake(7, '2025-11-25');
       Object.assign(opening.params.capabilities, { experimental: { x: 'VALUE' } });
       expect(seen(await client().post(withValue(opening)))).toEqual(refusedOutside(7));
-      expect(endpoint.sessions.count).toBe(0);
+      expect(endpoint.sessions.liveCount).toBe(0);
     });
 
     test('B200 in the arguments and in the envelope of a request of 2026-07-28', async () => {

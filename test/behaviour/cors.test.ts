@@ -224,7 +224,7 @@ test.each(perFace)(
       return changes > 0;
     });
     await transport.terminateSession();
-    expect([ended, endpoint.sessions.count]).toEqual([['deleted'], 0]);
+    expect([ended, endpoint.sessions.liveCount]).toEqual([['deleted'], 0]);
   },
 );
 

@@ -26,7 +26,7 @@ describe.each(perFace)('the factory, over $face', ({ serve }) => {
     const asleep = () =>
       until(async () => {
         await time.advance(SWEPT_MS);
-        return endpoint.sessions.count === 0;
+        return endpoint.sessions.liveCount === 0;
       });
     await raw.initialize();
     await raw.call(...tool('count'));

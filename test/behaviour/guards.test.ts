@@ -65,7 +65,7 @@ describe.each(everyFace)('over %s', (face) => {
       answers.map(() => [403, foreign(origin)]),
     );
     expect((await one.call('ping')).response.status).toBe(200);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
   });
 
   test.each([

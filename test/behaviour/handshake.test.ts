@@ -52,7 +52,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
           'Bad Request: the Mcp-Session-Id header is required; send initialize first, without it, to get one',
         ),
       ]);
-      expect(endpoint.sessions.count).toBe(0);
+      expect(endpoint.sessions.liveCount).toBe(0);
     },
   );
 
@@ -119,7 +119,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(textOf((await one.call(...tool('echo', { text: 'still here' }))).message)).toBe(
       'still here',
     );
-    expect([lab.made.length, endpoint.sessions.count]).toEqual([1, 1]);
+    expect([lab.made.length, endpoint.sessions.liveCount]).toEqual([1, 1]);
   });
 
   test('B12 B217 an initialize without what it needs is refused with its id', async () => {

@@ -31,7 +31,7 @@ describe('B101 one endpoint serves official clients of both eras at once', () =>
       await Promise.all([modern, legacy].map(({ say }) => say('echo', { text: 'hi' }))),
     ).toEqual(['hi', 'hi']);
     expect([await legacy.say('count'), await legacy.say('count')]).toEqual(['1', '2']);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
   });
 });
 
@@ -120,5 +120,5 @@ test('B109 a modern-first official client falls back to initialize against a sta
   expect(sessionId).toMatch(/^[\w-]{22}$/);
   expect(await say('echo', { text: 'hi' })).toBe('hi');
   expect(await say('ask')).toBe('accept {"colour":"green"}');
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
 });

@@ -56,9 +56,9 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
   ])('B179 a session belongs to %s', async (_, authInfo, user) => {
     const userName = user && (JSON.parse(user) as string[])[2];
     const { one, endpoint, lab } = await inLab({}, {}, { auth: () => authInfo });
-    expect(lab.made[0]?.ctx.session).toMatchObject({ user, userName });
+    expect(lab.made[0]?.ctx.session).toMatchObject({ userKey: user, userName });
     const shown = await endpoint.sessions.get(one.sessionId ?? '');
-    expect([shown?.user, shown?.userName]).toEqual([user, userName]);
+    expect([shown?.userKey, shown?.userName]).toEqual([user, userName]);
   });
 
   test('B179 sessionUser decides where it is given, without a subject too, and may name no user', async () => {
@@ -73,7 +73,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
     );
     await client({ headers: { 'x-mail': 'a@example.com' } }).initialize();
     await client().initialize();
-    expect(lab.made.map(({ ctx }) => ctx.session?.user)).toEqual([
+    expect(lab.made.map(({ ctx }) => ctx.session?.userKey)).toEqual([
       '["user","a@example.com"]',
       undefined,
     ]);
@@ -166,7 +166,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
               ctx.http?.authInfo?.token,
               ctx.http?.req?.headers.get('x-call'),
               request?.headers.get('x-call'),
-              currentRequest()?.user,
+              currentRequest()?.userKey,
               currentRequest()?.userName,
             ]),
           );

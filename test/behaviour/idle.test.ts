@@ -25,9 +25,9 @@ async function sessionOnFakeTime(options: McpEndpointOptions = {}) {
 test('B55 the idle timeout is 2 h and the idle limit 10,000 by default', async () => {
   const { time, endpoint } = await sessionOnFakeTime();
   await time.advance(2 * HOUR - 1);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   await time.advance(1);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.liveCount).toBe(0);
   expect(DEFAULTS.maxIdleSessionCount).toBe(10_000);
 });
 
@@ -36,9 +36,9 @@ test('B55 idle sessions are looked at every 5 s', async () => {
   await time.advance(1);
   await one.call('ping'); // idle from 1 ms after the first sweep was planned
   await time.advance(MINUTE + 4_998);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   await time.advance(1);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.liveCount).toBe(0);
 });
 
 test('B56 a session idle for longer than the timeout ends: one info line with the hash of its id, then 404', async () => {
@@ -62,13 +62,13 @@ test('B57 the idle clock starts when a request starts, and again when it ends', 
   const called = one.call(...tool('hold'));
   const call = await lab.held();
   await time.advance(3 * MINUTE);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   call.answer('late');
   expect(textOf((await called).message)).toBe('late');
   await time.advance(MINUTE - 1);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   await time.advance(5_000);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.liveCount).toBe(0);
 });
 
 test('B58 an infinite timeout ends no session', async () => {
@@ -83,12 +83,12 @@ describe('an open stream', () => {
     const { time, one, endpoint } = await sessionOnFakeTime({ idleTimeoutMs: MINUTE });
     const stream = await one.get();
     await time.advance(10 * MINUTE);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
     stream.abort();
     // The server hears of it a little later; a sweep cannot come before, because the clock does not move.
     await until(async () => {
       await time.advance(MINUTE);
-      return endpoint.sessions.count === 0;
+      return endpoint.sessions.liveCount === 0;
     });
   });
 });
@@ -120,7 +120,7 @@ test('B60 B65 a limit of 0 is allowed: a session lives while it is used, and its
   const called = second.call(...tool('hold'));
   const call = await lab.held();
   await time.advance(SWEEP);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   call.answer('done');
   expect(textOf((await called).message)).toBe('done');
   await time.advance(SWEEP);
@@ -179,7 +179,7 @@ test('B63 a session with a running request or an open GET neither counts nor goe
   const newest = await open(); // only `idle` counted, and went
   expect(await status(idle)).toBe(404);
   await time.advance(SWEEP);
-  expect(endpoint.sessions.count).toBe(3);
+  expect(endpoint.sessions.liveCount).toBe(3);
   expect(log.matching(/Idle limit/).length).toBe(1);
   call.answer('done');
   expect(textOf((await called).message)).toBe('done');
@@ -203,9 +203,9 @@ test('B65 the sweep trims to the limit, the longest idle first', async () => {
     await calls[n];
     await time.advance(1);
   }
-  expect(endpoint.sessions.count).toBe(4);
+  expect(endpoint.sessions.liveCount).toBe(4);
   await time.advance(SWEEP);
-  expect(endpoint.sessions.count).toBe(2);
+  expect(endpoint.sessions.liveCount).toBe(2);
   expect(log.matching(/Idle limit/).map(({ fields }) => fields['sessionId'])).toEqual(
     idleInOrder.slice(0, 2).map((n) => hashOf(clients[n]?.sessionId)),
   );
@@ -260,6 +260,6 @@ describe('a session that is slow to end', () => {
     finish();
     await client().initialize();
     expect(lab.made.length).toBe(2);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
   });
 });

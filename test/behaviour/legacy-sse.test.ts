@@ -156,7 +156,7 @@ test('B173 no idle timeout and no idle limit end it', async () => {
   const old = await openSse(client());
   const streamable = await openSession();
   await time.advance(120_000);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
   expect((await streamable.call('ping')).response.status).toBe(404);
   await old.post(toolCall(1, 'echo', { text: 'still here' }));
   expect(await old.stream.nextMessage()).toMatchObject({ id: 1, result: {} });
@@ -217,7 +217,7 @@ test('B176 a shutdown answers what runs, and ends every connection at once and c
   const quiet = await openSse(client());
   const unopened = await connectSse(client(), '/mcp/sse');
   await busy.post(toolCall(1, 'wait'));
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
   expect((await busy.stream.untilEnd()).at(-1)?.message).toMatchObject({
     id: 1,
     error: { code: -32000, data: { reason: 'endpoint_closed' } },
@@ -265,18 +265,18 @@ test('a session ends whose connection closed while the store was away', async ()
     for (const call of failing) delete store.before[call];
     await until(
       async () =>
-        (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.count === 0,
+        (await endpoint.sessions.list()).sessions.length === 0 && endpoint.sessions.liveCount === 0,
     );
   }
 });
 
-test('a session whose connection closed in an outage longer than waitMs is idle from then on', async () => {
+test('a session whose connection closed in an outage longer than maxWaitMs is idle from then on', async () => {
   const store = watchedStore({ durable: true });
   const options = {
     legacySse,
     store,
     leaseMs: 300,
-    waitMs: 200,
+    maxWaitMs: 200,
     idleTimeoutMs: 1_000,
     metrics: true,
   };
@@ -291,7 +291,7 @@ test('a session whose connection closed in an outage longer than waitMs is idle 
   for (const waiting of [1, 0])
     await until(() => endpoint.metrics().includes(`sojourn_waiting_requests ${waiting}\n`));
   mend(store);
-  await until(() => endpoint.sessions.count === 0);
+  await until(() => endpoint.sessions.liveCount === 0);
 });
 
 test('a GET may name another version than its handshake negotiates', async () => {
@@ -373,7 +373,7 @@ test.each([
     await until(() => closed === 1);
     expect(await stream.ended).toBe('complete');
     expect((await post(handshake(2))).status).toBe(400);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   },
 );
 

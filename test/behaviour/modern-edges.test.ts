@@ -226,7 +226,7 @@ test.each(['listen', ...faces] as const)(
       notifications: { toolsListChanged: true },
     });
     await stream.nextMessage();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     await stream.untilEnd();
     expect(stream.ending).toBe('complete');
     const last = stream.events.findLast(({ message }) => message !== undefined)?.message;

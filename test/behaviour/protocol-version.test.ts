@@ -234,7 +234,7 @@ describe('an endpoint pinned to a legacy version', () => {
     const before = await serve(createEchoServer, { store, supportedProtocolVersions });
     const after = await serve(createEchoServer, { store });
     const client = await before.openSession({ protocolVersion: '2025-11-25' });
-    await before.endpoint.close();
+    await before.endpoint.close({ timeoutMs: 0 });
     const { sessionId } = client;
     const { message } = await after
       .client()

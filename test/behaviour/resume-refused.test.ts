@@ -150,7 +150,7 @@ describe('B119 a Last-Event-ID', () => {
 
   test('that has expired is an error of its call', async () => {
     const time = createFakeTime();
-    const { one } = await inLab({ timeProvider: time, eventRetention: { ttlMs: 60_000 } });
+    const { one } = await inLab({ timeProvider: time, eventRetention: { maxAgeMs: 60_000 } });
     const { response } = await one.call(...tool('log'));
     const [primed] = await response.untilEnd();
     await time.advance(59_999);
@@ -251,7 +251,7 @@ describe('B130 a gap', () => {
     'that a store outage would open is none: a reader that came before: %s stays, and gets the message';
   test.each([true, false])(outage, async (before) => {
     const store = watchedStore();
-    const { one, say, log } = await inLab({ store, waitMs: 0 });
+    const { one, say, log } = await inLab({ store, maxWaitMs: 0 });
     const reader = before ? await one.get() : undefined;
     await reader?.next();
     let tries = 0;

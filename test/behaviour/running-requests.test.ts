@@ -42,9 +42,9 @@ function watched(response: Promise<RawResponse>): {
   return watch;
 }
 
-const limited = (requestsPerSession: number, waitMs = 15_000): McpEndpointOptions => ({
+const limited = (requestsPerSession: number, maxWaitMs = 15_000): McpEndpointOptions => ({
   limits: { requestsPerSession },
-  waitMs,
+  maxWaitMs,
 });
 
 describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
@@ -71,7 +71,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(calls).toHaveLength(2);
   });
 
-  test('B198 with waitMs 0 a request past the limit is refused in a 200 with its id, and runs not at all', async () => {
+  test('B198 with maxWaitMs 0 a request past the limit is refused in a 200 with its id, and runs not at all', async () => {
     const { tool: hold, calls, release } = heldTool();
     const { one } = await session(toolServer({ hold }), limited(2, 0));
     const running = [one.post(toolCall('a', 'hold')), one.post(toolCall('b', 'hold'))];
@@ -91,7 +91,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
     expect(textOf(await (await one.post(toolCall('c', 'hold'))).nextMessage())).toBe('released');
   });
 
-  test('B198 a request that waited for waitMs is refused with its id, and a later request still runs', async () => {
+  test('B198 a request that waited for maxWaitMs is refused with its id, and a later request still runs', async () => {
     const { tool: hold, calls, release } = heldTool();
     const time = createFakeTime();
     const options = { ...limited(1), timeProvider: time, keepAliveMs: Infinity };
@@ -142,7 +142,7 @@ describe.each(perFace)('over $face', ({ serve, session, inLab }) => {
 
   test('B198 64 run by default, and each session has its own count', async () => {
     const { tool: hold, calls, release } = heldTool();
-    const { openSession } = await serve(toolServer({ hold }), { waitMs: 0 });
+    const { openSession } = await serve(toolServer({ hold }), { maxWaitMs: 0 });
     const [one, two] = [await openSession(), await openSession()];
     for (let n = 0; n < 64; n++) void one.post(toolCall(n, 'hold')).catch(() => {});
     await until(() => calls.length === 64);

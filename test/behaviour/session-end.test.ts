@@ -180,9 +180,9 @@ describe('B66 close()', () => {
     const stream = await reading.get();
     const called = running.call(...tool('hold'));
     const { ctx } = await lab.held();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     expect(lab.made.map(({ closed }) => closed)).toEqual([true, true, true]);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     expect(ctx.mcpReq.signal.aborted).toBe(true);
     expect((await called).message.error).toMatchObject({
       code: -32000,
@@ -199,7 +199,7 @@ describe('B66 close()', () => {
     });
     await client().initialize();
     let closed = false;
-    const closing = endpoint.close().then(() => (closed = true));
+    const closing = endpoint.close({ timeoutMs: 0 }).then(() => (closed = true));
     await until(() => run.reasons.length === 1);
     await new Promise((turn) => setImmediate(turn));
     expect(closed).toBe(false);
@@ -216,7 +216,7 @@ describe('B66 close()', () => {
     });
     const one = await openSession();
     await openSession();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     expect(lab.made[1]?.closed).toBe(true);
     expect(
       log.matching(/could not be closed/, 'warn').map(({ fields }) => fields['sessionId']),
@@ -232,7 +232,7 @@ describe('B66 close()', () => {
     });
     const opening = client().initialize();
     await until(() => making.waiting === 1);
-    const closing = endpoint.close();
+    const closing = endpoint.close({ timeoutMs: 0 });
     making.open();
     const { response, message } = await opening;
     await closing;
@@ -241,7 +241,7 @@ describe('B66 close()', () => {
     await until(() => lab.made[0]?.closed === true, {
       what: 'the server that came too late is closed',
     });
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   });
 });
 
@@ -258,7 +258,7 @@ test('B67 a request that reaches a session while it is disposed of fails, and re
   expect([ping.response.status, get.status, again.status]).toEqual([404, 404, 404]);
   expect(ping.message.error?.code).toBe(-32001);
   expect(lab.made.length).toBe(1);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.liveCount).toBe(0);
 });
 
 test('B70 the order of an end: errors of running requests, GETs, signal, run(), server.close(), the answer to DELETE', async () => {
@@ -353,14 +353,14 @@ const ENDS: Readonly<
   'was deleted through the other instance': async ({ two }, { sessionId }) =>
     expect((await two.client().delete({ sessionId })).status).toBe(200),
   'was terminated': async ({ one, two }, { sessionId = '' }) => {
-    expect(await two.endpoint.sessions.terminate(sessionId)).toBe(true);
-    expect(await one.endpoint.sessions.terminate(sessionId)).toBe(false);
+    expect(await two.endpoint.sessions.end(sessionId)).toBe(true);
+    expect(await one.endpoint.sessions.end(sessionId)).toBe(false);
   },
   'was idle for too long': ({ timeProvider }) => timeProvider.advance(IDLE_MS + 5_000),
   'was one too many for the idle limit': ({ one }) => one.client().initialize(),
   'closed its server': async ({ one, lab }) => {
     await lab.made[0]?.server.close();
-    await until(() => one.endpoint.sessions.count === 0);
+    await until(() => one.endpoint.sessions.liveCount === 0);
   },
 };
 

@@ -153,7 +153,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       expect(log.matching(/runSessionHandler/, 'warn').map((line) => line.message)).toEqual([
         expect.stringContaining(message.error?.message ?? '?'),
       ]);
-      expect(endpoint.sessions.count).toBe(0);
+      expect(endpoint.sessions.liveCount).toBe(0);
       // A server that was connected is closed.
       expect(lab.made.map(({ closed }) => closed)).toEqual([why === RETURNED]);
       expect(await endpoint.sessions.list()).toEqual({ sessions: [] });
@@ -171,7 +171,7 @@ describe.each(perFace)('over $face', ({ serve, inLab }) => {
       },
     });
     fail(new Error('the room burnt down'));
-    await until(() => endpoint.sessions.count === 0);
+    await until(() => endpoint.sessions.liveCount === 0);
     expect(
       log.matching(/runSessionHandler threw/, 'warn').map(({ fields }) => fields['sessionId']),
     ).toEqual([hashOf(one.sessionId)]);

@@ -90,7 +90,7 @@ describe.each(storeKinds)('on %s', (kind) => {
 
 test('B229 a change is unsure where its answer was lost and the writers of the last minute are not named any more', async () => {
   const time = createFakeTime();
-  const [a, b] = await openMembers(2, { timeProvider: time, waitMs: 300_000 });
+  const [a, b] = await openMembers(2, { timeProvider: time, maxWaitMs: 300_000 });
   const [run, other] = [await a.as('ada'), await b.as('ada')];
   await run(() => userState().set('n', 1));
   let isLost = false;
@@ -151,7 +151,7 @@ test('B230 a function that refuses what was read earlier is asked again about wh
 });
 
 test('B231 a read is of the store, and nothing of a change that was answered is lost with its instance', async () => {
-  const [a, b] = await openMembers(2, { waitMs: 1_000 });
+  const [a, b] = await openMembers(2, { maxWaitMs: 1_000 });
   const [run, other] = [await a.as('ada'), await b.as('ada')];
   for (const open of Object.values(await statesOf(run))) {
     for (let n = 1; n < 4; n++) {
@@ -161,14 +161,14 @@ test('B231 a read is of the store, and nothing of a change that was answered is 
   }
   const kept = await statesOf(run);
   await run(async () => (await kept.handle()).set('n', 9));
-  await a.endpoint.close();
+  await a.endpoint.close({ timeoutMs: 0 });
   expect(
     await other(async () => [await userState().get('n'), await (await kept.handle()).get('n')]),
   ).toEqual([3, 9]);
 });
 
-test('B232 while the store is away reads and changes wait for waitMs, and then the model learns of it', async () => {
-  const [a] = await openMembers(1, { waitMs: 300 });
+test('B232 while the store is away reads and changes wait for maxWaitMs, and then the model learns of it', async () => {
+  const [a] = await openMembers(1, { maxWaitMs: 300 });
   const run = await a.as('ada');
   const cut = () => {
     throw storeUnavailable('secret-host: the cable is out');
@@ -369,7 +369,7 @@ test("B237 it works without sessions, in once(), in a task's run after a crash, 
   const film = await a.callTask('film', {}, ada);
   await lab.until(() => runs > 0);
   await lab.kill(a);
-  await lab.pass(60_000);
+  await lab.advance(60_000);
   expect((await film.result()).content).toEqual([{ type: 'text', text: '2' }]);
   expect(() => userState()).toThrow(expect.objectContaining({ code: 'OUTSIDE_HANDLER' }) as Error);
   await expect(openHandle('cart')).rejects.toMatchObject({ code: 'OUTSIDE_HANDLER' });
@@ -390,6 +390,6 @@ function filled(): McpServer {
     if (n === 1) await new Promise(() => {});
     return said(n);
   };
-  server.registerTool('film', {}, task(film, { resume: true }));
+  server.registerTool('film', {}, task(film, { afterCrash: 'run' }));
   return server;
 }

@@ -29,9 +29,15 @@ test('B87 stateless: true is stateless', async () => {
   expect((await callModern(none, 'tools/list')).response.status).toBe(200);
 });
 
-test('B87 B108 stateless: false is stateful, which refuses a modern POST and names the legacy versions only', async () => {
+test('B87 stateless: false is the default: sessions, and 2026-07-28', async () => {
+  const both = (await serve(createLab().factory, { stateless: false })).client();
+  expect((await callModern(both, 'tools/list')).response.status).toBe(200);
+  expect((await both.initialize()).response.header('mcp-session-id')).toBeDefined();
+});
+
+test('B108 stateful refuses a modern POST and names the legacy versions only', async () => {
   const lab = createLab();
-  const always = (await serve(perSession(lab.factory), { stateless: false })).client();
+  const always = (await serve(perSession(lab.factory), { sessionMode: 'stateful' })).client();
   const supported = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07'];
   for (const method of ['server/discover', 'tools/list']) {
     const { response, message, id } = await callModern(always, method);
@@ -91,7 +97,7 @@ describe.each(perFace)('over the $face face', ({ face, serve }) => {
       headers: { accept: 'text/html' },
     });
     expect([unfit.status, unfit.header('sojourn-refused')]).toEqual([406, undefined]);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     expect(lab.made.map(({ closed, ctx }) => [closed, ctx.session])).toEqual(
       lab.made.map(() => [true, undefined]),
     );

@@ -25,7 +25,7 @@ import { failure } from '../kit/refusals.ts';
 const OPTIONS: McpEndpointOptions = {
   allowedHosts: ['127.0.0.1'],
   limits: { bodyBytes: BODY_BYTES, requestsPerSession: 1 },
-  waitMs: 0,
+  maxWaitMs: 0,
 };
 
 const ORDER = Object.keys(VALIDATION_ORDER) as Step[];

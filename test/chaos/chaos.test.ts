@@ -22,7 +22,7 @@ test(
   },
 );
 
-/** Shorter than `waitMs`: no call of any client fails, and each runs once. */
+/** Shorter than `maxWaitMs`: no call of any client fails, and each runs once. */
 const OUTAGES_MS = [300, 3_000];
 
 describeWhereInstalled('postgres', 'postgres restarted', () => {

@@ -34,7 +34,7 @@ const { values } = parseArgs({
 /** Faults wait for many leases, and are sooner done with short ones. */
 const FAULTS_LEASE_MS = 1_000;
 const LEASE_MS = 3_000;
-/** Each in every way; all are shorter than `waitMs`. */
+/** Each in every way; all are shorter than `maxWaitMs`. */
 const AWAY_MS = [300, 3_000, 10_000];
 
 /** Texts of a run that goes wrong are many; the first tell enough. */

@@ -10,7 +10,7 @@ import { now } from './live-world.ts';
 import { Nemesis, type Plan, planOf } from './nemesis.ts';
 import { type Report, type ScenarioOptions, Stage } from './stage.ts';
 
-/** `waitMs` of the instances: its default. */
+/** `maxWaitMs` of the instances: its default. */
 const WAIT_MS = 15_000;
 /** Of one message, from one instance in one outage: it may be said more than once, and once of each session. */
 const LINES = 5;
@@ -90,7 +90,7 @@ export async function runFailOver(options: ScenarioOptions, kind: ServerKind): P
   return underStrikes(store, [() => store.failOver()], options);
 }
 
-/** What is sent while the store is away for less than `waitMs` waits, and no call fails. */
+/** What is sent while the store is away for less than `maxWaitMs` waits, and no call fails. */
 function underStrikes(
   store: ReachableStore,
   strikes: ReadonlyArray<() => Promise<void>>,
@@ -112,7 +112,7 @@ function underStrikes(
 }
 
 /**
- * Requests wait for a store that is back within `waitMs`: none is refused, and no call fails. After a longer outage a
+ * Requests wait for a store that is back within `maxWaitMs`: none is refused, and no call fails. After a longer outage a
  * request without a session gets 503 with `Retry-After`, and a call a JSON-RPC error.
  */
 function judgeRefusals({ world, found }: Stage, from: number, until: number, awayMs: number): void {

@@ -17,11 +17,11 @@ const serve = (flags: string[]) =>
 test('serves callers with a token of the issuer, and tells others where to get one', async () => {
   const issuer = await startIssuer();
   const cli = serve([
-    '--auth-issuer',
+    '--auth-jwt-issuer',
     issuer.url,
-    '--auth-audience',
+    '--auth-jwt-audience',
     RESOURCE,
-    '--auth-scopes',
+    '--auth-required-scopes',
     'read',
   ]);
   const url = await cli.url();

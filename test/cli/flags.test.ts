@@ -12,7 +12,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
   sessionMode: 'stateful',
   responseMode: 'json',
   lostCalls: 'result',
-  name: 'orders',
+  deployment: 'orders',
   supportedProtocolVersions: '2025-06-18',
   requestStateKeys: 'k'.repeat(32),
   instanceKeys: 'k'.repeat(32),
@@ -28,7 +28,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
 describe('the flags', () => {
   test('every option has one but those that are functions or objects, and no flag is without option', () => {
     const moduleOnly =
-      'aroundRequest auth bus configureSessionOptions limits logger observe onerror runSessionHandler ' +
+      'auth bus configureSessionOptions limits logger middleware observe onerror runSessionHandler use ' +
       'sessionIdGenerator sessionMigrationHandler sessionUser timeProvider';
     const options = OPTION_NAMES.filter(
       (name) => name !== 'metrics' && !moduleOnly.split(' ').includes(name),

@@ -6,7 +6,7 @@ import { toolServer } from '../kit/tool-server.ts';
 import { newFile, runHere } from './here.ts';
 
 const auth = {
-  optional: true,
+  anonymous: true,
   trustedProxyUser: { header: 'x-user', from: ['127.0.0.0/8', '::1/128'] },
 };
 
@@ -45,7 +45,7 @@ test('handles are listed, shown and ended by the command and by the endpoint, an
       .map((line) => JSON.parse(line) as object),
   ).toEqual(
     expect.arrayContaining([
-      expect.objectContaining({ hash: cart.hash, kind: 'cart', user: key, userName: 'ada' }),
+      expect.objectContaining({ hash: cart.hash, kind: 'cart', userKey: key, userName: 'ada' }),
     ]),
   );
   expect(JSON.parse((await run('show', cart.hash)).stdout)).toMatchObject({

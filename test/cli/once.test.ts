@@ -52,7 +52,7 @@ test('says whether a key runs and how it ended, and nothing of its arguments and
   const unknown = await show('never', '--anonymous');
   expect(unknown).toMatchObject({ code: 1, stdout: '' });
   expect(unknown.stderr).toMatch(
-    /nothing is known of this key: if .* are right, the next call runs\. Set --name to /,
+    /nothing is known of this key: if .* are right, the next call runs\. Set --deployment to /,
   );
   expect((await show('done', '--user', 'ada')).code).toBe(1);
   expect(await show('done')).toMatchObject({ code: 2 });

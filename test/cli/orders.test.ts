@@ -35,8 +35,8 @@ function deployment(kind: DurableKind) {
     instances,
     /** In this process. */
     async serve(options: McpEndpointOptions = {}) {
-      const { SOJOURN_NAME: name } = shared as { SOJOURN_NAME?: string };
-      const named = name === undefined ? {} : { name };
+      const { SOJOURN_DEPLOYMENT: deployment } = shared as { SOJOURN_DEPLOYMENT?: string };
+      const named = deployment === undefined ? {} : { deployment };
       return serve(createLab().factory, {
         store: (await storeOf(store, '--store')).store,
         ...named,
@@ -86,7 +86,7 @@ test.each(durableKinds)(
     await until(() => log.matching(/^This instance has drained/).length === 1, {
       what: 'the drain',
     });
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     expect(log.matching(/drain: its process lives on/, 'info')).toHaveLength(1);
     // Once more changes nothing.
     expect((await sojourn(['instances', 'drain', '--', instance])).code).toBe(0);

@@ -79,13 +79,13 @@ describe('the command line', () => {
   test('hands what a command asks of records to it, and ends with its exit code; an id may follow --', async () => {
     const env = {
       SOJOURN_STORE: 'sqlite:a.db',
-      SOJOURN_NAME: 'tools',
+      SOJOURN_DEPLOYMENT: 'tools',
       SOJOURN_INSTANCE_KEYS: `${KEY},store`,
     };
     const store = {
       storeUrl: 'sqlite:a.db',
       origin: 'SOJOURN_STORE',
-      options: { name: 'tools', instanceKeys: [KEY, 'store'] },
+      options: { deployment: 'tools', instanceKeys: [KEY, 'store'] },
     };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
     const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true };
@@ -94,12 +94,12 @@ describe('the command line', () => {
       looked: [{ ...store, ...asked }],
       stderr: '',
     });
-    const flags = ['--store', 'sqlite:b.db', '--name', 'other', '--json', '--user', 'ada'];
+    const flags = ['--store', 'sqlite:b.db', '--deployment', 'other', '--json', '--user', 'ada'];
     expect((await run(['sessions', 'ls', ...flags], { env })).looked).toMatchObject([
       {
         storeUrl: 'sqlite:b.db',
         origin: '--store',
-        options: { name: 'other' },
+        options: { deployment: 'other' },
         json: true,
         user: 'ada',
       },
@@ -117,9 +117,11 @@ describe('the command line', () => {
     ])
       expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });
     const refused = async (name: string, keys: string) =>
-      run(['sessions', 'ls', '--name', name], { env: { ...env, SOJOURN_INSTANCE_KEYS: keys } });
+      run(['sessions', 'ls', '--deployment', name], {
+        env: { ...env, SOJOURN_INSTANCE_KEYS: keys },
+      });
     expect((await refused('a b', KEY)).stderr).toMatch(
-      /^sojourn: --name: got "a b", takes 1 to 64 letters/,
+      /^sojourn: --deployment: got "a b", takes 1 to 64 letters/,
     );
     expect((await refused('a', 'hunter22')).stderr).toMatch(
       /^sojourn: SOJOURN_INSTANCE_KEYS\[0\]: got 8 bytes/,
@@ -204,9 +206,11 @@ describe('the command line', () => {
       ['srve', 'x'],
       "sojourn: unknown command 'srve'\n(Did you mean serve?)\n(sojourn --help says what it takes)",
     ],
+    [['serve', 'x', '--auth-issuer', 'y'], '(Did you mean --auth-jwt-issuer?)'],
     [['serve', 'x', '--idle-timout-ms', '5'], '(Did you mean --idle-timeout-ms?)'],
     [['serve', 'x', '--port'], "sojourn: option '--port <n>' argument missing"],
     [['serve', 'x', 'y'], "sojourn: too many arguments for 'serve'"],
+    [['serve', 'x', '--name', 'a'], '(Did you mean --deployment?)'],
     [['serve', 'x', '--mine'], `sojourn: unknown option '--mine'\n${HINTS}`],
     [['serve', '--', 'x'], `sojourn: missing required argument 'module'\n${HINTS}`],
     [

@@ -118,7 +118,7 @@ describeWhereInstalled('redis', 'Redis', () => {
     expect((await waiting).response.status).toBe(200);
     const lines = cli.lines().map(({ msg }) => msg);
     expect(lines.filter((msg) => msg.includes('session store'))).toEqual([
-      'The session store could not be opened: requests wait up to waitMs, and it is tried again',
+      'The session store could not be opened: requests wait up to maxWaitMs, and it is tried again',
       'The session store is open',
     ]);
   });

@@ -25,7 +25,7 @@ describe('the default export of a server module', () => {
 
   test('is an endpoint, which is said, with what to export', async () => {
     const endpoint = createMcpEndpoint(createLab().factory);
-    onTestFinished(() => endpoint.close());
+    onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
     expect(() => serverModuleOf('x.js', { default: endpoint })).toThrow(
       'x.js: the default export is an endpoint, which serve makes by itself from your server and options; it must be ' +
         'an MCP server, a function that creates one, { server, options } or { factory, options }',

@@ -102,12 +102,12 @@ describe('sojourn sessions', () => {
     const key = '["sub","","ann"]';
     for (const user of ['ann', key])
       expect(await ls('--user', user)).toMatchObject([
-        { user: key, userName: 'ann', clientInfo: { name: 'cursor-vscode' } },
+        { userKey: key, userName: 'ann', clientInfo: { name: 'cursor-vscode' } },
       ]);
     expect(await ls()).toHaveLength(2);
     for (const none of [
       ['--user', 'an'],
-      ['--name', 'other'],
+      ['--deployment', 'other'],
     ])
       expect(await ls(...none)).toEqual([]);
     expect((await run('sessions', 'ls')).stdout).toMatch(/ ann$/m);
@@ -300,7 +300,7 @@ describe('sojourn sessions', () => {
     );
     // The id of an instance that lost its lease ends with a number.
     expect(stdout.split('\n')[1]?.indexOf('serving')).toBe(18);
-    await served.endpoint.close();
+    await served.endpoint.close({ timeoutMs: 0 });
     expect((await run('instances', 'ls', '--json')).stdout).toBe('');
   });
 
@@ -317,7 +317,7 @@ describe('sojourn sessions', () => {
         code: 1,
         stdout: '',
         stderr: expect.stringMatching(
-          /^sojourn: there is no session "unknown" in this store: .*; set --name /,
+          /^sojourn: there is no session "unknown" in this store: .*; set --deployment /,
         ) as string,
       });
     expect(await run('sessions', 'ls', '--store', 'memory:')).toMatchObject({

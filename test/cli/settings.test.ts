@@ -39,7 +39,10 @@ describe('what serve is asked for', () => {
     expect((await read({ metrics: '[::1]:7' })).metrics).toMatchObject({ host: '::1', port: 7 });
   });
 
-  const ISSUER = { SOJOURN_AUTH_ISSUER: 'https://id.example', SOJOURN_AUTH_AUDIENCE: 'a,b' };
+  const ISSUER = {
+    SOJOURN_AUTH_JWT_ISSUER: 'https://id.example',
+    SOJOURN_AUTH_JWT_AUDIENCE: 'a,b',
+  };
   const RETENTION_OFF = { SOJOURN_EVENT_RETENTION: 'false' };
   test.each<[Flags, Environment, object]>([
     [
@@ -69,8 +72,8 @@ describe('what serve is asked for', () => {
       },
     ],
     [
-      { authScopes: 'x,y', authUserClaim: 'email', authClockToleranceMs: '10s' },
-      { ...ISSUER, SOJOURN_AUTH_JWKS_URI: 'https://id.example/keys' },
+      { authRequiredScopes: 'x,y', authJwtUserClaim: 'email', authJwtClockToleranceMs: '10s' },
+      { ...ISSUER, SOJOURN_AUTH_JWT_JWKS_URI: 'https://id.example/keys' },
       {
         auth: {
           jwt: {
@@ -85,7 +88,7 @@ describe('what serve is asked for', () => {
       },
     ],
     // An empty variable counts as not set.
-    [{}, { SOJOURN_PORT: '', SOJOURN_NAME: '' }, {}],
+    [{}, { SOJOURN_PORT: '', SOJOURN_DEPLOYMENT: '' }, {}],
     // Event retention is switched off, trimmed, or switched on again.
     [{ eventRetention: false }, {}, { eventRetention: false }],
     [{ 'eventRetention.events': '5' }, {}, { eventRetention: { events: 5 } }],
@@ -161,29 +164,31 @@ describe('what serve is asked for', () => {
     ],
     [
       {},
-      { ...ISSUER, SOJOURN_AUTH_ISSUER: 'id.example' },
-      'SOJOURN_AUTH_ISSUER: got "id.example", takes an https URL, or an http URL on loopback',
+      { ...ISSUER, SOJOURN_AUTH_JWT_ISSUER: 'id.example' },
+      'SOJOURN_AUTH_JWT_ISSUER: got "id.example", takes an https URL, or an http URL on loopback',
     ],
     // A template that was not filled in.
-    ...['ISSUER', 'AUDIENCE', 'JWKS_URI', 'SCOPES'].map((name): [Flags, Environment, string] => [
-      {},
-      {
-        SOJOURN_AUTH_ISSUER: 'https://id.example',
-        SOJOURN_AUTH_AUDIENCE: 'a',
-        [`SOJOURN_AUTH_${name}`]: '',
-      },
-      `SOJOURN_AUTH_${name} is empty; set it, or remove it`,
-    ]),
+    ...['JWT_ISSUER', 'JWT_AUDIENCE', 'JWT_JWKS_URI', 'REQUIRED_SCOPES'].map(
+      (name): [Flags, Environment, string] => [
+        {},
+        {
+          SOJOURN_AUTH_JWT_ISSUER: 'https://id.example',
+          SOJOURN_AUTH_JWT_AUDIENCE: 'a',
+          [`SOJOURN_AUTH_${name}`]: '',
+        },
+        `SOJOURN_AUTH_${name} is empty; set it, or remove it`,
+      ],
+    ),
     [
-      { authIssuer: 'https://id.example' },
+      { authJwtIssuer: 'https://id.example' },
       {},
-      '--auth-issuer needs --auth-audience (the URL of this endpoint, as its tokens name it)',
+      '--auth-jwt-issuer needs --auth-jwt-audience (the URL of this endpoint, as its tokens name it)',
     ],
     [
-      { authScopes: 'a' },
+      { authRequiredScopes: 'a' },
       {},
-      '--auth-scopes needs --auth-issuer (the authorization server whose tokens are accepted) and ' +
-        '--auth-audience (the URL of this endpoint, as its tokens name it)',
+      '--auth-required-scopes needs --auth-jwt-issuer (the authorization server whose tokens are accepted) and ' +
+        '--auth-jwt-audience (the URL of this endpoint, as its tokens name it)',
     ],
     ...['nine', '1.2.3.4:99999', 'http://127.0.0.1:1'].map(
       (metrics): [Flags, Environment, string] => [
@@ -240,10 +245,19 @@ describe('what serve is asked for', () => {
   });
 
   test('a variable that is nearly ours is pointed out, a foreign one is left alone', async () => {
-    const env = { SOJOURN_IDLE_TIMEOUT: '5', SOJOURN_MY_DATABASE: 'x', OTHER: 'y' };
+    const env = {
+      SOJOURN_IDLE_TIMEOUT: '5',
+      SOJOURN_NAME: 'a',
+      SOJOURN_MY_DATABASE: 'x',
+      OTHER: 'y',
+    };
     expect((await read({}, env)).warnings).toEqual([
       'unknown variable SOJOURN_IDLE_TIMEOUT is ignored; did you mean SOJOURN_IDLE_TIMEOUT_MS?',
+      'unknown variable SOJOURN_NAME is ignored; did you mean SOJOURN_DEPLOYMENT?',
     ]);
+    await expect(read({}, { SOJOURN_AUTH_ISSUER: 'x' })).rejects.toThrow(
+      'unknown variable SOJOURN_AUTH_ISSUER; did you mean SOJOURN_AUTH_JWT_ISSUER?',
+    );
   });
 
   test('what Kubernetes sets for a Service called sojourn is no setting', async () => {
@@ -271,7 +285,11 @@ describe('options of the module under those of the command', () => {
     eventRetention: { events: 1, bytes: 1 },
   };
   test.each<[...Parameters<typeof mergeOptions>, object]>([
-    [{ onerror, name: 'a', retryMs: 1 }, { name: 'b' }, { onerror, name: 'b', retryMs: 1 }],
+    [
+      { onerror, deployment: 'a', retryMs: 1 },
+      { deployment: 'b' },
+      { onerror, deployment: 'b', retryMs: 1 },
+    ],
     [
       lower,
       { limits: { subscriptions: 2 }, eventRetention: { events: 2 } },

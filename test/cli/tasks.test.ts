@@ -52,7 +52,7 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
       await own.step('frames', () => 'secret step');
       return stays('film', own.signal);
     },
-    { resume: true },
+    { afterCrash: 'run' },
   );
   tool('asks', async (_args, _ctx, own) => {
     stays('asks', own.signal).catch(() => {});
@@ -72,7 +72,7 @@ function films({ serverOptions }: McpEndpointContext, stopped: string[]): McpSer
 
 const unknown = (given: string): string =>
   `sojourn: there is no task ${JSON.stringify(given)} in this store: it is found by its id, or while it lives by 4 ` +
-  'digits or more of its hash; set --name to the name of its endpoint\n';
+  'digits or more of its hash; set --deployment to that of its endpoint\n';
 
 test('tasks are listed, shown and cancelled, and no payload is printed', async () => {
   const { env, serve } = newFile();
@@ -133,7 +133,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   const key = '["sub","","ada"]';
   for (const user of ['ada', key])
     expect(await list('--user', user)).toMatchObject([
-      { id: film, tool: 'film', user: key, userName: 'ada' },
+      { id: film, tool: 'film', userKey: key, userName: 'ada' },
     ]);
   expect(await list('--user', 'ad')).toEqual([]);
 
@@ -148,7 +148,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
     pid: process.pid,
     attempt: 1,
     maxAttempts: 5,
-    resume: true,
+    afterCrash: 'run',
   });
   expect(JSON.parse((await tasks(['show', '--ids', '--', film])).stdout)).toMatchObject({
     id: film,
@@ -160,7 +160,7 @@ test('tasks are listed, shown and cancelled, and no payload is printed', async (
   ];
   expect(await shown(asks)).toMatchObject({
     status: 'input_required',
-    user: '["sub","","bob"]',
+    userKey: '["sub","","bob"]',
     questions,
   });
   expect(await shown(leaves)).toMatchObject({ status: 'detached', dueAt: null });
@@ -208,10 +208,15 @@ describe('on a store without a server', () => {
   const NAME = 'sojourn';
   async function opened() {
     const { file, env: onFile, serve } = newFile();
-    const options = { ...DEFAULTS, perUser: USER_DEFAULTS, notices: new Notices(), name: NAME };
+    const options = {
+      ...DEFAULTS,
+      perUser: USER_DEFAULTS,
+      notices: new Notices(),
+      deployment: NAME,
+    };
     const store: EndpointStore = await openEndpointStore(sqlite(file), options);
     onTestFinished(() => store.close());
-    const env = { ...onFile, SOJOURN_NAME: NAME };
+    const env = { ...onFile, SOJOURN_DEPLOYMENT: NAME };
     const run = async (
       what: string,
       id?: string,
@@ -243,7 +248,7 @@ describe('on a store without a server', () => {
   }
   const kept: TaskBody = {
     tool: 'film',
-    resume: false,
+    afterCrash: 'fail',
     ttlMs: 60_000,
     keepMs: 60_000,
     pollIntervalMs: 1_000,
@@ -278,7 +283,11 @@ describe('on a store without a server', () => {
     const wrongTool = await create(1, body.replace('"film"', '7'));
     const question = await create(2, body, null, { qcolour: '{' });
     const log = createLog();
-    const { endpoint } = await serve(createEchoServer, { tasks: true, logger: log, name: NAME });
+    const { endpoint } = await serve(createEchoServer, {
+      tasks: true,
+      logger: log,
+      deployment: NAME,
+    });
     const { tasks } = await endpoint.tasks.list();
     expect(tasks.map(({ taskId }) => taskId)).toEqual([fine, wrongTool]);
     const named = () => log.matching(/^A record in the store cannot be read/, 'error');

@@ -37,7 +37,7 @@ async function startResource(
   }: { verify?: NonNullable<AuthOptions['verify']>; timeProvider?: TimeProvider } = {},
 ): Promise<string> {
   const server = createServer();
-  const url: string = `${await listening(server, () => endpoint.close())}/mcp`;
+  const url: string = `${await listening(server, () => endpoint.close({ timeoutMs: 0 }))}/mcp`;
   const endpoint = createMcpEndpoint(
     (ctx) => {
       const mcp = new McpServer({ name: 'notes', version: '1' }, { ...ctx.serverOptions });

@@ -21,7 +21,7 @@ async function seen(call: ReturnType<OfficialClient['callTool']>): Promise<Seen>
 }
 
 const REASONS = {
-  endpoint_closed: (member: Member) => member.endpoint.close(),
+  endpoint_closed: (member: Member) => member.endpoint.close({ timeoutMs: 0 }),
   draining: (member: Member) => member.endpoint.drain({ timeoutMs: 0 }),
   session_ended: (member: Member) => member.lab.made[0]?.server.close(),
 };
@@ -122,7 +122,7 @@ describe('the v2 client at 2026-07-28', () => {
     expect(client.protocolVersion()).toBe('2026-07-28');
     const call = seen(client.callTool('hold'));
     await lab.held();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     expect(await call).toEqual(expected);
   });
 });

@@ -25,7 +25,7 @@ interface Event {
 /** `ok`, or what the user saw instead: `failed: …`, `hung`, `dead: …`, `refused: …`, `no push`. */
 export type Seen = string;
 
-/** Longer than any wait of the server (`waitMs`) and any interval at which a client comes back. */
+/** Longer than any wait of the server (`maxWaitMs`) and any interval at which a client comes back. */
 const DEADLINE_MS = 25_000;
 
 export class OtherProgram {

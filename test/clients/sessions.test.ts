@@ -23,7 +23,7 @@ describe.each(overFaces(sessionClients))('the %s client on the face %s', (_name,
     expect(await running).toMatchObject({ code: -32_000, data: { reason: 'session_ended' } });
     expect(held.ctx.mcpReq.signal.aborted).toBe(true);
     expect(held.session?.signal.reason).toBe('deleted');
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     const late = await connect(url, { sessionId: id });
     await expect(late.callTool('who')).rejects.toThrow('Session not found');
   });
@@ -61,7 +61,7 @@ describe.each(faces)('the face %s', (face) => {
     const ids = await Promise.all(all.map(sessionOf));
     expect(new Set(ids).size).toBe(8);
     expect(ids.slice(0, 4)).toEqual(all.slice(0, 4).map(({ sessionId }) => sessionId));
-    expect([endpoint.sessions.count, lab.made.length]).toEqual([8, 8]);
+    expect([endpoint.sessions.liveCount, lab.made.length]).toEqual([8, 8]);
     await lab.made[2]?.server.sendLoggingMessage({ level: 'info', data: 'for one' });
     await until(() => all.some((one) => one.notifications('notifications/message').length > 0), {
       what: 'the one',

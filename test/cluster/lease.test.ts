@@ -28,7 +28,7 @@ async function join({ random = (bytes) => new Uint8Array(bytes), ...given }: Giv
     time,
     logger: log,
     notices: new Notices(),
-    waitMs: WAIT_MS,
+    maxWaitMs: WAIT_MS,
   });
   await lease.join({
     receive: () => {},
@@ -178,7 +178,7 @@ test('the id that an outage cost its lease is left when the store is back, in ca
   await lease.leave();
 });
 
-test('a store that is away for waitMs cuts this instance off, once in an outage', async () => {
+test('a store that is away for maxWaitMs cuts this instance off, once in an outage', async () => {
   const { time, store, lease, cutOffs } = await joined();
   await time.advance(LEASE_MS / 3 + WAIT_MS - 1);
   expect(cutOffs()).toBe(0);

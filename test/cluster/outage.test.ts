@@ -32,7 +32,7 @@ const STEP_MS = 20;
 const passes = (time: FakeTime, condition: () => boolean): Promise<boolean> =>
   later(time, condition, undefined, STEP_MS);
 
-async function pair(waitMs: number) {
+async function pair(maxWaitMs: number) {
   const time = createFakeTime();
   // A write that waits for the file of the store waits by this clock, also while the endpoints close.
   let moving: NodeJS.Timeout | undefined;
@@ -47,7 +47,7 @@ async function pair(waitMs: number) {
   const [a, b] = await serveFleet(2, {
     store: () => stores[next++] as WatchedStore,
     leaseMs: LEASE_MS,
-    waitMs,
+    maxWaitMs,
     timeProvider: time,
     eventRetention: false,
   });
@@ -83,7 +83,7 @@ test('what was published while an instance was without its lease reaches its cli
   ]);
 });
 
-test('live sessions are served until the lease runs out, then with waitMs 0 they are refused; one line reports the outage, one its end', async () => {
+test('live sessions are served until the lease runs out, then with maxWaitMs 0 they are refused; one line reports the outage, one its end', async () => {
   const { time, stores, a, b, onA, onB, told } = await pair(0);
   await onA.call(...tool('count'));
   for (const store of stores) cut(store);
@@ -156,7 +156,7 @@ test('a handler that sends while the lease is lapsed continues when its endpoint
   void sent.finally(() => (isSent = true));
   await time.advance(STEP_MS);
   expect(isSent).toBe(false);
-  await passing(time, a.endpoint.close(), STEP_MS);
+  await passing(time, a.endpoint.close({ timeoutMs: 0 }), STEP_MS);
   await passes(time, () => isSent);
 });
 
@@ -179,7 +179,7 @@ test('an instance that cannot renew its own lease takes no session from an owner
   await passes(time, () => a.endpoint.health().state === 'serving');
   mend(ofB);
   expect(textOf((await passing(time, called, STEP_MS)).message)).toBe('2');
-  expect([a, b].map(({ endpoint }) => endpoint.sessions.count)).toEqual([1, 0]);
+  expect([a, b].map(({ endpoint }) => endpoint.sessions.liveCount)).toEqual([1, 0]);
 });
 
 test('a restore that ends without a store leaves no server behind, and its session is served later', async () => {
@@ -244,7 +244,7 @@ test('a notification that waits is accepted when its time is over, or its client
       ({ params }) => void heard.push(params?._meta),
     ),
   );
-  const options = { store, leaseMs: LEASE_MS, waitMs: 2_000, timeProvider: time, metrics: true };
+  const options = { store, leaseMs: LEASE_MS, maxWaitMs: 2_000, timeProvider: time, metrics: true };
   const { endpoint, openSession } = await serve(hears, options);
   const client = await openSession();
   cut(store);

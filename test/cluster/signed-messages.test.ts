@@ -52,7 +52,7 @@ async function instance(id: string, { keys = ['store'], secret, deployment = 'mc
   };
   const log = createLog();
   const options = {
-    name: deployment,
+    deployment,
     instanceKeys: keys,
     leaseMs: LEASE_MS,
     timeProvider: time,

@@ -33,7 +33,7 @@ async function pair(
   second: () => Promise<Side> | Side,
 ): Promise<{ a: Member; b: Member }> {
   names += 1;
-  const options = { name: `stuck-${names}`, leaseMs: LEASE_MS, waitMs: WAIT_MS };
+  const options = { deployment: `stuck-${names}`, leaseMs: LEASE_MS, maxWaitMs: WAIT_MS };
   const a = await serveMember({ ...options, store: first.store, instanceKeys: first.keys });
   const { store, keys } = await second();
   return { a, b: await serveMember({ ...options, store, instanceKeys: keys }) };
@@ -131,7 +131,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
       expect(await isReady(a)).toBe(true);
       const other = await pair(side([K]), () => side([N]));
       expect(await isReady(other.b)).toBe(false);
-      await other.a.endpoint.close();
+      await other.a.endpoint.close({ timeoutMs: 0 });
       await until(() => isReady(other.b), { what: 'the second to be ready alone' });
     },
   );

@@ -160,7 +160,7 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
       const newer = changedBuild(['LINK_VERSION = 1', 'LINK_VERSION = 2']);
       const { start } = deployment(sharedDeployment(kind));
       const owner = await start({}, newer);
-      const other = await start({ SOJOURN_WAIT_MS: '0' });
+      const other = await start({ SOJOURN_MAX_WAIT_MS: '0' });
       const near = openClient(owner.url);
       await near.initialize();
       expect(await say(near, 'count')).toBe('1 restored false');
@@ -181,7 +181,7 @@ describe.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))('on the store %s'
     const newer = changedBuild(['RECORD_VERSION = 1', 'RECORD_VERSION = 2']);
     const { start } = deployment(sharedDeployment(kind));
     const owner = await start({}, newer);
-    const other = await start({ SOJOURN_WAIT_MS: '0' });
+    const other = await start({ SOJOURN_MAX_WAIT_MS: '0' });
     const [theirs, ours] = [openClient(owner.url), openClient(other.url)];
     await Promise.all([theirs.initialize(), ours.initialize()]);
     expect(await say(theirs, 'count')).toBe('1 restored false');

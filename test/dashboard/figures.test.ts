@@ -145,7 +145,7 @@ test('whatever clients send, the store gets at most 2 KiB, and texts are cut', (
       'user-agent': `a${n}/${LONG} x`,
     };
     const exchange = {
-      user: `["u","${n}${LONG}"]`,
+      userKey: `["u","${n}${LONG}"]`,
       authority: LONG,
       header: (name: string) => headers[name],
     };

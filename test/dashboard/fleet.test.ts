@@ -114,7 +114,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     });
     expect(JSON.stringify(detail)).not.toContain(client.sessionId);
     expect(await act(one, `sessions/${ref}/end`)).toBe(200);
-    await until(() => two.endpoint.sessions.count === 1);
+    await until(() => two.endpoint.sessions.liveCount === 1);
     for (const { dashboard } of [one, two])
       expect(await valueOf(dashboard, `sessions/${ref}`)).toMatchObject({
         hash,
@@ -138,7 +138,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     const { joinedAt, since } = (await rowOf(one, id)) ?? {};
     expect(since).toBeGreaterThan(Number(joinedAt));
     expect(two.endpoint.health().state).toBe('draining');
-    await two.endpoint.close();
+    await two.endpoint.close({ timeoutMs: 0 });
     await until(async () => (await rowOf(one, id))?.state === 'left');
     expect(await act(one, 'instances/nowhere/drain')).toBe(404);
   });
@@ -223,7 +223,7 @@ test('an instance that has left is shown for two minutes', async () => {
   const [one, two] = await mountedFleet('memory', { timeProvider: time });
   const { id } = two;
   expect(await rowOf(one, id)).toMatchObject({ state: 'serving' });
-  await two.endpoint.close();
+  await two.endpoint.close({ timeoutMs: 0 });
   expect(await rowOf(one, id)).toMatchObject({ state: 'left' });
   await time.advance(119_000);
   expect(await rowOf(one, id)).toMatchObject({ state: 'left' });

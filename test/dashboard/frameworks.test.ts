@@ -58,7 +58,7 @@ test.each(Object.entries(FRAMEWORKS))(
     expect((await ask(port, end, { method: 'POST', headers: ACTION, body: '{}' })).status).toBe(
       200,
     );
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   },
 );
 

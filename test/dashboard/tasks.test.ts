@@ -66,7 +66,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     const hash = sessionHash(resumes);
     const { ref } = rowOf(page as RecordRows<TaskRow>, resumes);
     const detail = await two.get<TaskDetail>(`tasks/${hash}`);
-    expect(detail).toMatchObject({ hash, resume: true, questions: [] });
+    expect(detail).toMatchObject({ hash, afterCrash: 'run', questions: [] });
     const asked = await two.get<TaskDetail>(`tasks/${sessionHash(elicits)}`);
     expect(asked).toMatchObject({
       questions: ['one', 'two'].map((name) => ({ name, answered: false })),

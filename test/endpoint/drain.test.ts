@@ -44,14 +44,14 @@ describe('drain() beside another instance', () => {
     expect((await b.join(reading).get({ lastEventId: last?.id })).status).toBe(200);
     for (const client of clients)
       expect((await b.join(client).call('ping')).response.status).toBe(200);
-    expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([0, 3]);
+    expect([a.endpoint.sessions.liveCount, b.endpoint.sessions.liveCount]).toEqual([0, 3]);
   });
 
   test('serves a busy session until its call is answered', async () => {
     const { time, a, b } = await onFakeTime(2);
     const idle = await a.openSession();
     const { busy, called, call, draining } = await drainBusy(a);
-    await until(() => a.endpoint.sessions.count === 1);
+    await until(() => a.endpoint.sessions.liveCount === 1);
     expect(a.endpoint.health()).toMatchObject({ state: 'draining' });
     // Its own requests are still taken, here and through the other instance; the idle one has moved.
     expect((await busy.call('ping')).response.status).toBe(200);
@@ -179,6 +179,39 @@ describe('the last instance', () => {
     });
     expect(
       (await a.endpoint.sessions.list()).sessions.map(({ id, status }) => [id, status]),
-    ).toEqual([[one.sessionId, 'hibernated']]);
+    ).toEqual([[one.sessionId, 'released']]);
+  });
+});
+
+describe('close()', () => {
+  test('finishes a call that runs', async () => {
+    const { time, a } = await onFakeTime(1);
+    const busy = await a.openSession();
+    const called = busy.call(...tool('hold'));
+    const call = await a.lab.held();
+    const closing = a.endpoint.close();
+    await until(() => a.endpoint.health().state !== 'serving');
+    call.answer('held');
+    expect(textOf((await called).message)).toBe('held');
+    await until(async () => {
+      await time.advance(25);
+      return a.endpoint.health().state === 'closed';
+    });
+    await closing;
+  });
+
+  test('with timeoutMs: 0 cuts a call at once, also one that an earlier close() waits for', async () => {
+    const { time, a } = await onFakeTime(1);
+    const busy = await a.openSession();
+    const called = busy.call(...tool('hold'));
+    await a.lab.held();
+    const first = a.endpoint.close();
+    await a.endpoint.close({ timeoutMs: 0 });
+    expect((await called).message).toMatchObject({
+      error: { data: { reason: 'endpoint_closed' } },
+    });
+    await time.advance(100);
+    await first;
+    expect(() => a.endpoint.close(5 as never)).toThrow('write close({ timeoutMs: 5 })');
   });
 });

@@ -83,7 +83,7 @@ test.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))(
             reject(signal.reason as Error);
           }),
         ),
-      { resume: true },
+      { afterCrash: 'run' },
     );
     const paints = ({ order }: Record<string, unknown>) => {
       paid.push(order);
@@ -93,7 +93,7 @@ test.each(inMatrix<DurableKind>(durableKinds, ['sqlite']))(
     const member = () =>
       serve(
         toolServer({ pay, film, paint, bill }, registerRun),
-        { store: { sqlite, redis, postgres }[kind](target), name: 'forget', tasks: true },
+        { store: { sqlite, redis, postgres }[kind](target), deployment: 'forget', tasks: true },
         { face: 'node', auth: userHeader },
       );
     const members = [await member(), await member()] as const;

@@ -21,7 +21,7 @@ import { newPath, recordOf } from '../stores/sqlite-views.ts';
 
 const fence = { epoch: 1, owner: 'me' };
 const AWAY =
-  'The session store cannot be reached, or refuses calls: requests that need it wait up to waitMs';
+  'The session store cannot be reached, or refuses calls: requests that need it wait up to maxWaitMs';
 const BACK = 'The session store is back';
 const told = (log: Log): string[] =>
   log.lines
@@ -32,7 +32,7 @@ const told = (log: Log): string[] =>
 async function opened(inner?: Store, leaseMs = 3_000) {
   const time = createFakeTime();
   const store = watchedStore({ durable: true, ...(inner && { inner }) });
-  const shared = { store, timeProvider: time, leaseMs, waitMs: 0, keepAliveMs: Infinity };
+  const shared = { store, timeProvider: time, leaseMs, maxWaitMs: 0, keepAliveMs: Infinity };
   const { endpoint, log, port, openSession } = await serveMember(shared);
   const clients = [await openSession(), await openSession(), await openSession()] as const;
   return {

@@ -134,7 +134,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
     await client.delete();
     expect(await ask(id)).toEqual([false, false]);
     // A message of a closed endpoint goes nowhere, and is no outage of the store.
-    await b.endpoint.close();
+    await b.endpoint.close({ timeoutMs: 0 });
     b.endpoint.notify.message({ level: 'info', data: 'late' });
     await (await listening(a)).client.delete();
     expect(b.log.matching(/./, 'warn')).toEqual([]);

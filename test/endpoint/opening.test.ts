@@ -56,7 +56,7 @@ test('a store that is unreachable at the start is tried again without a request,
   expect((await endpoint.fetch(initializeRequest())).status).toBe(200);
   await time.advance(10_000);
   expect(store.attempts).toBe(attempts);
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });
 
 test('a change that is announced before the store is open reaches the listeners of this process', async () => {
@@ -64,7 +64,7 @@ test('a change that is announced before the store is open reaches the listeners 
   const heard = new Promise((resolve) => endpoint.bus.subscribe(resolve));
   endpoint.notify.toolsChanged();
   expect(await heard).toEqual({ kind: 'tools_list_changed' });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });
 
 test('an endpoint whose store was never open drains and closes, and opens nothing any more', async () => {
@@ -80,7 +80,7 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
     new Request('http://localhost/mcp', { headers: { accept: 'text/event-stream' } }),
   );
   expect([stream.status, await stream.text()]).toEqual([200, '']);
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
   expect([endpoint.health().state, (await endpoint.fetch(initializeRequest())).status]).toEqual([
     'closed',
     503,
@@ -91,7 +91,7 @@ test('an endpoint whose store was never open drains and closes, and opens nothin
 test('an endpoint that is closed while it begins to listen leaves no socket open', async () => {
   const endpoint = createMcpEndpoint(createLab().factory, { logger: createLog() });
   const listens = endpoint.listen({ port: 0 });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
   await expect(listens).rejects.toThrow('listen(): this endpoint is closed');
 });
 
@@ -107,8 +107,8 @@ const post = (body: object, headers: Record<string, string> = {}, signal?: Abort
     ...(signal !== undefined && { signal }),
   });
 
-test('a call on a session waits for a store that is not open yet up to `waitMs`, then gets an error with its id', async () => {
-  const { time, endpoint } = await opening({ waitMs: 3_000 });
+test('a call on a session waits for a store that is not open yet up to `maxWaitMs`, then gets an error with its id', async () => {
+  const { time, endpoint } = await opening({ maxWaitMs: 3_000 });
   let settled = false;
   const call = { jsonrpc: '2.0', id: 7, method: 'tools/list' };
   const headers = { 'Mcp-Session-Id': 'earlier', 'MCP-Protocol-Version': '2025-11-25' };
@@ -125,17 +125,17 @@ test('a call on a session waits for a store that is not open yet up to `waitMs`,
     id: 7,
     error: { data: { reason: 'store_unavailable' } },
   });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });
 
-test('a handshake past `waitMs` gets 503 with its id while the store is not open', async () => {
-  const { time, endpoint } = await opening({ waitMs: 1_000 });
+test('a handshake past `maxWaitMs` gets 503 with its id while the store is not open', async () => {
+  const { time, endpoint } = await opening({ maxWaitMs: 1_000 });
   const answered = endpoint.fetch(initializeRequest());
   await time.advance(1_500);
   const response = await answered;
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
   expect((await response.json()) as object).toMatchObject({ id: expect.anything() });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });
 
 test('a 2026-07-28 request is served while the store is not open', async () => {
@@ -149,7 +149,7 @@ test('a 2026-07-28 request is served while the store is not open', async () => {
   const response = await endpoint.fetch(post(list, headers));
   expect([response.status, endpoint.health().store]).toEqual([200, 'unavailable']);
   expect(await response.json()).toMatchObject({ id: 1, result: { tools: expect.anything() } });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });
 
 test('requests that wait for a store that is not open take the places of `limits.waitingRequests`', async () => {
@@ -170,5 +170,5 @@ test('requests that wait for a store that is not open take the places of `limits
   store.back();
   await time.advance(1_500);
   await until(() => statuses.filter((status) => status === 200).length === 2);
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });

@@ -10,11 +10,15 @@ import {
   type McpSession,
   type RestoreCause,
   type RunSessionHandler,
+  type RunningTask,
   type SessionInfo,
   type SessionInfoPage,
-  type SessionList,
+  type PagedList,
   type SessionMode,
+  type State,
+  type TaskInfo,
 } from '../../src/index.ts';
+import { telemetry } from '../../src/endpoint/otel/index.ts';
 import * as stores from '../../src/stores/index.ts';
 import { serve } from '../kit/serve.ts';
 
@@ -30,10 +34,10 @@ describe('types', () => {
     );
     createMcpEndpoint(
       (ctx) => {
-        expectTypeOf(ctx.session).toEqualTypeOf<McpSession>();
+        expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
         return factory();
       },
-      { stateless: false },
+      { stateless: false, use: [telemetry()] },
     );
     createMcpEndpoint((ctx) => {
       expectTypeOf(ctx.session).toEqualTypeOf<McpSession | undefined>();
@@ -71,6 +75,25 @@ describe('types', () => {
     endpoint.events.on('sessionOpened', ({ reason }) => reason);
   });
 
+  test('pages take what may be undefined, and walk; a task has the signal and the state that a session has', () => {
+    const { sessions, tasks } = createMcpEndpoint(factory, { tasks: true });
+    const maybe = undefined as string | undefined;
+    expectTypeOf(sessions.list({ userKey: maybe, cursor: maybe })).toExtend<
+      AsyncIterable<SessionInfo>
+    >();
+    expectTypeOf(tasks.list({ userKey: maybe, limit: undefined })).toExtend<
+      AsyncIterable<TaskInfo>
+    >();
+    expectTypeOf<RunningTask['signal']>().toExtend<RequestInit['signal']>();
+    const counted = async (state: Pick<State, 'get' | 'set'>) => {
+      const before = (await state.get<number>('n')) ?? 0;
+      await state.set('n', before + 1);
+      return before;
+    };
+    expectTypeOf(counted).toBeCallableWith({} as RunningTask['state']);
+    expectTypeOf(counted).toBeCallableWith({} as McpSession['state']);
+  });
+
   test('runSessionHandler may return anything, at once or later', () => {
     expectTypeOf<(request: McpHttpRequest) => number>().toExtend<RunSessionHandler>();
     expectTypeOf<() => Promise<string>>().toExtend<RunSessionHandler>();
@@ -80,8 +103,8 @@ describe('types', () => {
   test('a listener is disposable, a list is a promise and iterates', () => {
     expectTypeOf<Listening>().toExtend<AsyncDisposable>();
     expectTypeOf<McpEndpoint>().toExtend<AsyncDisposable>();
-    expectTypeOf<SessionList>().toExtend<Promise<SessionInfoPage>>();
-    expectTypeOf<SessionList>().toExtend<AsyncIterable<SessionInfo>>();
+    expectTypeOf<PagedList<SessionInfoPage, SessionInfo>>().toExtend<Promise<SessionInfoPage>>();
+    expectTypeOf<PagedList<SessionInfoPage, SessionInfo>>().toExtend<AsyncIterable<SessionInfo>>();
     expectTypeOf<McpEndpoint['listen']>().parameter(0).not.toExtend<number>();
   });
 
@@ -111,7 +134,7 @@ test('sessions.list() is a page, and walks all pages one by one', async () => {
 
 test('a listener is disposed of at the end of its block', async () => {
   const endpoint = createMcpEndpoint(factory);
-  onTestFinished(() => endpoint.close());
+  onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
   const listening = await endpoint.listen({ port: 0 });
   await listening[Symbol.asyncDispose]();
   await expect(fetch(listening.url)).rejects.toThrow();
@@ -120,7 +143,7 @@ test('a listener is disposed of at the end of its block', async () => {
 describe('errors say what to write', () => {
   test('of listen(), drain() and lists', async () => {
     const endpoint = createMcpEndpoint(factory, { tasks: true });
-    onTestFinished(() => endpoint.close());
+    onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
     await expect(endpoint.listen(31_290 as never)).rejects.toThrow(
       'listen() takes an object with any of port',
     );

@@ -108,7 +108,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   test('what one instance seals for a client, any other opens, and none of another deployment', async () => {
     const connect = sharedStore(kind);
     const open = async (name: string) =>
-      (await serve(createAskingServer, { store: connect(), name })).client();
+      (await serve(createAskingServer, { store: connect(), deployment: name })).client();
     const [here, there, elsewhere] = [await open('mcp'), await open('mcp'), await open('other')];
     expect(await answeredAt(here, there)).toMatchObject(GREETED);
     expect(await answeredAt(here, elsewhere)).toBeUndefined();

@@ -90,7 +90,7 @@ async function opened(keys: string[], user?: string): Promise<string> {
   const client = first.client();
   await client.initialize({ clientInfo: { name: 'Ada', version: '1' }, ...as(user) });
   const id = client.sessionId;
-  await first.endpoint.close();
+  await first.endpoint.close({ timeoutMs: 0 });
   if (id === undefined) throw new Error('no session');
   return id;
 }

@@ -1,7 +1,7 @@
 /** The order of the steps of each way in, as the hooks of an application and the refusals of its clients show it. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type {
-  AroundRequest,
+  Middleware,
   AuthOptions,
   McpEndpointFactory,
   McpEndpointOptions,
@@ -89,18 +89,18 @@ describe.each(NAMES)('over %s', (way, opening) => {
       for (let n = 0; n < 3; n += 1) expect(await other()).toEqual(['authorize', 'scopes']);
     });
 
-    test('aroundRequest comes behind all of them', async () => {
+    test('middleware comes behind all of them', async () => {
       const around: string[] = [];
-      const aroundRequest: AroundRequest = (request, next) => {
+      const middleware: Middleware = (request, next) => {
         if (request.method === 'tools/call') around.push(String(request.authInfo?.clientId));
         return next();
       };
       const limits = { perTool: { guarded: { requestsPerMinute: 1 } } };
-      const ask = await noting(way, wait, { aroundRequest, limits });
+      const ask = await noting(way, wait, { middleware, limits });
       expect(await ask()).toEqual(['authorize', 'scopes', 'dispatch']);
       expect(await ask()).toEqual(['authorize', 'scopes']);
       expect(around).toEqual(['c']);
-      const other = await noting(way, wait, { aroundRequest }, 'admin');
+      const other = await noting(way, wait, { middleware }, 'admin');
       expect(await other()).toEqual(['authorize', 'scopes']);
       expect(around).toEqual(['c']);
     });

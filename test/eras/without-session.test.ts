@@ -86,7 +86,7 @@ interface Running {
 const ENDS: ReadonlyArray<readonly [string, string, (running: Running) => unknown]> = [
   ['the request is answered', 'request_done', ({ held }) => held.answer('done')],
   ['the client disconnects', 'disconnected', async ({ response }) => (await response).abort()],
-  ['the endpoint closes', 'closed', ({ endpoint }) => endpoint.close()],
+  ['the endpoint closes', 'closed', ({ endpoint }) => endpoint.close({ timeoutMs: 0 })],
   [
     'the time of a drain is over',
     'closed',
@@ -115,14 +115,14 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
       ['aborted', 'request_done'],
       ['left', 'request_done'],
     ]);
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
   });
 
-  test('notifications count in limits.requests until their handlers have finished', async () => {
+  test('notifications count in limits.sessionlessRequests until their handlers have finished', async () => {
     const { factory, story, finish } = noteServer();
     const { client } = await serve(
       factory,
-      { ...options, limits: { requests: 2, userShare: 1 } },
+      { ...options, limits: { sessionlessRequests: 2, userShare: 1 } },
       { face },
     );
     const one = client();
@@ -140,7 +140,7 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
     const time = createFakeTime();
     const { client, log } = await serve(
       factory,
-      { ...options, limits: { requests: 1 }, hookTimeoutMs: 5_000, timeProvider: time },
+      { ...options, limits: { sessionlessRequests: 1 }, hookTimeoutMs: 5_000, timeProvider: time },
       { face },
     );
     const one = client();
@@ -217,7 +217,7 @@ describe.each(cases)('%s over %s', (_name, face, { options, notify, hold }) => {
       const response = hold(served.client());
       await until(() => given !== undefined);
       expect(given?.signal.aborted).toBe(false);
-      const closing = served.endpoint.close();
+      const closing = served.endpoint.close({ timeoutMs: 0 });
       await until(() => given?.signal.aborted === true);
       expect(given?.signal.reason).toBe('closed');
       prepared.open();
@@ -336,7 +336,7 @@ describe('a server whose close() returns no promise', () => {
       if (sessionMode === 'stateful') await one.initialize();
       const { response, message } = await one.call(...tool('hello'));
       expect([response.status, textOf(message)]).toEqual([200, 'hello']);
-      await endpoint.close();
+      await endpoint.close({ timeoutMs: 0 });
       expect(closes).toBeGreaterThan(0);
       expect(log.matching(/./, 'error')).toEqual([]);
     }
@@ -366,7 +366,7 @@ describe('a server whose close() returns no promise', () => {
     expect((await callModern(one, 'server/discover')).response.status).toBe(200);
     expect((await ERAS['2026-07-28']?.notify(one))?.status).toBe(202);
     await until(() => closes > 0);
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     expect(log.matching(/./, 'error')).toEqual([]);
   });
 

@@ -194,7 +194,7 @@ describe.each(ADAPTERS)(`%s${lacks}`, (_name, open) => {
   test.skipIf(lacks !== '')('serves sessions, streams, 2026-07-28 and refusals', async () => {
     const log = createLog();
     const endpoint = createMcpEndpoint(server, { logger: log, allowedHosts: ['localhost'] });
-    onTestFinished(() => endpoint.close());
+    onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
     const send = open(endpoint);
     const post = (body: unknown, headers: object = {}) =>
       send({

@@ -36,7 +36,7 @@ describe('a view of a request', () => {
     const { request, read, listeners } = caller;
     expect(caller.request).toBe(request);
     expect(request).toBeInstanceOf(Request);
-    const { method, user, node } = request;
+    const { method, userKey: user, node } = request;
     expect([method, request.authInfo, user, node]).toEqual([
       'POST',
       authInfo,

@@ -125,7 +125,7 @@ function unread(bytes = Infinity) {
   const answer = (user: string, incoming?: IncomingMessage): FetchExchange => {
     const exchange = new FetchExchange(new Request('http://a.example/mcp'), { incoming }, host);
     exchange.open();
-    exchange.user = user;
+    exchange.userKey = user;
     exchange.respond(200, [], TEXT);
     return exchange;
   };
@@ -193,7 +193,7 @@ test('a handler that runs on keeps no connection of a client that left, and read
     request = new WeakRef(req);
     void listener(req, res);
   });
-  const { port } = new URL(await listening(server, () => endpoint.close()));
+  const { port } = new URL(await listening(server, () => endpoint.close({ timeoutMs: 0 })));
   const params = { name: 'wait', arguments: {} };
   const message = {
     jsonrpc: '2.0',

@@ -146,7 +146,7 @@ describe('an endpoint', () => {
   test('survives the body of an adapter that fails: its request is one that its client left', async () => {
     const log = createLog();
     const endpoint = createMcpEndpoint(toolServer({}), { logger: log, accessLog: true });
-    onTestFinished(() => endpoint.close());
+    onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
     const headers = { host: 'localhost', 'content-type': 'application/json', accept: '*/*' };
     // An adapter without sockets, such as those of tests and of functions in a cloud.
     const body = Object.assign(new Readable({ read() {} }), {

@@ -27,7 +27,7 @@ async function host(store: Store = memory(), port = 0) {
   onTestFinished(async () => {
     server.close();
     server.closeAllConnections();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
   });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
   return { server, endpoint, url, lab, client: () => openClient(url) };

@@ -47,7 +47,7 @@ async function serve(face: 'node' | 'fetch', limits = {}) {
   onTestFinished(async () => {
     session.destroy();
     server.close();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
   });
   const send = async (headers: Record<string, string>, message?: object): Promise<Answer> => {
     const stream = session.request({

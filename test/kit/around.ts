@@ -1,5 +1,5 @@
 /**
- * Every way of a request into a server, for the tests of `aroundRequest`: each version of the SDK, as a factory and as
+ * Every way of a request into a server, for the tests of `middleware`: each version of the SDK, as a factory and as
  * one server, in each era.
  */
 import { McpServer, type ServerContext } from '@modelcontextprotocol/server';

@@ -52,7 +52,7 @@ async function describe(
   return said(
     JSON.stringify({
       id: session?.id,
-      user: session?.user,
+      user: session?.userKey,
       version: session?.protocolVersion,
       clientInfo: server.server.getClientVersion(),
       capabilities: server.server.getClientCapabilities(),

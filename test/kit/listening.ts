@@ -37,8 +37,11 @@ export function openClient(url: string, options?: RawClientOptions): RawClient {
 /** A client of `endpoint`, which this server has. */
 export async function clientBehind(
   server: Server,
-  endpoint: { close(): Promise<void> },
+  endpoint: { close(options?: { timeoutMs: number }): Promise<void> },
   { path = '/mcp', ...options }: RawClientOptions & { readonly path?: string } = {},
 ): Promise<RawClient> {
-  return openClient((await listening(server, () => endpoint.close())) + path, options);
+  return openClient(
+    (await listening(server, () => endpoint.close({ timeoutMs: 0 }))) + path,
+    options,
+  );
 }

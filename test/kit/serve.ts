@@ -63,7 +63,7 @@ export async function serve(
     throw new Error('auth needs the face node or fetch');
   const log = createLog();
   const endpoint = createMcpEndpoint(serverOf(server), { logger: log, ...options });
-  const close = () => endpoint.close();
+  const close = () => endpoint.close({ timeoutMs: 0 });
   let port: number;
   if (face === 'listen') {
     onTestFinished(close);

@@ -92,7 +92,7 @@ export function sharedDeployment(kind: DurableKind): {
 } {
   return kind === 'sqlite'
     ? {}
-    : { store: urlOf(kind), env: { SOJOURN_NAME: `test-${(stores += 1)}` } };
+    : { store: urlOf(kind), env: { SOJOURN_DEPLOYMENT: `test-${(stores += 1)}` } };
 }
 
 function urlOf(kind: ServerKind): string {
@@ -110,6 +110,6 @@ function renamed(store: Store, prefix: string): Store {
   return {
     kind,
     durable,
-    open: (options) => store.open({ ...options, name: `${prefix}${options.name}` }),
+    open: (options) => store.open({ ...options, deployment: `${prefix}${options.deployment}` }),
   };
 }

@@ -73,7 +73,7 @@ export const WALKS: Readonly<Record<string, Walk>> = {
       const { a, another } = await openFleet();
       const clients: RawClient[] = [];
       for (let n = 0; n < CALLS; n++) clients.push(await another());
-      await a.endpoint.close();
+      await a.endpoint.close({ timeoutMs: 0 });
       return { call: () => called((clients.pop() as RawClient).call(...ECHO)) };
     },
   },

@@ -110,7 +110,7 @@ describe('the errors page', () => {
         expect(statuses).toEqual(
           new Set(row.what.includes('200: ') ? [row.status, 200] : [row.status]),
         );
-      expect(own.map(({ rpc }) => rpc)).toEqual(own.map(() => row.rpc));
+      expect(own.map(({ rpcCode }) => rpcCode)).toEqual(own.map(() => row.rpc));
       expect(own.some(({ retryable }) => retryable)).toBe(row.status === 429 || row.status === 503);
       const reasons = [...row.what.matchAll(/`reason: (\w+)`/g)].map(([, reason]) => reason);
       for (const { data } of own) {

@@ -65,7 +65,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
         const sent = withSession(given, await ensureLive());
         const response = await probe(client, { method, headers: sent, body: bytes });
         told(response, method, sent['mcp-session-id']);
-        expect(endpoint.sessions.count).toBe(known.size);
+        expect(endpoint.sessions.liveCount).toBe(known.size);
       }),
       { numRuns: RUNS },
     );
@@ -94,7 +94,7 @@ describe.each(ways)('$sessionMode over $face', ({ face, sessionMode }) => {
         // Refused or answered, the response has the request's id, because nothing before the body was wrong.
         if (!response.sse) expect((response.json() as { id: unknown }).id).toBe(message.id);
         told(response, 'POST', undefined);
-        expect(endpoint.sessions.count).toBe(known.size);
+        expect(endpoint.sessions.liveCount).toBe(known.size);
       }),
       { numRuns: RUNS },
     );

@@ -224,6 +224,6 @@ test('a handler may notify as its signal aborts: what its client cannot get is d
   const one = await openSession();
   one.call('tools/call', { name: 'hold', arguments: {} }).catch(() => {});
   await until(() => outcomes.length === 1);
-  await endpoint.sessions.terminate(String(one.sessionId));
+  await endpoint.sessions.end(String(one.sessionId));
   await until(() => outcomes.length === 2);
 });

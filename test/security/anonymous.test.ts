@@ -1,5 +1,5 @@
 /**
- * Anonymous callers beside authenticated ones (`auth.optional`): they get what `optional` says. `auth-tokens.test.ts`
+ * Anonymous callers beside authenticated ones (`auth.anonymous`): they get what `optional` says. `auth-tokens.test.ts`
  * holds that a token that is not valid makes no anonymous caller, `foreign-users.test.ts` that no session changes its
  * kind.
  */
@@ -34,7 +34,7 @@ const verify: NonNullable<Auth['verify']> = async (token) => {
 const auth = (more: Partial<Auth> = {}): Auth => ({
   verify,
   metadata: METADATA,
-  optional: true,
+  anonymous: true,
   ...more,
 });
 const as = (token: string | undefined) => ({
@@ -144,13 +144,16 @@ test.each(['node', 'fetch'] as const)(
 );
 
 describe('a function says what anonymous callers may use', () => {
-  const optional: Auth['optional'] = (kind, name) =>
+  const optional: Auth['anonymous'] = (kind, name) =>
     kind === 'tool' && ['whoami', 'echo'].includes(name);
 
   test.each([[undefined], [() => true]])(
     'the rest does not exist for them, in each era',
     async (authorize) => {
-      const { client, openSession } = await start({ optional, ...(authorize && { authorize }) });
+      const { client, openSession } = await start({
+        anonymous: optional,
+        ...(authorize && { authorize }),
+      });
       const namesOf = (message: Message): string[] =>
         message.result?.['tools'].map(({ name }: { name: string }) => name);
       const anonymous = await openSession();
@@ -189,26 +192,26 @@ describe('a function says what anonymous callers may use', () => {
 
   test('a function that throws refuses', async () => {
     const { openSession, log } = await start({
-      optional: () => {
+      anonymous: () => {
         throw new Error('the list of tools cannot be read');
       },
     });
     const anonymous = await openSession();
     expect(JSON.stringify((await anonymous.call(...tool('whoami'))).message)).toMatch(/not found/);
-    expect(JSON.stringify(log.lines)).toContain('auth.optional or auth.authorize threw');
+    expect(JSON.stringify(log.lines)).toContain('auth.anonymous or auth.authorize threw');
   });
 });
 
 test('a request in which the proxy names no user is anonymous; two users, or an empty name, are 401', async () => {
   const trustedProxyUser = { header: 'x-user', from: ['127.0.0.1', '::1'] };
-  const { client } = await serve(labOf().factory, { auth: { trustedProxyUser, optional: true } });
+  const { client } = await serve(labOf().factory, { auth: { trustedProxyUser, anonymous: true } });
   const one = client();
   expect((await one.initialize()).response.status).toBe(200);
   expect(await say(one, 'whoami')).toBe('"anonymous"');
   for (const user of ['', ['alice', 'bob'], 'a'.repeat(2_000)])
     expect((await client().initialize({ headers: { 'x-user': user } })).response.status).toBe(401);
   const far = await serve(labOf().factory, {
-    auth: { trustedProxyUser: { header: 'x-user', from: ['10.9.9.9'] }, optional: true },
+    auth: { trustedProxyUser: { header: 'x-user', from: ['10.9.9.9'] }, anonymous: true },
   });
   expect((await far.client().initialize()).response.status).toBe(401);
 });

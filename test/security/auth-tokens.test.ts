@@ -1,6 +1,6 @@
 /**
  * Tokens that must not be let in, on every face and in every mode and era, also where a caller without a token is
- * anonymous (`auth.optional`). The issuer is a real HTTP server, and counts
+ * anonymous (`auth.anonymous`). The issuer is a real HTTP server, and counts
  * how often this endpoint asked it for keys.
  */
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
@@ -119,7 +119,10 @@ describe.each(SERVED)('%s', (_name, options, face, optional) => {
     const ran: string[] = [];
     const served = await serve(
       toolServer({ run: () => said(ran.push('run')) }),
-      { auth: { jwt: { issuer: issuer.url, audience: RESOURCE }, optional }, ...options },
+      {
+        auth: { jwt: { issuer: issuer.url, audience: RESOURCE }, anonymous: optional },
+        ...options,
+      },
       { face },
     );
     const stateless = options.sessionMode === 'stateless';

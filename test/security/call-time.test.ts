@@ -13,7 +13,9 @@ import { anyone, WAYS } from '../kit/ways.ts';
 useSharedStores();
 
 const ATTEMPTS = 10;
-const LIMITED: McpEndpointOptions = { limits: { perTool: { slow: { requests: 1, callMs: 30 } } } };
+const LIMITED: McpEndpointOptions = {
+  limits: { perTool: { slow: { requests: 1, callTimeoutMs: 30 } } },
+};
 
 /** A tool that never ends by itself, and ends when its signal aborts. `reasons`: why calls were aborted. */
 function slowServer() {
@@ -31,12 +33,12 @@ function slowServer() {
 const TIMED_OUT = {
   code: -32000,
   message:
-    'The time limit of 30 ms for this request is over; the request may have run (limits.callMs)',
+    'The time limit of 30 ms for this request is over; the request may have run (limits.callTimeoutMs)',
   data: { reason: 'call_timeout', mayHaveRun: true },
 };
 
 test.each(Object.entries(WAYS))(
-  '%s: a call past callMs is aborted and told, and leaves its place',
+  '%s: a call past callTimeoutMs is aborted and told, and leaves its place',
   async (_way, start) => {
     const slow = slowServer();
     const { send } = await start(anyone(LIMITED), slow);
@@ -51,12 +53,12 @@ test.each(Object.entries(WAYS))(
   },
 );
 
-test('limits.callMs bounds a call that waits for an answer of its client, and perTool can lift it', async () => {
+test('limits.callTimeoutMs bounds a call that waits for an answer of its client, and perTool can lift it', async () => {
   const lab = createLab();
   const time = createFakeTime();
   const options = {
     timeProvider: time,
-    limits: { callMs: 30, perTool: { hold: { callMs: Infinity } } },
+    limits: { callTimeoutMs: 30, perTool: { hold: { callTimeoutMs: Infinity } } },
   };
   const client = (await serve(lab.factory, options)).client();
   await client.initialize({ capabilities: { elicitation: {} } });
@@ -85,7 +87,7 @@ test('a handler that ignores its signal is reported once, and keeps its place un
   const time = createFakeTime();
   const options = {
     timeProvider: time,
-    limits: { perTool: { hold: { requests: 1, callMs: 1_000 } } },
+    limits: { perTool: { hold: { requests: 1, callTimeoutMs: 1_000 } } },
   };
   const served = await serve(lab.factory, options);
   const client = await served.openSession();

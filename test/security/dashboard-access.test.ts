@@ -127,9 +127,9 @@ describe.each(['node', 'fetch'] as const)('over the %s face', (face) => {
         405,
       ]);
     }
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
     expect((await act(port, path)).status).toBe(200);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   });
 
   test('every answer has its policy, and those of the API are stored nowhere', async () => {

@@ -19,7 +19,7 @@ const ISSUER = 'https://id.example';
 
 /** The token has the user as JSON; without it the caller is anonymous. */
 const auth: McpEndpointOptions['auth'] = {
-  optional: true,
+  anonymous: true,
   metadata: { resource: 'https://mcp.example/mcp', authorization_servers: [ISSUER] },
   verify: async (token) => {
     const extra = JSON.parse(Buffer.from(token, 'base64url').toString()) as Record<string, unknown>;

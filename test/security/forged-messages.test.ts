@@ -25,7 +25,7 @@ const KEY = 'a-key-that-only-the-deployment-has';
 
 /** On a file all have the same clock. */
 const viewOf = (store: Store, time: FakeTime): Promise<View> =>
-  openView(store, { name: 'mcp', time });
+  openView(store, { deployment: 'mcp', time });
 
 /** What each message would do. */
 function forgeries(to: string, sessionId: string): InstanceMessage[] {
@@ -133,7 +133,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     // The session lives on A, with its count, and B still relays to it.
     const near = b.join(client);
     expect(await say(near, 'count')).toBe('2');
-    expect([a.endpoint.sessions.count, a.endpoint.health().state]).toEqual([1, 'serving']);
+    expect([a.endpoint.sessions.liveCount, a.endpoint.health().state]).toEqual([1, 'serving']);
     expect(get.messages).toEqual([]);
     expect((await near.delete()).status).toBe(200);
   });
@@ -144,9 +144,9 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
   ])('a process that reads the secret of the store signs with it: $title', async (given) => {
     const { open, time, a, client, areRefused } = await fleet({ instanceKeys: given.keys });
-    const { name, leaseMs, logger } = storeOptions();
+    const { deployment, leaseMs, logger } = storeOptions();
     const store = await viewOf(open(), time);
-    const options = { name, instanceKeys: [STORE_KEY], leaseMs, timeProvider: time, logger };
+    const options = { deployment, instanceKeys: [STORE_KEY], leaseMs, timeProvider: time, logger };
     const forger = new SignedMessages(store, options);
     const answers: InstanceMessage[] = [];
     await forger.announce(
@@ -191,7 +191,7 @@ test('in one process, where messages are not signed, there are no orders', async
   const store = memory();
   const [a] = await serveFleet(1, { store });
   const client = await a.openSession();
-  const { instances } = await openView(store, { name: 'mcp' });
+  const { instances } = await openView(store, { deployment: 'mcp' });
   for (const order of [{ run: 'drain' }, { run: 'end', session: client.sessionId }])
     await instances.send('other', a.id, { kind: 'order', by: 'me', ...order });
   expect((await client.call('ping')).response.status).toBe(200);

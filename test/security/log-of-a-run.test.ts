@@ -120,7 +120,7 @@ test.each([
   ['the fetch face without sessions', 'fetch', { sessionMode: 'stateless' }],
   ['the node face without sessions', 'node', { sessionMode: 'stateless' }],
 ] as const)('the lines of an endpoint behind %s', async (_where, face, more) => {
-  const options = { ...keeper.options, waitMs: 0, accessLog: true, ...more };
+  const options = { ...keeper.options, maxWaitMs: 0, accessLog: true, ...more };
   const { url, log } = await serve(keeper.factory, options, { face });
   const ids = [...(await attackAll(url, 'legacy')), ...(await attackAll(url, 'modern'))];
   await until(() => log.matching(/^request$/).length > 2 * messages().length);

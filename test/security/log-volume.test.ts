@@ -197,7 +197,7 @@ describe.each(modes)('in the mode %s', (_mode, options) => {
         const bytes = bytesOf(served.log.lines);
         if (bytes > 65_536) found[name] = bytes;
         client.close();
-        await served.endpoint.close();
+        await served.endpoint.close({ timeoutMs: 0 });
       }
       expect(found).toEqual({});
     },
@@ -226,7 +226,7 @@ test('any number of requests write a thousand lines in a second, and one with th
   const log = createLog();
   const options = { accessLog: true, timeProvider: time, logger: log } as const;
   const endpoint = createMcpEndpoint(createLab().factory, options);
-  onTestFinished(() => endpoint.close());
+  onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
   const url = 'http://localhost/mcp';
   for (let n = 0; n < 1_500; n++) await endpoint.fetch(new Request(url, { method: 'PUT' }));
   expect(log.matching(/^request$/, 'info')).toHaveLength(1_000);

@@ -84,11 +84,11 @@ test.each(STREAMS)(
 );
 
 test.each(STREAMS.filter(([way]) => ['sessions, 2025-11-25', '2026-07-28'].includes(way)))(
-  '%s: limits.requestsPerSession and limits.requests count handlers whose calls were given up',
+  '%s: limits.requestsPerSession and limits.sessionlessRequests count handlers whose calls were given up',
   async (_way, start) => {
     const hog = createHog();
     const limits = { requestsPerSession: LIMIT, requests: LIMIT, userShare: 1 };
-    const { send } = await start(anyone({ ...EARLY_HEAD, limits, waitMs: 0 }), hog);
+    const { send } = await start(anyone({ ...EARLY_HEAD, limits, maxWaitMs: 0 }), hog);
     await giveUp(hog, () => send(...HOG, ''));
   },
 );

@@ -188,7 +188,9 @@ test.each([undefined, 60, 20, 0])(
     for (const listener of [endpoint.node, onFetch] as RequestListener[]) {
       const server = createServer((req, res) => listener(req, res));
       if (most !== undefined) server.maxHeadersCount = most;
-      const port = Number(new URL(await listening(server, () => endpoint.close())).port);
+      const port = Number(
+        new URL(await listening(server, () => endpoint.close({ timeoutMs: 0 }))).port,
+      );
       for (const fields of Object.values(BEHIND)) {
         const junk = JUNK(most === 0 ? 1_200 : (most ?? 1_000));
         const got = await ask(

@@ -153,7 +153,9 @@ test('a relayed call ends as lost in the stream that its client reads, where it 
 });
 
 test('is owner_lost for an anonymous caller, where the next instance asks for a scope', async () => {
-  const anonymous: McpEndpointOptions = { auth: { verify: async () => undefined, optional: true } };
+  const anonymous: McpEndpointOptions = {
+    auth: { verify: async () => undefined, anonymous: true },
+  };
   const { first, second, ran, lose } = await servePeeking(
     'sqlite',
     anonymous,

@@ -303,7 +303,7 @@ describeWithServer('redis', 'a process on Redis', (redis) => {
     onTestFinished(() => proxy.close());
     // The lease is valid for some of the calls, and has run out for the others.
     await survives({ ...LARGE_CALL, leaves: 'cut' }, LONG_ATTACK_MS, {
-      options: { leaseMs: 4_000, waitMs: 60_000 },
+      options: { leaseMs: 4_000, maxWaitMs: 60_000 },
       store: redis().url.replace(`:${redis().port}`, `:${proxy.port}`),
       begun: () => {
         proxy.refuse(true);

@@ -100,7 +100,7 @@ describe('limits.perUser', () => {
     await Promise.all(running);
     const many = await Promise.all(Array.from({ length: 20 }, status));
     expect(new Set(many)).toEqual(new Set([200]));
-    expect(endpoint.sessions.count).toBe(4);
+    expect(endpoint.sessions.liveCount).toBe(4);
   });
 });
 
@@ -117,7 +117,7 @@ test('limits.perUser.sessions counts sessions that hibernate, and those that mig
   const first = await open('ann');
   await time.advance(1_000);
   const second = await open('ann');
-  await later(time, () => endpoint.sessions.count === 0);
+  await later(time, () => endpoint.sessions.liveCount === 0);
   const third = await open('ann');
   expect((await first.call('ping')).response.status).toBe(404);
   const running = [second, third].map((one) => one.call(...tool('hold')));
@@ -155,7 +155,7 @@ test.each(storeKinds)('limits.perUser.sessions holds over all instances, on %s',
     for (let n = 0; n < 15; n++) expect((await client(as).initialize()).response.status).toBe(200);
   };
   await Promise.all(members.map(openMany));
-  const count = () => one.endpoint.sessions.count + other.endpoint.sessions.count;
+  const count = () => one.endpoint.sessions.liveCount + other.endpoint.sessions.liveCount;
   expect(count()).toBeLessThanOrEqual(5);
 });
 
@@ -201,7 +201,7 @@ describe('by size', () => {
       413,
       expect.stringContaining('may have 512 keys and objects'),
     ]);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   });
 
   test('a subscriptions/listen with a long URI, or with URIs of more than 64 KiB, is refused', async () => {
@@ -287,7 +287,7 @@ describe('the 2024-11-05 transport has the same limits', () => {
   );
 
   test('a call past limits.requestsPerSession is refused', async () => {
-    const { ask, post, lab } = await connect({ waitMs: 0, limits: { requestsPerSession: 1 } });
+    const { ask, post, lab } = await connect({ maxWaitMs: 0, limits: { requestsPerSession: 1 } });
     await ask(handshake(0));
     await post(toolCall(1, 'hold'));
     await lab.held();
@@ -304,8 +304,8 @@ const opened = async (client: RawClient): Promise<number> =>
   (await client.initialize()).response.status;
 const echo = tool('echo', { text: 'served' });
 
-test('calls without a session: 200 of a slow tool take half of limits.requests, and the next user is served', async () => {
-  const { lab, as } = await start({ limits: { requests: 20 } });
+test('calls without a session: 200 of a slow tool take half of limits.sessionlessRequests, and the next user is served', async () => {
+  const { lab, as } = await start({ limits: { sessionlessRequests: 20 } });
   const eve = as('eve');
   const answers = Array.from({ length: 200 }, () => callModern(eve, ...tool('hold')));
   await lab.held(9);
@@ -321,7 +321,7 @@ test('calls without a session: 200 of a slow tool take half of limits.requests, 
     '1',
     expect.objectContaining({
       message:
-        'Service Unavailable: this user has its share of 20 places (limits.requests, limits.userShare)',
+        'Service Unavailable: this user has its share of 20 places (limits.sessionlessRequests, limits.userShare)',
     }),
   ]);
   await until(() => lab.holds.length >= 10);
@@ -344,7 +344,7 @@ test('sessions of the memory store: one user opens half of limits.sessions, and 
   for (let n = 0; n < 4; n++) expect(await opened(as('bob'))).toBe(200);
   expect(await opened(as('bob'))).toBe(503);
   expect((await connectSse(as('joe'), '/mcp/sse')).stream.status).toBe(200);
-  expect(endpoint.sessions.count).toBe(12);
+  expect(endpoint.sessions.liveCount).toBe(12);
   await clients.find(({ sessionId }) => sessionId !== undefined)?.delete();
   // What Bob holds is not free for Eve.
   expect(await opened(as('eve'))).toBe(503);
@@ -359,11 +359,11 @@ test('sessions of a durable store: a user past its share loses its own idle ones
   const bob = as('bob');
   await bob.initialize();
   for (let n = 0; n < 40; n++) expect(await opened(as('eve'))).toBe(200);
-  expect(endpoint.sessions.count).toBe(9);
+  expect(endpoint.sessions.liveCount).toBe(9);
   expect(lab.made.filter(({ closed }) => closed)).toHaveLength(32);
   // None is free any more for the last of them: those who have more make room.
   for (let n = 0; n < 20; n++) expect(await opened(as(`user ${n}`))).toBe(200);
-  expect(endpoint.sessions.count).toBe(16);
+  expect(endpoint.sessions.liveCount).toBe(16);
   expect((await bob.call(...echo)).response.status).toBe(200);
 });
 

@@ -22,7 +22,7 @@ import {
 const PLACES = 40;
 const LIMITS: McpEndpointOptions = {
   leaseMs: 1_000,
-  waitMs: 60_000,
+  maxWaitMs: 60_000,
   limits: { waitingRequests: PLACES, memoryBytes: BUDGET, userShare: 1 },
 };
 /** Requests of one attack. */
@@ -144,7 +144,7 @@ describe.each(faces)('%s', (face) => {
       const other = send(bob, PLACES / 4);
       await back();
       await Promise.all([flood.over, other.over]);
-      expect([flood.served, other.served, ran, endpoint.sessions.count]).toEqual([
+      expect([flood.served, other.served, ran, endpoint.sessions.liveCount]).toEqual([
         PLACES / 2,
         PLACES / 4,
         [],

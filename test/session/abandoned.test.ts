@@ -98,7 +98,8 @@ test(
       await timeProvider.advance(ms);
       await until(
         async () =>
-          endpoint.sessions.count === 0 && (await endpoint.sessions.list()).sessions.length === 0,
+          endpoint.sessions.liveCount === 0 &&
+          (await endpoint.sessions.list()).sessions.length === 0,
         {
           timeoutMs: 30_000,
         },
@@ -112,7 +113,7 @@ test(
     const before = heap();
 
     await open(SESSIONS);
-    await until(() => endpoint.sessions.count === SESSIONS);
+    await until(() => endpoint.sessions.liveCount === SESSIONS);
     const peak = heap();
     expect(peak - before).toBeGreaterThan(SESSIONS * 1_000);
 

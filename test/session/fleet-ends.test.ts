@@ -25,7 +25,7 @@ describe('a session without a live owner', () => {
       const { a, b, onA, onB, ended } = await pair({ store });
       if (what === 'drained') await a.endpoint.drain();
       else await store.views[0]?.instances.leave(a.id);
-      expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+      expect(await b.endpoint.sessions.end(onA.sessionId ?? '')).toBe(true);
       expect([ended, b.lab.made.length]).toEqual([['terminated'], 0]);
       expect((await onB.call('ping')).response.status).toBe(404);
     },
@@ -39,7 +39,7 @@ describe('a session without a live owner', () => {
       const ann = await a.openSession({}, { headers: { 'x-user': 'ann' } });
       expect((await b.join(ann, { headers: {} }).delete()).status).toBe(403);
       if (where === 'without a live owner') await a.endpoint.drain();
-      expect(await b.endpoint.sessions.terminate(ann.sessionId ?? '')).toBe(true);
+      expect(await b.endpoint.sessions.end(ann.sessionId ?? '')).toBe(true);
       expect((await b.join(ann).call('ping')).response.status).toBe(404);
     },
   );
@@ -52,21 +52,21 @@ describe('a session without a live owner', () => {
     store.before['sessions.read'] = () => {
       if (tries++ === 0) throw storeUnavailable('reading a session', undefined);
     };
-    expect(await b.endpoint.sessions.terminate(onA.sessionId ?? '')).toBe(true);
+    expect(await b.endpoint.sessions.end(onA.sessionId ?? '')).toBe(true);
     expect(tries).toBeGreaterThan(1);
   });
 
   test('is not ended by a terminate() that may not wait for the store', async () => {
     const store = watchedStore();
-    const { a, b, onA } = await pair({ store, waitMs: 0 });
+    const { a, b, onA } = await pair({ store, maxWaitMs: 0 });
     await a.endpoint.drain();
     store.before['sessions.read'] = () => {
       throw storeUnavailable('reading a session', undefined);
     };
-    await expect(b.endpoint.sessions.terminate(onA.sessionId ?? '')).rejects.toMatchObject({
+    await expect(b.endpoint.sessions.end(onA.sessionId ?? '')).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
     });
-    expect(await b.endpoint.sessions.terminate('')).toBe(false);
+    expect(await b.endpoint.sessions.end('')).toBe(false);
     delete store.before['sessions.read'];
   });
 
@@ -102,10 +102,10 @@ test('sessions are listed at every instance, with their owners', async () => {
       protocolVersion: '2025-11-25',
     });
   }
-  expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 1]);
+  expect([a.endpoint.sessions.liveCount, b.endpoint.sessions.liveCount]).toEqual([1, 1]);
   await a.endpoint.drain();
   expect(await b.endpoint.sessions.get(onA.sessionId ?? '')).toMatchObject({
-    status: 'hibernated',
+    status: 'released',
   });
 });
 
@@ -114,9 +114,9 @@ test.each(['last', 'first'])(
   async (which) => {
     const { a, b, ended } = await pair();
     const [first, last] = which === 'last' ? [b, a] : [a, b];
-    await first.endpoint.close();
+    await first.endpoint.close({ timeoutMs: 0 });
     expect(ended).toEqual([]);
-    await last.endpoint.close();
+    await last.endpoint.close({ timeoutMs: 0 });
     expect(ended).toEqual(['endpoint_closed']);
   },
 );

@@ -39,7 +39,7 @@ describe.each(['drain', 'close'] as const)('after %s() of its owner, a session',
     expect(await logged(onA)).toEqual(['big']);
 
     await a.endpoint[how]();
-    expect([a.lab.made[0]?.closed, b.lab.made.length, b.endpoint.sessions.count]).toEqual([
+    expect([a.lab.made[0]?.closed, b.lab.made.length, b.endpoint.sessions.liveCount]).toEqual([
       true,
       0,
       0,

@@ -90,7 +90,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
     const client = await open();
     expect(await say(client, 'count')).toBe('1');
     await sleep(client);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     expect(lab.made.map(({ closed }) => closed)).toEqual([true]);
 
     expect(await say(client, 'count')).toBe('2');
@@ -99,7 +99,7 @@ describe.each(stores)('on %s', (_kind, makeStore) => {
       restored: true,
     });
     expect(lab.made.length).toBe(2);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
     expect(events).toEqual([
       {
         name: 'sessionOpened',
@@ -162,7 +162,7 @@ test('as many as became idle together fall asleep in one sweep', async () => {
   const { client, time, endpoint, events } = await sleepy();
   const many = Array.from({ length: 120 }, () => client({ sockets: 1 }));
   await Promise.all(many.map((one) => one.initialize()));
-  expect(endpoint.sessions.count).toBe(120);
+  expect(endpoint.sessions.liveCount).toBe(120);
   await time.advance(HIBERNATE + SWEEP);
   await until(() => events.filter(({ name }) => name === 'sessionHibernated').length === 120);
   expect(await status(many[119]!)).toBe(200);
@@ -174,11 +174,11 @@ describe('what keeps a session live', () => {
     const client = await open();
     const stream = await client.get();
     await time.advance(HIBERNATE + SWEEP);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
     stream.abort();
     await until(async () => {
       await time.advance(HIBERNATE);
-      return endpoint.sessions.count === 0;
+      return endpoint.sessions.liveCount === 0;
     });
     await sleep(client);
     expect(lab.made[0]?.closed).toBe(true);
@@ -196,7 +196,7 @@ describe('what keeps a session live', () => {
     controlStream.abort();
     await until(async () => {
       await time.advance(SWEEP);
-      return endpoint.sessions.count === 1;
+      return endpoint.sessions.liveCount === 1;
     });
     await time.advance(HIBERNATE);
     expect((await endpoint.sessions.get(client.sessionId ?? ''))?.status).toBe('live');
@@ -267,7 +267,7 @@ describe('what a wake brings back', () => {
     endpoint.notify.toolsChanged();
     await client.notify('notifications/roots/list_changed');
     await time.advance(HIBERNATE + SWEEP);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
   });
 });
 
@@ -334,7 +334,7 @@ describe('maxIdleSessionCount', () => {
     });
     const alice = await openSession({}, { headers: { 'x-user': 'alice' } });
     await time.advance(HIBERNATE + SWEEP);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     for (let n = 0; n < 3; n++) await openSession({}, { headers: { 'x-user': 'bob' } });
     expect(await status(alice)).toBe(200);
   });
@@ -389,7 +389,7 @@ describe('maxIdleSessionCount', () => {
       const { open, events, log, time, endpoint } = await sleepy(options);
       const clients = [await open(), await open(), await open()];
       await until(() => events.filter(({ name }) => name === 'sessionHibernated').length === 2);
-      expect(endpoint.sessions.count).toBe(1);
+      expect(endpoint.sessions.liveCount).toBe(1);
       await time.advance(SWEEP);
       expect(
         log.matching(/^maxIdleSessionCount of 1 exceeded/, 'info').map(({ fields }) => fields),
@@ -412,7 +412,7 @@ test('a session does not hibernate while an earlier save is under way, though a 
   delete store.before['sessions.save'];
   await client.call('resources/subscribe', { uri: 'note://a' });
   await time.advance(HIBERNATE + SWEEP);
-  expect(endpoint.sessions.count).toBe(1);
+  expect(endpoint.sessions.liveCount).toBe(1);
 
   slow.open();
   await sleep(client);

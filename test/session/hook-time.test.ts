@@ -203,7 +203,7 @@ describe.each(cases)(
         sessionId: nameless ? undefined : expect.any(String),
         hookTimeoutMs: LIMIT,
       });
-      expect(endpoint.sessions.count).toBe(0);
+      expect(endpoint.sessions.liveCount).toBe(0);
 
       expect((await client().initialize()).response.status).toBe(200);
       hung.open();
@@ -213,7 +213,7 @@ describe.each(cases)(
       // What connected late is closed once more.
       if (lateConnect)
         await until(() => lab.made[0]?.closed, { what: 'the connection of the first' });
-      expect(endpoint.sessions.count).toBe(1);
+      expect(endpoint.sessions.liveCount).toBe(1);
     });
   },
 );
@@ -241,7 +241,7 @@ test('an allowSessionMigration that hangs is refused, its signal aborts, and the
   const { handler, table } = createHandler();
   const signals: AbortSignal[] = [];
   const { time, client, log } = await onFakeTime(hung, createLab().factory, {
-    waitMs: 0,
+    maxWaitMs: 0,
     sessionMigrationHandler: {
       ...handler,
       allowSessionMigration: async (request, id, signal) => {
@@ -367,7 +367,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
     const [a, b] = members as [Member, Member];
     const client = await a.openSession();
     await time.advance(HIBERNATE + SWEEP);
-    await until(() => a.endpoint.sessions.count === 0, { what: 'hibernated' });
+    await until(() => a.endpoint.sessions.liveCount === 0, { what: 'hibernated' });
     return { a, b, client, other: b.join(client), time, hung, store, labs };
   }
 
@@ -397,7 +397,7 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
   });
 
   test('does not keep the next request from being served here', async () => {
-    const sleeping = await asleep({ waitMs: 0 });
+    const sleeping = await asleep({ maxWaitMs: 0 });
     await hangs(sleeping);
     expect(await status(sleeping.client)).toBe(200);
     const lines = sleeping.a.log.matching(/did not return/, 'warn');
@@ -407,18 +407,18 @@ describe.each(restores)('at a restore, %s that hangs once', (hook, factory) => {
   });
 
   test('nor on another instance, and what still returns is closed', async () => {
-    const sleeping = await asleep({ waitMs: 0 });
+    const sleeping = await asleep({ maxWaitMs: 0 });
     await hangs(sleeping);
     expect(await status(sleeping.other)).toBe(200);
     sleeping.hung.open();
     const [here] = sleeping.labs;
     await until(() => here?.made.length === 2 && here.closed.size === 2, { what: 'all closed' });
-    expect(sleeping.a.endpoint.sessions.count).toBe(0);
+    expect(sleeping.a.endpoint.sessions.liveCount).toBe(0);
     expect(await status(sleeping.other)).toBe(200);
   });
 
   test('nor a DELETE that waits for it', async () => {
-    const sleeping = await asleep({ waitMs: 0 });
+    const sleeping = await asleep({ maxWaitMs: 0 });
     let deleted: Promise<{ status: number }> | undefined;
     await hangs(sleeping, () => {
       deleted = sleeping.client.delete();

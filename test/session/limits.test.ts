@@ -40,7 +40,7 @@ describe.each(faces)('limits.sessions over %s', (face) => {
     expect(response.header('mcp-session-id')).toBeUndefined();
     const old = await client().get({ path: '/mcp/sse' });
     expect([old.status, old.header('retry-after')]).toEqual([503, '1']);
-    expect([endpoint.sessions.count, lab.made.length]).toEqual([2, 2]);
+    expect([endpoint.sessions.liveCount, lab.made.length]).toEqual([2, 2]);
     expect((await one.call('ping')).response.status).toBe(200);
     await one.delete();
     expect((await three.initialize()).response.status).toBe(200);
@@ -65,7 +65,7 @@ async function withoutRoom(options: McpEndpointOptions = {}) {
 }
 
 test('limits.sessions: a session that finds no room here is kept', async () => {
-  const { theirs, moved } = await withoutRoom({ waitMs: 100 });
+  const { theirs, moved } = await withoutRoom({ maxWaitMs: 100 });
   const { id, response, message } = await moved.call('ping');
   expect(refusalOf(response, id)).toBe('too_many_sessions');
   expect(message).toEqual(full(id, 1, { mayHaveRun: false }));
@@ -143,7 +143,7 @@ describe('limits.stateBytes while changes are under way', () => {
   /** A session with the key `a`, which has most of the limit. `end` settles the saves that are held. */
   async function openFull() {
     const store = watchedStore({ durable: true });
-    const state = await openState({ store, waitMs: 1, limits: { stateBytes: LIMIT } });
+    const state = await openState({ store, maxWaitMs: 1, limits: { stateBytes: LIMIT } });
     await state.set('a', VALUE);
     const ends: Array<(error?: Error) => void> = [];
     store.before['sessions.save'] = () =>

@@ -98,7 +98,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     );
     const next = await a.openSession();
     expect(await say(b.join(next), 'count')).toBe('1');
-    await a.endpoint.close();
+    await a.endpoint.close({ timeoutMs: 0 });
     expect(lost(a)).toBe(SESSIONS);
     for (const { log } of [a, b]) {
       expect(log.matching(/^Another instance owns|^The lease ran out/)).toEqual([]);
@@ -118,7 +118,7 @@ test.runIf(durableKinds.includes('redis'))(
     for (const key of (await ask('KEYS', `*:${client.sessionId}`)) as string[])
       await ask('DEL', key);
     expect((await client.call(...tool('count'))).response.status).toBe(404);
-    await a.endpoint.close();
+    await a.endpoint.close({ timeoutMs: 0 });
     expect(lost(a)).toBe(1);
     expect(a.log.matching(/Another instance owns|is gone from the store/)).toEqual([]);
   },

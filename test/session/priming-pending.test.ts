@@ -71,7 +71,8 @@ async function served(connect = sharedStore('sqlite'), options: McpEndpointOptio
 }
 
 /** Nothing waits for the store. */
-const servedAtOnce = (): ReturnType<typeof served> => served(sharedStore('sqlite'), { waitMs: 0 });
+const servedAtOnce = (): ReturnType<typeof served> =>
+  served(sharedStore('sqlite'), { maxWaitMs: 0 });
 
 const call = (
   { client }: Awaited<ReturnType<typeof served>>,
@@ -167,7 +168,7 @@ describe('a call that may run twice', () => {
     expect([textOf(stream.events.at(-1)?.message), one.runs]).toEqual(['seen', ['peek']]);
   });
 
-  test('is refused with waitMs 0 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
+  test('is refused with maxWaitMs 0 when the store cannot be asked before anything was sent; tried again it runs again', async () => {
     const one = await servedAtOnce();
     await one.client.call('tools/list');
     one.store.before['sessions.append'] = () => Promise.reject(storeUnavailable('for a test'));
@@ -244,7 +245,7 @@ describe('a call that may run twice', () => {
       if (when === 'after') {
         // Another write tells its former owner, while the reply to the first one is on its way.
         expect(await say(one.join(one.client), 'count')).toBe('1');
-        await until(() => one.endpoint.sessions.count === 0);
+        await until(() => one.endpoint.sessions.liveCount === 0);
       }
       storing.open();
       const stream = await called;
@@ -275,7 +276,7 @@ describe('the head of a response leaves with its first event id', () => {
     },
     'of a session that woke': async ({ a, onA, time }) => {
       await time.advance(60_000 + 5_000);
-      await until(() => a.endpoint.sessions.count === 0, { what: 'the session to hibernate' });
+      await until(() => a.endpoint.sessions.liveCount === 0, { what: 'the session to hibernate' });
       await onA.call('tools/list');
       return onA;
     },
@@ -298,7 +299,7 @@ describe('the head of a response leaves with its first event id', () => {
       store,
       timeProvider: time,
       leaseMs: 86_400_000,
-      waitMs: WAIT_MS,
+      maxWaitMs: WAIT_MS,
       hibernateAfterMs: 60_000,
     };
     const [a, b] = await serveFleet(2, options, [], labs);
@@ -336,7 +337,9 @@ describe('the head of a response leaves with its first event id', () => {
     const fleet = await fleetOf();
     const { storing, call, done } = await fleet.call(fleet.onA, 'stay');
     const left =
-      how === 'drain' ? fleet.a.endpoint.drain({ timeoutMs: 0 }) : fleet.a.endpoint.close();
+      how === 'drain'
+        ? fleet.a.endpoint.drain({ timeoutMs: 0 })
+        : fleet.a.endpoint.close({ timeoutMs: 0 });
     await fleet.time.advance(100);
     expect(call.response?.status).toBeUndefined();
     storing.open();
@@ -345,7 +348,7 @@ describe('the head of a response leaves with its first event id', () => {
     await left;
   });
 
-  test('and not later than waitMs: then an error takes its place', async () => {
+  test('and not later than maxWaitMs: then an error takes its place', async () => {
     const fleet = await fleetOf();
     const { storing, done } = await fleet.call(fleet.onA, 'stay', () =>
       Promise.reject(storeUnavailable('for a test')),

@@ -81,11 +81,11 @@ test('a server that never closes does not delay the sweep of other sessions, and
   const other = a.client();
   await other.initialize(); // ends one sweep after the first
   await time.advance(IDLE + 3_000);
-  expect(a.endpoint.sessions.count).toBe(0);
+  expect(a.endpoint.sessions.liveCount).toBe(0);
   expect(await ping(other)).toBe(404);
   await time.advance(5_000);
   expect(a.log.matching(/still closing some time after its session/, 'warn').length).toBe(1);
-  await a.endpoint.close();
+  await a.endpoint.close({ timeoutMs: 0 });
 });
 
 test('an initialize that is still under way at the deadline of a drain does not stay there', async () => {
@@ -187,7 +187,7 @@ test('two instances adopt the same migrated session at once: one keeps it, the o
   await until(() => creates.waiting === 2);
   creates.open();
   expect(await counts(...calls)).toEqual(['1', '2']);
-  expect(b.endpoint.sessions.count + c.endpoint.sessions.count).toBe(1);
+  expect(b.endpoint.sessions.liveCount + c.endpoint.sessions.liveCount).toBe(1);
   const made = [...b.lab.made, ...c.lab.made];
   expect(made.filter(({ closed }) => !closed).length).toBe(1);
 });

@@ -144,10 +144,10 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
     seeds: 10,
     shows: /was refused with/,
     within: { kind: 'outages', change: outOfReach },
-    without: { endpoint: { waitMs: 0 } },
+    without: { endpoint: { maxWaitMs: 0 } },
   },
   {
-    rule: 'requests wait no longer than waitMs',
+    rule: 'requests wait no longer than maxWaitMs',
     seeds: 40,
     from: 16,
     shows: /^waited \d+ ms/,
@@ -155,7 +155,7 @@ export const ABLATIONS: readonly Ablation<RunOptions>[] = [
       kind: 'outages',
       change: (scenario) => ({
         ...outOfReach(scenario),
-        endpoint: { ...scenario.endpoint, waitMs: 200 },
+        endpoint: { ...scenario.endpoint, maxWaitMs: 200 },
       }),
     },
     without: {},

@@ -142,7 +142,7 @@ function checkEndings(ledger: Ledger, say: SayOf): void {
   }
 }
 
-/** An instance that stops refuses what waits there; any other only past `waitMs`. */
+/** An instance that stops refuses what waits there; any other only past `maxWaitMs`. */
 function mayRefuse(
   { retired, patience, factoryFails }: Ledger,
   call: Call,
@@ -151,7 +151,7 @@ function mayRefuse(
   if (status !== 200) return false;
   if (factoryFails && body.includes('"restore_failed"')) return true;
   if (retired.some((one) => one.slot === slot && one.from <= at)) return true;
-  return patience !== undefined && !patience.calm && at - call.attemptAt >= patience.waitMs;
+  return patience !== undefined && !patience.calm && at - call.attemptAt >= patience.maxWaitMs;
 }
 
 // ——— what the user of a client sees while the store is away ———
@@ -167,7 +167,7 @@ function checkPatience(
   sayAnyhow: (what: string) => void,
 ): void {
   if (patience === undefined || !patience.storeOnly) return;
-  const { waitMs, calm, alone, patientMs } = patience;
+  const { maxWaitMs, calm, alone, patientMs } = patience;
   if (calm)
     for (const { at, body } of refusals)
       sayAnyhow(`${at.toFixed(3)} a request was refused with 503: ${body}`);
@@ -194,8 +194,8 @@ function checkPatience(
     // It may wait for the lease, and once more for the first write of its stream. Its stream may wait longer: it is
     // resumed.
     const waited = (acceptedAt ?? ending.at) - attemptAt - ms;
-    if (ending.kind !== 'timed-out' && waited > 2 * waitMs + SLACK_MS)
-      say(call, `waited ${waited.toFixed(0)} ms, and waitMs is ${waitMs}: ${nameOf(call)}`);
+    if (ending.kind !== 'timed-out' && waited > 2 * maxWaitMs + SLACK_MS)
+      say(call, `waited ${waited.toFixed(0)} ms, and maxWaitMs is ${maxWaitMs}: ${nameOf(call)}`);
   }
   if (alone) checkOrder(calls, runOf, say);
 }

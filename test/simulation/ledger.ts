@@ -115,10 +115,10 @@ export interface SessionStory {
 /** What the scenario lets the users of its clients see. */
 export interface Patience {
   /** How long a request may wait. */
-  readonly waitMs: number;
-  /** Only the store is away, for less than `waitMs`, and no instance crashes or stops: nothing is refused. */
+  readonly maxWaitMs: number;
+  /** Only the store is away, for less than `maxWaitMs`, and no instance crashes or stops: nothing is refused. */
   readonly calm: boolean;
-  /** Only the store is away, for longer than `waitMs` maybe. */
+  /** Only the store is away, for longer than `maxWaitMs` maybe. */
   readonly storeOnly: boolean;
   /** One instance only: between two, what a client does may arrive after the outage. */
   readonly alone: boolean;

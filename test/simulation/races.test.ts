@@ -243,7 +243,7 @@ describe('12. a lease renewed late, with an open elicitation', () => {
 
 test('30. the time of a call is over while its owner is frozen, and another instance claims its session: the call is lost, not timed out', () =>
   withClient(
-    { endpoint: { eventRetention: false, limits: { callMs: LEASE_MS } } },
+    { endpoint: { eventRetention: false, limits: { callTimeoutMs: LEASE_MS } } },
     async (stage, client) => {
       const running = client.call('slowOnce', { slot: 0, ms: 20 * LEASE_MS });
       await stage.until(() => ranOf(stage, 'slowOnce') === 1, 'the tool to run');

@@ -106,13 +106,13 @@ const LONGEST_OUTAGE_MS = 3_000;
 const PATIENT_MS = 60_000;
 
 function patienceOf({ slots, kind, endpoint, weather }: Scenario): Patience {
-  const { waitMs = 15_000 } = endpoint;
+  const { maxWaitMs = 15_000 } = endpoint;
   const storeOnly = kind === 'outages' && weather.drain === 0 && weather.crash === 0;
   return {
-    waitMs,
+    maxWaitMs,
     storeOnly,
     alone: slots === 1,
-    calm: storeOnly && waitMs > LONGEST_OUTAGE_MS,
+    calm: storeOnly && maxWaitMs > LONGEST_OUTAGE_MS,
     patientMs: PATIENT_MS,
   };
 }

@@ -146,7 +146,7 @@ const RARE: ReadonlyArray<
   [0.06, { eventRetention: false }],
   // A call that asks a client which was cut off keeps its place.
   [0.06, { limits: { requestsPerSession: 2 } }, { ask: 0 }],
-  [0.06, { waitMs: 500 }],
+  [0.06, { maxWaitMs: 500 }],
   // Its questions are lost with the GET stream.
   [0.06, { responseMode: 'json' }, { ask: 0, cancel: 0, leave: 0 }],
 ];

@@ -45,7 +45,7 @@ function underTest(): StoreUnderTest {
 describe('the rows of the simulated store', () => {
   backendTests(() => {
     const deployment = new StoreServer({ now: () => 0 }).deployment({
-      name: 'mcp',
+      deployment: 'mcp',
       leaseMs: 1_000,
     });
     return { connect: () => deployment.backend('i0') };

@@ -206,7 +206,10 @@ export class StoreServer {
     this.carry = carry;
   }
 
-  deployment({ name, leaseMs }: Pick<StoreOptions, 'name' | 'leaseMs'>): Deployment {
+  deployment({
+    deployment: name,
+    leaseMs,
+  }: Pick<StoreOptions, 'deployment' | 'leaseMs'>): Deployment {
     let deployment = this.#deployments.get(name);
     if (deployment === undefined)
       this.#deployments.set(name, (deployment = new Deployment(() => this.#now(), leaseMs)));

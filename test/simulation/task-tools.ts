@@ -36,15 +36,15 @@ export const TOOLS = [
 export type Tool = (typeof TOOLS)[number];
 
 const OPTIONS: Readonly<Record<Tool, TaskOptions<[Plan, object]>>> = {
-  resumes: { resume: true, maxAttempts: 30 },
-  once: { resume: false },
+  resumes: { afterCrash: 'run', maxAttempts: 30 },
+  once: { afterCrash: 'fail' },
   hinted: { maxAttempts: 30 },
   plain: {},
-  slow: { when: { slowerThanMs: 30 }, resume: true, maxAttempts: 3 },
-  rounds: { resume: true, maxAttempts: 30 },
-  roundsOnce: { resume: false },
-  detaches: { when: 'required', resume: true, maxAttempts: 30 },
-  keyed: { resume: false, key: ({ key }) => key },
+  slow: { when: { slowerThanMs: 30 }, afterCrash: 'run', maxAttempts: 3 },
+  rounds: { afterCrash: 'run', maxAttempts: 30 },
+  roundsOnce: { afterCrash: 'fail' },
+  detaches: { when: 'required', afterCrash: 'run', maxAttempts: 30 },
+  keyed: { afterCrash: 'fail', key: ({ key }) => key },
 };
 
 export const MOST_ATTEMPTS = Object.fromEntries(
@@ -181,7 +181,7 @@ class Handler {
 
   /** Returns its questions, until it has all answers. */
   async round(given: Answers | undefined): Promise<object | undefined> {
-    const done = this.own.state.get<number>('round') ?? 0;
+    const done = (await this.own.state.get<number>('round')) ?? 0;
     const names = KEYS.slice(0, Math.max(1, this.#plan.asks));
     if (given !== undefined) {
       for (const name of names) {

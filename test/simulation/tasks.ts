@@ -69,7 +69,7 @@ export interface TasksOptions extends Partial<Pick<WorldOptions, 'changes'>> {
   readonly faults?: Partial<Faults>;
   readonly habits?: Partial<TaskHabits>;
   /** How long calls wait for the store before they are refused. */
-  readonly waitMs?: number;
+  readonly maxWaitMs?: number;
   readonly traced?: boolean;
 }
 
@@ -82,7 +82,7 @@ const SLEEPY: TasksOptions = {
 
 /** Clients that are refused. The task of a key that may be stored stays, as one that may have run. */
 const IMPATIENT: TasksOptions = {
-  waitMs: 200,
+  maxWaitMs: 200,
   habits: { tools: TOOLS.filter((tool) => tool !== 'keyed') },
 };
 
@@ -114,7 +114,7 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
     weather = {},
     faults = {},
     habits: changed = {},
-    waitMs,
+    maxWaitMs,
     traced = false,
     ...rest
   } = options;
@@ -133,7 +133,7 @@ export async function runTasks(seed: number, options: TasksOptions = {}) {
   const world: World = new World({
     seed: random.int(2 ** 31),
     slots: SLOTS,
-    endpoint: { tasks: true, waitMs },
+    endpoint: { tasks: true, maxWaitMs },
     faults: habits.isCalm ? NO_FAULTS : { ...NO_FAULTS, ...FAULTS, ...faults },
     traced,
     serverOf: ({ process }, context) => tools.server(process, context),

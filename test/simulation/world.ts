@@ -143,8 +143,8 @@ export class World {
   }
 
   get #deployment(): Deployment {
-    const { name, leaseMs } = this.#endpoint;
-    return this.server.deployment({ name, leaseMs });
+    const { deployment, leaseMs } = this.#endpoint;
+    return this.server.deployment({ deployment, leaseMs });
   }
 
   get data(): StoreData {

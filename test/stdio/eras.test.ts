@@ -103,7 +103,7 @@ describe('rounds', () => {
     const first = await serveScripted({}, keys);
     const asked = (await round(first, 'askInTurn')).result as Asked;
     const [name = ''] = Object.keys(asked.inputRequests);
-    await first.endpoint.close();
+    await first.endpoint.close({ timeoutMs: 0 });
     await first.stdio.close();
     const next = await serveScripted({}, keys);
     const given = { inputResponses: { [name]: people.elicit() }, requestState: asked.requestState };

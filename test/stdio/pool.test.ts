@@ -12,7 +12,7 @@ function pool(options: Partial<PoolOptions> = {}) {
     maxChildren: 4,
     childIdleTimeoutMs: 1e9,
     startMs: 1,
-    waitMs: 15_000,
+    maxWaitMs: 15_000,
     time,
     logger,
     ...options,

@@ -48,8 +48,8 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     const off = offBy(systemTime, byMs);
     // All processes on a SQLite file run on one machine. A memory store has the clock of its first endpoint.
     const storeClock = kind === 'sqlite' || kind === 'memory' ? off : systemTime;
-    const view = await openView(store(), { name: 'mcp', kind: 'sessions', time: storeClock });
-    const options = { name: 'mcp', idleTimeoutMs: IDLE_MS };
+    const view = await openView(store(), { deployment: 'mcp', kind: 'sessions', time: storeClock });
+    const options = { deployment: 'mcp', idleTimeoutMs: IDLE_MS };
     const first = await serveMember({ ...options, store: store(), timeProvider: off });
     const second = await serveMember({ ...options, store: store(), timeProvider: storeClock });
 
@@ -61,7 +61,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
     expect(opened).toBeGreaterThan(IDLE_MS - SLACK_MS);
     expect(opened).toBeLessThan(LATEST_MS + SLACK_MS);
 
-    await first.endpoint.close();
+    await first.endpoint.close({ timeoutMs: 0 });
     const released = await expiresInMs(view, client.sessionId, storeClock.now());
     expect(released).toBeGreaterThan(IDLE_MS - SLACK_MS);
     expect(released).toBeLessThan(LATEST_MS + SLACK_MS);
@@ -76,7 +76,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       const inner = memory();
       const view = await openView(inner, { kind: 'sessions', time });
       const options = {
-        name: 'mcp',
+        deployment: 'mcp',
         idleTimeoutMs: 60_000,
         store: watchedStore({ durable: true, inner }),
       };
@@ -86,7 +86,7 @@ describe.each(clocks)('a session of an instance whose clock is %s', (_, byMs) =>
       });
       const second = await serveMember({ ...options, timeProvider: time });
       const client = await first.openSession();
-      if (by === 'the next owner') await first.endpoint.close();
+      if (by === 'the next owner') await first.endpoint.close({ timeoutMs: 0 });
       else wrong = 0;
       const used = by === 'the next owner' ? second.join(client) : client;
       for (let ms = 0; ms < 300_000; ms += 5_000) {

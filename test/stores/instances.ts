@@ -21,7 +21,8 @@ export interface Deployment {
   readonly name: string;
 }
 
-const openOn = ({ target, name }: Deployment): Promise<View> => openView(target, { name });
+const openOn = ({ target, name }: Deployment): Promise<View> =>
+  openView(target, { deployment: name });
 
 /** A process that opens a store, uses it, and ends. */
 export const startOpening = (args: readonly string[], user: Parameters<typeof startNode>[1] = {}) =>

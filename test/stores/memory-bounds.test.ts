@@ -11,7 +11,10 @@ const HOUR_MS = 3_600_000;
 
 const recordOf = (id: string): StoredRecord => plainRecord(id, FENCE);
 
-const createRoom = (logBytes: number, log = { ttlMs: HOUR_MS, events: 1_000, bytes: 1_048_576 }) =>
+const createRoom = (
+  logBytes: number,
+  log = { maxAgeMs: HOUR_MS, events: 1_000, bytes: 1_048_576 },
+) =>
   memoryRooms({ name: 'things', log, keepMs: HOUR_MS, listed: true, counted: true }, { logBytes });
 
 describe('the byte budget of the event logs', () => {
@@ -34,7 +37,7 @@ describe('the byte budget of the event logs', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 120, size: 'max' }), async (steps) => {
         const { budget, deployment, pass } = createRoom(3_000, {
-          ttlMs: 1_500,
+          maxAgeMs: 1_500,
           events: 8,
           bytes: 150,
         });
@@ -82,7 +85,7 @@ describe('the byte budget of the event logs', () => {
 
   test('the long answers of one user drop events of that user, not those of others', async () => {
     const { budget, deployment } = createRoom(100_000, {
-      ttlMs: HOUR_MS,
+      maxAgeMs: HOUR_MS,
       events: 1_000,
       bytes: 10_000,
     });
@@ -129,7 +132,7 @@ describe('the byte budget of the event logs', () => {
   });
 
   test('a log forgets a complete stream when the last event of it is dropped', async () => {
-    const { deployment } = createRoom(1_000_000, { ttlMs: HOUR_MS, events: 10, bytes: 1_000 });
+    const { deployment } = createRoom(1_000_000, { maxAgeMs: HOUR_MS, events: 10, bytes: 1_000 });
     const { records } = deployment();
     records.create(recordOf('s'));
     const append = (n: number) =>

@@ -29,7 +29,7 @@ describe('the memory store', () => {
     const [time, count] = [createFakeTime(), 20_000];
     const { records } = await openView(memory(), {
       time,
-      log: { ttlMs: 1_000, events: 100, bytes: 100_000 },
+      log: { maxAgeMs: 1_000, events: 100, bytes: 100_000 },
     });
     for (let n = 0; n < count; n++) {
       await records.create(recordOf(`s${n}`));
@@ -73,7 +73,7 @@ describe('the memory store', () => {
   test('keeps all data until its last endpoint of any name closes, then drops all, and shares nothing with another store', async () => {
     const store = memory();
     const first = await openView(store);
-    const otherName = await openView(store, { name: 'other' });
+    const otherName = await openView(store, { deployment: 'other' });
     await first.records.create(recordOf('s'));
     const secret = await first.secret('one');
     expect(await (await openView(memory())).records.read('s')).toBeUndefined();

@@ -25,8 +25,8 @@ const runsOf = (usual: number): number => Number(process.env['SOJOURN_RUNS'] ?? 
 
 /** With the large log the store holds more than retention keeps: events are filtered long before they are deleted. */
 const RETENTION = {
-  small: { ttlMs: 5_000, events: 6, bytes: 40 },
-  large: { ttlMs: 5_000, events: 6, bytes: 4_000 },
+  small: { maxAgeMs: 5_000, events: 6, bytes: 40 },
+  large: { maxAgeMs: 5_000, events: 6, bytes: 4_000 },
 } as const satisfies Record<string, EventRetention>;
 const TOMBSTONE_MS = 4_000;
 /** Instances of the model die only by leaving. */

@@ -86,7 +86,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
       nodeAddressMap: (address) => void hosts.add(address.slice(0, address.lastIndexOf(':'))),
     });
     const name = newName();
-    const view = await openView(redis(client), { name });
+    const view = await openView(redis(client), { deployment: name });
     const id = await idOn(cluster, from, (one) => rowOf(name, one));
     await view.records.create(recordOf(id));
     let next = 0;
@@ -135,14 +135,14 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const cluster = await startCluster();
     const [first, second] = cluster.nodes as readonly [ClusterNode, ClusterNode];
     const name = newName();
-    const view = await openView(redis(cluster.client), { name });
+    const view = await openView(redis(cluster.client), { deployment: name });
     const instance = await idOn(cluster, first, (one) => channelOf(name, one));
     const inbox = await announce(view, instance);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 1 })).toBe('sent');
     const slot = await slotOf(cluster, channelOf(name, instance));
     await moveSlot(cluster, slot, first, second);
     await until(() => inbox.lost > 0);
-    const other = await openView(redis(cluster.client), { name });
+    const other = await openView(redis(cluster.client), { deployment: name });
     expect(await other.instances.send('x', instance, { kind: 'call', n: 2 })).toBe('suspect');
     expect(await view.instances.renew(instance, 'serving')).toBe(true);
     expect(await view.instances.send('x', instance, { kind: 'call', n: 3 })).toBe('sent');
@@ -154,7 +154,7 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const cluster = await startCluster();
     const [away] = cluster.nodes as readonly [ClusterNode];
     const name = newName();
-    const view = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
+    const view = await openView(redis(cluster.client), { deployment: name, leaseMs: LEASE_MS });
     const homes = new Map<string, ClusterNode>();
     for (const id of ids) homes.set(id, await nodeOf(cluster, rowOf(name, id)));
     expect(new Set(homes.values()).size).toBe(3);
@@ -194,13 +194,13 @@ describeWhereInstalled('redis', 'the Redis store on a Cluster', () => {
     const [dies] = cluster.nodes as readonly [ClusterNode];
     const replica = await cluster.addReplica(dies);
     const name = newName();
-    const view = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
+    const view = await openView(redis(cluster.client), { deployment: name, leaseMs: LEASE_MS });
     const instance = await idOn(cluster, dies, (id) => channelOf(name, id));
     const inbox = await announce(view, instance);
     for (const id of ids) await view.records.create(recordOf(id));
     await replicated(dies.ask, replica.ask);
     await dies.server.killed();
-    const late = await openView(redis(cluster.client), { name, leaseMs: LEASE_MS });
+    const late = await openView(redis(cluster.client), { deployment: name, leaseMs: LEASE_MS });
     await until(() => inbox.lost > 0);
     // The election of Redis needs a second round on a busy machine.
     for (const { records } of [view, late]) {

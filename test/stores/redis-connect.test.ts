@@ -109,8 +109,8 @@ describeWithServer('redis', 'a connection', (server) => {
   test('by URL uses the database of the URL, apart from the data of other databases', async () => {
     const name = newName();
     const [here, there] = await Promise.all([
-      openView(`${server().url}/3`, { name }),
-      openView(`${server().url}/4`, { name }),
+      openView(`${server().url}/3`, { deployment: name }),
+      openView(`${server().url}/4`, { deployment: name }),
     ]);
     const got: string[] = [];
     await there.instances.announce({ id: 'there', state: 'serving', version: '1' }, (_, { kind }) =>
@@ -262,7 +262,9 @@ describeWhereInstalled('redis', 'a server with access control', () => {
       '~mine:app:*',
       '&mine:app:*',
     );
-    const view = await openView(redis(as('sessions:secret'), { prefix: 'mine' }), { name: 'app' });
+    const view = await openView(redis(as('sessions:secret'), { prefix: 'mine' }), {
+      deployment: 'app',
+    });
     await useAll(view);
   });
 });

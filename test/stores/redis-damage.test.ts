@@ -19,7 +19,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const ask = await openRedis(server().url);
     for (const find of ['list', 'due'] as const) {
       const name = newName();
-      const view = await openView(server().url, { name });
+      const view = await openView(server().url, { deployment: name });
       for (const id of ['s', 'other']) await view.records.create(recordOf(id), -1);
       await view.records.create(recordOf('lives'));
       const { row, log, ids, wakes } = keysOf(name, 's');
@@ -48,7 +48,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
   test('a place whose time is no longer that of its row names nothing', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const view = await openView(server().url, { name });
+    const view = await openView(server().url, { deployment: name });
     for (const id of ['s', 'renewed']) await view.records.create(recordOf(id), -1_000);
     // As if it had been renewed after its place was read.
     await ask('ZADD', keysOf(name, 'renewed').wakes, '3', 'renewed');
@@ -58,7 +58,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
   test('900 steps of one byte count half of what the server takes for them, at least', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const { records, kept } = await openView(server().url, { name, counted: true });
+    const { records, kept } = await openView(server().url, { deployment: name, counted: true });
     await records.create(recordOf('s', { share: 'one' }));
     for (let from = 0; from < 900; from++)
       await records.append({ id: 's', fence: FENCE, stream: 's', from, events: ['1'] });
@@ -73,8 +73,8 @@ describeWithServer('redis', 'in the Redis store', (server) => {
     const ask = await openRedis(server().url);
     const name = newName();
     const [view, other] = [
-      await openView(server().url, { name }),
-      await openView(server().url, { name }),
+      await openView(server().url, { deployment: name }),
+      await openView(server().url, { deployment: name }),
     ];
     await view.records.create(recordOf('s'));
     for (const stream of ['p', 'q']) expect(await append(view, stream, 0, ['1'])).toBe('written');
@@ -92,7 +92,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
   test('a new instance removes the entries of crashed instances', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const view = await openView(server().url, { name, leaseMs: 60_000 });
+    const view = await openView(server().url, { deployment: name, leaseMs: 60_000 });
     const announce = async (id: string): Promise<void> =>
       view.instances.announce({ id, state: 'serving', version: '1' }, () => undefined);
     await announce('lives');
@@ -119,7 +119,7 @@ describeWithServer('redis', 'in the Redis store', (server) => {
   test('a key of another program is not overwritten, and the error names the cause', async () => {
     const ask = await openRedis(server().url);
     const name = newName();
-    const view = await openView(server().url, { name });
+    const view = await openView(server().url, { deployment: name });
     const { row } = keysOf(name, 's');
     await ask('SET', row, 'theirs');
     await expect(view.records.create(recordOf('s'))).rejects.toMatchObject({

@@ -74,7 +74,7 @@ describeWithServer('redis', 'instances in processes of their own', (server) => {
       ask('CONFIG', 'SET', 'client-output-buffer-limit', `pubsub ${value}`);
     await limit('4mb 2mb 1');
     const name = newName();
-    const view = await openView(server().url, { name });
+    const view = await openView(server().url, { deployment: name });
     await announce(view, 'me');
     const instance = await startInstance(at(name), 'a');
     instance.process.kill('SIGSTOP');

@@ -19,8 +19,13 @@ describeWhereInstalled('redis', 'while Redis is away', () => {
     );
     const ask = await openRedis(server.url);
     const name = newName();
-    const view = await openView(server.url, { name, kind: 'parcels', listed: true, grouped: true });
-    const brief = await openView(server.url, { name, leaseMs: 500 });
+    const view = await openView(server.url, {
+      deployment: name,
+      kind: 'parcels',
+      listed: true,
+      grouped: true,
+    });
+    const brief = await openView(server.url, { deployment: name, leaseMs: 500 });
     const other = await openView(server.url, { kind: 'letters', listed: false });
     const lease = (id: string) => ({ id, state: 'serving', version: '1' }) as const;
     await view.instances.announce(lease('here'), () => {});

@@ -46,7 +46,7 @@ export function serverStoreTests({ kind, backend, moveClock }: ServerStore): voi
       let opened = 0;
       // Connections stay open from run to run.
       const held = await Promise.all(
-        stores.map((one) => openView(one, { name: 'held', time: clock.time })),
+        stores.map((one) => openView(one, { deployment: 'held', time: clock.time })),
       );
       return {
         ...clock,

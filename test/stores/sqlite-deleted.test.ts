@@ -13,7 +13,12 @@ const LEASE_MS = 3_000;
 const parts = (path: string): string[] => [path, `${path}-wal`, `${path}-shm`];
 
 const instanceOn = (path: string): Promise<Served> =>
-  serve(createLab().factory, { name: 'mcp', store: sqlite(path), leaseMs: LEASE_MS, waitMs: 0 });
+  serve(createLab().factory, {
+    deployment: 'mcp',
+    store: sqlite(path),
+    leaseMs: LEASE_MS,
+    maxWaitMs: 0,
+  });
 
 const ready = async ({ port }: Served): Promise<number> =>
   (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
@@ -43,7 +48,7 @@ test('a deleted file is an outage of the store with one error, and closing it le
 
   const second = await instanceOn(path);
   const next = await second.openSession();
-  await first.endpoint.close();
+  await first.endpoint.close({ timeoutMs: 0 });
   expect(parts(path).map((part) => existsSync(part))).toEqual([true, true, true]);
   const view = await openView(path, { kind: 'sessions' });
   expect((await view.records.list(1_000)).records.length).toBe(1);
@@ -89,7 +94,7 @@ test('a store that is opened on a file which another endpoint of the process has
   await expect((async () => view.records.create(recordOf('s')))()).rejects.toMatchObject({
     code: 'STORE_UNAVAILABLE',
   });
-  await expect(openView(store, { name: 'other' })).rejects.toThrow(/was deleted or replaced/);
+  await expect(openView(store, { deployment: 'other' })).rejects.toThrow(/was deleted or replaced/);
 });
 
 test('a path that cannot be followed any more is an outage, and no write that was stored seems refused', async () => {

@@ -294,10 +294,10 @@ describe('a full disk', () => {
       pragmas: ['max_page_count = 120'],
     });
     const { endpoint, client } = await serve(createLab().factory, {
-      name: 'mcp',
+      deployment: 'mcp',
       store,
       leaseMs: 600,
-      waitMs: 0,
+      maxWaitMs: 0,
     });
     const view = await openView(store);
     const first = client();

@@ -62,7 +62,7 @@ test.skipIf(process.platform !== 'linux')(
   async () => {
     const bytes = 1_000_000;
     const view = await openView(newPath(), {
-      log: { ttlMs: 60_000, events: 1_000, bytes: 100 * bytes },
+      log: { maxAgeMs: 60_000, events: 1_000, bytes: 100 * bytes },
     });
     await view.records.create(recordOf('s'));
     for (let n = 0; n < 16; n++) await append(view, 'long', n, ['x'.repeat(bytes)]);
@@ -166,7 +166,7 @@ describe('the write-ahead log', () => {
 
   test('keeps nothing that was deleted: a file under constant writes stays as large as its kept data', async () => {
     const path = newPath();
-    const retention = { ttlMs: 600_000, events: 100, bytes: 100_000 };
+    const retention = { maxAgeMs: 600_000, events: 100, bytes: 100_000 };
     const view = await openView(path, { log: retention });
     await view.records.create(recordOf('s'));
     const text = JSON.stringify('x'.repeat(1_000));
@@ -249,7 +249,7 @@ describe('the write-ahead log', () => {
 
 test('old events that an owner left are deleted by the sweep of another process', async () => {
   const [path, time] = [newPath(), createFakeTime()];
-  const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
+  const log = { maxAgeMs: 1_000, events: 1_000, bytes: 1_000_000 };
   const owner = await openView(path, { time, log });
   for (const id of ['crashed', 'released']) {
     await owner.records.create(recordOf(id), 1_000_000);
@@ -285,7 +285,7 @@ test('old events that an owner left are deleted by the sweep of another process'
 
 test('the sweep of another process takes nothing from an owner that is alive and writes', async () => {
   const [path, time] = [newPath(), createFakeTime()];
-  const log = { ttlMs: 1_000, events: 1_000, bytes: 1_000_000 };
+  const log = { maxAgeMs: 1_000, events: 1_000, bytes: 1_000_000 };
   const [owner, other] = [await openView(path, { time, log }), await openView(path, { time, log })];
   await owner.records.create(recordOf('s'), 1_000_000);
   let from = 0;

@@ -13,7 +13,7 @@ export const newName = (): string => `test-${base64url(systemRandom(9))}`;
 
 export const storeOptions = (more: Partial<ViewSettings> = {}): ViewSettings => ({
   ...VIEW_DEFAULTS,
-  name: 'mcp',
+  deployment: 'mcp',
   logger: createLog(),
   ...more,
 });
@@ -26,7 +26,7 @@ export async function openView(
   const store = typeof at === 'string' ? storeAt(at) : at;
   // Tests on Redis share a server; the others have a database or a file each.
   const name = store.kind === 'redis' ? newName() : 'mcp';
-  const view = await open(store, storeOptions({ name, ...more }));
+  const view = await open(store, storeOptions({ deployment: name, ...more }));
   onTestFinished(() => view.close());
   return view;
 }

@@ -117,7 +117,7 @@ test.each(
       url: 'http://localhost/mcp',
       fetch: lab.fetch,
       // The head of a response that streams leaves after a moment.
-      called: () => lab.pass(10).then(() => calls > 0),
+      called: () => lab.advance(10).then(() => calls > 0),
       kill: () => lab.kill(instance),
     });
     expect(inLab).toEqual(real);

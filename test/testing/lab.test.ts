@@ -75,10 +75,14 @@ class Farm {
   }
 }
 
-/** `resume`, `ttlMs`: of its tasks. */
+/** `afterCrash`, `ttlMs`: of its tasks. */
 function filmServer(
   farm: Farm,
-  { resume = true, by = 'first', ttlMs = 3_600_000 } = {},
+  {
+    afterCrash = 'run',
+    by = 'first',
+    ttlMs = 3_600_000,
+  }: { afterCrash?: 'run' | 'fail'; by?: string; ttlMs?: number } = {},
 ): McpServer {
   const server = new McpServer({ name: 'films', version: '1.0.0' });
   server.registerTool(
@@ -88,12 +92,10 @@ function filmServer(
       async ({ scene }, _, own) => {
         const frames = await own.step('frames', () => farm.render(scene));
         own.status('rendered');
-        const film = await own.step('film', () =>
-          farm.join(frames, own.signal ?? new AbortController().signal),
-        );
+        const film = await own.step('film', () => farm.join(frames, own.signal));
         return text(by === 'first' ? film : `${film} by ${by}`);
       },
-      { resume, ttlMs },
+      { afterCrash, ttlMs },
     ),
   );
   server.registerTool(
@@ -163,7 +165,7 @@ describe.each(storeKinds)('on %s', (kind) => {
     await lab.until(() => farm.joined === 1);
     await lab.kill(a);
     farm.open();
-    await lab.pass(5_000); // the lease of `a` runs out
+    await lab.advance(5_000); // the lease of `a` runs out
     assert.equal((await film.result()).content[0]?.text, 'sea.mp4'); // asked at `b`
     assert.equal(farm.rendered, 1);
   });
@@ -173,7 +175,9 @@ describe('kill', () => {
   test('nothing that a handler does afterwards is stored', async () => {
     const farm = new Farm();
     const store = watchedStore();
-    const { lab, a, film } = await rendering(farm, filmServer(farm, { resume: false }), { store });
+    const { lab, a, film } = await rendering(farm, filmServer(farm, { afterCrash: 'fail' }), {
+      store,
+    });
     await lab.kill(a);
     const before = store.calls.length;
     farm.open();
@@ -185,7 +189,7 @@ describe('kill', () => {
     expect(writes).toEqual([]);
     const { values } = await recordedOf(store.views[1]?.tasks as Records, film.id);
     expect([...values.keys()].filter((name) => name.startsWith('s'))).toEqual(['sframes']);
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     await expect(film.result()).rejects.toMatchObject({
       data: { reason: 'owner_lost', mayHaveRun: true },
     });
@@ -195,11 +199,11 @@ describe('kill', () => {
     const farm = new Farm();
     const { lab, a, film } = await rendering(farm, filmServer(farm), { leaseMs: 60_000 });
     await lab.kill(a);
-    await lab.pass(59_000);
+    await lab.advance(59_000);
     await film.status();
-    await lab.pass(10);
+    await lab.advance(10);
     expect(farm.joined).toBe(1);
-    await lab.pass(2_000);
+    await lab.advance(2_000);
     await film.status();
     await lab.until(() => farm.joined === 2);
   });
@@ -212,7 +216,7 @@ describe('kill', () => {
     await lab.until(() => farm.joined === 1);
     await lab[how](a);
     farm.open();
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     await expect(film.result()).rejects.toThrow(
       'No instance serves: call lab.start(); in the lab instance 1 is',
     );
@@ -232,7 +236,7 @@ describe('kill', () => {
       broken('fetch failed', 'instance 1 of the lab was killed'),
     );
     farm.open();
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     const lost = { data: { reason: 'owner_lost', mayHaveRun: true } };
     await expect(b.call('pay', { order: 'o-1' })).rejects.toMatchObject(lost);
     expect(farm.paid).toEqual(['o-1']);
@@ -245,7 +249,7 @@ describe('kill', () => {
     expect(await say('count')).toBe('call 1');
     expect((await a.endpoint.sessions.list()).sessions).toHaveLength(1);
     await lab.kill(a);
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     expect(await say('count')).toBe('call 2');
     const streams = () => requests.filter((request) => request.startsWith('GET')).length;
     await lab.until(() => streams() === 2, { what: 'the stream of the client, again' });
@@ -296,7 +300,7 @@ describe('freeze, drain and stop', () => {
     const farm = new Farm();
     const { lab, a, film } = await rendering(farm);
     await lab.freeze(a);
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     await film.status();
     await lab.until(() => farm.joined === 2);
     const asked = a.call('count');
@@ -311,9 +315,9 @@ describe('freeze, drain and stop', () => {
     const farm = new Farm();
     const { lab, a, film } = await rendering(farm);
     await lab.freeze(a);
-    await lab.pass(1_500);
+    await lab.advance(1_500);
     await lab.wake(a);
-    await lab.pass(5_000);
+    await lab.advance(5_000);
     await film.status();
     farm.open();
     expect(textOf(await film.result())).toBe('sea.mp4');
@@ -324,7 +328,7 @@ describe('freeze, drain and stop', () => {
     const farm = new Farm();
     const { lab, a } = await rendering(farm, filmServer(farm, { ttlMs: 2_000 }));
     await lab.freeze(a);
-    await lab.pass(2_500);
+    await lab.advance(2_500);
     expect(farm.aborted).toBe(0);
     await lab.wake(a);
     await lab.until(() => farm.aborted === 1);
@@ -336,7 +340,7 @@ describe('freeze, drain and stop', () => {
     await lab.kill(b);
     await lab.start(1, filmServer(farm, { by: 'second' }));
     expect(await lab.drain(a)).toEqual({ released: 0, interrupted: 0 });
-    await lab.pass(5_000); // tasks that were given back are looked for
+    await lab.advance(5_000); // tasks that were given back are looked for
     await lab.until(() => farm.joined === 2);
     farm.open();
     expect(textOf(await film.result())).toBe('sea.mp4 by second');
@@ -347,7 +351,7 @@ describe('freeze, drain and stop', () => {
 
   test('an instance that drains answers, and the end of the lab waits for it', async () => {
     const farm = new Farm();
-    const lab = await openLab(filmServer(farm, { resume: false }), { tasks: true });
+    const lab = await openLab(filmServer(farm, { afterCrash: 'fail' }), { tasks: true });
     const [a] = await lab.start();
     const film = await a.callTask('render', SEA);
     await lab.until(() => farm.joined === 1);
@@ -381,7 +385,7 @@ describe('a task', () => {
   test('is cancelled', async () => {
     const farm = new Farm();
     const { lab, film } = await rendering(farm);
-    await lab.pass(1);
+    await lab.advance(1);
     await film.cancel();
     expect(await film.status()).toMatchObject({ status: 'cancelled', statusMessage: 'rendered' });
     await expect(film.result()).rejects.toThrow("result(): the task 'render' was cancelled");
@@ -397,7 +401,7 @@ describe('a task', () => {
       tool: 'fails',
     });
     const held = await a.callTask('asks', {}, { authInfo: ADA });
-    const { user } = (await b.endpoint.tasks.get(held.id)) ?? {};
+    const { userKey: user } = (await b.endpoint.tasks.get(held.id)) ?? {};
     expect(user).toMatch(/ada/);
     await held.answer('sure', YES);
     expect(textOf(await held.result())).toBe('{"ok":true}');
@@ -410,11 +414,11 @@ describe('wrong use says what to do', () => {
   test('a result that does not come', async () => {
     const farm = new Farm();
     const { lab, a, film } = await rendering(farm);
-    await lab.pass(1);
+    await lab.advance(1);
     await lab.kill(a);
     await expect(film.result({ timeoutMs: 50 })).rejects.toThrow(
       "not within 50 ms: the result of the task 'render'; in the lab instance 1 is killed, instance 2 is serving; " +
-        '1 ms have passed there, by pass(ms) alone',
+        '1 ms have passed there, by advance(ms) alone',
     );
   });
 
@@ -453,7 +457,7 @@ describe('wrong use says what to do', () => {
 
   test('an option of the lab, and a server that cannot be shared', async () => {
     await expect(openLab(server(), { timeProvider: {} } as LabOptions)).rejects.toThrow(
-      'lab.pass(ms) moves the clock',
+      'lab.advance(ms) moves the clock',
     );
     const connected = server();
     await open(connected);

@@ -17,7 +17,7 @@ import {
   type Row,
   type Write,
   type Written,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import type { PostgresDatabase } from './database.ts';
 import type { PgResult, PgValue } from './pg.ts';
 import { APART, type Statements } from './statements.ts';

@@ -5,7 +5,7 @@ import {
   storeRefused,
   type Connector,
   type Deadlines,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import { connectionLost, isFatal, pooled, storeFailure } from './failures.ts';
 import {
   Client,

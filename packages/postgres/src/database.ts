@@ -2,7 +2,7 @@
  * What all endpoints with one store object share in a process: the connection that writes, the connection that listens,
  * those that read, and the schema.
  */
-import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/store-kit';
+import { Deadlines, ServerClock, answerLimitMs, type StoreOptions } from 'sojourn/internal';
 import { Connection, placeOf, refusePooler, type PostgresServer } from './connection.ts';
 import { InstanceConnection } from './instance-connection.ts';
 import type { PgResult, Statement, PgValue } from './pg.ts';

@@ -5,7 +5,7 @@ import {
   storeUnavailable,
   storeRefused,
   storeWithoutRoom,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const EXPLAINED: Readonly<Record<string, string>> = {

@@ -7,7 +7,7 @@ import {
   optionInvalid,
   sharedStore,
   type Store,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import { PostgresBackend } from './backend.ts';
 import { PostgresDatabase } from './database.ts';
 import { PostgresMailboxes } from './mailboxes.ts';
@@ -48,7 +48,9 @@ export function postgres(
     (view) => PostgresDatabase.open(settings, view),
     (database, view) => {
       // The records of one kind in a deployment: a hash of their names, so that it is the same after a loss of data.
-      const spaces = new Map(kindsOf(view).map((kind) => [kind, keyOf([view.name, kind.name])]));
+      const spaces = new Map(
+        kindsOf(view).map((kind) => [kind, keyOf([view.deployment, kind.name])]),
+      );
       const counted = view.kinds
         .filter((kind) => kind.counted)
         .map((kind) => spaces.get(kind) ?? '');

@@ -15,7 +15,7 @@
  * and deaths of leases. It loses no death that a later write to a session rests on, because the disk gets both in the
  * order in which they were made.
  */
-import type { RandomSource } from 'sojourn/store-kit';
+import type { RandomSource } from 'sojourn/internal';
 import { Connection, type PostgresServer } from './connection.ts';
 import { CHANNEL, type Statements } from './statements.ts';
 

@@ -9,7 +9,7 @@ import {
   type InstanceMessage,
   type Mailboxes,
   type Receive,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import type { PostgresDatabase } from './database.ts';
 import { keyOf } from './pg.ts';
 

@@ -3,7 +3,7 @@
  * of the server's texts, because an application may have changed the type parsers of `pg`.
  */
 import pg from 'pg';
-import { digestOf } from 'sojourn/store-kit';
+import { digestOf } from 'sojourn/internal';
 
 /** What can be bound. */
 export type PgValue = string | number | null | readonly string[];

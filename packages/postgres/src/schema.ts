@@ -3,7 +3,7 @@
  * dropped, on a server that came back without its data. When several connections open at once, an advisory lock lets
  * one of them make the tables, and the others find them. A schema of a later version is refused.
  */
-import { optionInvalid, storeRefused } from 'sojourn/store-kit';
+import { optionInvalid, storeRefused } from 'sojourn/internal';
 import { isForbidden, isOvertaken, isSchemaGone } from './failures.ts';
 import { type PgResult, quoted, type PgValue } from './pg.ts';
 import { functions } from './statements.ts';

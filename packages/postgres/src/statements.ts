@@ -2,7 +2,7 @@
  * The statements about rows, their logs and messages, one set per schema. All are written for READ COMMITTED. What
  * changes several rows does so in one order, so that two of these statements never deadlock.
  */
-import { OVER, digestText } from 'sojourn/store-kit';
+import { OVER, digestText } from 'sojourn/internal';
 import { literal, quoted, type Statement } from './pg.ts';
 
 /** The name of each channel begins with it. */

@@ -20,7 +20,7 @@ import {
   type ServerClock,
   type Write,
   type Written,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import { replyCode } from './failures.ts';
 import type { KindKeys, Orders, RowKeys } from './keys.ts';
 import { APPEND, KEPT, LOG, MOST, PUT, RECOUNT } from './row-scripts.ts';

@@ -12,7 +12,7 @@
  * sends the second one after the answer to the first.
  */
 import type { createCluster } from 'redis';
-import { elapse, storeUnavailable } from 'sojourn/store-kit';
+import { elapse, storeUnavailable } from 'sojourn/internal';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import { RedisLink } from './link.ts';

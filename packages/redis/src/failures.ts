@@ -1,5 +1,5 @@
 /** Turns errors of Redis and its client into store errors that name the server and say what to do. */
-import { SojournError, storeUnavailable, storeRefused, storeWithoutRoom } from 'sojourn/store-kit';
+import { SojournError, storeUnavailable, storeRefused, storeWithoutRoom } from 'sojourn/internal';
 
 /** The first words of error replies that need an explanation; the others say by themselves what is wrong. */
 const EXPLAINED: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@
  * The Redis store: sessions of any number of machines, on Redis or Valkey. It works with one server, a server behind
  * Sentinel, or a Cluster.
  */
-import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/store-kit';
+import { checkNames, checkText, got, optionInvalid, type Store } from 'sojourn/internal';
 import { createClient, destroyClient } from './client.ts';
 import { ClusterServer, type ClusterClient } from './cluster-server.ts';
 import { redisStore } from './redis-store.ts';

@@ -3,7 +3,7 @@
  * orders that it is in have the hash tag of its bucket, and so one slot of a Cluster. The channel of an instance has the
  * name of the row of its lease; the databases of a server share their channels.
  */
-import type { Kind } from 'sojourn/store-kit';
+import type { Kind } from 'sojourn/internal';
 
 /** Spread over the nodes of a Cluster. A list asks each of them. */
 const BUCKETS = 16;

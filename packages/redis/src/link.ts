@@ -1,5 +1,5 @@
 /** How the store connects to a server: for commands, or for subscriptions. */
-import { LastingConnection, type Deadlines, type MaybePromise } from 'sojourn/store-kit';
+import { LastingConnection, type Deadlines, type MaybePromise } from 'sojourn/internal';
 import { CONNECT_MS, destroyClient, type RedisClient, type Reply } from './client.ts';
 import { redisFailure, replyCode } from './failures.ts';
 

@@ -11,7 +11,7 @@ import {
   type InstanceMessage,
   type Mailboxes,
   type Receive,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import type { Reply } from './client.ts';
 import type { RedisLink } from './link.ts';
 import type { RedisServer } from './server.ts';

@@ -10,7 +10,7 @@ import {
   type Store,
   type StoreRoom,
   type Writes,
-} from 'sojourn/store-kit';
+} from 'sojourn/internal';
 import { RedisBackend } from './backend.ts';
 import type { Reply } from './client.ts';
 import { KindKeys } from './keys.ts';
@@ -22,21 +22,21 @@ export const redisStore = (target: Target, prefix: string): Store =>
   sharedStore(
     'redis',
     /** The first view sets how long a reply may take: a part of its lease. */
-    async ({ name, time, logger, leaseMs }) => {
+    async ({ deployment, time, logger, leaseMs }) => {
       const ask = async (): Promise<number> => timeOf(await server.time());
       const deadlines = new Deadlines(time, answerLimitMs(leaseMs));
       const clock = new ServerClock({ time, ask });
       // The next server may have another clock.
       const lost = (): void => clock.forget();
-      const keys = new KindKeys(prefix, name, LEASES).orders().map(({ ids }) => ids);
+      const keys = new KindKeys(prefix, deployment, LEASES).orders().map(({ ids }) => ids);
       const server = target({ logger, deadlines, keys, lost });
       return { server, clock, deadlines, close: () => server.close() };
     },
     async ({ server, clock, deadlines }, options) => {
       await server.open();
-      const { name } = options;
+      const { deployment } = options;
       const keys = new Map(
-        kindsOf(options).map((kind) => [kind, new KindKeys(prefix, name, kind)]),
+        kindsOf(options).map((kind) => [kind, new KindKeys(prefix, deployment, kind)]),
       );
       const backend = new RedisBackend(server, clock, keys);
       return {

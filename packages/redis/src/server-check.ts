@@ -1,5 +1,5 @@
 /** Checks each new command connection: whether the server can serve this store, and how it is configured. */
-import { storeUnavailable, storeRefused, type Logger } from 'sojourn/store-kit';
+import { storeUnavailable, storeRefused, type Logger } from 'sojourn/internal';
 import type { RedisClient } from './client.ts';
 import { replyCode } from './failures.ts';
 

@@ -1,5 +1,5 @@
 /** The interface through which the store uses Redis: one server, a server behind Sentinel, or a Cluster. */
-import type { Logger } from 'sojourn/store-kit';
+import type { Logger } from 'sojourn/internal';
 import type { Reply } from './client.ts';
 import { replyCode } from './failures.ts';
 import type { LinkSettings, RedisLink } from './link.ts';

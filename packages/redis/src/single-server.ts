@@ -4,7 +4,7 @@
  * reports when another server becomes the primary.
  */
 import type { createSentinel } from 'redis';
-import { storeUnavailable, type MaybePromise } from 'sojourn/store-kit';
+import { storeUnavailable, type MaybePromise } from 'sojourn/internal';
 import { createClient, type ClientOptions, type RedisClient, type Reply } from './client.ts';
 import { RedisLink } from './link.ts';
 import { serverCheck } from './server-check.ts';

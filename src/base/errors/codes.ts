@@ -81,7 +81,7 @@ export const ERRORS = {
   TOO_MANY_REQUESTS: [429, RPC.transport],
   /** `limits.sessions` are live here, or this user has its share (`limits.userShare`). */
   TOO_MANY_SESSIONS: [503, RPC.transport],
-  /** `limits.requests` run here without a session, or this user has its share. */
+  /** `limits.sessionlessRequests` run here without a session, or this user has its share. */
   OVERLOADED: [503, RPC.transport],
   /** `limits.memoryBytes` is full, or this user has its share. Give more heap. */
   OVER_MEMORY: [503, RPC.transport],
@@ -117,7 +117,7 @@ export const ERRORS = {
   SESSION_ENDED: [200, RPC.transport],
   /** The client resumes a call whose answer is not kept (`reason: answer_not_kept`). Raise `eventRetention`. */
   ANSWER_NOT_KEPT: [200, RPC.transport],
-  /** The handler ran longer than `limits.callMs`. */
+  /** The handler ran longer than `limits.callTimeoutMs`. */
   CALL_TIMEOUT: [200, RPC.transport],
   /** An earlier call with this key of `once` had other arguments. This one did not run. */
   ONCE_CONFLICT: [200, RPC.invalidParams],
@@ -170,11 +170,11 @@ export const ERRORS = {
    * `endpoint.close()`. Or no endpoint serves a call of `once`, `userState`, `openHandle`.
    */
   OUTSIDE_HANDLER: [500, RPC.internal],
-  /** `next()` of `aroundRequest`: the client cancelled or left, or its session left. */
+  /** `next()` of `middleware`: the client cancelled or left, or its session left. */
   CALL_ABORTED: [500, RPC.transport],
-  /** `aroundRequest` called `next()` a second time. */
+  /** `middleware` called `next()` a second time. */
   NEXT_TWICE: [500, RPC.internal],
-  /** `aroundRequest` passed another method, id, tool, prompt or URI to `next()`. */
+  /** `middleware` passed another method, id, tool, prompt or URI to `next()`. */
   REQUEST_CHANGED: [500, RPC.internal],
   /** A state would be larger than `limits.stateBytes`; nothing was changed. */
   STATE_TOO_LARGE: [500, RPC.internal],
@@ -202,5 +202,6 @@ export const ERRORS = {
   OPTION_INVALID: [500, RPC.internal],
 } as const satisfies Record<string, readonly [status: number, rpc: number]>;
 
-export type ErrorCode = keyof typeof ERRORS;
+/** `OPTION_INVALID` is the code of a `TypeError` or `RangeError`, and never of a `SojournError`. */
+export type ErrorCode = Exclude<keyof typeof ERRORS, 'OPTION_INVALID'>;
 export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[];

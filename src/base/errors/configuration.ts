@@ -1,7 +1,7 @@
 /** Errors that are thrown while an endpoint is being configured. */
 import { orUndefined } from '../or-undefined.ts';
 import { cut } from '../shown.ts';
-import type { ErrorCode } from './codes.ts';
+import type { ERRORS } from './codes.ts';
 import { SojournError } from './sojourn-error.ts';
 
 /** Longer values are cut: the rest of a sentence must be found behind them. */
@@ -16,7 +16,7 @@ export function optionInvalid(
 ): Error {
   const message = `Option ${option}: got ${cut(describe(got), GOT_LENGTH)}, takes ${takes}`;
   const error = kind === 'range' ? new RangeError(message) : new TypeError(message);
-  return Object.assign(error, { code: 'OPTION_INVALID' satisfies ErrorCode });
+  return Object.assign(error, { code: 'OPTION_INVALID' satisfies keyof typeof ERRORS });
 }
 
 /** `why` continues the sentence "The server passed to createMcpEndpoint cannot be used: …". */
@@ -27,7 +27,9 @@ export const definitionRefused = (why: string): SojournError =>
   );
 
 export function optionsContradict(message: string): Error {
-  return Object.assign(new TypeError(message), { code: 'OPTION_INVALID' satisfies ErrorCode });
+  return Object.assign(new TypeError(message), {
+    code: 'OPTION_INVALID' satisfies keyof typeof ERRORS,
+  });
 }
 
 export const listensInCheck = (): Error =>

@@ -45,7 +45,7 @@ export const handshakeHasTooManyKeys = (limit: number): SojournError =>
 export const tooManyWithoutSession = (limit: number): SojournError =>
   unavailable(
     'OVERLOADED',
-    `${limit} requests run on this instance without a session (limits.requests)`,
+    `${limit} requests run on this instance without a session (limits.sessionlessRequests)`,
   );
 
 /** `limit`: the member of `limits.perUser`. `waitMs`: until one more request is admitted. */

@@ -20,11 +20,11 @@ export const requestDrained = (mayHaveRun = true): SojournError =>
 export const requestClosed = (mayHaveRun = true): SojournError =>
   ended('ENDPOINT_CLOSED', `The endpoint was closed ${ranOrNot(mayHaveRun)}`, mayHaveRun);
 
-/** The handler has run longer than `callMs`. */
-export const callTimeout = (callMs: number): SojournError =>
+/** The handler has run longer than `callTimeoutMs`. */
+export const callTimeout = (callTimeoutMs: number): SojournError =>
   ended(
     'CALL_TIMEOUT',
-    `The time limit of ${callMs} ms for this request is over; the request may have run (limits.callMs)`,
+    `The time limit of ${callTimeoutMs} ms for this request is over; the request may have run (limits.callTimeoutMs)`,
     true,
   );
 

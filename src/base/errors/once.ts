@@ -49,5 +49,5 @@ export const onceKeyInvalid = (tool: string, what: string): SojournError =>
 export const onceOutside = (why: string): SojournError =>
   new SojournError(
     'OUTSIDE_HANDLER',
-    `A handler of once() cannot tell whether this call ran before: ${why}. To run it all the same: outside: 'run'`,
+    `A handler of once() cannot tell whether this call ran before: ${why}. To run it all the same: withoutEndpoint: 'run'`,
   );

@@ -43,7 +43,7 @@ export const outsideHandler = (what: string): SojournError =>
     'OUTSIDE_HANDLER',
     `${what} was called on the shared server while none of its handlers runs, so its client is unknown. ` +
       (what === 'close()'
-        ? 'To stop serving, close the endpoint: endpoint.close(). For one session, use endpoint.sessions.terminate(id)'
+        ? 'To stop serving, close the endpoint: endpoint.close(). For one session, use endpoint.sessions.end(id)'
         : 'In a handler, use its context (ctx.mcpReq). For one session at a later time, keep currentSession().server'),
   );
 
@@ -59,7 +59,7 @@ export const sealTooLong = (length: number, limit: number): SojournError =>
     `The handshake does not fit into a session id: it takes ${length} characters, ${limit} are allowed; use a store for such clients`,
   );
 
-/** What `next()` of `aroundRequest` rejects with. */
+/** What `next()` of `middleware` rejects with. */
 export const callCut = (): SojournError =>
   new SojournError(
     'CALL_ABORTED',
@@ -67,10 +67,10 @@ export const callCut = (): SojournError =>
   );
 
 export const nextTwice = (): SojournError =>
-  new SojournError('NEXT_TWICE', 'aroundRequest called next() twice; a request runs once');
+  new SojournError('NEXT_TWICE', 'middleware called next() twice; a request runs once');
 
 export const requestChanged = (method: string, what: string): SojournError =>
   new SojournError(
     'REQUEST_CHANGED',
-    `aroundRequest changed ${what} (${shown(method)}); it may change the arguments and _meta of a request`,
+    `middleware changed ${what} (${shown(method)}); it may change the arguments and _meta of a request`,
   );

@@ -27,28 +27,34 @@ export interface StoreProblem {
   readonly isFull?: boolean;
 }
 
+/** What sojourn throws, but for options: those errors are a `TypeError` or `RangeError` with a `code`. */
 export class SojournError extends Error {
   override readonly name = 'SojournError';
   readonly code: ErrorCode;
   /** The HTTP status, where the error is answered as one. */
   readonly status: number;
   /** JSON-RPC error code. */
-  readonly rpc: number;
+  readonly rpcCode: number;
+  /** JSON-RPC `error.data`. */
   readonly data: Readonly<Record<string, unknown>> | undefined;
-  readonly headers: Readonly<Record<string, string>> | undefined;
-  readonly body: string | undefined;
+  /** The same call may succeed later. */
   readonly retryable: boolean;
-  /** What the log says in place of a message that quotes the client. */
+  /** @internal */
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  /** @internal */
+  readonly body: string | undefined;
+  /** @internal What the log says in place of a message that quotes the client. */
   readonly notice: string | undefined;
   readonly #storeProblem: StoreProblem | undefined;
 
+  /** @internal Named functions of this folder build errors. */
   constructor(code: ErrorCode, message: string, fields: SojournErrorFields = {}) {
     const { cause, data, headers, body, retryable = false, notice, storeProblem } = fields;
     super(message, cause === undefined ? undefined : { cause });
-    const [status, rpc] = ERRORS[code];
+    const [status, rpcCode] = ERRORS[code];
     this.code = code;
     this.status = fields.status ?? status;
-    this.rpc = rpc;
+    this.rpcCode = rpcCode;
     this.data = data;
     this.headers = headers;
     this.body = body;
@@ -57,7 +63,7 @@ export class SojournError extends Error {
     this.#storeProblem = storeProblem;
   }
 
-  /** Set for `STORE_UNAVAILABLE`. A getter, because log lines show every own property. */
+  /** @internal Set for `STORE_UNAVAILABLE`. A getter, because log lines show every own property. */
   get storeProblem(): StoreProblem | undefined {
     return this.#storeProblem;
   }
@@ -104,7 +110,7 @@ export function rpcError(error: SojournError): {
   message: string;
   data?: Readonly<Record<string, unknown>>;
 } {
-  const { rpc: code, data } = error;
+  const { rpcCode: code, data } = error;
   const message =
     error.code === 'STORE_UNAVAILABLE' ? STORE_UNAVAILABLE_FOR_CLIENTS : error.message;
   return data === undefined ? { code, message } : { code, message, data };

@@ -18,7 +18,7 @@ export const taskRequired = (what: string): SojournError =>
 export const taskToolsMissing = (): SojournError =>
   new SojournError(
     'TASK_REQUIRED',
-    "tasks.fallback: 'tools' needs taskTools(server) of sojourn/tasks; this call did not run",
+    "tasks.fallback: 'tools' needs taskTools(server); this call did not run",
   );
 
 export const taskToolUnknown = (tool: string): SojournError =>
@@ -40,10 +40,11 @@ export const taskUnreadable = (): SojournError =>
     'A newer build of this server has made this task, and this one cannot read it',
   );
 
-export const tooManyTasks = (what: string, most: number): SojournError =>
+/** `limit`: the member of `limits`. */
+export const tooManyTasks = (what: string, limit: string, most: number): SojournError =>
   unavailable(
     'TOO_MANY_TASKS',
-    `${what} has reached its limit of ${most} tasks; this call did not run`,
+    `${what} reached ${most} tasks (limits.${limit}); this call did not run`,
   );
 
 export const taskTooLarge = (tool: string, bytes: number): SojournError =>

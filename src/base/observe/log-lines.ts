@@ -1,7 +1,7 @@
 /**
  * Writes the log lines about what happens in an endpoint: the one listener of `notices.ts` that logs. A text is the
  * same for every line of its reason, so that the log can limit them; what differs is in the fields. No line holds an
- * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrors`.
+ * argument, a result or the URI of a resource, and none the message of what a handler threw without `logErrorMessages`.
  */
 import { SojournError } from '../errors.ts';
 import { sessionHash, shown, userName } from '../shown.ts';
@@ -22,7 +22,7 @@ interface LineOptions {
   /** `undefined`: the memory store. */
   readonly store: { readonly durable: boolean } | undefined;
   /** Lines about what handlers throw have its message. */
-  readonly logErrors: boolean;
+  readonly logErrorMessages: boolean;
 }
 
 const DROPPED: Readonly<Record<StepNotice<'notificationDropped'>['sender'], string>> = {
@@ -161,10 +161,10 @@ export const REQUEST_LINE = 'request';
 const CALL_LINE = 'call';
 
 function callFields(notice: StepNotice<'callEnded'>): object {
-  const { user, client, sessionId, method, target, taskId, ms } = notice;
+  const { userKey, client, sessionId, method, target, taskId, ms } = notice;
   const { outcome, error, reason, instance, run } = notice;
   return {
-    user: user && shown(userName(user)),
+    userName: userKey && shown(userName(userKey)),
     client: client && `${client.name} ${client.version}`,
     sessionId,
     method: shown(method),
@@ -181,14 +181,14 @@ function callFields(notice: StepNotice<'callEnded'>): object {
 
 /** The run of an instance that died has this line instead, at the instance that found the call. */
 function lostFields({
-  user,
+  userKey,
   sessionId,
   method,
   target,
   runsAgain,
 }: StepNotice<'callLost'>): object {
   return {
-    user: user && shown(userName(user)),
+    userName: userKey && shown(userName(userKey)),
     sessionId,
     method: method && shown(method),
     [kindOfName(method) ?? 'tool']: target,
@@ -207,7 +207,8 @@ function requestFields(notice: RequestNotice): object {
     ms: Math.round(ms * 10) / 10,
     refused: refused?.reason,
     why: refused?.why,
-    user: refused?.user ?? notice.user,
+    userName: notice.userName,
+    share: refused?.share,
     ...failure,
     resumed: resumed || undefined,
     left: left || undefined,
@@ -216,7 +217,7 @@ function requestFields(notice: RequestNotice): object {
 }
 
 function writeRefused(
-  { status, reason, why, user, sessionId }: RefusedNotice,
+  { status, reason, why, share, sessionId }: RefusedNotice,
   logger: Logger,
 ): void {
   // Errors of this status are logged with their cause where they are made.
@@ -224,18 +225,18 @@ function writeRefused(
   // Clients look for a GET stream before they initialize.
   const level = status === 405 ? 'debug' : 'info';
   logger[level](
-    { status, reason, why, user, sessionId },
+    { status, reason, why, share, sessionId },
     `A request is refused: ${status} ${reason}`,
   );
 }
 
 function writeThrown(
   { sessionId, error, ...called }: Omit<HandlerThrewNotice, 'kind'>,
-  { logger, logErrors }: LineOptions,
+  { logger, logErrorMessages }: LineOptions,
 ): void {
   // What a hook did wrong, in words of this library.
   const isMisuse = error instanceof SojournError && error.code === 'FACTORY_FAILED';
-  const message = logErrors || isMisuse ? { message: messageOf(error) } : {};
+  const message = logErrorMessages || isMisuse ? { message: messageOf(error) } : {};
   const fields = {
     ...calledFields(called),
     error: kindOf(error),
@@ -317,12 +318,12 @@ function logDrained({ released, interrupted, ms }: StepNotice<'drainEnded'>, log
 const NO_ROOM =
   'A task failed: its result or its questions are too large, or there is no room for them. Let its tool return a link to the result';
 const STOPPED =
-  'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say resume: true of task()';
+  'A task failed: its instance stopped before its tool had ended. Give the drain more time than the tool takes, or say afterCrash: "run" of task()';
 
 /** What an operator can do about a failed task, by its reason. */
 const FAILURES: Readonly<Record<string, string>> = {
   owner_lost:
-    'A task failed: its instance died, and its tool may not run again. If it may, say so with resume: true of task(), or with idempotentHint of the tool',
+    'A task failed: its instance died, and its tool may not run again. If it may, say so with afterCrash: "run" of task(), or with idempotentHint of the tool',
   too_many_attempts:
     'A task failed: the process of each of its runs died. Look at the last lines of these processes, and call its tool no more until you know why',
   result_too_large: NO_ROOM,

@@ -18,5 +18,5 @@ export const LEASE_RAN_OUT =
   'The lease ran out: this instance claims its sessions again under a new id';
 
 export const STORE_STAYS_AWAY =
-  'The session store has been away for longer than waitMs, and the lease has run out: requests of sessions fail until ' +
+  'The session store has been away for longer than maxWaitMs, and the lease has run out: requests of sessions fail until ' +
   'the store is back';

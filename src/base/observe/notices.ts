@@ -63,7 +63,7 @@ export interface RequestNotice {
   readonly endedAt: number;
   readonly sessionId: string | undefined;
   /** The name of its user, once it is known. */
-  readonly user?: string | undefined;
+  readonly userName?: string | undefined;
 }
 
 /** What a refusal says about itself. */
@@ -74,7 +74,7 @@ export interface Refusal {
   /** Names the option that allows it, where there is one. */
   readonly why: string;
   /** Whose share is used up: the name of a user, or an address. */
-  readonly user?: string | undefined;
+  readonly share?: string | undefined;
 }
 
 /** A request was refused, or answered with an error of this library, before your server got it. */
@@ -152,7 +152,7 @@ export type EmittedNotice =
 export interface RefusedExchange {
   /** Where it is watched, a `request` notice follows, which says the refusal too. */
   readonly watched?: object | undefined;
-  readonly user?: string | undefined;
+  readonly userKey?: string | undefined;
   readonly authority: string | undefined;
   header(name: string): string | undefined;
 }

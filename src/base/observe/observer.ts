@@ -99,6 +99,6 @@ function contextOf({ method, target, sessionId }: HandlerThrewNotice): ErrorCont
   return {
     method,
     ...(isNamed && { target }),
-    ...(sessionId !== undefined && { session: sessionHash(sessionId) }),
+    ...(sessionId !== undefined && { sessionHash: sessionHash(sessionId) }),
   };
 }

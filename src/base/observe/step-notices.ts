@@ -9,7 +9,7 @@ interface CallEndedFields {
   /** When it ended, in ms since 1970. */
   time: number;
   /** The key of the user who sent it. `undefined`: the call has none. */
-  user: string | undefined;
+  userKey: string | undefined;
   /** What the client states about itself. `undefined`: nothing. */
   client: { readonly name: string; readonly version: string } | undefined;
   /** `undefined`: the call has no session. */
@@ -123,7 +123,7 @@ interface StepNotices {
     /** The name of its tool or prompt. */
     target?: string | undefined;
     /** The user key of the owner of its session or task. */
-    user?: string | undefined;
+    userKey?: string | undefined;
     /** Absent for calls of 2026-07-28. */
     sessionId?: string;
   };

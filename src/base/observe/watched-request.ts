@@ -14,7 +14,7 @@ export const CLIENT_LEFT = 499;
 interface WatchedExchange {
   readonly method: string;
   readonly sessionId: string | undefined;
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   header(name: string): string | undefined;
 }
 
@@ -89,7 +89,7 @@ export class WatchedRequest {
       ms: endedAt - this.#began,
       endedAt,
       sessionId: exchange.sessionId ?? exchange.header('mcp-session-id'),
-      user: exchange.user && shown(userName(exchange.user)),
+      userName: exchange.userKey && shown(userName(exchange.userKey)),
     });
   }
 }

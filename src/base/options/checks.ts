@@ -1,6 +1,7 @@
 /** One function per kind of value. A value that fits is returned, any other throws an error that names its option. */
 import { isClass, optionInvalid, optionsContradict } from '../errors.ts';
 import { nearestName } from '../nearest-name.ts';
+import { meantName } from './other-names.ts';
 
 /** Whether the user's code returned a promise, of any kind. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -176,9 +177,8 @@ export function checkArguments(
   }
   for (const name of Object.keys(value)) {
     if (known.includes(name)) continue;
-    throw optionsContradict(
-      `${method}(): unknown option ${name}; ${advice(nearestName(name, known), known)}`,
-    );
+    const meant = meantName(`${method}().${name}`) ?? nearestName(name, known);
+    throw optionsContradict(`${method}(): unknown option ${name}; ${advice(meant, known)}`);
   }
 }
 
@@ -200,7 +200,8 @@ function unknownOption(
 ): Error {
   const qualified = (own: string): string => (scope === '' ? own : `${scope}.${own}`);
   const here = nearestName(name, known);
-  const meant = here === undefined ? nearestName(name, nested) : qualified(here);
+  const near = here === undefined ? nearestName(name, nested) : qualified(here);
+  const meant = meantName(qualified(name)) ?? near;
   return optionsContradict(`Unknown option ${qualified(name)}; ${advice(meant, known)}`);
 }
 

@@ -25,7 +25,7 @@ export function sharesOf(heap: number) {
   return {
     memoryBytes: Math.floor(heap / 4),
     sessions: Math.floor(heap / 2 / SESSION_BYTES),
-    requests: Math.floor(heap / 8 / REQUEST_BYTES),
+    sessionlessRequests: Math.floor(heap / 8 / REQUEST_BYTES),
     eventLogBytes: Math.min(256 * MIB, Math.floor(heap / 8)),
   };
 }

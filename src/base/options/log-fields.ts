@@ -21,8 +21,8 @@ const CLIENT_TEXTS = new Set([
   'method',
   'prompt',
   'protocol',
+  'share',
   'tool',
-  'user',
 ]);
 const STACK_LENGTH = 4_096;
 /** How much of a text is examined before it is cut, so that the cut does not split a session id. */

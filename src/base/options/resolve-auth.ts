@@ -22,7 +22,7 @@ const CLAIM = /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/;
 /** A token is accepted so much longer than its issuer says. */
 const CLOCK_TOLERANCE = { unit: 'ms', min: 0, max: 600_000 };
 const JWT_NAMES = ['issuer', 'audience', 'jwksUri', 'userClaim', 'clockToleranceMs'] as const;
-const OPTIONAL = 'true, false, or a function (kind, name) that returns true or false';
+const ANONYMOUS = 'true, false, or a function (kind, name) that returns true or false';
 
 type Metadata = Partial<OAuthProtectedResourceMetadata>;
 
@@ -60,8 +60,8 @@ const AUTH = {
    * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
    * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
    */
-  optional: value<boolean | Anonymous>(false, (name, given) =>
-    typeof given === 'boolean' ? given : checkFunction(name, given as Anonymous, OPTIONAL),
+  anonymous: value<boolean | Anonymous>(false, (name, given) =>
+    typeof given === 'boolean' ? given : checkFunction(name, given as Anonymous, ANONYMOUS),
   ),
 };
 export interface AuthOptions extends Given<typeof AUTH> {}
@@ -74,7 +74,7 @@ export type ResolvedJwt = ReturnType<typeof resolveJwt>;
 
 export function resolveAuth(name: string, input: unknown) {
   const { metadata: given, ...checked } = valuesIn(name, input, AUTH);
-  const { requiredScopes, authorize, optional, ...ways } = checked;
+  const { requiredScopes, authorize, anonymous, ...ways } = checked;
   const [way, ...others] = Object.entries(ways).flatMap(([one, is]) =>
     is === undefined ? [] : [one],
   );
@@ -90,10 +90,10 @@ export function resolveAuth(name: string, input: unknown) {
       'Option auth.trustedProxyUser goes without requiredScopes and metadata: there are no tokens',
     );
   }
-  if (optional === true && authorize !== undefined)
+  if (anonymous === true && authorize !== undefined)
     throw optionsContradict(
-      'Options auth.optional: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
-        'callers have none; give optional a function that says what they may use',
+      'Options auth.anonymous: true and auth.authorize contradict each other: authorize decides by the token, and anonymous ' +
+        'callers have none; give anonymous a function that says what they may use',
     );
   const metadata = resolveMetadata(given, ways.jwt, requiredScopes);
   return Object.freeze({
@@ -103,7 +103,7 @@ export function resolveAuth(name: string, input: unknown) {
     /** Where the document is, as challenges say. */
     metadataUrl: metadata && wellKnownUrl(metadata.resource),
     authorize,
-    optional,
+    anonymous,
   });
 }
 

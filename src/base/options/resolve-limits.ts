@@ -43,7 +43,7 @@ export const LIMITS = {
    */
   bodyKeys: number(32_768, count('keys', 16, NO_LIMIT), shown('keys and objects of one POST body')),
   /**
-   * Running requests of one session; the next waits up to `waitMs`. A cancelled request counts until its handler has
+   * Running requests of one session; the next waits up to `maxWaitMs`. A cancelled request counts until its handler has
    * ended.
    * @default 64
    */
@@ -53,7 +53,11 @@ export const LIMITS = {
    * client counts. Set it where handlers call systems that may hang.
    * @default Infinity
    */
-  callMs: number(Infinity, ms(NO_LIMIT, 1), shown('how long the handler of one request may take')),
+  callTimeoutMs: number(
+    Infinity,
+    ms(NO_LIMIT, 1),
+    shown('how long the handler of one request may take'),
+  ),
   /**
    * Live sessions of this instance. Above it a durable store hibernates an idle one; otherwise `initialize` gets 503.
    * @default 32,768 (one per 128 KiB of heap)
@@ -101,7 +105,7 @@ export const LIMITS = {
     shown('all event logs in this process (memory store)'),
   ),
   /**
-   * Requests that wait (`waitMs`). A user may take half of the places that others leave free.
+   * Requests that wait (`maxWaitMs`). A user may take half of the places that others leave free.
    * @default 10,000
    */
   waitingRequests: number(
@@ -140,11 +144,21 @@ export const LIMITS = {
    * Running requests without a session (2026-07-28, stateless).
    * @default 8,192 (two for each MiB of heap)
    */
-  requests: number(
-    shares.requests,
+  sessionlessRequests: number(
+    shares.sessionlessRequests,
     count('requests', 0, NO_LIMIT),
     shown('running requests without a session'),
   ),
+  /**
+   * Handlers of tasks that run on this instance; one user gets `limits.userShare` of what is free.
+   * @default 1,000
+   */
+  runningTasks: number(1_000, count('tasks', 1), shown('handlers of tasks that run here')),
+  /**
+   * Tasks that have not ended, of all callers without a user together, on all instances.
+   * @default 100,000
+   */
+  anonymousTasks: number(100_000, count('tasks', 1), shown('open tasks of callers without a user')),
 };
 
 const kept = textIn('Streams and resuming');
@@ -154,7 +168,7 @@ const kept = textIn('Streams and resuming');
  * and in the kernel's buffers of both ends (up to 6 MiB on Linux).
  */
 export const RETENTION: Readonly<Record<keyof EventRetention, NumberSpec>> = {
-  ttlMs: number(
+  maxAgeMs: number(
     HOUR_MS,
     ms('until events or bytes say so', 1),
     kept('how long sent messages are kept'),
@@ -180,6 +194,8 @@ const USER = {
   // A quarter of `limits.subscriptions`.
   /** Open `subscriptions/listen` streams. Default 256. */
   subscriptions: numberLimit(256, count('streams', 0, NO_LIMIT)),
+  /** Tasks that have not ended, on all instances together. Default 1,000. */
+  tasks: numberLimit(1_000, count('tasks', 1)),
   /** Requests a minute, `initialize`, GET and DELETE included. */
   requestsPerMinute: numberLimit(Infinity, perMinute('requests')),
   /** Handles in the store, on all instances together (`TOO_MANY_HANDLES`). Default 100. */
@@ -199,26 +215,26 @@ const TOOL = {
   requests: numberLimit(Infinity, count('calls', 0, NO_LIMIT)),
   /** Calls a minute. */
   requestsPerMinute: numberLimit(Infinity, perMinute('calls')),
-  /** ms that a call may take. Without it, `limits.callMs`. */
-  callMs: numberLimit(Infinity, ms(NO_LIMIT, 1)),
+  /** ms that a call may take. Without it, `limits.callTimeoutMs`. */
+  callTimeoutMs: numberLimit(Infinity, ms(NO_LIMIT, 1)),
 };
 
 function perMinute(unit: string): NumberRange {
   return { unit, min: 1, infinity: NO_LIMIT };
 }
 
-export type SessionLimits = Numbers<typeof LIMITS>;
+export type Limits = Numbers<typeof LIMITS>;
 export type UserLimits = Numbers<typeof USER>;
 export type ToolLimits = Numbers<typeof TOOL>;
 
-export interface LimitsOptions extends Some<SessionLimits> {
+export interface LimitsOptions extends Some<Limits> {
   /** The limits of each user. Default: those of each. */
   perUser?: Some<UserLimits> | undefined;
   /** The limits of a tool, by its name. Default: no limit. */
   perTool?: Readonly<Record<string, Some<ToolLimits>>> | undefined;
 }
 
-export const LIMIT_DEFAULTS: Readonly<SessionLimits> = valuesOf(LIMITS);
+export const LIMIT_DEFAULTS: Readonly<Limits> = valuesOf(LIMITS);
 export const RETENTION_DEFAULTS: Readonly<EventRetention> = valuesOf(RETENTION);
 export const USER_DEFAULTS: Readonly<UserLimits> = valuesOf(USER);
 
@@ -235,15 +251,18 @@ export function resolveLimits(given: unknown = {}) {
   };
 }
 
-function resolvePerTool(given: unknown = {}, limits: SessionLimits) {
+function resolvePerTool(given: unknown = {}, limits: Limits) {
   if (!holdsOptions(given))
     throw optionInvalid(
       'type',
       'limits.perTool',
       given,
-      'an object: tool name → { requests, requestsPerMinute, callMs }',
+      'an object: tool name → { requests, requestsPerMinute, callTimeoutMs }',
     );
-  const specs = { ...TOOL, callMs: { ...TOOL.callMs, fallback: limits.callMs } };
+  const specs = {
+    ...TOOL,
+    callTimeoutMs: { ...TOOL.callTimeoutMs, fallback: limits.callTimeoutMs },
+  };
   const tools = Object.entries(given).map(
     ([name, own]) => [name, valuesIn(`limits.perTool.${name}`, own, specs)] as const,
   );

@@ -2,40 +2,14 @@
 import { optionsContradict } from '../errors.ts';
 import { isModern, servedVersions, type SessionMode } from '../protocol/versions.ts';
 import { Notices } from '../observe/notices.ts';
+import { withAddOns } from './add-ons.ts';
 import { checkNames } from './checks.ts';
+import { OF_OTHERS } from './other-names.ts';
 import type { McpEndpointOptions, ResolvedOptions } from './endpoint-options.ts';
 import { AUTH_NAMES } from './resolve-auth.ts';
 import { valuesOf } from './value-kinds.ts';
 import { LIMITS, resolveLimits, RETENTION } from './resolve-limits.ts';
 import { type OptionName, OPTIONS } from './table.ts';
-
-/** Option names that another library has, and what says the same here. */
-const OF_OTHERS: Readonly<Record<string, readonly [of: string, here: string]>> = {
-  legacy: [
-    'createMcpHandler',
-    "sessionMode ('hybrid', the default: 2025-era clients get sessions; 'stateless': they are served without; " +
-      "to serve 2026-07-28 alone give supportedProtocolVersions: ['2026-07-28'])",
-  ],
-  maxSubscriptions: ['createMcpHandler', 'limits.subscriptions'],
-  maxRequestBodySize: ['createMcpHandler', 'limits.bodyBytes'],
-  eventStore: ['the SDK transport', 'store, with eventRetention for how much of a stream is kept'],
-  enableJsonResponse: ['the SDK transport', "responseMode: 'json'"],
-  onsessioninitialized: [
-    'the SDK transport',
-    "endpoint.events.on('sessionOpened', …), or sessionMigrationHandler.onSessionInitialized",
-  ],
-  onsessionclosed: ['the SDK transport', "endpoint.events.on('sessionEnded', …)"],
-  enableDnsRebindingProtection: ['the SDK transport', 'allowedHosts and allowedOrigins'],
-  retryInterval: ['the SDK transport', 'retryMs'],
-  sessionTimeout: ['other servers', 'idleTimeoutMs, in ms'],
-  cors: [
-    'other servers',
-    'allowedOrigins: the endpoint answers preflights and adds the headers itself',
-  ],
-  port: ['listen()', 'endpoint.listen({ port })'],
-  host: ['listen()', 'endpoint.listen({ host })'],
-  path: ['listen()', 'endpoint.listen({ path })'],
-};
 
 /** An ended session is remembered as long as it could have lived on, but at most a day. */
 const TOMBSTONE_MAX_MS = 24 * 3_600_000;
@@ -60,6 +34,7 @@ export function resolveOptions(input: McpEndpointOptions | undefined): ResolvedO
   const { stateless, ...parsed } = valuesOf(OPTIONS, given);
   const resolved: ResolvedOptions = {
     ...parsed,
+    ...withAddOns(parsed),
     notices: new Notices(),
     sessionMode: resolveMode(given, parsed.sessionMode, stateless),
     tombstoneMs:
@@ -89,14 +64,13 @@ function resolveMode(
   stateless: boolean | undefined,
 ): SessionMode {
   if (stateless === undefined) return mode;
-  const short = stateless ? 'stateless' : 'stateful';
-  if (given.sessionMode !== undefined && mode !== short) {
+  if (given.sessionMode === undefined) return stateless ? 'stateless' : 'hybrid';
+  if (stateless !== (mode === 'stateless'))
     throw optionsContradict(
-      `Options stateless and sessionMode contradict each other: stateless: ${stateless} means ` +
-        `sessionMode: '${short}', but sessionMode is '${mode}'; give one of them`,
+      `Options stateless and sessionMode contradict each other: stateless is ${stateless}, but sessionMode is ` +
+        `'${mode}'; give one of them`,
     );
-  }
-  return short;
+  return mode;
 }
 
 function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptions): void {
@@ -104,10 +78,10 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
   const refuse = (one: string, other: string, why: string): never => {
     throw optionsContradict(`Options ${one} and ${other} contradict each other: ${why}`);
   };
-  if (resolved.sharedLists.length > 0 && typeof resolved.auth?.optional === 'function')
+  if (resolved.sharedLists.length > 0 && typeof resolved.auth?.anonymous === 'function')
     refuse(
       'sharedLists',
-      'auth.optional',
+      'auth.anonymous',
       'anonymous callers see other lists than others; give one of them',
     );
   if (resolved.sharedLists.length > 0 && resolved.auth?.authorize !== undefined) {
@@ -116,7 +90,7 @@ function refuseContradictions(given: McpEndpointOptions, resolved: ResolvedOptio
     refuse('sharedLists', 'auth.authorize', `${why}; give one of them`);
   }
   const mode =
-    given.stateless === undefined
+    given.stateless === undefined || given.sessionMode !== undefined
       ? `sessionMode: '${sessionMode}'`
       : `stateless: ${given.stateless}`;
   if (legacySse && sessionMode === 'stateless')

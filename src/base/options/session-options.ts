@@ -63,10 +63,10 @@ export const SESSIONS = {
     'hybrid',
     sessions('which clients get a session; hybrid = those that initialize', { value: 'mode' }),
   ),
-  /** `true` is `sessionMode: 'stateless'`, `false` is `'stateful'`. */
+  /** `true` is `sessionMode: 'stateless'`, `false` is `'hybrid'`. */
   stateless: flag(
     undefined,
-    sessions('short for --session-mode stateless (--no-stateless: stateful)'),
+    sessions('short for --session-mode stateless (--no-stateless: hybrid)'),
   ),
   /**
    * A session ends when it had no running request and no open GET stream for this long. Its client gets 404 and starts
@@ -114,14 +114,16 @@ export const SESSIONS = {
     parseStore,
   ),
   /**
-   * Endpoints with one name on one store share their sessions; other names are separate. 1 to 64 letters, digits, dots,
-   * dashes and underscores.
+   * The name of the deployment. Endpoints with one deployment on one store share their sessions and must serve the same
+   * server; other deployments are separate. 1 to 64 letters, digits, dots, dashes and underscores.
    * @default `'mcp'`
    */
-  name: option<string>(
+  deployment: option<string>(
     'text',
     'mcp',
-    sessions('endpoints with the same name and store are one deployment', { value: 'name' }),
+    sessions('endpoints with the same deployment and store share their sessions', {
+      value: 'name',
+    }),
     (name, value) =>
       checkText(name, value, NAME, '1 to 64 letters, digits, dots, dashes and underscores'),
   ),
@@ -141,7 +143,7 @@ export const SESSIONS = {
    * (20 s in some SDKs, 60 s in most).
    * @default 15,000
    */
-  waitMs: number(15_000, ms(), sessions('how long requests wait for an unreachable store')),
+  maxWaitMs: number(15_000, ms(), sessions('how long requests wait for an unreachable store')),
   // The default follows `idleTimeoutMs`; this is the default of that default.
   /**
    * How long an ended session is remembered as ended, so that no late write or migration handler brings it back.
@@ -155,7 +157,7 @@ export const SESSIONS = {
     }),
   ),
   /**
-   * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authorize`, `afterCrash` of
+   * How long your code may hold up a request: the factory, the hooks, `connect()`, `tasks.authInfo`, `afterCrash` of
    * `once()`. Then the request gets `HOOK_TIMEOUT`, and a `warn` line names the hook. It also bounds the 4 s that a
    * restored session waits for what `oninitialized` asks (docs/guide/sessions.md#restoring-a-session).
    * @default 30,000
@@ -253,7 +255,7 @@ export const SESSIONS = {
     ['onSessionInitialized', 'onSessionEnded'],
   ),
   /**
-   * Makes session ids of visible ASCII, from `{ request, params, user }`. A guessable id is a security hole. For ids
+   * Makes session ids of visible ASCII, from `{ request, params, userKey }`. A guessable id is a security hole. For ids
    * above 256 characters set its property `maxLength`. Default: 16 random bytes, base64url.
    */
   sessionIdGenerator: value<SessionIdGenerator | undefined>(undefined, parseIdGenerator),
@@ -267,8 +269,8 @@ export const SESSIONS = {
   /** Clock and timers; `createFakeTime()` of `sojourn/testing` in a test. Default: the system's. */
   timeProvider: value<Required<TimeProvider>, TimeProvider>(systemTime, parseTime),
   /**
-   * Gets what handlers throw, and errors that would only be logged, unredacted, with `method`, `target` and `session`
-   * of the request (docs/guide/operations.md#errors-in-sentry).
+   * Gets what handlers throw, and errors that would only be logged, unredacted, with `method`, `target` and
+   * `sessionHash` of the request (docs/guide/operations.md#errors-in-sentry).
    */
   onerror: hook<OnError>('a function (error, context)'),
   // Never throws.
@@ -308,13 +310,13 @@ function parseStore(name: string, value: unknown): Store | undefined {
       'type',
       name,
       got('an object without kind'),
-      "a store, e.g. memory() from 'sojourn/memory'",
+      "a store, e.g. memory() from 'sojourn'",
     );
   return store;
 }
 
 function parseIdGenerator(name: string, value: unknown): SessionIdGenerator {
-  const takes = 'a function ({ request, params, user }) that returns a string';
+  const takes = 'a function ({ request, params, userKey }) that returns a string';
   const generator = checkFunction(name, value as SessionIdGenerator, takes);
   const { maxLength } = generator;
   if (maxLength !== undefined) checkNumber(`${name}.maxLength`, maxLength, count('characters', 1));

@@ -6,7 +6,8 @@
 import type { ServerEventBus } from '@modelcontextprotocol/server';
 import type { Observe } from '../observe/observer.ts';
 import type { EventRetention } from '../types.ts';
-import type { AroundRequest } from './around-request.ts';
+import type { Middleware } from './middleware.ts';
+import { type AddOn, parseUse } from './add-ons.ts';
 import { checkFunction, checkList } from './checks.ts';
 import { checkAttemptName, checkRelayedName } from './header-names.ts';
 import { checkHost, checkOrigin, LOOPBACK_NAMES } from './hosts.ts';
@@ -16,7 +17,7 @@ import {
   type LimitsOptions,
   resolveRetention,
   RETENTION_DEFAULTS,
-  type SessionLimits,
+  type Limits,
 } from './resolve-limits.ts';
 import { SESSIONS } from './session-options.ts';
 import { parseTasks, type ResolvedTasks, type TasksOptions } from './tasks-options.ts';
@@ -173,15 +174,20 @@ export const REQUESTS = {
    * (`--max-old-space-size`), and are given for 4 GiB. A caller without a user counts by its address: behind a proxy
    * all of them are one.
    */
-  limits: value<Readonly<SessionLimits>, LimitsOptions>(LIMIT_DEFAULTS),
+  limits: value<Readonly<Limits>, LimitsOptions>(LIMIT_DEFAULTS),
   /**
    * Your code around each run of a client's request, or a list of which the first is the outermost
-   * (docs/guide/hooks.md#aroundrequest).
+   * (docs/guide/hooks.md#middleware).
    */
-  aroundRequest: value<readonly AroundRequest[], AroundRequest | readonly AroundRequest[]>(
+  middleware: value<readonly Middleware[], Middleware | readonly Middleware[]>(
     Object.freeze([]),
     parseAround,
   ),
+  /**
+   * Add-ons: `use: [telemetry()]` of `sojourn/otel`. What each has of `middleware`, `observe` and `onerror` runs beside
+   * these options, and its middleware around theirs. Default: none.
+   */
+  use: value<readonly AddOn[]>(Object.freeze([]), parseUse),
   /**
    * Counts for `endpoint.metrics()`. On the command line `--metrics [host:]port` also serves them.
    * @default `false`
@@ -196,7 +202,7 @@ export const REQUESTS = {
    * `true`: lines about what handlers throw have its message, which may hold arguments.
    * @default `false`
    */
-  logErrors: flag(
+  logErrorMessages: flag(
     false,
     running('log the messages of what handlers throw; they may hold arguments', {
       shown: 'on in a terminal',
@@ -222,11 +228,11 @@ export type OptionName = keyof typeof OPTIONS;
 /** The value of each omitted option. */
 export const DEFAULTS = valuesOf(OPTIONS);
 
-function parseAround(name: string, value: unknown): readonly AroundRequest[] {
+function parseAround(name: string, value: unknown): readonly Middleware[] {
   const takes = 'a function (request, next)';
   if (!Array.isArray(value))
-    return Object.freeze([checkFunction(name, value as AroundRequest, takes)]);
-  const check = (item: string, one: unknown): AroundRequest =>
-    checkFunction(item, one as AroundRequest, takes);
+    return Object.freeze([checkFunction(name, value as Middleware, takes)]);
+  const check = (item: string, one: unknown): Middleware =>
+    checkFunction(item, one as Middleware, takes);
   return checkList(name, value, `${takes}, or a list of them`, check, 0);
 }

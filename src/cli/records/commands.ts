@@ -48,7 +48,9 @@ const STORE_FLAGS = {
   store: text(
     told(`the store, e.g. sqlite:./sessions.db (or ${variableName('store')})`, { value: 'url' }),
   ),
-  name: text(told("the endpoint's name", { value: 'name', shown: DEFAULTS.name })),
+  deployment: text(
+    told("the endpoint's deployment", { value: 'name', shown: DEFAULTS.deployment }),
+  ),
 };
 const FLAGS = {
   json: flag(false, told('print JSON, one record per line')),
@@ -197,13 +199,13 @@ export function storeRequest(
   env: Environment,
   wanted = '--store',
 ) {
-  const { given, originOf } = givenBy(flags, env, ['store', 'name', 'instanceKeys']);
-  const { store, name, instanceKeys } = given;
+  const { given, originOf } = givenBy(flags, env, ['store', 'deployment', 'instanceKeys']);
+  const { store, deployment, instanceKeys } = given;
   const variable = variableName('store');
   if (typeof store !== 'string')
     throw new UsageError(`${command} needs ${wanted} (or ${variable}), e.g. sqlite:./sessions.db`);
   const options = checkedByName(originOf, () =>
-    resolveOptions({ name, instanceKeys } as McpEndpointOptions),
+    resolveOptions({ deployment, instanceKeys } as McpEndpointOptions),
   );
   return { storeUrl: store, origin: flags['store'] === undefined ? variable : wanted, options };
 }

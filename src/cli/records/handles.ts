@@ -8,8 +8,9 @@ import { recordOf, summaries } from './opened-store.ts';
 import { requireYes, timestamp } from './printing.ts';
 
 function summary(record: StoredRecord) {
-  const { userKey: user, ...info } = infoOf(record);
-  return { id: info.hash, ...info, ...(user !== undefined && { user, userName: userName(user) }) };
+  const { userKey, ...info } = infoOf(record);
+  const user = userKey !== undefined && { userKey, userName: userName(userKey) };
+  return { id: info.hash, ...info, ...user };
 }
 
 export const handles: RecordKind<ReturnType<typeof summary>> = {

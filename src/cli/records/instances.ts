@@ -38,12 +38,13 @@ export const instances: RecordKind<ReturnType<typeof shown>> = {
 };
 
 const shown = (
-  { id, state, version, process }: InstanceLease,
+  { id, state, version, server, process }: InstanceLease,
   live: ReadonlyMap<string | null, number>,
 ) => ({
   id,
   state,
   version,
+  ...(server !== undefined && { server }),
   ...process,
   sessions: live.get(id) ?? 0,
 });
@@ -62,7 +63,7 @@ async function leaseNamed(store: EndpointStore, given = ''): Promise<InstanceLea
   if (lease !== undefined && others.length === 0) return lease;
   throw new Failure(
     leases.length === 0
-      ? 'no instance serves with this store and name; set --name to the name of its endpoint'
+      ? 'no instance serves with this store and deployment; set --deployment to that of its endpoint'
       : `there is no one instance ${JSON.stringify(given)}. There are: ${leases.map(instanceText).join('; ')}`,
   );
 }

@@ -42,7 +42,7 @@ async function foundOf(
     if (record !== undefined && !(isEnded(record) && record.outcome === '')) return record;
   }
   throw new Failure(
-    `nothing is known of this key: if tool, key and --name are right, the next call runs. Set --name to the name of the ` +
+    `nothing is known of this key: if tool, key and --deployment are right, the next call runs. Set --deployment to that of the ` +
       `endpoint; a user whose tokens name an issuer is given by key: --user '["sub","<issuer>","<subject>"]'`,
   );
 }

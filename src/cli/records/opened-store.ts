@@ -72,7 +72,9 @@ export const userKeysOf = (user: string): readonly string[] => [
 ];
 
 /** The records of all pages, of the user that the command names, if it does: by name or key. */
-export async function* summaries<T extends { readonly user?: string; readonly userName?: string }>(
+export async function* summaries<
+  T extends { readonly userKey?: string; readonly userName?: string },
+>(
   store: EndpointStore,
   kind: Named,
   summary: (record: StoredRecord, alive: ReadonlySet<string>) => T,
@@ -83,7 +85,7 @@ export async function* summaries<T extends { readonly user?: string; readonly us
     // Read again for each page, because an instance may die between two pages.
     const alive = new Set((await living(store)).keys());
     for (const one of unreadable.split(page, (record) => summary(record, alive)).rows)
-      if (user === undefined || one.user === user || one.userName === user) yield one;
+      if (user === undefined || one.userKey === user || one.userName === user) yield one;
   }
 }
 
@@ -138,5 +140,5 @@ const unknown = (kind: Named, given: string): Failure =>
       (kind === 'handles'
         ? 'its hash, as `handles ls` prints it'
         : `its id, or while it lives by ${DIGITS_LEAST} digits or more of its hash`) +
-      '; set --name to the name of its endpoint',
+      '; set --deployment to that of its endpoint',
   );

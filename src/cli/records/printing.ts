@@ -66,11 +66,12 @@ export const timestamp = (at: number): string =>
   Math.abs(at) <= 8.64e15 ? new Date(at).toISOString().replace(/\.\d+Z$/, 'Z') : String(at);
 
 /** An instance as `doctor` and errors name it. */
-export function instanceText({ id, state, version, process }: InstanceLease): string {
+export function instanceText({ id, state, version, server, process }: InstanceLease): string {
   const where =
     process &&
     `, ${process.host} pid ${process.pid} since ${timestamp(process.startedAt)}, ${process.runtime}`;
-  return `${id} ${state}, sojourn ${version}${where ?? ''}`;
+  const what = server === undefined ? '' : `, server ${escapeControls(server)}`;
+  return `${id} ${state}, sojourn ${version}${where ?? ''}${what}`;
 }
 
 /** A logger that keeps its lines from `warn` on, each once. */

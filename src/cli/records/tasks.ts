@@ -43,14 +43,14 @@ export const tasks: RecordKind<ReturnType<typeof taskSummary>> = {
     if (isEnded(found)) return { id: found.id, hash: sessionHash(found.id), ...endOf(found) };
     const { body, fields, dueAt, epoch } = found;
     const alive = await living(store);
-    const { maxAttempts, resume } = readBody(body) ?? {};
+    const { maxAttempts, afterCrash } = readBody(body) ?? {};
     const statusMessage = fields[MESSAGE_FIELD];
     const questions = questionStates(found);
     const own = {
       statusMessage,
       ...ownerIn(alive, found),
       maxAttempts,
-      resume,
+      afterCrash,
       questions,
       epoch,
       dueAt,

@@ -25,7 +25,7 @@ export const users: RecordKind = {
     requireYes(counts, 'All of it ends, and for 24 h nothing new is kept', request);
     const memory = new MemoryUse(new Budget(Infinity, 1));
     const parts = { options: request.options, store, random: systemRandom, memory };
-    const done = await forgetUser(counts.user, {
+    const done = await forgetUser(counts.userKey, {
       store,
       states: new States(parts),
       now: () => request.options.timeProvider.now(),
@@ -45,7 +45,7 @@ async function kept(store: EndpointStore, { names, options }: RecordRequest) {
   for (const user of userKeysOf(names[0] ?? '')) {
     const state = await store.states.read(groupOf(user));
     const counts = {
-      user,
+      userKey: user,
       sessions: await store.sessions.countOf(storedShare(shareKey(user))),
       tasks: await store.tasks.count(await taskStore.group(user)),
       handles: await store.handles.count(groupOf(user)),
@@ -55,7 +55,7 @@ async function kept(store: EndpointStore, { names, options }: RecordRequest) {
     if (isKnown || names[0]?.startsWith('[')) return { counts, taskStore };
   }
   throw new Failure(
-    'nothing is kept of this user: set --name to the name of the endpoint; a user whose tokens name an issuer is ' +
+    'nothing is kept of this user: set --deployment to the name of the endpoint; a user whose tokens name an issuer is ' +
       `given by key: '["sub","<issuer>","<subject>"]'`,
   );
 }

@@ -166,7 +166,7 @@ export class Relay implements RelayedCalls {
     if (link === undefined) return 'refused';
     const text = inbound.post?.text;
     const bytes = ENVELOPE_BYTES + (text?.length ?? 0);
-    const { user, clientAddress: address } = inbound.caller;
+    const { userKey: user, clientAddress: address } = inbound.caller;
     const share = shareOf({ user, address });
     // Others that waited may have taken the room first.
     while (!link.fits(share, bytes)) await link.room(share, bytes);

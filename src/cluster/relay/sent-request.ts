@@ -51,7 +51,7 @@ export function sentCall(
   text: string | undefined,
   isRelayed: (field: string) => boolean,
 ): RequestItem {
-  const { authInfo, user, clientAddress } = caller;
+  const { authInfo, userKey: user, clientAddress } = caller;
   return {
     t: 'call',
     n,
@@ -113,7 +113,15 @@ export function callRequestOf(
   request: RpcRequest,
   version: string,
 ): CallRequest {
-  const { method, url, absoluteUrl, headers, user, clientAddress: address, authInfo } = exchange;
+  const {
+    method,
+    url,
+    absoluteUrl,
+    headers,
+    userKey: user,
+    clientAddress: address,
+    authInfo,
+  } = exchange;
   return {
     fields: { method, url, absoluteUrl, headers, user, address },
     authInfo,

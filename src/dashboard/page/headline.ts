@@ -28,7 +28,7 @@ function storeUnavailable(since: number): Headline {
   const own = fleet.value?.instances.find(({ id }) => id === fleet.value?.instance)?.figures;
   return {
     title: `The store has not answered for ${span(now.value - since)}.${waitText(own?.waiting ?? 0, ' for it here')}`,
-    more: 'Requests on sessions wait for it, up to waitMs, and no session is lost. The other instances are shown as they were before: what they do is known again once it is back.',
+    more: 'Requests on sessions wait for it, up to maxWaitMs, and no session is lost. The other instances are shown as they were before: what they do is known again once it is back.',
   };
 }
 

@@ -13,7 +13,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   too_many_requests: 'limits.requestsPerSession',
   too_many_sessions: 'limits.sessions',
   over_memory: 'limits.memoryBytes',
-  overloaded: 'limits.requests',
+  overloaded: 'limits.sessionlessRequests',
 };
 
 /** A client chose it, and a person copies it into a shell. */

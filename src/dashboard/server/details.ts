@@ -29,7 +29,7 @@ const messageOf = (text: string | undefined): string | undefined =>
   text === undefined ? undefined : escapeControls(cut(text, MESSAGE_LENGTH));
 
 export function sessionRow(record: StoredRecord, alive: ReadonlySet<string>) {
-  const { id: _, user: __, userName, clientInfo, ...shown } = summary(record, alive);
+  const { id: _, userKey: __, userName, clientInfo, ...shown } = summary(record, alive);
   const client = { name: keptText(clientInfo.name), version: keptText(clientInfo.version) };
   return { ...shown, userName: kept(userName), clientInfo: client };
 }
@@ -81,7 +81,7 @@ export async function handleDetail(_hash: string, id: string, { store }: ShownEn
 }
 
 export function taskRow(record: StoredRecord, alive: ReadonlySet<string>) {
-  const { id: _, user: __, tool, userName, ...shown } = taskSummary(record, alive);
+  const { id: _, userKey: __, tool, userName, ...shown } = taskSummary(record, alive);
   return {
     ...shown,
     /** Absent: another build has made it. */
@@ -118,8 +118,8 @@ export async function taskDetail(hash: string, id: string, { store, instance }: 
   return {
     ended: undefined,
     ...taskRow(record, await instance.living()),
-    /** Whether it may run again after a crash; absent: as the hints of its tool say. */
-    resume: readBody(record.body)?.resume,
+    /** Absent: as the hints of its tool say. */
+    afterCrash: readBody(record.body)?.afterCrash,
     /** Their names; never texts or answers. */
     questions: questionStates(record).map(({ name, answered }) => ({
       name: keptText(name),

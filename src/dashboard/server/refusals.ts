@@ -42,14 +42,14 @@ export class Refusals {
   }
 
   /** `at`: ms since 1970. */
-  note({ status, reason, why, user }: Refusal, exchange: RefusedExchange, at: number): void {
+  note({ status, reason, why, share }: Refusal, exchange: RefusedExchange, at: number): void {
     const key = `${status} ${reason}`;
     const callers = this.#reasons.get(key)?.callers ?? new Map<string, RefusedCaller>();
     // Copied, so that the text of a client is not kept with it.
     const shown = Buffer.from(escapeControls(cut(why, WHY_LENGTH))).toString();
     this.#reasons.set(key, { status, reason, lastAt: at, why: shown, callers });
     this.#count.add(key);
-    noteCaller(callers, callerOf(reason, user, exchange));
+    noteCaller(callers, callerOf(reason, share, exchange));
   }
 
   /** Most first, with at most `callers` of each. */
@@ -80,13 +80,13 @@ function noteCaller(callers: Reason['callers'], who: Omit<RefusedCaller, 'times'
   callers.set(key, { ...who, times: times + 1 });
 }
 
-/** `sharer`: whose share is used up, a user or an address. */
+/** `share`: whose share is used up, a user or an address. */
 function callerOf(
   reason: string,
-  sharer: string | undefined,
+  share: string | undefined,
   exchange: RefusedExchange,
 ): Omit<RefusedCaller, 'times'> {
-  const user = exchange.user === undefined ? sharer : userName(exchange.user);
+  const user = exchange.userKey === undefined ? share : userName(exchange.userKey);
   const given = {
     origin: exchange.header('origin'),
     // The same for most callers, and of no help where it was allowed.

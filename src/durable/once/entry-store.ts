@@ -105,7 +105,7 @@ export class EntryStore extends OwnedRecords {
     super('once', given);
   }
 
-  /** Rejects when the client left, the arguments differ, or the store stays away for `waitMs`. */
+  /** Rejects when the client left, the arguments differ, or the store stays away for `maxWaitMs`. */
   async find(call: OnceCall, run: OnceRun): Promise<FoundEntry> {
     const { timeProvider: time } = this.given.options;
     const began = time.monotonic();
@@ -138,7 +138,7 @@ export class EntryStore extends OwnedRecords {
       v: RECORD_VERSION,
       id: entry.id,
       ...fence,
-      user: call.user ?? null,
+      user: call.userKey ?? null,
       share: storedShare(entry.share),
       head: '',
       body: bodyOf(entry),

@@ -148,7 +148,7 @@ export class OnceLedger {
     run.begins();
     const stopWaiting = run.waits(call);
     call.onExpiry(() => run.abort('its time is over'));
-    const { timeProvider: time, waitMs } = this.#given.options;
+    const { timeProvider: time, maxWaitMs } = this.#given.options;
     // A handler may run longer than its entry lasts.
     const stopRenewals = every(time, lastsMs(call.entry) / 2, () => owned.renew());
     this.#running.set(run, { call, owned });
@@ -159,7 +159,7 @@ export class OnceLedger {
       this.#running.delete(run);
       stopWaiting();
       // A key that may run again does so for a call that follows the answer, at any instance.
-      await within(time, waitMs, run.told, () => undefined);
+      await within(time, maxWaitMs, run.told, () => undefined);
     }
   }
 

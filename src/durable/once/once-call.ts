@@ -1,7 +1,7 @@
 /** A call of a handler of `once()`, as the ledger of its endpoint takes it (`ledger.ts`). */
 
 /**
- * How a call ended before its outcome. `timedOut`: its `callMs` is over. `cancelled`: its client said so. `left`: its
+ * How a call ended before its outcome. `timedOut`: its `callTimeoutMs` is over. `cancelled`: its client said so. `left`: its
  * client disconnected, which is all that a client of 2026-07-28 can do, or its session left this instance.
  */
 export type OnceCallEnd = 'timedOut' | 'cancelled' | 'left';
@@ -30,9 +30,9 @@ export interface OnceCall {
   /** The id of its session, where it has one. */
   readonly session: string | undefined;
   /** The user that the entry counts for in the store. */
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   readonly signal: AbortSignal;
-  /** `then` is called when the time of its handler is over (`callMs`) and `signal` had aborted before that. */
+  /** `then` is called when the time of its handler is over (`callTimeoutMs`) and `signal` had aborted before that. */
   onExpiry(then: () => void): void;
   /** Call it when `signal` has aborted. */
   ended(): OnceCallEnd;

@@ -7,7 +7,7 @@
  */
 import { onceNeedsUser, onceOutside } from '../../base/errors.ts';
 import { argumentsHash, entryId, keyOf, refuseTaskHandler, scopeOf } from '../records/call-key.ts';
-import { checkChoice, checkFunction, checkNumber } from '../../base/options/checks.ts';
+import { checkChoice, checkFunction, checkNames, checkNumber } from '../../base/options/checks.ts';
 import { RUNS_ONCE_KEY, isHarmless, isRunOnce } from '../../session/calls/markers.ts';
 import { type Call, currentCall } from '../../session/calls/call.ts';
 import { CallRefusal } from '../../base/errors/answer-error.ts';
@@ -58,9 +58,17 @@ export interface OnceOptions<Given extends unknown[], Result> {
    */
   readonly anonymous?: 'shared' | undefined;
   /** `'run'`: where no endpoint serves the call (stdio), the handler runs unprotected. Default: an error. */
-  readonly outside?: 'run' | undefined;
+  readonly withoutEndpoint?: 'run' | undefined;
 }
 
+const NAMES: readonly (keyof OnceOptions<never[], unknown>)[] = [
+  'key',
+  'keepMs',
+  'afterCrash',
+  'onDisconnect',
+  'anonymous',
+  'withoutEndpoint',
+];
 const DAY_MS = 86_400_000;
 const KEEP_RANGE = { min: 1_000, max: 30 * DAY_MS, unit: 'ms', integer: true };
 
@@ -103,7 +111,8 @@ function checked<Given extends unknown[], Result>(
   options: OnceOptions<Given, Result>,
 ): Settings {
   refuseTaskHandler(checkFunction('the handler of once()', handler, 'a function'));
-  const { key, keepMs = DAY_MS, afterCrash, onDisconnect, anonymous, outside } = options;
+  checkNames('once()', options, NAMES);
+  const { key, keepMs = DAY_MS, afterCrash, onDisconnect, anonymous, withoutEndpoint } = options;
   return {
     key: checkFunction(
       'key of once()',
@@ -122,7 +131,8 @@ function checked<Given extends unknown[], Result>(
       anonymous !== undefined &&
       checkChoice('anonymous of once()', anonymous, ['shared']) === 'shared',
     runsOutside:
-      outside !== undefined && checkChoice('outside of once()', outside, ['run']) === 'run',
+      withoutEndpoint !== undefined &&
+      checkChoice('withoutEndpoint of once()', withoutEndpoint, ['run']) === 'run',
   };
 }
 
@@ -136,7 +146,7 @@ async function runOnce(
   const tool = call.target ?? '';
   const ctx = given.at(-1);
   const signal = signalOf(ctx);
-  const caller = { user: call.caller?.user, session: call.session?.id };
+  const caller = { user: call.caller?.userKey, session: call.session?.id };
   const scope = scopeOf(caller, settings.isShared);
   if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
   const { keepMs, endsWithClient, afterCrash } = settings;
@@ -151,7 +161,7 @@ async function runOnce(
       endsWithClient,
     },
     session: caller.session,
-    user: caller.user,
+    userKey: caller.user,
     signal,
     onExpiry: (then) => call.holds({ release: () => {}, expire: then }),
     ended: () => endOf(call),

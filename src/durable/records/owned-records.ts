@@ -118,14 +118,14 @@ export class OwnedRecords {
     return this.#isStopped;
   }
 
-  /** Repeats `work` while the store is away, for at most `waitMs`. */
+  /** Repeats `work` while the store is away, for at most `maxWaitMs`. */
   reach<T>(
     work: () => MaybePromise<T>,
     stopped = never,
-    waitMs = this.given.options.waitMs,
+    maxWaitMs = this.given.options.maxWaitMs,
   ): Promise<T> {
     const { timeProvider: time } = this.given.options;
-    return whileAway({ time, waitMs, stopped: () => this.#isStopped || stopped() }, work);
+    return whileAway({ time, maxWaitMs, stopped: () => this.#isStopped || stopped() }, work);
   }
 
   /** No id owns a record before its lease is stored: another instance would find its owner dead. */

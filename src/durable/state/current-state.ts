@@ -22,7 +22,10 @@ function callerOf(what: string): { readonly states: States; readonly caller: Sta
   const call = currentCall.getStore();
   const states = call?.services?.states;
   if (call === undefined || !(states instanceof States)) throw stateOutside(what);
-  return { states, caller: { user: call.caller?.user ?? call.session?.user, share: call.share } };
+  return {
+    states,
+    caller: { user: call.caller?.userKey ?? call.session?.userKey, share: call.share },
+  };
 }
 
 /**

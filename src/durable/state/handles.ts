@@ -95,7 +95,7 @@ export class Handles {
       if (user === undefined) this.#anonymous.count += 1;
     };
     // One at a time of a user, so that calls at once do not pass the limit together.
-    const place = { time, waitMs: this.#parts.waitMs };
+    const place = { time, maxWaitMs: this.#parts.maxWaitMs };
     if (user === undefined) await reached(place, kind, create);
     else {
       await this.#parts.turns.steps(groupOf(user), () => reached(place, kind, create));

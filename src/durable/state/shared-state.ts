@@ -69,16 +69,16 @@ export class SharedState implements State {
 
   async #read(): Promise<Fields> {
     const { records, id } = this.#place;
-    const found = await this.#reach(this.#parts.waitMs, () => records.read(id));
+    const found = await this.#reach(this.#parts.maxWaitMs, () => records.read(id));
     if (found !== undefined && !isEnded(found)) return found.fields;
     this.#place.absent(found);
     return {};
   }
 
-  /** Changes of one record come one after the other here. The time in this queue counts in `waitMs`. */
+  /** Changes of one record come one after the other here. The time in this queue counts in `maxWaitMs`. */
   #change<T>(make: (fields: Fields) => Change<T>): Promise<T> {
-    const { time, waitMs, turns } = this.#parts;
-    const until = time.monotonic() + waitMs;
+    const { time, maxWaitMs, turns } = this.#parts;
+    const until = time.monotonic() + maxWaitMs;
     return turns.steps(this.#place.id, async () => {
       const restMs = until - time.monotonic();
       if (restMs < 0)
@@ -89,19 +89,19 @@ export class SharedState implements State {
     });
   }
 
-  #reach<T>(waitMs: number, work: () => MaybePromise<T>): Promise<T> {
-    return reached({ time: this.#parts.time, waitMs }, this.#place.name, work);
+  #reach<T>(maxWaitMs: number, work: () => MaybePromise<T>): Promise<T> {
+    return reached({ time: this.#parts.time, maxWaitMs }, this.#place.name, work);
   }
 }
 
 /** Repeats `work` while the store is away. A handler may pass the error on to its client. */
 export async function reached<T>(
-  { time, waitMs }: Pick<StateParts, 'time' | 'waitMs'>,
+  { time, maxWaitMs }: Pick<StateParts, 'time' | 'maxWaitMs'>,
   name: string,
   work: () => MaybePromise<T>,
 ): Promise<T> {
   try {
-    return await whileAway({ time, waitMs, stopped: () => false }, work);
+    return await whileAway({ time, maxWaitMs, stopped: () => false }, work);
   } catch (cause) {
     throw storeUnavailableForClients(name, cause);
   }

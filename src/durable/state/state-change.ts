@@ -36,7 +36,7 @@ export type Fields = StoredRecord['fields'];
 /** What changes of an endpoint stand on. */
 export interface StateParts {
   readonly time: Required<TimeProvider>;
-  readonly waitMs: number;
+  readonly maxWaitMs: number;
   /** `limits.stateBytes`. */
   readonly stateBytes: number;
   /** What a change holds until it is stored. */

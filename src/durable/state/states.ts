@@ -25,14 +25,14 @@ export class States {
 
   constructor(given: StatesGiven) {
     const { options, store, random, memory } = given;
-    const { timeProvider: time, waitMs, limits, perUser } = options;
+    const { timeProvider: time, maxWaitMs, limits, perUser } = options;
     const writer = base64url(random(WRITER_BYTES));
     let changes = 0;
     const author = () => ({ writer, change: (changes += 1) });
     const { stateBytes, anonymousHandles: anonymous, userShare } = limits;
     const parts: StateParts = {
       time,
-      waitMs,
+      maxWaitMs,
       stateBytes,
       memory,
       author,

@@ -21,7 +21,7 @@ const ID = 'sojourn.task';
 export function launchedRequest({ caller, sent, target = '', session }: Call): RunRequest {
   if (caller === undefined || sent === undefined)
     throw new CallRefusal(invalidRequest('only a call that a client sent becomes a task'));
-  const { request, user, clientAddress: address, authInfo } = caller;
+  const { request, userKey: user, clientAddress: address, authInfo } = caller;
   const { pathname, search, href } = new URL(request.url);
   const headers = {
     ...Object.fromEntries(request.headers),

@@ -280,11 +280,11 @@ export class OwnedTask {
     this.fields[MESSAGE_FIELD] = storable(text.slice(0, MESSAGE_LENGTH));
     if (this.#isShowing) return;
     this.#isShowing = true;
-    const waitMs = Math.max(
+    const maxWaitMs = Math.max(
       0,
       this.#shownAt + MESSAGE_MS - this.#tasks.options.timeProvider.monotonic(),
     );
-    this.#timers.after(waitMs, () => void this.#background(() => this.#storeMessage()));
+    this.#timers.after(maxWaitMs, () => void this.#background(() => this.#storeMessage()));
   }
 
   async #storeMessage(): Promise<void> {

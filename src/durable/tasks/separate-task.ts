@@ -35,7 +35,7 @@ export async function apart(
   const id = await tasks.launch(call, signal);
   if (id === undefined && hasKey) throw new CallRefusal(taskToolUnknown(call.target ?? ''));
   if (id === undefined) return undefined;
-  const user = call.caller?.user;
+  const user = call.caller?.userKey;
   await passAnswers(tasks, id, user, ctx);
   const task = await tasks.wait(id, user, tellsId ? slowerThanMs : Infinity, signal);
   if (hasEnded(task)) return resultOf(task);

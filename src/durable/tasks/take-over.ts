@@ -106,7 +106,7 @@ export class TakeOver {
     if (await this.#tasks.store.runsElsewhere(record, ALIVE_MS)) return;
     const isLost = head.state === 'running';
     if (isLost) {
-      if (!kept.resume) return this.#fail(record, ownerLost(true));
+      if (kept.afterCrash === 'fail') return this.#fail(record, ownerLost(true));
       if (head.attempt >= kept.maxAttempts)
         return this.#fail(record, tooManyAttempts(head.attempt));
     }
@@ -200,26 +200,31 @@ export class TakeOver {
   /** The request of a later run; `undefined`: the task may not run now. */
   async #laterRequest(record: StoredRecord, kept: TaskBody): Promise<RunRequest | undefined> {
     const { settings, options } = this.#tasks;
-    const { authorize } = settings;
+    const { authInfo: authorize } = settings;
     const { tool, version } = kept;
     const { id } = record;
-    const user = record.user ?? undefined;
+    const userKey = record.user ?? undefined;
     let authInfo = authorize === undefined ? authOf(kept) : undefined;
     if (authorize !== undefined) {
-      const about = { taskId: id, tool, user, userName: user && userName(user) };
-      const hook = { hook: 'tasks.authorize', sessionId: undefined };
+      const about = { taskId: id, tool, userKey, userName: userKey && userName(userKey) };
+      const hook = { hook: 'tasks.authInfo', sessionId: undefined };
       const asked = async () => authorize(about);
       try {
         authInfo = await inHookTime(options, hook, asked());
       } catch (err) {
         this.#logger.warn(
           { err, task: sessionHash(id), tool },
-          'tasks.authorize threw: the task waits',
+          'tasks.authInfo threw: the task waits',
         );
       }
       if (authInfo === undefined) return undefined;
     }
-    return { fields: { ...kept.fields, user }, authInfo, request: nextRound(record), version };
+    return {
+      fields: { ...kept.fields, user: userKey },
+      authInfo,
+      request: nextRound(record),
+      version,
+    };
   }
 
   /** The task has a pause, or this instance has no room for it or drains, or it may not run now. */

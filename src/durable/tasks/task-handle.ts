@@ -18,6 +18,7 @@ import {
   notifying,
   signalOf,
 } from '../../session/calls/handler-context.ts';
+import type { State } from '../../base/types.ts';
 import type { Call } from '../../session/calls/call.ts';
 import { toolOfCall } from '../../session/calls/listed-tool.ts';
 import { mayRepeat } from '../../session/calls/markers.ts';
@@ -34,14 +35,20 @@ const PARK_MS = 60_000;
 const CALL_ID_BYTES = 16;
 const NAME_LENGTH = 22;
 
-/** The task of a call. */
+/**
+ * The task of a call.
+ * @experimental
+ */
 export interface RunningTask {
   /** `undefined`: this call is no task, or not yet. */
   readonly taskId: string | undefined;
   /** 1, and 1 more after each crash. */
   readonly attempt: number;
-  /** Aborts on cancel, at the end of its time, on a drain, when it parks and when another instance takes it over. */
-  readonly signal: AbortSignal | undefined;
+  /**
+   * Aborts on cancel, at the end of its time, on a drain, when it parks and when another instance takes it over. The
+   * signal of the call, where that is no task.
+   */
+  readonly signal: AbortSignal;
   /** Makes the call a task now. Its client is answered, and asks for the result from then on. */
   start(): Promise<void>;
   /**
@@ -57,10 +64,7 @@ export interface RunningTask {
   status(text: string): void;
   progress(done: number, total?: number, text?: string): void;
   /** JSON values that later runs of the task read. */
-  readonly state: {
-    get<T>(key: string): T | undefined;
-    set(key: string, value: unknown): Promise<void>;
-  };
+  readonly state: Pick<State, 'get' | 'set'>;
   /**
    * Ends the run without a result, and calls `begin` with the id of the task. Work elsewhere then ends the task with
    * `endpoint.tasks.complete` or `fail`.
@@ -72,15 +76,18 @@ const present = new AsyncLocalStorage<RunningTask>();
 
 export const inTask = <T>(handle: RunningTask, work: () => T): T => present.run(handle, work);
 
-/** The task whose handler runs. */
+/**
+ * The task whose handler runs.
+ * @experimental
+ */
 export const currentTask = (): RunningTask | undefined => present.getStore();
 
 /** The SDK's methods that ask the client. */
 type Asks = 'elicitInput' | 'requestSampling';
 
-/** `resume`: as its author said. */
-export type AuthorSettings = Omit<GivenSettings, 'resume'> & {
-  readonly resume: boolean | undefined;
+/** `afterCrash`: as its author said. */
+export type AuthorSettings = Omit<GivenSettings, 'afterCrash'> & {
+  readonly afterCrash: GivenSettings['afterCrash'] | undefined;
 };
 
 export class TaskHandle implements RunningTask {
@@ -120,15 +127,15 @@ export class TaskHandle implements RunningTask {
     return this.#run?.attempt ?? 1;
   }
 
-  get signal(): AbortSignal | undefined {
-    return this.#run?.signal;
+  get signal(): AbortSignal {
+    return this.#run?.signal ?? signalOf(this.#ctx);
   }
 
   /** What this handle rejects by itself, and all once the run is over, is no mistake of the handler. */
   #told<T>(work: () => Promise<T>): Promise<T> {
     const isOwn = (cause: unknown): boolean =>
       cause instanceof SojournError || cause instanceof MissingRequiredClientCapabilityError;
-    return handledIf((cause) => isOwn(cause) || this.signal?.aborted === true, work());
+    return handledIf((cause) => isOwn(cause) || this.signal.aborted, work());
   }
 
   start(): Promise<void> {
@@ -140,10 +147,12 @@ export class TaskHandle implements RunningTask {
 
   /** Makes the call of `run` a task. */
   async begin(run: TaskRun, key?: TaskKey): Promise<void> {
-    const { resume } = this.#settings;
     const hinted = async () =>
-      this.#call !== undefined && mayRepeat(await toolOfCall(this.#call, this.#ctx));
-    await run.start({ ...this.#settings, resume: resume ?? (await hinted()) }, key);
+      this.#call !== undefined && mayRepeat(await toolOfCall(this.#call, this.#ctx))
+        ? 'run'
+        : 'fail';
+    const afterCrash = this.#settings.afterCrash ?? (await hinted());
+    await run.start({ ...this.#settings, afterCrash }, key);
   }
 
   /** What the handler has set while its call was no task, for later runs. */
@@ -209,7 +218,7 @@ export class TaskHandle implements RunningTask {
       if (full !== undefined) throw full;
     }
     const stop =
-      this.#settings.resume === true ? run.after(PARK_MS, () => this.#park(run)) : undefined;
+      this.#settings.afterCrash === 'run' ? run.after(PARK_MS, () => this.#park(run)) : undefined;
     try {
       return (await task.questions.ask(name, { method, params })) as T;
     } finally {
@@ -233,7 +242,7 @@ export class TaskHandle implements RunningTask {
 
   get state(): RunningTask['state'] {
     return {
-      get: <T>(key: string) => {
+      get: async <T>(key: string) => {
         const json = this.#values.get(key) ?? this.#task?.steps.get('t', key);
         return json === undefined ? undefined : (JSON.parse(json) as T);
       },
@@ -265,7 +274,9 @@ export class TaskHandle implements RunningTask {
     const { run } = tasks.prepare(call);
     await this.begin(run);
     const id = await detached(run, begin);
-    this.#settle(tasks.wait(id, call.caller?.user, Infinity, signalOf(this.#ctx)).then(resultOf));
+    this.#settle(
+      tasks.wait(id, call.caller?.userKey, Infinity, signalOf(this.#ctx)).then(resultOf),
+    );
     return new Promise<never>(() => {});
   }
 

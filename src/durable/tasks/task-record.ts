@@ -37,7 +37,7 @@ export function readHead(text: string): TaskHead | undefined {
 /** How a task is run, as its author said. */
 export interface GivenSettings {
   /** Whether its handler may run again after a crash. */
-  readonly resume: boolean;
+  readonly afterCrash: 'run' | 'fail';
   readonly ttlMs: number;
   readonly keepMs: number;
   readonly pollIntervalMs: number;

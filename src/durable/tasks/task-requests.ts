@@ -100,7 +100,7 @@ export class TaskRequests {
   }
 
   /** The result of such a request: JSON text. Rejects with the error that it is refused with. */
-  async answer(request: RpcRequest, { user }: CallerRequest): Promise<string> {
+  async answer(request: RpcRequest, { userKey: user }: CallerRequest): Promise<string> {
     if (!declaresTasks(request)) throw taskRequired(request.method);
     const { taskId, inputResponses } = request.params ?? {};
     const id = taskId as string;

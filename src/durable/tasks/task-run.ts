@@ -242,7 +242,7 @@ export class TaskRun extends RunSink implements RequestLife {
 
   /** Whether another run may take its place. */
   get resumes(): boolean {
-    return this.#isDraining || this.#task?.kept.resume === true;
+    return this.#isDraining || this.#task?.kept.afterCrash === 'run';
   }
 
   /** Its instance stops. */

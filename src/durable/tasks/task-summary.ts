@@ -34,7 +34,7 @@ export function taskSummary(record: StoredRecord, alive: ReadonlySet<string>) {
     /** A newer build has made a task without. */
     tool,
     status: statusOf(record, head, alive),
-    ...(user !== null && { user, userName: userName(user) }),
+    ...(user !== null && { userKey: user, userName: userName(user) }),
     ...(owner !== null && { owner }),
     attempt: head?.attempt,
     createdAt,

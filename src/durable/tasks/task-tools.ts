@@ -22,6 +22,7 @@ const inputSchema = fromJsonSchema<OfTask>({
 /**
  * Registers `task_status` and `task_cancel`. They answer for the tasks of the caller: `task_status` with the result of
  * an ended task, or after 4 s with its state, and it asks what the task asks.
+ * @experimental
  */
 export function taskTools(server: McpServer): void {
   const status = {
@@ -59,7 +60,7 @@ function present(): { readonly tasks: TaskRequests; readonly user: string | unde
   const call = currentCall.getStore();
   const tasks = tasksOf(call);
   if (tasks === undefined) throw new CallRefusal(taskRequired('A tool of taskTools()'));
-  return { tasks, user: call?.caller?.user };
+  return { tasks, user: call?.caller?.userKey };
 }
 
 async function statusOf(id: string, ctx: unknown): Promise<unknown> {

@@ -8,7 +8,6 @@
  */
 import {
   onceNeedsUser,
-  optionInvalid,
   optionsContradict,
   requestDrained,
   taskRequired,
@@ -41,6 +40,7 @@ import type { TaskKey } from './task-store.ts';
 
 type Returned<Result> = Result | Promise<Result>;
 
+/** @experimental */
 export interface TaskOptions<Given extends unknown[] = unknown[]> {
   /**
    * Which calls of clients with tasks become one. `'always'` (default): each. `'required'`: each, and clients without
@@ -48,10 +48,10 @@ export interface TaskOptions<Given extends unknown[] = unknown[]> {
    */
   readonly when?: 'always' | 'required' | 'manual' | { readonly slowerThanMs: number } | undefined;
   /**
-   * Whether the handler may run again after a crash or a drain. Default: as `readOnlyHint` or `idempotentHint` of its
-   * tool say. A task that may not run again ends as `owner_lost`.
+   * After a crash or a drain. `'run'`: the handler runs again. `'fail'`: the task ends as `owner_lost`. Default: `'run'`
+   * for tools with `readOnlyHint` or `idempotentHint`, else `'fail'`.
    */
-  readonly resume?: boolean | undefined;
+  readonly afterCrash?: 'run' | 'fail' | undefined;
   /**
    * A text of 1 to 512 characters: calls of a user with the same key and arguments have one task, running or ended.
    * Other arguments are refused (`once_conflict`). Clients without tasks wait for its outcome. Not with `'manual'`.
@@ -85,6 +85,7 @@ interface Checked {
 /**
  * Wraps the handler of a tool. It gets one more argument, its `RunningTask`. Throws a `TypeError` or `RangeError` for
  * an invalid option.
+ * @experimental
  */
 export function task<Given extends unknown[], Result>(
   handler: (...given: [...Given, RunningTask]) => Returned<Result>,
@@ -157,14 +158,14 @@ function keyOfCall(
   if (key === undefined) return undefined;
   const { name, arguments: args } = request.params ?? {};
   const tool = String(name);
-  const scope = scopeOf({ user: caller.user, session: launched?.session }, isShared);
+  const scope = scopeOf({ user: caller.userKey, session: launched?.session }, isShared);
   if (scope === undefined) throw new CallRefusal(onceNeedsUser(tool));
   return { scope, key: keyOf(tool, key(...given)), args };
 }
 
 const NAMES: readonly (keyof TaskOptions)[] = [
   'when',
-  'resume',
+  'afterCrash',
   'key',
   'anonymous',
   'ttlMs',
@@ -182,8 +183,6 @@ function check(handler: unknown, given: TaskOptions): Checked {
     anonymous,
     ...of
   } = checkNames('task()', given, NAMES, []) as TaskOptions;
-  if (of.resume !== undefined && typeof of.resume !== 'boolean')
-    throw optionInvalid('type', 'resume of task()', of.resume, 'true or false');
   const isSlow = isObject(asked);
   const when: When = isSlow
     ? 'slow'
@@ -200,7 +199,9 @@ function check(handler: unknown, given: TaskOptions): Checked {
       ? checkNumber('when.slowerThanMs of task()', asked.slowerThanMs, { ...POLL_MS, min: 0 })
       : 0,
     settings: {
-      resume: of.resume,
+      afterCrash:
+        of.afterCrash &&
+        checkChoice<'run' | 'fail'>('afterCrash of task()', of.afterCrash, ['run', 'fail']),
       maxAttempts: checkNumber('maxAttempts of task()', of.maxAttempts ?? 5, ATTEMPTS),
       ttlMs: time('ttlMs', TASK_MS),
       keepMs: time('keepMs', TASK_MS),

@@ -63,7 +63,7 @@ export class Tasks {
     this.options = options;
     this.memory = given.memory;
     this.store = new TaskStore(given);
-    this.places = new Budget(settings.limits.running, options.limits.userShare);
+    this.places = new Budget(options.limits.runningTasks, options.limits.userShare);
   }
 
   /** Whether tasks that have no run continue here. */
@@ -106,7 +106,7 @@ export class Tasks {
   ): Promise<OwnedTask | DetailedTask> {
     if (this.#isDraining) throw requestDrained(false);
     const kept = this.#keptOf(run, given);
-    const id = await this.store.idOf(run.caller.user, kept.tool, key);
+    const id = await this.store.idOf(run.caller.userKey, kept.tool, key);
     const args = key && argumentsHash(id, key.args);
     return this.#turns.steps(id, async () => {
       if (this.#takenBack.has(id))
@@ -128,11 +128,12 @@ export class Tasks {
   }
 
   async #inPlace(run: TaskRun, kept: TaskBody, id: string): Promise<OwnedTask | undefined> {
-    if (!run.room.enter()) throw tooManyTasks('This instance', this.settings.limits.running);
+    if (!run.room.enter())
+      throw tooManyTasks('This instance', 'runningTasks', this.options.limits.runningTasks);
     let task: OwnedTask | undefined;
     try {
       task = await this.#create(run, kept, id);
-      if (this.#isDraining && task?.kept.resume === true) run.drain();
+      if (this.#isDraining && task?.kept.afterCrash === 'run') run.drain();
       return task;
     } finally {
       if (task === undefined) run.room.leave();
@@ -140,7 +141,7 @@ export class Tasks {
   }
 
   #keptOf({ caller, request, version }: TaskRun, given: GivenSettings): TaskBody {
-    const { authorize } = this.settings;
+    const { authInfo: authorize } = this.settings;
     return {
       ...given,
       tool: String(request.params?.['name']),
@@ -155,17 +156,20 @@ export class Tasks {
 
   /** `undefined`: there is a task with this id. */
   async #create(run: TaskRun, kept: TaskBody, id: string): Promise<OwnedTask | undefined> {
-    const { user } = run.caller;
-    const { open, anonymous } = this.settings.limits;
+    const { userKey: user } = run.caller;
+    const { limits, perUser } = this.options;
     const body = bodyText(kept, run.request);
     if (Buffer.byteLength(body) > BODY_BYTES) throw taskTooLarge(kept.tool, BODY_BYTES);
-    const most = user === undefined ? anonymous : open;
+    const most = user === undefined ? limits.anonymousTasks : perUser.tasks;
     const group = await this.store.group(user);
     const before = this.#making.heldBy(group);
     this.#making.charge(1, group);
     try {
       const count = await this.store.reach(() => this.store.records.count(group));
-      if (count + before >= most) throw tooManyTasks('This user', most);
+      if (count + before >= most)
+        throw user === undefined
+          ? tooManyTasks('All callers without a user together', 'anonymousTasks', most)
+          : tooManyTasks('This user', 'perUser.tasks', most);
       await this.store.leased();
       if (this.#isDraining) throw requestDrained(false);
       return await this.#store(run, kept, body, id);
@@ -185,7 +189,7 @@ export class Tasks {
     const now = this.options.timeProvider.now();
     const head: TaskHead = { state: 'running', attempt: 1 };
     const texts = { head: headText(head), body, fields: {} };
-    const user = run.caller.user ?? null;
+    const user = run.caller.userKey ?? null;
     const share = storedShare(run.room.share);
     const record = {
       v: RECORD_VERSION,

@@ -1,11 +1,11 @@
 /**
  * OpenTelemetry (`sojourn/otel`): a span for each run of a request, and metrics, under the names of the MCP semantic
  * conventions (status Development) and `sojourn.…`. It uses two options of the endpoint and no other way in:
- * `aroundRequest` for the runs, `observe` for what is no call. `docs/guide/operations.md` lists the attributes.
+ * `middleware` for the runs, `observe` for what is no call. `docs/guide/operations.md` lists the attributes.
  */
 import { metrics, trace, type MeterProvider, type TracerProvider } from '@opentelemetry/api';
 import type { Observe } from '../../base/observe/observer.ts';
-import type { AroundRequest } from '../../base/options/around-request.ts';
+import type { Middleware } from '../../base/options/middleware.ts';
 import type { McpEndpoint } from '../mcp-endpoint.ts';
 import { Counts, watch } from './counts.ts';
 import { ServerNames } from './names.ts';
@@ -20,15 +20,15 @@ export interface TelemetryOptions {
   readonly resourceUris?: boolean | undefined;
 }
 
-/** What to spread into the options of an endpoint. */
+/** For the option `use` of an endpoint. */
 export interface Telemetry {
-  readonly aroundRequest: AroundRequest;
+  readonly middleware: Middleware;
   readonly observe: Observe;
 }
 
 const SCOPE = 'sojourn';
 
-/** Spans and metrics of one endpoint: `createMcpEndpoint(server, { ...telemetry() })`. */
+/** Spans and metrics of one endpoint: `createMcpEndpoint(server, { use: [telemetry()] })`. */
 export function telemetry({
   tracerProvider,
   meterProvider,
@@ -37,7 +37,7 @@ export function telemetry({
   const tracer = (tracerProvider ?? trace).getTracer(SCOPE);
   const counts = new Counts((meterProvider ?? metrics).getMeter(SCOPE));
   return {
-    aroundRequest: aroundSpan(tracer, { counts, names: new ServerNames(), resourceUris }),
+    middleware: aroundSpan(tracer, { counts, names: new ServerNames(), resourceUris }),
     observe: (notice) => counts.note(notice),
   };
 }

@@ -4,7 +4,7 @@
  */
 import { boundedText } from '../../base/shown.ts';
 import { addListed, KnownNames } from '../../base/observe/known-names.ts';
-import type { RequestAnswer, RunningRequest } from '../../base/options/around-request.ts';
+import type { RequestAnswer, RunningRequest } from '../../base/options/middleware.ts';
 import { callsTool, isLabel, methodOf } from '../../base/protocol/methods.ts';
 
 export class ServerNames {

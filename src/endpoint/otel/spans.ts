@@ -21,11 +21,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { SojournError } from '../../base/errors.ts';
-import type {
-  AroundRequest,
-  RequestAnswer,
-  RunningRequest,
-} from '../../base/options/around-request.ts';
+import type { Middleware, RequestAnswer, RunningRequest } from '../../base/options/middleware.ts';
 import { monotonicMs, systemTime } from '../../base/system.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { callsTool } from '../../base/protocol/methods.ts';
@@ -42,14 +38,15 @@ interface SpanParts {
   readonly resourceUris: boolean;
 }
 
-const made = new WeakSet<AroundRequest>();
+const made = new WeakSet<Middleware>();
 
 /** Whether `telemetry()` made the function. */
-export const isTelemetry = (around: AroundRequest): boolean => made.has(around);
+export const isTelemetry = (around: Middleware | undefined): boolean =>
+  around !== undefined && made.has(around);
 
-export function aroundSpan(tracer: Tracer, parts: SpanParts): AroundRequest {
+export function aroundSpan(tracer: Tracer, parts: SpanParts): Middleware {
   const { counts, names } = parts;
-  const around: AroundRequest = async (request, next) => {
+  const around: Middleware = async (request, next) => {
     const began = monotonicMs(systemTime);
     const { parent, links } = parentOf(request);
     const attributes = attributesOf(request, parts);

@@ -252,7 +252,7 @@ export class SessionlessCall extends Call implements EnteringMessages, SinkListe
   }
 
   override get share(): string {
-    return shareKey(this.caller.user, this.caller.clientAddress);
+    return shareKey(this.caller.userKey, this.caller.clientAddress);
   }
 
   /**

@@ -135,8 +135,8 @@ export abstract class SessionlessRequests {
       server,
       createdAt: this.host.options.timeProvider.now(),
       protocolVersion: version,
-      user: caller.user,
-      userName: caller.user && userName(caller.user),
+      userKey: caller.userKey,
+      userName: caller.userKey && userName(caller.userKey),
       // Making it is not free, and most hooks do not read it.
       get signal() {
         return run.signal;
@@ -189,7 +189,7 @@ export abstract class SessionlessRequests {
 
   /**
    * The client of a notification gets 202 as soon as the server has the notification. Then this waits for the handler,
-   * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.requests` and its bytes.
+   * at most `hookTimeoutMs`: until then the call holds its run hook, its place in `limits.sessionlessRequests` and its bytes.
    */
   async #untilHandled(call: SessionlessCall): Promise<Stop> {
     // The SDK starts a handler in a microtask.

@@ -88,7 +88,7 @@ export function serveGet(
 ): Promise<NextAttempt> {
   const { caller } = inbound;
   if (!inbound.after) return serveNew(parts, session, inbound);
-  const share = shareKey(caller.user, caller.clientAddress);
+  const share = shareKey(caller.userKey, caller.clientAddress);
   if (!parts.replays.take(1, share)) throw tooManyResumes();
   const over = async (): Promise<void> => {
     await inbound.sink.room?.(0);

@@ -155,7 +155,7 @@ export class LegacyEra implements RelayedServer, Continuation {
   /** A DELETE that no client sends now, so none leaves while it waits for a store that is away. `from`: who ends it. */
   end(kind: 'delete' | 'terminate', id: string, from?: Exchange): HeardAnswer {
     const sink = new HeardAnswer();
-    const { user, clientAddress: address, authInfo } = from ?? {};
+    const { userKey: user, clientAddress: address, authInfo } = from ?? {};
     const fields = {
       method: 'DELETE',
       url: '',

@@ -195,7 +195,7 @@ class EnteringPost implements EnteringMessages {
     return 'done';
   }
 
-  /** Past `waitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
+  /** Past `maxWaitMs` the POST is accepted anyway: the record keeper retries until the store has the change. */
   async #saved(): Promise<Stop> {
     const failure = await this.#session.record.writes.saved();
     if (failure !== undefined && this.#session.left) return this.#inbound;

@@ -206,7 +206,7 @@ export class Router implements WaitingHost {
     const requestId = params?.['requestId'];
     if (roleOf(method) !== 'cancel') return false;
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return false;
-    return this.waiting.cancel(id, requestId, caller.user);
+    return this.waiting.cancel(id, requestId, caller.userKey);
   }
 
   async attempt(id: string, inbound: Inbound): Promise<Placed | undefined> {
@@ -232,7 +232,7 @@ export class Router implements WaitingHost {
     }
     if (instance.links.isStuck(found.there)) throw ownerUnreachable();
     // That instance owns the session of this user, or will claim it. Calls behind this one need not read the record.
-    if (!('user' in found)) this.#owners.set(id, { there: found.there, user: caller.user });
+    if (!('user' in found)) this.#owners.set(id, { there: found.there, user: caller.userKey });
     return { outcome: this.#relay(id, found.there, inbound) };
   }
 
@@ -253,8 +253,8 @@ export class Router implements WaitingHost {
     if (next.mayHaveRun === undefined || inbound.mayHaveRun !== undefined) return next;
     // The client must not get an error that invites a retry. The call waits at least until this instance can have
     // learnt its outcome.
-    const { waitMs, leaseMs, timeProvider } = options;
-    return { ...next, waitUntil: timeProvider.monotonic() + Math.max(waitMs, leaseMs) };
+    const { maxWaitMs, leaseMs, timeProvider } = options;
+    return { ...next, waitUntil: timeProvider.monotonic() + Math.max(maxWaitMs, leaseMs) };
   }
 
   #locate(id: string, inbound: Inbound): MaybePromise<FoundSession | undefined> {
@@ -262,7 +262,7 @@ export class Router implements WaitingHost {
     const { finder, instance } = this.#parts;
     const known = caller.relayOrigin === undefined ? this.#owners.get(id) : undefined;
     if (
-      known?.user === caller.user &&
+      known?.user === caller.userKey &&
       known !== undefined &&
       instance.links.heardRecently(known.there)
     )
@@ -282,7 +282,7 @@ export class Router implements WaitingHost {
   /** Serves a call whose session is live here. Throws the reason when it cannot be served. */
   #serve(session: LiveSession, inbound: Inbound): MaybePromise<NextAttempt> {
     const { caller } = inbound;
-    if (inbound.kind !== 'terminate' && session.user !== caller.user)
+    if (inbound.kind !== 'terminate' && session.userKey !== caller.userKey)
       return this.fail(inbound, otherUser());
     const header = caller.header('mcp-protocol-version');
     if (header !== undefined && header !== session.version)

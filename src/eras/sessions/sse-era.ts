@@ -81,7 +81,8 @@ export class LegacySseEra {
     if (id === null) return refusePlain(exchange, 'Missing sessionId parameter');
     const connection = this.#connected.get(id);
     if (connection === undefined) return refusePlain(exchange, NOT_FOUND);
-    if (connection.exchange.user !== exchange.user) return refuse(exchange, otherUser(), null);
+    if (connection.exchange.userKey !== exchange.userKey)
+      return refuse(exchange, otherUser(), null);
     const type = exchange.header('content-type');
     if (!isJsonContentType(type)) return refuse(exchange, unsupportedMediaType(type), null);
     const { bodyBytes, bodyKeys } = this.#legacy.parts.options.limits;

@@ -8,7 +8,7 @@
  *
  * The calls of one session wait in order, and only one is attempted at a time, until it is placed or refused:
  *
- *     request              → waits up to `waitMs`, then its error says what was missing
+ *     request              → waits up to `maxWaitMs`, then its error says what was missing
  *     answer, notification → the same. After the wait, or when its client leaves, it is accepted (202) and waits on,
  *                            because a client sends an answer once. While the endpoint drains it waits without being
  *                            accepted, and the end of the drain refuses it: what was accepted would be lost then
@@ -121,7 +121,7 @@ export class WaitingRequests {
     const now = this.#now;
     const deadline = reads(given)
       ? Infinity
-      : (given.waitUntil ?? now + this.#given.options.waitMs);
+      : (given.waitUntil ?? now + this.#given.options.maxWaitMs);
     if (deadline <= now || this.#given.lifecycle.refusal !== undefined) return undefined;
     // No place is left for this user.
     if (!this.#places.take(1, shareOf(given))) return undefined;
@@ -166,7 +166,7 @@ export class WaitingRequests {
       if (
         inbound.kind !== 'post' ||
         inbound.requestId !== requestId ||
-        inbound.caller.user !== user
+        inbound.caller.userKey !== user
       )
         continue;
       inbound.sink.end();
@@ -334,7 +334,7 @@ function nextOf(calls: Iterable<QueuedCall>): QueuedCall | undefined {
 }
 
 /** Whose share of the places a call counts in. */
-const shareOf = ({ caller }: Inbound): string => shareKey(caller.user, caller.clientAddress);
+const shareOf = ({ caller }: Inbound): string => shareKey(caller.userKey, caller.clientAddress);
 
 /** Readers of streams wait in a separate queue, so that no other call waits behind them. */
 function keyOf(id: string, kind: Inbound['kind']): string {

@@ -3,7 +3,7 @@
  *
  *     Authorization: Bearer … ─▶ `verify`, or `jwt` ─▶ scopes, expiry ─▶ AuthInfo
  *     a header of a proxy     ─▶ peer address       ─▶ AuthInfo
- *     none, with `optional`   ─▶ `undefined`: an anonymous caller
+ *     none, with `anonymous`  ─▶ `undefined`: an anonymous caller
  *     otherwise               ─▶ 401 and 403 with a challenge, 503 while the keys cannot be fetched,
  *                                500 for a hook that failed
  *
@@ -42,7 +42,7 @@ import { thrownWithoutToken, withoutToken } from './without-token.ts';
 export function createAuthenticator(auth: ResolvedAuth, context: AuthContext): Authenticator {
   const { identification } = auth;
   if (identification.by === 'proxy')
-    return createProxyUsers(identification, auth.optional !== false, context.logger);
+    return createProxyUsers(identification, auth.anonymous !== false, context.logger);
   return new BearerTokens(auth, identification, context);
 }
 
@@ -64,13 +64,13 @@ class BearerTokens implements Authenticator {
   readonly #verified: VerifiedTokens | undefined = undefined;
   readonly #resource: URL | undefined;
   /** Whether a request without credentials is served, as that of an anonymous caller. */
-  readonly #optional: boolean;
+  readonly #takesAnonymous: boolean;
   readonly #needs: Needs;
 
   constructor(auth: ResolvedAuth, identification: TokenIdentification, context: AuthContext) {
     const { metadata, metadataUrl: resourceMetadataUrl } = auth;
     this.#context = context;
-    this.#optional = auth.optional !== false;
+    this.#takesAnonymous = auth.anonymous !== false;
     this.#resource = metadata === undefined ? undefined : new URL(metadata.resource);
     this.#needs = {
       requiredScopes: [...auth.requiredScopes],
@@ -94,7 +94,7 @@ class BearerTokens implements Authenticator {
   authenticate(caller: CallerHeaders): Identity | Promise<Identity> {
     const header = caller.header('authorization');
     // An empty field is a client's mistake, and no anonymous caller.
-    if (header === undefined && this.#optional) return undefined;
+    if (header === undefined && this.#takesAnonymous) return undefined;
     if (header === undefined || header === '') return this.#missing('Missing Authorization header');
     const token = header.length <= LONGEST_TOKEN ? BEARER.exec(header)?.[1] : undefined;
     if (token === undefined) {

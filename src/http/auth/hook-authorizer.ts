@@ -35,7 +35,7 @@ const UNKNOWN = 'sojourn-unknown:';
 const UNKNOWN_BYTES = 32;
 const NONE: ReadonlySet<string> = new Set();
 
-type Rights = Pick<ResolvedAuth, 'authorize' | 'optional' | 'metadataUrl'>;
+type Rights = Pick<ResolvedAuth, 'authorize' | 'anonymous' | 'metadataUrl'>;
 
 export class Authorizer {
   readonly #auth: Rights;
@@ -48,7 +48,7 @@ export class Authorizer {
     this.#auth = auth;
     this.#times = times;
     this.#random = random;
-    this.unscoped = auth.optional === false ? undefined : anonymousInfo(auth.metadataUrl);
+    this.unscoped = auth.anonymous === false ? undefined : anonymousInfo(auth.metadataUrl);
   }
 
   /** Whether the caller may use what the request names. A step: it precedes scopes and the limits of tools. */
@@ -135,20 +135,20 @@ export class Authorizer {
     name: string,
     authInfo: AuthInfo | undefined,
   ): MaybePromise<boolean> {
-    const { authorize, optional } = this.#auth;
-    if (authInfo === undefined && typeof optional === 'boolean') return optional;
+    const { authorize, anonymous } = this.#auth;
+    if (authInfo === undefined && typeof anonymous === 'boolean') return anonymous;
     if (authInfo !== undefined && authorize === undefined) return true;
     const failed = (cause: unknown): boolean => {
       this.#times.logger.warn(
         { err: thrownWithoutToken(cause, authInfo?.token), kind },
-        'auth.optional or auth.authorize threw: what it was asked about is refused',
+        'auth.anonymous or auth.authorize threw: what it was asked about is refused',
       );
       return false;
     };
     try {
       const allowed: unknown =
         authInfo === undefined
-          ? typeof optional === 'function' && optional(kind, name)
+          ? typeof anonymous === 'function' && anonymous(kind, name)
           : authorize?.(kind, name, authInfo);
       if (!isThenable(allowed)) return allowed === true;
       const inTime = inHookTime(

@@ -45,7 +45,7 @@ export function createJwtVerifier(
     if (context.sessionUser === undefined && userNamedBy(payload[userClaim]) === undefined)
       throw refusedToken(
         `Token is not valid: its claim ${userClaim} names no user`,
-        'set auth.jwt.userClaim (--auth-user-claim) to a claim that does, or sessionUser',
+        'set auth.jwt.userClaim (--auth-jwt-user-claim) to a claim that does, or sessionUser',
       );
     const { exp = 0, client_id: client, azp } = payload;
     return {

@@ -13,10 +13,10 @@ type Proxy = Extract<Identification, { by: 'proxy' }>;
 /** Long enough for a distinguished name. */
 const LONGEST_USER = 1_024;
 
-/** `optional`: a request in which the proxy names no user is that of an anonymous caller. */
+/** `anonymous`: a request in which the proxy names no user is that of an anonymous caller. */
 export function createProxyUsers(
   { header, from }: Proxy,
-  optional: boolean,
+  anonymous: boolean,
   logger: Logger,
 ): Authenticator {
   const addresses = new net.BlockList();
@@ -48,7 +48,7 @@ export function createProxyUsers(
       if (node === undefined || peer === undefined || !addresses.check(peer, family(peer)))
         return unauthorized('', 'The request did not come through the proxy');
       const users = valuesOf(node.req.rawHeaders, header);
-      if (users.length === 0 && optional) return undefined;
+      if (users.length === 0 && anonymous) return undefined;
       const [user = ''] = users;
       if (users.length !== 1 || user === '' || user.length > LONGEST_USER)
         return unauthorized('', 'The proxy names no user');

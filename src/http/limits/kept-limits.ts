@@ -16,7 +16,7 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
 import { keptFull } from '../../base/errors.ts';
-import type { SessionLimits, UserLimits } from '../../base/options/resolve-limits.ts';
+import type { Limits, UserLimits } from '../../base/options/resolve-limits.ts';
 import type { BytesInHand, MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
 import { after, repeated } from '../../stores/shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';
@@ -38,7 +38,7 @@ const USUAL_BYTES = 32_768;
 const MOST_USERS = 10_000;
 
 export interface KeptOptions {
-  readonly limits: Pick<SessionLimits, 'storeBytes' | 'userShare'>;
+  readonly limits: Pick<Limits, 'storeBytes' | 'userShare'>;
   readonly perUser: Pick<UserLimits, 'keptBytes'>;
   readonly timeProvider: Required<TimeProvider>;
 }

@@ -1,6 +1,6 @@
 /**
  * How many requests run at once, how many a user may send, and how often a tool may be called, on this instance:
- * `limits.requests`, `limits.subscriptions`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the
+ * `limits.sessionlessRequests`, `limits.subscriptions`, `limits.perUser`, `limits.perTool`. A caller without a user counts by the
  * address of its connection.
  */
 import {
@@ -24,7 +24,7 @@ import { TokenBucket } from './rates.ts';
 /** Users whose requests in a minute are counted. Past these the one that asked longest ago begins anew. */
 const USERS_KEPT = 10_000;
 
-type CountedRequest = Pick<CallerRequest, 'user' | 'clientAddress' | 'relayOrigin'>;
+type CountedRequest = Pick<CallerRequest, 'userKey' | 'clientAddress' | 'relayOrigin'>;
 
 /** What all users together use of one tool. */
 interface Tool {
@@ -55,7 +55,7 @@ export class RequestLimits {
     this.#perUser = perUser;
     this.#time = time;
     if (perUser.requests < Infinity) this.#ofUsers = new Budget(Infinity, 1);
-    this.#running = new Budget(limits.requests, limits.userShare);
+    this.#running = new Budget(limits.sessionlessRequests, limits.userShare);
     this.#listens = new Budget(limits.subscriptions, limits.userShare);
     for (const [name, { requests, requestsPerMinute }] of Object.entries(perTool)) {
       const calls = new Budget(requests, limits.userShare);
@@ -69,7 +69,7 @@ export class RequestLimits {
 
   /** An error: the request is refused. */
   enter(caller: CountedRequest, method: string, inSession: boolean): Admission | SojournError {
-    const user = shareKey(caller.user, caller.clientAddress);
+    const user = shareKey(caller.userKey, caller.clientAddress);
     const kind = roleOf(method) === 'listen' ? 'subscriptions' : 'requests';
     const counted = kind === 'subscriptions' ? this.#listens : this.#ofUsers;
     const places = kind === 'subscriptions' ? this.#listens : inSession ? undefined : this.#running;
@@ -78,7 +78,8 @@ export class RequestLimits {
     if (isFull && kind === 'requests') return tooManyWithoutSession(places.size);
     if (counted !== undefined && counted.heldBy(user) >= this.#perUser[kind])
       return overUserLimit(kind, this.#perUser[kind]);
-    if (!isFull && places?.isOver(user, 1) === true) return overUserShare(kind, places.size);
+    if (!isFull && places?.isOver(user, 1) === true)
+      return overUserShare(kind === 'requests' ? 'sessionlessRequests' : kind, places.size);
     const rate = this.#rateOf(user);
     const tooSoon = this.#take(rate);
     if (tooSoon !== undefined) return tooSoon;
@@ -88,7 +89,7 @@ export class RequestLimits {
   }
 
   /** For a request that this instance sends while a counted one of the same user waits for it. */
-  within({ user, clientAddress }: CountedRequest): Admission {
+  within({ userKey: user, clientAddress }: CountedRequest): Admission {
     return new Admission(this.#tools, shareKey(user, clientAddress), undefined, [], true);
   }
 
@@ -118,7 +119,7 @@ export class RequestLimits {
    * Counts a GET, a DELETE or an `initialize` in the requests of its user in a minute. An error: it is refused. The
    * instance that has the client counts a relayed request.
    */
-  count({ user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
+  count({ userKey: user, clientAddress, relayOrigin }: CountedRequest): SojournError | undefined {
     return relayOrigin === undefined
       ? this.#take(this.#rateOf(shareKey(user, clientAddress)))
       : undefined;

@@ -1,5 +1,5 @@
 /**
- * The server of an application under `endpoint.closeWith()`. It stops as the server of `listen()` does (see
+ * The server of an application under `endpoint.createShutdown()`. It stops as the server of `listen()` does (see
  * `listening-socket.ts`), except that requests to other routes may take as long as they do.
  */
 import { createServer, Server } from 'node:http';

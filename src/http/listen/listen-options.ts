@@ -1,6 +1,6 @@
 /**
  * Every option of `listen()`, once: its check, its default and its flag. `listen.ts` and the command line take them
- * from here. `fd` and `storeMayBeAway` have no flag.
+ * from here. `fd` and `requireStore` have no flag.
  */
 import { optionInvalid } from '../../base/errors.ts';
 import { checkArguments, checkText } from '../../base/options/checks.ts';
@@ -34,11 +34,11 @@ export interface ListenOptions {
    */
   allowAnyone?: boolean | undefined;
   /**
-   * Listens even while the store cannot be opened. The store is tried again every second; until then requests that need
-   * it wait, and `/readyz` is answered with 503. A function gets the error and returns whether to listen. Default
-   * `false`: `listen()` rejects.
+   * Rejects while the store cannot be opened. `false` listens all the same: the store is tried again every second, and
+   * until then requests that need it wait, and `/readyz` is answered with 503. A function gets the error and returns
+   * whether to reject. Default `true`.
    */
-  storeMayBeAway?: boolean | ((error: unknown) => boolean) | undefined;
+  requireStore?: boolean | ((error: unknown) => boolean) | undefined;
   /** A listening TCP socket that was passed to the process and outlives it (systemd: 3). It replaces port and host. */
   fd?: number | undefined;
 }
@@ -90,7 +90,7 @@ export type CheckedListen = Omit<Values<typeof LISTEN>, 'path'> & {
 export function resolveListen(
   given: ListenOptions = {},
 ): CheckedListen & Pick<ListenOptions, 'fd'> {
-  checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'storeMayBeAway'], 'port');
+  checkArguments('listen', given, [...Object.keys(LISTEN), 'fd', 'requireStore'], 'port');
   const { path: asked, ...rest } = given;
   const { path: fallback, ...values } = valuesOf(LISTEN, rest);
   const paths = [asked ?? fallback].flat().map((path) => parsePath('path', path));

@@ -1,5 +1,5 @@
 /**
- * The option `aroundRequest`: code of the application around each run of a request in a server.
+ * The option `middleware`: code of the application around each run of a request in a server.
  *
  *     entered ──next()──▶ asked ──the handler answers──▶ answered ──it returns──▶ over
  *        │                  ├──it returns first: the handler is aborted───────▶ over
@@ -21,11 +21,11 @@ import {
 } from '../../base/errors.ts';
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type {
-  AroundRequest,
+  Middleware,
   RequestAnswer,
   RequestChange,
   RunningRequest,
-} from '../../base/options/around-request.ts';
+} from '../../base/options/middleware.ts';
 import { userName } from '../../base/shown.ts';
 import type { McpHttpRequest, McpSession } from '../../base/types.ts';
 import { isObject, type RpcRequest, type RpcResponse } from '../../base/protocol/jsonrpc.ts';
@@ -50,15 +50,15 @@ export function openRun(
   call: Call,
   attempt = 1,
 ): RunAround | undefined {
-  const { aroundRequest, notices } = options;
+  const { middleware, notices } = options;
   const run =
-    aroundRequest.length === 0 ? undefined : new AroundRun(aroundRequest, transport, call, attempt);
+    middleware.length === 0 ? undefined : new AroundRun(middleware, transport, call, attempt);
   return notices.wantsCalls ? new WatchedRun(options, call, attempt, run) : run;
 }
 
 class AroundRun implements RunAround {
   /** The first is the outermost. */
-  readonly #functions: readonly AroundRequest[];
+  readonly #functions: readonly Middleware[];
   readonly #transport: ScopeCheck;
   readonly call: Call;
   readonly attempt: number;
@@ -70,7 +70,7 @@ class AroundRun implements RunAround {
   #controller: AbortController | undefined = undefined;
 
   constructor(
-    functions: readonly AroundRequest[],
+    functions: readonly Middleware[],
     transport: ScopeCheck,
     call: Call,
     attempt: number,
@@ -257,12 +257,12 @@ class RequestOfRun implements RunningRequest {
     return this.#run.call.authInfo;
   }
 
-  get user(): string | undefined {
-    return this.#run.call.caller?.user;
+  get userKey(): string | undefined {
+    return this.#run.call.caller?.userKey;
   }
 
   get userName(): string | undefined {
-    const { user } = this;
+    const { userKey: user } = this;
     return user && userName(user);
   }
 
@@ -325,7 +325,7 @@ function checked(answer: unknown): RequestAnswer {
     if (isObject(result)) return answer;
   }
   throw factoryFailed(
-    'aroundRequest must return the answer of next(), { result } or { error: { code, message } }',
+    'middleware must return the answer of next(), { result } or { error: { code, message } }',
   );
 }
 

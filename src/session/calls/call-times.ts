@@ -24,7 +24,7 @@ export function callTimeOf({
   logger,
   timeProvider: time,
 }: ResolvedOptions): StartTime | undefined {
-  if ([limits, ...Object.values(perTool)].every(({ callMs }) => callMs === Infinity))
+  if ([limits, ...Object.values(perTool)].every(({ callTimeoutMs }) => callTimeoutMs === Infinity))
     return undefined;
   const limited = limitedLogger(logger, time, 1);
   const whileRunning = (call: RunningWork, ms: number, then: () => void): void => {
@@ -34,15 +34,15 @@ export function callTimeOf({
   return (call, request, expire) => {
     const tool = toolOf(request);
     const own = tool !== undefined && Object.hasOwn(perTool, tool) ? perTool[tool] : undefined;
-    const { callMs } = own ?? limits;
-    if (callMs === Infinity || roleOf(request.method) === 'listen') return;
-    whileRunning(call, callMs, () => {
-      expire(callTimeout(callMs));
+    const { callTimeoutMs } = own ?? limits;
+    if (callTimeoutMs === Infinity || roleOf(request.method) === 'listen') return;
+    whileRunning(call, callTimeoutMs, () => {
+      expire(callTimeout(callTimeoutMs));
       const handler = tool === undefined ? request.method : `the tool ${quoted(tool)}`;
       whileRunning(call, GRACE_MS, () =>
         limited.warn(
-          { handler, callMs },
-          `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callMs), and keeps its place in the limits until it settles`,
+          { handler, callTimeoutMs },
+          `The handler of ${handler} ignores its signal: it still runs ${GRACE_MS} ms after its time limit (callTimeoutMs), and keeps its place in the limits until it settles`,
         ),
       );
     });

@@ -53,7 +53,7 @@ export interface AdmittedPost {
 
 /** What a call keeps of the request that brought its message. */
 export type Caller = Readonly<
-  Pick<CallerRequest, 'request' | 'authInfo' | 'user' | 'clientAddress' | 'header'>
+  Pick<CallerRequest, 'request' | 'authInfo' | 'userKey' | 'clientAddress' | 'header'>
 >;
 
 /**
@@ -85,13 +85,13 @@ export interface CallMarker {
 
 /** Gets what the server answered to a request. */
 interface AnswerListener {
-  /** Before `aroundRequest` may change it. */
+  /** Before `middleware` may change it. */
   readonly learn?: ((answer: RpcResponse) => void) | undefined;
   /** The request is one of this library, whose answer no client gets. */
   readonly take?: (answer: RpcResponse) => void;
 }
 
-/** What is around a run: the code of `aroundRequest` (`around-requests.ts`), the notice of its end (`watched-run.ts`). */
+/** What is around a run: the code of `middleware` (`around-requests.ts`), the notice of its end (`watched-run.ts`). */
 export interface RunAround {
   /** `undefined`: no code of the application is around the handler. */
   readonly run:
@@ -302,7 +302,7 @@ export class Call {
     return this.live?.view;
   }
 
-  /** The request as its client sent it, before `aroundRequest`; `undefined`: none did. */
+  /** The request as its client sent it, before `middleware`; `undefined`: none did. */
   get sent(): AwaitedRequest | undefined {
     return this.stream?.requestOf(this.id);
   }

@@ -2,10 +2,10 @@
  * What runs around each handler of a server (`sdk/handlers.ts`), for sessions and for single requests:
  *
  *     its work counts, and holds the places of its call
- *       └─▶ aroundRequest ─▶ authorize: an unknown name instead, or a filtered list ─▶ sharedLists ─▶ the handler
+ *       └─▶ middleware ─▶ authorize: an unknown name instead, or a filtered list ─▶ sharedLists ─▶ the handler
  *
  * A server without the SDK's tables of handlers has no seam. It is served, but its places are given back when a request
- * ends; with `authorize` or `aroundRequest` it is refused.
+ * ends; with `authorize` or `middleware` it is refused.
  */
 import { isObject, type RpcRequest, toolOf } from '../../base/protocol/jsonrpc.ts';
 import { isKnownRequest, listsTools } from '../../base/protocol/methods.ts';
@@ -46,7 +46,7 @@ type Layer = (visit: Visit, request: RpcRequest, given: unknown, next: CallHandl
 
 /** From the outside in. */
 const LAYERS: readonly Layer[] = [
-  function aroundRequest({ call, entered }, request, given, next) {
+  function middleware({ call, entered }, request, given, next) {
     const { around } = call;
     if (around?.run === undefined || call.isRefused) return next(request, given);
     // It may answer, and its handler still runs.
@@ -93,7 +93,7 @@ function descend(visit: Visit, request: RpcRequest, given: unknown, n: number): 
   return handler(request, given);
 }
 
-/** `aroundRequest` gets requests that no handler answers, too. */
+/** `middleware` gets requests that no handler answers, too. */
 export function missing(): Handler | undefined {
   return currentCall.getStore()?.around?.run === undefined ? undefined : NO_HANDLER;
 }

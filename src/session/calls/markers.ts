@@ -148,8 +148,8 @@ export class Markers {
   }
 
   async #markAll(marks: readonly Mark[], stream: Stream): Promise<WriteResult> {
-    const { timeProvider: time, waitMs } = this.#host.options;
-    const wait = { time, waitMs, stopped: () => this.#ownership.left };
+    const { timeProvider: time, maxWaitMs } = this.#host.options;
+    const wait = { time, maxWaitMs, stopped: () => this.#ownership.left };
     try {
       for (const mark of marks) {
         let tries = 0;

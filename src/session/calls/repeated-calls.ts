@@ -76,7 +76,7 @@ export async function takeLostCalls(
       runsAgain,
       method: request?.method,
       target: request && keptName(request.method, targetOf(request)),
-      user: session.user,
+      userKey: session.userKey,
       sessionId: session.id,
     });
     if (run !== undefined) {

@@ -290,7 +290,7 @@ export class SessionCalls {
       return;
     }
     const { refusal, listener, around } = call;
-    // `aroundRequest` may have changed it.
+    // `middleware` may have changed it.
     const served = around === undefined ? message : around.servedIn(message);
     if (served !== undefined && refusal === undefined) listener?.learn?.(served);
     if (listener?.take === undefined) {

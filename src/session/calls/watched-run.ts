@@ -58,7 +58,7 @@ export class WatchedRun implements RunAround {
     notices.emit({
       kind: 'callEnded',
       time: timeProvider.now(),
-      user: call.caller?.user,
+      userKey: call.caller?.userKey,
       client: this.#client,
       sessionId: call.session?.id,
       method: call.method,

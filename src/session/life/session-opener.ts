@@ -70,7 +70,7 @@ export class SessionOpener {
     const handshake = checkedHandshake(message);
     if (handshake instanceof SojournError) throw handshake;
     const registry = this.#registry;
-    const share = shareKey(caller.user, caller.clientAddress);
+    const share = shareKey(caller.userKey, caller.clientAddress);
     return registry.withPlaces(caller, handshake.bytes, () =>
       registry.stored.admit(share, () => this.#open(message, handshake, caller, unlogged)),
     );
@@ -139,10 +139,10 @@ export class SessionOpener {
   }
 
   async #record(session: LiveSession, caller: CallerRequest): Promise<void> {
-    const { timeProvider: time, waitMs } = this.#options;
+    const { timeProvider: time, maxWaitMs } = this.#options;
     const wait = {
       time,
-      waitMs,
+      maxWaitMs,
       stopped: () => caller.closed || this.#registry.lifecycle.refusal !== undefined,
     };
     const { store } = this.#registry;
@@ -176,12 +176,13 @@ export class SessionOpener {
   async #newId(
     generator: SessionIdGenerator,
     message: RpcRequest,
-    { request, user }: CallerRequest,
+    { request, userKey: user }: CallerRequest,
   ): Promise<string> {
     const hook = { hook: 'sessionIdGenerator', sessionId: undefined };
     const limit = this.#options.sessionIdLength;
     for (let tries = 0; tries < 2; tries++) {
-      const made = (async () => generator({ request, params: message.params as never, user }))();
+      const made = (async () =>
+        generator({ request, params: message.params as never, userKey: user }))();
       const id: unknown = await inHookTime(this.#options, hook, made).catch(hookThrew(hook.hook));
       if (typeof id !== 'string' || id.length > limit || !VISIBLE_ASCII.test(id)) {
         throw factoryFailed(

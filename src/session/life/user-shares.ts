@@ -5,7 +5,7 @@
  */
 import { overUserShare, type SojournError, tooManySessions } from '../../base/errors.ts';
 import { Budget } from '../../base/budget.ts';
-import type { SessionLimits } from '../../base/options/resolve-limits.ts';
+import type { Limits } from '../../base/options/resolve-limits.ts';
 import { type ListEntry, EntryList, entryOf } from '../../base/entry-list.ts';
 
 /** An idle session, or one that hibernates in this process. */
@@ -30,7 +30,7 @@ export class UserShares {
   #nextHibernated = Number.MIN_SAFE_INTEGER;
   readonly #places: Budget;
 
-  constructor(limits: Pick<SessionLimits, 'sessions' | 'userShare'>) {
+  constructor(limits: Pick<Limits, 'sessions' | 'userShare'>) {
     this.#places = new Budget(limits.sessions, limits.userShare);
   }
 

@@ -1,4 +1,4 @@
-/** Retries of writes that the store did not take. Callers bound them by `waitMs`, or by the life of the session. */
+/** Retries of writes that the store did not take. Callers bound them by `maxWaitMs`, or by the life of the session. */
 import { SojournError } from '../../base/errors.ts';
 import { backoffMs, elapse } from '../../base/system.ts';
 import type { MaybePromise } from '../../stores/store.ts';
@@ -15,17 +15,17 @@ export function pause(time: Pick<TimeProvider, 'setTimeout'>, tries: number): Pr
 
 export interface StoreWait {
   readonly time: Required<TimeProvider>;
-  readonly waitMs: number;
+  readonly maxWaitMs: number;
   /** Whether to stop, because the session left or the client disconnected. */
   stopped(): boolean;
 }
 
-/** Settles as `work` does. While the store is away, `work` is retried for at most `waitMs`; then its error is thrown. */
+/** Settles as `work` does. While the store is away, `work` is retried for at most `maxWaitMs`; then its error is thrown. */
 export async function whileAway<T>(
-  { time, waitMs, stopped }: StoreWait,
+  { time, maxWaitMs, stopped }: StoreWait,
   work: () => MaybePromise<T>,
 ): Promise<T> {
-  const until = time.monotonic() + waitMs;
+  const until = time.monotonic() + maxWaitMs;
   for (let tries = 0; ; tries++) {
     try {
       return await work();

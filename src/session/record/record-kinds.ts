@@ -45,7 +45,7 @@ export const ONCE: Kind = {
 };
 
 /** What the runs of a task record (`durable/tasks/steps.ts`). Clients that ask for the task do not read it. */
-export const TASK_LOG: EventRetention = { ttlMs: Infinity, events: 2_000, bytes: 2_097_152 };
+export const TASK_LOG: EventRetention = { maxAgeMs: Infinity, events: 2_000, bytes: 2_097_152 };
 
 /**
  * Tasks. Listed: the sweep must find those whose owner died. Grouped: the open tasks of a user are counted and listed.

@@ -77,12 +77,12 @@ export class RecordWrites {
 
   /**
    * Resolves when the store has every change so far, with `undefined`. Else with the error: that of a store that is away
-   * after `waitMs`, any other at once.
+   * after `maxWaitMs`, any other at once.
    */
   async saved(): Promise<unknown> {
-    const { timeProvider, waitMs } = this.#host.options;
+    const { timeProvider, maxWaitMs } = this.#host.options;
     const change = this.#changes;
-    const until = timeProvider.monotonic() + waitMs;
+    const until = timeProvider.monotonic() + maxWaitMs;
     while (this.#stored < change) {
       if (this.#ownership.left && this.#sent === undefined) return this.#gone();
       const failure = await new Promise<unknown>((tell) => (this.#waiting ??= []).push(tell));

@@ -26,7 +26,7 @@ export interface SessionIdentity {
   /** The requested protocol version until `initialize` is answered, then the negotiated version. */
   readonly version: string;
   readonly id: string;
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   /** Whose share it counts in. */
   readonly share: string;
   readonly handshake: Handshake;
@@ -49,7 +49,7 @@ export interface SessionHead {
 /** A record as the session it is of. */
 export interface SessionRecord extends SessionHead, Ownership {
   readonly id: string;
-  readonly user: string | undefined;
+  readonly userKey: string | undefined;
   readonly handshake: Handshake;
   /** Resource URIs that the client is subscribed to, in no order. */
   readonly subscriptions: readonly string[];
@@ -78,12 +78,12 @@ export function decodeHead(head: string): SessionHead {
 
 /** The record of a session that is created. Its client is subscribed to nothing yet. */
 export function encodeSession(
-  identity: Pick<SessionIdentity, 'id' | 'user' | 'share' | 'handshake' | 'createdAt'>,
+  identity: Pick<SessionIdentity, 'id' | 'userKey' | 'share' | 'handshake' | 'createdAt'>,
   { epoch, owner }: Ownership,
   head: SessionHead,
   state: SessionRecord['state'],
 ): NewRecord {
-  const { id, user, handshake, createdAt } = identity;
+  const { id, userKey: user, handshake, createdAt } = identity;
   const share = storedShare(identity.share);
   const fields = Object.fromEntries(
     Object.entries(state).map(([key, json]) => [fieldName('s', key), json]),
@@ -122,7 +122,7 @@ export function decodeSession(record: StoredRecord): SessionRecord {
       id,
       epoch,
       owner,
-      user: user ?? undefined,
+      userKey: user ?? undefined,
       handshake,
       subscriptions,
       // `fromEntries` makes own properties of all keys, `__proto__` included.

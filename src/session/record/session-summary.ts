@@ -5,18 +5,19 @@
 import { sessionHash, userName } from '../../base/shown.ts';
 import type { StoredRecord } from '../../stores/store.ts';
 import type { SessionInfo } from '../../base/types.ts';
-import { decodeSession } from './session-record.ts';
+import { decodeSession, type SessionRecord } from './session-record.ts';
 
 /** What is public of a record; `alive`: the instances that have a lease. */
 export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): SessionInfo {
   const record = decodeSession(stored);
-  const { owner } = record;
+  const { id, owner, userKey } = record;
   const live = owner !== null && alive.has(owner);
   return {
-    id: record.id,
-    status: live ? 'live' : 'hibernated',
+    id,
+    hash: sessionHash(id),
+    status: live ? 'live' : statusOf(record),
     ...(live && { owner }),
-    ...(record.user !== undefined && { user: record.user, userName: userName(record.user) }),
+    ...(userKey !== undefined && { userKey, userName: userName(userKey) }),
     clientInfo: record.handshake.params.clientInfo,
     protocolVersion: record.version,
     createdAt: record.createdAt,
@@ -24,26 +25,18 @@ export function sessionInfo(stored: StoredRecord, alive: ReadonlySet<string>): S
   };
 }
 
-export type SessionSummary = ReturnType<typeof summary>;
-
-/**
- * `hibernated`: it was idle. `released`: its instance drained. `orphaned`: its instance died. The next request of its
- * client continues all three.
- */
-export type SessionStatus = 'live' | 'hibernated' | 'released' | 'orphaned';
-
-function statusOf(record: StoredRecord, isLive: boolean): SessionStatus {
-  if (isLive) return 'live';
-  if (record.owner !== null) return 'orphaned';
-  return decodeSession(record).hibernated === true ? 'hibernated' : 'released';
+/** Where no instance has it. */
+function statusOf({ owner, hibernated }: SessionRecord): SessionInfo['status'] {
+  if (owner !== null) return 'orphaned';
+  return hibernated === true ? 'hibernated' : 'released';
 }
 
+export type SessionSummary = ReturnType<typeof summary>;
+
 export function summary(record: StoredRecord, alive: ReadonlySet<string>) {
-  const { id, status, ...info } = sessionInfo(record, alive);
+  const info = sessionInfo(record, alive);
   const { name, version } = info.clientInfo;
-  // Log lines show this hash instead of the id.
-  const ours = { id, hash: sessionHash(id), status: statusOf(record, status === 'live') };
-  return { ...ours, ...info, clientInfo: { name, version } };
+  return { ...info, clientInfo: { name, version } };
 }
 
 /** Bytes of the texts of a record. */

@@ -1,7 +1,7 @@
 /**
  * `session.state`: JSON texts in the record, one copy in the owner's memory. A change is acknowledged when it is
  * stored: the promise of a handler settles with the write. While the store is away, changes wait for it for at most
- * `waitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
+ * `maxWaitMs`. A change that is given up then is undone by the next write, because its own may have been stored.
  */
 import { overMemory, stateTooLarge, storeUnavailableForClients } from '../../base/errors.ts';
 import type { State } from '../../base/types.ts';

@@ -13,6 +13,7 @@ import {
   modernServerOf,
   propertyWithServer,
 } from '../../sdk/server-shape.ts';
+import { nameOf } from '../../sdk/sdk-server.ts';
 import { isModern, KNOWN_VERSIONS, servedVersions } from '../../base/protocol/versions.ts';
 import type { MaybePromise } from '../../stores/store.ts';
 import type {
@@ -37,6 +38,8 @@ export interface ServerBuilderOptions {
   readonly options: ResolvedOptions;
   readonly requestState: RequestStateCodec;
   readonly authorizer?: Authorizer | undefined;
+  /** Its lease names the server. */
+  readonly instance: { serves(server: string | undefined): void };
 }
 
 export interface FactoryCall {
@@ -61,6 +64,7 @@ export class ServerBuilder {
   readonly #options: ServerBuilderOptions;
   #optionsKnown = false;
   #eraChecked = false;
+  #named = false;
 
   constructor(options: ServerBuilderOptions) {
     this.#options = options;
@@ -107,6 +111,7 @@ export class ServerBuilder {
         throw factoryFailed(TASKS_NEED_VERSION_2);
       this.#checkEra(call.era, server);
       dropLateNotifications(server, this.#options.options.notices);
+      this.#name(server);
       // Servers of a definition have tables of their own.
       if (!this.#options.makesNew && !watchHandlers(server)) this.#refuseWithoutSeam(server);
       return server;
@@ -167,11 +172,18 @@ export class ServerBuilder {
   /** A server without the tables of handlers: what an option needs around them is refused, never skipped. */
   #refuseWithoutSeam(server: AnyServer): void {
     const { authorizer, options } = this.#options;
-    if (authorizer === undefined && options.aroundRequest.length === 0) return;
-    const option = authorizer === undefined ? 'aroundRequest' : 'auth.authorize';
+    if (authorizer === undefined && options.middleware.length === 0) return;
+    const option = authorizer === undefined ? 'middleware' : 'auth.authorize';
     throw factoryFailed(
       `the option ${option} needs a server of the SDK whose handlers it can enter, and the factory returned another object${hintOf(server)}`,
     );
+  }
+
+  /** A look at the name makes a probe, so only the first server is looked at. */
+  #name(server: AnyServer): void {
+    if (this.#named) return;
+    this.#named = true;
+    this.#options.instance.serves(nameOf(server));
   }
 
   /** Whether it is not known yet that the factory passes on what `configureSessionOptions` says. */

@@ -40,7 +40,7 @@ export class SessionBuilder {
     const start = {
       id,
       fence: { epoch: 1, owner: this.#host.lease.owner },
-      user: caller.user,
+      userKey: caller.userKey,
       address: caller.clientAddress,
       handshake,
       createdAt: this.#host.options.timeProvider.now(),
@@ -87,7 +87,7 @@ export class SessionBuilder {
     };
     const answer = await session.calls.ask(this.#servers.asked(message), caller, saw);
     if (answer.error === undefined && !isNegotiated)
-      throw factoryFailed('aroundRequest answered initialize, and its server did not');
+      throw factoryFailed('middleware answered initialize, and its server did not');
     return answer;
   }
 

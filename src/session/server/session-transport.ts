@@ -112,9 +112,9 @@ export class SessionTransport extends ServerTransport {
   // ——— messages in ———
 
   callOf(message: RpcMessage, caller: Caller | undefined, stream?: Stream, attempt?: number): Call {
-    const { aroundRequest, notices } = this.options;
+    const { middleware, notices } = this.options;
     const call = new Call(caller, this.#session, message, stream);
-    if (attempt !== undefined && (aroundRequest.length > 0 || notices.wantsCalls))
+    if (attempt !== undefined && (middleware.length > 0 || notices.wantsCalls))
       call.around = openRun(this.options, this, call, attempt);
     return call;
   }

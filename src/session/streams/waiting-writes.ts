@@ -7,7 +7,7 @@
  *                                               │ ╰──refused──▶ fenced, or appended again under the next claim
  *                                               ╰──failed──▶ retried ──▶ stored, or refused: stored already
  *
- * A stream has such writes only while an event waits. It fails when its first append was not stored within `waitMs`, or
+ * A stream has such writes only while an event waits. It fails when its first append was not stored within `maxWaitMs`, or
  * its session left. The stream itself says when the memory budget has no room.
  */
 import type { Room } from '../../http/sink.ts';
@@ -171,11 +171,11 @@ export class WaitingWrites {
     begun: MaybePromise<WriteOutcome> | undefined,
   ): Promise<WriteResult> {
     const { options, ownership } = this.#log;
-    const { timeProvider: time, waitMs } = options;
+    const { timeProvider: time, maxWaitMs } = options;
     const { key, next } = this.#stream;
     // Nothing was sent, so the client is answered. A GET stream answers no request.
     const opens = next === 0 && key !== GET_STREAM;
-    const until = opens ? time.monotonic() + waitMs : Infinity;
+    const until = opens ? time.monotonic() + maxWaitMs : Infinity;
     let append = begun;
     for (let tries = 0; !this.#isLost;) {
       const { epoch } = ownership;

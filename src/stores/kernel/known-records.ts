@@ -37,7 +37,7 @@ export interface Known {
 }
 
 /** A kind without events keeps no entry but those that say which marks there are. */
-const MARKS_ALONE: EventRetention = { ttlMs: Infinity, events: 64, bytes: Infinity };
+const MARKS_ALONE: EventRetention = { maxAgeMs: Infinity, events: 64, bytes: Infinity };
 /** Records that this process writes. */
 const MOST = 20_000;
 /** In characters. No place of an instance bounds how many records it writes that have no owner. */
@@ -230,7 +230,7 @@ export class KnownRecords {
   async trimOld(now: number): Promise<void> {
     for (;;) {
       const { oldest } = this.#known;
-      if (oldest === undefined || oldest.trimmedAt + this.#retention.ttlMs > now) return;
+      if (oldest === undefined || oldest.trimmedAt + this.#retention.maxAgeMs > now) return;
       oldest.trimmedAt = now;
       this.#known.use(oldest.id);
       const keepsNone = await this.#trim(oldest, now);

@@ -209,7 +209,7 @@ export const mostEntries = (events: number): number => 4 * events + 256;
  */
 export function cutOf(
   entries: readonly LogEntry[],
-  { events, bytes, ttlMs }: EventRetention,
+  { events, bytes, maxAgeMs }: EventRetention,
   now: number,
 ): number {
   const first = entries.length - mostEntries(events);
@@ -217,7 +217,7 @@ export function cutOf(
   for (let i = entries.length - 1; i >= 0; i--) {
     const { no, head } = entries[i] as LogEntry;
     const [, count, size, at] = head;
-    if (later >= events || laterBytes >= bytes || at + ttlMs <= now || i < first) return no;
+    if (later >= events || laterBytes >= bytes || at + maxAgeMs <= now || i < first) return no;
     later += count;
     laterBytes += size;
   }

@@ -15,21 +15,21 @@ const FIRST: DuePlace = [-Number.MAX_VALUE, ''];
 
 export class RowSweep {
   readonly #parts: KernelParts;
-  readonly #ttlMs: number;
+  readonly #maxAgeMs: number;
   readonly #steps: RowSteps;
   readonly #known: KnownRecords;
 
   constructor(parts: KernelParts, steps: RowSteps, known: KnownRecords) {
     const { kind, isAlone } = parts;
     this.#parts = parts;
-    this.#ttlMs = isAlone || kind.log === false ? Infinity : kind.log.ttlMs;
+    this.#maxAgeMs = isAlone || kind.log === false ? Infinity : kind.log.maxAgeMs;
     this.#steps = steps;
     this.#known = known;
   }
 
   /** When the row of a record that is written now wakes for its log. */
   trimAt(now: number): number | null {
-    return this.#ttlMs === Infinity ? null : now + this.#ttlMs;
+    return this.#maxAgeMs === Infinity ? null : now + this.#maxAgeMs;
   }
 
   async due(
@@ -58,7 +58,7 @@ export class RowSweep {
   /** The next sweep finds what fails. */
   async #clean(rows: readonly Row[], now: number): Promise<void> {
     for (const row of rows) if (this.#isForgotten(row, now)) this.#delete(row);
-    const left = this.#ttlMs === Infinity ? [] : rows.filter((row) => wokeForLog(row, now));
+    const left = this.#maxAgeMs === Infinity ? [] : rows.filter((row) => wokeForLog(row, now));
     // The logs of one page are trimmed at the same time.
     await Promise.allSettled(left.map(({ id }) => this.#trimLog(id)));
   }

@@ -1,10 +1,10 @@
 /**
  * The memory store: all data is in this process, and records are answered at once. One store object serves any number
- * of endpoints. Endpoints with the same `name` are one deployment and share records, mailboxes and secrets.
- * Endpoints with other names see none of them.
+ * of endpoints. Endpoints of one deployment share records, mailboxes and secrets. Those of other
+ * deployments see none of them.
  *
  * The first endpoint of the object opens the shared data; the close of the last one drops it. The first endpoint of a
- * name sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
+ * deployment sets the clock and what each kind of records is. The first endpoint of the object sets `eventLogBytes`.
  */
 import { openView } from '../kernel/open-view.ts';
 import type { KernelRecords } from '../kernel/records.ts';
@@ -13,7 +13,7 @@ import { EventBudget } from './event-budget.ts';
 import { MemoryMailboxes, type SharedMailboxes } from './mailboxes.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
-/** What the endpoints of one name share. */
+/** What the endpoints of one deployment share. */
 interface Deployment {
   readonly backend: MemoryBackend;
   readonly kernels: Map<string, KernelRecords>;
@@ -49,7 +49,7 @@ class MemoryStore implements Store {
     return openView(parts, options, kernels);
   }
 
-  #deployment({ name, time, tombstones, eventLogBytes }: StoreOptions): Deployment {
+  #deployment({ deployment: name, time, tombstones, eventLogBytes }: StoreOptions): Deployment {
     const budget = (this.#budget ??= new EventBudget(eventLogBytes));
     let deployment = this.#deployments.get(name);
     if (deployment === undefined) {

@@ -90,12 +90,14 @@ export class MemoryLog implements BudgetedLog {
   }
 
   /** An entry is dropped once none of its events is kept. */
-  #retain({ ttlMs, events, bytes }: EventRetention, now: number): void {
+  #retain({ maxAgeMs, events, bytes }: EventRetention, now: number): void {
     for (;;) {
       const head = this.#entries[0]?.head;
       if (head === undefined) return;
       const isKept =
-        this.#events - head[1] < events && this.#bytes - head[2] < bytes && head[3] + ttlMs > now;
+        this.#events - head[1] < events &&
+        this.#bytes - head[2] < bytes &&
+        head[3] + maxAgeMs > now;
       if (isKept && this.#entries.length <= mostEntries(events)) return;
       this.dropOldest();
     }

@@ -139,12 +139,17 @@ export class Instances implements InstanceStore {
     }
   }
 
-  async renew(id: string, state: InstanceLease['state']): Promise<boolean> {
+  async renew(id: string, state: InstanceLease['state'], server?: string): Promise<boolean> {
     const { records, mailboxes, leaseMs } = this.#options;
     const held = this.#own.get(id);
     if (held === undefined) return false;
     await mailboxes.check(id);
-    const change = { head: state, stamp: (held.stamp += 1), expiresInMs: leaseMs };
+    const change = {
+      head: state,
+      stamp: (held.stamp += 1),
+      expiresInMs: leaseMs,
+      ...(server !== undefined && { fields: { server } }),
+    };
     if (held.stamp % LOOK_EVERY === 0 && leaseMs !== null) void this.#forgetDead();
     if ((await records.save(id, held, change)) !== 'fenced') return true;
     await this.#close(id);
@@ -251,12 +256,13 @@ export class Instances implements InstanceStore {
 }
 
 const recordOf = (
-  { id, state, version, process, keys }: InstanceLease,
+  { id, state, version, process, keys, server }: InstanceLease,
   address: string,
 ): NewRecord => {
   const fields = {
     ...(keys && { keys: keys.join(' ') }),
     ...(process && { process: JSON.stringify(process) }),
+    ...(server !== undefined && { server }),
   };
   const texts = { user: null, head: state, body: version, fields };
   return { v: VERSION, id, epoch: 1, owner: address, ...texts, createdAt: 0, stamp: 0 };
@@ -277,6 +283,11 @@ const leaseOf = ({ id, head, body, stamp, fields }: StoredRecord): InstanceLease
   const process = processIn(fields['process'] ?? '');
   const state = head === 'draining' ? head : 'serving';
   const keys = fields['keys']?.split(' ');
-  const more = { ...(keys && { keys }), ...(process && { process }) };
+  const server = fields['server'];
+  const more = {
+    ...(keys && { keys }),
+    ...(process && { process }),
+    ...(server !== undefined && { server }),
+  };
   return Object.freeze({ id, state, version: body, stamp: String(stamp), ...more });
 };

@@ -15,14 +15,15 @@ export const sqliteStore = (settings: FileSettings): Store =>
     'sqlite',
     (options) => openFile(settings, options, options.logger),
     async (file, options) => {
-      const { name, logger, time } = options;
-      const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(name, kind)]));
-      const leaseNow = await leaseClock(file, spaceOf(name, LEASES), time, options.leaseMs);
+      const { deployment, logger, time } = options;
+      const spaces = new Map(kindsOf(options).map((kind) => [kind, spaceOf(deployment, kind)]));
+      const leaseNow = await leaseClock(file, spaceOf(deployment, LEASES), time, options.leaseMs);
       let mailboxes: SqliteMailboxes | undefined;
       return {
         backend: new SqliteBackend(file, spaces, () => time.now()),
         ofLeases: new SqliteBackend(file, spaces, leaseNow),
-        mailboxes: (leases) => (mailboxes = new SqliteMailboxes({ file, name, leases, logger })),
+        mailboxes: (leases) =>
+          (mailboxes = new SqliteMailboxes({ file, name: deployment, leases, logger })),
         full: () => file.full,
         room: () => file.room(),
         closed: () => mailboxes?.closePeers(),

@@ -179,7 +179,7 @@ export class InstanceOfLab {
     if (resultType === 'task') return this.#started(String(taskId), tool, this, caller);
     throw new Error(
       `callTask('${tool}'): the call did not become a task but was answered (${String(resultType)}): wrap its handler ` +
-        'in task() of sojourn/tasks and open the lab with tasks: true, or use call()',
+        'in task() and open the lab with tasks: true, or use call()',
     );
   }
 
@@ -209,7 +209,7 @@ export class InstanceOfLab {
     this.state = 'stopping';
     const drained =
       how === 'drain' ? await this.#endpoint.drain() : { released: 0, interrupted: 0 };
-    await this.#endpoint.close();
+    await this.#endpoint.close({ timeoutMs: 0 });
     this.state = 'stopped';
     return drained;
   }

@@ -5,7 +5,7 @@
  *     const [a, b] = await lab.start(2);
  *     const film = await a.callTask('render', { scene: 'sea' });
  *     await lab.kill(a);
- *     await lab.pass(5_000); // the lease of `a` runs out
+ *     await lab.advance(5_000); // the lease of `a` runs out
  *     await film.result(); // asked at `b`
  *     await lab.close();
  *
@@ -41,7 +41,7 @@ const [STEP_MS, PAUSE_MS] = [25, 2];
 export async function openLab(server: LabServer, options: LabOptions = {}): Promise<Lab> {
   if ('timeProvider' in options)
     throw optionsContradict(
-      'openLab() makes the clock: leave timeProvider out; lab.pass(ms) moves the clock',
+      'openLab() makes the clock: leave timeProvider out; lab.advance(ms) moves the clock',
     );
   return new Lab(server, options);
 }
@@ -137,7 +137,7 @@ export class Lab implements AsyncDisposable {
    * Lets time pass: leases, timers and limits. Records expire with it on `memory()` and SQLite; other stores use their
    * servers' clocks.
    */
-  pass(ms: number): Promise<void> {
+  advance(ms: number): Promise<void> {
     return this.time.advance(ms);
   }
 
@@ -150,7 +150,7 @@ export class Lab implements AsyncDisposable {
       return await until(condition, options);
     } catch (failure) {
       const { message, cause } = failure as Error;
-      const passed = `${this.time.now() - this.#began} ms have passed there, by pass(ms) alone`;
+      const passed = `${this.time.now() - this.#began} ms have passed there, by advance(ms) alone`;
       throw new Error([message, this.#states(), passed].join('; '), { cause });
     }
   }

@@ -6,9 +6,8 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
+import { createMcpEndpoint, currentSession, task } from '../../../dist/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
-import { task } from '../../../dist/durable/tasks/index.js';
 
 const [folder, className, way, database, port] = process.argv.slice(2);
 const load = (file) => import(pathToFileURL(join(folder, file)).href);
@@ -37,7 +36,7 @@ const film = task(
     if (first === process.pid) await new Promise(() => {});
     return say(`${first} ${process.pid}`);
   },
-  { resume: true },
+  { afterCrash: 'run' },
 );
 
 const report = (progressToken) => ({

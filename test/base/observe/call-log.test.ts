@@ -52,7 +52,7 @@ test('1,000 calls of three users in both eras, relayed and not, are 1,000 lines 
     clients.push(fleet.map((member) => member.join(session, { headers })));
   }
   const opened = fleet.flatMap(linesOf);
-  expect(opened.map(({ user, method, outcome }) => [user, method, outcome])).toEqual(
+  expect(opened.map(({ userName, method, outcome }) => [userName, method, outcome])).toEqual(
     expect.arrayContaining(USERS.map((user) => [user, 'initialize', 'ok'])),
   );
 
@@ -75,8 +75,10 @@ test('1,000 calls of three users in both eras, relayed and not, are 1,000 lines 
     linesOf(member).filter(({ method }) => method !== 'initialize'),
   );
   const said = lines.map(
-    ({ user, client, sessionId = null, method, tool: called = null, outcome, error }) =>
-      [user, client, sessionId, method, called, outcome, error].filter((one) => one !== undefined),
+    ({ userName, client, sessionId = null, method, tool: called = null, outcome, error }) =>
+      [userName, client, sessionId, method, called, outcome, error].filter(
+        (one) => one !== undefined,
+      ),
   );
   expect(sorted(said.map(String))).toEqual(sorted(expected.map(String)));
   for (const member of fleet)
@@ -135,7 +137,7 @@ test.skipIf(noJq)(
     await one.call(...tool('echo', { text: 'x' }));
     await callModern(served.client({ headers: { 'x-user': 'bob' } }), ...tool('echo', { text: 1 }));
     await until(() => lines.filter((line) => line.includes('"msg":"call"')).length === 3);
-    await until(() => lines.some((line) => /"user":"bob".*"msg":"request"/.test(line)));
+    await until(() => lines.some((line) => /"userName":"bob".*"msg":"request"/.test(line)));
     writeFileSync(join(folder, 'server.log'), lines.join(''));
     const { stdout } = spawnSync('sh', ['-c', String(audit)], { cwd: folder, encoding: 'utf8' });
     const rows = stdout
@@ -156,7 +158,7 @@ test('a call that its instance died with has a line "lost" at the instance that 
   const connect = sharedStore('sqlite');
   const store = watchedStore({ durable: true, inner: connect() });
   const [a, b] = [
-    await serveMember({ store, leaseMs: 1_000, waitMs: 0 }),
+    await serveMember({ store, leaseMs: 1_000, maxWaitMs: 0 }),
     await serveMember({ store: connect(), leaseMs: 1_000, callLog: true }),
   ];
   const one = await a.openSession();

@@ -111,7 +111,7 @@ test('a call whose session ends says the reason', async () => {
   const served = await serve(server, { accessLog: true });
   const one = await served.openSession();
   const call = one.call('tools/call', { name: 'waits', arguments: {} });
-  await until(() => served.endpoint.sessions.count === 1, { what: 'the session' });
+  await until(() => served.endpoint.sessions.liveCount === 1, { what: 'the session' });
   await one.delete({ sessionId: one.sessionId });
   await call;
   await until(() => failures(served.log).length === 2, { what: 'both lines' });
@@ -150,7 +150,7 @@ describe.each<
   >([
     ['a factory', make],
     ['one object', make()],
-    ['a factory, through aroundRequest', make, { aroundRequest: async (_request, next) => next() }],
+    ['a factory, through middleware', make, { middleware: async (_request, next) => next() }],
   ])(
     'reaches onerror once, with its method, tool and session, and the log with the place: %s',
     async (_what, server, options) => {
@@ -162,7 +162,9 @@ describe.each<
         arguments: { secret: 'x' },
       });
       const session = hashOf(one.sessionId);
-      const expected: Reported[] = [['sesame', { method: 'tools/call', target: 'boom', session }]];
+      const expected: Reported[] = [
+        ['sesame', { method: 'tools/call', target: 'boom', sessionHash: session }],
+      ];
       expect(all).toEqual(expected);
       if (line !== undefined) {
         expect(message).toMatchObject({ result: { isError: true } });
@@ -262,12 +264,12 @@ test('what handlers of resources, completions and notifications throw reaches on
   await one.call('resources/read', { uri: 'mem://secret' });
   const ref = { type: 'ref/resource', uri: 'mem://t/{id}' };
   await one.call('completion/complete', { ref, argument: { name: 'id', value: '' } });
-  const session = hashOf(one.sessionId);
+  const sessionHash = hashOf(one.sessionId);
   expect(all).toEqual([
-    ['oninitialized', { method: 'notifications/initialized', session }],
-    ['roots', { method: 'notifications/roots/list_changed', session }],
-    ['resource', { method: 'resources/read', session }],
-    ['completion', { method: 'completion/complete', session }],
+    ['oninitialized', { method: 'notifications/initialized', sessionHash }],
+    ['roots', { method: 'notifications/roots/list_changed', sessionHash }],
+    ['resource', { method: 'resources/read', sessionHash }],
+    ['completion', { method: 'completion/complete', sessionHash }],
   ]);
 });
 
@@ -320,7 +322,7 @@ describe.each<[string, (make: () => McpServer) => (() => McpServer) | McpServer]
     ],
     [
       'because its time was over',
-      { limits: { callMs: 50 }, timeProvider: time },
+      { limits: { callTimeoutMs: 50 }, timeProvider: time },
       async ({ client }, began) => {
         const call = postModern(client(), 'tools/call', { name: 'stops', arguments: {} });
         await began;

@@ -202,7 +202,7 @@ test('names that clients make up are shortened, and 100 calls at most are named'
 
   const notices = new Notices();
   const log = createLog();
-  logNotices(notices, { logger: log, logErrors: false, store: undefined }, {});
+  logNotices(notices, { logger: log, logErrorMessages: false, store: undefined }, {});
   for (let n = 0; n < 1_000; n++)
     notices.emit({ kind: 'listChanged', list: 'tools', method: 'tools/call', target: `tool ${n}` });
   expect(warnings(log).length).toBe(100);

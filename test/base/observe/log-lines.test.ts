@@ -140,12 +140,12 @@ test.each([
   },
 );
 
-test('an aroundRequest that returns nothing is a warning that says what it must return', async () => {
-  const served = await serve(throwing, { aroundRequest: () => undefined as never });
+test('an middleware that returns nothing is a warning that says what it must return', async () => {
+  const served = await serve(throwing, { middleware: () => undefined as never });
   const { body } = await postModern(served.client(), 'tools/call', { name: 'boom', arguments: {} });
   expect(body).toContain('"message":"Internal error"');
   const [line] = served.log.matching(/threw/);
-  expect(line?.fields['message']).toContain('aroundRequest must return the answer of next()');
+  expect(line?.fields['message']).toContain('middleware must return the answer of next()');
 });
 
 test('a header that differs from the body is named, and its value is not', async () => {
@@ -248,7 +248,7 @@ test('a user past a limit is named, an anonymous one by its address', async () =
       await one.post({ jsonrpc: '2.0', id: n, method: 'initialize', params: {} });
   }
   const refused = served.log.matching(/^A request is refused: 429 user_limit$/);
-  expect(refused.map(({ fields }) => fields['user'])).toEqual(['ann\\u001b[2J', '127.0.0.1']);
+  expect(refused.map(({ fields }) => fields['share'])).toEqual(['ann\\u001b[2J', '127.0.0.1']);
 });
 
 test('a request to another path is refused with the path of the endpoint', async () => {

@@ -165,5 +165,5 @@ test('the event loop is measured, and an endpoint that is closed measures it no 
   await until(() => readScrape(endpoint.metrics()).labels('stat').length === 3, {
     what: 'a measured delay',
   });
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });

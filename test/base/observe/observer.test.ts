@@ -126,7 +126,7 @@ describe.each(durableKinds)('on %s', (kind) => {
       reason: 'deleted',
       createdAt: expect.any(Number) as number,
     });
-    await a.member.endpoint.close();
+    await a.member.endpoint.close({ timeoutMs: 0 });
     expect(a.sum('sojourn_sessions_live')).toBe(0);
   });
 });
@@ -188,7 +188,7 @@ test('an owner that is cut off: its session is taken over from it, and its runni
   const connect = sharedStore('sqlite');
   const store = watchedStore({ durable: true, inner: connect() });
   const [a, b] = [
-    await observed(store, { leaseMs: LEASE_MS, waitMs: 0 }),
+    await observed(store, { leaseMs: LEASE_MS, maxWaitMs: 0 }),
     await observed(connect(), { leaseMs: LEASE_MS }),
   ];
   const one = await a.member.openSession();
@@ -229,7 +229,7 @@ describe.each(faces)('over %s', (face) => {
         status: 403,
         reason: 'host',
         why: expect.stringContaining('allowedHosts') as string,
-        user: undefined,
+        share: undefined,
         sessionId: undefined,
       },
     ]);

@@ -86,7 +86,7 @@ describe.each(Object.entries(kinds))('%s', (_name, { levels, text, thrown, open 
     const served = await serve(throwing, {
       logger: open(stream),
       accessLog: true,
-      logErrors: true,
+      logErrorMessages: true,
     });
     const client = await served.openSession();
     await client.call('tools/call', { name: 'boom', arguments: {} });

@@ -21,7 +21,7 @@ test('a JWT needs an issuer and an audience alone', () => {
       },
     },
     metadataUrl: 'https://mcp.example/.well-known/oauth-protected-resource/mcp',
-    optional: false,
+    anonymous: false,
     requiredScopes: [],
     metadata: {
       resource: 'https://mcp.example/mcp',
@@ -130,7 +130,7 @@ describe('refused with the name of the option:', () => {
     ],
     ['an authorize that is no function', { verify, authorize: true }, /auth\.authorize/],
     ['a verify that is no function', { verify: 'x' }, /auth\.verify/],
-    ['an optional that is a text', { verify, optional: 'yes' }, /auth\.optional/],
+    ['an anonymous that is a text', { verify, anonymous: 'yes' }, /auth\.anonymous/],
     ['a proxy without addresses', proxied(), /trustedProxyUser\.from/],
     ['a name for an address', proxied('proxy'), /trustedProxyUser\.from\[0\]/],
     ['a wrong prefix', proxied('10.0.0.0/33'), /trustedProxyUser\.from\[0\]/],

@@ -45,7 +45,7 @@ describe('an omitted option', () => {
     const input = {
       ...Object.fromEntries(names.map((name) => [name, undefined])),
       limits: Object.fromEntries(Object.keys(DEFAULTS.limits).map((name) => [name, undefined])),
-      eventRetention: { ttlMs: undefined, events: undefined, bytes: undefined },
+      eventRetention: { maxAgeMs: undefined, events: undefined, bytes: undefined },
     };
     expect(resolveAny(input)).toEqual(resolveOptions(undefined));
     // The types agree, or this call would not compile.
@@ -55,7 +55,7 @@ describe('an omitted option', () => {
   });
 });
 
-const perTool = { of: { requests: 4 }, own: { callMs: 7 } };
+const perTool = { of: { requests: 4 }, own: { callTimeoutMs: 7 } };
 
 test.each<[what: string, given: Given, resolved: Given]>([
   [
@@ -63,16 +63,16 @@ test.each<[what: string, given: Given, resolved: Given]>([
     { limits: { subscriptions: 5 }, eventRetention: { events: 7 } },
     {
       limits: { ...DEFAULTS.limits, subscriptions: 5 },
-      eventRetention: { ttlMs: 3_600_000, events: 7, bytes: 8_388_608 },
+      eventRetention: { maxAgeMs: 3_600_000, events: 7, bytes: 8_388_608 },
     },
   ],
   [
-    'a tool has the callMs of all where it has none of its own',
-    { limits: { callMs: 9, perTool } },
+    'a tool has the callTimeoutMs of all where it has none of its own',
+    { limits: { callTimeoutMs: 9, perTool } },
     {
       perTool: {
-        of: expect.objectContaining({ callMs: 9 }),
-        own: expect.objectContaining({ callMs: 7 }),
+        of: expect.objectContaining({ callTimeoutMs: 9 }),
+        own: expect.objectContaining({ callTimeoutMs: 7 }),
       },
     },
   ],
@@ -102,14 +102,14 @@ test.each<[what: string, given: Given, resolved: Given]>([
     { supportedProtocolVersions: ['2026-07-28'] },
   ],
   ['B87 stateless is short for a mode', { stateless: true }, { sessionMode: 'stateless' }],
-  ['B87 so is its contrary', { stateless: false }, { sessionMode: 'stateful' }],
+  ['B87 so is its contrary', { stateless: false }, { sessionMode: 'hybrid' }],
   [
     'B87 beside the same mode',
     { stateless: true, sessionMode: 'stateless' },
     { sessionMode: 'stateless' },
   ],
   [
-    'B87 beside the same contrary',
+    'B87 its contrary beside sessions alone',
     { stateless: false, sessionMode: 'stateful' },
     { sessionMode: 'stateful' },
   ],
@@ -121,8 +121,8 @@ test.each<[what: string, given: Given, resolved: Given]>([
   ],
   [
     'B60 zero is a number',
-    { idleTimeoutMs: 0, maxIdleSessionCount: 0, waitMs: 0, retryMs: 0 },
-    { idleTimeoutMs: 0, maxIdleSessionCount: 0, waitMs: 0, retryMs: 0 },
+    { idleTimeoutMs: 0, maxIdleSessionCount: 0, maxWaitMs: 0, retryMs: 0 },
+    { idleTimeoutMs: 0, maxIdleSessionCount: 0, maxWaitMs: 0, retryMs: 0 },
   ],
   ['eventRetention: false stays false', { eventRetention: false }, { eventRetention: false }],
   ['Infinity turns a number off', { keepAliveMs: Infinity }, { keepAliveMs: Infinity }],
@@ -228,7 +228,7 @@ const WRONG_TYPES: ReadonlyArray<readonly [name: string, value: unknown]> = [
   ['limits', Promise.resolve({ sessions: 5 })],
   ['limits', new Map()],
   ['runSessionHandler', class {}],
-  ['name', 5],
+  ['deployment', 5],
   ['supportedProtocolVersions', '2025-11-25'],
   ['sessionUser', 'sub'],
   ['bus', { publish() {} }],
@@ -245,13 +245,13 @@ const OUT_OF_RANGE: ReadonlyArray<readonly [name: string, given: Given]> = [
   ['idleTimeoutMs', { idleTimeoutMs: NaN }],
   ['maxIdleSessionCount', { maxIdleSessionCount: 1.5 }],
   ['hibernateAfterMs', { hibernateAfterMs: -1 }],
-  ['waitMs', { waitMs: -1 }],
+  ['maxWaitMs', { maxWaitMs: -1 }],
   ['leaseMs', { leaseMs: 99 }],
   ['leaseMs', { leaseMs: Infinity }],
   ['tombstoneMs', { tombstoneMs: -1 }],
   ['tombstoneMs', { tombstoneMs: Infinity }],
   ['eventRetention.events', { eventRetention: { events: 0 } }],
-  ['eventRetention.ttlMs', { eventRetention: { ttlMs: -1 } }],
+  ['eventRetention.maxAgeMs', { eventRetention: { maxAgeMs: -1 } }],
   ['eventRetention.bytes', { eventRetention: { bytes: Infinity } }],
   ['requestStateKeys', { requestStateKeys: [] }],
   ['requestStateKeys[1]', { requestStateKeys: [KEY, new Uint8Array(31)] }],
@@ -260,9 +260,9 @@ const OUT_OF_RANGE: ReadonlyArray<readonly [name: string, given: Given]> = [
   ['limits.bodyBytes', { limits: { bodyBytes: 0 } }],
   ['limits.bodyBytes', { limits: { bodyBytes: Infinity } }],
   ['limits.requestsPerSession', { limits: { requestsPerSession: 2.5 } }],
-  ['name', { name: '' }],
-  ['name', { name: 'a b' }],
-  ['name', { name: 'n'.repeat(65) }],
+  ['deployment', { deployment: '' }],
+  ['deployment', { deployment: 'a b' }],
+  ['deployment', { deployment: 'n'.repeat(65) }],
   ['supportedProtocolVersions', { supportedProtocolVersions: [] }],
   ['supportedProtocolVersions[0]', { supportedProtocolVersions: ['2025-01-01'] }],
   ['keepAliveMs', { keepAliveMs: -1 }],
@@ -281,10 +281,10 @@ test.each([
 });
 
 const AUTHORIZED = { verify: () => undefined, authorize: () => true };
-const OPTIONAL = { verify: () => undefined, optional: () => true };
+const OPTIONAL = { verify: () => undefined, anonymous: () => true };
 const MODERN_ONLY = { supportedProtocolVersions: ['2026-07-28'] };
 const OF_USER =
-  'known are sessions, requests, subscriptions, requestsPerMinute, handles, keptBytes';
+  'known are sessions, requests, subscriptions, tasks, requestsPerMinute, handles, keptBytes';
 const timeProvider = { now: () => 0, setTimeout() {}, clearTimeout() {}, monotonic: 5 };
 const sessionMigrationHandler = { allowSessionMigration: () => null, onSessionEnded: 'log' };
 const sessionIdGenerator = Object.assign(() => '', { maxLength: '64' });
@@ -301,7 +301,14 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
   [{ sesionMode: 1 }, 'Unknown option sesionMode; did you mean sessionMode?', TypeError],
   [{ bodyBytes: 1 }, 'Unknown option bodyBytes; did you mean limits.bodyBytes?', TypeError],
   [{ limit: 1 }, 'Unknown option limit; did you mean limits?', TypeError],
+  [{ middleware: 1 }, /^Option middleware: got 1/],
+  [{ use: [{ observed: 1 }] }, 'Unknown option use[0].observed; did you mean use[0].observe?'],
+  [{ aroundRequest: [] }, 'Unknown option aroundRequest; did you mean middleware?', TypeError],
+  [{ name: 'x' }, 'Unknown option name; did you mean deployment?', TypeError],
   [{ bsu: 1 }, 'Unknown option bsu; did you mean bus?', TypeError],
+  [{ waitMs: 1 }, 'Unknown option waitMs; did you mean maxWaitMs?'],
+  [{ limits: { requests: 1 } }, /limits\.requests; did you mean limits\.sessionlessRequests\?/],
+  [{ tasks: { limits: {} } }, /tasks\.limits; did you mean limits\.perUser\.tasks, /],
   [{ limits: { bodyByte: 1 } }, 'Unknown option limits.bodyByte; did you mean limits.bodyBytes?'],
   [{ eventRetention: { event: 1 } }, /did you mean eventRetention\.events\?/],
   [{ perUser: { requests: 1 } }, /did you mean limits\.perUser\?/],
@@ -375,7 +382,7 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
   ],
   [{ instanceKeys: Buffer.from(KEY) }, /^Option instanceKeys: got an object, takes a list of keys/],
   // A value without an end does not hide what is taken.
-  [{ name: 'n'.repeat(200) }, /^Option name: got .{128}, takes 1 to 64 letters/],
+  [{ deployment: 'n'.repeat(200) }, /^Option deployment: got .{128}, takes 1 to 64 letters/],
   [
     { sessionIdGenerator },
     'Option sessionIdGenerator.maxLength: got "64", takes a whole number of characters, 1 or more',
@@ -391,10 +398,9 @@ test.each([
   [
     'B87',
     { stateless: true, sessionMode: 'hybrid' },
-    /stateless and sessionMode contradict .* stateless: true .* 'stateless', but .* 'hybrid'/,
+    /stateless and sessionMode contradict .* stateless is true, but .* 'hybrid'/,
   ],
   ['B87', { stateless: true, sessionMode: 'stateful' }, /contradict/],
-  ['B87', { stateless: false, sessionMode: 'hybrid' }, /'stateful'/],
   ['B87', { stateless: false, sessionMode: 'stateless' }, /contradict/],
   ['B90', { legacySse: true, stateless: true }, /legacySse and stateless: true contradict/],
   [
@@ -404,8 +410,8 @@ test.each([
   ],
   [
     'versions',
-    { ...MODERN_ONLY, stateless: false },
-    /supportedProtocolVersions and stateless: false/,
+    { ...MODERN_ONLY, sessionMode: 'stateful', stateless: false },
+    /supportedProtocolVersions and sessionMode: 'stateful'/,
   ],
   ['versions', { ...MODERN_ONLY, legacySse: true }, /legacySse and supportedProtocolVersions/],
   [
@@ -413,11 +419,15 @@ test.each([
     { sharedLists: ['tools'], auth: AUTHORIZED },
     /sharedLists and auth.authorize contradict/,
   ],
-  ['lists', { sharedLists: ['tools'], auth: OPTIONAL }, /sharedLists and auth.optional contradict/],
+  [
+    'lists',
+    { sharedLists: ['tools'], auth: OPTIONAL },
+    /sharedLists and auth.anonymous contradict/,
+  ],
   [
     'anonymous',
-    { auth: { ...AUTHORIZED, optional: true } },
-    /auth.optional: true and auth.authorize contradict/,
+    { auth: { ...AUTHORIZED, anonymous: true } },
+    /auth.anonymous: true and auth.authorize contradict/,
   ],
 ])('%s %o is refused as a contradiction', (_what, given, message) => {
   expect(refusal(given).message).toMatch(message);

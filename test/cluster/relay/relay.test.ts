@@ -46,7 +46,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       ]);
       expect((await onB.notify('notifications/roots/list_changed')).status).toBe(202);
       expect([a.lab.made.length, b.lab.made.length]).toEqual([1, 0]);
-      expect([a.endpoint.sessions.count, b.endpoint.sessions.count]).toEqual([1, 0]);
+      expect([a.endpoint.sessions.liveCount, b.endpoint.sessions.liveCount]).toEqual([1, 0]);
     });
 
     test('the client reads the same bytes', async () => {
@@ -73,7 +73,10 @@ describe.each(storeKinds)('on the store %s', (kind) => {
   });
 
   test('what a session refuses, it refuses through any instance', async () => {
-    const { a, onA, onB } = await threeInstances({ limits: { requestsPerSession: 1 }, waitMs: 0 });
+    const { a, onA, onB } = await threeInstances({
+      limits: { requestsPerSession: 1 },
+      maxWaitMs: 0,
+    });
     const stream = await hold(onA, 1);
     const call = await a.lab.held();
     const twice = await onB.post({ jsonrpc: '2.0', id: 1, method: 'ping' });

@@ -55,7 +55,7 @@ const KEPT: Array<Ending & { readonly same: object }> = [
   },
   {
     name: 'a throw after its time limit',
-    options: { limits: { callMs: 1_000 } },
+    options: { limits: { callTimeoutMs: 1_000 } },
     end: () => {},
     reads: 'call_timeout',
     same: { error: lost('once_aborted') },
@@ -259,8 +259,8 @@ describe.each(storeKinds)('on the store %s', (kind) => {
         },
       );
 
-      test('where the store stays away, a run with nothing done is answered after waitMs', async () => {
-        const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
+      test('where the store stays away, a run with nothing done is answered after maxWaitMs', async () => {
+        const { store, here, ran, runs } = await open({}, { maxWaitMs: 1_000 });
         cut(store, 'once.end');
         const call = pay(here);
         (await ran(0)).fail(nothingDone(new Error('too early')));
@@ -287,7 +287,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       });
 
       test('the store is away at the marker: the call is refused, and no handler has run', async () => {
-        const { store, here, ran, runs } = await open({}, { waitMs: 1_000 });
+        const { store, here, ran, runs } = await open({}, { maxWaitMs: 1_000 });
         cut(store, 'once.create');
         expect((await pay(here)).error).toMatchObject({ data: { reason: 'store_unavailable' } });
         mend(store, 'once.create');

@@ -92,7 +92,10 @@ describe('who ends a run', () => {
     const time = createFakeTime();
     const signals: AbortSignal[] = [];
     const key: Once['key'] = ({ id }, { mcpReq }) => (signals.push(mcpReq.signal), id);
-    const { first, ran } = await open({ key }, { timeProvider: time, limits: { callMs: 1_000 } });
+    const { first, ran } = await open(
+      { key },
+      { timeProvider: time, limits: { callTimeoutMs: 1_000 } },
+    );
     const client = await eras[era].connect(first.client(USER));
     const call = eras[era].post(client, PAY).catch(() => {});
     const run = await ran(0);
@@ -277,7 +280,7 @@ test.each([
   [{ afterCrash: 'retry' }, /afterCrash of once\(\)/],
   [{ onDisconnect: 'stop' }, /onDisconnect of once\(\)/],
   [{ anonymous: true }, /anonymous of once\(\)/],
-  [{ outside: 'skip' }, /outside of once\(\)/],
+  [{ withoutEndpoint: 'skip' }, /withoutEndpoint of once\(\)/],
 ])('an option that is none is refused when the handler is wrapped (%#)', (options, message) => {
   expect(() => once(() => said('x'), { key: () => 'k', ...options } as never)).toThrow(message);
 });
@@ -294,7 +297,7 @@ describe('where no endpoint serves the call', () => {
           runs += 1;
           return said(id);
         },
-        { key: ({ id }) => id, ...(outside !== undefined && { outside }) },
+        { key: ({ id }) => id, ...(outside !== undefined && { withoutEndpoint: outside }) },
       ),
     );
     const client = new Client({ name: 'c', version: '1' });
@@ -313,7 +316,7 @@ describe('where no endpoint serves the call', () => {
   });
 
   test('another copy of the package serves it: it is refused, and the error says so', async () => {
-    const built = new URL('../../../dist/durable/once/index.js', import.meta.url).href;
+    const built = new URL('../../../dist/index.js', import.meta.url).href;
     const other = (await import(/* @vite-ignore */ built)) as { once: typeof once };
     let runs = 0;
     const member = await servePay(other.once(() => said(String((runs += 1))), { key: () => 'k' }));
@@ -327,7 +330,7 @@ describe('where no endpoint serves the call', () => {
     expect(runs).toBe(0);
   });
 
-  test("it runs where the author says so, with one warning: outside: 'run'", async () => {
+  test("it runs where the author says so, with one warning: withoutEndpoint: 'run'", async () => {
     const warnings: Error[] = [];
     const warn = (warning: Error): void =>
       void (warning.name === 'SojournWarning' && warnings.push(warning));

@@ -16,7 +16,7 @@ const STEP_MS = 100;
 const era = eras['2026-07-28'];
 
 /** `calls`: their signals. The test moves the clock. */
-async function open(waitMs = 10_000) {
+async function open(maxWaitMs = 10_000) {
   const time = createFakeTime();
   const calls: AbortSignal[] = [];
   const key = ({ id }: { id: string }, { mcpReq }: { mcpReq: { signal: AbortSignal } }) => (
@@ -25,7 +25,7 @@ async function open(waitMs = 10_000) {
   );
   const fleet = await openPay(
     { key, keepMs: KEEP_MS },
-    { timeProvider: time, waitMs, keepAliveMs: 5_000 },
+    { timeProvider: time, maxWaitMs, keepAliveMs: 5_000 },
   );
   const passing = <T>(work: Promise<T>): Promise<T> => passingOn(time, work, STEP_MS);
   const [here, there] = [fleet.first.client(USER), fleet.second.client(USER)];

@@ -1,6 +1,6 @@
 /** A handler of `once()`, on every way of a request into a server: each version of the SDK, in each era. */
 import { describe, expect, test } from 'vitest';
-import type { AroundRequest, McpEndpointOptions } from '../../../src/index.ts';
+import type { Middleware, McpEndpointOptions } from '../../../src/index.ts';
 import { once, type OnceOptions } from '../../../src/durable/once/index.ts';
 import type { JsonRpcAnswer } from '../../kit/raw-client.ts';
 import { type Add, type Ask, type Way, ways, type Wrap } from '../../kit/around.ts';
@@ -65,10 +65,10 @@ describe.each(ways)('$name', (way: Way) => {
     expect(served.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
-  test('arguments are compared as the client sent them, and aroundRequest sees the refusal', async () => {
+  test('arguments are compared as the client sent them, and middleware sees the refusal', async () => {
     const seen: unknown[] = [];
     let n = 0;
-    const aroundRequest: AroundRequest = async (request, next) => {
+    const middleware: Middleware = async (request, next) => {
       if (request.method !== 'tools/call') return next();
       n += 1;
       const answer = await next({
@@ -77,7 +77,7 @@ describe.each(ways)('$name', (way: Way) => {
       seen.push(answer.error?.data ?? 'result');
       return answer;
     };
-    const { ask, ran } = await open((value) => value, { aroundRequest });
+    const { ask, ran } = await open((value) => value, { middleware });
     expect(textOf(await sum(ask))).toBe('3');
     expect(replayed(await sum(ask))).toBe(true);
     expect((await sum(ask, 1, 7)).error).toMatchObject({ data: { reason: 'once_conflict' } });

@@ -38,7 +38,7 @@ function recordOfA(losesReply: boolean) {
   } as unknown as Records;
   const lost = vi.fn();
   const lease = { owner: 'b', valid: true, ownersMayReturn: false };
-  const wait = { time: createFakeTime(), waitMs: Infinity, stopped: () => false };
+  const wait = { time: createFakeTime(), maxWaitMs: Infinity, stopped: () => false };
   const reach = <T>(work: () => T | Promise<T>): Promise<T> => {
     const reached = whileAway(wait, work);
     void wait.time.advance(1_000);

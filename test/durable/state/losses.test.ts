@@ -130,7 +130,7 @@ describe.each(inMatrix(SERVED, SERVED.slice(0, 1)))('on %s', (kind) => {
           const store = kind === 'redis' ? redis(url) : postgres(url);
           return serve(
             toolServer({}, registerRun),
-            { name, store },
+            { deployment: name, store },
             { face: 'node', auth: userHeader },
           );
         }),
@@ -161,7 +161,7 @@ describe.each(inMatrix(SERVED, SERVED.slice(0, 1)))('on %s', (kind) => {
       isOver = true;
       await cutting;
       const final = await runs[0]?.(() => userState().get<number>('n'));
-      await Promise.all(members.map(({ endpoint }) => endpoint.close()));
+      await Promise.all(members.map(({ endpoint }) => endpoint.close({ timeoutMs: 0 })));
       await Promise.all(proxies.map((proxy) => proxy.close()));
       expectEachOnce(counted, final ?? NaN);
       if (isMatrix) console.log(`${kind}: ${cuts} cuts, ${counted.given.length} answered`);

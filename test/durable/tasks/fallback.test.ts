@@ -44,7 +44,7 @@ function toolsOf(effects: Effects, hasTaskTools = true) {
     return 'done';
   };
   const tools = {
-    held: taskTool(held, { resume: true }),
+    held: taskTool(held, { afterCrash: 'run' }),
     required: taskTool(held, { when: 'required' }),
     slow: taskTool(held, { when: { slowerThanMs: 150 } }),
     plain: () => text('plain'),
@@ -247,18 +247,20 @@ test('a server of SDK version 1 is refused: at the start, or where a factory mak
 
 describe('the option', () => {
   test('its limits: open tasks of callers without a user, running ones', async () => {
-    const { client } = await open({ limits: { anonymous: 2, running: 50 } });
+    const { client } = await open({}, { limits: { anonymousTasks: 2, runningTasks: 50 } });
     const anyone = new TaskClient(client());
     for (let n = 0; n < 2; n++) await anyone.start('held');
-    expect((await anyone.call('held')).error?.message).toMatch(/limit of 2 tasks/);
-    const small = await open({ limits: { running: 1 } });
+    expect((await anyone.call('held')).error?.message).toMatch(
+      /reached 2 tasks \(limits\.anonymousTasks\)/,
+    );
+    const small = await open({}, { limits: { runningTasks: 1 } });
     await new TaskClient(small.client()).start('held');
     expect((await new TaskClient(small.client()).call('held')).error?.message).toMatch(
-      /limit of 1 tasks/,
+      /reached 1 tasks \(limits\.runningTasks\)/,
     );
   });
 
-  test('authorize gives later runs their authInfo, and none is stored', async () => {
+  test('authInfo gives later runs their authInfo, and none is stored', async () => {
     const seen: unknown[] = [];
     const asked: unknown[] = [];
     let isAllowed = false;
@@ -267,14 +269,14 @@ describe('the option', () => {
       return mcpReq.inputResponses === undefined ? askSure() : 'done';
     });
     const rights = { token: 'fresh', clientId: 'c', scopes: [], extra: { sub: 'ada' } };
-    const authorize: TasksOptions['authorize'] = (of) => {
+    const authorize: TasksOptions['authInfo'] = (of) => {
       asked.push(of);
       return isAllowed ? rights : undefined;
     };
     const auth = () => ({ ...rights, token: 'first', extra: { sub: 'ada', secret: 'hidden' } });
     const { client, endpoint } = await serve(
       toolServer({ run }),
-      { tasks: { authorize } },
+      { tasks: { authInfo: authorize } },
       { face: 'node', auth },
     );
     const ada = new TaskClient(client());
@@ -283,7 +285,7 @@ describe('the option', () => {
     await ada.update(refused, { sure: { action: 'accept' } });
     await until(() => asked.length > 0);
     expect(asked).toEqual([
-      { taskId: refused, tool: 'run', user: expect.stringContaining('ada'), userName: 'ada' },
+      { taskId: refused, tool: 'run', userKey: expect.stringContaining('ada'), userName: 'ada' },
     ]);
     expect(await ada.get(refused)).toMatchObject({ status: 'working' });
     expect(seen).toEqual(['first']);
@@ -293,7 +295,7 @@ describe('the option', () => {
     await ada.update(id, { sure: { action: 'accept' } });
     await ada.ended(id);
     expect(seen).toEqual(['first', 'first', 'fresh']);
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
   });
 
   test.each([
@@ -301,8 +303,7 @@ describe('the option', () => {
     [{ ttlMs: 5_000 }, /ttlMs/],
     [{ fallback: 'none' }, /tasks\.fallback/],
     [{ authorize: 'all' }, /tasks\.authorize/],
-    [{ limits: { open: 0 } }, /tasks\.limits\.open/],
-    [{ limits: { opened: 1 } }, /opened/],
+    [{ limits: { open: 1 } }, /tasks\.limits/],
     ['yes', /tasks/],
   ])('%o is refused', (tasks, message) => {
     expect(() => createMcpEndpoint(toolsOf(new Effects()), { tasks: tasks as never })).toThrow(

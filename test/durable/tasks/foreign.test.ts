@@ -66,7 +66,7 @@ describe.each(storeKinds)('on the store %s', (kind) => {
       expect(await ada.get(id)).toEqual(before);
       const [listed] = (await b.endpoint.tasks.list()).tasks;
       expect(listed?.taskId).toBe(id);
-      expect(await b.endpoint.tasks.count(listed?.user)).toBe(1);
+      expect(await b.endpoint.tasks.count(listed?.userKey)).toBe(1);
       expect(await b.endpoint.tasks.count('another')).toBe(0);
     },
   );

@@ -79,7 +79,7 @@ describe('clients with tasks', () => {
   test('get the task of an earlier call, running or ended, and one run', async () => {
     const [store, creates] = [watchedStore(), gate()];
     store.before['tasks.create'] = creates.hook;
-    const { tasksOf, effects } = await open(KEY, { tasks: { limits: { open: 1 } }, store });
+    const { tasksOf, effects } = await open(KEY, { limits: { perUser: { tasks: 1 } }, store });
     const ada = tasksOf('ada');
     const starts = [ada, tasksOf('ada'), tasksOf('ada')].map((one) =>
       one.start('pay', { id: 'held' }),
@@ -100,7 +100,7 @@ describe('clients with tasks', () => {
 
   test('a call whose creation was refused leaves its key free: the next one runs', async () => {
     const store = watchedStore();
-    const { tasksOf, effects } = await open(KEY, { store, waitMs: 0 });
+    const { tasksOf, effects } = await open(KEY, { store, maxWaitMs: 0 });
     store.after['tasks.create'] = () => {
       throw storeUnavailable('the reply was lost');
     };
@@ -125,7 +125,7 @@ describe('clients with tasks', () => {
     const { tasksOf, effects } = await open(options, {
       store,
       timeProvider: time,
-      waitMs: 600_000,
+      maxWaitMs: 600_000,
     });
     const ada = tasksOf('ada');
     const id = await ada.start('pay', { id: 'quick' });
@@ -282,13 +282,13 @@ describe('clients without tasks', () => {
 
   test('hear why their call did not become a task, as clients with tasks do', async () => {
     const { plainOf, session, tasksOf, effects } = await open(KEY, {
-      tasks: { limits: { open: 1 } },
+      limits: { perUser: { tasks: 1 } },
     });
     await tasksOf('ada').start('pay', { id: 'held' });
     const legacy = await session('ada');
     for (const args of [{ id: 'held', cents: 5 }, { id: 'other' }]) {
       const { error } = await tasksOf('ada').call('pay', args);
-      expect(error?.message).toMatch(/other arguments|limit of 1 tasks/);
+      expect(error?.message).toMatch(/other arguments|reached 1 tasks \(limits\.perUser\.tasks\)/);
       expect((await plainOf('ada').call('pay', args)).error).toEqual(error);
       const { message } = await legacy.call('tools/call', { name: 'pay', arguments: args });
       expect(message.error).toEqual(error);
@@ -363,7 +363,7 @@ test('a key that is used again when its task is forgotten has the same task id, 
 test('once() of a task is refused where it is built, with the right order', () => {
   const pay = async (_order: object, _ctx: ServerContext, _own: RunningTask) => text('paid');
   const build = () =>
-    once(task(pay, { resume: true }) as (order: object) => Promise<unknown>, SHARED);
+    once(task(pay, { afterCrash: 'run' }) as (order: object) => Promise<unknown>, SHARED);
   expect(build).toThrow(TypeError);
   expect(build).toThrow('task(once(');
 });
@@ -374,14 +374,14 @@ test('a task of once() that is killed in its effect ends with what is known', as
     began += 1;
     return new Promise<ReturnType<typeof text>>(() => {});
   };
-  const server = toolServer({ pay: task(once(pay, SHARED), { resume: true }) as never });
+  const server = toolServer({ pay: task(once(pay, SHARED), { afterCrash: 'run' }) as never });
   const lab = await openLab(server, { tasks: true });
   onTestFinished(() => lab.close());
   const [a] = await lab.start(2);
   const paying = await a.callTask('pay', { id: 'o-1' });
   await lab.until(() => began === 1);
   await lab.kill(a);
-  await lab.pass(5_000);
+  await lab.advance(5_000);
   await expect(paying.result()).rejects.toMatchObject({
     data: { reason: 'owner_lost', mayHaveRun: true },
   });

@@ -80,7 +80,7 @@ export const taskServer = (effects: Effects, name = 'a') =>
         await effects.wait(own.signal);
         return `done by ${name}, attempt ${own.attempt}`;
       },
-      { resume: false },
+      { afterCrash: 'fail' },
     ),
     resumes: taskTool(
       async (_, ctx, own) => {
@@ -92,7 +92,7 @@ export const taskServer = (effects: Effects, name = 'a') =>
         await effects.wait(own.signal);
         return `${first}, attempt ${own.attempt}`;
       },
-      { resume: true },
+      { afterCrash: 'run' },
     ),
     fails: taskTool(
       () => {
@@ -114,7 +114,7 @@ export const taskServer = (effects: Effects, name = 'a') =>
     elicits: taskTool(
       async (_, ctx, own) =>
         JSON.stringify(await Promise.all(['one', 'two'].map((key) => own.elicit(key, QUESTION)))),
-      { resume: true },
+      { afterCrash: 'run' },
     ),
     slow: taskTool(
       async ({ ms }: { ms: number }) => {

@@ -77,7 +77,11 @@ test('at the end of its time a task is aborted, and is unknown from then on', as
   // A timer of the system lasts 24 days, and a task 30.
   const setTimeout = (fn: () => void, ms: number) => time.setTimeout(fn, Math.min(ms, 7_000));
   const timeProvider = { ...time, setTimeout };
-  const { client } = await open(handler, { ttlMs: 60_000, resume: true }, { timeProvider, store });
+  const { client } = await open(
+    handler,
+    { ttlMs: 60_000, afterCrash: 'run' },
+    { timeProvider, store },
+  );
   store.before['tasks.create'] = created.hook;
   const started = client.start('run');
   await until(() => created.waiting === 1);
@@ -157,10 +161,10 @@ test('work elsewhere begins once the store knows of it, and never for a task tha
   expect(begun).toEqual([kept]);
 });
 
-test('callMs ends no task, and a task holds no place of limits.requests', async () => {
+test('callTimeoutMs ends no task, and a task holds no place of limits.sessionlessRequests', async () => {
   const time = createFakeTime();
   const waits = held();
-  const limits = { callMs: 5_000, requests: 1 };
+  const limits = { callTimeoutMs: 5_000, sessionlessRequests: 1 };
   const { client } = await open(() => waits.wait(), {}, { timeProvider: time, limits });
   const ids = [await client.start('run'), await client.start('run')];
   await time.advance(60_000);
@@ -223,8 +227,8 @@ describe('the store is away', () => {
       let ran = 0;
       const { client, endpoint } = await open(
         () => (ran += 1),
-        { resume: true },
-        { store, waitMs: 100 },
+        { afterCrash: 'run' },
+        { store, maxWaitMs: 100 },
       );
       await client.ask('server/discover', {});
       store[when]['tasks.create'] = () => {
@@ -243,7 +247,11 @@ describe('the store is away', () => {
   test('at the creation of a slow call: it stays an ordinary call', async () => {
     const store = watchedStore();
     const handler: Handler = () => new Promise((over) => setTimeout(over, 150, 'slept'));
-    const { client } = await open(handler, { when: { slowerThanMs: 20 } }, { store, waitMs: 20 });
+    const { client } = await open(
+      handler,
+      { when: { slowerThanMs: 20 } },
+      { store, maxWaitMs: 20 },
+    );
     cut(store, 'tasks.create');
     expect((await client.call('run')).result).toMatchObject({ content: [{ text: 'slept' }] });
   });
@@ -283,7 +291,7 @@ describe('the store is away', () => {
     const { client } = await open(
       () => waits.wait(),
       {},
-      { store, waitMs: 300, timeProvider: time },
+      { store, maxWaitMs: 300, timeProvider: time },
     );
     const id = await client.start('run');
     cut(store, 'tasks.read');
@@ -319,7 +327,11 @@ test('a handler that waits for its client parks after a minute, and holds nothin
     }
   };
   const store = watchedStore();
-  const { client, endpoint } = await open(handler, { resume: true }, { timeProvider: time, store });
+  const { client, endpoint } = await open(
+    handler,
+    { afterCrash: 'run' },
+    { timeProvider: time, store },
+  );
   const id = await client.start('run');
   await client.until(id, 'input_required');
   await time.advance(61_000);
@@ -343,7 +355,7 @@ test('a handler that waits for its client parks after a minute, and holds nothin
 test('without the option a handler of task() runs as an ordinary call, and nothing is advertised', async () => {
   const handler: Handler = async (own) => {
     await own.state.set('k', 1);
-    return `${own.taskId} ${own.state.get('k')} ${await own.step('s', (key) => key)}`;
+    return `${own.taskId} ${await own.state.get('k')} ${await own.step('s', (key) => key)}`;
   };
   const { client, openSession } = await open(handler, {}, { tasks: false });
   const inSession = (await openSession()).call('tools/call', { name: 'run', arguments: {} });
@@ -363,11 +375,11 @@ test('what a call has set in its state before it becomes a task is read afterwar
   const seen: unknown[] = [];
   const drains = held();
   const handler: Handler = async (own) => {
-    seen.push(own.state.get('k'));
+    seen.push(await own.state.get('k'));
     if (own.attempt > 1 || seen.length > 1) return 'done';
     await own.state.set('k', 1);
     await own.start();
-    seen.push(own.state.get('k'));
+    seen.push(await own.state.get('k'));
     await drains.wait(own.signal);
     return 'not released';
   };
@@ -375,8 +387,8 @@ test('what a call has set in its state before it becomes a task is read afterwar
   const durable = (): McpEndpointOptions => ({
     store: watchedStore({ durable: true, inner: store }),
   });
-  const first = await open(handler, { resume: true, when: 'manual' }, durable());
-  const second = await open(handler, { resume: true, when: 'manual' }, durable());
+  const first = await open(handler, { afterCrash: 'run', when: 'manual' }, durable());
+  const second = await open(handler, { afterCrash: 'run', when: 'manual' }, durable());
   const id = await first.client.start('run');
   await until(() => seen.length === 2);
   await first.endpoint.drain({ timeoutMs: 100 });
@@ -396,8 +408,8 @@ test('what a handler throws because its instance drains is no failure of its too
     if (drains.count('run') === 1) await drains.wait(own.signal);
     return 'done';
   };
-  const first = await open(handler, { resume: true }, durable());
-  const second = await open(handler, { resume: true }, durable());
+  const first = await open(handler, { afterCrash: 'run' }, durable());
+  const second = await open(handler, { afterCrash: 'run' }, durable());
   const id = await first.client.start('run');
   await until(() => drains.all.length === 1);
   await first.endpoint.drain();
@@ -417,7 +429,7 @@ test('a message that is shown just before a drain is there while the task waits'
     return 'not released';
   };
   const store = watchedStore({ durable: true });
-  const { client, endpoint } = await open(handler, { resume: true }, { store });
+  const { client, endpoint } = await open(handler, { afterCrash: 'run' }, { store });
   const id = await client.start('run');
   await until(() => store.calls.some(({ call }) => call === 'tasks.save'), {
     what: 'the first message',
@@ -436,7 +448,7 @@ test('wrong options of task() are named at once', () => {
   expect(() => task(handler, { when: { slowerThanMs: -1 } })).toThrow(
     'when.slowerThanMs of task()',
   );
-  expect(() => task(handler, { resume: 'yes' as never })).toThrow('resume of task()');
+  expect(() => task(handler, { afterCrash: 'yes' as never })).toThrow('afterCrash of task()');
   expect(() => task(handler, { retry: true } as never)).toThrow('retry');
   expect(() => task(handler, { key: 'id' } as never)).toThrow('key of task()');
   expect(() => task(handler, { key: () => 'x', when: 'manual' })).toThrow("when: 'manual'");

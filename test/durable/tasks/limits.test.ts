@@ -147,7 +147,7 @@ test('a task records 1,000 steps and no more', async () => {
 
 test('calls of one user at once make as many open tasks as it may have, and its next one is made after an end', async () => {
   const store = watchedStore();
-  const options = { tasks: { limits: { open: 5 } }, store };
+  const options = { tasks: true, limits: { perUser: { tasks: 5 } }, store };
   const { client, endpoint } = await serve(taskServer(new Effects()), options, {
     face: 'node',
     auth: userHeader,
@@ -174,7 +174,7 @@ test('calls of one user at once make as many open tasks as it may have, and its 
 
 test('one user gets half of the running tasks of an instance', async () => {
   const effects = new Effects();
-  const options = { tasks: { limits: { running: 8 } } };
+  const options = { tasks: true, limits: { runningTasks: 8 } };
   const { client } = await serve(taskServer(effects), options, { face: 'node', auth: userHeader });
   const ada = new TaskClient(client(as('ada')));
   for (let n = 0; n < 4; n++) await ada.start('held');

@@ -1,6 +1,6 @@
-/** What an application and its operators see of tasks: notices, metrics, request lines, log lines, `aroundRequest`. */
+/** What an application and its operators see of tasks: notices, metrics, request lines, log lines, `middleware`. */
 import { expect, test } from 'vitest';
-import type { AroundRequest, Notice } from '../../../src/index.ts';
+import type { Middleware, Notice } from '../../../src/index.ts';
 import { sessionHash } from '../../../src/base/shown.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 import { passing } from '../../kit/moving-time.ts';
@@ -84,7 +84,7 @@ test('the end is noticed with what it was: a failure, a cancel, a result from el
 
 test('a take-over is noticed at the instance that took it, and counted; so is what runs now', async () => {
   const seen: Record<string, Seen> = { a: new Seen(), b: new Seen() };
-  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({
+  const { a, b, ran, takenOver } = await openTwo({ afterCrash: 'run' }, (by) => ({
     metrics: true,
     observe: (seen[by] as Seen).observe,
   }));
@@ -119,12 +119,12 @@ test('a take-over is noticed at the instance that took it, and counted; so is wh
 test.each([
   [
     'owner_lost',
-    { resume: false },
+    { afterCrash: 'fail' },
     /^A task failed: its instance died, and its tool may not run again/,
   ],
   [
     'too_many_attempts',
-    { resume: true, maxAttempts: 1 },
+    { afterCrash: 'run', maxAttempts: 1 },
     /^A task failed: the process of each of its runs died/,
   ],
 ] as const)(
@@ -157,7 +157,7 @@ test('a stop that ends a task has its line', async () => {
   const { own, endpoint, log, effects } = await open({ timeProvider: time });
   await own.start('held');
   await until(() => effects.count('held a') === 1);
-  await passing(time, endpoint.close(), 500);
+  await passing(time, endpoint.close({ timeoutMs: 0 }), 500);
   const [line] = log.matching(/^A task failed: its instance stopped/, 'warn');
   expect(line?.fields).toMatchObject({ tool: 'held', reason: 'draining' });
 });
@@ -214,10 +214,10 @@ test('without tasks there is no gauge of them', async () => {
   expect([...scrape({ endpoint }).values.keys()]).not.toContain('sojourn_tasks_running');
 });
 
-// ——— aroundRequest ———
+// ——— middleware ———
 
 /** Notes each run with its task and its attempt, when it begins and when it is over. */
-function noting(runs: string[]): AroundRequest {
+function noting(runs: string[]): Middleware {
   return async (request, next) => {
     if (request.method !== 'tools/call') return next();
     const { taskId: before, attempt } = request;
@@ -229,10 +229,10 @@ function noting(runs: string[]): AroundRequest {
   };
 }
 
-test('aroundRequest gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
+test('middleware gets the task and the attempt of each run: the first, after a park, after a take-over', async () => {
   const runs: Record<string, string[]> = { a: [], b: [] };
-  const { a, b, ran, takenOver } = await openTwo({ resume: true }, (by) => ({
-    aroundRequest: noting(runs[by] ?? []),
+  const { a, b, ran, takenOver } = await openTwo({ afterCrash: 'run' }, (by) => ({
+    middleware: noting(runs[by] ?? []),
   }));
   const held = await a.client.start('hold');
   await ran(0);
@@ -243,7 +243,7 @@ test('aroundRequest gets the task and the attempt of each run: the first, after 
   const own: string[] = [];
   const served = await serve(taskServer(new Effects()), {
     tasks: true,
-    aroundRequest: noting(own),
+    middleware: noting(own),
   });
   const client = new TaskClient(served.client());
   const asks = await client.start('asks');

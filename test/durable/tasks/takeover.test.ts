@@ -42,7 +42,7 @@ test('an instance that lost its lease loses its task to another one: its handler
 
 test('a build that lacks the tool fails no task, which begins at another one, although its client asks the first all the time', async () => {
   const time = createFakeTime();
-  const { a, b, runs, lose } = await open({ resume: true }, { timeProvider: time }, ['b']);
+  const { a, b, runs, lose } = await open({ afterCrash: 'run' }, { timeProvider: time }, ['b']);
   const id = await a.client.start('hold');
   await until(() => runs.length === 1);
   await lose();
@@ -60,8 +60,8 @@ test('a build that lacks the tool fails no task, which begins at another one, al
 });
 
 test('a task whose callers have no place at an instance is not claimed there', async () => {
-  const places = (by: string) => ({ tasks: { limits: { running: by === 'a' ? 8 : 2 } } });
-  const { a, b, runs, ran, lose } = await open({ resume: true }, places);
+  const places = (by: string) => ({ limits: { runningTasks: by === 'a' ? 8 : 2 } });
+  const { a, b, runs, ran, lose } = await open({ afterCrash: 'run' }, places);
   const ids = [await a.client.start('hold'), await a.client.start('hold')];
   await ran(1);
   await lose();
@@ -79,8 +79,8 @@ test('a task whose callers have no place at an instance is not claimed there', a
 });
 
 test('after a takeover the tasks of two addresses without a user take places of two shares', async () => {
-  const places = (by: string) => ({ tasks: { limits: { running: by === 'a' ? 16 : 4 } } });
-  const { a, b, runs, ran, lose } = await open({ resume: true }, places);
+  const places = (by: string) => ({ limits: { runningTasks: by === 'a' ? 16 : 4 } });
+  const { a, b, runs, ran, lose } = await open({ afterCrash: 'run' }, places);
   const many = [1, 2, 3].map(async () => a.from('127.0.0.2').start('hold'));
   const ids = [...(await Promise.all(many)), await a.from('127.0.0.3').start('hold')];
   await ran(3);
@@ -121,7 +121,7 @@ test('an instance that was frozen for longer than its lease asks for its task be
   expect(began).toBe(false);
 });
 
-test('tasks.authorize that never answers for one user delays nothing of others, and ends after hookTimeoutMs', async () => {
+test('tasks.authInfo that never answers for one user delays nothing of others, and ends after hookTimeoutMs', async () => {
   let hangsFor: string | undefined;
   const asked: number[] = [];
   const authorize = ({ userName }: TaskToRun) => {
@@ -129,14 +129,15 @@ test('tasks.authorize that never answers for one user delays nothing of others, 
     return { token: '', clientId: 'later', scopes: [] };
   };
   const time = createFakeTime();
-  const { a, b, runs } = await open({ resume: true }, (by) => ({
+  const { a, b, runs } = await open({ afterCrash: 'run' }, (by) => ({
     auth: { verify: userToken },
-    tasks: { authorize, limits: { running: by === 'a' ? 100 : 40 } }, // one user gets half
+    tasks: { authInfo: authorize },
+    limits: { runningTasks: by === 'a' ? 100 : 40 }, // one user gets half
     timeProvider: time,
     hookTimeoutMs: 4_000,
   }));
   // It waits for the handlers that run then.
-  onTestFinished(() => passing(time, b.endpoint.close(), 500));
+  onTestFinished(() => passing(time, b.endpoint.close({ timeoutMs: 0 }), 500));
   const tasks = await Promise.all(
     ['ada', 'bob'].map(async (user) => ({ user, id: await a.as(user).start('hold') })),
   );
@@ -167,7 +168,7 @@ test.each([
 ])('after the second death of its process a task waits, and then %s', async (_, runs) => {
   const [seen, made] = [[] as Notice[], [] as McpEndpointContext[]];
   const server = toolServer(
-    { hold: taskTool(() => new Promise(() => {}), { resume: true }) },
+    { hold: taskTool(() => new Promise(() => {}), { afterCrash: 'run' }) },
     (_server, ctx) => made.push(ctx),
   );
   const lab = await openLab(server, {
@@ -179,7 +180,7 @@ test.each([
   const held = await a.callTask('hold');
   const [b] = await lab.start(1);
   const lost = (times: number) => async () => {
-    await lab.pass(500);
+    await lab.advance(500);
     return seen.filter(({ kind }) => kind === 'callLost').length === times;
   };
   await lab.kill(a);
@@ -191,7 +192,7 @@ test.each([
   expect((await held.status()).status).toBe('working');
   expect(made.length).toBe(before);
   if (runs === 0) await held.cancel();
-  await lab.pass(10_000);
+  await lab.advance(10_000);
   expect(made.length - before).toBe(runs);
 });
 
@@ -223,7 +224,10 @@ test('an instance that stops while it asks whether a task may run has not begun 
   const member = async (hook: () => unknown) => {
     const authorize = async () => (await hook(), { token: '', clientId: 'c', scopes: [] });
     const store = watchedStore({ inner, durable: true });
-    const served = await serve(taskServer(new Effects()), { tasks: { authorize }, store });
+    const served = await serve(taskServer(new Effects()), {
+      tasks: { authInfo: authorize },
+      store,
+    });
     return { ...served, client: new TaskClient(served.client()) };
   };
   const [a, b] = [await member(() => {}), await member(asked.hook)];
@@ -231,7 +235,7 @@ test('an instance that stops while it asks whether a task may run has not begun 
   await a.client.until(id, 'input_required');
   await b.client.update(id, { sure: { action: 'accept', content: { ok: true } } });
   await until(() => asked.waiting > 0);
-  await b.endpoint.close();
+  await b.endpoint.close({ timeoutMs: 0 });
   expect(await a.client.ended(id)).toMatchObject({ status: 'completed' });
   asked.open();
 });
@@ -270,7 +274,7 @@ test(
     const again = await Promise.all(
       ['early', 'late'].map((name) => own.step(name, () => 'ran again')),
     );
-    expect([...again, own.state.get('n')]).toEqual([1, 2, 4_499]);
+    expect([...again, await own.state.get('n')]).toEqual([1, 2, 4_499]);
     answer('done');
     expect(await b.client.ended(id)).toMatchObject({ status: 'completed' });
   },

@@ -20,7 +20,7 @@ interface Run {
 
 /** `lose`: the lease of an instance is gone, that of the first one where nothing else is said. */
 export async function openTwo(
-  of: TaskOptions<[object, ServerContext]> = { resume: true },
+  of: TaskOptions<[object, ServerContext]> = { afterCrash: 'run' },
   options: McpEndpointOptions | ((by: string) => McpEndpointOptions) = {},
   lacks: readonly string[] = [],
 ) {

@@ -46,7 +46,7 @@ function providers() {
 async function served(server: McpEndpointFactory | ConnectableServer, more = {}) {
   const { spans, measured, options } = providers();
   const { client, openSession, log } = await serve(server, {
-    ...options,
+    use: [options],
     accessLog: true,
     ...more,
   });
@@ -98,7 +98,9 @@ test('a tool that version 1 of the SDK does not have is the same name, though it
 });
 
 test('no text of a client is longer than 128 characters in a span, a label or a field of the log', async () => {
-  const { spans, measured, client, openSession, log } = await served(tools(), { logErrors: true });
+  const { spans, measured, client, openSession, log } = await served(tools(), {
+    logErrorMessages: true,
+  });
   const one = await openSession({
     clientInfo: { name: 'x'.repeat(7_000), version: 'x'.repeat(7_000) },
   });

@@ -226,6 +226,6 @@ test('a wrapper that sets `auth` on the request identifies the caller on the fet
   const endpoint = createMcpEndpoint(lab.factory);
   const wrapped = Object.assign(initializeRequest(), { auth: info('t') });
   expect((await endpoint.fetch(wrapped)).status).toBe(200);
-  expect(lab.made[0]?.ctx.session?.user).toBe('["sub","https://id.example","ada"]');
-  await endpoint.close();
+  expect(lab.made[0]?.ctx.session?.userKey).toBe('["sub","https://id.example","ada"]');
+  await endpoint.close({ timeoutMs: 0 });
 });

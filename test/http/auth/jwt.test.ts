@@ -340,7 +340,7 @@ test('userClaim names the user where tokens have no sub, and sessionUser goes be
   expect((await session.call('ping', {}, bob)).response.status).toBe(403);
   expect((await client(none).initialize()).response.status).toBe(401);
   expect(log.matching(/^A request is refused: 401/)[0]?.fields['why']).toBe(
-    'Token is not valid: its claim preferred_username names no user: set auth.jwt.userClaim (--auth-user-claim) to a ' +
+    'Token is not valid: its claim preferred_username names no user: set auth.jwt.userClaim (--auth-jwt-user-claim) to a ' +
       'claim that does, or sessionUser',
   );
   const byId = await serve(createLab().factory, {

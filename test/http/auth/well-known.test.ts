@@ -71,7 +71,7 @@ test('B188 B189 auth.metadata adds to the metadata document and replaces parts o
 describe('endpoint.wellKnown', () => {
   function endpointOf(auth: AuthOptions) {
     const endpoint = createMcpEndpoint(createLab().factory, { auth });
-    onTestFinished(() => endpoint.close());
+    onTestFinished(() => endpoint.close({ timeoutMs: 0 }));
     return endpoint;
   }
 

@@ -27,10 +27,10 @@ function limitsOf(given: McpEndpointOptions['limits']) {
       method,
       inSession,
       address: clientAddress,
-      ...who
+      user: userKey,
     }: Entering = { ...PING, ...request };
     const admission = limits.enter(
-      { ...who, clientAddress, relayOrigin: undefined },
+      { userKey, clientAddress, relayOrigin: undefined },
       method,
       inSession,
     );
@@ -49,8 +49,8 @@ const refusal = (entered: Admission | SojournError) =>
     ? [entered.status, entered.code, entered.headers?.['Retry-After']]
     : 'admitted';
 
-test('limits.requests counts what runs without a session; what left makes room once', () => {
-  const { enter } = limitsOf({ requests: 2 });
+test('limits.sessionlessRequests counts what runs without a session; what left makes room once', () => {
+  const { enter } = limitsOf({ sessionlessRequests: 2 });
   const first = admitted(enter());
   admitted(enter({ user: 'bob' }));
   expect(refusal(enter({ user: 'eve' }))).toEqual([503, 'OVERLOADED', '1']);
@@ -150,7 +150,7 @@ describe('limits.perTool', () => {
     });
     const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'slow' } } as const;
     const batch = [call, call, call];
-    const caller = { user: 'ann', clientAddress: undefined, relayOrigin: undefined };
+    const caller = { userKey: 'ann', clientAddress: undefined, relayOrigin: undefined };
     expect(limits.enterAll(caller, batch, batch)).toMatchObject({ code: 'TOOL_LIMIT' });
     const entered = ['slow', 'slow', undefined].map((tool) =>
       enter({ ...(tool !== undefined && { tool }) }),

@@ -198,7 +198,7 @@ const hibernated = (state?: object): Shape => ({
 const events = (count: number, text: string): Shape => ({
   kind: 'stalls',
   open: sessions(8),
-  options: { waitMs: 600_000 },
+  options: { maxWaitMs: 600_000 },
   fill: async (server, callers) => {
     await server.process.ask('stall');
     await everyCaller((_, caller) => server.deaf(caller, ['send', { count, text }]))(

@@ -1,4 +1,4 @@
-/** `drain({ stopListening: true })`: how `listen()` stops using its socket. `close-with.test.ts` has what both servers do. */
+/** `drain({ stopListening: true })`: how `listen()` stops using its socket. `create-shutdown.test.ts` has what both servers do. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';

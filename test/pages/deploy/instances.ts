@@ -76,7 +76,7 @@ export class DeployedInstance {
       module,
       '--log-level',
       level,
-      '--name',
+      '--deployment',
       name,
       ...flags,
     ];

@@ -128,7 +128,7 @@ describe.each(mounts)('mounted in %s', (_name, path, mount) => {
       what: 'a message on the GET stream',
     });
     await terminate();
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   });
 
   test('serves 2026-07-28', async () => {

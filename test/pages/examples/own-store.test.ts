@@ -9,7 +9,9 @@ import { newPath } from '../../stores/sqlite-views.ts';
 describe('a store on a table of keys and values', () => {
   backendTests(() => {
     const file = newPath();
-    return { connect: () => backendOn(new Table(file), { name: 'mcp', time: createFakeTime() }) };
+    return {
+      connect: () => backendOn(new Table(file), { deployment: 'mcp', time: createFakeTime() }),
+    };
   });
 
   contractTests(storeContract, () => {

@@ -14,10 +14,8 @@ const ROUTE = readFileSync(
 );
 
 /** The example on a SQLite file, and with `auth.jwt` on PUT. */
-const WITH_PACKAGES = `${ROUTE.replace(
-  "{ memory } from 'sojourn/memory'",
-  "{ sqlite } from 'sojourn/sqlite'",
-).replace('memory()', "sqlite('./sessions.db')")}
+const WITH_PACKAGES = `${ROUTE.replace('memory()', "sqlite('./sessions.db')")}
+import { sqlite } from 'sojourn/sqlite';
 const jwt = { issuer: 'https://id.example', audience: 'https://mcp.example/mcp' };
 export async function PUT(request: Request): Promise<Response> {
   const guarded = createMcpEndpoint(makeServer, { auth: { jwt } });

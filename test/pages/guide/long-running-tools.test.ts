@@ -79,5 +79,5 @@ test('progress of the tool arrives in its order', async () => {
   expect(seen).toEqual([1, 2, 3].map((progress) => ({ progress, total: 3 })));
   expect(parts).toEqual([1, 2, 3]);
   await client.close();
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
 });

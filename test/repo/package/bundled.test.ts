@@ -46,7 +46,7 @@ const away = '127.0.0.1:9'; // discard: no store listens there
 async function listened(options) {
   const endpoint = createMcpEndpoint(makeServer, { logger: false, ...options });
   const said = await endpoint.listen({ port: 0 }).then(({ url }) => initialize(url), (error) => error.message);
-  await endpoint.close();
+  await endpoint.close({ timeoutMs: 0 });
   return said;
 }
 

@@ -13,29 +13,34 @@ const names = (text: string): string[] => text.trim().split(/\s+/);
 const PINNED: Record<string, { values: string[]; types: string[] }> = {
   '.': {
     values: [
+      'RUNS_ONCE',
       'SojournError',
       'createMcpEndpoint',
       'currentRequest',
       'currentSession',
+      'currentTask',
       'enablePolling',
       'listHandles',
+      'memory',
+      'nothingDone',
+      'once',
       'openHandle',
+      'task',
+      'taskTools',
       'userState',
     ],
     types: names(`
-      AroundRequest AuthOptions Authorize AuthorizeKind AuthorizeTask ConfigureSessionOptions ConnectableServer
+      AddOn AuthOptions Authorize AuthorizeKind CloseOptions ConfigureSessionOptions ConnectableServer Dashboard DashboardOptions
       DrainOptions EndReason EndpointEvents EndpointHandles EndpointHealth EndpointTasks ErrorCode ErrorContext EventRetention
-      FetchOptions ForgottenUser Handle HandleInfo HandleList HandleOptions HandlePage HandlePageRequest
-      JwtOptions LeaveReason ListenOptions Listening Logger LostCalls McpEndpoint McpEndpointContext
+      FetchOptions ForgottenUser GivenLogger Handle HandleInfo HandleOptions HandlePage Limits LimitsOptions
+      JwtOptions LeaveReason ListenOptions Listening LogMessage Logger LostCalls McpEndpoint McpEndpointContext
       McpEndpointFactory McpEndpointOptions McpHttpRequest McpListen McpRequestRun McpServerOptions McpSession
-      McpSessionContext NextRun Notice Observe RequestAnswer RequestChange ResponseMode RestoreCause
-      RunSessionHandler RunningRequest SessionIdGenerator SessionInfo SessionInfoPage SessionLimits SessionList SessionMigrationHandler SessionMode
-      SessionPageRequest Sessions SharedList State Store TaskInfo TaskLimits TaskToRun TasksOptions
-      TimeProvider TrustedProxyUser UserHandle UserStateOptions VerifyToken
+      McpSessionContext Middleware NextRun Notice Notifier Observe OnError OnceOptions PageRequest PagedList Refusal RefusedNotice RequestAnswer RequestChange ResponseMode RestoreCause
+      RunSessionHandler RunningRequest RunningTask SessionIdGenerator SessionInfo SessionInfoPage SessionMigrationHandler SessionMode
+      Sessions SharedList State Store TaskAuthInfo TaskInfo TaskInfoPage TaskOptions TaskToRun TasksOptions
+      TimeProvider ToolLimits TrustedProxyUser UserHandle UserLimits UserStateOptions VerifyToken
     `),
   },
-  './memory': { values: ['memory'], types: [] },
-  './once': { values: ['RUNS_ONCE', 'nothingDone', 'once'], types: ['OnceOptions'] },
   './otel': { values: ['telemetry', 'watchEndpoint'], types: ['Telemetry', 'TelemetryOptions'] },
   './sealed': { values: ['sealedSessions'], types: ['SealedSessions', 'SealedSessionsOptions'] },
   './sqlite': {
@@ -53,10 +58,6 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
       RowWrite Store StoreOptions StoredRecord TimeProvider ViewParts Write Written
     `),
   },
-  './tasks': {
-    values: ['currentTask', 'task', 'taskTools'],
-    types: ['RunningTask', 'TaskOptions'],
-  },
   './testing': {
     values: ['createFakeTime', 'openLab', 'until'],
     types: names(`
@@ -67,7 +68,7 @@ const PINNED: Record<string, { values: string[]; types: string[] }> = {
 
 const root = resolve(import.meta.dirname, '../../..');
 /** What this project's own stores are made of. It changes with each version. */
-const KIT = './store-kit';
+const KIT = './internal';
 
 const entries = Object.entries(manifest.exports).flatMap(([name, target]) =>
   typeof target === 'string' || name === KIT ? [] : [{ name, ...target }],

@@ -30,7 +30,7 @@ export const endpoint = createMcpEndpoint((ctx) => {
 export function ready(url, stop) {
   console.log(url);
   const close = async () => {
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     await stop();
   };
   process.once('SIGTERM', () => void close());

@@ -68,4 +68,7 @@ function verify(token) {
   });
 }
 
-export default { factory: keeper, options: { auth: { verify }, leaseMs: 1_000, waitMs: 20_000 } };
+export default {
+  factory: keeper,
+  options: { auth: { verify }, leaseMs: 1_000, maxWaitMs: 20_000 },
+};

@@ -13,13 +13,17 @@ import { getRequestListener } from '@hono/node-server';
 import { inputRequired, McpServer, ResourceTemplate } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { Core, EventBudget } from '../../../dist/internals.js';
-import { createMcpEndpoint, currentSession } from '../../../dist/index.js';
-import { once, RUNS_ONCE } from '../../../dist/durable/once/index.js';
+import {
+  createMcpEndpoint,
+  currentSession,
+  memory,
+  once,
+  RUNS_ONCE,
+  task,
+} from '../../../dist/index.js';
 import { telemetry } from '../../../dist/endpoint/otel/index.js';
-import { task } from '../../../dist/durable/tasks/index.js';
 import { postgres } from 'sojourn-postgres';
 import { redis } from 'sojourn-redis';
-import { memory } from '../../../dist/stores/memory/index.js';
 import { sqlite } from '../../../dist/stores/sqlite/index.js';
 import { createFakeTime } from '../../../dist/testing/index.js';
 

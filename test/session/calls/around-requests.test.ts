@@ -1,9 +1,9 @@
-/** The option `aroundRequest`, on every way of a request into a server. */
+/** The option `middleware`, on every way of a request into a server. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ProtocolError } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import {
-  type AroundRequest,
+  type Middleware,
   currentSession,
   type McpEndpointOptions,
   type RequestAnswer,
@@ -22,7 +22,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
   test('gets each request of a client with what is known of it, and passes the answer on', async () => {
     const seen: Array<Record<string, unknown>> = [];
     const answers: RequestAnswer[] = [];
-    const aroundRequest: AroundRequest = async (request, next) => {
+    const middleware: Middleware = async (request, next) => {
       const { method, name, uri, arguments: given, attempt, protocolVersion, session } = request;
       seen.push({
         method,
@@ -41,7 +41,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       answers.push(await next());
       return answers.at(-1) as RequestAnswer;
     };
-    const { ask } = await open(plain, { aroundRequest });
+    const { ask } = await open(plain, { middleware });
     expect(textOf(await sum(ask))).toBe('3');
     await ask('prompts/get', { name: 'greet', arguments: { who: 'x' } });
     await ask('resources/read', { uri: 'note://a' });
@@ -73,7 +73,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
   test('several run in order, and one may answer by itself', async () => {
     const order: string[] = [];
     const named =
-      (name: string): AroundRequest =>
+      (name: string): Middleware =>
       async (request, next) => {
         if (request.method !== 'tools/call') return next();
         order.push(`${name} begins`);
@@ -81,23 +81,23 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
         order.push(`${name} ends`);
         return answer;
       };
-    const kept: AroundRequest = (request, next) =>
+    const kept: Middleware = (request, next) =>
       request.arguments?.['a'] === 7
         ? { result: { content: [{ type: 'text', text: 'kept' }] } }
         : next();
     const ran: number[] = [];
     const { ask } = await open((value) => ran.push(value) && value, {
-      aroundRequest: [named('outer'), kept, named('inner')],
+      middleware: [named('outer'), kept, named('inner')],
     });
     expect(textOf(await sum(ask))).toBe('3');
     expect(order).toEqual(['outer begins', 'inner begins', 'inner ends', 'outer ends']);
     expect(textOf(await sum(ask, 7))).toBe('kept');
     expect(ran).toEqual([3]);
-    const refusing: AroundRequest = (request, next) =>
+    const refusing: Middleware = (request, next) =>
       request.method === 'tools/call'
         ? { error: { code: -32_050, message: 'no', data: { why: 'x' } } }
         : next();
-    const other = await open(plain, { aroundRequest: refusing });
+    const other = await open(plain, { middleware: refusing });
     expect((await sum(other.ask)).error).toEqual({
       code: -32_050,
       message: 'no',
@@ -107,7 +107,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
 
   test('enters the context of the application, and changes arguments and answers', async () => {
     const tenant = new AsyncLocalStorage<string>();
-    const aroundRequest: AroundRequest = async (request, next) => {
+    const middleware: Middleware = async (request, next) => {
       if (request.method !== 'tools/call') return next();
       await new Promise(setImmediate);
       const { result } = await tenant.run('acme', () =>
@@ -115,7 +115,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       );
       return { result: { ...result, _meta: { changed: true } } };
     };
-    const { ask } = await open((value) => `${value} for ${tenant.getStore()}`, { aroundRequest });
+    const { ask } = await open((value) => `${value} for ${tenant.getStore()}`, { middleware });
     const answer = await sum(ask, 2);
     expect(textOf(answer)).toBe('42 for acme');
     expect(answer.result).toMatchObject({ _meta: { changed: true } });
@@ -125,7 +125,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     const errors: unknown[] = [];
     const note = (error: unknown): undefined => void errors.push(codeOf(error));
     const ran: number[] = [];
-    const aroundRequest: AroundRequest = async (request, next) => {
+    const middleware: Middleware = async (request, next) => {
       const { method, params } = request;
       if (method !== 'tools/call') return next();
       if (request.arguments?.['a'] === 1) {
@@ -135,7 +135,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       }
       return next(params?.['change'] as object);
     };
-    const { ask } = await open((value) => ran.push(value) && value, { aroundRequest });
+    const { ask } = await open((value) => ran.push(value) && value, { middleware });
     expect(textOf(await sum(ask))).toBe('3');
     expect(errors).toEqual(['NEXT_TWICE']);
     const other = { name: 'remove', arguments: {} };
@@ -145,13 +145,13 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       { params: other },
       { params: 'text' },
     ]) {
-      const catching: AroundRequest = (request, next) =>
+      const catching: Middleware = (request, next) =>
         request.method === 'tools/call'
           ? next(change as never).catch(
               (error: unknown) => note(error) ?? { error: { code: 1, message: 'changed' } },
             )
           : next();
-      const made = await open(plain, { aroundRequest: catching });
+      const made = await open(plain, { middleware: catching });
       expect((await sum(made.ask)).error?.message).toBe('changed');
     }
     expect(errors.slice(1)).toEqual(Array(4).fill('REQUEST_CHANGED'));
@@ -163,7 +163,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     const options = (thrown: unknown): McpEndpointOptions => ({
       onerror: (error, context) =>
         context && reported.push([error.message, context.method, context.target]),
-      aroundRequest: (request, next) => {
+      middleware: (request, next) => {
         if (request.method === 'tools/call') throw thrown;
         return next();
       },
@@ -183,7 +183,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
       data: { tenant: 'x' },
     });
     const empty = await open(plain, {
-      aroundRequest: async (request, next) => {
+      middleware: async (request, next) => {
         const answer = await next();
         return request.method === 'tools/call' ? (undefined as never) : answer;
       },
@@ -198,7 +198,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
     const { ask } = await open(() => room.getStore(), {
       perSessionExecutionContext: true,
       runSessionHandler: async (_request, _session, run) => void (await room.run('a room', run)),
-      aroundRequest: (request, next) => {
+      middleware: (request, next) => {
         if (request.method !== 'tools/call') return next();
         seen.push(room.getStore());
         return request.arguments?.['a'] === 1 ? next() : room.run('another room', () => next());
@@ -221,8 +221,8 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
         }),
       {
         timeProvider: time,
-        limits: { callMs: 50 },
-        aroundRequest: async (request, next) => {
+        limits: { callTimeoutMs: 50 },
+        middleware: async (request, next) => {
           request.signal.addEventListener('abort', () =>
             aborted.push(codeOf(request.signal.reason)),
           );
@@ -243,7 +243,7 @@ describe.each(ways)('$name', ({ open, era, inSession, named: hasVersion }) => {
   test('a handler is aborted when the request is answered without it', async () => {
     const signals: AbortSignal[] = [];
     const { ask } = await open((_, signal) => new Promise(() => signals.push(signal)), {
-      aroundRequest: async (request, next) => {
+      middleware: async (request, next) => {
         if (request.method !== 'tools/call') return next();
         void next();
         await until(() => signals.length === 1);

@@ -1,4 +1,4 @@
-/** `aroundRequest` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
+/** `middleware` where requests are relayed, run again, are answered from kept lists, or end without an answer. */
 import {
   completable,
   McpServer,
@@ -8,7 +8,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
-  type AroundRequest,
+  type Middleware,
   type AuthOptions,
   type McpEndpointContext,
   type McpEndpointOptions,
@@ -24,7 +24,7 @@ import { watchedStore } from '../../kit/watched-store.ts';
 import { userToken } from '../../kit/issuer.ts';
 
 /** Notes `method name attempt` of each run. */
-function noting(story: string[]): AroundRequest {
+function noting(story: string[]): Middleware {
   return ({ method, name, attempt }, next) => {
     story.push([method, name, attempt > 1 && attempt].filter(Boolean).join(' '));
     return next();
@@ -34,7 +34,7 @@ function noting(story: string[]): AroundRequest {
 const codeOf = (error: unknown): unknown => (error instanceof SojournError ? error.code : error);
 
 /** Notes how each call of `hold` ends. */
-function ending(ends: unknown[]): AroundRequest {
+function ending(ends: unknown[]): Middleware {
   return async (request, next) => {
     try {
       return await next();
@@ -49,7 +49,7 @@ describe('a request that is cut', () => {
   test('its client cancels it', async () => {
     const ends: unknown[] = [];
     const lab = createLab();
-    const client = (await serve(lab.factory, { aroundRequest: ending(ends) })).client();
+    const client = (await serve(lab.factory, { middleware: ending(ends) })).client();
     await client.initialize();
     const response = await client.post(toolCall('h', 'hold'));
     await lab.held();
@@ -66,7 +66,7 @@ describe('a request that is cut', () => {
   test.each(cases)('its client disconnects (%s)', async (_name, options, isModern) => {
     const ends: unknown[] = [];
     const lab = createLab();
-    const client = (await serve(lab.factory, { ...options, aroundRequest: ending(ends) })).client();
+    const client = (await serve(lab.factory, { ...options, middleware: ending(ends) })).client();
     const params = tool('hold')[1];
     const response = isModern
       ? await postModern(client, 'tools/call', { ...params })
@@ -84,7 +84,7 @@ describe('two instances', () => {
     const store = watchedStore({ durable: true });
     const members = [];
     for (const story of stories)
-      members.push(await serveMember({ store, aroundRequest: noting(story) }));
+      members.push(await serveMember({ store, middleware: noting(story) }));
     const [a, b] = members as [Member, Member];
     const client = await a.openSession();
     await b.join(client).call(...tool('echo', { text: 'relayed' }));
@@ -103,9 +103,9 @@ describe('two instances', () => {
       );
     });
     const store = watchedStore({ durable: true });
-    const aroundRequest = noting(story);
+    const middleware = noting(story);
     // No renewal tells the owner that its lease is lost.
-    const [a, b] = await serveFleet(2, { store, aroundRequest, leaseMs: 60_000 }, [], [lab, lab]);
+    const [a, b] = await serveFleet(2, { store, middleware, leaseMs: 60_000 }, [], [lab, lab]);
     const client = await a.openSession();
     await client.call('tools/list');
     const response = await b.join(client).post(toolCall('peek-1', 'peek'));
@@ -170,7 +170,7 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
     expect((await ask({}, method, params)).message.result).toMatchObject({
       completion: { values: ['whom open knows'] },
     });
-    const ways: AroundRequest[] = [
+    const ways: Middleware[] = [
       (request, next) =>
         request.method === method ? next({ params: complete('secret') }) : next(),
       (request, next) => {
@@ -179,21 +179,21 @@ describe.each(['2025-11-25', MODERN])('a changed request (%s)', (version) => {
         return next();
       },
     ];
-    for (const aroundRequest of ways) {
-      const { message } = await ask({ aroundRequest }, method, complete('open'));
+    for (const middleware of ways) {
+      const { message } = await ask({ middleware }, method, complete('open'));
       expect(message.error?.message).toBe('Prompt secret not found');
     }
   });
 
   test('the scopes are asked about other arguments', async () => {
-    const aroundRequest: AroundRequest = (request, next) =>
+    const middleware: Middleware = (request, next) =>
       request.name === 'read'
         ? next({ params: { name: 'read', arguments: { file: 'payroll' } } })
         : next();
     const params = { name: 'read', arguments: { file: 'notes' } };
     expect(textOf((await ask({}, 'tools/call', params)).message)).toBe('notes');
-    for (const caller of [{}, { auth: { verify: userToken, optional: true } }]) {
-      const { message } = await ask({ aroundRequest, ...caller }, 'tools/call', params);
+    for (const caller of [{}, { auth: { verify: userToken, anonymous: true } }]) {
+      const { message } = await ask({ middleware, ...caller }, 'tools/call', params);
       expect([message.error?.code, message.result]).toEqual([-32_000, undefined]);
     }
   });

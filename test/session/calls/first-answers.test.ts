@@ -179,7 +179,7 @@ describe('the first requests of a restored session wait for the answers to what 
       id: 1,
       error: { data: { reason: 'session_ended' } },
     });
-    expect(b.endpoint.sessions.count).toBe(0);
+    expect(b.endpoint.sessions.liveCount).toBe(0);
   });
 });
 
@@ -207,7 +207,7 @@ test.each(['before its drain', 'when its calls have ended'])(
     const { lab } = asking();
     const [a, b] = await serveFleet(2, { store }, [], [lab, lab]);
     const onA = await a.openSession({ capabilities: { roots: {} } });
-    await a.endpoint.close();
+    await a.endpoint.close({ timeoutMs: 0 });
     const [claims, lists] = [gate(), gate()];
     store.before['sessions.claim'] = claims.hook;
     const drain = () => b.endpoint.drain({ stopListening: true, timeoutMs: 20_000 });

@@ -203,8 +203,8 @@ describe('while a question waits', () => {
     [string, (given: Awaited<ReturnType<typeof ground>>, client: RawClient) => Promise<unknown>]
   > = [
     ['DELETE', (_given, client) => client.delete()],
-    ['terminate()', ({ endpoint }, { sessionId = '' }) => endpoint.sessions.terminate(sessionId)],
-    ['a close of the endpoint', ({ endpoint }) => endpoint.close()],
+    ['terminate()', ({ endpoint }, { sessionId = '' }) => endpoint.sessions.end(sessionId)],
+    ['a close of the endpoint', ({ endpoint }) => endpoint.close({ timeoutMs: 0 })],
     ['a drain', ({ endpoint }) => endpoint.drain()],
     ['a close of its server', ({ servers }) => Promise.resolve(servers[0]?.close())],
     ['the idle timeout', ({ time }) => time.advance(700_000)],
@@ -224,8 +224,8 @@ describe('while a question waits', () => {
     // A server that closes itself has told its questions before sojourn can.
     const code = name === 'a close of its server' ? given.ended[0]?.slice(2) : 'SESSION_GONE';
     expect(given.ended).toEqual([`a ${code}`, `b ${code}`]);
-    await until(() => given.endpoint.sessions.count === 0);
-    await given.endpoint.close();
+    await until(() => given.endpoint.sessions.liveCount === 0);
+    await given.endpoint.close({ timeoutMs: 0 });
     expect(given.time.pendingTimers).toBe(0);
   });
 
@@ -235,11 +235,11 @@ describe('while a question waits', () => {
     await open();
     void ask('a');
     await time.advance(90_000);
-    expect([ended, endpoint.sessions.count]).toEqual([[], 1]);
+    expect([ended, endpoint.sessions.liveCount]).toEqual([[], 1]);
     await time.advance(10_000);
     expect(ended).toEqual(['a NO_STREAM']);
     await time.advance(20_000);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
   });
 });
 

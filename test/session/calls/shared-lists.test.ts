@@ -372,13 +372,13 @@ test('pages are bounded in bytes', () => {
 });
 
 test.each([false, true])(
-  'an aroundRequest wraps a shared list each time, and changes its own copy, or fails (modern: %s)',
+  'an middleware wraps a shared list each time, and changes its own copy, or fails (modern: %s)',
   async (isModern) => {
     const { definition, count } = counting();
     let lists = 0;
     const served = await serve(definition, {
       sharedLists: ['tools'],
-      aroundRequest: async (request, next) => {
+      middleware: async (request, next) => {
         const answer = await next();
         const tools = answer.result?.['tools'] as object[] | undefined;
         if (request.method !== 'tools/list' || tools === undefined || (lists += 1) === 1)

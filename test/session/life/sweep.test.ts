@@ -122,7 +122,7 @@ test('a session that could not be restored while the store was away ends in its 
   const configureSessionOptions = (): undefined => {
     if ((made += 1) > 1) throw new Error('no tenant');
   };
-  const options = { hibernateAfterMs: 1, waitMs: 0, configureSessionOptions };
+  const options = { hibernateAfterMs: 1, maxWaitMs: 0, configureSessionOptions };
   const { openSession, time, store } = await sweeping((id) => void ended.push(id), options);
   const one = await openSession();
   await time.advance(SWEEP);
@@ -135,7 +135,7 @@ test('a session that could not be restored while the store was away ends in its 
 
 test('an initialize whose record was stored without a reply leaves no session behind', async () => {
   const ended: string[] = [];
-  const { client, time, store } = await sweeping((id) => void ended.push(id), { waitMs: 0 });
+  const { client, time, store } = await sweeping((id) => void ended.push(id), { maxWaitMs: 0 });
   store.after['sessions.create'] = () => {
     throw storeUnavailable('the reply is lost');
   };
@@ -161,7 +161,7 @@ test('a write that is repeated forgets no later one of the same session', async 
   expect((await one.call('ping')).response.status).toBe(200);
   cut(store, 'sessions.release');
   await time.advance(SWEEP);
-  expect(endpoint.sessions.count).toBe(0);
+  expect(endpoint.sessions.liveCount).toBe(0);
   mend(store);
   repeated.open();
   await time.advance(SWEEP);
@@ -204,19 +204,19 @@ describe('an onSessionEnded that hangs', () => {
     expect(ended.at(-1)).toBe('dead-3');
   });
 
-  test('does not hold up DELETE, nor sessions.terminate()', async () => {
+  test('does not hold up DELETE, nor sessions.end()', async () => {
     const { client, endpoint } = await sweeping((_id, hang) => hang());
     const [one, two] = [client(), client()];
     await one.initialize();
     await two.initialize();
     expect((await one.delete()).status).toBe(200);
-    expect(await endpoint.sessions.terminate(two.sessionId ?? '')).toBe(true);
+    expect(await endpoint.sessions.end(two.sessionId ?? '')).toBe(true);
   });
 
   test('does not hold up an initialize past the idle limit', async () => {
     const { client, endpoint } = await sweeping((_id, hang) => hang(), { maxIdleSessionCount: 1 });
     for (let n = 0; n < 3; n++) expect((await client().initialize()).response.status).toBe(200);
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
   });
 
   test('gives its place to others after 30 s, and one log line names the session', async () => {
@@ -242,7 +242,7 @@ describe('close()', () => {
     const one = await openSession();
     await one.delete();
     let closed = false;
-    const closing = endpoint.close().then(() => (closed = true));
+    const closing = endpoint.close({ timeoutMs: 0 }).then(() => (closed = true));
     await time.advance(1_000);
     expect(closed).toBe(false);
     told.open();
@@ -254,7 +254,7 @@ describe('close()', () => {
     const one = await openSession();
     await one.delete();
     let closed = false;
-    const closing = endpoint.close().then(() => (closed = true));
+    const closing = endpoint.close({ timeoutMs: 0 }).then(() => (closed = true));
     await time.advance(3_999);
     expect(closed).toBe(false);
     await time.advance(1);

@@ -99,7 +99,7 @@ describe.each([
     const params = paramsOf(`restored with ${sdk}`);
     const sessions = [a.client(), a.client()];
     for (const client of sessions) await open(client, params);
-    await a.endpoint.close();
+    await a.endpoint.close({ timeoutMs: 0 });
     for (const [nth, { sessionId, protocolVersion }] of sessions.entries()) {
       const later = Object.assign(b.client(), { sessionId, protocolVersion });
       expect(await clientOf(later)).toEqual(params.clientInfo);

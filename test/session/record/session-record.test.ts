@@ -21,7 +21,7 @@ const session = (more: Partial<SessionRecord> = {}): SessionRecord => ({
   id: 's',
   epoch: 3,
   owner: 'me',
-  user: 'ann',
+  userKey: 'ann',
   version: '2025-11-25',
   initialized: true,
   logLevel: 'warning',

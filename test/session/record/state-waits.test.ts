@@ -55,8 +55,8 @@ async function serveWriter(options: McpEndpointOptions) {
   return { store, client, outcomes, stored };
 }
 
-test('past waitMs each change fails with STORE_UNAVAILABLE', async () => {
-  const { store, client } = await serveWriter({ waitMs: 100 });
+test('past maxWaitMs each change fails with STORE_UNAVAILABLE', async () => {
+  const { store, client } = await serveWriter({ maxWaitMs: 100 });
   await client.initialize();
   store.before['sessions.save'] = () => {
     throw storeUnavailable('the cable is out');

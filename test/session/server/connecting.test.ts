@@ -71,7 +71,7 @@ describe.each(servers)('%s that polls for its client', (_name, serverOf) => {
       await until(() => polls.found.length === 1);
       const second = await serve(serverOf(polls), { store });
       ({ url } = second);
-      await first.endpoint.close();
+      await first.endpoint.close({ timeoutMs: 0 });
       expect(await client.say('hello')).toBe('hello');
       await until(() => polls.found.length === 2);
       expect(polls.found).toEqual([
@@ -223,7 +223,7 @@ describe('a slow connect()', () => {
         undefined,
         [],
       ]);
-      expect(endpoint.sessions.count).toBe(0);
+      expect(endpoint.sessions.liveCount).toBe(0);
       expect(log.matching(/could not be connected/, 'warn')).toHaveLength(1);
     },
   );
@@ -259,10 +259,10 @@ describe('a slow connect()', () => {
     const opened = one.initialize();
     await overdue();
     await opened;
-    expect(endpoint.sessions.count).toBe(1);
+    expect(endpoint.sessions.liveCount).toBe(1);
     await until(() => made.step.waiting === 1);
     made.step.next();
-    await until(() => endpoint.sessions.count === 0);
+    await until(() => endpoint.sessions.liveCount === 0);
     expect((await one.call('ping')).response.status).toBe(404);
     expect(log.matching(/The connect\(\) of the server rejected/, 'warn')).toHaveLength(1);
     await until(() => made.closes > 0);
@@ -287,7 +287,7 @@ describe('a slow connect()', () => {
     recorded.open();
     const response = await answer;
     expect([response.status, response.header('mcp-session-id')]).toEqual([500, undefined]);
-    expect(endpoint.sessions.count).toBe(0);
+    expect(endpoint.sessions.liveCount).toBe(0);
     await until(() => store.calls.some(({ call }) => call === 'sessions.end'));
   });
 

@@ -76,7 +76,7 @@ class World {
   readonly #ways: Way[];
   readonly #room = memoryRooms({
     name: 'sessions',
-    log: { ttlMs: Infinity, events: 10_000, bytes: 1e9 },
+    log: { maxAgeMs: Infinity, events: 10_000, bytes: 1e9 },
     keepMs: 1,
     listed: true,
   }).deployment();
@@ -145,7 +145,7 @@ class World {
     };
     const options = {
       timeProvider: this.time,
-      waitMs: 1e9,
+      maxWaitMs: 1e9,
       retryMs: 1_000,
       eventRetention: {},
       responseMode: 'sse',

@@ -63,7 +63,7 @@ export const secretCases = [
 /** Where several processes share what is to be forgotten. */
 export const forgottenCases = [
   test('forget/all: what ended, expired or grew old takes no room any more after its time', async (kit) => {
-    const retention = { ttlMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
+    const retention = { maxAgeMs: SHORT_MS, events: 1_000, bytes: 1_048_576 };
     const view = await kit.open({ log: retention, keepMs: SHORT_MS });
     const before = kit.entries();
     await useUp(kit, view);

@@ -46,7 +46,7 @@ export interface StoreUnderTest {
 }
 
 export interface ViewOptions extends Partial<
-  Omit<ViewSettings, 'name' | 'time' | 'random' | 'logger'>
+  Omit<ViewSettings, 'deployment' | 'time' | 'random' | 'logger'>
 > {
   /** Views of one deployment share everything; default `'a'`. */
   readonly deployment?: string;
@@ -70,13 +70,13 @@ export interface StoreKit {
 }
 
 /** What a view is opened with, but for the name of its deployment. */
-export const VIEW_DEFAULTS: Omit<ViewSettings, 'name'> = {
+export const VIEW_DEFAULTS: Omit<ViewSettings, 'deployment'> = {
   time: systemTime,
   random: systemRandom,
   logger: { debug() {}, info() {}, warn() {}, error() {}, fatal() {} },
   leaseMs: 30_000,
   keepMs: 600_000,
-  log: { ttlMs: 600_000, events: 1_000, bytes: 1_048_576 },
+  log: { maxAgeMs: 600_000, events: 1_000, bytes: 1_048_576 },
   eventLogBytes: 268_435_456,
   tombstones: 100_000,
 };
@@ -97,7 +97,7 @@ export function createStoreKit(given: StoreUnderTest): StoreKit {
       const store = await connect();
       const view = await openView(store, {
         ...VIEW_DEFAULTS,
-        name: `${prefix}${deployment}`,
+        deployment: `${prefix}${deployment}`,
         time,
         ...options,
       });

@@ -196,7 +196,7 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
       ...moved,
       connect: storesLater(moved.time.now, () => faults.shift()),
     });
-    const { records } = await kit.open({ log: { ttlMs: 60_000, events: 6, bytes: 40 } });
+    const { records } = await kit.open({ log: { maxAgeMs: 60_000, events: 6, bytes: 40 } });
     await records.create(recordOf('s'));
     const append = async (stream: string, from: number, event: string) =>
       records.append({ id: 's', fence: FENCE, stream, from, events: [event] });
@@ -229,7 +229,7 @@ describe('the kernel above a store that answers later', { timeout: 120_000 }, ()
     };
     const connect = () => new SimStore(new StoreServer({ now: moved.time.now }), { ...port, call });
     const kit = createStoreKit({ ...moved, connect });
-    const { records } = await kit.open({ log: { ttlMs: 60_000, events: 4, bytes: 1_000 } });
+    const { records } = await kit.open({ log: { maxAgeMs: 60_000, events: 4, bytes: 1_000 } });
     await records.create(recordOf('s'));
     const append = async (stream: string, from: number) =>
       records.append({ id: 's', fence: FENCE, stream, from, events: [`${stream}${from}`] });

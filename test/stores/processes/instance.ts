@@ -10,7 +10,7 @@ import { storeAt } from '../store-at.ts';
 const [target = '', name = '', id = '', ms] = process.argv.slice(2);
 const leaseMs = Number(ms);
 
-const view = await openView(storeAt(target), { ...VIEW_DEFAULTS, name, leaseMs });
+const view = await openView(storeAt(target), { ...VIEW_DEFAULTS, deployment: name, leaseMs });
 await view.instances.announce(
   { id, state: 'serving', version: '1' },
   (from, message) =>

@@ -10,7 +10,7 @@ const [target = '', end] = process.argv.slice(2);
 const id = `of-${process.pid}`;
 
 try {
-  const view = await openView(storeAt(target), { ...VIEW_DEFAULTS, name: 'mcp' });
+  const view = await openView(storeAt(target), { ...VIEW_DEFAULTS, deployment: 'mcp' });
   await announce(view, id);
   await view.records.create(recordOf(`session-${id}`, { owner: id }));
   await view.records.list(1);

@@ -37,4 +37,7 @@ const endpoint = createMcpEndpoint(
 );
 const { url } = await endpoint.listen({ port: 0 });
 console.log(url);
-process.once('SIGTERM', () => void endpoint.close().then(() => console.log('closed')));
+process.once(
+  'SIGTERM',
+  () => void endpoint.close({ timeoutMs: 0 }).then(() => console.log('closed')),
+);

@@ -3,8 +3,13 @@
  * memory store a session lives in one process.
  */
 import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint, type McpEndpoint, type McpEndpointContext, type Store } from 'sojourn';
-import { memory } from 'sojourn/memory';
+import {
+  createMcpEndpoint,
+  type McpEndpoint,
+  type McpEndpointContext,
+  memory,
+  type Store,
+} from 'sojourn';
 import { z } from 'zod';
 
 const greet = { description: 'Greets a person', inputSchema: z.object({ name: z.string() }) };

@@ -40,9 +40,7 @@ export function TasksView({ page, query }: { page: FleetPage; query: string }) {
             {isServed ? 'No task is open.' : 'This endpoint serves no tasks. The option that does:'}
           </p>
           <Code
-            text={
-              isServed ? "import { task } from 'sojourn/tasks'" : 'sojourn serve server.js --tasks'
-            }
+            text={isServed ? "import { task } from 'sojourn'" : 'sojourn serve server.js --tasks'}
           />
         </>
       }
@@ -125,9 +123,9 @@ export function TaskView({ which }: { which: string }) {
           ['Attempt', attemptOf(task)],
           [
             'After a crash',
-            task.resume === undefined
+            task.afterCrash === undefined
               ? 'as the hints of its tool say'
-              : task.resume
+              : task.afterCrash === 'run'
                 ? 'it runs again'
                 : 'it fails',
           ],

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inputRequired, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { task } from '../../../../dist/durable/tasks/index.js';
+import { task } from '../../../../dist/index.js';
 
 /** ms from and to. */
 const READS = {
@@ -46,7 +46,7 @@ function factory({ serverOptions, session }) {
       },
     );
   }
-  server.registerTool('publish', { inputSchema }, task(publish, { resume: true }));
+  server.registerTool('publish', { inputSchema }, task(publish, { afterCrash: 'run' }));
   return server;
 }
 

@@ -8,9 +8,7 @@
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
-import { createMcpEndpoint } from '../../../../dist/index.js';
-import { once, RUNS_ONCE } from '../../../../dist/durable/once/index.js';
-import { task } from '../../../../dist/durable/tasks/index.js';
+import { createMcpEndpoint, once, RUNS_ONCE, task } from '../../../../dist/index.js';
 
 const [kind, target, effects] = process.argv.slice(2);
 /** Short: the others wait for the lease of a process that was killed. */
@@ -67,7 +65,7 @@ const endpoint = createMcpEndpoint(
     onceTool(server, 'again', 'run');
     onceTool(server, 'ask', ({ key }) => (tookEffect('ask', key) ? said(`ask ${key}`) : 'run'));
     const inputSchema = z.object({ name: z.string(), ms: z.number() });
-    server.registerTool('film', { inputSchema }, task(film, { resume: true }));
+    server.registerTool('film', { inputSchema }, task(film, { afterCrash: 'run' }));
     server.registerTool(
       'hinted',
       { inputSchema, annotations: { idempotentHint: true } },

@@ -48,7 +48,7 @@ server.registerTool(
       }
       return text('a film');
     },
-    { resume: true },
+    { afterCrash: 'run' },
   ),
 );
 server.registerTool(
@@ -75,7 +75,7 @@ server.registerResource('note', 'note://secret', {}, () => ({
 }));
 
 const endpoint = createMcpEndpoint(server, {
-  ...telemetry(),
+  use: [telemetry()],
   store: sqlite(file),
   logger: false,
   metrics: true,

@@ -1,8 +1,5 @@
 import { fromJsonSchema, McpServer, type ServerContext } from '@modelcontextprotocol/server';
-import { createMcpEndpoint, type McpSession } from 'sojourn';
-import { memory } from 'sojourn/memory';
-import { once } from 'sojourn/once';
-import { type RunningTask, task } from 'sojourn/tasks';
+import { createMcpEndpoint, type McpSession, memory, once, type RunningTask, task } from 'sojourn';
 import * as testing from 'sojourn/testing';
 import manifest from 'sojourn/package.json' with { type: 'json' };
 

@@ -1,8 +1,7 @@
 /** A session of 2025-11-25 and a call of 2026-07-28, on the package as this folder finds it. */
 import assert from 'node:assert/strict';
 import { McpServer } from '@modelcontextprotocol/server';
-import { createMcpEndpoint } from 'sojourn';
-import { memory } from 'sojourn/memory';
+import { createMcpEndpoint, memory } from 'sojourn';
 
 const endpoint = createMcpEndpoint(
   (ctx) => {
@@ -45,7 +44,7 @@ const session = {
 assert.equal((await post({ method: 'notifications/initialized' }, session)).status, 202);
 const ping = await post({ id: 2, method: 'ping' }, session);
 assert.match(await ping.text(), /"id":2/);
-assert.equal(endpoint.sessions.count, 1);
+assert.equal(endpoint.sessions.liveCount, 1);
 
 const _meta = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -59,5 +58,5 @@ const called = await post(
 assert.match(await called.text(), /"text":"hello"/);
 
 await server.close();
-await endpoint.close();
+await endpoint.close({ timeoutMs: 0 });
 console.log('ok');

@@ -121,7 +121,7 @@ describe.each(ways.filter(({ giving }) => giving.sdk === 2))(
       const runs = new Runs();
       const fill: Fill = (server) => {
         taskTools(server);
-        server.registerTool('film', { inputSchema }, task(runs.run, { resume: true }));
+        server.registerTool('film', { inputSchema }, task(runs.run, { afterCrash: 'run' }));
       };
       const served = await open(giving, fill, { tasks: { fallback: 'tools' } });
       const call = await eras[era](served.client(USER));

@@ -40,7 +40,7 @@ function identities(server: McpServer, marker: string): string {
     currentRequest()?.headers.get('x-user'),
     // A request of 2026-07-28 has no session.
     session === undefined ? marker : session.clientInfo.name,
-    session === undefined ? marker : session.user?.replace(/^.*"(m\d+)".*$/, '$1'),
+    session === undefined ? marker : session.userKey?.replace(/^.*"(m\d+)".*$/, '$1'),
   ];
   return parts.every((part) => part === marker) ? marker : `CROSSED ${marker} ${parts.join()}`;
 }
@@ -130,7 +130,7 @@ test('sessions of one definition cross nowhere', { timeout: 240_000 }, async () 
     });
     await one.call('logging/setLevel', { level });
   });
-  expect(endpoint.sessions.count).toBe(SESSIONS);
+  expect(endpoint.sessions.liveCount).toBe(SESSIONS);
   const gets = await forAll(talkers, ({ client: one }) => one.get());
 
   const heard = await forAll(talkers, async (talker) => {

@@ -198,7 +198,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     const server = make();
     const endpoint = createMcpEndpoint(server, { logger: createLog() });
     await expect(server.server.notification(LOG)).resolves.toBeUndefined();
-    await endpoint.close();
+    await endpoint.close({ timeoutMs: 0 });
     await expect(server.sendLoggingMessage(LOG.params)).resolves.toBeUndefined();
     await expect(server.server.sendResourceUpdated({ uri: 'note://1' })).resolves.toBeUndefined();
   });
@@ -224,7 +224,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
     const one = await openSession();
     const called = one.call('tools/call', { name: 'hold', arguments: {} }).catch(() => {});
     await until(() => isHeld);
-    await endpoint.sessions.terminate(String(one.sessionId));
+    await endpoint.sessions.end(String(one.sessionId));
     released.open();
     await until(() => outcomes.length === 2);
     await called;
@@ -236,11 +236,7 @@ describe.each(makers)('a shared server of SDK %s', (_, make) => {
 const ends: Array<
   [string, McpEndpointOptions, (served: Served, client: RawClient) => Promise<unknown>]
 > = [
-  [
-    'has ended',
-    {},
-    ({ endpoint }, { sessionId }) => endpoint.sessions.terminate(String(sessionId)),
-  ],
+  ['has ended', {}, ({ endpoint }, { sessionId }) => endpoint.sessions.end(String(sessionId))],
   ['was ended by its client', {}, (_, client) => client.delete()],
   ['was released', {}, ({ endpoint }) => endpoint.drain()],
   ['has hibernated', { hibernateAfterMs: 1_000 }, async () => {}],
@@ -259,7 +255,7 @@ describe.each(makers)('a factory of SDK %s', (_, make) => {
       await keep(one);
       await end(served, one);
       if (options.hibernateAfterMs !== undefined) await time.advance(60_000);
-      await until(() => served.endpoint.sessions.count === 0);
+      await until(() => served.endpoint.sessions.liveCount === 0);
       await until(() => kept[0]?.server.server.transport === undefined);
       await areDropped(kept[0] as Held, served);
     },
@@ -273,7 +269,7 @@ describe.each(makers)('a factory of SDK %s', (_, make) => {
       return server;
     });
     const one = await openSession();
-    await endpoint.sessions.terminate(String(one.sessionId));
+    await endpoint.sessions.end(String(one.sessionId));
     await until(() => sent.length === 1);
     await expect(sent[0]).resolves.toBeUndefined();
   });

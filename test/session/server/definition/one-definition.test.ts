@@ -73,7 +73,7 @@ describe.each(faces)('one definition, over %s', (face) => {
     await one.initialize();
     await two.initialize();
     await say(one, 'leave').catch(() => {});
-    await until(() => endpoint.sessions.count === 1);
+    await until(() => endpoint.sessions.liveCount === 1);
     expect((await two.call('ping')).message.result).toEqual({});
   });
 });
@@ -271,7 +271,9 @@ describe('the server of one session', () => {
   test('serves a low-level Server with its own handlers, replaced ones too', async () => {
     const server = new Server(info, { capabilities: { tools: {} } });
     server.setRequestHandler('tools/list', () => ({
-      tools: [{ name: `of-${currentSession()?.user ?? 'all'}`, inputSchema: { type: 'object' } }],
+      tools: [
+        { name: `of-${currentSession()?.userKey ?? 'all'}`, inputSchema: { type: 'object' } },
+      ],
     }));
     server.setRequestHandler('ping', () => ({ _meta: { own: true } }));
     server.fallbackRequestHandler = async ({ method }) => ({ fallback: method });

@@ -74,10 +74,9 @@ describe.each([
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     expect(await say(one, 'watch')).toBe('function');
     const three = await joined(client(), 'cat');
-    for (const leaving of [two, three])
-      await endpoint.sessions.terminate(String(leaving.sessionId));
+    for (const leaving of [two, three]) await endpoint.sessions.end(String(leaving.sessionId));
     expect(closed).toEqual(['all', 'all']);
-    await endpoint.sessions.terminate(String(one.sessionId));
+    await endpoint.sessions.end(String(one.sessionId));
     expect(closed).toEqual(['all', 'all', 'ann']);
   });
 
@@ -133,7 +132,7 @@ describe.each([
     const { client, endpoint, log } = await serve(server);
     const [one, two] = [await joined(client(), 'ann'), await joined(client(), 'bob')];
     expect([await say(one, 'who'), await say(two, 'who')]).toEqual(['ann', 'bob']);
-    await endpoint.sessions.terminate(String(one.sessionId));
+    await endpoint.sessions.end(String(one.sessionId));
     expect(seen).toEqual(['connect', 'connect', 'close']);
     expect(await say(two, 'who')).toBe('bob');
     const [transport] = InMemoryTransport.createLinkedPair();

@@ -13,7 +13,7 @@ import type {
 import { entriesBytes, rowBytes } from '../../../../src/stores/kernel/counted-bytes.ts';
 import { plainRecord } from '../plain-record.ts';
 
-const LOG = { ttlMs: 600_000, events: 1_000, bytes: 1_000_000 };
+const LOG = { maxAgeMs: 600_000, events: 1_000, bytes: 1_000_000 };
 export const THINGS: Kind = { name: 'things', log: LOG, keepMs: 0, listed: true, counted: true };
 export const PARCELS: Kind = { name: 'parcels', log: LOG, keepMs: 0, listed: true, grouped: true };
 

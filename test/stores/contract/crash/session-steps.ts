@@ -14,7 +14,7 @@ const KEPT_MS = 3_600_000;
 export const GROUPS = ['g', 'g-'] as const;
 
 /** Nothing is dropped. */
-const LOG = { ttlMs: KEPT_MS, events: 10_000, bytes: 100_000_000 };
+const LOG = { maxAgeMs: KEPT_MS, events: 10_000, bytes: 100_000_000 };
 
 /** What a session counts in: both writers write to each. */
 export const SHARES = ['one', 'two'] as const;
@@ -25,7 +25,7 @@ export const newRecord = (id: string, owner: string): StoredRecord =>
 /** For the writers and for the process that looks at what they stored. */
 export const viewOptions = (name: string): ViewSettings => ({
   ...VIEW_DEFAULTS,
-  name,
+  deployment: name,
   leaseMs: KEPT_MS,
   keepMs: KEPT_MS,
   log: LOG,

@@ -284,7 +284,7 @@ export class PlainStore {
   }
 
   #retain(session: PlainSession): void {
-    const { ttlMs, events, bytes } = this.#options.log;
+    const { maxAgeMs, events, bytes } = this.#options.log;
     for (;;) {
       const kept = session.events.filter(({ dropped }) => !dropped);
       const [oldest] = kept;
@@ -292,7 +292,8 @@ export class PlainStore {
       // The events of an append are kept, whatever their size, until so many came after it.
       const later = kept.filter(({ by }) => by !== oldest.by);
       const size = later.reduce((sum, { data }) => sum + Buffer.byteLength(data), 0);
-      if (later.length < events && size < bytes && oldest.at + ttlMs > this.#options.now()) return;
+      if (later.length < events && size < bytes && oldest.at + maxAgeMs > this.#options.now())
+        return;
       for (const event of kept) event.dropped ||= event.by === oldest.by;
     }
   }

@@ -1,4 +1,4 @@
-/** What the option `aroundRequest` gets and returns. */
+/** What the option `middleware` gets and returns. */
 import type { AuthInfo, RequestId } from '@modelcontextprotocol/server';
 import type { McpHttpRequest, McpSession } from '../types.ts';
 
@@ -25,8 +25,8 @@ export interface RunningRequest {
   readonly session: McpSession | undefined;
   readonly authInfo: AuthInfo | undefined;
   /** The key of the user, for comparisons. */
-  readonly user: string | undefined;
-  /** The name in `user` for display. Two issuers may use the same name. */
+  readonly userKey: string | undefined;
+  /** The name in `userKey` for display. Two issuers may use the same name. */
   readonly userName: string | undefined;
   /**
    * 1. Higher where another instance may have run the request before, which crashed or was stopped: numbers may be left
@@ -74,7 +74,7 @@ export interface RequestChange {
 export type NextRun = (change?: RequestChange) => Promise<RequestAnswer>;
 
 /** Runs a request: returns the answer of `next()`, or its own. What it throws is the error of the call. */
-export type AroundRequest = (
+export type Middleware = (
   request: RunningRequest,
   next: NextRun,
 ) => RequestAnswer | Promise<RequestAnswer>;

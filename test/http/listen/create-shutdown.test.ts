@@ -1,4 +1,4 @@
-/** `endpoint.closeWith(server)`: an application's server stops without failing a call. */
+/** `endpoint.createShutdown(server)`: an application's server stops without failing a call. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -35,7 +35,7 @@ async function application(held: Gate = gate(), { other = gate(), store = memory
     void Promise.resolve(other.hook()).then(() => res.end());
   });
   server.listen(0, '127.0.0.1');
-  const stop = endpoint.closeWith(server);
+  const stop = endpoint.createShutdown(server);
   await once(server, 'listening');
   onTestFinished(async () => {
     held.open();
@@ -131,7 +131,7 @@ test('connections of TLS are told to end too', async () => {
     0,
     '127.0.0.1',
   );
-  const stop = endpoint.closeWith(server);
+  const stop = endpoint.createShutdown(server);
   await once(server, 'listening');
   const headers = {
     'content-type': 'application/json',
@@ -161,7 +161,7 @@ test('the server keeps idle connections longer than a load balancer, unless it w
   onTestFinished(() => endpoint.close());
   const told = createServer({ keepAliveTimeout: 20_000 });
   const untold = createServer();
-  for (const server of [told, untold]) endpoint.closeWith(server);
+  for (const server of [told, untold]) endpoint.createShutdown(server);
   expect([told.keepAliveTimeout, untold.keepAliveTimeout]).toEqual([20_000, 75_000]);
 });
 
@@ -169,11 +169,13 @@ test('what is no server of HTTP/1 is refused, and so is an option that does not 
   const endpoint = greeter();
   onTestFinished(() => endpoint.close());
   const takes = 'Option server: got "Http2Server", takes a server of node:http or node:https';
-  expect(() => endpoint.closeWith(createHttp2Server())).toThrow(takes);
+  expect(() => endpoint.createShutdown(createHttp2Server())).toThrow(takes);
   const app = ((_req: IncomingMessage, _res: ServerResponse) => {}) as unknown as Server;
-  expect(() => endpoint.closeWith(app)).toThrow('Option server: got "Function"');
-  expect(() => endpoint.closeWith(createServer(), { timeout: 1 } as object)).toThrow('timeoutMs');
-  expect(() => endpoint.closeWith(createServer(), { timeoutMs: '5s' } as object)).toThrow(
+  expect(() => endpoint.createShutdown(app)).toThrow('Option server: got "Function"');
+  expect(() => endpoint.createShutdown(createServer(), { timeout: 1 } as object)).toThrow(
+    'timeoutMs',
+  );
+  expect(() => endpoint.createShutdown(createServer(), { timeoutMs: '5s' } as object)).toThrow(
     'timeoutMs: got "5s"',
   );
 });
