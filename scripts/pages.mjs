@@ -51,21 +51,20 @@ async function errors() {
   );
 }
 
-/** The tables and types of options: prefix of the names in the page, and file. */
+/** The types of options: prefix of the names in the page, and file. */
 const TABLES = {
-  SESSIONS: ['', 'src/base/options/session-options.ts'],
-  REQUESTS: ['', 'src/base/options/table.ts'],
-  LIMITS: ['limits.', 'src/base/options/resolve-limits.ts'],
-  LimitsOptions: ['limits.', 'src/base/options/resolve-limits.ts'],
+  McpEndpointOptions: ['', 'src/base/options/mcp-endpoint-options.ts'],
+  Limits: ['limits.', 'src/base/options/limits-options.ts'],
+  LimitsOptions: ['limits.', 'src/base/options/limits-options.ts'],
   EventRetention: ['eventRetention.', 'src/base/types.ts'],
 };
 
 /** Options whose members are listed below them. */
 const MEMBERS = {
-  auth: ['AUTH', 'src/base/options/resolve-auth.ts'],
-  tasks: ['TASKS', 'src/base/options/tasks-options.ts'],
-  'limits.perUser': ['USER', 'src/base/options/resolve-limits.ts'],
-  'limits.perTool': ['TOOL', 'src/base/options/resolve-limits.ts'],
+  auth: ['AuthOptions', 'src/base/options/auth-options.ts'],
+  tasks: ['TasksOptions', 'src/base/options/tasks-options.ts'],
+  'limits.perUser': ['UserLimits', 'src/base/options/limits-options.ts'],
+  'limits.perTool': ['ToolLimits', 'src/base/options/limits-options.ts'],
 };
 
 /** Member → its comment as one line, and its `@default`. */

@@ -254,7 +254,7 @@ export const recipeProgram = (name) =>
   isCurrent(recipes) ? join(recipes.folder, 'bin', name) : undefined;
 
 /** What `npm test` needs. `npm run test:matrix` needs every folder of `test/installs/`, `npm run test:clients` the clients. */
-const USUAL = ['servers', 'adapters', 'conformance', 'ext-tasks', 'otel-2'];
+const USUAL = ['servers', 'adapters', 'compilers', 'conformance', 'ext-tasks', 'otel-2'];
 export const everyTool = ['servers', ...TOOLS, 'recipes'];
 
 /** Side by side: much of it waits for a registry. Elsewhere than under CI the tests of what is missing are skipped. */

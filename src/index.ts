@@ -9,6 +9,7 @@ export type { ListenOptions } from './http/listen/listen-options.ts';
 export type {
   Authorize,
   AuthorizeKind,
+  AuthOptions,
   JwtOptions,
   TrustedProxyUser,
   VerifyToken,
@@ -22,14 +23,13 @@ export type {
   RequestChange,
   RunningRequest,
 } from './base/options/middleware.ts';
-export type { McpEndpointOptions } from './base/options/endpoint-options.ts';
-export type { AuthOptions } from './base/options/resolve-auth.ts';
+export type { McpEndpointOptions } from './base/options/mcp-endpoint-options.ts';
 export type {
   Limits,
   LimitsOptions,
   ToolLimits,
   UserLimits,
-} from './base/options/resolve-limits.ts';
+} from './base/options/limits-options.ts';
 export type { TaskAuthInfo, TasksOptions, TaskToRun } from './base/options/tasks-options.ts';
 export { nothingDone, once, RUNS_ONCE } from './durable/once/index.ts';
 export type { OnceOptions } from './durable/once/index.ts';

@@ -57,7 +57,7 @@ async function examine(request: StoreRequest) {
   };
   const began = performance.now();
   const look = async (opened: EndpointStore, store: string) => {
-    const openMs = performance.now() - began;
+    const openMs = toHundredths(performance.now() - began);
     const latencyMs = await measure(opened.once).catch((error: unknown): Record<string, number> => {
       if (!findsNoRoom(error)) throw error;
       warnings.add(FULL);
@@ -115,7 +115,9 @@ async function measure(records: Records) {
     await timed('end', () => records.end(id, fence, '', 0));
   }
   await records.trim();
-  return Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
+  return Object.fromEntries(
+    Object.entries(times).map(([name, all]) => [name, toHundredths(median(all))]),
+  );
 }
 
 function scratchRecord(owner: string): NewRecord {
@@ -126,5 +128,7 @@ function scratchRecord(owner: string): NewRecord {
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+/** As `--json` writes it. */
+const toHundredths = (ms: number): number => Math.round(ms * 100) / 100;
 const shownMib = (bytes: number): string => `${(bytes / 1_048_576).toFixed(1)} MiB`;
 const shownMs = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

@@ -23,7 +23,7 @@ import {
 } from '../base/options/value-kinds.ts';
 import { meantSpelling } from '../base/options/other-names.ts';
 import { flagName, variableName } from '../base/options/flag-names.ts';
-import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../base/options/mcp-endpoint-options.ts';
 import { LEVELS } from '../base/options/logger.ts';
 import { LIMITS, RETENTION } from '../base/options/resolve-limits.ts';
 import { OPTIONS } from '../base/options/table.ts';

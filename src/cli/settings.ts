@@ -1,5 +1,5 @@
 /** The settings of one `sojourn serve`. Flags override the environment, and both override the module's options. */
-import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../base/options/mcp-endpoint-options.ts';
 import { valuesOf } from '../base/options/value-kinds.ts';
 import { resolveOptions } from '../base/options/resolve.ts';
 import { isObject } from '../base/protocol/jsonrpc.ts';

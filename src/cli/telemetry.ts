@@ -1,6 +1,6 @@
 /** OpenTelemetry under `serve`: on when a provider is registered, as `node --import ./otel.mjs` does. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { McpEndpointOptions } from '../base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../base/options/mcp-endpoint-options.ts';
 import type { Logger } from '../base/types.ts';
 
 /** Where `@opentelemetry/api` 1 keeps what is registered, whichever copy registers it. */

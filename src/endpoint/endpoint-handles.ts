@@ -7,6 +7,7 @@ import { pagedList, pageLimit, type PagedList, type PageRequest } from './sessio
 /**
  * The handles of the deployment, from any instance. Each method rejects with `STORE_UNAVAILABLE`
  * where the store stays away.
+ * @experimental
  */
 export interface EndpointHandles {
   /** How many there are: all, or those of one user. */

@@ -24,7 +24,8 @@ const NAME = '';
 
 /**
  * Serves a program that speaks MCP on stdio: `createMcpEndpoint(stdioServer({ command, args }))`.
- * @throws SojournError `OPTION_INVALID` for an option that is wrong
+ * @throws TypeError or RangeError (code `OPTION_INVALID`) for an option that is wrong.
+ * @experimental
  */
 export function stdioServer(options: StdioOptions): StdioServer {
   const checked = checkStdioOptions(options);

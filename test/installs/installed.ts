@@ -5,6 +5,7 @@ import * as servers from '../../scripts/servers.mjs';
 
 export type ToolFolder =
   | 'adapters'
+  | 'compilers'
   | 'conformance'
   | 'ext-tasks'
   | 'otel-2'

@@ -26,6 +26,7 @@ const ROOMS = [
 
 /** Imports that go up, with their reasons. */
 const UPWARD: Readonly<Record<string, string>> = {
+  'base/options/mcp-endpoint-options.ts → stores/store.ts': 'the type of the option `store`',
   'base/options/session-options.ts → stores/store.ts': 'the type of the option `store`',
   'session/record/record-kinds.ts → durable/records/outcomes.ts':
     'the type of how tasks and keys end',

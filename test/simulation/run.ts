@@ -1,5 +1,5 @@
 /** One run: a seed, its scenario, and what the checker says of it. */
-import type { McpEndpointOptions } from '../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-options.ts';
 import { endReasonOf } from '../../src/session/record/session-record.ts';
 import { isEnded } from '../../src/stores/store.ts';
 import { check } from './checker.ts';

@@ -1,5 +1,5 @@
 /** What happens in a run, chosen by its seed: the kind of weather, the deployment, its clients. */
-import type { McpEndpointOptions } from '../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-options.ts';
 import type { Faults } from './faults.ts';
 import { Random } from './random.ts';
 import { ATTEMPT_HEADER } from './requester.ts';

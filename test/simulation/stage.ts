@@ -1,5 +1,5 @@
 /** A world in which a test says what happens: instances that are there, faults that come when they are placed. */
-import type { McpEndpointOptions } from '../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-options.ts';
 import { check } from './checker.ts';
 import { SimClient, type ClientOptions } from './client.ts';
 import type { Call, Ledger } from './ledger.ts';

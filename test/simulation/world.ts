@@ -4,10 +4,8 @@
  */
 import { memoryRows } from '../../src/http/limits/memory-rows.ts';
 import { Core } from '../../src/endpoint/core.ts';
-import type {
-  McpEndpointOptions,
-  ResolvedOptions,
-} from '../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../src/base/options/mcp-endpoint-options.ts';
+import type { ResolvedOptions } from '../../src/base/options/endpoint-options.ts';
 import { resolveOptions } from '../../src/base/options/resolve.ts';
 import { type EndpointStore, openEndpointStore } from '../../src/endpoint/endpoint-store.ts';
 import { sessionKind } from '../../src/session/record/record-kinds.ts';

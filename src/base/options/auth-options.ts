@@ -1,6 +1,39 @@
-/** What the members of the option `auth` are (`resolve-auth.ts`). */
-import type { AuthInfo } from '@modelcontextprotocol/server';
+/** The option `auth`, which `resolve-auth.ts` checks. */
+import type { AuthInfo, OAuthProtectedResourceMetadata } from '@modelcontextprotocol/server';
 import type { McpHttpRequest } from '../types.ts';
+
+/** Who may call, and what. */
+export interface AuthOptions {
+  /**
+   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
+   * `OAuthError` decides the answer; any other error is a 500.
+   */
+  verify?: VerifyToken | undefined;
+  /**
+   * Verifies JWTs: `{ issuer, audience, jwksUri?, userClaim?, clockToleranceMs? }`. `userClaim` names the user, default
+   * `sub`; `clockToleranceMs` is how far clocks may differ, default 60,000.
+   */
+  jwt?: JwtOptions | undefined;
+  /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
+  trustedProxyUser?: TrustedProxyUser | undefined;
+  /** Scopes that a token must have for any request. */
+  requiredScopes?: readonly string[] | undefined;
+  /**
+   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
+   * `jwt.audience` that is a URL.
+   */
+  metadata?: Partial<OAuthProtectedResourceMetadata> | undefined;
+  /**
+   * Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. What is refused looks like
+   * a name that does not exist.
+   */
+  authorize?: Authorize | undefined;
+  /**
+   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
+   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
+   */
+  anonymous?: boolean | Anonymous | undefined;
+}
 
 /** JWT access tokens, verified with the keys of their authorization server. */
 export interface JwtOptions {

@@ -1,12 +1,7 @@
-/** The types of the options of `createMcpEndpoint`, as an application gives them and as the endpoint uses them. */
+/** The type of the options, as the endpoint uses them. */
 import type { Notices } from '../observe/notices.ts';
 import type { ResolvedLimits } from './resolve-limits.ts';
-import type { SESSIONS } from './session-options.ts';
-import type { DEFAULTS, REQUESTS } from './table.ts';
-import type { Given } from './value-kinds.ts';
-
-/** What each option means is told where its default is. `undefined` means the default. */
-export interface McpEndpointOptions extends Given<typeof SESSIONS>, Given<typeof REQUESTS> {}
+import type { DEFAULTS } from './table.ts';
 
 /**
  * The options as the endpoint uses them: validated, filled in, frozen. An option that stays `undefined` has no default,

@@ -5,13 +5,14 @@ import { optionInvalid, optionsContradict } from '../errors.ts';
 import type {
   Anonymous,
   Authorize,
+  AuthOptions,
   JwtOptions,
   TrustedProxyUser,
   VerifyToken,
 } from './auth-options.ts';
 import { checkFunction, checkList, checkNames, checkNumber, checkText, got } from './checks.ts';
 import { checkHeaderName } from './header-names.ts';
-import { type Given, hook, value, type Values, valuesIn } from './value-kinds.ts';
+import { hook, type Specs, value, type Values, valuesIn } from './value-kinds.ts';
 
 /** RFC 6749, section 3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
@@ -27,44 +28,21 @@ const ANONYMOUS = 'true, false, or a function (kind, name) that returns true or 
 type Metadata = Partial<OAuthProtectedResourceMetadata>;
 
 const AUTH = {
-  /**
-   * Verifies an access token: resolves with its `AuthInfo` (`expiresAt` is required), or with `undefined`. An
-   * `OAuthError` decides the answer; any other error is a 500.
-   */
   verify: hook<VerifyToken>('a function (token, request) that returns AuthInfo'),
-  /**
-   * Verifies JWTs: `{ issuer, audience, jwksUri?, userClaim?, clockToleranceMs? }`. `userClaim` names the user, default
-   * `sub`; `clockToleranceMs` is how far clocks may differ, default 60,000.
-   */
   jwt: value<ResolvedJwt | undefined, JwtOptions>(undefined, resolveJwt),
-  /** Takes the user from a header of a proxy, instead of a token: `{ header, from }`, with CIDR ranges. */
   trustedProxyUser: value<TrustedProxyUser | undefined>(undefined, resolveProxy),
-  /** Scopes that a token must have for any request. */
   requiredScopes: value<readonly string[]>(Object.freeze([]), (name, given) =>
     checkList(name, given, 'a list of scopes', checkScope, 0),
   ),
-  /**
-   * The protected-resource metadata (RFC 9728). `resource` is the public URL of this endpoint; default: the first
-   * `jwt.audience` that is a URL.
-   */
   metadata: value<Metadata | undefined>(undefined, (name, given) => {
     if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
     throw optionInvalid('type', name, given, 'an object of RFC 9728 members');
   }),
-  /**
-   * Whether a caller may use a tool, a prompt, a resource, or a method that MCP does not have. What is refused looks like
-   * a name that does not exist.
-   */
   authorize: hook<Authorize>('a function (kind, name, authInfo) that returns true or false'),
-  /**
-   * Serves requests without credentials too, as an anonymous caller: `true`, or a function `(kind, name)` that says
-   * what they may use, needed beside `authorize`. A token that is not valid still gets 401. Default `false`.
-   */
   anonymous: value<boolean | Anonymous>(false, (name, given) =>
     typeof given === 'boolean' ? given : checkFunction(name, given as Anonymous, ANONYMOUS),
   ),
-};
-export interface AuthOptions extends Given<typeof AUTH> {}
+} satisfies Specs<AuthOptions>;
 export const AUTH_NAMES: readonly string[] = Object.keys(AUTH);
 
 export type ResolvedAuth = ReturnType<typeof resolveAuth>;

@@ -1,7 +1,7 @@
 /** The option `tasks`. */
 import type { AuthInfo } from '@modelcontextprotocol/server';
 import { checkChoice, checkFunction } from './checks.ts';
-import { type Given, value, type Values, valuesIn } from './value-kinds.ts';
+import { type Specs, value, type Values, valuesIn } from './value-kinds.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -27,12 +27,17 @@ export type TaskAuthInfo = (
   task: TaskToRun,
 ) => AuthInfo | undefined | Promise<AuthInfo | undefined>;
 
-const TASKS = {
+export interface TasksOptions {
   /** What clients without tasks get: `'wait'` (default), the result; `'tools'`, a handle at once. */
+  fallback?: 'wait' | 'tools' | undefined;
+  /** Gives the `authInfo` of each run after the first, so that none is stored; `undefined`: the task may not run now. */
+  authInfo?: TaskAuthInfo | undefined;
+}
+
+const TASKS = {
   fallback: value<'wait' | 'tools'>('wait', (name, given) =>
     checkChoice(name, given, ['wait', 'tools']),
   ),
-  /** Gives the `authInfo` of each run after the first, so that none is stored; `undefined`: the task may not run now. */
   authInfo: value<TaskAuthInfo | undefined>(undefined, (name, given) =>
     checkFunction(
       name,
@@ -40,8 +45,7 @@ const TASKS = {
       'a function (task) that returns AuthInfo or undefined',
     ),
   ),
-};
-export interface TasksOptions extends Given<typeof TASKS> {}
+} satisfies Specs<TasksOptions>;
 export type ResolvedTasks = Values<typeof TASKS>;
 
 /** `false`: there are none. */

@@ -69,14 +69,10 @@ export type OptionSpec<T, Takes = T> = FlagSpec & ValueSpec<T, Takes>;
 /** Some members of `T`; `undefined` means the default. */
 export type Some<T> = { [K in keyof T]?: T[K] | undefined };
 
-/** A group of options as an application gives it. */
-export type Given<Specs> = Some<{
-  -readonly [Name in keyof Specs]: Specs[Name] extends ValueSpec<unknown, infer Takes>
-    ? Takes
-    : never;
-}>;
-
-export type Numbers<Specs> = { -readonly [Name in keyof Specs]: number };
+/** One spec for each option of a group. */
+export type Specs<Options> = {
+  readonly [Name in keyof Options]-?: ValueSpec<unknown, Options[Name]>;
+};
 
 export interface NumberLimit extends ValueSpec<number> {
   readonly parse: (option: string, value: unknown) => number;

@@ -1,7 +1,7 @@
 /** The commands that look into a store: `sojourn sessions | instances | tasks | handles | once`, each with its verbs. */
 import type { Command } from 'commander';
 import type { EndpointStore } from '../../endpoint/endpoint-store.ts';
-import type { McpEndpointOptions } from '../../base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../base/options/mcp-endpoint-options.ts';
 import { resolveOptions } from '../../base/options/resolve.ts';
 import { DEFAULTS } from '../../base/options/table.ts';
 import { flag, ms, number, textIn, type Values, valuesOf } from '../../base/options/value-kinds.ts';

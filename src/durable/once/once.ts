@@ -1,5 +1,5 @@
 /**
- * `once()`: the calls of a tool with the same key run its handler once. A repeated call attaches to the run, or gets
+ * `once()`: the calls of a tool with the same idempotency key run its handler once. A repeated call attaches to the run, or gets
  * the recorded result, or learns that the outcome is unknown. `ledger.ts` has the states.
  *
  * It works for each handler that the SDK calls in a request that an endpoint of this copy of the library serves, of
@@ -40,7 +40,10 @@ export type AfterCrash<Given extends unknown[], Result> = (
 ) => Returned<Result | 'run' | 'fail'>;
 
 export interface OnceOptions<Given extends unknown[], Result> {
-  /** A text of 1 to 512 characters: calls of a user with the same key are the same call. */
+  /**
+   * The idempotency key, a text of 1 to 512 characters: calls of a user with the same key are the
+   * same call.
+   */
   readonly key: (...given: Given) => string;
   /** How long the outcome is known, in ms: 1,000 to 2,592,000,000 (30 days). Default 86,400,000 (24 h). */
   readonly keepMs?: number | undefined;

@@ -32,6 +32,7 @@ function callerOf(what: string): { readonly states: States; readonly caller: Sta
  * The durable state of the user who calls: one map for all their clients, sessions and calls, in every revision of the
  * protocol, on every instance. Throws `STATE_NEEDS_USER` where the call has no user, unless `anonymous: 'shared'`, and
  * `OUTSIDE_HANDLER` outside of a handler.
+ * @experimental
  */
 export function userState({ keepMs = USER_MS, anonymous }: UserStateOptions = {}): State {
   checkNumber('keepMs of userState()', keepMs, TIME);
@@ -47,6 +48,7 @@ export function userState({ keepMs = USER_MS, anonymous }: UserStateOptions = {}
  * Durable state with a name that the model passes back. Without `id` it makes a handle: put its `id` into the result.
  * With `id` it opens that one. Throws `HANDLE_NOT_FOUND`, whose message tells the model so, where the id is wrong, over,
  * or of another user or kind. `kind`: 1 to 16 characters of a–z and 0–9, the first a letter.
+ * @experimental
  */
 export async function openHandle(
   kind: string,
@@ -63,7 +65,10 @@ export async function openHandle(
   return states.handles.make(kind, caller, idleTimeoutMs, Object.fromEntries(fields));
 }
 
-/** The handles of the user who calls, for a tool with which a model finds what it has lost. */
+/**
+ * The handles of the user who calls, for a tool with which a model finds what it has lost.
+ * @experimental
+ */
 export async function listHandles(kind?: string): Promise<UserHandle[]> {
   const { states, caller } = callerOf('listHandles()');
   if (caller.user === undefined) throw stateNeedsUser('listHandles()');

@@ -44,7 +44,7 @@ type Returned<Result> = Result | Promise<Result>;
 export interface TaskOptions<Given extends unknown[] = unknown[]> {
   /**
    * Which calls of clients with tasks become one. `'always'` (default): each. `'required'`: each, and clients without
-   * tasks are refused. A time in ms: calls that take longer. `'manual'`: at `task.start()`.
+   * tasks are refused. `{ slowerThanMs }`: calls that take longer than this, in ms. `'manual'`: at `task.start()`.
    */
   readonly when?: 'always' | 'required' | 'manual' | { readonly slowerThanMs: number } | undefined;
   /**
@@ -53,7 +53,7 @@ export interface TaskOptions<Given extends unknown[] = unknown[]> {
    */
   readonly afterCrash?: 'run' | 'fail' | undefined;
   /**
-   * A text of 1 to 512 characters: calls of a user with the same key and arguments have one task, running or ended.
+   * The idempotency key, a text of 1 to 512 characters: calls of a user with the same key and arguments have one task, running or ended.
    * Other arguments are refused (`once_conflict`). Clients without tasks wait for its outcome. Not with `'manual'`.
    */
   readonly key?: ((...given: Given) => string) | undefined;

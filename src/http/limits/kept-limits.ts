@@ -16,7 +16,7 @@
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { monotonicMs } from '../../base/system.ts';
 import { keptFull } from '../../base/errors.ts';
-import type { Limits, UserLimits } from '../../base/options/resolve-limits.ts';
+import type { Limits, UserLimits } from '../../base/options/limits-options.ts';
 import type { BytesInHand, MaybePromise, OpenStore, Quota, Records } from '../../stores/store.ts';
 import { after, repeated } from '../../stores/shared/after.ts';
 import type { TimeProvider } from '../../base/types.ts';

@@ -5,7 +5,7 @@
  */
 import { overUserShare, type SojournError, tooManySessions } from '../../base/errors.ts';
 import { Budget } from '../../base/budget.ts';
-import type { Limits } from '../../base/options/resolve-limits.ts';
+import type { Limits } from '../../base/options/limits-options.ts';
 import { type ListEntry, EntryList, entryOf } from '../../base/entry-list.ts';
 
 /** An idle session, or one that hibernates in this process. */

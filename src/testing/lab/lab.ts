@@ -17,7 +17,7 @@ import type { SharedServer } from '../../session/server/definition/shared-server
 import { createMcpEndpoint } from '../../endpoint/endpoint.ts';
 import type { McpEndpoint } from '../../endpoint/mcp-endpoint.ts';
 import { optionsContradict } from '../../base/errors.ts';
-import type { McpEndpointOptions } from '../../base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../base/options/mcp-endpoint-options.ts';
 import { isObject } from '../../base/protocol/jsonrpc.ts';
 import { memory } from '../../stores/memory/index.ts';
 import type { McpEndpointFactory } from '../../base/types.ts';

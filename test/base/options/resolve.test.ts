@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Notices } from '../../../src/base/observe/notices.ts';
 import { DEFAULTS } from '../../../src/base/options/table.ts';
 import { USER_DEFAULTS } from '../../../src/base/options/resolve-limits.ts';
-import type { McpEndpointOptions } from '../../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../../src/base/options/mcp-endpoint-options.ts';
 import { OPTION_NAMES, resolveOptions } from '../../../src/base/options/resolve.ts';
 import { KNOWN_VERSIONS } from '../../../src/base/protocol/versions.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SojournError } from '../../../src/base/errors.ts';
 import type { Admission } from '../../../src/http/limits/request-limits.ts';
 import { RequestLimits } from '../../../src/http/limits/request-limits.ts';
-import type { McpEndpointOptions } from '../../../src/base/options/endpoint-options.ts';
+import type { McpEndpointOptions } from '../../../src/base/options/mcp-endpoint-options.ts';
 import { resolveOptions } from '../../../src/base/options/resolve.ts';
 import { createFakeTime } from '../../../src/testing/index.ts';
 
