@@ -189,7 +189,7 @@ export interface McpEndpointContext extends McpRequestContext {
   /** `true` when the handshake is replayed: after a takeover, a restart, a migration or a wake. */
   restored: boolean;
   /**
-   * Encrypts and opens `requestState` with `requestStateKeys`. A state is bound to the user, the method and its target,
+   * Encrypts and opens `requestState` with the option `secrets`. A state is bound to the user, the method and its target,
    * and lasts 600 s; within that time a client may send it repeatedly, also with other arguments.
    */
   requestState: RequestStateCodec;

@@ -31,7 +31,7 @@ const UNANSWERED_LEASES = 2;
 
 /** For the log, and for `/readyz`. */
 export const PASSING_CAUSES =
-  'the two have different instanceKeys; an account of the store may not send messages (PUBLISH on Redis, INSERT into ' +
+  'the two have different secrets; an account of the store may not send messages (PUBLISH on Redis, INSERT into ' +
   'messages on PostgreSQL); a queue of the store is full';
 const OTHER_VERSION =
   'Another instance speaks another version of the protocol between instances; calls between the two are refused';

@@ -1,14 +1,15 @@
 /**
- * The keys that sign the messages between instances. The first key signs, and every key is accepted.
+ * The keys that sign the messages between instances, one of each of the option `secrets`. The first key signs, and
+ * every key is accepted.
  *
- * The word `store` in the option means a secret that the store creates once for the deployment. It is read with
+ * The word `store` among them means a secret that the store creates once for the deployment. It is read with
  * each announcement of an instance id. A store that lost its last writes may have lost the secret too, and the next
  * instance then creates another. So it is read again when a signature fits no key, at most once in a lease time; links
  * send again what was refused until then. The earlier secret is still accepted, because other instances may not have
  * read the new one yet.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { STORE_KEY } from '../base/options/defaults.ts';
+import { STORE_SECRET } from '../base/options/defaults.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { sealingKey } from '../base/protocol/sealed-text.ts';
 import type { OpenStore } from '../stores/store.ts';
@@ -16,12 +17,12 @@ import { SECRET_LOST } from '../base/observe/lost-data.ts';
 
 const FINGERPRINT_CHARACTERS = 16;
 const SECRET_NAME = 'instance-messages';
-/** Domain separation, so that one secret can also be a key of `requestStateKeys`. */
+/** Domain separation, so that the same secret also gives the keys of `ctx.requestState`. */
 const LABEL = 'sojourn messages between instances v1';
 
 export type MessageKeysOptions = Pick<
   ResolvedOptions,
-  'instanceKeys' | 'leaseMs' | 'timeProvider' | 'logger'
+  'secrets' | 'leaseMs' | 'timeProvider' | 'logger'
 >;
 
 export class MessageKeys {
@@ -41,8 +42,8 @@ export class MessageKeys {
 
   /** @throws StoreAway when the store's secret is needed and cannot be read. */
   async load(): Promise<void> {
-    const { instanceKeys, timeProvider: time, logger } = this.#options;
-    if (!instanceKeys.includes(STORE_KEY)) return;
+    const { secrets, timeProvider: time, logger } = this.#options;
+    if (!secrets.includes(STORE_SECRET)) return;
     this.#readAt = time.monotonic();
     const secret = await this.#store.secret(SECRET_NAME);
     const text = Buffer.from(secret).toString('base64');
@@ -55,8 +56,8 @@ export class MessageKeys {
   }
 
   #derived(): Uint8Array[] {
-    return this.#options.instanceKeys.flatMap((key) =>
-      key === STORE_KEY ? this.#ofStore : sealingKey(key, LABEL),
+    return this.#options.secrets.flatMap((secret) =>
+      secret === STORE_SECRET ? this.#ofStore : sealingKey(secret, LABEL),
     );
   }
 

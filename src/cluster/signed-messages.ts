@@ -111,7 +111,7 @@ export class SignedMessages implements Messages {
       why === 'unsigned'
         ? 'A message between instances was refused: it has no signature'
         : 'A message between instances was refused: its signature fits no key of this instance; every instance of a ' +
-            'deployment needs the same instanceKeys',
+            'deployment needs the same secrets',
     );
   }
 }

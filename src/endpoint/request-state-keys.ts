@@ -4,6 +4,7 @@
  * yesterday, and for states from an instance whose clock is ahead. A leaked key is thus useful for a day or two, and
  * keys need no rotation by hand.
  */
+import { STORE_SECRET } from '../base/options/defaults.ts';
 import type { ResolvedOptions } from '../base/options/endpoint-options.ts';
 import { whileAway } from '../session/record/pause.ts';
 import type { OpenStore } from '../stores/store.ts';
@@ -46,15 +47,16 @@ export function dailyKeys(
   };
 }
 
-/** The keys of the option `requestStateKeys`, else those of the store, for which a request waits up to `maxWaitMs`. */
+/** One for each of the option `secrets`. For those of the store a request waits up to `maxWaitMs`. */
 export function keysOf(
-  { requestStateKeys: given, timeProvider: time, maxWaitMs }: ResolvedOptions,
+  { secrets, timeProvider: time, maxWaitMs }: ResolvedOptions,
   store: Pick<OpenStore, 'secret'>,
   stopped: () => boolean,
 ): () => Promise<readonly Uint8Array[]> {
-  const own = given?.map(stateKey);
-  if (own !== undefined) return async () => own;
+  const own = secrets.map((secret) => (secret === STORE_SECRET ? undefined : stateKey(secret)));
+  const among = (ofStore: readonly Uint8Array[]) => own.flatMap((key) => key ?? ofStore);
+  if (!own.includes(undefined)) return async () => among([]);
   const daily = dailyKeys(store, time.now);
   // The SDK tells the client of a request whose keys cannot be read that its state is invalid, for good.
-  return () => whileAway({ time, maxWaitMs, stopped }, daily);
+  return async () => among(await whileAway({ time, maxWaitMs, stopped }, daily));
 }

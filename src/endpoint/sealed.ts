@@ -43,7 +43,7 @@ const NAMES: ReadonlyArray<keyof SealedSessionsOptions> = ['keys', 'maxAgeMs', '
 const ID_LENGTH = 4_096;
 const DAY_MS = 86_400_000;
 const PREFIX = 'v1.';
-/** Domain separation, so that the same secret can also be a `requestStateKeys` key. */
+/** Domain separation, so that the same secret can also be one of the option `secrets`. */
 const LABEL = 'sojourn sealed sessions v1';
 /** How many ended ids are remembered, as many as on the memory store. The oldest are forgotten first. */
 const MAX_ENDED_IDS = 100_000;

@@ -5,6 +5,7 @@ import { SUBSCRIPTION_ID_META_KEY } from '@modelcontextprotocol/server';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { McpEndpointContext, McpEndpointOptions } from '../../src/index.ts';
+import { memory } from '../../src/stores/memory/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import type { RawResponse } from '../kit/raw-response.ts';
 import type { Message } from '../kit/sse-parser.ts';
@@ -113,15 +114,8 @@ describe('B222 request state', () => {
   };
   const keys = ['k'.repeat(32)];
 
-  const open = async (
-    requestStateKeys: readonly string[] = keys,
-    options: McpEndpointOptions = {},
-  ) => {
-    const served = await serve(
-      sealer,
-      { requestStateKeys, ...options },
-      { face: 'node', auth: userHeader },
-    );
+  const open = async (secrets: readonly string[] = keys, options: McpEndpointOptions = {}) => {
+    const served = await serve(sealer, { secrets, ...options }, { face: 'node', auth: userHeader });
     const as = (user: string) => served.client({ headers: { 'x-user': user } });
     const mint = async (user: string) =>
       textOf(
@@ -160,14 +154,23 @@ describe('B222 request state', () => {
     }
   });
 
-  test('is opened by every key of another instance, and sealed by the first', async () => {
-    const other = 'o'.repeat(32);
-    const [old, rotated, fresh] = [await open(), await open([other, ...keys]), await open([other])];
-    const [first, second] = [await old.mint('alice'), await rotated.mint('alice')];
-    expect(textOf(await rotated.tell('alice', first))).toBe('{"step":2}');
-    expect(textOf(await fresh.tell('alice', second))).toBe('{"step":2}');
-    expect(await fresh.tell('alice', first)).toMatchObject(refused);
-  });
+  test.each([keys, ['store']])(
+    'after %j another secret seals, and both open',
+    async (...before) => {
+      const other = 'o'.repeat(32);
+      const store = memory();
+      const on = (...secrets: string[]) => open(secrets, { store });
+      const [old, rotated, fresh] = [
+        await on(...before),
+        await on(other, ...before),
+        await on(other),
+      ];
+      const [first, second] = [await old.mint('alice'), await rotated.mint('alice')];
+      expect(textOf(await rotated.tell('alice', first))).toBe('{"step":2}');
+      expect(textOf(await fresh.tell('alice', second))).toBe('{"step":2}');
+      expect(await fresh.tell('alice', first)).toMatchObject(refused);
+    },
+  );
 
   test('opens any number of times within 600 s, and not later', async () => {
     const time = createFakeTime(Date.UTC(2026, 10, 1));

@@ -14,8 +14,7 @@ const SAMPLES: Readonly<Record<string, string>> = {
   lostCalls: 'result',
   deployment: 'orders',
   supportedProtocolVersions: '2025-06-18',
-  requestStateKeys: 'k'.repeat(32),
-  instanceKeys: 'k'.repeat(32),
+  secrets: 'k'.repeat(32),
   allowedHosts: 'mcp.example',
   allowedOrigins: 'https://app.example',
   relayedHeaders: 'x-tenant',
@@ -77,7 +76,7 @@ describe('the flags', () => {
     ['hibernateAfterMs', 'never'],
     ['eventRetention.events', '10000'],
     ['legacySse', 'off'],
-    ['requestStateKeys', undefined],
+    ['secrets', 'store'],
     ['port', '3000'],
   ])('help tells the default of %s that the endpoint uses', (flag, told) => {
     expect(defaultOf(ALL_FLAGS.get(flag)!)).toBe(told);

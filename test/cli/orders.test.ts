@@ -156,21 +156,21 @@ describe('with real processes', () => {
   });
 });
 
-test('with instanceKeys a command needs a key of the instance, from the environment', async () => {
+test('with secrets a command needs a key of the instance, from the environment', async () => {
   const { serve, sojourn } = deployment('sqlite');
-  const client = await open((await serve({ instanceKeys: [KEY] })).url);
+  const client = await open((await serve({ secrets: [KEY] })).url);
   const hash = hashOf(client.sessionId);
   for (const key of ['', 'another-key-of-32-bytes-or-more-for-others']) {
     const refused = await sojourn(['sessions', 'end', hash, '--wait', '500ms'], {
-      SOJOURN_INSTANCE_KEYS: key,
+      SOJOURN_SECRETS: key,
     });
     expect(refused).toMatchObject({ code: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /did not end the session within 500 ms\. Its log.*SOJOURN_INSTANCE_KEYS/,
+      /did not end the session within 500 ms\. Its log.*SOJOURN_SECRETS/,
     );
   }
   expect((await client.call('ping')).response.status).toBe(200);
-  expect(await sojourn(['sessions', 'end', hash], { SOJOURN_INSTANCE_KEYS: KEY })).toMatchObject({
+  expect(await sojourn(['sessions', 'end', hash], { SOJOURN_SECRETS: KEY })).toMatchObject({
     code: 0,
   });
 });

@@ -80,12 +80,12 @@ describe('the command line', () => {
     const env = {
       SOJOURN_STORE: 'sqlite:a.db',
       SOJOURN_DEPLOYMENT: 'tools',
-      SOJOURN_INSTANCE_KEYS: `${KEY},store`,
+      SOJOURN_SECRETS: `${KEY},store`,
     };
     const store = {
       storeUrl: 'sqlite:a.db',
       origin: 'SOJOURN_STORE',
-      options: { deployment: 'tools', instanceKeys: [KEY, 'store'] },
+      options: { deployment: 'tools', secrets: [KEY, 'store'] },
     };
     const id = '-ilxAUvhqNoLJgmk.0sF8zJq0m3Jc2yQ1x7wE5g';
     const asked = { names: [id], kind: 'tasks', verb: 'cancel', yes: true };
@@ -118,13 +118,13 @@ describe('the command line', () => {
       expect(await run(wrong.split(' '), { env })).toMatchObject({ code: 2, looked: [] });
     const refused = async (name: string, keys: string) =>
       run(['sessions', 'ls', '--deployment', name], {
-        env: { ...env, SOJOURN_INSTANCE_KEYS: keys },
+        env: { ...env, SOJOURN_SECRETS: keys },
       });
     expect((await refused('a b', KEY)).stderr).toMatch(
       /^sojourn: --deployment: got "a b", takes 1 to 64 letters/,
     );
     expect((await refused('a', 'hunter22')).stderr).toMatch(
-      /^sojourn: SOJOURN_INSTANCE_KEYS\[0\]: got 8 bytes/,
+      /^sojourn: SOJOURN_SECRETS\[0\]: got 8 bytes/,
     );
   });
 

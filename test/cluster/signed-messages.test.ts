@@ -53,7 +53,7 @@ async function instance(id: string, { keys = ['store'], secret, deployment = 'mc
   const log = createLog();
   const options = {
     deployment,
-    instanceKeys: keys,
+    secrets: keys,
     leaseMs: LEASE_MS,
     timeProvider: time,
     logger: log,

@@ -34,9 +34,9 @@ async function pair(
 ): Promise<{ a: Member; b: Member }> {
   names += 1;
   const options = { deployment: `stuck-${names}`, leaseMs: LEASE_MS, maxWaitMs: WAIT_MS };
-  const a = await serveMember({ ...options, store: first.store, instanceKeys: first.keys });
+  const a = await serveMember({ ...options, store: first.store, secrets: first.keys });
   const { store, keys } = await second();
-  return { a, b: await serveMember({ ...options, store, instanceKeys: keys }) };
+  return { a, b: await serveMember({ ...options, store, secrets: keys }) };
 }
 
 /** A session lives on `a`, and its client is connected to `b`. */
@@ -63,7 +63,7 @@ async function refuses(
   });
   const [line] = b.log.matching(/answers no message of this one/, 'fatal');
   expect(line?.fields).toMatchObject({ instance: a.id });
-  expect(line?.message).toMatch(/instanceKeys.*PUBLISH.*INSERT.*queue/s);
+  expect(line?.message).toMatch(/secrets.*PUBLISH.*INSERT.*queue/s);
   // The calls that ended were taken back: the owner runs them no more.
   expect(await say(client, 'count')).toBe('2');
 }
@@ -82,7 +82,7 @@ describeWithServer('redis', 'between two instances on Redis', (server) => {
       const { a, b } = members;
       // The new one stops the rollout. The old one stays, although the new one refuses it too.
       expect([await ready(a), await ready(b)]).toEqual([200, 503]);
-      expect(b.endpoint.health().reason).toMatch(/instanceKeys/);
+      expect(b.endpoint.health().reason).toMatch(/secrets/);
       await refuses(members);
       expect([await ready(a), await ready(b)]).toEqual([200, 503]);
       const refused = a.log.matching(/^A message between instances was refused/, 'error');

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { LINK_VERSION } from '../../src/cluster/messages.ts';
 import { takeOrder } from '../../src/cluster/orders.ts';
 import { SignedMessages } from '../../src/cluster/signed-messages.ts';
-import { STORE_KEY } from '../../src/base/options/defaults.ts';
+import { STORE_SECRET } from '../../src/base/options/defaults.ts';
 import { memory } from '../../src/stores/memory/index.ts';
 import type { InstanceMessage, Store } from '../../src/stores/store.ts';
 import type { FakeTime } from '../../src/testing/index.ts';
@@ -109,7 +109,7 @@ describe.each(durableKinds)('on %s', (kind) => {
     { title: 'a given key, from an instance of an earlier version', keys: [KEY], version: '0.1.0' },
   ])('$title: forged messages have no effect and no answer', async ({ keys, version }) => {
     const { a, b, client, attacker, answered, listen, areRefused } = await fleet({
-      instanceKeys: keys,
+      secrets: keys,
     });
     const get = await client.get();
     await get.next();
@@ -143,10 +143,10 @@ describe.each(durableKinds)('on %s', (kind) => {
     // The rest of the threat model says so: this key is for what cannot read the store's secrets.
     { title: 'the key of the store does not', keys: undefined, isRefused: false },
   ])('a process that reads the secret of the store signs with it: $title', async (given) => {
-    const { open, time, a, client, areRefused } = await fleet({ instanceKeys: given.keys });
+    const { open, time, a, client, areRefused } = await fleet({ secrets: given.keys });
     const { deployment, leaseMs, logger } = storeOptions();
     const store = await viewOf(open(), time);
-    const options = { deployment, instanceKeys: [STORE_KEY], leaseMs, timeProvider: time, logger };
+    const options = { deployment, secrets: [STORE_SECRET], leaseMs, timeProvider: time, logger };
     const forger = new SignedMessages(store, options);
     const answers: InstanceMessage[] = [];
     await forger.announce(

@@ -82,7 +82,7 @@ test('log messages reach a client of 2026-07-28 from the level that the call nam
 });
 
 describe('rounds', () => {
-  const keys = { requestStateKeys: ['k'.repeat(32)] };
+  const keys = { secrets: ['k'.repeat(32)] };
   type Asked = {
     inputRequests: Record<string, { method: string }>;
     requestState: string;

@@ -3,5 +3,5 @@
 /** Kubernetes sends SIGKILL 30 s after SIGTERM. */
 export const DRAIN_TIMEOUT_MS = 25_000;
 
-/** In `instanceKeys`: the key that the instances share through their store. */
-export const STORE_KEY = 'store';
+/** In `secrets`: what the instances share through their store. */
+export const STORE_SECRET = 'store';

@@ -98,17 +98,13 @@ export interface McpEndpointOptions {
    */
   supportedProtocolVersions?: readonly string[] | undefined;
   /**
-   * Keys of 32 bytes or more, the same on every instance, that encrypt `ctx.requestState`. The first seals, all open.
-   * Default: keys of the store, a new one each day.
-   */
-  requestStateKeys?: readonly (string | Uint8Array)[] | undefined;
-  /**
-   * Keys of 32 bytes or more, the same on every instance, that sign messages between instances. `'store'` is a key kept
-   * in the store; your own key keeps out programs that can read the store, too. To introduce K deploy `['store', K]`,
-   * `[K, 'store']`, `[K]`; to rotate it to N `[K, N]`, `[N, K]`, `[N]`.
+   * Secrets of 32 bytes or more, the same on every instance: keys of theirs sign messages between instances and encrypt
+   * `ctx.requestState`. The first signs and encrypts, all are accepted. `'store'` are secrets kept in the store; your own
+   * keeps out programs that can read the store, too. To introduce S deploy `['store', S]`, `[S, 'store']`, `[S]`; to
+   * rotate it to N `[S, N]`, `[N, S]`, `[N]`.
    * @default `['store']`
    */
-  instanceKeys?: readonly (string | Uint8Array)[] | undefined;
+  secrets?: readonly (string | Uint8Array)[] | undefined;
   /**
    * Lists that are the same for every caller, of `'tools'`, `'prompts'`, `'resources'`, `'resourceTemplates'`: the
    * first result is kept until something is registered, enabled, disabled, updated or removed, or `list_changed` is

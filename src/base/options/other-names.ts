@@ -37,6 +37,8 @@ const MEANT: Readonly<Record<string, string>> = {
   aroundRequest: 'middleware',
   waitMs: 'maxWaitMs',
   logErrors: 'logErrorMessages',
+  requestStateKeys: 'secrets',
+  instanceKeys: 'secrets',
   'limits.requests': 'limits.sessionlessRequests',
   'limits.callMs': 'limits.callTimeoutMs',
   'eventRetention.ttlMs': 'eventRetention.maxAgeMs',

@@ -25,7 +25,7 @@ import {
   checkText,
   got,
 } from './checks.ts';
-import { STORE_KEY } from './defaults.ts';
+import { STORE_SECRET } from './defaults.ts';
 import { heapLimit, sharesOf } from './heap-shares.ts';
 import { consoleLogger, safeLogger, SILENT } from './logger.ts';
 import {
@@ -128,25 +128,14 @@ export const SESSIONS = {
     sessions('protocol revisions to serve', { value: 'dates', shown: 'all' }),
     parseVersions,
   ),
-  // `undefined`: the store's secret, else random.
-  requestStateKeys: option<readonly (string | Uint8Array)[] | undefined>(
+  secrets: option<readonly (string | Uint8Array)[]>(
     'list',
-    undefined,
-    sessions('keys that seal requestState, 32 bytes or more each; better set in the environment', {
-      value: 'keys',
-    }),
-    checkKeys,
-  ),
-  instanceKeys: option<readonly (string | Uint8Array)[]>(
-    'list',
-    Object.freeze([STORE_KEY]),
+    Object.freeze([STORE_SECRET]),
     sessions(
-      'keys that sign messages between instances, 32 bytes or more each; better set in the environment',
-      {
-        value: 'keys',
-      },
+      'secrets that sign messages and seal requestState, 32 bytes or more each; better set in the environment',
+      { value: 'secrets' },
     ),
-    (name, value) => checkKeys(name, value, STORE_KEY),
+    (name, value) => checkKeys(name, value, STORE_SECRET),
   ),
   sharedLists: list<SharedList, readonly SharedList[]>(
     Object.freeze([]),

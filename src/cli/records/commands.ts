@@ -199,13 +199,13 @@ export function storeRequest(
   env: Environment,
   wanted = '--store',
 ) {
-  const { given, originOf } = givenBy(flags, env, ['store', 'deployment', 'instanceKeys']);
-  const { store, deployment, instanceKeys } = given;
+  const { given, originOf } = givenBy(flags, env, ['store', 'deployment', 'secrets']);
+  const { store, deployment, secrets } = given;
   const variable = variableName('store');
   if (typeof store !== 'string')
     throw new UsageError(`${command} needs ${wanted} (or ${variable}), e.g. sqlite:./sessions.db`);
   const options = checkedByName(originOf, () =>
-    resolveOptions({ deployment, instanceKeys } as McpEndpointOptions),
+    resolveOptions({ deployment, secrets } as McpEndpointOptions),
   );
   return { storeUrl: store, origin: flags['store'] === undefined ? variable : wanted, options };
 }

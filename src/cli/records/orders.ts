@@ -48,7 +48,7 @@ export async function order<T>(
   const now = (await store.instances.read(to.id)) ?? to;
   throw new Failure(
     `instance ${instanceText(now)} did not ${isDrain ? 'drain' : 'end the session'} within ${wait} ms. Its log ` +
-      `says whether it took the order, or refused it (it needs its ${variableName('instanceKeys')} here). Else calls ` +
+      `says whether it took the order, or refused it (it needs its ${variableName('secrets')} here). Else calls ` +
       'still run, or it is stuck',
   );
 }

@@ -141,7 +141,7 @@ describe('what is resolved', () => {
       eventRetention: { events: 7 },
       allowedHosts: ['mcp.example'],
       allowedOrigins: ['*'],
-      requestStateKeys: [KEY],
+      secrets: [KEY],
       supportedProtocolVersions: ['2025-11-25'],
     });
     for (const one of [resolved, DEFAULTS]) {
@@ -149,21 +149,22 @@ describe('what is resolved', () => {
       const parts = [one, limits, eventRetention, allowedOrigins, supportedProtocolVersions];
       expect(parts.map((part) => Object.isFrozen(part))).toEqual(parts.map(() => true));
     }
-    expect(
-      [resolved.allowedHosts, resolved.requestStateKeys].map((part) => Object.isFrozen(part)),
-    ).toEqual([true, true]);
+    expect([resolved.allowedHosts, resolved.secrets].map((part) => Object.isFrozen(part))).toEqual([
+      true,
+      true,
+    ]);
   });
 
   test('does not change when what was given does', () => {
     const key = new Uint8Array(32);
     const allowedHosts = ['a.example'];
     const limits = { subscriptions: 5 };
-    const resolved = resolveOptions({ allowedHosts, limits, requestStateKeys: [key] });
+    const resolved = resolveOptions({ allowedHosts, limits, secrets: [key] });
     allowedHosts.push('b.example');
     limits.subscriptions = 6;
     key.fill(1);
     expect(resolved).toMatchObject({ allowedHosts: ['a.example'], limits: { subscriptions: 5 } });
-    expect(resolved.requestStateKeys).toEqual([new Uint8Array(32)]);
+    expect(resolved.secrets).toEqual([new Uint8Array(32)]);
   });
 
   test('hands on what is yours as it is, and leaves it unfrozen', () => {
@@ -253,8 +254,8 @@ const OUT_OF_RANGE: ReadonlyArray<readonly [name: string, given: Given]> = [
   ['eventRetention.events', { eventRetention: { events: 0 } }],
   ['eventRetention.maxAgeMs', { eventRetention: { maxAgeMs: -1 } }],
   ['eventRetention.bytes', { eventRetention: { bytes: Infinity } }],
-  ['requestStateKeys', { requestStateKeys: [] }],
-  ['requestStateKeys[1]', { requestStateKeys: [KEY, new Uint8Array(31)] }],
+  ['secrets', { secrets: [] }],
+  ['secrets[1]', { secrets: [KEY, new Uint8Array(31)] }],
   ['responseMode', { responseMode: 'stream' }],
   ['allowedHosts', { allowedHosts: [] }],
   ['limits.bodyBytes', { limits: { bodyBytes: 0 } }],
@@ -372,15 +373,15 @@ test.each<[given: unknown, message: string | RegExp, kind?: typeof TypeError | t
   [{ sessionMigrationHandler }, /^Option sessionMigrationHandler.onSessionEnded: /],
   [{ timeProvider }, /^Option timeProvider.monotonic: got 5, takes a function/],
   [
-    { requestStateKeys: ['geheim'] },
-    'Option requestStateKeys[0]: got 6 bytes, takes a string or Uint8Array of 32 bytes or more',
+    { secrets: ['geheim'] },
+    'Option secrets[0]: got 6 bytes, takes a string or Uint8Array of 32 bytes or more',
   ],
-  [{ requestStateKeys: [12345678] }, /^(?!.*12345678)/],
+  [{ secrets: [12345678] }, /^(?!.*12345678)/],
   [
-    { requestStateKeys: KEY },
-    'Option requestStateKeys: got a string, takes a list of keys, each 32 bytes or more',
+    { secrets: KEY },
+    "Option secrets: got a string, takes a list of keys, each 32 bytes or more, or 'store'",
   ],
-  [{ instanceKeys: Buffer.from(KEY) }, /^Option instanceKeys: got an object, takes a list of keys/],
+  [{ secrets: Buffer.from(KEY) }, /^Option secrets: got an object, takes a list of keys/],
   // A value without an end does not hide what is taken.
   [{ deployment: 'n'.repeat(200) }, /^Option deployment: got .{128}, takes 1 to 64 letters/],
   [

@@ -39,8 +39,8 @@ function run(program: string, args: readonly string[], cwd: string): Verdict {
 
 describeWith('docker-compose', 'Docker Compose', () => {
   test('takes the recipe', () => {
-    process.env['INSTANCE_KEY'] = 'k'.repeat(32);
-    onTestFinished(() => void delete process.env['INSTANCE_KEY']);
+    process.env['SOJOURN_SECRETS'] = 'k'.repeat(32);
+    onTestFinished(() => void delete process.env['SOJOURN_SECRETS']);
     const args = ['-f', 'compose.yaml', 'config', '--quiet'];
     expect(run('docker-compose', args, join(examples, 'deploy/compose'))).toEqual({
       status: 0,
