@@ -2,7 +2,6 @@
  * The interface of a store: `records` (compare-and-set records with their logs, one set per kind), `instances` (leases,
  * mailboxes, the bus), the deployment's `secret`. Every store passes one contract suite
  * (`docs/internals/your-own.md`).
- * @experimental
  *
  * A record names its `owner` (an instance id) and its `epoch`. Only `claim` makes an owner, and it raises the epoch.
  * Every later write names both. The store refuses a write (`'fenced'`) unless both equal the stored values. An ended

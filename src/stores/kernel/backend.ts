@@ -112,6 +112,10 @@ export type Written = boolean | Error;
 /** A place in the order of `due`. */
 export type DuePlace = readonly [wakeAt: number, id: string];
 
+/**
+ * What a store is made of: rows with versions, and logs of numbered entries (`docs/internals/your-own.md`).
+ * @experimental
+ */
 export interface Backend {
   /** The server or file, for errors; without credentials. */
   readonly where: string;

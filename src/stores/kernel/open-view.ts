@@ -29,7 +29,11 @@ export const kindsOf = ({ kinds }: Pick<StoreOptions, 'kinds'>): readonly Kind[]
   LEASES,
 ];
 
-/** `alone`: the kernels of a backend in this process, which all its views share (`KernelParts.isAlone`). */
+/**
+ * A store over a `Backend`. `alone`: the kernels of a backend in this process, which all its views share
+ * (`KernelParts.isAlone`).
+ * @experimental
+ */
 export function openView(
   parts: ViewParts,
   options: StoreOptions,

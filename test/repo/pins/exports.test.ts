@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -106,6 +106,30 @@ describe('the public surface', () => {
       ...Object.keys(PINNED),
       './package.json',
     ]);
+  });
+
+  test('has a promise for each entry on the page of support, and experimental functions say so', () => {
+    const page = readFileSync(join(root, 'docs/reference/support.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| (`[^|]*`)[^|]*\| ([^|]*[^| ]) *\|$/gm)];
+    const told = rows.flatMap(([, cell = '', promise = '']) =>
+      [...cell.matchAll(/`([\w./-]+)`/g)].map(([, name = '']) => [name, promise] as const),
+    );
+    const entry = (name: string) => name.replace(/^\./, 'sojourn');
+    const promised = new Map(told.toReversed());
+    expect([...Object.keys(PINNED), KIT].filter((name) => !promised.has(entry(name)))).toEqual([]);
+    const declared = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.d.ts'))
+      .map((file) => readFileSync(join(root, 'dist', file), 'utf8'))
+      .join('\n');
+    const values = Object.values(PINNED)
+      .flatMap((pinned) => pinned.values)
+      .filter((value) => promised.get(value)?.startsWith('experimental'));
+    const isMarked = (name: string): boolean =>
+      new RegExp(`@experimental\\n \\*/\\nexport declare (?:function|const) ${name}\\b`).test(
+        declared,
+      );
+    expect(values).toEqual(expect.arrayContaining(['task', 'userState', 'stdioServer']));
+    expect(values.filter((name) => !isMarked(name))).toEqual([]);
   });
 
   test('names the same types where TypeScript reads no exports (moduleResolution: node)', () => {
