@@ -3,30 +3,21 @@
  * challenge of a refused request over the metadata to a token, its refresh, and a step-up to more scopes.
  */
 import { createServer } from 'node:http';
-import {
-  Client as ClientV2,
-  StreamableHTTPClientTransport as HttpV2,
-  UnauthorizedError as UnauthorizedV2,
-} from '@modelcontextprotocol/client';
-import { UnauthorizedError as UnauthorizedV1 } from '@modelcontextprotocol/sdk/client/auth.js';
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport as HttpV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { McpServer, requireScopes } from '@modelcontextprotocol/server';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import * as oauth from 'oauth4webapi';
 import { createMcpEndpoint, type AuthOptions, type TimeProvider } from '../../src/index.ts';
 import { createFakeTime } from '../../src/testing/index.ts';
 import {
-  CLIENT,
   CLIENT_DOCUMENT,
   INTROSPECTOR,
   PREREGISTERED,
-  REDIRECT,
   startAuthorizationServer,
   type AuthorizationServer,
 } from '../kit/authorization-server.ts';
 import { said } from '../kit/tool-server.ts';
 import { listening } from '../kit/listening.ts';
+import { type Connect, connectV1, connectV2 } from '../kit/oauth-client.ts';
 
 /** A resource server: `notes` is needed for every request, `admin` for the tool of that name. */
 async function startResource(
@@ -59,109 +50,6 @@ async function startResource(
   );
   return url;
 }
-
-interface Registration {
-  /** Offered, and used where the authorization server takes it. */
-  readonly document?: boolean;
-  /** Registered by hand before. */
-  readonly clientId?: string;
-}
-
-/** What a client remembers; the same shape for both lines. */
-function createProvider({ document = false, clientId }: Registration) {
-  const kept = new Map<string, any>();
-  if (clientId !== undefined) kept.set('client', { client_id: clientId });
-  const provider = {
-    redirectUrl: REDIRECT,
-    ...(document && { clientMetadataUrl: CLIENT_DOCUMENT }),
-    clientMetadata: CLIENT,
-    state: () => 'state-of-the-client',
-    clientInformation: () => kept.get('client'),
-    saveClientInformation: (info: unknown) => void kept.set('client', info),
-    tokens: () => kept.get('tokens'),
-    saveTokens: (tokens: unknown) => void kept.set('tokens', tokens),
-    redirectToAuthorization: (url: URL) => void kept.set('url', url),
-    saveCodeVerifier: (verifier: string) => void kept.set('verifier', verifier),
-    codeVerifier: () => kept.get('verifier'),
-    saveDiscoveryState: (state: unknown) => void kept.set('discovery', state),
-    discoveryState: () => kept.get('discovery'),
-  };
-  return { kept, provider };
-}
-
-interface Connected {
-  readonly kept: Map<string, any>;
-  call(tool: string): Promise<string>;
-}
-
-/** Connects; whenever the client needs its user, she approves. */
-type Connect = (
-  url: string,
-  as: AuthorizationServer,
-  registration: Registration,
-) => Promise<Connected>;
-
-const textOf = (result: unknown): string =>
-  (result as { content: Array<{ text: string }> }).content[0]?.text ?? '';
-
-/** One line of the SDK. */
-interface Line<Transport> {
-  transport(url: URL, authProvider: ReturnType<typeof createProvider>['provider']): Transport;
-  client(): {
-    connect(transport: Transport): Promise<void>;
-    callTool(call: { name: string; arguments: {} }): Promise<unknown>;
-    close(): Promise<void>;
-  };
-  readonly Unauthorized: new () => Error;
-  /** `redirected`: the parameters of the redirect to the client. */
-  finish(transport: Transport, redirected: URLSearchParams): Promise<void>;
-}
-
-function connecting<Transport>({
-  transport,
-  client,
-  Unauthorized,
-  finish,
-}: Line<Transport>): Connect {
-  return async (url, as, registration) => {
-    const { kept, provider } = createProvider(registration);
-    let way = transport(new URL(url), provider);
-    const approved = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
-      try {
-        return await work();
-      } catch (error) {
-        if (!(error instanceof Unauthorized)) throw error;
-        await finish(way, await as.approve(kept.get('url')));
-        return undefined;
-      }
-    };
-    await approved(() => client().connect(way));
-    way = transport(new URL(url), provider);
-    const connected = client();
-    await connected.connect(way);
-    onTestFinished(() => connected.close());
-    const call = (tool: string) => connected.callTool({ name: tool, arguments: {} });
-    return {
-      kept,
-      call: async (tool) => textOf((await approved(() => call(tool))) ?? (await call(tool))),
-    };
-  };
-}
-
-const connectV1 = connecting<HttpV1>({
-  transport: (url, authProvider) => new HttpV1(url, { authProvider }),
-  client: () => new ClientV1({ name: 'v1', version: '1' }),
-  Unauthorized: UnauthorizedV1,
-  finish: (way, redirected) => way.finishAuth(redirected.get('code') ?? ''),
-});
-
-const connectV2 = (mode: 'legacy' | 'auto'): Connect =>
-  connecting<HttpV2>({
-    transport: (url, authProvider) => new HttpV2(url, { authProvider }),
-    client: () => new ClientV2({ name: 'v2', version: '1' }, { versionNegotiation: { mode } }),
-    Unauthorized: UnauthorizedV2,
-    finish: (way, redirected) => way.finishAuth(redirected),
-  });
 
 const CLIENTS: ReadonlyArray<readonly [name: string, connect: Connect]> = [
   ['v1', connectV1],

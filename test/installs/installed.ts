@@ -12,6 +12,7 @@ export type ToolFolder =
   | 'otel-3'
   | 'runtimes'
   | 'sdks'
+  | 'sign-in'
   | 'wrappers';
 
 const missing = servers.lackOf as (name: string) => string | undefined;

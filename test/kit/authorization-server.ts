@@ -8,6 +8,7 @@ import { exportJWK } from 'jose';
 import { Provider } from 'oidc-provider';
 import { issuerKeys } from './issuer.ts';
 import { listening } from './listening.ts';
+import type { Approving } from './oauth-client.ts';
 
 export const REDIRECT = 'https://client.example/callback';
 /** A client id metadata document: its URL is the client id. */
@@ -16,14 +17,12 @@ export const CLIENT_DOCUMENT = 'https://client.example/metadata.json';
 export const INTROSPECTOR = { client_id: 'mcp-server', client_secret: 'secret-of-the-server' };
 export const PREREGISTERED = 'registered-before';
 
-export interface AuthorizationServer {
+export interface AuthorizationServer extends Approving {
   readonly issuer: string;
   /** Its requests, as `POST /token`. */
   readonly requests: string[];
   /** Bodies of the requests for tokens, and queries of those for authorization. */
   readonly grants: URLSearchParams[];
-  /** Follows an authorization request; resolves with the parameters of the redirect to the client. */
-  approve(url: URL): Promise<URLSearchParams>;
 }
 
 export interface AuthorizationServerOptions {

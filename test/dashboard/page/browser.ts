@@ -1,18 +1,5 @@
-/** Chromium for the tests of the dashboard: one for a file. */
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-// @ts-expect-error a script without types
-import * as programs from '../../../scripts/servers.mjs';
-
-const { findProgram } = programs as { findProgram: (name: string) => string | undefined };
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable'];
-const executable = NAMES.map((name) => findProgram(name)).find((path) => path !== undefined);
-
-export async function openBrowser(): Promise<Browser> {
-  if (executable === undefined)
-    throw new Error('Chromium is not installed: apt-get install chromium');
-  // Containers run tests as root, where the sandbox of Chromium does not start.
-  return chromium.launch({ executablePath: executable, args: ['--no-sandbox'] });
-}
+/** A page of the dashboard in Chromium. */
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 
 export const WIDE = { width: 1440, height: 900 };
 export const NARROW = { width: 390, height: 844 };

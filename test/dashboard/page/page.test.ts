@@ -15,7 +15,8 @@ import { describeWhereInstalled, startServer, type TestServer } from '../../kit/
 import { until } from '../../kit/until.ts';
 import { TaskClient } from '../../durable/tasks/kit.ts';
 import { violations, violationsInBothForms } from './axe.ts';
-import { NARROW, openBrowser, openPage } from './browser.ts';
+import { openBrowser } from '../../kit/chromium.ts';
+import { NARROW, openPage } from './browser.ts';
 import { startDashboards } from './real-fleet.ts';
 
 /** How far a time on the page may be from that of this process: on a busy machine either is late. */
